@@ -1,0 +1,57 @@
+# `make` alone lists the targets.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types imports servers bench-floor bench-agent lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then echo "Plancher needs Python 3.11 or newer. On Debian or Ubuntu: apt-get install python3 python3-venv" >&2; exit 1; fi
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) lacks its venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing Plancher into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## create the virtual environment and install everything into it
+
+demo: $(STAMP)  ## four emulated sites, measured, on a page: no root, Ctrl-C ends it
+	@exec $(BIN)/plancher-lab demo
+
+test: $(STAMP) servers  ## all tests
+	$(BIN)/python -m pytest
+
+servers: $(STAMP)  ## the servers that tests use: install them (root on Debian) or say what is missing
+	@$(BIN)/python -m tests.servers
+
+check: lint types imports  ## lint, types and the import rule
+
+lint: $(STAMP)  ## ruff: style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(STAMP)  ## the import rule of the packages
+	$(BIN)/lint-imports
+
+bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
+	$(BIN)/python -m lab.bench_floor
+
+bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
+	$(BIN)/python -m lab.bench_agent
+
+lock: $(STAMP)  ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info var

@@ -1,0 +1,98 @@
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire import messages, records
+from wire.messages import Envelope, EpochMark, Fault, Presence, PresenceState, Reason, Receipt
+
+CLOCK = records.ClockReading(wall_us=1_775_000_000_000_000, boot_us=5, boot_id="b", synchronised=True)
+STAMP = records.StampMeasurement(
+    epoch="00112233445566ff",
+    seq=7,
+    purpose=records.Purpose.SCHEDULED,
+    peer="pop-1",
+    start=CLOCK,
+    duration_us=10_000_000,
+    outcome=records.Outcome.FAILED,
+    failure=records.Failure.NO_ANSWER,
+    dscp=46,
+)
+
+
+def envelope(**changes: object) -> Envelope:
+    base = Envelope(
+        schema=1,
+        site="0631234A",
+        agent="0.1.0",
+        sent=CLOCK,
+        marks=(EpochMark(epoch=STAMP.epoch, high_water=7),),
+        measurements=(msgspec.Raw(messages.encode(STAMP)),),
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def test_an_envelope_round_trips_with_its_measurements() -> None:
+    decoded = messages.decode(messages.encode(envelope()), Envelope, "0631234A")
+    assert isinstance(decoded, Envelope)
+    assert messages.decode_measurement(decoded.measurements[0]) == STAMP
+
+
+def test_a_failed_measurement_carries_no_values() -> None:
+    assert "values" not in json.loads(messages.encode(STAMP))
+
+
+def test_a_measurement_of_an_unknown_probe_is_kept_and_says_so() -> None:
+    raw = messages.encode(STAMP).replace(b'"stamp"', b'"path"')
+    decoded = messages.decode_measurement(raw)
+    assert isinstance(decoded, records.UnknownMeasurement)
+    assert (records.probe_of(decoded), decoded.seq) == ("path", 7)
+
+
+def test_unknown_fields_of_a_newer_agent_do_no_harm() -> None:
+    fields = json.loads(messages.encode(STAMP)) | {"invented_later": 1}
+    assert messages.decode_measurement(json.dumps(fields).encode()) == STAMP
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "detail"),
+    [
+        (b"", Reason.MALFORMED, "Input data was truncated"),
+        (b'{"schema":1', Reason.MALFORMED, "Input data was truncated"),
+        (b"\xff\xfe", Reason.MALFORMED, "JSON is malformed: invalid character (byte 0)"),
+        (b"[]", Reason.INVALID, "Expected `object`, got `array`"),
+        (b'{"schema":2}', Reason.NEWER_SCHEMA, "schema 2 is newer than this program's 1: upgrade it"),
+        (b'{"schema":1}', Reason.INVALID, "Object missing required field `site`"),
+        (b"x" * (messages.MAX_MESSAGE_BYTES + 1), Reason.TOO_LARGE, "524289 bytes; at most 524288 are taken"),
+        (
+            messages.encode(envelope(site="B")),
+            Reason.WRONG_SITE,
+            "says site B on the topic of 0631234A",
+        ),
+        (
+            messages.encode(envelope(site="B/C")),
+            Reason.INVALID,
+            r"Expected `str` matching regex '\\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\\Z' - at `$.site`",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_a_fault_with_its_reason(payload: bytes, reason: Reason, detail: str) -> None:
+    assert messages.decode(payload, Envelope, "0631234A") == Fault(reason, detail)
+
+
+@given(st.binary(max_size=400))
+def test_no_payload_raises(payload: bytes) -> None:
+    for kind in (Envelope, Receipt, Presence):
+        messages.decode(payload, kind, "A")
+    messages.decode_measurement(payload)
+
+
+def test_deep_nesting_is_a_fault() -> None:
+    assert isinstance(messages.decode(b"[" * 200_000, Envelope, "A"), Fault)
+
+
+def test_presence_round_trips() -> None:
+    presence = Presence(schema=1, site="A", state=PresenceState.ONLINE, agent="0.1.0", since_us=1)
+    assert messages.decode(messages.encode(presence), Presence, "A") == presence

@@ -1,0 +1,66 @@
+"""What a probe is: a way of measuring that the scheduler starts and the runner catches.
+
+A probe is one module with one class that fits :class:`Probe`, one line in ``PROBES`` and one test.
+``run`` returns a :class:`Reading`, also for what went wrong on the line; an exception means a bug.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wire.records import Direction, Failure, FloorValues, Known, Outcome, StampValues
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One line of the schedule: a probe with the direction or class it is to measure, and how often."""
+
+    probe: str
+    interval_s: float
+    direction: Direction | None = None
+    dscp: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Names the task in logs and tables: ``floor down``, ``stamp dscp 46``."""
+        parts = [self.probe, self.direction or "", "" if self.dscp is None else f"dscp {self.dscp}"]
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one run of a probe gave. ``values`` are absent where nothing could be measured.
+
+    ``bytes_sent`` and ``bytes_received`` are what it cost the line at the IP layer.
+    """
+
+    outcome: Outcome
+    values: FloorValues | StampValues | None = None
+    failure: Failure | None = None
+    detail: str = ""
+    session: str | None = None
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+Progress = Callable[[str], None]
+
+
+class Probe(Protocol):
+    """One way of measuring. Built once from the agent's settings; ``run`` may be called again and again.
+
+    ``record`` is the kind of measurement it leaves, ``alone`` whether nothing else may use the line while it
+    runs. ``deadline_s`` is how long one run may take before the runner ends it.
+    """
+
+    record: type[Known]
+    alone: bool
+    deadline_s: float
+
+    def tasks(self) -> Sequence[Task]:
+        """What the settings ask of this probe."""
+        ...
+
+    async def run(self, task: Task, progress: Progress) -> Reading:
+        """Measure once. ``progress`` takes a short line for a person who is waiting."""
+        ...

@@ -1,0 +1,275 @@
+"""UDP sockets with kernel timestamps both ways, and the IP header fields a measurement needs.
+
+A user-space stamp says when the interpreter got round to a packet; a kernel stamp says when the packet came
+or went. All stamps here are integer nanoseconds since the Unix epoch on the kernel's CLOCK_REALTIME. Where
+the kernel gives no stamp, the user-space one is given instead and ``StampSource.USER`` says so.
+
+Interface: Linux ``Documentation/networking/timestamping.rst``. Sockets are non-blocking, of family AF_INET or
+AF_INET6 with IPV6_V6ONLY.
+"""
+
+import contextlib
+import errno
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+
+# Not in Python's socket module; the same numbers on every architecture Plancher runs on.
+_SO_TIMESTAMPING = 37
+_TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 2, 8, 16, 128, 2048
+_IP_RECVTTL, _IP_RECVTOS, _IP_RECVERR, _IPV6_RECVERR = 12, 13, 11, 25
+_IP_PKTINFO = 8
+_SOL_UDP, _UDP_GRO = 17, 104
+_SO_EE_ORIGIN_TIMESTAMPING = 4
+
+# (level, type) of the control messages read here
+_STAMPS = (socket.SOL_SOCKET, _SO_TIMESTAMPING)
+_TRAFFIC_CLASS = (socket.IPPROTO_IP, socket.IP_TOS)
+_HOPS = (socket.IPPROTO_IP, socket.IP_TTL)
+_SEGMENT = (_SOL_UDP, _UDP_GRO)
+_SAME_FIELD = {
+    (socket.IPPROTO_IPV6, socket.IPV6_TCLASS): _TRAFFIC_CLASS,
+    (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT): _HOPS,
+}
+_DESTINATIONS = ((socket.IPPROTO_IP, _IP_PKTINFO), (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO))
+_ERRORS = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR))
+
+_TIMESPEC = struct.Struct("@ll")
+_INT = struct.Struct("@i")
+_EXTENDED_ERROR = struct.Struct("@IBBBBII")
+_PKTINFO_4 = struct.Struct("@I4s4s")
+_PKTINFO_6 = struct.Struct("@16sI")
+
+_ANCILLARY_BYTES = 512
+_LARGEST_DATAGRAM = 65_535
+_STAMPS_A_DRAIN = 256
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+Kind = tuple[int, int]
+Ancillary = tuple[int, int, bytes]
+Buffer = bytes | bytearray | memoryview
+WritableBuffer = bytearray | memoryview
+
+
+class StampSource(StrEnum):
+    """Who took a timestamp."""
+
+    KERNEL = "kernel"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What the kernel told about a received datagram beside its payload.
+
+    ``received_ns``: Unix nanoseconds, from ``source``. ``dscp_ecn``: IPv4 TOS or IPv6 traffic class octet.
+    ``ttl``: TTL or hop limit. ``destination``: the local address the packet was sent to. ``segment_bytes``:
+    payload size of the segments the kernel coalesced (UDP_GRO). None stands for "the kernel did not say".
+    """
+
+    received_ns: int
+    source: StampSource
+    dscp_ecn: int | None
+    ttl: int | None
+    destination: str | None
+    segment_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """One received datagram, the address it came from, and its headers."""
+
+    payload: bytes
+    address: Address
+    headers: Headers
+
+
+def enable(sock: socket.socket, *, transmit: bool) -> bool:
+    """Ask for receive timestamps, IP header fields and, with ``transmit``, transmit timestamps.
+
+    Returns False where the kernel refuses timestamps: everything below then works with user-space stamps.
+    With ``transmit`` the datagrams sent from now on are numbered from 0 for ``transmit_stamps``.
+    """
+    if sock.family == socket.AF_INET6:
+        options = (socket.IPV6_RECVTCLASS, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVPKTINFO)
+        level = socket.IPPROTO_IPV6
+    else:
+        options = (_IP_RECVTOS, _IP_RECVTTL, _IP_PKTINFO)
+        level = socket.IPPROTO_IP
+    for option in options:
+        with contextlib.suppress(OSError):  # the header field is then reported as None
+            sock.setsockopt(level, option, 1)
+    return _request_stamps(sock, transmit=transmit)
+
+
+def restart_numbering(sock: socket.socket) -> bool:
+    """Number the next datagram 0 again for ``transmit_stamps``; False where the kernel refuses.
+
+    For use after a failed send: whether that used up a number depends on where in the kernel it failed. Drain
+    with ``transmit_stamps`` before: older stamps would be taken for newer ones.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, 0)
+    return _request_stamps(sock, transmit=True)
+
+
+def _request_stamps(sock: socket.socket, *, transmit: bool) -> bool:
+    wanted = _RX_SOFTWARE | _SOFTWARE
+    if transmit:
+        wanted |= _TX_SOFTWARE | _OPT_ID | _OPT_TSONLY
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, wanted)
+    except OSError:
+        return False
+    return True
+
+
+def receive(sock: socket.socket, size: int = _LARGEST_DATAGRAM) -> Datagram | None:
+    """Take one datagram of at most ``size`` bytes (the rest is cut off); None when none is waiting.
+
+    Raises OSError for what the kernel reports of the path, e.g. ConnectionRefusedError on a connected socket
+    whose far end has no listener (ICMP port unreachable).
+    """
+    try:
+        payload, ancillary, _, address = sock.recvmsg(size, _ANCILLARY_BYTES)
+    except BlockingIOError:
+        return None
+    return Datagram(payload, address, headers(ancillary))
+
+
+def receive_into(sock: socket.socket, buffer: WritableBuffer) -> tuple[int, Address, Headers] | None:
+    """As ``receive``, into a buffer of the caller's; gives (bytes written, address, headers)."""
+    try:
+        length, ancillary, _, address = sock.recvmsg_into([buffer], _ANCILLARY_BYTES)
+    except BlockingIOError:
+        return None
+    return length, address, headers(ancillary)
+
+
+def headers(ancillary: Iterable[Ancillary]) -> Headers:
+    """Read the control messages of ``recvmsg``. Without a kernel stamp the time is now, from user space."""
+    stamp = destination = None
+    told: dict[Kind, int] = {}
+    for level, kind, data in ancillary:
+        if (level, kind) == _STAMPS:
+            stamp = _software_stamp(data)
+        elif (level, kind) in _DESTINATIONS:
+            destination = _destination(data)
+        else:
+            told[_SAME_FIELD.get((level, kind), (level, kind))] = _integer(data)
+    return Headers(
+        received_ns=time.time_ns() if stamp is None else stamp,
+        source=StampSource.USER if stamp is None else StampSource.KERNEL,
+        dscp_ecn=told.get(_TRAFFIC_CLASS),
+        ttl=told.get(_HOPS),
+        destination=destination,
+        segment_bytes=told.get(_SEGMENT),
+    )
+
+
+def _integer(data: bytes) -> int:
+    """IP_TOS comes as one octet, everything else as an int of the machine."""
+    return int.from_bytes(data[:4], sys.byteorder)
+
+
+def _software_stamp(data: bytes) -> int | None:
+    """The first of the three timespecs is the software stamp; zero means there is none."""
+    if len(data) < _TIMESPEC.size:
+        return None
+    seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds) or None
+
+
+def _destination(data: bytes) -> str | None:
+    if len(data) == _PKTINFO_4.size:
+        return str(ip_address(_PKTINFO_4.unpack(data)[2]))
+    return str(ip_address(_PKTINFO_6.unpack(data)[0])) if len(data) == _PKTINFO_6.size else None
+
+
+def transmit_stamps(sock: socket.socket, limit: int = _STAMPS_A_DRAIN) -> list[tuple[int, int]]:
+    """Drain up to ``limit`` transmit stamps: (number of the datagram since ``enable``, Unix nanoseconds).
+
+    Numbers are 32 bits wide and wrap. A readable event on a socket with transmit stamps may be about these
+    alone; a reader that does not drain them is called again at once.
+    """
+    stamps: list[tuple[int, int]] = []
+    for _ in range(limit):
+        try:
+            _, ancillary, _, _ = sock.recvmsg(0, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                break
+            raise
+        stamp = _transmit_stamp(ancillary)
+        if stamp is not None:
+            stamps.append(stamp)
+    return stamps
+
+
+def _transmit_stamp(ancillary: Iterable[Ancillary]) -> tuple[int, int] | None:
+    number = stamp = None
+    for level, kind, data in ancillary:
+        if (level, kind) == _STAMPS:
+            stamp = _software_stamp(data)
+        elif (level, kind) in _ERRORS:
+            _, origin, _, _, _, _, identifier = _EXTENDED_ERROR.unpack_from(data)
+            number = identifier if origin == _SO_EE_ORIGIN_TIMESTAMPING else None
+    return None if number is None or stamp is None else (number, stamp)
+
+
+def set_dscp_ecn(sock: socket.socket, dscp_ecn: int) -> None:
+    """Mark everything the socket sends with this TOS / traffic class octet (DSCP in the upper six bits)."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp_ecn)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp_ecn)
+
+
+def set_ttl(sock: socket.socket, ttl: int) -> None:
+    """Send everything with this TTL or hop limit, 1 to 255."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+
+
+def send(
+    sock: socket.socket,
+    payload: Buffer,
+    address: Address | None = None,
+    *,
+    dscp_ecn: int | None = None,
+    source: str | None = None,
+) -> None:
+    """Send one datagram, to ``address`` or where the socket is connected.
+
+    ``dscp_ecn`` marks this datagram alone; ``source`` is the local address to send from (a reply of a socket
+    bound to the wildcard must leave from the address it was asked at). Raises OSError as ``socket.sendmsg``.
+    """
+    ancillary = _send_ancillary(sock.family, dscp_ecn, source)
+    if address is None:
+        sock.sendmsg([payload], ancillary)
+    else:
+        sock.sendmsg([payload], ancillary, 0, address)
+
+
+def _send_ancillary(family: int, dscp_ecn: int | None, source: str | None) -> Sequence[Ancillary]:
+    ancillary: list[Ancillary] = []
+    over_ipv6 = family == socket.AF_INET6
+    if dscp_ecn is not None:
+        level, kind = (
+            (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if over_ipv6 else (socket.IPPROTO_IP, socket.IP_TOS)
+        )
+        ancillary.append((level, kind, _INT.pack(dscp_ecn)))
+    if source is not None:
+        packed = ip_address(source).packed
+        if over_ipv6:
+            ancillary.append((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO_6.pack(packed, 0)))
+        else:
+            ancillary.append((socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO_4.pack(0, packed, bytes(4))))
+    return ancillary

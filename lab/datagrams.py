@@ -1,0 +1,81 @@
+"""UDP sockets as a link needs them: each datagram with its kernel arrival time and its TOS octet."""
+
+import contextlib
+import socket
+import struct
+from typing import NamedTuple
+
+Address = tuple[str, int]
+
+SO_TIMESTAMPNS = 35
+SO_RXQ_OVFL = 40
+# Some 100 ms of a fast sender must fit while a busy machine keeps the link waiting.
+RECEIVE_BUFFER_BYTES = 4 << 20
+LARGEST_DATAGRAM = 65_535
+# Bounded, so that a flood at one socket cannot keep due packets from being released.
+MOST_AT_ONCE = 128
+
+_TIMESPEC = struct.Struct("@ll")
+_UINT32 = struct.Struct("=I")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(4) * 2
+
+
+class Datagram(NamedTuple):
+    """One received datagram: CLOCK_REALTIME arrival in ns, sender, TOS octet, payload."""
+
+    arrival: int
+    source: Address
+    tos: int
+    payload: bytes
+
+
+class Endpoint:
+    """A non-blocking UDP socket bound to `address`. Raises OSError when it cannot be bound."""
+
+    def __init__(self, address: Address) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            for option in (SO_TIMESTAMPNS, SO_RXQ_OVFL):
+                self.socket.setsockopt(socket.SOL_SOCKET, option, 1)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+            self.socket.bind(address)
+        except OSError:
+            self.socket.close()
+            raise
+        self.overflowed = 0
+        """Datagrams the kernel threw away because this program was too slow to read them."""
+
+    def receive(self) -> list[Datagram]:
+        """Return what has arrived, at most MOST_AT_ONCE datagrams; never waits."""
+        received: list[Datagram] = []
+        with contextlib.suppress(BlockingIOError):
+            while len(received) < MOST_AT_ONCE:
+                payload, ancillary, _, source = self.socket.recvmsg(LARGEST_DATAGRAM, _ANCILLARY_BYTES)
+                arrival, tos = self._read(ancillary)
+                received.append(Datagram(arrival, source, tos, payload))
+        return received
+
+    def _read(self, ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+        arrival = tos = 0
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                arrival = seconds * 10**9 + nanoseconds
+            elif level == socket.IPPROTO_IP and kind == socket.IP_TOS:
+                tos = data[0]
+            elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
+                self.overflowed = _UINT32.unpack(data)[0]
+        return arrival, tos
+
+    def send(self, payload: bytes, tos: int, destination: Address) -> bool:
+        """Send one datagram with this TOS octet; False when the kernel refused it."""
+        try:
+            if tos:
+                option = (socket.IPPROTO_IP, socket.IP_TOS, struct.pack("@i", tos))
+                self.socket.sendmsg((payload,), (option,), 0, destination)
+            else:
+                self.socket.sendto(payload, destination)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,57 @@
+"""The machine's clocks, and how far its wall clock may be trusted (adjtimex(2))."""
+
+import ctypes
+import time
+from pathlib import Path
+
+from wire.records import ClockReading
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_STA_UNSYNC = 0x0040
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of <sys/timex.h>, as far as it is read here, padded to more than its size."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+class Clock:
+    """Reads wall clock, CLOCK_BOOTTIME and synchronisation state together; never sets anything."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "unknown"
+
+    def read(self) -> ClockReading:
+        """One moment on all clocks, in integer microseconds."""
+        synchronised, max_error_us = self._synchronisation()
+        return ClockReading(
+            wall_us=time.time_ns() // 1000,
+            boot_us=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+            boot_id=self.boot_id,
+            synchronised=synchronised,
+            max_error_us=max_error_us,
+        )
+
+    def _synchronisation(self) -> tuple[bool, int | None]:
+        timex = _Timex()
+        state: int = self._libc.adjtimex(ctypes.byref(timex))
+        if state < 0:
+            return False, None
+        synchronised = state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+        return synchronised, timex.maxerror if synchronised and timex.maxerror >= 0 else None
+
+
+def boot_seconds() -> float:
+    """CLOCK_BOOTTIME: runs through suspension, never steps. What schedules live on."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,49 @@
+"""How every program starts and ends: one parser with our exit codes, one place where errors become words."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import NoReturn
+
+from host.exits import Exit
+from host.settings import SettingsError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong call exits with 64 (sysexits.h), because 2 means "could not tell" here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and the mistake, exit with ``Exit.USAGE``."""
+        self.print_usage(sys.stderr)
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    return metadata.version("plancher")
+
+
+def parser(program: str, description: str) -> Parser:
+    """A program's parser, with ``--version``."""
+    built = Parser(prog=program, description=description)
+    built.add_argument("--version", action="version", version=f"{program} {version()}")
+    return built
+
+
+def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
+    """Run ``main`` with the command line and exit with its code; known errors become one line."""
+    try:
+        code = main(sys.argv[1:])
+    except SettingsError as error:
+        code = _complain(program, str(error), Exit.CONFIGURATION)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        code = Exit.OK
+    sys.exit(code)
+
+
+def _complain(program: str, text: str, code: Exit) -> Exit:
+    print(f"{program}: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,35 @@
+"""The one log format: ``2026-03-31T12:00:00Z warning agent.uplink: text``, to standard error.
+
+Under systemd the journal stamps time and priority itself, so a line starts with ``<4>`` instead. Nothing
+secret is ever logged: settings hold secrets in their own fields, and no message repeats a value of one.
+"""
+
+import logging
+import os
+import sys
+import time
+
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class _Formatter(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, *, journal: bool) -> None:
+        prefix = "<%(priority)d>" if journal else "%(asctime)sZ %(level)s "
+        super().__init__(prefix + "%(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.priority = _PRIORITY.get(record.levelno, 6)
+        record.level = record.levelname.lower()
+        return super().format(record)
+
+
+def start(level: str = "info") -> None:
+    """Send every logger's lines from ``level`` up (one of ``LEVELS``) to standard error, once."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(journal="JOURNAL_STREAM" in os.environ))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())

@@ -1,0 +1,157 @@
+"""Settings files: YAML read once, checked whole, and every mistake told with its place and its remedy.
+
+A settings type is a msgspec Struct; quantities are the types of ``host.units``. Messages never repeat a
+value, because a value may be a secret; quantities, which are none, are the exception.
+"""
+
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from host import units
+
+Settings = TypeVar("Settings")
+MAX_FILE_BYTES = 1024 * 1024
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a section of `key: value` lines",
+    "null": "nothing",
+}
+
+
+class SettingsError(Exception):
+    """The configuration is at fault. The text names the file, the place and what to do."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key written twice instead of silently taking the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                line = node.value[index][0].start_mark.line + 1
+                raise SettingsError(f"line {line}: `{key}` is written twice: keep one")
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path, kind: type[Settings]) -> Settings:
+    """Read ``path`` as ``kind``. Raises SettingsError, whose text is one line for a person."""
+    try:
+        return convert(_parse(_read(path)), kind)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def convert(document: object, kind: type[Settings]) -> Settings:
+    """A parsed document as ``kind``: unknown keys first, since one misspelt explains what else is missing."""
+    if document is None:
+        document = {}
+    _refuse_unknown_keys(document, kind, "")
+    try:
+        return msgspec.convert(document, kind, dec_hook=_quantity)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error))) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError(f"larger than {MAX_FILE_BYTES} bytes: this is no settings file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError("no such file: give the path of a settings file") from None
+    except UnicodeDecodeError:
+        raise SettingsError("not UTF-8 text: this is no settings file") from None
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str) -> object:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise SettingsError(f"{place}not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise SettingsError("not valid YAML") from None
+
+
+def _quantity(kind: Any, value: object) -> object:
+    if kind in units.QUANTITIES:
+        return units.parse(kind, value)
+    raise TypeError(f"no rule to read {kind!r}")
+
+
+def _refuse_unknown_keys(document: object, kind: Any, path: str) -> None:
+    """Walk document and type side by side; raise for the first key that no setting has."""
+    structs = _structs(kind)
+    if isinstance(document, dict) and structs:
+        _check_keys(document, structs, path)
+    if isinstance(document, list):
+        for item_kind in _items(kind):
+            for index, item in enumerate(document):
+                _refuse_unknown_keys(item, item_kind, f"{path}[{index}]")
+
+
+def _check_keys(document: dict[Any, Any], structs: list[type[msgspec.Struct]], path: str) -> None:
+    fields = {field.encode_name: field.type for struct in structs for field in msgspec.structs.fields(struct)}
+    for key, value in document.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key not in fields:
+            raise SettingsError(f"{where}: no such setting{_suggest(str(key), list(fields))}")
+        _refuse_unknown_keys(value, fields[key], where)
+
+
+def _suggest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f"; did you mean `{close[0]}`?" if close else f"; there are: {', '.join(sorted(known))}"
+
+
+def _structs(kind: Any) -> list[type[msgspec.Struct]]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) in (typing.Union, typing.Annotated):
+        return [struct for part in typing.get_args(kind) for struct in _structs(part)]
+    return []
+
+
+def _items(kind: Any) -> list[Any]:
+    """The item types of a list type, through optional and annotated wrappings."""
+    if typing.get_origin(kind) in (list, tuple):
+        return [part for part in typing.get_args(kind) if part is not Ellipsis]
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) in (typing.Union, typing.Annotated):
+        return [item for part in typing.get_args(kind) for item in _items(part)]
+    return []
+
+
+def _explain(message: str) -> str:
+    """msgspec's sentence, turned into ours: the place first, then what was expected."""
+    text, _, place = message.partition(" - at `")
+    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    words = text.replace("Object missing required field", "missing setting")
+    if words.startswith("Expected "):
+        words = _explain_expectation(words)
+    return f"{path}: {words}" if path else words
+
+
+def _explain_expectation(words: str) -> str:
+    wanted, _, got = words.removeprefix("Expected ").partition(", got ")
+    bound = ""
+    if "` " in wanted:
+        kind, _, bound = wanted.partition("` ")
+        wanted, bound = kind + "`", f" {bound}"
+    names = [_KINDS.get(name.strip(), name.strip()) for name in wanted.strip("`").split("|")]
+    sentence = f"expected {' or '.join(names)}{bound}"
+    return f"{sentence}, got {_KINDS.get(got.strip('`'), got.strip('`'))}" if got else sentence

@@ -1,0 +1,57 @@
+"""Quantities as people write them in settings: ``8 Mbit/s``, ``10 s``, ``200 MB``."""
+
+import math
+import re
+from typing import ClassVar, TypeVar
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)")
+
+
+class BitRate(int):
+    """bit/s; written ``8 Mbit/s``, ``500 kbit/s``, ``1 Gbit/s`` or as a whole number of bit/s."""
+
+    units: ClassVar[dict[str, float]] = {"bit/s": 1, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9}
+    example: ClassVar[str] = "8 Mbit/s"
+
+
+class Seconds(float):
+    """Seconds; written ``10 s``, ``50 ms``, ``5 min``, ``1 h``, ``7 d`` or as a number of seconds."""
+
+    units: ClassVar[dict[str, float]] = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
+    example: ClassVar[str] = "10 s"
+
+
+class ByteSize(int):
+    """Bytes; written ``200 MB``, ``64 kB``, ``1 GB`` (powers of ten) or as a whole number of bytes."""
+
+    units: ClassVar[dict[str, float]] = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+    example: ClassVar[str] = "200 MB"
+
+
+Quantity = TypeVar("Quantity", BitRate, Seconds, ByteSize)
+QUANTITIES: tuple[type[BitRate], type[Seconds], type[ByteSize]] = (BitRate, Seconds, ByteSize)
+
+
+def parse(kind: type[Quantity], value: object) -> Quantity:
+    """A quantity from what stands in a file. Raises ValueError with a sentence for a person."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"expected a quantity such as {kind.example!r}, got {type(value).__name__}")
+    number = _number(kind, value) if isinstance(value, str) else float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"expected a quantity such as {kind.example!r}, got {value!r}")
+    return kind(round(number) if issubclass(kind, int) else number)
+
+
+def _number(kind: type[Quantity], text: str) -> float:
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a quantity such as {kind.example!r}, got {text!r}")
+    number, unit = match.groups()
+    if unit not in kind.units:
+        raise ValueError(f"unknown unit {unit!r}: write one of {', '.join(kind.units)}")
+    return float(number) * kind.units[unit]
+
+
+def megabits(bits_per_second: float) -> str:
+    """A rate for people, in Mbit/s: three significant digits, as contracts are written."""
+    return f"{bits_per_second / 1e6:.2f}" if bits_per_second < 1e8 else f"{bits_per_second / 1e6:.0f}"

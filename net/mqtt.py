@@ -1,0 +1,240 @@
+"""The MQTT session that agent and collector share: one connection, kept alive until cancelled.
+
+The broker is untrusted for delivery. A publication that returns True was acknowledged by the broker, which is
+no evidence that anybody received it; messages that arrive faster than they are handled are dropped beyond a
+bound. Both are harmless because receipts, not acknowledgements, are what the programs act on.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import aiomqtt
+from msgspec import Meta, Struct
+
+log = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S = 1.0
+BACKOFF_LAST_S = 60.0
+STABLE_S = 60.0  # a connection that lasted this long resets the back-off
+INCOMING_BOUND = 20_000
+PUBLISH_TIMEOUT_S = 20.0
+
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
+    """TLS towards the broker: ``ca`` is the authority's certificate file, the system's where absent.
+
+    ``certificate`` and ``key`` are this program's own, for brokers that ask for one.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Broker(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is and how to be let in. The password stands in a file of its own."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    tls: Tls | None = None
+    username: str | None = None
+    password_file: str | None = None
+    keepalive_s: Annotated[int, Meta(ge=5, le=600)] = 30
+
+
+class BrokerError(Exception):
+    """The broker's part of the configuration cannot work; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message to publish, or to leave as last will."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+OnMessage = Callable[[str, bytes], Awaitable[None]]
+OnConnected = Callable[[], Awaitable[None]]
+
+
+async def _ignore_message(topic: str, payload: bytes) -> None:
+    log.debug("unexpected message on %s, %d bytes", topic, len(payload))
+
+
+async def _do_nothing() -> None:
+    pass
+
+
+class Session:
+    """One MQTT connection that comes back by itself, with full jitter (so that 6,000 do not come at once).
+
+    ``problem`` tells a person why there is no connection, or is None while there is one. Raises BrokerError
+    on construction if certificate or password files cannot be used.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        *,
+        subscriptions: Sequence[str] = (),
+        on_message: OnMessage = _ignore_message,
+        on_connected: OnConnected = _do_nothing,
+        will: Publication | None = None,
+    ) -> None:
+        self.problem: str | None = "not connected yet"
+        self._broker = broker
+        self._client_id = client_id
+        self._subscriptions = tuple(subscriptions)
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._will = will
+        self._tls = tls_context(broker.tls) if broker.tls else None
+        self._password = _password(broker)
+        self._client: aiomqtt.Client | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is believed to stand; only a receipt proves it."""
+        return self._client is not None
+
+    async def run(self) -> None:
+        """Connect, serve and reconnect until cancelled."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            self.problem = await self._serve()
+            failures = 0 if time.monotonic() - began > STABLE_S else failures + 1
+            pause = random.uniform(0, min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2.0**failures))
+            log.warning("%s; next try in %.1f s", self.problem, pause)
+            await asyncio.sleep(pause)
+
+    async def publish(self, publication: Publication, *, quality: int = 1) -> bool:
+        """Publish; True once the broker acknowledged it, False if it could not be reached."""
+        client = self._client
+        if client is None:
+            return False
+        try:
+            await client.publish(
+                publication.topic,
+                publication.payload,
+                qos=quality,
+                retain=publication.retain,
+                timeout=PUBLISH_TIMEOUT_S,
+            )
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            log.warning("not published on %s: %s", publication.topic, explain(error, self._broker))
+            return False
+        return True
+
+    async def _serve(self) -> str:
+        """One connection from beginning to end; returns why it ended."""
+        try:
+            async with self._new_client() as client:
+                for topic in self._subscriptions:
+                    await client.subscribe(topic, qos=1)
+                self._client, self.problem = client, None
+                log.info("connected to broker %s:%d", self._broker.host, self._broker.port)
+                await self._on_connected()
+                async for message in client.messages:
+                    await self._on_message(str(message.topic), _payload(message))
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            return explain(error, self._broker)
+        finally:
+            self._client = None
+        return f"broker {self._broker.host}:{self._broker.port} closed the connection"
+
+    def _new_client(self) -> aiomqtt.Client:
+        will = self._will and aiomqtt.Will(
+            self._will.topic, self._will.payload, qos=1, retain=self._will.retain
+        )
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            identifier=self._client_id,
+            username=self._broker.username,
+            password=self._password,
+            keepalive=self._broker.keepalive_s,
+            timeout=PUBLISH_TIMEOUT_S,
+            tls_context=self._tls,
+            will=will,
+            max_queued_incoming_messages=INCOMING_BOUND,
+        )
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """A client context that checks chain, name and dates. Raises BrokerError naming the file at fault."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(
+            f"broker.tls.ca: {tls.ca}: no usable authority certificate ({_why(error)})"
+        ) from None
+    if tls.certificate:
+        try:
+            context.load_cert_chain(tls.certificate, tls.key)
+        except (OSError, ssl.SSLError) as error:
+            raise BrokerError(
+                f"broker.tls.certificate: {tls.certificate}: not usable ({_why(error)})"
+            ) from None
+    return context
+
+
+def explain(error: Exception, broker: Broker) -> str:
+    """Whose fault a connection's end was, and what to do about it, in one line without secrets."""
+    place = f"broker {broker.host}:{broker.port}"
+    text = str(error)
+    for sign, words in _SIGNS:
+        if sign.lower() in text.lower():
+            return f"{place}: {words}"
+    return f"{place}: {text or type(error).__name__}"
+
+
+_SIGNS = (
+    ("Connection refused", "nothing listens there: is the broker running, and is the port right?"),
+    ("Name or service not known", "no such host name: mend broker.host or the site's DNS"),
+    ("name resolution", "the site's DNS does not answer"),
+    ("Not authori", "refuses this user name or password: see broker.username and broker.password_file"),
+    (
+        "Bad user name or password",
+        "refuses this user name or password: see broker.username and broker.password_file",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "shows a certificate that broker.tls.ca does not vouch for, or for another name",
+    ),
+    ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or mend broker.port"),
+    ("CERTIFICATE_REQUIRED", "asks for a client certificate: set broker.tls.certificate and broker.tls.key"),
+    ("timed out", "no answer in time: the network drops it, or the broker hangs"),
+    ("Network is unreachable", "the network is unreachable from here"),
+    ("No route to host", "the network has no route there"),
+)
+
+
+def _payload(message: aiomqtt.Message) -> bytes:
+    return message.payload if isinstance(message.payload, bytes) else b""
+
+
+def _password(broker: Broker) -> str | None:
+    if broker.password_file is None:
+        return None
+    path = Path(broker.password_file)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BrokerError(f"broker.password_file: {path}: others can read it: chmod 600 {path}")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from None
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,67 @@
+"""Clock, log and command line."""
+
+import logging
+import time
+
+import pytest
+
+from host import clock, command_line, log, units
+from host.exits import Exit
+from host.settings import SettingsError
+
+
+def test_the_clock_reads_wall_and_boot_time_together() -> None:
+    before = time.time_ns() // 1000
+    reading = clock.Clock().read()
+    assert before <= reading.wall_us <= time.time_ns() // 1000
+    assert abs(reading.boot_us / 1e6 - clock.boot_seconds()) < 5
+    assert len(reading.boot_id) == 36
+    assert (reading.max_error_us is not None) == reading.synchronised
+
+
+def test_a_log_line_has_time_level_and_component(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    log.start("warning")
+    logging.getLogger("agent.uplink").warning("broker gone")
+    logging.getLogger("agent.uplink").info("not shown")
+    stamp, rest = capsys.readouterr().err.split(" ", 1)
+    assert rest == "warning agent.uplink: broker gone\n"
+    assert time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_under_systemd_the_journal_stamps(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    log.start()
+    logging.getLogger("peer").error("no port")
+    assert capsys.readouterr().err == "<3>peer: no port\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(SettingsError("a.yaml: x"), Exit.CONFIGURATION), (KeyboardInterrupt(), Exit.INTERRUPTED)],
+)
+def test_known_errors_become_an_exit_code(error: BaseException, code: Exit) -> None:
+    def main(_: object) -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(main, "plancher-agent")
+    assert caught.value.code == code
+
+
+def test_a_wrong_call_exits_with_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command_line.parser("plancher-x", "d").parse_args(["--nonsense"])
+    assert caught.value.code == Exit.USAGE
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(8e6, "8.00"), (6.496e6, "6.50"), (99.99e6, "99.99"), (1e8, "100"), (9.41e8, "941")]
+)
+def test_rates_for_people(rate: float, text: str) -> None:
+    assert units.megabits(rate) == text

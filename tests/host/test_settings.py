@@ -1,0 +1,98 @@
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta, Struct, field
+
+from host.settings import MAX_FILE_BYTES, SettingsError, load
+from host.units import BitRate, ByteSize, Seconds
+
+
+class Floor(Struct):
+    down: BitRate = BitRate(8_000_000)
+    tries: Annotated[int, Meta(ge=1, le=5)] = 3
+
+
+class Class(Struct):
+    dscp: int
+
+
+class Example(Struct):
+    site: str
+    floor: Floor = field(default_factory=Floor)
+    interval: Seconds = Seconds(60)
+    size: ByteSize = ByteSize(1)
+    classes: list[Class] = []
+    password: str | None = None
+
+
+def read(tmp_path: Path, text: str | bytes) -> Example:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load(path, Example)
+
+
+def test_a_file_becomes_settings(tmp_path: Path) -> None:
+    text = "site: A\nfloor: {down: 10 Mbit/s}\ninterval: 5 min\nsize: 64 kB\nclasses:\n  - dscp: 46\n"
+    assert read(tmp_path, text) == Example(
+        "A", Floor(BitRate(10_000_000)), Seconds(300), ByteSize(64000), [Class(46)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "missing setting `site`"),
+        ("site: 3", "site: expected text, got a whole number"),
+        ("site: A\nsight: B", "sight: no such setting; did you mean `site`?"),
+        (
+            "site: A\nqqq: B",
+            "qqq: no such setting; there are: classes, floor, interval, password, site, size",
+        ),
+        ("site: A\nfloor: {up: 3}", "floor.up: no such setting; there are: down, tries"),
+        ("site: A\nfloor: 8", "floor: expected a section of `key: value` lines, got a whole number"),
+        ("site: A\nfloor: {tries: 9}", "floor.tries: expected a whole number <= 5"),
+        (
+            "site: A\nfloor: {down: 8 mbps}",
+            "floor.down: unknown unit 'mbps': write one of bit/s, kbit/s, Mbit/s, Gbit/s",
+        ),
+        ("site: A\nfloor: {down: fast}", "floor.down: expected a quantity such as '8 Mbit/s', got 'fast'"),
+        ("site: A\nfloor: {down: yes}", "floor.down: expected a quantity such as '8 Mbit/s', got bool"),
+        ("site: A\ninterval: -1", "interval: expected a quantity such as '10 s', got -1"),
+        ("site: A\ninterval: .nan", "interval: expected a quantity such as '10 s', got nan"),
+        ("site: A\nclasses: [{dcsp: 46}]", "classes[0].dcsp: no such setting; did you mean `dscp`?"),
+        ("site: A\nclasses: [{dscp: x}]", "classes[0].dscp: expected a whole number, got text"),
+        ("site: A\npassword: 12345", "password: expected text or nothing, got a whole number"),
+        ("site: A\nsite: B", "line 2: `site` is written twice: keep one"),
+        ("- A", "expected a section of `key: value` lines, got a list"),
+        ("site: [A", "line 1, column 9: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("{[a]: 1}", "line 1, column 2: not valid YAML: found unhashable key"),
+        (b"\xff\xfe\x00", "not UTF-8 text: this is no settings file"),
+        (b"#" * (MAX_FILE_BYTES + 1), "larger than 1048576 bytes: this is no settings file"),
+    ],
+)
+def test_every_mistake_is_told_with_its_place(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path}/x.yaml: {message}"
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file: give the path of a settings file"):
+        load(tmp_path / "none.yaml", Example)
+
+
+def test_a_directory_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load(tmp_path, Example)
+
+
+@given(st.text(max_size=200))
+def test_no_text_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("any") / "x.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    with contextlib.suppress(SettingsError):
+        load(path, Example)

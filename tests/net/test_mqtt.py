@@ -1,0 +1,81 @@
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from net import mqtt
+from net.mqtt import Broker, BrokerError, Publication, Session, Tls
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+async def problem_of(session: Session) -> str:
+    """Run the session until it has failed once."""
+    task = asyncio.create_task(session.run())
+    try:
+        async with asyncio.timeout(30):
+            while session.problem in (None, "not connected yet"):
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+    return str(session.problem)
+
+
+def test_a_broker_that_is_not_there_is_told() -> None:
+    broker = Broker(port=free_port())
+    assert asyncio.run(problem_of(Session(broker, "a"))) == (
+        f"broker 127.0.0.1:{broker.port}: nothing listens there: is the broker running, and is the port right?"
+    )
+
+
+def test_what_could_not_be_published_says_so() -> None:
+    session = Session(Broker(port=free_port()), "a")
+    assert asyncio.run(session.publish(Publication("qos/v1/A/results", b"x"))) is False
+    assert not session.connected
+
+
+def test_a_password_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("secret\n")
+    path.chmod(0o644)
+    with pytest.raises(BrokerError) as caught:
+        Session(Broker(password_file=str(path)), "a")
+    assert str(caught.value) == f"broker.password_file: {path}: others can read it: chmod 600 {path}"
+
+
+def test_a_missing_password_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="broker.password_file: .*: No such file or directory"):
+        Session(Broker(password_file=str(tmp_path / "none")), "a")
+
+
+def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(BrokerError, match=r"broker.tls.ca: .*/ca.pem: no usable authority certificate"):
+        mqtt.tls_context(Tls(ca=str(tmp_path / "ca.pem")))
+    with pytest.raises(BrokerError, match=r"broker.tls.certificate: .*: not usable \(No such file"):
+        mqtt.tls_context(Tls(certificate=str(tmp_path / "none.pem")))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[code:135] Not authorized", "refuses this user name or password"),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed",
+            "shows a certificate that broker.tls.ca does not vouch for",
+        ),
+        ("[SSL: WRONG_VERSION_NUMBER]", "does not speak TLS on this port"),
+        ("[Errno -2] Name or service not known", "no such host name"),
+        ("Operation timed out", "no answer in time"),
+        ("something new", "something new"),
+    ],
+)
+def test_the_end_of_a_connection_is_explained(text: str, words: str) -> None:
+    explained = mqtt.explain(OSError(text), Broker(host="mqtt.example", port=8883))
+    assert explained.startswith(f"broker mqtt.example:8883: {words}")

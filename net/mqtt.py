@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 60.0
 STABLE_S = 60.0  # a connection that lasted this long resets the back-off
-INCOMING_BOUND = 20_000
 PUBLISH_TIMEOUT_S = 20.0
 
 
@@ -77,8 +76,9 @@ async def _do_nothing() -> None:
 class Session:
     """One MQTT connection that comes back by itself, with full jitter (so that 6,000 do not come at once).
 
-    ``problem`` tells a person why there is no connection, or is None while there is one. Raises BrokerError
-    on construction if certificate or password files cannot be used.
+    ``problem`` tells a person why there is no connection, or is None while there is one. Beyond
+    ``incoming_bound`` unhandled messages, further ones are dropped. Raises BrokerError on construction if
+    certificate or password files cannot be used.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Session:
         on_message: OnMessage = _ignore_message,
         on_connected: OnConnected = _do_nothing,
         will: Publication | None = None,
+        incoming_bound: int = 1000,
     ) -> None:
         self.problem: str | None = "not connected yet"
         self._broker = broker
@@ -98,6 +99,7 @@ class Session:
         self._on_message = on_message
         self._on_connected = on_connected
         self._will = will
+        self._incoming_bound = incoming_bound
         self._tls = tls_context(broker.tls) if broker.tls else None
         self._password = _password(broker)
         self._client: aiomqtt.Client | None = None
@@ -154,9 +156,8 @@ class Session:
         return f"broker {self._broker.host}:{self._broker.port} closed the connection"
 
     def _new_client(self) -> aiomqtt.Client:
-        will = self._will and aiomqtt.Will(
-            self._will.topic, self._will.payload, qos=1, retain=self._will.retain
-        )
+        left = self._will
+        will = aiomqtt.Will(left.topic, left.payload, qos=1, retain=left.retain) if left else None
         return aiomqtt.Client(
             self._broker.host,
             self._broker.port,
@@ -167,7 +168,7 @@ class Session:
             timeout=PUBLISH_TIMEOUT_S,
             tls_context=self._tls,
             will=will,
-            max_queued_incoming_messages=INCOMING_BOUND,
+            max_queued_incoming_messages=self._incoming_bound,
         )
 
 

@@ -30,7 +30,8 @@ async def problem_of(session: Session) -> str:
 def test_a_broker_that_is_not_there_is_told() -> None:
     broker = Broker(port=free_port())
     assert asyncio.run(problem_of(Session(broker, "a"))) == (
-        f"broker 127.0.0.1:{broker.port}: nothing listens there: is the broker running, and is the port right?"
+        f"broker 127.0.0.1:{broker.port}: "
+        "nothing listens there: is the broker running, and is the port right?"
     )
 
 
@@ -50,7 +51,7 @@ def test_a_password_file_that_others_can_read_is_refused(tmp_path: Path) -> None
 
 
 def test_a_missing_password_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match="broker.password_file: .*: No such file or directory"):
+    with pytest.raises(BrokerError, match=r"broker.password_file: .*: No such file or directory"):
         Session(Broker(password_file=str(tmp_path / "none")), "a")
 
 

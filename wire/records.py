@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 Micros = Annotated[int, Meta(ge=0, le=2**53)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+Signed = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Rate = Annotated[float, Meta(ge=0, le=1e12)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
@@ -122,10 +123,10 @@ class ClockReading(Struct, frozen=True, kw_only=True):
 class Spread(Struct, frozen=True, kw_only=True):
     """Minimum and nearest-rank percentiles of one train, in microseconds."""
 
-    min_us: int
-    p50_us: int
-    p95_us: int
-    p99_us: int
+    min_us: Signed
+    p50_us: Signed
+    p95_us: Signed
+    p99_us: Signed
 
 
 class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -145,7 +146,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     received_packets: Count
     loss_ratio: Ratio
     slope: Annotated[float, Meta(ge=-1, le=1e6)]
-    queue_growth_us: int
+    queue_growth_us: Signed
     stall_ratio: Ratio = 0.0
     capacity_bps: Rate | None = None
     other_traffic_bps: Rate | None = None

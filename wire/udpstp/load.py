@@ -1,0 +1,124 @@
+"""What one load test left behind, told the same way whichever end sent the load.
+
+All counts are of Load PDUs of the test itself; those that only say "stop" are in ``bytes_sent`` and
+``bytes_received`` alone. IP-layer bytes are UDP payload plus 28 (IPv4) or 48 (IPv6), as RFC 9097 §5 has it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wire.records import Direction
+
+
+class Ending(StrEnum):
+    """How a load test ended. Only ``completed`` ran for its planned duration."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    """This agent stopped it early, as asked by its caller."""
+    STOPPED_BY_PEER = "stopped-by-peer"
+    WATCHDOG = "watchdog"
+    """The peer fell silent for 3 s in the middle of the test (RFC 9946 §6.1)."""
+    REFUSED = "refused"
+    """The peer answered with a refusal; ``refusal`` holds its code."""
+    COERCED = "coerced"
+    """The peer would have run another test than the one asked for."""
+    NO_ANSWER = "no-answer"
+    BAD_AUTHENTICATION = "bad-authentication"
+    """The peer answered, but not with our key or not with our time of day."""
+    BAD_RESPONSE = "bad-response"
+    UNREACHABLE = "unreachable"
+    LOCAL_ERROR = "local-error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadInterval:
+    """About 50 ms at the load receiver; ``offset_us`` counts from its first interval's beginning.
+
+    Delays are one-way, in microseconds above the smallest of the whole test; None where no packet gave one.
+    Downstream they are exact to the kernel's timestamps. Upstream minimum and maximum are whole milliseconds and
+    the mean is as fine as the peer's sum over the interval (RFC 9946 §8.2).
+    """
+
+    offset_us: int
+    duration_us: int
+    datagrams: int
+    ip_bytes: int
+    lost: int
+    reordered: int
+    duplicated: int
+    delay_mean_us: float | None
+    delay_min_us: float | None
+    delay_max_us: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """One fixed-rate test as the client saw it; what was not reached stays at zero.
+
+    Of the sender: ``send_span_us`` lies between first and last packet, ``stall_us`` is the time by which the
+    schedule had to be put off because the sender was later than its catch-up allows, ``longest_gap_us`` the longest
+    pause between two packets, ``blocked_sends`` packets the local kernel refused (never on the wire, not in
+    ``sent_packets``), ``backoff_steps`` rate reductions for want of feedback (RFC 9097 §8.1). Downstream all of it
+    is inferred from sequence numbers and send times of what arrived, so packets lost after the last arrival are
+    known only if the peer's stop came through.
+
+    Of the receiver: ``received_packets`` includes ``duplicated``; ``lost`` = sent - distinct received.
+    ``receive_span_us`` lies between first and last packet; upstream, where the peer tells sums of 50 ms, it is the
+    span that gives the mean rate of the whole intervals. ``estimated_packets`` of those received are not counted
+    but inferred, because the Status PDU that would have told them was lost.
+
+    ``receiver_drops``: packets that reached this host and were dropped in its socket (downstream only): they
+    are in ``lost``, but not the line's fault. ``wall_step_us``: how far the agent's wall clock moved against its
+    monotonic clock during the test; above some milliseconds the delays cannot be trusted.
+    ``rtt_min_us`` is the smallest seen, set-up included. ``bytes_sent`` and ``bytes_received`` are what the test
+    cost this agent's line at the IP layer, control and feedback included.
+    """
+
+    session: str
+    direction: Direction
+    row: int
+    planned_bps: int
+    planned_duration_us: int
+    planned_packets: int
+    ending: Ending
+    detail: str = ""
+    refusal: int | None = None
+    sent_packets: int = 0
+    sent_ip_bytes: int = 0
+    send_span_us: int = 0
+    stall_us: int = 0
+    longest_gap_us: int = 0
+    blocked_sends: int = 0
+    backoff_steps: int = 0
+    received_packets: int = 0
+    received_ip_bytes: int = 0
+    receive_span_us: int = 0
+    lost: int = 0
+    reordered: int = 0
+    duplicated: int = 0
+    estimated_packets: int = 0
+    receiver_drops: int = 0
+    status_lost: int = 0
+    intervals: tuple[LoadInterval, ...] = ()
+    rtt_min_us: int | None = None
+    wall_step_us: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+    @property
+    def sent_bps(self) -> float:
+        """IP-layer rate at which the sender really sent; 0 below two packets."""
+        return _rate(self.sent_packets, self.sent_ip_bytes, self.send_span_us)
+
+    @property
+    def received_bps(self) -> float:
+        """IP-layer rate at which the receiver received; 0 below two packets."""
+        return _rate(self.received_packets, self.received_ip_bytes, self.receive_span_us)
+
+
+def _rate(packets: int, ip_bytes: int, span_us: int) -> float:
+    """N packets take N - 1 gaps from the first to the last."""
+    if packets < 2 or span_us <= 0:
+        return 0.0
+    return ip_bytes * (packets - 1) / packets * 8e6 / span_us

@@ -1,0 +1,196 @@
+"""The servers and tools that tests use: where they are, and how to get those that are not there.
+
+``python -m tests.servers`` provides them before the tests run; ``require`` is what a test asks. Nothing is
+ever started as a service: a test starts its own server, on a free port, and ends it.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program that tests use. ``names``: what it may be called, the usual name first."""
+
+    names: tuple[str, ...]
+    package: str
+
+    @property
+    def name(self) -> str:
+        """The name that a test asks for."""
+        return self.names[0]
+
+
+SERVERS = (
+    Server(("mosquitto",), "mosquitto"),
+    Server(("mosquitto_sub",), "mosquitto-clients"),
+    Server(("mosquitto_pub",), "mosquitto-clients"),
+    Server(("mosquitto_passwd",), "mosquitto"),
+    Server(("prometheus",), "prometheus"),
+    Server(("promtool",), "prometheus"),
+    Server(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"),
+    Server(("amtool",), "prometheus-alertmanager"),
+    Server(("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    Server(("openssl",), "openssl"),
+)
+# An ordinary user's PATH lacks these, and Debian puts daemons there.
+ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/snap/bin")
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = (
+    "#!/bin/sh\n# There while test servers are installed; 101 forbids starting services.\nexit 101\n"
+)
+APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60")
+
+Run = Callable[[Sequence[str]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What providing the servers depends on. ``run`` runs a command and returns its exit status."""
+
+    directories: tuple[Path, ...]
+    root: bool
+    debian: bool
+    continuous_integration: bool
+    run: Run
+    policy: Path = POLICY
+
+
+def search_path(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """The directories in which programs are looked for."""
+    places = [place for place in environment.get("PATH", "").split(os.pathsep) if place]
+    return tuple(Path(place) for place in dict.fromkeys([*places, *ALSO_SEARCHED]))
+
+
+def in_continuous_integration(environment: Mapping[str, str]) -> bool:
+    """Whether a missing server is a failure instead of a skipped test."""
+    return environment.get("CI", "").lower() == "true"
+
+
+def find(server: Server, directories: Sequence[Path]) -> Path | None:
+    """Where ``server`` is installed, or None."""
+    candidates = (directory / name for name in server.names for directory in directories)
+    return next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
+
+
+def missing(directories: Sequence[Path]) -> list[Server]:
+    """The servers that are not installed."""
+    return [server for server in SERVERS if find(server, directories) is None]
+
+
+def require(program: str) -> Path:
+    """The path of ``program``. Skips the test that asks if it is missing, or fails it where CI is true.
+
+    Raises KeyError for a program that is not in SERVERS: what is not listed there is not installed either.
+    """
+    server = {server.name: server for server in SERVERS}[program]
+    path = find(server, search_path(os.environ))
+    if path is None:
+        _not_there(f"{program} is not installed: {_how_to_install([server])}")
+    return path
+
+
+def _not_there(reason: str) -> NoReturn:
+    if in_continuous_integration(os.environ):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def provide(machine: Machine) -> int:
+    """Install what is missing where that is possible, say what is left, and return the exit status."""
+    lacking = missing(machine.directories)
+    if lacking and machine.root and machine.debian:
+        _install(_packages(lacking), machine)
+        lacking = missing(machine.directories)
+    if not lacking:
+        print(f"Servers for the tests: all {len(SERVERS)} are there.")
+        return 0
+    for server in lacking:
+        print(f"Missing: {server.name} (Debian package {server.package})", file=sys.stderr)
+    print(f"To get them: {_how_to_install(lacking)}", file=sys.stderr)
+    if machine.continuous_integration:
+        print("CI=true: a missing server is a failure.", file=sys.stderr)
+        return 1
+    print("Tests that need them will be skipped.", file=sys.stderr)
+    return 0
+
+
+def _packages(servers: Sequence[Server]) -> list[str]:
+    return list(dict.fromkeys(server.package for server in servers))
+
+
+def _how_to_install(servers: Sequence[Server]) -> str:
+    packages = " ".join(_packages(servers))
+    return (
+        f"on Debian or Ubuntu: sudo apt-get install {packages} (or `sudo make servers`, which starts none)"
+        "; elsewhere: the packages of the same names"
+    )
+
+
+def _install(packages: Sequence[str], machine: Machine) -> None:
+    began = time.monotonic()
+    print(f"Installing {', '.join(packages)} with apt-get, which may take minutes ...", flush=True)
+    with _services_kept_from_starting(machine.policy):
+        # Stale lists name versions that the mirror no longer holds; a failed update may still install.
+        machine.run([*APT, "update"])
+        status = machine.run([*APT, "-y", "install", "--no-install-recommends", *packages])
+    told = "Installed; no service was started" if status == 0 else f"apt-get ended with status {status}"
+    print(f"{told} ({time.monotonic() - began:.0f} s).", flush=True)
+
+
+def _services_kept_from_starting(policy: Path) -> AbstractContextManager[None]:
+    """A policy that is already there is its owner's decision, and stays."""
+    return nullcontext() if policy.exists() else _temporary_policy(policy)
+
+
+@contextmanager
+def _temporary_policy(policy: Path) -> Iterator[None]:
+    policy.write_text(POLICY_TEXT, encoding="utf-8")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def _run(command: Sequence[str]) -> int:
+    try:
+        return subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}).returncode
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+
+
+def _is_debian() -> bool:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return False
+    return "debian" in (release.get("ID", ""), *release.get("ID_LIKE", "").split())
+
+
+def main() -> int:
+    """Provide the servers on this machine."""
+    return provide(
+        Machine(
+            directories=search_path(os.environ),
+            root=os.geteuid() == 0,
+            debian=_is_debian(),
+            continuous_integration=in_continuous_integration(os.environ),
+            run=_run,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

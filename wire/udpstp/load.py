@@ -36,8 +36,8 @@ class LoadInterval:
     """About 50 ms at the load receiver; ``offset_us`` counts from its first interval's beginning.
 
     Delays are one-way, in microseconds above the smallest of the whole test; None where no packet gave one.
-    Downstream they are exact to the kernel's timestamps. Upstream minimum and maximum are whole milliseconds and
-    the mean is as fine as the peer's sum over the interval (RFC 9946 §8.2).
+    Downstream they are exact to the kernel's timestamps. Upstream minimum and maximum are whole
+    milliseconds and the mean is as fine as the peer's sum over the interval (RFC 9946 §8.2).
     """
 
     offset_us: int
@@ -57,22 +57,22 @@ class LoadReport:
     """One fixed-rate test as the client saw it; what was not reached stays at zero.
 
     Of the sender: ``send_span_us`` lies between first and last packet, ``stall_us`` is the time by which the
-    schedule had to be put off because the sender was later than its catch-up allows, ``longest_gap_us`` the longest
-    pause between two packets, ``blocked_sends`` packets the local kernel refused (never on the wire, not in
-    ``sent_packets``), ``backoff_steps`` rate reductions for want of feedback (RFC 9097 §8.1). Downstream all of it
-    is inferred from sequence numbers and send times of what arrived, so packets lost after the last arrival are
-    known only if the peer's stop came through.
+    schedule had to be put off because the sender was later than its catch-up allows, ``longest_gap_us`` the
+    longest pause between two packets, ``blocked_sends`` packets the local kernel refused (never on the
+    wire, not in ``sent_packets``), ``backoff_steps`` rate reductions for want of feedback (RFC 9097 §8.1).
+    Downstream all of it is inferred from sequence numbers and send times of what arrived, so packets lost
+    after the last arrival are known only if the peer's stop came through.
 
     Of the receiver: ``received_packets`` includes ``duplicated``; ``lost`` = sent - distinct received.
-    ``receive_span_us`` lies between first and last packet; upstream, where the peer tells sums of 50 ms, it is the
-    span that gives the mean rate of the whole intervals. ``estimated_packets`` of those received are not counted
-    but inferred, because the Status PDU that would have told them was lost.
+    ``receive_span_us`` lies between first and last packet; upstream, where the peer tells sums of 50 ms, it
+    is the span that gives the mean rate of the whole intervals. ``estimated_packets`` of those received are
+    not counted but inferred, because the Status PDU that would have told them was lost.
 
     ``receiver_drops``: packets that reached this host and were dropped in its socket (downstream only): they
-    are in ``lost``, but not the line's fault. ``wall_step_us``: how far the agent's wall clock moved against its
-    monotonic clock during the test; above some milliseconds the delays cannot be trusted.
-    ``rtt_min_us`` is the smallest seen, set-up included. ``bytes_sent`` and ``bytes_received`` are what the test
-    cost this agent's line at the IP layer, control and feedback included.
+    are in ``lost``, but not the line's fault. ``wall_step_us``: how far the agent's wall clock moved
+    against its monotonic clock during the test; above some milliseconds the delays cannot be trusted.
+    ``rtt_min_us`` is the smallest seen, set-up included. ``bytes_sent`` and ``bytes_received`` are what the
+    test cost this agent's line at the IP layer, control and feedback included.
     """
 
     session: str

@@ -15,19 +15,20 @@ _FIELD_BYTES = 16
 class InterfaceCounters:
     """Counters of the site's side of the line: rx towards the site, tx from it, Ethernet header included.
 
-    The directory's files rx_packets, rx_bytes, tx_packets and tx_bytes hold decimal text and stay open until
-    ``close``; they are left in place with their last values. Raises OSError when they cannot be written.
+    The directory's files rx_packets, rx_bytes, tx_packets and tx_bytes hold decimal text; ``close`` leaves
+    them in place with their last values. Without a directory nothing is published. Raises OSError when the
+    files cannot be written.
     """
 
     NAMES = ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path | None = None) -> None:
         self.rx_packets = self.rx_bytes = self.tx_packets = self.tx_bytes = 0
-        directory.mkdir(parents=True, exist_ok=True)
-        self._maps = [_mapped(directory / name) for name in self.NAMES]
-        self._published = (-1, -1, -1, -1)
-        self.publish()
+        self._published = (0, 0, 0, 0)
+        self._maps: list[mmap.mmap] = []
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._maps = [_mapped(directory / name) for name in self.NAMES]
 
     def towards_site(self, ip_bytes: int) -> None:
         """Count one packet that came out of the line at the site."""
@@ -42,16 +43,17 @@ class InterfaceCounters:
     def publish(self) -> None:
         """Make the files say what was counted so far."""
         values = (self.rx_packets, self.rx_bytes, self.tx_packets, self.tx_bytes)
-        for area, value, published in zip(self._maps, values, self._published, strict=True):
-            if value != published:
-                area[:_FIELD_BYTES] = b"%15d\n" % value
+        if values == self._published:
+            return
+        for area, value in zip(self._maps, values, strict=False):
+            area[:] = b"%15d\n" % value
         self._published = values
 
     def close(self) -> None:
         """Publish once more and let go of the files."""
         self.publish()
-        for area in self._maps:
-            area.close()
+        while self._maps:
+            self._maps.pop().close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,69 @@
+"""The rows of the reference program's default table."""
+
+import pytest
+
+from wire.udpstp import rates
+from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
+
+
+def _rate(*values: int) -> SendingRate:
+    return SendingRate(
+        interval_1_us=values[0], payload_1=values[1], burst_1=values[2],
+        interval_2_us=values[3], payload_2=values[4], burst_2=values[5], addon_2=values[6],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "values", "mbps"), [
+    (1, (0, 0, 0, 1000, 0, 0, 97), 1),
+    (2, (0, 0, 0, 1000, 0, 0, 222), 2),
+    (5, (0, 0, 0, 1000, 0, 0, 597), 5),
+    (8, (0, 0, 0, 1000, 0, 0, 972), 8),
+    (9, (0, 0, 0, 1000, 0, 0, 1097), 9),
+    (10, (0, 0, 0, 1000, 1222, 1, 0), 10),
+    (50, (0, 0, 0, 1000, 1222, 5, 0), 50),
+    (100, (100, 1222, 1, 0, 0, 0, 0), 100),
+    (500, (100, 1222, 5, 0, 0, 0, 0), 500),
+    (1000, (100, 1222, 10, 0, 0, 0, 0), 1000),
+    (1001, (100, 1347, 10, 0, 0, 0, 0), 1100),
+    (1090, (100, 8972, 38, 0, 0, 0, 0), 27360),
+    (1152, (100, 8972, 100, 0, 0, 0, 0), 72000),
+])  # fmt: skip
+def test_rows(row: int, values: tuple[int, ...], mbps: float) -> None:
+    rate = rates.sending_rate(row)
+    assert rate == _rate(*values)
+    assert rates.bits_per_second(rate) == pytest.approx(mbps * 1e6)
+
+
+def test_row_0_is_twenty_random_packets_a_second() -> None:
+    rate = rates.sending_rate(0)
+    assert rate == _rate(0, 0, 0, 50_000, 0, 0, RANDOM_SIZE | 1222)
+    assert rates.packets_per_second(rate) == 20
+    assert rates.bits_per_second(rate) == pytest.approx(0.106e6, rel=0.01)
+
+
+def test_every_row_up_to_a_gigabit_sends_its_number() -> None:
+    for row in range(1, 1001):
+        assert rates.bits_per_second(rates.sending_rate(row)) == pytest.approx(row * 1e6)
+        assert rates.row_for(row * 1e6) == row
+
+
+@pytest.mark.parametrize("row", [-1, 1153, 0xFFFF])
+def test_rows_that_do_not_exist(row: int) -> None:
+    with pytest.raises(ValueError, match="sending-rate rows are 0 to 1152"):
+        rates.sending_rate(row)
+
+
+@pytest.mark.parametrize(("rate_bps", "row"), [(8e6, 8), (8_000_001, 9), (7.6e6, 8), (1, 1), (1e9, 1000)])
+def test_lookup_never_sends_less_than_asked(rate_bps: float, row: int) -> None:
+    assert rates.row_for(rate_bps) == row
+
+
+@pytest.mark.parametrize("rate_bps", [0, 1e9 + 1])
+def test_lookup_outside_the_table(rate_bps: float) -> None:
+    with pytest.raises(ValueError, match="no row"):
+        rates.row_for(rate_bps)
+
+
+def test_over_ipv6_the_packet_keeps_its_length() -> None:
+    assert [rates.over_ipv6(size) for size in (1222, 97, 0)] == [1202, 77, 0]
+    assert rates.over_ipv6(RANDOM_SIZE | 1222) == RANDOM_SIZE | 1202

@@ -1,0 +1,88 @@
+"""The sending-rate table: 1153 rows, each by rule.
+
+RFC 9946 fixes no table. This is the reference program's default one (IPv4, jumbo on above 1 Gbit/s, packets
+of at most 1250 bytes below): row r of 1 to 1000 sends exactly r Mbit/s at the IP layer, as RFC 9097 §8.1
+recommends.
+"""
+
+import math
+
+from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
+
+LAST_ROW = 1152
+HIGH_SPEED_ROW = 1000
+"""1 Gbit/s: the end of the 1 Mbit/s steps (RFC 9097 §8.1)."""
+
+IPV4_OVERHEAD, IPV6_OVERHEAD = 28, 48
+"""IP and UDP header bytes of a packet without options or extension headers."""
+
+_FULL = 1222
+_JUMBO = 8972
+_SMALLEST_RANDOM = 52
+_IDLE_INTERVAL_US = 50_000
+_IPV6_REDUCTION = IPV6_OVERHEAD - IPV4_OVERHEAD
+
+
+def sending_rate(row: int) -> SendingRate:
+    """The row's transmitters. Raises ValueError for a row outside 0 to 1152."""
+    if not 0 <= row <= LAST_ROW:
+        raise ValueError(f"sending-rate rows are 0 to {LAST_ROW}, not {row}")
+    if row == 0:
+        return SendingRate(interval_2_us=_IDLE_INTERVAL_US, addon_2=RANDOM_SIZE | _FULL)
+    if row <= HIGH_SPEED_ROW:
+        return _steps_of_one(row)
+    if row <= 1062:
+        return SendingRate(interval_1_us=100, payload_1=_FULL + 125 * (row - 1000), burst_1=10)
+    return SendingRate(interval_1_us=100, payload_1=_JUMBO, burst_1=min(row - 1052, 100))
+
+
+def _steps_of_one(row: int) -> SendingRate:
+    """Hundreds every 100 us, tens every 1 ms, and one smaller packet a millisecond for the rest."""
+    hundreds, tens, ones = row // 100, row % 100 // 10, row % 10
+    return SendingRate(
+        interval_1_us=100 if hundreds else 0,
+        payload_1=_FULL if hundreds else 0,
+        burst_1=hundreds,
+        interval_2_us=1000 if tens or ones else 0,
+        payload_2=_FULL if tens else 0,
+        burst_2=tens,
+        addon_2=125 * ones - IPV4_OVERHEAD if ones else 0,
+    )
+
+
+def bits_per_second(rate: SendingRate) -> float:
+    """IP-layer rate of the transmitters; a random size counts with its mean."""
+    total = 0.0
+    if rate.interval_1_us:
+        total += _packet_bytes(rate.payload_1) * rate.burst_1 / rate.interval_1_us
+    if rate.interval_2_us:
+        burst = _packet_bytes(rate.payload_2) * rate.burst_2 + _packet_bytes(rate.addon_2)
+        total += burst / rate.interval_2_us
+    return total * 8e6
+
+
+def _packet_bytes(size: int) -> float:
+    if size & RANDOM_SIZE:
+        return (_SMALLEST_RANDOM + (size & ~RANDOM_SIZE)) / 2 + IPV4_OVERHEAD
+    return size + IPV4_OVERHEAD if size else 0
+
+
+def packets_per_second(rate: SendingRate) -> float:
+    """Packets of all bursts together."""
+    first = rate.burst_1 / rate.interval_1_us if rate.interval_1_us else 0.0
+    bursts = rate.burst_2 + bool(rate.addon_2)
+    return (first + (bursts / rate.interval_2_us if rate.interval_2_us else 0.0)) * 1e6
+
+
+def row_for(rate_bps: float) -> int:
+    """The lowest row that sends at least ``rate_bps`` (IP layer). Raises ValueError above 1 Gbit/s or below
+    1 bit/s."""
+    row = math.ceil(rate_bps / 1e6)
+    if not 1 <= row <= HIGH_SPEED_ROW:
+        raise ValueError(f"no row of 1 to {HIGH_SPEED_ROW} Mbit/s sends {rate_bps:g} bit/s")
+    return row
+
+
+def over_ipv6(size: int) -> int:
+    """The UDP payload size to send over IPv6 for one stated for IPv4: the IP packet keeps its length."""
+    return size - _IPV6_REDUCTION if size & ~RANDOM_SIZE > _IPV6_REDUCTION else size

@@ -52,6 +52,7 @@ class Failure(StrEnum):
     SENDER_SLOW = "sender-slow"
     SENDER_STALLED = "sender-stalled"
     SEND_BLOCKED = "send-blocked"
+    RECEIVER_SLOW = "receiver-slow"
     COUNTERS = "counters-unavailable"
     CLOCK_STEPPED = "clock-stepped"
     # the configuration's
@@ -133,7 +134,9 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fixed-rate test (RFC 9946 with srIndexConf fixed). Rates at the IP layer.
 
     ``capacity_bps`` is R / (1 + slope) x delivered ratio; it is absent where only "at least the received
-    rate" can be said. ``queue_growth_us`` is the one-way delay gained from the first to the last packets.
+    rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile. ``slope`` is the
+    growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
+    ``failure`` says why an invalid test had to be thrown away.
     """
 
     session: Session
@@ -151,6 +154,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     capacity_bps: Rate | None = None
     other_traffic_bps: Rate | None = None
     rtt_min_us: Micros | None = None
+    failure: Failure | None = None
 
 
 class FloorValues(Struct, frozen=True, kw_only=True, omit_defaults=True):

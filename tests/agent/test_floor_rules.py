@@ -1,0 +1,157 @@
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from agent import floor_rules
+from agent.floor_rules import Conclusion, Step
+from lab.line import LineSettings, LossPlace
+from tests.agent import fixed_rate
+from wire.records import Direction, Failure, Finding, FloorTest, Verdict
+from wire.udpstp.load import Ending, LoadReport
+
+FLOOR = 8e6
+BOTH = pytest.mark.parametrize("direction", list(Direction))
+
+
+def measure(
+    line: LineSettings, direction: Direction, other_bps: float = 0.0
+) -> tuple[Conclusion, list[FloorTest]]:
+    """Climb the ladder over an exact line, as the probe does over a real one."""
+    tests: list[FloorTest] = []
+    while True:
+        step = floor_rules.next_step(tests, FLOOR)
+        if isinstance(step, Conclusion):
+            return step, tests
+        report, other = fixed_rate.run(line, step.rate_bps, step.seconds, direction, other_bps)
+        tests.append(floor_rules.judge(report, FLOOR, other, tests))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("rate", "verdict"),
+    [(7.2, "fail"), (7.6, "fail"), (7.78, "fail"), (8.2, "pass"), (8.4, "pass"), (20, "pass")],
+)
+def test_a_clean_line_is_judged_rightly(rate: float, verdict: str, direction: Direction) -> None:
+    random = Random(round(rate * 100))
+    for _ in range(10):
+        conclusion, tests = measure(fixed_rate.random_line(random, rate * 1e6), direction)
+        assert conclusion.verdict == verdict
+        if verdict == "fail":
+            assert tests[-1].capacity_bps == pytest.approx(rate * 1e6, rel=0.005)
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [7.81, 7.85, 7.9])
+def test_near_the_floor_no_verdict_is_wrong(rate: float, direction: Direction) -> None:
+    random = Random(round(rate * 100))
+    for _ in range(5):
+        conclusion, tests = measure(fixed_rate.random_line(random, rate * 1e6), direction)
+        assert conclusion.verdict in (
+            Verdict.UNDETERMINED,
+            Verdict.PASS if rate >= 7.9 else Verdict.UNDETERMINED,
+        )
+        assert len(tests) <= 3
+
+
+@BOTH
+@pytest.mark.parametrize("loss", [0.01, 0.025, 0.03, 0.05])
+@pytest.mark.parametrize("place", list(LossPlace))
+def test_random_loss_on_a_fast_line_is_no_capacity_fail(
+    loss: float, place: LossPlace, direction: Direction
+) -> None:
+    random = Random(5)
+    for _ in range(5):
+        line = replace(fixed_rate.random_line(random, 20e6), loss=loss, loss_place=place)
+        conclusion, tests = measure(line, direction)
+        assert conclusion == Conclusion(Verdict.PASS)
+        assert tests[0].loss_ratio == pytest.approx(loss, abs=0.02)
+
+
+@BOTH
+def test_a_policer_below_the_floor_is_found(direction: Direction) -> None:
+    line = LineSettings(rate=7_600_000, policer=True, burst=5000, delay=10_000_000)
+    conclusion, tests = measure(line, direction)
+    assert conclusion.verdict is Verdict.FAIL
+    assert [test.finding for test in tests] == [Finding.LOSS, Finding.POLICED]
+    assert tests[-1].capacity_bps == pytest.approx(7.6e6, rel=0.01)
+
+
+@BOTH
+def test_a_slow_and_lossy_line_fails_with_its_delivered_rate(direction: Direction) -> None:
+    line = replace(fixed_rate.random_line(Random(1), 6.5e6), loss=0.01, loss_place=LossPlace.AFTER_QUEUE)
+    conclusion, tests = measure(line, direction)
+    assert conclusion.verdict is Verdict.FAIL
+    assert tests[-1].capacity_bps == pytest.approx(6.5e6 * 0.99, rel=0.01)
+
+
+def test_a_short_queue_is_no_excuse() -> None:
+    line = LineSettings(rate=6_500_000, queue=12_000, delay=1_000_000)
+    conclusion, _ = measure(line, Direction.DOWN)
+    assert conclusion.verdict is Verdict.FAIL
+
+
+def test_heavy_loss_alone_never_condemns() -> None:
+    line = LineSettings(rate=20_000_000, queue=100_000, loss=0.3, seed=3)
+    conclusion, tests = measure(line, Direction.DOWN)
+    assert conclusion.verdict is Verdict.UNDETERMINED
+    assert all(test.finding is Finding.LOSS for test in tests)
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(7.6, "fail"), (8.4, "pass"), (20, "pass")])
+@pytest.mark.parametrize("other", [1e6, 3e6])
+def test_the_sites_own_traffic_is_counted_in(rate: float, verdict: str, other: float) -> None:
+    for seed in range(5):
+        line = fixed_rate.random_line(Random(seed), rate * 1e6)
+        conclusion, _ = measure(line, Direction.DOWN, other)
+        assert conclusion.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "failure"),
+    [
+        ({"stall_us": 300_000}, Failure.SENDER_STALLED),
+        ({"blocked_sends": 30}, Failure.SEND_BLOCKED),
+        ({"receiver_drops": 30}, Failure.RECEIVER_SLOW),
+        ({"wall_step_us": -9_000}, Failure.CLOCK_STEPPED),
+        ({"send_span_us": 2_100_000}, Failure.PEER_SLOW),
+        ({"send_span_us": 2_100_000, "direction": Direction.UP}, Failure.SENDER_SLOW),
+    ],
+)
+def test_a_test_that_cannot_be_judged_says_why(changes: dict[str, object], failure: Failure) -> None:
+    report = replace(fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))[0], **changes)  # type: ignore[arg-type]
+    test = floor_rules.judge(report, FLOOR, 0.0)
+    assert (test.finding, test.failure) == (Finding.INVALID, failure)
+    assert isinstance(floor_rules.next_step([test], FLOOR), Step)
+    assert floor_rules.next_step([test, test], FLOOR) == Conclusion(Verdict.INVALID, failure)
+
+
+def test_a_queue_of_others_at_the_end_is_no_signature() -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000))
+    late = tuple(
+        replace(one, delay_min_us=60_000.0) if index > 30 else one
+        for index, one in enumerate(report.intervals)
+    )
+    test = floor_rules.judge(replace(report, intervals=late), FLOOR, None)
+    assert test.finding is Finding.BETWEEN
+    assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
+
+
+def test_nothing_received_is_loss_not_a_division() -> None:
+    empty = LoadReport(
+        session="1-2", direction=Direction.UP, row=8, planned_bps=8_000_000, planned_duration_us=2_000_000,
+        planned_packets=2000, ending=Ending.COMPLETED, sent_packets=2000, sent_ip_bytes=2_000_000,
+        send_span_us=1_999_000,
+    )  # fmt: skip
+    test = floor_rules.judge(empty, FLOOR, None)
+    assert (test.finding, test.loss_ratio, test.capacity_bps) == (Finding.LOSS, 1.0, None)
+
+
+def test_every_ending_but_completion_has_its_failure() -> None:
+    assert set(floor_rules.FAILURES) == set(Ending) - {Ending.COMPLETED}
+
+
+def test_the_first_test_costs_two_megabytes() -> None:
+    step = floor_rules.next_step([], FLOOR)
+    assert isinstance(step, Step)
+    assert step.rate_bps * step.seconds / 8 == 2_000_000

@@ -1,0 +1,164 @@
+"""What arrives from the broker, judged: a batch with its measurements, or why nothing could be read.
+
+Pure: topic, bytes and time of arrival in, :class:`Batch` or :class:`Unreadable` out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from wire import messages, topics
+from wire.messages import SCHEMA, Envelope, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
+from wire.records import Epoch, Record, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One MQTT message as it came: ``received_us`` is the collector's wall clock, Unix microseconds."""
+
+    topic: str
+    payload: bytes
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A measurement that fits its schema; ``raw`` is its JSON as the agent's journal holds it."""
+
+    record: Record
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A measurement that does not fit; without ``identity`` no receipt line can name it."""
+
+    identity: tuple[str, int] | None
+    fault: Fault
+    raw: bytes
+
+
+Item = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A readable envelope and its measurements, each accepted or refused."""
+
+    arrival: Arrival
+    site: str
+    envelope: Envelope
+    digest: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message of which nothing could be taken. ``site`` is the topic's, where that is one of ours."""
+
+    arrival: Arrival
+    site: str | None
+    digest: str
+    fault: Fault
+
+
+Judged = Batch | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one measurement that has an identity."""
+
+    epoch: str
+    seq: int
+    status: ReceiptStatus
+    fault: Fault | None = None
+
+
+class _Identity(Struct):
+    epoch: Epoch
+    seq: Sequence
+
+
+_IDENTITY = msgspec.json.Decoder(_Identity)
+
+
+def judge(arrival: Arrival) -> Judged:
+    """Decode a message that came in on a results topic. Never raises on any bytes."""
+    digest = messages.digest(arrival.payload)
+    place = topics.parse(arrival.topic)
+    if place is None or place[1] is not topics.Kind.RESULTS:
+        fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
+        return Unreadable(arrival, None, digest, fault)
+    envelope = messages.decode(arrival.payload, Envelope, place[0])
+    if isinstance(envelope, Fault):
+        return Unreadable(arrival, place[0], digest, envelope)
+    items = tuple(_judge_measurement(bytes(raw)) for raw in envelope.measurements)
+    return Batch(arrival, place[0], envelope, digest, items)
+
+
+def _judge_measurement(raw: bytes) -> Item:
+    record = messages.decode_measurement(raw)
+    if not isinstance(record, Fault):
+        return Accepted(record, raw)
+    try:
+        identity = _IDENTITY.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Refused(None, record, raw)
+    return Refused((identity.epoch, identity.seq), record, raw)
+
+
+def receipt_of_unreadable(message: Unreadable) -> Receipt | None:
+    """The receipt that tells the sender why, where the topic says who the sender is."""
+    if message.site is None:
+        return None
+    fault = message.fault
+    return Receipt(
+        schema=SCHEMA, site=message.site, payload=message.digest, reason=fault.reason, detail=fault.detail
+    )
+
+
+def receipt_of_batch(batch: Batch, fates: Iterable[Fate]) -> Receipt:
+    """The receipt of a batch: one line for every run of consecutive sequence numbers with one fate.
+
+    A batch of which not one measurement has a readable identity is refused whole, by its digest.
+    """
+    lines = _lines(fates)
+    fault = None if lines else next((item.fault for item in batch.items if isinstance(item, Refused)), None)
+    return Receipt(
+        schema=SCHEMA,
+        site=batch.site,
+        payload=batch.digest,
+        lines=lines,
+        reason=fault.reason if fault else None,
+        detail=fault.detail if fault else "",
+    )
+
+
+def _lines(fates: Iterable[Fate]) -> tuple[ReceiptLine, ...]:
+    runs: list[tuple[Fate, int]] = []
+    for fate in sorted(fates, key=lambda fate: (fate.epoch, fate.seq)):
+        if runs and _continues(*runs[-1], fate):
+            runs[-1] = (runs[-1][0], fate.seq)
+        else:
+            runs.append((fate, fate.seq))
+    return tuple(_line(first, last) for first, last in runs)
+
+
+def _continues(first: Fate, last: int, fate: Fate) -> bool:
+    same = (first.epoch, first.status, first.fault) == (fate.epoch, fate.status, fate.fault)
+    return same and fate.seq == last + 1
+
+
+def _line(first: Fate, last: int) -> ReceiptLine:
+    fault = first.fault
+    return ReceiptLine(
+        epoch=first.epoch,
+        first=first.seq,
+        last=last,
+        status=first.status,
+        reason=fault.reason if fault else None,
+        detail=fault.detail if fault else "",
+    )

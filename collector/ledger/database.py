@@ -1,0 +1,89 @@
+"""Opening the ledger: durability settings, the stamp of its schema, and what may be wrong with the file."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from collector.ledger.schema import SCHEMA_VERSION, metadata, version
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the text names the file, the cause and what to do."""
+
+
+def connect(path: Path, *, writing: bool) -> Engine:
+    """An engine on the ledger's file. Nothing is touched before its first connection."""
+    engine = create_engine(f"sqlite:///{path}", paramstyle="named")
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a receipt is a promise that survives a power cut
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "cache_size=-16000",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def prepare(engine: Engine, path: Path) -> None:
+    """Create the tables in a new file, or make sure that this version may write the file.
+
+    Raises LedgerError for a file that is no ledger, is of a newer version, or cannot be written.
+    """
+    try:
+        with engine.begin() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if not tables:
+                metadata.create_all(connection)
+                connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
+                return
+            if version.name not in tables:
+                raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
+            _check_version(connection.execute(select(version.c.version)).scalar(), path)
+    except SQLAlchemyError as error:
+        raise LedgerError(f"ledger {path}: {explain(error)}") from None
+
+
+def _check_version(found: int | None, path: Path) -> None:
+    if found != SCHEMA_VERSION:
+        raise LedgerError(
+            f"ledger {path}: of schema {found}, this program writes {SCHEMA_VERSION}: "
+            "upgrade the collector, or name another file"
+        )
+
+
+def explain(error: SQLAlchemyError) -> str:
+    """What the database says, without the statement and its values."""
+    text = str(getattr(error, "orig", None) or type(error).__name__)
+    for sign, remedy in _REMEDIES:
+        if sign in text:
+            return f"{text}: {remedy}"
+    return text
+
+
+_REMEDIES = (
+    ("unable to open", "does the folder exist, and may this user write there?"),
+    ("readonly", "this user may not write it"),
+    ("not a database", "this is no ledger: name another file"),
+    ("disk is full", "make room on its file system"),
+    ("locked", "another program holds it"),
+    ("disk I/O error", "the disk or its file system is failing"),
+    ("malformed", "the file is damaged: restore it from a backup; agents send again what they still hold"),
+)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,98 @@
+"""The one writer thread: takes groups of messages, judges, commits, and hands on what became of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from collector.ingest import Arrival, Judged, Unreadable, judge
+from collector.intake import Intake
+from collector.ledger.commit import Ledger, Settled
+from collector.ledger.database import explain
+from wire.messages import Fault, Reason
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+PRUNE_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
+
+OnSettled = Callable[[list[Settled], float], None]
+
+
+class Writer(threading.Thread):
+    """Runs until its intake is closed and empty.
+
+    ``on_settled`` is called in this thread after each commit, with the seconds it took. ``problem`` says why
+    nothing can be committed, or is None. ``unsettled`` counts messages dropped for that reason: they get no
+    receipt, so their agents send them again.
+    """
+
+    def __init__(self, ledger: Ledger, intake: Intake, on_settled: OnSettled, keep_payloads_s: float) -> None:
+        super().__init__(name="ledger-writer", daemon=True)
+        self.problem: str | None = None
+        self.unsettled = 0
+        self._ledger = ledger
+        self._intake = intake
+        self._on_settled = on_settled
+        self._keep_payloads_s = keep_payloads_s
+        self._next_prune = 0.0
+
+    def run(self) -> None:
+        """The thread's loop."""
+        while (group := self._intake.take(IDLE_SECONDS)) is not None:
+            if group:
+                self._settle(group)
+            self._prune()
+
+    def _settle(self, group: Sequence[Arrival]) -> None:
+        began = time.monotonic()
+        try:
+            settled = self._commit([judge(arrival) for arrival in group])
+        except OperationalError as error:
+            self._say(explain(error))
+            self.unsettled += len(group)
+            time.sleep(PAUSE_SECONDS)
+            return
+        self._say(None)
+        self._on_settled(settled, time.monotonic() - began)
+
+    def _commit(self, group: list[Judged]) -> list[Settled]:
+        """Commit together; if one message is at fault, one by one, so that it alone is refused."""
+        try:
+            return self._ledger.commit(group)
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("a group of %d messages was not committed; trying them one by one", len(group))
+            return [settled for message in group for settled in self._commit_alone(message)]
+
+    def _commit_alone(self, message: Judged) -> list[Settled]:
+        try:
+            return self._ledger.commit([message])
+        except OperationalError:
+            raise
+        except Exception as error:
+            detail = f"the collector cannot store it ({type(error).__name__}): its fault, not the site's"
+            fault = Fault(Reason.STORAGE, detail)
+            return self._ledger.commit([Unreadable(message.arrival, message.site, message.digest, fault)])
+
+    def _say(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            log.error("the ledger takes nothing: %s", problem)
+        if problem is None and self.problem is not None:
+            log.info("the ledger works again")
+        self.problem = problem
+
+    def _prune(self) -> None:
+        now = time.monotonic()
+        if now < self._next_prune:
+            return
+        try:
+            dropped = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
+        except SQLAlchemyError as error:
+            log.warning("old payloads were not dropped: %s", explain(error))
+            dropped = 0
+        self._next_prune = now if dropped else now + PRUNE_SECONDS

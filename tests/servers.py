@@ -46,9 +46,7 @@ SERVERS = (
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/snap/bin")
 POLICY = Path("/usr/sbin/policy-rc.d")
-POLICY_TEXT = (
-    "#!/bin/sh\n# There while test servers are installed; 101 forbids starting services.\nexit 101\n"
-)
+POLICY_TEXT = "#!/bin/sh\n# Test servers are being installed; 101 forbids starting services.\nexit 101\n"
 APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60")
 
 Run = Callable[[Sequence[str]], int]

@@ -5,10 +5,22 @@ A probe is one module with one class that fits :class:`Probe`, one line in ``PRO
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from wire.records import Direction, Failure, FloorValues, Known, Outcome, StampValues
+from agent.line_counters import LineCounterSource
+from agent.settings import AgentSettings
+from wire.records import ClockReading, Direction, Failure, FloorValues, Known, Outcome, StampValues
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown."""
+
+    settings: AgentSettings
+    peer_key: bytes = field(repr=False)
+    line_counters: LineCounterSource
+    clock: Callable[[], ClockReading]
 
 
 @dataclass(frozen=True, slots=True)

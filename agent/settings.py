@@ -1,0 +1,235 @@
+"""The agent's settings file: what a deployer writes, and every rule it must keep.
+
+Defaults are for a site with one line and one peer, so that a working file is about ten lines.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from host import log, settings
+from host.settings import SettingsError
+from host.units import BitRate, ByteSize, Seconds
+from net.mqtt import Broker
+from wire.topics import is_site_id
+
+EXAMPLE_KEY = "example-key-change-me"
+FLOOR_LEAST = BitRate(1_000_000)
+FLOOR_MOST = BitRate(1_000_000_000)
+MAX_KEY_BYTES = 64
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Host = Annotated[str, Meta(min_length=1, max_length=253)]
+
+
+class Peer(Struct, frozen=True):
+    """The measurement peer: where it answers, and the key that it shares with this site.
+
+    ``key`` is the shared secret itself, ``key_file`` a file that holds it; exactly one is set.
+    """
+
+    name: str = "peer"
+    host: Host = "127.0.0.1"
+    udpstp_port: Port = 24601
+    stamp_port: Port = 862
+    key_id: Annotated[int, Meta(ge=0, le=255)] = 1
+    key: str | None = None
+    key_file: str | None = None
+
+
+class Floor(Struct, frozen=True):
+    """The contract's floor in each direction, bit/s at the IP layer; null where none was promised."""
+
+    down: BitRate | None = BitRate(8_000_000)
+    up: BitRate | None = BitRate(8_000_000)
+
+
+class StampClass(Struct, frozen=True):
+    """One class of service to measure: what people call it, and its DSCP."""
+
+    name: str
+    dscp: Annotated[int, Meta(ge=0, le=63)]
+
+
+class Stamp(Struct, frozen=True):
+    """STAMP trains: their classes, size and spacing, and how long a reply is waited for."""
+
+    classes: tuple[StampClass, ...] = (StampClass("default", 0),)
+    packets: Annotated[int, Meta(ge=2, le=1000)] = 20
+    spacing: Seconds = Seconds(0.5)
+    timeout: Seconds = Seconds(2)
+    authenticated: bool = True
+
+
+class Schedule(Struct, frozen=True):
+    """How often each probe runs. ``first_within`` bounds how long the first run may be put off."""
+
+    floor: Seconds = Seconds(3600)
+    stamp: Seconds = Seconds(60)
+    first_within: Seconds = Seconds(300)
+
+
+class LineCounters(Struct, frozen=True):
+    """How the site's own traffic is known during a test: see ``agent.line_counters``."""
+
+    source: str = "none"
+    interface: str | None = None
+    path: str | None = None
+
+
+class Uplink(Struct, frozen=True):
+    """When batches leave: new measurements every ``interval``, older ones every ``backlog_interval``."""
+
+    interval: Seconds = Seconds(60)
+    backlog_interval: Seconds = Seconds(30)
+    receipt_timeout: Seconds = Seconds(60)
+
+
+class Journal(Struct, frozen=True):
+    """Where measurements are kept until the collector has them, and how large that file may grow."""
+
+    path: str = "var/agent/journal.db"
+    size: ByteSize = ByteSize(64_000_000)
+
+
+class AgentSettings(Struct, frozen=True):
+    """Everything in ``agent.yaml``."""
+
+    site: str
+    peer: Peer
+    floor: Floor = field(default_factory=Floor)
+    stamp: Stamp = field(default_factory=Stamp)
+    schedule: Schedule = field(default_factory=Schedule)
+    line_counters: LineCounters = field(default_factory=LineCounters)
+    broker: Broker = field(default_factory=Broker)
+    uplink: Uplink = field(default_factory=Uplink)
+    journal: Journal = field(default_factory=Journal)
+    runtime_directory: str = "var/agent/run"
+    log_level: str = "info"
+
+
+def load(path: Path) -> AgentSettings:
+    """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
+    loaded = settings.load(path, AgentSettings)
+    problem = first_problem(loaded)
+    if problem:
+        raise SettingsError(f"{path}: {problem}")
+    return loaded
+
+
+def first_problem(chosen: AgentSettings) -> str | None:
+    """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
+    checks = (_site, _peer, _floors, _stamp, _schedule, _line_counters, _uplink, _storage)
+    return next((problem for check in checks if (problem := check(chosen))), None)
+
+
+def peer_key(peer: Peer) -> bytes:
+    """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    if peer.key is not None:
+        return peer.key.encode()
+    path = Path(peer.key_file or "")
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"peer.key_file: {path}: others can read it: chmod 600 {path}")
+        key = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise SettingsError(f"peer.key_file: {path}: not text: this is no key file") from None
+    except OSError as error:
+        raise SettingsError(f"peer.key_file: {path}: {error.strerror}") from None
+    problem = _key_problem("peer.key_file", key, peer.host)
+    if problem:
+        raise SettingsError(problem)
+    return key.encode()
+
+
+def _site(chosen: AgentSettings) -> str | None:
+    if is_site_id(chosen.site):
+        return None
+    return "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit"
+
+
+def _peer(chosen: AgentSettings) -> str | None:
+    peer = chosen.peer
+    if not is_site_id(peer.name.replace(".", "_")):
+        return "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit"
+    if peer.key is None and peer.key_file is None:
+        return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
+    if peer.key is not None and peer.key_file is not None:
+        return "peer: both key and key_file are set: keep one"
+    return _key_problem("peer.key", peer.key, peer.host) if peer.key is not None else None
+
+
+def _key_problem(place: str, key: str, host: str) -> str | None:
+    if not 1 <= len(key.encode()) <= MAX_KEY_BYTES:
+        return f"{place}: a key has 1 to {MAX_KEY_BYTES} bytes"
+    if key == EXAMPLE_KEY and not is_loopback(host):
+        return f"{place}: the example key is known to everybody: only a peer on this machine may use it"
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, as written, can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _floors(chosen: AgentSettings) -> str | None:
+    for direction, rate in (("down", chosen.floor.down), ("up", chosen.floor.up)):
+        if rate is not None and not FLOOR_LEAST <= rate <= FLOOR_MOST:
+            return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none"
+    return None
+
+
+def _stamp(chosen: AgentSettings) -> str | None:
+    stamp = chosen.stamp
+    dscps = [one.dscp for one in stamp.classes]
+    if len(set(dscps)) < len(dscps):
+        return "stamp.classes: two classes have the same dscp: keep one"
+    if not 0.01 <= stamp.spacing <= 10:
+        return "stamp.spacing: out of range: 10 ms to 10 s"
+    return None if 0.1 <= stamp.timeout <= 10 else "stamp.timeout: out of range: 100 ms to 10 s"
+
+
+def _schedule(chosen: AgentSettings) -> str | None:
+    schedule, stamp = chosen.schedule, chosen.stamp
+    if not 10 <= schedule.floor <= 86400:
+        return "schedule.floor: out of range: 10 s to 1 d"
+    if schedule.stamp > 86400:
+        return "schedule.stamp: out of range: at most 1 d"
+    train = stamp.packets * stamp.spacing + stamp.timeout
+    if schedule.stamp < train:
+        return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
+    return None
+
+
+def _line_counters(chosen: AgentSettings) -> str | None:
+    counters = chosen.line_counters
+    match counters.source:
+        case "inline" if not counters.interface:
+            return "line_counters.interface: missing: the interface that carries all traffic of the site"
+        case "directory" if not counters.path:
+            return "line_counters.path: missing: a directory like /sys/class/net/eth0/statistics"
+        case "inline" | "directory" | "none":
+            return None
+    return "line_counters.source: expected inline, directory or none"
+
+
+def _uplink(chosen: AgentSettings) -> str | None:
+    uplink = chosen.uplink
+    for name, value in (("interval", uplink.interval), ("backlog_interval", uplink.backlog_interval)):
+        if not 1 <= value <= 3600:
+            return f"uplink.{name}: out of range: 1 s to 1 h"
+    in_range = 1 <= uplink.receipt_timeout <= 3600
+    return None if in_range else "uplink.receipt_timeout: out of range: 1 s to 1 h"
+
+
+def _storage(chosen: AgentSettings) -> str | None:
+    if not 1_000_000 <= chosen.journal.size <= 100_000_000_000:
+        return "journal.size: out of range: 1 MB to 100 GB"
+    if chosen.log_level not in log.LEVELS:
+        return f"log_level: expected one of {', '.join(log.LEVELS)}"
+    return None

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.line_counters import CounterReading, DirectorySource, InterfaceSource, Unavailable, source_of
+from agent.settings import LineCounters
+from wire import records
+
+
+def lay_out(directory: Path, **values: object) -> DirectorySource:
+    for name in ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets"):
+        (directory / name).write_text(f"{values.get(name, 0):>15}\n")
+    return DirectorySource(directory)
+
+
+def test_a_directory_gives_bytes_and_packets_each_way(tmp_path: Path) -> None:
+    source = lay_out(tmp_path, rx_bytes=151_400, rx_packets=100, tx_bytes=740, tx_packets=10)
+    assert source.read() == CounterReading(151_400, 100, 740, 10)
+
+
+def test_the_ip_layer_is_fourteen_bytes_a_packet_less() -> None:
+    reading = CounterReading(151_400, 100, 740, 10)
+    assert (reading.received_ip_bytes, reading.sent_ip_bytes) == (150_000, 600)
+
+
+def test_what_was_added_between_two_readings() -> None:
+    assert CounterReading(10, 2, 30, 4).since(CounterReading(1, 1, 10, 1)) == CounterReading(9, 1, 20, 3)
+
+
+def test_a_counter_that_went_back_gives_no_difference() -> None:
+    assert CounterReading(10, 2, 3, 4).since(CounterReading(11, 2, 3, 4)) == Unavailable(
+        "a counter of the line went back: the interface was set up anew"
+    )
+
+
+def test_a_missing_directory_says_so(tmp_path: Path) -> None:
+    where = tmp_path / "none"
+    assert DirectorySource(where).read() == Unavailable(
+        f"line_counters.path: {where}/rx_bytes: No such file or directory"
+    )
+
+
+def test_a_file_that_holds_no_number_says_so(tmp_path: Path) -> None:
+    assert lay_out(tmp_path, rx_bytes="many").read() == Unavailable(
+        f"line_counters.path: {tmp_path}: holds something that is no counter"
+    )
+
+
+def test_loopback_is_refused_with_the_reason() -> None:
+    reading = InterfaceSource("lo").read()
+    assert isinstance(reading, Unavailable)
+    assert reading.detail.startswith("lo is a loopback, which counts every byte of a test twice")
+
+
+def test_an_interface_that_is_not_there_says_so() -> None:
+    assert InterfaceSource("eth99").read() == Unavailable(
+        "no interface eth99 here: mend line_counters.interface"
+    )
+
+
+def test_a_real_interface_is_read_as_the_kernel_counts_it() -> None:
+    real = [name for name, state in psutil.net_if_stats().items() if "loopback" not in state.flags]
+    if not real:
+        pytest.skip("this machine has loopback only")
+    before = DirectorySource(Path(f"/sys/class/net/{real[0]}/statistics")).read()
+    reading = InterfaceSource(real[0]).read()
+    assert isinstance(before, CounterReading)
+    assert isinstance(reading, CounterReading)
+    assert isinstance(reading.since(before), CounterReading)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kind"),
+    [
+        (LineCounters(), records.LineCounters.NONE),
+        (LineCounters(source="inline", interface="eth0"), records.LineCounters.INLINE),
+        (LineCounters(source="directory", path="/x"), records.LineCounters.INLINE),
+    ],
+)
+def test_the_settings_name_the_source(chosen: LineCounters, kind: records.LineCounters) -> None:
+    assert source_of(chosen).kind is kind
+
+
+def test_no_source_is_unavailable() -> None:
+    assert source_of(LineCounters()).read() == Unavailable("line_counters.source is none")

@@ -1,0 +1,148 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.settings import AgentSettings, load, peer_key
+from host.settings import SettingsError
+
+GOOD = "site: 0631234A\npeer: {key: example-key-change-me}\n"
+
+
+def read(tmp_path: Path, text: str) -> AgentSettings:
+    path = tmp_path / "agent.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    assert (settings.site, settings.peer.host, settings.floor.down) == ("0631234A", "127.0.0.1", 8_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "missing setting `site`"),
+        ("site: A\n", "missing setting `peer`"),
+        ("site: A\npere: {}\n", "pere: no such setting; did you mean `peer`?"),
+        (GOOD + "floor: {donw: 8 Mbit/s}\n", "floor.donw: no such setting; did you mean `down`?"),
+        (GOOD + "floor: {down: fast}\n", "floor.down: expected a quantity such as '8 Mbit/s', got 'fast'"),
+        (
+            GOOD + "floor: {down: 999 kbit/s}\n",
+            "floor.down: out of range: 1 Mbit/s to 1 Gbit/s, or null for none",
+        ),
+        (
+            GOOD + "floor: {up: 1001 Mbit/s}\n",
+            "floor.up: out of range: 1 Mbit/s to 1 Gbit/s, or null for none",
+        ),
+        (
+            "site: a/b\npeer: {key: k}\n",
+            "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit",
+        ),
+        (
+            "site: '+'\npeer: {key: k}\n",
+            "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit",
+        ),
+        (
+            "site: A\npeer: {name: 'a b', key: k}\n",
+            "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit",
+        ),
+        (
+            "site: A\npeer: {host: 192.0.2.1}\n",
+            "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer",
+        ),
+        ("site: A\npeer: {key: k, key_file: f}\n", "peer: both key and key_file are set: keep one"),
+        ("site: A\npeer: {key: ''}\n", "peer.key: a key has 1 to 64 bytes"),
+        ("site: A\npeer: {key: " + "k" * 65 + "}\n", "peer.key: a key has 1 to 64 bytes"),
+        ("site: A\npeer: {key: 12}\n", "peer.key: expected text or nothing, got a whole number"),
+        ("site: A\npeer: {key: k, key_id: 256}\n", "peer.key_id: expected a whole number <= 255"),
+        ("site: A\npeer: {key: k, stamp_port: 0}\n", "peer.stamp_port: expected a whole number >= 1"),
+        (
+            "site: A\npeer: {host: peer.example, key: example-key-change-me}\n",
+            "peer.key: the example key is known to everybody: only a peer on this machine may use it",
+        ),
+        (
+            GOOD + "stamp: {classes: [{name: a, dscp: 46}, {name: b, dscp: 46}]}\n",
+            "stamp.classes: two classes have the same dscp: keep one",
+        ),
+        (
+            GOOD + "stamp: {classes: [{name: a, dscp: 64}]}\n",
+            "stamp.classes[0].dscp: expected a whole number <= 63",
+        ),
+        (
+            GOOD + "stamp: {classes: [{name: a, dcsp: 4}]}\n",
+            "stamp.classes[0].dcsp: no such setting; did you mean `dscp`?",
+        ),
+        (GOOD + "stamp: {spacing: 0}\n", "stamp.spacing: out of range: 10 ms to 10 s"),
+        (GOOD + "stamp: {timeout: 1 min}\n", "stamp.timeout: out of range: 100 ms to 10 s"),
+        (GOOD + "schedule: {floor: 1 s}\n", "schedule.floor: out of range: 10 s to 1 d"),
+        (
+            GOOD + "schedule: {stamp: 5 s}\n",
+            "schedule.stamp: shorter than one train of stamp.packets, which takes up to 12 s",
+        ),
+        (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: at most 1 d"),
+        (
+            GOOD + "line_counters: {source: inline}\n",
+            "line_counters.interface: missing: the interface that carries all traffic of the site",
+        ),
+        (
+            GOOD + "line_counters: {source: directory}\n",
+            "line_counters.path: missing: a directory like /sys/class/net/eth0/statistics",
+        ),
+        (
+            GOOD + "line_counters: {source: snmp}\n",
+            "line_counters.source: expected inline, directory or none",
+        ),
+        (GOOD + "uplink: {interval: 0 s}\n", "uplink.interval: out of range: 1 s to 1 h"),
+        (GOOD + "uplink: {receipt_timeout: 2 h}\n", "uplink.receipt_timeout: out of range: 1 s to 1 h"),
+        (GOOD + "journal: {size: 1 kB}\n", "journal.size: out of range: 1 MB to 100 GB"),
+        (GOOD + "log_level: loud\n", "log_level: expected one of debug, info, warning, error"),
+        (GOOD + "broker: {port: mqtt}\n", "broker.port: expected a whole number, got text"),
+        (
+            GOOD + "broker: {pasword_file: x}\n",
+            "broker.pasword_file: no such setting; did you mean `password_file`?",
+        ),
+    ],
+)
+def test_every_mistake_has_its_message(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path}/agent.yaml: {message}"
+
+
+def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
+    path = tmp_path / "peer.key"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_a_key_file_holds_the_key(tmp_path: Path) -> None:
+    path = key_file(tmp_path, "a secret\n")
+    settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
+    assert peer_key(settings.peer) == b"a secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [
+        ("a secret", 0o644, "others can read it: chmod 600"),
+        ("", 0o600, "a key has 1 to 64 bytes"),
+        ("example-key-change-me", 0o600, "the example key is known to everybody"),
+    ],
+)
+def test_a_key_file_that_cannot_serve_is_told(tmp_path: Path, text: str, mode: int, message: str) -> None:
+    path = key_file(tmp_path, text, mode)
+    settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
+    with pytest.raises(SettingsError, match=message) as caught:
+        peer_key(settings.peer)
+    assert text not in str(caught.value) or not text
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
+    settings = read(tmp_path, f"site: A\npeer: {{key_file: {tmp_path}/none}}\n")
+    with pytest.raises(SettingsError) as caught:
+        peer_key(settings.peer)
+    assert str(caught.value) == f"peer.key_file: {tmp_path}/none: No such file or directory"

@@ -1,0 +1,106 @@
+"""Decoders take any bytes, and everything encoded comes back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.stamp import tlv
+from wire.stamp.answer import Terms, answer
+from wire.stamp.packet import (
+    Fault,
+    Reply,
+    Request,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.timestamp import ErrorEstimate
+from wire.stamp.tlv import Tlv
+
+KEY = b"a key"
+keys = st.sampled_from([None, KEY])
+anything = st.binary(max_size=400)
+word_16, word_32, word_64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
+estimates = word_16.map(ErrorEstimate.from_field)
+requests = st.builds(Request, word_32, word_64, estimates, word_16, st.binary(max_size=60))
+replies = st.builds(
+    Reply,
+    sequence=word_32,
+    timestamp=word_64,
+    estimate=estimates,
+    ssid=word_16,
+    received=word_64,
+    sender_sequence=word_32,
+    sender_timestamp=word_64,
+    sender_estimate=estimates,
+    sender_ttl=st.integers(0, 255),
+    extra=st.binary(max_size=60),
+)
+tlvs = st.lists(
+    st.builds(Tlv, st.integers(0, 255), st.binary(max_size=40), st.sampled_from([0, 0x80, 0x40, 0x20]))
+)
+dscp_ecns = st.none() | st.integers(0, 255)
+
+
+@given(requests, keys)
+def test_requests_round_trip(request, key):
+    assert decode_request(encode_request(request, key), key) == request
+
+
+@given(replies, keys)
+def test_replies_round_trip(reply, key):
+    assert decode_reply(encode_reply(reply, key), key) == reply
+
+
+@given(tlvs)
+def test_tlvs_round_trip(some):
+    assert tlv.decode(tlv.encode(some)) == (some, b"")
+
+
+@given(anything, keys, st.booleans())
+def test_any_bytes_decode_to_a_packet_or_a_fault(data, key, twamp_light):
+    assert isinstance(decode_request(data, key), Request | Fault)
+    assert isinstance(decode_reply(data, key, twamp_light=twamp_light), Reply | Fault)
+
+
+@given(anything)
+def test_no_byte_is_lost_in_tlvs(data):
+    some, rest = tlv.decode(data)
+    assert tlv.encode(some, rest) == data
+
+
+@given(anything | tlvs.map(tlv.encode), keys, dscp_ecns, st.booleans())
+def test_an_answer_is_as_long_as_what_was_asked(extra, key, dscp_ecn, allows):
+    answered = answer(extra, Terms(1, 2, key, dscp_ecn, lambda _: allows))
+    assert len(answered.extra) == len(extra)
+
+
+@given(anything, word_32, keys)
+def test_a_senders_reading_of_any_tlvs_raises_nothing(extra, sequence, key):
+    tlv.class_of_service_in_reply(extra, sequence, key)
+
+
+@given(st.lists(anything | requests.map(encode_request), max_size=5), dscp_ecns)
+def test_an_open_reflector_answers_any_bytes_with_their_own_length_or_not_at_all(packets, dscp_ecn):
+    reflector = Reflector(ReflectorSettings(open_mode=True, keys=(KEY,)))
+    for data in packets:
+        arrival = Arrival(10**18, ("192.0.2.1", 50000), ("192.0.2.2", 862), dscp_ecn, None)
+        result = reflector.receive(data, arrival, ErrorEstimate())
+        assert isinstance(result, Drop) or len(result.encode(10**18)) == len(data)
+
+
+@given(st.binary(min_size=112, max_size=300))
+def test_an_authenticating_reflector_answers_no_chance_bytes(data):
+    reflector = Reflector(ReflectorSettings(keys=(KEY,)))
+    arrival = Arrival(0, ("192.0.2.1", 50000), ("192.0.2.2", 862))
+    assert not isinstance(reflector.receive(data, arrival, ErrorEstimate()), Reflection)
+    assert reflector.sessions == 0
+
+
+@given(anything | replies.map(encode_reply))
+def test_a_sender_takes_no_bytes_that_are_not_a_reply_to_it(data):
+    sender = Sender(SenderSettings(ssid=7, twamp_light=True))
+    sender.packet(1_775_000_000_000_000_001, ErrorEstimate())
+    assert sender.received(data, 0, by_kernel=True) in (Verdict.SHORT, Verdict.NOT_OURS)

@@ -1,0 +1,151 @@
+"""Packets byte for byte: vectors built apart from this code (Unix time 1775000000.5, SSID 42, sequence 5)."""
+
+import pytest
+
+from wire.stamp import tlv
+from wire.stamp.answer import Answer, Terms, answer
+from wire.stamp.packet import (
+    Fault,
+    Reply,
+    Request,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from wire.stamp.timestamp import ErrorEstimate
+from wire.stamp.tlv import ClassOfService, Tlv, Type
+
+KEY = b"0123456789abcdef"
+SYNCHRONISED = ErrorEstimate(synchronised=True)
+T1, T2, T3 = 0xED76D84080000000, 0xED76D84080830000, 0xED76D84080840000
+
+
+def octets(text: str) -> bytes:
+    """Hex with ``00*n`` for n zero octets."""
+    parts = (part.partition("*") for part in text.split())
+    return b"".join(bytes(int(count)) if count else bytes.fromhex(hexes) for hexes, _, count in parts)
+
+
+REQUEST = Request(5, T1, SYNCHRONISED, 42)
+REPLY = Reply(5, T3, SYNCHRONISED, 42, T2, 5, T1, SYNCHRONISED, 64)
+REQUEST_OPEN = octets("00000005 ed76d84080000000 8001 002a 00*28")
+REPLY_OPEN = octets(
+    "00000005 ed76d84080840000 8001 002a ed76d84080830000 00000005 ed76d84080000000 8001 0000 40 000000"
+)
+REQUEST_AUTHENTICATED = octets(
+    "00000005 00*12 ed76d84080000000 8001 002a 00*68 2596ca62dd796ee62274961a3a710aa0"
+)
+REPLY_AUTHENTICATED = octets(
+    "00000005 00*12 ed76d84080840000 8001 002a 00000000 ed76d84080830000 00*8 00000005 00*12"
+    " ed76d84080000000 8001 00*6 40 00*15 e05423ea133444a8cbb8987545a948c0"
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "request_bytes", "reply_bytes"),
+    [(None, REQUEST_OPEN, REPLY_OPEN), (KEY, REQUEST_AUTHENTICATED, REPLY_AUTHENTICATED)],
+    ids=["unauthenticated", "authenticated"],
+)
+def test_base_packets(key, request_bytes, reply_bytes):
+    assert encode_request(REQUEST, key) == request_bytes
+    assert encode_reply(REPLY, key) == reply_bytes
+    assert decode_request(request_bytes, key) == REQUEST
+    assert decode_reply(reply_bytes, key) == REPLY
+
+
+@pytest.mark.parametrize("octet", [0, 16, 50, 95, 96, 111])
+def test_one_changed_octet_breaks_the_authentication(octet):
+    for data, decode in ((REQUEST_AUTHENTICATED, decode_request), (REPLY_AUTHENTICATED, decode_reply)):
+        changed = bytearray(data)
+        changed[octet] ^= 1
+        assert decode(bytes(changed), KEY) is Fault.BAD_HMAC
+        assert decode(data, b"another key") is Fault.BAD_HMAC
+
+
+def test_a_twamp_light_reply_ends_before_the_ttl():
+    short = REPLY_OPEN[:38]
+    assert decode_reply(short) is Fault.SHORT
+    reply = decode_reply(short, twamp_light=True)
+    assert reply == Reply(5, T3, SYNCHRONISED, 42, T2, 5, T1, SYNCHRONISED, None)
+    assert decode_reply(REPLY_OPEN[:43], twamp_light=True) == reply
+    assert decode_reply(short[:37], twamp_light=True) is Fault.SHORT
+    assert decode_reply(REPLY_OPEN, KEY, twamp_light=True) is Fault.SHORT
+
+
+PADDING = bytes.fromhex("a5a5a5a5a5a5a5a5")
+SENDER_TLVS = {
+    "padding": (Tlv(1, PADDING), "80010008 a5a5a5a5a5a5a5a5"),
+    "location": (
+        Tlv(2, octets("00000000 80040010 00*16 80070010 00*16")),
+        "8002002c 00000000 80040010 00*16 80070010 00*16",
+    ),
+    "timestamp information": (Tlv(3, bytes(4)), "80030004 00000000"),
+    "class of service": (Tlv(4, ClassOfService(46).encode()), "80040004 b8000000"),
+    "direct measurement": (Tlv(5, octets("000003e8 00*8")), "8005000c 000003e8 00000000 00000000"),
+    "access report": (Tlv(6, octets("10010000")), "80060004 10010000"),
+    "follow-up telemetry": (Tlv(7, bytes(16)), "80070010 00*16"),
+    "unknown": (Tlv(200, octets("01020304")), "80c80004 01020304"),
+}
+SIX = ("location", "timestamp information", "class of service", "direct measurement", "access report")
+SIX = (*SIX, "follow-up telemetry")
+REFLECTED_SIX = [
+    "0002002c 035ec350 00050010 c0000201 00*12 00080010 c6336407 00*12",
+    "00030004 01020102",
+    "00040004 b8a40000",
+    "0005000c 000003e8 000003e6 000003e5",
+    "00060004 10010000",
+    "00070010 00000004 ed76d84080840000 02 000000",
+]
+
+
+@pytest.mark.parametrize(("built", "text"), SENDER_TLVS.values(), ids=SENDER_TLVS)
+def test_tlvs_of_a_request(built, text):
+    assert built.encode() == octets(text)
+    assert tlv.decode(octets(text)) == ([built], b"")
+
+
+def terms(key: bytes | None = None, *, allows: bool = True, dscp_ecn: int | None = 10 << 2 | 1) -> Terms:
+    return Terms(5, 5, key, dscp_ecn, lambda _: allows)
+
+
+def test_padding_comes_back_as_it_went():
+    assert answer(octets("80010008") + PADDING, terms()) == Answer(octets("00010008") + PADDING)
+
+
+def test_class_of_service_tells_what_arrived_and_is_obeyed():
+    assert answer(octets("80040004 b8000000"), terms()) == Answer(octets("00040004 b8a40000"), 46)
+
+
+def test_class_of_service_refused_by_policy():
+    assert answer(octets("80040004 b8000000"), terms(allows=False)) == Answer(octets("00040004 b8a50000"))
+    assert ClassOfService.decode(octets("b8a50000")) == ClassOfService(46, 10, 1, refused=True)
+
+
+def test_an_unknown_type_comes_back_unrecognised():
+    assert answer(octets("80c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
+    assert answer(octets("00c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
+
+
+def test_hmac_tlv_over_six_tlvs():
+    asked = [SENDER_TLVS[name][0] for name in SIX]
+    reflected, rest = tlv.decode(octets(" ".join(REFLECTED_SIX)))
+    assert not rest
+    assert tlv.hmac_tlv(KEY, 5, asked).encode() == octets("80080010 b4a3a660e9e6d7e5647783530db47bea")
+    assert tlv.hmac_tlv(KEY, 5, reflected, 0).encode() == octets("00080010 d363adc7df6c9974e151f5694718756b")
+
+
+def test_hmac_tlv_of_an_authenticated_packet_with_class_of_service():
+    extra = tlv.request(sequence=5, key=KEY, wanted_dscp=46)
+    assert extra == octets("80040004 b8000000 80080010 2515f854067457fe46ef074b8d0af0a8")
+
+
+def test_a_whole_packet_with_eight_tlvs():
+    tlvs = [SENDER_TLVS[name][0] for name in SIX]
+    tlvs += [tlv.hmac_tlv(KEY, 5, tlvs), Tlv(Type.EXTRA_PADDING, PADDING)]
+    data = encode_request(Request(5, T1, SYNCHRONISED, 42, tlv.encode(tlvs)))
+    assert len(data) == 184
+    decoded = decode_request(data)
+    assert isinstance(decoded, Request)
+    assert tlv.decode(decoded.extra) == (tlvs, b"")
+    assert tlv.hmac_holds(tlvs, b"", KEY, 5)

@@ -1,0 +1,222 @@
+import pytest
+
+from wire.stamp import tlv
+from wire.stamp.packet import Reply, Request, decode_reply, encode_request
+from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.timestamp import ErrorEstimate, to_ntp
+from wire.stamp.tlv import Flag, Tlv, Type
+
+KEY, OTHER_KEY, STRANGE_KEY = b"site one", b"site two", b"nobody's"
+NOW = 1_775_000_000_000_000_000
+SECOND = 10**9
+US = ErrorEstimate.from_seconds(0.001, synchronised=True)
+REFLECTOR = ("192.0.2.1", 862)
+
+
+def at(now_ns: int = NOW, port: int = 50_000, host: str = "198.51.100.7", **header: int | None) -> Arrival:
+    return Arrival(now_ns, (host, port), REFLECTOR, **header)
+
+
+def packet(sequence: int = 0, key: bytes | None = KEY, ssid: int = 7, extra: bytes = b"") -> bytes:
+    return encode_request(Request(sequence, to_ntp(NOW), ErrorEstimate(), ssid, extra), key)
+
+
+def reflect(reflector: Reflector, data: bytes, arrival: Arrival, key: bytes | None = KEY) -> Reply:
+    reflection = reflector.receive(data, arrival, US)
+    assert isinstance(reflection, Reflection)
+    reply = decode_reply(reflection.encode(arrival.received_ns + 1000), key)
+    assert isinstance(reply, Reply)
+    return reply
+
+
+@pytest.fixture
+def reflector() -> Reflector:
+    return Reflector(ReflectorSettings(keys=(KEY, OTHER_KEY)))
+
+
+def test_a_reply_carries_all_four_facts(reflector):
+    reply = reflect(reflector, packet(9), at(ttl=61, dscp_ecn=46 << 2))
+    assert reply == Reply(
+        sequence=0,
+        timestamp=to_ntp(NOW + 1000),
+        estimate=US,
+        ssid=7,
+        received=to_ntp(NOW),
+        sender_sequence=9,
+        sender_timestamp=to_ntp(NOW),
+        sender_estimate=ErrorEstimate(),
+        sender_ttl=61,
+    )
+
+
+def test_a_session_counts_its_own_packets_and_no_others(reflector):
+    assert [reflect(reflector, packet(n), at()).sequence for n in (0, 5, 5)] == [0, 1, 2]
+    assert reflect(reflector, packet(6), at(port=50_001)).sequence == 0
+    assert reflect(reflector, packet(6, ssid=8), at()).sequence == 0
+    assert reflect(reflector, packet(6), at(host="198.51.100.8")).sequence == 0
+    assert reflect(reflector, packet(6), at()).sequence == 3
+    assert reflector.sessions == 4
+    assert reflector.counters["answered"] == 7
+
+
+def test_any_of_the_keys_may_open_a_session(reflector):
+    assert reflect(reflector, packet(0, OTHER_KEY), at(), OTHER_KEY).sequence == 0
+    assert reflect(reflector, packet(1, OTHER_KEY), at(), OTHER_KEY).sequence == 1
+    assert reflect(reflector, packet(2, KEY), at(), KEY).sequence == 2
+
+
+def test_what_no_key_proves_gets_neither_answer_nor_memory(reflector):
+    for data in (packet(key=STRANGE_KEY), packet(key=None), packet(key=None, extra=bytes(100))):
+        assert reflector.receive(data, at(), US) is Drop.UNAUTHENTICATED
+    assert reflector.sessions == 0
+    assert reflector.counters[Drop.UNAUTHENTICATED] == 3
+
+
+def test_less_than_a_base_packet_is_not_answered():
+    for settings in (ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))):
+        assert Reflector(settings).receive(packet(key=None)[:43], at(), US) is Drop.SHORT
+
+
+def test_the_own_port_and_groups_are_not_answered(reflector):
+    assert reflector.receive(packet(), at(port=862), US) is Drop.OWN_PORT
+    for group in ("224.0.0.1", "255.255.255.255", "ff02::1%eth0"):
+        arrival = Arrival(NOW, ("198.51.100.7", 50_000), (group, 862))
+        assert reflector.receive(packet(), arrival, US) is Drop.NOT_UNICAST
+
+
+def test_open_mode_is_opt_in_and_serves_beside_keys():
+    reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
+    assert reflect(reflector, packet(0, None), at(), None).sequence == 0
+    assert reflect(reflector, packet(1, KEY), at(), KEY).sender_sequence == 1
+    assert reflector.receive(packet(2, STRANGE_KEY), at(), US) is Drop.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_two_reflectors_of_one_key_do_not_answer_each_other(key):
+    first, second = (Reflector(ReflectorSettings(keys=(KEY,), open_mode=True)) for _ in range(2))
+    reflection = first.receive(packet(key=key), at(), US)
+    assert isinstance(reflection, Reflection)
+    assert second.receive(reflection.encode(NOW), at(), US) is Drop.REFLECTED
+
+
+def test_a_silent_session_is_forgotten():
+    reflector = Reflector(ReflectorSettings(keys=(KEY,), expiry_ns=10 * SECOND))
+    assert reflect(reflector, packet(0), at(NOW)).sequence == 0
+    assert reflect(reflector, packet(1), at(NOW + 10 * SECOND)).sequence == 1
+    assert reflect(reflector, packet(2), at(NOW + 21 * SECOND)).sequence == 0
+    assert (reflector.sessions, reflector.counters["expired"]) == (1, 1)
+
+
+def test_memory_is_bounded_and_the_longest_unheard_goes_first():
+    reflector = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
+    for port in (1, 2, 1, 3):
+        reflect(reflector, packet(), at(port=port))
+    assert (reflector.sessions, reflector.counters["evicted"]) == (2, 1)
+    assert reflect(reflector, packet(), at(port=1)).sequence == 2
+    assert reflect(reflector, packet(), at(port=2)).sequence == 0
+
+
+def test_the_sequence_number_wraps(reflector):
+    reflect(reflector, packet(), at())
+    next(iter(reflector._sessions.values())).next_sequence = 2**32 - 1
+    assert [reflect(reflector, packet(), at()).sequence for _ in range(2)] == [2**32 - 1, 0]
+
+
+def dscp_of_reply(settings: ReflectorSettings, extra: bytes, dscp_ecn: int | None) -> int:
+    reflection = Reflector(settings).receive(packet(extra=extra), at(dscp_ecn=dscp_ecn), US)
+    assert isinstance(reflection, Reflection)
+    return reflection.dscp_ecn
+
+
+def test_the_reply_carries_the_received_dscp_without_ecn():
+    settings = ReflectorSettings(keys=(KEY,))
+    assert dscp_of_reply(settings, b"", 46 << 2 | 3) == 46 << 2
+    assert dscp_of_reply(settings, b"", None) == 0
+
+
+def test_a_wanted_dscp_is_obeyed_where_policy_allows():
+    extra = tlv.request(sequence=0, key=KEY, wanted_dscp=46)
+    strict = ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp < 40)
+    assert dscp_of_reply(ReflectorSettings(keys=(KEY,)), extra, 10 << 2) == 46 << 2
+    assert dscp_of_reply(strict, extra, 10 << 2) == 10 << 2
+
+
+def test_extensions_switched_off_copy_everything():
+    extra = tlv.request(sequence=0, key=KEY, wanted_dscp=46)
+    reflector = Reflector(ReflectorSettings(keys=(KEY,), extensions=False))
+    assert reflect(reflector, packet(extra=extra), at(dscp_ecn=0)).extra == extra
+
+
+def test_class_of_service_reaches_the_sender_under_its_hmac(reflector):
+    reflect(reflector, packet(0), at())
+    extra = tlv.request(sequence=4, key=KEY, wanted_dscp=46, padding=bytes(20))
+    reply = reflect(reflector, packet(4, extra=extra), at(dscp_ecn=10 << 2 | 2))
+    # The reply's own number is covered, not the request's.
+    assert reply.sequence == 1
+    expected = tlv.ClassOfService(46, 10, 2)
+    assert tlv.class_of_service_in_reply(reply.extra, reply.sequence, KEY) == expected
+    assert tlv.class_of_service_in_reply(reply.extra, 4, KEY) is None
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        Tlv(Type.CLASS_OF_SERVICE, bytes(4)).encode(),
+        Tlv(Type.CLASS_OF_SERVICE, bytes(4)).encode() + Tlv(Type.HMAC, bytes(16)).encode(),
+        tlv.encode([tlv.hmac_tlv(KEY, 0, []), Tlv(Type.CLASS_OF_SERVICE, bytes(4))]),
+        Tlv(Type.HMAC, bytes(3)).encode(),
+    ],
+    ids=["missing", "wrong", "misplaced", "short"],
+)
+def test_tlvs_without_integrity_are_flagged_and_not_obeyed(reflector, extra):
+    reply = reflect(reflector, packet(extra=extra), at(dscp_ecn=8))
+    returned, _ = tlv.decode(reply.extra)
+    assert all(one.flags & Flag.INTEGRITY for one in returned)
+    assert [one.value for one in returned] == [one.value for one in tlv.decode(extra)[0]]
+    assert tlv.class_of_service_in_reply(reply.extra, reply.sequence, KEY) is None
+
+
+def test_padding_alone_needs_no_hmac(reflector):
+    extra = Tlv(Type.EXTRA_PADDING, b"12345").encode()
+    assert reflect(reflector, packet(extra=extra), at()).extra == Tlv(1, b"12345", 0).encode()
+
+
+def test_a_malformed_tlv_is_flagged_and_ends_the_work():
+    reflector = Reflector(ReflectorSettings(open_mode=True))
+    padding = Tlv(Type.EXTRA_PADDING, b"xx").encode()
+    wrong_length = Tlv(Type.CLASS_OF_SERVICE, b"123").encode()
+    reply = reflect(reflector, packet(key=None, extra=wrong_length + padding), at(dscp_ecn=0), None)
+    assert reply.extra == Tlv(Type.CLASS_OF_SERVICE, b"123", Flag.MALFORMED).encode() + padding
+    beyond = bytes.fromhex("80010009 00")
+    reply = reflect(reflector, packet(key=None, extra=beyond), at(dscp_ecn=0), None)
+    assert reply.extra == bytes.fromhex("c0010009 00")
+    assert tlv.class_of_service_in_reply(reply.extra, 0, None) is None
+
+
+def test_class_of_service_is_unrecognised_where_the_kernel_tells_no_dscp():
+    reflector = Reflector(ReflectorSettings(open_mode=True))
+    extra = tlv.request(sequence=0, key=None, wanted_dscp=46)
+    assert reflect(reflector, packet(key=None, extra=extra), at(dscp_ecn=None), None).extra == extra
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "a STAMP reflector needs a key, or open mode switched on"),
+        ({"keys": (b"k",) * 257}, "a STAMP reflector takes at most 256 keys, not 257"),
+        ({"keys": (b"k", b"")}, "a STAMP key must not be empty"),
+        (
+            {"keys": (b"k",), "most_sessions": 0},
+            "a STAMP reflector needs room for a session and a time to keep it",
+        ),
+    ],
+)
+def test_settings_under_which_nothing_could_work_are_refused(settings, message):
+    with pytest.raises(ValueError) as refused:
+        ReflectorSettings(**settings)
+    assert str(refused.value) == message
+
+
+def test_no_key_shows_in_a_text(reflector):
+    reflection = reflector.receive(packet(), at(), US)
+    assert "site one" not in repr(ReflectorSettings(keys=(KEY,))) + repr(reflection)

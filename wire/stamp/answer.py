@@ -1,0 +1,82 @@
+"""What a Session-Reflector does with the TLVs of a request (RFC 8972 section 4, sections 4.4 and 4.8)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from wire.stamp import tlv
+from wire.stamp.tlv import ClassOfService, Flag, Tlv, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The TLV part of a reply, as long as the request's, and the DSCP the reply must carry.
+
+    ``dscp`` None: nothing was asked for, or policy refused it; the reply carries the DSCP it received.
+    """
+
+    extra: bytes
+    dscp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the answer depends on beside the TLVs.
+
+    ``key`` None is the unauthenticated mode. ``dscp_ecn`` is the traffic class octet the request arrived
+    with, None where the kernel did not say. ``allows_dscp`` is the local policy on requested DSCPs
+    (section 4.4).
+    """
+
+    request_sequence: int
+    reply_sequence: int
+    key: bytes | None
+    dscp_ecn: int | None
+    allows_dscp: Callable[[int], bool]
+
+
+def answer(extra: bytes, terms: Terms) -> Answer:
+    """Answer everything behind the base packet, in place and length for length."""
+    tlvs, rest = tlv.decode(extra)
+    if terms.key is not None and not tlv.hmac_holds(tlvs, rest, terms.key, terms.request_sequence):
+        # Section 4.8: a failed check ends all processing, but the base reply is still sent.
+        untrusted = [replace(one, flags=one.flags | Flag.INTEGRITY) for one in tlvs]
+        return Answer(tlv.encode(untrusted, _flag_rest(rest, Flag.INTEGRITY | Flag.MALFORMED)))
+    return _process(tlvs, _flag_rest(rest, Flag.MALFORMED), terms)
+
+
+def _flag_rest(rest: bytes, flags: int) -> bytes:
+    """Flag the TLV that runs beyond the packet; fewer bytes than a header are no TLV and stay as they are."""
+    if len(rest) < tlv.HEADER_BYTES:
+        return rest
+    return bytes([rest[0] & Flag.UNRECOGNISED | flags]) + rest[1:]
+
+
+def _process(tlvs: Sequence[Tlv], rest: bytes, terms: Terms) -> Answer:
+    answered: list[Tlv] = []
+    dscp: int | None = None
+    for place, asked in enumerate(tlvs):
+        if asked.type == Type.CLASS_OF_SERVICE and terms.dscp_ecn is not None:
+            wanted = ClassOfService.decode(asked.value)
+            if wanted is None:
+                malformed = replace(asked, flags=Flag.MALFORMED)
+                return Answer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
+            granted = _class_of_service(wanted, terms.dscp_ecn, terms.allows_dscp)
+            dscp = dscp if granted.refused else granted.wanted
+            answered.append(Tlv(asked.type, granted.encode(), 0))
+        elif asked.type == Type.HMAC and terms.key is not None:
+            answered.append(tlv.hmac_tlv(terms.key, terms.reply_sequence, answered, 0))
+        else:
+            known = asked.type == Type.EXTRA_PADDING
+            answered.append(replace(asked, flags=0 if known else Flag.UNRECOGNISED))
+    return Answer(tlv.encode(answered, rest), dscp)
+
+
+def _class_of_service(
+    asked: ClassOfService, dscp_ecn: int, allows_dscp: Callable[[int], bool]
+) -> ClassOfService:
+    return ClassOfService(
+        wanted=asked.wanted,
+        received_dscp=dscp_ecn >> 2,
+        received_ecn=dscp_ecn & 3,
+        refused=not allows_dscp(asked.wanted),
+    )

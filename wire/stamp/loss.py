@@ -1,0 +1,69 @@
+"""Which way the lost packets of a train went, told by a stateful reflector's counter (RFC 8762 section 4).
+
+A gap in the copied sender numbers with a gap in the reflector's numbers was lost on the way back; one
+without was lost on the way there, for the reflector never counted it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_MOST_REPLIES_A_REQUEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionalLoss:
+    """Packets lost each way. Every lost packet of the train is in one of the two."""
+
+    sent: int
+    forward: int
+    returning: int
+
+    @property
+    def forward_ratio(self) -> float:
+        """Of the packets sent to the reflector (RFC 7680 section 4.1)."""
+        return self.forward / self.sent if self.sent else 0.0
+
+    @property
+    def return_ratio(self) -> float:
+        """Of the packets that the reflector sent back."""
+        reflected = self.sent - self.forward
+        return self.returning / reflected if reflected else 0.0
+
+
+def directional_loss(sent: int, pairs: Sequence[tuple[int, int]]) -> DirectionalLoss | None:
+    """Share the lost packets out among the two directions.
+
+    ``pairs``: (copied sender number, reflector number) of every reply, second copies included. None
+    where a lost packet cannot be told: nothing came back, the last packets are among the lost (no later
+    number shows whether the reflector counted them), or the reflector's numbers are no counter of this
+    session.
+    """
+    if not sent:
+        return None
+    asked = {request for request, _ in pairs}
+    lost = sent - len(asked)
+    if not lost:
+        return DirectionalLoss(sent, 0, 0)
+    if sent - 1 not in asked or not _counts_requests(pairs):
+        return None
+    first_reply, first_request = min((reply, request) for request, reply in pairs)
+    began_before = first_reply > first_request
+    if began_before and any(number not in asked for number in range(first_request)):
+        return None
+    missing = _gaps((reply for _, reply in pairs), first_reply if began_before else 0)
+    if missing > _MOST_REPLIES_A_REQUEST * sent:
+        return None
+    # More gaps than lost packets: second copies of requests were answered, and those answers lost.
+    returning = min(missing, lost)
+    return DirectionalLoss(sent, lost - returning, returning)
+
+
+def _counts_requests(pairs: Iterable[tuple[int, int]]) -> bool:
+    """Whether no reflector number stands for two requests: a restarted counter would repeat itself."""
+    request_of: dict[int, int] = {}
+    return all(request_of.setdefault(reply, request) == request for request, reply in pairs)
+
+
+def _gaps(numbers: Iterable[int], start: int) -> int:
+    seen = set(numbers)
+    return max(seen) + 1 - start - len(seen)

@@ -1,0 +1,166 @@
+"""STAMP test packets, both directions, unauthenticated and authenticated (RFC 8762 sections 4.2 and 4.3).
+
+Layouts carry the SSID of RFC 8972 section 3. What follows the base packet (TLVs or padding) is kept as
+``extra``. Decoders take any bytes: the answer is a packet or a ``Fault``, never an exception.
+"""
+
+import hmac
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from wire.stamp.timestamp import ErrorEstimate
+
+BASE_BYTES: Final = 44
+AUTHENTICATED_BASE_BYTES: Final = 112
+TWAMP_LIGHT_REPLY_BYTES: Final = 38
+HMAC_BYTES: Final = 16
+WELL_KNOWN_PORT: Final = 862
+
+_COVERED_BYTES = AUTHENTICATED_BASE_BYTES - HMAC_BYTES
+_SEQUENCE = struct.Struct("!I")
+_REQUEST = struct.Struct("!IQHH28x")
+_REQUEST_AUTHENTICATED = struct.Struct("!I12xQHH68x")
+_REPLY = struct.Struct("!IQHHQIQH2xB3x")
+_REPLY_TWAMP_LIGHT = struct.Struct("!IQHHQIQH")
+_REPLY_AUTHENTICATED = struct.Struct("!I12xQHH4xQ8xI12xQH6xB15x")
+
+
+class Fault(StrEnum):
+    """Why bytes are not a STAMP packet that may be worked with."""
+
+    SHORT = "short"
+    BAD_HMAC = "bad-hmac"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A Session-Sender test packet. ``timestamp`` is the word on the wire, ``ssid`` 0 where none is used."""
+
+    sequence: int
+    timestamp: int
+    estimate: ErrorEstimate
+    ssid: int = 0
+    extra: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A Session-Reflector test packet.
+
+    ``timestamp`` (T3), ``received`` (T2) and ``sender_timestamp`` (T1, copied) are words on the wire;
+    the first two are in the format of ``estimate``, the last in that of ``sender_estimate``.
+    ``sender_ttl`` is what was left of the request's TTL, None where a TWAMP Light reflector leaves it
+    out.
+    """
+
+    sequence: int
+    timestamp: int
+    estimate: ErrorEstimate
+    ssid: int
+    received: int
+    sender_sequence: int
+    sender_timestamp: int
+    sender_estimate: ErrorEstimate
+    sender_ttl: int | None
+    extra: bytes = b""
+
+
+def mac(key: bytes, covered: bytes) -> bytes:
+    """HMAC-SHA-256 truncated to its leftmost 16 bytes (RFC 8762 section 4.4)."""
+    return hmac.digest(key, covered, "sha256")[:HMAC_BYTES]
+
+
+def verify(data: bytes, key: bytes) -> bool:
+    """Whether an authenticated packet of either direction carries the right base HMAC."""
+    if len(data) < AUTHENTICATED_BASE_BYTES:
+        return False
+    return hmac.compare_digest(data[_COVERED_BYTES:AUTHENTICATED_BASE_BYTES], mac(key, data[:_COVERED_BYTES]))
+
+
+def base_bytes(*, authenticated: bool) -> int:
+    """Length of a packet without TLVs."""
+    return AUTHENTICATED_BASE_BYTES if authenticated else BASE_BYTES
+
+
+def sequence_octets(sequence: int) -> bytes:
+    """The Sequence Number field, as the HMAC TLV covers it (RFC 8972 section 4.8)."""
+    return _SEQUENCE.pack(sequence)
+
+
+def looks_reflected(data: bytes, *, authenticated: bool) -> bool:
+    """Whether a packet of at least base size holds a Receive Timestamp, where a request has zeros."""
+    return any(data[32:40] if authenticated else data[16:24])
+
+
+def encode_request(request: Request, key: bytes | None = None) -> bytes:
+    """The packet's bytes, authenticated when a key is given."""
+    fields = (request.sequence, request.timestamp, request.estimate.field, request.ssid)
+    if key is None:
+        return _REQUEST.pack(*fields) + request.extra
+    covered = _REQUEST_AUTHENTICATED.pack(*fields)
+    return covered + mac(key, covered) + request.extra
+
+
+def encode_reply(reply: Reply, key: bytes | None = None) -> bytes:
+    """The packet's bytes, authenticated when a key is given."""
+    fields = (
+        reply.sequence,
+        reply.timestamp,
+        reply.estimate.field,
+        reply.ssid,
+        reply.received,
+        reply.sender_sequence,
+        reply.sender_timestamp,
+        reply.sender_estimate.field,
+        reply.sender_ttl or 0,
+    )
+    if key is None:
+        return _REPLY.pack(*fields) + reply.extra
+    covered = _REPLY_AUTHENTICATED.pack(*fields)
+    return covered + mac(key, covered) + reply.extra
+
+
+def decode_request(data: bytes, key: bytes | None = None) -> Request | Fault:
+    """Read a Session-Sender packet; with a key the HMAC is verified before anything is read (section 4.3)."""
+    base = base_bytes(authenticated=key is not None)
+    if len(data) < base:
+        return Fault.SHORT
+    if key is not None and not verify(data, key):
+        return Fault.BAD_HMAC
+    layout = _REQUEST if key is None else _REQUEST_AUTHENTICATED
+    sequence, timestamp, estimate, ssid = layout.unpack_from(data)
+    return Request(sequence, timestamp, ErrorEstimate.from_field(estimate), ssid, data[base:])
+
+
+def decode_reply(data: bytes, key: bytes | None = None, *, twamp_light: bool = False) -> Reply | Fault:
+    """Read a Session-Reflector packet.
+
+    With ``twamp_light`` unauthenticated replies of 38 bytes and more are taken: a TWAMP Light reflector
+    may leave out everything from octet 38 on, the TTL with it (RFC 8762 section 4.6).
+    """
+    base = base_bytes(authenticated=key is not None)
+    if len(data) < base:
+        shortened = twamp_light and key is None and len(data) >= TWAMP_LIGHT_REPLY_BYTES
+        return _reply((*_REPLY_TWAMP_LIGHT.unpack_from(data), None), b"") if shortened else Fault.SHORT
+    if key is not None and not verify(data, key):
+        return Fault.BAD_HMAC
+    layout = _REPLY if key is None else _REPLY_AUTHENTICATED
+    return _reply(layout.unpack_from(data), data[base:])
+
+
+def _reply(fields: tuple[int, int, int, int, int, int, int, int, int | None], extra: bytes) -> Reply:
+    sequence, timestamp, estimate, ssid, received, sender_sequence, sender_timestamp, error, ttl = fields
+    return Reply(
+        sequence=sequence,
+        timestamp=timestamp,
+        estimate=ErrorEstimate.from_field(estimate),
+        ssid=ssid,
+        received=received,
+        sender_sequence=sender_sequence,
+        sender_timestamp=sender_timestamp,
+        sender_estimate=ErrorEstimate.from_field(error),
+        sender_ttl=ttl,
+        extra=extra,
+    )

@@ -1,0 +1,75 @@
+"""Timestamps and error estimates of STAMP packets (RFC 8762 section 4.2.1, RFC 4656 section 4.1.2).
+
+On the wire a timestamp is a 64-bit word; here times are integer nanoseconds since the Unix epoch.
+"""
+
+import math
+from dataclasses import dataclass
+
+_NTP_EPOCH_BEFORE_UNIX_S = 2_208_988_800
+_SECOND_NS = 1_000_000_000
+_WORD_MASK = 2**64 - 1
+_LARGEST_SCALE = 63
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEstimate:
+    """How far a sender of timestamps trusts its clock: error = multiplier x 2^scale x 2^-32 seconds.
+
+    ``synchronised``: to UTC by an external source (the S bit). ``ptp``: its timestamps are PTPv2 truncated
+    ones (the Z bit), else NTP. A multiplier of 0 is not allowed to be sent (RFC 4656 section 4.1.2).
+    """
+
+    synchronised: bool = False
+    scale: int = 0
+    multiplier: int = 1
+    ptp: bool = False
+
+    @classmethod
+    def from_seconds(cls, error_s: float, *, synchronised: bool) -> "ErrorEstimate":
+        """The smallest estimate not below ``error_s``; beyond what the field can hold, its greatest."""
+        units = max(1, math.ceil(error_s * 2**32))
+        scale = max(0, units.bit_length() - 8)
+        # Rounding up may need one more bit: 0x1ff >> 1 is 0xff, and a remainder is left.
+        multiplier = -(-units >> scale)
+        if multiplier > 0xFF:
+            scale, multiplier = scale + 1, -(-units >> (scale + 1))
+        if scale > _LARGEST_SCALE:
+            return cls(synchronised, _LARGEST_SCALE, 0xFF)
+        return cls(synchronised, scale, multiplier)
+
+    @classmethod
+    def from_field(cls, field: int) -> "ErrorEstimate":
+        """Read the 16-bit field."""
+        return cls(bool(field & 0x8000), field >> 8 & 0x3F, field & 0xFF, bool(field & 0x4000))
+
+    @property
+    def field(self) -> int:
+        """The 16-bit field as it stands in a packet."""
+        return self.synchronised << 15 | self.ptp << 14 | self.scale << 8 | self.multiplier
+
+    @property
+    def seconds(self) -> float:
+        """The estimated error."""
+        return math.ldexp(self.multiplier, self.scale - 32)
+
+
+def to_ntp(unix_ns: int) -> int:
+    """The NTP 64-bit word nearest to a Unix time in nanoseconds."""
+    since_1900 = unix_ns + _NTP_EPOCH_BEFORE_UNIX_S * _SECOND_NS
+    return (since_1900 * 2**32 + _SECOND_NS // 2) // _SECOND_NS & _WORD_MASK
+
+
+def to_unix_ns(word: int, estimate: ErrorEstimate) -> int:
+    """Unix nanoseconds of a timestamp word, in the format its sender's error estimate announces.
+
+    NTP words are read as 1968 to 2104 (RFC 4330 section 3). PTP words count TAI: right for differences
+    between stamps of one clock, 37 s off UTC as a date.
+    """
+    seconds, fraction = word >> 32, word & 0xFFFF_FFFF
+    if estimate.ptp:
+        return seconds * _SECOND_NS + fraction
+    if seconds < 2**31:
+        seconds += 2**32
+    nanoseconds = (fraction * _SECOND_NS + 2**31) >> 32
+    return (seconds - _NTP_EPOCH_BEFORE_UNIX_S) * _SECOND_NS + nanoseconds

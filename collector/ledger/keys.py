@@ -63,7 +63,7 @@ class Keys:
         known = self._known.get(of)
         if known is not None:
             return known
-        identity = {
+        identity: dict[str, Any] = {
             "site_key": self.site(connection, of.site),
             "probe_key": self.name(connection, of.probe),
             "direction": of.direction.value if of.direction else None,

@@ -1,0 +1,259 @@
+"""The broker configuration that is shipped, in a real Mosquitto: only ports and paths are another's here."""
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from net.mqtt import Tls, tls_context
+from tests.deploy.certificates import Authority
+from tests.processes import accepts, free_port, running
+from tests.servers import require
+from wire import messages, topics
+from wire.topics import Kind, topic
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto"
+COLLECTOR = "plancher.collector"
+USERS = ("A", "B", COLLECTOR)
+LIMIT_S = 20.0
+COMMENTED_OUT = re.compile(r"^#((?:listener|[a-z]+file|tls_|require_|use_)\S*( \S+)+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    port: int
+    tls_port: int
+    directory: Path
+
+    def client(self, user: str | None, password: str | None = None) -> aiomqtt.Client:
+        """A connection with user name and password; the password is the user name where it is not told."""
+        return aiomqtt.Client(
+            "127.0.0.1", self.port, username=user, password=password or user, timeout=LIMIT_S
+        )
+
+    def tls_client(self, context: ssl.SSLContext, client_id: str | None = None) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            "127.0.0.1", self.tls_port, tls_context=context, identifier=client_id, timeout=LIMIT_S
+        )
+
+
+def configure(broker: Broker) -> Path:
+    """The shipped files with this test's paths and ports, and the TLS listener no longer commented out."""
+    text = (SHIPPED / "plancher.conf").read_text().replace("/etc/mosquitto/", f"{broker.directory}/")
+    text = COMMENTED_OUT.sub(r"\1", text)
+    text = text.replace("listener 1883", f"listener {broker.port}")
+    text = text.replace("listener 8883", f"listener {broker.tls_port} 127.0.0.1")
+    if os.geteuid() == 0:
+        text = f"user root\n{text}"  # as its own user it could not read a test's directory
+    (broker.directory / "plancher.acl").write_text((SHIPPED / "plancher.acl").read_text())
+    path = broker.directory / "plancher.conf"
+    path.write_text(text)
+    return path
+
+
+def write_passwords(path: Path) -> None:
+    path.write_text("".join(f"{user}:{user}\n" for user in USERS))
+    path.chmod(0o600)
+    subprocess.run([require("mosquitto_passwd"), "-U", path], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("sites"), "plancher-sites-ca")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Broker]:
+    program = require("mosquitto")
+    broker = Broker(free_port(), free_port(), tmp_path_factory.mktemp("mosquitto"))
+    certificates = broker.directory / "certs"
+    certificates.mkdir()
+    (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
+    served = sites.issue("broker")
+    (certificates / "broker.pem").write_bytes(served.certificate.read_bytes())
+    (certificates / "broker.key").write_bytes(served.key.read_bytes())
+    write_passwords(broker.directory / "plancher.passwords")
+    command: list[str | Path] = [program, "-c", configure(broker)]
+    with running(command, lambda: accepts(broker.tls_port), broker.directory / "log"):
+        yield broker
+
+
+def limit() -> asyncio.Timeout:
+    return asyncio.timeout(LIMIT_S)
+
+
+async def heard(client: aiomqtt.Client, last: bytes) -> list[tuple[str, bytes]]:
+    """Everything a client receives up to the message ``last``: what did not come before it never will."""
+    received: list[tuple[str, bytes]] = []
+    async for message in client.messages:
+        assert isinstance(message.payload, bytes)
+        received.append((str(message.topic), message.payload))
+        if message.payload == last:
+            break
+    return received
+
+
+def test_nobody_is_let_in_without_a_name_or_with_a_wrong_password(broker: Broker) -> None:
+    async def connect(user: str | None, password: str | None) -> None:
+        async with broker.client(user, password):
+            pass
+
+    for user, password in ((None, None), ("A", "wrong"), ("unknown", "unknown")):
+        with pytest.raises(aiomqtt.MqttError, match=r"[Nn]ot authori[sz]ed"):
+            asyncio.run(connect(user, password))
+
+
+def test_a_site_publishes_below_its_own_id_only(broker: Broker) -> None:
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client(COLLECTOR) as collector,
+            broker.client("A") as site,
+        ):
+            for kind in (Kind.RESULTS, Kind.PRESENCE):
+                await collector.subscribe(topics.every_site(kind), qos=1)
+            for forbidden in (topic("B", Kind.RESULTS), topic("B", Kind.PRESENCE), topic("A", Kind.RECEIPTS)):
+                await site.publish(forbidden, b"forged", qos=1)
+            await site.publish(topic("A", Kind.PRESENCE), b"here", qos=1)
+            await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
+            return await heard(collector, b"last")
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/presence", b"here"), ("qos/v1/A/results", b"last")]
+
+
+@pytest.mark.parametrize("subscription", ["#", "qos/v1/+/receipts", "qos/v1/B/receipts", "qos/v1/B/results"])
+def test_a_site_reads_its_own_receipts_whatever_it_subscribes_to(broker: Broker, subscription: str) -> None:
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client("A") as site,
+            broker.client("B") as other,
+            broker.client(COLLECTOR) as collector,
+        ):
+            await site.subscribe(subscription, qos=1)
+            await site.subscribe(topic("A", Kind.RECEIPTS), qos=1)
+            await other.publish(topic("B", Kind.RESULTS), b"of another site", qos=1)
+            await collector.publish(topic("B", Kind.RECEIPTS), b"of another site", qos=1)
+            await collector.publish(topic("A", Kind.RECEIPTS), b"last", qos=1)
+            return await heard(site, b"last")
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/receipts", b"last")]
+
+
+def test_the_collector_cannot_speak_for_a_site(broker: Broker) -> None:
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client(COLLECTOR) as collector,
+            broker.client("A") as site,
+        ):
+            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
+            await collector.publish(topic("A", Kind.RESULTS), b"forged", qos=1)
+            await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
+            return await heard(collector, b"last")
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
+
+
+def test_the_name_of_the_collector_can_be_no_site_id() -> None:
+    users = re.findall(r"^user (\S+)$", (SHIPPED / "plancher.acl").read_text(), re.MULTILINE)
+    assert users == [COLLECTOR]
+    assert not topics.is_site_id(COLLECTOR)
+
+
+def test_with_tls_a_site_is_who_its_certificate_says(broker: Broker, sites: Authority) -> None:
+    identity = sites.issue("A")
+    context = tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key)))
+
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client(COLLECTOR) as collector,
+            broker.tls_client(context) as site,
+        ):
+            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
+            await site.publish(topic("B", Kind.RESULTS), b"forged", qos=1)
+            await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
+            return await heard(collector, b"last")
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
+
+
+def test_with_tls_a_site_cannot_end_the_connection_of_another(broker: Broker, sites: Authority) -> None:
+    names = ("A", "B")
+    first, second = (
+        tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key)))
+        for identity in map(sites.issue, names)
+    )
+
+    async def scenario() -> None:
+        async with limit(), broker.tls_client(first, "same") as site:
+            async with broker.tls_client(second, "same") as other:
+                await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
+            await site.publish(topic("A", Kind.RESULTS), b"still here", qos=1)
+
+    asyncio.run(scenario())
+
+
+def test_with_tls_a_stranger_is_not_let_in(broker: Broker, sites: Authority, tmp_path: Path) -> None:
+    identity = Authority(tmp_path, "stranger-ca").issue("A")
+    contexts = (
+        tls_context(Tls(str(sites.certificate))),
+        tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key))),
+    )
+
+    for context in contexts:
+        with (
+            socket.create_connection(("127.0.0.1", broker.tls_port), LIMIT_S) as plain,
+            pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED|UNKNOWN_CA"),
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as shaken,
+        ):
+            shaken.recv(1)
+
+
+def test_a_batch_that_is_a_little_too_large_still_reaches_the_collector(broker: Broker) -> None:
+    payload = b"x" * (messages.MAX_MESSAGE_BYTES + 1)
+
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client(COLLECTOR) as collector,
+            broker.client("A") as site,
+        ):
+            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
+            await site.publish(topic("A", Kind.RESULTS), payload, qos=1)
+            return await heard(collector, payload)
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/results", payload)]
+
+
+def test_the_broker_holds_more_than_by_default_for_a_collector_that_stalls(broker: Broker) -> None:
+    """2,000 messages, twice what Mosquitto holds unless told otherwise, wait for one slow subscriber."""
+    amount = 2000
+
+    async def scenario() -> int:
+        async with asyncio.timeout(LIMIT_S * 2), broker.client("A") as site:
+            stalled = aiomqtt.Client(
+                *("127.0.0.1", broker.port),
+                username=COLLECTOR,
+                password=COLLECTOR,
+                identifier="stalled",
+                clean_session=False,
+                max_queued_incoming_messages=amount + 1,
+            )
+            async with stalled:
+                await stalled.subscribe(topic("A", Kind.RESULTS), qos=1)
+            for number in range(amount):
+                await site.publish(topic("A", Kind.RESULTS), b"%d" % number, qos=1)
+            async with stalled:
+                return len(await heard(stalled, b"%d" % (amount - 1)))
+
+    assert asyncio.run(scenario()) == amount

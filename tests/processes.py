@@ -1,0 +1,68 @@
+"""Servers as processes of a test: started, waited for by asking them, and ended by their process id."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+READY_WITHIN_S = 30.0
+END_WITHIN_S = 10.0
+
+
+def free_port() -> int:
+    """A TCP port that was free on loopback a moment ago."""
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on this TCP port of loopback."""
+    with closing(socket.socket()) as sock:
+        sock.settimeout(1.0)
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
+    """Ask until ``condition`` holds. Raises AssertionError naming ``what`` after ``within_s`` seconds."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], ready: Callable[[], bool], log: Path) -> Iterator[int]:
+    """Run a server while the block lasts, from when ``ready`` holds; gives its process id.
+
+    Its output goes to ``log``; whatever goes wrong at the start is raised as AssertionError with that output.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)
+    try:
+        _wait_for_start(process, ready, log)
+        yield process.pid
+    finally:
+        _end(process)
+
+
+def _wait_for_start(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path) -> None:
+    try:
+        wait_until(lambda: process.poll() is not None or ready(), f"process {process.pid} is ready")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{log.read_text()}") from None
+    if process.poll() is not None:
+        raise AssertionError(f"ended with status {process.returncode} at its start\n{log.read_text()}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -51,7 +51,7 @@ class Scheduler:
     """Decides every start of every task.
 
     ``now`` and ``wall`` are the same moment on both clocks, in microseconds. ``first_within_s`` bounds how
-    long the first start is put off. ``done`` names, by task name, the wall time of the newest slot that
+    long the first start is put off. ``done`` holds, by schedule id, the wall time of the newest slot that
     already has its measurement, so that an agent that is restarted does not measure a slot twice.
     """
 
@@ -69,7 +69,7 @@ class Scheduler:
         self._chance = chance
         first_us = round(first_within_s * 1e6)
         self._plans = {
-            task: self._first_plan(task, site, now, wall, first_us, (done or {}).get(task.name))
+            task: self._first_plan(task, site, now, wall, first_us, (done or {}).get(task.schedule))
             for task in tasks
         }
 

@@ -38,6 +38,11 @@ class Task:
         parts = [self.probe, self.direction or "", "" if self.dscp is None else f"dscp {self.dscp}"]
         return " ".join(part for part in parts if part)
 
+    @property
+    def schedule(self) -> str:
+        """The id of this line of the schedule in records: ``floor-down``, ``stamp-dscp-46``."""
+        return self.name.replace(" ", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

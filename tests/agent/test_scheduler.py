@@ -76,7 +76,7 @@ def test_a_slot_already_measured_before_a_restart_is_not_measured_again() -> Non
     fresh = scheduler(HOURLY, now=100 * S, wall=wall)
     [event] = fresh.poll(400 * S)
     slot_wall = event.slot.begin_us + wall - 100 * S
-    restarted = scheduler(HOURLY, now=100 * S, wall=wall, done={"floor down": slot_wall + 200_000})
+    restarted = scheduler(HOURLY, now=100 * S, wall=wall, done={"floor-down": slot_wall + 200_000})
     at = restarted.next_start(100 * S)
     assert at is not None
     assert at >= event.slot.begin_us + 3600 * S

@@ -6,6 +6,8 @@ On the wire a timestamp is a 64-bit word; here times are integer nanoseconds sin
 import math
 from dataclasses import dataclass
 
+from wire.records import ClockReading
+
 _NTP_EPOCH_BEFORE_UNIX_S = 2_208_988_800
 _SECOND_NS = 1_000_000_000
 _WORD_MASK = 2**64 - 1
@@ -37,6 +39,13 @@ class ErrorEstimate:
         if scale > _LARGEST_SCALE:
             return cls(synchronised, _LARGEST_SCALE, 0xFF)
         return cls(synchronised, scale, multiplier)
+
+    @classmethod
+    def of_clock(cls, reading: ClockReading) -> "ErrorEstimate":
+        """What a clock says of itself; the greatest error where it is not synchronised or does not say."""
+        if not reading.synchronised or reading.max_error_us is None:
+            return cls(reading.synchronised, _LARGEST_SCALE, 0xFF)
+        return cls.from_seconds(reading.max_error_us / 1e6, synchronised=True)
 
     @classmethod
     def from_field(cls, field: int) -> "ErrorEstimate":

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate, to_ntp, to_unix_ns
 
 NTP = ErrorEstimate()
@@ -53,3 +54,16 @@ def test_an_estimate_is_never_below_the_error_and_hardly_above(error_s, synchron
 
 def test_an_error_beyond_the_field_is_its_greatest():
     assert ErrorEstimate.from_seconds(1e30, synchronised=False) == ErrorEstimate(False, 63, 255)
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "max_error_us", "seconds"),
+    [(True, 1500, 1.5e-3), (True, None, 255 * 2**31), (False, None, 255 * 2**31), (False, 3, 255 * 2**31)],
+)
+def test_what_a_clock_says_of_itself(synchronised, max_error_us, seconds):
+    reading = ClockReading(
+        wall_us=1, boot_us=1, boot_id="x", synchronised=synchronised, max_error_us=max_error_us
+    )
+    estimate = ErrorEstimate.of_clock(reading)
+    assert estimate.synchronised is synchronised
+    assert estimate.seconds == pytest.approx(seconds, rel=0.02)

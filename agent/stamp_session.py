@@ -1,0 +1,261 @@
+"""One STAMP train over a real socket: the shell of the Session-Sender (RFC 8762 section 4.2).
+
+What is in the packets, and what the replies say, is decided in ``wire.stamp``.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from net import timestamps
+from net.timestamps import Address, Datagram, StampSource
+from wire.records import Failure
+from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.statistics import TrainStatistics, train_statistics
+from wire.stamp.timestamp import ErrorEstimate
+
+_IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: 28, socket.AF_INET6: 48}
+_DATAGRAMS_A_TURN = 64  # then the event loop serves others
+_SENT_TTL = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """What to send: ``count`` packets to a peer, one every ``interval_s``, in one DSCP class.
+
+    A reply counts when it comes within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
+    ``class_of_service`` asks for the same DSCP on the reply (RFC 8972 section 4.4). ``payload_bytes``
+    pads the UDP payload. ``stateful``: the peer's reflector counts its own packets, else no loss per
+    direction is told.
+    """
+
+    host: str
+    port: int
+    count: int
+    interval_s: float
+    timeout_s: float
+    dscp: int = 0
+    key: bytes | None = field(default=None, repr=False)
+    class_of_service: bool = True
+    payload_bytes: int = 0
+    twamp_light: bool = False
+    stateful: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came of a train.
+
+    ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``Verdict``.
+    ``unsent`` packets could not be handed to the network and are in no statistic; ``send_failure`` says
+    why. ``refused``: an ICMP message said that nobody listens at the peer's port. ``clock_step_us``: how
+    far the wall clock jumped during the train. ``worst_lateness_us``: how much later than planned a
+    packet was handed to the kernel. ``bytes_*`` are at the IP layer. ``failure`` is set where not even
+    sending could begin.
+    """
+
+    statistics: TrainStatistics
+    session: str
+    received: Counter[Verdict]
+    unsent: int = 0
+    send_failure: Failure | None = None
+    refused: bool = False
+    clock_step_us: int = 0
+    worst_lateness_us: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    failure: Failure | None = None
+    detail: str = ""
+
+
+async def run_train(train: Train, estimate: Callable[[], ErrorEstimate]) -> TrainResult:
+    """Send the train and wait for its replies, at most ``timeout_s`` after the last packet.
+
+    ``estimate`` tells what the wall clock's stamps are worth. Raises nothing for the line or the peer.
+    """
+    session = _Session(train, estimate())
+    try:
+        family, address = await _resolve(train)
+        sock = _open(family, address, train.dscp)
+    except socket.gaierror as error:
+        return session.result(Failure.NAME_UNKNOWN, f"{train.host}: {error.strerror}")
+    except OSError as error:
+        return session.result(Failure.UNREACHABLE, f"{train.host}: {error.strerror}")
+    with sock:
+        await session.run(sock)
+    return session.result()
+
+
+async def _resolve(train: Train) -> tuple[socket.AddressFamily, Address]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(train.host, train.port, type=socket.SOCK_DGRAM)
+    family, _, _, _, address = found[0]
+    return family, cast("Address", address)
+
+
+def _open(family: int, address: Address, dscp: int) -> socket.socket:
+    """A socket connected to the peer: the kernel then keeps everybody else's datagrams away."""
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        timestamps.enable(sock, transmit=True)
+        timestamps.set_dscp_ecn(sock, dscp << 2)
+        timestamps.set_ttl(sock, _SENT_TTL)
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _ClockWatch:
+    """Sees the wall clock jump: its distance to CLOCK_MONOTONIC changes by steps alone, never by slewing."""
+
+    def __init__(self) -> None:
+        self._least, self._most = self._offset()
+        self.step_ns = 0
+
+    def look(self) -> None:
+        least, most = self._offset()
+        self.step_ns = max(self.step_ns, least - self._most, self._least - most)
+
+    @staticmethod
+    def _offset() -> tuple[int, int]:
+        """Bounds of the offset: the process may lose the processor between two readings."""
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        return wall - after, wall - before
+
+
+class _Session:
+    def __init__(self, train: Train, estimate: ErrorEstimate) -> None:
+        self._train = train
+        self._estimate = estimate
+        self._ssid = 1 + secrets.randbelow(0xFFFF)
+        self._sender = Sender(
+            SenderSettings(
+                ssid=self._ssid,
+                key=train.key,
+                wanted_dscp=train.dscp if train.class_of_service else None,
+                payload_bytes=train.payload_bytes,
+                twamp_light=train.twamp_light,
+            )
+        )
+        self._clock = _ClockWatch()
+        self._all_answered = asyncio.Event()
+        self._finished_sending = False
+        self._first_numbered = 0  # the sequence number of the packet that the kernel numbers 0
+        self._unsent = 0
+        self._send_failure: Failure | None = None
+        self._refused = False
+        self._lateness_s = 0.0
+        self._bytes = Counter[str]()
+
+    async def run(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sock, self._readable, sock)
+        try:
+            await self._send_all(loop, sock)
+            self._finished_sending = True
+            self._look_whether_done()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), self._train.timeout_s)
+        finally:
+            loop.remove_reader(sock)
+        self._take_transmit_stamps(sock)
+
+    async def _send_all(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        deadline = loop.time()
+        for _ in range(self._train.count):
+            await asyncio.sleep(max(0.0, deadline - loop.time()))
+            now = loop.time()
+            self._lateness_s = max(self._lateness_s, now - deadline)
+            self._clock.look()
+            self._send_one(sock)
+            # After a stall of whole intervals the train goes on from now: packets in a burst would meet
+            # their own queue.
+            deadline = max(deadline + self._train.interval_s, now)
+
+    def _send_one(self, sock: socket.socket) -> None:
+        packet = self._sender.packet(time.time_ns(), self._estimate)
+        try:
+            try:
+                timestamps.send(sock, packet)
+            except ConnectionRefusedError:
+                # The answer to an earlier packet, handed out in place of sending this one.
+                self._refused = True
+                self._restart_numbering(sock)
+                timestamps.send(sock, packet)
+        except OSError as error:
+            self._not_sent(sock, error)
+        else:
+            self._bytes["sent"] += len(packet) + _IP_AND_UDP_BYTES[sock.family]
+
+    def _not_sent(self, sock: socket.socket, error: OSError) -> None:
+        self._unsent += 1
+        full = isinstance(error, BlockingIOError)
+        self._send_failure = Failure.SEND_BLOCKED if full else Failure.UNREACHABLE
+        self._restart_numbering(sock)
+        self._sender.forget_last()
+
+    def _restart_numbering(self, sock: socket.socket) -> None:
+        """A failed send may or may not have used up a number: the packet now at hand becomes number 0."""
+        self._take_transmit_stamps(sock)
+        timestamps.restart_numbering(sock)
+        self._first_numbered = len(self._sender.exchanges) - 1
+
+    def _readable(self, sock: socket.socket) -> None:
+        self._take_transmit_stamps(sock)
+        for _ in range(_DATAGRAMS_A_TURN):
+            try:
+                datagram = timestamps.receive(sock)
+            except OSError as error:
+                self._refused = self._refused or isinstance(error, ConnectionRefusedError)
+                continue
+            if datagram is None:
+                break
+            self._take(datagram, sock.family)
+        self._clock.look()
+        self._look_whether_done()
+
+    def _take(self, datagram: Datagram, family: int) -> None:
+        self._bytes["received"] += len(datagram.payload) + _IP_AND_UDP_BYTES[family]
+        headers = datagram.headers
+        self._sender.received(
+            datagram.payload,
+            headers.received_ns,
+            by_kernel=headers.source is StampSource.KERNEL,
+            dscp_ecn=headers.dscp_ecn,
+        )
+
+    def _take_transmit_stamps(self, sock: socket.socket) -> None:
+        for number, sent_ns in timestamps.transmit_stamps(sock):
+            self._sender.transmitted(self._first_numbered + number, sent_ns)
+
+    def _look_whether_done(self) -> None:
+        answered = self._sender.counters[Verdict.ACCEPTED]
+        if self._finished_sending and answered == len(self._sender.exchanges):
+            self._all_answered.set()
+
+    def result(self, failure: Failure | None = None, detail: str = "") -> TrainResult:
+        timeout_ns = round(self._train.timeout_s * 1e9)
+        sender, stateful = self._sender, self._train.stateful
+        return TrainResult(
+            statistics=train_statistics(sender.exchanges, sender.duplicates, timeout_ns, stateful=stateful),
+            session=f"{self._ssid:04x}",
+            received=sender.counters,
+            unsent=self._unsent,
+            send_failure=self._send_failure,
+            refused=self._refused,
+            clock_step_us=self._clock.step_ns // 1000,
+            worst_lateness_us=round(self._lateness_s * 1e6),
+            bytes_sent=self._bytes["sent"],
+            bytes_received=self._bytes["received"],
+            failure=failure,
+            detail=detail,
+        )

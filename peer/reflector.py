@@ -1,0 +1,130 @@
+"""The socket of the STAMP Session-Reflector: kernel receive stamps in, replies out as late-stamped as can be.
+
+What is answered, and how, is decided in ``wire.stamp.reflector``.
+"""
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from net import timestamps
+from net.timestamps import Datagram, StampSource
+from wire.stamp import reflector
+from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
+from wire.stamp.timestamp import ErrorEstimate
+
+_DATAGRAMS_A_TURN = 64  # then the event loop serves others
+_ESTIMATE_LASTS_S = 1.0
+
+
+class Reflector:
+    """Serves STAMP on one UDP address and port.
+
+    ``address`` is an IP address, ``port`` 0 takes a free one. ``estimate`` tells what the wall clock's
+    stamps are worth; it is asked at most once a second. ``counters`` add to those of the core:
+    ``unsent`` replies, and ``user_stamped`` packets, those whose receive stamp the kernel did not give.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        settings: ReflectorSettings,
+        estimate: Callable[[], ErrorEstimate],
+    ) -> None:
+        self._address = address
+        self._asked_port = port
+        self._core = reflector.Reflector(settings)
+        self._read_estimate = estimate
+        self._estimate = ErrorEstimate()
+        self._estimate_until = 0.0
+        self._wildcard = ip_address(address).is_unspecified
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def port(self) -> int:
+        """The port served; what was asked for before ``start``."""
+        return int(self._socket.getsockname()[1]) if self._socket else self._asked_port
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Packets and sessions since the beginning."""
+        return self._core.counters
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are remembered."""
+        return self._core.sessions
+
+    async def start(self) -> None:
+        """Begin to answer. Raises OSError where the address and port cannot be had."""
+        over_ipv6 = ip_address(self._address).version == 6
+        opened = socket.socket(socket.AF_INET6 if over_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            opened.setblocking(False)
+            if over_ipv6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            timestamps.enable(opened, transmit=False)
+            timestamps.set_ttl(opened, 255)
+            opened.bind((self._address, self._asked_port))
+        except OSError:
+            opened.close()
+            raise
+        self._socket, self._loop = opened, asyncio.get_running_loop()
+        self._loop.add_reader(opened, self._serve, opened)
+
+    def close(self) -> None:
+        """Stop answering and give the port back; harmless when not started."""
+        if self._socket is None or self._loop is None:
+            return
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self._socket = None
+
+    def _serve(self, sock: socket.socket) -> None:
+        for _ in range(_DATAGRAMS_A_TURN):
+            try:
+                datagram = timestamps.receive(sock)
+            except OSError:
+                # An ICMP error for an earlier reply; it concerns nobody's next packet.
+                continue
+            if datagram is None:
+                return
+            self._answer(sock, datagram)
+
+    def _answer(self, sock: socket.socket, datagram: Datagram) -> None:
+        headers = datagram.headers
+        if headers.source is StampSource.USER:
+            self.counters["user_stamped"] += 1
+        destination = headers.destination or self._address
+        arrival = Arrival(
+            received_ns=headers.received_ns,
+            source=datagram.address[:2],
+            destination=(destination, self.port),
+            dscp_ecn=headers.dscp_ecn,
+            ttl=headers.ttl,
+        )
+        reflection = self._core.receive(datagram.payload, arrival, self._clock_estimate())
+        if not isinstance(reflection, Reflection):
+            return
+        source = destination if self._wildcard else None
+        try:
+            timestamps.send(
+                sock,
+                reflection.encode(time.time_ns()),
+                datagram.address,
+                dscp_ecn=reflection.dscp_ecn,
+                source=source,
+            )
+        except OSError:
+            self.counters["unsent"] += 1
+
+    def _clock_estimate(self) -> ErrorEstimate:
+        now = time.monotonic()
+        if now >= self._estimate_until:
+            self._estimate, self._estimate_until = self._read_estimate(), now + _ESTIMATE_LASTS_S
+        return self._estimate

@@ -1,0 +1,197 @@
+import asyncio
+import errno
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from agent import stamp_session
+from agent.stamp_session import Train, TrainResult, run_train
+from net import timestamps
+from peer.reflector import Reflector
+from wire.records import Failure
+from wire.stamp.reflector import ReflectorSettings
+from wire.stamp.sender import Verdict
+from wire.stamp.timestamp import ErrorEstimate
+
+KEY = b"the site's key"
+SYNCHRONISED = ErrorEstimate.from_seconds(0.0001, synchronised=True)
+
+
+def estimate() -> ErrorEstimate:
+    return SYNCHRONISED
+
+
+def train(port: int, **changes: object) -> Train:
+    return replace(Train("127.0.0.1", port, 10, 0.005, 2.0, dscp=46, key=KEY), **changes)
+
+
+def against_reflector(
+    work: Callable[[Reflector], Awaitable[TrainResult]], settings: ReflectorSettings | None = None
+) -> TrainResult:
+    async def run() -> TrainResult:
+        serving = settings or ReflectorSettings(keys=(KEY,))
+        reflector = Reflector("127.0.0.1", 0, serving, estimate)
+        await reflector.start()
+        try:
+            return await work(reflector)
+        finally:
+            reflector.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["authenticated", "open"])
+def test_a_train_on_loopback(key):
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port, key=key), estimate)
+
+    result = against_reflector(work, ReflectorSettings(keys=(KEY,), open_mode=True))
+    seen = result.statistics
+    assert (seen.sent, seen.received, seen.loss_ratio) == (10, 10, 0.0)
+    assert seen.loss is not None
+    assert (seen.loss.forward, seen.loss.returning) == (0, 0)
+    assert seen.rtt is not None
+    assert 0 < seen.rtt.min_us <= seen.rtt.p50_us <= seen.rtt.p99_us < 2_000_000
+    assert seen.delay_forward is not None
+    assert (seen.forward_dscp, seen.reply_dscp) == (46, 46)
+    assert result.received == {Verdict.ACCEPTED: 10}
+    payload = 112 + 28 if key else 44 + 8
+    assert result.bytes_sent == result.bytes_received == 10 * (payload + 28)
+    assert (result.unsent, result.failure, result.clock_step_us) == (0, None, 0)
+
+
+def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():
+    async def work(reflector: Reflector) -> TrainResult:
+        turns = 0
+
+        async def other_work() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0.001)
+
+        other = asyncio.create_task(other_work())
+        began = time.monotonic()
+        result = await run_train(train(reflector.port, count=20, timeout_s=60), estimate)
+        other.cancel()
+        assert turns > 20
+        assert time.monotonic() - began < 30
+        return result
+
+    assert against_reflector(work).statistics.received == 20
+
+
+def test_kernel_stamps_are_used_where_the_kernel_gives_them():
+    async def work(reflector: Reflector) -> TrainResult:
+        # The kernel switches stamping on a moment after it is first asked to: let a train pass.
+        await run_train(train(reflector.port), estimate)
+        return await run_train(train(reflector.port), estimate)
+
+    assert against_reflector(work).statistics.kernel_stamps
+
+
+def test_without_kernel_stamps_the_result_says_so(monkeypatch):
+    monkeypatch.setattr(timestamps, "enable", lambda *_, **__: False)
+
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port), estimate)
+
+    seen = against_reflector(work).statistics
+    assert seen.received == 10
+    assert not seen.kernel_stamps
+    assert seen.reply_dscp is None
+
+
+def test_a_wrong_key_is_silence():
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port, key=b"another", count=3, timeout_s=0.1), estimate)
+
+    result = against_reflector(work)
+    assert (result.statistics.received, result.statistics.loss_ratio) == (0, 1.0)
+    assert result.statistics.loss is None
+    assert not result.refused
+
+
+def test_nobody_at_the_port_is_told():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    result = asyncio.run(run_train(train(port, count=4, timeout_s=0.1), estimate))
+    assert result.refused
+    assert (result.statistics.sent, result.statistics.received, result.unsent) == (4, 0, 0)
+
+
+def test_replies_of_somebody_else_are_counted_and_not_believed():
+    async def echo_rubbish() -> TrainResult:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", 0))
+            other.setblocking(False)
+
+            def answer() -> None:
+                data, address = other.recvfrom(2048)
+                other.sendto(data, address)
+                other.sendto(b"short", address)
+
+            asyncio.get_running_loop().add_reader(other, answer)
+            result = await run_train(train(other.getsockname()[1], count=3, timeout_s=0.2), estimate)
+            asyncio.get_running_loop().remove_reader(other)
+            return result
+
+    result = asyncio.run(echo_rubbish())
+    assert result.statistics.received == 0
+    assert result.received[Verdict.SHORT] == 3
+    assert result.received[Verdict.NOT_OURS] == 3
+
+
+def test_an_unknown_name_is_the_configurations_fault(monkeypatch):
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    result = asyncio.run(run_train(train(862, host="no-such.invalid"), estimate))
+    assert result.failure is Failure.NAME_UNKNOWN
+    assert result.detail == "no-such.invalid: Name or service not known"
+    assert result.statistics.sent == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), Failure.SEND_BLOCKED),
+    ],
+)
+def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypatch, error, failure):
+    really_send, calls = timestamps.send, iter(range(100))
+
+    def failing_send(sock: socket.socket, payload: bytes, *to: object, **how: object) -> None:
+        # The sender's socket is the connected one: it gives no address.
+        if not to and next(calls) in (2, 3):
+            raise error
+        really_send(sock, payload, *to, **how)
+
+    monkeypatch.setattr(timestamps, "send", failing_send)
+
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port, interval_s=0.02), estimate)
+
+    result = against_reflector(work)
+    assert (result.statistics.sent, result.statistics.received, result.unsent) == (8, 8, 2)
+    assert result.send_failure is failure
+    assert result.statistics.kernel_stamps
+    assert result.statistics.rtt is not None
+    # A stamp of the neighbouring packet would be 20 ms away.
+    assert result.statistics.rtt.p50_us < 15_000
+
+
+def test_the_wall_clock_is_watched(monkeypatch):
+    watch = stamp_session._ClockWatch()
+    watch.look()
+    assert watch.step_ns == 0
+    really = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: really() - 3_000_000)
+    watch.look()
+    assert 2_000_000 < watch.step_ns <= 3_000_000

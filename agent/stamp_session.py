@@ -5,6 +5,7 @@ What is in the packets, and what the replies say, is decided in ``wire.stamp``.
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import socket
 import time
@@ -23,6 +24,13 @@ from wire.stamp.timestamp import ErrorEstimate
 _IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: 28, socket.AF_INET6: 48}
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _SENT_TTL = 255
+_SEND_FAILURES = {
+    errno.EAGAIN: Failure.SEND_BLOCKED,
+    errno.ENOBUFS: Failure.SEND_BLOCKED,
+    errno.EPERM: Failure.CONFIGURATION,  # a local firewall
+    errno.EACCES: Failure.CONFIGURATION,
+    errno.EMSGSIZE: Failure.CONFIGURATION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,7 @@ class _Session:
         self._first_numbered = 0  # the sequence number of the packet that the kernel numbers 0
         self._unsent = 0
         self._send_failure: Failure | None = None
+        self._send_detail = ""
         self._refused = False
         self._lateness_s = 0.0
         self._bytes = Counter[str]()
@@ -198,8 +207,8 @@ class _Session:
 
     def _not_sent(self, sock: socket.socket, error: OSError) -> None:
         self._unsent += 1
-        full = isinstance(error, BlockingIOError)
-        self._send_failure = Failure.SEND_BLOCKED if full else Failure.UNREACHABLE
+        self._send_failure = _SEND_FAILURES.get(error.errno or 0, Failure.UNREACHABLE)
+        self._send_detail = error.strerror or ""
         self._restart_numbering(sock)
         self._sender.forget_last()
 
@@ -257,5 +266,5 @@ class _Session:
             bytes_sent=self._bytes["sent"],
             bytes_received=self._bytes["received"],
             failure=failure,
-            detail=detail,
+            detail=detail or self._send_detail,
         )

@@ -162,6 +162,7 @@ def test_an_unknown_name_is_the_configurations_fault(monkeypatch):
     [
         (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.UNREACHABLE),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), Failure.SEND_BLOCKED),
+        (PermissionError(errno.EPERM, "Operation not permitted"), Failure.CONFIGURATION),
     ],
 )
 def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypatch, error, failure):
@@ -180,7 +181,7 @@ def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypat
 
     result = against_reflector(work)
     assert (result.statistics.sent, result.statistics.received, result.unsent) == (8, 8, 2)
-    assert result.send_failure is failure
+    assert (result.send_failure, result.detail) == (failure, error.strerror)
     assert result.statistics.kernel_stamps
     assert result.statistics.rtt is not None
     # A stamp of the neighbouring packet would be 20 ms away.

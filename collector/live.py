@@ -1,0 +1,224 @@
+"""Live state: what is known of every site now, by measurement time, and what that amounts to.
+
+Pure: observations, inventory and ``now`` (Unix microseconds) in, states out. Everything here can be thrown
+away and rebuilt from the ledger; counters then begin again at 0, as a restarted program's do.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from collector.inventory import Site, Sites
+from collector.observation import AHEAD_US, Observation, Series
+from wire.messages import PresenceState
+from wire.records import Direction, Failure, FloorValues, Outcome, Verdict
+
+STALE_INTERVALS = 3
+DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
+MAX_SERIES = 128  # of one site: names of probes come from outside
+FLOOR_PROBE = "floor"
+DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
+
+
+class State(StrEnum):
+    """What a site is in, worst first."""
+
+    BELOW_FLOOR = "below-floor"
+    SILENT = "silent"
+    WAITING = "waiting"
+    NOT_IN_INVENTORY = "not-in-inventory"
+    OK = "ok"
+
+
+@dataclass(slots=True)
+class SeriesState:
+    """The newest measurements of one series: of any outcome, with values, and with a floor decision."""
+
+    newest: Observation
+    valued: Observation | None = None
+    decisive: Observation | None = None
+
+    def learn(self, seen: Observation) -> None:
+        """Take an observation in, wherever in time it belongs."""
+        if _later(seen, self.newest):
+            self.newest = seen
+        if seen.outcome is Outcome.OK and seen.values is not None:
+            if _later(seen, self.valued):
+                self.valued = seen
+            if isinstance(seen.values, FloorValues) and seen.values.verdict in DECISIVE:
+                self.decisive = seen if _later(seen, self.decisive) else self.decisive
+
+
+@dataclass(slots=True)
+class SiteState:
+    """Everything live about one site. Counters count what came in time; ``late`` what did not."""
+
+    site_id: str
+    inventory: Site | None
+    series: dict[Series, SeriesState] = field(default_factory=dict)
+    presence: PresenceState | None = None
+    measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
+    verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
+
+    def learn(self, seen: Observation) -> None:
+        """Take an observation into the series' state."""
+        known = self.series.get(seen.series)
+        if known is None:
+            if len(self.series) >= MAX_SERIES:
+                return
+            known = self.series[seen.series] = SeriesState(seen)
+        known.learn(seen)
+
+    def count(self, seen: Observation) -> None:
+        """Count an observation that has just come in. An outage's backlog has a counter of its own."""
+        probe = seen.series.probe
+        if probe not in {series.probe for series in self.series}:
+            return
+        if is_late(seen):
+            self.late[probe] += 1
+            return
+        self.measurements[(probe, seen.outcome, seen.failure)] += 1
+        self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
+        self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
+        if isinstance(seen.values, FloorValues) and seen.series.direction:
+            self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
+
+    def floor(self, direction: Direction) -> int | None:
+        """The contract's floor in bit/s, where the site is in the inventory."""
+        if self.inventory is None:
+            return None
+        return self.inventory.floor_down if direction is Direction.DOWN else self.inventory.floor_up
+
+    def of_floor(self, direction: Direction) -> SeriesState | None:
+        """The floor series of one direction; if there are several (of DSCP classes), the newest."""
+        found = (
+            state
+            for series, state in self.series.items()
+            if series.probe == FLOOR_PROBE and series.direction is direction
+        )
+        return max(found, key=lambda state: state.newest.time_us, default=None)
+
+    @property
+    def newest_us(self) -> int | None:
+        """The time of the newest measurement of all."""
+        return max((state.newest.time_us for state in self.series.values()), default=None)
+
+
+def interval_us(seen: Observation) -> int:
+    """The interval of the schedule that made the measurement, or an hour."""
+    return seen.interval_us or DEFAULT_INTERVAL_US
+
+
+def expires_us(seen: Observation) -> int:
+    """When a measurement has become too old to speak for the present: three of its intervals on."""
+    return seen.time_us + STALE_INTERVALS * interval_us(seen)
+
+
+def is_fresh(seen: Observation | None, now_us: int) -> bool:
+    """Whether a measurement still speaks for the present."""
+    return seen is not None and now_us < expires_us(seen)
+
+
+def is_late(seen: Observation) -> bool:
+    """Whether a measurement was too old already when it came."""
+    return not is_fresh(seen, seen.received_us)
+
+
+def state_of(site: SiteState, now_us: int) -> State:
+    """What the site is in.
+
+    Below the floor it stays until a pass clears it; ``ok`` needs a pass that still speaks for the present.
+    A site that measures, but without such a verdict, waits for one.
+    """
+    if site.inventory is None:
+        return State.NOT_IN_INVENTORY
+    if not site.series:
+        return State.WAITING
+    if not any(is_fresh(series.newest, now_us) for series in site.series.values()):
+        return State.SILENT
+    floors = [series.decisive for direction in Direction if (series := site.of_floor(direction))]
+    if any(_verdict(seen) is Verdict.FAIL for seen in floors):
+        return State.BELOW_FLOOR
+    return State.OK if any(is_fresh(seen, now_us) for seen in floors) else State.WAITING
+
+
+def next_change_us(site: SiteState, now_us: int) -> int | None:
+    """When the site's state or gauges change next if nothing comes in, or None for never."""
+    ends = (
+        expires_us(seen)
+        for series in site.series.values()
+        for seen in (series.newest, series.valued, series.decisive)
+        if seen is not None
+    )
+    return min((end for end in ends if end > now_us), default=None)
+
+
+def _verdict(seen: Observation | None) -> Verdict | None:
+    return seen.values.verdict if seen is not None and isinstance(seen.values, FloorValues) else None
+
+
+def _later(seen: Observation, known: Observation | None) -> bool:
+    return known is None or (seen.time_us, seen.order) > (known.time_us, known.order)
+
+
+class Fleet:
+    """All sites: those of the inventory, seen or not, and those that reported without being in it."""
+
+    def __init__(self, inventory: Sites) -> None:
+        self._sites: dict[str, SiteState] = {}
+        self.take_inventory(inventory)
+
+    def __iter__(self) -> Iterator[SiteState]:
+        return iter(self._sites.values())
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+    def get(self, site_id: str) -> SiteState | None:
+        """The site, if anything is known of it."""
+        return self._sites.get(site_id)
+
+    def take_inventory(self, inventory: Sites) -> None:
+        """Adopt an inventory. A site that left it stays while it has measurements."""
+        before, self._sites = self._sites, {}
+        for site_id, site in inventory.items():
+            known = before.pop(site_id, None) or SiteState(site_id, site)
+            known.inventory = site
+            self._sites[site_id] = known
+        for site_id, known in before.items():
+            known.inventory = None
+            if known.series:
+                self._sites[site_id] = known
+
+    def restore(self, observations: Iterable[Observation]) -> None:
+        """Learn what the ledger holds, without counting it."""
+        for seen in observations:
+            self._site(seen.series.site).learn(seen)
+
+    def learn(self, observations: Iterable[Observation], now_us: int) -> set[str]:
+        """Take in what has been committed; returns the sites that it concerns.
+
+        A measurement that claims to be of tomorrow is kept in the ledger and passed over here.
+        """
+        concerned = set()
+        for seen in observations:
+            if seen.time_us <= now_us + AHEAD_US:
+                site = self._site(seen.series.site)
+                site.learn(seen)
+                site.count(seen)
+                concerned.add(seen.series.site)
+        return concerned
+
+    def set_presence(self, site_id: str, presence: PresenceState) -> bool:
+        """Note whether the site's agent is connected; False for a site of which nothing else is known."""
+        site = self._sites.get(site_id)
+        if site is None:
+            return False
+        site.presence = presence
+        return True
+
+    def _site(self, site_id: str) -> SiteState:
+        return self._sites.setdefault(site_id, SiteState(site_id, None))

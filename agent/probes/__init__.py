@@ -1,1 +1,13 @@
-"""The probes: one file each, each one way of measuring, none importing another."""
+"""The probes: one file each, each one way of measuring, none importing another.
+
+``PROBES`` is all of them by the name that schedules, records and the command line use.
+"""
+
+from collections.abc import Callable, Mapping
+
+from agent.probes.base import Probe, Surroundings
+from agent.probes.stamp import StampProbe
+
+PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
+    "stamp": StampProbe,
+}

@@ -1,0 +1,378 @@
+"""The agent's durable record: every measurement is committed here before anything else happens to it.
+
+Identity is (epoch, seq). Every opening draws a new random epoch, chained to the one before with its last seq,
+so that a restored or power-cut disk cannot use an identity twice. Only a receipt marks a measurement; marked
+ones stay a week, so that a collector restored from a backup can be sent them again.
+"""
+
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Self
+
+from agent import journal_file
+from agent.journal_file import JournalError
+from wire import messages
+from wire.messages import EpochMark
+from wire.records import ClockReading, Known
+
+log = logging.getLogger(__name__)
+
+KEEP_MARKED_US = 7 * 86_400 * 1_000_000
+PRUNED_AT_ONCE = 200
+NEWEST_LOOKED_AT = 500
+EPOCHS_KEPT = 50
+
+
+class State(IntEnum):
+    """What became of a measurement, as far as receipts tell."""
+
+    UNSENT = 0
+    MARKED = 1
+    QUARANTINED = 2
+    CONFLICT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One journalled measurement as it goes on the wire. ``position`` grows with every commit."""
+
+    position: int
+    epoch: str
+    seq: int
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The new state of the measurements ``first`` to ``last`` of one epoch."""
+
+    epoch: str
+    first: int
+    last: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many measurements are in which state; ``gaps`` counts those lost for good, ``used`` is bytes."""
+
+    unsent: int
+    marked: int
+    quarantined: int
+    conflict: int
+    gaps: int
+    used: int
+
+
+class Journal:
+    """One open journal. Not for several threads at once; every method may wait for the disk.
+
+    Raises JournalError on opening if the file cannot be used. A damaged file is set aside and a fresh one
+    begun, on opening as well as later.
+    """
+
+    def __init__(self, path: Path, size: int, now: ClockReading) -> None:
+        self._path = path
+        self._size = size
+        self._now = now
+        self._lock = journal_file.Lock(path)
+        try:
+            self._connection = journal_file.connect(path, now.wall_us)
+            self._begin_epoch(now)
+        except BaseException as error:
+            self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise JournalError(f"journal.path: {path}: {error}: check the disk") from None
+            raise
+
+    def commit(self, build: Callable[[str, int], Known], now: ClockReading) -> Known | None:
+        """Give a measurement its identity and make it durable.
+
+        None if the disk would not take it: the measurement is lost, which the next commit declares as a gap.
+        """
+        self._now = now
+        for _ in range(2):
+            self._seq += 1
+            measurement = build(self.epoch, self._seq)
+            try:
+                self._insert(measurement, now)
+            except sqlite3.Error as error:
+                if self._repair(error):
+                    continue
+                self._lose(error)
+                return None
+            return measurement
+        return None
+
+    def unsent(self, limit: int, *, after: int = 0) -> list[Row]:
+        """The newest measurements without a receipt, newest first, among positions beyond ``after``."""
+        query = (
+            "SELECT position, epoch, seq, record FROM measurement"
+            " WHERE state = ? AND position > ? ORDER BY position DESC LIMIT ?"
+        )
+        with self._surviving():
+            return [Row(*row) for row in self._connection.execute(query, (State.UNSENT, after, limit))]
+        return []
+
+    def apply(self, changes: Iterable[Change], now: ClockReading) -> int:
+        """Do what receipts say; returns how many measurements changed. A marked one stays marked."""
+        self._now = now
+        marked_us = now.wall_us if now.synchronised else None
+        with self._surviving(), self._transaction():
+            return sum(self._change(change, marked_us) for change in changes)
+        return 0
+
+    def release_quarantine(self) -> int:
+        """Let rejected measurements be sent again; returns how many."""
+        with self._surviving(), self._transaction():
+            return self._connection.execute(
+                "UPDATE measurement SET state = ? WHERE state = ?", (State.UNSENT, State.QUARANTINED)
+            ).rowcount
+        return 0
+
+    def marks(self, epochs: Sequence[str]) -> tuple[EpochMark, ...]:
+        """How far the present epoch and those named have come, and what each follows."""
+        wanted = list(dict.fromkeys([self.epoch, *epochs]))
+        holes = ", ".join("?" * len(wanted))
+        found = self._connection.execute(
+            "SELECT epoch, last_seq, previous, previous_last FROM epoch"  # noqa: S608 -- holes are question marks
+            f" WHERE epoch IN ({holes})",
+            wanted,
+        )
+        return tuple(self._mark(*row) for row in found)
+
+    def newest_position(self) -> int:
+        """The position of the newest measurement, 0 if there is none."""
+        found = self._connection.execute("SELECT max(position) FROM measurement").fetchone()
+        return int(found[0] or 0)
+
+    def newest_slots(self) -> dict[str, int]:
+        """The wall time of the newest measured slot of each schedule id, among the newest measurements."""
+        found = self._connection.execute(
+            "SELECT schedule, max(slot_us) FROM (SELECT schedule, slot_us FROM measurement"
+            " ORDER BY position DESC LIMIT ?) WHERE schedule IS NOT NULL GROUP BY schedule",
+            (NEWEST_LOOKED_AT,),
+        )
+        return dict(found.fetchall())
+
+    def prune(self, now: ClockReading) -> None:
+        """Forget what a receipt marked a week ago, and keep the file within its size."""
+        self._now = now
+        with self._surviving():
+            with self._transaction():
+                if now.synchronised:
+                    self._forget_old(now.wall_us)
+                self._forget_epochs()
+            while used_bytes(self._connection) > self._size and self._forget_some(now.wall_us):
+                pass
+
+    def counts(self) -> Counts:
+        """What the journal holds."""
+        return counts(self._connection)
+
+    def close(self) -> None:
+        """Fold everything into one file and let another agent have it."""
+        self._connection.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin_epoch(self, now: ClockReading) -> None:
+        self._seq, self._lost = 0, 0
+        self.epoch = secrets.token_hex(8)
+        last = self._connection.execute(
+            "SELECT epoch, last_seq FROM epoch ORDER BY rowid DESC LIMIT 1"
+        ).fetchone()
+        previous, previous_last = last or (None, None)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO epoch VALUES (?, ?, ?, 0, ?)",
+                (self.epoch, previous, previous_last, now.wall_us),
+            )
+
+    def _insert(self, measurement: Known, now: ClockReading) -> None:
+        with self._transaction():
+            if self._lost:
+                self._declare(self.epoch, self._seq - self._lost, self._seq - 1, "full", now.wall_us)
+            self._connection.execute(
+                "INSERT INTO measurement (epoch, seq, state, schedule, slot_us, record)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    self.epoch,
+                    self._seq,
+                    State.UNSENT,
+                    measurement.schedule,
+                    measurement.slot_us,
+                    messages.encode(measurement),
+                ),
+            )
+            self._connection.execute("UPDATE epoch SET last_seq = ? WHERE epoch = ?", (self._seq, self.epoch))
+        self._lost = 0
+
+    def _repair(self, error: sqlite3.Error) -> bool:
+        """Begin a fresh file if this one is damaged. Raises JournalError if that cannot be done."""
+        if not journal_file.is_broken(error):
+            return False
+        self._connection.close()
+        journal_file.set_aside(self._path, self._now.wall_us, str(error))
+        self._connection = journal_file.connect(self._path, self._now.wall_us)
+        self._begin_epoch(self._now)
+        return True
+
+    def _lose(self, error: sqlite3.Error) -> None:
+        self._lost += 1
+        log.error("the journal %s takes no measurement (%s): %d lost so far", self._path, error, self._lost)
+
+    def _change(self, change: Change, marked_us: int | None) -> int:
+        return self._connection.execute(
+            "UPDATE measurement SET state = ?, marked_us = ?"
+            " WHERE epoch = ? AND seq BETWEEN ? AND ? AND state IN (?, ?)",
+            (
+                change.state,
+                marked_us,
+                change.epoch,
+                change.first,
+                change.last,
+                State.UNSENT,
+                State.QUARANTINED,
+            ),
+        ).rowcount
+
+    def _mark(self, epoch: str, last: int, previous: str | None, previous_last: int | None) -> EpochMark:
+        high = self._seq if epoch == self.epoch else last
+        return EpochMark(epoch=epoch, high_water=high, previous=previous, previous_last=previous_last)
+
+    def _forget_old(self, wall_us: int) -> None:
+        """A mark made while the clock was wrong ages from the first synchronised moment after it."""
+        done = (State.MARKED, State.CONFLICT)
+        self._connection.execute(
+            "UPDATE measurement SET marked_us = ? WHERE state IN (?, ?) AND marked_us IS NULL",
+            (wall_us, *done),
+        )
+        self._connection.execute(
+            "DELETE FROM measurement WHERE state IN (?, ?) AND marked_us < ?",
+            (*done, wall_us - KEEP_MARKED_US),
+        )
+
+    def _forget_epochs(self) -> None:
+        """Of epochs that left no measurement only the newest matter: the present one is chained to them."""
+        self._connection.execute(
+            "DELETE FROM epoch WHERE epoch NOT IN (SELECT epoch FROM measurement)"
+            " AND rowid <= (SELECT max(rowid) FROM epoch) - ?",
+            (EPOCHS_KEPT,),
+        )
+
+    def _forget_some(self, wall_us: int) -> bool:
+        """Forget the oldest of what matters least; what was not sent goes last, and is declared a gap."""
+        for state in (State.MARKED, State.CONFLICT, State.QUARANTINED, State.UNSENT):
+            with self._transaction():
+                gone = self._connection.execute(
+                    "DELETE FROM measurement WHERE position IN (SELECT position FROM measurement"
+                    " WHERE state = ? ORDER BY position LIMIT ?) RETURNING epoch, seq",
+                    (state, PRUNED_AT_ONCE),
+                ).fetchall()
+                if gone and state in (State.QUARANTINED, State.UNSENT):
+                    self._declare_dropped(gone, wall_us)
+            if gone:
+                return True
+        return False
+
+    def _declare_dropped(self, gone: list[tuple[str, int]], wall_us: int) -> None:
+        log.error(
+            "the journal %s is full of measurements that the collector has not got: %d of the oldest dropped;"
+            " look at the broker and the collector, or raise journal.size",
+            self._path,
+            len(gone),
+        )
+        for epoch, first, last in runs(gone):
+            self._declare(epoch, first, last, "dropped", wall_us)
+
+    def _declare(self, epoch: str, first: int, last: int, reason: str, wall_us: int) -> None:
+        extended = self._connection.execute(
+            "UPDATE gap SET last = ? WHERE epoch = ? AND last = ? AND reason = ?",
+            (last, epoch, first - 1, reason),
+        ).rowcount
+        if not extended:
+            self._connection.execute(
+                "INSERT INTO gap VALUES (?, ?, ?, ?, ?)", (epoch, first, last, reason, wall_us)
+            )
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._connection)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """What a disk in trouble would not do is left undone: receipts and time-outs make up for it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not self._repair(error):
+                log.error("the journal %s: %s: check the disk", self._path, error)
+
+
+class _Transaction:
+    """Commit on success, roll back on any exception."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+                return
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def runs(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Identities as runs without holes: (epoch, first, last), sorted."""
+    found: list[tuple[str, int, int]] = []
+    for epoch, seq in sorted(keys):
+        if found and found[-1][0] == epoch and found[-1][2] == seq - 1:
+            found[-1] = (epoch, found[-1][1], seq)
+        else:
+            found.append((epoch, seq, seq))
+    return found
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """What a journal holds, through any connection to it."""
+    by_state = dict(connection.execute("SELECT state, count(*) FROM measurement GROUP BY state").fetchall())
+    gaps = connection.execute("SELECT coalesce(sum(last - first + 1), 0) FROM gap").fetchone()[0]
+    unsent, marked, quarantined, conflict = (by_state.get(state, 0) for state in State)
+    return Counts(unsent, marked, quarantined, conflict, gaps, used_bytes(connection))
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something; freed pages are used again and do not count."""
+    total, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((total - free) * size)
+
+
+def newest_records(connection: sqlite3.Connection, limit: int = NEWEST_LOOKED_AT) -> list[bytes]:
+    """The newest measurements, newest first, whatever became of them."""
+    found = connection.execute("SELECT record FROM measurement ORDER BY position DESC LIMIT ?", (limit,))
+    return [row[0] for row in found]

@@ -1,0 +1,40 @@
+"""The journal on a thread of its own: the event loop never waits for a disk."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from agent.journal import Journal
+
+Result = TypeVar("Result")
+
+
+class JournalThread:
+    """Runs one piece of work after the other, each to its end, even if whoever asked was cancelled."""
+
+    def __init__(self, open_journal: Callable[[], Journal]) -> None:
+        self._open = open_journal
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._journal: Journal | None = None
+
+    async def open(self) -> None:
+        """Open the journal. Raises JournalError."""
+        self._journal = await self._submit(self._open)
+
+    async def do(self, work: Callable[[Journal], Result]) -> Result:
+        """Do ``work`` on the journal's thread and return its result; raises what it raises."""
+        journal = self._journal
+        if journal is None:
+            raise RuntimeError("the journal is not open")
+        return await self._submit(lambda: work(journal))
+
+    async def close(self) -> None:
+        """Close after everything that was asked for before is done."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            await self._submit(journal.close)
+        self._executor.shutdown(wait=True)
+
+    async def _submit(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

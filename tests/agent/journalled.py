@@ -1,0 +1,32 @@
+"""Measurements for the journal's tests."""
+
+from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
+
+CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)
+DAY_US = 86_400_000_000
+
+
+def later(microseconds: int, *, synchronised: bool = True) -> ClockReading:
+    return ClockReading(
+        wall_us=CLOCK.wall_us + microseconds,
+        boot_us=CLOCK.boot_us + microseconds,
+        boot_id="boot",
+        synchronised=synchronised,
+    )
+
+
+def build(epoch: str, seq: int, *, detail: str = "", slot_us: int = CLOCK.wall_us) -> Known:
+    return StampMeasurement(
+        epoch=epoch,
+        seq=seq,
+        purpose=Purpose.SCHEDULED,
+        peer="pop-1",
+        start=CLOCK,
+        duration_us=10_000_000,
+        outcome=Outcome.OK,
+        slot_us=slot_us,
+        interval_us=60_000_000,
+        schedule="stamp-dscp-0",
+        dscp=0,
+        detail=detail,
+    )

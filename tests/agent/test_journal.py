@@ -1,0 +1,295 @@
+import asyncio
+import itertools
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import journal_file
+from agent.journal import Change, Counts, Journal, State, newest_records, runs
+from agent.journal_file import JournalError
+from agent.journal_thread import JournalThread
+from tests.agent.journalled import CLOCK, DAY_US, build, later
+from wire.messages import EpochMark, decode_measurement
+from wire.records import Known
+
+MB = 1_000_000
+
+
+def opened(tmp_path: Path, size: int = 64 * MB) -> Journal:
+    return Journal(tmp_path / "state" / "journal.db", size, CLOCK)
+
+
+def commit(journal: Journal, count: int = 1, **options: object) -> list[Known]:
+    made = [journal.commit(partial(build, **options), CLOCK) for _ in range(count)]  # type: ignore[arg-type]
+    assert None not in made
+    return [one for one in made if one is not None]
+
+
+def keys(journal: Journal) -> list[int]:
+    return [row.seq for row in journal.unsent(1000)]
+
+
+def state(journal: Journal) -> tuple[int, int, int, int, int]:
+    found = journal.counts()
+    return found.unsent, found.marked, found.quarantined, found.conflict, found.gaps
+
+
+def test_what_is_committed_is_there_newest_first(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 3)
+        rows = journal.unsent(2)
+        assert [decode_measurement(row.record) for row in rows] == [made[2], made[1]]
+        assert [row.seq for row in journal.unsent(9, after=rows[1].position)] == [3]
+
+
+def test_only_this_user_may_read_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        for name in ("journal.db", "journal.db-wal", "journal.db.lock"):
+            assert stat.S_IMODE((tmp_path / "state" / name).stat().st_mode) == 0o600
+
+
+def test_every_opening_begins_an_epoch_chained_to_the_one_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 3)
+        first = journal.epoch
+        assert journal.marks([]) == (EpochMark(epoch=first, high_water=3),)
+    with opened(tmp_path) as journal:
+        assert journal.epoch != first
+        assert set(journal.marks([first])) == {
+            EpochMark(epoch=journal.epoch, high_water=0, previous=first, previous_last=3),
+            EpochMark(epoch=first, high_water=3),
+        }
+        assert commit(journal)[0].seq == 1
+
+
+def test_only_receipts_change_what_is_unsent(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 6)
+        changes = [
+            Change(journal.epoch, 1, 2, State.MARKED),
+            Change(journal.epoch, 3, 3, State.QUARANTINED),
+            Change(journal.epoch, 4, 4, State.CONFLICT),
+            Change("0" * 16, 1, 9, State.MARKED),
+        ]
+        assert journal.apply(changes, CLOCK) == 4
+        assert keys(journal) == [6, 5]
+        assert state(journal) == (2, 2, 1, 1, 0)
+
+
+def test_a_marked_measurement_stays_marked_and_quarantine_can_be_sent_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 2)
+        journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 2, State.QUARANTINED)], CLOCK)
+        assert state(journal) == (0, 1, 1, 0, 0)
+        assert journal.release_quarantine() == 1
+        assert keys(journal) == [2]
+
+
+def test_marked_measurements_stay_a_week(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 3)
+        journal.apply([Change(journal.epoch, 1, 2, State.MARKED)], CLOCK)
+        journal.prune(later(7 * DAY_US))
+        assert state(journal) == (1, 2, 0, 0, 0)
+        journal.prune(later(7 * DAY_US + 1))
+        assert state(journal) == (1, 0, 0, 0, 0)
+
+
+def test_a_clock_that_was_wrong_does_not_make_marks_old(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], later(0, synchronised=False))
+        journal.prune(later(5000 * DAY_US))
+        assert state(journal) == (0, 1, 0, 0, 0)
+        journal.prune(later(5008 * DAY_US))
+        assert state(journal) == (0, 0, 0, 0, 0)
+
+
+def test_a_full_journal_forgets_marked_ones_first_and_says_what_it_drops(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path, size=300_000) as journal:
+        commit(journal, 500, detail="x" * 300)
+        journal.apply([Change(journal.epoch, 1, 100, State.MARKED)], CLOCK)
+        journal.prune(CLOCK)
+        found = journal.counts()
+        assert found.used <= 300_000
+        assert found.marked == 0
+        assert found.unsent > 0
+        assert found.unsent + found.gaps == 400
+        assert min(keys(journal)) == 100 + found.gaps + 1
+    assert "the oldest dropped; look at the broker and the collector" in caplog.text
+
+
+def test_a_disk_that_is_full_loses_and_the_next_commit_declares_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        lost = 0
+        while journal.commit(partial(build, detail="x" * 300), CLOCK) is not None:
+            pass
+        lost = 1 + sum(journal.commit(partial(build, detail="x" * 300), CLOCK) is None for _ in range(2))
+        journal._connection.execute("PRAGMA max_page_count = 100000")
+        [after] = commit(journal)
+        assert journal.counts().gaps == lost == 3
+        assert keys(journal)[:2] == [after.seq, after.seq - 4]
+        assert journal.marks([])[0].high_water == after.seq
+    assert "takes no measurement (database or disk is full): 1 lost so far" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["nothing like a database" * 100, None])
+def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str | None
+) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 200)
+    path = tmp_path / "state" / "journal.db"
+    if damage:
+        path.write_text(damage)
+    else:
+        with path.open("r+b") as file:
+            file.seek(3 * 4096)
+            file.write(b"\xff" * 4096)
+    with opened(tmp_path) as journal:
+        assert journal.counts() == Counts(0, 0, 0, 0, 0, journal.counts().used)
+        assert commit(journal)[0].seq == 1
+    aside = list(path.parent.glob("journal.db.broken-*"))
+    assert [file.name for file in aside] == [f"journal.db.broken-{CLOCK.wall_us}"]
+    assert "is damaged" in caplog.text
+    assert "was set aside as journal.db.broken-" in caplog.text
+
+
+def test_damage_while_running_costs_no_new_measurement(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 300)
+        journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / "state" / "journal.db").open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096 * 20)
+        journal._connection.execute("PRAGMA cache_size = 0")
+        journal._connection.execute("PRAGMA shrink_memory")
+        assert commit(journal)[0].seq == 1
+        assert keys(journal) == [1]
+
+
+def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for moment in range(1, 6):
+        path.write_text("x")
+        journal_file.set_aside(path, moment, "test")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"journal.db.broken-{n}" for n in (3, 4, 5)]
+
+
+def test_a_second_agent_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path), pytest.raises(JournalError) as caught:
+        opened(tmp_path)
+    path = tmp_path / "state" / "journal.db"
+    assert str(caught.value) == (
+        f"journal.path: {path}: another agent (process {os.getpid()}) has this journal:"
+        " end it, or give this one a journal of its own"
+    )
+
+
+def test_a_newer_agents_journal_is_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        journal._connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(JournalError, match=r"written by a newer agent \(schema 2, this one knows 1\)"):
+        opened(tmp_path)
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    other = sqlite3.connect(tmp_path / "state" / "journal.db")
+    other.execute("CREATE TABLE mine (x)")
+    other.close()
+    with pytest.raises(JournalError, match="another program's database: give a path of its own"):
+        opened(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(JournalError, match="give a directory this user may write in"):
+        opened(tmp_path)
+
+
+def test_the_newest_slot_of_each_schedule_is_known_after_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, slot_us=5)
+        commit(journal, slot_us=9)
+        assert journal.newest_slots() == {"stamp-dscp-0": 9}
+
+
+def test_another_process_may_look_into_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 2)
+        looking = journal_file.read_only(tmp_path / "state" / "journal.db")
+        assert [decode_measurement(raw) for raw in newest_records(looking)] == [made[1], made[0]]
+        looking.close()
+
+
+def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    printed: list[tuple[str, int]] = []
+    for wanted in (25, 40):
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.agent.journal_child", str(path)], stdout=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                epoch, seq = line.split()
+                printed.append((epoch, int(seq)))
+                if len(printed) == wanted:
+                    child.send_signal(signal.SIGKILL)
+    with Journal(path, 64 * MB, CLOCK) as journal:
+        found = journal._connection.execute("SELECT epoch, seq FROM measurement").fetchall()
+        assert set(printed) <= set(found)
+        assert len(found) - len(printed) <= 2
+        marked = journal.counts().marked
+        assert marked % 5 == 0
+        assert marked >= 15  # two tens in the first life, one in the second
+
+
+def test_the_journal_works_on_its_own_thread(tmp_path: Path) -> None:
+    async def scenario() -> list[int]:
+        thread = JournalThread(partial(opened, tmp_path))
+        await thread.open()
+        await asyncio.gather(*(thread.do(lambda journal: commit(journal)) for _ in range(10)))
+        found = await thread.do(keys)
+        await thread.close()
+        return found
+
+    assert asyncio.run(scenario()) == list(range(10, 0, -1))
+
+
+@given(st.sets(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 30))))
+def test_runs_name_exactly_the_identities(identities: set[tuple[str, int]]) -> None:
+    found = runs(identities)
+    assert {(epoch, seq) for epoch, first, last in found for seq in range(first, last + 1)} == identities
+    assert all(one[0] != two[0] or one[2] + 1 < two[1] for one, two in itertools.pairwise(found))
+
+
+def test_a_log_line_names_the_trouble_of_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        journal._connection.execute("PRAGMA query_only = ON")
+        with caplog.at_level(logging.ERROR):
+            assert journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK) == 0
+        journal._connection.execute("PRAGMA query_only = OFF")
+        assert state(journal) == (1, 0, 0, 0, 0)
+    assert "attempt to write a readonly database: check the disk" in caplog.text

@@ -1,0 +1,166 @@
+"""The emulated truth against what was measured, figure by figure: pure, so that a wrong truth can be tried.
+
+What may differ, and why:
+
+* a capacity below the floor: 2 %; from the floor up, the probe only claims "at least the floor";
+* the least round-trip time: from 0.1 ms below the emulated delays to 1.5 ms above, because packets take time
+  on the wire (0.2 ms at 6.5 Mbit/s) and an emulator in user space releases them late, never early;
+* lost packets: their number lies in the central 99.9 % of the binomial distribution of the emulated loss;
+* bytes: what was measured over a link must have crossed it, or the link was not in the path.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp, lgamma, log, log1p
+
+from host.units import megabits
+from lab.demo.figures import DIRECTIONS, Capacity, SiteFigures
+from lab.demo.sites import FLOOR_BPS, Direction, Line
+
+CAPACITY_TOLERANCE = 0.02
+AT_LEAST_SHARE = 0.99
+RTT_BELOW_US, RTT_ABOVE_US = 100, 1_500
+LOSS_CONFIDENCE = 0.999
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure of one site: the truth, what is allowed of it, and what was measured, in words."""
+
+    site: str
+    figure: str
+    truth: str
+    allowed: str
+    measured: str
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """IP-layer bytes that crossed a link, by its own counters: towards the site, and from it."""
+
+    down: int
+    up: int
+
+
+def compare(line: Line, figures: SiteFigures, crossed: Crossed) -> list[Comparison]:
+    """Every figure of a measured site against the truth about its line."""
+    return [
+        compare_state(line.site.name, expected_state(line), figures.state),
+        *_compare_floors(line, figures),
+        *_compare_round_trips(line, figures),
+        *_compare_losses(line, figures),
+        *_compare_bytes(line, figures, crossed),
+    ]
+
+
+def compare_state(name: str, expected: str, state: str) -> Comparison:
+    """The site's state on the page."""
+    return Comparison(name, "state", expected, "", state or NOT_MEASURED, state == expected)
+
+
+def expected_state(line: Line) -> str:
+    """The state that a site with this line must be shown in."""
+    return "below-floor" if min(line.down.rate_bps, line.up.rate_bps) < FLOOR_BPS else "ok"
+
+
+def is_complete(line: Line, figures: SiteFigures, packets: int) -> bool:
+    """Whether every figure is there to be compared, with so many packets sent to tell the loss by."""
+    return (
+        all(direction in figures.passed and direction in figures.capacity for direction in DIRECTIONS)
+        and line.site.dscps.keys() <= figures.rtt_min_s.keys()
+        and figures.sent["up"] >= packets
+    )
+
+
+def _directions(line: Line) -> tuple[tuple[str, Direction], ...]:
+    return (("down", line.down), ("up", line.up))
+
+
+def _compare_floors(line: Line, figures: SiteFigures) -> Iterator[Comparison]:
+    for name, direction in _directions(line):
+        truth = direction.rate_bps >= FLOOR_BPS
+        passed = figures.passed.get(name)
+        said = NOT_MEASURED if passed is None else _verdict(passed)
+        yield Comparison(line.site.name, f"verdict {name}", _verdict(truth), "", said, passed is truth)
+        yield _compare_capacity(line.site.name, name, direction.rate_bps, figures.capacity.get(name))
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "fail"
+
+
+def _compare_capacity(site: str, name: str, truth: int, capacity: Capacity | None) -> Comparison:
+    below = truth < FLOOR_BPS
+    allowed = f"±{CAPACITY_TOLERANCE:.0%}" if below else f"at least {megabits(AT_LEAST_SHARE * FLOOR_BPS)}"
+    measured, agrees = NOT_MEASURED, False
+    if capacity is not None:
+        figure = capacity.bits_per_second
+        measured = f"{'' if capacity.exact else 'at least '}{megabits(figure)} Mbit/s"
+        agrees = (
+            capacity.exact and abs(figure - truth) <= CAPACITY_TOLERANCE * truth
+            if below
+            else AT_LEAST_SHARE * FLOOR_BPS <= figure <= (1 + CAPACITY_TOLERANCE) * truth
+        )
+    return Comparison(site, f"capacity {name}", f"{megabits(truth)} Mbit/s", allowed, measured, agrees)
+
+
+def _compare_round_trips(line: Line, figures: SiteFigures) -> Iterator[Comparison]:
+    truth_us = line.down.delay_us + line.up.delay_us
+    for dscp in line.site.dscps:
+        least_s = figures.rtt_min_s.get(dscp)
+        measured, agrees = NOT_MEASURED, False
+        if least_s is not None:
+            measured = f"{least_s * 1e3:.2f} ms"
+            agrees = -RTT_BELOW_US <= least_s * 1e6 - truth_us <= RTT_ABOVE_US
+        allowed = f"-{RTT_BELOW_US / 1e3:.1f} to +{RTT_ABOVE_US / 1e3:.1f} ms"
+        yield Comparison(
+            line.site.name, f"RTT min, DSCP {dscp}", f"{truth_us / 1e3:.2f} ms", allowed, measured, agrees
+        )
+
+
+def _compare_losses(line: Line, figures: SiteFigures) -> Iterator[Comparison]:
+    for name, direction in _directions(line):
+        sent, lost = figures.sent[name], figures.lost[name]
+        least, most = binomial_interval(sent, direction.loss, LOSS_CONFIDENCE)
+        measured = f"{lost / sent:.2%} ({lost} of {sent})" if sent else NOT_MEASURED
+        allowed = f"{least} to {most} of {sent}" if sent else ""
+        agrees = bool(sent) and least <= lost <= most
+        yield Comparison(line.site.name, f"loss {name}", f"{direction.loss:.2%}", allowed, measured, agrees)
+
+
+def _compare_bytes(line: Line, figures: SiteFigures, crossed: Crossed) -> Iterator[Comparison]:
+    for name, bytes_crossed in (("down", crossed.down), ("up", crossed.up)):
+        measured = figures.bytes_spent[name]
+        yield Comparison(
+            line.site.name,
+            f"bytes {name}",
+            f"{bytes_crossed / 1e6:.3f} MB crossed",
+            "no more than crossed",
+            f"{measured / 1e6:.3f} MB",
+            0 < measured <= bytes_crossed,
+        )
+
+
+def binomial_interval(trials: int, probability: float, confidence: float) -> tuple[int, int]:
+    """The least and most successes that the central ``confidence`` of a binomial distribution holds."""
+    if trials == 0 or probability in (0, 1):
+        return (round(trials * probability),) * 2
+    tail = (1 - confidence) / 2
+    least, most, below = 0, trials, 0.0
+    for successes in range(trials + 1):
+        share = _binomial(successes, trials, probability)
+        if below <= tail < below + share:
+            least = successes
+        if below < 1 - tail <= below + share:
+            most = successes
+            break
+        below += share
+    return least, most
+
+
+def _binomial(successes: int, trials: int, probability: float) -> float:
+    failures = trials - successes
+    ways = lgamma(trials + 1) - lgamma(successes + 1) - lgamma(failures + 1)
+    return exp(ways + successes * log(probability) + failures * log1p(-probability))

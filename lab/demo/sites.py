@@ -1,0 +1,95 @@
+"""The demo's sites and the truth about their lines. Invented, all of them; the places are Auvergne's."""
+
+from dataclasses import dataclass, field
+
+from lab.line import LineSettings
+
+FLOOR_BPS = 8_000_000
+QUEUE_US = 100_000
+"""How much time's worth of data may wait at each line's bottleneck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """One direction of an emulated line: IP-layer bit/s, one-way delay and jitter in us, loss 0 to 1."""
+
+    rate_bps: int
+    delay_us: int
+    jitter_us: int = 0
+    loss: float = 0.0
+
+    def settings(self, seed: int) -> LineSettings:
+        """The emulator's settings for it. Loss strikes before the bottleneck, so the rate stays the truth."""
+        return LineSettings(
+            rate=self.rate_bps,
+            queue=self.rate_bps * QUEUE_US // 8_000_000,
+            delay=self.delay_us * 1000,
+            jitter=self.jitter_us * 1000,
+            loss=self.loss,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site of the inventory. ``down`` and ``up`` are its line; without them it has no agent yet."""
+
+    site_id: str
+    name: str
+    category: str
+    departement: str
+    commune: str
+    pop: str
+    supplier: str
+    latitude: float
+    longitude: float
+    down: Direction | None = None
+    up: Direction | None = None
+    dscps: dict[int, str] = field(default_factory=lambda: {0: "best-effort"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A measured site and the two directions of its line."""
+
+    site: Site
+    down: Direction
+    up: Direction
+
+
+SITES = (
+    Site(
+        "0039001A", "Lycée des Quatre-Vents", "lycée", "03", "Moulins", "pop-moulins", "Opérateur A",
+        46.5659, 3.3333,
+        down=Direction(20_000_000, delay_us=7_000, jitter_us=500),
+        up=Direction(20_000_000, delay_us=9_000, jitter_us=500),
+    ),
+    Site(
+        "0159002B", "Collège des Orgues", "collège", "15", "Saint-Flour", "pop-aurillac", "Opérateur A",
+        45.0339, 3.0931,
+        down=Direction(8_400_000, delay_us=16_000),
+        up=Direction(8_400_000, delay_us=19_000),
+    ),
+    Site(
+        "430990003", "Hôpital de la Haute Vallée", "santé", "43", "Langeac", "pop-lepuy", "Opérateur B",
+        45.0996, 3.4936,
+        down=Direction(50_000_000, delay_us=4_000),
+        up=Direction(50_000_000, delay_us=5_000),
+        dscps={0: "best-effort", 46: "voice"},
+    ),
+    Site(
+        "63-coutellerie", "Coutellerie du Haut Pont", "entreprise", "63", "Thiers", "pop-clermont",
+        "Opérateur C", 45.8563, 3.5476,
+        down=Direction(6_500_000, delay_us=24_000, loss=0.01),
+        up=Direction(6_500_000, delay_us=30_000, loss=0.01),
+    ),
+    Site(
+        "0639005C", "Collège du Vieux Volcan", "collège", "63", "Besse", "pop-clermont", "Opérateur B",
+        45.5158, 2.9390,
+    ),
+)  # fmt: skip
+
+LINES = tuple(Line(site, site.down, site.up) for site in SITES if site.down and site.up)
+"""The sites that have a line and an agent."""
+WAITING = tuple(site for site in SITES if site.down is None)
+"""The sites that wait for their agent."""

@@ -1,0 +1,107 @@
+"""Runs one load test against a peer: the socket and the thread around the client core of ``wire.udpstp``."""
+
+import asyncio
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from net import load, timestamps
+from wire.records import Direction
+from wire.udpstp import rates, reporting
+from wire.udpstp.client import Client
+from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.plan import Address, Plan
+
+Progress = Callable[[str], None]
+
+_PROGRESS_EVERY_S = 0.25
+
+
+async def run_load(
+    host: str,
+    port: int,
+    *,
+    key_id: int,
+    secret: bytes,
+    direction: Direction,
+    row: int,
+    duration_s: int,
+    dscp: int = 0,
+    auth_offset_s: float = 0.0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> LoadReport:
+    """Run one fixed-rate test at a row of the sending-rate table (``wire.udpstp.rates.row_for``).
+
+    One attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try again
+    (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication window
+    of 5 s. ``progress`` is called in the event loop with a line for a person. Setting ``cancel``, or
+    cancelling the task, stops the test within 0.2 s, the peer included. Never raises for what the line, the
+    peer or the socket does.
+    """
+    plan = Plan(
+        address=(host, port),
+        ident=secrets.randbelow(0xFFFF) + 1,
+        key_id=key_id,
+        secret=secret,
+        direction=direction,
+        row=row,
+        duration_s=duration_s,
+        dscp=dscp,
+        auth_offset_s=auth_offset_s,
+    )
+    try:
+        plan = replace(plan, address=await _resolve(host, port))
+    except OSError as error:
+        return _failed(plan, Ending.UNREACHABLE, f"{host}: {error.strerror or error}")
+    stop = cancel or threading.Event()
+    core = Client(plan, time.monotonic_ns(), time.time_ns())
+    running = asyncio.create_task(asyncio.to_thread(_run, core, stop))
+    try:
+        await _watch(running, plan, progress)
+        return await running
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        raise
+
+
+async def _resolve(host: str, port: int) -> Address:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    address: Address = found[0][4]  # type: ignore[assignment]
+    return address
+
+
+async def _watch(running: "asyncio.Task[LoadReport]", plan: Plan, progress: Progress | None) -> None:
+    """Tell how far it is until it is done."""
+    began = time.monotonic()
+    megabits = rates.bits_per_second(rates.sending_rate(plan.row)) / 1e6
+    while progress is not None:
+        done, _ = await asyncio.wait([running], timeout=_PROGRESS_EVERY_S)
+        if done:
+            return
+        elapsed = min(time.monotonic() - began, plan.duration_s)
+        progress(f"{plan.direction} {megabits:.2f} Mbit/s: {elapsed:.1f} of {plan.duration_s} s")
+    await asyncio.wait([running])
+
+
+def _run(core: Client, cancelled: threading.Event) -> LoadReport:
+    plan = core.plan
+    family = socket.AF_INET6 if plan.ipv6 else socket.AF_INET
+    try:
+        sock = load.open_socket(family, ("::" if plan.ipv6 else "0.0.0.0", 0))  # noqa: S104 -- a client's port
+    except OSError as error:
+        return _failed(plan, Ending.LOCAL_ERROR, f"no socket for the test: {error.strerror}")
+    with sock:
+        timestamps.set_dscp_ecn(sock, core.dscp_ecn)
+        load.run(core, sock, cancelled)
+        core.receiver_drops = load.receive_drops(sock)
+    return core.report()
+
+
+def _failed(plan: Plan, ending: Ending, detail: str) -> LoadReport:
+    """A report of a test that never sent a packet, hence without a session."""
+    return reporting.report(plan, "", None, reporting.Around(ending=ending, detail=detail))

@@ -1,0 +1,252 @@
+"""Runs one end of a load test on a UDP socket, in a thread of its own.
+
+One thread sends on absolute deadlines and reads in between. Reading waits for the kernel's buffer to fill a
+little, which costs neither time stamps, since the kernel takes them, nor the pace, since nothing wakes the
+thread early.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Protocol
+
+from net import timestamps
+from net.timestamps import Address
+from wire.udpstp.ends import Tempo
+
+READ_EVERY_NS = 5_000_000
+"""How long datagrams may wait in the socket while packets must leave on time."""
+
+WAKE_EVERY_NS = 50_000_000
+"""How soon a wish to stop is noticed while only an answer is waited for."""
+
+RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
+LARGEST_DATAGRAM = 9_216
+
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+_SO_RCVBUFFORCE, _SO_MEMINFO = 33, 55
+_MEMINFO = struct.Struct("@9I")
+_DROPS = 8
+_UNREACHABLE = {
+    errno.ECONNREFUSED: "nothing listens at the peer's port",
+    errno.EHOSTUNREACH: "the peer's host cannot be reached",
+    errno.ENETUNREACH: "there is no route to the peer",
+    errno.EPERM: "this host's firewall refuses to send to the peer",
+    errno.EACCES: "this host's firewall refuses to send to the peer",
+}
+_BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
+_READS_A_TURN = 4_096
+_ERRORS_AT_MOST = 64
+
+
+class LoadEnd(Protocol):
+    """A core of ``wire.udpstp``: one end of one test. Times are ns: ``now`` monotonic, ``wall`` Unix."""
+
+    @property
+    def destination(self) -> Address:
+        """Where to send."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``destination`` stays as it is and nothing is to be received from elsewhere."""
+        ...
+
+    @property
+    def dscp_ecn(self) -> int:
+        """The octet for the IP header."""
+        ...
+
+    @property
+    def tempo(self) -> Tempo:
+        """What to be prompt at."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        ...
+
+    @property
+    def deadline(self) -> int:
+        """When ``transmit`` has next something to do."""
+        ...
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        """Put what is due into ``buffer``; its size, 0 for nothing."""
+        ...
+
+    def blocked(self) -> None:
+        """What was last transmitted did not leave this host."""
+        ...
+
+    def receive(self, data: memoryview, source: Address, now: int, wall: int) -> None:
+        """Take in a datagram with its receive stamp ``wall``, and ``now`` of the same moment."""
+        ...
+
+    def unreachable(self, reason: str) -> None:
+        """The kernel told that the destination cannot be reached."""
+        ...
+
+    def cancel(self, now: int) -> None:
+        """End soon."""
+        ...
+
+
+def open_socket(family: int, local: Address) -> socket.socket:
+    """A UDP socket fit for a load test, bound to ``local``; raises OSError where that cannot be.
+
+    Packets are not to be fragmented (RFC 9946 §5). The receive buffer is as large as this process may have
+    it. The send buffer stays as it is: a larger one would only hide from the sender that its own interface
+    is slow.
+    """
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        _prepare(sock)
+        sock.bind(local)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _prepare(sock: socket.socket) -> None:
+    over_ipv6 = sock.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if over_ipv6 else socket.IPPROTO_IP
+    if over_ipv6:
+        sock.setsockopt(level, socket.IPV6_V6ONLY, 1)
+    sock.setsockopt(level, _IPV6_MTU_DISCOVER if over_ipv6 else _IP_MTU_DISCOVER, _PMTUDISC_DO)
+    # An unconnected socket is told of closed ports only if it asks.
+    sock.setsockopt(level, _IPV6_RECVERR if over_ipv6 else _IP_RECVERR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    with contextlib.suppress(OSError):  # beyond the system's limit only with CAP_NET_ADMIN
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    timestamps.enable(sock, transmit=False)
+
+
+def receive_drops(sock: socket.socket) -> int:
+    """How many datagrams the socket lost for want of buffer; 0 where the kernel will not say."""
+    with contextlib.suppress(OSError):
+        told = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        if len(told) == _MEMINFO.size:
+            return int(_MEMINFO.unpack(told)[_DROPS])
+    return 0
+
+
+def run(end: LoadEnd, sock: socket.socket, cancelled: threading.Event) -> None:
+    """Run ``end`` on ``sock`` until it has finished. Blocks its thread until then.
+
+    ``cancelled`` tells the core to end, which a client does within 0.2 s.
+    """
+    _Runner(end, sock, cancelled).run()
+
+
+class _Runner:
+    def __init__(self, end: LoadEnd, sock: socket.socket, cancelled: threading.Event) -> None:
+        self._end, self._sock, self._cancelled = end, sock, cancelled
+        self._outgoing = bytearray(LARGEST_DATAGRAM)
+        self._out_view = memoryview(self._outgoing)
+        self._incoming = bytearray(LARGEST_DATAGRAM)
+        self._in_view = memoryview(self._incoming)
+        self._connected = False
+        self._dscp_ecn = 0
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def run(self) -> None:
+        end, told = self._end, False
+        next_read = 0
+        while not end.finished:
+            now = time.monotonic_ns()
+            if not told and self._cancelled.is_set():
+                told = True
+                end.cancel(now)
+            if end.tempo is not Tempo.SEND or now >= next_read:
+                self._read()
+                next_read = now + READ_EVERY_NS
+            self._send()
+            if not end.finished:
+                self._wait(next_read)
+
+    def _wait(self, next_read: int) -> None:
+        now = time.monotonic_ns()
+        if self._end.tempo is not Tempo.ANSWER:
+            ahead = min(self._end.deadline, next_read) - now
+            if ahead > 0:
+                time.sleep(ahead / 1e9)
+        else:
+            ahead = min(self._end.deadline - now, WAKE_EVERY_NS)
+            self._poll.poll(max(ahead, 0) / 1e6)
+
+    def _send(self) -> None:
+        end = self._end
+        while True:
+            size = end.transmit(self._outgoing, time.monotonic_ns(), time.time_ns())
+            if not size:
+                return
+            self._settle()
+            try:
+                self._send_one(size)
+            except OSError as error:
+                if not self._again(size, error):
+                    end.blocked()
+                    if error.errno in _BUSY:
+                        return
+
+    def _send_one(self, size: int) -> None:
+        if self._connected:
+            self._sock.send(self._out_view[:size])
+        else:
+            self._sock.sendto(self._out_view[:size], self._end.destination)
+
+    def _again(self, size: int, error: OSError) -> bool:
+        """An earlier packet's error is told at the next call, and nothing is sent by that call."""
+        if error.errno not in _UNREACHABLE:
+            return False
+        self._end.unreachable(_UNREACHABLE[error.errno])
+        try:
+            self._send_one(size)
+        except OSError:
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Mark and connect the socket as the core has come to know it."""
+        end = self._end
+        if self._dscp_ecn != end.dscp_ecn:
+            self._dscp_ecn = end.dscp_ecn
+            timestamps.set_dscp_ecn(self._sock, self._dscp_ecn)
+        if end.settled and not self._connected:
+            self._sock.connect(end.destination)
+            self._connected = True
+
+    def _read(self) -> None:
+        end = self._end
+        for _ in range(_READS_A_TURN):
+            try:
+                got = timestamps.receive_into(self._sock, self._incoming)
+            except OSError as error:
+                discard_errors(self._sock)
+                if error.errno in _UNREACHABLE:
+                    end.unreachable(_UNREACHABLE[error.errno])
+                continue
+            if got is None:
+                return
+            length, source, headers = got
+            age = time.time_ns() - headers.received_ns
+            end.receive(self._in_view[:length], source, time.monotonic_ns() - age, headers.received_ns)
+            if end.finished:
+                return
+
+
+def discard_errors(sock: socket.socket) -> None:
+    """Empty the error queue: the failed call told of it, and left there it would end every poll at once."""
+    with contextlib.suppress(OSError):
+        for _ in range(_ERRORS_AT_MOST):
+            sock.recvmsg(0, _MEMINFO.size, socket.MSG_ERRQUEUE)

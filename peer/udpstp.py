@@ -1,0 +1,170 @@
+"""The RFC 9946 server's sockets: a control port on the event loop, a thread and a port for each test."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from net import load, timestamps
+from net.timestamps import Datagram
+from peer.admission import Admission, Denial, Ticket
+from wire.udpstp import reception
+from wire.udpstp.coercion import Limits
+from wire.udpstp.reception import Offer, Reception, Refusal
+from wire.udpstp.server import ServerTest
+
+_LOG = logging.getLogger(__name__)
+_DATAGRAMS_A_TURN = 64
+_GIVEN_UP_NS = 1_000_000_000
+
+_CODES = {
+    Denial.BANDWIDTH: reception.CAPACITY_EXCEEDED,
+    Denial.SESSIONS: reception.NO_CONNECTION,
+    Denial.KEY: reception.CAPACITY_EXCEEDED,
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    test: ServerTest
+    ticket: Ticket
+    began: int
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def is_given_up_by(self, offer: Offer, now: int) -> bool:
+        """Whether ``offer`` shows that its client has left this test before it began.
+
+        A client whose set-up lost a message begins anew (RFC 9946 §6.1) while we would wait for the watchdog.
+        """
+        mine = self.test.offer
+        same = (mine.setup.key_id, mine.source[0], mine.direction) == (
+            offer.setup.key_id, offer.source[0], offer.direction,
+        )  # fmt: skip
+        return same and self.test.row is None and now - self.began > _GIVEN_UP_NS
+
+
+class UdpstpServer:
+    """Serves load tests on one UDP address. ``port`` 0 takes a free one."""
+
+    def __init__(
+        self, address: str, port: int, secrets: dict[int, bytes], admission: Admission, limits: Limits
+    ) -> None:
+        self._address, self._asked_port = address, port
+        self._family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+        self._reception = Reception(secrets)
+        self._admission, self._limits = admission, limits
+        self._socket: socket.socket | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._running: dict[_Running, asyncio.Future[None]] = {}
+
+    @property
+    def port(self) -> int:
+        """The control port served; what was asked for before ``start``."""
+        return int(self._socket.getsockname()[1]) if self._socket else self._asked_port
+
+    @property
+    def tests(self) -> int:
+        """How many tests are set up or running."""
+        return len(self._running)
+
+    async def start(self) -> None:
+        """Begin to serve. Raises OSError where the address and port cannot be had."""
+        self._socket = load.open_socket(self._family, (self._address, self._asked_port))
+        # A test that its client has given up keeps its thread for a moment longer than its ticket.
+        self._threads = ThreadPoolExecutor(2 * self._admission.sessions, thread_name_prefix="udpstp")
+        asyncio.get_running_loop().add_reader(self._socket, self._serve, self._socket)
+
+    async def stop(self) -> None:
+        """Take no more tests, tell the running ones to stop, and wait for them: 3 s at most."""
+        if self._socket is None or self._threads is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        self._socket = None
+        for running in self._running:
+            running.cancelled.set()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._threads.shutdown()
+
+    def _serve(self, sock: socket.socket) -> None:
+        for _ in range(_DATAGRAMS_A_TURN):
+            try:
+                datagram = timestamps.receive(sock)
+            except OSError:
+                load.discard_errors(sock)  # of an earlier answer; it concerns nobody's next request
+                continue
+            if datagram is None:
+                return
+            self._take(sock, datagram)
+
+    def _take(self, sock: socket.socket, datagram: Datagram) -> None:
+        wall = time.time_ns()
+        taken = self._reception.receive(datagram.payload, datagram.address, wall)
+        if isinstance(taken, Refusal):
+            _LOG.info("test session=%s outcome=refused code=%d", taken.session, taken.code)
+            self._answer(sock, datagram, taken.answer)
+        elif isinstance(taken, Offer):
+            self._answer(sock, datagram, self._admit(taken, datagram.headers.destination, wall))
+
+    def _answer(self, sock: socket.socket, datagram: Datagram, answer: bytes) -> None:
+        with contextlib.suppress(OSError):
+            timestamps.send(sock, answer, datagram.address, source=datagram.headers.destination)
+
+    def _admit(self, offer: Offer, local: str | None, wall: int) -> bytes:
+        """Start a test, if there is room for it; the Setup Response either way."""
+        now = time.monotonic_ns()
+        for other in [other for other in self._running if other.is_given_up_by(offer, now)]:
+            other.cancelled.set()
+            self._admission.release(other.ticket)
+        rate = offer.setup.bandwidth_mbps * 1_000_000
+        ticket = self._admission.admit(offer.setup.key_id, offer.direction, rate)
+        if isinstance(ticket, Denial):
+            return self._refuse(offer, _CODES[ticket], ticket.value, wall)
+        try:
+            sock = load.open_socket(self._family, (local or self._address, 0))
+        except OSError as error:
+            self._admission.release(ticket)
+            return self._refuse(offer, reception.NO_CONNECTION, f"no port: {error.strerror}", wall)
+        self._begin(_Running(ServerTest(offer, self._limits, now), ticket, now), sock)
+        return offer.accept(sock.getsockname()[1], wall)
+
+    def _refuse(self, offer: Offer, code: int, reason: str, wall: int) -> bytes:
+        _LOG.info("test session=%s key=%d direction=%s outcome=refused code=%d reason=%s",
+                  offer.session, offer.setup.key_id, offer.direction, code, reason)  # fmt: skip
+        return offer.refuse(code, wall)
+
+    def _begin(self, running: _Running, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._threads, _run, running, sock)
+        self._running[running] = future
+        future.add_done_callback(lambda done: self._ended(running, done))
+
+    def _ended(self, running: _Running, done: "asyncio.Future[None]") -> None:
+        self._running.pop(running, None)
+        self._admission.release(running.ticket)
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _LOG.error("test session=%s failed", running.test.offer.session, exc_info=error)
+        else:
+            _tell(running)
+
+
+def _run(running: _Running, sock: socket.socket) -> None:
+    with sock:
+        load.run(running.test, sock, running.cancelled)
+
+
+def _tell(running: _Running) -> None:
+    """One line for each test; no address in it."""
+    test = running.test
+    _LOG.info(
+        "test session=%s key=%d direction=%s row=%s mbit_s=%s bytes_sent=%d bytes_received=%d packets=%d "
+        "duration_ms=%d outcome=%s",
+        test.offer.session, test.offer.setup.key_id, test.offer.direction, test.row,
+        test.offer.setup.bandwidth_mbps, test.bytes_sent, test.bytes_received, test.load_packets,
+        (time.monotonic_ns() - running.began) // 1_000_000, test.outcome.value,
+    )  # fmt: skip

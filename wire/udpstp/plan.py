@@ -1,0 +1,38 @@
+"""What a client sets out to do, and the name of the test that comes of it."""
+
+from dataclasses import dataclass
+
+from wire.records import Direction
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One test. ``secret`` is never shown. ``auth_offset_s`` is the peer's time minus this host's.
+
+    ``ident`` is random and not zero (§6.1). ``address`` is the server's control address.
+    """
+
+    address: Address
+    ident: int
+    key_id: int
+    secret: bytes
+    direction: Direction
+    row: int
+    duration_s: int
+    dscp: int = 0
+    auth_offset_s: float = 0.0
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether the test runs over IPv6."""
+        return len(self.address) == 4
+
+    def __repr__(self) -> str:
+        return f"Plan({self.direction} row {self.row} {self.duration_s} s key {self.key_id})"
+
+
+def session_id(auth_time: int, ident: int) -> str:
+    """The session id both ends write into their records of a test."""
+    return f"{auth_time:08x}-{ident:04x}"

@@ -1,0 +1,209 @@
+"""The load receiver: counts Load PDUs as RFC 9946 §8.2 wants and packs the Status PDUs that tell of them.
+
+Delays are kept in nanoseconds and rounded to the protocol's milliseconds only when they are written, so that
+the sum over an interval keeps a mean finer than a millisecond.
+"""
+
+from enum import Enum
+
+from wire.udpstp import pdu
+from wire.udpstp.pdu import NO_DELAY, SendingRate, SubInterval
+
+RECENT = 32
+"""How many accepted sequence numbers are remembered to tell a duplicate from a late packet."""
+
+_MS = 1_000_000
+_S = 1_000_000_000
+_COUNTER_MAX = 0xFFFFFFFF
+
+
+def _to_ms(nanoseconds: int) -> int:
+    return min((nanoseconds + _MS // 2) // _MS, _COUNTER_MAX - 1)
+
+
+class Arrival(Enum):
+    """What a Load PDU was, by its sequence number."""
+
+    IN_ORDER = 1
+    LATE = 2
+    DUPLICATE = 3
+
+
+class Tally:
+    """Counters of one interval at the receiver; delays in ns above the minimum known at each packet."""
+
+    __slots__ = (
+        "datagrams", "delay_count", "delay_max", "delay_min", "delay_sum", "duplicated", "lost",
+        "payload_bytes", "reordered", "rtt_max", "rtt_min",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.datagrams = self.payload_bytes = 0
+        self.lost = self.reordered = self.duplicated = 0
+        self.delay_sum = self.delay_count = self.delay_max = 0
+        self.delay_min: int | None = None
+        self.rtt_max = 0
+        self.rtt_min: int | None = None
+
+    def delay(self, value: int) -> None:
+        """Add one delay sample."""
+        self.delay_sum += value
+        self.delay_count += 1
+        self.delay_max = max(self.delay_max, value)
+        if self.delay_min is None or value < self.delay_min:
+            self.delay_min = value
+
+    def rtt(self, value: int) -> None:
+        """Add one round-trip variation sample."""
+        self.rtt_max = max(self.rtt_max, value)
+        if self.rtt_min is None or value < self.rtt_min:
+            self.rtt_min = value
+
+
+def _ms_or_none(value: int | None) -> int:
+    return NO_DELAY if value is None else _to_ms(value)
+
+
+class LoadReceiver:
+    """Counts one load.
+
+    ``packets`` were received, duplicates included; ``highest`` is the greatest sequence number seen,
+    ``delay_minimum`` the least one-way delay (receive stamp minus send stamp in ns, of two clocks: it may
+    be negative), ``rtt_minimum`` the least round trip in ns. ``rtt_bound`` is the least of those round
+    trips that cannot be too small: the response delay is whole milliseconds, and only one of 0 takes
+    nothing off.
+    """
+
+    def __init__(self, activation: pdu.Activation) -> None:
+        self.highest = 0
+        self.packets = 0
+        self.delay_minimum: int | None = None
+        self.rtt_minimum: int | None = None
+        self.rtt_bound: int | None = None
+        self.first_wall = self.last_wall = 0
+        self._recent = [0] * RECENT
+        self._accepted = 0
+        self._trial, self._running = Tally(), Tally()
+        self._interval_begin = 0
+        self._last_echo = (0, 0)
+        self._rtt_sample: int | None = None
+        self._minimum_updated = 0
+        self._status_sequence = 0
+        self._period_ns = (activation.sub_interval - activation.trial_interval // 2) * _MS
+        self._period_begin: int | None = None
+        self._finished = pdu.NO_SUB_INTERVAL
+        self._finished_number = 0
+        self._elapsed_ns = 0
+
+    def load(self, data: bytes | bytearray | memoryview, now: int, wall: int) -> Arrival:
+        """Count a sound Load PDU of the test, received at ``now`` with the receive stamp ``wall``."""
+        (
+            _, _, _, sequence, payload, _, echo_s, echo_ns, sent_s, sent_ns, response_delay, _,
+        ) = pdu.LOAD_HEADER.unpack_from(data)  # fmt: skip
+        trial, running = self._trial, self._running
+        if not self.packets:
+            self.first_wall, self._interval_begin = wall, now
+        self.last_wall = wall
+        self.packets += 1
+        for tally in (trial, running):
+            tally.datagrams += 1
+            tally.payload_bytes += payload
+        arrival = Arrival.IN_ORDER
+        if sequence > self.highest:
+            self._in_order(sequence, wall - sent_s * _S - sent_ns)
+        else:
+            arrival = self._out_of_order(sequence)
+            if arrival is Arrival.DUPLICATE:
+                return arrival
+        self._recent[self._accepted % RECENT] = sequence
+        self._accepted += 1
+        if (echo_s, echo_ns) != self._last_echo:
+            self._last_echo = (echo_s, echo_ns)
+            self._round_trip(wall - echo_s * _S - echo_ns, response_delay * _MS)
+        return arrival
+
+    def _in_order(self, sequence: int, delay: int) -> None:
+        missing = sequence - self.highest - 1
+        self.highest = sequence
+        if missing:
+            self._trial.lost += missing
+            self._running.lost += missing
+        if self.delay_minimum is None:
+            self.delay_minimum = delay
+            self._minimum_updated = 1
+            return
+        if delay < self.delay_minimum:
+            self.delay_minimum = delay
+            self._minimum_updated = 1
+        self._trial.delay(delay - self.delay_minimum)
+        self._running.delay(delay - self.delay_minimum)
+
+    def _out_of_order(self, sequence: int) -> Arrival:
+        duplicate = sequence in self._recent
+        for tally in (self._trial, self._running):
+            if duplicate:
+                tally.duplicated += 1
+            else:
+                tally.reordered += 1
+                tally.lost -= tally.lost > 0
+        return Arrival.DUPLICATE if duplicate else Arrival.LATE
+
+    def _round_trip(self, elapsed: int, response_delay: int) -> None:
+        """One sample for each Status echoed; a response delay rounded up must not make it negative."""
+        rtt = elapsed - response_delay
+        if rtt < 0:
+            rtt = 0 if rtt >= -_MS else max(elapsed, 0)
+        if not response_delay and (self.rtt_bound is None or rtt < self.rtt_bound):
+            self.rtt_bound = rtt
+        if self.rtt_minimum is None or rtt < self.rtt_minimum:
+            self.rtt_minimum = rtt
+            self._minimum_updated = 1
+        self._rtt_sample = rtt - self.rtt_minimum
+        self._running.rtt(self._rtt_sample)
+
+    def status(self, now: int, wall: int, *, action: int, receive_stopped: int, rate: SendingRate) -> bytes:
+        """Pack the Status PDU of the trial interval that ends now, and begin the next one."""
+        trial = self._trial
+        self._status_sequence += 1
+        packed = pdu.Status(
+            sequence=self._status_sequence, action=action, receive_stopped=receive_stopped, rate=rate,
+            sub_interval_number=self._finished_number, sub_interval=self._finished,
+            lost=min(trial.lost, _COUNTER_MAX), reordered=trial.reordered, duplicated=trial.duplicated,
+            clock_delta_min=self._clock_delta(), delay_min=_ms_or_none(trial.delay_min),
+            delay_max=_to_ms(trial.delay_max), delay_sum=_to_ms(trial.delay_sum),
+            delay_count=trial.delay_count, rtt_minimum=_ms_or_none(self.rtt_minimum),
+            rtt_variation=_ms_or_none(self._rtt_sample), minimum_updated=self._minimum_updated,
+            interval_us=min((now - self._interval_begin) // 1000, _COUNTER_MAX),
+            datagrams=trial.datagrams, payload_bytes=trial.payload_bytes & _COUNTER_MAX,
+            sent_s=wall // _S & _COUNTER_MAX, sent_ns=wall % _S,
+        ).pack()  # fmt: skip
+        self._trial, self._interval_begin = Tally(), now
+        self._rtt_sample, self._minimum_updated = None, 0
+        self._turn_sub_interval(now)
+        return packed
+
+    def _clock_delta(self) -> int:
+        delta = _to_ms(self.delay_minimum or 0)
+        return max(-(2**31), min(delta, 2**31 - 1))
+
+    def _turn_sub_interval(self, now: int) -> None:
+        """Sub-intervals begin with the first Status; a finished one rides in the PDUs after it (§8.2)."""
+        if self._period_begin is not None:
+            length = now - self._period_begin
+            if length <= self._period_ns:
+                return
+            self._elapsed_ns += length
+            self._finished = self._close(length // 1000)
+            self._finished_number += 1
+        self._running, self._period_begin = Tally(), now
+
+    def _close(self, duration_us: int) -> SubInterval:
+        running = self._running
+        return SubInterval(
+            datagrams=running.datagrams, payload_bytes=running.payload_bytes, duration_us=duration_us,
+            lost=min(running.lost, _COUNTER_MAX), reordered=running.reordered, duplicated=running.duplicated,
+            delay_min=_ms_or_none(running.delay_min), delay_max=_to_ms(running.delay_max),
+            delay_sum=_to_ms(running.delay_sum), delay_count=running.delay_count,
+            rtt_min=_ms_or_none(running.rtt_min), rtt_max=_to_ms(running.rtt_max),
+            elapsed=self._elapsed_ns // _MS,
+        )  # fmt: skip

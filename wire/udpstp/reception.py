@@ -1,0 +1,99 @@
+"""The control port of an RFC 9946 server: who is answered, and what (§6.2).
+
+A wrong digest, a request out of its time or one seen before is met with silence (§6.2.1), so that an
+address is answered only if a holder of the key has named it; and then, Null Request included, with 104
+bytes to its 56.
+"""
+
+from dataclasses import dataclass, replace
+
+from wire.records import Direction
+from wire.udpstp import auth, pdu
+from wire.udpstp.plan import Address, session_id
+
+_S = 1_000_000_000
+
+ACCEPTED = 1
+BAD_VERSION = 2
+BANDWIDTH_REQUIRED = 9
+CAPACITY_EXCEEDED = 10
+MTU_MISMATCH = 11
+BAD_CONNECTION_PARAMETERS = 12
+NO_CONNECTION = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A believed Setup Request: the caller accepts it with a test port, or refuses it."""
+
+    setup: pdu.Setup
+    keys: auth.Keys
+    source: Address
+
+    @property
+    def session(self) -> str:
+        """The session id both ends derive."""
+        return session_id(self.setup.auth_time, self.setup.ident)
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the load is to go, seen from the client."""
+        return Direction.UP if self.setup.upstream else Direction.DOWN
+
+    def accept(self, test_port: int, wall: int) -> bytes:
+        """The Setup Response that names the test port."""
+        return self._respond(ACCEPTED, test_port, wall)
+
+    def refuse(self, code: int, wall: int) -> bytes:
+        """The Setup Response that says why not (§12.3.5)."""
+        return self._respond(code, 0, wall)
+
+    def _respond(self, code: int, test_port: int, wall: int) -> bytes:
+        response = replace(
+            self.setup, command=pdu.RESPONSE, response=code, test_port=test_port,
+            version=pdu.PROTOCOL_VERSION, auth_time=wall // _S,
+        )  # fmt: skip
+        return auth.sign(response.pack(), self.keys.server)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A believed Setup Request that cannot be served, with the answer to send and why."""
+
+    answer: bytes
+    code: int
+    session: str
+
+
+class Reception:
+    """The control port: believes a Setup Request or keeps silent (§6.2)."""
+
+    def __init__(self, secrets: dict[int, bytes]) -> None:
+        self._secrets = secrets
+        self._replays = auth.ReplayCache()
+
+    def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | None:
+        """Take in a datagram at the control port; None is to be met with silence."""
+        setup = pdu.parse_setup(data)
+        if setup is None or setup.command != pdu.REQUEST or setup.key_id not in self._secrets:
+            return None
+        keys = auth.derive_keys(self._secrets[setup.key_id], setup.auth_time)
+        now_s = wall / _S
+        if auth.fault(data, keys.client, setup.auth_mode, setup.auth_time, now_s) is not None:
+            return None
+        if not self._replays.is_new(setup.auth_time, setup.digest, now_s):
+            return None
+        offer = Offer(setup, keys, source)
+        code = _setup_fault(setup)
+        return Refusal(offer.refuse(code, wall), code, offer.session) if code else offer
+
+
+def _setup_fault(setup: pdu.Setup) -> int:
+    """The code to refuse with, 0 for none. No row served has jumbo packets: either choice will do."""
+    if setup.version != pdu.PROTOCOL_VERSION:
+        return BAD_VERSION
+    if setup.modifiers & pdu.SETUP_TRADITIONAL_MTU:
+        return MTU_MISMATCH
+    if setup.count != 1 or setup.index != 0 or not setup.ident:
+        return BAD_CONNECTION_PARAMETERS
+    return 0 if setup.bandwidth_mbps else BANDWIDTH_REQUIRED

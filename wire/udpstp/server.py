@@ -1,0 +1,254 @@
+"""The server of RFC 9946: one test after its set-up, at a fixed rate.
+
+Two rules where the RFC leaves a choice:
+- The search for the capacity (srIndexConf 0xFFFF, or the start-index bit) is refused with Activation code
+2, as is
+  a row above the configured maximum or above the bandwidth reserved at set-up (§7.2.1 lets a server cap or
+  refuse).
+- A test belongs to the host that set it up, at whatever port its activation comes from: a NAT may map the
+same
+  client socket to another port for the test port. The digest of the activation proves the rest.
+"""
+
+from dataclasses import replace
+from enum import Enum, StrEnum, auto
+
+from wire.udpstp import auth, pdu, rates
+from wire.udpstp.coercion import Limits, coerced
+from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
+from wire.udpstp.plan import Address
+from wire.udpstp.reception import Offer
+
+_MS = 1_000_000
+_S = 1_000_000_000
+_NEVER = 1 << 62
+
+GRACE_NS = 500 * _MS
+"""How much later than the test length an upstream test is stopped: its first packet is that late at most."""
+
+ACCEPTED, BAD_PARAMETERS = 1, 2
+"""Activation cmdResponse (§12.3.9)."""
+
+
+class Outcome(StrEnum):
+    """How a test ended at the server."""
+
+    COMPLETED = "completed"
+    STOPPED_BY_CLIENT = "stopped-by-client"
+    STOPPED = "stopped"
+    NOT_ACTIVATED = "not-activated"
+    REFUSED = "refused"
+    WATCHDOG = "watchdog"
+
+
+class _Phase(Enum):
+    GREET = auto()
+    AWAIT_ACTIVATION = auto()
+    ANSWER = auto()
+    LOAD = auto()
+    DONE = auto()
+
+
+class ServerTest:
+    """One test, from the accepting Setup Response on; it speaks from its own test port.
+
+    ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``dscp_ecn`` is
+    the octet for the IP header, ``row`` the sending rate, None before the activation.
+    """
+
+    def __init__(self, offer: Offer, limits: Limits, now: int) -> None:
+        self.offer = offer
+        self.destination: Address = offer.source
+        self.settled = False
+        self.outcome = Outcome.NOT_ACTIVATED
+        self.bytes_sent = self.bytes_received = 0
+        self.row: int | None = None
+        self.dscp_ecn = 0
+        self._limits = limits
+        self._phase = _Phase.GREET
+        self._watchdog = Watchdog(now)
+        self._answer = b""
+        self._stop_at = self._close_at = _NEVER
+        self._end: SendingEnd | ReceivingEnd | None = None
+        self._overhead = rates.IPV6_OVERHEAD if len(offer.source) == 4 else rates.IPV4_OVERHEAD
+        self._last_size = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the socket may be closed."""
+        return self._phase is _Phase.DONE
+
+    @property
+    def tempo(self) -> Tempo:
+        """What the shell has to be prompt at."""
+        return self._end.tempo if self._phase is _Phase.LOAD and self._end is not None else Tempo.ANSWER
+
+    @property
+    def deadline(self) -> int:
+        """When ``transmit`` has next something to do."""
+        if self._phase in (_Phase.GREET, _Phase.ANSWER):
+            return 0
+        due = _NEVER if self._end is None else self._end.deadline
+        return min(due, self._watchdog.deadline, self._stop_at, self._close_at)
+
+    @property
+    def load_packets(self) -> int:
+        """Load PDUs of the test sent or received so far."""
+        if isinstance(self._end, SendingEnd):
+            return self._end.sender.sent_packets
+        return 0 if self._end is None else self._end.receiver.packets
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        """Put the datagram that is due into ``buffer`` and return its size, 0 for none."""
+        size = self._transmit(buffer, now, wall)
+        self._last_size = size + self._overhead if size else 0
+        self.bytes_sent += self._last_size
+        return size
+
+    def _transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        if self._phase is _Phase.GREET:
+            self._phase = _Phase.AWAIT_ACTIVATION
+            return _put(buffer, self._null_request(wall))
+        if self._phase is _Phase.ANSWER:
+            self._phase = _Phase.DONE if self._end is None else _Phase.LOAD
+            return _put(buffer, self._answer)
+        self._watch(now)
+        if self._phase is not _Phase.LOAD or self._end is None:
+            return 0
+        return self._end.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
+
+    def _null_request(self, wall: int) -> bytes:
+        """Opens our own firewall for the client's activation (§6.2.2)."""
+        null = pdu.Null(auth_time=wall // _S, key_id=self.offer.setup.key_id)
+        return auth.sign(null.pack(), self.offer.keys.server)
+
+    def _watch(self, now: int) -> None:
+        if now >= min(self._watchdog.deadline, self._close_at):
+            if self._phase is _Phase.LOAD and self._close_at == _NEVER:
+                self.outcome = Outcome.WATCHDOG
+            self._phase = _Phase.DONE
+        elif now >= self._stop_at or (isinstance(self._end, SendingEnd) and self._end.sender.done):
+            self._stop(now, Outcome.COMPLETED)
+
+    def _stop(self, now: int, outcome: Outcome) -> None:
+        """Say stop until the client agrees, but no longer than the watchdog would have waited (§9)."""
+        if self._end is not None and self._close_at == _NEVER:
+            self.outcome = outcome
+            self._end.stop(now)
+            self._stop_at, self._close_at = _NEVER, now + TERMINATION_NS
+
+    def blocked(self) -> None:
+        """What was last transmitted did not leave this host."""
+        self.bytes_sent -= self._last_size
+        if self._end is not None:
+            self._end.blocked()
+
+    def receive(self, data: bytes | memoryview, source: Address, now: int, wall: int) -> None:
+        """Take in a datagram received at ``now`` with the receive stamp ``wall`` (Unix ns)."""
+        self.bytes_received += len(data) + self._overhead
+        if self._phase is _Phase.AWAIT_ACTIVATION:
+            self._activation(bytes(data), source, now, wall)
+        elif self._phase is not _Phase.LOAD:
+            return
+        elif isinstance(self._end, ReceivingEnd):
+            self._load(self._end, data, now, wall)
+        elif self._end is not None:
+            self._status(self._end, bytes(data), now, wall)
+
+    def _load(self, end: ReceivingEnd, data: bytes | memoryview, now: int, wall: int) -> None:
+        if not pdu.is_load(data):
+            return
+        if data[2] != pdu.TESTING:
+            self._client_stopped()
+        else:
+            self._feed(now)
+            end.load(data, now, wall)
+
+    def _status(self, end: SendingEnd, data: bytes, now: int, wall: int) -> None:
+        status = pdu.parse_status(data)
+        if status is None:
+            return
+        if status.action != pdu.TESTING:
+            self._client_stopped()
+        else:
+            self._feed(now)
+            end.status(status, now, wall)
+
+    def _feed(self, now: int) -> None:
+        """Once stopping, the watchdog is no longer pushed."""
+        if self._close_at == _NEVER:
+            self._watchdog.feed(now)
+
+    def _client_stopped(self) -> None:
+        if self._close_at == _NEVER:
+            self.outcome = Outcome.STOPPED_BY_CLIENT
+        self._phase = _Phase.DONE
+
+    def _activation(self, data: bytes, source: Address, now: int, wall: int) -> None:
+        request = pdu.parse_activation(data)
+        setup = self.offer.setup
+        if request is None or request.response or source[0] != self.offer.source[0]:
+            return
+        if request.key_id != setup.key_id:
+            return
+        keys = self.offer.keys
+        if auth.fault(data, keys.client, request.auth_mode, request.auth_time, wall / _S) is not None:
+            return
+        self.destination, self.settled = source, True
+        accepted = self._is_acceptable(request)
+        answer = coerced(request, self._limits) if accepted else request
+        if accepted:
+            self._begin(answer, now, wall)
+        else:
+            self.outcome = Outcome.REFUSED
+        upstream_rate = sending_rate_told(answer) if accepted else pdu.OFF
+        response = replace(
+            answer, response=ACCEPTED if accepted else BAD_PARAMETERS, rate=upstream_rate,
+            auth_time=wall // _S,
+        )  # fmt: skip
+        self._answer = auth.sign(response.pack(), keys.server)
+        self._phase = _Phase.ANSWER
+
+    def _is_acceptable(self, request: pdu.Activation) -> bool:
+        setup = self.offer.setup
+        command = pdu.UPSTREAM if setup.upstream else pdu.DOWNSTREAM
+        searches = request.modifiers & pdu.ACTIVATION_START_INDEX or request.row == pdu.SEARCH_INDEX
+        if request.command != command or searches or request.row > self._limits.highest_row:
+            return False
+        rate = rates.bits_per_second(rates.sending_rate(request.row))
+        return rate <= setup.bandwidth_mbps * 1e6
+
+    def _begin(self, activation: pdu.Activation, now: int, wall: int) -> None:
+        rate = rates.sending_rate(activation.row)
+        self.row, self.dscp_ecn = activation.row, activation.dscp_ecn
+        self._watchdog.feed(now)
+        if activation.command == pdu.UPSTREAM:
+            self._end = ReceivingEnd(activation, rate)
+            self._stop_at = now + activation.test_s * _S + GRACE_NS
+        else:
+            ipv6 = len(self.offer.source) == 4
+            self._end = SendingEnd(
+                activation, rate, ipv6=ipv6, start=now, duration_ns=activation.test_s * _S, wall=wall
+            )
+
+    def unreachable(self, reason: str) -> None:
+        """The client's port is closed: once stopping, that is its way of ending."""
+        if self._close_at != _NEVER:
+            self._phase = _Phase.DONE
+
+    def cancel(self, now: int) -> None:
+        """Stop the test: this program is ending, or the client has begun anew."""
+        if self._phase is _Phase.LOAD:
+            self._stop(now, Outcome.STOPPED)
+        else:
+            self._phase = _Phase.DONE
+
+
+def _put(buffer: bytearray, packet: bytes) -> int:
+    buffer[: len(packet)] = packet
+    return len(packet)
+
+
+def sending_rate_told(activation: pdu.Activation) -> pdu.SendingRate:
+    """srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
+    return rates.sending_rate(activation.row) if activation.command == pdu.UPSTREAM else pdu.OFF

@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 
 from wire.stamp import answer as tlv_answer
@@ -233,6 +234,7 @@ def _refusal(data: bytes, arrival: Arrival) -> Drop | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _is_group(address: str) -> bool:
     host = ip_address(address.partition("%")[0])
     return host.is_multicast or str(host) == "255.255.255.255"

@@ -1,0 +1,174 @@
+"""The journal's way to the collector, over MQTT: a thin shell around ``agent.window``."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from agent.journal import Journal, Row
+from agent.journal_thread import JournalThread
+from agent.settings import Uplink as UplinkSettings
+from agent.window import Pace, Window, envelope
+from net.mqtt import Broker, Publication, Session
+from wire import messages, topics
+from wire.messages import SCHEMA, Fault, Presence, PresenceState, Receipt
+from wire.records import ClockReading
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAP_S = 60.0
+RECONNECTED_NAP_S = 5.0
+FAREWELL_S = 2.0
+PRUNE_EVERY_S = 600.0
+INCOMING_BOUND = 100
+
+
+class Uplink:
+    """Sends what the journal holds until the collector has said that it has it.
+
+    ``last_receipt`` is the moment of the newest receipt, None before the first. Raises BrokerError if the
+    broker's settings name files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        agent: str,
+        broker: Broker,
+        settings: UplinkSettings,
+        journal: JournalThread,
+        clock: Callable[[], ClockReading],
+    ) -> None:
+        self.last_receipt: ClockReading | None = None
+        self._site = site
+        self._agent = agent
+        self._journal = journal
+        self._clock = clock
+        self._pace = Pace(settings.interval, settings.backlog_interval, settings.receipt_timeout)
+        self._since_us = clock().wall_us
+        self._window: Window | None = None
+        self._wake = asyncio.Event()
+        self._pruned = 0.0
+        self._session = Session(
+            broker,
+            f"plancher-agent-{site}",
+            subscriptions=[topics.topic(site, topics.Kind.RECEIPTS)],
+            on_message=self._on_message,
+            on_connected=self._on_connected,
+            will=self._presence(PresenceState.CONNECTION_LOST),
+            incoming_bound=INCOMING_BOUND,
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why the broker is not connected, for a person; None while it is."""
+        return self._session.problem
+
+    def committed(self) -> None:
+        """There is a new measurement in the journal."""
+        if self._window:
+            self._window.committed()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled, then say farewell if the broker can be reached."""
+        newest = await self._journal.do(Journal.newest_position)
+        self._window = Window(self._pace, random.Random(), newest=newest, now=self._now())
+        connection = asyncio.create_task(self._session.run())
+        try:
+            await self._send_while(connection, self._window)
+        finally:
+            await self._farewell()
+            connection.cancel()
+            await asyncio.gather(connection, return_exceptions=True)
+
+    async def _send_while(self, connection: "asyncio.Task[None]", window: Window) -> None:
+        while not connection.done():
+            await self._keep_house(window)
+            while self._session.connected and await self._send_one(window):
+                pass
+            nap = min(LONGEST_NAP_S, window.next_wake(self._now()) - self._now())
+            nap = max(nap, 0.05) if self._session.connected else RECONNECTED_NAP_S
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(nap):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+        connection.result()  # it ends by an exception only, which is a bug to be told
+
+    async def _keep_house(self, window: Window) -> None:
+        if window.release_due(self._now()):
+            released = await self._journal.do(Journal.release_quarantine)
+            if released:
+                window.released()
+                log.info("%d rejected measurements are sent again", released)
+        if self._now() - self._pruned > PRUNE_EVERY_S or not self._pruned:
+            self._pruned = self._now()
+            await self._journal.do(lambda journal: journal.prune(self._clock()))
+
+    async def _send_one(self, window: Window) -> bool:
+        """Send one batch if one is due; returns whether another may be."""
+        want = window.want(self._now())
+        if want is None:
+            return False
+        fetched = await self._journal.do(lambda journal: journal.unsent(want.limit, after=want.after))
+        rows = window.choose(want, fetched, self._now())
+        if not rows:
+            return True
+        payload = await self._compose(rows)
+        digest = messages.digest(payload)
+        window.sent(digest, rows, self._now())  # before publishing: the receipt may overtake the PUBACK
+        topic = topics.topic(self._site, topics.Kind.RESULTS)
+        if not await self._session.publish(Publication(topic, payload)):
+            window.not_published(digest)
+            return False
+        log.debug("%d measurements in flight as %s", len(rows), digest[:12])
+        return True
+
+    async def _compose(self, rows: tuple[Row, ...]) -> bytes:
+        epochs = list({row.epoch for row in rows})
+        marks = await self._journal.do(lambda journal: journal.marks(epochs))
+        return envelope(self._site, self._agent, self._clock(), marks, rows)
+
+    async def _on_message(self, topic: str, payload: bytes) -> None:
+        receipt = messages.decode(payload, Receipt, self._site)
+        if isinstance(receipt, Fault):
+            log.warning("not a receipt on %s: %s: %s", topic, receipt.reason, receipt.detail)
+            return
+        if receipt.reason is not None:
+            log.error(
+                "the collector refuses a batch (%s: %s): its measurements are kept and sent again later",
+                receipt.reason,
+                receipt.detail,
+            )
+        if self._window is None:
+            return
+        changes = self._window.receipt(receipt)
+        self.last_receipt = self._clock()
+        if changes:
+            await self._journal.do(lambda journal: journal.apply(changes, self._clock()))
+        self._wake.set()
+
+    async def _on_connected(self) -> None:
+        self._wake.set()
+        await self._session.publish(self._presence(PresenceState.ONLINE))
+
+    async def _farewell(self) -> None:
+        if self._session.connected:
+            try:
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._session.publish(self._presence(PresenceState.STOPPED))
+            except TimeoutError:
+                log.warning("the broker did not take the farewell: it will call this site connection-lost")
+
+    def _presence(self, state: PresenceState) -> Publication:
+        presence = Presence(
+            schema=SCHEMA, site=self._site, state=state, agent=self._agent, since_us=self._since_us
+        )
+        topic = topics.topic(self._site, topics.Kind.PRESENCE)
+        return Publication(topic, messages.encode(presence), retain=True)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -160,17 +160,20 @@ class _Runner:
         self._poll.register(sock, select.POLLIN)
 
     def run(self) -> None:
-        end, told = self._end, False
-        next_read = 0
+        end, told, next_read = self._end, False, 0
+        self._send()  # a server greets before it listens
         while not end.finished:
             now = time.monotonic_ns()
             if not told and self._cancelled.is_set():
                 told = True
                 end.cancel(now)
-            if end.tempo is not Tempo.SEND or now >= next_read:
+            if end.tempo is not Tempo.SEND:
                 self._read()
-                next_read = now + READ_EVERY_NS
             self._send()
+            if now >= next_read:
+                next_read = now + READ_EVERY_NS
+                if end.tempo is Tempo.SEND:
+                    self._read()
             if not end.finished:
                 self._wait(next_read)
 

@@ -146,7 +146,7 @@ class ServerTest:
     def receive(self, data: bytes | memoryview, source: Address, now: int, wall: int) -> None:
         """Take in a datagram received at ``now`` with the receive stamp ``wall`` (Unix ns)."""
         self.bytes_received += len(data) + self._overhead
-        if self._phase is _Phase.AWAIT_ACTIVATION:
+        if self._phase in (_Phase.GREET, _Phase.AWAIT_ACTIVATION):
             self._activation(bytes(data), source, now, wall)
         elif self._phase is not _Phase.LOAD:
             return

@@ -22,7 +22,7 @@ REFUSED_SHARE = 0.005  # packets that this host's own sockets refused or dropped
 CLOCK_STEP_US = 5_000  # a tenth of what the smallest failing deficit gains in two seconds
 QUEUE_SIGN_US = 10_000
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
-FASTER = 1.25
+FASTER, FASTEST_BPS = 1.25, 1e9
 FIRST_S, REPEAT_S = 2, 5
 REPEATS, INVALID_TRIES = 2, 2
 
@@ -60,8 +60,9 @@ def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion
     last = tests[-1]
     if last.finding is Finding.INVALID:
         return _after_invalid(tests, floor_bps)
-    if last.finding is Finding.LOSS and last.planned_bps < FASTER * floor_bps:
-        return Step(FASTER * floor_bps, FIRST_S, "loss without a queue: is the line slow, or lossy?")
+    faster = min(FASTER * floor_bps, FASTEST_BPS)
+    if last.finding is Finding.LOSS and last.planned_bps < faster:
+        return Step(faster, FIRST_S, "loss without a queue: is the line slow, or lossy?")
     verdict = verdict_of(last, floor_bps)
     if verdict is not Verdict.GREY:
         return Conclusion(verdict)

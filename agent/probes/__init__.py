@@ -6,8 +6,10 @@
 from collections.abc import Callable, Mapping
 
 from agent.probes.base import Probe, Surroundings
+from agent.probes.floor import FloorProbe
 from agent.probes.stamp import StampProbe
 
 PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
+    "floor": FloorProbe.of,
     "stamp": StampProbe,
 }

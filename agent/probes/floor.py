@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from agent import floor_rules
 from agent.floor_rules import Conclusion, Step
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
-from agent.probes.base import Progress, Reading, Task
+from agent.probes.base import Progress, Reading, Surroundings, Task
+from agent.udpstp_client import run_load
 from host.units import megabits
 from wire.records import (
     Direction,
@@ -21,10 +22,12 @@ from wire.records import (
     FloorMeasurement,
     FloorTest,
     FloorValues,
+    Known,
     LineCounters,
     Outcome,
     Verdict,
 )
+from wire.udpstp import rates
 from wire.udpstp.load import Ending, LoadReport
 
 SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
@@ -49,7 +52,7 @@ class _Run:
 class FloorProbe:
     """Is this direction of the line at least as fast as the floor? One task a direction with a floor."""
 
-    record = FloorMeasurement
+    record: type[Known] = FloorMeasurement
     alone = True
     deadline_s = 120.0
 
@@ -64,6 +67,18 @@ class FloorProbe:
         self._interval_s = interval_s
         self._counters = counters
         self._run_load = run_load
+
+    @classmethod
+    def of(cls, surroundings: Surroundings) -> "FloorProbe":
+        """The probe as the settings ask for it."""
+        settings = surroundings.settings
+        floors = {Direction.DOWN: settings.floor.down, Direction.UP: settings.floor.up}
+        return cls(
+            {direction: float(floor) for direction, floor in floors.items() if floor is not None},
+            float(settings.schedule.floor),
+            surroundings.line_counters,
+            _loader(surroundings),
+        )
 
     def tasks(self) -> Sequence[Task]:
         """One for each direction that has a floor."""
@@ -124,6 +139,23 @@ class FloorProbe:
             bytes_sent=run.bytes_sent,
             bytes_received=run.bytes_received,
         )
+
+
+def _loader(surroundings: Surroundings) -> RunLoad:
+    peer = surroundings.settings.peer
+
+    async def load(direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
+        return await run_load(
+            peer.host,
+            peer.udpstp_port,
+            key_id=peer.key_id,
+            secret=surroundings.peer_key,
+            direction=direction,
+            row=rates.row_for(rate_bps),
+            duration_s=seconds,
+        )
+
+    return load
 
 
 def _failed(report: LoadReport, run: _Run) -> Reading:

@@ -8,6 +8,7 @@ from agent.floor_rules import Conclusion, Step
 from lab.line import LineSettings, LossPlace
 from tests.agent import fixed_rate
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
+from wire.udpstp import rates
 from wire.udpstp.load import Ending, LoadReport
 
 FLOOR = 8e6
@@ -155,3 +156,12 @@ def test_the_first_test_costs_two_megabytes() -> None:
     step = floor_rules.next_step([], FLOOR)
     assert isinstance(step, Step)
     assert step.rate_bps * step.seconds / 8 == 2_000_000
+
+
+@pytest.mark.parametrize("floor", [1e6, 8.5e6, 900e6, 1e9])
+def test_no_step_asks_for_more_than_the_table_has(floor: float) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000, loss=0.3, seed=3))
+    lossy = replace(floor_rules.judge(report, FLOOR, None), planned_bps=floor)
+    step = floor_rules.next_step([lossy], floor)
+    assert isinstance(step, Step)
+    assert 1 <= rates.row_for(step.rate_bps) <= rates.HIGH_SPEED_ROW

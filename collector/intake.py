@@ -28,6 +28,11 @@ class Intake:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more is taken."""
+        return self._closed
+
     def offer(self, arrival: Arrival) -> bool:
         """Take a message, or say that there is no room (or no more taking)."""
         with self._changed:

@@ -53,7 +53,7 @@ class Settled:
     rejected: tuple[Reason, ...]
 
 
-def _nothing() -> None:
+def no_fault() -> None:
     """The fault point where no test has armed it."""
 
 
@@ -69,7 +69,7 @@ class Ledger:
         path: Path,
         *,
         reject_rows: int = 10_000,
-        before_commit: Callable[[], None] = _nothing,
+        before_commit: Callable[[], None] = no_fault,
     ) -> None:
         self._engine = connect(path, writing=True)
         self._keys = Keys()

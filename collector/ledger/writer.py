@@ -26,17 +26,25 @@ class Writer(threading.Thread):
     """Runs until its intake is closed and empty.
 
     ``on_settled`` is called in this thread after each commit, with the seconds it took. ``problem`` says why
-    nothing can be committed, or is None. ``unsettled`` counts messages dropped for that reason: they get no
-    receipt, so their agents send them again.
+    nothing can be committed, or is None. ``on_unsettled`` is told how many messages were dropped for that
+    reason: they get no receipt, so their agents send them again.
     """
 
-    def __init__(self, ledger: Ledger, intake: Intake, on_settled: OnSettled, keep_payloads_s: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        intake: Intake,
+        on_settled: OnSettled,
+        *,
+        on_unsettled: Callable[[int], None],
+        keep_payloads_s: float,
+    ) -> None:
         super().__init__(name="ledger-writer", daemon=True)
         self.problem: str | None = None
-        self.unsettled = 0
         self._ledger = ledger
         self._intake = intake
         self._on_settled = on_settled
+        self._on_unsettled = on_unsettled
         self._keep_payloads_s = keep_payloads_s
         self._next_prune = 0.0
 
@@ -53,7 +61,7 @@ class Writer(threading.Thread):
             settled = self._commit([judge(arrival) for arrival in group])
         except OperationalError as error:
             self._say(explain(error))
-            self.unsettled += len(group)
+            self._on_unsettled(len(group))
             time.sleep(PAUSE_SECONDS)
             return
         self._say(None)

@@ -1,0 +1,124 @@
+"""Every word that the collector's pages say to people, in English and French."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Language(StrEnum):
+    """The languages of the pages."""
+
+    ENGLISH = "en"
+    FRENCH = "fr"
+
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Sites and their floor", "Les sites et leur débit plancher"),
+    "lead": (
+        "Capacity measured at the IP layer, against what each site was promised.",
+        "Capacité mesurée à la couche IP, comparée à ce qui a été promis à chaque site.",
+    ),
+    "all-sites": ("All sites", "Tous les sites"),
+    "state.below-floor": ("Below floor", "Sous le plancher"),
+    "state.silent": ("Silent", "Muet"),
+    "state.waiting": ("Waiting", "En attente"),
+    "state.not-in-inventory": ("Not in inventory", "Hors inventaire"),
+    "state.ok": ("OK", "Conforme"),
+    "explain.below-floor": (
+        "the latest floor verdict is a fail",
+        "le dernier verdict sur le plancher est un échec",
+    ),
+    "explain.silent": (
+        "nothing new for three intervals of measurement",
+        "rien de nouveau depuis trois intervalles de mesure",
+    ),
+    "explain.waiting": (
+        "no floor verdict that speaks for the present",
+        "pas de verdict sur le plancher qui vaille aujourd'hui",
+    ),
+    "explain.not-in-inventory": (
+        "it measures, but the inventory does not list it",
+        "il mesure, mais ne figure pas dans l'inventaire",
+    ),
+    "explain.ok": ("the line gives at least the floor", "la ligne tient au moins le plancher"),
+    "waiting.measurement": ("Waiting for the first measurement", "En attente de la première mesure"),
+    "waiting.verdict": ("Waiting for a floor verdict", "En attente d'un verdict sur le plancher"),
+    "column.state": ("State", "État"),
+    "column.site": ("Site", "Site"),
+    "column.down": ("Down, of floor", "Descendant / plancher"),
+    "column.up": ("Up, of floor", "Montant / plancher"),
+    "column.rtt": ("RTT", "Aller-retour"),
+    "column.loss": ("Loss", "Pertes"),
+    "column.age": ("Newest", "Dernière mesure"),
+    "of": ("of", "sur"),
+    "at-least": ("at least", "au moins"),
+    "stale": ("no longer current", "n'est plus à jour"),
+    "verdict.pass": ("pass", "conforme"),
+    "verdict.fail": ("fail", "échec"),
+    "verdict.grey": ("between", "incertain"),
+    "verdict.undetermined": ("undetermined", "indéterminé"),
+    "verdict.unconfirmed": ("unconfirmed", "non confirmé"),
+    "verdict.invalid": ("invalid", "non valable"),
+    "presence.online": ("agent connected", "agent connecté"),
+    "presence.stopped": ("agent stopped", "agent arrêté"),
+    "presence.connection-lost": ("agent's connection lost", "connexion de l'agent perdue"),
+    "trouble": ("last attempt:", "dernière tentative :"),
+    "failure.internal-error": ("error in the agent", "erreur de l'agent"),
+    "failure.deadline-exceeded": ("took too long", "trop long"),
+    "failure.cancelled": ("cancelled", "annulée"),
+    "failure.sender-slow": ("sender too slow", "émetteur trop lent"),
+    "failure.sender-stalled": ("sender stalled", "émetteur bloqué"),
+    "failure.send-blocked": ("sending blocked locally", "émission bloquée localement"),
+    "failure.counters-unavailable": ("line counters unavailable", "compteurs de ligne indisponibles"),
+    "failure.clock-stepped": ("clock was stepped", "horloge recalée"),
+    "failure.configuration": ("agent misconfigured", "agent mal configuré"),
+    "failure.name-unknown": ("peer's name unknown", "nom du pair inconnu"),
+    "failure.peer-refused": ("peer refused", "refusée par le pair"),
+    "failure.peer-busy": ("peer busy", "pair occupé"),
+    "failure.peer-protocol": ("peer broke the protocol", "le pair enfreint le protocole"),
+    "failure.peer-slow": ("peer too slow", "pair trop lent"),
+    "failure.no-answer": ("no answer", "pas de réponse"),
+    "failure.network-unreachable": ("network unreachable", "réseau inaccessible"),
+    "failure.connection-lost": ("connection lost", "connexion perdue"),
+    "failure.line-busy": ("line busy", "ligne occupée"),
+    "failure.missed-slot": ("slot missed", "créneau manqué"),
+    "search": ("Site, town, supplier", "Site, commune, fournisseur"),
+    "departement": ("Département", "Département"),
+    "everywhere": ("Everywhere", "Partout"),
+    "show": ("Show", "Afficher"),
+    "clear": ("Clear", "Effacer"),
+    "none-matching": ("No site matches this search.", "Aucun site ne correspond à cette recherche."),
+    "no-sites": (
+        "The inventory is empty and no site has reported yet.",
+        "L'inventaire est vide et aucun site ne s'est encore manifesté.",
+    ),
+    "page": ("Page", "Page"),
+    "previous": ("Previous", "Précédente"),
+    "next": ("Next", "Suivante"),
+    "pages": ("Pages", "Pages"),
+    "sites": ("sites", "sites"),
+    "updated": ("As of", "Au"),
+    "refreshes": ("renewed every 30 seconds", "renouvelé toutes les 30 secondes"),
+    "problems": ("The collector itself has trouble:", "Le collecteur lui-même est en difficulté :"),
+    "skip": ("Skip to the sites", "Aller aux sites"),
+    "age.second": ("{} s ago", "il y a {} s"),
+    "age.minute": ("{} min ago", "il y a {} min"),
+    "age.hour": ("{} h ago", "il y a {} h"),
+    "age.day": ("{} d ago", "il y a {} j"),
+    "age.future": ("clock ahead", "horloge en avance"),
+    "unit.rate": ("Mbit/s", "Mbit/s"),
+    "unit.ms": ("ms", "ms"),
+    "decimal": (".", ","),
+    "language.other": ("Français", "English"),
+}
+
+KEYS = frozenset(_WORDS)
+CATALOGUE: Mapping[Language, Mapping[str, str]] = {
+    language: {key: words[place] for key, words in _WORDS.items()} for place, language in enumerate(Language)
+}
+
+
+def choose(asked: str, accepted: str, otherwise: Language) -> Language:
+    """The language to speak: the one asked for, else the first of an Accept-Language header, else ours."""
+    tags = [asked, *(part.partition(";")[0] for part in accepted[:200].split(","))]
+    spoken = (tag.strip().lower().partition("-")[0] for tag in tags)
+    return next((Language(tag) for tag in spoken if tag in set(Language)), otherwise)

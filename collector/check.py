@@ -1,0 +1,95 @@
+"""``plancher-collector check``: everything that ``run`` needs, tried, and what is wrong with whose."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector import inventory
+from collector.inventory import InventoryError, InventoryFile
+from collector.ledger.commit import Ledger
+from collector.ledger.database import LedgerError
+from collector.settings import CollectorSettings
+from host.exits import Exit
+from net.mqtt import BrokerError, Session
+
+BROKER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried: what it showed, and the exit code that it asks for."""
+
+    subject: str
+    text: str
+    code: Exit = Exit.OK
+
+
+def check(settings: CollectorSettings) -> Iterator[Finding]:
+    """Try everything, one finding after the other; nothing is created or changed."""
+    yield from _check_inventory(settings)
+    yield _check_ledger(Path(settings.ledger.path))
+    yield asyncio.run(_check_broker(settings))
+
+
+def _check_inventory(settings: CollectorSettings) -> Iterator[Finding]:
+    file = InventoryFile(Path(settings.inventory))
+    try:
+        file.load()
+    except InventoryError as error:
+        for problem in error.problems:
+            yield Finding("inventory", problem, Exit.CONFIGURATION)
+        return
+    default = inventory.DEFAULT_FLOOR_BPS
+    special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
+    yield Finding(
+        "inventory", f"{settings.inventory}: {len(file.sites)} sites, {special} with a floor of their own"
+    )
+
+
+def _check_ledger(path: Path) -> Finding:
+    if not path.exists():
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if os.access(folder, os.W_OK):
+            return Finding("ledger", f"{path}: not there yet; it will be created")
+        text = f"{path}: not there, and this user may not create it in {folder}"
+        return Finding("ledger", text, Exit.CANNOT_CREATE)
+    try:
+        Ledger(path).close()
+    except LedgerError as error:
+        return Finding("ledger", str(error).removeprefix("ledger "), Exit.CANNOT_CREATE)
+    return Finding("ledger", f"{path}: can be written")
+
+
+async def _check_broker(settings: CollectorSettings) -> Finding:
+    connected = asyncio.Event()
+
+    async def note() -> None:
+        connected.set()
+
+    try:
+        session = Session(settings.broker, f"plancher-collector-check-{os.getpid()}", on_connected=note)
+    except BrokerError as error:
+        return Finding("broker", str(error), Exit.CONFIGURATION)
+    problem = await _connect(session, connected)
+    if problem is None:
+        broker = settings.broker
+        return Finding("broker", f"{broker.host}:{broker.port}: connected")
+    return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
+
+
+async def _connect(session: Session, connected: asyncio.Event) -> str | None:
+    """Why no connection came about, or None for one that did."""
+    before = session.problem
+    running = asyncio.create_task(session.run())
+    try:
+        async with asyncio.timeout(BROKER_SECONDS):
+            while not connected.is_set() and session.problem == before:  # noqa: ASYNC110 -- a problem wakes nobody
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return f"no answer within {BROKER_SECONDS:.0f} s: the network drops it, or the broker hangs"
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    return None if connected.is_set() else session.problem

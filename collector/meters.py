@@ -1,0 +1,57 @@
+"""The collector's own metrics: what came, what became of it, and how the collector itself fares."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from wire.messages import Reason, ReceiptStatus
+
+COMMIT_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Meters:
+    """One registry of its own, so that two collectors in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.messages = self._counter("messages", "Messages taken from the broker.")
+        self.refused = self._counter("refused_messages", "Messages not taken: the queue was full.")
+        self.unsettled = self._counter("unsettled_messages", "Messages that the ledger could not commit.")
+        self.receipts = self._counter("receipts", "Receipts, by whether the broker took them.", "result")
+        self.fates = self._counter("measurements", "Measurements by what became of them.", "status")
+        self.rejects = self._counter("rejects", "Messages and measurements rejected, by reason.", "reason")
+        self.commit_seconds = Histogram(
+            "qos_collector_commit_seconds",
+            "Time to judge and commit one group of messages.",
+            buckets=COMMIT_SECONDS,
+            registry=self.registry,
+        )
+        for result in ("published", "lost"):
+            self.receipts.labels(result)
+        for status in ReceiptStatus:
+            self.fates.labels(status.value)
+        for reason in Reason:
+            self.rejects.labels(reason.value)
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is asked for."""
+        Gauge(f"qos_collector_{name}", text, registry=self.registry).set_function(read)
+
+    def settled(self, statuses: Iterable[ReceiptStatus], rejected: Iterable[Reason]) -> None:
+        """Count what became of one message."""
+        for status in statuses:
+            self.fates.labels(status.value).inc()
+        for reason in rejected:
+            self.rejects.labels(reason.value).inc()
+
+    def page(self) -> bytes:
+        """The process's own part of the metrics page."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"qos_collector_{name}_total", text, labels, registry=self.registry)

@@ -1,0 +1,186 @@
+"""What the overview says of each site, worst first: filtered, sorted, counted, cut into pages.
+
+Pure; words and looks are the page's.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from collector.inventory import Site
+from collector.live import SiteState, State, is_fresh, state_of
+from wire.messages import PresenceState
+from wire.records import Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+
+PAGE_ROWS = 100
+MAX_SEARCH = 100
+_SEVERITY = {state: place for place, state in enumerate(State)}
+
+
+class Waiting(StrEnum):
+    """What a waiting site waits for."""
+
+    MEASUREMENT = "measurement"
+    VERDICT = "verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The last floor result of one direction: bit/s at the IP layer, against the floor it was judged by."""
+
+    bps: float
+    exact: bool
+    floor_bps: float
+    verdict: Verdict
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of the overview. Times are Unix microseconds, ``rtt_us`` the median of the worst class.
+
+    ``shortfall`` is the missing share of the floor, of the worse direction; ``words`` what a search reads.
+    """
+
+    site: Site
+    state: State
+    waiting: Waiting | None
+    down: Figure | None
+    up: Figure | None
+    rtt_us: int | None
+    loss_ratio: float | None
+    newest_us: int | None
+    trouble: Failure | None
+    presence: PresenceState | None
+    shortfall: float
+    words: str
+
+
+def summarise(site: SiteState, now_us: int) -> Summary:
+    """The overview's line of a site."""
+    found, state = site.inventory or Site(site.site_id, ""), state_of(site, now_us)
+    figures = [_figure(site, direction, now_us) for direction in (Direction.DOWN, Direction.UP)]
+    texts = (found.site_id, found.name, found.category, found.departement, found.commune, found.supplier)
+    rtt_us, loss_ratio = _trains(site, now_us)
+    return Summary(
+        site=found,
+        state=state,
+        waiting=_waiting(site) if state is State.WAITING else None,
+        down=figures[0],
+        up=figures[1],
+        rtt_us=rtt_us,
+        loss_ratio=loss_ratio,
+        newest_us=site.newest_us,
+        trouble=_trouble(site),
+        presence=site.presence,
+        shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
+        words=fold(" ".join(texts)),
+    )
+
+
+def _shortfall(figure: Figure | None) -> float:
+    return 1 - figure.bps / figure.floor_bps if figure and figure.floor_bps > 0 else 0.0
+
+
+def _waiting(site: SiteState) -> Waiting:
+    return Waiting.VERDICT if site.series else Waiting.MEASUREMENT
+
+
+def _figure(site: SiteState, direction: Direction, now_us: int) -> Figure | None:
+    series = site.of_floor(direction)
+    seen = series.valued if series else None
+    if seen is None or not isinstance(seen.values, FloorValues):
+        return None
+    values = seen.values
+    exact = values.capacity_bps is not None
+    bps = values.at_least_bps if values.capacity_bps is None else values.capacity_bps
+    return Figure(bps, exact, values.floor_bps, values.verdict, is_fresh(seen, now_us))
+
+
+def _trains(site: SiteState, now_us: int) -> tuple[int | None, float | None]:
+    """Median round-trip time and loss, each of the class that fares worst."""
+    values = [
+        series.valued.values
+        for series in site.series.values()
+        if series.valued and is_fresh(series.valued, now_us) and isinstance(series.valued.values, StampValues)
+    ]
+    rtt_us = max((found.rtt.p50_us for found in values if found.rtt), default=None)
+    return rtt_us, max((found.loss_ratio for found in values), default=None)
+
+
+def _trouble(site: SiteState) -> Failure | None:
+    """Why the newest attempt gave no values, if it did not."""
+    newest = max(
+        (series.newest for series in site.series.values()), key=lambda seen: seen.time_us, default=None
+    )
+    return newest.failure if newest and newest.outcome is not Outcome.OK else None
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, so that "lycee" finds "Lycée"."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a reader asked for; ``page`` counts from 1."""
+
+    state: State | None = None
+    departement: str = ""
+    text: str = ""
+    page: int = 1
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Filter":
+        """Read a query string; what makes no sense is left out."""
+        state, page = query.get("state", ""), query.get("page", "")
+        return cls(
+            state=State(state) if state in set(State) else None,
+            departement=query.get("departement", "")[:MAX_SEARCH],
+            text=query.get("q", "")[:MAX_SEARCH].strip(),
+            page=int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One page: the rows, and counts of everything that departement and text let through."""
+
+    rows: list[Summary]
+    counts: Mapping[State, int]
+    total: int
+    matching: int
+    page: int
+    pages: int
+    departements: list[str]
+
+
+def overview(sites: Iterable[Summary], wanted: Filter) -> Overview:
+    """Filter, sort worst first, and cut out one page."""
+    everything = list(sites)
+    words = fold(wanted.text).split()
+    within = [
+        site
+        for site in everything
+        if wanted.departement in ("", site.site.departement) and all(word in site.words for word in words)
+    ]
+    matching = [site for site in within if wanted.state in (None, site.state)]
+    matching.sort(key=_worst_first)
+    pages = max(1, -(-len(matching) // PAGE_ROWS))
+    page = min(wanted.page, pages)
+    return Overview(
+        rows=matching[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
+        counts=Counter(site.state for site in within),
+        total=len(everything),
+        matching=len(matching),
+        page=page,
+        pages=pages,
+        departements=sorted({site.site.departement for site in everything} - {""}),
+    )
+
+
+def _worst_first(site: Summary) -> tuple[int, float, str]:
+    return _SEVERITY[site.state], -site.shortfall, site.site.site_id

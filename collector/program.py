@@ -1,0 +1,202 @@
+"""The running collector: broker to queue to ledger to receipts and views, and its orderly end."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.ingest import Arrival
+from collector.intake import Intake
+from collector.inventory import InventoryFile
+from collector.ledger import reading
+from collector.ledger.commit import Ledger, Settled, no_fault
+from collector.ledger.database import LedgerError
+from collector.ledger.writer import Writer
+from collector.meters import Meters
+from collector.receipts import Receipts
+from collector.settings import CollectorSettings
+from collector.views import Views
+from collector.web import Site, serve
+from net.mqtt import Session
+from wire import messages, topics
+from wire.messages import Presence
+
+log = logging.getLogger(__name__)
+
+INCOMING_BOUND = 5000
+INVENTORY_SECONDS = 5.0
+EXPIRY_SECONDS = 1.0
+RENDER_AT_ONCE = 100  # sites, a few milliseconds: nothing else should have to wait longer
+DRAIN_SECONDS = 5.0
+RECEIPT_SECONDS = 3.0
+
+
+class Program:
+    """One collector. Construction opens inventory, ledger and certificates, and restores live state.
+
+    Raises InventoryError, LedgerError or BrokerError, whose texts say what to do.
+    """
+
+    def __init__(self, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault) -> None:
+        self._settings = settings
+        self._meters = Meters()
+        self._inventory = InventoryFile(Path(settings.inventory))
+        self._inventory.load()
+        self._session = self._new_session()
+        path = Path(settings.ledger.path)
+        self._ledger = open_ledger(path, settings, before_commit)
+        self._intake = Intake(settings.intake.messages, settings.intake.size)
+        self._writer = Writer(
+            self._ledger,
+            self._intake,
+            self._hand_over,
+            on_unsettled=self._meters.unsettled.inc,
+            keep_payloads_s=settings.ledger.keep_payloads,
+        )
+        self._receipts = Receipts(self._session.publish, self._meters)
+        self._views = Views(self._inventory.sites)
+        self._views.fleet.restore(reading.newest(path))
+        self._views.render([site.site_id for site in self._views.fleet], now_us())
+        self._watch()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop``, then commit what waits, send its receipts and close.
+
+        Raises OSError if the web address cannot be had.
+        """
+        self._loop = asyncio.get_running_loop()
+        web = self._settings.web
+        try:
+            runner = await serve(self._site().application(), web.host, web.port)
+        except OSError:
+            self._ledger.close()
+            raise
+        log.info("overview on http://%s:%d/ for %d sites", web.host, web.port, len(self._views.fleet))
+        self._writer.start()
+        try:
+            await self._work(stop)
+        finally:
+            await runner.cleanup()
+            self._intake.close()
+            await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
+            self._ledger.close()
+            log.info("stopped")
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            endless = (
+                self._session.run(),
+                self._receipts.run(),
+                self._keep_inventory(),
+                self._keep_current(),
+            )
+            tasks = [group.create_task(work) for work in endless]
+            await stop.wait()
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+
+    async def _drain(self) -> None:
+        """What was taken is committed and receipted; nothing more is taken."""
+        self._intake.close()
+        await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
+        await asyncio.sleep(0)  # the last commit's receipts come over from the writer's thread
+        if self._session.connected and not await self._receipts.drained(RECEIPT_SECONDS):
+            log.warning("some receipts were not sent: those agents send again and hear 'duplicate'")
+
+    def _new_session(self) -> Session:
+        kinds = (topics.Kind.RESULTS, topics.Kind.PRESENCE)
+        return Session(
+            self._settings.broker,
+            f"plancher-collector-{secrets.token_hex(4)}",  # of two with one name, a broker drops the first
+            subscriptions=[topics.every_site(kind) for kind in kinds],
+            on_message=self._take,
+            incoming_bound=INCOMING_BOUND,
+        )
+
+    async def _take(self, topic: str, payload: bytes) -> None:
+        place = topics.parse(topic)
+        if place is not None and place[1] is topics.Kind.PRESENCE:
+            presence = messages.decode(payload, Presence, place[0])
+            if isinstance(presence, Presence):
+                self._views.set_presence(place[0], presence.state, now_us())
+            return
+        taken = self._intake.offer(Arrival(topic, payload, now_us()))
+        (self._meters.messages if taken else self._meters.refused).inc()
+
+    def _hand_over(self, settled: list[Settled], seconds: float) -> None:
+        """Called in the writer's thread, after a commit."""
+        self._loop.call_soon_threadsafe(self._committed, settled, seconds)
+
+    def _committed(self, settled: list[Settled], seconds: float) -> None:
+        self._meters.commit_seconds.observe(seconds)
+        self._receipts.add([found.receipt for found in settled if found.receipt is not None])
+        for found in settled:
+            self._meters.settled((fate.status for fate in found.fates), found.rejected)
+        self._views.learn((seen for found in settled for seen in found.observations), now_us())
+
+    async def _keep_inventory(self) -> None:
+        while True:
+            await asyncio.sleep(INVENTORY_SECONDS)
+            if await asyncio.to_thread(self._inventory.refresh):
+                changed = self._views.take_inventory(self._inventory.sites)
+                for start in range(0, len(changed), RENDER_AT_ONCE):
+                    self._views.render(changed[start : start + RENDER_AT_ONCE], now_us())
+                    await asyncio.sleep(0)
+
+    async def _keep_current(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            more = True
+            while more:
+                more = self._views.expire(now_us(), RENDER_AT_ONCE)
+                await asyncio.sleep(0)
+            if not self._writer.is_alive() and not self._intake.closed:
+                raise RuntimeError("the ledger's writer ended by itself")
+
+    def _site(self) -> Site:
+        return Site(
+            self._views,
+            self._meters,
+            unready=self._unready,
+            warnings=self._warnings,
+            language=self._settings.web.language,
+            expose_fleet=self._settings.expose_fleet,
+        )
+
+    def _unready(self) -> list[str]:
+        ledger = self._writer.problem
+        return [
+            *([self._session.problem] if self._session.problem else []),
+            *([f"ledger {self._settings.ledger.path}: {ledger}"] if ledger else []),
+        ]
+
+    def _warnings(self) -> list[str]:
+        return [self._inventory.problem] if self._inventory.problem else []
+
+    def _watch(self) -> None:
+        watch = self._meters.watch
+        watch("queued_messages", "Messages that wait for the ledger.", lambda: len(self._intake))
+        watch("broker_connected", "Whether a broker connection stands.", lambda: self._session.connected)
+        watch("ledger_working", "Whether the ledger takes commits.", lambda: not self._writer.problem)
+        watch("inventory_valid", "Whether the inventory's file is in force.", lambda: not self._warnings())
+        watch("sites", "Sites known, in the inventory or not.", lambda: len(self._views.fleet))
+
+
+def open_ledger(
+    path: Path, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault
+) -> Ledger:
+    """Open the ledger, creating its folder and file where there are none. Raises LedgerError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"ledger {path}: its folder cannot be made: {error.strerror}") from None
+    rows = settings.ledger.reject_rows
+    return Ledger(path, reject_rows=rows, before_commit=before_commit)
+
+
+def now_us() -> int:
+    """The collector's wall clock, Unix microseconds."""
+    return time.time_ns() // 1000

@@ -1,0 +1,92 @@
+"""The views together: live state, its metrics lines and its overview lines, kept in step.
+
+A site is rendered when something about it changes, or when time makes its figures too old; readers only
+collect what is ready.
+"""
+
+import heapq
+from collections.abc import Collection, Iterable, Iterator
+
+from collector.exposition import Exposition
+from collector.inventory import Sites
+from collector.live import Fleet, next_change_us
+from collector.observation import Observation
+from collector.overview import Summary, summarise
+from wire.messages import PresenceState
+
+
+class Views:
+    """Everything that readers are shown of the fleet. Times are Unix microseconds."""
+
+    def __init__(self, inventory: Sites) -> None:
+        self.fleet = Fleet(inventory)
+        self._exposition = Exposition()
+        self._summaries: dict[str, Summary] = {}
+        self._due: dict[str, int | None] = {}
+        self._queued: dict[str, int] = {}
+        self._queue: list[tuple[int, str]] = []
+
+    @property
+    def summaries(self) -> Collection[Summary]:
+        """The overview's line of every site."""
+        return self._summaries.values()
+
+    def families(self) -> Iterator[bytes]:
+        """The fleet's metrics, family by family."""
+        return self._exposition.families()
+
+    def learn(self, observations: Iterable[Observation], now_us: int) -> None:
+        """Take in what has been committed."""
+        for site_id in self.fleet.learn(observations, now_us):
+            self._render(site_id, now_us)
+
+    def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:
+        """Take in whether a site's agent is connected."""
+        if self.fleet.set_presence(site_id, presence):
+            self._render(site_id, now_us)
+
+    def take_inventory(self, inventory: Sites) -> list[str]:
+        """Adopt an inventory; returns the sites to be rendered by :meth:`render`."""
+        self.fleet.take_inventory(inventory)
+        self._exposition.keep_only(site.site_id for site in self.fleet)
+        for site_id in self._summaries.keys() - {site.site_id for site in self.fleet}:
+            del self._summaries[site_id]
+        return [site.site_id for site in self.fleet]
+
+    def render(self, site_ids: Iterable[str], now_us: int) -> None:
+        """Render these sites anew."""
+        for site_id in site_ids:
+            self._render(site_id, now_us)
+
+    def expire(self, now_us: int, most: int) -> bool:
+        """Render sites whose figures have become too old, at most ``most``; whether there are more."""
+        for _ in range(most):
+            if not self._queue or self._queue[0][0] > now_us:
+                return False
+            self._wake(*heapq.heappop(self._queue), now_us)
+        return True
+
+    def _wake(self, queued: int, site_id: str, now_us: int) -> None:
+        """One entry of the queue has come up: its site may have been put off since, or brought forward."""
+        if self._queued.get(site_id) != queued:
+            return
+        del self._queued[site_id]
+        due = self._due.get(site_id)
+        if due is not None and due <= now_us:
+            self._render(site_id, now_us)
+        elif due is not None:
+            self._enqueue(site_id, due)
+
+    def _render(self, site_id: str, now_us: int) -> None:
+        site = self.fleet.get(site_id)
+        if site is None:
+            return
+        self._exposition.update(site, now_us)
+        self._summaries[site_id] = summarise(site, now_us)
+        due = self._due[site_id] = next_change_us(site, now_us)
+        if due is not None and due < self._queued.get(site_id, due + 1):
+            self._enqueue(site_id, due)
+
+    def _enqueue(self, site_id: str, due: int) -> None:
+        self._queued[site_id] = due
+        heapq.heappush(self._queue, (due, site_id))

@@ -2,6 +2,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from agent import floor_rules
 from agent.floor_rules import Conclusion, Step
@@ -161,7 +162,7 @@ def test_the_first_test_costs_two_megabytes() -> None:
 @pytest.mark.parametrize("floor", [1e6, 8.5e6, 900e6, 1e9])
 def test_no_step_asks_for_more_than_the_table_has(floor: float) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000, loss=0.3, seed=3))
-    lossy = replace(floor_rules.judge(report, FLOOR, None), planned_bps=floor)
+    lossy = structs.replace(floor_rules.judge(report, FLOOR, None), planned_bps=floor)
     step = floor_rules.next_step([lossy], floor)
     assert isinstance(step, Step)
     assert 1 <= rates.row_for(step.rate_bps) <= rates.HIGH_SPEED_ROW

@@ -1,0 +1,65 @@
+"""The fleet: every site in one table, the worst first."""
+
+from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
+from dashboards.site import SITE_UID
+from dashboards.wording import LOSS, OF_FLOOR, STATES, age, of_floor, state_rank
+
+FILTERS = 'departement=~"$departement",category=~"$category",supplier=~"$supplier"'
+TO_SITE = f"/d/{SITE_UID}?var-site_id=${{__value.raw}}&${{__url_time_range}}"
+LABELS = (
+    Label("site_id", "Site", TO_SITE),
+    Label("name", "Name"),
+    Label("commune", "Commune"),
+    Label("departement", "Département"),
+    Label("category", "Category"),
+    Label("supplier", "Supplier"),
+)
+
+
+def _capacity(direction: str) -> str:
+    return f'min by (site_id) (qos_capacity_bits_per_second{{direction="{direction}",{FILTERS}}})'
+
+
+COLUMNS = (
+    Column("State", state_rank(FILTERS), mappings=STATES),
+    Column("Down", _capacity("down"), Unit.BITS_PER_SECOND),
+    Column("Down / floor", of_floor("down", FILTERS), Unit.RATIO, OF_FLOOR),
+    Column("Up", _capacity("up"), Unit.BITS_PER_SECOND),
+    Column("Up / floor", of_floor("up", FILTERS), Unit.RATIO, OF_FLOOR),
+    Column("RTT p50", f'max by (site_id) (qos_rtt_seconds{{stat="p50",{FILTERS}}})', Unit.SECONDS),
+    Column("Loss", f"max by (site_id) (qos_round_trip_loss_ratio{{{FILTERS}}})", Unit.RATIO, LOSS),
+    Column("Age", age(FILTERS), Unit.SECONDS),
+)
+
+
+def _counts() -> list[Panel]:
+    width = 24 // len(STATES)
+    return [
+        stat(
+            mapping.text,
+            Query(f"count({state_rank(FILTERS)} == {mapping.value}) or vector(0)"),
+            Unit.NONE,
+            colour=mapping.colour,
+            width=width,
+        )
+        for mapping in STATES
+    ]
+
+
+def dashboard() -> Dashboard:
+    """How many sites are in which state, and the table of all."""
+    rows = f"max by ({', '.join(label.name for label in LABELS)}) (qos_site_info{{{FILTERS}}})"
+    return Dashboard(
+        uid="plancher-fleet",
+        title="Plancher: fleet",
+        variables=(
+            Variable("departement", "Département", "qos_site_info"),
+            Variable("category", "Category", "qos_site_info"),
+            Variable("supplier", "Supplier", "qos_site_info"),
+        ),
+        panels=(
+            *_counts(),
+            table("Sites, worst first", rows, LABELS, COLUMNS, [("State", True), ("Down / floor", False)]),
+        ),
+        since="now-1h",
+    )

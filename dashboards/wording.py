@@ -1,0 +1,42 @@
+"""How states, verdicts and ratios look on every dashboard: the same word and colour for the same thing."""
+
+from collector.live import State
+from dashboards.builder import Colour, Mapping, Threshold
+
+_STATES = {
+    State.BELOW_FLOOR: ("below floor", Colour.RED),
+    State.SILENT: ("silent", Colour.ORANGE),
+    State.WAITING: ("waiting", Colour.BLUE),
+    State.NOT_IN_INVENTORY: ("not in inventory", Colour.GREY),
+    State.OK: ("ok", Colour.GREEN),
+}
+# The collector lists states worst first; here the worst has the greatest number, so that it sorts to the top.
+_RANKS = {state: len(State) - place for place, state in enumerate(State, start=1)}
+
+STATES = tuple(Mapping(_RANKS[state], *_STATES[state]) for state in State)
+VERDICTS = (Mapping(0, "fail", Colour.RED), Mapping(1, "pass", Colour.GREEN))
+# The floor decision: fail at 0.975 of the floor and below, pass from 0.99 on.
+OF_FLOOR = (Threshold(None, Colour.RED), Threshold(0.975, Colour.YELLOW), Threshold(0.99, Colour.GREEN))
+LOSS = (Threshold(None, Colour.GREEN), Threshold(0.005, Colour.YELLOW), Threshold(0.02, Colour.RED))
+
+
+def state_rank(filters: str) -> str:
+    """PromQL: a number for each site's state, 0 for the best, as ``STATES`` puts it into words."""
+    ranked = " or ".join(
+        f'{rank} * qos_site_state{{state="{state}",{filters}}}' for state, rank in _RANKS.items()
+    )
+    return f"max by (site_id) ({ranked})"
+
+
+def of_floor(direction: str, filters: str) -> str:
+    """PromQL: what was last measured in this direction, as a ratio of the site's floor."""
+    labels = f'{{direction="{direction}",{filters}}}'
+    return (
+        f"min by (site_id) (qos_capacity_bits_per_second{labels}"
+        f" / ignoring (bound) group_left () qos_floor_bits_per_second{labels})"
+    )
+
+
+def age(filters: str) -> str:
+    """PromQL: seconds since the newest measurement of a site."""
+    return f"time() - max by (site_id) (qos_measurement_timestamp_seconds{{{filters}}})"

@@ -1,0 +1,111 @@
+"""The rules that are shipped, judged by the real promtool."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.servers import require
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "dashboards" / "rules" / "plancher.rules.yml"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+SCENARIOS = Path(__file__).with_name("plancher.rules.test.yml")
+FLEET = 40
+
+
+def promtool(*arguments: str | Path) -> str:
+    """What promtool says; raises AssertionError with it where something is wrong."""
+    done = subprocess.run([require("promtool"), *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def alerts() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def test_promtool_accepts_the_rules() -> None:
+    assert "SUCCESS" in promtool("check", "rules", RULES)
+
+
+def test_alerts_fire_when_they_must_and_only_then() -> None:
+    assert "SUCCESS" in promtool("test", "rules", SCENARIOS)
+
+
+def test_the_scenarios_can_fail(tmp_path: Path) -> None:
+    """With a single failed test made enough, the scenario of the one bad test must object."""
+    weaker = RULES.read_text().replace("count13h >= 2", "count13h >= 1")
+    assert weaker != RULES.read_text()
+    (tmp_path / "rules.yml").write_text(weaker)
+    scenarios = yaml.safe_load(SCENARIOS.read_text())["tests"]
+    one_bad_test = [case for case in scenarios if case["name"].startswith("one bad test pages nobody")]
+    with pytest.raises(AssertionError, match="one bad test pages nobody"):
+        judge(tmp_path, tmp_path / "rules.yml", one_bad_test)
+
+
+def judge(directory: Path, rules: Path, cases: list[dict[str, Any]]) -> None:
+    """Let promtool run these cases against these rules."""
+    document = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": cases}
+    (directory / "cases.yml").write_text(json.dumps(document))
+    promtool("test", "rules", directory / "cases.yml")
+
+
+def silence(silent: int, dead: int) -> list[dict[str, str]]:
+    """Samples of 40 sites for four hours: ``dead`` fell silent long ago, ``silent`` stop after 2 h."""
+
+    def values(site: int) -> str:
+        if site < dead:
+            return "-200000+0x240"
+        return "0+60x120 7200+0x120" if site < dead + silent else "0+60x240"
+
+    series = [
+        {
+            "series": f'qos_measurement_timestamp_seconds{{site_id="S{site}",probe="stamp"}}',
+            "values": values(site),
+        }
+        for site in range(FLEET)
+    ]
+    states = [
+        {"series": f'qos_site_state{{site_id="S{site}",state="silent"}}', "values": "1+0x240"}
+        for site in range(dead)
+    ]
+    return [{"series": 'up{job="plancher-collector"}', "values": "1+0x240"}, *series, *states]
+
+
+def expect_firing(directory: Path, series: list[dict[str, str]], fleet: int, sites: int) -> None:
+    """Check how many alerts fire, of the fleet and of single sites, an hour and a half after 2 h."""
+    tests = [
+        {
+            "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})',
+            "eval_time": "3h30m",
+            "exp_samples": [{"labels": "{}", "value": count}] if count else [],
+        }
+        for alert, count in (("FleetSilent", fleet), ("SiteSilent", sites))
+    ]
+    judge(directory, RULES, [{"interval": "1m", "input_series": series, "promql_expr_test": tests}])
+
+
+def test_when_all_fall_silent_it_is_one_alert_and_none_for_each_site(tmp_path: Path) -> None:
+    expect_firing(tmp_path, silence(silent=FLEET, dead=0), fleet=1, sites=0)
+
+
+def test_a_few_silent_sites_are_told_one_by_one(tmp_path: Path) -> None:
+    expect_firing(tmp_path, silence(silent=3, dead=0), fleet=0, sites=3)
+
+
+def test_sites_that_are_dead_for_good_do_not_make_the_fleet_silent(tmp_path: Path) -> None:
+    expect_firing(tmp_path, silence(silent=3, dead=15), fleet=0, sites=18)
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_every_alert_says_what_to_do(alert: dict[str, Any]) -> None:
+    assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
+    assert alert["labels"]["severity"] in {"warning", "critical"}
+    prefix, _, page = alert["annotations"]["runbook_url"].rpartition("/")
+    assert prefix == "{{ $externalLabels.runbooks }}"
+    assert alert["alert"] in (RUNBOOKS / page).read_text().splitlines()[0]

@@ -83,7 +83,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "failure.missed-slot": ("slot missed", "créneau manqué"),
     "search": ("Site, town, supplier", "Site, commune, fournisseur"),
     "departement": ("Département", "Département"),
-    "everywhere": ("Everywhere", "Partout"),
+    "everywhere": ("All départements", "Tous les départements"),
     "show": ("Show", "Afficher"),
     "clear": ("Clear", "Effacer"),
     "none-matching": ("No site matches this search.", "Aucun site ne correspond à cette recherche."),

@@ -1,0 +1,81 @@
+"""``plancher-peer``: the far end of every measurement, load tests (RFC 9946) and STAMP (RFC 8762)."""
+
+import asyncio
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from host import command_line, log
+from host.exits import Exit
+from peer import settings
+from peer.program import PortTakenError, Program
+from peer.settings import PeerSettings
+
+PROGRAM = "plancher-peer"
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status. Raises SettingsError for settings that cannot serve."""
+    parser = command_line.parser(PROGRAM, "The measurement peer: answers the load tests and STAMP of agents.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text, action in (
+        ("run", "serve until told to stop", _run),
+        ("check", "try settings, keys and ports, and say what is wrong", _check),
+    ):
+        added = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        added.add_argument(
+            "file", nargs="?", type=Path, default=Path("peer.yaml"), metavar="FILE",
+            help="the settings file (default: peer.yaml)",
+        )  # fmt: skip
+        added.set_defaults(action=action)
+    options: Namespace = parser.parse_args(arguments)
+    chosen = settings.load(options.file)
+    code: Exit = options.action(chosen, settings.secrets(chosen))
+    return code
+
+
+def _run(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
+    log.start(chosen.log_level)
+    try:
+        asyncio.run(_until_told(Program(chosen, secrets)))
+    except PortTakenError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return Exit.UNAVAILABLE
+    return Exit.OK
+
+
+async def _until_told(program: Program) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await program.run(stop)
+
+
+def _check(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
+    print(f"ok     settings and {len(secrets)} key{'s' if len(secrets) > 1 else ''}")
+    try:
+        asyncio.run(_try_ports(Program(chosen, secrets)))
+    except PortTakenError as error:
+        print(f"WRONG  {error}")
+        return Exit.UNAVAILABLE
+    print(f"ok     {chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}")
+    return Exit.OK
+
+
+async def _try_ports(program: Program) -> None:
+    try:
+        await program.start()
+    finally:
+        await program.close()
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    command_line.run(command, PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

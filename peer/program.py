@@ -1,0 +1,62 @@
+"""The peer as a whole: both servers with one set of keys, from start to clean end."""
+
+import asyncio
+import logging
+
+from host.clock import Clock
+from peer.admission import Admission
+from peer.reflector import Reflector
+from peer.settings import PeerSettings
+from peer.udpstp import UdpstpServer
+from wire.stamp.timestamp import ErrorEstimate
+
+_LOG = logging.getLogger(__name__)
+
+
+class PortTakenError(Exception):
+    """A port cannot be had; the text says which, why, and what to do."""
+
+
+class Program:
+    """Load tests and STAMP on one address."""
+
+    def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:
+        self._chosen = chosen
+        self._clock = Clock()
+        self.udpstp = UdpstpServer(
+            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits
+        )
+        self.reflector = Reflector(chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate)
+
+    def _estimate(self) -> ErrorEstimate:
+        return ErrorEstimate.of_clock(self._clock.read())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set; running tests are then told to stop. Raises PortTakenError."""
+        try:
+            await self.start()
+            _LOG.info("serving load tests on %s port %d, STAMP on port %d",
+                      self._chosen.host, self.udpstp.port, self.reflector.port)  # fmt: skip
+            await stop.wait()
+        finally:
+            await self.close()
+
+    async def start(self) -> None:
+        """Take both ports. Raises PortTakenError."""
+        for name, server in (("udpstp", self.udpstp), ("stamp", self.reflector)):
+            try:
+                await server.start()
+            except OSError as error:
+                where = f"{self._chosen.host} port {server.port}"
+                raise PortTakenError(f"{name}.port: {where}: {_why(error)}") from None
+
+    async def close(self) -> None:
+        """Give both ports back; harmless when not started."""
+        self.reflector.close()
+        await self.udpstp.stop()
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another, or grant it"
+    return f"{error.strerror}: choose another host or port, or stop what holds it"

@@ -1,0 +1,176 @@
+"""The peer's settings file, and the keys it shares with agents. Quantities carry their unit."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from host import log, settings
+from host.settings import SettingsError
+from host.units import BitRate, Seconds
+from peer.admission import Capacity
+from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
+from wire.udpstp.coercion import Limits
+from wire.udpstp.rates import HIGH_SPEED_ROW
+
+EXAMPLE_KEY = "example-key-change-me"
+MAX_KEY_BYTES = 64
+MAX_KEY_ID = 255
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
+
+
+class Key(Struct, frozen=True):
+    """One shared secret: itself, or a file that holds it and nothing else; exactly one is set."""
+
+    id: KeyId
+    key: str | None = None
+    key_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Key({self.id})"
+
+
+class Udpstp(Struct, frozen=True):
+    """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents."""
+
+    port: Port = 24601
+    highest_rate: BitRate = BitRate(100_000_000)
+    longest_test: Seconds = Seconds(60)
+    down: BitRate = BitRate(500_000_000)
+    up: BitRate = BitRate(500_000_000)
+    tests: Annotated[int, Meta(ge=1, le=256)] = 32
+    tests_per_key: Annotated[int, Meta(ge=1, le=256)] | None = None
+
+
+class Stamp(Struct, frozen=True):
+    """The STAMP session-reflector (RFC 8762). ``open``: answer without authentication, too."""
+
+    port: Port = 862
+    sessions: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_768
+    open: bool = False
+
+
+class PeerSettings(Struct, frozen=True):
+    """Everything in ``peer.yaml``. ``keys`` and the lines of ``keys_file`` are taken together."""
+
+    host: str = "127.0.0.1"
+    keys: tuple[Key, ...] = ()
+    keys_file: str | None = None
+    udpstp: Udpstp = field(default_factory=Udpstp)
+    stamp: Stamp = field(default_factory=Stamp)
+    log_level: str = "info"
+
+    @property
+    def capacity(self) -> Capacity:
+        """What admission may spend."""
+        udpstp = self.udpstp
+        return Capacity(int(udpstp.down), int(udpstp.up), udpstp.tests, udpstp.tests_per_key)
+
+    @property
+    def limits(self) -> Limits:
+        """What one test may ask for. Row r of the table sends r Mbit/s."""
+        return Limits(int(self.udpstp.highest_rate) // 1_000_000, int(self.udpstp.longest_test))
+
+    def reflector(self, secrets: dict[int, bytes]) -> ReflectorSettings:
+        """How the reflector is to serve with these keys."""
+        return ReflectorSettings(
+            keys=tuple(secrets.values()), open_mode=self.stamp.open, most_sessions=self.stamp.sessions
+        )
+
+
+def load(path: Path) -> PeerSettings:
+    """Read and check a peer's settings file. Raises SettingsError, one line for a person."""
+    loaded = settings.load(path, PeerSettings)
+    problem = first_problem(loaded)
+    if problem:
+        raise SettingsError(f"{path}: {problem}")
+    return loaded
+
+
+def first_problem(chosen: PeerSettings) -> str | None:
+    """The first rule that is broken, in words, or None. Never repeats a secret."""
+    return next((problem for check in (_host, _keys, _udpstp) if (problem := check(chosen))), None)
+
+
+def _host(chosen: PeerSettings) -> str | None:
+    try:
+        ipaddress.ip_address(chosen.host)
+    except ValueError:
+        return "host: not an IP address: the one to listen at, or 0.0.0.0 for all of this machine"
+    if chosen.log_level not in log.LEVELS:
+        return f"log_level: expected one of {', '.join(log.LEVELS)}"
+    return None
+
+
+def _keys(chosen: PeerSettings) -> str | None:
+    if not chosen.keys and chosen.keys_file is None:
+        return "keys: none: agents are served only with a shared key; set keys or keys_file"
+    for index, key in enumerate(chosen.keys):
+        if (key.key is None) == (key.key_file is None):
+            return f"keys[{index}]: set exactly one of key and key_file"
+    return None
+
+
+def _udpstp(chosen: PeerSettings) -> str | None:
+    udpstp = chosen.udpstp
+    if not 1_000_000 <= udpstp.highest_rate <= HIGH_SPEED_ROW * 1_000_000:
+        return "udpstp.highest_rate: out of range: 1 Mbit/s to 1 Gbit/s"
+    if not 1 <= udpstp.longest_test <= 3600:
+        return "udpstp.longest_test: out of range: 1 s to 1 h"
+    for name, rate in (("down", udpstp.down), ("up", udpstp.up)):
+        if rate < udpstp.highest_rate:
+            return f"udpstp.{name}: less than udpstp.highest_rate: no such test could ever be admitted"
+    return None
+
+
+def secrets(chosen: PeerSettings) -> dict[int, bytes]:
+    """Every shared secret by its key id. Raises SettingsError, which never repeats a secret."""
+    found: dict[int, bytes] = {}
+    for index, key in enumerate(chosen.keys):
+        text = (
+            key.key if key.key is not None else _read_private(f"keys[{index}].key_file", key.key_file or "")
+        )
+        _add(found, f"keys[{index}]", key.id, text.strip(), chosen.host)
+    if chosen.keys_file is not None:
+        lines = _read_private("keys_file", chosen.keys_file).splitlines()
+        for number, line in enumerate(lines, start=1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                place = f"keys_file: {chosen.keys_file}: line {number}"
+                _add(found, place, *_key_line(place, line), chosen.host)
+    if not 1 <= len(found) <= MOST_KEYS:
+        raise SettingsError("keys: none found: agents are served only with a shared key")
+    return found
+
+
+def _read_private(place: str, name: str) -> str:
+    path = Path(name)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"{place}: {path}: others can read it: chmod 600 {path}")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
+    except OSError as error:
+        raise SettingsError(f"{place}: {path}: {error.strerror}") from None
+
+
+def _key_line(place: str, line: str) -> tuple[int, str]:
+    parts = line.split(maxsplit=1)
+    if len(parts) != 2 or not parts[0].isdecimal() or int(parts[0]) > MAX_KEY_ID:
+        raise SettingsError(f"{place}: expected a key id of 0 to {MAX_KEY_ID}, a space, and the secret")
+    return int(parts[0]), parts[1].strip()
+
+
+def _add(found: dict[int, bytes], place: str, key_id: int, text: str, host: str) -> None:
+    if key_id in found:
+        raise SettingsError(f"{place}: key id {key_id} is there twice: keep one")
+    if not 1 <= len(text.encode()) <= MAX_KEY_BYTES:
+        raise SettingsError(f"{place}: a key has 1 to {MAX_KEY_BYTES} bytes")
+    if text == EXAMPLE_KEY and not ipaddress.ip_address(host).is_loopback:
+        raise SettingsError(
+            f"{place}: the example key is known to everybody: only a peer on loopback may use it"
+        )
+    found[key_id] = text.encode()

@@ -1,13 +1,10 @@
 """The broker configuration that is shipped, in a real Mosquitto: only ports and paths are another's here."""
 
 import asyncio
-import os
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
@@ -15,54 +12,11 @@ import pytest
 
 from net.mqtt import Tls, tls_context
 from tests.deploy.certificates import Authority
-from tests.processes import accepts, free_port, running
-from tests.servers import require
+from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
 from wire import messages, topics
 from wire.topics import Kind, topic
 
-SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto"
-COLLECTOR = "plancher.collector"
 USERS = ("A", "B", COLLECTOR)
-LIMIT_S = 20.0
-COMMENTED_OUT = re.compile(r"^#((?:listener|[a-z]+file|tls_|require_|use_)\S*( \S+)+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    port: int
-    tls_port: int
-    directory: Path
-
-    def client(self, user: str | None, password: str | None = None) -> aiomqtt.Client:
-        """A connection with user name and password; the password is the user name where it is not told."""
-        return aiomqtt.Client(
-            "127.0.0.1", self.port, username=user, password=password or user, timeout=LIMIT_S
-        )
-
-    def tls_client(self, context: ssl.SSLContext, client_id: str | None = None) -> aiomqtt.Client:
-        return aiomqtt.Client(
-            "127.0.0.1", self.tls_port, tls_context=context, identifier=client_id, timeout=LIMIT_S
-        )
-
-
-def configure(broker: Broker) -> Path:
-    """The shipped files with this test's paths and ports, and the TLS listener no longer commented out."""
-    text = (SHIPPED / "plancher.conf").read_text().replace("/etc/mosquitto/", f"{broker.directory}/")
-    text = COMMENTED_OUT.sub(r"\1", text)
-    text = text.replace("listener 1883", f"listener {broker.port}")
-    text = text.replace("listener 8883", f"listener {broker.tls_port} 127.0.0.1")
-    if os.geteuid() == 0:
-        text = f"user root\n{text}"  # as its own user it could not read a test's directory
-    (broker.directory / "plancher.acl").write_text((SHIPPED / "plancher.acl").read_text())
-    path = broker.directory / "plancher.conf"
-    path.write_text(text)
-    return path
-
-
-def write_passwords(path: Path) -> None:
-    path.write_text("".join(f"{user}:{user}\n" for user in USERS))
-    path.chmod(0o600)
-    subprocess.run([require("mosquitto_passwd"), "-U", path], check=True, capture_output=True, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +26,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Broker]:
-    program = require("mosquitto")
-    broker = Broker(free_port(), free_port(), tmp_path_factory.mktemp("mosquitto"))
-    certificates = broker.directory / "certs"
-    certificates.mkdir()
-    (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
-    served = sites.issue("broker")
-    (certificates / "broker.pem").write_bytes(served.certificate.read_bytes())
-    (certificates / "broker.key").write_bytes(served.key.read_bytes())
-    write_passwords(broker.directory / "plancher.passwords")
-    command: list[str | Path] = [program, "-c", configure(broker)]
-    with running(command, lambda: accepts(broker.tls_port), broker.directory / "log"):
+    with shipped_broker(tmp_path_factory.mktemp("mosquitto"), USERS, sites) as broker:
         yield broker
 
 

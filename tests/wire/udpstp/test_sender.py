@@ -1,0 +1,131 @@
+"""When load packets leave: absolute deadlines, three packets of catch-up, back-off without feedback."""
+
+import pytest
+
+from wire.udpstp import pdu, rates
+from wire.udpstp.pdu import Activation, Status
+from wire.udpstp.sender import FeedbackBackoff, LoadSender
+
+MS = 1_000_000
+S = 1_000_000_000
+WALL = 1_795_375_959 * S
+
+
+def sender_at(row: int, *, seconds: int = 1, ipv6: bool = False) -> LoadSender:
+    return LoadSender(rates.sending_rate(row), ipv6=ipv6, start=0, end=seconds * S, wall=WALL)
+
+
+def run(sender: LoadSender, wakings: list[int]) -> list[int]:
+    """Send all that is due at each time of ``wakings``; how many packets left at each."""
+    buffer = bytearray(2000)
+    counts = []
+    for now in wakings:
+        count = 0
+        while sender.pack(buffer, now, WALL + now):
+            count += 1
+        counts.append(count)
+    return counts
+
+
+@pytest.mark.parametrize(("row", "seconds", "packets", "payload"), [
+    (8, 2, 2000, 2000 * 972), (10, 1, 1000, 1000 * 1222), (15, 1, 2000, 1000 * (1222 + 597)),
+    (123, 1, 10_000 + 3 * 1000, 10_000 * 1222 + 1000 * (2 * 1222 + 347)),
+])  # fmt: skip
+def test_a_punctual_sender_sends_exactly_its_row(row: int, seconds: int, packets: int, payload: int) -> None:
+    sender = sender_at(row, seconds=seconds)
+    buffer = bytearray(2000)
+    while not sender.done:
+        assert sender.pack(buffer, sender.deadline, WALL + sender.deadline)
+    assert (sender.sent_packets, sender.sent_payload_bytes, sender.stall_ns) == (packets, payload, 0)
+    assert sender.sent_payload_bytes + 28 * packets == row * 125_000 * seconds
+    assert sender.pack(buffer, seconds * S, WALL) == 0
+
+
+def test_nothing_leaves_before_its_time() -> None:
+    assert run(sender_at(8), [0, MS - 1, MS, 2 * MS - 1]) == [1, 0, 1, 0]
+
+
+def test_a_late_sender_catches_up_by_three_packets_without_stall() -> None:
+    sender = sender_at(8)
+    assert run(sender, [0, 4 * MS, 5 * MS]) == [1, 4, 1]
+    assert sender.stall_ns == 0
+
+
+def test_beyond_three_packets_the_schedule_is_put_off() -> None:
+    sender = sender_at(8)
+    assert run(sender, [0, 304 * MS, 305 * MS, 306 * MS]) == [1, 4, 1, 1]
+    assert (sender.stall_ns, sender.longest_gap_ns) == (300 * MS, 304 * MS)
+
+
+def test_a_stall_at_the_end_sends_nothing_after_the_end() -> None:
+    sender = sender_at(8)
+    assert run(sender, [0, 1500 * MS]) == [1, 0]
+    assert sender.done
+
+
+def test_headers_number_packets_and_echo_the_latest_status() -> None:
+    sender = sender_at(8)
+    buffer = bytearray(2000)
+    sender.pack(buffer, 0, WALL)
+    assert pdu.LOAD_HEADER.unpack_from(buffer)[3:8] == (1, 972, 0, 0, 0)
+    sender.feedback(Status(sequence=3, sent_s=11, sent_ns=12), WALL + MS)
+    sender.pack(buffer, MS, WALL + 8 * MS)
+    _, _, _, sequence, _, errors, echo_s, echo_ns, sent_s, sent_ns, delay, _ = pdu.LOAD_HEADER.unpack_from(
+        buffer
+    )
+    assert (sequence, errors, echo_s, echo_ns, delay) == (2, 2, 11, 12, 7)
+    assert (sent_s, sent_ns) == (WALL // S, 8 * MS)
+    sender.feedback(Status(sequence=2, sent_s=10, sent_ns=0), WALL + 9 * MS)
+    sender.pack(buffer, 2 * MS, WALL + 9 * MS)
+    assert pdu.LOAD_HEADER.unpack_from(buffer)[5] == 0xFFFF
+
+
+def test_a_packet_the_kernel_refused_takes_no_number() -> None:
+    sender = sender_at(8)
+    buffer = bytearray(2000)
+    sender.pack(buffer, 0, WALL)
+    sender.blocked()
+    sender.pack(buffer, MS, WALL)
+    assert pdu.LOAD_HEADER.unpack_from(buffer)[3] == 1
+    assert (sender.sent_packets, sender.sent_payload_bytes, sender.blocked_sends) == (1, 972, 1)
+
+
+def test_over_ipv6_packets_are_twenty_bytes_smaller() -> None:
+    assert sender_at(8, ipv6=True).pack(bytearray(2000), 0, WALL) == 952
+
+
+def test_row_0_draws_its_sizes() -> None:
+    sender = sender_at(0)
+    buffer = bytearray(2000)
+    sizes = [sender.pack(buffer, sender.deadline, WALL) for _ in range(20)]
+    assert sender.done
+    assert len(set(sizes)) > 5
+    assert all(52 <= size <= 1222 for size in sizes)
+
+
+def _backoff(row: int = 8) -> FeedbackBackoff:
+    return FeedbackBackoff(row, Activation(command=1, row=row, test_s=1, auth_time=0, key_id=0), 0)
+
+
+def test_without_status_the_rate_goes_down_after_190_ms_and_every_50_ms() -> None:
+    backoff = _backoff(50)
+    assert backoff.heard(0) is None
+    steps = [at for at in range(0, 400, 10) if backoff.silent(at * MS) is not None]
+    assert steps == [190, 240, 290, 340, 390]
+    assert backoff.steps == 5
+
+
+def test_the_third_step_is_a_long_one_and_a_status_restores_the_plan() -> None:
+    backoff = _backoff(50)
+    backoff.heard(0)
+    stepped = [backoff.silent(at * MS) for at in (190, 240, 290, 340)]
+    assert stepped == [rates.sending_rate(row) for row in (49, 48, 18, 17)]
+    assert backoff.heard(350 * MS) == rates.sending_rate(50)
+    assert backoff.silent(539 * MS) is None
+    assert backoff.silent(540 * MS) == rates.sending_rate(49)
+
+
+def test_before_the_first_status_a_second_is_allowed() -> None:
+    backoff = _backoff()
+    assert backoff.silent(999 * MS) is None
+    assert backoff.silent(1000 * MS) == rates.sending_rate(7)

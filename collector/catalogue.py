@@ -67,6 +67,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "failure.cancelled": ("cancelled", "annulée"),
     "failure.sender-slow": ("sender too slow", "émetteur trop lent"),
     "failure.sender-stalled": ("sender stalled", "émetteur bloqué"),
+    "failure.receiver-slow": ("receiver too slow", "récepteur trop lent"),
     "failure.send-blocked": ("sending blocked locally", "émission bloquée localement"),
     "failure.counters-unavailable": ("line counters unavailable", "compteurs de ligne indisponibles"),
     "failure.clock-stepped": ("clock was stepped", "horloge recalée"),

@@ -1,0 +1,166 @@
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from collector.exposition import FAMILIES, Exposition
+from collector.inventory import Site
+from collector.live import STALE_INTERVALS, Fleet, State
+from collector.meters import Meters
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    SITE,
+    failed,
+    floor,
+    floor_values,
+    seen,
+    spread,
+    stamp,
+    stamp_values,
+)
+from tests.servers import require
+from wire.messages import PresenceState
+from wire.records import Direction, Known, Verdict
+
+GOLDEN = Path(__file__).with_name("golden_metrics.txt")
+LYCEE = Site(
+    SITE,
+    'Lycée "Blaise"\\Pascal',
+    "lycée",
+    "63",
+    "Clermont",
+    "pop-1",
+    "Opérateur A",
+    45.77,
+    3.08,
+    8_000_000,
+    4_000_000,
+)
+NEVER = Site("0030025L", "Never seen")
+ACCEPTED = {
+    'qos_capacity_bits_per_second use base unit "bytes" instead of "bits"',
+    'qos_floor_bits_per_second use base unit "bytes" instead of "bits"',
+}
+
+
+def fleet() -> Fleet:
+    """A site with everything, one never seen, one that nobody announced."""
+    made = Fleet({SITE: LYCEE, NEVER.site_id: NEVER})
+    with_delay = msgspec.structs.replace(stamp_values(12_000), delay_forward=spread(6000))
+    records = [
+        floor(1, values=floor_values(Verdict.PASS, 8.05e6)),
+        floor(2, values=floor_values(Verdict.FAIL, 3.4e6, 3.55e6), direction=Direction.UP),
+        stamp(3, values=with_delay),
+        stamp(4, dscp=0, values=stamp_values(31_000, loss=0.05)),
+        failed(5, NOW_US + 1),
+    ]
+    made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
+    made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
+    made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
+    made.set_presence(SITE, PresenceState.ONLINE)
+    made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
+    return made
+
+
+def page(sites: Fleet, now_us: int = NOW_US) -> str:
+    exposition = Exposition()
+    for site in sites:
+        exposition.update(site, now_us)
+    return b"".join(exposition.families()).decode()
+
+
+def samples(text: str, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    return {
+        tuple(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_the_page_is_the_golden_one() -> None:
+    assert page(fleet()) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_promtool_finds_nothing_but_the_unit_of_contracts() -> None:
+    text = Meters().page().decode() + page(fleet())
+    ran = subprocess.run(
+        [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
+    )
+    assert set(ran.stderr.splitlines()) == ACCEPTED
+    assert ran.stdout == ""
+
+
+def test_every_series_carries_the_labels_of_its_site_and_no_timestamp() -> None:
+    for line in page(fleet()).splitlines():
+        if not line.startswith("#"):
+            labels, _, value = line.rpartition(" ")
+            assert float(value) >= 0
+            assert labels.endswith("}")
+            for name in ("site_id", "category", "departement", "pop", "supplier"):
+                assert f'{name}="' in labels
+
+
+def test_label_values_come_back_as_they_were() -> None:
+    (labels,) = [
+        dict(found) for found in samples(page(fleet()), "qos_site_info") if ("site_id", SITE) in found
+    ]
+    assert (labels["name"], labels["supplier"], labels["lat"]) == (
+        'Lycée "Blaise"\\Pascal',
+        "Opérateur A",
+        "45.77",
+    )
+
+
+def test_every_site_is_exposed_and_in_exactly_one_state() -> None:
+    found = samples(page(fleet()), "qos_site_state")
+    assert len(found) == 3 * len(State)
+    now = {(dict(labels)["site_id"], dict(labels)["state"]) for labels, value in found.items() if value}
+    assert now == {(SITE, "below-floor"), ("0030025L", "waiting"), ("unannounced", "not-in-inventory")}
+
+
+GAUGES_OF_STAMP = (
+    "qos_rtt_seconds",
+    "qos_delay_variation_seconds",
+    "qos_loss_ratio",
+    "qos_round_trip_loss_ratio",
+)
+GAUGES_OF_FLOOR = ("qos_floor_pass", "qos_capacity_bits_per_second")
+
+
+@pytest.mark.parametrize(
+    ("record", "interval_us", "gauges"),
+    [(stamp(1), MINUTE_US, GAUGES_OF_STAMP), (floor(1), HOUR_US, GAUGES_OF_FLOOR)],
+)
+def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
+    record: Known, interval_us: int, gauges: tuple[str, ...]
+) -> None:
+    made = Fleet({SITE: LYCEE})
+    made.learn([seen(record)], NOW_US)
+    end_us = NOW_US + STALE_INTERVALS * interval_us
+    for gauge in gauges:
+        assert samples(page(made, end_us - 1), gauge), gauge
+        assert not samples(page(made, end_us), gauge), gauge
+    (stamp_value,) = samples(page(made, end_us), "qos_measurement_timestamp_seconds").values()
+    assert stamp_value == NOW_US / 1e6
+
+
+def test_a_site_that_is_gone_is_exposed_no_more() -> None:
+    exposition, made = Exposition(), fleet()
+    for site in made:
+        exposition.update(site, NOW_US)
+    exposition.keep_only([SITE])
+    text = b"".join(exposition.families()).decode()
+    assert {dict(found)["site_id"] for found in samples(text, "qos_site_info")} == {SITE}
+
+
+def test_families_stand_once_with_help_and_type() -> None:
+    text = page(fleet())
+    for family in FAMILIES:
+        assert (
+            text.count(f"# HELP {family.name} ") == text.count(f"# TYPE {family.name} {family.kind}\n") == 1
+        )

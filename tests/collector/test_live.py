@@ -1,0 +1,191 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.ingest import judge
+from collector.inventory import Site
+from collector.ledger import reading
+from collector.ledger.commit import Ledger
+from collector.live import MAX_SERIES, Fleet, SeriesState, SiteState, State, next_change_us, state_of
+from collector.observation import Observation, Series
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    SITE,
+    arrival,
+    failed,
+    floor,
+    floor_values,
+    seen,
+    stamp,
+    stamp_values,
+)
+from wire.records import Direction, Failure, FloorValues, Known, Outcome, Verdict
+
+INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
+PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
+UNCONFIRMED = floor_values(Verdict.UNCONFIRMED, 6.4e6, 6.5e6)
+
+
+def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
+    made = Fleet(inventory)
+    made.learn([seen(record, order) for order, record in enumerate(records)], now_us)
+    return made
+
+
+def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
+    found = fleet(*records, inventory=inventory).get(SITE)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], State.WAITING),
+        ([stamp(1)], State.WAITING),
+        ([stamp(1), floor(2, values=UNCONFIRMED)], State.WAITING),
+        ([floor(1, values=PASS)], State.OK),
+        ([floor(1, values=PASS), floor(2, values=PASS, direction=Direction.UP)], State.OK),
+        ([floor(1, values=FAIL)], State.BELOW_FLOOR),
+        ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], State.BELOW_FLOOR),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], State.OK),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=UNCONFIRMED)], State.BELOW_FLOOR),
+        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], State.SILENT),
+        ([floor(1, NOW_US - 3 * HOUR_US + 1, PASS)], State.OK),
+        ([stamp(1, NOW_US - 3 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.OK),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], State.BELOW_FLOOR),
+        ([failed(1, NOW_US)], State.WAITING),
+        ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], State.OK),
+    ],
+)
+def test_what_a_site_is_in(records: list[Known], expected: State) -> None:
+    assert state_of(site(*records), NOW_US) is expected
+
+
+def test_a_site_outside_the_inventory_is_shown_as_such() -> None:
+    assert state_of(site(floor(1, values=FAIL), inventory={}), NOW_US) is State.NOT_IN_INVENTORY
+
+
+@pytest.mark.parametrize("outcome", [Outcome.INVALID, Outcome.FAILED, Outcome.SKIPPED])
+def test_values_of_another_outcome_than_ok_decide_nothing(outcome: Outcome) -> None:
+    found = site(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW))
+    assert state_of(found, NOW_US) is State.WAITING
+    assert found.of_floor(Direction.DOWN) == SeriesState(
+        seen(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW), 0)
+    )
+
+
+def test_the_greatest_measurement_time_counts_not_the_last_to_come() -> None:
+    found = site(stamp(5, NOW_US - 5), stamp(3, NOW_US - 30, stamp_values(99_000)))
+    (series,) = found.series.values()
+    assert series.newest.time_us == NOW_US - 5
+    assert series.valued == series.newest
+
+
+def test_a_failure_leaves_the_last_values_standing() -> None:
+    (series,) = site(stamp(1, NOW_US - 9), failed(2)).series.values()
+    assert (series.newest.failure, series.valued and series.valued.time_us) == (Failure.NO_ANSWER, NOW_US - 9)
+
+
+def test_a_claim_from_tomorrow_does_not_take_live_state_over() -> None:
+    made = fleet(stamp(1), stamp(2, NOW_US + 25 * HOUR_US))
+    assert [found.newest_us for found in made] == [NOW_US]
+
+
+def test_the_time_of_the_next_change_is_when_something_gets_too_old() -> None:
+    found = site(stamp(1), floor(2))
+    assert next_change_us(found, NOW_US) == NOW_US + 3 * MINUTE_US
+    assert next_change_us(found, NOW_US + 3 * MINUTE_US) == NOW_US + 3 * HOUR_US
+    assert next_change_us(found, NOW_US + 3 * HOUR_US) is None
+
+
+def test_counters_leave_a_backlog_out() -> None:
+    made = Fleet(INVENTORY)
+    late = seen(floor(1, NOW_US - 4 * HOUR_US), 1, received_us=NOW_US)
+    made.learn([late, seen(floor(2), 2), seen(failed(3), 3)], NOW_US)
+    found = made.get(SITE)
+    assert found is not None
+    assert found.measurements == {
+        ("floor", Outcome.OK, None): 1,
+        ("stamp", Outcome.FAILED, Failure.NO_ANSWER): 1,
+    }
+    assert (found.late, found.verdicts) == ({"floor": 1}, {(Direction.DOWN, Verdict.PASS): 1})
+    assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
+
+
+def test_the_number_of_series_of_a_site_is_bounded() -> None:
+    made = Fleet({})
+    base = seen(stamp(1))
+    for number in range(MAX_SERIES + 9):
+        series = Series(SITE, f"probe-{number}", None, None)
+        made.learn(
+            [Observation(**{**{f: getattr(base, f) for f in base.__struct_fields__}, "series": series})],
+            NOW_US,
+        )
+    found = made.get(SITE)
+    assert found is not None
+    assert len(found.series) == MAX_SERIES == len(found.measurements)
+
+
+def test_a_new_inventory_keeps_what_is_known() -> None:
+    made = fleet(floor(1, values=PASS))
+    made.take_inventory({"new": Site("new", "New")})
+    states = {found.site_id: state_of(found, NOW_US) for found in made}
+    assert states == {"new": State.WAITING, SITE: State.NOT_IN_INVENTORY}
+    made.take_inventory({SITE: Site(SITE, "Back")})
+    assert {found.site_id: state_of(found, NOW_US) for found in made} == {SITE: State.OK}
+
+
+RECORDS = st.lists(
+    st.builds(
+        lambda kind, seq, minutes: kind(seq, NOW_US - minutes * MINUTE_US),
+        st.sampled_from(
+            [
+                stamp,
+                failed,
+                lambda seq, at: stamp(seq, at, stamp_values(seq * 1000 + 400), dscp=0),
+                lambda seq, at: floor(seq, at, PASS),
+                lambda seq, at: floor(seq, at, FAIL),
+                lambda seq, at: floor(seq, at, UNCONFIRMED),
+                lambda seq, at: floor(seq, at, FAIL, direction=Direction.UP),
+                lambda seq, at: floor(seq, at + 100 * 24 * HOUR_US),
+            ]
+        ),
+        st.integers(1, 50),
+        st.integers(0, 5),
+    ),
+    max_size=12,
+    unique_by=lambda record: record.seq,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(RECORDS, st.randoms(use_true_random=False))
+def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
+    tmp_path: Path, records: list[Known], random: object
+) -> None:
+    path = tmp_path / "ledger.db"
+    path.unlink(missing_ok=True)
+    path.with_name("ledger.db-wal").unlink(missing_ok=True)
+    ledger, made = Ledger(path), Fleet(INVENTORY)
+    for record in records:
+        for settled in ledger.commit([judge(arrival(record))]):
+            made.learn(settled.observations, NOW_US)
+    ledger.close()
+    rebuilt = Fleet(INVENTORY)
+    rebuilt.restore(reading.newest(path))
+    assert [found.series for found in rebuilt] == [found.series for found in made]
+    expected = {}
+    for record in records:
+        if record.start.wall_us <= NOW_US:
+            found = expected.get(seen(record).series)
+            expected[seen(record).series] = max(found or 0, record.start.wall_us)
+    (of_site,) = made
+    assert {series: state.newest.time_us for series, state in of_site.series.items()} == expected
+    decided = [state.decisive for state in of_site.series.values() if state.decisive]
+    assert all(isinstance(found.values, FloorValues) and found.values.tests == () for found in decided)

@@ -1,0 +1,232 @@
+import re
+from html import unescape
+
+import pytest
+
+from collector.catalogue import CATALOGUE, KEYS, Language, choose
+from collector.inventory import Site
+from collector.live import Fleet, State
+from collector.overview import PAGE_ROWS, Filter, Overview, Summary, Waiting, overview, summarise
+from collector.pages import HEADERS, Pages
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    failed,
+    floor,
+    floor_values,
+    seen,
+    stamp,
+    stamp_values,
+)
+from wire.messages import PresenceState
+from wire.records import Direction, Failure, Known, Verdict
+
+PASS = floor_values(Verdict.PASS, 8.02e6)
+BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
+WORSE = floor_values(Verdict.FAIL, 2.4e6, 2.5e6)
+SITES: dict[str, list[Known]] = {
+    "fine": [
+        floor(1, values=PASS),
+        stamp(2, values=stamp_values(12_340)),
+        stamp(3, dscp=0, values=stamp_values(8_000, 0.004)),
+    ],
+    "bad": [floor(1, values=BAD), floor(2, values=PASS, direction=Direction.UP)],
+    "worse": [floor(1, values=PASS), floor(2, values=WORSE, direction=Direction.UP)],
+    "silent": [floor(1, NOW_US - 5 * HOUR_US, PASS)],
+    "new": [],
+    "unjudged": [stamp(1, NOW_US - 1), failed(2)],
+    "unconfirmed": [
+        floor(1, NOW_US - 9, PASS),
+        floor(2, values=floor_values(Verdict.UNCONFIRMED, 7.99e6, 7.99e6)),
+    ],
+}
+
+
+def fleet() -> Fleet:
+    inventory = {
+        name: Site(
+            name,
+            f"Lycée {name}",
+            "lycée",
+            "63" if len(name) > 4 else "03",
+            "Thiers",
+            supplier="Opérateur <A>",
+        )
+        for name in SITES
+    }
+    made = Fleet(inventory)
+    for name, records in SITES.items():
+        made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
+    made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
+    made.set_presence("silent", PresenceState.CONNECTION_LOST)
+    return made
+
+
+def summaries() -> list[Summary]:
+    return [summarise(site, NOW_US) for site in fleet()]
+
+
+def find(**query: str) -> Overview:
+    return overview(summaries(), Filter.from_query(query))
+
+
+def ids(found: Overview) -> list[str]:
+    return [row.site.site_id for row in found.rows]
+
+
+def html(language: Language = Language.ENGLISH, problems: tuple[str, ...] = (), **query: str) -> str:
+    wanted = Filter.from_query(query)
+    return Pages(language).overview(overview(summaries(), wanted), wanted, problems, NOW_US + 1_000_000)
+
+
+def words(text: str) -> str:
+    """What a reader sees."""
+    body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("≥ ", "≥")
+
+
+def test_the_worst_site_comes_first() -> None:
+    everything = ["worse", "bad", "silent", "new", "unjudged", "nobody-<b>knows", "unconfirmed", "fine"]
+    assert ids(find()) == everything
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"state": "below-floor"}, ["worse", "bad"]),
+        ({"departement": "03"}, ["bad", "new", "fine"]),
+        ({"q": "LYCEE wors"}, ["worse"]),
+        ({"q": "thiers", "state": "silent"}, ["silent"]),
+        ({"q": "operateur nothing"}, []),
+        ({"state": "on fire", "page": "-1"}, None),
+        ({"page": "9999999999"}, None),
+        ({"page": "2"}, None),
+    ],
+)
+def test_a_reader_finds_what_was_asked_for(query: dict[str, str], expected: list[str] | None) -> None:
+    assert ids(find(**query)) == (ids(find()) if expected is None else expected)
+
+
+def test_counts_are_of_everything_but_the_state_asked_for() -> None:
+    found = find(state="silent")
+    assert found.counts == {
+        State.BELOW_FLOOR: 2,
+        State.SILENT: 1,
+        State.WAITING: 2,
+        State.NOT_IN_INVENTORY: 1,
+        State.OK: 2,
+    }
+    assert (found.matching, found.total, found.departements) == (1, 8, ["03", "63"])
+
+
+def test_pages_hold_what_a_person_can_read() -> None:
+    base = summaries()[0]
+    many = [base] * (2 * PAGE_ROWS + 1)
+    sizes = [len(overview(many, Filter(page=page)).rows) for page in (1, 2, 3, 4)]
+    assert sizes == [PAGE_ROWS, PAGE_ROWS, 1, 1]
+    text = Pages(Language.ENGLISH).overview(overview(many, Filter(page=2)), Filter(page=2), (), NOW_US)
+    assert "Page 2 / 3 · 201 sites" in words(text)
+    assert (
+        'rel="prev" href="?lang=en&amp;page=1"' in text,
+        'rel="next" href="?lang=en&amp;page=3"' in text,
+    ) == (True, True)
+
+
+def test_a_line_tells_figures_against_the_floor() -> None:
+    told = words(html())
+    assert (
+        "Below floor Lycée bad bad · Thiers · 03 · Opérateur <A> 6.5 of 8.0 Mbit/s ≥8.0 of 8.0 Mbit/s" in told
+    )
+    assert "7.9 of 8.0 Mbit/s unconfirmed" in told
+    assert "12.3 ms 0.40 % 1 s ago" in told
+
+
+def test_waiting_is_a_state_and_never_no_data() -> None:
+    told = words(html())
+    assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in told
+    assert "Waiting for a floor verdict last attempt: no answer" in told
+    assert {line.site.site_id: line.waiting for line in summaries() if line.waiting} == {
+        "new": Waiting.MEASUREMENT,
+        "unjudged": Waiting.VERDICT,
+    }
+
+
+def test_a_silent_site_tells_its_connection_and_the_age() -> None:
+    assert re.search(r"Silent Lycée silent .* agent's connection lost .* 5 h ago", words(html(q="silent")))
+
+
+def test_the_page_speaks_french() -> None:
+    told = words(html(Language.FRENCH))
+    assert "6,5 sur 8,0 Mbit/s" in told
+    assert "En attente de la première mesure" in told
+    assert "dernière tentative : pas de réponse" in told
+    assert not re.search(r"\b(of|Waiting|Silent|ago)\b", told)
+
+
+def test_everything_from_outside_is_escaped() -> None:
+    text = html(problems=("broker <script>",), q='"><script>alert(1)</script>', departement="<i>")
+    assert "<script>" not in text
+    assert "<b>knows" not in html()
+    assert "nobody-&lt;b&gt;knows" in html()
+
+
+def test_problems_of_the_collector_itself_stand_on_the_page() -> None:
+    assert "has trouble: broker: nothing listens" in words(html(problems=("broker: nothing listens",)))
+    assert "trouble:" not in words(html(q="worse"))
+
+
+def test_an_empty_fleet_says_so() -> None:
+    page = Pages(Language.ENGLISH)
+    assert "no site has reported yet" in page.overview(overview([], Filter()), Filter(), (), NOW_US)
+    assert "No site matches this search." in html(q="nowhere")
+
+
+def test_nothing_on_the_page_comes_from_elsewhere_or_runs() -> None:
+    text = html()
+    assert not re.search(r"<script|<img|<link|\son[a-z]+=|\sstyle=|url\(|https?://", text)
+    assert HEADERS["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 d")],
+)
+def test_ages_are_told_in_the_unit_that_fits(seconds: int, told: str) -> None:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(floor(1, NOW_US - seconds * 1_000_000), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    assert f" {told} ago" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def test_a_clock_ahead_is_told() -> None:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(stamp(1, NOW_US + 5 * MINUTE_US), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    assert "clock ahead" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> None:
+    needed = {
+        *(f"{kind}.{state}" for state in State for kind in ("state", "explain")),
+        *(f"failure.{failure}" for failure in Failure),
+        *(f"verdict.{verdict}" for verdict in Verdict),
+        *(f"presence.{presence}" for presence in PresenceState),
+        *(f"waiting.{waiting}" for waiting in Waiting),
+    }
+    assert needed <= KEYS
+    assert all(all(found.values()) for found in CATALOGUE.values())
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "expected"),
+    [
+        ("fr", "en", Language.FRENCH),
+        ("", "fr-FR,fr;q=0.9,en;q=0.8", Language.FRENCH),
+        ("de", "de-DE, en;q=0.5", Language.ENGLISH),
+        ("", "", Language.FRENCH),
+        ("", "," * 100_000, Language.FRENCH),
+    ],
+)
+def test_the_readers_language_is_spoken(asked: str, accepted: str, expected: Language) -> None:
+    assert choose(asked, accepted, otherwise=Language.FRENCH) is expected

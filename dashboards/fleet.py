@@ -1,8 +1,9 @@
 """The fleet: every site in one table, the worst first."""
 
+from collector.live import State
 from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
 from dashboards.site import SITE_UID
-from dashboards.wording import LOSS, OF_FLOOR, STATES, age, of_floor, state_rank
+from dashboards.wording import LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
 
 FILTERS = 'departement=~"$departement",category=~"$category",supplier=~"$supplier"'
 TO_SITE = f"/d/{SITE_UID}?var-site_id=${{__value.raw}}&${{__url_time_range}}"
@@ -35,14 +36,8 @@ COLUMNS = (
 def _counts() -> list[Panel]:
     width = 24 // len(STATES)
     return [
-        stat(
-            mapping.text,
-            Query(f"count({state_rank(FILTERS)} == {mapping.value}) or vector(0)"),
-            Unit.NONE,
-            colour=mapping.colour,
-            width=width,
-        )
-        for mapping in STATES
+        stat(look.text, Query(sites_in(state, FILTERS)), Unit.NONE, colour=look.colour, width=width)
+        for state, look in zip(State, STATES, strict=True)
     ]
 
 

@@ -28,6 +28,11 @@ def state_rank(filters: str) -> str:
     return f"max by (site_id) ({ranked})"
 
 
+def sites_in(state: State, filters: str) -> str:
+    """PromQL: how many sites are in this state."""
+    return f'count(qos_site_state{{state="{state}",{filters}}} == 1) or vector(0)'
+
+
 def of_floor(direction: str, filters: str) -> str:
     """PromQL: what was last measured in this direction, as a ratio of the site's floor."""
     labels = f'{{direction="{direction}",{filters}}}'

@@ -9,8 +9,9 @@ BY_LABEL = {case.label: case for case in CASES}
 
 def reading(verdict: Verdict, megabytes: float = 2.0) -> Reading:
     test = FloorTest(
-        session="1-2", planned_bps=8e6, finding=Finding.CLEAR, sent_bps=8e6, received_bps=8e6, duration_us=2_000_000,
-        sent_packets=2000, received_packets=2000, loss_ratio=0.0, slope=0.0, queue_growth_us=0,
+        session="1-2", planned_bps=8e6, finding=Finding.CLEAR, sent_bps=8e6, received_bps=8e6,
+        duration_us=2_000_000, sent_packets=2000, received_packets=2000, loss_ratio=0.0, slope=0.0,
+        queue_growth_us=0,
     )  # fmt: skip
     values = FloorValues(
         verdict=verdict, floor_bps=8e6, line_counters=LineCounters.INLINE, tests=(test,), at_least_bps=8e6

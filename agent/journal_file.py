@@ -62,6 +62,18 @@ class Lock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
+    @staticmethod
+    def is_held(journal: Path) -> bool:
+        """Whether an agent has this journal just now; takes nothing."""
+        try:
+            with journal.with_name(journal.name + ".lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
     def release(self) -> None:
         """Let another agent have the journal."""
         os.close(self._descriptor)

@@ -38,6 +38,9 @@ class Peer(Struct, frozen=True):
     key: str | None = None
     key_file: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Peer({self.name!r}, {self.host!r})"
+
 
 class Floor(Struct, frozen=True):
     """The contract's floor in each direction, bit/s at the IP layer; null where none was promised."""

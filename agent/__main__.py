@@ -1,0 +1,73 @@
+"""``plancher-agent``: the composition root of the agent's commands."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent import settings
+from agent.settings import AgentSettings
+from host import command_line
+
+PROGRAM = "plancher-agent"
+DEFAULT_FILE = "agent.yaml"
+
+
+def _parser() -> command_line.Parser:
+    parser = command_line.parser(PROGRAM, "Measures a site's line against the floor it was promised.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add(commands, "run", "measure on schedule and send the results, until SIGTERM")
+    measure = _add(commands, "measure", "measure once, now, and show the result; exit 0 pass, 1 fail, 2 else")
+    measure.add_argument("--peer", metavar="HOST", help="measure against this peer instead")
+    measure.add_argument("--probe", metavar="NAME", help="this probe only")
+    measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
+    measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
+    _add(commands, "check", "try everything the settings ask for, and say what is wrong")
+    status = _add(commands, "status", "how the agent on this machine is, on one screen")
+    status.add_argument("--json", action="store_true", help="one line of JSON on standard output")
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[command_line.Parser]", name: str, text: str
+) -> command_line.Parser:
+    added = commands.add_parser(name, help=text, description=text)
+    added.add_argument(
+        "file", nargs="?", type=Path, default=Path(DEFAULT_FILE), metavar="FILE", help="settings (agent.yaml)"
+    )
+    return added
+
+
+def _dispatch(arguments: Sequence[str] | None) -> int:
+    """Each command is imported when it is asked for: the resident agent carries no other's weight."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "check":
+        from agent.commands import check
+
+        return check.main(parsed.file)
+    chosen = settings.load(parsed.file)
+    if parsed.command == "run":
+        from agent.commands import run
+
+        return run.main(chosen)
+    if parsed.command == "status":
+        from agent.commands import status
+
+        return status.main(chosen, json=parsed.json)
+    return _measure(chosen, parsed)
+
+
+def _measure(chosen: AgentSettings, parsed: argparse.Namespace) -> int:
+    from agent.commands import measure
+    from agent.commands.measure import Selection
+
+    selection = Selection(parsed.peer, parsed.probe, parsed.direction)
+    return measure.main(chosen, selection, json=parsed.json)
+
+
+def main() -> None:
+    """Run the command line."""
+    command_line.run(_dispatch, PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

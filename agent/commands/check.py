@@ -1,0 +1,209 @@
+"""``plancher-agent check``: tries everything the settings ask for, and says what is wrong and whose fault."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent import assembly, settings, udpstp_client
+from agent.journal_file import Lock
+from agent.line_counters import NoSource, Unavailable, source_of
+from agent.probes.base import Surroundings, Task
+from agent.probes.stamp import StampProbe
+from agent.remedies import REMEDIES
+from agent.runner import Runner
+from agent.settings import AgentSettings
+from host import log
+from host.clock import Clock
+from host.exits import Exit
+from host.settings import SettingsError
+from host.units import Seconds
+from net.mqtt import BrokerError, Session
+from wire.records import Direction, Outcome, Purpose
+from wire.udpstp import rates
+from wire.udpstp.load import Ending
+
+BROKER_WITHIN_S = 15.0
+QUICK_S = 0.05
+PROBED_BPS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. ``note``: worth knowing, but measuring works without it."""
+
+    what: str
+    ok: bool
+    text: str
+    note: bool = False
+
+    def __str__(self) -> str:
+        word = "ok" if self.ok else "note" if self.note else "wrong"
+        return f"{word:<6} {self.what}: {self.text}"
+
+
+def main(path: Path) -> int:
+    """Print one line for each thing tried; 0 if nothing is wrong, 1 otherwise, 78 for wrong settings."""
+    log.start("error")
+    try:
+        chosen = settings.load(path)
+        built_from = assembly.surroundings(chosen, Clock().read)
+    except SettingsError as error:
+        return _tell(Finding("settings", ok=False, text=str(error)), Exit.CONFIGURATION)
+    _tell(Finding("settings", ok=True, text=f"{path}: site {chosen.site}"))
+    return asyncio.run(_tell_all(built_from))
+
+
+def _tell(finding: Finding, code: Exit = Exit.OK) -> Exit:
+    print(finding, flush=True)  # noqa: T201 -- the command's result
+    return code
+
+
+async def _tell_all(built_from: Surroundings) -> Exit:
+    code = Exit.OK
+    async for finding in findings(built_from):
+        wrong = not finding.ok and not finding.note
+        code = _tell(finding, Exit.FAIL if wrong else code)
+    return code
+
+
+async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
+    """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
+    chosen = built_from.settings
+    yield clock(built_from)
+    yield journal(Path(chosen.journal.path))
+    yield runtime_directory(Path(chosen.runtime_directory))
+    yield line_counters(chosen)
+    name = await peer_name(chosen)
+    yield name
+    if name.ok:
+        yield await peer_stamp(built_from)
+        if chosen.floor.down is not None or chosen.floor.up is not None:
+            yield await peer_udpstp(built_from)
+    yield await broker(chosen)
+
+
+def clock(built_from: Surroundings) -> Finding:
+    """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
+    reading = built_from.clock()
+    if reading.synchronised:
+        return Finding("clock", ok=True, text="synchronised")
+    text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
+    return Finding("clock", ok=False, note=True, text=text)
+
+
+def journal(path: Path) -> Finding:
+    """May this user write a journal there, or does a running agent?"""
+    place = _nearest(path.parent)
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return Finding("journal", ok=False, text=f"{path} belongs to another user: run as that one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        text = f"{place} cannot be written: give journal.path a directory this user may write in"
+        return Finding("journal", ok=False, text=text)
+    in_use = Lock.is_held(path)
+    return Finding("journal", ok=True, text=f"{path}, in use by the running agent" if in_use else str(path))
+
+
+def runtime_directory(path: Path) -> Finding:
+    """May this user write the status file there?"""
+    place = _nearest(path)
+    if os.access(place, os.W_OK | os.X_OK):
+        return Finding("runtime directory", ok=True, text=str(path))
+    text = f"{place} cannot be written: give runtime_directory one this user may write in"
+    return Finding("runtime directory", ok=False, text=text)
+
+
+def _nearest(path: Path) -> Path:
+    """The directory itself, or the one in which it would be made."""
+    absolute = path.absolute()
+    return next(place for place in (absolute, *absolute.parents) if place.exists())
+
+
+def line_counters(chosen: AgentSettings) -> Finding:
+    """Can the site's own traffic be seen?"""
+    source = source_of(chosen.line_counters)
+    if isinstance(source, NoSource):
+        text = "none: a floor that is missed counts only once confirmed in a quiet window"
+        return Finding("line counters", ok=False, note=True, text=text)
+    reading = source.read()
+    if isinstance(reading, Unavailable):
+        return Finding("line counters", ok=False, text=reading.detail)
+    text = f"{reading.received_packets} packets received, {reading.sent_packets} sent so far"
+    return Finding("line counters", ok=True, text=text)
+
+
+async def peer_name(chosen: AgentSettings) -> Finding:
+    """Does the peer's name have an address?"""
+    host = chosen.peer.host
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
+        return Finding("peer's name", ok=False, text=text)
+    return Finding("peer's name", ok=True, text=f"{host} is {found[0][4][0]}")
+
+
+async def peer_stamp(built_from: Surroundings) -> Finding:
+    """Does the peer's reflector answer two packets?"""
+    chosen = built_from.settings
+    quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
+    changed = msgspec.structs.replace(chosen, stamp=quick)
+    probe = StampProbe(Surroundings(changed, built_from.peer_key, built_from.line_counters, built_from.clock))
+    first = chosen.stamp.classes[0].dscp if chosen.stamp.classes else 0
+    runner = Runner(chosen.peer.name, built_from.clock)
+    reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
+    if reading.outcome is Outcome.OK:
+        return Finding("peer's STAMP", ok=True, text=f"answers on port {chosen.peer.stamp_port}")
+    remedy = REMEDIES[reading.failure] if reading.failure else ""
+    return Finding("peer's STAMP", ok=False, text=reading.detail or remedy)
+
+
+async def peer_udpstp(built_from: Surroundings) -> Finding:
+    """Does the peer run a load test for us? One second at 1 Mbit/s, 125 kB."""
+    peer = built_from.settings.peer
+    report = await udpstp_client.run_load(
+        peer.host,
+        peer.udpstp_port,
+        key_id=peer.key_id,
+        secret=built_from.peer_key,
+        direction=Direction.DOWN,
+        row=rates.row_for(PROBED_BPS),
+        duration_s=1,
+    )
+    if report.ending is Ending.COMPLETED:
+        return Finding("peer's UDPSTP", ok=True, text=f"answers on port {peer.udpstp_port}")
+    return Finding("peer's UDPSTP", ok=False, text=f"{report.ending}: {report.detail}")
+
+
+async def broker(chosen: AgentSettings) -> Finding:
+    """Does the broker let this agent in? Under another client id, so that a running agent is not put out."""
+    try:
+        session = Session(chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}")
+    except BrokerError as error:
+        return Finding("broker", ok=False, text=str(error))
+    connecting = asyncio.create_task(session.run())
+    undecided = session.problem
+    try:
+        async with asyncio.timeout(BROKER_WITHIN_S):
+            while session.problem == undecided:  # noqa: ASYNC110 -- an attribute tells it, no event
+                await asyncio.sleep(QUICK_S)
+    except TimeoutError:
+        undecided = None
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+    return _broker_finding(chosen, session.problem, timed_out=undecided is None)
+
+
+def _broker_finding(chosen: AgentSettings, problem: str | None, *, timed_out: bool) -> Finding:
+    place = f"{chosen.broker.host}:{chosen.broker.port}"
+    if timed_out:
+        text = f"broker {place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
+        return Finding("broker", ok=False, text=text)
+    if problem:
+        return Finding("broker", ok=False, text=problem)
+    return Finding("broker", ok=True, text=f"{place} lets us in")

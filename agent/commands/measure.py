@@ -1,0 +1,134 @@
+"""``plancher-agent measure``: every task once, now, for a person or a machine. No broker, no journal."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agent import assembly, report, settings
+from agent.probes.base import Probe, Progress, Task
+from agent.report import Line, Tone
+from agent.runner import Runner, quiet
+from agent.settings import AgentSettings
+from host import log
+from host.clock import Clock
+from host.exits import Exit
+from host.settings import SettingsError
+from wire.records import Known, Purpose
+
+_EXITS = {Tone.PASS: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.COULD_NOT_TELL}
+_STYLES = {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}
+_PENDING = "0" * 16  # what `measure` prints has no identity: that is the journal's to give
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the command line narrows down; None leaves it as the settings have it."""
+
+    peer: str | None = None
+    probe: str | None = None
+    direction: str | None = None
+
+
+def main(chosen: AgentSettings, selection: Selection, *, json: bool) -> int:
+    """Measure and print. Raises SettingsError if nothing is left to measure or the key cannot be read."""
+    log.start("error")
+    chosen = _with_peer(chosen, selection.peer)
+    clock = Clock()
+    tasks = _selected(assembly.tasks(assembly.surroundings(chosen, clock.read)), selection)
+    runner = Runner(chosen.peer.name, clock.read)
+    records = asyncio.run(_measure(runner, tasks, show_progress=sys.stderr.isatty()))
+    lines = [report.line(record) for record in records]
+    verdict = report.overall(lines)
+    if json:
+        print(_json(chosen, verdict, records))  # noqa: T201 -- the command's result
+    else:
+        _print(chosen, verdict, lines)
+    return _EXITS[verdict]
+
+
+def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
+    if host is None:
+        return chosen
+    peer = msgspec.structs.replace(chosen.peer, host=host)
+    changed = msgspec.structs.replace(chosen, peer=peer)
+    problem = settings.first_problem(changed)
+    if problem:
+        raise SettingsError(problem)
+    return changed
+
+
+def _selected(tasks: dict[Task, Probe], selection: Selection) -> dict[Task, Probe]:
+    kept = {
+        task: probe
+        for task, probe in tasks.items()
+        if selection.probe in (None, task.probe) and selection.direction in (None, task.direction)
+    }
+    if not kept:
+        there = ", ".join(task.name for task in tasks) or "nothing"
+        raise SettingsError(f"nothing to measure: the settings ask for {there}")
+    return kept
+
+
+async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Known]:
+    records = []
+    for number, (task, probe) in enumerate(tasks.items(), start=1):
+        with _progress(f"{number}/{len(tasks)} {task.name}", show=show_progress) as progress:
+            attempt = await runner.run(probe, task, Purpose.ON_DEMAND, progress=progress)
+        records.append(attempt.measurement(_PENDING, 1))
+    return records
+
+
+def _progress(what: str, *, show: bool) -> AbstractContextManager[Progress]:
+    return _Spinner(what) if show else nullcontext(quiet)
+
+
+class _Spinner:
+    """A line on the terminal that says what is being done."""
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+
+        self._what = what
+        self._status = Console(stderr=True).status(what)
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._status.start()
+        return lambda text: self._status.update(f"{self._what}: {text}")
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+
+def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
+    measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
+    for fields in measurements:
+        del fields["epoch"], fields["seq"]
+    document = {
+        "site": chosen.site,
+        "peer": chosen.peer.host,
+        "verdict": verdict,
+        "measurements": measurements,
+    }
+    return msgspec.json.encode(document).decode()
+
+
+def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"site {chosen.site} against {chosen.peer.name} at {escape(chosen.peer.host)}")
+    for heading in ("task", "verdict", "figures"):
+        table.add_column(heading)
+    for one in lines:
+        shown = f"[{_STYLES[one.tone]}]{one.verdict}[/]"
+        figures = "\n".join(escape(part) for part in (one.figures, one.advice) if part)
+        table.add_row(one.task, shown, figures)
+    console = Console()
+    console.print(table)
+    console.print(f"[{_STYLES[verdict]}]{verdict}[/]")

@@ -1,0 +1,223 @@
+"""``plancher-agent status``: how the agent on this machine is, on one screen, for whoever stands there."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import journal, journal_file, report, status_file
+from agent.journal import Counts
+from agent.report import Line, Tone
+from agent.settings import AgentSettings
+from agent.status_file import AgentStatus
+from host.clock import Clock
+from host.exits import Exit
+from wire import messages
+from wire.messages import Fault
+from wire.records import ClockReading, Record
+
+_STYLES = {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}
+MANY_UNSENT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The newest measurement of one task, and how long ago it began."""
+
+    line: Line
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything on the screen."""
+
+    settings: AgentSettings
+    now: ClockReading
+    running: bool
+    status: AgentStatus | None
+    counts: Counts | None
+    journal_problem: str
+    results: tuple[Result, ...]
+
+    def problems(self) -> list[str]:
+        """What is wrong and what to do, most basic first."""
+        found = [_not_running(self), self.journal_problem, *_uplink_problems(self)]
+        found += [
+            f"{one.line.task}: {one.line.verdict}: {one.line.advice}"
+            for one in self.results
+            if one.line.tone is not Tone.PASS
+        ]
+        return [text for text in found if text]
+
+
+def main(chosen: AgentSettings, *, json: bool) -> int:
+    """Print the status; 0 if the agent is running and nothing is wrong, else 1."""
+    view = look(chosen, Clock().read())
+    if json:
+        print(_json(view))  # noqa: T201 -- the command's result
+    else:
+        _print(view)
+    return Exit.FAIL if view.problems() else Exit.OK
+
+
+def look(chosen: AgentSettings, now: ClockReading) -> View:
+    """Read status file and journal, changing neither."""
+    status = status_file.read(Path(chosen.runtime_directory))
+    counts, records, problem = _read_journal(Path(chosen.journal.path))
+    return View(
+        settings=chosen,
+        now=now,
+        running=status_file.is_running(status, now),
+        status=status,
+        counts=counts,
+        journal_problem=problem,
+        results=_newest(records, now),
+    )
+
+
+def _read_journal(path: Path) -> tuple[Counts | None, list[Record], str]:
+    if not path.exists():
+        return None, [], ""
+    try:
+        with closing(journal_file.read_only(path)) as connection:
+            counts = journal.counts(connection)
+            decoded = [messages.decode_measurement(raw) for raw in journal.newest_records(connection)]
+    except sqlite3.Error as error:
+        return None, [], f"journal: {path} cannot be read ({error}): are you the agent's user?"
+    return counts, [record for record in decoded if not isinstance(record, Fault)], ""
+
+
+def _newest(records: list[Record], now: ClockReading) -> tuple[Result, ...]:
+    newest: dict[str, Result] = {}
+    for record in records:
+        one = Result(report.line(record), _age_s(record.start, now))
+        newest.setdefault(one.line.task, one)
+    return tuple(newest[task] for task in sorted(newest))
+
+
+def _age_s(then: ClockReading, now: ClockReading) -> float:
+    """By the boot clock within one boot: it does not step."""
+    if then.boot_id == now.boot_id:
+        return (now.boot_us - then.boot_us) / 1e6
+    return (now.wall_us - then.wall_us) / 1e6
+
+
+def _not_running(view: View) -> str:
+    if view.running:
+        return ""
+    return "the agent is not running: start its service, or `plancher-agent run`; its log says why it ended"
+
+
+def _uplink_problems(view: View) -> list[str]:
+    counts, found = view.counts, []
+    if view.running and view.status and view.status.broker_problem:
+        found.append(view.status.broker_problem)
+    if counts and counts.unsent > MANY_UNSENT:
+        found.append(f"{counts.unsent} measurements wait for the collector: look at the broker and collector")
+    if counts and counts.quarantined:
+        found.append(
+            f"the collector rejected {counts.quarantined} measurements: they are kept and sent again daily;"
+            " its log says why"
+        )
+    if counts and counts.conflict:
+        found.append(
+            f"{counts.conflict} measurements conflict with what the collector has: was a disk cloned?"
+        )
+    if counts and counts.gaps:
+        found.append(f"{counts.gaps} measurements are lost: the disk or journal.size was full")
+    return found
+
+
+def _json(view: View) -> str:
+    results: list[dict[str, Any]] = [
+        {**msgspec.to_builtins(one.line), "age_s": round(one.age_s, 3)} for one in view.results
+    ]
+    document = {
+        "site": view.settings.site,
+        "peer": {"name": view.settings.peer.name, "host": view.settings.peer.host},
+        "running": view.running,
+        "status": view.status if view.running else None,
+        "clock": view.now,
+        "journal": view.counts,
+        "results": results,
+        "problems": view.problems(),
+    }
+    return msgspec.json.encode(document).decode()
+
+
+def _print(view: View) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    for name, text in _facts(view):
+        console.print(f"[bold]{name:<9}[/] {escape(text)}")
+    for one in view.results:
+        verdict = f"[{_STYLES[one.line.tone]}]{one.line.verdict}[/]"
+        console.print(
+            f"[bold]{one.line.task:<14}[/] {verdict:<10} {escape(one.line.figures)}  {_ago(one.age_s)}"
+        )
+    problems = view.problems()
+    console.print("[green]nothing is wrong[/]" if not problems else "[bold yellow]what is wrong[/]")
+    for problem in problems:
+        console.print(f"  {escape(problem)}")
+
+
+def _facts(view: View) -> list[tuple[str, str]]:
+    settings, status, counts = view.settings, view.status, view.counts
+    facts = [("site", settings.site)]
+    if view.running and status:
+        since = _ago((view.now.boot_us - status.started.boot_us) / 1e6)
+        facts.append(("agent", f"{status.version}, process {status.process}, started {since}"))
+    else:
+        facts.append(("agent", "not running"))
+    peer = settings.peer
+    facts.append(("peer", f"{peer.name} at {peer.host}, UDPSTP {peer.udpstp_port}, STAMP {peer.stamp_port}"))
+    facts.append(("broker", _broker(view)))
+    facts.append(("clock", _clock(view.now)))
+    if counts:
+        facts.append(
+            ("journal", f"{counts.unsent} to send, {counts.marked} received, {counts.used / 1e6:.1f} MB")
+        )
+    if view.running and status:
+        facts.append(("next", _next(status, view.now)))
+    return facts
+
+
+def _broker(view: View) -> str:
+    place = f"{view.settings.broker.host}:{view.settings.broker.port}"
+    if not view.running or view.status is None:
+        return place
+    if view.status.broker_problem:
+        return f"{place}, not connected"
+    receipt = view.status.last_receipt
+    told = "no receipt yet" if receipt is None else f"last receipt {_ago(_age_s(receipt, view.now))}"
+    return f"{place}, connected, {told}"
+
+
+def _clock(now: ClockReading) -> str:
+    if not now.synchronised:
+        return "not synchronised, so one-way delays cannot be told: let NTP through at the site"
+    error = "" if now.max_error_us is None else f", at most {now.max_error_us / 1000:.1f} ms off"
+    return f"synchronised{error}"
+
+
+def _next(status: AgentStatus, now: ClockReading) -> str:
+    starts = sorted(status.next_starts.items(), key=lambda item: item[1])
+    told = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
+    return ", ".join([f"{name} now" for name in status.running] + told)
+
+
+def _ago(seconds: float) -> str:
+    return f"{_span(max(0.0, seconds))} ago"
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,25 @@
+"""Whose fault a failure is, and what to do about it: what a deployer on site reads."""
+
+from wire.records import Failure
+
+REMEDIES: dict[Failure, str] = {
+    Failure.INTERNAL: "the agent: a bug; the log has its traceback, please report it",
+    Failure.DEADLINE: "the agent: it did not get done in time; is this machine overloaded?",
+    Failure.CANCELLED: "nobody: the agent was stopped while measuring",
+    Failure.SENDER_SLOW: "this machine: it cannot send fast enough; close what else runs on it",
+    Failure.SENDER_STALLED: "this machine: it stood still while sending; close what else runs on it",
+    Failure.SEND_BLOCKED: "this machine: its network interface did not take the packets",
+    Failure.COUNTERS: "the configuration: line_counters cannot be read",
+    Failure.CLOCK_STEPPED: "this machine: its clock was set during the test; wait until it is synchronised",
+    Failure.CONFIGURATION: "the configuration: see the detail, then run `plancher-agent check`",
+    Failure.NAME_UNKNOWN: "the configuration or the site's DNS: peer.host does not resolve",
+    Failure.PEER_REFUSED: "the peer: it refuses; is it running, are peer's ports and key the same there?",
+    Failure.PEER_BUSY: "the peer: it has no bandwidth left just now; the next slot will try again",
+    Failure.PEER_PROTOCOL: "the peer: it answers in a way that does not fit; compare versions and keys",
+    Failure.PEER_SLOW: "the peer: it cannot send fast enough",
+    Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys: nothing comes back",
+    Failure.UNREACHABLE: "this machine or the line: no route to the peer",
+    Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
+    Failure.LINE_BUSY: "nobody: another probe had the line for too long",
+    Failure.MISSED_SLOT: "this machine: it slept, or the run before took the whole slot",
+}

@@ -1,0 +1,129 @@
+"""One measurement as a person reads it: what was measured, the verdict, the figures, and what to do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.remedies import REMEDIES
+from host.units import megabits
+from wire.records import (
+    FloorMeasurement,
+    FloorValues,
+    Measurement,
+    Outcome,
+    Record,
+    Spread,
+    StampMeasurement,
+    StampValues,
+    UnknownMeasurement,
+    Verdict,
+    probe_of,
+)
+
+
+class Tone(StrEnum):
+    """Whether a measurement is good news, bad news, or none."""
+
+    PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    FAIL = "fail"
+    NEITHER = "could not tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table. ``advice`` is whose fault it is and what to do, empty where nothing is wrong."""
+
+    task: str
+    tone: Tone
+    verdict: str
+    figures: str
+    advice: str
+
+
+def line(record: Record) -> Line:
+    """A measurement for people."""
+    return Line(
+        task=_task(record),
+        tone=_tone(record),
+        verdict=_verdict(record),
+        figures=_figures(record),
+        advice=_advice(record),
+    )
+
+
+def overall(lines: list[Line]) -> Tone:
+    """One verdict for several: a fail outweighs what could not be told, which outweighs a pass."""
+    tones = {one.tone for one in lines}
+    if Tone.FAIL in tones:
+        return Tone.FAIL
+    return Tone.PASS if tones == {Tone.PASS} else Tone.NEITHER
+
+
+def _task(record: Record) -> str:
+    dscp = "" if record.dscp is None else f"dscp {record.dscp}"
+    return " ".join(part for part in (probe_of(record), record.direction or "", dscp) if part)
+
+
+def _tone(record: Record) -> Tone:
+    if record.outcome is not Outcome.OK:
+        return Tone.NEITHER
+    if not isinstance(record, FloorMeasurement):
+        return Tone.PASS
+    verdict = record.values.verdict if record.values else None
+    return {Verdict.PASS: Tone.PASS, Verdict.FAIL: Tone.FAIL}.get(verdict or Verdict.GREY, Tone.NEITHER)
+
+
+def _verdict(record: Record) -> str:
+    if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
+        return str(record.values.verdict)
+    return str(record.outcome)
+
+
+def _figures(record: Record) -> str:
+    if isinstance(record, UnknownMeasurement) or record.values is None:
+        return ""
+    if isinstance(record, StampMeasurement):
+        return _stamp(record.values) if record.values else ""
+    return _floor(record.values) if record.values else ""
+
+
+def _floor(values: FloorValues) -> str:
+    if values.capacity_bps is not None:
+        figure = megabits(values.capacity_bps)
+    else:
+        figure = f"at least {megabits(values.at_least_bps)}"
+    text = f"{figure} Mbit/s, floor {megabits(values.floor_bps)}"
+    return f"{text}, loss {_percent(values.loss_ratio)}" if values.loss_ratio else text
+
+
+def _stamp(values: StampValues) -> str:
+    parts = [f"RTT {_spread(values.rtt)}"] if values.rtt else []
+    if values.loss_forward_ratio is None or values.loss_return_ratio is None:
+        parts.append(f"loss {_percent(values.loss_ratio)}")
+    else:
+        up, down = _percent(values.loss_forward_ratio), _percent(values.loss_return_ratio)
+        parts.append(f"loss up {up} down {down}")
+    for name, spread in (("up", values.variation_forward), ("down", values.variation_return)):
+        if spread:
+            parts.append(f"variation {name} p95 {_milliseconds(spread.p95_us)} ms")
+    return ", ".join(parts)
+
+
+def _spread(spread: Spread) -> str:
+    numbers = (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)
+    return "min/p50/p95/p99 " + "/".join(_milliseconds(number) for number in numbers) + " ms"
+
+
+def _milliseconds(microseconds: int) -> str:
+    return f"{microseconds / 1000:.2f}"
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio * 100:.3g} %"
+
+
+def _advice(record: Measurement) -> str:
+    """The probe's own words where it found some, and whose fault the failure is."""
+    if record.failure is None:
+        return record.detail
+    remedy = REMEDIES[record.failure]
+    return f"{record.detail} ({remedy})" if record.detail else remedy

@@ -1,0 +1,160 @@
+"""The resident agent: schedule -> probe -> journal -> uplink, until it is asked to stop."""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agent import status_file
+from agent.journal import Journal
+from agent.journal_thread import JournalThread
+from agent.probes.base import Probe, Task
+from agent.runner import Attempt, Runner
+from agent.scheduler import Missed, Scheduler, Slot
+from agent.settings import AgentSettings
+from agent.status_file import AgentStatus
+from agent.uplink import Uplink
+from wire.records import ClockReading, Purpose
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAP_S = 5.0  # timers stand still while the machine is suspended; the boot clock does not
+STATUS_EVERY_S = 10.0
+STOP_WITHIN_S = 2.0
+
+
+class Resident:
+    """Owns the program's running parts. ``run`` returns when ``stop`` is set and everything is recorded."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        version: str,
+        tasks: Mapping[Task, Probe],
+        journal: JournalThread,
+        uplink: Uplink,
+        clock: Callable[[], ClockReading],
+    ) -> None:
+        self._settings = settings
+        self._version = version
+        self._tasks = tasks
+        self._journal = journal
+        self._uplink = uplink
+        self._clock = clock
+        self._runner = Runner(settings.peer.name, clock)
+        self._running: dict[asyncio.Task[None], Task] = {}
+        self._started = clock()
+        self._status_problem = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Measure until ``stop``. Raises JournalError if there is no journal to work with."""
+        await self._journal.open()
+        try:
+            scheduler = await self._schedule()
+            async with asyncio.TaskGroup() as group:
+                uplink = group.create_task(self._uplink.run())
+                work = [
+                    group.create_task(self._keep_schedule(scheduler, group)),
+                    group.create_task(self._keep_status(scheduler)),
+                ]
+                await stop.wait()
+                for task in work:
+                    task.cancel()
+                await self._end_runs()
+                uplink.cancel()
+        finally:
+            await self._journal.close()
+            status_file.remove(Path(self._settings.runtime_directory))
+
+    async def _schedule(self) -> Scheduler:
+        done = await self._journal.do(Journal.newest_slots)
+        now = self._clock()
+        return Scheduler(
+            list(self._tasks),
+            self._settings.site,
+            random.Random(),
+            now=now.boot_us,
+            wall=now.wall_us,
+            first_within_s=self._settings.schedule.first_within,
+            done=done,
+        )
+
+    async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
+        while True:
+            for event in scheduler.poll(self._clock().boot_us):
+                if isinstance(event, Missed):
+                    await self._record_missed(event.slot)
+                else:
+                    self._start(scheduler, event.slot, group)
+            now = self._clock().boot_us
+            upcoming = scheduler.next_start(now)
+            nap_s = LONGEST_NAP_S if upcoming is None else min(LONGEST_NAP_S, (upcoming - now) / 1e6)
+            await asyncio.sleep(max(nap_s, 0.001))
+
+    def _start(self, scheduler: Scheduler, slot: Slot, group: asyncio.TaskGroup) -> None:
+        run = group.create_task(self._run(slot))
+        self._running[run] = slot.task
+
+        def ended(done: "asyncio.Task[None]") -> None:
+            self._running.pop(done, None)
+            scheduler.finished(slot.task)
+
+        run.add_done_callback(ended)
+
+    async def _run(self, slot: Slot) -> None:
+        probe = self._tasks[slot.task]
+        attempt = await self._runner.run(probe, slot.task, Purpose.SCHEDULED, slot_us=slot.begin_us)
+        await self._record(attempt)
+
+    async def _record_missed(self, slot: Slot) -> None:
+        log.warning("%s: a slot passed without a start", slot.task.name)
+        await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
+
+    async def _record(self, attempt: Attempt) -> None:
+        await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))
+        reading = attempt.reading
+        level = logging.INFO if reading.failure is None else logging.WARNING
+        told = " ".join(str(part) for part in (reading.outcome, reading.failure, reading.detail) if part)
+        log.log(level, "%s: %s", attempt.task.name, told)
+        self._uplink.committed()
+
+    async def _end_runs(self) -> None:
+        """Whatever still runs is cancelled, and its measurement recorded."""
+        self._runner.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_WITHIN_S)
+        for run in list(self._running):
+            run.cancel()
+
+    async def _keep_status(self, scheduler: Scheduler) -> None:
+        directory = Path(self._settings.runtime_directory)
+        while True:
+            status = self._status(scheduler)
+            try:
+                status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs
+            except OSError as error:
+                self._tell_once(f"runtime_directory: {directory}: {error.strerror}: status cannot be told")
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    def _tell_once(self, problem: str) -> None:
+        if problem != self._status_problem:
+            log.warning(problem)
+        self._status_problem = problem
+
+    def _status(self, scheduler: Scheduler) -> AgentStatus:
+        now = self._clock()
+        return AgentStatus(
+            written=now,
+            started=self._started,
+            process=os.getpid(),
+            version=self._version,
+            site=self._settings.site,
+            running=tuple(sorted(task.name for task in self._running.values())),
+            next_starts={
+                name: now.wall_us + boot_us - now.boot_us for name, boot_us in scheduler.starts().items()
+            },
+            broker_problem=self._uplink.problem,
+            last_receipt=self._uplink.last_receipt,
+        )

@@ -1,5 +1,6 @@
 """``plancher-lab``: emulated links, for demonstrations, tests and benchmarks on one machine."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -9,6 +10,10 @@ from host.exits import Exit
 from lab import link_command
 
 PROGRAM = "plancher-lab"
+DEMO = """\
+Four emulated sites with known lines, an MQTT broker, and the real programs: peer, collector, and an agent at
+each site. What they measure is shown beside the truth. Needs no root; everything stays on loopback."""
+CHECK = "compare every figure with the truth and exit: 0 if all agree, 1 if not; within 120 s"
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -17,11 +22,23 @@ def command(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     link = commands.add_parser("link", help="run one emulated link")
     link_command.add_arguments(link)
-    link.set_defaults(run=link_command.run)
+    link.set_defaults(run=lambda options: link_command.run(options, _say, _complain))
+    demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
+    demo.add_argument("--check", action="store_true", help=CHECK)
+    demo.set_defaults(run=_demo)
     options = parser.parse_args(arguments)
     log.start("warning")
-    status: Exit = options.run(options, _say, _complain)
+    status: Exit = options.run(options)
     return status
+
+
+def _demo(options: argparse.Namespace) -> Exit:
+    try:
+        from lab.demo import command as demo_command
+    except ModuleNotFoundError as error:
+        _complain(f"configuration: the demo needs {error.name}: `make install` installs it")
+        return Exit.UNAVAILABLE
+    return demo_command.run(options, _complain)
 
 
 def main() -> NoReturn:

@@ -39,9 +39,8 @@ async def serve(port: int) -> None:
 def main() -> None:
     """Run the broker on the port that the command line names."""
     log.start("error")
-    # It logs an error for every client that leaves without a word, which a measured line makes ordinary.
-    logging.getLogger("amqtt.mqtt").setLevel(logging.CRITICAL)
-    logging.getLogger("transitions").setLevel(logging.ERROR)
+    # It logs an error for every connection that ends without a word, even one that only asked whether it is up.
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     asyncio.run(serve(int(sys.argv[1])))
 

@@ -2,32 +2,20 @@
 
 from dataclasses import dataclass, field
 
-from lab.line import LineSettings
-
 FLOOR_BPS = 8_000_000
-QUEUE_US = 100_000
-"""How much time's worth of data may wait at each line's bottleneck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of an emulated line: IP-layer bit/s, one-way delay and jitter in us, loss 0 to 1."""
+    """One direction of an emulated line: IP-layer bit/s, one-way delay and jitter in us, loss 0 to 1.
+
+    Loss strikes before the bottleneck, so that the rate stays the truth about the capacity.
+    """
 
     rate_bps: int
     delay_us: int
     jitter_us: int = 0
     loss: float = 0.0
-
-    def settings(self, seed: int) -> LineSettings:
-        """The emulator's settings for it. Loss strikes before the bottleneck, so the rate stays the truth."""
-        return LineSettings(
-            rate=self.rate_bps,
-            queue=self.rate_bps * QUEUE_US // 8_000_000,
-            delay=self.delay_us * 1000,
-            jitter=self.jitter_us * 1000,
-            loss=self.loss,
-            seed=seed,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def test_more_than_the_line_carries_disagrees() -> None:
 
 @pytest.mark.parametrize("crossed", [Crossed(2_999_998, 2_000_000), Crossed(3_000_000, 1_999_999)])
 def test_bytes_measured_beside_the_link_disagree(crossed: Crossed) -> None:
-    expected = "bytes down" if crossed.down < 2_999_999 else "bytes up"
+    expected = "crossed down" if crossed.down < 2_999_999 else "crossed up"
     assert disagreeing(compare(LYCEE, measured(LYCEE), crossed)) == [expected]
 
 

@@ -1,0 +1,163 @@
+"""``plancher-lab demo``: start everything, show or check what is measured, end everything."""
+
+import argparse
+import contextlib
+import io
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.live import Live
+
+from host.exits import Exit
+from lab.demo import programs, table
+from lab.demo.compare import Comparison, compare, compare_state, is_complete
+from lab.demo.figures import SiteFigures
+from lab.demo.files import TRAIN_PACKETS, Files
+from lab.demo.places import NoRoomError, claim
+from lab.demo.sites import LINES, WAITING
+from lab.demo.stage import DiedError, Poll, Stage
+from lab.demo.supervisor import Supervisor
+
+CHECK_WITHIN_S = 110.0
+"""From the start of the programs; ending them takes up to 5 s more."""
+PACKETS_TO_COMPARE = 5 * TRAIN_PACKETS
+"""So many packets up tell a loss of 1 % from none."""
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+Complain = Callable[[str], None]
+Key = tuple[object, ...]
+
+
+class EndedError(Exception):
+    """A person or the system asked for the end."""
+
+
+def run(options: argparse.Namespace, complain: Complain) -> Exit:
+    """Run the demo until it is ended, or its check until it is decided."""
+    console = _console()
+    try:
+        programs.require()
+        with _ended_by_signals() as poll, _running(console, poll) as stage:
+            stage.start()
+            if options.check:
+                return check(stage, console)
+            show(stage, console)
+    except NoRoomError as error:
+        complain(f"configuration: {error}")
+        return Exit.UNAVAILABLE
+    except DiedError as error:
+        complain(str(error))
+        return Exit.SOFTWARE
+    except EndedError:
+        console.print("Ended; nothing is left behind.")
+    return Exit.INTERRUPTED if options.check else Exit.OK
+
+
+def show(stage: Stage, console: Console) -> None:
+    """Show the figures until the end is asked for. Raises DiedError or EndedError."""
+    console.print(f"\nThe page: [bold]{stage.places.page}[/bold]   Ctrl-C ends everything.\n")
+    if console.is_terminal:
+        _show_table(stage, console)
+    else:
+        _show_lines(stage, console)
+
+
+def check(stage: Stage, console: Console) -> Exit:
+    """Compare all figures with the truth once they are there. Raises DiedError or EndedError."""
+    while stage.elapsed_s < CHECK_WITHIN_S and not _is_complete(stage):
+        stage.look()
+    rows = _compare(stage)
+    console.print(table.comparison(rows))
+    wrong = [row for row in rows if not row.agrees]
+    for row in wrong:
+        console.print(f"Disagrees: {row.site}, {row.figure}: {row.measured}; emulated: {row.truth}")
+    console.print(f"{len(rows) - len(wrong)} of {len(rows)} figures agree, after {stage.elapsed_s:.0f} s.")
+    return Exit.FAIL if wrong else Exit.OK
+
+
+def _console() -> Console:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names have accents, and a terminal may know none
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(highlight=False, width=width)
+
+
+def _show_table(stage: Stage, console: Console) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(table.live(LINES, WAITING, stage.figures.sites, time.time()), refresh=True)
+            stage.look()
+
+
+def _show_lines(stage: Stage, console: Console) -> None:
+    """A line for each site whose verdict or capacity is news."""
+    told: dict[str, Key] = {}
+    while True:
+        stage.look()
+        for line in LINES:
+            figures = stage.figures.sites.get(line.site.site_id, SiteFigures())
+            news = (figures.state, *sorted(figures.passed.items()), *sorted(figures.capacity))
+            if told.get(line.site.site_id) != news:
+                told[line.site.site_id] = news
+                console.print(table.plain(line, figures))
+
+
+def _is_complete(stage: Stage) -> bool:
+    sites = stage.figures.sites
+    return all(
+        line.site.site_id in sites and is_complete(line, sites[line.site.site_id], PACKETS_TO_COMPARE)
+        for line in LINES
+    )
+
+
+def _compare(stage: Stage) -> list[Comparison]:
+    rows: list[Comparison] = []
+    for line in LINES:
+        figures = stage.figures.sites.get(line.site.site_id, SiteFigures())
+        rows += compare(line, figures, stage.crossed(line))
+    for site in WAITING:
+        state = stage.figures.sites.get(site.site_id, SiteFigures()).state
+        rows.append(compare_state(site.name, "waiting", state))
+    return rows
+
+
+@contextlib.contextmanager
+def _running(console: Console, poll: Poll) -> Iterator[Stage]:
+    """A stage in a directory of its own; nothing of either is left when the block ends."""
+    with (
+        claim(len(LINES)) as places,
+        tempfile.TemporaryDirectory(prefix="plancher-demo-") as name,
+        Supervisor(Path(name)) as supervisor,
+    ):
+        yield Stage(supervisor, places, Files(Path(name), places), console.print, poll)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[Poll]:
+    """Give what raises EndedError once a signal asked for the end.
+
+    Signals only leave word: raised wherever the program happens to be, an end could miss a child.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    def poll() -> None:
+        if asked:
+            raise EndedError
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield poll
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

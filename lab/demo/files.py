@@ -1,0 +1,136 @@
+"""The settings files that the demo writes for the real programs: their own formats, checked by themselves."""
+
+import csv
+import secrets
+from pathlib import Path
+
+import yaml
+
+from agent import settings as agent_settings
+from collector import settings as collector_settings
+from collector.inventory import COLUMNS
+from lab.demo.places import PEER_HOST, Places
+from lab.demo.sites import FLOOR_BPS, SITES, Line, Site
+from peer import settings as peer_settings
+
+# Denser than a real site's day (hourly floor tests, a train of 20 packets a minute), so that a person sees
+# figures within the first minute.
+FLOOR_EVERY_S = 60
+TRAIN_EVERY_S = 10
+TRAIN_PACKETS = 200
+TRAIN_SPACING_MS = 10
+FIRST_WITHIN_S = 6
+BATCH_EVERY_S = 2
+
+KEY_ID = 1
+KEY_BYTES = 24
+
+
+class Files:
+    """Writes into one directory, which nobody else may read: the key of the demo stands there."""
+
+    def __init__(self, directory: Path, places: Places) -> None:
+        self.directory = directory
+        self._places = places
+        self._key = self._write_key()
+        self._broker = {"host": PEER_HOST, "port": places.broker_port}
+
+    def counters(self, line: Line) -> Path:
+        """Where the line's link keeps its byte counters."""
+        return self.directory / f"link-{line.site.site_id}"
+
+    def peer(self) -> Path:
+        """Write and check ``peer.yaml``."""
+        path = self._write(
+            "peer.yaml",
+            {
+                "host": PEER_HOST,
+                "udpstp": {"port": self._places.control_port},
+                "stamp": {"port": self._places.stamp_port},
+                "keys": [{"id": KEY_ID, "key_file": str(self._key)}],
+                "log_level": "warning",
+            },
+        )
+        peer_settings.load(path)
+        return path
+
+    def collector(self) -> Path:
+        """Write and check ``collector.yaml`` and the inventory."""
+        path = self._write(
+            "collector.yaml",
+            {
+                "inventory": str(self._inventory()),
+                "broker": self._broker,
+                "ledger": {"path": str(self.directory / "collector" / "ledger.db")},
+                "web": {"host": PEER_HOST, "port": self._places.page_port},
+                "log_level": "warning",
+            },
+        )
+        collector_settings.load(path)
+        return path
+
+    def agent(self, line: Line, link: str) -> Path:
+        """Write and check a site's agent settings; ``link`` is the address behind which it sees the peer."""
+        own = self.directory / f"agent-{line.site.site_id}"
+        path = self._write(
+            f"{own.name}.yaml",
+            {
+                "site": line.site.site_id,
+                "peer": {
+                    "name": "demo-peer",
+                    "host": link,
+                    "udpstp_port": self._places.control_port,
+                    "stamp_port": self._places.stamp_port,
+                    "key_id": KEY_ID,
+                    "key_file": str(self._key),
+                },
+                "floor": {"down": FLOOR_BPS, "up": FLOOR_BPS},
+                "stamp": _stamp(line.site),
+                "schedule": {
+                    "floor": FLOOR_EVERY_S,
+                    "stamp": TRAIN_EVERY_S,
+                    "first_within": FIRST_WITHIN_S,
+                },
+                "line_counters": {"source": "directory", "path": str(self.counters(line))},
+                "broker": self._broker,
+                "uplink": {"interval": BATCH_EVERY_S},
+                "journal": {"path": str(own / "journal.db")},
+                "runtime_directory": str(own / "run"),
+                "log_level": "warning",
+            },
+        )
+        agent_settings.load(path)
+        return path
+
+    def _write_key(self) -> Path:
+        path = self.directory / "peer.key"
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(KEY_BYTES), encoding="ascii")
+        return path
+
+    def _inventory(self) -> Path:
+        path = self.directory / "sites.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            rows.writerows(_inventory_row(site) for site in SITES)
+        return path
+
+    def _write(self, name: str, document: object) -> Path:
+        path = self.directory / name
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        return path
+
+
+def _stamp(site: Site) -> dict[str, object]:
+    return {
+        "classes": [{"name": name, "dscp": dscp} for dscp, name in site.dscps.items()],
+        "packets": TRAIN_PACKETS,
+        "spacing": f"{TRAIN_SPACING_MS} ms",
+        "timeout": "1 s",
+    }
+
+
+def _inventory_row(site: Site) -> tuple[object, ...]:
+    place = (site.departement, site.commune, site.pop, site.supplier, site.latitude, site.longitude)
+    return (site.site_id, site.name, site.category, *place, FLOOR_BPS, FLOOR_BPS)

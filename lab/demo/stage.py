@@ -1,0 +1,118 @@
+"""The demo from its first program to its last figure: started in order, looked at once a second."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.demo import programs
+from lab.demo.compare import Crossed
+from lab.demo.figures import Figures, fetch
+from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
+from lab.demo.places import Places
+from lab.demo.sites import LINES, Line
+from lab.demo.supervisor import Death, Program, Supervisor
+from lab.interface_counters import ETHERNET_HEADER_BYTES
+
+READY_WITHIN_S = 20.0
+LOOK_EVERY_S = 1.0
+
+Say = Callable[[str], None]
+Poll = Callable[[], None]
+
+
+class DiedError(Exception):
+    """A program ended by itself, or never got ready; the text has its last words."""
+
+
+class Stage:
+    """Everything that runs, and what the collector said so far.
+
+    ``say`` takes progress for a person. ``poll`` raises when the demo is to end; it is asked all the time.
+    """
+
+    def __init__(self, supervisor: Supervisor, places: Places, files: Files, say: Say, poll: Poll) -> None:
+        self.places = places
+        self.figures = Figures(TRAIN_PACKETS)
+        self.began = time.monotonic()
+        self._supervisor = supervisor
+        self._files = files
+        self._say = say
+        self._poll = poll
+        self._agents = list(zip(programs.agents(files, places), LINES, strict=True))
+        self._next_agent = self.began
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the first program was started."""
+        return time.monotonic() - self.began
+
+    def start(self) -> None:
+        """Start everything but the agents, each when what it needs is ready. Raises DiedError."""
+        files, places = self._files, self.places
+        self._say(f"MQTT broker         127.0.0.1:{places.broker_port}")
+        self._start(*programs.broker(places))
+        ports = f"{places.control_port} (RFC 9946), {places.stamp_port} (STAMP)"
+        self._say(f"plancher-peer       127.0.0.1:{ports}")
+        self._start(*programs.peer(files, places))
+        self._say(f"plancher-collector  {places.page}")
+        self._start(*programs.collector(files, places))
+        for program, line, address in zip(programs.links(files, places), LINES, places.links, strict=True):
+            self._say(f"plancher-lab link   {address}: {_told(line)}")
+            self._start(program, self._relays(program))
+        self._next_agent = time.monotonic()
+
+    def look(self) -> None:
+        """Wait until it is time to look again, starting agents meanwhile; then ask the collector.
+
+        Raises DiedError when a program has ended.
+        """
+        self._wait(lambda: False, LOOK_EVERY_S)
+        self._start_next_agent()
+        page = fetch(f"{self.places.page}metrics")
+        if page is not None:
+            self.figures.take(page)
+
+    def crossed(self, line: Line) -> Crossed:
+        """What has crossed the line's link so far, by the counters that its agent reads too."""
+        directory = self._files.counters(line)
+        down, up = (_ip_bytes(directory, way) for way in ("rx", "tx"))
+        return Crossed(down, up)
+
+    def _start_next_agent(self) -> None:
+        """One after the other: their first tests then do not compete for a small machine's processors."""
+        if self._agents and time.monotonic() >= self._next_agent:
+            program, line = self._agents.pop(0)
+            self._say(f"plancher-agent      {line.site.name}, {line.site.commune}")
+            self._supervisor.start(program)
+            self._next_agent = time.monotonic() + FIRST_WITHIN_S
+
+    def _start(self, program: Program, ready: Callable[[], bool]) -> None:
+        self._supervisor.start(program)
+        if not self._wait(ready, READY_WITHIN_S):
+            raise DiedError(f"{program.name} was not ready after {READY_WITHIN_S:g} s")
+
+    def _relays(self, program: Program) -> Callable[[], bool]:
+        log = self._supervisor.log_of(program.name)
+        return lambda: "relaying" in log.read_text()
+
+    def _wait(self, ready: Callable[[], bool], within_s: float) -> bool:
+        def asked() -> bool:
+            self._poll()
+            return ready()
+
+        found = self._supervisor.wait_until(asked, within_s)
+        if isinstance(found, Death):
+            raise DiedError(str(found))
+        return found
+
+
+def _told(line: Line) -> str:
+    rate = f"{line.down.rate_bps / 1e6:g} Mbit/s"
+    delay = f"{line.down.delay_us / 1e3:g} + {line.up.delay_us / 1e3:g} ms"
+    loss = f", {line.down.loss:.0%} loss" if line.down.loss else ""
+    return f"{line.site.name}, {rate}, {delay}{loss}"
+
+
+def _ip_bytes(counters: Path, way: str) -> int:
+    packets = int((counters / f"{way}_packets").read_text(encoding="ascii"))
+    return int((counters / f"{way}_bytes").read_text(encoding="ascii")) - ETHERNET_HEADER_BYTES * packets

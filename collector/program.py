@@ -26,7 +26,7 @@ from wire.messages import Presence
 log = logging.getLogger(__name__)
 
 INCOMING_BOUND = 5000
-INVENTORY_SECONDS = 5.0
+INVENTORY_SECONDS = 2.0
 EXPIRY_SECONDS = 1.0
 RENDER_AT_ONCE = 100  # sites, a few milliseconds: nothing else should have to wait longer
 DRAIN_SECONDS = 5.0

@@ -76,7 +76,11 @@ class Ledger:
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
-        prepare(self._engine, path)
+        try:
+            prepare(self._engine, path)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,105 @@
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from collector.ingest import Arrival, Judged
+from collector.intake import Intake
+from collector.ledger import writer as module
+from collector.ledger.commit import Ledger, Settled
+from collector.ledger.writer import Writer
+from tests.collector.examples import NOW_US, SITE, arrival, stamp
+from wire.messages import Reason
+
+POISON = arrival(stamp(2))
+
+
+class Choking(Ledger):
+    """A ledger that one message makes fail, whichever group it is in."""
+
+    def commit(self, group: Sequence[Judged]) -> list[Settled]:
+        if any(message.arrival == POISON and not is_refusal(message) for message in group):
+            raise OverflowError("too large a number")
+        return super().commit(group)
+
+
+class Full(Ledger):
+    """A ledger on a full disk."""
+
+    def commit(self, group: Sequence[Judged]) -> list[Settled]:
+        raise OperationalError(
+            "INSERT secret", {"secret": 1}, sqlite3.OperationalError("database or disk is full")
+        )
+
+
+def is_refusal(message: Judged) -> bool:
+    return hasattr(message, "fault")
+
+
+def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[Settled], list[int]]:
+    settled: list[Settled] = []
+    unsettled: list[int] = []
+    intake = Intake(100, 1_000_000)
+    writer = Writer(
+        ledger,
+        intake,
+        lambda found, _seconds: settled.extend(found),
+        on_unsettled=unsettled.append,
+        keep_payloads_s=0,
+    )
+    for one in arrivals:
+        assert intake.offer(one)
+    intake.close()
+    writer.start()
+    writer.join(20)
+    assert not writer.is_alive()
+    ledger.close()
+    return writer, settled, unsettled
+
+
+def statuses(settled: list[Settled]) -> list[list[str]]:
+    return [[line.status.value for line in one.receipt.lines] for one in settled if one.receipt]
+
+
+def count(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        found: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    return found
+
+
+def test_one_group_one_commit_a_receipt_each(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    writer, settled, _ = work(Ledger(path), arrival(stamp(1)), arrival(stamp(2)), Arrival("x", b"", NOW_US))
+    assert statuses(settled) == [["committed"], ["committed"]]
+    assert [one.rejected for one in settled] == [(), (), (Reason.WRONG_TOPIC,)]
+    assert (writer.problem, count(path, "measurements"), count(path, "rejects")) == (None, 2, 1)
+
+
+def test_payloads_beyond_their_time_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    work(Ledger(path), arrival(stamp(1)))
+    assert (count(path, "batches"), count(path, "payloads")) == (1, 0)
+
+
+def test_a_message_that_cannot_be_stored_is_refused_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    _, settled, _ = work(Choking(path), arrival(stamp(1)), POISON, arrival(stamp(3)))
+    assert statuses(settled) == [["committed"], [], ["committed"]]
+    refused = settled[1].receipt
+    assert refused is not None
+    assert (refused.site, refused.reason) == (SITE, Reason.STORAGE)
+    assert refused.detail == "the collector cannot store it (OverflowError): its fault, not the site's"
+    assert (count(path, "measurements"), count(path, "rejects")) == (2, 1)
+
+
+def test_nothing_is_receipted_that_the_disk_did_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    writer, settled, unsettled = work(Full(tmp_path / "ledger.db"), arrival(stamp(1)), arrival(stamp(2)))
+    assert (settled, sum(unsettled)) == ([], 2)
+    assert writer.problem == "database or disk is full: make room on its file system"
+    assert "secret" not in caplog.text

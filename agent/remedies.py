@@ -8,6 +8,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.CANCELLED: "nobody: the agent was stopped while measuring",
     Failure.SENDER_SLOW: "this machine: it cannot send fast enough; close what else runs on it",
     Failure.SENDER_STALLED: "this machine: it stood still while sending; close what else runs on it",
+    Failure.RECEIVER_SLOW: "this machine: it cannot take packets in fast enough; close what else runs on it",
     Failure.SEND_BLOCKED: "this machine: its network interface did not take the packets",
     Failure.COUNTERS: "the configuration: line_counters cannot be read",
     Failure.CLOCK_STEPPED: "this machine: its clock was set during the test; wait until it is synchronised",

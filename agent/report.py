@@ -81,6 +81,8 @@ def _verdict(record: Record) -> str:
 def _figures(record: Record) -> str:
     if isinstance(record, UnknownMeasurement) or record.values is None:
         return ""
+    if isinstance(record, FloorMeasurement) and record.outcome is not Outcome.OK:
+        return ""  # figures of tests that had to be thrown away would be read as the line's
     if isinstance(record, StampMeasurement):
         return _stamp(record.values) if record.values else ""
     return _floor(record.values) if record.values else ""

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from agent import status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
@@ -21,7 +23,8 @@ from wire.records import ClockReading, Purpose
 log = logging.getLogger(__name__)
 
 LONGEST_NAP_S = 5.0  # timers stand still while the machine is suspended; the boot clock does not
-STATUS_EVERY_S = 10.0
+STATUS_EVERY_S = 1.0
+STATUS_AT_LEAST_EVERY_US = 10_000_000
 STOP_WITHIN_S = 2.0
 
 
@@ -129,14 +132,21 @@ class Resident:
             run.cancel()
 
     async def _keep_status(self, scheduler: Scheduler) -> None:
-        directory = Path(self._settings.runtime_directory)
+        """Write what changed at once, and now and then that the agent is alive."""
+        told = None
         while True:
             status = self._status(scheduler)
-            try:
-                status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs
-            except OSError as error:
-                self._tell_once(f"runtime_directory: {directory}: {error.strerror}: status cannot be told")
+            if told is None or _is_news(told, status):
+                self._tell(status)
+                told = status
             await asyncio.sleep(STATUS_EVERY_S)
+
+    def _tell(self, status: AgentStatus) -> None:
+        directory = Path(self._settings.runtime_directory)
+        try:
+            status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs
+        except OSError as error:
+            self._tell_once(f"runtime_directory: {directory}: {error.strerror}: status cannot be told")
 
     def _tell_once(self, problem: str) -> None:
         if problem != self._status_problem:
@@ -158,3 +168,10 @@ class Resident:
             broker_problem=self._uplink.problem,
             last_receipt=self._uplink.last_receipt,
         )
+
+
+def _is_news(told: AgentStatus, status: AgentStatus) -> bool:
+    same_moment = msgspec.structs.replace(
+        status, written=told.written, next_starts=told.next_starts, last_receipt=told.last_receipt
+    )
+    return same_moment != told or status.written.boot_us - told.written.boot_us >= STATUS_AT_LEAST_EVERY_US

@@ -4,6 +4,7 @@ It stands in the runtime directory (tmpfs where there is one) and is replaced as
 never sees half of it.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def read(directory: Path) -> AgentStatus | None:
 
 
 def remove(directory: Path) -> None:
-    """Take the status back: the agent has ended."""
-    (directory / NAME).unlink(missing_ok=True)
+    """Take the status back: the agent has ended. What cannot be removed shows as stale soon."""
+    with contextlib.suppress(OSError):
+        (directory / NAME).unlink()
 
 
 def is_running(status: AgentStatus | None, now: ClockReading) -> bool:

@@ -176,7 +176,7 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     )
     if report.ending is Ending.COMPLETED:
         return Finding("peer's UDPSTP", ok=True, text=f"answers on port {peer.udpstp_port}")
-    return Finding("peer's UDPSTP", ok=False, text=f"{report.ending}: {report.detail}")
+    return Finding("peer's UDPSTP", ok=False, text=f"{peer.host} port {peer.udpstp_port}: {report.detail}")
 
 
 async def broker(chosen: AgentSettings) -> Finding:

@@ -1,0 +1,242 @@
+"""The commands as a deployer runs them: real processes, real sockets on loopback."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.settings import load
+from tests.processes import accepts, free_port, running, wait_until
+from tests.servers import require
+
+SITE = "0631234A"
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "agent", *(str(argument) for argument in arguments)]
+
+
+def call(*arguments: str | Path, within_s: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=within_s, cwd=ROOT)
+
+
+def agent_file(directory: Path, **sections: object) -> Path:
+    document: dict[str, object] = {
+        "site": SITE,
+        "peer": {"key": "example-key-change-me", "udpstp_port": free_port(), "stamp_port": free_port()},
+        "stamp": {"packets": 4, "spacing": "50 ms", "timeout": "500 ms"},
+        "broker": {"port": free_port()},
+        "journal": {"path": str(directory / "state" / "journal.db")},
+        "runtime_directory": str(directory / "run"),
+    }
+    path = directory / "agent.yaml"
+    path.write_text(json.dumps(document | sections))  # JSON is YAML too
+    return path
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """The real peer; gives the agent's section about it."""
+    directory = tmp_path_factory.mktemp("peer")
+    section = {"key": "example-key-change-me", "udpstp_port": free_port(), "stamp_port": free_port()}
+    (directory / "peer.yaml").write_text(
+        json.dumps(
+            {
+                "keys": [{"id": 1, "key": section["key"]}],
+                "udpstp": {"port": section["udpstp_port"]},
+                "stamp": {"port": section["stamp_port"]},
+            }
+        )
+    )
+    log = directory / "log"
+    started = [sys.executable, "-m", "peer", "run", str(directory / "peer.yaml")]
+    with running(started, lambda: "serving load tests" in log.read_text(), log):
+        yield section
+
+
+@pytest.fixture(scope="module")
+def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    directory, port = tmp_path_factory.mktemp("mosquitto"), free_port()
+    (directory / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    started: list[str | Path] = [require("mosquitto"), "-c", directory / "mosquitto.conf"]
+    with running(started, lambda: accepts(port), directory / "log"):
+        yield port
+
+
+def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: dict[str, object]) -> None:
+    done = call("measure", agent_file(tmp_path, peer=peer), "--probe", "stamp")
+    assert done.stderr == ""
+    assert done.returncode == 0, done.stdout
+    for words in (
+        f"site {SITE} against peer at 127.0.0.1",
+        "stamp dscp 0",
+        "RTT min/p50/p95/p99",
+        "loss up 0 %",
+    ):
+        assert words in done.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
+    """On a busy machine a test may have to be thrown away, which the verdict then says: so three tries."""
+    path = agent_file(tmp_path, peer=peer)
+    for _ in range(3):
+        done = call("measure", path, "--probe", "floor", "--direction", "up", "--json")
+        document = json.loads(done.stdout)
+        [measurement] = document["measurements"]
+        assert done.returncode == {"pass": 0, "could not tell": 2}[document["verdict"]]
+        assert (measurement["probe"], measurement["direction"]) == ("floor", "up")
+        assert "seq" not in measurement
+        if measurement["outcome"] == "ok":
+            break
+    assert (document["site"], document["verdict"]) == (SITE, "pass")
+    assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)
+
+
+def test_measure_shows_progress_to_a_terminal(tmp_path: Path, peer: dict[str, object]) -> None:
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+
+    def watch() -> None:
+        try:
+            while chunk := os.read(ours, 4096):
+                shown.append(chunk)
+        except OSError:
+            return  # the other end is gone
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    arguments = command("measure", agent_file(tmp_path, peer=peer), "--probe", "stamp", "--json")
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=theirs, timeout=60, cwd=ROOT)
+    os.close(theirs)
+    watching.join(10)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"1/1 stamp dscp 0: 4 packets to 127.0.0.1" in b"".join(shown)
+
+
+def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Path) -> None:
+    done = call("measure", agent_file(tmp_path), "--probe", "stamp")
+    assert done.returncode == 2
+    assert "failed" in done.stdout
+    assert "is the peer running" in " ".join(done.stdout.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--probe", "path"], "nothing to measure: the settings ask for floor down, floor up, stamp dscp 0"),
+        (
+            ["--peer", "192.0.2.1"],
+            "peer.key: the example key is known to everybody: only a peer on this machine may use it",
+        ),
+    ],
+)
+def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = call("measure", agent_file(tmp_path), *arguments)
+    assert (done.returncode, done.stderr) == (78, f"plancher-agent: {message}\n")
+
+
+def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    done = call("check", agent_file(tmp_path, peer=peer, broker={"port": broker_port}))
+    assert done.returncode == 0, done.stdout
+    words = [line.split(":")[0] for line in done.stdout.splitlines()]
+    assert [word for word in words if not word.startswith("note")] == [
+        "ok     settings",
+        *([] if "note   clock" in words else ["ok     clock"]),
+        "ok     journal",
+        "ok     runtime directory",
+        "ok     peer's name",
+        "ok     peer's STAMP",
+        "ok     peer's UDPSTP",
+        "ok     broker",
+    ]
+
+
+def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
+    done = call(
+        "check",
+        agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}),
+    )
+    assert done.returncode == 1
+    wrong = [line.removeprefix("wrong  ") for line in done.stdout.splitlines() if line.startswith("wrong")]
+    expected = (
+        ("line counters", "lo is a loopback, which counts every byte of a test twice"),
+        ("peer's STAMP", "is the peer running, is the port right?"),
+        ("peer's UDPSTP", "nothing listens at the peer's port"),
+        ("broker", "nothing listens there: is the broker running, and is the port right?"),
+    )
+    told = {line.split(":")[0]: line for line in wrong}
+    for what, words in expected:
+        assert words in told[what]
+
+
+def test_check_of_wrong_settings(tmp_path: Path) -> None:
+    done = call("check", agent_file(tmp_path, sight="A"))
+    assert done.returncode == 78
+    assert (
+        done.stdout
+        == f"wrong  settings: {tmp_path}/agent.yaml: sight: no such setting; did you mean `site`?\n"
+    )
+
+
+def test_a_wrong_call_is_told() -> None:
+    done = call("mesure")
+    assert done.returncode == 64
+    assert "invalid choice: 'mesure'" in done.stderr
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    done = call("run", tmp_path / "none.yaml")
+    expected = f"plancher-agent: {tmp_path}/none.yaml: no such file: give the path of a settings file\n"
+    assert (done.returncode, done.stderr) == (78, expected)
+
+
+def test_the_example_is_valid_and_says_the_defaults(tmp_path: Path) -> None:
+    example = load(ROOT / "agent.yaml")
+    path = tmp_path / "agent.yaml"
+    path.write_text("site: 0631234A\npeer: {key: example-key-change-me, stamp_port: 8862}\n")
+    assert example == load(path)
+
+
+def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    path = agent_file(
+        tmp_path,
+        peer=peer,
+        broker={"port": broker_port},
+        floor={"down": None, "up": None},
+        schedule={"first_within": 0},
+    )
+    stopped = call("status", path)
+    assert stopped.returncode == 1
+    assert "the agent is not running: start its service, or `plancher-agent run`" in stopped.stdout
+    with running(
+        command("run", path), (tmp_path / "run" / "status.json").exists, tmp_path / "log"
+    ) as process:
+        results: list[dict[str, str]] = []
+
+        def measured() -> bool:
+            status = json.loads(call("status", path, "--json").stdout)
+            results[:] = status["results"]
+            return bool(results) and not status["problems"]
+
+        wait_until(measured, "a result in the status, and nothing wrong")
+        assert (results[0]["task"], results[0]["tone"]) == ("stamp dscp 0", "pass")
+        screen = call("status", path)
+        assert screen.returncode == 0, screen.stdout
+        for words in (f"site      {SITE}", f"process {process}", "connected", "nothing is wrong"):
+            assert words in screen.stdout
+        second = call("run", path)
+        assert second.returncode == 73
+        assert f"another agent (process {process}) has this journal" in second.stderr
+        os.kill(process, signal.SIGTERM)
+        wait_until(lambda: not (tmp_path / "run" / "status.json").exists(), "the agent ends", 5)
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,0 +1,163 @@
+import pytest
+from msgspec.structs import replace
+
+from agent.remedies import REMEDIES
+from agent.report import Line, Tone, line, overall
+from tests.agent.journalled import CLOCK
+from wire.records import (
+    Direction,
+    Failure,
+    Finding,
+    FloorMeasurement,
+    FloorTest,
+    FloorValues,
+    LineCounters,
+    Outcome,
+    Purpose,
+    Record,
+    Spread,
+    StampMeasurement,
+    StampValues,
+    UnknownMeasurement,
+    Verdict,
+)
+
+TEST = FloorTest(
+    session="s",
+    planned_bps=8e6,
+    finding=Finding.CLEAR,
+    sent_bps=8e6,
+    received_bps=8e6,
+    duration_us=2_000_000,
+    sent_packets=2000,
+    received_packets=2000,
+    loss_ratio=0.0,
+    slope=0.0,
+    queue_growth_us=0,
+)
+VALUES = FloorValues(
+    verdict=Verdict.PASS,
+    floor_bps=8e6,
+    line_counters=LineCounters.INLINE,
+    tests=(TEST,),
+    at_least_bps=7.996e6,
+)
+FLOOR = FloorMeasurement(
+    epoch="0" * 16,
+    seq=1,
+    purpose=Purpose.ON_DEMAND,
+    peer="p",
+    start=CLOCK,
+    duration_us=1,
+    outcome=Outcome.OK,
+    direction=Direction.DOWN,
+    values=VALUES,
+)
+STAMP = StampMeasurement(
+    epoch="0" * 16,
+    seq=1,
+    purpose=Purpose.ON_DEMAND,
+    peer="p",
+    start=CLOCK,
+    duration_us=1,
+    outcome=Outcome.OK,
+    dscp=46,
+    values=StampValues(
+        sent=20,
+        received=19,
+        timeout_us=1,
+        loss_ratio=0.05,
+        loss_forward_ratio=0.05,
+        loss_return_ratio=0.0,
+        rtt=Spread(min_us=20_100, p50_us=20_400, p95_us=31_000, p99_us=40_123),
+        variation_forward=Spread(min_us=0, p50_us=1, p95_us=2_500, p99_us=3),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "shown"),
+    [
+        (FLOOR, Line("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00", "")),
+        (
+            replace(
+                FLOOR,
+                values=replace(VALUES, verdict=Verdict.FAIL, capacity_bps=6.5e6, loss_ratio=0.012),
+            ),
+            Line("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00, loss 1.2 %", ""),
+        ),
+        (
+            replace(
+                FLOOR,
+                values=replace(VALUES, verdict=Verdict.UNCONFIRMED, capacity_bps=6.5e6),
+                detail="the site's own traffic is not known",
+            ),
+            Line(
+                "floor down",
+                Tone.NEITHER,
+                "unconfirmed",
+                "6.50 Mbit/s, floor 8.00",
+                "the site's own traffic is not known",
+            ),
+        ),
+        (
+            replace(FLOOR, outcome=Outcome.FAILED, failure=Failure.PEER_BUSY, values=None),
+            Line("floor down", Tone.NEITHER, "failed", "", REMEDIES[Failure.PEER_BUSY]),
+        ),
+        (
+            STAMP,
+            Line(
+                "stamp dscp 46",
+                Tone.PASS,
+                "ok",
+                "RTT min/p50/p95/p99 20.10/20.40/31.00/40.12 ms, loss up 5 % down 0 %, "
+                "variation up p95 2.50 ms",
+                "",
+            ),
+        ),
+        (
+            replace(
+                STAMP, outcome=Outcome.FAILED, failure=Failure.NO_ANSWER, detail="nothing came", values=None
+            ),
+            Line(
+                "stamp dscp 46",
+                Tone.NEITHER,
+                "failed",
+                "",
+                f"nothing came ({REMEDIES[Failure.NO_ANSWER]})",
+            ),
+        ),
+        (
+            UnknownMeasurement(
+                probe="path",
+                epoch="0" * 16,
+                seq=1,
+                purpose=Purpose.SCHEDULED,
+                peer="p",
+                start=CLOCK,
+                duration_us=1,
+                outcome=Outcome.OK,
+            ),
+            Line("path", Tone.PASS, "ok", "", ""),
+        ),
+    ],
+)
+def test_a_measurement_as_a_person_reads_it(record: Record, shown: Line) -> None:
+    assert line(record) == shown
+
+
+def test_every_failure_has_its_remedy() -> None:
+    assert set(REMEDIES) == set(Failure)
+
+
+@pytest.mark.parametrize(
+    ("tones", "verdict"),
+    [
+        ([Tone.PASS, Tone.PASS], Tone.PASS),
+        ([Tone.PASS, Tone.NEITHER], Tone.NEITHER),
+        ([Tone.PASS, Tone.NEITHER, Tone.FAIL], Tone.FAIL),
+        ([], Tone.NEITHER),
+    ],
+)
+def test_one_verdict_for_several(tones: list[Tone], verdict: Tone) -> None:
+    assert overall([Line("x", tone, "", "", "") for tone in tones]) is verdict

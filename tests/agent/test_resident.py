@@ -1,0 +1,163 @@
+"""The resident agent with fake probes, a real journal, and no broker."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as changed
+
+from agent import journal_file, status_file
+from agent.journal import Journal, newest_records
+from agent.journal_file import JournalError
+from agent.journal_thread import JournalThread
+from agent.probes.base import Task
+from agent.resident import Resident
+from agent.settings import AgentSettings, Peer, Schedule
+from agent.settings import Journal as JournalSettings
+from agent.uplink import Uplink
+from host.clock import Clock
+from host.units import Seconds
+from net.mqtt import Broker
+from tests.agent.fakes import FakeProbe
+from tests.processes import free_port
+from wire import messages
+from wire.messages import Fault
+from wire.records import Failure, Purpose, Record
+
+WITHIN_S = 20.0
+SOON = Task("stamp", 60, dscp=46)
+
+
+def settings(directory: Path) -> AgentSettings:
+    return AgentSettings(
+        site="0631234A",
+        peer=Peer(key="k"),
+        schedule=Schedule(first_within=Seconds(0)),
+        journal=JournalSettings(path=str(directory / "state" / "journal.db")),
+        broker=Broker(port=free_port()),
+        runtime_directory=str(directory / "run"),
+    )
+
+
+def resident(chosen: AgentSettings, probe: FakeProbe) -> Resident:
+    clock = Clock()
+    path = Path(chosen.journal.path)
+    journal = JournalThread(lambda: Journal(path, 10**8, clock.read()))
+    uplink = Uplink(chosen.site, "0.1.0", chosen.broker, chosen.uplink, journal, clock.read)
+    tasks = dict.fromkeys(probe.tasks(), probe)
+    return Resident(chosen, "0.1.0", tasks, journal, uplink, clock.read)
+
+
+def live(chosen: AgentSettings, probe: FakeProbe, until: Callable[[], Awaitable[bool]]) -> float:
+    """Run until the condition holds, then stop; returns how many seconds the stop took."""
+
+    async def whole() -> float:
+        stop = asyncio.Event()
+        running = asyncio.create_task(resident(chosen, probe).run(stop))
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while not await until() and not running.done():
+                    await asyncio.sleep(0.01)
+        finally:
+            stop.set()
+            began = asyncio.get_running_loop().time()
+            await running
+        return asyncio.get_running_loop().time() - began
+
+    return asyncio.run(whole())
+
+
+def records(chosen: AgentSettings) -> list[Record]:
+    connection = journal_file.read_only(Path(chosen.journal.path))
+    decoded = [messages.decode_measurement(raw) for raw in newest_records(connection)]
+    connection.close()
+    assert not any(isinstance(one, Fault) for one in decoded)
+    return [one for one in decoded if not isinstance(one, Fault)]
+
+
+def test_a_task_is_run_in_its_slot_and_journalled(tmp_path: Path) -> None:
+    chosen, probe = settings(tmp_path), FakeProbe()
+
+    async def journalled() -> bool:
+        return bool(probe.started) and probe.at_once == 0
+
+    live(chosen, probe, journalled)
+    [record] = records(chosen)
+    assert (record.purpose, record.schedule, record.dscp) == (Purpose.SCHEDULED, "stamp-dscp-46", 46)
+    assert record.slot_us is not None
+    assert record.slot_us % 1_000_000 == 0
+    assert record.slot_us <= record.start.wall_us < record.slot_us + 60_000_000
+
+
+def test_a_stop_cancels_and_records_what_runs(tmp_path: Path) -> None:
+    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60)
+
+    async def started() -> bool:
+        return bool(probe.started)
+
+    took_s = live(chosen, probe, started)
+    assert took_s < 5
+    assert [record.failure for record in records(chosen)] == [Failure.CANCELLED]
+
+
+def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:
+    hourly = replace(SOON, interval_s=3600 * 24)
+    chosen = settings(tmp_path)
+
+    async def done(probe: FakeProbe) -> bool:
+        return bool(probe.started) and probe.at_once == 0
+
+    first, second = FakeProbe(asked=[hourly]), FakeProbe(asked=[hourly])
+    live(chosen, first, lambda: done(first))
+    other = Task("stamp", 60, dscp=0)
+    second.asked = [hourly, other]
+    live(chosen, second, lambda: done(second))
+    assert second.started == [other]
+
+
+def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:
+    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60)
+    directory = Path(chosen.runtime_directory)
+    now = Clock().read()
+
+    async def told() -> bool:
+        status = status_file.read(directory)
+        if status is None:
+            return False
+        assert (status.site, status.version) == ("0631234A", "0.1.0")
+        assert set(status.next_starts) == {"stamp dscp 46"}
+        assert status_file.is_running(status, now)
+        long_ago = changed(now, boot_us=status.written.boot_us + 31_000_000)
+        assert not status_file.is_running(status, long_ago)
+        assert not status_file.is_running(status, changed(now, boot_id="another"))
+        return True
+
+    live(chosen, probe, told)
+    assert status_file.read(directory) is None
+    assert not status_file.is_running(None, now)
+
+
+def test_without_a_journal_the_agent_ends_and_says_why(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    (tmp_path / "state").write_text("a file")
+
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(JournalError, match="give a directory this user may write in"):
+        live(chosen, FakeProbe(), never)
+
+
+def test_a_runtime_directory_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen, probe = settings(tmp_path), FakeProbe()
+    (tmp_path / "run").write_text("a file")
+
+    async def measured() -> bool:
+        return bool(probe.started) and "status cannot be told" in caplog.text
+
+    live(chosen, probe, measured)
+    assert len(records(chosen)) == 1

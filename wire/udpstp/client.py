@@ -22,6 +22,9 @@ from wire.udpstp.plan import Address, Plan, session_id
 INITIATION_NS = 2_000_000_000
 """How long set-up and activation may take together (§6.1 leaves the time-out open)."""
 
+LOST_RESPONSE_NS = 100_000_000
+"""Load that comes before the Activation Response may have overtaken it by so much; then it is lost."""
+
 SUB_INTERVAL_MS = 250
 """Short, so that totals are made good soon after a lost Status PDU."""
 
@@ -182,6 +185,8 @@ class Client:
         elif self._phase is _Phase.SETUP_SENT and source[:2] == self.plan.address[:2]:
             self._setup_response(bytes(data), wall)
         elif self._phase is _Phase.ACTIVATE_SENT and source[:2] == self.destination[:2]:
+            if pdu.is_load(data):
+                self._limit = min(self._limit, now + LOST_RESPONSE_NS)
             self._activation_response(bytes(data), now, wall)
 
     def _setup_response(self, data: bytes, wall: int) -> None:

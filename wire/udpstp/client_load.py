@@ -1,6 +1,7 @@
 """The client's part of a running test, in either direction."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from wire.records import Direction
 from wire.udpstp import feedback, pdu, rates
@@ -28,6 +29,7 @@ UNTOLD_NS = 400 * _MS
 """A receiver that said stop and then nothing for so long will not say more."""
 
 _TOLERANCE_NS = 100 * _MS
+_TIMER_SLACK_NS = 5 * _MS
 
 
 class LoadPhase(ABC):
@@ -169,7 +171,7 @@ class Downstream(LoadPhase):
     def fields(self) -> dict[str, object]:
         """Counts of the series; the sender's side is inferred from it."""
         series = self.series
-        last = series.highest if self._end_of_load is None else max(self._end_of_load, series.highest)
+        last = self._last_sequence()
         sent = last - series.first_sequence + 1 if series.packets else 0
         mean = series.payload_bytes / series.packets if series.packets else 0
         allowed = max(int(CATCH_UP_PACKETS * self._spacing), CATCH_UP_NS)
@@ -189,6 +191,17 @@ class Downstream(LoadPhase):
             "intervals": series.intervals(),
             "rtt_ns": bound,
         }
+
+    def _last_sequence(self) -> int:
+        """Of the last packet sent: the peer's stop follows it, unless the first of the stops was lost, too.
+
+        No more can have been sent than was planned.
+        """
+        highest = self.series.highest
+        if self._end_of_load is None:
+            return highest
+        planned = self.series.first_sequence - 1 + round(self.duration_ns / self._spacing)
+        return max(min(self._end_of_load, planned), highest)
 
 
 def _span_us(series: ArrivalSeries, sent: int) -> int:
@@ -319,7 +332,8 @@ class Upstream(LoadPhase):
         sender = self.sending.sender
         unaccounted = sender.sent_packets - distinct - totals.lost
         rate = rates.packets_per_second(sender.rate)
-        told = min(max(unaccounted, 0), round(rate * self._interval_ns / _S))
+        most = round(rate * (self._interval_ns + _TIMER_SLACK_NS) / _S)
+        told = min(max(unaccounted, 0), most)
         return round(told * distinct / (distinct + totals.lost))
 
 
@@ -337,13 +351,15 @@ def begin(plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: i
     The server's test length may differ from the one asked: a longer one is stopped early, a shorter one
     adopted.
     """
+    fault = _coerced(plan, response)
+    if fault:  # its values are not to be trusted: an interval of 0 would be an endless burst of Status PDUs
+        response = replace(response, trial_interval=50, sub_interval=250)
     duration_ns = min(plan.duration_s, response.test_s) * _S
     phase: LoadPhase
     if plan.direction is Direction.DOWN:
         phase = Downstream(plan, response, duration_ns, now, overhead)
     else:
         phase = Upstream(plan, response, duration_ns, now, wall, overhead)
-    fault = _coerced(plan, response)
     if fault:
         phase.finish(now, Ending.COERCED, fault)
     return phase

@@ -128,7 +128,7 @@ class ServerTest:
                 self.outcome = Outcome.WATCHDOG
             self._phase = _Phase.DONE
         elif now >= self._stop_at or (isinstance(self._end, SendingEnd) and self._end.sender.done):
-            self._stop(now, Outcome.COMPLETED)
+            self._stop(now, Outcome.COMPLETED if self.load_packets else Outcome.WATCHDOG)
 
     def _stop(self, now: int, outcome: Outcome) -> None:
         """Say stop until the client agrees, but no longer than the watchdog would have waited (§9)."""

@@ -1,0 +1,203 @@
+"""Load tests over real loopback sockets: our client against our server."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from agent.udpstp_client import run_load
+from peer.admission import Admission, Capacity
+from peer.udpstp import UdpstpServer
+from wire.records import Direction
+from wire.udpstp.coercion import Limits
+from wire.udpstp.load import Ending, LoadReport
+
+KEY_ID, SECRET = 7, b"a shared secret"
+BOTH = pytest.mark.parametrize("direction", list(Direction))
+MEGABIT = 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def serving(capacity: Capacity | None = None, host: str = "127.0.0.1") -> AsyncIterator[UdpstpServer]:
+    plenty = Capacity(100 * MEGABIT, 100 * MEGABIT, 8)
+    server = UdpstpServer(host, 0, {KEY_ID: SECRET}, Admission(capacity or plenty), Limits(100, 60))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def load(
+    server: UdpstpServer, direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = SECRET,
+    cancel: threading.Event | None = None, host: str = "127.0.0.1",
+    progress: Callable[[str], None] | None = None,
+) -> Awaitable[LoadReport]:  # fmt: skip
+    return run_load(
+        host, server.port, key_id=KEY_ID, secret=secret, direction=direction, row=row, duration_s=seconds,
+        dscp=10, cancel=cancel, progress=progress,
+    )  # fmt: skip
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.005)
+
+
+@BOTH
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_every_packet_sent_is_received(
+    direction: Direction, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines: list[str] = []
+
+    async def scenario() -> LoadReport:
+        async with serving(host=host) as server:
+            report = await load(server, direction, host=host, progress=lines.append)
+            await until(lambda: not server.tests)
+            return report
+
+    with caplog.at_level(logging.INFO):
+        report = asyncio.run(scenario())
+    assert (report.ending, report.detail) == (Ending.COMPLETED, "")
+    assert report.received_packets == report.sent_packets
+    assert report.received_ip_bytes == report.sent_ip_bytes == report.sent_packets * 1000
+    assert (report.lost, report.duplicated, report.blocked_sends, report.receiver_drops) == (0, 0, 0, 0)
+    # A busy machine may stall the sender; what it did not send for that is told as stall.
+    missing = report.planned_packets - report.sent_packets
+    assert 0 <= missing <= report.stall_us / 1000 + 4
+    assert sum(interval.datagrams for interval in report.intervals) == report.received_packets
+    assert max(report.bytes_sent, report.bytes_received) <= 1_003_000
+    assert any(line.startswith(f"{direction} 8.00 Mbit/s: ") for line in lines)
+    logged = [record.getMessage() for record in caplog.records if record.name == "peer.udpstp"]
+    assert len(logged) == 1
+    assert f"test session={report.session} key=7 direction={direction} row=8 mbit_s=8 " in logged[0]
+    assert host not in logged[0]
+
+
+def test_a_wrong_key_gets_no_answer() -> None:
+    async def scenario() -> LoadReport:
+        async with serving() as server:
+            return await load(server, Direction.DOWN, secret=b"another")
+
+    report = asyncio.run(scenario())
+    assert (report.ending, report.bytes_received) == (Ending.NO_ANSWER, 0)
+
+
+def test_a_port_where_nothing_listens_is_told_at_once() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def scenario() -> LoadReport:
+        return await run_load(
+            "127.0.0.1", port, key_id=1, secret=b"x", direction=Direction.UP, row=8, duration_s=1
+        )
+
+    report = asyncio.run(scenario())
+    assert (report.ending, report.detail) == (Ending.UNREACHABLE, "nothing listens at the peer's port")
+
+
+@pytest.mark.parametrize(("capacity", "code"), [
+    (Capacity(7 * MEGABIT, 100 * MEGABIT, 8), 10),
+    (Capacity(100 * MEGABIT, 100 * MEGABIT, 1), 13),
+    (Capacity(100 * MEGABIT, 100 * MEGABIT, 8, tests_per_key=1), 10),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused_and_the_running_test_is_not_disturbed(
+    capacity: Capacity, code: int
+) -> None:
+    async def scenario() -> list[LoadReport]:
+        async with serving(capacity) as server:
+            running = asyncio.ensure_future(load(server, Direction.DOWN, row=7))
+            await until(lambda: server.tests == 1)
+            refused = await load(server, Direction.DOWN)
+            return [await running, refused]
+
+    running, refused = asyncio.run(scenario())
+    assert (refused.ending, refused.refusal) == (Ending.REFUSED, code)
+    assert running.ending is Ending.COMPLETED
+    assert running.received_packets == running.sent_packets
+
+
+def test_room_is_given_back_after_a_test() -> None:
+    async def scenario() -> list[Ending]:
+        endings = []
+        async with serving(Capacity(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
+            for direction in Direction:
+                endings.append((await load(server, direction)).ending)
+                await until(lambda: not server.tests)
+        return endings
+
+    assert asyncio.run(scenario()) == [Ending.COMPLETED, Ending.COMPLETED]
+
+
+@BOTH
+def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
+    async def scenario() -> tuple[LoadReport, float]:
+        loop = asyncio.get_running_loop()
+        async with serving() as server:
+            cancel = threading.Event()
+            running = asyncio.ensure_future(load(server, direction, seconds=30, cancel=cancel))
+            await until(lambda: server.tests == 1)
+            loop.call_later(0.3, cancel.set)
+            report = await running
+            await until(lambda: not server.tests, 1.0)
+            return report, loop.time()
+
+    report, _ = asyncio.run(scenario())
+    assert report.ending is Ending.STOPPED
+    assert 0 < report.received_packets < 5000
+
+
+def test_cancelling_the_task_ends_its_thread_first() -> None:
+    async def scenario() -> int:
+        async with serving() as server:
+            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30))
+            await until(lambda: server.tests == 1)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            await until(lambda: not server.tests, 1.0)
+            return sum(
+                thread.name.startswith("asyncio") and thread.is_alive() for thread in threading.enumerate()
+            )
+
+    asyncio.run(scenario())
+    assert threading.active_count() == 1
+
+
+@BOTH
+def test_a_peer_that_ends_in_the_middle_says_so(direction: Direction) -> None:
+    async def scenario() -> LoadReport:
+        async with serving() as server:
+            running = asyncio.ensure_future(load(server, direction, seconds=30))
+            await until(lambda: server.tests == 1)
+            await asyncio.sleep(0.3)
+            await server.stop()
+            return await running
+
+    report = asyncio.run(scenario())
+    assert report.ending is Ending.STOPPED_BY_PEER
+    assert report.received_packets == report.sent_packets
+
+
+def test_noise_at_the_control_port_is_met_with_silence() -> None:
+    async def scenario() -> LoadReport:
+        async with serving() as server:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
+                noise.connect(("127.0.0.1", server.port))
+                noise.setblocking(False)
+                for packet in (b"", b"x" * 56, bytes.fromhex("ace1") + bytes(54), b"y" * 60_000):
+                    noise.send(packet)
+                report = await load(server, Direction.UP)
+                with pytest.raises(BlockingIOError):
+                    noise.recv(100)
+                return report
+
+    assert asyncio.run(scenario()).ending is Ending.COMPLETED

@@ -1,0 +1,140 @@
+"""A client core against a server core through a link that delays, queues and loses, in simulated time."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from wire.udpstp.client import Client
+from wire.udpstp.coercion import Limits
+from wire.udpstp.load import LoadReport
+from wire.udpstp.plan import Address, Plan
+from wire.udpstp.reception import Offer, Reception, Refusal
+from wire.udpstp.server import ServerTest
+
+MS = 1_000_000
+S = 1_000_000_000
+WALL = 1_795_375_959 * S
+CLIENT: Address = ("192.0.2.1", 40_000)
+SERVER: Address = ("198.51.100.1", 24_601)
+TEST_PORT = 50_000
+OVERHEAD = 28
+
+
+@dataclass
+class Way:
+    """One direction: ``rate`` in IP bit/s (None: no bottleneck) with a queue of ``queue_ms``."""
+
+    delay_ms: float = 10
+    rate: float | None = None
+    queue_ms: float = 1000
+    loss: float = 0.0
+    drops: Callable[[bytes, int], bool] = lambda _packet, _now: False
+    seed: int = 1
+    free_at: float = 0
+    carried: int = 0
+    randomness: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.randomness = random.Random(self.seed)
+
+    def pass_on(self, packet: bytes, now: int) -> int | None:
+        """When the packet comes out, None when it never does."""
+        if self.drops(packet, now) or self.randomness.random() < self.loss:
+            return None
+        out = float(now)
+        if self.rate is not None:
+            begin = max(self.free_at, now)
+            if begin - now > self.queue_ms * MS:
+                return None
+            out = self.free_at = begin + (len(packet) + OVERHEAD) * 8 / self.rate * S
+        self.carried += len(packet) + OVERHEAD
+        return int(out + self.delay_ms * MS)
+
+
+@dataclass
+class World:
+    """Both ends and what is under way between them.
+
+    ``skew_ns`` is the server's wall clock minus the client's.
+    """
+
+    up: Way = field(default_factory=Way)
+    down: Way = field(default_factory=Way)
+    secret: bytes = b"secret"
+    skew_ns: int = 0
+    limits: Limits = field(default_factory=Limits)
+    refuse_with: int = 0
+    server_dies_at: int | None = None
+    test: ServerTest | None = None
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        self._events: list[tuple[int, int, bool, bytes, Address]] = []
+        self._order = count()
+        self._reception = Reception({7: self.secret})
+        self._buffer = bytearray(9000)
+
+    def run(self, plan: Plan, *, until: int = 60 * S, cancel_at: int | None = None) -> LoadReport:
+        """Run the test to its end, and the server's part of it."""
+        client = Client(plan, self.now, WALL + self.now)
+        while not (client.finished and (self.test is None or self.test.finished)):
+            assert self.now < until, "the test does not end"
+            if cancel_at is not None and self.now >= cancel_at:
+                client.cancel(self.now)
+            self._deliver(client)
+            self._transmit(client)
+            self._advance(client, cancel_at)
+        return client.report()
+
+    def _dead(self) -> bool:
+        return self.server_dies_at is not None and self.now >= self.server_dies_at
+
+    def _deliver(self, client: Client) -> None:
+        while self._events and self._events[0][0] <= self.now:
+            at, _, to_server, packet, source = heapq.heappop(self._events)
+            if not to_server:
+                if not client.finished:
+                    client.receive(packet, source, at, WALL + at)
+            elif not self._dead():
+                self._at_server(packet, source, at)
+
+    def _at_server(self, packet: bytes, source: Address, at: int) -> None:
+        wall = WALL + at + self.skew_ns
+        if packet[:2] == b"\xac\xe1":
+            taken = self._reception.receive(packet, source, wall)
+            if isinstance(taken, Refusal):
+                self._send(taken.answer, to_server=False, source=SERVER)
+            elif isinstance(taken, Offer) and self.refuse_with:
+                self._send(taken.refuse(self.refuse_with, wall), to_server=False, source=SERVER)
+            elif isinstance(taken, Offer):
+                self.test = ServerTest(taken, self.limits, at)
+                self._send(taken.accept(TEST_PORT, wall), to_server=False, source=SERVER)
+        elif self.test is not None and not self.test.finished:
+            self.test.receive(packet, source, at, wall)
+
+    def _transmit(self, client: Client) -> None:
+        while not client.finished and (size := client.transmit(self._buffer, self.now, WALL + self.now)):
+            self._send(bytes(self._buffer[:size]), to_server=True, source=CLIENT)
+        test = self.test
+        if test is None:
+            return
+        if self._dead():
+            self.test = None
+            return
+        wall = WALL + self.now + self.skew_ns
+        while not test.finished and (size := test.transmit(self._buffer, self.now, wall)):
+            self._send(bytes(self._buffer[:size]), to_server=False, source=(SERVER[0], TEST_PORT))
+
+    def _send(self, packet: bytes, *, to_server: bool, source: Address) -> None:
+        out = (self.up if to_server else self.down).pass_on(packet, self.now)
+        if out is not None:
+            heapq.heappush(self._events, (out, next(self._order), to_server, packet, source))
+
+    def _advance(self, client: Client, cancel_at: int | None) -> None:
+        ends: list[Client | ServerTest] = [client] if self.test is None else [client, self.test]
+        times = [end.deadline for end in ends if not end.finished]
+        times += [self._events[0][0]] if self._events else []
+        times += [at for at in (cancel_at, self.server_dies_at) if at is not None]
+        self.now = max(self.now + 1, min((at for at in times if at > self.now), default=self.now + MS))

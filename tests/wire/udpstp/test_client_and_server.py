@@ -1,0 +1,373 @@
+"""Whole tests in simulated time: what the report says against what the link did."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, TEST_PORT, WALL, S, Way, World
+from wire.records import Direction
+from wire.udpstp import auth, pdu, rates, server
+from wire.udpstp.coercion import Limits, coerced
+from wire.udpstp.load import Ending
+from wire.udpstp.plan import Address, Plan
+from wire.udpstp.reception import Offer, Reception
+from wire.udpstp.server import Outcome, ServerTest
+
+BOTH = pytest.mark.parametrize("direction", list(Direction))
+
+
+def plan_for(direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = b"secret") -> Plan:
+    return Plan(
+        address=SERVER,
+        ident=0x1234,
+        key_id=7,
+        secret=secret,
+        direction=direction,
+        row=row,
+        duration_s=seconds,
+    )
+
+
+def loaded(world: World, direction: Direction) -> Way:
+    return world.up if direction is Direction.UP else world.down
+
+
+def is_status(packet: bytes) -> bool:
+    return packet[:2] == b"\xfe\xed"
+
+
+@BOTH
+@pytest.mark.parametrize(("row", "packets"), [(8, 1000), (10, 1000), (13, 2000), (20, 2000)])
+def test_on_a_clean_link_received_is_sent(direction: Direction, row: int, packets: int) -> None:
+    world = World()
+    report = world.run(plan_for(direction, row=row))
+    assert (report.ending, report.detail) == (Ending.COMPLETED, "")
+    assert report.sent_packets == report.received_packets == report.planned_packets == packets
+    assert report.sent_ip_bytes == report.received_ip_bytes == row * 125_000
+    assert (report.lost, report.reordered, report.duplicated, report.estimated_packets) == (0, 0, 0, 0)
+    assert report.sent_bps == pytest.approx(row * 1e6, rel=0.002)
+    assert report.received_bps == pytest.approx(row * 1e6, rel=0.002)
+    assert (report.stall_us, report.longest_gap_us, report.backoff_steps) == (0, 1000, 0)
+    assert sum(interval.ip_bytes for interval in report.intervals) == row * 125_000
+    assert len(report.intervals) in (20, 21)
+    assert report.rtt_min_us in range(20_000, 20_100)
+    assert world.test is not None
+    assert world.test.outcome in (Outcome.COMPLETED, Outcome.STOPPED_BY_CLIENT)
+
+
+@BOTH
+def test_it_costs_the_line_what_it_says(direction: Direction) -> None:
+    world = World()
+    report = world.run(plan_for(direction, seconds=2))
+    assert report.bytes_sent == world.up.carried
+    assert report.bytes_received <= world.down.carried
+    assert 2_000_000 <= max(report.bytes_sent, report.bytes_received) <= 2_001_000
+    assert min(report.bytes_sent, report.bytes_received) <= 12_000
+
+
+@BOTH
+@pytest.mark.parametrize("skew_ms", [-3000, 0, 3000])
+def test_a_narrow_line_shows_as_growing_delay_whatever_the_clocks_say(
+    direction: Direction, skew_ms: int
+) -> None:
+    world = World(skew_ns=skew_ms * MS)
+    loaded(world, direction).rate = 6.4e6
+    report = world.run(plan_for(direction, seconds=2))
+    assert report.ending is Ending.COMPLETED
+    assert report.received_packets == report.sent_packets == 2000
+    assert report.received_bps == pytest.approx(6.4e6, rel=0.01)
+    assert report.sent_bps == pytest.approx(8e6, rel=0.001)
+    last = report.intervals[-2]
+    assert last.delay_mean_us is not None
+    assert last.delay_mean_us == pytest.approx(last.offset_us * (1 - 6.4 / 8), rel=0.05)
+
+
+@BOTH
+def test_what_a_short_queue_drops_is_lost_also_at_the_end(direction: Direction) -> None:
+    world = World()
+    way = loaded(world, direction)
+    way.rate, way.queue_ms = 6e6, 50
+    report = world.run(plan_for(direction, seconds=2))
+    assert report.ending is Ending.COMPLETED
+    assert report.sent_packets == 2000
+    assert report.lost == report.sent_packets - report.received_packets
+    assert report.received_packets == pytest.approx(1500 + 50, abs=20)
+    assert report.received_bps == pytest.approx(6e6, rel=0.03)
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("loss", [0.01, 0.05])
+def test_loss_of_load_and_feedback(direction: Direction, seed: int, loss: float) -> None:
+    """Control PDUs get through here; half the tests lose Status PDUs, and the totals hold all the same."""
+    through = (b"\xac\xe1", b"\xac\xe2")
+    world = World()
+    for way in (world.up, world.down):
+        way.randomness.seed(seed)
+        rolls = way.randomness
+        way.drops = lambda packet, _now, rolls=rolls: packet[:2] not in through and rolls.random() < loss  # type: ignore[misc]
+    report = world.run(plan_for(direction, seconds=2))
+    assert report.ending is Ending.COMPLETED
+    assert report.sent_packets in range(2000, 2003)
+    arrived = loaded(world, direction).carried // 1000
+    assert report.received_packets == pytest.approx(arrived, abs=4)
+    assert report.lost == report.sent_packets - report.received_packets
+    assert report.lost / 2000 == pytest.approx(loss, abs=3 * (loss / 2000) ** 0.5)
+
+
+def test_totals_survive_lost_status_pdus() -> None:
+    lost = {3, 4, 9, 10, 17}
+    world = World()
+    world.down.drops = lambda packet, _now: is_status(packet) and int.from_bytes(packet[4:8]) in lost
+    report = world.run(plan_for(Direction.UP))
+    assert (report.received_packets, report.lost, report.status_lost) == (1000, 0, 5)
+    assert report.estimated_packets == 0
+    assert sum(interval.datagrams for interval in report.intervals) == 1000 - 5 * 50
+
+
+def test_the_packets_before_a_lost_first_status_are_inferred_and_said_to_be() -> None:
+    world = World()
+    world.down.drops = lambda packet, _now: is_status(packet) and int.from_bytes(packet[4:8]) == 1
+    report = world.run(plan_for(Direction.UP))
+    assert (report.received_packets, report.lost) == (1000, 0)
+    assert report.estimated_packets in (50, 51)
+
+
+@BOTH
+def test_a_lost_control_message_ends_the_attempt(direction: Direction) -> None:
+    for identifier in (b"\xac\xe1", b"\xac\xe2"):
+        for way in ("up", "down"):
+            world = World()
+            getattr(world, way).drops = lambda packet, _now, lost=identifier: packet[:2] == lost
+            report = world.run(plan_for(direction))
+            assert report.ending is Ending.NO_ANSWER
+            assert report.sent_packets == report.received_packets == 0
+            assert world.now < 4 * S
+            assert world.test is None or world.test.load_packets < 200
+
+
+def test_a_lost_null_request_changes_nothing() -> None:
+    world = World()
+    world.down.drops = lambda packet, _now: packet[:2] == b"\xde\xad"
+    assert world.run(plan_for(Direction.DOWN)).received_packets == 1000
+
+
+@BOTH
+def test_a_wrong_key_is_met_with_silence(direction: Direction) -> None:
+    world = World()
+    report = world.run(plan_for(direction, secret=b"another"))
+    assert (report.ending, report.detail) == (Ending.NO_ANSWER, "no answer to the set-up request")
+    assert world.down.carried == 0
+
+
+def test_a_peer_that_answers_with_another_key_is_told_from_silence() -> None:
+    world = World()
+    client_plan = plan_for(Direction.DOWN, secret=b"another")
+    setup = pdu.Setup(ident=0x1234, auth_time=WALL // S, key_id=7, command=pdu.RESPONSE, response=7)
+    answer = auth.sign(setup.pack(), auth.derive_keys(b"secret", WALL // S).server)
+    world._send(answer, to_server=False, source=SERVER)
+    report = world.run(client_plan)
+    assert report.ending is Ending.BAD_AUTHENTICATION
+    assert "does not know this key" in report.detail
+
+
+@BOTH
+def test_a_clock_six_seconds_off_needs_the_offset(direction: Direction) -> None:
+    plan = plan_for(direction)
+    assert World(skew_ns=6 * S).run(plan).ending is Ending.NO_ANSWER
+    assert World(skew_ns=6 * S).run(replace(plan, auth_offset_s=6.0)).ending is Ending.COMPLETED
+
+
+@BOTH
+def test_a_refusal_keeps_its_code(direction: Direction) -> None:
+    report = World(refuse_with=10).run(plan_for(direction))
+    assert (report.ending, report.refusal) == (Ending.REFUSED, 10)
+    assert report.detail == "the peer refuses (code 10): its capacity is in use"
+
+
+@BOTH
+def test_a_row_above_the_servers_maximum_is_refused(direction: Direction) -> None:
+    world = World(limits=Limits(highest_row=5))
+    report = world.run(plan_for(direction))
+    assert (report.ending, report.refusal) == (Ending.REFUSED, 2)
+    assert world.test is not None
+    assert (world.test.outcome, world.test.load_packets) == (Outcome.REFUSED, 0)
+
+
+@BOTH
+def test_a_longer_test_than_asked_is_ended_by_the_client(
+    direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference server makes ten seconds of two: its shortest is five."""
+    monkeypatch.setattr(server, "coerced", lambda request, _limits: replace(request, test_s=10))
+    world = World()
+    report = world.run(plan_for(direction))
+    assert report.ending is Ending.COMPLETED
+    assert report.sent_packets == report.received_packets == 1000
+    assert world.now < 1.5 * S
+    assert world.test is not None
+    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+    assert world.test.load_packets < 1050
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "change", [{"row": pdu.SEARCH_INDEX}, {"row": 7}, {"modifiers": 1}, {"trial_interval": 0}]
+)
+def test_another_test_than_asked_is_stopped_before_it_counts(
+    direction: Direction, change: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = auth.derive_keys(b"secret", WALL // S).server
+    world = World()
+    honest = world._send
+
+    def send(packet: bytes, *, to_server: bool, source: Address) -> None:
+        answer = None if to_server else pdu.parse_activation(packet)
+        altered = packet if answer is None else auth.sign(replace(answer, **change).pack(), key)  # type: ignore[arg-type]
+        honest(altered, to_server=to_server, source=source)
+
+    monkeypatch.setattr(world, "_send", send)
+    report = world.run(plan_for(direction))
+    assert report.ending is Ending.COERCED
+    assert report.received_packets < 100
+    assert world.now < S
+
+
+@BOTH
+def test_cancelling_stops_both_ends_at_once(direction: Direction) -> None:
+    world = World()
+    report = world.run(plan_for(direction, seconds=10), cancel_at=S)
+    assert report.ending is Ending.STOPPED
+    assert report.received_packets == pytest.approx(950, abs=60)
+    assert world.now < 1.3 * S
+    assert world.test is not None
+    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+
+
+@BOTH
+def test_a_peer_that_dies_is_noticed_by_the_watchdog(direction: Direction) -> None:
+    world = World(server_dies_at=S // 2)
+    report = world.run(plan_for(direction, seconds=10))
+    assert report.ending is Ending.WATCHDOG
+    assert 3.4 * S < world.now < 3.8 * S
+    if direction is Direction.UP:
+        assert report.backoff_steps > 3
+        assert report.sent_packets < 1200
+
+
+@BOTH
+def test_a_client_that_dies_is_noticed_by_the_server(direction: Direction) -> None:
+    world = World()
+    world.up.drops = lambda _packet, now: now > S // 2
+    world.run(plan_for(direction, seconds=10))
+    assert world.test is not None
+    assert world.test.outcome is Outcome.WATCHDOG
+    if direction is Direction.DOWN:
+        assert world.test.load_packets < 2200, "the sender backs off for want of feedback"
+
+
+def _offer(source: tuple[str, int] = ("192.0.2.1", 40_000), *, upstream: bool = False) -> Offer:
+    setup = pdu.Setup(ident=1, auth_time=WALL // S, key_id=7, bandwidth_mbps=8, upstream=upstream)
+    packet = auth.sign(setup.pack(), auth.derive_keys(b"secret", WALL // S).client)
+    taken = Reception({7: b"secret"}).receive(packet, source, WALL)
+    assert isinstance(taken, Offer)
+    return taken
+
+
+def _activation(**changes: int) -> bytes:
+    values = {"command": pdu.DOWNSTREAM, "row": 8, "test_s": 1, "auth_time": WALL // S, "key_id": 7} | changes
+    return auth.sign(pdu.Activation(**values).pack(), auth.derive_keys(b"secret", WALL // S).client)  # type: ignore[arg-type]
+
+
+def _answer(packet: bytes, source: tuple[str, int] = ("192.0.2.1", 40_000)) -> pdu.Activation | None:
+    test = ServerTest(_offer(), Limits(), 0)
+    buffer = bytearray(2000)
+    assert test.transmit(buffer, 0, WALL) == 48
+    test.receive(packet, source, MS, WALL)
+    size = test.transmit(buffer, MS, WALL)
+    return pdu.parse_activation(bytes(buffer[:size])) if size else None
+
+
+@pytest.mark.parametrize("changes", [
+    {"row": pdu.SEARCH_INDEX}, {"row": 8, "modifiers": pdu.ACTIVATION_START_INDEX}, {"row": 9},
+    {"row": 1153}, {"command": pdu.UPSTREAM}, {"command": 3},
+])  # fmt: skip
+def test_parameters_that_are_refused(changes: dict[str, int]) -> None:
+    answer = _answer(_activation(**changes))
+    assert answer is not None
+    assert answer.response == 2
+
+
+@pytest.mark.parametrize("source", [("192.0.2.2", 40_000), ("192.0.2.1", 40_001)])
+def test_an_activation_binds_to_the_host_of_the_set_up(source: tuple[str, int]) -> None:
+    assert (_answer(_activation(), source) is not None) == (source[0] == CLIENT[0])
+
+
+def test_an_activation_with_a_wrong_digest_is_met_with_silence() -> None:
+    packet = _activation()
+    assert _answer(packet[:70] + bytes([packet[70] ^ 1]) + packet[71:]) is None
+
+
+@pytest.mark.parametrize(("asked", "given"), [
+    ({"test_s": 0}, {"test_s": 1}), ({"test_s": 1}, {"test_s": 1}), ({"test_s": 3601}, {"test_s": 60}),
+    ({"trial_interval": 4}, {"trial_interval": 50}), ({"low_threshold": 100}, {"low_threshold": 30}),
+    ({"dscp_ecn": 0xBB}, {"dscp_ecn": 0xB8}), ({"modifiers": 2}, {"modifiers": 0}),
+    ({"sub_interval": 99}, {"sub_interval": 1000}), ({"algorithm": 7}, {"algorithm": 0}),
+    ({"high_speed_delta": 0}, {"high_speed_delta": 10}), ({"one_way_variation": 9}, {"one_way_variation": 1}),
+])  # fmt: skip
+def test_values_that_are_coerced(asked: dict[str, int], given: dict[str, int]) -> None:
+    request = pdu.parse_activation(_activation(**asked))
+    assert request is not None
+    answer = coerced(request, Limits())
+    assert {name: getattr(answer, name) for name in given} == given
+
+
+@pytest.mark.parametrize(("changes", "code"), [
+    ({"version": 19}, 2), ({"modifiers": 3}, 11), ({"count": 2}, 12), ({"ident": 0}, 12),
+    ({"bandwidth_mbps": 0}, 9),
+])  # fmt: skip
+def test_set_ups_that_are_refused(changes: dict[str, int], code: int) -> None:
+    values = {"ident": 1, "auth_time": WALL // S, "key_id": 7, "bandwidth_mbps": 8} | changes
+    packet = auth.sign(pdu.Setup(**values).pack(), auth.derive_keys(b"secret", WALL // S).client)  # type: ignore[arg-type]
+    taken = Reception({7: b"secret"}).receive(packet, CLIENT, WALL)
+    assert taken is not None
+    assert not isinstance(taken, Offer)
+    answer = pdu.parse_setup(taken.answer)
+    assert answer is not None
+    assert (taken.code, answer.response, answer.version) == (code, code, 20)
+
+
+def test_what_the_control_port_does_not_answer() -> None:
+    keys = auth.derive_keys(b"secret", WALL // S)
+    setup = pdu.Setup(ident=1, auth_time=WALL // S, key_id=7, bandwidth_mbps=8)
+    good = auth.sign(setup.pack(), keys.client)
+    reception = Reception({7: b"secret"})
+    silent = [
+        good[:-1], good + b"\0", b"", auth.sign(setup.pack(), keys.server),
+        auth.sign(replace(setup, command=pdu.RESPONSE).pack(), keys.client),
+        auth.sign(replace(setup, key_id=8).pack(), keys.client),
+        auth.sign(replace(setup, auth_mode=2).pack(), keys.client),
+        auth.sign(replace(setup, auth_mode=0).pack(), keys.client),
+    ]  # fmt: skip
+    assert [reception.receive(packet, CLIENT, WALL) for packet in silent] == [None] * len(silent)
+    assert reception.receive(good, CLIENT, WALL + 6 * S) is None
+    assert isinstance(reception.receive(good, CLIENT, WALL), Offer)
+    assert reception.receive(good, CLIENT, WALL) is None, "a replay"
+
+
+def test_an_unproven_address_gets_less_than_twice_what_it_sent() -> None:
+    offer = _offer()
+    null = ServerTest(offer, Limits(), 0).transmit(bytearray(2000), 0, WALL)
+    assert len(offer.accept(TEST_PORT, WALL)) + null <= 2 * 56
+
+
+def test_both_ends_derive_the_same_session_id() -> None:
+    world = World()
+    report = world.run(plan_for(Direction.DOWN))
+    assert world.test is not None
+    assert report.session == world.test.offer.session == f"{WALL // S:08x}-1234"
+
+
+def test_a_plan_keeps_its_secret() -> None:
+    assert "secret" not in repr(plan_for(Direction.DOWN))
+    assert rates.row_for(8e6) == 8

@@ -24,7 +24,7 @@ QUEUE_SIGN_US = 10_000
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
 FASTER, FASTEST_BPS = 1.25, 1e9
 FIRST_S, REPEAT_S = 2, 5
-REPEATS, INVALID_TRIES = 2, 2
+REPEATS, INVALID_TRIES = 2, 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,8 @@ def test_a_test_that_cannot_be_judged_says_why(changes: dict[str, object], failu
     report = replace(fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))[0], **changes)  # type: ignore[arg-type]
     test = floor_rules.judge(report, FLOOR, 0.0)
     assert (test.finding, test.failure) == (Finding.INVALID, failure)
-    assert isinstance(floor_rules.next_step([test], FLOOR), Step)
-    assert floor_rules.next_step([test, test], FLOOR) == Conclusion(Verdict.INVALID, failure)
+    assert isinstance(floor_rules.next_step([test] * 2, FLOOR), Step)
+    assert floor_rules.next_step([test] * 3, FLOOR) == Conclusion(Verdict.INVALID, failure)
 
 
 def test_a_queue_of_others_at_the_end_is_no_signature() -> None:

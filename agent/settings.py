@@ -4,6 +4,7 @@ Defaults are for a site with one line and one peer, so that a working file is ab
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ FLOOR_LEAST = BitRate(1_000_000)
 FLOOR_MOST = BitRate(1_000_000_000)
 MAX_KEY_BYTES = 64
 
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
@@ -157,6 +159,8 @@ def _peer(chosen: AgentSettings) -> str | None:
     peer = chosen.peer
     if not is_site_id(peer.name.replace(".", "_")):
         return "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit"
+    if not is_host(peer.host):
+        return "peer.host: neither a host name nor an address"
     if peer.key is None and peer.key_file is None:
         return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
     if peer.key is not None and peer.key_file is not None:
@@ -170,6 +174,15 @@ def _key_problem(place: str, key: str, host: str) -> str | None:
     if key == EXAMPLE_KEY and not is_loopback(host):
         return f"{place}: the example key is known to everybody: only a peer on this machine may use it"
     return None
+
+
+def is_host(host: str) -> bool:
+    """Whether ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+    return True
 
 
 def is_loopback(host: str) -> bool:

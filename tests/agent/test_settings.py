@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import AgentSettings, load, peer_key
+from agent.settings import AgentSettings, is_host, load, peer_key
 from host.settings import SettingsError
 
 GOOD = "site: 0631234A\npeer: {key: example-key-change-me}\n"
@@ -48,6 +48,8 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             "site: A\npeer: {name: 'a b', key: k}\n",
             "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit",
         ),
+        ("site: A\npeer: {host: a..b, key: k}\n", "peer.host: neither a host name nor an address"),
+        ("site: A\npeer: {host: 'a b', key: k}\n", "peer.host: neither a host name nor an address"),
         (
             "site: A\npeer: {host: 192.0.2.1}\n",
             "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer",
@@ -109,6 +111,11 @@ def test_every_mistake_has_its_message(tmp_path: Path, text: str, message: str) 
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path}/agent.yaml: {message}"
+
+
+@pytest.mark.parametrize("host", ["peer.example.", "fe80::1%eth0", "2001:db8::1", "10.0.0.1", "p-1_a"])
+def test_names_and_addresses_are_hosts(host: str) -> None:
+    assert is_host(host)
 
 
 def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:

@@ -1,0 +1,74 @@
+"""The code in docs/add-a-probe.md works as it stands."""
+
+import asyncio
+import re
+import socket
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import assembly
+from agent.line_counters import NoSource
+from agent.probes.base import Surroundings
+from agent.runner import Runner
+from agent.settings import AgentSettings, Peer
+from tests.agent.fakes import FakeClock
+from wire import messages
+from wire.records import Failure, Outcome, Purpose, UnknownMeasurement
+
+PAGE = Path(__file__).parents[2] / "docs" / "add-a-probe.md"
+EPOCH = "00112233445566ff"
+
+
+@pytest.fixture
+def page() -> Iterator[dict[str, Any]]:
+    """Everything that the page's code defines, run in order as one module."""
+    module = types.ModuleType("page")
+    sys.modules["page"] = module  # msgspec resolves annotations through it
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(block, PAGE, "exec"), module.__dict__)
+    yield module.__dict__
+    del sys.modules["page"]
+
+
+def measured(page: dict[str, Any], host: str) -> Any:
+    clock = FakeClock()
+    settings = AgentSettings(site="A", peer=Peer(host=host, key="k"))
+    built_from = Surroundings(settings, b"k", NoSource(), clock.read)
+    [(task, probe)] = assembly.tasks(built_from, page["PROBES"]).items()
+    runner = Runner("peer", clock.read)
+    return asyncio.run(runner.run(probe, task, Purpose.SCHEDULED, slot_us=0)).measurement(EPOCH, 1)
+
+
+def test_the_pages_probe_is_scheduled_and_measures(page: dict[str, Any]) -> None:
+    measurement = measured(page, "127.0.0.1")
+    assert (measurement.outcome, measurement.schedule) == (Outcome.OK, "name")
+    assert measurement.values.answer_us >= 0
+
+
+def test_the_pages_probe_leaves_its_faults_to_the_runner(
+    page: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    measurement = measured(page, "peer.example")
+    assert (measurement.outcome, measurement.failure) == (Outcome.FAILED, Failure.NAME_UNKNOWN)
+
+
+def test_a_collector_that_does_not_know_it_keeps_it(page: dict[str, Any]) -> None:
+    decoded = messages.decode_measurement(messages.encode(measured(page, "127.0.0.1")))
+    assert isinstance(decoded, UnknownMeasurement)
+    assert decoded.probe == "name"
+
+
+def test_every_file_and_name_the_page_speaks_of_is_there() -> None:
+    root = PAGE.parents[1]
+    named = set(re.findall(r"`((?:agent|wire|tests)/[a-z_/]+(?:\.py|/))`", PAGE.read_text()))
+    assert len(named) >= 6
+    assert {name for name in named if not (root / name).exists()} == {"agent/probes/name.py"}

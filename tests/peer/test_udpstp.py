@@ -178,7 +178,7 @@ def test_a_peer_that_ends_in_the_middle_says_so(direction: Direction) -> None:
         async with serving() as server:
             running = asyncio.ensure_future(load(server, direction, seconds=30))
             await until(lambda: server.tests == 1)
-            await asyncio.sleep(0.3)
+            await until(lambda: all(one.test.load_packets > 100 for one in server._running))
             await server.stop()
             return await running
 

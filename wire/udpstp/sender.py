@@ -1,7 +1,7 @@
 """The load sender: when the next Load PDU is due, and its header.
 
 Deadlines are absolute, so that a late packet does not make the ones behind it late. A sender that was held
-up may catch up by three packets, or one millisecond's worth where that is more; beyond that the schedule is
+up may catch up by three packets, or two milliseconds' worth where that is more; beyond that the schedule is
 put off and the time told as stall. A burst after a stall would overflow the line's queue and read as its
 loss.
 """
@@ -13,7 +13,10 @@ from wire.udpstp import pdu, rates
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
 
 CATCH_UP_PACKETS = 3
-CATCH_UP_NS = 1_000_000
+CATCH_UP_NS = 2_000_000
+WAKE_NS = 500_000
+"""Bursts that are closer together leave together: waking for each would cost more than sending them."""
+
 LARGEST_PAYLOAD = 9000
 
 _MS = 1_000_000
@@ -65,6 +68,7 @@ class LoadSender:
             _Transmitter(rate.interval_1_us * 1000, first, dues[0]),
             _Transmitter(rate.interval_2_us * 1000, second, dues[1]),
         )
+        self._lag = max(WAKE_NS - rate.interval_1_us * 1000, 0) if self._transmitters[0].on else 0
         packets = rates.packets_per_second(rate)
         spacing = _S / packets if packets else 0
         self._allowed_lateness = max(int(CATCH_UP_PACKETS * spacing), CATCH_UP_NS)
@@ -75,14 +79,17 @@ class LoadSender:
 
     @property
     def deadline(self) -> int:
-        """When the next packet is due; after the last one, ``end``."""
-        due = self._next().due if any(transmitter.on for transmitter in self._transmitters) else _NEVER
-        return min(due, self.end)
+        """When to send next; after the last packet, ``end``."""
+        return min(self._due + self._lag, self.end)
+
+    @property
+    def _due(self) -> int:
+        return self._next().due if any(transmitter.on for transmitter in self._transmitters) else _NEVER
 
     @property
     def done(self) -> bool:
         """Whether every packet of the schedule was sent."""
-        return not self._pending and self.deadline >= self.end
+        return not self._pending and self._due >= self.end
 
     def _next(self) -> _Transmitter:
         first, second = self._transmitters
@@ -121,7 +128,7 @@ class LoadSender:
         )  # fmt: skip
 
     def _begin_burst(self, now: int) -> bool:
-        if self.deadline >= self.end or now < self.deadline:
+        if now < self._due or self._due >= self.end:
             return False
         transmitter = self._next()
         late = now - transmitter.due - self._allowed_lateness

@@ -1,0 +1,136 @@
+"""The peer's settings: the example as it stands, and a table of mistakes with their exact messages."""
+
+from pathlib import Path
+
+import pytest
+
+from agent import settings as agent_settings
+from host.settings import SettingsError
+from peer import settings
+from peer.admission import Capacity
+from wire.udpstp.coercion import Limits
+
+ROOT = Path(__file__).parents[2]
+KEYS = "keys: [{id: 1, key: something}]\n"
+
+
+def written(directory: Path, text: str) -> Path:
+    path = directory / "peer.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def private(directory: Path, text: str, mode: int = 0o600) -> Path:
+    path = directory / "keys"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_the_example_runs_as_it_is() -> None:
+    chosen = settings.load(ROOT / "peer.yaml")
+    assert settings.secrets(chosen) == {1: settings.EXAMPLE_KEY.encode()}
+    assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
+    assert chosen.capacity == Capacity(500_000_000, 500_000_000, 32, None)
+    assert chosen.limits == Limits(highest_row=100, longest_s=60)
+    assert chosen.reflector({1: b"k"}).keys == (b"k",)
+
+
+def test_the_example_says_the_defaults() -> None:
+    chosen = settings.load(ROOT / "peer.yaml")
+    assert chosen.udpstp == settings.Udpstp()
+    assert (chosen.stamp.sessions, chosen.stamp.open) == (settings.Stamp().sessions, settings.Stamp().open)
+
+
+def test_agent_and_peer_know_the_same_example_key() -> None:
+    assert settings.EXAMPLE_KEY == agent_settings.EXAMPLE_KEY
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "keys: none: agents are served only with a shared key; set keys or keys_file"),
+    (KEYS + "hots: 1", "hots: no such setting; did you mean `host`?"),
+    (KEYS + "host: peer.example",
+     "host: not an IP address: the one to listen at, or 0.0.0.0 for all of this machine"),
+    (KEYS + "log_level: loud", "log_level: expected one of debug, info, warning, error"),
+    ("keys: [{id: 1}]", "keys[0]: set exactly one of key and key_file"),
+    ("keys: [{id: 1, key: a, key_file: b}]", "keys[0]: set exactly one of key and key_file"),
+    (KEYS + "udpstp: {highest_rate: 2 Gbit/s}", "udpstp.highest_rate: out of range: 1 Mbit/s to 1 Gbit/s"),
+    (KEYS + "udpstp: {longest_test: 500 ms}", "udpstp.longest_test: out of range: 1 s to 1 h"),
+    (KEYS + "udpstp: {up: 50 Mbit/s}",
+     "udpstp.up: less than udpstp.highest_rate: no such test could ever be admitted"),
+])  # fmt: skip
+def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError) as raised:
+        settings.load(path)
+    assert str(raised.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("text", [
+    "keys: [{id: 256, key: a}]", "keys: [{id: one, key: a}]", KEYS + "udpstp: {port: 0}",
+    KEYS + "udpstp: {tests: 0}", KEYS + "stamp: {open: maybe}", KEYS + "udpstp: {down: 8}",
+    "keys: [{id: 1, key: secret-stuff, key: 5}]",
+])  # fmt: skip
+def test_other_mistakes_never_repeat_a_key(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings.load(written(tmp_path, text))
+    assert "secret-stuff" not in str(raised.value)
+
+
+def test_a_key_file_of_lines_and_one_of_a_single_secret(tmp_path: Path) -> None:
+    lines = private(tmp_path, "# sites\n2 two words\n\n 255 last\n")
+    single = tmp_path / "single"
+    single.write_text("one\n", encoding="utf-8")
+    single.chmod(0o600)
+    path = written(tmp_path, f"keys: [{{id: 1, key_file: {single}}}]\nkeys_file: {lines}\n")
+    assert settings.secrets(settings.load(path)) == {1: b"one", 2: b"two words", 255: b"last"}
+
+
+def test_a_key_file_others_can_read_is_refused(tmp_path: Path) -> None:
+    keys = private(tmp_path, "1 hidden\n", 0o640)
+    chosen = settings.load(written(tmp_path, f"keys_file: {keys}"))
+    with pytest.raises(SettingsError) as raised:
+        settings.secrets(chosen)
+    assert str(raised.value) == f"keys_file: {keys}: others can read it: chmod 600 {keys}"
+
+
+@pytest.mark.parametrize(("lines", "place"), [
+    ("hidden\n", "line 1: expected a key id of 0 to 255, a space, and the secret"),
+    ("1 fine\n256 hidden\n", "line 2: expected a key id of 0 to 255, a space, and the secret"),
+    ("1 fine\n1 hidden\n", "line 2: key id 1 is there twice: keep one"),
+    ("1 " + "hidden" * 11, "line 1: a key has 1 to 64 bytes"),
+])  # fmt: skip
+def test_mistakes_in_a_key_file_name_the_line_and_no_key(tmp_path: Path, lines: str, place: str) -> None:
+    keys = private(tmp_path, lines)
+    chosen = settings.load(written(tmp_path, f"keys_file: {keys}"))
+    with pytest.raises(SettingsError) as raised:
+        settings.secrets(chosen)
+    assert str(raised.value) == f"keys_file: {keys}: {place}"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "keys: none found: agents are served only with a shared key"),
+    ("missing", "keys_file: {path}: No such file or directory"),
+])  # fmt: skip
+def test_a_key_file_that_holds_nothing_or_is_not_there(tmp_path: Path, text: str, message: str) -> None:
+    path = private(tmp_path, text)
+    if text:
+        path.unlink()
+    with pytest.raises(SettingsError) as raised:
+        settings.secrets(settings.load(written(tmp_path, f"keys_file: {path}")))
+    assert str(raised.value) == message.format(path=path)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "'::'", "192.0.2.1"])
+def test_the_example_key_is_refused_beyond_loopback(tmp_path: Path, host: str) -> None:
+    path = written(tmp_path, f"host: {host}\nkeys: [{{id: 1, key: {settings.EXAMPLE_KEY}}}]")
+    with pytest.raises(SettingsError) as raised:
+        settings.secrets(settings.load(path))
+    assert str(raised.value) == (
+        "keys[0]: the example key is known to everybody: only a peer on loopback may use it"
+    )
+
+
+def test_settings_do_not_show_a_key(tmp_path: Path) -> None:
+    chosen = settings.load(written(tmp_path, "keys: [{id: 1, key: hidden}]"))
+    assert "hidden" not in repr(chosen)

@@ -39,7 +39,7 @@ async def serve(port: int) -> None:
 def main() -> None:
     """Run the broker on the port that the command line names."""
     log.start("error")
-    # It logs an error for every connection that ends without a word, even one that only asked whether it is up.
+    # It logs an error for every connection that ends without a word, even one that only asked.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     asyncio.run(serve(int(sys.argv[1])))

@@ -104,9 +104,9 @@ def _show_lines(stage: Stage, console: Console) -> None:
         for line in LINES:
             figures = stage.figures.sites.get(line.site.site_id, SiteFigures())
             news = (figures.state, *sorted(figures.passed.items()), *sorted(figures.capacity))
-            if told.get(line.site.site_id) != news:
+            if figures.newest_s is not None and told.get(line.site.site_id) != news:
                 told[line.site.site_id] = news
-                console.print(table.plain(line, figures))
+                console.print(table.plain(line, figures), soft_wrap=True)
 
 
 def _is_complete(stage: Stage) -> bool:

@@ -15,7 +15,7 @@ from peer import settings as peer_settings
 
 # Denser than a real site's day (hourly floor tests, a train of 20 packets a minute), so that a person sees
 # figures within the first minute.
-FLOOR_EVERY_S = 60
+FLOOR_EVERY_S = 30
 TRAIN_EVERY_S = 10
 TRAIN_PACKETS = 200
 TRAIN_SPACING_MS = 10

@@ -49,15 +49,15 @@ class Stage:
     def start(self) -> None:
         """Start everything but the agents, each when what it needs is ready. Raises DiedError."""
         files, places = self._files, self.places
-        self._say(f"MQTT broker         127.0.0.1:{places.broker_port}")
+        self._say(f"broker     127.0.0.1:{places.broker_port}")
         self._start(*programs.broker(places))
         ports = f"{places.control_port} (RFC 9946), {places.stamp_port} (STAMP)"
-        self._say(f"plancher-peer       127.0.0.1:{ports}")
+        self._say(f"peer       127.0.0.1:{ports}")
         self._start(*programs.peer(files, places))
-        self._say(f"plancher-collector  {places.page}")
+        self._say(f"collector  {places.page}")
         self._start(*programs.collector(files, places))
         for program, line, address in zip(programs.links(files, places), LINES, places.links, strict=True):
-            self._say(f"plancher-lab link   {address}: {_told(line)}")
+            self._say(f"link       {address}: {_told(line)}")
             self._start(program, self._relays(program))
         self._next_agent = time.monotonic()
 
@@ -82,7 +82,7 @@ class Stage:
         """One after the other: their first tests then do not compete for a small machine's processors."""
         if self._agents and time.monotonic() >= self._next_agent:
             program, line = self._agents.pop(0)
-            self._say(f"plancher-agent      {line.site.name}, {line.site.commune}")
+            self._say(f"agent      {line.site.name}, {line.site.commune}")
             self._supervisor.start(program)
             self._next_agent = time.monotonic() + FIRST_WITHIN_S
 
@@ -108,7 +108,7 @@ class Stage:
 
 def _told(line: Line) -> str:
     rate = f"{line.down.rate_bps / 1e6:g} Mbit/s"
-    delay = f"{line.down.delay_us / 1e3:g} + {line.up.delay_us / 1e3:g} ms"
+    delay = f"{(line.down.delay_us + line.up.delay_us) / 1e3:g} ms"
     loss = f", {line.down.loss:.0%} loss" if line.down.loss else ""
     return f"{line.site.name}, {rate}, {delay}{loss}"
 

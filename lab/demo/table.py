@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -10,90 +11,84 @@ from lab.demo.compare import Comparison
 from lab.demo.figures import DIRECTIONS, SiteFigures
 from lab.demo.sites import Direction, Line, Site
 
-STATE_STYLES = {"ok": "bold green", "below-floor": "bold red", "silent": "bold yellow", "waiting": "dim"}
-VERDICT_STYLES = {True: "green", False: "bold red"}
-FIGURES = (
-    "Line ↓ ↑\nMbit/s",
-    "Measured ↓\nMbit/s",
-    "Measured ↑\nMbit/s",
-    "Delay\nms",
-    "RTT min\nms",
-    "Loss ↓ ↑\n%",
-    "Measured\n%",
-    "Newest\ns ago",
-)
-PENDING = Text("…", style="dim")
+STATE_STYLES = {"ok": "bold green", "below-floor": "bold red", "silent": "bold yellow"}
+NOTHING_YET = "…"
+MARKS = {True: " ✓", False: " ✗", None: "  "}
+VERDICT_STYLES = {True: "green", False: "bold red", None: ""}
 
 
 def live(
     lines: Iterable[Line], others: Iterable[Site], sites: Mapping[str, SiteFigures], now_s: float
 ) -> Table:
-    """The live table: each line's truth beside what the collector says of it. ``now_s``: Unix time."""
-    table = Table(title="Emulated truth → what Plancher measures (↓ towards the site, ↑ from it)")
-    for heading in ("Site", "State"):
-        table.add_column(heading)
-    for heading in FIGURES:
-        table.add_column(heading, justify="right")
+    """The live table: each line's truth above what the collector says of it. ``now_s``: Unix time.
+
+    Fits a terminal of 80 columns and 24 lines.
+    """
+    table = Table(box=SIMPLE_HEAD, padding=0, leading=1, pad_edge=False, show_edge=False)
+    table.add_column("Site", no_wrap=True, min_width=26)
+    table.add_column("", style="dim", no_wrap=True)
+    for heading in ("↓ Mbit/s", "↑ Mbit/s", "RTT ms", "Loss %", "s ago"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
-        table.add_row(*_line_cells(line, sites.get(line.site.site_id, SiteFigures()), now_s))
+        table.add_row(*_cells(line, sites.get(line.site.site_id, SiteFigures()), now_s))
     for site in others:
-        figures = sites.get(site.site_id, SiteFigures())
-        table.add_row(_name(site), _state(figures), "no agent", *[Text("")] * (len(FIGURES) - 1))
+        table.add_row(_site(site, sites.get(site.site_id, SiteFigures())), "no agent")
+    table.caption, table.caption_justify = _caption(lines, sites), "left"
     return table
 
 
-def _line_cells(line: Line, figures: SiteFigures, now_s: float) -> list[Text | str]:
-    return [
-        _name(line.site),
-        _state(figures),
-        " ".join(f"{direction.rate_bps / 1e6:g}" for direction in (line.down, line.up)),
-        *(_floor(name, figures) for name in DIRECTIONS),
-        f"{(line.down.delay_us + line.up.delay_us) / 1e3:.1f}",
-        _round_trips(figures),
-        _emulated_loss(line.down, line.up),
-        _measured_loss(figures),
-        PENDING if figures.newest_s is None else f"{max(0.0, now_s - figures.newest_s):.0f}",
-    ]
-
-
-def _name(site: Site) -> Text:
-    return Text.assemble(site.name, (f"\n{site.commune} ({site.departement})", "dim"))
-
-
-def _state(figures: SiteFigures) -> Text:
-    return Text(figures.state, style=STATE_STYLES.get(figures.state, "")) if figures.state else PENDING
-
-
-def _floor(direction: str, figures: SiteFigures) -> Text:
-    passed, capacity = figures.passed.get(direction), figures.capacity.get(direction)
-    if capacity is None:
-        return PENDING
-    bound = "" if capacity.exact else "≥ "
-    verdict = "" if passed is None else "\npass" if passed else "\nfail"
-    style = "" if passed is None else VERDICT_STYLES[passed]
-    return Text(f"{bound}{megabits(capacity.bits_per_second)}{verdict}", style=style)
-
-
-def _round_trips(figures: SiteFigures) -> Text:
-    if not figures.rtt_min_s:
-        return PENDING
-    several = len(figures.rtt_min_s) > 1
-    return Text(
-        "\n".join(
-            f"{least * 1e3:.2f}{f' (DSCP {dscp})' if several else ''}"
-            for dscp, least in sorted(figures.rtt_min_s.items())
-        )
+def _cells(line: Line, figures: SiteFigures, now_s: float) -> tuple[Text, ...]:
+    delay_ms = (line.down.delay_us + line.up.delay_us) / 1e3
+    losses = f"{100 * line.down.loss:.1f} {100 * line.up.loss:.1f}"
+    age = "" if figures.newest_s is None else f"{max(0.0, now_s - figures.newest_s):.0f}"
+    return (
+        _site(line.site, figures),
+        Text("emulated\nmeasured"),
+        _capacity(line.down, figures, "down"),
+        _capacity(line.up, figures, "up"),
+        Text(f"{delay_ms:.2f}\n{_round_trips(figures)}"),
+        Text(f"{losses}\n{_losses(figures)}"),
+        Text(f"\n{age}"),
     )
 
 
-def _emulated_loss(*directions: Direction) -> str:
-    return " ".join(f"{direction.loss:.1%}".rstrip("%") for direction in directions)
+def _site(site: Site, figures: SiteFigures) -> Text:
+    state = figures.state or NOTHING_YET
+    place = f"\n{site.commune} ({site.departement}): "
+    return Text.assemble(site.name, (place, "dim"), (state, STATE_STYLES.get(state, "dim")))
 
 
-def _measured_loss(figures: SiteFigures) -> Text:
+def _capacity(truth: Direction, figures: SiteFigures, name: str) -> Text:
+    measured, passed = figures.capacity.get(name), figures.passed.get(name)
+    emulated = f"{megabits(truth.rate_bps)}{MARKS[None]}\n"
+    if measured is None:
+        return Text(f"{emulated}{NOTHING_YET}{MARKS[None]}")
+    figure = f"{'' if measured.exact else '≥ '}{megabits(measured.bits_per_second)}{MARKS[passed]}"
+    return Text.assemble(emulated, (figure, VERDICT_STYLES[passed]))
+
+
+def _round_trips(figures: SiteFigures) -> str:
+    """One figure a class, in the order of their DSCP."""
+    least = figures.rtt_min_s
+    return "/".join(f"{least[dscp] * 1e3:.2f}" for dscp in sorted(least)) or NOTHING_YET
+
+
+def _losses(figures: SiteFigures) -> str:
     if not figures.sent["up"]:
-        return PENDING
-    return Text(" ".join(f"{100 * figures.lost[name] / figures.sent[name]:.1f}" for name in DIRECTIONS))
+        return NOTHING_YET
+    return " ".join(f"{100 * figures.lost[name] / figures.sent[name]:.1f}" for name in DIRECTIONS)
+
+
+def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
+    said = ["≥: at least. RTT: the least, in DSCP 0/46 where there are two. Loss: ↓ ↑."]
+    for line in lines:
+        outcomes = sites.get(line.site.site_id, SiteFigures()).outcomes
+        missed = [
+            f"{count} {probe} {outcome}" for (probe, outcome), count in outcomes.items() if outcome != "ok"
+        ]
+        if missed:
+            said.append(f"{line.site.name}: {', '.join(missed)}")
+    return "\n".join(said)
 
 
 def plain(line: Line, figures: SiteFigures) -> str:

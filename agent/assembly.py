@@ -9,9 +9,12 @@ from agent.settings import AgentSettings, peer_key
 from wire.records import ClockReading
 
 
-def surroundings(settings: AgentSettings, clock: Callable[[], ClockReading]) -> Surroundings:
-    """What probes are built from. Raises SettingsError if the peer's key cannot be read."""
-    return Surroundings(settings, peer_key(settings.peer), source_of(settings.line_counters), clock)
+def surroundings(
+    settings: AgentSettings, clock: Callable[[], ClockReading], key: bytes | None = None
+) -> Surroundings:
+    """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
+    secret = peer_key(settings.peer) if key is None else key
+    return Surroundings(settings, secret, source_of(settings.line_counters), clock)
 
 
 def tasks(

@@ -1,6 +1,7 @@
 """The agent's settings file: what a deployer writes, and every rule it must keep.
 
-Defaults are for a site with one line and one peer, so that a working file is about ten lines.
+Defaults are for a site with one line and one peer, so that a working file is about ten lines. What reads
+files is imported where a file is read: the resident agent gets its settings ready-made.
 """
 
 import ipaddress
@@ -10,8 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from host import log, settings
-from host.settings import SettingsError
+from host import log
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
 from wire.topics import is_site_id
@@ -117,10 +117,12 @@ class AgentSettings(Struct, frozen=True):
 
 def load(path: Path) -> AgentSettings:
     """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
+    from host import settings
+
     loaded = settings.load(path, AgentSettings)
     problem = first_problem(loaded)
     if problem:
-        raise SettingsError(f"{path}: {problem}")
+        raise settings.SettingsError(f"{path}: {problem}")
     return loaded
 
 
@@ -132,6 +134,8 @@ def first_problem(chosen: AgentSettings) -> str | None:
 
 def peer_key(peer: Peer) -> bytes:
     """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    from host.settings import SettingsError
+
     if peer.key is not None:
         return peer.key.encode()
     path = Path(peer.key_file or "")

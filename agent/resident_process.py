@@ -1,0 +1,70 @@
+"""The program of the resident agent: started by ``plancher-agent run``, which hands it the settings."""
+
+import asyncio
+import logging
+import signal
+import sys
+import types
+from pathlib import Path
+
+# paho imports this for proxies over PySocks, which Plancher does not install; with it would come http.client,
+# email and tempfile: 2 MB of the resident agent's 32.
+sys.modules.setdefault("urllib.request", types.ModuleType("urllib.request"))
+
+from agent import assembly, handover  # noqa: E402
+from agent.handover import Handover  # noqa: E402
+from agent.journal import Journal  # noqa: E402
+from agent.journal_file import JournalError  # noqa: E402
+from agent.journal_thread import JournalThread  # noqa: E402
+from agent.resident import Resident  # noqa: E402
+from agent.uplink import Uplink  # noqa: E402
+from host import log  # noqa: E402
+from host.clock import Clock  # noqa: E402
+from host.exits import Exit  # noqa: E402
+from net.mqtt import BrokerError  # noqa: E402
+
+logger = logging.getLogger("agent")
+
+
+def main(given: Handover) -> int:
+    """Run until SIGTERM or SIGINT."""
+    log.start(given.settings.log_level)
+    code = Exit.OK
+    try:
+        asyncio.run(_run(given))
+    except* BrokerError as group:
+        code = _complain(group, Exit.CONFIGURATION)
+    except* JournalError as group:
+        code = _complain(group, Exit.CANNOT_CREATE)
+    return code
+
+
+async def _run(given: Handover) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await _resident(given).run(stop)
+
+
+def _resident(given: Handover) -> Resident:
+    clock = Clock()
+    settings, version = given.settings, given.version
+    path = Path(settings.journal.path)
+    journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
+    tasks = assembly.tasks(assembly.surroundings(settings, clock.read, given.peer_key))
+    uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
+    logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
+    return Resident(settings, version, tasks, journal, uplink, clock.read)
+
+
+def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    logger.error("%s", first)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(handover.receive(int(sys.argv[1]))))

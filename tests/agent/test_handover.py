@@ -1,0 +1,36 @@
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import handover
+from agent.handover import Handover
+from agent.settings import load
+
+EXAMPLE = Path(__file__).parents[2] / "agent.yaml"
+
+
+def test_settings_key_and_version_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, arguments: started.append(arguments))
+    given = Handover(load(EXAMPLE), b"a secret", "0.1.0")
+    handover.replace_this_process(given)
+    [arguments] = started
+    assert "a secret" not in " ".join(arguments)
+    received = handover.receive(int(arguments[-1]))
+    assert received == given
+    assert type(received.settings.floor.down) is type(given.settings.floor.down)
+
+
+def test_what_is_shown_of_it_holds_no_secret() -> None:
+    shown = repr(Handover(load(EXAMPLE), b"a secret", "0.1.0"))
+    assert shown == "Handover(site='0631234A')"
+    assert "example-key" not in repr(load(EXAMPLE))
+
+
+def test_anything_else_is_no_handover(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"{}")
+    with pytest.raises(msgspec.ValidationError):
+        handover.receive(os.open(path, os.O_RDONLY))

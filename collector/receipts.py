@@ -1,21 +1,31 @@
-"""Publishing receipts: after the commit, never before, several at a time."""
+"""Publishing receipts: after the commit, never before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from collector.meters import Meters
 from net.mqtt import Publication
 from wire.messages import Receipt, encode
 from wire.topics import Kind, topic
 
-WORKERS = 16
+WORKERS = 4
 BOUND = 20_000
 
-Publish = Callable[[Publication], Awaitable[bool]]
+
+class Publish(Protocol):
+    """How to publish: ``net.mqtt.Session.publish``."""
+
+    async def __call__(self, publication: Publication, *, quality: int) -> bool:
+        """Publish; whether the broker was reached."""
 
 
 class Receipts:
-    """Receipts on their way. One that is lost does no harm: the agent sends again and gets ``duplicate``."""
+    """Receipts on their way. One that is lost does no harm: the agent sends again and gets ``duplicate``.
+
+    Therefore they go at MQTT quality 0: the broker's acknowledgement would prove nothing, and waiting for it
+    costs more than the rare second batch.
+    """
 
     def __init__(self, publish: Publish, meters: Meters) -> None:
         self._publish = publish
@@ -31,7 +41,7 @@ class Receipts:
                 self._meters.receipts.labels("lost").inc()
 
     async def run(self) -> None:
-        """Publish until cancelled. The broker's acknowledgement is slow, so several are under way."""
+        """Publish until cancelled, several at a time, so that one that hangs holds up no other."""
         async with asyncio.TaskGroup() as workers:
             for _ in range(WORKERS):
                 workers.create_task(self._work())
@@ -48,7 +58,8 @@ class Receipts:
         while True:
             receipt = await self._waiting.get()
             try:
-                sent = await self._publish(Publication(topic(receipt.site, Kind.RECEIPTS), encode(receipt)))
+                publication = Publication(topic(receipt.site, Kind.RECEIPTS), encode(receipt))
+                sent = await self._publish(publication, quality=0)
                 self._meters.receipts.labels("published" if sent else "lost").inc()
             finally:
                 self._waiting.task_done()

@@ -26,7 +26,7 @@ class Ledger(Struct, frozen=True):
 class Intake(Struct, frozen=True):
     """How much may wait for the ledger; what does not fit is sent again by its agent."""
 
-    messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 5000
+    messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     size: ByteSize = ByteSize(64_000_000)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from collector.inventory import Site
-from collector.live import SeriesState, SiteState, State, is_fresh, state_of
+from collector.live import SeriesState, SiteState, State, capacity, is_fresh, state_of
 from collector.observation import Observation
 from wire.messages import PresenceState
 from wire.records import Direction, FloorValues, Spread, StampValues, Verdict
@@ -136,10 +136,8 @@ def _capacity(site: SiteState, now_us: int) -> Samples:
     for direction, found in _floors(site):
         seen = found.valued
         if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
-            exact = seen.values.capacity_bps
-            bound = "at_least" if exact is None else "exact"
-            value = seen.values.at_least_bps if exact is None else exact
-            yield f',direction="{direction}",bound="{bound}"', value
+            value, exact = capacity(seen.values)
+            yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
 
 
 def _trains(site: SiteState, now_us: int) -> Iterator[tuple[str, StampValues]]:
@@ -230,7 +228,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_capacity_bits_per_second",
         "gauge",
-        "IP-layer capacity as last measured; at_least: what the line was seen to carry.",
+        "IP-layer capacity as last measured; at_least: it may be more.",
         _capacity,
     ),
     Family("qos_rtt_seconds", "gauge", "Round-trip time of the last STAMP train.", _rtt),

@@ -12,6 +12,7 @@ import jinja2
 from collector.catalogue import CATALOGUE, Language
 from collector.live import State
 from collector.overview import Figure, Filter, Overview
+from wire.records import Verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
@@ -64,12 +65,14 @@ class Pages:
     def _number(self, text: str) -> str:
         return text.replace(".", self._words["decimal"])
 
-    def _rate(self, bits_per_second: float) -> str:
-        """Mbit/s, rounded down: 7.99 is never shown as 8.0, a floor missed as a floor kept."""
-        megabits = bits_per_second / 1e6
+    def _rate(self, figure: Figure) -> str:
+        """Mbit/s; rounded down unless it passed, so that a floor missed never reads as a floor kept."""
+        megabits = figure.bps / 1e6
         if megabits >= 100:
             return f"{int(megabits)}"
-        return self._number(f"{int(megabits * 10 + 1e-6) / 10:.1f}")
+        if figure.verdict is not Verdict.PASS:
+            megabits = int(megabits * 10 + 1e-6) / 10
+        return self._number(f"{megabits:.1f}")
 
     def _floor(self, figure: Figure) -> str:
         """One decimal like the figure beside it, two where the floor itself has them."""

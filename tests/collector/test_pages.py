@@ -142,6 +142,34 @@ def test_a_line_tells_figures_against_the_floor() -> None:
     assert "12.3 ms 0.40 % 1 s ago" in told
 
 
+def figures(verdict: Verdict, at_least_bps: float, capacity_bps: float | None = None) -> str:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(floor(1, values=floor_values(verdict, at_least_bps, capacity_bps)), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    told = words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", told)
+    assert isinstance(figure, str)
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("verdict", "at_least_bps", "capacity_bps", "told"),
+    [
+        (Verdict.PASS, 7.96e6, None, "≥8.0 of 8.0"),
+        (Verdict.PASS, 8.04e6, None, "≥8.0 of 8.0"),
+        (Verdict.PASS, 7.96e6, 7.97e6, "8.0 of 8.0"),
+        (Verdict.PASS, 7.96e6, 250.7e6, "250 of 8.0"),
+        (Verdict.UNDETERMINED, 7.9e6, 7.99e6, "7.9 of 8.0"),
+        (Verdict.UNCONFIRMED, 7.96e6, None, "≥7.9 of 8.0"),
+        (Verdict.FAIL, 6.5e6, 6.5e6, "6.5 of 8.0"),
+    ],
+)
+def test_a_floor_kept_reads_so_and_a_floor_missed_never_does(
+    verdict: Verdict, at_least_bps: float, capacity_bps: float | None, told: str
+) -> None:
+    assert figures(verdict, at_least_bps, capacity_bps) == told
+
+
 def test_waiting_is_a_state_and_never_no_data() -> None:
     told = words(html())
     assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in told

@@ -159,7 +159,7 @@ class ServerTest:
         if not pdu.is_load(data):
             return
         if data[2] != pdu.TESTING:
-            self._client_stopped()
+            self._client_stopped(now)
         else:
             self._feed(now)
             end.load(data, now, wall)
@@ -169,7 +169,7 @@ class ServerTest:
         if status is None:
             return
         if status.action != pdu.TESTING:
-            self._client_stopped()
+            self._client_stopped(now)
         else:
             self._feed(now)
             end.status(status, now, wall)
@@ -179,9 +179,11 @@ class ServerTest:
         if self._close_at == _NEVER:
             self._watchdog.feed(now)
 
-    def _client_stopped(self) -> None:
+    def _client_stopped(self, now: int) -> None:
+        """Ends the test at once. A client that has sent all it had to need not wait for our stop."""
         if self._close_at == _NEVER:
-            self.outcome = Outcome.STOPPED_BY_CLIENT
+            early = self._stop_at == _NEVER or now < self._stop_at - GRACE_NS
+            self.outcome = Outcome.STOPPED_BY_CLIENT if early else Outcome.COMPLETED
         self._phase = _Phase.DONE
 
     def _activation(self, data: bytes, source: Address, now: int, wall: int) -> None:

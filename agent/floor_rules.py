@@ -8,7 +8,6 @@ is represented by its smallest delay, because jitter, interrupts and busy hosts 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
@@ -24,6 +23,7 @@ QUEUE_SIGN_US = 10_000
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
 FASTER, FASTEST_BPS = 1.25, 1e9
 FIRST_S, REPEAT_S = 2, 5
+_END = 5  # intervals of 50 ms that stand for one end of a test
 REPEATS, INVALID_TRIES = 2, 3
 
 
@@ -196,23 +196,36 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
     """How one-way delay grew over the test; nothing where too little arrived to say.
 
     In a growing queue an interval's smallest delay is its first packet's, hence the interval's beginning
-    is its time. The end is the median of the last five intervals, so that one late stall says nothing.
+    is its time. The end stands with the median of the last five intervals, so that one late stall says
+    nothing, carried on to the last arrival by the trend from the five before: a full queue grows no further.
     """
-    series = [(one.offset_us, one.delay_min_us) for one in intervals if one.delay_min_us is not None]
-    if len(series) < 10:
+    heard = [one for one in intervals if one.delay_min_us is not None]
+    series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
+    if len(series) < 2 * _END:
         return Growth()
     begin_us, low = series[0][0], min(delay for _, delay in series[:3])
-    end_us, high = median(at for at, _ in series[-5:]), median(delay for _, delay in series[-5:])
-    gained = high - low
+    (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
+    over_us = heard[-1].offset_us + heard[-1].duration_us
+    trend = max(0.0, (last - before) / (at_last - at_before))
+    gained = last - low + trend * (over_us - at_last)
     if gained <= 0:
         return Growth()
-    return Growth(gained, min(0.99, gained / (end_us - begin_us)), _sustained(series, low, gained))
+    return Growth(gained, min(0.99, gained / (over_us - begin_us)), _sustained(series, low, gained))
 
 
 def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:
     """Whether the queue stood all along: a burst of other traffic near the end leaves the first half flat."""
-    middle = median(delay for _, delay in series[len(series) // 2 - 2 : len(series) // 2 + 3])
-    return middle - low >= gained / 4
+    half = (len(series) - _END) // 2
+    return _median(series[half : half + _END])[1] - low >= gained / 4
+
+
+def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """Median time and median delay of an odd number of intervals.
+
+    Not ``statistics.median``: that module keeps a quarter of a megabyte in the resident agent.
+    """
+    middle = len(series) // 2
+    return sorted(at for at, _ in series)[middle], sorted(delay for _, delay in series)[middle]
 
 
 FAILURES = {

@@ -1,7 +1,8 @@
 """``make bench-agent``: what the resident agent weighs and works, all probes on, over mutual TLS.
 
 The real agent measures against the real peer on loopback and sends to the real collector through Mosquitto,
-with certificates made for the occasion. Exit status 0 only if it stays within its budget.
+with certificates made for the occasion. It runs in an environment that holds the base install alone, as a
+deployer's does. Exit status 0 only if it stays within its budget.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from agent.probes import PROBES
 from agent.settings import Schedule
 from host import command_line
 from host.exits import Exit
-from lab import weighing
+from lab import base_install, weighing
 from lab.secure_stand import SecureStand, StandError
 from lab.weighing import Doing, Sample, Span, Weight
 from wire import messages
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         try:
-            with SecureStand(Path(name), SCHEDULE, STAMP) as stand:
+            python = base_install.make(Path(name) / "installed")
+            with SecureStand(Path(name), python, SCHEDULE, STAMP) as stand:
                 return _bench(stand, options, console)
         except StandError as error:
             Console(stderr=True, soft_wrap=True).print(f"{PROGRAM}: {error}", markup=False)

@@ -32,10 +32,12 @@ class StandError(Exception):
 class SecureStand:
     """Everything but the agent runs inside the block; what is started is ended with it.
 
-    ``schedule`` and ``stamp`` are the agent's settings of these names. Raises StandError on entering.
+    ``python`` is the interpreter that the agent runs in; ``schedule`` and ``stamp`` are the agent's settings
+    of these names. Raises StandError on entering.
     """
 
-    def __init__(self, folder: Path, schedule: dict[str, Any], stamp: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, python: Path, schedule: dict[str, Any], stamp: dict[str, Any]) -> None:
+        self._python = str(python)
         self.journal = folder / "journal.db"
         self._folder = folder
         self._schedule, self._stamp = schedule, stamp
@@ -48,8 +50,10 @@ class SecureStand:
             self._places = entering.enter_context(places.claim(0))
             self._supervisor = entering.enter_context(Supervisor(self._folder))
             self._start("mosquitto", (mosquitto, "-c", str(self._mosquitto())), "running")
-            self._start("peer", ("-m", "peer", "run", str(self._peer())), "serving")
-            self._start("collector", ("-m", "collector", "run", str(self._collector())), "connected")
+            self._start("peer", (sys.executable, "-m", "peer", "run", str(self._peer())), "serving")
+            self._start(
+                "collector", (sys.executable, "-m", "collector", "run", str(self._collector())), "connected"
+            )
             self._leaving = entering.pop_all()
         return self
 
@@ -62,12 +66,12 @@ class SecureStand:
         """Start the agent and return its process id. Raises StandError when it does not connect."""
         path = self._write("agent.yaml", self._agent())
         agent_settings.load(path)
-        return self._start("agent", ("-m", "agent", "run", str(path)), "connected")
+        return self._start("agent", (self._python, "-P", "-m", "agent", "run", str(path)), "connected")
 
     def start_python(self, name: str, code: str) -> int:
         """Start a bare interpreter that runs ``code`` and then waits; returns its process id."""
         waiting = f"{code}\nimport time\nprint('ready', flush=True)\ntime.sleep(600)"
-        return self._start(name, ("-P", "-c", waiting), "ready")
+        return self._start(name, (self._python, "-P", "-c", waiting), "ready")
 
     def wait(self, seconds: float) -> None:
         """Let everything run. Raises StandError when a program ends meanwhile."""
@@ -75,9 +79,8 @@ class SecureStand:
             raise StandError(str(death))
 
     def _start(self, name: str, command: tuple[str, ...], sign: str) -> int:
-        """Start a program (of this interpreter, if it begins with an option) and wait for ``sign``."""
-        whole = (sys.executable, *command) if command[0].startswith("-") else command
-        pid = self._supervisor.start(Program(name, whole))
+        """Start a program, wait until its output holds ``sign``, and return its process id."""
+        pid = self._supervisor.start(Program(name, command))
         log = self._supervisor.log_of(name)
         found = self._supervisor.wait_until(_says(log, sign), READY_WITHIN_S)
         if isinstance(found, Death):

@@ -10,7 +10,7 @@ PROGRAM = """
 import sys
 import agent.resident_process
 import importlib.util
-print([name for name in ("collector", "lab", "sqlalchemy", "amqtt", "pytest") if importlib.util.find_spec(name)])
+print([name for name in ("collector", "lab", "sqlalchemy", "pytest") if importlib.util.find_spec(name)])
 print([name for name in sys.modules if name.startswith("__editable__")])
 """
 

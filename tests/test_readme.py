@@ -1,0 +1,155 @@
+"""Every command of README.md is run here, in the order in which it stands there."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.processes import accepts, running, wait_until
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = ("agent.yaml", "peer.yaml", "collector.yaml", "sites.csv")
+DEMO_WITHIN_S = 60
+PAGE = "http://127.0.0.1:8460/"
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_the_readme_holds_exactly_the_commands_tested_here() -> None:
+    assert commands() == [
+        "make demo",
+        "make test",
+        ".venv/bin/plancher-peer run peer.yaml",
+        ".venv/bin/plancher-agent check agent.yaml",
+        ".venv/bin/plancher-agent measure agent.yaml",
+        "mosquitto -p 1883",
+        ".venv/bin/plancher-collector check collector.yaml",
+        ".venv/bin/plancher-collector run collector.yaml",
+        ".venv/bin/plancher-agent run agent.yaml",
+        "make check",
+    ]
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_make_test_runs_pytest_over_everything() -> None:
+    """The run that this is part of is the real one; here it is only shown what it would do."""
+    planned = subprocess.run(
+        ["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert f"{Path('.venv/bin/python')} -m pytest\n" in planned.stdout
+
+
+def test_make_check_passes() -> None:
+    done = subprocess.run(["make", "check"], cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_make_demo_shows_a_page_and_ends_on_ctrl_c() -> None:
+    process = subprocess.Popen(
+        ["make", "demo"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        page = _address(process, DEMO_WITHIN_S)
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            assert answer.status == 200
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert "Traceback" not in rest
+
+
+def _address(process: "subprocess.Popen[str]", within_s: float) -> str:
+    said = []
+    timer = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(int(within_s))
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if found := re.search(r"The page: (http://\S+)", line):
+                return found.group(1)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, timer)
+    raise AssertionError("no address of a page:\n" + "".join(said))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The examples in a folder of their own, so that what the programs write stays out of the tree."""
+    path = tmp_path_factory.mktemp("readme")
+    for name in EXAMPLES:
+        shutil.copy(ROOT / name, path)
+    before = Path.cwd()
+    os.chdir(path)
+    yield path
+    os.chdir(before)
+
+
+def words(command: str) -> list[str]:
+    """The command as it stands in the README, with the programs of this environment."""
+    assert command in commands()
+    program, *arguments = shlex.split(command)
+    if program.startswith(".venv/bin/"):
+        return [str(Path(sys.executable).parent / Path(program).name), *arguments]
+    return [str(servers.require(program)), *arguments]
+
+
+def run(command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(words(command), capture_output=True, text=True, timeout=60)
+
+
+def says(log: Path, text: str) -> Callable[[], bool]:
+    return lambda: text in log.read_text()
+
+
+def page_holds(text: str) -> bool:
+    with urllib.request.urlopen(PAGE, timeout=5) as answer:
+        return text in answer.read().decode()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
+    """Deployer and NOC operator: measure once, then the whole chain from agent to page."""
+    peer = folder / "peer.log"
+    with ExitStack() as programs:
+        start = programs.enter_context
+        start(running(words(".venv/bin/plancher-peer run peer.yaml"), says(peer, "serving"), peer))
+        checked = run(".venv/bin/plancher-agent check agent.yaml")
+        assert "nothing listens there: is the broker running" in checked.stdout, checked.stdout
+        measured = run(".venv/bin/plancher-agent measure agent.yaml")
+        assert measured.returncode == 0, measured.stdout + measured.stderr
+        start(running(words("mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
+        assert run(".venv/bin/plancher-agent check agent.yaml").returncode == 0
+        checked = run(".venv/bin/plancher-collector check collector.yaml")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        collector = words(".venv/bin/plancher-collector run collector.yaml")
+        start(running(collector, lambda: accepts(8460), folder / "collector.log"))
+        agent = folder / "agent.log"
+        start(running(words(".venv/bin/plancher-agent run agent.yaml"), says(agent, "connected"), agent))
+        wait_until(lambda: page_holds("0631234A"), "the site is on the page")

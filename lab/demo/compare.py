@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, lgamma, log, log1p
 
-from agent.floor_rules import DELIVERED_SHARE, SENT_SHARE
 from host.units import megabits
 from lab.demo.figures import DIRECTIONS, Capacity, SiteFigures
 from lab.demo.sites import FLOOR_BPS, Direction, Line
@@ -96,16 +95,14 @@ def _verdict(passed: bool) -> str:
 
 def _compare_capacity(site: str, name: str, truth: int, capacity: Capacity | None) -> Comparison:
     below = truth < FLOOR_BPS
-    allowed = f"±{CAPACITY_TOLERANCE:.0%}" if below else f"at least {megabits(AT_LEAST_SHARE * FLOOR_BPS)}"
+    allowed = f"±{CAPACITY_TOLERANCE:.0%}" if below else f"at least {megabits(FLOOR_BPS)}"
     measured, agrees = NOT_MEASURED, False
     if capacity is not None:
         figure = capacity.bits_per_second
         measured = f"{'' if capacity.exact else 'at least '}{megabits(figure)} Mbit/s"
-        agrees = (
-            capacity.exact and abs(figure - truth) <= CAPACITY_TOLERANCE * truth
-            if below
-            else AT_LEAST_SHARE * FLOOR_BPS <= figure <= (1 + CAPACITY_TOLERANCE) * truth
-        )
+        near = abs(figure - truth) <= CAPACITY_TOLERANCE * truth
+        claimed = FLOOR_BPS <= figure <= (1 + CAPACITY_TOLERANCE) * truth
+        agrees = near if capacity.exact else not below and claimed
     return Comparison(site, f"capacity {name}", f"{megabits(truth)} Mbit/s", allowed, measured, agrees)
 
 

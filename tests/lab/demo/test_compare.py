@@ -21,7 +21,7 @@ def measured(line: Line) -> SiteFigures:
         state="below-floor" if line is FIRM else "ok",
         passed={name: one.rate_bps >= 8e6 for name, one in directions.items()},
         capacity={
-            name: Capacity(min(one.rate_bps * 1.001, 7.995e6), exact=one.rate_bps < 8e6)
+            name: Capacity(min(one.rate_bps * 1.001, 8e6), exact=one.rate_bps < 8e6)
             for name, one in directions.items()
         },
         rtt_min_s=dict.fromkeys(line.site.dscps, truth_s),

@@ -58,13 +58,13 @@ def test_floor_figures() -> None:
     figures = Figures(100)
     figures.take(
         page(
-            floor(Direction.DOWN, Verdict.PASS, None, 7.99e6),
+            floor(Direction.DOWN, Verdict.PASS, None, 8.01e6),
             floor(Direction.UP, Verdict.FAIL, 6.5e6, 6.4e6),
         )
     )
     site = figures.sites[SITE]
     assert site.passed == {"down": True, "up": False}
-    assert site.capacity == {"down": Capacity(7.99e6, exact=False), "up": Capacity(6.5e6, exact=True)}
+    assert site.capacity == {"down": Capacity(8.01e6, exact=False), "up": Capacity(6.5e6, exact=True)}
     assert site.state == "below-floor"
     assert site.bytes_spent == {"up": 2000, "down": 4000}
     assert site.outcomes == {("floor", "ok"): 2}

@@ -7,10 +7,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports servers bench-floor bench-agent lock clean
+.PHONY: help install demo test check lint types imports servers bench-floor bench-agent bench-collector lock clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "Plancher needs Python 3.11 or newer. On Debian or Ubuntu: apt-get install python3 python3-venv" >&2; exit 1; fi
@@ -49,6 +49,9 @@ bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong co
 
 bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
 	$(BIN)/python -m lab.bench_agent
+
+bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
+	$(BIN)/python -m lab.bench_collector
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -18,9 +18,6 @@ from lab.demo.figures import DIRECTIONS, Capacity, SiteFigures
 from lab.demo.sites import FLOOR_BPS, Direction, Line
 
 CAPACITY_TOLERANCE = 0.02
-AT_LEAST_SHARE = (
-    SENT_SHARE * DELIVERED_SHARE
-)  # what a line may be offered and deliver in a test that it passes
 RTT_BELOW_US, RTT_ABOVE_US = 100, 1_500
 LOSS_CONFIDENCE = 0.999
 NOT_MEASURED = "not measured"

@@ -1,0 +1,117 @@
+"""Agent's journal and uplink, a real Mosquitto and the real collector: what is committed, what is marked."""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent.journal import Journal, State
+from agent.journal_thread import JournalThread
+from agent.settings import Uplink as UplinkSettings
+from agent.uplink import Uplink
+from host.clock import Clock
+from host.units import Seconds
+from net.mqtt import Broker
+from tests.agent.journalled import CLOCK, build
+from tests.brokers import mosquitto
+from tests.processes import free_port
+
+SITE = "0631234A"
+MEASUREMENTS = 60
+WITHIN_S = 40.0
+
+Key = tuple[str, int]
+
+
+def query(path: Path, statement: str) -> list[Key]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def marked(folder: Path) -> set[Key]:
+    statement = f"SELECT epoch, seq FROM measurement WHERE state = {State.MARKED.value}"
+    return set(query(folder / "journal.db", statement))
+
+
+def journalled(folder: Path) -> list[Key]:
+    return query(folder / "journal.db", "SELECT epoch, seq FROM measurement")
+
+
+def in_ledger(folder: Path) -> list[Key]:
+    statement = "SELECT e.epoch, seq FROM measurements m JOIN epochs e ON e.key = m.epoch_key"
+    return query(folder / "ledger.db", statement)
+
+
+@asynccontextmanager
+async def agent(folder: Path, broker: Broker) -> AsyncIterator["JournalThread"]:
+    """A site's journal with its uplink running, which sends at once what is committed."""
+    journal = JournalThread(lambda: Journal(folder / "journal.db", 10**8, CLOCK))
+    pace = UplinkSettings(Seconds(0.05), Seconds(0.05), Seconds(0.5))
+    uplink = Uplink(SITE, "0.1.0", broker, pace, journal, Clock().read)
+    await journal.open()
+    running = [asyncio.create_task(uplink.run()), asyncio.create_task(_measure(journal, uplink))]
+    try:
+        yield journal
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await journal.close()
+
+
+async def _measure(journal: JournalThread, uplink: Uplink) -> None:
+    for _ in range(MEASUREMENTS):
+        await journal.do(lambda opened: opened.commit(partial(build), CLOCK))
+        uplink.committed()
+        await asyncio.sleep(0.02)  # spread over several batches, hence several commits of the collector
+
+
+@asynccontextmanager
+async def collector(folder: Path, *command: str) -> AsyncIterator["asyncio.subprocess.Process"]:
+    with (folder / "collector.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def settings(folder: Path, port: int) -> str:
+    (folder / "sites.csv").write_text(f"site_id,name\n{SITE},Lycée\n")
+    path = folder / "collector.yaml"
+    path.write_text(
+        f"inventory: {folder}/sites.csv\nbroker: {{port: {port}}}\n"
+        f"ledger: {{path: {folder}/ledger.db}}\nweb: {{port: {free_port()}}}\n"
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_collector_killed_before_its_commit_loses_nothing_and_nothing_is_marked_before(
+    tmp_path: Path, nth: int
+) -> None:
+    async def scenario(port: int) -> None:
+        chosen = settings(tmp_path, port)
+        async with agent(tmp_path, Broker(port=port)) as journal, asyncio.timeout(WITHIN_S):
+            async with collector(tmp_path, "tests.collector.killed", chosen, str(nth)) as victim:
+                assert await victim.wait() == -signal.SIGKILL
+            held = set(in_ledger(tmp_path))
+            assert marked(tmp_path) <= held
+            assert len(held) < MEASUREMENTS
+            async with collector(tmp_path, "collector", "run", chosen):
+                while (await journal.do(Journal.counts)).marked < MEASUREMENTS:
+                    assert marked(tmp_path) <= set(in_ledger(tmp_path))
+                    await asyncio.sleep(0.05)
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scenario(broker.port))
+    assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
+    assert len(in_ledger(tmp_path)) == MEASUREMENTS == len(marked(tmp_path))

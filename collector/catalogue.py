@@ -28,8 +28,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "le dernier verdict sur le plancher est un échec",
     ),
     "explain.silent": (
-        "nothing new for three intervals of measurement",
-        "rien de nouveau depuis trois intervalles de mesure",
+        "nothing new for three intervals of its densest schedule",
+        "rien de nouveau depuis trois intervalles de sa mesure la plus fréquente",
     ),
     "explain.waiting": (
         "no floor verdict that speaks for the present",

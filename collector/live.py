@@ -16,6 +16,7 @@ from wire.records import Direction, Failure, FloorValues, Outcome, Verdict
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
+DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
 MAX_SERIES = 128  # of one site: names of probes come from outside
 FLOOR_PROBE = "floor"
 DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
@@ -135,9 +136,10 @@ def state_of(site: SiteState, now_us: int) -> State:
     """
     if site.inventory is None:
         return State.NOT_IN_INVENTORY
-    if not site.series:
+    silent_us = silent_from_us(site)
+    if silent_us is None:
         return State.WAITING
-    if not any(is_fresh(series.newest, now_us) for series in site.series.values()):
+    if now_us >= silent_us:
         return State.SILENT
     floors = [series.decisive for direction in Direction if (series := site.of_floor(direction))]
     if any(_verdict(seen) is Verdict.FAIL for seen in floors):
@@ -145,14 +147,30 @@ def state_of(site: SiteState, now_us: int) -> State:
     return State.OK if any(is_fresh(seen, now_us) for seen in floors) else State.WAITING
 
 
+def silent_from_us(site: SiteState) -> int | None:
+    """When the site becomes silent if nothing more comes, or None where nothing ever came.
+
+    Three intervals of its densest schedule after its newest measurement, and the time that a batch may take:
+    trains each minute tell of a dark site long before an hourly test does. A schedule that had stopped before
+    the newest measurement was given up, and promises nothing.
+    """
+    newest_us = site.newest_us
+    if newest_us is None:
+        return None
+    kept = [found.newest for found in site.series.values() if is_fresh(found.newest, newest_us - DELIVERY_US)]
+    return newest_us + STALE_INTERVALS * min(interval_us(seen) for seen in kept) + DELIVERY_US
+
+
 def next_change_us(site: SiteState, now_us: int) -> int | None:
     """When the site's state or gauges change next if nothing comes in, or None for never."""
-    ends = (
+    ends = [
         expires_us(seen)
         for series in site.series.values()
         for seen in (series.newest, series.valued, series.decisive)
         if seen is not None
-    )
+    ]
+    if (silent_us := silent_from_us(site)) is not None:
+        ends.append(silent_us)
     return min((end for end in ends if end > now_us), default=None)
 
 

@@ -54,9 +54,14 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
         ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], State.BELOW_FLOOR),
         ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], State.OK),
         ([floor(1, NOW_US - 1, FAIL), floor(2, values=UNCONFIRMED)], State.BELOW_FLOOR),
-        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], State.SILENT),
         ([floor(1, NOW_US - 3 * HOUR_US + 1, PASS)], State.OK),
-        ([stamp(1, NOW_US - 3 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.OK),
+        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
+        ([floor(1, NOW_US - 3 * HOUR_US - 2 * MINUTE_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 5 * MINUTE_US + 1), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.OK),
+        ([stamp(1, NOW_US - 5 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 6 * MINUTE_US), floor(2, NOW_US - 5 * MINUTE_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
+        ([stamp(1, NOW_US - 2 * HOUR_US, interval_us=None), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], State.BELOW_FLOOR),
         ([failed(1, NOW_US)], State.WAITING),
@@ -100,7 +105,8 @@ def test_a_claim_from_tomorrow_does_not_take_live_state_over() -> None:
 def test_the_time_of_the_next_change_is_when_something_gets_too_old() -> None:
     found = site(stamp(1), floor(2))
     assert next_change_us(found, NOW_US) == NOW_US + 3 * MINUTE_US
-    assert next_change_us(found, NOW_US + 3 * MINUTE_US) == NOW_US + 3 * HOUR_US
+    assert next_change_us(found, NOW_US + 3 * MINUTE_US) == NOW_US + 5 * MINUTE_US
+    assert next_change_us(found, NOW_US + 5 * MINUTE_US) == NOW_US + 3 * HOUR_US
     assert next_change_us(found, NOW_US + 3 * HOUR_US) is None
 
 

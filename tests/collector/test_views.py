@@ -35,8 +35,9 @@ def test_time_alone_makes_gauges_disappear_and_a_site_silent() -> None:
     assert not made.expire(NOW_US + 3 * MINUTE_US, 10)
     assert "qos_rtt_seconds" not in text(made)
     assert states(made) == {SITE: State.OK}
-    made.expire(NOW_US + 3 * HOUR_US, 10)
+    assert not made.expire(NOW_US + 5 * MINUTE_US, 10)
     assert states(made) == {SITE: State.SILENT}
+    assert 'state="silent"} 1' in text(made)
 
 
 def test_what_is_renewed_does_not_expire() -> None:

@@ -71,8 +71,11 @@ def silence(silent: int, dead: int) -> list[dict[str, str]]:
         for site in range(FLEET)
     ]
     states = [
-        {"series": f'qos_site_state{{site_id="S{site}",state="silent"}}', "values": "1+0x240"}
-        for site in range(dead)
+        {
+            "series": f'qos_site_state{{site_id="S{site}",state="silent"}}',
+            "values": "1+0x240" if site < dead else "0+0x124 1+0x115",
+        }
+        for site in range(dead + silent)
     ]
     return [{"series": 'up{job="plancher-collector"}', "values": "1+0x240"}, *series, *states]
 
@@ -100,6 +103,12 @@ def test_a_few_silent_sites_are_told_one_by_one(tmp_path: Path) -> None:
 
 def test_sites_that_are_dead_for_good_do_not_make_the_fleet_silent(tmp_path: Path) -> None:
     expect_firing(tmp_path, silence(silent=3, dead=15), fleet=0, sites=18)
+
+
+@pytest.mark.parametrize("gauge", ["broker_connected", "ledger_working"])
+def test_a_collector_cut_off_does_not_call_the_fleet_silent(tmp_path: Path, gauge: str) -> None:
+    cut_off = {"series": f'qos_collector_{gauge}{{job="plancher-collector"}}', "values": "1+0x119 0+0x120"}
+    expect_firing(tmp_path, [*silence(silent=FLEET, dead=0), cut_off], fleet=0, sites=0)
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))

@@ -12,7 +12,6 @@ import jinja2
 from collector.catalogue import CATALOGUE, Language
 from collector.live import State
 from collector.overview import Figure, Filter, Overview
-from wire.records import Verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
@@ -66,20 +65,17 @@ class Pages:
         return text.replace(".", self._words["decimal"])
 
     def _rate(self, figure: Figure) -> str:
-        """Mbit/s; rounded down unless it passed, so that a floor missed never reads as a floor kept."""
-        megabits = figure.bps / 1e6
-        if megabits >= 100:
-            return f"{int(megabits)}"
-        if figure.verdict is not Verdict.PASS:
-            megabits = int(megabits * 10 + 1e-6) / 10
-        return self._number(f"{megabits:.1f}")
+        """Mbit/s to the nearest hundredth (from 100 on, the nearest whole); never rounded up to the floor."""
+        decimals = 2 if figure.bps < 100e6 else 0
+        told = round(figure.bps / 1e6, decimals)
+        if figure.bps < figure.floor_bps <= told * 1e6:
+            told -= 10**-decimals
+        return self._number(f"{told:.{decimals}f}")
 
     def _floor(self, figure: Figure) -> str:
-        """One decimal like the figure beside it, two where the floor itself has them."""
-        megabits = figure.floor_bps / 1e6
-        return self._number(
-            f"{megabits:.1f}" if abs(megabits * 10 - round(megabits * 10)) < 1e-6 else f"{megabits:.2f}"
-        )
+        """Two decimals like the figure beside it, three where the floor itself has them."""
+        megabits = f"{figure.floor_bps / 1e6:.3f}"
+        return self._number(megabits.removesuffix("0"))
 
     def _milliseconds(self, time_us: int) -> str:
         return self._number(f"{time_us / 1000:.1f}")

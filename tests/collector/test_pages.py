@@ -1,6 +1,7 @@
 import re
 from html import unescape
 
+import msgspec
 import pytest
 
 from collector.catalogue import CATALOGUE, KEYS, Language, choose
@@ -20,7 +21,7 @@ from tests.collector.examples import (
     stamp_values,
 )
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, Known, Verdict
+from wire.records import Direction, Failure, FloorValues, Known, Verdict
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -136,15 +137,16 @@ def test_pages_hold_what_a_person_can_read() -> None:
 def test_a_line_tells_figures_against_the_floor() -> None:
     told = words(html())
     assert (
-        "Below floor Lycée bad bad · Thiers · 03 · Opérateur <A> 6.5 of 8.0 Mbit/s ≥8.0 of 8.0 Mbit/s" in told
+        "Below floor Lycée bad bad · Thiers · 03 · Opérateur <A> 6.57 of 8.00 Mbit/s ≥8.02 of 8.00 Mbit/s"
+        in told
     )
-    assert "7.9 of 8.0 Mbit/s unconfirmed" in told
+    assert "7.99 of 8.00 Mbit/s unconfirmed" in told
     assert "12.3 ms 0.40 % 1 s ago" in told
 
 
-def figures(verdict: Verdict, at_least_bps: float, capacity_bps: float | None = None) -> str:
+def of_values(values: FloorValues) -> str:
     site = Fleet({"a": Site("a", "A")})
-    site.learn([seen(floor(1, values=floor_values(verdict, at_least_bps, capacity_bps)), site="a")], NOW_US)
+    site.learn([seen(floor(1, values=values), site="a")], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], Filter())
     told = words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
     (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", told)
@@ -155,19 +157,35 @@ def figures(verdict: Verdict, at_least_bps: float, capacity_bps: float | None = 
 @pytest.mark.parametrize(
     ("verdict", "at_least_bps", "capacity_bps", "told"),
     [
-        (Verdict.PASS, 7.96e6, None, "≥8.0 of 8.0"),
-        (Verdict.PASS, 8.04e6, None, "≥8.0 of 8.0"),
-        (Verdict.PASS, 7.96e6, 7.97e6, "8.0 of 8.0"),
-        (Verdict.PASS, 7.96e6, 250.7e6, "250 of 8.0"),
-        (Verdict.UNDETERMINED, 7.9e6, 7.99e6, "7.9 of 8.0"),
-        (Verdict.UNCONFIRMED, 7.96e6, None, "≥7.9 of 8.0"),
-        (Verdict.FAIL, 6.5e6, 6.5e6, "6.5 of 8.0"),
+        (Verdict.PASS, 7.96e6, None, "≥8.00 of 8.00"),
+        (Verdict.PASS, 8.04e6, None, "≥8.04 of 8.00"),
+        (Verdict.PASS, 7.96e6, 7.97e6, "7.97 of 8.00"),
+        (Verdict.PASS, 7.96e6, 250.7e6, "251 of 8.00"),
+        (Verdict.UNDETERMINED, 7.9e6, 7.99e6, "7.99 of 8.00"),
+        (Verdict.UNCONFIRMED, 7.996e6, None, "≥7.99 of 8.00"),
+        (Verdict.FAIL, 6.4e6, 6.496e6, "6.50 of 8.00"),
+        (Verdict.FAIL, 7.9999e6, 7.9999e6, "7.99 of 8.00"),
     ],
 )
 def test_a_floor_kept_reads_so_and_a_floor_missed_never_does(
     verdict: Verdict, at_least_bps: float, capacity_bps: float | None, told: str
 ) -> None:
-    assert figures(verdict, at_least_bps, capacity_bps) == told
+    assert of_values(floor_values(verdict, at_least_bps, capacity_bps)) == told
+
+
+@pytest.mark.parametrize(
+    ("floor_bps", "bps", "told"),
+    [
+        (2.125e6, 2.1249e6, "2.12 of 2.125"),
+        (100e6, 99.999e6, "99.99 of 100.00"),
+        (500e6, 499.6e6, "499 of 500.00"),
+    ],
+)
+def test_whatever_the_floor_is_a_figure_below_it_reads_below_it(
+    floor_bps: float, bps: float, told: str
+) -> None:
+    values = msgspec.structs.replace(floor_values(Verdict.FAIL, bps, bps), floor_bps=floor_bps)
+    assert of_values(values) == told
 
 
 def test_waiting_is_a_state_and_never_no_data() -> None:
@@ -186,7 +204,7 @@ def test_a_silent_site_tells_its_connection_and_the_age() -> None:
 
 def test_the_page_speaks_french() -> None:
     told = words(html(Language.FRENCH))
-    assert "6,5 sur 8,0 Mbit/s" in told
+    assert "6,57 sur 8,00 Mbit/s" in told
     assert "En attente de la première mesure" in told
     assert "dernière tentative : pas de réponse" in told
     assert not re.search(r"\b(of|Waiting|Silent|ago)\b", told)

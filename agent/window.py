@@ -55,8 +55,17 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
+class _Identity:
+    """What is kept of a row that was sent: its bytes stay in the journal, not in memory."""
+
+    position: int
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
-    rows: tuple[Row, ...]
+    rows: tuple[_Identity, ...]
     until: float
 
 
@@ -120,7 +129,8 @@ class Window:
 
     def sent(self, digest: str, rows: tuple[Row, ...], now: float) -> None:
         """This batch is about to be published."""
-        self._flying[digest] = _Batch(rows, now + self._pace.receipt_timeout_s)
+        identities = tuple(_Identity(row.position, row.epoch, row.seq) for row in rows)
+        self._flying[digest] = _Batch(identities, now + self._pace.receipt_timeout_s)
 
     def not_published(self, digest: str) -> None:
         """The broker did not take it, as far as can be told: a receipt may still come."""
@@ -187,7 +197,7 @@ def _fitting(rows: Sequence[Row], flying: set[int]) -> tuple[Row, ...]:
     return tuple(chosen)
 
 
-def _states(receipt: Receipt, rows: Sequence[Row]) -> dict[tuple[str, int], State]:
+def _states(receipt: Receipt, rows: Sequence[_Identity]) -> dict[tuple[str, int], State]:
     """The new state of each row that the receipt speaks of. A full ledger is no verdict on a row."""
     if receipt.reason is not None and not receipt.lines:
         if receipt.reason is Reason.STORAGE:

@@ -1,5 +1,6 @@
 import random
 import tempfile
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -262,3 +263,17 @@ def test_whatever_the_network_does_ledger_and_journal_come_to_agree(
         counted = journal.counts()
         assert (counted.unsent, counted.marked) == (0, sum(bursts))
         assert {seq for _, seq in exchange.ledger.held} == set(range(1, counted.marked + 1))
+
+
+def test_batches_without_a_receipt_cost_no_memory_worth_speaking_of() -> None:
+    subject = fresh()
+    tracemalloc.start()
+    try:
+        for number in range(3 * window.REMEMBERED):
+            made = [Row(seq, E, seq, bytes(1000)) for seq in range(100 * number, 100 * number + BATCH_ROWS)]
+            subject.sent(f"{number:064x}", tuple(made), 0.0)
+            subject.not_published(f"{number:064x}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000

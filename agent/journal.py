@@ -25,8 +25,13 @@ log = logging.getLogger(__name__)
 
 KEEP_MARKED_US = 7 * 86_400 * 1_000_000
 PRUNED_AT_ONCE = 200
-NEWEST_LOOKED_AT = 500
 EPOCHS_KEPT = 50
+
+# SQLite gives the other columns of the row that has the maximum.
+_NEWEST_SLOTS = (
+    "SELECT schedule, slot_us, max(position) FROM measurement"
+    " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
+)
 
 
 class State(IntEnum):
@@ -84,7 +89,8 @@ class Journal:
         self._lock = journal_file.Lock(path)
         try:
             self._connection = journal_file.connect(path, now.wall_us)
-            self._begin_epoch(now)
+            self._position = self.newest_position()
+            self._begin_epoch(now, self._last_epoch())
         except BaseException as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):
@@ -103,7 +109,7 @@ class Journal:
             try:
                 self._insert(measurement, now)
             except sqlite3.Error as error:
-                if self._repair(error):
+                if self._repair(error, self._seq - 1):
                     continue
                 self._lose(error)
                 return None
@@ -140,12 +146,14 @@ class Journal:
         """How far the present epoch and those named have come, and what each follows."""
         wanted = list(dict.fromkeys([self.epoch, *epochs]))
         holes = ", ".join("?" * len(wanted))
-        found = self._connection.execute(
-            "SELECT epoch, last_seq, previous, previous_last FROM epoch"  # noqa: S608 -- holes are question marks
-            f" WHERE epoch IN ({holes})",
-            wanted,
-        )
-        return tuple(self._mark(*row) for row in found)
+        with self._surviving():
+            found = self._connection.execute(
+                "SELECT epoch, last_seq, previous, previous_last FROM epoch"  # noqa: S608 -- holes are question marks
+                f" WHERE epoch IN ({holes})",
+                wanted,
+            )
+            return tuple(self._mark(*row) for row in found)
+        return ()
 
     def newest_position(self) -> int:
         """The position of the newest measurement, 0 if there is none."""
@@ -153,13 +161,8 @@ class Journal:
         return int(found[0] or 0)
 
     def newest_slots(self) -> dict[str, int]:
-        """The wall time of the newest measured slot of each schedule id, among the newest measurements."""
-        found = self._connection.execute(
-            "SELECT schedule, max(slot_us) FROM (SELECT schedule, slot_us FROM measurement"
-            " ORDER BY position DESC LIMIT ?) WHERE schedule IS NOT NULL GROUP BY schedule",
-            (NEWEST_LOOKED_AT,),
-        )
-        return dict(found.fetchall())
+        """The wall time of the slot of each schedule id that was measured last."""
+        return {schedule: slot_us for schedule, slot_us, _ in self._connection.execute(_NEWEST_SLOTS)}
 
     def prune(self, now: ClockReading) -> None:
         """Forget what a receipt marked a week ago, and keep the file within its size."""
@@ -187,13 +190,16 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin_epoch(self, now: ClockReading) -> None:
-        self._seq, self._lost = 0, 0
-        self.epoch = secrets.token_hex(8)
-        last = self._connection.execute(
+    def _last_epoch(self) -> tuple[str | None, int | None]:
+        found: tuple[str, int] | None = self._connection.execute(
             "SELECT epoch, last_seq FROM epoch ORDER BY rowid DESC LIMIT 1"
         ).fetchone()
-        previous, previous_last = last or (None, None)
+        return found or (None, None)
+
+    def _begin_epoch(self, now: ClockReading, follows: tuple[str | None, int | None]) -> None:
+        self._seq, self._lost = 0, 0
+        self.epoch = secrets.token_hex(8)
+        previous, previous_last = follows
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO epoch VALUES (?, ?, ?, 0, ?)",
@@ -205,9 +211,10 @@ class Journal:
             if self._lost:
                 self._declare(self.epoch, self._seq - self._lost, self._seq - 1, "full", now.wall_us)
             self._connection.execute(
-                "INSERT INTO measurement (epoch, seq, state, schedule, slot_us, record)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO measurement (position, epoch, seq, state, schedule, slot_us, record)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
+                    self._position + 1,
                     self.epoch,
                     self._seq,
                     State.UNSENT,
@@ -217,16 +224,24 @@ class Journal:
                 ),
             )
             self._connection.execute("UPDATE epoch SET last_seq = ? WHERE epoch = ?", (self._seq, self.epoch))
-        self._lost = 0
+        self._lost, self._position = 0, self._position + 1
 
-    def _repair(self, error: sqlite3.Error) -> bool:
-        """Begin a fresh file if this one is damaged. Raises JournalError if that cannot be done."""
+    def _repair(self, error: sqlite3.Error, last_seq: int) -> bool:
+        """Begin a fresh file if this one is damaged. Raises JournalError if that cannot be done.
+
+        Its epoch is chained to the damaged one's, so that the collector sees what it never got of it; its
+        positions go on, because whoever reads only what is newer than some position goes on, too.
+        """
         if not journal_file.is_broken(error):
             return False
+        follows = self.epoch, last_seq
         self._connection.close()
         journal_file.set_aside(self._path, self._now.wall_us, str(error))
         self._connection = journal_file.connect(self._path, self._now.wall_us)
-        self._begin_epoch(self._now)
+        try:
+            self._begin_epoch(self._now, follows)
+        except sqlite3.Error as again:
+            raise JournalError(f"journal.path: {self._path}: {again}: check the disk") from None
         return True
 
     def _lose(self, error: sqlite3.Error) -> None:
@@ -316,7 +331,7 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            if not self._repair(error):
+            if not self._repair(error, self._seq):
                 log.error("the journal %s: %s: check the disk", self._path, error)
 
 
@@ -372,7 +387,10 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((total - free) * size)
 
 
-def newest_records(connection: sqlite3.Connection, limit: int = NEWEST_LOOKED_AT) -> list[bytes]:
-    """The newest measurements, newest first, whatever became of them."""
-    found = connection.execute("SELECT record FROM measurement ORDER BY position DESC LIMIT ?", (limit,))
+def newest_records(connection: sqlite3.Connection) -> list[bytes]:
+    """The newest measurement of each schedule id, newest first, whatever became of them."""
+    found = connection.execute(
+        "SELECT record FROM measurement WHERE position IN"
+        " (SELECT max(position) FROM measurement GROUP BY schedule) ORDER BY position DESC"
+    )
     return [row[0] for row in found]

@@ -1,5 +1,6 @@
 """The journal's file: who may have it, what is in it, and what is done with one that is broken."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -94,12 +95,21 @@ def connect(path: Path, now_us: int) -> sqlite3.Connection:
 
 
 def set_aside(path: Path, now_us: int, why: str) -> None:
-    """Rename a broken journal, keeping it for a person to look at; only the newest few are kept."""
+    """Rename a broken journal, keeping it for a person to look at; only the newest few are kept.
+
+    Raises JournalError if it cannot be moved.
+    """
     aside = path.with_name(f"{path.name}.broken-{now_us}")
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(aside.with_name(aside.name + suffix))
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                source.rename(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise JournalError(
+            f"journal.path: {path}: damaged ({why}), and cannot be set aside ({error.strerror}):"
+            " check the disk and the directory's rights"
+        ) from None
     log.error(
         "the journal %s is damaged (%s): it was set aside as %s and a fresh one begun; measurements that"
         " were not sent yet are in it",
@@ -115,7 +125,8 @@ def _forget_oldest(path: Path) -> None:
     for stamp in kept[:-KEPT_ASIDE]:
         for file in path.parent.glob(f"{path.name}.broken-{stamp}*"):
             log.warning("removing %s, a damaged journal set aside long ago", file.name)
-            file.unlink()
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def read_only(path: Path) -> sqlite3.Connection:

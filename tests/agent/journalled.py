@@ -15,7 +15,14 @@ def later(microseconds: int, *, synchronised: bool = True) -> ClockReading:
     )
 
 
-def build(epoch: str, seq: int, *, detail: str = "", slot_us: int = CLOCK.wall_us) -> Known:
+def build(
+    epoch: str,
+    seq: int,
+    *,
+    detail: str = "",
+    slot_us: int = CLOCK.wall_us,
+    schedule: str = "stamp-dscp-0",
+) -> Known:
     return StampMeasurement(
         epoch=epoch,
         seq=seq,
@@ -26,7 +33,7 @@ def build(epoch: str, seq: int, *, detail: str = "", slot_us: int = CLOCK.wall_u
         outcome=Outcome.OK,
         slot_us=slot_us,
         interval_us=60_000_000,
-        schedule="stamp-dscp-0",
+        schedule=schedule,
         dscp=0,
         detail=detail,
     )

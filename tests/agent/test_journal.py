@@ -183,8 +183,34 @@ def test_damage_while_running_costs_no_new_measurement(tmp_path: Path) -> None:
             file.write(b"\xff" * 4096 * 20)
         journal._connection.execute("PRAGMA cache_size = 0")
         journal._connection.execute("PRAGMA shrink_memory")
+        damaged = journal.epoch
         assert commit(journal)[0].seq == 1
         assert keys(journal) == [1]
+        # whoever reads what is newer than the last position it saw goes on reading
+        assert [row.position for row in journal.unsent(10, after=300)] == [301]
+        chained = EpochMark(epoch=journal.epoch, high_water=1, previous=damaged, previous_last=300)
+        assert journal.marks([]) == (chained,)
+
+
+def test_a_damaged_journal_that_cannot_be_moved_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    path.write_text("x")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(JournalError, match=r"damaged \(test\), and cannot be set aside"):
+        journal_file.set_aside(path, 1, "test")
+
+
+def test_a_disk_in_trouble_costs_the_marks_of_an_envelope_and_no_more(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal._connection.execute("ALTER TABLE epoch RENAME TO elsewhere")
+        assert journal.marks([]) == ()
+        journal._connection.execute("ALTER TABLE elsewhere RENAME TO epoch")
 
 
 def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
@@ -231,15 +257,17 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_the_newest_slot_of_each_schedule_is_known_after_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, slot_us=5)
-        commit(journal, slot_us=9)
-        assert journal.newest_slots() == {"stamp-dscp-0": 9}
+        commit(journal, slot_us=7, schedule="floor-down")
+        commit(journal, 600, slot_us=9)
+        assert journal.newest_slots() == {"stamp-dscp-0": 9, "floor-down": 7}
 
 
 def test_another_process_may_look_into_it(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        made = commit(journal, 2)
+        seldom = commit(journal, schedule="floor-down")[0]
+        often = commit(journal, 600)[-1]
         looking = journal_file.read_only(tmp_path / "state" / "journal.db")
-        assert [decode_measurement(raw) for raw in newest_records(looking)] == [made[1], made[0]]
+        assert [decode_measurement(raw) for raw in newest_records(looking)] == [often, seldom]
         looking.close()
 
 

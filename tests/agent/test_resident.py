@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from agent import journal_file, status_file
-from agent.journal import Journal, newest_records
+from agent.journal import Journal
 from agent.journal_file import JournalError
 from agent.journal_thread import JournalThread
 from agent.probes.base import Task
@@ -71,7 +71,8 @@ def live(chosen: AgentSettings, probe: FakeProbe, until: Callable[[], Awaitable[
 
 def records(chosen: AgentSettings) -> list[Record]:
     connection = journal_file.read_only(Path(chosen.journal.path))
-    decoded = [messages.decode_measurement(raw) for raw in newest_records(connection)]
+    rows = connection.execute("SELECT record FROM measurement ORDER BY position DESC").fetchall()
+    decoded = [messages.decode_measurement(raw) for (raw,) in rows]
     connection.close()
     assert not any(isinstance(one, Fault) for one in decoded)
     return [one for one in decoded if not isinstance(one, Fault)]

@@ -99,7 +99,7 @@ def clock(built_from: Surroundings) -> Finding:
 def journal(path: Path) -> Finding:
     """May this user write a journal there, or does a running agent?"""
     place = _nearest(path.parent)
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
         return Finding("journal", ok=False, text=f"{path} belongs to another user: run as that one")
     if not os.access(place, os.W_OK | os.X_OK):
         text = f"{place} cannot be written: give journal.path a directory this user may write in"
@@ -120,7 +120,18 @@ def runtime_directory(path: Path) -> Finding:
 def _nearest(path: Path) -> Path:
     """The directory itself, or the one in which it would be made."""
     absolute = path.absolute()
-    return next(place for place in (absolute, *absolute.parents) if place.exists())
+    return next(place for place in (absolute, *absolute.parents) if _may_be_there(place))
+
+
+def _may_be_there(path: Path) -> bool:
+    """False only if it certainly is not: in a directory that may not be entered everything may be."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def line_counters(chosen: AgentSettings) -> Finding:

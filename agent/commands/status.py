@@ -21,6 +21,7 @@ from wire.records import ClockReading, Record
 
 _STYLES = {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}
 MANY_UNSENT = 500
+FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the settings no longer ask for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,12 @@ def look(chosen: AgentSettings, now: ClockReading) -> View:
 
 
 def _read_journal(path: Path) -> tuple[Counts | None, list[Record], str]:
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError:
         return None, [], ""
+    except OSError as error:
+        return None, [], f"journal: {path} cannot be read ({error.strerror}): are you the agent's user?"
     try:
         with closing(journal_file.read_only(path)) as connection:
             counts = journal.counts(connection)
@@ -93,9 +98,11 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], str]:
 
 def _newest(records: list[Record], now: ClockReading) -> tuple[Result, ...]:
     newest: dict[str, Result] = {}
-    for record in records:
-        one = Result(report.line(record), _age_s(record.start, now))
-        newest.setdefault(one.line.task, one)
+    ages = [_age_s(record.start, now) for record in records]
+    for record, age_s in zip(records, ages, strict=True):
+        if age_s - min(ages) <= FORGOTTEN_AFTER * (record.interval_us or 0) / 1e6:
+            one = Result(report.line(record), age_s)
+            newest.setdefault(one.line.task, one)
     return tuple(newest[task] for task in sorted(newest))
 
 

@@ -1,0 +1,73 @@
+"""What ``plancher-agent status`` makes of a journal, by value."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.commands import check, status
+from agent.journal import Journal
+from agent.settings import AgentSettings, Peer
+from agent.settings import Journal as JournalSettings
+from tests.agent.journalled import CLOCK, build, later
+
+HOUR_US = 3_600_000_000
+
+
+def settings(tmp_path: Path) -> AgentSettings:
+    return AgentSettings(
+        site="A",
+        peer=Peer(key="k"),
+        journal=JournalSettings(path=str(tmp_path / "state" / "journal.db")),
+        runtime_directory=str(tmp_path / "run"),
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stranger(journal: Journal, tmp_path: Path) -> Iterator[None]:
+    """Be a user who may not enter the journal's directory."""
+    place = tmp_path / "state"
+    if os.geteuid() == 0:
+        os.setresuid(65534, 65534, 0)
+    else:
+        place.chmod(0)
+    yield
+    if os.getresuid()[2] == 0:
+        os.setresuid(0, 0, 0)
+    else:
+        place.chmod(0o700)
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
+    view = status.look(settings(tmp_path), CLOCK)
+    assert view.counts is None
+    assert view.journal_problem.endswith("(Permission denied): are you the agent's user?")
+    assert not check.journal(tmp_path / "state" / "journal.db").ok
+
+
+def test_a_seldom_task_is_shown_beside_an_often_one(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(partial(build, schedule="floor-down"), CLOCK)
+    journal.commit(build, CLOCK)
+    assert len(status.look(settings(tmp_path), later(HOUR_US)).results) == 1  # one task in two schedules
+
+
+def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(build, CLOCK)
+
+    def made(epoch: str, seq: int, *, at: int) -> object:
+        return msgspec.structs.replace(build(epoch, seq), dscp=46, schedule="stamp-dscp-46", start=later(at))
+
+    for at, shown in ((60_000_000, 2), (HOUR_US, 1)):
+        journal.commit(partial(made, at=at), later(at))  # type: ignore[arg-type]
+        results = status.look(settings(tmp_path), later(at)).results
+        assert [one.line.task for one in results] == ["stamp dscp 0", "stamp dscp 46"][-shown:]

@@ -6,9 +6,10 @@ from enum import StrEnum
 from agent.remedies import REMEDIES
 from host.units import megabits
 from wire.records import (
+    KNOWN,
+    Failure,
     FloorMeasurement,
     FloorValues,
-    Measurement,
     Outcome,
     Record,
     Spread,
@@ -64,7 +65,8 @@ def _task(record: Record) -> str:
 
 
 def _tone(record: Record) -> Tone:
-    if record.outcome is not Outcome.OK:
+    newer = isinstance(record, UnknownMeasurement) and record.probe in KNOWN
+    if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
     if not isinstance(record, FloorMeasurement):
         return Tone.PASS
@@ -123,9 +125,9 @@ def _percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio * 100:.3g} %"
 
 
-def _advice(record: Measurement) -> str:
+def _advice(record: Record) -> str:
     """The probe's own words where it found some, and whose fault the failure is."""
     if record.failure is None:
         return record.detail
-    remedy = REMEDIES[record.failure]
+    remedy = REMEDIES[record.failure] if isinstance(record.failure, Failure) else record.failure
     return f"{record.detail} ({remedy})" if record.detail else remedy

@@ -68,6 +68,11 @@ def placed(start: ClockReading, sent: ClockReading, received_us: int) -> Placed:
     return Placed(time_us, start.wall_us - time_us, time_us > received_us + AHEAD_US)
 
 
+def failure_of(word: str | None) -> Failure | None:
+    """The failure that ``word`` stands for; a newer agent's word is for the ledger alone."""
+    return Failure(word) if word in set(Failure) else None
+
+
 def observe(site: str, record: Record, *, time_us: int, order: int, received_us: int) -> Observation:
     """The view's picture of a record that has just been committed."""
     return Observation(
@@ -77,7 +82,7 @@ def observe(site: str, record: Record, *, time_us: int, order: int, received_us:
         received_us=received_us,
         interval_us=record.interval_us,
         outcome=record.outcome,
-        failure=record.failure,
+        failure=failure_of(record.failure),
         values=_values(record),
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,

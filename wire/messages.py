@@ -25,7 +25,9 @@ from wire.records import (
     UnknownMeasurement,
 )
 
-SCHEMA = 1  # raised only when an older collector could misread; added fields and probes do not raise it
+SCHEMA = 1
+"""Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
+probes or other words."""
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_MEASUREMENTS = 500
 
@@ -174,11 +176,27 @@ def decode(payload: bytes, kind: type[Message], site: str) -> Message | Fault:
 
 
 def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
-    """Decode one measurement. One of an unknown probe is kept as :class:`UnknownMeasurement`."""
+    """Decode one measurement.
+
+    One of an unknown probe, or of a known one with a word that its vocabulary lacks, is a newer agent's: it
+    is kept as :class:`UnknownMeasurement`.
+    """
     try:
         return _KNOWN.get(_HEAD.decode(raw).probe, _UNKNOWN).decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decoding_fault(error)
+        return (_in_newer_words(raw) if _is_unknown_word(error) else None) or _decoding_fault(error)
+
+
+def _is_unknown_word(error: Exception) -> bool:
+    """msgspec tells a word that an enumeration lacks from every other fault by its text alone."""
+    return isinstance(error, msgspec.ValidationError) and str(error).startswith("Invalid enum value ")
+
+
+def _in_newer_words(raw: bytes | msgspec.Raw) -> UnknownMeasurement | None:
+    try:
+        return _UNKNOWN.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def _newer_schema(payload: bytes) -> Fault | None:

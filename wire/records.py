@@ -200,16 +200,16 @@ class StampValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kernel_stamps: bool = True
 
 
-class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every measurement carries. Identity is (site, epoch, seq); the journal gives epoch and seq.
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every measurement carries, whatever its probe and its agent's version.
 
-    ``slot_us`` is the wall time at which the schedule's slot began, ``interval_us`` the schedule's interval,
-    ``schedule`` its id. ``bytes_sent`` and ``bytes_received`` are what the attempt cost the line, IP layer.
+    Identity is (site, epoch, seq); the journal gives epoch and seq. ``slot_us`` is the wall time at which
+    the schedule's slot began, ``interval_us`` the schedule's interval, ``schedule`` its id. ``bytes_sent``
+    and ``bytes_received`` are what the attempt cost the line, IP layer.
     """
 
     epoch: Epoch
     seq: Sequence
-    purpose: Purpose
     peer: Name
     start: ClockReading
     duration_us: Micros
@@ -220,10 +220,16 @@ class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: Session | None = None
     direction: Direction | None = None
     dscp: Dscp | None = None
-    failure: Failure | None = None
     detail: Text = ""
     bytes_sent: Count = 0
     bytes_received: Count = 0
+
+
+class Measurement(Attempt, frozen=True, kw_only=True):
+    """An attempt in words that this version knows."""
+
+    purpose: Purpose
+    failure: Failure | None = None
 
 
 class FloorMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="floor"):
@@ -238,10 +244,16 @@ class StampMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe"
     values: StampValues | None = None
 
 
-class UnknownMeasurement(Measurement, frozen=True, kw_only=True):
-    """A measurement of a probe that this version does not know: what is common to all is kept."""
+class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
+    """A measurement of a newer agent: of a probe, or told in a word, that this version does not know.
+
+    What is common to all is kept, its words as they came. Outcomes and directions are no such words: who
+    does not know one of them would misread the rest, so that a new one raises the schema.
+    """
 
     probe: Name
+    purpose: Name
+    failure: Name | None = None
 
 
 Known = FloorMeasurement | StampMeasurement

@@ -16,10 +16,9 @@ from collector.ledger.schema import (
     sites,
     stamp_values,
 )
-from collector.observation import Observation, Series
+from collector.observation import Observation, Series, failure_of
 from wire.records import (
     Direction,
-    Failure,
     FloorValues,
     LineCounters,
     Outcome,
@@ -120,7 +119,7 @@ def _observation(row: Row[Any]) -> Observation:
         received_us=row.received_us,
         interval_us=row.interval_us,
         outcome=Outcome(row.outcome),
-        failure=Failure(row.failure) if row.failure else None,
+        failure=failure_of(row.failure),
         values=_values(row),
         bytes_sent=row.bytes_sent,
         bytes_received=row.bytes_received,

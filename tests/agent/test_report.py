@@ -140,6 +140,20 @@ STAMP = StampMeasurement(
             ),
             Line("path", Tone.PASS, "ok", "", ""),
         ),
+        (
+            UnknownMeasurement(
+                probe="floor",
+                epoch="0" * 16,
+                seq=1,
+                purpose="audit",
+                peer="p",
+                start=CLOCK,
+                duration_us=1,
+                outcome=Outcome.OK,
+                failure="moon-phase",
+            ),
+            Line("floor", Tone.NEITHER, "ok", "", "moon-phase"),
+        ),
     ],
 )
 def test_a_measurement_as_a_person_reads_it(record: Record, shown: Line) -> None:

@@ -69,7 +69,7 @@ def test_a_topic_that_is_none_of_ours_gets_no_receipt(topic: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason", "detail"),
     [
-        ({"purpose": "fun"}, Reason.INVALID, "Invalid enum value 'fun' - at `$.purpose`"),
+        ({"outcome": "fun"}, Reason.INVALID, "Invalid enum value 'fun' - at `$.outcome`"),
         ({"duration_us": -1}, Reason.INVALID, "Expected `int` >= 0 - at `$.duration_us`"),
         ({"duration_us": 10**30}, Reason.INVALID, "Expected `int` <= 9007199254740992 - at `$.duration_us`"),
         ({"dscp": 64}, Reason.INVALID, "Expected `int` <= 63 - at `$.dscp`"),

@@ -178,7 +178,7 @@ def test_told_to_end_it_commits_what_it_took_and_sends_the_receipts(collector: C
 
 def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collector) -> None:
     one = stamp(1, start=now_clock())
-    bad = raw(stamp(2))[0].replace(b'"scheduled"', b'"fun"')
+    bad = raw(stamp(2))[0].replace(b'"outcome":"ok"', b'"outcome":"fun"')
     with collector.run(), Agent(collector.broker, SITE) as agent:
         for body in (
             payload(one),

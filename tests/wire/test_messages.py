@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -49,6 +50,32 @@ def test_a_measurement_of_an_unknown_probe_is_kept_and_says_so() -> None:
     decoded = messages.decode_measurement(raw)
     assert isinstance(decoded, records.UnknownMeasurement)
     assert (records.probe_of(decoded), decoded.seq) == ("path", 7)
+
+
+@pytest.mark.parametrize("words", [
+    {"purpose": "audit"},
+    {"failure": "moon-phase"},
+    {"probe": "floor", "values": {"verdict": "provisional"}},
+])  # fmt: skip
+def test_a_newer_agents_word_is_kept_as_it_came(words: dict[str, Any]) -> None:
+    fields = json.loads(messages.encode(STAMP)) | words
+    decoded = messages.decode_measurement(json.dumps(fields).encode())
+    assert isinstance(decoded, records.UnknownMeasurement)
+    assert (records.probe_of(decoded), decoded.seq, decoded.start) == (fields["probe"], 7, CLOCK)
+    assert (decoded.purpose, decoded.failure) == (fields["purpose"], fields["failure"])
+
+
+@pytest.mark.parametrize(("changes", "detail"), [
+    ({"outcome": "odd"}, "Invalid enum value 'odd' - at `$.outcome`"),
+    ({"direction": "sideways"}, "Invalid enum value 'sideways' - at `$.direction`"),
+    ({"purpose": "two words"}, "Invalid enum value 'two words' - at `$.purpose`"),
+    ({"purpose": "audit", "seq": 0}, "Expected `int` >= 1 - at `$.seq`"),
+    ({"purpose": 3}, "Expected `str`, got `int` - at `$.purpose`"),
+    ({"values": {"sent": -1}}, "Expected `int` >= 0 - at `$.values.sent`"),
+])  # fmt: skip
+def test_every_other_fault_still_refuses_a_measurement(changes: dict[str, Any], detail: str) -> None:
+    fields = json.loads(messages.encode(STAMP)) | changes
+    assert messages.decode_measurement(json.dumps(fields).encode()) == Fault(Reason.INVALID, detail)
 
 
 def test_unknown_fields_of_a_newer_agent_do_no_harm() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from collector.ingest import Arrival, judge
+from collector.ledger import reading
 from collector.ledger.commit import Ledger, Settled
 from collector.ledger.database import LedgerError
 from collector.ledger.schema import SCHEMA_VERSION
@@ -29,7 +30,7 @@ from tests.collector.examples import (
 )
 from wire import messages
 from wire.messages import EpochMark, Reason
-from wire.records import Verdict
+from wire.records import Outcome, Verdict
 
 
 @pytest.fixture
@@ -149,13 +150,13 @@ def test_another_content_under_one_identity_is_a_conflict_and_both_are_kept(
 
 
 def test_a_refused_measurement_is_told_and_the_others_are_kept(ledger: Ledger, path: Path) -> None:
-    bad = raw(stamp(2))[0].replace(b'"scheduled"', b'"fun"')
+    bad = raw(stamp(2))[0].replace(b'"outcome":"ok"', b'"outcome":"fun"')
     (settled,) = commit(ledger, arrival(stamp(1), bad, stamp(3), b'{"epoch":"?"}'))
     assert lines(settled) == [(1, 1, "committed"), (2, 2, "rejected"), (3, 3, "committed")]
     assert settled.rejected == (Reason.INVALID, Reason.INVALID)
     statement = "SELECT site_id, reason, detail, payload_bytes, payload_head FROM rejects ORDER BY key"
     assert query(path, statement) == [
-        (SITE, "invalid", "Invalid enum value 'fun' - at `$.purpose`", len(bad), bad),
+        (SITE, "invalid", "Invalid enum value 'fun' - at `$.outcome`", len(bad), bad),
         (SITE, "invalid", "Object missing required field `probe`", 13, b'{"epoch":"?"}'),
     ]
 
@@ -176,6 +177,22 @@ def test_a_probe_of_the_future_is_kept_whole(ledger: Ledger, path: Path) -> None
     (settled,) = commit(ledger, arrival(unknown))
     assert lines(settled) == [(1, 1, "committed")]
     assert query(path, "SELECT json FROM unknown_values") == [(unknown,)]
+
+
+def test_a_word_of_the_future_is_kept_whole_and_read_back(ledger: Ledger, path: Path) -> None:
+    newer = raw(failed(1))[0].replace(b'"no-answer"', b'"moon-phase"').replace(b'"scheduled"', b'"audit"')
+    (settled,) = commit(ledger, arrival(newer))
+    assert lines(settled) == [(1, 1, "committed")]
+    assert query(path, "SELECT json FROM unknown_values") == [(newer,)]
+    words = query(
+        path,
+        "SELECT purpose.name, failure.name FROM measurements "
+        "JOIN names AS purpose ON purpose.key = purpose_key JOIN names AS failure ON failure.key = failure_key",
+    )
+    assert words == [("audit", "moon-phase")]
+    (seen,) = settled.observations
+    assert (seen.outcome, seen.failure, seen.values) == (Outcome.FAILED, None, None)
+    assert list(reading.newest(path)) == [seen]
 
 
 def test_a_claim_from_the_future_is_kept_but_no_view_sees_it(ledger: Ledger, path: Path) -> None:

@@ -143,6 +143,7 @@ class _Versioned(Struct):
 _ENCODER = msgspec.json.Encoder()
 _HEAD = msgspec.json.Decoder(_Head)
 _SCHEMA = msgspec.json.Decoder(_Versioned)
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNKNOWN = msgspec.json.Decoder(UnknownMeasurement)
 _KNOWN = {name: msgspec.json.Decoder(kind) for name, kind in KNOWN.items()}
 _MESSAGES: dict[type, msgspec.json.Decoder[Envelope | Receipt | Presence]] = {
@@ -166,7 +167,7 @@ def decode(payload: bytes, kind: type[Message], site: str) -> Message | Fault:
         return Fault(Reason.TOO_LARGE, f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken")
     try:
         message = _MESSAGES[kind].decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNDECODABLE as error:
         return _newer_schema(payload) or _decoding_fault(error)
     if message.schema > SCHEMA:
         return _too_new(message.schema)
@@ -183,7 +184,7 @@ def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
     """
     try:
         return _KNOWN.get(_HEAD.decode(raw).probe, _UNKNOWN).decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNDECODABLE as error:
         return (_in_newer_words(raw) if _is_unknown_word(error) else None) or _decoding_fault(error)
 
 
@@ -195,7 +196,7 @@ def _is_unknown_word(error: Exception) -> bool:
 def _in_newer_words(raw: bytes | msgspec.Raw) -> UnknownMeasurement | None:
     try:
         return _UNKNOWN.decode(raw)
-    except msgspec.ValidationError:
+    except _UNDECODABLE:
         return None
 
 
@@ -203,7 +204,7 @@ def _newer_schema(payload: bytes) -> Fault | None:
     """A newer schema may look wrong in every other way, so its number speaks first."""
     try:
         schema = _SCHEMA.decode(payload).schema
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNDECODABLE:
         return None
     return _too_new(schema) if schema > SCHEMA else None
 

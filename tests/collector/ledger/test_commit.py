@@ -187,7 +187,8 @@ def test_a_word_of_the_future_is_kept_whole_and_read_back(ledger: Ledger, path: 
     words = query(
         path,
         "SELECT purpose.name, failure.name FROM measurements "
-        "JOIN names AS purpose ON purpose.key = purpose_key JOIN names AS failure ON failure.key = failure_key",
+        "JOIN names AS purpose ON purpose.key = purpose_key "
+        "JOIN names AS failure ON failure.key = failure_key",
     )
     assert words == [("audit", "moon-phase")]
     (seen,) = settled.observations

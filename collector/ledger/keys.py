@@ -3,12 +3,28 @@
 from collections.abc import Hashable
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
 from collector.ledger.schema import epochs, measurements, names, series, sites
 from collector.observation import Series
 
 BOUND = 1_000_000
+
+
+def _find(table: Table, *identity: str) -> Select[tuple[int]]:
+    same = (table.c[column].is_not_distinct_from(bindparam(column)) for column in identity)
+    return select(table.c.key).where(*same)
+
+
+# Built once: when a whole fleet comes for the first time, building them costs more than the database does.
+_FIND = {
+    names.name: _find(names, "name"),
+    sites.name: _find(sites, "site_id"),
+    epochs.name: _find(epochs, "site_key", "epoch"),
+    series.name: _find(series, "site_key", "probe_key", "direction", "dscp"),
+}
+_INSERT = {table.name: table.insert() for table in (names, sites, epochs, series)}
+_LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
 class Keys:
@@ -50,8 +66,8 @@ class Keys:
         """The highest sequence number held of an epoch, 0 for none: above it nothing need be looked up."""
         known = self._last_seq.get(epoch_key)
         if known is None:
-            query = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == epoch_key)
-            known = self._last_seq[epoch_key] = connection.execute(query).scalar() or 0
+            last: int | None = connection.execute(_LAST_SEQ, {"epoch_key": epoch_key}).scalar()
+            known = self._last_seq[epoch_key] = last or 0
         return known
 
     def raise_last_seq(self, epoch_key: int, seq: int) -> None:
@@ -88,10 +104,9 @@ class Keys:
 def _find_or_insert(
     connection: Connection, table: Table, identity: dict[str, Any], new: dict[str, Any]
 ) -> int:
-    same = and_(*(table.c[column].is_not_distinct_from(value) for column, value in identity.items()))
-    found: int | None = connection.execute(select(table.c.key).where(same)).scalar()
+    found: int | None = connection.execute(_FIND[table.name], identity).scalar()
     if found is not None:
         return found
-    inserted = connection.execute(table.insert(), identity | new).inserted_primary_key
+    inserted = connection.execute(_INSERT[table.name], identity | new).inserted_primary_key
     assert inserted is not None  # noqa: S101 -- of a single-row insert it never is
     return int(inserted[0])

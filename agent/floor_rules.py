@@ -25,6 +25,7 @@ FASTER, FASTEST_BPS = 1.25, 1e9
 FIRST_S, REPEAT_S = 2, 5
 _END = 5  # intervals of 50 ms that stand for one end of a test
 REPEATS, INVALID_TRIES = 2, 3
+BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,13 @@ def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
     return sorted(at for at, _ in series)[middle], sorted(delay for _, delay in series)[middle]
 
 
+def failure_of(report: LoadReport) -> Failure:
+    """What a test that was not completed goes down as."""
+    if report.ending is Ending.REFUSED and report.refusal in BUSY:
+        return Failure.PEER_BUSY
+    return FAILURES[report.ending]
+
+
 FAILURES = {
     Ending.STOPPED: Failure.CANCELLED,
     Ending.STOPPED_BY_PEER: Failure.PEER_PROTOCOL,
@@ -237,6 +245,9 @@ FAILURES = {
     Ending.NO_ANSWER: Failure.NO_ANSWER,
     Ending.BAD_AUTHENTICATION: Failure.CONFIGURATION,
     Ending.BAD_RESPONSE: Failure.PEER_PROTOCOL,
+    Ending.NAME_UNKNOWN: Failure.NAME_UNKNOWN,
+    Ending.NOT_LISTENING: Failure.PEER_REFUSED,
     Ending.UNREACHABLE: Failure.UNREACHABLE,
+    Ending.FORBIDDEN: Failure.CONFIGURATION,
     Ending.LOCAL_ERROR: Failure.INTERNAL,
 }

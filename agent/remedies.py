@@ -15,7 +15,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.CONFIGURATION: "the configuration: see the detail, then run `plancher-agent check`",
     Failure.NAME_UNKNOWN: "the configuration or the site's DNS: peer.host does not resolve",
     Failure.PEER_REFUSED: "the peer: it refuses; is it running, are peer's ports and key the same there?",
-    Failure.PEER_BUSY: "the peer: it has no bandwidth left just now; the next slot will try again",
+    Failure.PEER_BUSY: "the peer: it has no room for a test just now; the next slot will try again",
     Failure.PEER_PROTOCOL: "the peer: it answers in a way that does not fit; compare versions and keys",
     Failure.PEER_SLOW: "the peer: it cannot send fast enough",
     Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys: nothing comes back",

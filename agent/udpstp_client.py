@@ -56,7 +56,7 @@ async def run_load(
     try:
         plan = replace(plan, address=await _resolve(host, port))
     except OSError as error:
-        return _failed(plan, Ending.UNREACHABLE, f"{host}: {error.strerror or error}")
+        return _failed(plan, Ending.NAME_UNKNOWN, f"{host}: {error.strerror or error}")
     stop = cancel or threading.Event()
     core = Client(plan, time.monotonic_ns(), time.time_ns())
     running = asyncio.create_task(asyncio.to_thread(_run, core, stop))

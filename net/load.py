@@ -17,6 +17,7 @@ from typing import Protocol
 from net import timestamps
 from net.timestamps import Address
 from wire.udpstp.ends import Tempo
+from wire.udpstp.load import Ending
 
 READ_EVERY_NS = 5_000_000
 """How long datagrams may wait in the socket while packets must leave on time."""
@@ -33,11 +34,11 @@ _SO_RCVBUFFORCE, _SO_MEMINFO = 33, 55
 _MEMINFO = struct.Struct("@9I")
 _DROPS = 8
 _UNREACHABLE = {
-    errno.ECONNREFUSED: "nothing listens at the peer's port",
-    errno.EHOSTUNREACH: "the peer's host cannot be reached",
-    errno.ENETUNREACH: "there is no route to the peer",
-    errno.EPERM: "this host's firewall refuses to send to the peer",
-    errno.EACCES: "this host's firewall refuses to send to the peer",
+    errno.ECONNREFUSED: (Ending.NOT_LISTENING, "nothing listens at the peer's port"),
+    errno.EHOSTUNREACH: (Ending.UNREACHABLE, "the peer's host cannot be reached"),
+    errno.ENETUNREACH: (Ending.UNREACHABLE, "there is no route to the peer"),
+    errno.EPERM: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
+    errno.EACCES: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
 }
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 _READS_A_TURN = 4_096
@@ -89,7 +90,7 @@ class LoadEnd(Protocol):
         """Take in a datagram with its receive stamp ``wall``, and ``now`` of the same moment."""
         ...
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, ending: Ending, reason: str) -> None:
         """The kernel told that the destination cannot be reached."""
         ...
 
@@ -212,7 +213,7 @@ class _Runner:
         """An earlier packet's error is told at the next call, and nothing is sent by that call."""
         if error.errno not in _UNREACHABLE:
             return False
-        self._end.unreachable(_UNREACHABLE[error.errno])
+        self._end.unreachable(*_UNREACHABLE[error.errno])
         try:
             self._send_one(size)
         except OSError:
@@ -237,7 +238,7 @@ class _Runner:
             except OSError as error:
                 discard_errors(self._sock)
                 if error.errno in _UNREACHABLE:
-                    end.unreachable(_UNREACHABLE[error.errno])
+                    end.unreachable(*_UNREACHABLE[error.errno])
                 continue
             if got is None:
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import assembly, settings, udpstp_client
+from agent import assembly, floor_rules, settings, udpstp_client
 from agent.journal_file import Lock
 from agent.line_counters import NoSource, Unavailable, source_of
 from agent.probes.base import Surroundings, Task
@@ -187,7 +187,9 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     )
     if report.ending is Ending.COMPLETED:
         return Finding("peer's UDPSTP", ok=True, text=f"answers on port {peer.udpstp_port}")
-    return Finding("peer's UDPSTP", ok=False, text=f"{peer.host} port {peer.udpstp_port}: {report.detail}")
+    remedy = REMEDIES[floor_rules.failure_of(report)]
+    text = f"{peer.host} port {peer.udpstp_port}: {report.detail} ({remedy})"
+    return Finding("peer's UDPSTP", ok=False, text=text)
 
 
 async def broker(chosen: AgentSettings) -> Finding:

@@ -17,7 +17,6 @@ from agent.udpstp_client import run_load
 from host.units import megabits
 from wire.records import (
     Direction,
-    Failure,
     Finding,
     FloorMeasurement,
     FloorTest,
@@ -31,7 +30,6 @@ from wire.udpstp import rates
 from wire.udpstp.load import Ending, LoadReport
 
 SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
-CAPACITY_EXCEEDED = 10  # Setup cmdResponse: the peer has no bandwidth left just now (RFC 9946 §12.3.5)
 BUSY_PAUSE_S = 4.0
 SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
 
@@ -107,7 +105,7 @@ class FloorProbe:
             lasted, after = time.monotonic() - began, self._counters.read()
             run.bytes_sent += report.bytes_sent
             run.bytes_received += report.bytes_received
-            if report.ending is Ending.REFUSED and report.refusal == CAPACITY_EXCEEDED:
+            if report.ending is Ending.REFUSED and report.refusal in floor_rules.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif report.ending is not Ending.NO_ANSWER:
                 break
@@ -159,12 +157,9 @@ def _loader(surroundings: Surroundings) -> RunLoad:
 
 
 def _failed(report: LoadReport, run: _Run) -> Reading:
-    failure = floor_rules.FAILURES[report.ending]
-    if report.ending is Ending.REFUSED and report.refusal == CAPACITY_EXCEEDED:
-        failure = Failure.PEER_BUSY
     return Reading(
         outcome=Outcome.FAILED,
-        failure=failure,
+        failure=floor_rules.failure_of(report),
         detail=report.detail[:300],
         session=report.session or None,
         bytes_sent=run.bytes_sent,

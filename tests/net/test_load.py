@@ -12,6 +12,7 @@ import pytest
 from net import load
 from net.timestamps import Address
 from wire.udpstp.ends import Tempo
+from wire.udpstp.load import Ending
 
 IP_MTU_DISCOVER, PMTUDISC_DO = 10, 2
 
@@ -43,7 +44,7 @@ class Sender:
     def receive(self, data: memoryview, source: Address, now: int, wall: int) -> None:
         self.received.append((bytes(data), now, wall))
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, ending: Ending, reason: str) -> None:
         self.told.append(reason)
 
     def cancel(self, now: int) -> None:

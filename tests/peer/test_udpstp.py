@@ -101,7 +101,7 @@ def test_a_port_where_nothing_listens_is_told_at_once() -> None:
         )
 
     report = asyncio.run(scenario())
-    assert (report.ending, report.detail) == (Ending.UNREACHABLE, "nothing listens at the peer's port")
+    assert (report.ending, report.detail) == (Ending.NOT_LISTENING, "nothing listens at the peer's port")
 
 
 @pytest.mark.parametrize(("capacity", "code"), [

@@ -252,12 +252,12 @@ class Client:
     def _end(self, ending: Ending, detail: str) -> None:
         self._phase, self._ending, self._detail = _Phase.DONE, ending, detail
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, ending: Ending, reason: str) -> None:
         """The kernel says that nothing listens there, or that there is no way."""
         if self._load is not None:
             self._load.unreachable()
         elif self._phase is not _Phase.DONE:
-            self._end(Ending.UNREACHABLE, reason)
+            self._end(ending, reason)
 
     def cancel(self, now: int) -> None:
         """Stop as soon as the peer has been told."""

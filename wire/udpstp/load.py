@@ -27,7 +27,13 @@ class Ending(StrEnum):
     BAD_AUTHENTICATION = "bad-authentication"
     """The peer answered, but not with our key or not with our time of day."""
     BAD_RESPONSE = "bad-response"
+    NAME_UNKNOWN = "name-unknown"
+    """The peer's host name has no address."""
+    NOT_LISTENING = "not-listening"
+    """The peer's host says that nothing listens at the port."""
     UNREACHABLE = "unreachable"
+    FORBIDDEN = "forbidden"
+    """This host refuses to send to the peer."""
     LOCAL_ERROR = "local-error"
 
 

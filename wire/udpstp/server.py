@@ -16,6 +16,7 @@ from enum import Enum, StrEnum, auto
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.coercion import Limits, coerced
 from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
+from wire.udpstp.load import Ending
 from wire.udpstp.plan import Address
 from wire.udpstp.reception import Offer
 
@@ -233,7 +234,7 @@ class ServerTest:
                 activation, rate, ipv6=ipv6, start=now, duration_ns=activation.test_s * _S, wall=wall
             )
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, ending: Ending, reason: str) -> None:
         """The client's port is closed: once stopping, that is its way of ending."""
         if self._close_at != _NEVER:
             self._phase = _Phase.DONE

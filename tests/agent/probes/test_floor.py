@@ -1,17 +1,22 @@
 """The floor probe over exact lines: what it runs, what it counts in, what it makes of failures."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from agent import floor_rules
 from agent.line_counters import CounterReading, LineCounterSource, NoSource, Unavailable
 from agent.probes import floor
-from agent.probes.base import Reading, Task
+from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.floor import FloorProbe, RunLoad
+from agent.settings import AgentSettings, Peer
 from lab.line import LineSettings
 from tests.agent import fixed_rate
+from tests.agent.fakes import FakeClock
 from wire.records import Direction, Failure, FloorValues, LineCounters, Outcome, Verdict
 from wire.udpstp.load import Ending, LoadReport
 
@@ -141,10 +146,43 @@ def test_a_silent_peer_is_given_up() -> None:
     assert reading.detail == "why"
 
 
-@pytest.mark.parametrize(("code", "failure"), [(10, Failure.PEER_BUSY), (9, Failure.PEER_REFUSED)])
+@pytest.mark.parametrize(
+    ("code", "failure"), [(10, Failure.PEER_BUSY), (13, Failure.PEER_BUSY), (9, Failure.PEER_REFUSED)]
+)
 def test_a_refusal_is_told_apart_from_a_full_peer(code: int, failure: Failure) -> None:
     reading = measure(ending(*[Ending.REFUSED] * floor.SETUP_TRIES, refusal=code), NoSource())
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
+
+
+def test_every_ending_has_its_failure() -> None:
+    assert set(Ending) == {Ending.COMPLETED, *floor_rules.FAILURES}
+
+
+@pytest.mark.parametrize(
+    ("host", "failure", "told"),
+    [
+        ("127.0.0.1", Failure.PEER_REFUSED, "nothing listens at the peer's port"),
+        ("no-such-name.invalid", Failure.NAME_UNKNOWN, "no-such-name.invalid: "),
+    ],
+)
+def test_whose_fault_it_is_over_a_real_socket(
+    host: str, failure: Failure, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "127.0.0.1":
+            return real(name, *arguments, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = AgentSettings(site="A", peer=Peer(host=host, udpstp_port=port, key="k"))
+    probe = FloorProbe.of(Surroundings(settings, b"k", NoSource(), FakeClock().read))
+    reading = asyncio.run(probe.run(probe.tasks()[0], lambda _: None))
+    assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
+    assert reading.detail.startswith(told)
 
 
 def test_an_instrument_that_stalls_every_time_gives_no_verdict() -> None:

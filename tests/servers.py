@@ -41,6 +41,9 @@ SERVERS = (
     Server(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"),
     Server(("amtool",), "prometheus-alertmanager"),
     Server(("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    Server(("ip",), "iproute2"),
+    Server(("tc",), "iproute2"),
+    Server(("nft",), "nftables"),
     Server(("openssl",), "openssl"),
 )
 # An ordinary user's PATH lacks these, and Debian puts daemons there.

@@ -11,7 +11,7 @@ from collector.observation import Series
 BOUND = 1_000_000
 
 
-def _find(table: Table, *identity: str) -> Select[tuple[int]]:
+def _find(table: Table, *identity: str) -> Select[int]:
     same = (table.c[column].is_not_distinct_from(bindparam(column)) for column in identity)
     return select(table.c.key).where(*same)
 

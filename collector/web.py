@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 
 from aiohttp import web
@@ -43,7 +44,7 @@ class Site:
         application.add_routes(
             [
                 web.get("/", self._overview),
-                web.get("/metrics", self._metrics),
+                web.get("/metrics", self._metrics, allow_head=False),
                 web.get("/healthz", self._healthy),
                 web.get("/readyz", self._ready),
             ]
@@ -64,11 +65,12 @@ class Site:
         """The page goes out family by family: 6,000 sites are 50 MB, and nothing else should wait for it."""
         response = web.StreamResponse(headers={"Content-Type": METRICS_TYPE})
         await response.prepare(request)
-        await response.write(self._meters.page())
-        if self._expose_fleet:
-            for family in self._views.families():
-                await response.write(family)
-        await response.write_eof()
+        with suppress(ConnectionError):  # a scraper that had enough is no error of ours
+            await response.write(self._meters.page())
+            if self._expose_fleet:
+                for family in self._views.families():
+                    await response.write(family)
+            await response.write_eof()
         return response
 
     async def _healthy(self, _request: web.Request) -> web.Response:

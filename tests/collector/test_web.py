@@ -1,0 +1,75 @@
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from collector.catalogue import Language
+from collector.inventory import Site as InventorySite
+from collector.meters import Meters
+from collector.views import Views
+from collector.web import Site, serve
+from tests.collector.examples import NOW_US
+from tests.processes import free_port
+
+
+def site(size: int) -> Site:
+    inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
+    views = Views(inventory)
+    views.render(inventory, NOW_US)
+    return Site(views, Meters(), unready=list, warnings=list, language=Language.ENGLISH, expose_fleet=True)
+
+
+def while_served(served: Site, work: Callable[[int], Awaitable[bytes]]) -> bytes:
+    async def run() -> bytes:
+        port = free_port()
+        runner = await serve(served.application(), "127.0.0.1", port)
+        try:
+            return await work(port)
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+async def ask(port: int, request: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def ask_and_leave(port: int) -> bytes:
+    """As a scraper whose time is up: it resets the connection while the page is on its way."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.read(1)
+    raw: socket.socket = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    return await ask(port, "GET /healthz")
+
+
+def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert while_served(site(6000), ask_and_leave).endswith(b"ok\n")
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /?q=%ed%a0%80&departement=%ff&state=%00&page=%d9%a1&lang=%f0", b"200 OK"),
+        ("HEAD /", b"200 OK"),
+        ("HEAD /metrics", b"405 Method Not Allowed"),
+        ("GET /elsewhere", b"404 Not Found"),
+        ("POST /", b"405 Method Not Allowed"),
+    ],
+)
+def test_whatever_is_asked_is_answered(request_line: str, status: bytes) -> None:
+    answer = while_served(site(2), lambda port: ask(port, request_line))
+    assert answer.splitlines()[0] == b"HTTP/1.1 " + status

@@ -8,6 +8,7 @@ is represented by its smallest delay, because jitter, interrupts and busy hosts 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
@@ -47,11 +48,15 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?"""
+    """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?
+
+    Where it is not ``known``, the delays say nothing.
+    """
 
     gained_us: float = 0.0
     rate: float = 0.0
     sustained: bool = False
+    known: bool = False
 
 
 def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
@@ -101,7 +106,7 @@ def judge(
     ``other_bps`` is the site's own traffic during the test in the same direction, None if it is not known.
     ``earlier`` are the tests before it: a faster one is judged against the slower one that asked for it.
     """
-    distinct = report.received_packets - report.duplicated
+    distinct = max(0, report.received_packets - report.duplicated)
     delivered = min(1.0, distinct / report.sent_packets) if report.sent_packets else 0.0
     growth = queue_growth(report.intervals)
     share = _share(report, growth, delivered)
@@ -132,9 +137,10 @@ def _share(report: LoadReport, growth: Growth, delivered: float) -> float:
     """What the line carried of the test, bit/s.
 
     A queue that overflowed grew for a part of the test only, so that its growth tells less than the rate
-    received; while nothing is lost the growth tells more, since no late packet at the end disturbs it.
+    received; while nothing is lost the growth tells more, since no late packet at the end disturbs it. Where
+    the delays say nothing, only what was received is certain: a deep queue delivers everything, late.
     """
-    if delivered < DELIVERED_SHARE:
+    if delivered < DELIVERED_SHARE or not growth.known:
         return report.received_bps
     return report.sent_bps * (1 - growth.rate) * delivered
 
@@ -185,6 +191,8 @@ def why_invalid(report: LoadReport) -> Failure | None:
     if _stall_ratio(report) > STALL_SHARE:
         return Failure.SENDER_STALLED
     if report.sent_bps < SENT_SHARE * report.planned_bps:
+        if report.backoff_steps:  # it had to slow down, because the peer's feedback did not come through
+            return Failure.CONNECTION_LOST
         return Failure.SENDER_SLOW if report.direction is Direction.UP else Failure.PEER_SLOW
     return None
 
@@ -202,7 +210,7 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
     """
     heard = [one for one in intervals if one.delay_min_us is not None]
     series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
-    if len(series) < 2 * _END:
+    if len(series) < 2 * _END or not _in_order(series):
         return Growth()
     begin_us, low = series[0][0], min(delay for _, delay in series[:3])
     (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
@@ -210,8 +218,14 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
     trend = max(0.0, (last - before) / (at_last - at_before))
     gained = last - low + trend * (over_us - at_last)
     if gained <= 0:
-        return Growth()
-    return Growth(gained, min(0.99, gained / (over_us - begin_us)), _sustained(series, low, gained))
+        return Growth(known=True)
+    rate = min(0.99, gained / (over_us - begin_us))
+    return Growth(gained, rate, _sustained(series, low, gained), known=True)
+
+
+def _in_order(series: Sequence[tuple[int, float]]) -> bool:
+    """Upstream the peer's wall clock says when an interval was: one that was set back makes no sense."""
+    return all(earlier[0] < later[0] for earlier, later in pairwise(series))
 
 
 def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:

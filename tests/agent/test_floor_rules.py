@@ -166,3 +166,35 @@ def test_no_step_asks_for_more_than_the_table_has(floor: float) -> None:
     step = floor_rules.next_step([lossy], floor)
     assert isinstance(step, Step)
     assert 1 <= rates.row_for(step.rate_bps) <= rates.HIGH_SPEED_ROW
+
+
+@BOTH
+@pytest.mark.parametrize("left", [0, 1, 9])
+def test_a_slow_line_whose_delays_were_not_told_is_no_pass(left: int, direction: Direction) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000), 8e6, 2, direction)
+    assert report.lost < 0.01 * report.sent_packets
+    untold = replace(report, intervals=report.intervals[:left])
+    assert floor_rules.verdict_of(floor_rules.judge(untold, FLOOR, None), FLOOR) is not Verdict.PASS
+
+
+@pytest.mark.parametrize("offsets", [[0] * 40, [50_000 - index for index in range(40)]])
+def test_intervals_that_a_peers_clock_put_in_disorder_tell_nothing(offsets: list[int]) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000), 8e6, 2, Direction.UP)
+    intervals = tuple(
+        replace(one, offset_us=offset, duration_us=0)
+        for one, offset in zip(report.intervals, offsets, strict=False)
+    )
+    assert floor_rules.queue_growth(intervals) == floor_rules.Growth()
+
+
+def test_a_sender_that_slowed_down_for_want_of_feedback_is_not_blamed() -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, Direction.UP)
+    slowed = replace(report, send_span_us=2 * report.send_span_us, backoff_steps=12)
+    assert floor_rules.why_invalid(slowed) is Failure.CONNECTION_LOST
+
+
+def test_a_peer_that_tells_nonsense_gives_no_ratio_below_nothing() -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, Direction.UP)
+    nonsense = replace(report, duplicated=2 * report.received_packets)
+    assert floor_rules.judge(nonsense, FLOOR, None).loss_ratio == 1
+    assert floor_rules.judge(nonsense, FLOOR, None).received_packets == 0

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.settings import load
-from tests.processes import accepts, free_port, running, wait_until
-from tests.servers import require
+from tests.brokers import mosquitto
+from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[2]
@@ -64,11 +64,8 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
 
 @pytest.fixture(scope="module")
 def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    directory, port = tmp_path_factory.mktemp("mosquitto"), free_port()
-    (directory / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    started: list[str | Path] = [require("mosquitto"), "-c", directory / "mosquitto.conf"]
-    with running(started, lambda: accepts(port), directory / "log"):
-        yield port
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker.port
 
 
 def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: dict[str, object]) -> None:

@@ -18,8 +18,8 @@ from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
 from tests.agent.journalled import CLOCK, build
-from tests.processes import accepts, free_port, running
-from tests.servers import require
+from tests.brokers import mosquitto
+from tests.processes import free_port
 from wire import messages
 from wire.messages import Envelope, Fault, Presence, PresenceState, Receipt, ReceiptLine, ReceiptStatus
 
@@ -29,12 +29,8 @@ WITHIN_S = 20.0
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    directory, port = tmp_path_factory.mktemp("mosquitto"), free_port()
-    configuration = directory / "mosquitto.conf"
-    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    command: list[str | Path] = [require("mosquitto"), "-c", configuration]
-    with running(command, lambda: accepts(port), directory / "log"):
-        yield Broker(port=port)
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as started:
+        yield Broker(port=started.port)
 
 
 class Collector:

@@ -1,18 +1,11 @@
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
 
 from net import mqtt
 from net.mqtt import Broker, BrokerError, Publication, Session, Tls
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+from tests.processes import free_port
 
 
 async def problem_of(session: Session) -> str:

@@ -112,7 +112,7 @@ def test_a_measurement_travels_to_ledger_receipt_metrics_and_page(collector: Col
         state = f'qos_site_state{{{labels},state="ok"}}'
         wait_until(lambda: collector.metric(state) == 1, "the metrics show it")
         page = collector.get("/?lang=en")[1]
-        assert ">8.0</b>" in page
+        assert ">8.00</b>" in page
         assert "Waiting for the first measurement" in page  # the other site
         assert collector.get("/healthz") == (200, "ok\n")
         assert collector.metric('qos_collector_measurements_total{status="committed"}') == 2

@@ -7,6 +7,7 @@ from collections import deque
 from collector.ingest import Arrival
 
 GROUP_MESSAGES = 200
+GROUP_BYTES = 2_000_000  # of a backlog's large batches fewer go together: what is live waits behind them
 GROUP_SECONDS = 0.05
 
 
@@ -52,7 +53,7 @@ class Intake:
             self._changed.notify_all()
 
     def take(self, idle_seconds: float) -> list[Arrival] | None:
-        """A group: whatever comes within 50 ms of the first message, at most 200.
+        """A group: whatever comes within 50 ms of the first message, at most 200 or about 2 MB.
 
         Waits up to ``idle_seconds`` for the first one and returns an empty list without one. None means
         closed and empty.
@@ -63,12 +64,19 @@ class Intake:
             if not self._waiting:
                 return None if self._closed else []
             self._gather(time.monotonic() + GROUP_SECONDS)
-            group = [self._waiting.popleft() for _ in range(min(GROUP_MESSAGES, len(self._waiting)))]
-            self._bytes -= sum(len(arrival.payload) for arrival in group)
-            return group
+            return self._group()
+
+    def _group(self) -> list[Arrival]:
+        group: list[Arrival] = []
+        size = 0
+        while self._waiting and len(group) < GROUP_MESSAGES and size < GROUP_BYTES:
+            group.append(self._waiting.popleft())
+            size += len(group[-1].payload)
+        self._bytes -= size
+        return group
 
     def _gather(self, deadline: float) -> None:
-        while len(self._waiting) < GROUP_MESSAGES and not self._closed:
+        while len(self._waiting) < GROUP_MESSAGES and self._bytes < GROUP_BYTES and not self._closed:
             left = deadline - time.monotonic()
             if left <= 0:
                 return

@@ -1,15 +1,16 @@
 """The collector's own metrics: what came, what became of it, and how the collector itself fares."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client import Counter as CounterMetric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -53,14 +54,14 @@ class Meters:
 
     def settled(self, statuses: Iterable[ReceiptStatus], rejected: Iterable[Reason]) -> None:
         """Count what became of one message."""
-        for status in statuses:
-            self.fates.labels(status.value).inc()
-        for reason in rejected:
-            self.rejects.labels(reason.value).inc()
+        for status, count in Counter(statuses).items():
+            self.fates.labels(status.value).inc(count)
+        for reason, count in Counter(rejected).items():
+            self.rejects.labels(reason.value).inc(count)
 
     def page(self) -> bytes:
         """The process's own part of the metrics page."""
         return generate_latest(self.registry)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"qos_collector_{name}_total", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> CounterMetric:
+        return CounterMetric(f"qos_collector_{name}_total", text, labels, registry=self.registry)

@@ -29,6 +29,7 @@ INCOMING_BOUND = 5000
 INVENTORY_SECONDS = 2.0
 EXPIRY_SECONDS = 1.0
 RENDER_AT_ONCE = 100  # sites, a few milliseconds: nothing else should have to wait longer
+LEARN_AT_ONCE = 50  # messages, for the same reason
 DRAIN_SECONDS = 5.0
 RECEIPT_SECONDS = 3.0
 
@@ -133,9 +134,15 @@ class Program:
     def _committed(self, settled: list[Settled], seconds: float) -> None:
         self._meters.commit_seconds.observe(seconds)
         self._receipts.add([found.receipt for found in settled if found.receipt is not None])
-        for found in settled:
+        self._learn(settled)
+
+    def _learn(self, settled: list[Settled]) -> None:
+        now, later = settled[:LEARN_AT_ONCE], settled[LEARN_AT_ONCE:]
+        for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
-        self._views.learn((seen for found in settled for seen in found.observations), now_us())
+        self._views.learn((seen for found in now for seen in found.observations), now_us())
+        if later:
+            self._loop.call_soon(self._learn, later)
 
     async def _keep_inventory(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 import threading
 
 from collector.ingest import Arrival
-from collector.intake import GROUP_MESSAGES, Intake
+from collector.intake import GROUP_BYTES, GROUP_MESSAGES, Intake
 
 
 def message(size: int = 10) -> Arrival:
@@ -16,6 +16,14 @@ def test_messages_come_out_in_order_and_in_groups() -> None:
     intake.close()
     assert intake.take(0) == sent[GROUP_MESSAGES:]
     assert intake.take(0) is None
+
+
+def test_large_messages_make_small_groups_at_once() -> None:
+    intake = Intake(1000, 10 * GROUP_BYTES)
+    for _ in range(5):
+        assert intake.offer(message(GROUP_BYTES // 2))
+    intake.close()
+    assert [len(intake.take(0) or []) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_what_does_not_fit_is_not_taken() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.schema import SCHEMA_VERSION, metadata, version
 
@@ -63,6 +63,11 @@ def _check_version(found: int | None, path: Path) -> None:
             f"ledger {path}: of schema {found}, this program writes {SCHEMA_VERSION}: "
             "upgrade the collector, or name another file"
         )
+
+
+def takes_nothing(error: Exception) -> bool:
+    """Whether the ledger itself is at fault (a full disk, a damaged file), not what was to be written."""
+    return isinstance(error, OperationalError) or type(error) is DatabaseError
 
 
 def explain(error: SQLAlchemyError) -> str:

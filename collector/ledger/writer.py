@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from collector.ingest import Arrival, Judged, Unreadable, judge
 from collector.intake import Intake
 from collector.ledger.commit import Ledger, Settled
-from collector.ledger.database import explain
+from collector.ledger.database import explain, takes_nothing
 from wire.messages import Fault, Reason
 
 log = logging.getLogger(__name__)
@@ -57,32 +57,41 @@ class Writer(threading.Thread):
 
     def _settle(self, group: Sequence[Arrival]) -> None:
         began = time.monotonic()
+        settled: list[Settled] = []
+        problem: str | None = None
         try:
-            settled = self._commit([judge(arrival) for arrival in group])
-        except OperationalError as error:
-            self._say(explain(error))
-            self._on_unsettled(len(group))
+            self._commit([judge(arrival) for arrival in group], settled)
+        except DatabaseError as error:
+            if not takes_nothing(error):
+                raise
+            problem = explain(error)
+        self._say(problem)
+        if settled:
+            self._on_settled(settled, time.monotonic() - began)
+        if problem is not None:
+            self._on_unsettled(len(group) - len(settled))
             time.sleep(PAUSE_SECONDS)
-            return
-        self._say(None)
-        self._on_settled(settled, time.monotonic() - began)
 
-    def _commit(self, group: list[Judged]) -> list[Settled]:
-        """Commit together; if one message is at fault, one by one, so that it alone is refused."""
+    def _commit(self, group: list[Judged], settled: list[Settled]) -> None:
+        """Commit together; if one message is at fault, one by one, so that it alone is refused.
+
+        ``settled`` grows by what is committed, also where the ledger takes no more in the middle.
+        """
         try:
-            return self._ledger.commit(group)
-        except OperationalError:
-            raise
-        except Exception:
+            settled += self._ledger.commit(group)
+        except Exception as error:
+            if takes_nothing(error):
+                raise
             log.exception("a group of %d messages was not committed; trying them one by one", len(group))
-            return [settled for message in group for settled in self._commit_alone(message)]
+            for message in group:
+                settled += self._commit_alone(message)
 
     def _commit_alone(self, message: Judged) -> list[Settled]:
         try:
             return self._ledger.commit([message])
-        except OperationalError:
-            raise
         except Exception as error:
+            if takes_nothing(error):
+                raise
             detail = f"the collector cannot store it ({type(error).__name__}): its fault, not the site's"
             fault = Fault(Reason.STORAGE, detail)
             return self._ledger.commit([Unreadable(message.arrival, message.site, message.digest, fault)])

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from collector.ingest import Arrival, Judged
 from collector.intake import Intake
@@ -15,6 +15,7 @@ from tests.collector.examples import NOW_US, SITE, arrival, stamp
 from wire.messages import Reason
 
 POISON = arrival(stamp(2))
+THIRD = arrival(stamp(3))
 
 
 class Choking(Ledger):
@@ -33,6 +34,22 @@ class Full(Ledger):
         raise OperationalError(
             "INSERT secret", {"secret": 1}, sqlite3.OperationalError("database or disk is full")
         )
+
+
+class Damaged(Ledger):
+    """A ledger whose file is damaged."""
+
+    def commit(self, group: Sequence[Judged]) -> list[Settled]:
+        raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+
+
+class FullAfterTwo(Choking):
+    """A ledger that chokes on a message, and whose disk is full when the third message comes alone."""
+
+    def commit(self, group: Sequence[Judged]) -> list[Settled]:
+        if [message.arrival for message in group] == [THIRD]:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        return super().commit(group)
 
 
 def is_refusal(message: Judged) -> bool:
@@ -103,3 +120,23 @@ def test_nothing_is_receipted_that_the_disk_did_not_take(
     assert (settled, sum(unsettled)) == ([], 2)
     assert writer.problem == "database or disk is full: make room on its file system"
     assert "secret" not in caplog.text
+
+
+def test_a_damaged_ledger_refuses_nobody_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    writer, settled, unsettled = work(Damaged(tmp_path / "ledger.db"), arrival(stamp(1)))
+    assert (settled, sum(unsettled)) == ([], 1)
+    assert writer.problem is not None
+    assert writer.problem.startswith("database disk image is malformed: the file is damaged: restore it")
+
+
+def test_what_was_committed_before_the_disk_was_full_is_receipted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    path = tmp_path / "ledger.db"
+    _, settled, unsettled = work(FullAfterTwo(path), arrival(stamp(1)), POISON, THIRD)
+    assert (statuses(settled), sum(unsettled)) == ([["committed"], []], 1)
+    assert len(settled[0].observations) == count(path, "measurements") == 1

@@ -18,6 +18,7 @@ from wire.udpstp.plan import Address, Plan
 Progress = Callable[[str], None]
 
 _PROGRESS_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.01
 
 
 async def run_load(
@@ -32,15 +33,16 @@ async def run_load(
     dscp: int = 0,
     auth_offset_s: float = 0.0,
     progress: Progress | None = None,
+    on_load: Callable[[], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> LoadReport:
     """Run one fixed-rate test at a row of the sending-rate table (``wire.udpstp.rates.row_for``).
 
     One attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try again
     (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication window
-    of 5 s. ``progress`` is called in the event loop with a line for a person. Setting ``cancel``, or
-    cancelling the task, stops the test within 0.2 s, the peer included. Never raises for what the line, the
-    peer or the socket does.
+    of 5 s. ``progress`` is called in the event loop with a line for a person, ``on_load`` when the load
+    begins and again when its planned duration is over. Setting ``cancel``, or cancelling the task, stops
+    the test within 0.2 s, the peer included. Never raises for what the line, the peer or the socket does.
     """
     plan = Plan(
         address=(host, port),
@@ -61,7 +63,7 @@ async def run_load(
     core = Client(plan, time.monotonic_ns(), time.time_ns())
     running = asyncio.create_task(asyncio.to_thread(_run, core, stop))
     try:
-        await _watch(running, plan, progress)
+        await asyncio.gather(_watch(running, plan, progress), _mark(running, core, on_load))
         return await running
     except asyncio.CancelledError:
         stop.set()
@@ -86,6 +88,19 @@ async def _watch(running: "asyncio.Task[LoadReport]", plan: Plan, progress: Prog
         elapsed = min(time.monotonic() - began, plan.duration_s)
         progress(f"{plan.direction} {megabits:.2f} Mbit/s: {elapsed:.1f} of {plan.duration_s} s")
     await asyncio.wait([running])
+
+
+async def _mark(
+    running: "asyncio.Task[LoadReport]", core: Client, on_load: Callable[[], None] | None
+) -> None:
+    """Tell when the load begins and ends, without set-up, drain and linger."""
+    while on_load is not None and not running.done():
+        if core.loading:
+            on_load()
+            await asyncio.wait([running], timeout=core.plan.duration_s)
+            on_load()
+            return
+        await asyncio.wait([running], timeout=_LOOK_EVERY_S)
 
 
 def _run(core: Client, cancelled: threading.Event) -> LoadReport:

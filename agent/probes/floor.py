@@ -5,13 +5,13 @@ itself received or sent meanwhile is read from the line's counters.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent import floor_rules
 from agent.floor_rules import Conclusion, Step
-from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.line_counters import LineCounterSource, Unavailable
+from agent.load_meter import LoadMeter
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.udpstp_client import run_load
 from host.units import megabits
@@ -60,22 +60,26 @@ class FloorProbe:
         interval_s: float,
         counters: LineCounterSource,
         run_load: RunLoad,
+        meter: LoadMeter | None = None,
     ) -> None:
         self._floors = floors
         self._interval_s = interval_s
         self._counters = counters
         self._run_load = run_load
+        self._meter = meter or LoadMeter(counters)
 
     @classmethod
     def of(cls, surroundings: Surroundings) -> "FloorProbe":
         """The probe as the settings ask for it."""
         settings = surroundings.settings
         floors = {Direction.DOWN: settings.floor.down, Direction.UP: settings.floor.up}
+        meter = LoadMeter(surroundings.line_counters)
         return cls(
             {direction: float(floor) for direction, floor in floors.items() if floor is not None},
             float(settings.schedule.floor),
             surroundings.line_counters,
-            _loader(surroundings),
+            _loader(surroundings, meter),
+            meter,
         )
 
     def tasks(self) -> Sequence[Task]:
@@ -100,16 +104,19 @@ class FloorProbe:
     async def _test(self, direction: Direction, step: Step, run: _Run) -> tuple[LoadReport, float | None]:
         """One test, set up again where a control message was lost or the peer was full."""
         for _ in range(SETUP_TRIES):
-            before, began = self._counters.read(), time.monotonic()
+            self._meter.start()
             report = await self._run_load(direction, step.rate_bps, step.seconds)
-            lasted, after = time.monotonic() - began, self._counters.read()
+            other = self._meter.own_traffic(report)
             run.bytes_sent += report.bytes_sent
             run.bytes_received += report.bytes_received
             if report.ending is Ending.REFUSED and report.refusal in floor_rules.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif report.ending is not Ending.NO_ANSWER:
                 break
-        return report, _other_bps(report, before, after, lasted, run)
+        if isinstance(other, Unavailable):
+            run.counters_problem = other.detail
+            return report, None
+        return report, other
 
     def _concluded(self, conclusion: Conclusion, floor_bps: float, run: _Run) -> Reading:
         verdict, detail = conclusion.verdict, ""
@@ -139,7 +146,7 @@ class FloorProbe:
         )
 
 
-def _loader(surroundings: Surroundings) -> RunLoad:
+def _loader(surroundings: Surroundings, meter: LoadMeter) -> RunLoad:
     peer = surroundings.settings.peer
 
     async def load(direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
@@ -151,6 +158,7 @@ def _loader(surroundings: Surroundings) -> RunLoad:
             direction=direction,
             row=rates.row_for(rate_bps),
             duration_s=seconds,
+            on_load=meter.mark,
         )
 
     return load
@@ -165,32 +173,3 @@ def _failed(report: LoadReport, run: _Run) -> Reading:
         bytes_sent=run.bytes_sent,
         bytes_received=run.bytes_received,
     )
-
-
-def _other_bps(
-    report: LoadReport,
-    before: CounterReading | Unavailable,
-    after: CounterReading | Unavailable,
-    lasted_s: float,
-    run: _Run,
-) -> float | None:
-    """The site's own traffic in the direction of the test: what the line counted beyond the test's own bytes.
-
-    Transmit counters tell what was offered, not what arrived: it shares the fate of the test's own packets.
-    """
-    added = _added(before, after)
-    if isinstance(added, Unavailable):
-        run.counters_problem = added.detail
-        return None
-    if report.direction is Direction.DOWN:
-        return max(0.0, (added.received_ip_bytes - report.bytes_received) * 8 / lasted_s)
-    arrived = 1 - report.lost / report.sent_packets if report.sent_packets else 0.0
-    return max(0.0, (added.sent_ip_bytes - report.bytes_sent) * arrived * 8 / lasted_s)
-
-
-def _added(
-    before: CounterReading | Unavailable, after: CounterReading | Unavailable
-) -> CounterReading | Unavailable:
-    if isinstance(before, Unavailable):
-        return before
-    return after if isinstance(after, Unavailable) else after.since(before)

@@ -35,11 +35,11 @@ async def serving(capacity: Capacity | None = None, host: str = "127.0.0.1") -> 
 def load(
     server: UdpstpServer, direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = SECRET,
     cancel: threading.Event | None = None, host: str = "127.0.0.1",
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None, on_load: Callable[[], None] | None = None,
 ) -> Awaitable[LoadReport]:  # fmt: skip
     return run_load(
         host, server.port, key_id=KEY_ID, secret=secret, direction=direction, row=row, duration_s=seconds,
-        dscp=10, cancel=cancel, progress=progress,
+        dscp=10, cancel=cancel, progress=progress, on_load=on_load,
     )  # fmt: skip
 
 
@@ -153,6 +153,20 @@ def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
     report, _ = asyncio.run(scenario())
     assert report.ending is Ending.STOPPED
     assert 0 < report.received_packets < 5000
+
+
+@BOTH
+def test_the_caller_is_told_when_the_load_begins_and_ends(direction: Direction) -> None:
+    async def scenario() -> tuple[list[float], float]:
+        told: list[float] = []
+        loop = asyncio.get_running_loop()
+        async with serving() as server:
+            await load(server, direction, on_load=lambda: told.append(loop.time()))
+            return told, loop.time()
+
+    (begin, end), over = asyncio.run(scenario())
+    assert end - begin == pytest.approx(1, abs=0.2)
+    assert over > end
 
 
 def test_cancelling_the_task_ends_its_thread_first() -> None:

@@ -97,6 +97,11 @@ class Client:
         return self._phase is _Phase.DONE
 
     @property
+    def loading(self) -> bool:
+        """Whether the load has begun and is not over yet, lingering included."""
+        return self._phase is _Phase.LOAD
+
+    @property
     def tempo(self) -> Tempo:
         """What the shell has to be prompt at."""
         return Tempo.ANSWER if self._load is None else self._load.tempo

@@ -4,12 +4,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from agent import floor_rules
+from agent import floor_rules, load_meter
 from agent.line_counters import CounterReading, LineCounterSource, NoSource, Unavailable
+from agent.load_meter import LoadMeter
 from agent.probes import floor
 from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.floor import FloorProbe, RunLoad
@@ -128,10 +130,33 @@ def test_counters_that_vanish_in_mid_test_never_condemn() -> None:
 
 def test_own_traffic_that_explains_the_deficit_clears_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 100, 2))
-    monkeypatch.setattr("agent.probes.floor.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(load_meter, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     reading = measure(over(SLOW), Counted(0, 2_000_000 + 100_000))  # 0.4 Mbit/s of the site's own in 2 s
     assert values(reading).verdict is Verdict.PASS
     assert values(reading).tests[0].other_traffic_bps == pytest.approx(0.4e6)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_traffic_before_and_after_the_load_was_not_beside_it(
+    monkeypatch: pytest.MonkeyPatch, direction: Direction
+) -> None:
+    """Another transfer takes the whole slow line during set-up and drain, and nothing in between."""
+    times = iter([0.0, 0.2, 2.2, 2.7])
+    monkeypatch.setattr(load_meter, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    ours = 2_000_000 if direction is Direction.UP else 1_900_000
+    counters = Counted(0, round(7.6e6 / 8 * 0.2), ours, round(7.6e6 / 8 * 0.5))
+    meter = LoadMeter(counters)
+
+    async def run_load(direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
+        report, _ = fixed_rate.run(SLOW, rate_bps, seconds, direction)
+        meter.mark()
+        meter.mark()
+        return replace(report, bytes_sent=2_000_000, bytes_received=1_900_000)
+
+    probe = FloorProbe({direction: 8e6}, 3600, counters, run_load, meter)
+    reading = asyncio.run(probe.run(probe.tasks()[0], lambda _: None))
+    assert values(reading).verdict is Verdict.FAIL
+    assert values(reading).capacity_bps == pytest.approx(7.6e6, rel=0.005)
 
 
 def test_a_lost_set_up_is_tried_again() -> None:

@@ -17,7 +17,11 @@ from typing import Annotated
 
 import aiomqtt
 from msgspec import Meta, Struct
+from paho.mqtt.reasoncodes import ReasonCode
 
+from net.mqtt_client import HUNG_UP, Client
+
+_REFUSED = 0x80
 log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 1.0
@@ -116,7 +120,7 @@ class Session:
             began = time.monotonic()
             self.problem = await self._serve()
             failures = 0 if time.monotonic() - began > STABLE_S else failures + 1
-            pause = random.uniform(0, min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2.0**failures))
+            pause = random.uniform(0, longest_pause_s(failures))
             log.warning("%s; next try in %.1f s", self.problem, pause)
             await asyncio.sleep(pause)
 
@@ -143,22 +147,30 @@ class Session:
         try:
             async with self._new_client() as client:
                 for topic in self._subscriptions:
-                    await client.subscribe(topic, qos=1)
+                    if _refused(await client.subscribe(topic, qos=1)):
+                        return f"{_place(self._broker)}: refuses to let this user read {topic}: see its ACL"
                 self._client, self.problem = client, None
                 log.info("connected to broker %s:%d", self._broker.host, self._broker.port)
                 await self._on_connected()
                 async for message in client.messages:
-                    await self._on_message(str(message.topic), _payload(message))
+                    await self._handle(message)
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             return explain(error, self._broker)
         finally:
             self._client = None
-        return f"broker {self._broker.host}:{self._broker.port} closed the connection"
+        return f"{_place(self._broker)} closed the connection"
 
-    def _new_client(self) -> aiomqtt.Client:
+    async def _handle(self, message: aiomqtt.Message) -> None:
+        """Whatever one message does to its handler, it is neither the broker's fault nor the next one's."""
+        try:
+            await self._on_message(str(message.topic), _payload(message))
+        except Exception:
+            log.exception("internal error: a message on %s was not handled", message.topic)
+
+    def _new_client(self) -> Client:
         left = self._will
         will = aiomqtt.Will(left.topic, left.payload, qos=1, retain=left.retain) if left else None
-        return aiomqtt.Client(
+        return Client(
             self._broker.host,
             self._broker.port,
             identifier=self._client_id,
@@ -172,6 +184,12 @@ class Session:
         )
 
 
+def longest_pause_s(failures: int) -> float:
+    """The longest wait, in seconds, before the next try after so many failed ones in a row."""
+    doublings = min(failures, 10)  # unbounded, the power would overflow after hours without a broker
+    return min(BACKOFF_LAST_S, BACKOFF_FIRST_S * float(2**doublings))
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """A client context that checks chain, name and dates. Raises BrokerError naming the file at fault."""
     try:
@@ -180,9 +198,12 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         raise BrokerError(
             f"broker.tls.ca: {tls.ca}: no usable authority certificate ({_why(error)})"
         ) from None
+    if tls.key and not tls.certificate:
+        raise BrokerError("broker.tls.key: of no use without broker.tls.certificate")
     if tls.certificate:
         try:
-            context.load_cert_chain(tls.certificate, tls.key)
+            # Without a password given, OpenSSL would ask for one at the terminal and wait.
+            context.load_cert_chain(tls.certificate, tls.key, password="")
         except (OSError, ssl.SSLError) as error:
             raise BrokerError(
                 f"broker.tls.certificate: {tls.certificate}: not usable ({_why(error)})"
@@ -192,8 +213,9 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 def explain(error: Exception, broker: Broker) -> str:
     """Whose fault a connection's end was, and what to do about it, in one line without secrets."""
-    place = f"broker {broker.host}:{broker.port}"
-    text = str(error)
+    place, text = _place(broker), str(error)
+    if text == HUNG_UP:
+        return f"{place}: {_HUNG_UP_ON_TLS if broker.tls else _HUNG_UP_ON_PLAIN}"
     for sign, words in _SIGNS:
         if sign.lower() in text.lower():
             return f"{place}: {words}"
@@ -203,22 +225,45 @@ def explain(error: Exception, broker: Broker) -> str:
 _SIGNS = (
     ("Connection refused", "nothing listens there: is the broker running, and is the port right?"),
     ("Name or service not known", "no such host name: mend broker.host or the site's DNS"),
+    ("No address associated", "no address of this host name: mend broker.host or the site's DNS"),
     ("name resolution", "the site's DNS does not answer"),
     ("Not authori", "refuses this user name or password: see broker.username and broker.password_file"),
     (
         "Bad user name or password",
         "refuses this user name or password: see broker.username and broker.password_file",
     ),
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "shows a certificate that broker.tls.ca does not vouch for, or for another name",
-    ),
+    ("certificate has expired", "shows a certificate that has expired: renew it, or set this clock right"),
+    ("certificate is not yet valid", "shows a certificate that is not valid yet: is this clock right?"),
+    ("certificate is not valid for", "shows a certificate for another name than broker.host"),
+    ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that broker.tls.ca does not vouch for"),
     ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or mend broker.port"),
     ("CERTIFICATE_REQUIRED", "asks for a client certificate: set broker.tls.certificate and broker.tls.key"),
+    ("ALERT_UNKNOWN_CA", "does not vouch for our certificate: see broker.tls.certificate"),
+    (
+        "ALERT_HANDSHAKE_FAILURE",
+        "agrees on no TLS with us: does it ask for a client certificate (broker.tls.certificate and .key)?",
+    ),
+    ("UNEXPECTED_EOF", "hangs up on TLS: remove broker.tls or mend broker.port"),
     ("timed out", "no answer in time: the network drops it, or the broker hangs"),
     ("Network is unreachable", "the network is unreachable from here"),
     ("No route to host", "the network has no route there"),
 )
+
+
+_HUNG_UP_ON_PLAIN = "hangs up at once: does this port want TLS (set broker.tls), or speak no MQTT at all?"
+_HUNG_UP_ON_TLS = (
+    "hangs up at once: it may want a certificate that it vouches for "
+    "(broker.tls.certificate and broker.tls.key)"
+)
+
+
+def _place(broker: Broker) -> str:
+    return f"broker {broker.host}:{broker.port}"
+
+
+def _refused(granted: Sequence[int | ReasonCode]) -> bool:
+    """MQTT answers a refused subscription with 0x80 and above, and goes on."""
+    return any((code if isinstance(code, int) else code.value) >= _REFUSED for code in granted)
 
 
 def _payload(message: aiomqtt.Message) -> bytes:
@@ -228,6 +273,8 @@ def _payload(message: aiomqtt.Message) -> bytes:
 def _password(broker: Broker) -> str | None:
     if broker.password_file is None:
         return None
+    if broker.username is None:
+        raise BrokerError("broker.password_file: of no use without broker.username")
     path = Path(broker.password_file)
     try:
         if path.stat().st_mode & 0o077:
@@ -235,6 +282,8 @@ def _password(broker: Broker) -> str | None:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BrokerError(f"broker.password_file: {path}: not UTF-8 text") from None
 
 
 def _why(error: Exception) -> str:

@@ -1,0 +1,69 @@
+"""A broker of a few lines that misbehaves as it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+CONNECT, SUBSCRIBE, PUBLISH = 1, 8, 3
+
+
+@dataclass
+class FakeBroker:
+    """What it does with its connections, and what it saw of them."""
+
+    hangs_up: bool = False
+    answers: bool = True
+    reads: bool = True
+    granted: int = 1
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    port: int = 0
+    connections: int = 0
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.connections += 1
+        try:
+            while not self.hangs_up and (packet := await _packet(reader)):
+                kind, body = packet
+                if kind == CONNECT and self.answers:
+                    writer.write(b"\x20\x02\x00\x00")
+                elif kind == SUBSCRIBE:
+                    writer.write(b"\x90\x03" + body[:2] + bytes([self.granted]))
+                    for topic, payload in self.messages:
+                        named = len(topic).to_bytes(2) + topic.encode() + payload
+                        writer.write(bytes([PUBLISH << 4, len(named)]) + named)
+                    self.subscribed.set()
+                    if not self.reads:
+                        await self.ended.wait()
+        finally:
+            self.ended.set()
+            writer.close()
+
+
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes] | None:
+    try:
+        kind = (await reader.readexactly(1))[0] >> 4
+        length = shift = 0
+        while True:
+            octet = (await reader.readexactly(1))[0]
+            length |= (octet & 0x7F) << shift
+            shift += 7
+            if octet < 0x80:
+                return kind, await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+@asynccontextmanager
+async def fake_broker(broker: FakeBroker) -> AsyncIterator[FakeBroker]:
+    """Serve while the block lasts."""
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    broker.port = server.sockets[0].getsockname()[1]
+    try:
+        yield broker
+    finally:
+        broker.ended.set()
+        server.close()

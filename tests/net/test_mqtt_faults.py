@@ -1,0 +1,119 @@
+"""The session against brokers and handlers that misbehave."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from net import mqtt
+from net.mqtt import Broker, Publication, Session
+from tests.net.fake_broker import FakeBroker, fake_broker
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
+    """The session's task; it must end within seconds of being cancelled, and as cancelled."""
+    task = asyncio.create_task(session.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=8)
+        assert done, "the session does not end"
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize(("failures", "longest"), [(0, 1), (1, 2), (5, 32), (6, 60), (5000, 60)])
+def test_the_pause_grows_to_a_minute_and_never_overflows(failures: int, longest: float) -> None:
+    assert mqtt.longest_pause_s(failures) == longest
+
+
+def test_a_broker_that_hangs_up_before_it_answers_is_told_at_once() -> None:
+    async def scenario() -> str | None:
+        async with fake_broker(FakeBroker(hangs_up=True)) as fake:
+            session = Session(Broker(port=fake.port), "a")
+            began = time.monotonic()
+            async with running(session):
+                await until(lambda: session.problem != "not connected yet")
+            assert time.monotonic() - began < 10
+            return session.problem
+
+    assert "hangs up at once: does this port want TLS" in str(asyncio.run(scenario()))
+
+
+def test_a_refused_subscription_is_no_connection() -> None:
+    async def scenario() -> str:
+        async with fake_broker(FakeBroker(granted=0x80)) as fake:
+            session = Session(Broker(port=fake.port), "a", subscriptions=["qos/v1/A/receipts"])
+            async with running(session):
+                await until(lambda: session.problem != "not connected yet")
+                assert not session.connected
+            return str(session.problem).replace(str(fake.port), "PORT")
+
+    assert asyncio.run(scenario()) == (
+        "broker 127.0.0.1:PORT: refuses to let this user read qos/v1/A/receipts: see its ACL"
+    )
+
+
+def test_a_handler_that_fails_ends_neither_session_nor_connection(caplog: pytest.LogCaptureFixture) -> None:
+    handled: list[bytes] = []
+
+    async def handle(_topic: str, payload: bytes) -> None:
+        if payload == b"bad":
+            raise ValueError("of the handler")
+        handled.append(payload)
+
+    async def scenario() -> int:
+        async with fake_broker(FakeBroker(messages=[("a/b", b"bad"), ("a/b", b"good")])) as fake:
+            session = Session(Broker(port=fake.port), "a", subscriptions=["a/b"], on_message=handle)
+            async with running(session):
+                await until(lambda: bool(handled))
+                assert session.connected
+            return fake.connections
+
+    assert asyncio.run(scenario()) == 1
+    assert handled == [b"good"]
+    assert "internal error: a message on a/b was not handled" in caplog.text
+
+
+def test_an_attempt_that_is_cancelled_leaves_no_socket() -> None:
+    async def scenario() -> None:
+        async with fake_broker(FakeBroker(answers=False)) as fake:
+            async with running(Session(Broker(port=fake.port), "a")):
+                await until(lambda: fake.connections == 1)
+                await asyncio.sleep(0.1)  # the client is past its connect call, waiting for the answer
+            async with asyncio.timeout(5):
+                await fake.ended.wait()
+
+    asyncio.run(scenario())
+
+
+def test_a_session_over_a_dead_link_still_ends_when_it_is_cancelled() -> None:
+    """The link takes nothing any more: not what is being published, and not the DISCONNECT."""
+
+    async def scenario() -> None:
+        async with fake_broker(FakeBroker(reads=False)) as fake:
+            session = Session(Broker(port=fake.port), "a", subscriptions=["a/b"])
+            async with running(session):
+                await until(lambda: session.connected)
+                stuck = [asyncio.create_task(session.publish(_large())) for _ in range(30)]
+                await asyncio.sleep(0.5)
+            for one in stuck:
+                one.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await one
+
+    asyncio.run(scenario())
+
+
+def _large() -> Publication:
+    return Publication("a/c", bytes(500_000))

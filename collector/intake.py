@@ -52,6 +52,15 @@ class Intake:
             self._closed = True
             self._changed.notify_all()
 
+    def abandon(self) -> int:
+        """Drop what waits; returns how many messages. They get no receipt."""
+        with self._changed:
+            dropped = len(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+            return dropped
+
     def take(self, idle_seconds: float) -> list[Arrival] | None:
         """A group: whatever comes within 50 ms of the first message, at most 200 or about 2 MB.
 

@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from collector.ingest import Arrival
@@ -80,8 +81,7 @@ class Program:
             await self._work(stop)
         finally:
             await runner.cleanup()
-            self._intake.close()
-            await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
+            await self._finish_writing()
             self._ledger.close()
             log.info("stopped")
 
@@ -101,11 +101,17 @@ class Program:
 
     async def _drain(self) -> None:
         """What was taken is committed and receipted; nothing more is taken."""
-        self._intake.close()
-        await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
+        await self._finish_writing()
         await asyncio.sleep(0)  # the last commit's receipts come over from the writer's thread
         if self._session.connected and not await self._receipts.drained(RECEIPT_SECONDS):
             log.warning("some receipts were not sent: those agents send again and hear 'duplicate'")
+
+    async def _finish_writing(self) -> None:
+        self._intake.close()
+        await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
+        if left := self._intake.abandon():
+            log.warning("%d messages were not committed in time: their agents send them again", left)
+            await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
 
     def _new_session(self) -> Session:
         kinds = (topics.Kind.RESULTS, topics.Kind.PRESENCE)
@@ -113,11 +119,12 @@ class Program:
             self._settings.broker,
             f"plancher-collector-{secrets.token_hex(4)}",  # of two with one name, a broker drops the first
             subscriptions=[topics.every_site(kind) for kind in kinds],
-            on_message=self._take,
+            on_message=self.take,
             incoming_bound=INCOMING_BOUND,
         )
 
-    async def _take(self, topic: str, payload: bytes) -> None:
+    async def take(self, topic: str, payload: bytes) -> None:
+        """Take a message from the broker, to be judged and committed by the writer; presence at once."""
         place = topics.parse(topic)
         if place is not None and place[1] is topics.Kind.PRESENCE:
             presence = messages.decode(payload, Presence, place[0])
@@ -129,7 +136,8 @@ class Program:
 
     def _hand_over(self, settled: list[Settled], seconds: float) -> None:
         """Called in the writer's thread, after a commit."""
-        self._loop.call_soon_threadsafe(self._committed, settled, seconds)
+        with suppress(RuntimeError):  # the program has ended: no receipt, so these are sent again
+            self._loop.call_soon_threadsafe(self._committed, settled, seconds)
 
     def _committed(self, settled: list[Settled], seconds: float) -> None:
         self._meters.commit_seconds.observe(seconds)

@@ -53,3 +53,11 @@ def test_a_waiting_writer_is_woken_by_the_end() -> None:
     intake.close()
     writer.join(10)
     assert results == [None]
+
+
+def test_what_is_abandoned_is_never_taken() -> None:
+    intake = Intake(10, 100)
+    assert [intake.offer(message()) for _ in range(3)] == [True] * 3
+    intake.close()
+    assert intake.abandon() == 3
+    assert intake.take(60) is None

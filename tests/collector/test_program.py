@@ -1,10 +1,12 @@
 """The real program with a real broker."""
 
+import asyncio
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from collector import program as program_module
+from collector.program import Program
+from collector.settings import load
 from tests.brokers import mosquitto
 from tests.collector.agents import Agent, Key
 from tests.collector.examples import EPOCH, SITE, floor, payload, raw, stamp, stamp_values
@@ -174,6 +179,27 @@ def test_told_to_end_it_commits_what_it_took_and_sends_the_receipts(collector: C
         wait_until(lambda: agent.held() >= held, "what was committed has its receipt")
         assert agent.held() == held
     assert "stopped" in (collector.directory / "collector.log").read_text()
+
+
+def test_an_end_does_not_wait_for_a_ledger_that_is_far_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(program_module, "DRAIN_SECONDS", 0.3)
+    collector = Collector(tmp_path, free_port(), free_port())
+    program = Program(load(collector.settings), before_commit=lambda: time.sleep(0.2))
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        running_program = asyncio.create_task(program.run(stop))
+        for seq in range(1, 2001):
+            await program.take(topic(SITE, Kind.RESULTS), batch(seq))
+        stop.set()
+        await running_program
+
+    asyncio.run(run())
+    assert "messages were not committed in time: their agents send them again" in caplog.text
+    assert not any(thread.name == "ledger-writer" for thread in threading.enumerate())
+    assert 0 < len(collector.held()) < 2000
 
 
 def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collector) -> None:

@@ -130,8 +130,14 @@ class UdpstpServer:
         except OSError as error:
             self._admission.release(ticket)
             return self._refuse(offer, reception.NO_CONNECTION, f"no port: {error.strerror}", wall)
-        self._begin(_Running(ServerTest(offer, self._limits, now), ticket, now), sock)
-        return offer.accept(sock.getsockname()[1], wall)
+        test_port = sock.getsockname()[1]
+        try:
+            self._begin(_Running(ServerTest(offer, self._limits, now), ticket, now), sock)
+        except RuntimeError as error:  # this machine starts no more threads
+            sock.close()
+            self._admission.release(ticket)
+            return self._refuse(offer, reception.NO_CONNECTION, f"no thread: {error}", wall)
+        return offer.accept(test_port, wall)
 
     def _refuse(self, offer: Offer, code: int, reason: str, wall: int) -> bytes:
         _LOG.info("test session=%s key=%d direction=%s outcome=refused code=%d reason=%s",

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -137,6 +138,24 @@ def test_room_is_given_back_after_a_test() -> None:
     assert asyncio.run(scenario()) == [Ending.COMPLETED, Ending.COMPLETED]
 
 
+def test_a_test_that_gets_no_thread_is_refused_and_its_room_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario() -> tuple[LoadReport, LoadReport]:
+        async with serving(Capacity(8 * MEGABIT, 8 * MEGABIT, 1)) as server:
+            with monkeypatch.context() as patched:
+                patched.setattr(server._threads, "submit", refuse)
+                refused = await load(server, Direction.UP)
+            return refused, await load(server, Direction.UP)
+
+    refused, served = asyncio.run(scenario())
+    assert (refused.ending, refused.refusal) == (Ending.REFUSED, 13)
+    assert served.ending is Ending.COMPLETED
+
+
 @BOTH
 def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
     async def scenario() -> tuple[LoadReport, float]:
@@ -172,8 +191,10 @@ def test_the_caller_is_told_when_the_load_begins_and_ends(direction: Direction) 
 def test_cancelling_the_task_ends_its_thread_first() -> None:
     async def scenario() -> int:
         async with serving() as server:
-            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30))
-            await until(lambda: server.tests == 1)
+            told: list[None] = []  # a peer that awaits the activation waits on for its watchdog's time
+            begun = partial(told.append, None)
+            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=begun))
+            await until(lambda: bool(told))
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running

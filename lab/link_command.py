@@ -7,7 +7,6 @@ import ipaddress
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -16,11 +15,10 @@ from lab import quantities
 from lab.interface_counters import InterfaceCounters
 from lab.line import LineCounters, LineSettings, LossPlace
 from lab.link import Link, LinkReport, LinkSettings
+from lab.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes, reader
 
-Value = TypeVar("Value")
 Say = Callable[[str], None]
 
-DEFAULT_QUEUE = 100 * 10**6
 DESCRIPTION = """\
 Emulate a site's line to the measurement peer, without root. The link has a loopback address of its
 own; an agent that measures against this address instead of the peer's has the line in between. RFC 9946
@@ -30,22 +28,18 @@ example: a line of 8.4 Mbit/s each way in front of a peer on this machine
   plancher-lab link --listen 127.0.1.5 --ports 24601,8862 --down 8.4M --up 8.4M --delay 10ms --loss 1%,0"""
 
 
-class QueueTime(int):
-    """A queue told as the time (ns) in which the line empties it."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``link``."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    address = _reader(_address)
+    address = reader(_address)
     add("--listen", required=True, type=address, metavar="ADDRESS", help="the link's own, in 127.0.0.0/8")
     add("--peer", type=address, default="127.0.0.1", metavar="ADDRESS",
         help="where the peer listens (default: %(default)s)")  # fmt: skip
-    add("--ports", type=_reader(_ports), default=(24601, 8862), metavar="PORT,...",
+    add("--ports", type=reader(_ports), default=(24601, 8862), metavar="PORT,...",
         help="the peer's well-known ports: RFC 9946 control, STAMP (default: 24601,8862)")  # fmt: skip
-    rate = _reader(quantities.rate)
+    rate = reader(quantities.rate)
     add(
         "--down",
         type=rate,
@@ -59,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether loss strikes before or after the bottleneck (default: %(default)s)")  # fmt: skip
     add(
         "--dscp",
-        type=_reader(_rewrites),
+        type=reader(_rewrites),
         default={},
         metavar="FROM:TO,...",
         help="rewrite code points, e.g. 46:0",
@@ -75,9 +69,9 @@ def _add_pairs(add: Callable[..., object]) -> None:
     for option, read, default, text in (
         (
             "--queue",
-            _queue,
-            QueueTime(DEFAULT_QUEUE),
-            "what may wait at the rate, a time or a size (default: 100ms)",
+            queue,
+            DEFAULT_QUEUE,
+            QUEUE_HELP,
         ),
         ("--burst", size, 0, "token bucket that passes at once before the rate is felt, e.g. 2MB"),
         ("--delay", duration, 0, "fixed delay, e.g. 10ms"),
@@ -87,8 +81,8 @@ def _add_pairs(add: Callable[..., object]) -> None:
         ("--reorder-by", duration, 0, "for how long they are held back, e.g. 5ms"),
         ("--duplicate", share, 0.0, "share of packets that arrive twice"),
     ):
-        reader = _reader(_both(read))
-        add(option, type=reader, default=(default, default), metavar="BOTH|DOWN,UP", help=text)
+        read_both = reader(both(read))
+        add(option, type=read_both, default=(default, default), metavar=PAIR, help=text)
 
 
 def settings_from(options: argparse.Namespace) -> LinkSettings:
@@ -174,12 +168,9 @@ def _explain(error: OSError, settings: LinkSettings) -> str:
 
 def _line(options: argparse.Namespace, direction: int) -> LineSettings:
     rate = (options.down, options.up)[direction]
-    queue = options.queue[direction]
-    if isinstance(queue, QueueTime):
-        queue = (rate or 0) * queue // (8 * 10**9)
     return LineSettings(
         rate=rate,
-        queue=queue,
+        queue=queue_bytes(options.queue[direction], rate),
         burst=options.burst[direction],
         policer=options.policer,
         delay=options.delay[direction],
@@ -192,30 +183,6 @@ def _line(options: argparse.Namespace, direction: int) -> LineSettings:
         dscp_rewrite=options.dscp,
         seed=2 * options.seed + direction,
     )
-
-
-def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
-    """Let argparse show our own sentence."""
-
-    def wrapped(text: str) -> Value:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return wrapped
-
-
-def _both(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, Value]]:
-    def wrapped(text: str) -> tuple[Value, Value]:
-        down, comma, up = text.partition(",")
-        return read(down), read(up if comma else down)
-
-    return wrapped
-
-
-def _queue(text: str) -> int:
-    return quantities.size(text) if text.endswith("B") else QueueTime(quantities.duration(text))
 
 
 def _address(text: str) -> str:

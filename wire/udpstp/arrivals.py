@@ -51,12 +51,17 @@ class ArrivalSeries:
         self._delay_minimum = 0
         self._bins: list[_Bin] = []
 
-    def begin(self, sequence: int, wall: int, sent: int) -> None:
-        """The first packet of the load: send stamp ``sent``, receive stamp ``wall`` (Unix ns)."""
-        self.first_sequence = sequence
-        self.highest = sequence - 1
+    def begin(self, first_sequence: int, sequence: int, wall: int, sent: int) -> None:
+        """The first packet to arrive: send stamp ``sent``, receive stamp ``wall`` (Unix ns).
+
+        It need not be the first that was sent: when that one left is inferred from the plan, lest those lost
+        before it read as a sender that began late.
+        """
+        self.first_sequence = first_sequence
+        self.highest = first_sequence - 1
         self.first_wall = self.last_wall = wall
-        self.first_sent = self.last_sent = sent
+        self.first_sent = sent - round((sequence - first_sequence) * self._spacing)
+        self.last_sent = sent
         self._delay_minimum = wall - sent
 
     def add(self, data: bytes | bytearray | memoryview, arrival: Arrival, wall: int) -> None:

@@ -25,6 +25,9 @@ DRAIN_NS = 2_500 * _MS
 EMPTY_US = 400_000
 """A receiver that got nothing for so long has got all that will come."""
 
+HARD_STOP_NS = 3_500 * _MS
+"""How long after its planned duration a load that no packet ends is stopped all the same (§9, §11)."""
+
 UNTOLD_NS = 400 * _MS
 """A receiver that said stop and then nothing for so long will not say more."""
 
@@ -108,6 +111,7 @@ class Downstream(LoadPhase):
         self._any_size = any(size & pdu.RANDOM_SIZE for size in sizes)
         self._spacing = _S / rates.packets_per_second(rate)
         self._overhead = overhead
+        self._hard_stop = now + duration_ns + HARD_STOP_NS
         self._end_of_load: int | None = None
         self._begun = self._led_in = False
         self.receiving = ReceivingEnd(activation)
@@ -115,15 +119,24 @@ class Downstream(LoadPhase):
 
     @property
     def deadline(self) -> int:
-        """The next Status PDU, the watchdog, or the end of the linger."""
-        return min(self.receiving.deadline, self._watchdog.deadline, self._closing)
+        """The next Status PDU, the watchdog, the hard stop, or the end of the linger."""
+        stop = self._hard_stop if self._closing == _NEVER else self._closing
+        return min(self.receiving.deadline, self._watchdog.deadline, stop)
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         """The Status PDU that is due."""
         self._check_silence(now)
+        if now >= self._hard_stop:
+            self._stop_hard(now)
         if self.finished:
             return 0
         return self.receiving.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
+
+    def _stop_hard(self, now: int) -> None:
+        if self._begun:
+            self.finish(now)
+        else:
+            self.finish(now, Ending.BAD_RESPONSE, "the peer sends packets of another size than agreed on")
 
     def blocked(self) -> None:
         """A Status that did not leave is as good as lost."""
@@ -153,7 +166,7 @@ class Downstream(LoadPhase):
             self._led_in = True
             return False
         self._begun = True
-        self.series.begin(sequence if self._led_in else 1, wall, sent)
+        self.series.begin(sequence if self._led_in else 1, sequence, wall, sent)
         return True
 
     def _over(self, sequence: int, now: int) -> None:
@@ -311,7 +324,7 @@ class Upstream(LoadPhase):
             "received_packets": received,
             "received_ip_bytes": ip_bytes,
             "receive_span_us": _receive_span_us(intervals, received, ip_bytes),
-            "lost": max(sender.sent_packets - (received - totals.duplicated), 0),
+            "lost": max(sender.sent_packets - max(received - totals.duplicated, 0), 0),
             "reordered": totals.reordered,
             "duplicated": totals.duplicated,
             "estimated_packets": estimated,
@@ -329,6 +342,8 @@ class Upstream(LoadPhase):
         if totals.first_known or not totals.datagrams:
             return 0
         distinct = totals.datagrams - totals.duplicated
+        if distinct <= 0:
+            return 0
         sender = self.sending.sender
         unaccounted = sender.sent_packets - distinct - totals.lost
         rate = rates.packets_per_second(sender.rate)
@@ -340,7 +355,7 @@ class Upstream(LoadPhase):
 def _receive_span_us(intervals: tuple[LoadInterval, ...], packets: int, ip_bytes: int) -> int:
     """The span that makes the report's rate that of the whole intervals."""
     rate = feedback.whole_interval_bps(intervals)
-    if not rate:
+    if not rate or not packets:
         return sum(interval.duration_us for interval in intervals)
     return round(ip_bytes * (packets - 1) / packets * 8e6 / rate)
 

@@ -61,7 +61,9 @@ class LoadSender:
     def set_rate(self, rate: SendingRate) -> None:
         """Send by these transmitters from each one's next deadline on."""
         self.rate = rate
-        dues = [transmitter.due for transmitter in self._transmitters] or [self.start, self.start]
+        running = self._next().due if self._transmitters else self.start
+        # The deadline of one that was off stands still: it starts with the other's.
+        dues = [one.due if one.on else running for one in self._transmitters] or [running, running]
         first = self._sizes(rate.payload_1, rate.burst_1, 0)
         second = self._sizes(rate.payload_2, rate.burst_2, rate.addon_2)
         self._transmitters = (

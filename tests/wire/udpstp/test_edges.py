@@ -1,0 +1,136 @@
+"""Tests that begin or end badly, and peers that tell nonsense."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
+from wire.records import Direction
+from wire.udpstp import auth, client_load, pdu, rates
+from wire.udpstp.client import Client
+from wire.udpstp.load import Ending
+from wire.udpstp.pdu import Activation, Status, SubInterval
+from wire.udpstp.plan import Plan
+from wire.udpstp.sender import LoadSender
+
+OVERHEAD = 28
+
+
+def plan(direction: Direction, *, row: int = 8) -> Plan:
+    return Plan(
+        address=SERVER, ident=1, key_id=7, secret=b"secret", direction=direction, row=row, duration_s=1
+    )
+
+
+def load_number(packet: bytes) -> int:
+    return int.from_bytes(packet[4:8]) if packet[:2] == b"\xbe\xef" else 0
+
+
+def test_the_first_packets_lost_are_no_stall_of_the_sender() -> None:
+    world = World()
+    world.down.drops = lambda packet, _now: 1 <= load_number(packet) <= 100
+    report = world.run(plan(Direction.DOWN))
+    assert (report.ending, report.sent_packets, report.received_packets) == (Ending.COMPLETED, 1000, 900)
+    assert (report.stall_us, report.lost) == (0, 100)
+    assert report.sent_bps == pytest.approx(8e6, rel=0.002)
+
+
+@pytest.mark.parametrize(("size", "ending"), [(500, Ending.BAD_RESPONSE), (972, Ending.COMPLETED)])
+def test_a_peer_that_never_stops_sending_is_stopped(size: int, ending: Ending) -> None:
+    """Its packets are of another test, or its clock stands still: no packet tells that the test is over."""
+    phase = client_load.begin(plan(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
+    buffer, now, sequence = bytearray(2000), 0, 0
+    while not phase.finished:
+        now, sequence = now + MS, sequence + 1
+        assert now < 10 * S, "the test does not end"
+        header = pdu.LOAD_HEADER.pack(
+            pdu.LOAD_ID, 0, 0, sequence, size, 0, 0, 0, WALL // S, 0, 0, 0,
+        )  # fmt: skip
+        phase.receive(header + bytes(size - 32), now, WALL + now)
+        phase.transmit(buffer, now, WALL + now)
+    assert phase.ending is ending
+    assert now < 5 * S
+
+
+def _accepted(command: int) -> Activation:
+    rate = rates.sending_rate(8) if command == pdu.UPSTREAM else pdu.OFF
+    return Activation(
+        command=command, row=8, test_s=1, auth_time=0, key_id=7, response=1, sub_interval=250, rate=rate
+    )
+
+
+@pytest.mark.parametrize(("row", "lower"), [(100, 99), (130, 99), (5, 100)])
+def test_a_transmitter_that_was_off_is_not_late_when_it_is_switched_on(row: int, lower: int) -> None:
+    sender = LoadSender(rates.sending_rate(row), ipv6=False, start=0, end=10 * S, wall=WALL)
+    buffer, now = bytearray(2000), 0
+    for rate, until in ((row, S), (lower, 2 * S), (row, 3 * S)):
+        sender.set_rate(rates.sending_rate(rate))
+        while (now := max(now, sender.deadline)) < until:
+            sender.pack(buffer, now, WALL)
+    assert sender.stall_ns == 0
+    assert sender.longest_gap_ns <= 2 * MS
+
+
+BITS_32 = st.integers(0, 0xFFFFFFFF)
+SMALL = st.integers(0, 60)
+sub_intervals = st.builds(SubInterval, **{field.name: SMALL for field in fields(SubInterval)})
+statuses = st.builds(
+    Status, sequence=SMALL, sub_interval_number=SMALL, sub_interval=sub_intervals, datagrams=SMALL,
+    payload_bytes=BITS_32, lost=SMALL, reordered=SMALL, duplicated=SMALL, interval_us=BITS_32, sent_s=BITS_32,
+    sent_ns=BITS_32, delay_count=SMALL, delay_min=BITS_32, delay_sum=BITS_32, rtt_minimum=BITS_32,
+    action=st.sampled_from([0, 0, 0, 2]),
+)  # fmt: skip
+
+
+@example([Status(sequence=2, datagrams=50, duplicated=50, interval_us=50_000)])
+@example([
+    Status(sequence=number, sub_interval_number=1, sub_interval=SubInterval(), datagrams=50 * (number < 4),
+           payload_bytes=48_600, interval_us=50_000, sent_s=number)
+    for number in (2, 3, 4, 9)
+])  # fmt: skip
+@given(st.lists(statuses, max_size=12))
+def test_whatever_a_peer_tells_of_our_load_leaves_a_report(told: list[Status]) -> None:
+    client = _loading(Direction.UP)
+    for number, status in enumerate(told, start=1):
+        client.receive(status.pack(), SERVER, number * 50 * MS, WALL)
+    report = client.report()
+    assert report.received_packets >= 0
+    assert report.lost <= report.sent_packets
+    assert report.received_bps >= 0
+
+
+headers = st.binary(min_size=28, max_size=28).map(lambda body: b"\xbe\xef\x00\x00" + body)
+
+
+@given(st.lists(st.tuples(headers, st.sampled_from([500, 972])), max_size=40))
+def test_whatever_a_peer_sends_as_load_leaves_a_report(sent: list[tuple[bytes, int]]) -> None:
+    client = _loading(Direction.DOWN)
+    for number, (header, size) in enumerate(sent, start=1):
+        packet = header[:8] + size.to_bytes(2) + header[10:30] + bytes(2 + size - 32)
+        client.receive(packet, SERVER, number * MS, WALL + number * MS)
+    report = client.report()
+    assert report.received_packets <= len(sent)
+    assert 0 <= report.lost <= report.sent_packets
+
+
+def _loading(direction: Direction) -> Client:
+    """A client whose peer has accepted everything."""
+    client = Client(plan(direction), 0, WALL)
+    buffer = bytearray(2000)
+    keys = auth.derive_keys(b"secret", WALL // S)
+    client.transmit(buffer, 0, WALL)
+    setup = pdu.Setup(ident=1, auth_time=WALL // S, key_id=7, command=2, response=1, test_port=SERVER[1])
+    client.receive(auth.sign(setup.pack(), keys.server), SERVER, 0, WALL)
+    client.transmit(buffer, 0, WALL)
+    command = pdu.UPSTREAM if direction is Direction.UP else pdu.DOWNSTREAM
+    accepted = pdu.parse_activation(_accepted(command).pack())
+    assert accepted is not None
+    answer = Activation(
+        command=command, row=8, test_s=1, auth_time=WALL // S, key_id=7, response=1, sub_interval=250,
+        rate=accepted.rate,
+    )  # fmt: skip
+    client.receive(auth.sign(answer.pack(), keys.server), SERVER, 0, WALL)
+    assert not client.finished
+    return client

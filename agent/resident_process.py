@@ -4,12 +4,13 @@ import asyncio
 import logging
 import signal
 import sys
-import types
 from pathlib import Path
 
-# paho imports this for proxies over PySocks, which Plancher does not install; with it would come http.client,
-# email and tempfile: 2 MB of the resident agent's 32.
-sys.modules.setdefault("urllib.request", types.ModuleType("urllib.request"))
+from agent.deferred_import import defer
+
+# paho asks it for proxies, and only where PySocks is installed; with it come http.client, email and tempfile:
+# 2 MB of the resident agent's 32.
+defer("urllib.request")
 
 from agent import assembly, handover  # noqa: E402
 from agent.handover import Handover  # noqa: E402

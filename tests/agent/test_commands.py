@@ -14,6 +14,7 @@ import pytest
 
 from agent.settings import load
 from tests.brokers import mosquitto
+from tests.deploy.certificates import Authority
 from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
@@ -202,6 +203,25 @@ def test_the_example_is_valid_and_says_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text("site: 0631234A\npeer: {key: example-key-change-me, stamp_port: 8862}\n")
     assert example == load(path)
+
+
+def test_the_resident_agent_is_let_in_over_mutual_tls(tmp_path: Path, peer: dict[str, object]) -> None:
+    authority = Authority(tmp_path, "authority")
+    server, own = authority.issue("broker"), authority.issue(SITE)
+    options = (
+        f"cafile {authority.certificate}",
+        f"certfile {server.certificate}",
+        f"keyfile {server.key}",
+        "require_certificate true",
+    )
+    tls = {"ca": str(authority.certificate), "certificate": str(own.certificate), "key": str(own.key)}
+    with mosquitto(tmp_path, *options) as broker:
+        section = {"port": broker.port, "tls": tls}
+        path = agent_file(tmp_path, peer=peer, broker=section, floor={"down": None, "up": None})
+        log = tmp_path / "log"
+        with running(command("run", path), lambda: "connected to broker" in log.read_text(), log):
+            pass
+    assert "Traceback" not in log.read_text()
 
 
 def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:

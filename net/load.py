@@ -42,6 +42,8 @@ _UNREACHABLE = {
 }
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 _READS_A_TURN = 4_096
+_OLDEST_NS = 1_000_000_000
+"""Nothing waits longer than this in a socket that is read every few milliseconds."""
 _ERRORS_AT_MOST = 64
 
 
@@ -194,8 +196,8 @@ class _Runner:
             size = end.transmit(self._outgoing, time.monotonic_ns(), time.time_ns())
             if not size:
                 return
-            self._settle()
             try:
+                self._settle()
                 self._send_one(size)
             except OSError as error:
                 if not self._again(size, error):
@@ -213,6 +215,7 @@ class _Runner:
         """An earlier packet's error is told at the next call, and nothing is sent by that call."""
         if error.errno not in _UNREACHABLE:
             return False
+        discard_errors(self._sock)
         self._end.unreachable(*_UNREACHABLE[error.errno])
         try:
             self._send_one(size)
@@ -243,10 +246,16 @@ class _Runner:
             if got is None:
                 return
             length, source, headers = got
-            age = time.time_ns() - headers.received_ns
-            end.receive(self._in_view[:length], source, time.monotonic_ns() - age, headers.received_ns)
+            now = time.monotonic_ns() - _age(headers.received_ns)
+            end.receive(self._in_view[:length], source, now, headers.received_ns)
             if end.finished:
                 return
+
+
+def _age(received_ns: int) -> int:
+    """How long ago a stamp was taken, in ns; 0 where the wall clock was set in the meantime."""
+    age = time.time_ns() - received_ns
+    return age if 0 <= age <= _OLDEST_NS else 0
 
 
 def discard_errors(sock: socket.socket) -> None:

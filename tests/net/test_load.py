@@ -137,3 +137,35 @@ def test_a_wish_to_stop_is_heard(far: socket.socket) -> None:
         thread.join(timeout=5)
     assert not thread.is_alive()
     assert end.sent < 100_000
+
+
+class Unroutable(socket.socket):
+    """A socket whose destination has just lost its route."""
+
+    def connect(self, address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+def test_a_destination_without_a_route_is_told_not_raised(far: socket.socket) -> None:
+    end = Sender(far.getsockname())
+    with Unroutable(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        load.run(end, sock, threading.Event())
+    assert end.sent == 10
+    assert set(end.told) == {"there is no route to the peer"}
+
+
+@pytest.mark.parametrize("step_ns", [-3_600_000_000_000, 3_600_000_000_000])
+def test_a_step_of_the_wall_clock_moves_no_arrival_on_the_monotonic_one(
+    far: socket.socket, monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    """Between the kernel's stamp and the reading of it."""
+    end = Sender(far.getsockname())
+    end.last = 40
+    true_time = time.time_ns
+    monkeypatch.setattr(load.time, "time_ns", lambda: true_time() + step_ns)
+    with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
+        far.sendto(b"hello", sock.getsockname())
+        load.run(end, sock, threading.Event())
+    ((_, now, _),) = end.received
+    assert abs(time.monotonic_ns() - now) < 5_000_000_000

@@ -23,7 +23,8 @@ from agent.settings import Schedule
 from host import command_line
 from host.exits import Exit
 from lab import base_install, weighing
-from lab.secure_stand import SecureStand, StandError
+from lab.secure_stand import SecureStand
+from lab.stand import StandError
 from lab.weighing import Doing, Sample, Span, Weight
 from wire import messages
 from wire.records import Outcome, probe_of

@@ -33,10 +33,11 @@ from host.exits import Exit
 from lab import fleet
 from wire.topics import Kind, topic
 
+PROGRAM = "bench-collector"
 LEAST_A_SECOND = 10_000
 MOST_PAGE_MS = 50.0
 GROUP = 200  # messages a transaction, as the collector's writer takes them
-GOLDEN_US = 1_775_000_000_000_000
+NOW_US = 1_775_000_000_000_000
 _PLAIN_SCHEMA = """
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
@@ -73,10 +74,10 @@ def _yes(met: bool) -> str:
 
 def arrivals(measurements: int, batch: int, sites: int) -> list[Arrival]:
     """Messages of ``batch`` measurements each, from the sites in turn."""
-    agents = [(site, fleet.Agent(site, GOLDEN_US)) for site in fleet.sites(sites)]
+    agents = [(site, fleet.Agent(site, NOW_US)) for site in fleet.sites(sites)]
     count = measurements // batch
     chosen = (agents[index % len(agents)] for index in range(count))
-    return [Arrival(topic(site, Kind.RESULTS), agent.envelope(batch), GOLDEN_US) for site, agent in chosen]
+    return [Arrival(topic(site, Kind.RESULTS), agent.envelope(batch), NOW_US) for site, agent in chosen]
 
 
 def into_ledger(messages: Sequence[Arrival], folder: Path) -> None:
@@ -143,7 +144,7 @@ def showing(sites: int, runs: int) -> tuple[Figure, int]:
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
         for settled in ledger.commit([judge(one) for one in arrivals(sites * 8, 8, sites)]):
-            views.learn(settled.observations, GOLDEN_US)
+            views.learn(settled.observations, NOW_US)
         ledger.close()
     page = b"".join(views.families())
     registry = CollectorRegistry()
@@ -162,7 +163,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def run(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; 0 if every budget is met."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -179,7 +180,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser("bench-collector", "What the collector takes and shows.")
+    parser = command_line.parser(PROGRAM, "What the collector takes and shows.")
     parser.add_argument("--runs", type=int, default=5, help="repetitions (default: 5)")
     parser.add_argument("--measurements", type=int, default=60_000, help="a run (default: 60000)")
     parser.add_argument("--sites", type=int, default=6000, help="on the page (default: 6000)")
@@ -187,4 +188,4 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    command_line.run(main, PROGRAM)

@@ -25,11 +25,13 @@ from agent.probes.base import Reading
 from agent.probes.floor import SETUP_TRIES
 from host import command_line
 from host.exits import Exit
-from lab.floor_stand import Stand, StandError
+from lab.floor_stand import FloorStand
+from lab.stand import StandError
 from wire.records import Direction, Finding, FloorValues, Outcome, Verdict
 from wire.udpstp.load import Ending
 
-FLOOR_BPS = 8e6
+PROGRAM = "bench-floor"
+FLOOR_BPS = 8_000_000
 FIRST_TEST_BYTES = 2_200_000
 DECISIVE_SHARE = 0.95
 SATURATING_S = 10
@@ -116,21 +118,21 @@ def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tal
     tally = Tally(case, direction)
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         try:
-            with Stand(Path(folder), case.link) as stand:
+            with FloorStand(Path(folder), case.link) as stand:
                 asyncio.run(_fill(tally, stand, runs, saturating))
         except (OSError, StandError) as error:
             tally.problem = str(error)
     return tally
 
 
-async def _fill(tally: Tally, stand: Stand, runs: int, saturating: int) -> None:
+async def _fill(tally: Tally, stand: FloorStand, runs: int, saturating: int) -> None:
     for _ in range(runs):
         tally.readings.append(await stand.verdict(tally.direction, FLOOR_BPS))
     for _ in range(saturating):
         tally.saturating.append(await _saturate(stand, tally.direction))
 
 
-async def _saturate(stand: Stand, direction: Direction) -> float:
+async def _saturate(stand: FloorStand, direction: Direction) -> float:
     """The received rate of one saturating test; a lost set-up is tried again, as the probe does."""
     for _ in range(SETUP_TRIES):
         report = await stand.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
@@ -139,9 +141,9 @@ async def _saturate(stand: Stand, direction: Direction) -> float:
     return report.received_bps
 
 
-def run(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; 0 if every bar is met."""
-    parser = command_line.parser("bench-floor", "Floor verdicts over emulated lines.")
+    parser = command_line.parser(PROGRAM, "Floor verdicts over emulated lines.")
     parser.add_argument("--runs", type=int, default=20, help="verdicts a line and direction (default: 20)")
     parser.add_argument(
         "--saturating", type=int, default=2, help="saturating tests a line and direction (default: 2)"
@@ -220,4 +222,4 @@ def _spread(capacities: Sequence[float], tally: Tally) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    command_line.run(main, PROGRAM)

@@ -19,10 +19,10 @@ from lab.demo import programs, table
 from lab.demo.compare import Comparison, compare, compare_state, is_complete
 from lab.demo.figures import SiteFigures
 from lab.demo.files import TRAIN_PACKETS, Files
-from lab.demo.places import NoRoomError, claim
 from lab.demo.sites import LINES, WAITING
 from lab.demo.stage import DiedError, Poll, Stage
-from lab.demo.supervisor import Supervisor
+from lab.places import NoRoomError, claim
+from lab.supervisor import Supervisor
 
 CHECK_WITHIN_S = 110.0
 """From the start of the programs; ending them takes up to 5 s more."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lab.demo.figures import fetch
 from lab.demo.files import Files
-from lab.demo.places import PEER_HOST, NoRoomError, Places
 from lab.demo.sites import LINES, Direction, Line
-from lab.demo.supervisor import Program
+from lab.places import PEER_HOST, NoRoomError, Places
+from lab.supervisor import Program
 
 NEEDED_MODULES = ("amqtt", "aiohttp", "jinja2", "sqlalchemy", "prometheus_client")
 PROGRAMS = ("plancher-peer", "plancher-collector", "plancher-agent", "plancher-lab")

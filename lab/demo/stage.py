@@ -8,10 +8,10 @@ from lab.demo import programs
 from lab.demo.compare import Crossed
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
-from lab.demo.places import Places
 from lab.demo.sites import LINES, Line
-from lab.demo.supervisor import Death, Program, Supervisor
 from lab.interface_counters import ETHERNET_HEADER_BYTES
+from lab.places import Places
+from lab.supervisor import Death, Program, Supervisor
 
 READY_WITHIN_S = 20.0
 LOOK_EVERY_S = 1.0

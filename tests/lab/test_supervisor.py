@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.demo.supervisor import Death, Program, Supervisor
+from lab.supervisor import Death, Program, Supervisor
 
 SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
@@ -102,7 +102,7 @@ def test_waiting_gives_up_in_time(supervisor: Supervisor) -> None:
 
 def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom lab.demo.supervisor import Program, Supervisor\n"
+        "import sys, time\nfrom pathlib import Path\nfrom lab.supervisor import Program, Supervisor\n"
         f"supervisor = Supervisor(Path({str(tmp_path)!r}))\n"
         f"pid = supervisor.start(Program('child', (sys.executable, '-c', {SLEEPER!r})))\n"
         f"supervisor.wait_until(lambda: 'ready' in supervisor.log_of('child').read_text(), 10)\n"

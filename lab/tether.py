@@ -18,7 +18,7 @@ def main() -> None:
     # The wish survives execve; it must precede the question, or a parent ending in between goes unnoticed.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() == int(parent):
-        os.execv(command[0], command)  # noqa: S606 -- the command is the demo's own, no shell
+        os.execv(command[0], command)  # noqa: S606 -- the command is the lab's own, no shell
 
 
 if __name__ == "__main__":

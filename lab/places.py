@@ -1,4 +1,4 @@
-"""Where the demo's programs listen: addresses and ports on loopback nobody else uses, found by trying."""
+"""Where programs of the lab listen: addresses and ports on loopback nobody else uses, found by trying."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ THIRD_OCTETS = range(1, 255)
 
 
 class NoRoomError(Exception):
-    """This machine lacks what the demo needs; the text says what and how to mend it."""
+    """This machine lacks what is needed; the text says what and how to mend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Places:
 
 @contextlib.contextmanager
 def claim(sites: int) -> Iterator[Places]:
-    """Find places for so many sites and keep their addresses from other demos. Raises NoRoomError."""
+    """Find places for so many sites and keep their addresses from everybody else. Raises NoRoomError."""
     with _claim_network() as network:
         broker, page = _two_free_ports(socket.SOCK_STREAM)
         control, stamp = _two_free_ports(socket.SOCK_DGRAM)

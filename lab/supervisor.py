@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.demo import tether
+from lab import tether
 
 LAST_LINES = 12
 PATIENCE_S = 3.0
@@ -64,7 +64,7 @@ class Supervisor:
         log = self.log_of(program.name)
         command = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *program.command)
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 -- commands are the demo's own, no shell
+            process = subprocess.Popen(  # noqa: S603 -- commands are the lab's own, no shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

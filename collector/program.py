@@ -205,7 +205,7 @@ def open_ledger(
 ) -> Ledger:
     """Open the ledger, creating its folder and file where there are none. Raises LedgerError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise LedgerError(f"ledger {path}: its folder cannot be made: {error.strerror}") from None
     rows = settings.ledger.reject_rows

@@ -1,10 +1,13 @@
 """Opening the ledger: durability settings, the stamp of its schema, and what may be wrong with the file."""
 
+import os
+import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.schema import SCHEMA_VERSION, metadata, version
@@ -18,13 +21,12 @@ class LedgerError(Exception):
 
 def connect(path: Path, *, writing: bool) -> Engine:
     """An engine on the ledger's file. Nothing is touched before its first connection."""
-    engine = create_engine(f"sqlite:///{path}", paramstyle="named")
+    engine = create_engine(URL.create("sqlite", database=str(path)), paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # a receipt is a promise that survives a power cut
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "cache_size=-16000",
@@ -41,20 +43,29 @@ def connect(path: Path, *, writing: bool) -> Engine:
 def prepare(engine: Engine, path: Path) -> None:
     """Create the tables in a new file, or make sure that this version may write the file.
 
-    Raises LedgerError for a file that is no ledger, is of a newer version, or cannot be written.
+    A new file is for its owner alone. Raises LedgerError for a file that is no ledger, is of a newer version,
+    or cannot be written; such a file is left as it was.
     """
+    with suppress(OSError):  # SQLite says in the next step what is wrong with the place
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         with engine.begin() as connection:
-            tables = set(inspect(connection).get_table_names())
-            if not tables:
-                metadata.create_all(connection)
-                connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
-                return
-            if version.name not in tables:
-                raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
-            _check_version(connection.execute(select(version.c.version)).scalar(), path)
-    except SQLAlchemyError as error:
+            _create_or_check(connection, path)
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode=WAL").close()
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
+
+
+def _create_or_check(connection: Connection, path: Path) -> None:
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        metadata.create_all(connection)
+        connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
+    elif version.name not in tables:
+        raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
+    else:
+        _check_version(connection.execute(select(version.c.version)).scalar(), path)
 
 
 def _check_version(found: int | None, path: Path) -> None:
@@ -70,9 +81,10 @@ def takes_nothing(error: Exception) -> bool:
     return isinstance(error, OperationalError) or type(error) is DatabaseError
 
 
-def explain(error: SQLAlchemyError) -> str:
+def explain(error: SQLAlchemyError | sqlite3.Error) -> str:
     """What the database says, without the statement and its values."""
-    text = str(getattr(error, "orig", None) or type(error).__name__)
+    said = error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None)
+    text = str(said or type(error).__name__)
     for sign, remedy in _REMEDIES:
         if sign in text:
             return f"{text}: {remedy}"

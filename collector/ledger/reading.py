@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger.database import connect
+from collector.ledger.database import LedgerError, connect, explain
 from collector.ledger.schema import (
     batches,
     floor_values,
@@ -36,7 +37,8 @@ _names = {
 def newest(path: Path) -> Iterator[Observation]:
     """For every series: its newest measurement, its newest with values, its newest floor decision.
 
-    The same measurement may come more than once, in no order.
+    The same measurement may come more than once, in no order. Raises LedgerError where the file
+    cannot be read.
     """
     engine = connect(path, writing=False)
     try:
@@ -44,6 +46,8 @@ def newest(path: Path) -> Iterator[Observation]:
             for condition in (_any(), _with_values(), _decisive()):
                 for row in connection.execute(_query(condition)):
                     yield _observation(row)
+    except SQLAlchemyError as error:
+        raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
 

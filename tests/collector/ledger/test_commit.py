@@ -274,3 +274,35 @@ def refusal(path: Path) -> str:
     with pytest.raises(LedgerError) as raised:
         Ledger(path)
     return str(raised.value).removeprefix(f"ledger {path}: ")
+
+
+def test_a_new_ledger_is_for_its_owner_alone(ledger: Ledger, path: Path) -> None:
+    commit(ledger, arrival(stamp(1)))
+    assert {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == dict.fromkeys(
+        ("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600
+    )
+
+
+def test_another_programs_database_is_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="a database, but no ledger of this program"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_ledger_that_cannot_be_read_back_is_told(path: Path) -> None:
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE stamp_values")
+    with pytest.raises(LedgerError) as raised:
+        list(reading.newest(path))
+    assert str(raised.value) == f"ledger {path}: no such table: stamp_values"
+
+
+def test_any_name_of_a_file_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "what?mode=memory.db"
+    Ledger(path).close()
+    assert path.exists()

@@ -1,0 +1,108 @@
+"""What the programs are told to build a link: for ``ip -batch``, ``tc`` and ``nft``."""
+
+from lab.namespaces.names import End
+from lab.namespaces.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY
+from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from wire.records import Direction
+
+UNLIMITED_QUEUE = 64 * 2**20
+PARTS_PER_MILLION = 10**6
+ETHERNET_HEADER_BYTES = 14
+
+SWITCHES = {
+    # Router solicitations would be counted with the traffic.
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    # A new namespace refuses unprivileged ICMP sockets (1 0).
+    "ipv4/ping_group_range": "0 2147483647",
+    "ipv4/ip_forward": "1",
+}
+
+
+def devices(router: str, end: End) -> str:
+    """For ``ip -n <site or far> -batch -``: its half of the veth pair, joined to the namespace ``router``.
+
+    Packets cross one at a time (``gso_max_segs 1``), as they cross a real line: loss would otherwise take up
+    to 64 at once, interface counters count them as one, and tbf forget the header it was told to leave out.
+    Neighbours are permanent, so that no ARP is counted, lost or queued.
+    """
+    segments = "gso_max_segs 1"
+    far_half = f"peer name {end} {segments} address {_mac(end, 1)} netns {router}"
+    return "\n".join((
+        "link set lo up",
+        f"link add {INTERFACE} {segments} address {_mac(end, 2)} type veth {far_half}",
+        f"address add {ADDRESSES[end]}/24 dev {INTERFACE}",
+        f"link set {INTERFACE} up",
+        f"neighbour add {GATEWAYS[end]} lladdr {_mac(end, 1)} dev {INTERFACE} nud permanent",
+        f"route add default via {GATEWAYS[end]}",
+        "",
+    ))  # fmt: skip
+
+
+def router_devices() -> str:
+    """For ``ip -n <router> -batch -``, once both ends are joined to it."""
+    lines = ["link set lo up"]
+    for end, gateway in GATEWAYS.items():
+        lines += [
+            f"address add {gateway}/24 dev {end}",
+            f"link set {end} up",
+            f"neighbour add {ADDRESSES[end]} lladdr {_mac(end, 2)} dev {end} nud permanent",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def queue(direction: Direction, line: KernelLineSettings) -> tuple[str, ...]:
+    """Arguments of ``tc -n <router>``.
+
+    ``stab overhead`` takes the Ethernet header out of all lengths: rate, bucket, limit and the byte counter
+    are of the IP layer, whatever the size of a packet.
+    """
+    head = ("qdisc", "replace", "dev", LEAVES_BY[direction], "root", "handle", "1:",
+            "stab", "overhead", str(-ETHERNET_HEADER_BYTES), "linklayer", "ethernet")  # fmt: skip
+    if line.rate is None:
+        return (*head, "bfifo", "limit", str(UNLIMITED_QUEUE))
+    return (*head, "tbf", "rate", f"{line.rate}bit", "burst", str(line.bucket), "limit", str(line.limit))
+
+
+def fates(settings: KernelLinkSettings) -> str:
+    """For ``nft -f -`` inside the router: random loss and duplication; empty when there is neither.
+
+    The rules carry the direction as their comment, by which their counters are found again.
+    """
+    lines = {Direction.DOWN: settings.down, Direction.UP: settings.up}
+    loss = [
+        f'    iifname "{_other(direction)}" {_sometimes(line.loss)} counter drop comment "{direction}"\n'
+        for direction, line in lines.items()
+        if line.loss
+    ]
+    text = "".join(_duplicating(direction, line.duplication) for direction, line in lines.items())
+    if loss:
+        hook = "    type filter hook prerouting priority 0; policy accept;\n"
+        text += f"table inet loss {{\n  chain arriving {{\n{hook}{''.join(loss)}  }}\n}}\n"
+    return text
+
+
+def _duplicating(direction: Direction, probability: float) -> str:
+    if not probability:
+        return ""
+    device = LEAVES_BY[direction]
+    return (
+        f"table netdev duplication_{direction} {{\n  chain leaving {{\n"
+        f'    type filter hook egress device "{device}" priority 0; policy accept;\n'
+        f"    meta protocol ip {_sometimes(probability)} counter dup to "
+        f'"{device}" comment "{direction}"\n  }}\n}}\n'
+    )
+
+
+def _sometimes(probability: float) -> str:
+    return f"numgen random mod {PARTS_PER_MILLION} < {round(probability * PARTS_PER_MILLION)}"
+
+
+def _other(direction: Direction) -> End:
+    """The router's device at which a direction arrives."""
+    return LEAVES_BY[Direction.UP if direction is Direction.DOWN else Direction.DOWN]
+
+
+def _mac(end: End, side: int) -> str:
+    """A locally administered address: side 1 is the router's."""
+    return f"02:00:00:00:{1 if end is End.SITE else 2:02x}:{side:02x}"

@@ -1,0 +1,85 @@
+"""What a kernel link does to packets, in the words of :class:`lab.line.LineSettings`."""
+
+from dataclasses import dataclass, field
+
+from lab.line import ORDINARY_PACKET, LineSettings
+
+LEAST_BUCKET = 5000
+BUCKET_DIVISOR = 8 * 500
+"""2 ms of the rate, in bytes: a shallower bucket runs dry between two timer ticks and passes less than the
+rate (46 % of 1 Gbit/s with 1600 B)."""
+
+LONGEST_FILL_S = 250
+"""tbf counts its bucket as time in 32 bits of 64 ns."""
+
+MOST_BYTES = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLineSettings:
+    """One direction of a kernel link; the defaults do nothing.
+
+    rate: IP-layer bit/s, the same for packets of every size; None for no bottleneck.
+    queue: bytes of IP packets that may wait; a packet that would exceed it is dropped (tail drop). Not used
+        by a policer.
+    burst: bytes of a token bucket, full at the start, that pass at once before the rate is felt. The kernel
+        needs some: see :attr:`bucket` for what is really set.
+    policer: drop what exceeds rate and bucket: a queue of one packet.
+    loss: probability per packet, independent of all else; strikes before the queue.
+    duplication: probability per packet; both copies pass the queue.
+    """
+
+    rate: int | None = None
+    queue: int = 0
+    burst: int = 0
+    policer: bool = False
+    loss: float = 0.0
+    duplication: float = 0.0
+
+    @property
+    def bucket(self) -> int:
+        """Bytes of the token bucket: the burst, or at least what the kernel needs to keep the rate."""
+        return max(self.burst, LEAST_BUCKET, (self.rate or 0) // BUCKET_DIVISOR)
+
+    @property
+    def limit(self) -> int:
+        """Bytes of the kernel's queue."""
+        return ORDINARY_PACKET if self.policer else self.queue
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what makes these settings impossible, in words; empty when they are sound."""
+        # A kernel policer is never without a bucket.
+        own_bucket = self.policer and self.rate is not None and self.burst == 0
+        as_line = LineSettings(
+            rate=self.rate,
+            queue=self.queue,
+            burst=self.bucket if own_bucket else self.burst,
+            policer=self.policer,
+            loss=self.loss,
+            duplication=self.duplication,
+        )
+        return (*as_line.faults(), *self._faults_of_kernel())
+
+    def _faults_of_kernel(self) -> list[str]:
+        found = []
+        if max(self.queue, self.bucket) > MOST_BYTES:
+            found.append(f"the kernel takes a queue and a burst of at most {MOST_BYTES} B")
+        if self.rate is not None and self.bucket * 8 > LONGEST_FILL_S * max(1, self.rate):
+            found.append(
+                f"a bucket of {self.bucket} B needs a rate of at least "
+                f"{-(-self.bucket * 8 // LONGEST_FILL_S)} bit/s, not {self.rate}"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLinkSettings:
+    """Both directions, seen from the site."""
+
+    down: KernelLineSettings = field(default_factory=KernelLineSettings)
+    up: KernelLineSettings = field(default_factory=KernelLineSettings)
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what makes these settings impossible, in words; empty when they are sound."""
+        down = (f"down: {fault}" for fault in self.down.faults())
+        return (*down, *(f"up: {fault}" for fault in self.up.faults()))

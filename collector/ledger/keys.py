@@ -71,8 +71,9 @@ class Keys:
         return known
 
     def raise_last_seq(self, epoch_key: int, seq: int) -> None:
-        """Remember that ``seq`` is about to be held."""
-        self._last_seq[epoch_key] = max(seq, self._last_seq.get(epoch_key, 0))
+        """Remember that ``seq`` is about to be held; of a forgotten epoch the ledger is asked again."""
+        if epoch_key in self._last_seq:
+            self._last_seq[epoch_key] = max(seq, self._last_seq[epoch_key])
 
     def series(self, connection: Connection, of: Series) -> int:
         """The key of a series."""

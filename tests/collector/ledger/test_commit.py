@@ -11,7 +11,8 @@ import pytest
 from collector.ingest import Arrival, judge
 from collector.ledger import reading
 from collector.ledger.commit import Ledger, Settled
-from collector.ledger.database import LedgerError
+from collector.ledger.database import LedgerError, connect
+from collector.ledger.keys import Keys
 from collector.ledger.schema import SCHEMA_VERSION
 from tests.collector.examples import (
     EPOCH,
@@ -306,3 +307,16 @@ def test_any_name_of_a_file_will_do(tmp_path: Path) -> None:
     path = tmp_path / "what?mode=memory.db"
     Ledger(path).close()
     assert path.exists()
+
+
+def test_a_forgotten_epoch_is_asked_for_again(ledger: Ledger, path: Path) -> None:
+    commit(ledger, arrival(stamp(10)))
+    engine = connect(path, writing=False)
+    with engine.begin() as connection:
+        known = Keys()
+        epoch_key = known.epoch(connection, SITE, EPOCH)
+        assert known.last_seq(connection, epoch_key) == 10
+        known.forget()
+        known.raise_last_seq(epoch_key, 3)
+        assert known.last_seq(connection, epoch_key) == 10
+    engine.dispose()

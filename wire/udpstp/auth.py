@@ -86,14 +86,15 @@ class ReplayCache:
 
     def __init__(self, capacity: int = 4096) -> None:
         self._capacity = capacity
-        self._seen: OrderedDict[tuple[int, bytes], float] = OrderedDict()
+        self._seen: OrderedDict[tuple[int, bytes], None] = OrderedDict()
 
     def is_new(self, auth_time: int, packet_digest: bytes, now_s: float) -> bool:
         """Whether this was never seen; it is remembered from now on."""
-        while self._seen and next(iter(self._seen.values())) < now_s:
+        # By the entry's own time: one remembered before the clock was set back would stay, and fill this up.
+        while self._seen and not is_timely(next(iter(self._seen))[0], now_s):
             self._seen.popitem(last=False)
         entry = (auth_time, packet_digest)
         if entry in self._seen or len(self._seen) >= self._capacity:
             return False
-        self._seen[entry] = now_s + 2 * TIME_WINDOW_S + 1
+        self._seen[entry] = None
         return True

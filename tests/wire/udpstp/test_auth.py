@@ -95,6 +95,12 @@ def test_a_replay_is_known_for_as_long_as_its_time_is_accepted() -> None:
     assert cache.is_new(100, b"a", 107.0)
 
 
+def test_a_clock_set_back_does_not_block_the_replay_cache() -> None:
+    cache = auth.ReplayCache(capacity=2)
+    assert cache.is_new(4000, b"a", 4000.0)
+    assert [cache.is_new(time, b"b", float(time)) for time in (400, 411, 422)] == [True] * 3
+
+
 def test_a_full_replay_cache_refuses_instead_of_forgetting() -> None:
     cache = auth.ReplayCache(capacity=2)
     assert [cache.is_new(100, digest, 100.0) for digest in (b"a", b"b", b"c", b"a")] == [

@@ -1,7 +1,9 @@
 """How every program starts and ends: one parser with our exit codes, one place where errors become words."""
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import NoReturn
@@ -32,15 +34,25 @@ def parser(program: str, description: str) -> Parser:
 
 
 def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
-    """Run ``main`` with the command line and exit with its code; known errors become one line."""
+    """Run ``main`` with the command line and exit with its code; known errors become one line.
+
+    An error that is our own fault keeps its traceback and exits with ``Exit.SOFTWARE``: Python's own 1 is a
+    verdict here.
+    """
     try:
         code = main(sys.argv[1:])
+        sys.stdout.flush()
     except SettingsError as error:
         code = _complain(program, str(error), Exit.CONFIGURATION)
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:
-        code = Exit.OK
+        # Nobody reads on. What is still buffered goes nowhere, or flushing it at the end would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        code = _complain(program, "internal error, as told above: please report it", Exit.SOFTWARE)
     sys.exit(code)
 
 

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """``measure`` says pass, fail or could-not-tell; everything else follows sysexits.h."""
+    """``measure`` says pass, fail or could-not-tell; all else follows sysexits.h, and shells for signals."""
 
     OK = 0
     FAIL = 1
@@ -15,3 +15,4 @@ class Exit(IntEnum):
     CANNOT_CREATE = 73
     CONFIGURATION = 78
     INTERRUPTED = 130
+    BROKEN_PIPE = 141

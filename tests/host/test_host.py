@@ -1,6 +1,8 @@
 """Clock, log and command line."""
 
 import logging
+import subprocess
+import sys
 import time
 
 import pytest
@@ -51,6 +53,37 @@ def test_known_errors_become_an_exit_code(error: BaseException, code: Exit) -> N
     with pytest.raises(SystemExit) as caught:
         command_line.run(main, "plancher-agent")
     assert caught.value.code == code
+
+
+def test_our_own_fault_never_exits_like_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: object) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(main, "plancher-agent")
+    assert caught.value.code == Exit.SOFTWARE
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError" in told
+    assert told.endswith("plancher-agent: internal error, as told above: please report it\n")
+
+
+def test_a_reader_that_stops_reading_gets_neither_traceback_nor_verdict() -> None:
+    program = (
+        "from host import command_line\n"
+        "def main(_):\n"
+        "    print('x' * 1_000_000)\n"
+        "    return 0\n"
+        "command_line.run(main, 'plancher-agent')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait(30) == Exit.BROKEN_PIPE
+        assert process.stderr.read() == b""
 
 
 def test_a_wrong_call_exits_with_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,10 @@ _KINDS = {
     "array": "a list",
     "object": "a section of `key: value` lines",
     "null": "nothing",
+    "date": "a date",
+    "datetime": "a date and time",
 }
+_SCALARS = {"int", "float", "bool", "date", "datetime"}
 
 
 class SettingsError(Exception):
@@ -154,4 +157,9 @@ def _explain_expectation(words: str) -> str:
         wanted, bound = kind + "`", f" {bound}"
     names = [_KINDS.get(name.strip(), name.strip()) for name in wanted.strip("`").split("|")]
     sentence = f"expected {' or '.join(names)}{bound}"
-    return f"{sentence}, got {_KINDS.get(got.strip('`'), got.strip('`'))}" if got else sentence
+    if not got:
+        return sentence
+    found = got.strip("`")
+    # A SIRET number is digits alone, which YAML reads as a number, `no` as a truth value, a date as a date.
+    quote = ": write it in quotes" if "text" in names and found in _SCALARS else ""
+    return f"{sentence}, got {_KINDS.get(found, found)}{quote}"

@@ -57,7 +57,10 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ("site: A\npeer: {key: k, key_file: f}\n", "peer: both key and key_file are set: keep one"),
         ("site: A\npeer: {key: ''}\n", "peer.key: a key has 1 to 64 bytes"),
         ("site: A\npeer: {key: " + "k" * 65 + "}\n", "peer.key: a key has 1 to 64 bytes"),
-        ("site: A\npeer: {key: 12}\n", "peer.key: expected text or nothing, got a whole number"),
+        (
+            "site: A\npeer: {key: 12}\n",
+            "peer.key: expected text or nothing, got a whole number: write it in quotes",
+        ),
         ("site: A\npeer: {key: k, key_id: 256}\n", "peer.key_id: expected a whole number <= 255"),
         ("site: A\npeer: {key: k, stamp_port: 0}\n", "peer.stamp_port: expected a whole number >= 1"),
         (

@@ -46,7 +46,10 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "missing setting `site`"),
-        ("site: 3", "site: expected text, got a whole number"),
+        ("site: 3", "site: expected text, got a whole number: write it in quotes"),
+        ("site: no", "site: expected text, got true or false: write it in quotes"),
+        ("site: 2026-01-01", "site: expected text, got a date: write it in quotes"),
+        ("site: [a]", "site: expected text, got a list"),
         ("site: A\nsight: B", "sight: no such setting; did you mean `site`?"),
         (
             "site: A\nqqq: B",
@@ -65,7 +68,10 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ("site: A\ninterval: .nan", "interval: expected a quantity such as '10 s', got nan"),
         ("site: A\nclasses: [{dcsp: 46}]", "classes[0].dcsp: no such setting; did you mean `dscp`?"),
         ("site: A\nclasses: [{dscp: x}]", "classes[0].dscp: expected a whole number, got text"),
-        ("site: A\npassword: 12345", "password: expected text or nothing, got a whole number"),
+        (
+            "site: A\npassword: 12345",
+            "password: expected text or nothing, got a whole number: write it in quotes",
+        ),
         ("site: A\nsite: B", "line 2: `site` is written twice: keep one"),
         ("- A", "expected a section of `key: value` lines, got a list"),
         ("site: [A", "line 1, column 9: not valid YAML: expected ',' or ']', but got '<stream end>'"),

@@ -232,7 +232,7 @@ class Fleet:
     def learn(self, observations: Iterable[Observation], now_us: int) -> set[str]:
         """Take in what has been committed; returns the sites that it concerns.
 
-        A measurement that claims to be of tomorrow is kept in the ledger and passed over here.
+        A measurement that claims to be of the future is kept in the ledger and passed over here.
         """
         concerned = set()
         for seen in observations:

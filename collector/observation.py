@@ -17,7 +17,7 @@ from wire.records import (
     probe_of,
 )
 
-AHEAD_US = 86_400_000_000  # a claim of more than a day ahead of the collector's clock is a wrong clock
+AHEAD_US = 300_000_000  # a claim of more than five minutes ahead of the collector's clock is a wrong clock
 
 
 class Series(NamedTuple):
@@ -59,11 +59,13 @@ class Placed(NamedTuple):
 def placed(start: ClockReading, sent: ClockReading, received_us: int) -> Placed:
     """The measurement time, in Unix microseconds, from the agent's clocks and the time of arrival.
 
-    A synchronised clock is believed. A clock that is not (a Raspberry Pi after boot) is corrected where the
-    batch was sent in the same boot: CLOCK_BOOTTIME tells how long before arrival it was.
+    A synchronised clock is believed, unless it is ahead of the arrival. A clock that is not to be believed
+    (a Raspberry Pi after boot) is corrected where the batch was sent in the same boot: CLOCK_BOOTTIME tells
+    how long before arrival it was. What stays ahead would hide every later measurement from live state.
     """
     time_us = start.wall_us
-    if not start.synchronised and start.boot_id == sent.boot_id and start.boot_us <= sent.boot_us:
+    doubtful = not start.synchronised or max(start.wall_us, sent.wall_us) > received_us + AHEAD_US
+    if doubtful and start.boot_id == sent.boot_id and start.boot_us <= sent.boot_us:
         time_us = max(0, received_us - (sent.boot_us - start.boot_us))
     return Placed(time_us, start.wall_us - time_us, time_us > received_us + AHEAD_US)
 

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from collector.observation import AHEAD_US, Placed, placed
@@ -32,5 +33,19 @@ def test_what_cannot_be_corrected_keeps_its_claim(boot_id: str) -> None:
 
 
 @pytest.mark.parametrize(("beyond_us", "ahead"), [(0, False), (1, True), (YEAR_US, True)])
-def test_a_claim_of_more_than_a_day_ahead_is_marked(beyond_us: int, ahead: bool) -> None:
+def test_a_claim_of_more_than_minutes_ahead_is_marked(beyond_us: int, ahead: bool) -> None:
     assert placed(clock(NOW_US + AHEAD_US + beyond_us), clock(), NOW_US).ahead is ahead
+
+
+def test_a_clock_ahead_that_calls_itself_synchronised_is_corrected_too() -> None:
+    ahead_us = 20 * 3_600_000_000
+    start, sent = clock(NOW_US - 60_000_000 + ahead_us), clock(NOW_US + ahead_us)
+    expected = Placed(NOW_US - 60_000_000, ahead_us, ahead=False)
+    assert placed(start, sent, NOW_US) == expected
+    set_right = msgspec.structs.replace(sent, wall_us=NOW_US)
+    assert placed(start, set_right, NOW_US) == expected
+
+
+def test_a_claim_of_another_boot_does_not_take_live_state_over() -> None:
+    start = clock(NOW_US + 20 * 3_600_000_000, boot_id="boot-0")
+    assert placed(start, clock(NOW_US), NOW_US).ahead

@@ -16,10 +16,8 @@ from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
 from wire.topics import is_site_id
 
-EXAMPLE_KEY = "example-key-change-me"
 FLOOR_LEAST = BitRate(1_000_000)
 FLOOR_MOST = BitRate(1_000_000_000)
-MAX_KEY_BYTES = 64
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -134,22 +132,14 @@ def first_problem(chosen: AgentSettings) -> str | None:
 
 def peer_key(peer: Peer) -> bytes:
     """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
-    from host.settings import SettingsError
+    from host import settings, shared_key
 
     if peer.key is not None:
         return peer.key.encode()
-    path = Path(peer.key_file or "")
-    try:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"peer.key_file: {path}: others can read it: chmod 600 {path}")
-        key = path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        raise SettingsError(f"peer.key_file: {path}: not text: this is no key file") from None
-    except OSError as error:
-        raise SettingsError(f"peer.key_file: {path}: {error.strerror}") from None
-    problem = _key_problem("peer.key_file", key, peer.host)
+    key = shared_key.read_private("peer.key_file", Path(peer.key_file or "")).strip()
+    problem = shared_key.problem(key, on_loopback=is_loopback(peer.host))
     if problem:
-        raise SettingsError(problem)
+        raise settings.SettingsError(f"peer.key_file: {problem}")
     return key.encode()
 
 
@@ -169,15 +159,14 @@ def _peer(chosen: AgentSettings) -> str | None:
         return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
     if peer.key is not None and peer.key_file is not None:
         return "peer: both key and key_file are set: keep one"
-    return _key_problem("peer.key", peer.key, peer.host) if peer.key is not None else None
+    return _key(peer.key, peer.host) if peer.key is not None else None
 
 
-def _key_problem(place: str, key: str, host: str) -> str | None:
-    if not 1 <= len(key.encode()) <= MAX_KEY_BYTES:
-        return f"{place}: a key has 1 to {MAX_KEY_BYTES} bytes"
-    if key == EXAMPLE_KEY and not is_loopback(host):
-        return f"{place}: the example key is known to everybody: only a peer on this machine may use it"
-    return None
+def _key(key: str, peer_host: str) -> str | None:
+    from host import shared_key
+
+    problem = shared_key.problem(key, on_loopback=is_loopback(peer_host))
+    return f"peer.key: {problem}" if problem else None
 
 
 def is_host(host: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from host import log, settings
+from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, Seconds
 from peer.admission import Capacity
@@ -14,8 +14,6 @@ from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
 from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
 
-EXAMPLE_KEY = "example-key-change-me"
-MAX_KEY_BYTES = 64
 MAX_KEY_ID = 255
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -130,12 +128,10 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
     """Every shared secret by its key id. Raises SettingsError, which never repeats a secret."""
     found: dict[int, bytes] = {}
     for index, key in enumerate(chosen.keys):
-        text = (
-            key.key if key.key is not None else _read_private(f"keys[{index}].key_file", key.key_file or "")
-        )
-        _add(found, f"keys[{index}]", key.id, text.strip(), chosen.host)
+        place = f"keys[{index}]"
+        _add(found, place, key.id, _text(f"{place}.key_file", key), chosen.host)
     if chosen.keys_file is not None:
-        lines = _read_private("keys_file", chosen.keys_file).splitlines()
+        lines = shared_key.read_private("keys_file", Path(chosen.keys_file)).splitlines()
         for number, line in enumerate(lines, start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 place = f"keys_file: {chosen.keys_file}: line {number}"
@@ -145,16 +141,9 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
     return found
 
 
-def _read_private(place: str, name: str) -> str:
-    path = Path(name)
-    try:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{place}: {path}: others can read it: chmod 600 {path}")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
-    except OSError as error:
-        raise SettingsError(f"{place}: {path}: {error.strerror}") from None
+def _text(place: str, key: Key) -> str:
+    text = key.key if key.key is not None else shared_key.read_private(place, Path(key.key_file or ""))
+    return text.strip()
 
 
 def _key_line(place: str, line: str) -> tuple[int, str]:
@@ -167,10 +156,6 @@ def _key_line(place: str, line: str) -> tuple[int, str]:
 def _add(found: dict[int, bytes], place: str, key_id: int, text: str, host: str) -> None:
     if key_id in found:
         raise SettingsError(f"{place}: key id {key_id} is there twice: keep one")
-    if not 1 <= len(text.encode()) <= MAX_KEY_BYTES:
-        raise SettingsError(f"{place}: a key has 1 to {MAX_KEY_BYTES} bytes")
-    if text == EXAMPLE_KEY and not ipaddress.ip_address(host).is_loopback:
-        raise SettingsError(
-            f"{place}: the example key is known to everybody: only a peer on loopback may use it"
-        )
+    if problem := shared_key.problem(text, on_loopback=ipaddress.ip_address(host).is_loopback):
+        raise SettingsError(f"{place}: {problem}")
     found[key_id] = text.encode()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import settings as agent_settings
+from host import shared_key
 from host.settings import SettingsError
 from peer import settings
 from peer.admission import Capacity
@@ -29,7 +29,7 @@ def private(directory: Path, text: str, mode: int = 0o600) -> Path:
 
 def test_the_example_runs_as_it_is() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
-    assert settings.secrets(chosen) == {1: settings.EXAMPLE_KEY.encode()}
+    assert settings.secrets(chosen) == {1: shared_key.EXAMPLE.encode()}
     assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
     assert chosen.capacity == Capacity(500_000_000, 500_000_000, 32, None)
     assert chosen.limits == Limits(highest_row=100, longest_s=60)
@@ -40,10 +40,6 @@ def test_the_example_says_the_defaults() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert chosen.udpstp == settings.Udpstp()
     assert (chosen.stamp.sessions, chosen.stamp.open) == (settings.Stamp().sessions, settings.Stamp().open)
-
-
-def test_agent_and_peer_know_the_same_example_key() -> None:
-    assert settings.EXAMPLE_KEY == agent_settings.EXAMPLE_KEY
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -123,11 +119,11 @@ def test_a_key_file_that_holds_nothing_or_is_not_there(tmp_path: Path, text: str
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "'::'", "192.0.2.1"])
 def test_the_example_key_is_refused_beyond_loopback(tmp_path: Path, host: str) -> None:
-    path = written(tmp_path, f"host: {host}\nkeys: [{{id: 1, key: {settings.EXAMPLE_KEY}}}]")
+    path = written(tmp_path, f"host: {host}\nkeys: [{{id: 1, key: {shared_key.EXAMPLE}}}]")
     with pytest.raises(SettingsError) as raised:
         settings.secrets(settings.load(path))
     assert str(raised.value) == (
-        "keys[0]: the example key is known to everybody: only a peer on loopback may use it"
+        "keys[0]: the example key is known to everybody: only a peer on this machine may use it"
     )
 
 

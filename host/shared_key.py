@@ -1,0 +1,35 @@
+"""The secret that an agent shares with a peer: where it may stand and what it must be, alike at both ends."""
+
+from pathlib import Path
+
+from host.settings import SettingsError
+
+EXAMPLE = "example-key-change-me"
+MAX_BYTES = 64
+
+
+def read_private(place: str, path: Path) -> str:
+    """The text of a file that nobody else may read.
+
+    Raises SettingsError, whose text begins with ``place``, the setting that names the file.
+    """
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"{place}: {path}: others can read it: chmod 600 {path}")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
+    except OSError as error:
+        raise SettingsError(f"{place}: {path}: {error.strerror}") from None
+
+
+def problem(key: str, *, on_loopback: bool) -> str | None:
+    """Why a key cannot serve, in words that never hold it, or None.
+
+    ``on_loopback``: only this machine can reach the peer.
+    """
+    if not 1 <= len(key.encode()) <= MAX_BYTES:
+        return f"a key has 1 to {MAX_BYTES} bytes"
+    if key == EXAMPLE and not on_loopback:
+        return "the example key is known to everybody: only a peer on this machine may use it"
+    return None

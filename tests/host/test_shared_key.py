@@ -1,0 +1,47 @@
+"""What a shared key must be, and what its file must be."""
+
+from pathlib import Path
+
+import pytest
+
+from host import shared_key
+from host.settings import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("key", "on_loopback", "problem"),
+    [
+        ("k", False, None),
+        ("é" * 32, False, None),
+        (shared_key.EXAMPLE, True, None),
+        ("", True, "a key has 1 to 64 bytes"),
+        ("é" * 33, True, "a key has 1 to 64 bytes"),
+        (
+            shared_key.EXAMPLE,
+            False,
+            "the example key is known to everybody: only a peer on this machine may use it",
+        ),
+    ],
+)
+def test_what_a_key_must_be(key: str, on_loopback: bool, problem: str | None) -> None:
+    assert shared_key.problem(key, on_loopback=on_loopback) == problem
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "message"),
+    [
+        (b"a secret", 0o640, "others can read it: chmod 600 {}"),
+        (b"\xff a secret", 0o600, "not text: this is no key file"),
+        (None, 0o600, "No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_serve_is_told_with_its_setting(
+    tmp_path: Path, content: bytes | None, mode: int, message: str
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(SettingsError) as caught:
+        shared_key.read_private("peer.key_file", path)
+    assert str(caught.value) == f"peer.key_file: {path}: {message.format(path)}"

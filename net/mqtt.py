@@ -244,6 +244,7 @@ _SIGNS = (
         "agrees on no TLS with us: does it ask for a client certificate (broker.tls.certificate and .key)?",
     ),
     ("UNEXPECTED_EOF", "hangs up on TLS: remove broker.tls or mend broker.port"),
+    ("Connection reset", "hangs up while we connect: is broker.tls right for this port?"),
     ("timed out", "no answer in time: the network drops it, or the broker hangs"),
     ("Network is unreachable", "the network is unreachable from here"),
     ("No route to host", "the network has no route there"),

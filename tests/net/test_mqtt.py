@@ -106,6 +106,7 @@ def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
             "shows a certificate for another name than broker.host",
         ),
         ("[SSL: UNEXPECTED_EOF_WHILE_READING]", "hangs up on TLS"),
+        ("[Errno 104] Connection reset by peer", "hangs up while we connect"),
         ("something new", "something new"),
     ],
 )

@@ -131,8 +131,8 @@ def is_late(seen: Observation) -> bool:
 def state_of(site: SiteState, now_us: int) -> State:
     """What the site is in.
 
-    Below the floor it stays until a pass clears it; ``ok`` needs a pass that still speaks for the present.
-    A site that measures, but without such a verdict, waits for one.
+    Below the floor it stays until a pass clears it; ``ok`` needs a pass that still speaks for the present, in
+    every direction that is measured. A site that measures, but without such verdicts, waits for them.
     """
     if site.inventory is None:
         return State.NOT_IN_INVENTORY
@@ -141,10 +141,11 @@ def state_of(site: SiteState, now_us: int) -> State:
         return State.WAITING
     if now_us >= silent_us:
         return State.SILENT
-    floors = [series.decisive for direction in Direction if (series := site.of_floor(direction))]
-    if any(_verdict(seen) is Verdict.FAIL for seen in floors):
+    floors = [series for direction in Direction if (series := site.of_floor(direction))]
+    if any(_verdict(series.decisive) is Verdict.FAIL for series in floors):
         return State.BELOW_FLOOR
-    return State.OK if any(is_fresh(seen, now_us) for seen in floors) else State.WAITING
+    passed = [is_fresh(series.decisive, now_us) for series in floors if is_fresh(series.newest, now_us)]
+    return State.OK if passed and all(passed) else State.WAITING
 
 
 def silent_from_us(site: SiteState) -> int | None:

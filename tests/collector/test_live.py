@@ -50,6 +50,8 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
         ([stamp(1), floor(2, values=UNCONFIRMED)], State.WAITING),
         ([floor(1, values=PASS)], State.OK),
         ([floor(1, values=PASS), floor(2, values=PASS, direction=Direction.UP)], State.OK),
+        ([floor(1, values=PASS), floor(2, values=UNCONFIRMED, direction=Direction.UP)], State.WAITING),
+        ([floor(1, values=PASS), floor(2, NOW_US - 4 * HOUR_US, PASS, direction=Direction.UP)], State.OK),
         ([floor(1, values=FAIL)], State.BELOW_FLOOR),
         ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], State.BELOW_FLOOR),
         ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], State.OK),

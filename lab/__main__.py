@@ -8,6 +8,7 @@ from typing import NoReturn
 from host import command_line, log
 from host.exits import Exit
 from lab import link_command
+from lab.namespaces import command as kernel_link_command
 
 PROGRAM = "plancher-lab"
 DEMO = """\
@@ -23,12 +24,17 @@ def command(arguments: Sequence[str]) -> int:
     link = commands.add_parser("link", help="run one emulated link")
     link_command.add_arguments(link)
     link.set_defaults(run=lambda options: link_command.run(options, _say, _complain))
+    kernel = commands.add_parser(
+        "kernel-link", help="run a command over one link of real kernel queues, as root"
+    )
+    kernel_link_command.add_arguments(kernel)
+    kernel.set_defaults(run=lambda options: kernel_link_command.run(options, _say, _complain))
     demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)
     options = parser.parse_args(arguments)
     log.start("warning")
-    status: Exit = options.run(options)
+    status: int = options.run(options)
     return status
 
 

@@ -1,7 +1,8 @@
 """Links through real kernel queues: three network namespaces joined by veth, for benchmarks as root.
 
-How to use it: ``with KernelLink(KernelLinkSettings(down, up)) as link`` (``link``).
-``requirements.lacking()`` says what this machine lacks for it.
+How to use it: ``with KernelLink(KernelLinkSettings(down, up)) as link`` (``link``), or with the real
+measurement peer at the far end, ``with KernelStand(folder, settings) as stand`` (``stand``); by hand,
+``plancher-lab kernel-link --help``. ``requirements.lacking()`` says what this machine lacks for it.
 
     site namespace            router namespace                far namespace
     line 10.90.1.2 <--veth--> site 10.90.1.1 | far 10.90.2.1 <--veth--> line 10.90.2.2

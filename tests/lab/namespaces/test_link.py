@@ -4,6 +4,7 @@ import math
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("kernel")
 PACKETS, PAYLOAD_BYTES = 20_000, 100
 LOSS, DUPLICATION = 0.05, 0.03
 DISCARD_PORT = 9
+listening: list[socket.socket] = []
 CREATE_AND_WAIT = """
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
@@ -33,10 +35,26 @@ with KernelLink(KernelLinkSettings()) as link:
 """
 
 
-def send(destination: str) -> None:
+def send(destination: str, packets: int = PACKETS) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _ in range(PACKETS):
+        for _ in range(packets):
             sock.sendto(bytes(PAYLOAD_BYTES), (destination, DISCARD_PORT))
+
+
+def listen() -> None:
+    """In a process inside the far end, which keeps the socket for ``last_after_first``."""
+    listening.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    listening[0].bind((FAR_ADDRESS, DISCARD_PORT))
+    listening[0].settimeout(10)
+
+
+def last_after_first(packets: int) -> float:
+    """Seconds from the first to the last of so many arrivals."""
+    listening[0].recv(2000)
+    began = time.monotonic()
+    for _ in range(packets - 1):
+        listening[0].recv(2000)
+    return time.monotonic() - began
 
 
 def read_line() -> CounterReading | Unavailable:
@@ -70,6 +88,17 @@ def test_loss_and_duplication_are_as_told_and_of_their_direction() -> None:
     assert within_interval(copies, PACKETS, DUPLICATION)
     assert down.delivered_packets - before.delivered_packets == PACKETS + copies
     assert down.dropped_packets == {}
+
+
+def test_the_rate_is_of_the_ip_layer_for_small_packets_too() -> None:
+    line, packets = KernelLineSettings(rate=8_000_000, queue=1_000_000), 5000
+    with KernelLink(KernelLinkSettings(up=line)) as link, inside.executor(link.namespace(End.FAR)) as far:
+        far.submit(listen).result()
+        span = far.submit(last_after_first, packets)
+        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, packets)
+        # With the Ethernet header counted it would be 11 % longer.
+        expected = (packets * (PAYLOAD_BYTES + 28) - line.bucket) * 8 / 8_000_000
+        assert span.result() == pytest.approx(expected, rel=0.04)
 
 
 def test_a_full_queue_drops_and_does_not_hold_the_sender_up() -> None:

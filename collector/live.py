@@ -18,6 +18,7 @@ STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
 MAX_SERIES = 128  # of one site: names of probes come from outside
+MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside too
 FLOOR_PROBE = "floor"
 DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
@@ -197,10 +198,15 @@ def capacity(values: FloorValues) -> tuple[float, bool]:
 
 
 class Fleet:
-    """All sites: those of the inventory, seen or not, and those that reported without being in it."""
+    """All sites: those of the inventory, seen or not, and those that reported without being in it.
+
+    Of the latter 10,000 are shown; ``crowded`` tells that there were more, which the ledger alone holds.
+    """
 
     def __init__(self, inventory: Sites) -> None:
+        self.crowded = False
         self._sites: dict[str, SiteState] = {}
+        self._strangers = 0
         self.take_inventory(inventory)
 
     def __iter__(self) -> Iterator[SiteState]:
@@ -224,11 +230,14 @@ class Fleet:
             known.inventory = None
             if known.series:
                 self._sites[site_id] = known
+        self._strangers = len(self._sites) - len(inventory)
+        self.crowded = False
 
     def restore(self, observations: Iterable[Observation]) -> None:
         """Learn what the ledger holds, without counting it."""
         for seen in observations:
-            self._site(seen.series.site).learn(seen)
+            if site := self._site(seen.series.site):
+                site.learn(seen)
 
     def learn(self, observations: Iterable[Observation], now_us: int) -> set[str]:
         """Take in what has been committed; returns the sites that it concerns.
@@ -237,8 +246,7 @@ class Fleet:
         """
         concerned = set()
         for seen in observations:
-            if seen.time_us <= now_us + AHEAD_US:
-                site = self._site(seen.series.site)
+            if seen.time_us <= now_us + AHEAD_US and (site := self._site(seen.series.site)):
                 site.learn(seen)
                 site.count(seen)
                 concerned.add(seen.series.site)
@@ -252,5 +260,11 @@ class Fleet:
         site.presence = presence
         return True
 
-    def _site(self, site_id: str) -> SiteState:
-        return self._sites.setdefault(site_id, SiteState(site_id, None))
+    def _site(self, site_id: str) -> SiteState | None:
+        known = self._sites.get(site_id)
+        if known is None and self._strangers >= MAX_STRANGERS:
+            self.crowded = True
+        elif known is None:
+            known = self._sites[site_id] = SiteState(site_id, None)
+            self._strangers += 1
+        return known

@@ -15,6 +15,7 @@ from collector.ledger import reading
 from collector.ledger.commit import Ledger, Settled, no_fault
 from collector.ledger.database import LedgerError
 from collector.ledger.writer import Writer
+from collector.live import MAX_STRANGERS
 from collector.meters import Meters
 from collector.receipts import Receipts
 from collector.settings import CollectorSettings
@@ -189,14 +190,24 @@ class Program:
         ]
 
     def _warnings(self) -> list[str]:
-        return [self._inventory.problem] if self._inventory.problem else []
+        crowded = (
+            f"more than {MAX_STRANGERS} sites outside the inventory: the others stand in the ledger alone"
+        )
+        return [
+            *([self._inventory.problem] if self._inventory.problem else []),
+            *([crowded] if self._views.fleet.crowded else []),
+        ]
 
     def _watch(self) -> None:
         watch = self._meters.watch
         watch("queued_messages", "Messages that wait for the ledger.", lambda: len(self._intake))
         watch("broker_connected", "Whether a broker connection stands.", lambda: self._session.connected)
         watch("ledger_working", "Whether the ledger takes commits.", lambda: not self._writer.problem)
-        watch("inventory_valid", "Whether the inventory's file is in force.", lambda: not self._warnings())
+        watch(
+            "inventory_valid",
+            "Whether the inventory's file is in force.",
+            lambda: not self._inventory.problem,
+        )
         watch("sites", "Sites known, in the inventory or not.", lambda: len(self._views.fleet))
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector import live
 from collector.ingest import judge
 from collector.inventory import Site
 from collector.ledger import reading
@@ -138,6 +139,21 @@ def test_the_number_of_series_of_a_site_is_bounded() -> None:
     found = made.get(SITE)
     assert found is not None
     assert len(found.series) == MAX_SERIES == len(found.measurements)
+
+
+def test_the_number_of_sites_outside_the_inventory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_STRANGERS", 3)
+    made = Fleet(INVENTORY)
+    made.learn([seen(stamp(1), site=f"stranger-{number}") for number in range(3)], NOW_US)
+    assert (len(made), made.crowded) == (4, False)
+    assert made.learn([seen(stamp(1), site="one-more"), seen(stamp(2))], NOW_US) == {SITE}
+    assert (len(made), made.crowded) == (4, True)
+    made.take_inventory({"stranger-0": Site("stranger-0", "Known now")})
+    assert made.learn([seen(stamp(1), site="stranger-4")], NOW_US) == set()
+    made.take_inventory(
+        {f"stranger-{number}": Site(f"stranger-{number}", "Known now") for number in range(2)}
+    )
+    assert made.learn([seen(stamp(1), site="stranger-4")], NOW_US) == {"stranger-4"}
 
 
 def test_a_new_inventory_keeps_what_is_known() -> None:

@@ -14,7 +14,9 @@ from msgspec import Meta, Struct, field
 from host import log
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
+from wire.stamp import packet
 from wire.topics import is_site_id
+from wire.udpstp import pdu
 
 FLOOR_LEAST = BitRate(1_000_000)
 FLOOR_MOST = BitRate(1_000_000_000)
@@ -32,8 +34,8 @@ class Peer(Struct, frozen=True):
 
     name: str = "peer"
     host: Host = "127.0.0.1"
-    udpstp_port: Port = 24601
-    stamp_port: Port = 862
+    udpstp_port: Port = pdu.WELL_KNOWN_PORT
+    stamp_port: Port = packet.WELL_KNOWN_PORT
     key_id: Annotated[int, Meta(ge=0, le=255)] = 1
     key: str | None = None
     key_file: str | None = None

@@ -50,8 +50,3 @@ class Clock:
             return False, None
         synchronised = state != _TIME_ERROR and not timex.status & _STA_UNSYNC
         return synchronised, timex.maxerror if synchronised and timex.maxerror >= 0 else None
-
-
-def boot_seconds() -> float:
-    """CLOCK_BOOTTIME: runs through suspension, never steps. What schedules live on."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

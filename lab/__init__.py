@@ -1,1 +1,5 @@
-"""Emulated links, the demo and the benchmarks. May import everything; nothing imports the lab."""
+"""Emulated links, simulated fleets, the demo and the benchmarks. May import all; nothing imports the lab.
+
+May live here: what emulates, runs, loads or measures the real programs on one machine. May not: anything
+that a program in service needs.
+"""

@@ -10,7 +10,9 @@ from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, Seconds
 from peer.admission import Capacity
+from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
+from wire.udpstp import pdu
 from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
 
@@ -34,7 +36,7 @@ class Key(Struct, frozen=True):
 class Udpstp(Struct, frozen=True):
     """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents."""
 
-    port: Port = 24601
+    port: Port = pdu.WELL_KNOWN_PORT
     highest_rate: BitRate = BitRate(100_000_000)
     longest_test: Seconds = Seconds(60)
     down: BitRate = BitRate(500_000_000)
@@ -46,7 +48,7 @@ class Udpstp(Struct, frozen=True):
 class Stamp(Struct, frozen=True):
     """The STAMP session-reflector (RFC 8762). ``open``: answer without authentication, too."""
 
-    port: Port = 862
+    port: Port = packet.WELL_KNOWN_PORT
     sessions: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_768
     open: bool = False
 

@@ -1,11 +1,10 @@
 """The PDUs of RFC 9946: pack and parse, nothing decided.
 
-Control PDUs (Setup, Null, Test Activation) are small and rare: dataclasses. Load headers are packed and
-read in
-place (``LOAD_HEADER``), a thousand and more a second. Parsers take any bytes and give None for what is not
+Control PDUs (Setup, Null, Test Activation) are small and rare: dataclasses. Load headers are packed and read
+in place (``LOAD_HEADER``), a thousand and more a second. Parsers take any bytes and give None for what is not
 a sound PDU of their kind; they check size, identifier and checksum, and no value that the protocol must
-answer. Reserved fields are sent 0 and ignored on receipt (§6.1). All integers are unsigned big-endian
-unless said.
+answer. Reserved fields are sent 0 and ignored on receipt (§6.1). All integers are unsigned big-endian unless
+said.
 """
 
 import struct
@@ -14,6 +13,9 @@ from typing import Final
 
 PROTOCOL_VERSION: Final = 20
 """The only version registered (§12.3.2)."""
+
+WELL_KNOWN_PORT: Final = 24601
+"""Where a server awaits Setup Requests (§12.1)."""
 
 SETUP_ID, ACTIVATION_ID, LOAD_ID, NULL_ID, STATUS_ID = 0xACE1, 0xACE2, 0xBEEF, 0xDEAD, 0xFEED
 

@@ -17,8 +17,6 @@ CATCH_UP_NS = 2_000_000
 WAKE_NS = 500_000
 """Bursts that are closer together leave together: waking for each would cost more than sending them."""
 
-LARGEST_PAYLOAD = 9000
-
 _MS = 1_000_000
 _S = 1_000_000_000
 _SMALLEST_RANDOM = 52

@@ -1,13 +1,11 @@
 """The server of RFC 9946: one test after its set-up, at a fixed rate.
 
 Two rules where the RFC leaves a choice:
-- The search for the capacity (srIndexConf 0xFFFF, or the start-index bit) is refused with Activation code
-2, as is
-  a row above the configured maximum or above the bandwidth reserved at set-up (§7.2.1 lets a server cap or
-  refuse).
+- The search for the capacity (srIndexConf 0xFFFF, or the start-index bit) is refused with Activation code 2,
+  as is a row above the configured maximum or above the bandwidth reserved at set-up (§7.2.1 lets a server cap
+  or refuse).
 - A test belongs to the host that set it up, at whatever port its activation comes from: a NAT may map the
-same
-  client socket to another port for the test port. The digest of the activation proves the rest.
+  same client socket to another port for the test port. The digest of the activation proves the rest.
 """
 
 from dataclasses import replace

@@ -1,8 +1,13 @@
 """The program of the resident agent: started by ``plancher-agent run``, which hands it the settings."""
 
+import signal
+
+if __name__ == "__main__":
+    # Until there is something to end in order, an interrupt simply ends: no traceback out of an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import logging
-import signal
 import sys
 from pathlib import Path
 

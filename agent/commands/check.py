@@ -104,6 +104,8 @@ def journal(path: Path) -> Finding:
     if not os.access(place, os.W_OK | os.X_OK):
         text = f"{place} cannot be written: give journal.path a directory this user may write in"
         return Finding("journal", ok=False, text=text)
+    if path.is_dir():
+        return Finding("journal", ok=False, text=f"{path} is a directory: give journal.path a file in it")
     in_use = Lock.is_held(path)
     return Finding("journal", ok=True, text=f"{path}, in use by the running agent" if in_use else str(path))
 

@@ -55,6 +55,16 @@ def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
     assert not check.journal(tmp_path / "state" / "journal.db").ok
 
 
+def test_check_tells_a_directory_from_a_journal(tmp_path: Path) -> None:
+    finding = check.journal(tmp_path)
+    assert (finding.ok, finding.text) == (
+        False,
+        f"{tmp_path} is a directory: give journal.path a file in it",
+    )
+    (tmp_path / "file").touch()
+    assert not check.journal(tmp_path / "file" / "journal.db").ok
+
+
 def test_a_seldom_task_is_shown_beside_an_often_one(tmp_path: Path, journal: Journal) -> None:
     journal.commit(partial(build, schedule="floor-down"), CLOCK)
     journal.commit(build, CLOCK)

@@ -13,7 +13,7 @@ from agent import status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.probes.base import Probe, Task
-from agent.runner import Attempt, Runner
+from agent.runner import LINE_WAIT_S, Attempt, Runner
 from agent.scheduler import Missed, Scheduler, Slot
 from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
@@ -46,7 +46,7 @@ class Resident:
         self._journal = journal
         self._uplink = uplink
         self._clock = clock
-        self._runner = Runner(settings.peer.name, clock)
+        self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
         self._status_problem = ""
@@ -168,6 +168,12 @@ class Resident:
             broker_problem=self._uplink.problem,
             last_receipt=self._uplink.last_receipt,
         )
+
+
+def _line_wait_s(tasks: Mapping[Task, Probe]) -> float:
+    """A probe that must be alone waits for the longest of those that share the line to end."""
+    sharing = (probe.deadline_s for probe in tasks.values() if not probe.alone)
+    return max([LINE_WAIT_S, *sharing])
 
 
 def _is_news(told: AgentStatus, status: AgentStatus) -> bool:

@@ -131,7 +131,7 @@ class Runner:
             peer=self._peer,
             start=start,
             duration_us=max(0, ended.boot_us - start.boot_us),
-            reading=_outcome(running, task, probe.deadline_s),
+            reading=_outcome(running, task, probe.deadline_s, began=bool(began)),
             slot_us=slot_us,
         )
 
@@ -164,7 +164,10 @@ class DeadlineExceededError(Exception):
     """A probe took longer than it may."""
 
 
-def _outcome(done: "asyncio.Task[Reading]", task: Task, deadline_s: float) -> Reading:
+def _outcome(done: "asyncio.Task[Reading]", task: Task, deadline_s: float, *, began: bool) -> Reading:
+    if done.cancelled() and not began:
+        detail = "ended while it waited for the line"
+        return Reading(Outcome.SKIPPED, failure=Failure.CANCELLED, detail=detail)
     if done.cancelled():
         return Reading(Outcome.FAILED, failure=Failure.CANCELLED, detail="ended before its time")
     error = done.exception()

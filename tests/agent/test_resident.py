@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace as changed
 
 from agent import journal_file, status_file
+from agent import resident as agent_resident
 from agent.journal import Journal
 from agent.journal_file import JournalError
 from agent.journal_thread import JournalThread
 from agent.probes.base import Task
 from agent.resident import Resident
+from agent.runner import LINE_WAIT_S
 from agent.settings import AgentSettings, Peer, Schedule
 from agent.settings import Journal as JournalSettings
 from agent.uplink import Uplink
@@ -138,6 +140,13 @@ def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:
     live(chosen, probe, told)
     assert status_file.read(directory) is None
     assert not status_file.is_running(None, now)
+
+
+def test_a_long_train_does_not_starve_a_probe_that_must_be_alone() -> None:
+    train, floor = FakeProbe(deadline_s=512.0), FakeProbe(deadline_s=900.0, alone=True)
+    tasks = {SOON: train, Task("floor", 3600): floor}
+    assert agent_resident._line_wait_s(tasks) == 512.0
+    assert agent_resident._line_wait_s({SOON: floor}) == LINE_WAIT_S
 
 
 def test_without_a_journal_the_agent_ends_and_says_why(tmp_path: Path) -> None:

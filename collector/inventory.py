@@ -205,6 +205,7 @@ class InventoryFile:
         self.problem: str | None = None
         self._path = path
         self._seen: tuple[int, int, int] | None = None
+        self._found: tuple[int, int, int] | None = None
 
     def load(self) -> None:
         """Read the file. Raises InventoryError."""
@@ -213,8 +214,13 @@ class InventoryFile:
         self.problem = None
 
     def refresh(self) -> bool:
-        """Read the file again if it changed; whether there is a new inventory. Never raises."""
-        if self._signature() == self._seen:
+        """Read the file again if it changed; whether there is a new inventory. Never raises.
+
+        It is read when two calls have found it the same: of half a copy, sites would be missing.
+        """
+        found = self._signature()
+        changing, self._found = found != self._found, found
+        if changing or found == self._seen:
             return False
         try:
             self.load()

@@ -145,6 +145,7 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_is_not_taken(
     assert not file.refresh()
 
     replace(path, "site_id,name\nA,\n")
+    assert not file.refresh()
     with caplog.at_level(logging.ERROR):
         assert not file.refresh()
     assert list(file.sites) == ["A"]
@@ -154,8 +155,23 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_is_not_taken(
     assert f"inventory not taken: {path}, line 2, column name: empty" in caplog.text
 
     replace(path, "site_id,name\nB,y\n")
+    assert not file.refresh()
     assert file.refresh()
     assert (list(file.sites), file.problem) == (["B"], None)
+
+
+def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sites.csv"
+    path.write_text("site_id,name\nA,x\nB,y\n")
+    file = InventoryFile(path)
+    file.load()
+    for text in ("site_id,name\n", "site_id,name\nA,x\n", "site_id,name\nA,x\nB,y\nC,z\n"):
+        path.write_text(text)
+        assert not file.refresh()
+        assert list(file.sites) == ["A", "B"]
+    assert file.refresh()
+    assert list(file.sites) == ["A", "B", "C"]
+    assert not file.refresh()
 
 
 def replace(path: Path, text: str) -> None:

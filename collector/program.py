@@ -23,7 +23,7 @@ from collector.views import Views
 from collector.web import Site, serve
 from net.mqtt import Session
 from wire import messages, topics
-from wire.messages import Presence
+from wire.messages import Presence, ReceiptStatus
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +149,7 @@ class Program:
         now, later = settled[:LEARN_AT_ONCE], settled[LEARN_AT_ONCE:]
         for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
+            tell_conflicts(found)
         self._views.learn((seen for found in now for seen in found.observations), now_us())
         if later:
             self._loop.call_soon(self._learn, later)
@@ -221,6 +222,14 @@ def open_ledger(
         raise LedgerError(f"ledger {path}: its folder cannot be made: {error.strerror}") from None
     rows = settings.ledger.reject_rows
     return Ledger(path, reject_rows=rows, before_commit=before_commit)
+
+
+def tell_conflicts(found: Settled) -> None:
+    """Log that measurements came again with another content: no agent of ours does so."""
+    conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
+    if conflicts and found.receipt is not None:
+        site = found.receipt.site
+        log.error("site %s: %d measurements came again with another content; both are kept", site, conflicts)
 
 
 def now_us() -> int:

@@ -219,6 +219,8 @@ def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collecto
         for status in ("committed", "duplicate", "conflict", "rejected"):
             name = f'qos_collector_measurements_total{{status="{status}"}}'
             wait_until(lambda name=name: collector.metric(name) == 1, name)
+    told_log = f"site {SITE}: 1 measurements came again with another content; both are kept"
+    assert told_log in (collector.directory / "collector.log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Self
 
 from agent import journal_file
-from agent.journal_file import JournalError
+from agent.journal_file import JournalError, Transaction
 from wire import messages
 from wire.messages import EpochMark
 from wire.records import ClockReading, Known
@@ -181,6 +181,9 @@ class Journal:
 
     def close(self) -> None:
         """Fold everything into one file and let another agent have it."""
+        if self._lost:
+            with suppress(sqlite3.Error), self._transaction():
+                self._declare_lost(self._seq, self._now.wall_us)
         self._connection.close()
         self._lock.release()
 
@@ -209,7 +212,7 @@ class Journal:
     def _insert(self, measurement: Known, now: ClockReading) -> None:
         with self._transaction():
             if self._lost:
-                self._declare(self.epoch, self._seq - self._lost, self._seq - 1, "full", now.wall_us)
+                self._declare_lost(self._seq - 1, now.wall_us)
             self._connection.execute(
                 "INSERT INTO measurement (position, epoch, seq, state, schedule, slot_us, record)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -223,8 +226,15 @@ class Journal:
                     messages.encode(measurement),
                 ),
             )
-            self._connection.execute("UPDATE epoch SET last_seq = ? WHERE epoch = ?", (self._seq, self.epoch))
+            self._reached(self._seq)
         self._lost, self._position = 0, self._position + 1
+
+    def _declare_lost(self, last: int, wall_us: int) -> None:
+        self._declare(self.epoch, last - self._lost + 1, last, "full", wall_us)
+        self._reached(last)
+
+    def _reached(self, seq: int) -> None:
+        self._connection.execute("UPDATE epoch SET last_seq = ? WHERE epoch = ?", (seq, self.epoch))
 
     def _repair(self, error: sqlite3.Error, last_seq: int) -> bool:
         """Begin a fresh file if this one is damaged. Raises JournalError if that cannot be done.
@@ -322,8 +332,8 @@ class Journal:
                 "INSERT INTO gap VALUES (?, ?, ?, ?, ?)", (epoch, first, last, reason, wall_us)
             )
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._connection)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._connection)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -333,30 +343,6 @@ class Journal:
         except sqlite3.Error as error:
             if not self._repair(error, self._seq):
                 log.error("the journal %s: %s: check the disk", self._path, error)
-
-
-class _Transaction:
-    """Commit on success, roll back on any exception."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
 
 def runs(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:

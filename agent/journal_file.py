@@ -80,6 +80,30 @@ class Lock:
         os.close(self._descriptor)
 
 
+class Transaction:
+    """Commit on success, roll back on any exception."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+                return
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
 def connect(path: Path, now_us: int) -> sqlite3.Connection:
     """Open the journal, or set a broken one aside and begin a fresh one. Raises JournalError."""
     try:

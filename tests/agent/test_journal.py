@@ -152,6 +152,19 @@ def test_a_disk_that_is_full_loses_and_the_next_commit_declares_it(
     assert "takes no measurement (database or disk is full): 1 lost so far" in caplog.text
 
 
+def test_what_was_lost_last_is_declared_on_closing(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        journal._connection.execute("PRAGMA query_only = ON")
+        assert journal.commit(build, CLOCK) is None
+        journal._connection.execute("PRAGMA query_only = OFF")
+        ended = journal.epoch
+    with opened(tmp_path) as journal:
+        assert journal.counts().gaps == 1
+        assert journal.marks([])[0].previous == ended
+        assert journal.marks([])[0].previous_last == 2
+
+
 @pytest.mark.parametrize("damage", ["nothing like a database" * 100, None])
 def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str | None

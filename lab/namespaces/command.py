@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from host.exits import Exit
 from lab import quantities, tether
+from lab.namespaces import names
 from lab.namespaces.link import KernelLineCounters
 from lab.namespaces.names import End
 from lab.namespaces.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
@@ -90,7 +91,8 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> int:
     from lab.namespaces.stand import KernelStand
 
     try:
-        with _ended_by_signals(), TemporaryDirectory(prefix="plancher-kernel-link-") as folder:
+        _remove_stale_files()
+        with _ended_by_signals(), TemporaryDirectory(prefix=names.files_prefix()) as folder:
             return _serve(KernelStand(Path(folder), settings), command, say, complain)
     except KernelLinkError as error:
         complain(f"this machine: {error}")
@@ -120,12 +122,12 @@ def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
 def _serve(stand: "KernelStand", command: Sequence[str], say: Say, complain: Say) -> int:
     with stand:
         status = _run_inside(stand, command) if command else _wait(stand, say)
-        tell = complain if command else say
-        for direction in Direction:
-            tell(describe(direction, stand.link.counters(direction)))
         # What removes the namespaces must not be interrupted by a second Ctrl-C, nor its programs.
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
+        tell = complain if command else say
+        for direction in Direction:
+            tell(describe(direction, stand.link.counters(direction)))
     return status
 
 
@@ -144,13 +146,20 @@ def _run_inside(stand: "KernelStand", command: Sequence[str]) -> int:
 def _wait(stand: "KernelStand", say: Say) -> Exit:
     site = stand.link.namespace(End.SITE)
     agent = Path(sys.executable).parent / "plancher-agent"
-    say(f"kernel link up: peer at {FAR_ADDRESS}, ports {CONTROL_PORT}, {STAMP_PORT}; Ctrl-C ends it")
-    say(f"enter:   ip netns exec {site} sh")
-    say(f"measure: ip netns exec {site} {agent} measure {stand.agent_file}")
     with contextlib.suppress(KeyboardInterrupt):
+        say(f"kernel link up: peer at {FAR_ADDRESS}, ports {CONTROL_PORT}, {STAMP_PORT}; Ctrl-C ends it")
+        say(f"enter:   ip netns exec {site} sh")
+        say(f"measure: ip netns exec {site} {agent} measure {stand.agent_file}")
         while True:
             signal.pause()
     return Exit.OK
+
+
+def _remove_stale_files() -> None:
+    """What a killed run left: among it the key of a peer that is gone."""
+    place = Path(gettempdir())
+    for name in names.stale(path.name for path in place.iterdir()):
+        shutil.rmtree(place / name, ignore_errors=True)
 
 
 @contextlib.contextmanager

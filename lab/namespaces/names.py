@@ -1,7 +1,8 @@
 """Names of namespaces tell who created them, so that what a killed process left is found and removed.
 
 ``plancher-<process id>-<its start, clock ticks after boot>-<number>-<end>``: with the start, a process id
-that was given out again is not mistaken for the creator.
+that was given out again is not mistaken for the creator. The files of ``plancher-lab kernel-link`` are named
+alike.
 """
 
 import itertools
@@ -13,7 +14,7 @@ from pathlib import Path
 
 DIRECTORY = Path("/run/netns")
 
-_NAME = re.compile(r"plancher-(\d+)-(\d+)-\d+-(?:site|router|far)")
+_NAME = re.compile(r"plancher-(\d+)-(\d+)-\d+-(?:site|router|far|files-\w+)")
 _numbers = itertools.count()
 
 
@@ -27,8 +28,13 @@ class End(StrEnum):
 
 def fresh() -> dict[End, str]:
     """Names for one more link of this process."""
-    number = next(_numbers)
-    return {end: f"plancher-{os.getpid()}-{_started(os.getpid())}-{number}-{end}" for end in End}
+    begin = _begin()
+    return {end: f"{begin}{end}" for end in End}
+
+
+def files_prefix() -> str:
+    """What the name of a temporary directory of this process begins with."""
+    return f"{_begin()}files-"
 
 
 def stale(names: Iterable[str]) -> list[str]:
@@ -43,6 +49,10 @@ def present() -> list[str]:
         return sorted(path.name for path in DIRECTORY.iterdir())
     except FileNotFoundError:
         return []
+
+
+def _begin() -> str:
+    return f"plancher-{os.getpid()}-{_started(os.getpid())}-{next(_numbers)}-"
 
 
 def _started(process: int) -> int | None:

@@ -3,11 +3,11 @@
 from lab.namespaces.names import End
 from lab.namespaces.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY
 from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
 
 UNLIMITED_QUEUE = 64 * 2**20
 PARTS_PER_MILLION = 10**6
-ETHERNET_HEADER_BYTES = 14
 
 SWITCHES = {
     # Router solicitations would be counted with the traffic.

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
 from host.exits import Exit
 from lab.__main__ import command
 from lab.line import DropCause
-from lab.namespaces import link as link_module
 from lab.namespaces import names, requirements
 from lab.namespaces.command import describe
 from lab.namespaces.link import KernelLineCounters
@@ -95,8 +96,13 @@ def test_a_killed_link_takes_its_peer_with_it_and_the_next_start_removes_the_res
         assert all(processes_in(name) for name in left if not name.endswith("router"))
         process.kill()
     wait_until(lambda: not any(processes_in(name) for name in left), "peer and command end")
-    link_module.remove_stale()
+    files = list(Path(gettempdir()).glob(f"plancher-{process.pid}-*"))
+    assert len(files) == 1
+    with start("--", "true") as following:
+        following.communicate(timeout=END_WITHIN_S)
+    assert following.returncode == 0
     assert left_of(process.pid) == []
+    assert not files[0].exists()
 
 
 @pytest.mark.parametrize(

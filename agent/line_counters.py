@@ -11,8 +11,7 @@ from typing import Protocol
 
 from agent.settings import LineCounters
 from wire import records
-
-ETHERNET_HEADER_BYTES = 14
+from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from typing import cast
 
 from net import timestamps
 from net.timestamps import Address, Datagram, StampSource
+from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.records import Failure
 from wire.stamp.sender import Sender, SenderSettings, Verdict
 from wire.stamp.statistics import TrainStatistics, train_statistics
 from wire.stamp.timestamp import ErrorEstimate
 
-_IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: 28, socket.AF_INET6: 48}
+_IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: IPV4_UDP_BYTES, socket.AF_INET6: IPV6_UDP_BYTES}
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _SENT_TTL = 255
 _SEND_FAILURES = {

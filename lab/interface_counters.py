@@ -5,8 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ETHERNET_HEADER_BYTES = 14
-"""Real interfaces count the link-layer header, so whoever reads them subtracts 14 bytes a packet."""
+from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 # 16 aligned bytes are written by one store: a reader in another process sees a value whole or not at all.
 _FIELD_BYTES = 16

@@ -13,9 +13,6 @@ from random import Random
 from types import MappingProxyType
 from typing import NamedTuple
 
-IP_UDP_HEADER_BYTES = 28
-"""IPv4 and UDP headers without options: IP-layer bytes = UDP payload + 28."""
-
 ORDINARY_PACKET = 1500
 NANOBITS_PER_BYTE = 8 * 10**9
 

@@ -13,8 +13,9 @@ from lab.datagrams import Datagram
 from lab.endpoints import Client, Endpoints, SitePort
 from lab.interface_counters import InterfaceCounters
 from lab.lateness import Lateness
-from lab.line import IP_UDP_HEADER_BYTES, Line, LineCounters, LineSettings
+from lab.line import Line, LineCounters, LineSettings
 from lab.udpstp_ports import announced_test_port, is_null_request
+from wire.ip_layer import IPV4_UDP_BYTES
 
 log = logging.getLogger("lab.link")
 
@@ -165,7 +166,7 @@ class Link:
                 self._from_peer(endpoint, datagram, arrival)
 
     def _from_site(self, site_port: SitePort, datagram: Datagram, arrival: int) -> None:
-        self.counters.from_site(len(datagram.payload) + IP_UDP_HEADER_BYTES)
+        self.counters.from_site(len(datagram.payload) + IPV4_UDP_BYTES)
         site_port.last_used = arrival
         try:
             client = self._endpoints.client(datagram.source, arrival)
@@ -207,7 +208,7 @@ class Link:
             self._report.crowded += 1
             return
         payload = datagram.payload
-        for release in line.offer(arrival, len(payload) + IP_UDP_HEADER_BYTES, datagram.tos):
+        for release in line.offer(arrival, len(payload) + IPV4_UDP_BYTES, datagram.tos):
             self._order += 1
             packet = Underway(release.at, self._order, client, port, line is self._down, release.tos, payload)
             heappush(self._underway, packet)
@@ -227,7 +228,7 @@ class Link:
         site_port = self._endpoints.site_port(packet.port, now)
         if site_port is None or not site_port.send(packet.payload, packet.tos, packet.client.address):
             return False
-        self.counters.towards_site(len(packet.payload) + IP_UDP_HEADER_BYTES)
+        self.counters.towards_site(len(packet.payload) + IPV4_UDP_BYTES)
         return True
 
 

@@ -9,9 +9,9 @@ from lab.demo.compare import Crossed
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
-from lab.interface_counters import ETHERNET_HEADER_BYTES
 from lab.places import Places
 from lab.supervisor import Death, Program, Supervisor
+from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 READY_WITHIN_S = 20.0
 LOOK_EVERY_S = 1.0

@@ -12,6 +12,7 @@ try again with a new ``ident``.
 
 from enum import Enum, auto
 
+from wire import ip_layer
 from wire.records import Direction
 from wire.udpstp import auth, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
@@ -72,7 +73,7 @@ class Client:
         self._refusal: int | None = None
         self._auth_time = int(wall / 1e9 + plan.auth_offset_s)
         self._keys = auth.derive_keys(plan.secret, self._auth_time)
-        self._overhead = rates.IPV6_OVERHEAD if plan.ipv6 else rates.IPV4_OVERHEAD
+        self._overhead = ip_layer.IPV6_UDP_BYTES if plan.ipv6 else ip_layer.IPV4_UDP_BYTES
         self._asked_wall = 0
         self._rtt: int | None = None
         self._load: client_load.LoadPhase | None = None

@@ -7,20 +7,18 @@ recommends.
 
 import math
 
+from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
 
 LAST_ROW = 1152
 HIGH_SPEED_ROW = 1000
 """1 Gbit/s: the end of the 1 Mbit/s steps (RFC 9097 §8.1)."""
 
-IPV4_OVERHEAD, IPV6_OVERHEAD = 28, 48
-"""IP and UDP header bytes of a packet without options or extension headers."""
-
 _FULL = 1222
 _JUMBO = 8972
 _SMALLEST_RANDOM = 52
 _IDLE_INTERVAL_US = 50_000
-_IPV6_REDUCTION = IPV6_OVERHEAD - IPV4_OVERHEAD
+_IPV6_REDUCTION = IPV6_UDP_BYTES - IPV4_UDP_BYTES
 
 
 def sending_rate(row: int) -> SendingRate:
@@ -46,7 +44,7 @@ def _steps_of_one(row: int) -> SendingRate:
         interval_2_us=1000 if tens or ones else 0,
         payload_2=_FULL if tens else 0,
         burst_2=tens,
-        addon_2=125 * ones - IPV4_OVERHEAD if ones else 0,
+        addon_2=125 * ones - IPV4_UDP_BYTES if ones else 0,
     )
 
 
@@ -63,8 +61,8 @@ def bits_per_second(rate: SendingRate) -> float:
 
 def _packet_bytes(size: int) -> float:
     if size & RANDOM_SIZE:
-        return (_SMALLEST_RANDOM + (size & ~RANDOM_SIZE)) / 2 + IPV4_OVERHEAD
-    return size + IPV4_OVERHEAD if size else 0
+        return (_SMALLEST_RANDOM + (size & ~RANDOM_SIZE)) / 2 + IPV4_UDP_BYTES
+    return size + IPV4_UDP_BYTES if size else 0
 
 
 def packets_per_second(rate: SendingRate) -> float:

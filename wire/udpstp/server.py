@@ -11,6 +11,7 @@ Two rules where the RFC leaves a choice:
 from dataclasses import replace
 from enum import Enum, StrEnum, auto
 
+from wire import ip_layer
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.coercion import Limits, coerced
 from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
@@ -69,7 +70,7 @@ class ServerTest:
         self._answer = b""
         self._stop_at = self._close_at = _NEVER
         self._end: SendingEnd | ReceivingEnd | None = None
-        self._overhead = rates.IPV6_OVERHEAD if len(offer.source) == 4 else rates.IPV4_OVERHEAD
+        self._overhead = ip_layer.IPV6_UDP_BYTES if len(offer.source) == 4 else ip_layer.IPV4_UDP_BYTES
         self._last_size = 0
 
     @property

@@ -1,10 +1,12 @@
 """Every command of README.md is run here, in the order in which it stands there."""
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -36,7 +38,7 @@ def test_the_readme_holds_exactly_the_commands_tested_here() -> None:
         ".venv/bin/plancher-peer run peer.yaml",
         ".venv/bin/plancher-agent check agent.yaml",
         ".venv/bin/plancher-agent measure agent.yaml",
-        "mosquitto -p 1883",
+        "/usr/sbin/mosquitto -p 1883",
         ".venv/bin/plancher-collector check collector.yaml",
         ".venv/bin/plancher-collector run collector.yaml",
         ".venv/bin/plancher-agent run agent.yaml",
@@ -117,7 +119,7 @@ def words(command: str) -> list[str]:
     program, *arguments = shlex.split(command)
     if program.startswith(".venv/bin/"):
         return [str(Path(sys.executable).parent / Path(program).name), *arguments]
-    return [str(servers.require(program)), *arguments]
+    return [str(servers.require(Path(program).name)), *arguments]
 
 
 def run(command: str) -> "subprocess.CompletedProcess[str]":
@@ -133,7 +135,20 @@ def page_holds(text: str) -> bool:
         return text in answer.read().decode()
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.fixture
+def _free_ports() -> None:
+    """The examples' ports are their own, so a program that somebody tries out stands in the way."""
+    taken = [port for port in (1883, 8460) if accepts(port)]
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        try:
+            sock.bind(("127.0.0.1", 24601))
+        except OSError:
+            taken.append(24601)
+    if taken and not servers.in_continuous_integration(os.environ):
+        pytest.skip(f"ports {taken} of the examples are in use: stop what listens there")
+
+
+@pytest.mark.usefixtures("_free_ports")
 def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
     """Deployer and NOC operator: measure once, then the whole chain from agent to page."""
     peer = folder / "peer.log"
@@ -144,7 +159,7 @@ def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
         assert "nothing listens there: is the broker running" in checked.stdout, checked.stdout
         measured = run(".venv/bin/plancher-agent measure agent.yaml")
         assert measured.returncode == 0, measured.stdout + measured.stderr
-        start(running(words("mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
+        start(running(words("/usr/sbin/mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
         assert run(".venv/bin/plancher-agent check agent.yaml").returncode == 0
         checked = run(".venv/bin/plancher-collector check collector.yaml")
         assert checked.returncode == 0, checked.stdout + checked.stderr

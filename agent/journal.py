@@ -19,7 +19,7 @@ from agent import journal_file
 from agent.journal_file import JournalError, Transaction
 from wire import messages
 from wire.messages import EpochMark
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Failure, Known
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,10 @@ class Journal:
         return int(found[0] or 0)
 
     def newest_slots(self) -> dict[str, int]:
-        """The wall time of the slot of each schedule id that was measured last."""
+        """The wall time of the slot of each schedule id that was measured last.
+
+        What was cancelled because the agent was stopped is not among them: it may be measured again.
+        """
         return {schedule: slot_us for schedule, slot_us, _ in self._connection.execute(_NEWEST_SLOTS)}
 
     def prune(self, now: ClockReading) -> None:
@@ -222,7 +225,7 @@ class Journal:
                     self._seq,
                     State.UNSENT,
                     measurement.schedule,
-                    measurement.slot_us,
+                    None if measurement.failure is Failure.CANCELLED else measurement.slot_us,
                     messages.encode(measurement),
                 ),
             )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from agent.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.fakes import FakeProbe
+from tests.agent.fakes import GOOD, FakeProbe
 from tests.processes import free_port
 from wire import messages
 from wire.messages import Fault
@@ -118,6 +119,20 @@ def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:
     second.asked = [hourly, other]
     live(chosen, second, lambda: done(second))
     assert second.started == [other]
+
+
+def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path) -> None:
+    daily = replace(SOON, interval_s=3600 * 24)
+    chosen = settings(tmp_path)
+
+    async def started(probe: FakeProbe) -> bool:
+        return bool(probe.started)
+
+    for answer in (None, GOOD):
+        probe = FakeProbe(answer, asked=[daily])
+        live(chosen, probe, partial(started, probe))
+        assert probe.started == [daily]
+    assert [one.failure for one in records(chosen)] == [None, Failure.CANCELLED]
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def line_counters(chosen: AgentSettings) -> Finding:
     """Can the site's own traffic be seen?"""
     source = source_of(chosen.line_counters)
     if isinstance(source, NoSource):
-        text = "none: a floor that is missed counts only once confirmed in a quiet window"
+        text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
         return Finding("line counters", ok=False, note=True, text=text)
     reading = source.read()
     if isinstance(reading, Unavailable):

@@ -14,8 +14,11 @@ EXAMPLE = Path(__file__).parents[2] / "agent.yaml"
 def test_settings_key_and_version_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, arguments: started.append(arguments))
+    environment: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", environment)
     given = Handover(load(EXAMPLE), b"a secret", "0.1.0")
     handover.replace_this_process(given)
+    assert environment == {"MALLOC_ARENA_MAX": "1"}
     [arguments] = started
     assert "a secret" not in " ".join(arguments)
     received = handover.receive(int(arguments[-1]))

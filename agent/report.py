@@ -91,10 +91,8 @@ def _figures(record: Record) -> str:
 
 
 def _floor(values: FloorValues) -> str:
-    if values.capacity_bps is not None:
-        figure = megabits(values.capacity_bps)
-    else:
-        figure = f"at least {megabits(values.at_least_bps)}"
+    bps, exact = values.told_capacity()
+    figure = megabits(bps) if exact else f"at least {megabits(bps)}"
     text = f"{figure} Mbit/s, floor {megabits(values.floor_bps)}"
     return f"{text}, loss {_percent(values.loss_ratio)}" if values.loss_ratio else text
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from collector.inventory import Site
-from collector.live import SeriesState, SiteState, State, capacity, is_fresh, state_of
+from collector.live import SeriesState, SiteState, State, is_fresh, state_of
 from collector.observation import Observation
 from wire.messages import PresenceState
 from wire.records import Direction, FloorValues, Spread, StampValues, Verdict
@@ -136,7 +136,7 @@ def _capacity(site: SiteState, now_us: int) -> Samples:
     for direction, found in _floors(site):
         seen = found.valued
         if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
-            value, exact = capacity(seen.values)
+            value, exact = seen.values.told_capacity()
             yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
 
 

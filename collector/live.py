@@ -184,19 +184,6 @@ def _later(seen: Observation, known: Observation | None) -> bool:
     return known is None or (seen.time_us, seen.order) > (known.time_us, known.order)
 
 
-def capacity(values: FloorValues) -> tuple[float, bool]:
-    """The line's capacity in bit/s, and whether that is exact; otherwise the line gives at least so much.
-
-    A pass says "at least the floor": what was received in its test falls short of the floor by the test's
-    tolerance, and must not read as a line below it.
-    """
-    if values.capacity_bps is not None:
-        return values.capacity_bps, True
-    if values.verdict is Verdict.PASS:
-        return max(values.at_least_bps, values.floor_bps), False
-    return values.at_least_bps, False
-
-
 class Fleet:
     """All sites: those of the inventory, seen or not, and those that reported without being in it.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.inventory import Site
-from collector.live import SiteState, State, capacity, is_fresh, state_of
+from collector.live import SiteState, State, is_fresh, state_of
 from wire.messages import PresenceState
 from wire.records import Direction, Failure, FloorValues, Outcome, StampValues, Verdict
 
@@ -94,7 +94,7 @@ def _figure(site: SiteState, direction: Direction, now_us: int) -> Figure | None
     if seen is None or not isinstance(seen.values, FloorValues):
         return None
     values = seen.values
-    bps, exact = capacity(values)
+    bps, exact = values.told_capacity()
     return Figure(bps, exact, values.floor_bps, values.verdict, is_fresh(seen, now_us))
 
 

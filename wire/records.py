@@ -172,6 +172,18 @@ class FloorValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     capacity_bps: Rate | None = None
     loss_ratio: Ratio | None = None
 
+    def told_capacity(self) -> tuple[float, bool]:
+        """What to tell of the capacity, bit/s, and whether it is exact; else the line gives at least so much.
+
+        A pass says "at least the floor": what was received in its test falls short of the floor by the test's
+        tolerance, and must not read as a line below it.
+        """
+        if self.capacity_bps is not None:
+            return self.capacity_bps, True
+        if self.verdict is Verdict.PASS:
+            return max(self.at_least_bps, self.floor_bps), False
+        return self.at_least_bps, False
+
 
 class StampValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One STAMP train (RFC 8762) in one DSCP class.

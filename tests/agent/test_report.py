@@ -40,7 +40,7 @@ VALUES = FloorValues(
     floor_bps=8e6,
     line_counters=LineCounters.INLINE,
     tests=(TEST,),
-    at_least_bps=7.996e6,
+    at_least_bps=7.95e6,
 )
 FLOOR = FloorMeasurement(
     epoch="0" * 16,

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
-from wire.records import Direction
+from wire.records import Direction, LineCounters
 from wire.udpstp.load import LoadReport
 
 
@@ -25,6 +25,11 @@ class LoadMeter:
     def __init__(self, counters: LineCounterSource) -> None:
         self._counters = counters
         self._marks: list[_Mark] = []
+
+    @property
+    def kind(self) -> LineCounters:
+        """What a measurement says of how the site's own traffic was known."""
+        return self._counters.kind
 
     def start(self) -> None:
         """A test is about to be set up."""

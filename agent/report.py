@@ -28,6 +28,11 @@ class Tone(StrEnum):
     FAIL = "fail"
     NEITHER = "could not tell"
 
+    @property
+    def style(self) -> str:
+        """How rich is to print it."""
+        return {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}[self]
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

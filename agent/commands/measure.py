@@ -21,7 +21,6 @@ from host.settings import SettingsError
 from wire.records import Known, Purpose
 
 _EXITS = {Tone.PASS: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.COULD_NOT_TELL}
-_STYLES = {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}
 PIPED_WIDTH = 160
 _PENDING = "0" * 16  # what `measure` prints has no identity: that is the journal's to give
 
@@ -127,9 +126,9 @@ def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line]) -> None:
     for heading in ("task", "verdict", "figures"):
         table.add_column(heading)
     for one in lines:
-        shown = f"[{_STYLES[one.tone]}]{one.verdict}[/]"
+        shown = f"[{one.tone.style}]{one.verdict}[/]"
         figures = "\n".join(escape(part) for part in (one.figures, one.advice) if part)
         table.add_row(one.task, shown, figures)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
-    console.print(f"[{_STYLES[verdict]}]{verdict}[/]")
+    console.print(f"[{verdict.style}]{verdict}[/]")

@@ -19,7 +19,6 @@ from wire import messages
 from wire.messages import Fault
 from wire.records import ClockReading, Record
 
-_STYLES = {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}
 MANY_UNSENT = 500
 FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the settings no longer ask for it
 
@@ -164,7 +163,7 @@ def _print(view: View) -> None:
     for name, text in _facts(view):
         console.print(f"[bold]{name:<9}[/] {escape(text)}")
     for one in view.results:
-        verdict = f"[{_STYLES[one.line.tone]}]{one.line.verdict}[/]"
+        verdict = f"[{one.line.tone.style}]{one.line.verdict}[/]"
         console.print(
             f"[bold]{one.line.task:<14}[/] {verdict:<10} {escape(one.line.figures)}  {_ago(one.age_s)}"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agent import floor_rules
 from agent.floor_rules import Conclusion, Step
-from agent.line_counters import LineCounterSource, Unavailable
+from agent.line_counters import Unavailable
 from agent.load_meter import LoadMeter
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.udpstp_client import run_load
@@ -58,15 +58,13 @@ class FloorProbe:
         self,
         floors: Mapping[Direction, float],
         interval_s: float,
-        counters: LineCounterSource,
+        meter: LoadMeter,
         run_load: RunLoad,
-        meter: LoadMeter | None = None,
     ) -> None:
         self._floors = floors
         self._interval_s = interval_s
-        self._counters = counters
+        self._meter = meter
         self._run_load = run_load
-        self._meter = meter or LoadMeter(counters)
 
     @classmethod
     def of(cls, surroundings: Surroundings) -> "FloorProbe":
@@ -77,9 +75,8 @@ class FloorProbe:
         return cls(
             {direction: float(floor) for direction, floor in floors.items() if floor is not None},
             float(settings.schedule.floor),
-            surroundings.line_counters,
-            _loader(surroundings, meter),
             meter,
+            _loader(surroundings, meter),
         )
 
     def tasks(self) -> Sequence[Task]:
@@ -120,7 +117,7 @@ class FloorProbe:
 
     def _concluded(self, conclusion: Conclusion, floor_bps: float, run: _Run) -> Reading:
         verdict, detail = conclusion.verdict, ""
-        knows_own_traffic = self._counters.kind is not LineCounters.NONE and not run.counters_problem
+        knows_own_traffic = self._meter.kind is not LineCounters.NONE and not run.counters_problem
         if verdict is Verdict.FAIL and not knows_own_traffic:
             verdict = Verdict.UNCONFIRMED
             detail = run.counters_problem or "the site's own traffic during the test is not known"

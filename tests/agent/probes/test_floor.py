@@ -72,7 +72,7 @@ def ending(*endings: Ending, refusal: int | None = None) -> RunLoad:
 
 
 def measure(run_load: RunLoad, counters: LineCounterSource, direction: Direction = Direction.DOWN) -> Reading:
-    probe = FloorProbe({direction: 8e6}, 3600, counters, run_load)
+    probe = FloorProbe({direction: 8e6}, 3600, LoadMeter(counters), run_load)
     told: list[str] = []
     reading = asyncio.run(probe.run(probe.tasks()[0], told.append))
     assert told
@@ -85,7 +85,7 @@ def values(reading: Reading) -> FloorValues:
 
 
 def test_each_direction_with_a_floor_is_a_task() -> None:
-    probe = FloorProbe({Direction.DOWN: 8e6, Direction.UP: 4e6}, 3600, NoSource(), over(FAST))
+    probe = FloorProbe({Direction.DOWN: 8e6, Direction.UP: 4e6}, 3600, LoadMeter(NoSource()), over(FAST))
     assert probe.tasks() == [Task("floor", 3600, Direction.DOWN), Task("floor", 3600, Direction.UP)]
 
 
@@ -153,7 +153,7 @@ def test_traffic_before_and_after_the_load_was_not_beside_it(
         meter.mark()
         return replace(report, bytes_sent=2_000_000, bytes_received=1_900_000)
 
-    probe = FloorProbe({direction: 8e6}, 3600, counters, run_load, meter)
+    probe = FloorProbe({direction: 8e6}, 3600, meter, run_load)
     reading = asyncio.run(probe.run(probe.tasks()[0], lambda _: None))
     assert values(reading).verdict is Verdict.FAIL
     assert values(reading).capacity_bps == pytest.approx(7.6e6, rel=0.005)

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = command_line.parser(PROGRAM, "Floor verdicts over emulated lines.")
     parser.add_argument("--runs", type=int, default=20, help="verdicts a line and direction (default: 20)")
     parser.add_argument(
-        "--saturating", type=int, default=2, help="saturating tests a line and direction (default: 2)"
+        "--saturating", type=int, default=1, help="saturating tests a line and direction (default: 1)"
     )
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="lines at once")
     options = parser.parse_args(arguments)

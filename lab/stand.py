@@ -1,6 +1,7 @@
 """What a benchmark measures in: programs started until each is ready, and ended together."""
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ class StandError(Exception):
     """Something needed is missing or did not come up; the text says what, and how to mend it."""
 
 
-class Stand:
+class Stand(ABC):
     """Programs and their files in ``folder``; what was started in the block is ended with it.
 
     A kind of stand starts its programs in ``bring_up``. Raises StandError on entering.
@@ -32,9 +33,9 @@ class Stand:
         self._links = links
         self._leaving = ExitStack()
 
+    @abstractmethod
     def bring_up(self) -> None:
         """Start what this stand is made of; ``places`` are claimed by then. Raises StandError."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:

@@ -34,6 +34,10 @@ class Tone(StrEnum):
         return {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}[self]
 
 
+NO_IDENTITY = ("0" * 16, 1)
+"""Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a table. ``advice`` is whose fault it is and what to do, empty where nothing is wrong."""
@@ -54,6 +58,12 @@ def line(record: Record) -> Line:
         figures=_figures(record),
         advice=_advice(record),
     )
+
+
+def sentence(record: Record) -> str:
+    """A measurement as one line of a log."""
+    told = line(record)
+    return f"{told.task}: " + "; ".join(part for part in (told.verdict, told.figures, told.advice) if part)
 
 
 def overall(lines: list[Line]) -> Tone:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import status_file
+from agent import report, status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.probes.base import Probe, Task
@@ -117,10 +117,8 @@ class Resident:
 
     async def _record(self, attempt: Attempt) -> None:
         await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))
-        reading = attempt.reading
-        level = logging.INFO if reading.failure is None else logging.WARNING
-        told = " ".join(str(part) for part in (reading.outcome, reading.failure, reading.detail) if part)
-        log.log(level, "%s: %s", attempt.task.name, told)
+        level = logging.INFO if attempt.reading.failure is None else logging.WARNING
+        log.log(level, "%s", report.sentence(attempt.measurement(*report.NO_IDENTITY)))
         self._uplink.committed()
 
     async def _end_runs(self) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from agent import assembly, report, settings
 from agent.probes.base import Probe, Progress, Task
-from agent.report import Line, Tone
+from agent.report import NO_IDENTITY, Line, Tone
 from agent.runner import Runner, quiet
 from agent.settings import AgentSettings
 from host import log
@@ -22,7 +22,6 @@ from wire.records import Known, Purpose
 
 _EXITS = {Tone.PASS: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.COULD_NOT_TELL}
 PIPED_WIDTH = 160
-_PENDING = "0" * 16  # what `measure` prints has no identity: that is the journal's to give
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: b
     for number, (task, probe) in enumerate(tasks.items(), start=1):
         with _progress(f"{number}/{len(tasks)} {task.name}", show=show_progress) as progress:
             attempt = await runner.run(probe, task, Purpose.ON_DEMAND, progress=progress)
-        records.append(attempt.measurement(_PENDING, 1))
+        records.append(attempt.measurement(*NO_IDENTITY))
     return records
 
 

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.remedies import REMEDIES
-from agent.report import Line, Tone, line, overall
+from agent.report import Line, Tone, line, overall, sentence
 from tests.agent.journalled import CLOCK
 from wire.records import (
     Direction,
@@ -175,3 +175,15 @@ def test_every_failure_has_its_remedy() -> None:
 )
 def test_one_verdict_for_several(tones: list[Tone], verdict: Tone) -> None:
     assert overall([Line("x", tone, "", "", "") for tone in tones]) is verdict
+
+
+def test_a_log_line_says_what_the_table_says() -> None:
+    missed = replace(
+        FLOOR,
+        values=replace(VALUES, verdict=Verdict.UNCONFIRMED, capacity_bps=6e6),
+        detail="line_counters.source is none",
+    )
+    assert sentence(missed) == (
+        "floor down: unconfirmed; 6.00 Mbit/s, floor 8.00; line_counters.source is none"
+    )
+    assert sentence(FLOOR) == "floor down: pass; at least 8.00 Mbit/s, floor 8.00"

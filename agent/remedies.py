@@ -23,4 +23,6 @@ REMEDIES: dict[Failure, str] = {
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
     Failure.LINE_BUSY: "nobody: another probe had the line for too long",
     Failure.MISSED_SLOT: "this machine: it slept, or the run before took the whole slot",
+    Failure.SITE_IN_USE: "nobody: the site needed its line, the measurement gave way",
+    Failure.BUDGET_SPENT: "the configuration: the byte budget of the day or month is spent (see capacity)",
 }

@@ -3,18 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent import figures
 from agent.remedies import REMEDIES
-from host.units import megabits
 from wire.records import (
     KNOWN,
     Failure,
     FloorMeasurement,
-    FloorValues,
     Outcome,
     Record,
-    Spread,
-    StampMeasurement,
-    StampValues,
     UnknownMeasurement,
     Verdict,
     probe_of,
@@ -100,42 +96,7 @@ def _figures(record: Record) -> str:
         return ""
     if isinstance(record, FloorMeasurement) and record.outcome is not Outcome.OK:
         return ""  # figures of tests that had to be thrown away would be read as the line's
-    if isinstance(record, StampMeasurement):
-        return _stamp(record.values) if record.values else ""
-    return _floor(record.values) if record.values else ""
-
-
-def _floor(values: FloorValues) -> str:
-    bps, exact = values.told_capacity()
-    figure = megabits(bps) if exact else f"at least {megabits(bps)}"
-    text = f"{figure} Mbit/s, floor {megabits(values.floor_bps)}"
-    return f"{text}, loss {_percent(values.loss_ratio)}" if values.loss_ratio else text
-
-
-def _stamp(values: StampValues) -> str:
-    parts = [f"RTT {_spread(values.rtt)}"] if values.rtt else []
-    if values.loss_forward_ratio is None or values.loss_return_ratio is None:
-        parts.append(f"loss {_percent(values.loss_ratio)}")
-    else:
-        up, down = _percent(values.loss_forward_ratio), _percent(values.loss_return_ratio)
-        parts.append(f"loss up {up} down {down}")
-    for name, spread in (("up", values.variation_forward), ("down", values.variation_return)):
-        if spread:
-            parts.append(f"variation {name} p95 {_milliseconds(spread.p95_us)} ms")
-    return ", ".join(parts)
-
-
-def _spread(spread: Spread) -> str:
-    numbers = (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)
-    return "min/p50/p95/p99 " + "/".join(_milliseconds(number) for number in numbers) + " ms"
-
-
-def _milliseconds(microseconds: int) -> str:
-    return f"{microseconds / 1000:.2f}"
-
-
-def _percent(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio * 100:.3g} %"
+    return figures.of(record.values)
 
 
 def _advice(record: Record) -> str:

@@ -1,27 +1,20 @@
-"""The agent's settings file: what a deployer writes, and every rule it must keep.
+"""The agent's settings file: what a deployer writes. The rules it must keep are in ``agent.settings_rules``.
 
 Defaults are for a site with one line and one peer, so that a working file is about ten lines. What reads
 files is imported where a file is read: the resident agent gets its settings ready-made.
 """
 
-import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from host import log
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
+from wire.records import Algorithm, Layer
 from wire.stamp import packet
-from wire.topics import is_site_id
 from wire.udpstp import pdu
 
-FLOOR_LEAST = BitRate(1_000_000)
-FLOOR_MOST = BitRate(1_000_000_000)
-
-_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
@@ -45,10 +38,23 @@ class Peer(Struct, frozen=True):
 
 
 class Floor(Struct, frozen=True):
-    """The contract's floor in each direction, bit/s at the IP layer; null where none was promised."""
+    """The contract's floor in each direction, bit/s at its ``layer``; null where none was promised.
+
+    ``site_hours`` is when the site is in use, ``quiet_hours`` when a missed floor is to be confirmed where
+    the site's own traffic cannot be seen: both as :mod:`agent.hours` reads them, local time. ``pre_drain``:
+    bytes sent fast before every ``pre_drain_every``-th test, to empty a token bucket; 0 for never.
+    ``passive``: let the site's own traffic prove the floor where it can be seen.
+    """
 
     down: BitRate | None = BitRate(8_000_000)
     up: BitRate | None = BitRate(8_000_000)
+    layer: Layer = Layer.IP
+    site_hours: str = "Mon-Fri 07:00-19:00"
+    quiet_hours: str = "01:00-05:00"
+    retest_after: Seconds = Seconds(300)
+    pre_drain: ByteSize = ByteSize(2_500_000)
+    pre_drain_every: Annotated[int, Meta(ge=1, le=10_000)] = 24
+    passive: bool = True
 
 
 class StampClass(Struct, frozen=True):
@@ -69,11 +75,61 @@ class Stamp(Struct, frozen=True):
 
 
 class Schedule(Struct, frozen=True):
-    """How often each probe runs. ``first_within`` bounds how long the first run may be put off."""
+    """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait."""
 
     floor: Seconds = Seconds(3600)
     stamp: Seconds = Seconds(60)
+    interface: Seconds | None = Seconds(60)
+    capacity: Seconds | None = Seconds(30 * 86400)
+    path: Seconds | None = Seconds(86400)
     first_within: Seconds = Seconds(300)
+
+
+class Capacity(Struct, frozen=True):
+    """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
+
+    ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
+    directions together; a search that could exceed them is skipped, and recorded as such.
+    """
+
+    highest: BitRate = BitRate(1_000_000_000)
+    duration: Seconds = Seconds(10)
+    algorithm: Algorithm = Algorithm.B
+    hours: str = "01:00-05:00"
+    day_budget: ByteSize = ByteSize(3_000_000_000)
+    month_budget: ByteSize = ByteSize(6_000_000_000)
+
+
+class Interface(Struct, frozen=True):
+    """How often the line's counters are read within each record of the interface probe."""
+
+    read_every: Seconds = Seconds(10)
+
+
+class PathTrace(Struct, frozen=True):
+    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take."""
+
+    hops: Annotated[int, Meta(ge=1, le=64)] = 30
+    packets: Annotated[int, Meta(ge=1, le=10)] = 3
+    timeout: Seconds = Seconds(60)
+
+
+class Snmp(Struct, frozen=True):
+    """The router that counts the site's traffic, asked by SNMP version 2c.
+
+    ``community`` is the shared word itself, ``community_file`` a file that holds it. ``interface`` is the
+    name or the number of the router's interface towards the line.
+    """
+
+    host: Host
+    interface: str | int
+    port: Port = 161
+    community: str | None = None
+    community_file: str | None = None
+    timeout: Seconds = Seconds(1)
+
+    def __repr__(self) -> str:
+        return f"Snmp({self.host!r}, {self.interface!r})"
 
 
 class LineCounters(Struct, frozen=True):
@@ -82,6 +138,7 @@ class LineCounters(Struct, frozen=True):
     source: str = "none"
     interface: str | None = None
     path: str | None = None
+    snmp: Snmp | None = None
 
 
 class Uplink(Struct, frozen=True):
@@ -106,6 +163,9 @@ class AgentSettings(Struct, frozen=True):
     peer: Peer
     floor: Floor = field(default_factory=Floor)
     stamp: Stamp = field(default_factory=Stamp)
+    capacity: Capacity = field(default_factory=Capacity)
+    interface: Interface = field(default_factory=Interface)
+    path: PathTrace = field(default_factory=PathTrace)
     schedule: Schedule = field(default_factory=Schedule)
     line_counters: LineCounters = field(default_factory=LineCounters)
     broker: Broker = field(default_factory=Broker)
@@ -117,130 +177,25 @@ class AgentSettings(Struct, frozen=True):
 
 def load(path: Path) -> AgentSettings:
     """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
+    from agent import settings_rules
     from host import settings
 
     loaded = settings.load(path, AgentSettings)
-    problem = first_problem(loaded)
+    problem = settings_rules.first_problem(loaded)
     if problem:
         raise settings.SettingsError(f"{path}: {problem}")
     return loaded
 
 
-def first_problem(chosen: AgentSettings) -> str | None:
-    """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
-    checks = (_site, _peer, _floors, _stamp, _schedule, _line_counters, _uplink, _storage)
-    return next((problem for check in checks if (problem := check(chosen))), None)
-
-
 def peer_key(peer: Peer) -> bytes:
     """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    from agent import settings_rules
     from host import settings, shared_key
 
     if peer.key is not None:
         return peer.key.encode()
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or "")).strip()
-    problem = shared_key.problem(key, on_loopback=is_loopback(peer.host))
+    problem = shared_key.problem(key, on_loopback=settings_rules.is_loopback(peer.host))
     if problem:
         raise settings.SettingsError(f"peer.key_file: {problem}")
     return key.encode()
-
-
-def _site(chosen: AgentSettings) -> str | None:
-    if is_site_id(chosen.site):
-        return None
-    return "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit"
-
-
-def _peer(chosen: AgentSettings) -> str | None:
-    peer = chosen.peer
-    if not is_site_id(peer.name.replace(".", "_")):
-        return "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit"
-    if not is_host(peer.host):
-        return "peer.host: neither a host name nor an address"
-    if peer.key is None and peer.key_file is None:
-        return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
-    if peer.key is not None and peer.key_file is not None:
-        return "peer: both key and key_file are set: keep one"
-    return _key(peer.key, peer.host) if peer.key is not None else None
-
-
-def _key(key: str, peer_host: str) -> str | None:
-    from host import shared_key
-
-    problem = shared_key.problem(key, on_loopback=is_loopback(peer_host))
-    return f"peer.key: {problem}" if problem else None
-
-
-def is_host(host: str) -> bool:
-    """Whether ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host``, as written, can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _floors(chosen: AgentSettings) -> str | None:
-    for direction, rate in (("down", chosen.floor.down), ("up", chosen.floor.up)):
-        if rate is not None and not FLOOR_LEAST <= rate <= FLOOR_MOST:
-            return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none"
-    return None
-
-
-def _stamp(chosen: AgentSettings) -> str | None:
-    stamp = chosen.stamp
-    dscps = [one.dscp for one in stamp.classes]
-    if len(set(dscps)) < len(dscps):
-        return "stamp.classes: two classes have the same dscp: keep one"
-    if not 0.01 <= stamp.spacing <= 10:
-        return "stamp.spacing: out of range: 10 ms to 10 s"
-    return None if 0.1 <= stamp.timeout <= 10 else "stamp.timeout: out of range: 100 ms to 10 s"
-
-
-def _schedule(chosen: AgentSettings) -> str | None:
-    schedule, stamp = chosen.schedule, chosen.stamp
-    if not 10 <= schedule.floor <= 86400:
-        return "schedule.floor: out of range: 10 s to 1 d"
-    if schedule.stamp > 86400:
-        return "schedule.stamp: out of range: at most 1 d"
-    train = stamp.packets * stamp.spacing + stamp.timeout
-    if schedule.stamp < train:
-        return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
-    return None
-
-
-def _line_counters(chosen: AgentSettings) -> str | None:
-    counters = chosen.line_counters
-    match counters.source:
-        case "inline" if not counters.interface:
-            return "line_counters.interface: missing: the interface that carries all traffic of the site"
-        case "directory" if not counters.path:
-            return "line_counters.path: missing: a directory like /sys/class/net/eth0/statistics"
-        case "inline" | "directory" | "none":
-            return None
-    return "line_counters.source: expected inline, directory or none"
-
-
-def _uplink(chosen: AgentSettings) -> str | None:
-    uplink = chosen.uplink
-    for name, value in (("interval", uplink.interval), ("backlog_interval", uplink.backlog_interval)):
-        if not 1 <= value <= 3600:
-            return f"uplink.{name}: out of range: 1 s to 1 h"
-    in_range = 1 <= uplink.receipt_timeout <= 3600
-    return None if in_range else "uplink.receipt_timeout: out of range: 1 s to 1 h"
-
-
-def _storage(chosen: AgentSettings) -> str | None:
-    if not 1_000_000 <= chosen.journal.size <= 100_000_000_000:
-        return "journal.size: out of range: 1 MB to 100 GB"
-    if chosen.log_level not in log.LEVELS:
-        return f"log_level: expected one of {', '.join(log.LEVELS)}"
-    return None

@@ -82,6 +82,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "failure.connection-lost": ("connection lost", "connexion perdue"),
     "failure.line-busy": ("line busy", "ligne occupée"),
     "failure.missed-slot": ("slot missed", "créneau manqué"),
+    "failure.site-in-use": ("gave way to the site", "cédé au trafic du site"),
+    "failure.budget-spent": ("byte budget spent", "quota d'octets épuisé"),
     "search": ("Site, town, supplier", "Site, commune, fournisseur"),
     "departement": ("Département", "Département"),
     "everywhere": ("All départements", "Tous les départements"),

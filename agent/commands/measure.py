@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from agent import assembly, report, settings
+from agent import assembly, report, settings_rules
 from agent.probes.base import Probe, Progress, Task
 from agent.report import NO_IDENTITY, Line, Tone
 from agent.runner import Runner, quiet
@@ -55,7 +55,7 @@ def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
         return chosen
     peer = msgspec.structs.replace(chosen.peer, host=host)
     changed = msgspec.structs.replace(chosen, peer=peer)
-    problem = settings.first_problem(changed)
+    problem = settings_rules.first_problem(changed)
     if problem:
         raise SettingsError(problem)
     return changed

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from agent.line_counters import LineCounterSource
 from agent.settings import AgentSettings
-from wire.records import ClockReading, Direction, Failure, FloorValues, Known, Outcome, StampValues
+from wire.records import ClockReading, Direction, Failure, Known, Outcome, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Reading:
     """
 
     outcome: Outcome
-    values: FloorValues | StampValues | None = None
+    values: Values | None = None
     failure: Failure | None = None
     detail: str = ""
     session: str | None = None

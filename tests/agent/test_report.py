@@ -129,7 +129,7 @@ STAMP = StampMeasurement(
         ),
         (
             UnknownMeasurement(
-                probe="path",
+                probe="outage-cause",
                 epoch="0" * 16,
                 seq=1,
                 purpose=Purpose.SCHEDULED,
@@ -138,7 +138,7 @@ STAMP = StampMeasurement(
                 duration_us=1,
                 outcome=Outcome.OK,
             ),
-            Line("path", Tone.PASS, "ok", "", ""),
+            Line("outage-cause", Tone.PASS, "ok", "", ""),
         ),
         (
             UnknownMeasurement(

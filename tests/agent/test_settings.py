@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import AgentSettings, is_host, load, peer_key
+from agent.settings import AgentSettings, load, peer_key
+from agent.settings_rules import is_host
 from host.settings import SettingsError
 
 GOOD = "site: 0631234A\npeer: {key: example-key-change-me}\n"

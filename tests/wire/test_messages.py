@@ -46,10 +46,10 @@ def test_a_failed_measurement_carries_no_values() -> None:
 
 
 def test_a_measurement_of_an_unknown_probe_is_kept_and_says_so() -> None:
-    raw = messages.encode(STAMP).replace(b'"stamp"', b'"path"')
+    raw = messages.encode(STAMP).replace(b'"stamp"', b'"outage-cause"')
     decoded = messages.decode_measurement(raw)
     assert isinstance(decoded, records.UnknownMeasurement)
-    assert (records.probe_of(decoded), decoded.seq) == ("path", 7)
+    assert (records.probe_of(decoded), decoded.seq) == ("outage-cause", 7)
 
 
 @pytest.mark.parametrize("words", [

@@ -174,7 +174,7 @@ def test_rejects_are_bounded_in_number_and_size(path: Path) -> None:
 
 
 def test_a_probe_of_the_future_is_kept_whole(ledger: Ledger, path: Path) -> None:
-    unknown = raw(stamp(1))[0].replace(b'"stamp"', b'"path"')
+    unknown = raw(stamp(1))[0].replace(b'"stamp"', b'"outage-cause"')
     (settled,) = commit(ledger, arrival(unknown))
     assert lines(settled) == [(1, 1, "committed")]
     assert query(path, "SELECT json FROM unknown_values") == [(unknown,)]

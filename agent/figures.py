@@ -1,0 +1,86 @@
+"""The figures of one measurement as a person reads them, one function a probe."""
+
+from host.units import megabits
+from wire.records import (
+    CapacityValues,
+    FloorValues,
+    InterfaceValues,
+    PathValues,
+    Spread,
+    StampValues,
+    Values,
+)
+
+
+def of(values: Values) -> str:
+    """The figures of any probe's values."""
+    match values:
+        case FloorValues():
+            return _floor(values)
+        case StampValues():
+            return _stamp(values)
+        case CapacityValues():
+            return _capacity(values)
+        case InterfaceValues():
+            return _interface(values)
+        case PathValues():
+            return _path(values)
+
+
+def _floor(values: FloorValues) -> str:
+    bps, exact = values.told_capacity()
+    figure = megabits(bps) if exact else f"at least {megabits(bps)}"
+    text = f"{figure} Mbit/s, floor {megabits(values.floor_bps)}"
+    return f"{text}, loss {_percent(values.loss_ratio)}" if values.loss_ratio else text
+
+
+def _stamp(values: StampValues) -> str:
+    parts = [f"RTT {_spread(values.rtt)}"] if values.rtt else []
+    if values.loss_forward_ratio is None or values.loss_return_ratio is None:
+        parts.append(f"loss {_percent(values.loss_ratio)}")
+    else:
+        up, down = _percent(values.loss_forward_ratio), _percent(values.loss_return_ratio)
+        parts.append(f"loss up {up} down {down}")
+    for name, spread in (("up", values.variation_forward), ("down", values.variation_return)):
+        if spread:
+            parts.append(f"variation {name} p95 {_milliseconds(spread.p95_us)} ms")
+    return ", ".join(parts)
+
+
+def _spread(spread: Spread) -> str:
+    numbers = (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)
+    return "min/p50/p95/p99 " + "/".join(_milliseconds(number) for number in numbers) + " ms"
+
+
+def _milliseconds(microseconds: int) -> str:
+    return f"{microseconds / 1000:.2f}"
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio * 100:.3g} %"
+
+
+def _capacity(values: CapacityValues) -> str:
+    least = "" if values.bound is None else "at least "
+    at_s = values.maximum_at_us / 1e6
+    return f"{least}{megabits(values.maximum_bps)} Mbit/s at {at_s:.1f} s, loss {_percent(values.loss_ratio)}"
+
+
+def _interface(values: InterfaceValues) -> str:
+    flows = (("down", values.down), ("up", values.up))
+    parts = [
+        f"{name} {megabits(flow.mean_bps)} (peak {megabits(flow.peak_bps)}) Mbit/s" for name, flow in flows
+    ]
+    refused = sum((flow.errors or 0) + (flow.drops or 0) for _, flow in flows)
+    return ", ".join([*parts, f"{refused} errors and drops"])
+
+
+def _path(values: PathValues) -> str:
+    parts = [f"{len(values.hops)} hops" if values.reached else f"not reached within {len(values.hops)} hops"]
+    if values.dscp_changed_at is not None:
+        parts.append(f"DSCP becomes {values.dscp_became} before hop {values.dscp_changed_at}")
+    if values.path_mtu_bytes is not None:
+        parts.append(f"MTU {values.path_mtu_bytes} B")
+    if values.black_hole:
+        parts.append("larger packets vanish without a word")
+    return ", ".join(parts)

@@ -1,0 +1,39 @@
+"""What the interface probe leaves: a minute of the line's own counters."""
+
+from msgspec import Struct
+
+from wire.records.vocabulary import Count, LineCounters, Micros, Rate, Text
+
+
+class InterfaceFlow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One direction, seen from the site, over the record's time; bytes and rates at the IP layer.
+
+    ``peak_bps`` is the greatest mean between two readings. ``errors`` and ``drops`` are what the interface
+    itself counted in that time; absent where it does not tell.
+    """
+
+    ip_bytes: Count
+    packets: Count
+    mean_bps: Rate
+    peak_bps: Rate
+    errors: Count | None = None
+    drops: Count | None = None
+
+
+class InterfaceValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The interface that carries the site's traffic. ``source`` says who counted: this machine or its router.
+
+    ``reading_us`` is the time between two readings, ``resets`` how often a counter began anew in between.
+    ``carrier`` is whether the link is up at the end of the record's time, ``speed_bps`` what it negotiated.
+    """
+
+    source: LineCounters
+    interface: Text
+    readings: Count
+    reading_us: Micros
+    down: InterfaceFlow
+    up: InterfaceFlow
+    resets: Count = 0
+    carrier: bool | None = None
+    carrier_losses: Count | None = None
+    speed_bps: Rate | None = None

@@ -7,6 +7,7 @@ never repeats a secret.
 import ipaddress
 import re
 
+from agent import hours
 from agent.settings import AgentSettings
 from host import log
 from host.units import BitRate
@@ -20,7 +21,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 def first_problem(chosen: AgentSettings) -> str | None:
     """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
-    checks = (_site, _peer, _floors, _stamp, _schedule, _line_counters, _uplink, _storage)
+    checks = (_site, _peer, _floors, _hours, _stamp, _schedule, _line_counters, _uplink, _storage)
     return next((problem for check in checks if (problem := check(chosen))), None)
 
 
@@ -71,6 +72,18 @@ def _floors(chosen: AgentSettings) -> str | None:
     for direction, rate in (("down", chosen.floor.down), ("up", chosen.floor.up)):
         if rate is not None and not FLOOR_LEAST <= rate <= FLOOR_MOST:
             return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none"
+    return None
+
+
+def _hours(chosen: AgentSettings) -> str | None:
+    floor, capacity = chosen.floor, chosen.capacity
+    for name, text in (
+        ("floor.site_hours", floor.site_hours),
+        ("floor.quiet_hours", floor.quiet_hours),
+        ("capacity.hours", capacity.hours),
+    ):
+        if problem := hours.problem(text):
+            return f"{name}: {problem}"
     return None
 
 

@@ -11,6 +11,12 @@ _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _STA_UNSYNC = 0x0040
 
 
+def second_of_week(wall_us: int) -> int:
+    """The second of the local week (Monday 00:00 is 0) at a wall time, by this machine's time zone."""
+    local = time.localtime(wall_us // 1_000_000)
+    return ((local.tm_wday * 24 + local.tm_hour) * 60 + local.tm_min) * 60 + min(local.tm_sec, 59)
+
+
 class _Timex(ctypes.Structure):
     """struct timex of <sys/timex.h>, as far as it is read here, padded to more than its size."""
 

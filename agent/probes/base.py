@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.hours import Hours
 from agent.line_counters import LineCounterSource
 from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Values
@@ -25,12 +26,16 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One line of the schedule: a probe with the direction or class it is to measure, and how often."""
+    """One line of the schedule: a probe with the direction or class it is to measure, and how often.
+
+    ``hours``: start within these hours of local time only; a slot without any of them has no start.
+    """
 
     probe: str
     interval_s: float
     direction: Direction | None = None
     dscp: int | None = None
+    hours: Hours | None = None
 
     @property
     def name(self) -> str:

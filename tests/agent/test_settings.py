@@ -38,6 +38,19 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             "floor.up: out of range: 1 Mbit/s to 1 Gbit/s, or null for none",
         ),
         (
+            GOOD + "floor: {site_hours: Mon-Fri}\n",
+            "floor.site_hours: 'Mon' is no time of day: "
+            + "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;",
+        ),
+        (
+            GOOD + "floor: {quiet_hours: Lun 01:00-05:00}\n",
+            "floor.quiet_hours: 'Lun' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun",
+        ),
+        (
+            GOOD + "capacity: {hours: '01:00-01:00'}\n",
+            "capacity.hours: '01:00-01:00' begin when they end: for the whole day write 00:00-24:00",
+        ),
+        (
             "site: a/b\npeer: {key: k}\n",
             "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit",
         ),

@@ -7,6 +7,7 @@ from agent.settings import AgentSettings, load, peer_key
 from agent.settings_rules import is_host
 from host.settings import SettingsError
 
+HOURS_HELP = "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;"
 GOOD = "site: 0631234A\npeer: {key: example-key-change-me}\n"
 
 
@@ -39,8 +40,7 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (
             GOOD + "floor: {site_hours: Mon-Fri}\n",
-            "floor.site_hours: 'Mon' is no time of day: "
-            + "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;",
+            f"floor.site_hours: 'Mon' is no time of day: {HOURS_HELP}",
         ),
         (
             GOOD + "floor: {quiet_hours: Lun 01:00-05:00}\n",

@@ -8,8 +8,8 @@ from wire.records.vocabulary import Count, LineCounters, Micros, Rate, Text
 class InterfaceFlow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One direction, seen from the site, over the record's time; bytes and rates at the IP layer.
 
-    ``peak_bps`` is the greatest mean between two readings. ``errors`` and ``drops`` are what the interface
-    itself counted in that time; absent where it does not tell.
+    ``mean_bps`` is over ``span_us``, ``peak_bps`` the greatest mean between two readings. ``errors`` and
+    ``drops`` are what the interface itself counted in that time; absent where it does not tell.
     """
 
     ip_bytes: Count
@@ -23,14 +23,19 @@ class InterfaceFlow(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class InterfaceValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The interface that carries the site's traffic. ``source`` says who counted: this machine or its router.
 
-    ``reading_us`` is the time between two readings, ``resets`` how often a counter began anew in between.
-    ``carrier`` is whether the link is up at the end of the record's time, ``speed_bps`` what it negotiated.
+    One record begins where the one before ended: at ``end_boot_us``, on CLOCK_BOOTTIME of the boot named in
+    the measurement's ``start``. ``span_us`` is how much of the time up to there was counted: less than all
+    of it where a counter began anew (``resets``). ``reading_us`` is the time between two readings.
+    ``carrier`` is whether the link was up at the end, ``carrier_losses`` how often it was lost, as the
+    interface counts it or, where it does not, as the readings saw it; ``speed_bps`` what it negotiated.
     """
 
     source: LineCounters
     interface: Text
     readings: Count
     reading_us: Micros
+    end_boot_us: Micros
+    span_us: Micros
     down: InterfaceFlow
     up: InterfaceFlow
     resets: Count = 0

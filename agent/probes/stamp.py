@@ -89,14 +89,21 @@ def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
 
 
 def _remarking(train: Train, seen: TrainStatistics) -> str:
-    """What became of the class of service on its way; nothing where it came through."""
+    """What became of the class of service, each way apart; nothing where it came through.
+
+    The way back is judged by the class that the peer was asked to reply in, and agreed to (RFC 8972 section
+    4.4): a reply that the peer already sent in another class says nothing of the line.
+    """
+    told = []
     if seen.forward_dscp is not None and seen.forward_dscp != train.dscp:
-        return f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}"
+        told.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
     if seen.refused_dscp:
-        return f"the peer does not answer in DSCP {train.dscp}"
-    if seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
-        return f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}"
-    return ""
+        told.append(f"the peer does not answer in DSCP {train.dscp}")
+    elif seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
+        known = seen.forward_dscp is not None
+        on_the_way = "" if known else ", changed on either way: the peer does not say in which it was asked"
+        told.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{on_the_way}")
+    return "; ".join(told)
 
 
 def _values(train: Train, seen: TrainStatistics) -> StampValues:
@@ -115,7 +122,10 @@ def _values(train: Train, seen: TrainStatistics) -> StampValues:
         reordered_forward=seen.reordered_forward,
         reordered_return=seen.reordered_return,
         duplicated=seen.duplicated_forward + seen.duplicated_return,
+        forward_dscp=seen.forward_dscp,
         reply_dscp=seen.reply_dscp,
+        wished_dscp=train.dscp if train.class_of_service else None,
+        reply_refused=seen.refused_dscp,
         authenticated=train.key is not None,
         kernel_stamps=seen.kernel_stamps,
     )

@@ -67,7 +67,8 @@ def test_two_classes_of_service_are_measured():
         assert (values.sent, values.received, values.loss_ratio) == (5, 5, 0.0)
         assert (values.loss_forward_ratio, values.loss_return_ratio) == (0.0, 0.0)
         assert values.timeout_us == 500_000
-        assert values.reply_dscp == dscp
+        assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (dscp, dscp, dscp)
+        assert not values.reply_refused
         assert values.authenticated
         assert values.rtt is not None
         assert values.rtt.min_us > 0
@@ -90,6 +91,10 @@ def test_a_refused_class_is_told():
     readings, _ = measure(ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp == 0))
     assert [reading.detail for reading in readings] == ["", "the peer does not answer in DSCP 46"]
     assert readings[1].outcome is Outcome.OK
+    values = readings[1].values
+    assert isinstance(values, StampValues)
+    assert values.reply_refused
+    assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (46, 46, 46)
 
 
 def test_another_key_is_no_answer_and_the_detail_says_so():
@@ -180,8 +185,39 @@ def result(
             None,
             "the replies' DSCP 46 arrived as 0",
         ),
+        (
+            result(2, seen={"forward_dscp": 10, "reply_dscp": 0}),
+            Outcome.OK,
+            None,
+            "DSCP 46 reached the peer as 10; the replies' DSCP 46 arrived as 0",
+        ),
+        (
+            result(2, seen={"forward_dscp": 0, "reply_dscp": 0, "refused_dscp": True}),
+            Outcome.OK,
+            None,
+            "DSCP 46 reached the peer as 0; the peer does not answer in DSCP 46",
+        ),
+        (
+            result(2, seen={"reply_dscp": 0}),
+            Outcome.OK,
+            None,
+            "the replies' DSCP 46 arrived as 0, changed on either way: "
+            "the peer does not say in which it was asked",
+        ),
     ],
-    ids=["name", "unsent", "some unsent", "clock", "key", "protocol", "remarked there", "remarked back"],
+    ids=[
+        "name",
+        "unsent",
+        "some unsent",
+        "clock",
+        "key",
+        "protocol",
+        "remarked there",
+        "remarked back",
+        "remarked both ways",
+        "remarked there and refused",
+        "no extensions at the peer",
+    ],
 )
 def test_whose_fault_it_is(train_result, outcome, failure, detail):
     reading = stamp._reading(Train("192.0.2.1", 862, 2, 0.5, 2.0, dscp=46), train_result)

@@ -201,8 +201,10 @@ def result(
             result(2, seen={"reply_dscp": 0}),
             Outcome.OK,
             None,
-            "the replies' DSCP 46 arrived as 0, changed on either way: "
-            "the peer does not say in which it was asked",
+            (
+                "the replies' DSCP 46 arrived as 0, changed on either way: "
+                "the peer does not say in which it was asked"
+            ),
         ),
     ],
     ids=[

@@ -7,7 +7,7 @@ that does not fit, never an exception: what comes from a broker is anybody's byt
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -43,6 +43,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     NEWER_SCHEMA = "newer-schema"
     WRONG_SITE = "wrong-site"
+    WRONG_PEER = "wrong-peer"
     WRONG_TOPIC = "wrong-topic"
     STORAGE = "storage"
 
@@ -132,17 +133,28 @@ class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
 Message = TypeVar("Message", Envelope, Receipt, Presence)
 
 
+class Dated(Protocol):
+    """Any message: it names the schema that it was written in."""
+
+    @property
+    def schema(self) -> int:
+        """The number of that schema."""
+
+
+Versioned = TypeVar("Versioned", bound=Dated)
+
+
 class _Head(Struct):
     probe: Name
 
 
-class _Versioned(Struct):
+class _SchemaOnly(Struct):
     schema: Schema
 
 
 _ENCODER = msgspec.json.Encoder()
 _HEAD = msgspec.json.Decoder(_Head)
-_SCHEMA = msgspec.json.Decoder(_Versioned)
+_SCHEMA = msgspec.json.Decoder(_SchemaOnly)
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNKNOWN = msgspec.json.Decoder(UnknownMeasurement)
 _KNOWN = {name: msgspec.json.Decoder(kind) for name, kind in KNOWN.items()}
@@ -163,17 +175,23 @@ def digest(payload: bytes) -> str:
 
 def decode(payload: bytes, kind: type[Message], site: str) -> Message | Fault:
     """Decode a message that came in on ``site``'s topic: bounded, validated, and really of that site."""
-    if len(payload) > MAX_MESSAGE_BYTES:
-        return Fault(Reason.TOO_LARGE, f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken")
-    try:
-        message = _MESSAGES[kind].decode(payload)
-    except _UNDECODABLE as error:
-        return _newer_schema(payload) or _decoding_fault(error)
-    if message.schema > SCHEMA:
-        return _too_new(message.schema)
+    message = decode_bounded(payload, _MESSAGES[kind])
+    if isinstance(message, Fault):
+        return message
     if message.site != site:
         return Fault(Reason.WRONG_SITE, f"says site {message.site} on the topic of {site}")
     return cast("Message", message)
+
+
+def decode_bounded(payload: bytes, decoder: msgspec.json.Decoder[Versioned]) -> Versioned | Fault:
+    """Decode a message of a schema that this program knows, if it is no larger than messages may be."""
+    if len(payload) > MAX_MESSAGE_BYTES:
+        return Fault(Reason.TOO_LARGE, f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken")
+    try:
+        message = decoder.decode(payload)
+    except _UNDECODABLE as error:
+        return _newer_schema(payload) or decoding_fault(error)
+    return _too_new(message.schema) if message.schema > SCHEMA else message
 
 
 def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
@@ -185,7 +203,7 @@ def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
     try:
         return _KNOWN.get(_HEAD.decode(raw).probe, _UNKNOWN).decode(raw)
     except _UNDECODABLE as error:
-        return (_in_newer_words(raw) if _is_unknown_word(error) else None) or _decoding_fault(error)
+        return (_in_newer_words(raw) if _is_unknown_word(error) else None) or decoding_fault(error)
 
 
 def _is_unknown_word(error: Exception) -> bool:
@@ -213,6 +231,7 @@ def _too_new(schema: int) -> Fault:
     return Fault(Reason.NEWER_SCHEMA, f"schema {schema} is newer than this program's {SCHEMA}: upgrade it")
 
 
-def _decoding_fault(error: Exception) -> Fault:
+def decoding_fault(error: Exception) -> Fault:
+    """What msgspec found wrong: no JSON at all, or JSON that does not fit."""
     reason = Reason.INVALID if isinstance(error, msgspec.ValidationError) else Reason.MALFORMED
     return Fault(reason, str(error)[:300])

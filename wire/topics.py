@@ -1,7 +1,8 @@
 """The MQTT topic tree, and the only places where a topic is built or taken apart.
 
-``qos/v1/<site>/{results,presence,receipts}``. Site ids cannot hold ``+``, ``#`` or ``/``, so that no id
-reaches another site's topics.
+``qos/v1/<site>/{results,presence,receipts}`` and ``qos/v1/peers/<peer>/{tests,receipts}``. Site and peer ids
+cannot hold ``+``, ``#`` or ``/``, so that no id reaches another's topics; a peer's topics have a level more
+than a site's, so that no site id is one of them.
 """
 
 import re
@@ -16,6 +17,13 @@ class Kind(StrEnum):
 
     RESULTS = "results"
     PRESENCE = "presence"
+    RECEIPTS = "receipts"
+
+
+class PeerKind(StrEnum):
+    """The last level of a peer's topics."""
+
+    TESTS = "tests"
     RECEIPTS = "receipts"
 
 
@@ -41,4 +49,24 @@ def parse(text: str) -> tuple[str, Kind] | None:
     match text.split("/"):
         case ["qos", "v1", site, kind] if is_site_id(site) and kind in set(Kind):
             return site, Kind(kind)
+    return None
+
+
+def peer_topic(peer: str, kind: PeerKind) -> str:
+    """The topic of one peer; its id is made like a site's. Raises ValueError for an impossible one."""
+    if not is_site_id(peer):
+        raise ValueError(f"impossible peer id: {peer!r}")
+    return f"{ROOT}/peers/{peer}/{kind}"
+
+
+def every_peer(kind: PeerKind) -> str:
+    """The subscription to one kind of all peers."""
+    return f"{ROOT}/peers/+/{kind}"
+
+
+def parse_peer(text: str) -> tuple[str, PeerKind] | None:
+    """Peer and kind of a topic, or None if it is not a peer's."""
+    match text.split("/"):
+        case ["qos", "v1", "peers", peer, kind] if is_site_id(peer) and kind in set(PeerKind):
+            return peer, PeerKind(kind)
     return None

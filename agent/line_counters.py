@@ -1,49 +1,82 @@
-"""The site's own traffic, read from the line's byte counters, so that a test under load is not misjudged.
+"""The line's own counters: what the site received and sent, whoever did it, and how its interface is.
 
 Where the agent stands decides what it can know: ``inline`` sees all traffic of the site on one interface,
 ``directory`` reads counters laid out like /sys/class/net/<interface>/statistics (a router's mount), ``none``
 knows nothing and says so.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.settings import LineCounters
 from wire import records
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
+INTERFACES = Path("/sys/class/net")
+LOCAL_INTERVAL_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class CounterReading:
-    """Bytes (link-layer header included) and packets, seen from the site: ``received`` is down."""
+    """What an interface has counted, seen from the site: ``received`` is down. None: the source cannot tell.
+
+    Bytes hold ``frame_bytes`` of each packet beyond the IP layer. ``carrier_losses`` counts how often the
+    link went down, ``speed_bps`` is what it negotiated. Two readings of different ``generation`` have
+    nothing in common: the interface was set up anew in between.
+    """
 
     received_bytes: int
     received_packets: int
     sent_bytes: int
     sent_packets: int
+    received_errors: int | None = None
+    received_drops: int | None = None
+    sent_errors: int | None = None
+    sent_drops: int | None = None
+    carrier_losses: int | None = None
+    carrier: bool | None = None
+    speed_bps: float | None = None
+    frame_bytes: int = ETHERNET_HEADER_BYTES
+    generation: int = 0
 
     @property
     def received_ip_bytes(self) -> int:
         """Received bytes at the IP layer."""
-        return self.received_bytes - ETHERNET_HEADER_BYTES * self.received_packets
+        return self.received_bytes - self.frame_bytes * self.received_packets
 
     @property
     def sent_ip_bytes(self) -> int:
         """Sent bytes at the IP layer."""
-        return self.sent_bytes - ETHERNET_HEADER_BYTES * self.sent_packets
+        return self.sent_bytes - self.frame_bytes * self.sent_packets
 
-    def since(self, earlier: "CounterReading") -> "CounterReading | Unavailable":
-        """What was added since ``earlier``; unavailable if a counter went back (interface re-created)."""
-        added = CounterReading(
-            self.received_bytes - earlier.received_bytes,
-            self.received_packets - earlier.received_packets,
-            self.sent_bytes - earlier.sent_bytes,
-            self.sent_packets - earlier.sent_packets,
-        )
-        if min(added.received_bytes, added.received_packets, added.sent_bytes, added.sent_packets) < 0:
-            return Unavailable("a counter of the line went back: the interface was set up anew")
-        return added
+    def since(self, earlier: "CounterReading") -> "CounterReading | Reset":
+        """What was added since ``earlier``, in the state that is now."""
+        if self.generation != earlier.generation:
+            return Reset("the line's interface was set up anew: its counters began again")
+        added = [_difference(getattr(self, name), getattr(earlier, name)) for name in _COUNTED]
+        if any(value is not None and value < 0 for value in added):
+            return Reset("a counter of the line went back: the interface was set up anew")
+        counted: dict[str, Any] = dict(zip(_COUNTED, added, strict=True))
+        return replace(self, **counted)
+
+
+_COUNTED = (
+    "received_bytes",
+    "received_packets",
+    "sent_bytes",
+    "sent_packets",
+    "received_errors",
+    "received_drops",
+    "sent_errors",
+    "sent_drops",
+    "carrier_losses",
+)
+
+
+def _difference(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None else now - before
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +86,37 @@ class Unavailable:
     detail: str
 
 
+class Reset(Unavailable):
+    """The counters began anew between two readings, so that what was added cannot be told."""
+
+
 class LineCounterSource(Protocol):
-    """``kind`` is what a measurement says of how the site's own traffic was known."""
+    """Where the counters come from.
+
+    ``kind`` is what a measurement says of how the site's own traffic was known, ``interface`` the
+    interface's name for people. ``least_interval_s`` is how often it may be read without more work than
+    news, ``lag_s`` how far what it tells may lie behind: 0 where the counters are this machine's own.
+    """
 
     kind: records.LineCounters
+    interface: str
+    least_interval_s: float
+    lag_s: float
 
     def read(self) -> CounterReading | Unavailable:
-        """The counters now. Never raises."""
+        """The counters of this very moment, without waiting: unavailable where that takes a question to
+        somebody else (``snmp``), so that no test is judged by what was counted at another time.
+
+        Never raises.
+        """
+        ...
+
+    async def ask(self) -> CounterReading | Unavailable:
+        """The newest counters, waiting for whoever has them: seconds at most, with ``snmp``.
+
+        The reading may lie up to ``lag_s`` behind: who wants to know what a span of time added at most asks
+        before it, and again ``lag_s`` after it. Never raises.
+        """
         ...
 
 
@@ -76,60 +133,146 @@ class NoSource:
     """The agent stands beside the line and cannot see the site's own traffic."""
 
     kind = records.LineCounters.NONE
+    interface = "none"
+    least_interval_s = math.inf
+    lag_s = 0.0
 
     def read(self) -> CounterReading | Unavailable:
         """Always unavailable."""
         return Unavailable("line_counters.source is none")
 
+    async def ask(self) -> CounterReading | Unavailable:
+        """Always unavailable."""
+        return self.read()
+
 
 class InterfaceSource:
-    """One network interface of this machine, by psutil."""
+    """One network interface of this machine: counters by psutil, what psutil lacks from ``link``.
+
+    ``link`` is the kernel's own directory of the interface.
+    """
 
     kind = records.LineCounters.INLINE
+    least_interval_s = LOCAL_INTERVAL_S
+    lag_s = 0.0
 
-    def __init__(self, interface: str) -> None:
-        self._interface = interface
+    def __init__(self, interface: str, link: Path | None = None) -> None:
+        self.interface = interface
+        self._link = INTERFACES / interface if link is None else link
 
     def read(self) -> CounterReading | Unavailable:
         """The interface's counters. Loopback is refused: it would count the probe's own bytes twice."""
-        import psutil  # loaded only where the settings ask for it: a megabyte of the resident agent
+        import psutil  # loaded only where the settings ask for it: half a megabyte of the resident agent
 
-        state = psutil.net_if_stats().get(self._interface)
-        if state is None:
-            return Unavailable(f"no interface {self._interface} here: mend line_counters.interface")
+        state = psutil.net_if_stats().get(self.interface)
+        counted = psutil.net_io_counters(pernic=True, nowrap=False).get(self.interface)
+        if state is None or counted is None:
+            return Unavailable(f"no interface {self.interface} here: mend line_counters.interface")
         if "loopback" in state.flags.split(","):
             return Unavailable(
-                f"{self._interface} is a loopback, which counts every byte of a test twice:"
+                f"{self.interface} is a loopback, which counts every byte of a test twice:"
                 " set line_counters.interface to the one that carries the site's traffic"
             )
-        counted = psutil.net_io_counters(pernic=True, nowrap=False).get(self._interface)
-        if counted is None:
-            return Unavailable(f"interface {self._interface} has no counters")
         return CounterReading(
-            counted.bytes_recv, counted.packets_recv, counted.bytes_sent, counted.packets_sent
+            counted.bytes_recv,
+            counted.packets_recv,
+            counted.bytes_sent,
+            counted.packets_sent,
+            received_errors=counted.errin,
+            received_drops=counted.dropin,
+            sent_errors=counted.errout,
+            sent_drops=counted.dropout,
+            carrier_losses=_number(self._link / "carrier_down_count"),
+            carrier="running" in state.flags.split(","),
+            speed_bps=state.speed * 1e6 if 0 < state.speed < _NO_SPEED else None,
+            frame_bytes=_frame_bytes(self._link),
+            generation=_number(self._link / "ifindex") or 0,
         )
+
+    async def ask(self) -> CounterReading | Unavailable:
+        """As ``read``."""
+        return self.read()
 
 
 class DirectorySource:
-    """Four files of decimal text: rx_bytes, rx_packets, tx_bytes, tx_packets."""
+    """Files of decimal text, named as in /sys/class/net/<interface>/statistics.
+
+    rx_bytes, rx_packets, tx_bytes and tx_packets must be there. Told if there: rx_errors, rx_dropped,
+    rx_missed_errors, tx_errors, tx_dropped, and, beside a directory named ``statistics`` or else in it,
+    carrier, carrier_down_count, ifindex, speed (Mbit/s) and type.
+    """
 
     kind = records.LineCounters.INLINE
+    least_interval_s = LOCAL_INTERVAL_S
+    lag_s = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        kernels = path.name == "statistics"
+        self._link = path.parent if kernels else path
+        self.interface = path.parent.name if kernels else str(path)
 
     def read(self) -> CounterReading | Unavailable:
-        """The four files, one after the other."""
+        """The files, one after the other."""
         try:
-            return CounterReading(*(self._number(name) for name in _FILES))
+            received, packets, sent, sent_packets = (self._needed(name) for name in _FILES)
         except OSError as error:
             return Unavailable(f"line_counters.path: {error.filename or self._path}: {error.strerror}")
         except ValueError:
             return Unavailable(f"line_counters.path: {self._path}: holds something that is no counter")
+        speed = _number(self._link / "speed") or 0
+        return CounterReading(
+            received,
+            packets,
+            sent,
+            sent_packets,
+            received_errors=_number(self._path / "rx_errors"),
+            received_drops=_sum(self._path, "rx_dropped", "rx_missed_errors"),
+            sent_errors=_number(self._path / "tx_errors"),
+            sent_drops=_number(self._path / "tx_dropped"),
+            carrier_losses=_number(self._link / "carrier_down_count"),
+            carrier=_carrier(self._link / "carrier"),
+            speed_bps=speed * 1e6 if speed > 0 else None,
+            frame_bytes=_frame_bytes(self._link),
+            generation=_number(self._link / "ifindex") or 0,
+        )
 
-    def _number(self, name: str) -> int:
+    async def ask(self) -> CounterReading | Unavailable:
+        """As ``read``."""
+        return self.read()
+
+    def _needed(self, name: str) -> int:
         with (self._path / name).open("rb") as file:
             return int(file.read(32))
 
 
 _FILES = ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets")
+_NO_SPEED = 0xFFFF  # what drivers that know no speed say in 16 bits
+# ARPHRD_* of linux/if_arp.h whose devices carry bare IP packets and count them so: PPP, IP-in-IP,
+# IPv6-in-IPv4, raw IP (mobile modems), and none (TUN, WireGuard).
+_BARE_IP = frozenset({512, 768, 776, 519, 65534})
+
+
+def _frame_bytes(link: Path) -> int:
+    """What the kernel counts of each packet beyond the IP layer: the frame check sequence is not in it."""
+    return 0 if _number(link / "type") in _BARE_IP else ETHERNET_HEADER_BYTES
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file, or None where there is none: sysfs answers EINVAL for what is not known."""
+    try:
+        with path.open("rb") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return None
+
+
+def _carrier(path: Path) -> bool | None:
+    """The kernel refuses to tell (EINVAL) of an interface that is down."""
+    return _number(path) == 1 if path.exists() else None
+
+
+def _sum(folder: Path, *names: str) -> int | None:
+    """The sum of what is there; None if nothing is."""
+    found = [value for name in names if (value := _number(folder / name)) is not None]
+    return sum(found) if found else None

@@ -117,16 +117,18 @@ class PathTrace(Struct, frozen=True):
 class Snmp(Struct, frozen=True):
     """The router that counts the site's traffic, asked by SNMP version 2c.
 
-    ``community`` is the shared word itself, ``community_file`` a file that holds it. ``interface`` is the
-    name or the number of the router's interface towards the line.
+    ``community`` is the shared word itself, ``community_file`` a file that holds it; exactly one is set.
+    ``interface`` is the name or the number of the router's interface towards the line. ``frame_bytes``: what
+    the router counts of each packet beyond the IP layer; null to go by what the router says of itself.
     """
 
     host: Host
-    interface: str | int
+    interface: Annotated[str, Meta(min_length=1, max_length=255)] | Annotated[int, Meta(ge=1, le=2**31 - 1)]
     port: Port = 161
     community: str | None = None
     community_file: str | None = None
     timeout: Seconds = Seconds(1)
+    frame_bytes: Annotated[int, Meta(ge=0, le=64)] | None = None
 
     def __repr__(self) -> str:
         return f"Snmp({self.host!r}, {self.interface!r})"
@@ -199,3 +201,18 @@ def peer_key(peer: Peer) -> bytes:
     if problem:
         raise settings.SettingsError(f"peer.key_file: {problem}")
     return key.encode()
+
+
+def snmp_community(snmp: Snmp) -> str:
+    """The word shared with the router. Raises SettingsError if its file cannot serve."""
+    if snmp.community is not None:
+        return snmp.community
+    from agent import settings_rules
+    from host import settings, shared_key
+
+    place = "line_counters.snmp.community_file"
+    community = shared_key.read_private(place, Path(snmp.community_file or "")).strip()
+    problem = settings_rules.community_problem(community)
+    if problem:
+        raise settings.SettingsError(f"{place}: {problem}")
+    return community

@@ -21,7 +21,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 def first_problem(chosen: AgentSettings) -> str | None:
     """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
-    checks = (_site, _peer, _floors, _hours, _stamp, _schedule, _line_counters, _uplink, _storage)
+    checks = (_site, _peer, _floors, _hours, _stamp, _schedule, _line_counters, _interface, _uplink, _storage)
     return next((problem for check in checks if (problem := check(chosen))), None)
 
 
@@ -119,6 +119,19 @@ def _line_counters(chosen: AgentSettings) -> str | None:
         case "inline" | "directory" | "none":
             return None
     return "line_counters.source: expected inline, directory or none"
+
+
+def community_problem(community: str) -> str | None:
+    """Why a word cannot be a community, without repeating it, or None."""
+    return None if 1 <= len(community.encode()) <= 64 else "a community has 1 to 64 bytes"
+
+
+def _interface(chosen: AgentSettings) -> str | None:
+    every, read_every = chosen.schedule.interface, chosen.interface.read_every
+    if every is not None and not 10 <= every <= 3600:
+        return "schedule.interface: out of range: 10 s to 1 h, or null for never"
+    in_range = 1 <= read_every <= (every or 3600)
+    return None if in_range else "interface.read_every: out of range: 1 s to schedule.interface"
 
 
 def _uplink(chosen: AgentSettings) -> str | None:

@@ -3,7 +3,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.line_counters import CounterReading, DirectorySource, InterfaceSource, Unavailable, source_of
+from agent.line_counters import (
+    CounterReading,
+    DirectorySource,
+    InterfaceSource,
+    Reset,
+    Unavailable,
+    source_of,
+)
 from agent.settings import LineCounters
 from wire import records
 
@@ -29,9 +36,21 @@ def test_what_was_added_between_two_readings() -> None:
 
 
 def test_a_counter_that_went_back_gives_no_difference() -> None:
-    assert CounterReading(10, 2, 3, 4).since(CounterReading(11, 2, 3, 4)) == Unavailable(
+    assert CounterReading(10, 2, 3, 4).since(CounterReading(11, 2, 3, 4)) == Reset(
         "a counter of the line went back: the interface was set up anew"
     )
+
+
+def test_an_interface_that_was_set_up_anew_and_has_counted_beyond_gives_no_difference() -> None:
+    before, now = CounterReading(1, 1, 1, 1, generation=4), CounterReading(9, 9, 9, 9, generation=5)
+    assert isinstance(now.since(before), Reset)
+
+
+def test_what_a_source_does_not_tell_is_absent_from_the_difference() -> None:
+    before = CounterReading(1, 1, 1, 1, received_errors=3, carrier_losses=1)
+    now = CounterReading(2, 2, 2, 2, received_errors=5, sent_errors=7, carrier_losses=2, carrier=True)
+    added = now.since(before)
+    assert added == CounterReading(1, 1, 1, 1, received_errors=2, carrier_losses=1, carrier=True)
 
 
 def test_a_missing_directory_says_so(tmp_path: Path) -> None:
@@ -45,6 +64,50 @@ def test_a_file_that_holds_no_number_says_so(tmp_path: Path) -> None:
     assert lay_out(tmp_path, rx_bytes="many").read() == Unavailable(
         f"line_counters.path: {tmp_path}: holds something that is no counter"
     )
+
+
+def lay_out_link(directory: Path, **values: object) -> None:
+    for name, value in values.items():
+        (directory / name).write_text(f"{value}\n")
+
+
+def test_a_directory_as_the_kernels_tells_all_that_stands_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "wan0" / "statistics"
+    folder.mkdir(parents=True)
+    lay_out_link(folder, rx_errors=1, tx_errors=2, rx_dropped=3, rx_missed_errors=4, tx_dropped=5)
+    lay_out_link(folder.parent, carrier=1, carrier_down_count=6, speed=100, ifindex=7, type=1)
+    source = lay_out(folder, rx_bytes=10)
+    assert source.interface == "wan0"
+    assert source.read() == CounterReading(
+        10,
+        0,
+        0,
+        0,
+        received_errors=1,
+        received_drops=7,
+        sent_errors=2,
+        sent_drops=5,
+        carrier_losses=6,
+        carrier=True,
+        speed_bps=100e6,
+        frame_bytes=14,
+        generation=7,
+    )
+
+
+@pytest.mark.parametrize("kind", [512, 65534])
+def test_ppp_and_tun_count_ip_packets_alone(tmp_path: Path, kind: int) -> None:
+    lay_out_link(tmp_path, type=kind)
+    reading = lay_out(tmp_path, rx_bytes=1500, rx_packets=1).read()
+    assert isinstance(reading, CounterReading)
+    assert reading.received_ip_bytes == 1500
+
+
+def test_a_speed_that_the_driver_does_not_know_is_absent(tmp_path: Path) -> None:
+    lay_out_link(tmp_path, speed=-1)
+    reading = lay_out(tmp_path).read()
+    assert isinstance(reading, CounterReading)
+    assert reading.speed_bps is None
 
 
 def test_loopback_is_refused_with_the_reason() -> None:
@@ -67,7 +130,10 @@ def test_a_real_interface_is_read_as_the_kernel_counts_it() -> None:
     reading = InterfaceSource(real[0]).read()
     assert isinstance(before, CounterReading)
     assert isinstance(reading, CounterReading)
-    assert isinstance(reading.since(before), CounterReading)
+    added = reading.since(before)
+    assert isinstance(added, CounterReading)
+    assert (reading.frame_bytes, reading.generation) == (before.frame_bytes, before.generation)
+    assert (reading.carrier_losses, reading.carrier) == (before.carrier_losses, before.carrier)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,14 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             GOOD + "line_counters: {source: snmp}\n",
             "line_counters.source: expected inline, directory or none",
         ),
+        (
+            GOOD + "schedule: {interface: 5 s}\n",
+            "schedule.interface: out of range: 10 s to 1 h, or null for never",
+        ),
+        (
+            GOOD + "interface: {read_every: 2 min}\n",
+            "interface.read_every: out of range: 1 s to schedule.interface",
+        ),
         (GOOD + "uplink: {interval: 0 s}\n", "uplink.interval: out of range: 1 s to 1 h"),
         (GOOD + "uplink: {receipt_timeout: 2 h}\n", "uplink.receipt_timeout: out of range: 1 s to 1 h"),
         (GOOD + "journal: {size: 1 kB}\n", "journal.size: out of range: 1 MB to 100 GB"),

@@ -1,0 +1,126 @@
+"""The trace of hops over simulated paths."""
+
+import pytest
+
+from tests.wire.path.simulated import Path, Router
+from wire.path.hops import AT_ONCE, Remark, Trace, remark
+from wire.path.probing import Answer, Kind
+from wire.records import Hop
+
+
+def trace(path: Path, farthest: int = 30, packets: int = 3) -> Trace:
+    made = Trace(farthest, packets)
+    path.run(made.batches())
+    return made
+
+
+def test_every_hop_is_named_up_to_the_peer_and_none_beyond_it() -> None:
+    found = trace(Path([Router(), Router(), Router()]))
+    hops = [hop.record() for hop in found.hops]
+    assert found.reached
+    assert [hop.address for hop in hops] == ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.9"]
+    assert [(hop.ttl, hop.sent, hop.answered, hop.rtt_us) for hop in hops] == [
+        (1, 3, 3, 1000),
+        (2, 3, 3, 2000),
+        (3, 3, 3, 3000),
+        (4, 3, 3, 4000),
+    ]
+    assert [hop.dscp for hop in hops] == [46, 46, 46, None]
+
+
+def test_beyond_the_peer_nothing_is_asked_again() -> None:
+    path = Path([Router()])
+    trace(path, packets=3)
+    assert len(path.sent) == AT_ONCE + 2 + 2
+
+
+def test_a_path_longer_than_one_batch_is_followed() -> None:
+    found = trace(Path([Router()] * 11))
+    assert [hop.ttl for hop in found.hops] == list(range(1, 13))
+    assert found.reached
+
+
+def test_a_silent_router_is_an_absent_address_and_no_failure() -> None:
+    found = trace(Path([Router(), Router(silent=True), Router()]))
+    assert found.reached
+    silent = found.hops[1].record()
+    assert (silent.sent, silent.answered, silent.address, silent.rtt_us, silent.dscp) == (
+        3,
+        0,
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_lost_packet_costs_one_answer() -> None:
+    found = trace(Path([Router(), Router()], lost={0}))
+    assert [hop.record().answered for hop in found.hops] == [2, 3, 3]
+
+
+def test_a_peer_that_keeps_silent_is_not_reached() -> None:
+    found = trace(Path([Router(), Router()], peer_answers=False), farthest=10, packets=1)
+    assert not found.reached
+    assert len(found.hops) == 10
+
+
+def test_a_router_that_leads_no_further_ends_the_path() -> None:
+    path = Path([Router(), Router(turns_back=True), Router()])
+    found = trace(path)
+    assert not found.reached
+    assert [hop.record().address for hop in found.hops] == ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
+    assert len(path.sent) == AT_ONCE + 2 * 3
+
+
+def test_one_packet_turned_back_does_not_hide_the_peer() -> None:
+    made = Trace(4, 2)
+    batches = made.batches()
+    asked = next(batches)
+    answers = [Answer(Kind.EXPIRED, "a"), Answer(Kind.UNREACHABLE, "b"), Answer(Kind.REPLY, "p"), None]
+    assert len(asked) == 4
+    assert [probe.ttl for probe in batches.send(answers)] == [1, 2, 3]
+    assert made.reached
+    assert len(made.hops) == 3
+
+
+def test_two_ways_at_one_ttl_are_both_told() -> None:
+    made = Trace(1, 2)
+    batches = made.batches()
+    next(batches)
+    batches.send([Answer(Kind.EXPIRED, "192.0.2.1", 2000)])
+    with pytest.raises(StopIteration):
+        batches.send([Answer(Kind.EXPIRED, "192.0.2.7", 1600)])
+    hop = made.hops[0].record()
+    assert (hop.address, hop.also, hop.rtt_us) == ("192.0.2.1", ("192.0.2.7",), 2)
+
+
+def test_what_stopped_early_keeps_what_was_found() -> None:
+    made = Trace(30, 3)
+    batches = made.batches()
+    next(batches)
+    batches.send([Answer(Kind.EXPIRED, "192.0.2.1"), *[None] * (AT_ONCE - 1)])
+    assert made.hops[0].record().address == "192.0.2.1"
+    assert not made.reached
+
+
+def quoted(*dscps: int | None) -> list[Hop]:
+    return [Hop(ttl=ttl, sent=1, answered=1, dscp=dscp) for ttl, dscp in enumerate(dscps, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("dscps", "found"),
+    [
+        ((46, 46, 46), None),
+        ((46, 46, 0, 0), Remark(2, 3, 0)),
+        ((46, None, 10, 0), Remark(1, 3, 10)),
+        ((0, 46), Remark(0, 1, 0)),
+        ((None, None), None),
+    ],
+)
+def test_the_first_change_of_the_mark(dscps: tuple[int | None, ...], found: Remark | None) -> None:
+    assert remark(quoted(*dscps), 46) == found
+
+
+def test_the_lab_path_remarks_behind_the_router_that_does_it() -> None:
+    found = trace(Path([Router(), Router(sets_dscp=0), Router()]))
+    assert remark([hop.record() for hop in found.hops], 46) == Remark(2, 3, 0)

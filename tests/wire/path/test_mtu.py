@@ -1,0 +1,113 @@
+"""The search for the path MTU over simulated paths."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire.path.simulated import Path, Router
+from wire.path.hops import Trace
+from wire.path.mtu import MtuSearch
+
+MOST_PACKETS = 150
+
+
+def search(path: Path, largest: int = 1500) -> MtuSearch:
+    trace = Trace(30, 1)
+    path.run(trace.batches())
+    path.sent.clear()
+    made = MtuSearch(trace.hops, path.base, largest)
+    path.run(made.batches())
+    assert len(path.sent) <= MOST_PACKETS
+    return made
+
+
+def test_a_path_without_a_narrow_link_takes_two_packets() -> None:
+    path = Path([Router(), Router()])
+    found = search(path)
+    assert (found.path_mtu, found.limited_at, found.limited_by, found.black_hole) == (1500, None, None, False)
+    assert len(path.sent) == 2
+
+
+def test_the_router_that_says_so_is_named() -> None:
+    found = search(Path([Router(), Router(), Router(mtu=1400)]))
+    assert (found.path_mtu, found.told, found.limited_by, found.limited_at) == (1400, 1400, "192.0.2.3", 3)
+    assert not found.black_hole
+    assert found.return_mtu is None
+
+
+def test_two_narrow_links_the_narrower_is_named() -> None:
+    found = search(Path([Router(mtu=1450), Router(mtu=1300)]))
+    assert (found.path_mtu, found.limited_at) == (1300, 2)
+
+
+def test_a_router_that_names_no_size_is_found_out_by_trying() -> None:
+    found = search(Path([Router(), Router(mtu=1387, names_size=False)]))
+    assert (found.path_mtu, found.told, found.limited_at, found.black_hole) == (1387, None, 2, False)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_black_hole_is_found_and_placed(silent: bool) -> None:
+    routers = [Router(), Router(), Router(mtu=1400, tells=False, silent=silent), Router()]
+    found = search(Path(routers))
+    assert found.black_hole
+    assert (found.path_mtu, found.limited_by, found.told) == (1400, None, None)
+    assert found.limited_at == (2 if silent else 3)
+
+
+def test_a_black_hole_behind_a_narrow_link_that_speaks() -> None:
+    found = search(Path([Router(mtu=1450), Router(mtu=1400, tells=False)]))
+    assert found.black_hole
+    assert (found.path_mtu, found.limited_by, found.limited_at) == (1400, None, 2)
+
+
+def test_the_way_back_is_told_apart() -> None:
+    found = search(Path([Router(), Router(return_mtu=1300)]))
+    assert (found.path_mtu, found.return_mtu, found.black_hole, found.limited_at) == (1500, 1300, False, None)
+
+
+def test_narrow_there_and_narrower_back() -> None:
+    found = search(Path([Router(mtu=1400), Router(return_mtu=1300)]))
+    assert (found.path_mtu, found.return_mtu, found.limited_at) == (1400, 1300, 1)
+
+
+def test_a_few_lost_packets_make_no_black_hole() -> None:
+    found = search(Path([Router(), Router(mtu=1400)], lost={1, 2}))
+    assert (found.path_mtu, found.black_hole) == (1400, False)
+
+
+def test_a_peer_that_stops_answering_leaves_the_search_open() -> None:
+    path = Path([Router()])
+    trace = Trace(30, 1)
+    path.run(trace.batches())
+    path.peer_answers = False
+    found = MtuSearch(trace.hops, path.base, 1500)
+    path.run(found.batches())
+    assert (found.path_mtu, found.black_hole) == (None, False)
+
+
+def test_a_line_that_goes_dead_in_mid_search_is_no_black_hole() -> None:
+    found = search(Path([Router(mtu=1400, tells=False)], lost=set(range(5, 500))))
+    assert (found.path_mtu, found.black_hole) == (None, False)
+
+
+def test_a_size_that_the_own_interface_refuses_is_nobodys_black_hole() -> None:
+    found = search(Path([Router()], interface_mtu=1492))
+    assert (found.path_mtu, found.black_hole, found.limited_at) == (1492, False, None)
+
+
+@given(
+    mtus=st.lists(st.integers(200, 1500), min_size=1, max_size=6),
+    tells=st.lists(st.booleans(), min_size=6, max_size=6),
+    back=st.integers(200, 1600),
+)
+def test_whatever_the_path_the_sizes_are_right(mtus: list[int], tells: list[bool], back: int) -> None:
+    routers = [Router(mtu=mtu, tells=told) for mtu, told in zip(mtus, tells, strict=False)]
+    routers[0].return_mtu = back
+    found = search(Path(routers))
+    narrow = min(mtus)
+    assert found.path_mtu == narrow
+    if narrow < 1500:
+        assert found.limited_at is not None
+        assert mtus[found.limited_at - 1] == narrow
+        assert found.black_hole == (not tells[mtus.index(narrow)])
+    assert found.return_mtu == (back if back < narrow else None)

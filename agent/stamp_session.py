@@ -83,12 +83,15 @@ class TrainResult:
     detail: str = ""
 
 
-async def run_train(train: Train, estimate: Callable[[], ErrorEstimate]) -> TrainResult:
+async def run_train(
+    train: Train, estimate: Callable[[], ErrorEstimate], enough: asyncio.Event | None = None
+) -> TrainResult:
     """Send the train and wait for its replies, at most ``timeout_s`` after the last packet.
 
-    ``estimate`` tells what the wall clock's stamps are worth. Raises nothing for the line or the peer.
+    ``estimate`` tells what the wall clock's stamps are worth. Once ``enough`` is set no further packet is
+    sent: the train is then shorter. Raises nothing for the line or the peer.
     """
-    session = _Session(train, estimate())
+    session = _Session(train, estimate(), enough)
     try:
         family, address = await _resolve(train)
         sock = _open(family, address, train.dscp)
@@ -142,8 +145,9 @@ class _ClockWatch:
 
 
 class _Session:
-    def __init__(self, train: Train, estimate: ErrorEstimate) -> None:
+    def __init__(self, train: Train, estimate: ErrorEstimate, enough: asyncio.Event | None) -> None:
         self._train = train
+        self._enough = enough
         self._estimate = estimate
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._sender = Sender(
@@ -183,6 +187,8 @@ class _Session:
         deadline = loop.time()
         for _ in range(self._train.count):
             await asyncio.sleep(max(0.0, deadline - loop.time()))
+            if self._enough is not None and self._enough.is_set():
+                return
             now = loop.time()
             self._lateness_s = max(self._lateness_s, now - deadline)
             self._clock.look()

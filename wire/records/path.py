@@ -34,9 +34,9 @@ class PathValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     packets in another class, ``dscp_became`` that class; the hop before it changed the mark as it sent them
     on, or this one as it took them in. ``path_mtu_bytes`` is the largest IP packet that arrived at the peer.
     ``mtu_limited_at``: the TTL of the router in front of the narrow link, ``mtu_limited_by`` the router
-    that said so, ``mtu_told_bytes`` the size that it named. ``black_hole``: larger packets vanish and nobody says
-    so. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies larger than this did
-    not come back.
+    that said so, ``mtu_told_bytes`` the size that it named. ``black_hole``: larger packets vanish and nobody
+    says so. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies larger than this
+    did not come back.
     """
 
     hops: Annotated[tuple[Hop, ...], Meta(max_length=64)]

@@ -32,6 +32,9 @@ _NEWEST_SLOTS = (
     "SELECT schedule, slot_us, max(position) FROM measurement"
     " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
 )
+_NEWEST_WITH = (
+    "SELECT record FROM measurement WHERE schedule = ? AND instr(record, ?) ORDER BY position DESC LIMIT 1"
+)
 
 
 class State(IntEnum):
@@ -166,6 +169,13 @@ class Journal:
         What was cancelled because the agent was stopped is not among them: it may be measured again.
         """
         return {schedule: slot_us for schedule, slot_us, _ in self._connection.execute(_NEWEST_SLOTS)}
+
+    def newest_with(self, schedule: str, landmark: bytes) -> bytes | None:
+        """The newest record of a schedule id that holds ``landmark``, as it goes on the wire."""
+        with self._surviving():
+            found = self._connection.execute(_NEWEST_WITH, (schedule, landmark)).fetchone()
+            return bytes(found[0]) if found else None
+        return None
 
     def prune(self, now: ClockReading) -> None:
         """Forget what a receipt marked a week ago, and keep the file within its size."""

@@ -14,6 +14,11 @@ class LineLock:
         self._alone = False
         self._waiting: deque[tuple[bool, asyncio.Future[None]]] = deque()
 
+    @property
+    def held_alone(self) -> bool:
+        """Whether somebody has the line alone."""
+        return self._alone
+
     @asynccontextmanager
     async def held(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
         """Hold the line; raises LineBusyError if it does not become free within ``wait_s``."""

@@ -12,13 +12,17 @@ import msgspec
 from agent import report, status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
-from agent.probes.base import Probe, Task
+from agent.line_watch import LineWatch
+from agent.probes.base import Continuing, Probe, Task
 from agent.runner import LINE_WAIT_S, Attempt, Runner
-from agent.scheduler import Missed, Scheduler, Slot
+from agent.scheduler import Missed, Retest, Scheduler, Slot
 from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
 from agent.uplink import Uplink
-from wire.records import ClockReading, Purpose
+from host.clock import second_of_week
+from wire import messages
+from wire.messages import Fault
+from wire.records import ClockReading, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class Resident:
         journal: JournalThread,
         uplink: Uplink,
         clock: Callable[[], ClockReading],
+        watch: LineWatch | None = None,
     ) -> None:
         self._settings = settings
         self._version = version
@@ -46,6 +51,7 @@ class Resident:
         self._journal = journal
         self._uplink = uplink
         self._clock = clock
+        self._watch = watch
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
@@ -62,6 +68,8 @@ class Resident:
                     group.create_task(self._keep_schedule(scheduler, group)),
                     group.create_task(self._keep_status(scheduler)),
                 ]
+                if self._watch:
+                    work.append(group.create_task(self._watch.run(self._runner.measures_alone)))
                 await stop.wait()
                 for task in work:
                     task.cancel()
@@ -74,7 +82,7 @@ class Resident:
     async def _schedule(self) -> Scheduler:
         done = await self._journal.do(Journal.newest_slots)
         now = self._clock()
-        return Scheduler(
+        scheduler = Scheduler(
             list(self._tasks),
             self._settings.site,
             random.Random(),
@@ -82,34 +90,59 @@ class Resident:
             wall=now.wall_us,
             first_within_s=self._settings.schedule.first_within,
             done=done,
+            second_of_week=second_of_week,
         )
+        for task, probe in self._tasks.items():
+            if isinstance(probe, Continuing):
+                await self._recall(scheduler, task, probe)
+        return scheduler
+
+    async def _recall(self, scheduler: Scheduler, task: Task, probe: Continuing) -> None:
+        """Let a probe go on from where it was when the agent ended."""
+        raw = await self._journal.do(lambda journal: journal.newest_with(task.schedule, probe.landmark))
+        record = None if raw is None else messages.decode_measurement(raw)
+        if record is not None and not isinstance(record, Fault):
+            scheduler.again(task, probe.recall(task, record), self._clock().boot_us)
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
         while True:
-            for event in scheduler.poll(self._clock().boot_us):
+            now = self._clock()
+            for event in scheduler.poll(now.boot_us, now.wall_us):
                 if isinstance(event, Missed):
                     await self._record_missed(event.slot)
+                elif isinstance(event, Retest):
+                    self._start(scheduler, event.task, None, group)
                 else:
-                    self._start(scheduler, event.slot, group)
-            now = self._clock().boot_us
-            upcoming = scheduler.next_start(now)
-            nap_s = LONGEST_NAP_S if upcoming is None else min(LONGEST_NAP_S, (upcoming - now) / 1e6)
+                    self._start(scheduler, event.slot.task, event.slot, group)
+            now_us = self._clock().boot_us
+            upcoming = scheduler.next_start(now_us)
+            nap_s = LONGEST_NAP_S if upcoming is None else min(LONGEST_NAP_S, (upcoming - now_us) / 1e6)
             await asyncio.sleep(max(nap_s, 0.001))
 
-    def _start(self, scheduler: Scheduler, slot: Slot, group: asyncio.TaskGroup) -> None:
-        run = group.create_task(self._run(slot))
-        self._running[run] = slot.task
+    def _start(self, scheduler: Scheduler, task: Task, slot: Slot | None, group: asyncio.TaskGroup) -> None:
+        """Run ``task`` for its slot, or once more outside the schedule."""
+        run = group.create_task(self._run(scheduler, task, slot))
+        self._running[run] = task
 
         def ended(done: "asyncio.Task[None]") -> None:
             self._running.pop(done, None)
-            scheduler.finished(slot.task)
+            scheduler.finished(task)
 
         run.add_done_callback(ended)
 
-    async def _run(self, slot: Slot) -> None:
-        probe = self._tasks[slot.task]
-        attempt = await self._runner.run(probe, slot.task, Purpose.SCHEDULED, slot_us=slot.begin_us)
+    async def _run(self, scheduler: Scheduler, task: Task, slot: Slot | None) -> None:
+        probe = self._tasks[task]
+        reading = probe.instead(task, slot.begin_us) if slot and isinstance(probe, Continuing) else None
+        if slot and reading:
+            attempt = self._runner.passive(probe, task, slot.begin_us, reading)
+        elif slot:
+            attempt = await self._runner.run(probe, task, Purpose.SCHEDULED, slot_us=slot.begin_us)
+        else:
+            attempt = await self._runner.run(probe, task, Purpose.RETEST)
         await self._record(attempt)
+        # What could not be measured is no reason to forget a run that was asked for before it.
+        if attempt.reading.again or attempt.reading.outcome is Outcome.OK:
+            scheduler.again(task, attempt.reading.again, self._clock().boot_us)
 
     async def _record_missed(self, slot: Slot) -> None:
         log.warning("%s: a slot passed without a start", slot.task.name)

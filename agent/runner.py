@@ -13,12 +13,16 @@ from dataclasses import dataclass
 
 from agent.line_lock import LineBusyError, LineLock
 from agent.probes.base import Probe, Progress, Reading, Task
-from wire.records import ClockReading, Failure, Known, Outcome, Purpose
+from host import load
+from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
 LINE_WAIT_S = 60.0
 MAX_DETAIL = 300
+
+# What belongs to a line of the schedule, though only some of it uses up a slot.
+_OF_SCHEDULE = frozenset({Purpose.SCHEDULED, Purpose.RETEST, Purpose.PASSIVE})
 
 _ERRNO = {
     errno.ENETUNREACH: Failure.UNREACHABLE,
@@ -53,10 +57,12 @@ class Attempt:
     duration_us: int
     reading: Reading
     slot_us: int | None = None
+    host: HostLoad | None = None
 
     def measurement(self, epoch: str, seq: int) -> Known:
         """The record that goes into the journal. ``slot_us`` moves from the boot clock to the wall clock."""
         reading, task = self.reading, self.task
+        scheduled = self.purpose in _OF_SCHEDULE
         return self.record(
             epoch=epoch,
             seq=seq,
@@ -66,8 +72,8 @@ class Attempt:
             duration_us=self.duration_us,
             outcome=reading.outcome,
             slot_us=None if self.slot_us is None else _wall(self.slot_us, self.start),
-            interval_us=None if self.slot_us is None else round(task.interval_s * 1e6),
-            schedule=None if self.slot_us is None else task.schedule,
+            interval_us=round(task.interval_s * 1e6) if scheduled else None,
+            schedule=task.schedule if scheduled else None,
             session=reading.session,
             direction=task.direction,
             dscp=task.dscp,
@@ -75,8 +81,17 @@ class Attempt:
             detail=reading.detail[:MAX_DETAIL],
             bytes_sent=reading.bytes_sent,
             bytes_received=reading.bytes_received,
+            host=self.host,
             values=reading.values,  # type: ignore[arg-type]  # a probe's values are those of its record
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """When the line was ours, and how busy the machine had been until then."""
+
+    clock: ClockReading
+    busy: tuple[int, int] | None
 
 
 def _wall(boot_us: int, now: ClockReading) -> int:
@@ -115,7 +130,7 @@ class Runner:
         ``slot_us`` is where the schedule's slot begins on CLOCK_BOOTTIME.
         """
         asked = self._clock()
-        began: list[ClockReading] = []
+        began: list[_Began] = []
         running = asyncio.ensure_future(self._measure(probe, task, progress, began))
         self._running.add(running)
         try:
@@ -123,7 +138,7 @@ class Runner:
         finally:
             self._running.discard(running)
             running.cancel()
-        start, ended = (began or [asked])[0], self._clock()
+        start, ended = began[0].clock if began else asked, self._clock()
         return Attempt(
             record=probe.record,
             task=task,
@@ -133,6 +148,7 @@ class Runner:
             duration_us=max(0, ended.boot_us - start.boot_us),
             reading=_outcome(running, task, probe.deadline_s, began=bool(began)),
             slot_us=slot_us,
+            host=load.between(began[0].busy, load.read()) if began else None,
         )
 
     def missed(self, probe: Probe, task: Task, slot_us: int) -> Attempt:
@@ -140,16 +156,22 @@ class Runner:
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
         return Attempt(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
 
+    def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> Attempt:
+        """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
+        return Attempt(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
+
+    def measures_alone(self) -> bool:
+        """Whether a probe that has the line to itself is running now."""
+        return self._line.held_alone
+
     def cancel(self) -> None:
         """End everything that runs or waits for the line; each leaves its measurement, cancelled."""
         for running in self._running:
             running.cancel()
 
-    async def _measure(
-        self, probe: Probe, task: Task, progress: Progress, began: list[ClockReading]
-    ) -> Reading:
+    async def _measure(self, probe: Probe, task: Task, progress: Progress, began: list[_Began]) -> Reading:
         async with self._line.held(alone=probe.alone, wait_s=self._line_wait_s):
-            began.append(self._clock())
+            began.append(_Began(self._clock(), load.read()))
             deadline = asyncio.timeout(probe.deadline_s)
             try:
                 async with deadline:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from agent.hours import Hours
 from agent.line_counters import LineCounterSource
 from agent.settings import AgentSettings
-from wire.records import ClockReading, Direction, Failure, Known, Outcome, Values
+from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,19 @@ class Task:
         return self.name.replace(" ", "-")
 
 
+class Again(Struct, frozen=True):
+    """A probe's wish to be run once more outside the schedule: ``after_s`` from now, in ``hours`` only."""
+
+    after_s: float
+    hours: Hours | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one run of a probe gave. ``values`` are absent where nothing could be measured.
 
-    ``bytes_sent`` and ``bytes_received`` are what it cost the line at the IP layer.
+    ``bytes_sent`` and ``bytes_received`` are what it cost the line at the IP layer. ``again`` asks for one
+    more run of the task, with purpose ``retest``; it uses up no slot.
     """
 
     outcome: Outcome
@@ -63,6 +73,7 @@ class Reading:
     session: str | None = None
     bytes_sent: int = 0
     bytes_received: int = 0
+    again: Again | None = None
 
 
 Progress = Callable[[str], None]
@@ -86,3 +97,23 @@ class Probe(Protocol):
     async def run(self, task: Task, progress: Progress) -> Reading:
         """Measure once. ``progress`` takes a short line for a person who is waiting."""
         ...
+
+
+class Continuing:
+    """What a probe also is whose measurements go on from earlier ones: a second base beside its own class.
+
+    ``landmark`` is what the record of a measurement holds, as JSON, if one can go on from it.
+    """
+
+    landmark: bytes
+
+    def recall(self, task: Task, record: Record) -> Again | None:
+        """Go on from ``record``, the newest of ``task`` with the landmark before the agent was started.
+
+        The wish is for a run soon, where what was begun is not at its end.
+        """
+        raise NotImplementedError
+
+    def instead(self, task: Task, slot_us: int) -> Reading | None:
+        """What makes a run needless in the slot that began at ``slot_us`` on CLOCK_BOOTTIME, if anything."""
+        raise NotImplementedError

@@ -334,3 +334,14 @@ def test_a_log_line_names_the_trouble_of_the_disk(tmp_path: Path, caplog: pytest
         journal._connection.execute("PRAGMA query_only = OFF")
         assert state(journal) == (1, 0, 0, 0, 0)
     assert "attempt to write a readonly database: check the disk" in caplog.text
+
+
+def test_the_newest_record_of_a_schedule_that_holds_something(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db", 64_000_000, CLOCK) as journal:
+        for detail in ("first mark", "second mark", "third"):
+            journal.commit(partial(build, detail=detail), CLOCK)
+        journal.commit(partial(build, detail="mark", schedule="stamp-dscp-46"), CLOCK)
+        found = journal.newest_with("stamp-dscp-0", b"mark")
+        assert found is not None
+        assert b'"detail":"second mark"' in found
+        assert journal.newest_with("stamp-dscp-0", b"fourth") is None

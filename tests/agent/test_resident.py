@@ -14,7 +14,7 @@ from agent import resident as agent_resident
 from agent.journal import Journal
 from agent.journal_file import JournalError
 from agent.journal_thread import JournalThread
-from agent.probes.base import Task
+from agent.probes.base import Again, Continuing, Reading, Task
 from agent.resident import Resident
 from agent.runner import LINE_WAIT_S
 from agent.settings import AgentSettings, Peer, Schedule
@@ -27,9 +27,10 @@ from tests.agent.fakes import GOOD, FakeProbe
 from tests.processes import free_port
 from wire import messages
 from wire.messages import Fault
-from wire.records import Failure, Purpose, Record
+from wire.records import Failure, Purpose, Record, StampMeasurement
 
 WITHIN_S = 20.0
+HOURLY = Task("stamp", 3600, dscp=46)
 SOON = Task("stamp", 60, dscp=46)
 
 
@@ -42,6 +43,26 @@ def settings(directory: Path) -> AgentSettings:
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),
     )
+
+
+class Learner(FakeProbe, Continuing):
+    """Asks once to be run again, and remembers what it is told."""
+
+    landmark = b'"probe":"stamp"'
+
+    def __init__(self, wish: Again | None = None, passive: Reading | None = None) -> None:
+        super().__init__(asked=[HOURLY])
+        self.wish, self.passive = wish, passive
+        self.recalled: list[Record] = []
+        self.slots: list[int] = []
+
+    def recall(self, task: Task, record: Record) -> Again | None:
+        self.recalled.append(record)
+        return self.wish
+
+    def instead(self, task: Task, slot_us: int) -> Reading | None:
+        self.slots.append(slot_us)
+        return self.passive
 
 
 def resident(chosen: AgentSettings, probe: FakeProbe) -> Resident:
@@ -133,6 +154,50 @@ def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path
         live(chosen, probe, partial(started, probe))
         assert probe.started == [daily]
     assert [one.failure for one in records(chosen)] == [None, Failure.CANCELLED]
+
+
+def test_a_run_that_asks_is_run_again_as_a_retest(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    probe = FakeProbe(replace(GOOD, again=Again(0.05)), asked=[HOURLY])
+
+    async def twice() -> bool:
+        if len(probe.started) == 2:
+            probe.answer = GOOD
+        return len(probe.started) > 2 and probe.at_once == 0
+
+    live(chosen, probe, twice)
+    purposes = [(one.purpose, one.slot_us is None) for one in reversed(records(chosen))]  # type: ignore[union-attr]
+    assert purposes == [(Purpose.SCHEDULED, False), (Purpose.RETEST, True), (Purpose.RETEST, True)]
+
+
+def test_what_was_begun_goes_on_after_a_restart(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    first, second = Learner(), Learner(wish=Again(0.01))
+
+    async def done(probe: Learner) -> bool:
+        return bool(probe.started) and probe.at_once == 0
+
+    for probe in (first, second):
+        live(chosen, probe, partial(done, probe))
+    assert (first.recalled, len(first.slots)) == ([], 1)
+    [known] = second.recalled
+    newest, oldest = records(chosen)
+    assert known == oldest
+    assert isinstance(newest, StampMeasurement)
+    assert newest.purpose is Purpose.RETEST
+
+
+def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> None:
+    chosen, probe = settings(tmp_path), Learner(passive=GOOD)
+
+    async def told() -> bool:
+        return bool(probe.slots)
+
+    live(chosen, probe, told)
+    [record] = records(chosen)
+    assert isinstance(record, StampMeasurement)
+    assert (probe.started, record.purpose, record.values) == ([], Purpose.PASSIVE, GOOD.values)
+    assert record.slot_us is not None
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def run(probe: FakeProbe, *, clock: FakeClock | None = None, **options: object) 
 def test_a_reading_becomes_a_measurement_with_clocks_and_duration() -> None:
     clock = FakeClock()
     attempt = run(FakeProbe(clock=clock), clock=clock, slot_us=clock.boot_us - 7_400_000)
+    assert attempt.host is not None
+    assert attempt.host.load_1min is not None
     assert attempt.measurement(EPOCH, 7) == StampMeasurement(
         epoch=EPOCH,
         seq=7,
@@ -36,6 +38,7 @@ def test_a_reading_becomes_a_measurement_with_clocks_and_duration() -> None:
         dscp=46,
         bytes_sent=1440,
         bytes_received=1440,
+        host=attempt.host,
         values=GOOD.values,
     )
 
@@ -56,6 +59,20 @@ def test_a_run_outside_the_schedule_has_no_slot() -> None:
         None,
         None,
     )
+
+
+def test_a_retest_belongs_to_its_line_of_the_schedule_and_uses_up_no_slot() -> None:
+    attempt = asyncio.run(Runner("pop-1", FakeClock().read).run(FakeProbe(), TASK, Purpose.RETEST))
+    measurement = attempt.measurement(EPOCH, 1)
+    assert (measurement.purpose, measurement.slot_us) == (Purpose.RETEST, None)
+    assert (measurement.schedule, measurement.interval_us) == ("stamp-dscp-46", 60_000_000)
+
+
+def test_a_passive_measurement_fills_its_slot() -> None:
+    attempt = Runner("pop-1", FakeClock().read).passive(FakeProbe(), TASK, 1_000_000_000 - 7_000_000, GOOD)
+    measurement = attempt.measurement(EPOCH, 1)
+    assert (measurement.purpose, measurement.duration_us) == (Purpose.PASSIVE, 0)
+    assert (measurement.schedule, measurement.slot_us) == ("stamp-dscp-46", 1_774_999_993_000_000)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from lab.namespaces.link import KernelLineCounters
 from lab.namespaces.names import End
 from lab.namespaces.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
 from lab.namespaces.requirements import KernelLinkError
-from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings, WirePlace
+from lab.namespaces.wire import Wire
 from lab.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes, reader
 from wire.records import Direction
+from wire.stamp.statistics import percentile
 
 if TYPE_CHECKING:
     from lab.namespaces.stand import KernelStand
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 AGENT_FILE = "{agent}"
+PERCENTILES = {"min": 0, "p50": 50, "p99": 99, "max": 100}
+DEFAULT_REORDERING = 5 * 10**6
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DESCRIPTION = f"""\
 Put a site and a measurement peer into network namespaces of their own, with a line of real kernel queues in
@@ -41,7 +45,8 @@ interface is {INTERFACE}. {AGENT_FILE} in COMMAND stands for agent settings that
 floor of 8 Mbit/s each way, line counters inline. Without COMMAND the link waits for Ctrl-C and tells how to
 enter it.
 One value holds for both directions; DOWN,UP gives each its own. Rates are of the IP layer, the same for
-packets of every size."""
+packets of every size. Delay, jitter and reordering are a wire's: a process that holds each packet, and
+for how long it really did is told at the end."""
 EXAMPLE = f"""\
 example: what does the agent say of a line of 8.4 Mbit/s each way with 1 % loss towards the site?
   plancher-lab kernel-link --down 8.4M --up 8.4M --loss 1%,0 -- plancher-agent measure {AGENT_FILE}
@@ -65,8 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
         ("--loss", quantities.share, 0.0, "share of packets lost at random before the queue, e.g. 1%%"),
         ("--duplicate", quantities.share, 0.0, "share of packets that pass the queue twice"),
+        ("--delay", quantities.duration, 0, "fixed delay by a wire, e.g. 20ms"),
+        ("--jitter", quantities.duration, 0, "uniform between 0 and this, never reordering, e.g. 2ms"),
+        ("--reorder", quantities.share, 0.0, "share of packets held back so that later ones pass"),
+        ("--reorder-by", quantities.duration, DEFAULT_REORDERING, "for how long (default: 5ms)"),
     ):
         add(option, type=reader(both(read)), default=(default, default), metavar=PAIR, help=text)
+    add("--wire", type=WirePlace, choices=list(WirePlace), default=WirePlace.BEFORE_QUEUE,
+        help="whether delay comes before or after the queue (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of jitter and reordering (default: %(default)s)")
     add("--policer", action="store_true", help="drop what exceeds rate and --burst instead of queueing it")
     add("command", nargs="*", metavar="COMMAND", help="what to run at the site, after --")
 
@@ -107,6 +119,18 @@ def describe(name: Direction, counters: KernelLineCounters) -> str:
     return f"{name:4} {delivered}{dropped}{duplicated}"
 
 
+def describe_wire(wire: Wire) -> str:
+    """Return what a direction's wire really did, for a person."""
+    try:
+        delays = sorted(one.delay_ns for one in wire.log() if one.delay_ns is not None)
+    except KernelLinkError as error:
+        return f"     wire: {error}"
+    if not delays:
+        return "     wire: no packet"
+    told = (f"{name} {percentile(delays, percent) / 1e6:.3f} ms" for name, percent in PERCENTILES.items())
+    return f"     wire: {len(delays)} packets held for {', '.join(told)}"
+
+
 def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
     rate = (options.down, options.up)[direction]
     return KernelLineSettings(
@@ -116,6 +140,12 @@ def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
         policer=options.policer,
         loss=options.loss[direction],
         duplication=options.duplicate[direction],
+        delay=options.delay[direction],
+        jitter=options.jitter[direction],
+        reordering=options.reorder[direction],
+        reordering_delay=options.reorder_by[direction],
+        wire_place=options.wire,
+        seed=2 * options.seed + direction,
     )
 
 
@@ -128,6 +158,8 @@ def _serve(stand: "KernelStand", command: Sequence[str], say: Say, complain: Say
         tell = complain if command else say
         for direction in Direction:
             tell(describe(direction, stand.link.counters(direction)))
+            if stand.link.settings.line(direction).wired:
+                tell(describe_wire(stand.link.wire(direction)))
     return status
 
 

@@ -4,7 +4,7 @@ import ctypes
 import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from lab.namespaces import names
@@ -35,6 +35,21 @@ def executor(namespace: str) -> ProcessPoolExecutor:
     # Not forked: a copy of a process with threads may hang on a lock that nobody will release.
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter, initargs=(namespace,))
+
+
+def opened(namespace: str, open_it: Callable[[], Result]) -> Result:
+    """Return what ``open_it`` opens inside ``namespace``: a socket or device belongs there for good.
+
+    It runs in a thread of this process, so what it opens is this process's. Raises OSError for the namespace,
+    and what ``open_it`` raises.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_opened, namespace, open_it).result()
+
+
+def _opened(namespace: str, open_it: Callable[[], Result]) -> Result:
+    _enter(namespace)
+    return open_it()
 
 
 def _enter(namespace: str) -> None:

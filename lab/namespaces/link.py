@@ -11,7 +11,8 @@ from lab.line import DropCause
 from lab.namespaces import names, places, requirements, rules
 from lab.namespaces.names import End
 from lab.namespaces.requirements import KernelLinkError
-from lab.namespaces.settings import KernelLinkSettings
+from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from lab.namespaces.wire import Wire
 from wire.records import Direction
 
 TOOL_S = 10.0
@@ -43,6 +44,7 @@ class KernelLink:
             raise ValueError("; ".join(faults))
         self.settings = settings
         self._names = names.fresh()
+        self._wires: dict[Direction, Wire] = {}
         self._leaving = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,7 +57,7 @@ class KernelLink:
                 _tool("ip", "netns", "add", self._names[end])
                 entering.callback(_remove, self._names[end])
                 self._switch(end)
-            self._build()
+            self._build(entering)
             self._leaving = entering.pop_all()
         return self
 
@@ -73,10 +75,10 @@ class KernelLink:
     def counters(self, direction: Direction) -> KernelLineCounters:
         """What the kernel counted at the router. Raises KernelLinkError when it cannot be asked."""
         router = self._names[End.ROUTER]
-        device = places.LEAVES_BY[direction]
+        line = self.settings.line(direction)
+        device = rules.queue_device(direction, line)
         queue = json.loads(_tool("tc", "-n", router, "-s", "-j", "qdisc", "show", "dev", device))[0]
         lost, duplicated = self._fates(direction)
-        line = self.settings.down if direction is Direction.DOWN else self.settings.up
         refused = DropCause.POLICED if line.policer else DropCause.QUEUE_FULL
         dropped = {refused: queue["drops"], DropCause.LOSS: lost}
         return KernelLineCounters(
@@ -96,15 +98,29 @@ class KernelLink:
         )
         _tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
 
-    def _build(self) -> None:
+    def wire(self, direction: Direction) -> Wire:
+        """This direction's wire, for its log. Raises KeyError for a direction that has none (``logged``)."""
+        return self._wires[direction]
+
+    def _build(self, entering: contextlib.ExitStack) -> None:
         router = self._names[End.ROUTER]
         for end in places.ADDRESSES:
             _tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
         _tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
-        for direction, line in ((Direction.DOWN, self.settings.down), (Direction.UP, self.settings.up)):
+        for direction in Direction:
+            line = self.settings.line(direction)
+            if line.wired:
+                self._lay(direction, line, entering)
             _tool("tc", "-n", router, *rules.queue(direction, line))
         if fates := rules.fates(self.settings):
             _tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
+
+    def _lay(self, direction: Direction, line: KernelLineSettings, entering: contextlib.ExitStack) -> None:
+        router = self._names[End.ROUTER]
+        wire = entering.enter_context(Wire(router, places.WIRES[direction], line.wire))
+        _tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
+        wire.start()
+        self._wires[direction] = wire
 
     def _fates(self, direction: Direction) -> tuple[int, int]:
         """Packets lost and duplicated at random."""

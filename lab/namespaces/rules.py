@@ -1,12 +1,15 @@
 """What the programs are told to build a link: for ``ip -batch``, ``tc`` and ``nft``."""
 
 from lab.namespaces.names import End
-from lab.namespaces.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY
-from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from lab.namespaces.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY, WIRE_TABLES, WIRES
+from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings, WirePlace
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
 
 UNLIMITED_QUEUE = 64 * 2**20
+WIRE_MTU = 1500
+WIRE_PACKETS = 10_000
+"""What may wait for the wire's process: 1 s of 100 Mbit/s, so that it drops nothing itself."""
 PARTS_PER_MILLION = 10**6
 
 SWITCHES = {
@@ -16,6 +19,9 @@ SWITCHES = {
     # A new namespace refuses unprivileged ICMP sockets (1 0).
     "ipv4/ping_group_range": "0 2147483647",
     "ipv4/ip_forward": "1",
+    # What leaves a wire comes from an address that is routed elsewhere.
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
 }
 
 
@@ -51,14 +57,36 @@ def router_devices() -> str:
     return "\n".join([*lines, ""])
 
 
+def wire(direction: Direction) -> str:
+    """For ``ip -n <router> -batch -``: what arrives for this direction goes through its wire.
+
+    What the wire gives back arrives by another device, so the rule does not apply a second time.
+    """
+    device, table = WIRES[direction], WIRE_TABLES[direction]
+    return "\n".join((
+        f"link set {device} mtu {WIRE_MTU} txqueuelen {WIRE_PACKETS} up",
+        f"route add default dev {device} table {table}",
+        f"rule add iif {arrives_by(direction)} lookup {table}",
+        "",
+    ))  # fmt: skip
+
+
+def queue_device(direction: Direction, line: KernelLineSettings) -> str:
+    """The router's device that has the queue: what is before the wire waits at its mouth."""
+    behind = line.wired and line.wire_place is WirePlace.AFTER_QUEUE
+    return WIRES[direction] if behind else LEAVES_BY[direction]
+
+
 def queue(direction: Direction, line: KernelLineSettings) -> tuple[str, ...]:
     """Arguments of ``tc -n <router>``.
 
     ``stab overhead`` takes the Ethernet header out of all lengths: rate, bucket, limit and the byte counter
     are of the IP layer, whatever the size of a packet.
     """
-    head = ("qdisc", "replace", "dev", LEAVES_BY[direction], "root", "handle", "1:",
-            "stab", "overhead", str(-ETHERNET_HEADER_BYTES), "linklayer", "ethernet")  # fmt: skip
+    device = queue_device(direction, line)
+    head: tuple[str, ...] = ("qdisc", "replace", "dev", device, "root", "handle", "1:")
+    if device != WIRES[direction]:  # a TUN device has no Ethernet header
+        head += ("stab", "overhead", str(-ETHERNET_HEADER_BYTES), "linklayer", "ethernet")
     if line.rate is None:
         return (*head, "bfifo", "limit", str(UNLIMITED_QUEUE))
     return (*head, "tbf", "rate", f"{line.rate}bit", "burst", str(line.bucket), "limit", str(line.limit))
@@ -71,25 +99,25 @@ def fates(settings: KernelLinkSettings) -> str:
     """
     lines = {Direction.DOWN: settings.down, Direction.UP: settings.up}
     loss = [
-        f'    iifname "{_other(direction)}" {_sometimes(line.loss)} counter drop comment "{direction}"\n'
+        f'    iifname "{arrives_by(direction)}" {_sometimes(line.loss)} counter drop comment "{direction}"\n'
         for direction, line in lines.items()
         if line.loss
     ]
-    text = "".join(_duplicating(direction, line.duplication) for direction, line in lines.items())
+    text = "".join(_duplicating(direction, line) for direction, line in lines.items())
     if loss:
         hook = "    type filter hook prerouting priority 0; policy accept;\n"
         text += f"table inet loss {{\n  chain arriving {{\n{hook}{''.join(loss)}  }}\n}}\n"
     return text
 
 
-def _duplicating(direction: Direction, probability: float) -> str:
-    if not probability:
+def _duplicating(direction: Direction, line: KernelLineSettings) -> str:
+    if not line.duplication:
         return ""
-    device = LEAVES_BY[direction]
+    device = queue_device(direction, line)
     return (
         f"table netdev duplication_{direction} {{\n  chain leaving {{\n"
         f'    type filter hook egress device "{device}" priority 0; policy accept;\n'
-        f"    meta protocol ip {_sometimes(probability)} counter dup to "
+        f"    meta protocol ip {_sometimes(line.duplication)} counter dup to "
         f'"{device}" comment "{direction}"\n  }}\n}}\n'
     )
 
@@ -98,7 +126,7 @@ def _sometimes(probability: float) -> str:
     return f"numgen random mod {PARTS_PER_MILLION} < {round(probability * PARTS_PER_MILLION)}"
 
 
-def _other(direction: Direction) -> End:
+def arrives_by(direction: Direction) -> End:
     """The router's device at which a direction arrives."""
     return LEAVES_BY[Direction.UP if direction is Direction.DOWN else Direction.DOWN]
 

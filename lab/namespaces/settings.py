@@ -1,8 +1,10 @@
 """What a kernel link does to packets, in the words of :class:`lab.line.LineSettings`."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from lab.line import ORDINARY_PACKET, LineSettings
+from wire.records import Direction
 
 LEAST_BUCKET = 5000
 BUCKET_DIVISOR = 8 * 500
@@ -13,6 +15,13 @@ LONGEST_FILL_S = 250
 """tbf counts its bucket as time in 32 bits of 64 ns."""
 
 MOST_BYTES = 2**31
+
+
+class WirePlace(StrEnum):
+    """Where the wire of known delay is: what waits in a queue behind it has been delayed already."""
+
+    BEFORE_QUEUE = "before"
+    AFTER_QUEUE = "after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,10 @@ class KernelLineSettings:
     policer: drop what exceeds rate and bucket: a queue of one packet.
     loss: probability per packet, independent of all else; strikes before the queue.
     duplication: probability per packet; both copies pass the queue.
+    delay, jitter, reordering, reordering_delay: by a wire (``wire``), as in LineSettings; ns.
+    wire_place: whether packets pass the wire before or after the queue.
+    logged: pass a wire also without delay, for its log of each packet.
+    seed: of jitter and reordering; the kernel's loss and duplication have none.
     """
 
     rate: int | None = None
@@ -35,6 +48,29 @@ class KernelLineSettings:
     policer: bool = False
     loss: float = 0.0
     duplication: float = 0.0
+    delay: int = 0
+    jitter: int = 0
+    reordering: float = 0.0
+    reordering_delay: int = 0
+    wire_place: WirePlace = WirePlace.BEFORE_QUEUE
+    logged: bool = False
+    seed: int = 0
+
+    @property
+    def wired(self) -> bool:
+        """Whether this direction has a wire."""
+        return self.logged or bool(self.delay or self.jitter or self.reordering)
+
+    @property
+    def wire(self) -> LineSettings:
+        """What the wire does."""
+        return LineSettings(
+            delay=self.delay,
+            jitter=self.jitter,
+            reordering=self.reordering,
+            reordering_delay=self.reordering_delay,
+            seed=self.seed,
+        )
 
     @property
     def bucket(self) -> int:
@@ -58,7 +94,7 @@ class KernelLineSettings:
             loss=self.loss,
             duplication=self.duplication,
         )
-        return (*as_line.faults(), *self._faults_of_kernel())
+        return (*as_line.faults(), *self.wire.faults(), *self._faults_of_kernel())
 
     def _faults_of_kernel(self) -> list[str]:
         found = []
@@ -78,6 +114,10 @@ class KernelLinkSettings:
 
     down: KernelLineSettings = field(default_factory=KernelLineSettings)
     up: KernelLineSettings = field(default_factory=KernelLineSettings)
+
+    def line(self, direction: Direction) -> KernelLineSettings:
+        """One direction of it."""
+        return self.down if direction is Direction.DOWN else self.up
 
     def faults(self) -> tuple[str, ...]:
         """Return what makes these settings impossible, in words; empty when they are sound."""

@@ -1,5 +1,6 @@
 """``plancher-lab kernel-link`` as a person runs it; what needs root is skipped without it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,20 @@ def test_the_command_runs_at_the_site_and_its_status_is_the_exit_status() -> Non
     assert "line\nlo\n" in output
     assert errors == ("plancher-lab: down 3 packets (252 B) out\nplancher-lab: up   3 packets (252 B) out\n")
     assert left_of(process.pid) == []
+
+
+@pytest.mark.usefixtures("kernel")
+def test_what_a_wire_really_did_is_told() -> None:
+    ping = ("ping", "-c", "5", "-i", "0.01", "-q", "10.90.2.2")
+    with start("--delay", "20ms,0", "--jitter", "2ms,0", "--reorder", "1%,0", "--", *ping) as process:
+        output, errors = process.communicate(timeout=END_WITHIN_S)
+    assert "5 received" in output
+    told = errors.splitlines()
+    assert [line.split()[1] for line in told] == ["down", "wire:", "up"]
+    assert re.fullmatch(
+        r"plancher-lab:      wire: 5 packets held for min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
+        told[1],
+    )
 
 
 @pytest.mark.usefixtures("kernel")
@@ -111,6 +126,7 @@ def test_a_killed_link_takes_its_peer_with_it_and_the_next_start_removes_the_res
         (("--down", "8,4M"),
          "argument --down: expected a rate such as 8.4M (bit/s; k, M or G), got '8,4M'"),
         (("--loss", "1%,2"), "argument --loss: expected a share such as 1%, got '2'"),
+        (("--delay", "20"), "argument --delay: expected a time such as 10ms (us, ms or s), got '20'"),
         (("--queue", "9"), "argument --queue: expected a time such as 10ms (us, ms or s), got '9'"),
     ],
 )  # fmt: skip

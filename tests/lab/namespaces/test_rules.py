@@ -1,5 +1,5 @@
 from lab.namespaces import rules
-from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
+from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings, WirePlace
 from wire.records import Direction
 
 
@@ -15,6 +15,21 @@ def test_the_shaper_counts_ip_bytes_at_the_device_towards_the_receiver() -> None
         "qdisc replace dev site root handle 1: stab overhead -14 linklayer ethernet "
         "tbf rate 8400000bit burst 5000 limit 105000"
     )
+
+
+def test_the_shaper_stands_at_the_mouth_of_a_wire_that_comes_after_it() -> None:
+    line = KernelLineSettings(rate=8_400_000, queue=105_000, delay=1, wire_place=WirePlace.AFTER_QUEUE)
+    assert " ".join(rules.queue(Direction.UP, line)) == (
+        "qdisc replace dev wire-up root handle 1: tbf rate 8400000bit burst 5000 limit 105000"
+    )
+
+
+def test_what_arrives_for_a_direction_is_routed_into_its_wire() -> None:
+    assert rules.wire(Direction.UP).splitlines() == [
+        "link set wire-up mtu 1500 txqueuelen 10000 up",
+        "route add default dev wire-up table 102",
+        "rule add iif site lookup 102",
+    ]
 
 
 def test_no_rules_where_nothing_is_random() -> None:

@@ -7,7 +7,7 @@ All counts are of Load PDUs of the test itself; those that only say "stop" are i
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wire.records import Direction
+from wire.records import Algorithm, Direction
 
 
 class Ending(StrEnum):
@@ -15,7 +15,7 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     STOPPED = "stopped"
-    """This agent stopped it early, as asked by its caller."""
+    """This agent stopped it early, as asked by its caller, be it by a limit of bytes."""
     STOPPED_BY_PEER = "stopped-by-peer"
     WATCHDOG = "watchdog"
     """The peer fell silent for 3 s in the middle of the test (RFC 9946 §6.1)."""
@@ -59,8 +59,26 @@ class LoadInterval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentInterval:
+    """From one Status PDU to the next at a sender that obeys a search; ``offset_us`` from its first packet.
+
+    ``told_bps`` is the rate it had to send at (IP layer), ``ip_bytes`` what it sent.
+    """
+
+    offset_us: int
+    duration_us: int
+    told_bps: float
+    ip_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """One fixed-rate test as the client saw it; what was not reached stays at zero.
+    """One test as the client saw it; what was not reached stays at zero.
+
+    Of a search, which has an ``algorithm``, ``row`` and ``planned_bps`` are the highest that was asked for,
+    no number of packets is planned, and upstream ``sent_intervals`` tell what the sender did. Downstream the
+    sender's schedule is not known, so that ``stall_us`` stays 0 there. ``bytes_spent``: it was ended early
+    because its limit of bytes was reached.
 
     Of the sender: ``send_span_us`` lies between first and last packet, ``stall_us`` is the time by which the
     schedule had to be put off because the sender was later than its catch-up allows, ``longest_gap_us`` the
@@ -111,6 +129,9 @@ class LoadReport:
     wall_step_us: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    algorithm: Algorithm | None = None
+    sent_intervals: tuple[SentInterval, ...] = ()
+    bytes_spent: bool = False
 
     @property
     def sent_bps(self) -> float:

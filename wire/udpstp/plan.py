@@ -2,16 +2,30 @@
 
 from dataclasses import dataclass
 
-from wire.records import Direction
+from wire.records import Algorithm, Direction
 
 Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How the server is to search for the capacity (§7.1), instead of sending at a fixed rate.
+
+    ``start_row`` None begins at row 0, as the RFC's default does. ``byte_limit``: the bytes that the test may
+    cost the client's line in both directions together, IP layer; it is ended in time to stay below them.
+    """
+
+    algorithm: Algorithm = Algorithm.B
+    start_row: int | None = None
+    byte_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One test. ``secret`` is never shown. ``auth_offset_s`` is the peer's time minus this host's.
 
-    ``ident`` is random and not zero (§6.1). ``address`` is the server's control address.
+    ``row`` is the one to send at, or the highest that a ``search`` may reach. ``ident`` is random and not
+    zero (§6.1). ``address`` is the server's control address.
     """
 
     address: Address
@@ -23,6 +37,7 @@ class Plan:
     duration_s: int
     dscp: int = 0
     auth_offset_s: float = 0.0
+    search: Search | None = None
 
     @property
     def ipv6(self) -> bool:
@@ -30,7 +45,8 @@ class Plan:
         return len(self.address) == 4
 
     def __repr__(self) -> str:
-        return f"Plan({self.direction} row {self.row} {self.duration_s} s key {self.key_id})"
+        what = f"row {self.row}" if self.search is None else f"search to row {self.row}"
+        return f"Plan({self.direction} {what} {self.duration_s} s key {self.key_id})"
 
 
 def session_id(auth_time: int, ident: int) -> str:

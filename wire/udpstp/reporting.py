@@ -22,6 +22,7 @@ class Around:
     receiver_drops: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    bytes_spent: bool = False
 
 
 def report(plan: Plan, session: str, phase: LoadPhase | None, around: Around) -> LoadReport:
@@ -32,6 +33,7 @@ def report(plan: Plan, session: str, phase: LoadPhase | None, around: Around) ->
     if phase is not None:
         ending, detail, duration_ns = phase.ending, phase.detail, phase.duration_ns
         fields = phase.fields()
+    planned = 0 if plan.search else round(rates.packets_per_second(rate) * duration_ns / _S)
     round_trips = [value for value in (around.rtt_ns, fields.pop("rtt_ns", None)) if isinstance(value, int)]
     return LoadReport(
         session=session,
@@ -39,7 +41,7 @@ def report(plan: Plan, session: str, phase: LoadPhase | None, around: Around) ->
         row=plan.row,
         planned_bps=round(rates.bits_per_second(rate)),
         planned_duration_us=duration_ns // 1000,
-        planned_packets=round(rates.packets_per_second(rate) * duration_ns / _S),
+        planned_packets=planned,
         ending=ending,
         detail=detail,
         refusal=around.refusal,
@@ -48,5 +50,7 @@ def report(plan: Plan, session: str, phase: LoadPhase | None, around: Around) ->
         receiver_drops=around.receiver_drops,
         bytes_sent=around.bytes_sent,
         bytes_received=around.bytes_received,
+        algorithm=plan.search.algorithm if plan.search else None,
+        bytes_spent=around.bytes_spent,
         **fields,  # type: ignore[arg-type]
     )

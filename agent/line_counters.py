@@ -1,8 +1,8 @@
 """The line's own counters: what the site received and sent, whoever did it, and how its interface is.
 
 Where the agent stands decides what it can know: ``inline`` sees all traffic of the site on one interface,
-``directory`` reads counters laid out like /sys/class/net/<interface>/statistics (a router's mount), ``none``
-knows nothing and says so.
+``directory`` reads counters laid out like /sys/class/net/<interface>/statistics (a router's mount), ``snmp``
+asks the router (``agent.snmp_counters``), ``none`` knows nothing and says so.
 """
 
 import math
@@ -121,11 +121,19 @@ class LineCounterSource(Protocol):
 
 
 def source_of(chosen: LineCounters) -> LineCounterSource:
-    """The source that the settings ask for; they were checked to be complete."""
+    """The source that the settings ask for; they were checked to be complete.
+
+    Raises SettingsError if the file with the router's community cannot serve.
+    """
     if chosen.source == "inline":
         return InterfaceSource(chosen.interface or "")
     if chosen.source == "directory":
         return DirectorySource(Path(chosen.path or ""))
+    if chosen.source == "snmp" and chosen.snmp is not None:
+        from agent.settings import snmp_community
+        from agent.snmp_counters import SnmpSource
+
+        return SnmpSource(chosen.snmp, snmp_community(chosen.snmp))
     return NoSource()
 
 

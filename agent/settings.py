@@ -7,7 +7,7 @@ files is imported where a file is read: the resident agent gets its settings rea
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
@@ -216,3 +216,13 @@ def snmp_community(snmp: Snmp) -> str:
     if problem:
         raise settings.SettingsError(f"{place}: {problem}")
     return community
+
+
+def with_community(chosen: AgentSettings) -> AgentSettings:
+    """The settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
+    snmp = chosen.line_counters.snmp
+    if chosen.line_counters.source != "snmp" or snmp is None:
+        return chosen
+    known = structs.replace(snmp, community=snmp_community(snmp), community_file=None)
+    counters = structs.replace(chosen.line_counters, snmp=known)
+    return structs.replace(chosen, line_counters=counters)

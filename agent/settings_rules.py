@@ -8,7 +8,7 @@ import ipaddress
 import re
 
 from agent import hours
-from agent.settings import AgentSettings
+from agent.settings import AgentSettings, Snmp
 from host import log
 from host.units import BitRate
 from wire.topics import is_site_id
@@ -116,9 +116,26 @@ def _line_counters(chosen: AgentSettings) -> str | None:
             return "line_counters.interface: missing: the interface that carries all traffic of the site"
         case "directory" if not counters.path:
             return "line_counters.path: missing: a directory like /sys/class/net/eth0/statistics"
+        case "snmp":
+            return _snmp(counters.snmp)
         case "inline" | "directory" | "none":
             return None
-    return "line_counters.source: expected inline, directory or none"
+    return "line_counters.source: expected inline, directory, snmp or none"
+
+
+def _snmp(snmp: Snmp | None) -> str | None:
+    if snmp is None:
+        return "line_counters.snmp: missing: the router's host, interface and community_file"
+    if not is_host(snmp.host):
+        return "line_counters.snmp.host: neither a host name nor an address"
+    if snmp.community is None and snmp.community_file is None:
+        return "line_counters.snmp: no community: set community_file (or community) to the router's"
+    if snmp.community is not None and snmp.community_file is not None:
+        return "line_counters.snmp: both community and community_file are set: keep one"
+    if snmp.community is not None and (problem := community_problem(snmp.community)):
+        return f"line_counters.snmp.community: {problem}"
+    in_range = 0.1 <= snmp.timeout <= 5
+    return None if in_range else "line_counters.snmp.timeout: out of range: 100 ms to 5 s"
 
 
 def community_problem(community: str) -> str | None:

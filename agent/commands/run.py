@@ -3,10 +3,10 @@
 from typing import NoReturn
 
 from agent.handover import Handover, replace_this_process
-from agent.settings import AgentSettings, peer_key
+from agent.settings import AgentSettings, peer_key, with_community
 from host.command_line import version
 
 
 def main(settings: AgentSettings) -> NoReturn:
-    """Hand over to the resident agent. Raises SettingsError if the peer's key cannot be read."""
-    replace_this_process(Handover(settings, peer_key(settings.peer), version()))
+    """Hand over to the resident agent. Raises SettingsError if a file that holds a secret cannot serve."""
+    replace_this_process(Handover(with_community(settings), peer_key(settings.peer), version()))

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import AgentSettings, load, peer_key
+from agent.settings import AgentSettings, Snmp, load, peer_key, snmp_community, with_community
 from agent.settings_rules import is_host
 from host.settings import SettingsError
 
 HOURS_HELP = "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;"
+SNMP = "line_counters: {source: snmp, snmp: {host: r, interface: 1, "
 GOOD = "site: 0631234A\npeer: {key: example-key-change-me}\n"
 
 
@@ -111,7 +112,36 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (
             GOOD + "line_counters: {source: snmp}\n",
-            "line_counters.source: expected inline, directory or none",
+            "line_counters.snmp: missing: the router's host, interface and community_file",
+        ),
+        (
+            GOOD + "line_counters: {source: netflow}\n",
+            "line_counters.source: expected inline, directory, snmp or none",
+        ),
+        (
+            GOOD + "line_counters: {source: snmp, snmp: {host: a..b, interface: 1, community: x}}\n",
+            "line_counters.snmp.host: neither a host name nor an address",
+        ),
+        (
+            GOOD + "line_counters: {source: snmp, snmp: {host: router, interface: wan0}}\n",
+            "line_counters.snmp: no community: set community_file (or community) to the router's",
+        ),
+        (
+            GOOD + SNMP + "community: x, community_file: y}}\n",
+            "line_counters.snmp: both community and community_file are set: keep one",
+        ),
+        (
+            GOOD + SNMP + "community: ''}}\n",
+            "line_counters.snmp.community: a community has 1 to 64 bytes",
+        ),
+        (
+            GOOD + "line_counters: {source: snmp, snmp: {host: r, interface: 0, community: x}}\n",
+            "line_counters.snmp.interface: expected a whole number >= 1",
+        ),
+        (
+            GOOD
+            + "line_counters: {source: snmp, snmp: {host: r, interface: 1, community: x, timeout: 9 s}}\n",
+            "line_counters.snmp.timeout: out of range: 100 ms to 5 s",
         ),
         (
             GOOD + "schedule: {interface: 5 s}\n",
@@ -178,3 +208,24 @@ def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         peer_key(settings.peer)
     assert str(caught.value) == f"peer.key_file: {tmp_path}/none: No such file or directory"
+
+
+def test_a_community_in_a_file_is_read_and_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "community"
+    secret.touch(mode=0o600)
+    secret.write_text("s3cret\n")
+    snmp = f"{{host: router, interface: wan0, community_file: {secret}}}"
+    chosen = with_community(read(tmp_path, GOOD + f"line_counters: {{source: snmp, snmp: {snmp}}}\n"))
+    assert chosen.line_counters.snmp is not None
+    assert chosen.line_counters.snmp.community == "s3cret"
+    assert "s3cret" not in repr(chosen)
+
+
+def test_a_community_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "community"
+    secret.touch(mode=0o644)
+    with pytest.raises(SettingsError) as caught:
+        snmp_community(Snmp("router", "wan0", community_file=str(secret)))
+    assert str(caught.value) == (
+        f"line_counters.snmp.community_file: {secret}: others can read it: chmod 600 {secret}"
+    )

@@ -1,0 +1,108 @@
+"""The router's own counters of the line, asked for by SNMP (ifHC counters, RFC 2863)."""
+
+import asyncio
+
+from agent.line_counters import CounterReading, Unavailable
+from agent.settings import Snmp
+from net.snmp import NoAnswer, SnmpAgent
+from wire import interface_mib, records
+from wire.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Lacking
+
+LEAST_INTERVAL_S = 10.0
+LAG_S = 5.0  # net-snmp answers from counters up to 3 s old; other routers are no better
+
+
+class SnmpSource:
+    """One interface of one router. The interface is looked for when it is not known, or no more that one."""
+
+    kind = records.LineCounters.SNMP
+    least_interval_s = LEAST_INTERVAL_S
+    lag_s = LAG_S
+
+    def __init__(self, chosen: Snmp, community: str) -> None:
+        self.interface = str(chosen.interface)
+        self._wanted = chosen.interface
+        self._router = f"router {chosen.host}"
+        self._frame_bytes = chosen.frame_bytes
+        self._agent = SnmpAgent(chosen.host, chosen.port, community, float(chosen.timeout))
+        self._index: int | None = None
+        self._last: InterfaceState | None = None
+        self._generation = 0
+        self._asking = asyncio.Lock()
+
+    def read(self) -> CounterReading | Unavailable:
+        """Always unavailable: a router's answer takes its time, and is of some seconds before."""
+        return Unavailable("the router's counters (SNMP) lag by seconds: too much to follow a test by them")
+
+    async def ask(self) -> CounterReading | Unavailable:
+        """The router's newest counters. The first time it may take many questions, to find the interface."""
+        async with self._asking:
+            known = self._index is not None
+            told = await self._state()
+            if known and self._index is None:
+                told = await self._state()
+        if isinstance(told, InterfaceState):
+            return self._reading(told)
+        return Unavailable(f"line_counters.snmp: {self._router}: {told.detail}")
+
+    async def _state(self) -> InterfaceState | Lacking | NoAnswer:
+        """What the router tells of the interface; forgets its number where that is another one's by now."""
+        index = await self._number()
+        if not isinstance(index, int):
+            return index
+        answer = await self._agent.get(interface_mib.question(index))
+        if isinstance(answer, NoAnswer):
+            return answer
+        told = interface_mib.state(answer.bindings, index)
+        renamed = isinstance(told, InterfaceState) and self._last and told.name != self._last.name
+        if renamed or (isinstance(told, Lacking) and told.gone):
+            self._index, self._last = None, None
+            self._generation += 1
+            return Lacking(f"interface {index} is no more what it was", gone=True) if renamed else told
+        return told
+
+    async def _number(self) -> int | Lacking | NoAnswer:
+        if self._index is None:
+            found = self._wanted if isinstance(self._wanted, int) else await self._search(self._wanted)
+            if not isinstance(found, int):
+                return found
+            self._index = found
+        return self._index
+
+    async def _search(self, name: str) -> int | Lacking | NoAnswer:
+        search = InterfaceSearch(name)
+        while search.found is None:
+            answer = await self._agent.get_bulk(search.after, REPETITIONS)
+            if isinstance(answer, NoAnswer):
+                return answer
+            search.take(answer.bindings)
+        return search.found
+
+    def _reading(self, told: InterfaceState) -> CounterReading | Unavailable:
+        if told.kind == LOOPBACK:
+            return Unavailable(
+                f"line_counters.snmp.interface: {told.name} of the {self._router} is a loopback"
+            )
+        frame_bytes = told.frame_bytes if self._frame_bytes is None else self._frame_bytes
+        if frame_bytes is None:
+            return Unavailable(
+                f"line_counters.snmp: {told.name} of the {self._router} is no Ethernet (ifType {told.kind}):"
+                " set frame_bytes to what it counts of each packet beyond the IP layer"
+            )
+        if self._last is not None and told.began_anew_since(self._last):
+            self._generation += 1
+        self._last = told
+        return CounterReading(
+            told.received_octets,
+            told.received_packets,
+            told.sent_octets,
+            told.sent_packets,
+            received_errors=told.received_errors,
+            received_drops=told.received_discards,
+            sent_errors=told.sent_errors,
+            sent_drops=told.sent_discards,
+            carrier=told.up,
+            speed_bps=told.speed_bps,
+            frame_bytes=frame_bytes,
+            generation=self._generation,
+        )

@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,7 +18,7 @@ from net import timestamps
 from net.timestamps import Address, Datagram, StampSource
 from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.records import Failure
-from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.sender import Exchange, Sender, SenderSettings, Verdict
 from wire.stamp.statistics import TrainStatistics, train_statistics
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -66,7 +66,7 @@ class TrainResult:
     why. ``refused``: an ICMP message said that nobody listens at the peer's port. ``clock_step_us``: how
     far the wall clock jumped during the train. ``worst_lateness_us``: how much later than planned a
     packet was handed to the kernel. ``bytes_*`` are at the IP layer. ``failure`` is set where not even
-    sending could begin.
+    sending could begin. ``exchanges``: each packet and its reply, the raw series behind the statistics.
     """
 
     statistics: TrainStatistics
@@ -81,6 +81,7 @@ class TrainResult:
     bytes_received: int = 0
     failure: Failure | None = None
     detail: str = ""
+    exchanges: Sequence[Exchange] = ()
 
 
 async def run_train(
@@ -274,4 +275,5 @@ class _Session:
             bytes_received=self._bytes["received"],
             failure=failure,
             detail=detail or self._send_detail,
+            exchanges=sender.exchanges,
         )

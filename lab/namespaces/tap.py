@@ -14,10 +14,11 @@ from typing import Self
 from lab.namespaces import inside
 from lab.namespaces.passages import Sighting
 
-FRAME_BYTES = 128
+FRAME_BYTES = 256
+"""Of which 80 are the kernel's header: a whole authenticated STAMP packet fits."""
 BLOCK_BYTES = 65_536
-DEFAULT_PACKETS = 200_000
-"""Sightings between two readings: 12 s of 100 Mbit/s one way; 26 MB of the kernel's memory."""
+DEFAULT_PACKETS = 131_072
+"""Sightings between two readings: 8 s of 100 Mbit/s one way; 34 MB of the kernel's memory."""
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263

@@ -54,9 +54,7 @@ class _Answered:
 
     @property
     def rtt_ns(self) -> int:
-        """(T4 - T1) - (T3 - T2): the reflector's dwell does not count (RFC 8762 section 4.3.1)."""
-        dwell = self.reply.reflector_sent_ns - self.reply.reflector_received_ns
-        return self.reply.received_ns - self.exchange.sent_ns - dwell
+        return round_trip_ns(self.exchange, self.reply)
 
     @property
     def forward_ns(self) -> int:
@@ -115,6 +113,12 @@ def train_statistics(
         refused_dscp=any(c.refused for one in answered if (c := one.reply.class_of_service)),
         kernel_stamps=bool(answered) and all(one.by_kernel for one in answered),
     )
+
+
+def round_trip_ns(exchange: Exchange, reply: ReplyArrival) -> int:
+    """(T4 - T1) - (T3 - T2): the reflector's dwell does not count (RFC 8762 section 4.3.1)."""
+    dwell = reply.reflector_sent_ns - reply.reflector_received_ns
+    return reply.received_ns - exchange.sent_ns - dwell
 
 
 def spread(values_ns: Iterable[int]) -> Spread | None:

@@ -26,7 +26,8 @@ WAKE_EVERY_NS = 50_000_000
 """How soon a wish to stop is noticed while only an answer is waited for."""
 
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
-LARGEST_DATAGRAM = 9_216
+LARGEST_BATCH = 65_535
+"""What one call sends or receives at most: one datagram, or several that the kernel cuts or puts together."""
 
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
@@ -40,6 +41,8 @@ _UNREACHABLE = {
     errno.EPERM: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
     errno.EACCES: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
 }
+_NOT_SEGMENTED = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE)
+"""The device or the kernel does not cut a batch, where it may well take single datagrams."""
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 _READS_A_TURN = 4_096
 _OLDEST_NS = 1_000_000_000
@@ -71,6 +74,11 @@ class LoadEnd(Protocol):
         ...
 
     @property
+    def segment_bytes(self) -> int:
+        """Size of each of the datagrams last put into the buffer; the last of them may be shorter."""
+        ...
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
         ...
@@ -81,15 +89,21 @@ class LoadEnd(Protocol):
         ...
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """Put what is due into ``buffer``; its size, 0 for nothing."""
+        """Put what is due into ``buffer``; its bytes, 0 for nothing.
+
+        Several datagrams stand back to back: 64 and 65,507 bytes at most, as UDP_SEGMENT carries.
+        """
         ...
 
-    def blocked(self) -> None:
-        """What was last transmitted did not leave this host."""
+    def blocked(self, sent: int) -> None:
+        """Of what was last transmitted only the first ``sent`` bytes left this host: whole datagrams."""
         ...
 
-    def receive(self, data: memoryview, source: Address, now: int, wall: int) -> None:
-        """Take in a datagram with its receive stamp ``wall``, and ``now`` of the same moment."""
+    def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
+        """Take in one datagram with its receive stamp ``wall``, and ``now`` of the same moment.
+
+        Or several back to back, of ``segment_bytes`` each, the last of which may be shorter; 0 says one.
+        """
         ...
 
     def unreachable(self, ending: Ending, reason: str) -> None:
@@ -153,14 +167,16 @@ def run(end: LoadEnd, sock: socket.socket, cancelled: threading.Event) -> None:
 class _Runner:
     def __init__(self, end: LoadEnd, sock: socket.socket, cancelled: threading.Event) -> None:
         self._end, self._sock, self._cancelled = end, sock, cancelled
-        self._outgoing = bytearray(LARGEST_DATAGRAM)
+        self._outgoing = bytearray(LARGEST_BATCH)
         self._out_view = memoryview(self._outgoing)
-        self._incoming = bytearray(LARGEST_DATAGRAM)
+        self._incoming = bytearray(LARGEST_BATCH)
         self._in_view = memoryview(self._incoming)
         self._connected = False
         self._dscp_ecn = 0
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._segmenting = timestamps.can_segment(sock)
+        timestamps.coalesce(sock)
 
     def run(self) -> None:
         end, told, next_read = self._end, False, 0
@@ -196,31 +212,58 @@ class _Runner:
             size = end.transmit(self._outgoing, time.monotonic_ns(), time.time_ns())
             if not size:
                 return
+            left, error = self._leave(size)
+            if error is not None and left < size:
+                end.blocked(left)
+                if error.errno in _BUSY:
+                    return
+
+    def _leave(self, size: int) -> tuple[int, OSError | None]:
+        """Send what was put into the buffer; how much of it left, and what stopped the rest."""
+        segment = self._end.segment_bytes
+        try:
+            self._settle()
+            if self._segmenting and self._connected and 0 < segment < size:
+                timestamps.send_segmented(self._sock, self._out_view[:size], segment)
+                return size, None
+        except OSError as error:
+            if error.errno in _NOT_SEGMENTED:
+                self._segmenting = False
+            elif not self._told_of(error):
+                return 0, error
+        return self._one_by_one(size, segment)
+
+    def _one_by_one(self, size: int, segment: int) -> tuple[int, OSError | None]:
+        begin = 0
+        step = segment if 0 < segment < size else size
+        while begin < size:
             try:
-                self._settle()
-                self._send_one(size)
+                self._send_one(begin, min(begin + step, size))
             except OSError as error:
-                if not self._again(size, error):
-                    end.blocked()
-                    if error.errno in _BUSY:
-                        return
+                return begin, error
+            begin += step
+        return size, None
 
-    def _send_one(self, size: int) -> None:
+    def _send_one(self, begin: int, end: int) -> None:
+        try:
+            self._send_plain(self._out_view[begin:end])
+        except OSError as error:
+            if not self._told_of(error):
+                raise
+            self._send_plain(self._out_view[begin:end])
+
+    def _send_plain(self, datagram: memoryview) -> None:
         if self._connected:
-            self._sock.send(self._out_view[:size])
+            self._sock.send(datagram)
         else:
-            self._sock.sendto(self._out_view[:size], self._end.destination)
+            self._sock.sendto(datagram, self._end.destination)
 
-    def _again(self, size: int, error: OSError) -> bool:
+    def _told_of(self, error: OSError) -> bool:
         """An earlier packet's error is told at the next call, and nothing is sent by that call."""
         if error.errno not in _UNREACHABLE:
             return False
         discard_errors(self._sock)
         self._end.unreachable(*_UNREACHABLE[error.errno])
-        try:
-            self._send_one(size)
-        except OSError:
-            return False
         return True
 
     def _settle(self) -> None:
@@ -247,7 +290,8 @@ class _Runner:
                 return
             length, source, headers = got
             now = time.monotonic_ns() - _age(headers.received_ns)
-            end.receive(self._in_view[:length], source, now, headers.received_ns)
+            segment = headers.segment_bytes or 0
+            end.receive(self._in_view[:length], source, now, headers.received_ns, segment)
             if end.finished:
                 return
 

@@ -24,7 +24,7 @@ _SO_TIMESTAMPING = 37
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 2, 8, 16, 128, 2048
 _IP_RECVTTL, _IP_RECVTOS, _IP_RECVERR, _IPV6_RECVERR = 12, 13, 11, 25
 _IP_PKTINFO = 8
-_SOL_UDP, _UDP_GRO = 17, 104
+_SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _SO_EE_ORIGIN_TIMESTAMPING = 4
 
 # (level, type) of the control messages read here
@@ -41,6 +41,7 @@ _ERRORS = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR
 
 _TIMESPEC = struct.Struct("@ll")
 _INT = struct.Struct("@i")
+_SEGMENT_BYTES = struct.Struct("@H")
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")
 _PKTINFO_4 = struct.Struct("@I4s4s")
 _PKTINFO_6 = struct.Struct("@16sI")
@@ -256,6 +257,39 @@ def send(
         sock.sendmsg([payload], ancillary)
     else:
         sock.sendmsg([payload], ancillary, 0, address)
+
+
+def can_segment(sock: socket.socket) -> bool:
+    """Whether this kernel cuts what it is given into datagrams (UDP_SEGMENT, Linux 4.18).
+
+    An older one would not refuse the control message but send one large datagram.
+    """
+    try:
+        sock.setsockopt(_SOL_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
+
+
+def send_segmented(sock: socket.socket, payload: Buffer, segment_bytes: int) -> None:
+    """Send several datagrams of ``segment_bytes`` to where the socket is connected; the last may be shorter.
+
+    At most 64 datagrams and 65,507 bytes. Raises OSError as ``socket.sendmsg``: EIO, EINVAL, EMSGSIZE and
+    ENOPROTOOPT may mean that the route's device does not take it, where single datagrams would pass.
+    """
+    sock.sendmsg([payload], [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES.pack(segment_bytes))])
+
+
+def coalesce(sock: socket.socket) -> bool:
+    """Let the kernel put datagrams of one flow and size together (UDP_GRO, Linux 5.0); False where it cannot.
+
+    ``Headers.segment_bytes`` then tells the size of each; the receive stamp is that of the first.
+    """
+    try:
+        sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
+    except OSError:
+        return False
+    return True
 
 
 def _send_ancillary(family: int, dscp_ecn: int | None, source: str | None) -> Sequence[Ancillary]:

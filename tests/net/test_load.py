@@ -24,7 +24,7 @@ class Sender:
         self.destination, self.settled, self.dscp_ecn = destination, True, 0x28
         self.tempo, self.finished = Tempo.SEND, False
         self.deadline = time.monotonic_ns()
-        self.sent = self.refused = 0
+        self.sent = self.refused = self.segment_bytes = 0
         self.received: list[tuple[bytes, int, int]] = []
         self.told: list[str] = []
         self.last = 10
@@ -38,10 +38,10 @@ class Sender:
         struct.pack_into("!q", buffer, 0, wall)
         return 100
 
-    def blocked(self) -> None:
+    def blocked(self, sent: int) -> None:
         self.refused += 1
 
-    def receive(self, data: memoryview, source: Address, now: int, wall: int) -> None:
+    def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
         self.received.append((bytes(data), now, wall))
 
     def unreachable(self, ending: Ending, reason: str) -> None:

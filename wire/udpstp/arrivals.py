@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-from wire.udpstp import pdu
+from wire.udpstp.batches import LoadRun
 from wire.udpstp.load import LoadInterval
 from wire.udpstp.receiver import Arrival
 
 INTERVAL_NS = 50_000_000
 MOST_INTERVALS = 20 * 3600
-
-_S = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -24,11 +22,11 @@ class _Bin:
     delay_min: int = 0
     delay_max: int = 0
 
-    def delay(self, value: int) -> None:
+    def delay(self, value: int, count: int) -> None:
         self.delay_min = min(self.delay_min, value) if self.delay_count else value
         self.delay_max = max(self.delay_max, value) if self.delay_count else value
-        self.delay_sum += value
-        self.delay_count += 1
+        self.delay_sum += value * count
+        self.delay_count += count
 
 
 class ArrivalSeries:
@@ -64,14 +62,14 @@ class ArrivalSeries:
         self.last_sent = sent
         self._delay_minimum = wall - sent
 
-    def add(self, data: bytes | bytearray | memoryview, arrival: Arrival, wall: int) -> None:
-        """Count one Load PDU of the load with the receive stamp ``wall``."""
-        _, _, _, sequence, payload, _, _, _, sent_s, sent_ns, _, _ = pdu.LOAD_HEADER.unpack_from(data)
+    def add(self, run: LoadRun, arrival: Arrival, wall: int) -> None:
+        """Count Load PDUs of the load with the receive stamp ``wall``; what is not in order comes alone."""
         interval = self._bin(wall)
-        self.packets += 1
-        self.payload_bytes += payload
-        interval.datagrams += 1
-        interval.payload_bytes += payload
+        continued = self.packets > 0
+        self.packets += run.count
+        self.payload_bytes += run.payload * run.count
+        interval.datagrams += run.count
+        interval.payload_bytes += run.payload * run.count
         self.last_wall = max(self.last_wall, wall)
         if arrival is Arrival.DUPLICATE:
             self.duplicated += 1
@@ -81,7 +79,7 @@ class ArrivalSeries:
             interval.reordered += 1
             interval.lost -= interval.lost > 0
         else:
-            self._in_order(interval, sequence, wall, sent_s * _S + sent_ns)
+            self._in_order(interval, run, wall, continued)
 
     def _bin(self, wall: int) -> _Bin:
         index = min(max(wall - self.first_wall, 0) // INTERVAL_NS, MOST_INTERVALS - 1)
@@ -89,18 +87,21 @@ class ArrivalSeries:
             self._bins.append(_Bin())
         return self._bins[index]
 
-    def _in_order(self, interval: _Bin, sequence: int, wall: int, sent: int) -> None:
-        missing = sequence - self.highest - 1
+    def _in_order(self, interval: _Bin, run: LoadRun, wall: int, continued: bool) -> None:
+        missing = run.first - self.highest - 1
         interval.lost += missing
-        delay = wall - sent
-        interval.delay(delay)
+        delay = wall - run.sent
+        interval.delay(delay, run.count)
         self._delay_minimum = min(self._delay_minimum, delay)
-        if not missing and self.packets > 1:
-            self.longest_gap_ns = max(self.longest_gap_ns, sent - self.last_sent)
-        self.highest, self.last_sent = sequence, sent
-        lateness = sent - self.first_sent - (sequence - self.first_sequence) * self._spacing
-        self._lateness_least = min(self._lateness_least, lateness)
-        self._lateness_most = max(self._lateness_most, lateness)
+        if not missing and continued:
+            self.longest_gap_ns = max(self.longest_gap_ns, run.sent - self.last_sent)
+        self.highest, self.last_sent = run.last, run.sent
+        # Of packets that left together the first is the latest against its schedule.
+        self._lateness_most = max(self._lateness_most, self._lateness(run.first, run.sent))
+        self._lateness_least = min(self._lateness_least, self._lateness(run.last, run.sent))
+
+    def _lateness(self, sequence: int, sent: int) -> float:
+        return sent - self.first_sent - (sequence - self.first_sequence) * self._spacing
 
     def stall_ns(self, allowed_ns: int) -> int:
         """How far the sender drifted from its schedule, beyond what it may catch up."""

@@ -14,7 +14,7 @@ from enum import Enum, auto
 
 from wire import ip_layer
 from wire.records import Direction
-from wire.udpstp import auth, client_load, pdu, rates, reporting
+from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.ends import Tempo
 from wire.udpstp.load import Ending, LoadReport
@@ -59,6 +59,7 @@ class Client:
     """One attempt.
 
     ``destination`` is where to send; once ``settled`` it stays, and the socket may be connected to it.
+    ``segment_bytes`` is the size of each datagram last transmitted; the last of them may be shorter.
     """
 
     def __init__(self, plan: Plan, now: int, wall: int) -> None:
@@ -80,6 +81,7 @@ class Client:
         self._clock_offset = wall - now
         self._wall_step = 0
         self._last_size = 0
+        self.segment_bytes = 0
         self.receiver_drops = 0
 
     @property
@@ -115,11 +117,15 @@ class Client:
         return 0 if self._phase in (_Phase.SETUP, _Phase.ACTIVATE) else self._limit
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """Put the datagram that is due into ``buffer`` and return its size, 0 for none."""
-        size = self._transmit(buffer, now, wall)
-        self._last_size = size + self._overhead if size else 0
-        self.bytes_sent += self._last_size
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
+        size = self._last_size = self.segment_bytes = self._transmit(buffer, now, wall)
+        if size and self._load is not None:
+            self.segment_bytes = self._load.segment_bytes
+        self.bytes_sent += self._ip_bytes(size, self.segment_bytes)
         return size
+
+    def _ip_bytes(self, size: int, segment_bytes: int) -> int:
+        return size + self._overhead * batches.datagrams(size, segment_bytes) if size else 0
 
     def _transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         self._wall_step = max(self._wall_step, abs(wall - now - self._clock_offset))
@@ -177,23 +183,36 @@ class Client:
             key_id=plan.key_id,
         ).pack()
 
-    def blocked(self) -> None:
-        """What was last transmitted did not leave this host."""
-        self.bytes_sent -= self._last_size
+    def blocked(self, sent: int = 0) -> None:
+        """Of what was last transmitted only the first ``sent`` bytes left this host: whole datagrams."""
+        self.bytes_sent -= self._ip_bytes(self._last_size, self.segment_bytes)
+        self.bytes_sent += self._ip_bytes(sent, self.segment_bytes)
         if self._load is not None:
-            self._load.blocked()
+            self._load.blocked(sent)
 
-    def receive(self, data: bytes | memoryview, source: Address, now: int, wall: int) -> None:
-        """Take in a datagram received at ``now`` with the receive stamp ``wall`` (Unix ns)."""
-        self.bytes_received += len(data) + self._overhead
+    def receive(
+        self, data: bytes | memoryview, source: Address, now: int, wall: int, segment_bytes: int = 0
+    ) -> None:
+        """Take in what was received at ``now`` with the receive stamp ``wall`` (Unix ns).
+
+        Several datagrams are of ``segment_bytes`` each, the last may be shorter; 0 stands for a single one.
+        """
+        self.bytes_received += len(data) + self._overhead * batches.datagrams(len(data), segment_bytes)
         if self._phase is _Phase.LOAD and self._load is not None:
-            self._load.receive(data, now, wall)
+            self._load.receive(data, now, wall, segment_bytes)
+            return
+        for packet in batches.pieces(data, segment_bytes):
+            self._take(packet, source, now, wall)
+
+    def _take(self, packet: bytes, source: Address, now: int, wall: int) -> None:
+        if self._phase is _Phase.LOAD and self._load is not None:
+            self._load.receive(packet, now, wall)
         elif self._phase is _Phase.SETUP_SENT and source[:2] == self.plan.address[:2]:
-            self._setup_response(bytes(data), wall)
+            self._setup_response(packet, wall)
         elif self._phase is _Phase.ACTIVATE_SENT and source[:2] == self.destination[:2]:
-            if pdu.is_load(data):
+            if pdu.is_load(packet):
                 self._limit = min(self._limit, now + LOST_RESPONSE_NS)
-            self._activation_response(bytes(data), now, wall)
+            self._activation_response(packet, now, wall)
 
     def _setup_response(self, data: bytes, wall: int) -> None:
         response = pdu.parse_setup(data)

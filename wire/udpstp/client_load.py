@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from wire.records import Direction
-from wire.udpstp import feedback, pdu, rates
+from wire.udpstp import batches, feedback, pdu, rates
 from wire.udpstp.arrivals import ArrivalSeries
+from wire.udpstp.batches import LoadRun
 from wire.udpstp.ends import ReceivingEnd, SendingEnd, Tempo, Watchdog
 from wire.udpstp.feedback import FeedbackSeries, Totals
 from wire.udpstp.load import Ending, LoadInterval
@@ -54,17 +55,25 @@ class LoadPhase(ABC):
     def deadline(self) -> int:
         """When there is next something to send or to decide."""
 
+    @property
+    @abstractmethod
+    def segment_bytes(self) -> int:
+        """The size of each datagram last transmitted; the last of them may be shorter."""
+
     @abstractmethod
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """Put what is due into ``buffer`` and return its size, 0 for nothing."""
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
 
     @abstractmethod
-    def receive(self, data: bytes | memoryview, now: int, wall: int) -> None:
-        """Take in a datagram received at ``now`` with the receive stamp ``wall``."""
+    def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
+        """Take in what was received at ``now`` with the receive stamp ``wall``.
+
+        Several datagrams are of ``segment_bytes`` each, the last may be shorter; 0 stands for a single one.
+        """
 
     @abstractmethod
-    def blocked(self) -> None:
-        """What was last transmitted did not leave this host."""
+    def blocked(self, sent: int) -> None:
+        """Of what was last transmitted only the first ``sent`` bytes left this host, mostly none."""
 
     @abstractmethod
     def fields(self) -> dict[str, object]:
@@ -123,6 +132,11 @@ class Downstream(LoadPhase):
         stop = self._hard_stop if self._closing == _NEVER else self._closing
         return min(self.receiving.deadline, self._watchdog.deadline, stop)
 
+    @property
+    def segment_bytes(self) -> int:
+        """The size of the Status PDU last transmitted."""
+        return self.receiving.segment_bytes
+
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         """The Status PDU that is due."""
         self._check_silence(now)
@@ -138,28 +152,37 @@ class Downstream(LoadPhase):
         else:
             self.finish(now, Ending.BAD_RESPONSE, "the peer sends packets of another size than agreed on")
 
-    def blocked(self) -> None:
+    def blocked(self, sent: int) -> None:
         """A Status that did not leave is as good as lost."""
-        self.receiving.blocked()
+        self.receiving.blocked(sent)
 
     def _say_stop(self, now: int) -> None:
         self.receiving.stop(now)
 
-    def receive(self, data: bytes | memoryview, now: int, wall: int) -> None:
-        """A Load PDU: of the lead-in, of the test, or after its end."""
-        if not pdu.is_load(data):
-            return
-        _, action, _, sequence, size, _, _, _, sent_s, sent_ns, _, _ = pdu.LOAD_HEADER.unpack_from(data)
-        sent = sent_s * _S + sent_ns
+    def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
+        """Load PDUs: of the lead-in, of the test, or after its end."""
+        for run in batches.load_runs(data, segment_bytes):
+            if self._takes_whole(run):
+                self._take(run, now, wall)
+            else:
+                for single in run.singles():
+                    self._take(single, now, wall)
+
+    def _takes_whole(self, run: LoadRun) -> bool:
+        end = self._end_of_load
+        within = end is None or run.last <= end or run.first > end
+        return within and self.receiving.takes_whole(run)
+
+    def _take(self, run: LoadRun, now: int, wall: int) -> None:
         self._watchdog.feed(now)
-        if action != pdu.TESTING:
-            self._stopped_by_peer(sequence, sent, now)
-        elif not self._begun and not self._begin(sequence, size, wall, sent):
-            self.receiving.load(data, now, wall)
-        elif sent >= self.series.first_sent + self.duration_ns:
-            self._over(sequence, now)
-        elif self._end_of_load is None or sequence <= self._end_of_load:
-            self.series.add(data, self.receiving.load(data, now, wall), wall)
+        if run.action != pdu.TESTING:
+            self._stopped_by_peer(run.first, run.sent, now)
+        elif not self._begun and not self._begin(run.first, run.payload, wall, run.sent):
+            self.receiving.load(run, now, wall)
+        elif run.sent >= self.series.first_sent + self.duration_ns:
+            self._over(run.first, now)
+        elif self._end_of_load is None or run.first <= self._end_of_load:
+            self.series.add(run, self.receiving.load(run, now, wall), wall)
 
     def _begin(self, sequence: int, size: int, wall: int, sent: int) -> bool:
         if size not in self._sizes and not self._any_size:
@@ -247,8 +270,13 @@ class Upstream(LoadPhase):
         """The next Load PDU, the back-off, the watchdog, the end of the wait or of the linger."""
         return min(self.sending.deadline, self._watchdog.deadline, self._drained, self._untold, self._closing)
 
+    @property
+    def segment_bytes(self) -> int:
+        """The size of each Load PDU last transmitted."""
+        return self.sending.segment_bytes
+
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """The Load PDU that is due."""
+        """The Load PDUs that are due."""
         self._check_silence(now)
         if self.finished:
             return 0
@@ -265,18 +293,21 @@ class Upstream(LoadPhase):
         else:
             self.finish(now, self.ending, self.detail)
 
-    def blocked(self) -> None:
+    def blocked(self, sent: int) -> None:
         """Count what the kernel refused."""
-        self.sending.blocked()
+        self.sending.blocked(sent)
 
     def _say_stop(self, now: int) -> None:
         self.sending.stop(now)
 
-    def receive(self, data: bytes | memoryview, now: int, wall: int) -> None:
-        """A Status PDU."""
-        status = pdu.parse_status(bytes(data))
-        if status is None:
-            return
+    def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
+        """Status PDUs."""
+        for packet in batches.pieces(data, segment_bytes):
+            status = pdu.parse_status(packet)
+            if status is not None:
+                self._status(status, now, wall)
+
+    def _status(self, status: pdu.Status, now: int, wall: int) -> None:
         self._watchdog.feed(now)
         self.series.add(status)
         if status.action != pdu.TESTING:

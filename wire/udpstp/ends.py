@@ -1,12 +1,12 @@
 """The two ends of a load, each with its share of the feedback: the same on client and server.
 
-Either end hands out datagrams through ``transmit`` when they are due and says with ``deadline`` when the
-next one is.
+Either end hands out datagrams through ``transmit`` when they are due, says with ``segment_bytes`` how large
+each of them is, and with ``deadline`` when the next one is due.
 """
 
 from enum import Enum
 
-from wire.udpstp import pdu
+from wire.udpstp import batches, pdu
 from wire.udpstp.pdu import OFF, STOP, TESTING, SendingRate
 from wire.udpstp.receiver import Arrival, LoadReceiver
 from wire.udpstp.sender import FeedbackBackoff, LoadSender
@@ -71,6 +71,7 @@ class SendingEnd:
         self.action = TESTING
         self.sender = LoadSender(rate, ipv6=ipv6, start=start, end=start + duration_ns, wall=wall)
         self.backoff = FeedbackBackoff(activation.row, activation, start)
+        self.segment_bytes = 0
         self._stop_due = _NEVER
         self._last_was_load = False
 
@@ -94,14 +95,16 @@ class SendingEnd:
         return _NEVER if self.sender.done else self.sender.deadline
 
     def transmit(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
-        """Put what is due into ``buffer`` and return its size, 0 for nothing."""
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
         self._last_was_load = self.action == TESTING
         if self._last_was_load:
-            return self._load(buffer, now, wall, receive_stopped)
+            size = self._load(buffer, now, wall, receive_stopped)
+            self.segment_bytes = self.sender.segment_bytes
+            return size
         if now < self._stop_due:
             return 0
         self._stop_due = now + STOP_SPACING_NS
-        size = pdu.LOAD_HEADER.size
+        size = self.segment_bytes = pdu.LOAD_HEADER.size
         self.sender.pack_header(buffer, size, STOP, receive_stopped=receive_stopped, wall=wall)
         return size
 
@@ -111,10 +114,10 @@ class SendingEnd:
             self.sender.set_rate(lower)
         return self.sender.pack(buffer, now, wall, receive_stopped)
 
-    def blocked(self) -> None:
-        """What was last packed did not leave this host."""
+    def blocked(self, sent: int) -> None:
+        """Of what was last packed only the first ``sent`` bytes left this host, mostly none."""
         if self._last_was_load:
-            self.sender.blocked()
+            self.sender.blocked(sent)
 
 
 class ReceivingEnd:
@@ -125,15 +128,23 @@ class ReceivingEnd:
     def __init__(self, activation: pdu.Activation, rate: SendingRate = OFF) -> None:
         self.action = TESTING
         self.receiver = LoadReceiver(activation)
+        self.segment_bytes = 0
         self._interval = activation.trial_interval * _MS
         self._rate = rate
         self._due: int | None = None
 
-    def load(self, data: bytes | bytearray | memoryview, now: int, wall: int) -> Arrival:
-        """Take in a sound Load PDU of the test received at ``now`` with the receive stamp ``wall``."""
+    def load(self, run: batches.LoadRun, now: int, wall: int) -> Arrival:
+        """Take in Load PDUs of the test received at ``now`` with the receive stamp ``wall``.
+
+        More than one only where ``takes_whole`` says so.
+        """
         if self._due is None:
             self._due = now + self._interval
-        return self.receiver.load(data, now, wall)
+        return self.receiver.load(run, now, wall)
+
+    def takes_whole(self, run: batches.LoadRun) -> bool:
+        """Whether all packets of ``run`` are in order, so that they may be counted together."""
+        return run.count == 1 or run.first > self.receiver.highest
 
     def stop(self, now: int) -> None:
         """Say stop in every Status PDU from now on, the first one at once."""
@@ -156,7 +167,8 @@ class ReceivingEnd:
             now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
         )
         buffer[: len(packed)] = packed
+        self.segment_bytes = len(packed)
         return len(packed)
 
-    def blocked(self) -> None:
+    def blocked(self, sent: int) -> None:
         """A Status that did not leave is one that was lost: the next sub-interval makes good for it."""

@@ -4,9 +4,11 @@ Delays are kept in nanoseconds and rounded to the protocol's milliseconds only w
 the sum over an interval keeps a mean finer than a millisecond.
 """
 
+from collections import deque
 from enum import Enum
 
 from wire.udpstp import pdu
+from wire.udpstp.batches import LoadRun
 from wire.udpstp.pdu import NO_DELAY, SendingRate, SubInterval
 
 RECENT = 32
@@ -45,10 +47,10 @@ class Tally:
         self.rtt_max = 0
         self.rtt_min: int | None = None
 
-    def delay(self, value: int) -> None:
-        """Add one delay sample."""
-        self.delay_sum += value
-        self.delay_count += 1
+    def delay(self, value: int, count: int) -> None:
+        """Add ``count`` equal delay samples."""
+        self.delay_sum += value * count
+        self.delay_count += count
         self.delay_max = max(self.delay_max, value)
         if self.delay_min is None or value < self.delay_min:
             self.delay_min = value
@@ -81,8 +83,7 @@ class LoadReceiver:
         self.rtt_minimum: int | None = None
         self.rtt_bound: int | None = None
         self.first_wall = self.last_wall = 0
-        self._recent = [0] * RECENT
-        self._accepted = 0
+        self._recent = deque([0] * RECENT, RECENT)
         self._trial, self._running = Tally(), Tally()
         self._interval_begin = 0
         self._last_echo = (0, 0)
@@ -95,48 +96,45 @@ class LoadReceiver:
         self._finished_number = 0
         self._elapsed_ns = 0
 
-    def load(self, data: bytes | bytearray | memoryview, now: int, wall: int) -> Arrival:
-        """Count a sound Load PDU of the test, received at ``now`` with the receive stamp ``wall``."""
-        (
-            _, _, _, sequence, payload, _, echo_s, echo_ns, sent_s, sent_ns, response_delay, _,
-        ) = pdu.LOAD_HEADER.unpack_from(data)  # fmt: skip
-        trial, running = self._trial, self._running
+    def load(self, run: LoadRun, now: int, wall: int) -> Arrival:
+        """Count sound Load PDUs of the test, received at ``now`` with the receive stamp ``wall``.
+
+        Of more than one packet the run must begin above ``highest``: then all of it is in order.
+        """
         if not self.packets:
             self.first_wall, self._interval_begin = wall, now
         self.last_wall = wall
-        self.packets += 1
-        for tally in (trial, running):
-            tally.datagrams += 1
-            tally.payload_bytes += payload
+        self.packets += run.count
+        for tally in (self._trial, self._running):
+            tally.datagrams += run.count
+            tally.payload_bytes += run.payload * run.count
         arrival = Arrival.IN_ORDER
-        if sequence > self.highest:
-            self._in_order(sequence, wall - sent_s * _S - sent_ns)
+        if run.first > self.highest:
+            self._in_order(run, wall - run.sent)
         else:
-            arrival = self._out_of_order(sequence)
+            arrival = self._out_of_order(run.first)
             if arrival is Arrival.DUPLICATE:
                 return arrival
-        self._recent[self._accepted % RECENT] = sequence
-        self._accepted += 1
-        if (echo_s, echo_ns) != self._last_echo:
-            self._last_echo = (echo_s, echo_ns)
-            self._round_trip(wall - echo_s * _S - echo_ns, response_delay * _MS)
+        self._recent.extend(range(max(run.first, run.last - RECENT + 1), run.last + 1))
+        if run.echo != self._last_echo:
+            self._last_echo = run.echo
+            echo_s, echo_ns = run.echo
+            self._round_trip(wall - echo_s * _S - echo_ns, run.response_delay * _MS)
         return arrival
 
-    def _in_order(self, sequence: int, delay: int) -> None:
-        missing = sequence - self.highest - 1
-        self.highest = sequence
-        if missing:
-            self._trial.lost += missing
-            self._running.lost += missing
-        if self.delay_minimum is None:
+    def _in_order(self, run: LoadRun, delay: int) -> None:
+        missing, samples = run.first - self.highest - 1, run.count
+        self.highest = run.last
+        self._trial.lost += missing
+        self._running.lost += missing
+        if self.delay_minimum is None:  # what sets the minimum of the test is itself no sample above it
+            samples -= 1
+        if self.delay_minimum is None or delay < self.delay_minimum:
             self.delay_minimum = delay
             self._minimum_updated = 1
-            return
-        if delay < self.delay_minimum:
-            self.delay_minimum = delay
-            self._minimum_updated = 1
-        self._trial.delay(delay - self.delay_minimum)
-        self._running.delay(delay - self.delay_minimum)
+        if samples:
+            self._trial.delay(delay - self.delay_minimum, samples)
+            self._running.delay(delay - self.delay_minimum, samples)
 
     def _out_of_order(self, sequence: int) -> Arrival:
         duplicate = sequence in self._recent

@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum, StrEnum, auto
 
 from wire import ip_layer
-from wire.udpstp import auth, pdu, rates
+from wire.udpstp import auth, batches, pdu, rates
 from wire.udpstp.coercion import Limits, coerced
 from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
 from wire.udpstp.load import Ending
@@ -52,8 +52,9 @@ class _Phase(Enum):
 class ServerTest:
     """One test, from the accepting Setup Response on; it speaks from its own test port.
 
-    ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``dscp_ecn`` is
-    the octet for the IP header, ``row`` the sending rate, None before the activation.
+    ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``segment_bytes``
+    is the size of each datagram last transmitted; the last of them may be shorter. ``dscp_ecn`` is the octet
+    for the IP header, ``row`` the sending rate, None before the activation.
     """
 
     def __init__(self, offer: Offer, limits: Limits, now: int) -> None:
@@ -72,6 +73,7 @@ class ServerTest:
         self._end: SendingEnd | ReceivingEnd | None = None
         self._overhead = ip_layer.IPV6_UDP_BYTES if len(offer.source) == 4 else ip_layer.IPV4_UDP_BYTES
         self._last_size = 0
+        self.segment_bytes = 0
 
     @property
     def finished(self) -> bool:
@@ -99,13 +101,17 @@ class ServerTest:
         return 0 if self._end is None else self._end.receiver.packets
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """Put the datagram that is due into ``buffer`` and return its size, 0 for none."""
-        size = self._transmit(buffer, now, wall)
-        self._last_size = size + self._overhead if size else 0
-        self.bytes_sent += self._last_size
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
+        size = self._last_size = self._transmit(buffer, now, wall)
+        self.bytes_sent += self._ip_bytes(size)
         return size
 
+    def _ip_bytes(self, size: int) -> int:
+        """Of the first ``size`` bytes last transmitted."""
+        return size + self._overhead * batches.datagrams(size, self.segment_bytes) if size else 0
+
     def _transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        self.segment_bytes = 0
         if self._phase is _Phase.GREET:
             self._phase = _Phase.AWAIT_ACTIVATION
             return _put(buffer, self._null_request(wall))
@@ -115,7 +121,9 @@ class ServerTest:
         self._watch(now)
         if self._phase is not _Phase.LOAD or self._end is None:
             return 0
-        return self._end.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
+        size = self._end.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
+        self.segment_bytes = self._end.segment_bytes
+        return size
 
     def _null_request(self, wall: int) -> bytes:
         """Opens our own firewall for the client's activation (§6.2.2)."""
@@ -137,32 +145,39 @@ class ServerTest:
             self._end.stop(now)
             self._stop_at, self._close_at = _NEVER, now + TERMINATION_NS
 
-    def blocked(self) -> None:
-        """What was last transmitted did not leave this host."""
-        self.bytes_sent -= self._last_size
+    def blocked(self, sent: int = 0) -> None:
+        """Of what was last transmitted only the first ``sent`` bytes left this host: whole datagrams."""
+        self.bytes_sent -= self._ip_bytes(self._last_size) - self._ip_bytes(sent)
         if self._end is not None:
-            self._end.blocked()
+            self._end.blocked(sent)
 
-    def receive(self, data: bytes | memoryview, source: Address, now: int, wall: int) -> None:
-        """Take in a datagram received at ``now`` with the receive stamp ``wall`` (Unix ns)."""
-        self.bytes_received += len(data) + self._overhead
-        if self._phase in (_Phase.GREET, _Phase.AWAIT_ACTIVATION):
-            self._activation(bytes(data), source, now, wall)
-        elif self._phase is not _Phase.LOAD:
-            return
-        elif isinstance(self._end, ReceivingEnd):
-            self._load(self._end, data, now, wall)
-        elif self._end is not None:
-            self._status(self._end, bytes(data), now, wall)
+    def receive(
+        self, data: bytes | memoryview, source: Address, now: int, wall: int, segment_bytes: int = 0
+    ) -> None:
+        """Take in what was received at ``now`` with the receive stamp ``wall`` (Unix ns).
 
-    def _load(self, end: ReceivingEnd, data: bytes | memoryview, now: int, wall: int) -> None:
-        if not pdu.is_load(data):
+        Several datagrams are of ``segment_bytes`` each, the last may be shorter; 0 stands for a single one.
+        """
+        self.bytes_received += len(data) + self._overhead * batches.datagrams(len(data), segment_bytes)
+        if self._phase is _Phase.LOAD and isinstance(self._end, ReceivingEnd):
+            self._load(self._end, data, now, wall, segment_bytes)
             return
-        if data[2] != pdu.TESTING:
-            self._client_stopped(now)
-        else:
+        for packet in batches.pieces(data, segment_bytes):
+            if self._phase in (_Phase.GREET, _Phase.AWAIT_ACTIVATION):
+                self._activation(packet, source, now, wall)
+            elif self._phase is _Phase.LOAD and isinstance(self._end, SendingEnd):
+                self._status(self._end, packet, now, wall)
+
+    def _load(
+        self, end: ReceivingEnd, data: bytes | memoryview, now: int, wall: int, segment_bytes: int
+    ) -> None:
+        for run in batches.load_runs(data, segment_bytes):
+            if run.action != pdu.TESTING:
+                self._client_stopped(now)
+                return
             self._feed(now)
-            end.load(data, now, wall)
+            for part in (run,) if end.takes_whole(run) else run.singles():
+                end.load(part, now, wall)
 
     def _status(self, end: SendingEnd, data: bytes, now: int, wall: int) -> None:
         status = pdu.parse_status(data)

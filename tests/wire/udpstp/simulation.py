@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from wire.udpstp import batches
 from wire.udpstp.client import Client
 from wire.udpstp.coercion import Limits
 from wire.udpstp.load import LoadReport
@@ -74,7 +75,7 @@ class World:
         self._events: list[tuple[int, int, bool, bytes, Address]] = []
         self._order = count()
         self._reception = Reception({7: self.secret})
-        self._buffer = bytearray(9000)
+        self._buffer = bytearray(batches.MOST_BYTES)
 
     def run(self, plan: Plan, *, until: int = 60 * S, cancel_at: int | None = None) -> LoadReport:
         """Run the test to its end, and the server's part of it."""
@@ -116,7 +117,8 @@ class World:
 
     def _transmit(self, client: Client) -> None:
         while not client.finished and (size := client.transmit(self._buffer, self.now, WALL + self.now)):
-            self._send(bytes(self._buffer[:size]), to_server=True, source=CLIENT)
+            for packet in batches.pieces(self._buffer[:size], client.segment_bytes):
+                self._send(packet, to_server=True, source=CLIENT)
         test = self.test
         if test is None:
             return
@@ -125,7 +127,8 @@ class World:
             return
         wall = WALL + self.now + self.skew_ns
         while not test.finished and (size := test.transmit(self._buffer, self.now, wall)):
-            self._send(bytes(self._buffer[:size]), to_server=False, source=(SERVER[0], TEST_PORT))
+            for packet in batches.pieces(self._buffer[:size], test.segment_bytes):
+                self._send(packet, to_server=False, source=(SERVER[0], TEST_PORT))
 
     def _send(self, packet: bytes, *, to_server: bool, source: Address) -> None:
         out = (self.up if to_server else self.down).pass_on(packet, self.now)

@@ -1,0 +1,140 @@
+"""Several datagrams of one size back to back in one buffer: what one system call carries.
+
+The kernel cuts such a buffer into datagrams when it sends (UDP_SEGMENT) and puts those of one flow together
+when it receives (UDP_GRO); the last one may be shorter. Load PDUs that follow each other in such a batch and
+differ in nothing but their number are a run: to read, count and pack a run costs little more than one packet.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from wire.udpstp import pdu
+
+MOST_SEGMENTS = 64
+"""What older kernels take in one call (UDP_MAX_SEGMENTS, ``include/linux/udp.h``)."""
+
+MOST_BYTES = 65_507
+"""The largest UDP payload over IPv4; the kernel builds a batch as one datagram of that size at most."""
+
+_S = 1_000_000_000
+_NUMBER_AT, _AFTER_NUMBER = 4, 8
+_HEADER = pdu.LOAD_HEADER.size
+_LAYOUTS_KEPT = 16
+
+Bytes = bytes | bytearray | memoryview
+
+
+@dataclass(slots=True)
+class LoadRun:
+    """``count`` Load PDUs numbered from ``first`` on, alike in all else that a receiver reads.
+
+    ``payload`` is the UDP payload each states, in bytes; ``sent`` its send stamp in Unix ns; ``echo`` the
+    send time (s, ns) of the Status it answers, and ``response_delay`` how many ms it took to.
+    """
+
+    action: int
+    first: int
+    count: int
+    payload: int
+    echo: tuple[int, int]
+    sent: int
+    response_delay: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last packet."""
+        return self.first + self.count - 1
+
+    def singles(self) -> Iterator["LoadRun"]:
+        """Each packet as a run of its own."""
+        for number in range(self.first, self.first + self.count):
+            yield replace(self, first=number, count=1)
+
+
+def datagrams(size: int, segment_bytes: int) -> int:
+    """How many datagrams ``size`` bytes are, in segments of ``segment_bytes``; 0 stands for a single one."""
+    return -(-size // segment_bytes) if 0 < segment_bytes < size else 1
+
+
+def pieces(data: Bytes, segment_bytes: int) -> Iterator[bytes]:
+    """The datagrams of a batch, each on its own."""
+    if not 0 < segment_bytes < len(data):
+        yield bytes(data)
+        return
+    for begin in range(0, len(data), segment_bytes):
+        yield bytes(data[begin : begin + segment_bytes])
+
+
+def load_runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
+    """The sound Load PDUs of a batch, in their order; whatever else is in it is passed over."""
+    if segment_bytes < _HEADER or segment_bytes >= len(data):
+        yield from _alone(data, segment_bytes)
+        return
+    whole = len(data) // segment_bytes * segment_bytes
+    for begin in range(0, whole, segment_bytes * MOST_SEGMENTS):
+        part = data[begin : min(begin + segment_bytes * MOST_SEGMENTS, whole)]
+        yield from _runs(part, segment_bytes)
+    if whole < len(data):
+        yield from _alone(data[whole:], 0)
+
+
+def _alone(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
+    for packet in pieces(data, segment_bytes) if 0 < segment_bytes < len(data) else (data,):
+        if pdu.is_load(packet):
+            yield _run(packet, 1)
+
+
+def _run(packet: Bytes, count: int) -> LoadRun:
+    (
+        _, action, _, number, payload, _, echo_s, echo_ns, sent_s, sent_ns, response_delay, _,
+    ) = pdu.LOAD_HEADER.unpack_from(packet)  # fmt: skip
+    return LoadRun(action, number, count, payload, (echo_s, echo_ns), sent_s * _S + sent_ns, response_delay)
+
+
+def _runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
+    """Runs among segments that are all ``segment_bytes`` long."""
+    count = len(data) // segment_bytes
+    fields = _layout(segment_bytes, count).unpack_from(data)
+    heads, numbers, tails = fields[0::3], fields[1::3], fields[2::3]
+    begin = 0
+    while begin < count:
+        end = _end_of_run(heads, numbers, tails, begin)
+        packet = data[begin * segment_bytes : (begin + 1) * segment_bytes]
+        if pdu.is_load(packet):
+            yield _run(packet, end - begin)
+        begin = end
+
+
+def _end_of_run(
+    heads: tuple[bytes, ...], numbers: tuple[int, ...], tails: tuple[bytes, ...], begin: int
+) -> int:
+    """Where the run that begins at ``begin`` ends. A checksum covers the number: each packet has its own."""
+    head, number, tail, count = heads[begin], numbers[begin], tails[begin], len(heads)
+    if tail[-2:] != b"\0\0":
+        return begin + 1
+    alike = not begin and tails.count(tail) == count and heads.count(head) == count
+    if alike and numbers == tuple(range(number, number + count)):
+        return count
+    end = begin + 1
+    while end < count and tails[end] == tail and heads[end] == head and numbers[end] == number + end - begin:
+        end += 1
+    return end
+
+
+def pack_run(buffer: bytearray, segment_bytes: int, count: int, number: int) -> None:
+    """Repeat the Load header at the beginning of ``buffer`` ``count`` times, numbered from ``number`` on."""
+    if count < 2:
+        return
+    head, tail = bytes(buffer[:_NUMBER_AT]), bytes(buffer[_AFTER_NUMBER:_HEADER])
+    fields: list[bytes | int] = [head, 0, tail] * count
+    fields[1::3] = range(number, number + count)
+    _layout(segment_bytes, count).pack_into(buffer, 0, *fields)
+
+
+@lru_cache(_LAYOUTS_KEPT)
+def _layout(segment_bytes: int, count: int) -> struct.Struct:
+    """For each segment: what stands before the number, the number, the rest of the header; and its filler."""
+    tail = _HEADER - _AFTER_NUMBER
+    return struct.Struct("!" + f"{_NUMBER_AT}sI{tail}s{segment_bytes - _HEADER}x" * count)

@@ -71,6 +71,21 @@ class SentInterval:
     ip_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class LoadSoFar:
+    """What is known of a load while it runs, in the middle of things: to steer by, not to judge by.
+
+    ``line_bytes`` of it have crossed this agent's line, counted at the IP layer: received downstream, sent
+    upstream. ``packets`` are known to have come through, ``lost_packets`` are missing. ``delay_us`` is the
+    newest one-way delay above the smallest.
+    """
+
+    line_bytes: int = 0
+    packets: int = 0
+    lost_packets: int = 0
+    delay_us: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
     """One test as the client saw it; what was not reached stays at zero.

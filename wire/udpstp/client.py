@@ -16,6 +16,7 @@ from wire import ip_layer
 from wire.records import Direction
 from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
+from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.ends import Tempo
 from wire.udpstp.load import Ending, LoadReport
 from wire.udpstp.plan import Address, Plan, session_id
@@ -77,7 +78,7 @@ class Client:
         self._overhead = ip_layer.IPV6_UDP_BYTES if plan.ipv6 else ip_layer.IPV4_UDP_BYTES
         self._asked_wall = 0
         self._rtt: int | None = None
-        self._load: client_load.LoadPhase | None = None
+        self._load: LoadPhase | None = None
         self._clock_offset = wall - now
         self._wall_step = 0
         self._last_size = 0

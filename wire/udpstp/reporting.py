@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wire.udpstp import rates
-from wire.udpstp.client_load import LoadPhase
+from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.load import Ending, LoadReport
 from wire.udpstp.plan import Plan
 

@@ -1,0 +1,157 @@
+"""The client's part of a running test downstream: it receives the load and tells the server of it."""
+
+from wire.udpstp import batches, pdu, rates
+from wire.udpstp.arrivals import ArrivalSeries
+from wire.udpstp.batches import LoadRun
+from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
+from wire.udpstp.ends import ReceivingEnd, Tempo
+from wire.udpstp.load import Ending
+from wire.udpstp.plan import Plan
+from wire.udpstp.sender import CATCH_UP_NS, CATCH_UP_PACKETS
+
+_MS = 1_000_000
+_S = 1_000_000_000
+
+HARD_STOP_NS = 3_500 * _MS
+"""How long after its planned duration a load that no packet ends is stopped all the same (§9, §11)."""
+
+
+class Downstream(LoadPhase):
+    """Receives the load. It begins with the first packet of the planned size: a server may lead in slower."""
+
+    def __init__(
+        self, plan: Plan, activation: pdu.Activation, duration_ns: int, now: int, overhead: int
+    ) -> None:
+        super().__init__(plan, duration_ns, now)
+        self.tempo = Tempo.RECEIVE
+        rate = rates.sending_rate(plan.row)
+        sizes = {size for size in (rate.payload_1, rate.payload_2, rate.addon_2) if size}
+        self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
+        self._any_size = any(size & pdu.RANDOM_SIZE for size in sizes)
+        self._spacing = _S / rates.packets_per_second(rate)
+        self._overhead = overhead
+        self._hard_stop = now + duration_ns + HARD_STOP_NS
+        self._end_of_load: int | None = None
+        self._begun = self._led_in = False
+        self.receiving = ReceivingEnd(activation)
+        self.series = ArrivalSeries(overhead=overhead, spacing_ns=self._spacing)
+
+    @property
+    def deadline(self) -> int:
+        """The next Status PDU, the watchdog, the hard stop, or the end of the linger."""
+        stop = self._hard_stop if self._closing == NEVER else self._closing
+        return min(self.receiving.deadline, self._watchdog.deadline, stop)
+
+    @property
+    def segment_bytes(self) -> int:
+        """The size of the Status PDU last transmitted."""
+        return self.receiving.segment_bytes
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        """The Status PDU that is due."""
+        self._check_silence(now)
+        if now >= self._hard_stop:
+            self._stop_hard(now)
+        if self.finished:
+            return 0
+        return self.receiving.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
+
+    def _stop_hard(self, now: int) -> None:
+        if self._begun:
+            self.finish(now)
+        else:
+            self.finish(now, Ending.BAD_RESPONSE, "the peer sends packets of another size than agreed on")
+
+    def blocked(self, sent: int) -> None:
+        """A Status that did not leave is as good as lost."""
+        self.receiving.blocked(sent)
+
+    def _say_stop(self, now: int) -> None:
+        self.receiving.stop(now)
+
+    def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
+        """Load PDUs: of the lead-in, of the test, or after its end."""
+        for run in batches.load_runs(data, segment_bytes):
+            if self._takes_whole(run):
+                self._take(run, now, wall)
+            else:
+                for single in run.singles():
+                    self._take(single, now, wall)
+
+    def _takes_whole(self, run: LoadRun) -> bool:
+        end = self._end_of_load
+        within = end is None or run.last <= end or run.first > end
+        return within and self.receiving.takes_whole(run)
+
+    def _take(self, run: LoadRun, now: int, wall: int) -> None:
+        self._watchdog.feed(now)
+        if run.action != pdu.TESTING:
+            self._stopped_by_peer(run.first, run.sent, now)
+        elif not self._begun and not self._begin(run.first, run.payload, wall, run.sent):
+            self.receiving.load(run, now, wall)
+        elif run.sent >= self.series.first_sent + self.duration_ns:
+            self._over(run.first, now)
+        elif self._end_of_load is None or run.first <= self._end_of_load:
+            self.series.add(run, self.receiving.load(run, now, wall), wall)
+
+    def _begin(self, sequence: int, size: int, wall: int, sent: int) -> bool:
+        if size not in self._sizes and not self._any_size:
+            self._led_in = True
+            return False
+        self._begun = True
+        self.series.begin(sequence if self._led_in else 1, sequence, wall, sent)
+        return True
+
+    def _over(self, sequence: int, now: int) -> None:
+        """``sequence`` is the first after the load: a queue keeps its order, so that all before it is due."""
+        last = sequence - 1
+        self._end_of_load = last if self._end_of_load is None else min(self._end_of_load, last)
+        self.finish(now)
+
+    def _stopped_by_peer(self, sequence: int, sent: int, now: int) -> None:
+        early = not self._begun or sent + TOLERANCE_NS < self.series.first_sent + self.duration_ns
+        if early and self._closing == NEVER:
+            self.finish(now, Ending.STOPPED_BY_PEER, "the peer ended the test early")
+        self._over(sequence, now)
+
+    def fields(self) -> dict[str, object]:
+        """Counts of the series; the sender's side is inferred from it."""
+        series = self.series
+        last = self._last_sequence()
+        sent = last - series.first_sequence + 1 if series.packets else 0
+        mean = series.payload_bytes / series.packets if series.packets else 0
+        allowed = max(int(CATCH_UP_PACKETS * self._spacing), CATCH_UP_NS)
+        bound = self.receiving.receiver.rtt_bound
+        return {
+            "sent_packets": sent,
+            "sent_ip_bytes": round(sent * (mean + self._overhead)),
+            "send_span_us": _span_us(series, sent),
+            "stall_us": series.stall_ns(allowed) // 1000,
+            "longest_gap_us": series.longest_gap_ns // 1000,
+            "received_packets": series.packets,
+            "received_ip_bytes": series.payload_bytes + series.packets * self._overhead,
+            "receive_span_us": (series.last_wall - series.first_wall) // 1000,
+            "lost": max(sent - (series.packets - series.duplicated), 0),
+            "reordered": series.reordered,
+            "duplicated": series.duplicated,
+            "intervals": series.intervals(),
+            "rtt_ns": bound,
+        }
+
+    def _last_sequence(self) -> int:
+        """Of the last packet sent: the peer's stop follows it, unless the first of the stops was lost, too.
+
+        No more can have been sent than was planned.
+        """
+        highest = self.series.highest
+        if self._end_of_load is None:
+            return highest
+        planned = self.series.first_sequence - 1 + round(self.duration_ns / self._spacing)
+        return max(min(self._end_of_load, planned), highest)
+
+
+def _span_us(series: ArrivalSeries, sent: int) -> int:
+    """From the first to the last packet sent: the span seen, stretched over those lost at its end."""
+    seen = series.highest - series.first_sequence
+    span = (series.last_sent - series.first_sent) // 1000
+    return span * (sent - 1) // seen if seen > 0 else 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from collector import inventory
 from collector.inventory import InventoryError, InventoryFile
-from collector.ledger.commit import Ledger
-from collector.ledger.database import LedgerError
+from collector.ledger.database import LedgerError, connect, prepare
+from collector.ledger.schema import SCHEMA_VERSION
 from collector.settings import CollectorSettings
 from host.exits import Exit
 from net.mqtt import BrokerError, Session
@@ -55,10 +55,16 @@ def _check_ledger(path: Path) -> Finding:
             return Finding("ledger", f"{path}: not there yet; it will be created")
         text = f"{path}: not there, and this user may not create it in {folder}"
         return Finding("ledger", text, Exit.CANNOT_CREATE)
+    engine = connect(path, writing=True)
     try:
-        Ledger(path).close()
+        schema = prepare(engine, path, upgrading=False)
     except LedgerError as error:
         return Finding("ledger", str(error).removeprefix("ledger "), Exit.CANNOT_CREATE)
+    finally:
+        engine.dispose()
+    if schema < SCHEMA_VERSION:
+        text = f"of schema {schema}; the next start brings it to {SCHEMA_VERSION}: copy the file first"
+        return Finding("ledger", f"{path}: {text}")
     return Finding("ledger", f"{path}: can be written")
 
 

@@ -5,15 +5,16 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from wire.records import (
+    CapacityValues,
     ClockReading,
     Direction,
     Failure,
-    FloorMeasurement,
     FloorValues,
+    Hop,
     Outcome,
+    PathValues,
     Record,
-    StampMeasurement,
-    StampValues,
+    Values,
     probe_of,
 )
 
@@ -33,7 +34,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     """One measurement in live state. ``order`` is its place in the ledger, which breaks ties of time.
 
     ``time_us`` is the measurement time that views go by (:func:`placed`), ``received_us`` when it came.
-    The single tests of a floor verdict stay in the ledger.
+    ``values`` are what :func:`for_views` leaves of them, ``busy_ratio`` how busy the agent's machine was.
     """
 
     series: Series
@@ -43,9 +44,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     interval_us: int | None
     outcome: Outcome
     failure: Failure | None
-    values: FloorValues | StampValues | None
+    values: Values | None
     bytes_sent: int = 0
     bytes_received: int = 0
+    busy_ratio: float | None = None
 
 
 class Placed(NamedTuple):
@@ -85,13 +87,28 @@ def observe(site: str, record: Record, *, time_us: int, order: int, received_us:
         interval_us=record.interval_us,
         outcome=record.outcome,
         failure=failure_of(record.failure),
-        values=_values(record),
+        values=for_views(values) if (values := getattr(record, "values", None)) is not None else None,
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,
+        busy_ratio=record.host.busy_ratio if record.host else None,
     )
 
 
-def _values(record: Record) -> FloorValues | StampValues | None:
-    if isinstance(record, FloorMeasurement) and record.values is not None:
-        return structs.replace(record.values, tests=())
-    return record.values if isinstance(record, StampMeasurement) else None
+def for_views(values: Values) -> Values:
+    """What live state keeps of a record's values; tests, intervals and most hops stay in the ledger."""
+    match values:
+        case FloorValues():
+            return structs.replace(values, tests=())
+        case CapacityValues():
+            return structs.replace(values, intervals=())
+        case PathValues():
+            return structs.replace(values, hops=_telling_hops(values))
+    return values
+
+
+def _telling_hops(found: PathValues) -> tuple[Hop, ...]:
+    """The last hop, and those at which something is done to packets."""
+    telling = {found.mtu_limited_at}
+    if found.dscp_changed_at is not None:
+        telling |= {found.dscp_changed_at - 1, found.dscp_changed_at}
+    return tuple(hop for hop in found.hops if hop.ttl in telling or hop is found.hops[-1])

@@ -22,7 +22,7 @@ from collector.ingest import (
 from collector.ledger import rows, schema
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
-from collector.ledger.rows import Row
+from collector.ledger.layout import Row
 from collector.observation import Observation, observe, placed
 from wire.messages import Fault, Reason, Receipt, ReceiptStatus
 

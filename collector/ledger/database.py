@@ -40,40 +40,45 @@ def connect(path: Path, *, writing: bool) -> Engine:
     return engine
 
 
-def prepare(engine: Engine, path: Path) -> None:
-    """Create the tables in a new file, or make sure that this version may write the file.
+def prepare(engine: Engine, path: Path, *, upgrading: bool = True) -> int:
+    """Create the tables in a new file, bring those of an older one up to date; returns the schema found.
 
-    A new file is for its owner alone. Raises LedgerError for a file that is no ledger, is of a newer version,
-    or cannot be written; such a file is left as it was.
+    A new file is for its owner alone. An upgrade is all or nothing; without ``upgrading`` an older file is
+    left as it was. Raises LedgerError for a file that is no ledger, is of a newer version, or cannot be
+    written; such a file is left as it was, too.
     """
     with suppress(OSError):  # SQLite says in the next step what is wrong with the place
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         with engine.begin() as connection:
-            _create_or_check(connection, path)
+            found = _create_or_check(connection, path, upgrading)
         with closing(engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA journal_mode=WAL").close()
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
+    return found
 
 
-def _create_or_check(connection: Connection, path: Path) -> None:
+def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         metadata.create_all(connection)
         connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
-    elif version.name not in tables:
+        return SCHEMA_VERSION
+    if version.name not in tables:
         raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
-    else:
-        _check_version(connection.execute(select(version.c.version)).scalar(), path)
-
-
-def _check_version(found: int | None, path: Path) -> None:
-    if found != SCHEMA_VERSION:
+    found: int | None = connection.execute(select(version.c.version)).scalar()
+    if found is None or not 1 <= found <= SCHEMA_VERSION:
         raise LedgerError(
             f"ledger {path}: of schema {found}, this program writes {SCHEMA_VERSION}: "
             "upgrade the collector, or name another file"
         )
+    if found < SCHEMA_VERSION and upgrading:
+        # Alembic weighs as much as the rest of the ledger and is needed once.
+        from collector.ledger.migrations.upgrading import upgrade
+
+        upgrade(connection, found, path, _now_us())
+    return found
 
 
 def takes_nothing(error: Exception) -> bool:

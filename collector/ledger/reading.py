@@ -1,41 +1,44 @@
 """Reading the ledger: what live state is rebuilt from when the collector starts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, select
+import msgspec
+from sqlalchemy import Connection, Row, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ledger import rows
 from collector.ledger.database import LedgerError, connect, explain
+from collector.ledger.layout import Layout, Word
 from collector.ledger.schema import (
     batches,
     floor_values,
+    latency_under_load,
     measurements,
     names,
+    path_hops,
     series,
     sites,
-    stamp_values,
 )
-from collector.observation import Observation, Series, failure_of
-from wire.records import (
-    Direction,
-    FloorValues,
-    LineCounters,
-    Outcome,
-    Spread,
-    StampValues,
-    Verdict,
-)
+from collector.observation import Observation, Series, failure_of, for_views
+from wire.records import KNOWN, Direction, Hop, LatencyUnderLoad, Outcome, Values, Verdict
 
 _m = measurements.alias("m")
-_names = {
-    part: names.alias(f"{part}_name") for part in ("probe", "outcome", "failure", "verdict", "counters")
+_LAYOUTS: dict[str, Layout[Any]] = {
+    "floor": rows.FLOOR,
+    "stamp": rows.STAMP,
+    "capacity": rows.CAPACITY,
+    "interface": rows.INTERFACE,
+    "path": rows.PATH,
 }
+_WITH_LOAD = frozenset({"floor", "capacity"})
+_DECISIVE = (Verdict.PASS, Verdict.FAIL)
 
 
 def newest(path: Path) -> Iterator[Observation]:
-    """For every series: its newest measurement, its newest with values, its newest floor decision.
+    """For every series its newest measurement, that with values, and the floor's decision and standing.
 
     The same measurement may come more than once, in no order. Raises LedgerError where the file
     cannot be read.
@@ -43,13 +46,87 @@ def newest(path: Path) -> Iterator[Observation]:
     engine = connect(path, writing=False)
     try:
         with engine.begin() as connection:
-            for condition in (_any(), _with_values(), _decisive()):
-                for row in connection.execute(_query(condition)):
-                    yield _observation(row)
+            yield from _Reading(connection, _words(connection)).newest()
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
+
+
+def _words(connection: Connection) -> Word:
+    """Names by key, each asked for once."""
+    known: dict[int, str] = {}
+
+    def word(key: int) -> str:
+        if key not in known:
+            known[key] = connection.execute(select(names.c.name).where(names.c.key == key)).scalar_one()
+        return known[key]
+
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    connection: Connection
+    word: Word
+
+    def newest(self) -> Iterator[Observation]:
+        for probe, layout in _LAYOUTS.items():
+            conditions = [_any(), _with_values()]
+            if probe == "floor":
+                conditions += [_decisive(), _with_standing()]
+            for condition in conditions:
+                query = _query(condition, layout, probe)
+                for row in self.connection.execute(query):
+                    yield self._observation(row, probe, self._values(row, probe, layout))
+        for row in self.connection.execute(_query(_any(), None, None)):
+            yield self._observation(row, self.word(row.probe_key), None)
+
+    def _observation(self, row: Row[Any], probe: str, values: Values | None) -> Observation:
+        direction = Direction(row.direction) if row.direction else None
+        return Observation(
+            series=Series(row.site_id, probe, direction, row.dscp),
+            time_us=row.time_us,
+            order=row.key,
+            received_us=row.received_us,
+            interval_us=row.interval_us,
+            outcome=Outcome(self.word(row.outcome_key)),
+            failure=failure_of(self.word(row.failure_key) if row.failure_key else None),
+            values=values,
+            bytes_sent=row.bytes_sent,
+            bytes_received=row.bytes_received,
+            busy_ratio=row.host_busy_ratio,
+        )
+
+    def _values(self, row: Row[Any], probe: str, layout: Layout[Any]) -> Values | None:
+        found = row._mapping
+        if found["v_measurement_key"] is None:
+            return None
+        fields = layout.fields(found, self.word, "v_")
+        if probe in _WITH_LOAD and found["u_measurement_key"] is not None:
+            fields["under_load"] = LatencyUnderLoad(**rows.UNDER_LOAD.fields(found, self.word, "u_"))
+        complete: Callable[..., Values] = layout.kind
+        return for_views(complete(**fields | self._parts(row.key, probe)))
+
+    def _parts(self, key: int, probe: str) -> dict[str, Any]:
+        """What stands in tables of its own, as far as live state keeps it."""
+        match probe:
+            case "floor":
+                return {"tests": ()}
+            case "capacity":
+                return {"intervals": ()}
+            case "path":
+                return {"hops": self._hops(key)}
+        return {}
+
+    def _hops(self, key: int) -> tuple[Hop, ...]:
+        query = select(path_hops).where(path_hops.c.measurement_key == key).order_by(path_hops.c.ordinal)
+        return tuple(_hop(row, self.word) for row in self.connection.execute(query))
+
+
+def _hop(row: Row[Any], word: Word) -> Hop:
+    also = msgspec.json.decode(row.also, type=tuple[str, ...]) if row.also else ()
+    return Hop(**rows.HOP.fields(row._mapping, word), also=also)
 
 
 def _newest_key(*conditions: Any) -> Select[tuple[int]]:
@@ -66,97 +143,49 @@ def _any() -> Select[tuple[int]]:
     return _newest_key()
 
 
+def _is_ok() -> Any:
+    """Of outcome ``ok``: only those have values that may be judged by."""
+    return measurements.c.outcome_key == _name_key(Outcome.OK)
+
+
 def _with_values() -> Select[tuple[int]]:
-    """Newest of outcome ``ok``: only those have values that may be judged by."""
-    return _newest_key(measurements.c.outcome_key == _name_key(Outcome.OK))
+    return _newest_key(_is_ok())
 
 
 def _decisive() -> Select[tuple[int]]:
-    verdict = (
-        select(floor_values.c.measurement_key)
-        .where(
-            floor_values.c.measurement_key == measurements.c.key,
-            floor_values.c.verdict_key.in_([_name_key(Verdict.PASS), _name_key(Verdict.FAIL)]),
-        )
-        .exists()
-    )
-    return _newest_key(measurements.c.outcome_key == _name_key(Outcome.OK), verdict)
+    return _of_floor(floor_values.c.verdict_key.in_([_name_key(verdict) for verdict in _DECISIVE]))
+
+
+def _with_standing() -> Select[tuple[int]]:
+    return _of_floor(floor_values.c.standing_key.is_not(None))
+
+
+def _of_floor(condition: Any) -> Select[tuple[int]]:
+    same = floor_values.c.measurement_key == measurements.c.key
+    return _newest_key(_is_ok(), select(floor_values.c.measurement_key).where(same, condition).exists())
 
 
 def _name_key(word: str) -> Any:
     return select(names.c.key).where(names.c.name == word).scalar_subquery()
 
 
-def _query(newest_key: Select[tuple[int]]) -> Select[Any]:
+def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: str | None) -> Select[Any]:
     tables = (
         series.join(_m, _m.c.key == newest_key.scalar_subquery())
         .join(sites, sites.c.key == series.c.site_key)
         .join(batches, batches.c.key == _m.c.batch_key)
-        .outerjoin(floor_values, floor_values.c.measurement_key == _m.c.key)
-        .outerjoin(stamp_values, stamp_values.c.measurement_key == _m.c.key)
     )
-    for part, key in (
-        ("probe", series.c.probe_key),
-        ("outcome", _m.c.outcome_key),
-        ("failure", _m.c.failure_key),
-        ("verdict", floor_values.c.verdict_key),
-        ("counters", floor_values.c.line_counters_key),
-    ):
-        tables = tables.outerjoin(_names[part], and_(_names[part].c.key == key))
-    words = [alias.c.name.label(part) for part, alias in _names.items()]
-    columns = [_m.c.key, _m.c.time_us, _m.c.interval_us, _m.c.bytes_sent, _m.c.bytes_received]
-    floor = [floor_values.c[name].label(f"floor_{name}") for name in _FLOOR]
-    stamp = [column.label(f"stamp_{column.name}") for column in stamp_values.c]
-    place = [series.c.direction, series.c.dscp, sites.c.site_id, batches.c.received_us]
-    return select(*columns, *place, *words, *floor, *stamp).select_from(tables)
-
-
-_FLOOR = ("floor_bps", "at_least_bps", "capacity_bps", "loss_ratio")
-
-
-def _observation(row: Row[Any]) -> Observation:
-    direction = Direction(row.direction) if row.direction else None
-    return Observation(
-        series=Series(row.site_id, row.probe, direction, row.dscp),
-        time_us=row.time_us,
-        order=row.key,
-        received_us=row.received_us,
-        interval_us=row.interval_us,
-        outcome=Outcome(row.outcome),
-        failure=failure_of(row.failure),
-        values=_values(row),
-        bytes_sent=row.bytes_sent,
-        bytes_received=row.bytes_received,
-    )
-
-
-def _values(row: Row[Any]) -> FloorValues | StampValues | None:
-    if row.verdict is not None:
-        return FloorValues(
-            verdict=Verdict(row.verdict),
-            line_counters=LineCounters(row.counters),
-            tests=(),
-            **{name: row._mapping[f"floor_{name}"] for name in _FLOOR},
-        )
-    return _stamp(row) if row.stamp_measurement_key is not None else None
-
-
-_SPREADS = ("rtt", "variation_forward", "variation_return", "delay_forward", "delay_return")
-_PARTS = ("min_us", "p50_us", "p95_us", "p99_us")
-_PLAIN = tuple(
-    column.name
-    for column in stamp_values.c
-    if column.name != "measurement_key" and not column.name.startswith(tuple(f"{name}_" for name in _SPREADS))
-)
-
-
-def _stamp(row: Row[Any]) -> StampValues:
-    found = row._mapping
-    values: dict[str, Any] = {name: found[f"stamp_{name}"] for name in _PLAIN}
-    values |= {name: _spread(found, name) for name in _SPREADS}
-    return StampValues(**values)
-
-
-def _spread(found: Any, name: str) -> Spread | None:
-    parts = {part: found[f"stamp_{name}_{part}"] for part in _PARTS}
-    return None if parts["min_us"] is None else Spread(**parts)
+    common = ("key", "time_us", "interval_us", "outcome_key", "failure_key", "bytes_sent", "bytes_received")
+    columns: list[Any] = [_m.c[name] for name in (*common, "host_busy_ratio")]
+    columns += [series.c.probe_key, series.c.direction, series.c.dscp, sites.c.site_id, batches.c.received_us]
+    if layout is not None:
+        tables = tables.outerjoin(layout.table, layout.table.c.measurement_key == _m.c.key)
+        columns += [column.label(f"v_{column.name}") for column in layout.table.c]
+    if probe in _WITH_LOAD:
+        tables = tables.outerjoin(latency_under_load, latency_under_load.c.measurement_key == _m.c.key)
+        columns += [column.label(f"u_{column.name}") for column in latency_under_load.c]
+    query = select(*columns).select_from(tables)
+    if probe is not None:
+        return query.where(series.c.probe_key == _name_key(probe))
+    known = select(names.c.key).where(names.c.name.in_(list(KNOWN)))
+    return query.where(series.c.probe_key.not_in(known))

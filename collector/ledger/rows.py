@@ -1,22 +1,45 @@
 """A record as rows of the ledger's tables."""
 
 import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
+from collector.ledger import schema
+from collector.ledger.layout import Layout, NameKey, Row
 from collector.observation import Placed
 from wire.records import (
+    CapacityInterval,
+    CapacityMeasurement,
+    CapacityValues,
     FloorMeasurement,
     FloorTest,
     FloorValues,
+    Hop,
+    InterfaceMeasurement,
+    InterfaceValues,
+    LatencyUnderLoad,
+    PathMeasurement,
+    PathValues,
     Record,
-    Spread,
     StampMeasurement,
     StampValues,
 )
 
-Row = dict[str, Any]
-NameKey = Callable[[str], int]
+FLOOR = Layout(FloorValues, schema.floor_values, apart=frozenset({"tests", "under_load"}))
+FLOOR_TEST = Layout(FloorTest, schema.floor_tests, apart=frozenset({"series"}))
+UNDER_LOAD = Layout(LatencyUnderLoad, schema.latency_under_load)
+STAMP = Layout(StampValues, schema.stamp_values)
+CAPACITY = Layout(CapacityValues, schema.capacity_values, apart=frozenset({"intervals", "under_load"}))
+CAPACITY_INTERVAL = Layout(CapacityInterval, schema.capacity_intervals)
+INTERFACE = Layout(InterfaceValues, schema.interface_values)
+PATH = Layout(PathValues, schema.path_values, apart=frozenset({"hops"}))
+HOP = Layout(Hop, schema.path_hops, apart=frozenset({"also"}))
+
+Tables = dict[str, list[Row]]
 
 
 def content_digest(raw: bytes) -> bytes:
@@ -47,81 +70,63 @@ def measurement(record: Record, when: Placed, keys: Row, name_key: NameKey) -> R
         "detail": record.detail or None,
         "bytes_sent": record.bytes_sent,
         "bytes_received": record.bytes_received,
+        "host_busy_ratio": record.host.busy_ratio if record.host else None,
+        "host_load_1min": record.host.load_1min if record.host else None,
     }
 
 
-def values(key: int, record: Record, raw: bytes, name_key: NameKey) -> dict[str, list[Row]]:
+def values(key: int, record: Record, raw: bytes, name_key: NameKey) -> Tables:
     """The rows of the probe's own tables, by table name."""
-    if isinstance(record, FloorMeasurement):
-        return _floor(key, record.values, name_key) if record.values else {}
-    if isinstance(record, StampMeasurement):
-        return {"stamp_values": [_stamp(key, record.values)]} if record.values else {}
-    return {"unknown_values": [{"measurement_key": key, "json": raw}]}
+    own = {"measurement_key": key}
+    match record:
+        case StampMeasurement(values=StampValues() as found):
+            return {"stamp_values": [own | STAMP.row(found, name_key)]}
+        case FloorMeasurement(values=FloorValues() as found):
+            return _floor(own, found, name_key)
+        case CapacityMeasurement(values=CapacityValues() as found):
+            return _capacity(own, found, name_key)
+        case InterfaceMeasurement(values=InterfaceValues() as found):
+            return {"interface_values": [own | INTERFACE.row(found, name_key)]}
+        case PathMeasurement(values=PathValues() as found):
+            return _path(own, found, name_key)
+        case _ if hasattr(record, "values"):
+            return {}
+        case _:
+            return {"unknown_values": [own | {"json": raw}]}
 
 
-def _floor(key: int, found: FloorValues, name_key: NameKey) -> dict[str, list[Row]]:
-    row = {
-        "measurement_key": key,
-        "verdict_key": name_key(found.verdict),
-        "floor_bps": found.floor_bps,
-        "line_counters_key": name_key(found.line_counters),
-        "at_least_bps": found.at_least_bps,
-        "capacity_bps": found.capacity_bps,
-        "loss_ratio": found.loss_ratio,
-    }
-    tests = [_floor_test(key, ordinal, test, name_key) for ordinal, test in enumerate(found.tests)]
-    return {"floor_values": [row], "floor_tests": tests}
-
-
-def _floor_test(key: int, ordinal: int, test: FloorTest, name_key: NameKey) -> Row:
+def _floor(own: Row, found: FloorValues, name_key: NameKey) -> Tables:
+    series = [
+        own | {"ordinal": ordinal, "zlib": zlib.compress(msgspec.json.encode(test.series))}
+        for ordinal, test in enumerate(found.tests)
+        if test.series
+    ]
     return {
-        "measurement_key": key,
-        "ordinal": ordinal,
-        "session": test.session,
-        "planned_bps": test.planned_bps,
-        "finding_key": name_key(test.finding),
-        "sent_bps": test.sent_bps,
-        "received_bps": test.received_bps,
-        "duration_us": test.duration_us,
-        "sent_packets": test.sent_packets,
-        "received_packets": test.received_packets,
-        "loss_ratio": test.loss_ratio,
-        "slope": test.slope,
-        "queue_growth_us": test.queue_growth_us,
-        "stall_ratio": test.stall_ratio,
-        "capacity_bps": test.capacity_bps,
-        "other_traffic_bps": test.other_traffic_bps,
-        "rtt_min_us": test.rtt_min_us,
+        "floor_values": [own | FLOOR.row(found, name_key)],
+        "floor_tests": _parts(own, FLOOR_TEST, found.tests, name_key),
+        "floor_series": series,
+        **_under_load(own, found.under_load, name_key),
     }
 
 
-def _stamp(key: int, found: StampValues) -> Row:
+def _capacity(own: Row, found: CapacityValues, name_key: NameKey) -> Tables:
     return {
-        "measurement_key": key,
-        "sent": found.sent,
-        "received": found.received,
-        "timeout_us": found.timeout_us,
-        "loss_ratio": found.loss_ratio,
-        "loss_forward_ratio": found.loss_forward_ratio,
-        "loss_return_ratio": found.loss_return_ratio,
-        **_spread("rtt", found.rtt),
-        **_spread("variation_forward", found.variation_forward),
-        **_spread("variation_return", found.variation_return),
-        **_spread("delay_forward", found.delay_forward),
-        **_spread("delay_return", found.delay_return),
-        "reordered_forward": found.reordered_forward,
-        "reordered_return": found.reordered_return,
-        "duplicated": found.duplicated,
-        "reply_dscp": found.reply_dscp,
-        "authenticated": found.authenticated,
-        "kernel_stamps": found.kernel_stamps,
+        "capacity_values": [own | CAPACITY.row(found, name_key)],
+        "capacity_intervals": _parts(own, CAPACITY_INTERVAL, found.intervals, name_key),
+        **_under_load(own, found.under_load, name_key),
     }
 
 
-def _spread(name: str, spread: Spread | None) -> Row:
-    return {
-        f"{name}_min_us": spread.min_us if spread else None,
-        f"{name}_p50_us": spread.p50_us if spread else None,
-        f"{name}_p95_us": spread.p95_us if spread else None,
-        f"{name}_p99_us": spread.p99_us if spread else None,
-    }
+def _path(own: Row, found: PathValues, name_key: NameKey) -> Tables:
+    hops = _parts(own, HOP, found.hops, name_key)
+    for row, hop in zip(hops, found.hops, strict=True):
+        row["also"] = msgspec.json.encode(hop.also).decode() if hop.also else None
+    return {"path_values": [own | PATH.row(found, name_key)], "path_hops": hops}
+
+
+def _under_load(own: Row, found: LatencyUnderLoad | None, name_key: NameKey) -> Tables:
+    return {"latency_under_load": [own | UNDER_LOAD.row(found, name_key)]} if found else {}
+
+
+def _parts(own: Row, layout: Layout[Any], parts: Sequence[Struct], name_key: NameKey) -> list[Row]:
+    return [own | {"ordinal": number} | layout.row(part, name_key) for number, part in enumerate(parts)]

@@ -1,11 +1,17 @@
 """Measurements, envelopes and observations to test with."""
 
+from typing import Any
+
 import msgspec
 
 from collector.ingest import Arrival
-from collector.observation import Observation, Series
+from collector.observation import Observation, Series, for_views
 from wire import messages
 from wire.records import (
+    Algorithm,
+    CapacityInterval,
+    CapacityMeasurement,
+    CapacityValues,
     ClockReading,
     Direction,
     Failure,
@@ -13,9 +19,17 @@ from wire.records import (
     FloorMeasurement,
     FloorTest,
     FloorValues,
+    Hop,
+    InterfaceFlow,
+    InterfaceMeasurement,
+    InterfaceValues,
     Known,
+    LatencyUnderLoad,
     LineCounters,
+    LoadSample,
     Outcome,
+    PathMeasurement,
+    PathValues,
     Purpose,
     Spread,
     StampMeasurement,
@@ -137,6 +151,125 @@ def floor(
     return msgspec.structs.replace(base, **more)
 
 
+def under_load(loaded_us: int | None = 85_000, load_bps: float = 8e6) -> LatencyUnderLoad:
+    """Round-trip time of an idle line of 10.4 ms, and while a test ran."""
+    loaded = None if loaded_us is None else spread(loaded_us)
+    return LatencyUnderLoad(load_bps=load_bps, idle=spread(10_400), loaded=loaded, loss_ratio=0.05)
+
+
+def samples() -> tuple[LoadSample, ...]:
+    """A raw series of two intervals, one of which lost everything."""
+    return (LoadSample(0, 100_000, 100_000, 0, 0, 1_500), LoadSample(100_000, 100_000, 0, 67))
+
+
+def capacity_values(maximum_bps: float = 19.8e6) -> CapacityValues:
+    """What a search of two sub-intervals found."""
+    return CapacityValues(
+        maximum_bps=maximum_bps,
+        maximum_at_us=1_000_000,
+        maximum_loss_ratio=0.001,
+        interval_us=1_000_000,
+        received_bps=maximum_bps * 0.9,
+        sent_bps=maximum_bps * 0.91,
+        loss_ratio=0.01,
+        algorithm=Algorithm.B,
+        line_counters=LineCounters.INLINE,
+        intervals=tuple(
+            CapacityInterval(offset_us=at, duration_us=1_000_000, received_bps=maximum_bps, loss_ratio=0.0)
+            for at in (0, 1_000_000)
+        ),
+        rtt_min_us=9_900,
+        under_load=under_load(load_bps=maximum_bps),
+    )
+
+
+def flow(mean_bps: float, **more: int) -> InterfaceFlow:
+    """A minute of one direction."""
+    ip_bytes = round(mean_bps * 60 / 8)
+    return InterfaceFlow(
+        ip_bytes=ip_bytes, packets=ip_bytes // 1000, mean_bps=mean_bps, peak_bps=3 * mean_bps, **more
+    )
+
+
+def interface_values() -> InterfaceValues:
+    """A minute of the site's own traffic, with errors on the way in."""
+    return InterfaceValues(
+        source=LineCounters.INLINE,
+        interface="wan0",
+        readings=7,
+        reading_us=10_000_000,
+        end_boot_us=BOOT_US + MINUTE_US,
+        span_us=MINUTE_US,
+        down=flow(2e6, errors=3, drops=1),
+        up=flow(1e6),
+        carrier=True,
+        carrier_losses=0,
+        speed_bps=1e9,
+    )
+
+
+def path_values() -> PathValues:
+    """Three routers and the peer; the second changes the mark, the third has an MTU of 1400."""
+    hops = [
+        Hop(ttl=ttl, sent=3, answered=3, address=f"10.0.{ttl}.1", rtt_us=900 * ttl) for ttl in range(1, 5)
+    ]
+    hops[1] = Hop(ttl=2, sent=3, answered=0)
+    hops[2] = msgspec.structs.replace(hops[2], also=("10.0.3.2",), dscp=0)
+    return PathValues(
+        hops=tuple(hops),
+        reached=True,
+        dscp_changed_at=3,
+        dscp_became=0,
+        path_mtu_bytes=1400,
+        mtu_limited_at=3,
+        mtu_limited_by="10.0.3.1",
+        mtu_told_bytes=1400,
+    )
+
+
+def capacity(
+    seq: int = 1, start_us: int = NOW_US, values: CapacityValues | None = None, **more: object
+) -> CapacityMeasurement:
+    """A search downstream that succeeded, unless ``more`` says otherwise."""
+    return CapacityMeasurement(
+        **common(seq, start_us, 30 * 24 * HOUR_US)
+        | {"direction": Direction.DOWN, "session": "3c9d1f21-2", "values": values or capacity_values()}
+        | more
+    )
+
+
+def interface(
+    seq: int = 1, start_us: int = NOW_US, values: InterfaceValues | None = None, **more: object
+) -> InterfaceMeasurement:
+    """A minute of counters, unless ``more`` says otherwise."""
+    return InterfaceMeasurement(
+        **common(seq, start_us, MINUTE_US) | {"values": values or interface_values()} | more
+    )
+
+
+def path(
+    seq: int = 1, start_us: int = NOW_US, values: PathValues | None = None, **more: object
+) -> PathMeasurement:
+    """A trace in class 46, unless ``more`` says otherwise."""
+    return PathMeasurement(
+        **common(seq, start_us, 24 * HOUR_US) | {"dscp": 46, "values": values or path_values()} | more
+    )
+
+
+def common(seq: int, start_us: int, interval_us: int) -> dict[str, Any]:
+    """What measurements of a schedule have in common."""
+    return {
+        "epoch": EPOCH,
+        "seq": seq,
+        "purpose": Purpose.SCHEDULED,
+        "peer": "pop-1",
+        "start": clock(start_us),
+        "duration_us": 10_000_000,
+        "outcome": Outcome.OK,
+        "interval_us": interval_us,
+    }
+
+
 def failed(seq: int, start_us: int = NOW_US, failure: Failure = Failure.NO_ANSWER) -> StampMeasurement:
     """A STAMP attempt that gave no values."""
     return msgspec.structs.replace(
@@ -173,8 +306,6 @@ def arrival(*measurements: bytes | Known, site: str = SITE, received_us: int = N
 def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | None = None) -> Observation:
     """What a view sees of a record that came in on time."""
     values = record.values
-    if isinstance(values, FloorValues):
-        values = msgspec.structs.replace(values, tests=())
     return Observation(
         series=Series(site, str(record.__struct_config__.tag), record.direction, record.dscp),
         time_us=record.start.wall_us,
@@ -183,7 +314,8 @@ def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | Non
         interval_us=record.interval_us,
         outcome=record.outcome,
         failure=record.failure,
-        values=values,
+        values=for_views(values) if values else None,
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,
+        busy_ratio=record.host.busy_ratio if record.host else None,
     )

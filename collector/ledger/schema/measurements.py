@@ -1,9 +1,4 @@
-"""The ledger's tables. Typed columns are the evidence; what repeats is a key into a small table.
-
-Times are Unix microseconds of the wall clock unless named ``boot``; rates bit/s at the IP layer; an unknown
-value is NULL. Words of closed vocabularies, peers, schedules and boots are keys into ``names``, so that a
-row of a year of measurements stays small. ``measurements.key`` grows in the order of commitment.
-"""
+"""What came, from whom, and what is common to every measurement."""
 
 from sqlalchemy import (
     BigInteger,
@@ -13,7 +8,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -21,33 +15,20 @@ from sqlalchemy import (
     func,
 )
 
-SCHEMA_VERSION = 1
-
-metadata = MetaData()
-# SQLite makes only a column of type INTEGER the row's own number; elsewhere it must hold 64 bits.
-_Key = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _key(name: str = "key") -> Column[int]:
-    return Column(name, _Key, primary_key=True)
-
-
-def _spread(name: str) -> list[Column[int]]:
-    return [Column(f"{name}_{part}_us", BigInteger) for part in ("min", "p50", "p95", "p99")]
-
+from collector.ledger.schema.columns import KEY, key, metadata
 
 version = Table(
     "ledger_version", metadata, Column("version", Integer, nullable=False), Column("since_us", BigInteger)
 )
 
-names = Table("names", metadata, _key(), Column("name", Text, nullable=False, unique=True))
+names = Table("names", metadata, key(), Column("name", Text, nullable=False, unique=True))
 
-sites = Table("sites", metadata, _key(), Column("site_id", Text, nullable=False, unique=True))
+sites = Table("sites", metadata, key(), Column("site_id", Text, nullable=False, unique=True))
 
 epochs = Table(
     "epochs",
     metadata,
-    _key(),
+    key(),
     Column("site_key", BigInteger, nullable=False),
     Column("epoch", Text, nullable=False),
     Column("high_water", BigInteger, nullable=False),
@@ -59,7 +40,7 @@ epochs = Table(
 series = Table(
     "series",
     metadata,
-    _key(),
+    key(),
     Column("site_key", BigInteger, nullable=False),
     Column("probe_key", BigInteger, nullable=False),
     Column("direction", Text),
@@ -78,7 +59,7 @@ Index(
 batches = Table(
     "batches",
     metadata,
-    _key(),
+    key(),
     Column("site_key", BigInteger, nullable=False),
     Column("agent_key", BigInteger, nullable=False),
     Column("received_us", BigInteger, nullable=False),
@@ -93,7 +74,7 @@ batches = Table(
 payloads = Table(
     "payloads",
     metadata,
-    Column("batch_key", _Key, primary_key=True),
+    Column("batch_key", KEY, primary_key=True),
     Column("received_us", BigInteger, nullable=False, index=True),
     Column("zlib", LargeBinary, nullable=False),
 )
@@ -101,7 +82,7 @@ payloads = Table(
 measurements = Table(
     "measurements",
     metadata,
-    _key(),
+    key(),
     Column("epoch_key", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("series_key", BigInteger, nullable=False),
@@ -126,6 +107,8 @@ measurements = Table(
     Column("detail", Text),
     Column("bytes_sent", BigInteger, nullable=False),
     Column("bytes_received", BigInteger, nullable=False),
+    Column("host_busy_ratio", Float),
+    Column("host_load_1min", Float),
     UniqueConstraint("epoch_key", "seq"),  # an epoch is one site's, so this is (site, epoch, seq)
 )
 # What live state is rebuilt from: the newest of a series, claims from the future passed over.
@@ -137,74 +120,11 @@ Index(
     postgresql_where=measurements.c.ahead.is_(False),
 )
 
-floor_values = Table(
-    "floor_values",
-    metadata,
-    _key("measurement_key"),
-    Column("verdict_key", BigInteger, nullable=False),
-    Column("floor_bps", Float, nullable=False),
-    Column("line_counters_key", BigInteger, nullable=False),
-    Column("at_least_bps", Float, nullable=False),
-    Column("capacity_bps", Float),
-    Column("loss_ratio", Float),
-)
-
-floor_tests = Table(
-    "floor_tests",
-    metadata,
-    _key("measurement_key"),
-    Column("ordinal", SmallInteger, primary_key=True),
-    Column("session", Text, nullable=False),
-    Column("planned_bps", Float, nullable=False),
-    Column("finding_key", BigInteger, nullable=False),
-    Column("sent_bps", Float, nullable=False),
-    Column("received_bps", Float, nullable=False),
-    Column("duration_us", BigInteger, nullable=False),
-    Column("sent_packets", BigInteger, nullable=False),
-    Column("received_packets", BigInteger, nullable=False),
-    Column("loss_ratio", Float, nullable=False),
-    Column("slope", Float, nullable=False),
-    Column("queue_growth_us", BigInteger, nullable=False),
-    Column("stall_ratio", Float, nullable=False),
-    Column("capacity_bps", Float),
-    Column("other_traffic_bps", Float),
-    Column("rtt_min_us", BigInteger),
-    sqlite_with_rowid=False,
-)
-
-stamp_values = Table(
-    "stamp_values",
-    metadata,
-    _key("measurement_key"),
-    Column("sent", BigInteger, nullable=False),
-    Column("received", BigInteger, nullable=False),
-    Column("timeout_us", BigInteger, nullable=False),
-    Column("loss_ratio", Float, nullable=False),
-    Column("loss_forward_ratio", Float),
-    Column("loss_return_ratio", Float),
-    *_spread("rtt"),
-    *_spread("variation_forward"),
-    *_spread("variation_return"),
-    *_spread("delay_forward"),
-    *_spread("delay_return"),
-    Column("reordered_forward", BigInteger, nullable=False),
-    Column("reordered_return", BigInteger, nullable=False),
-    Column("duplicated", BigInteger, nullable=False),
-    Column("reply_dscp", SmallInteger),
-    Column("authenticated", Boolean, nullable=False),
-    Column("kernel_stamps", Boolean, nullable=False),
-)
-
-# Values of a probe that this version does not know, whole, for the version that does.
-unknown_values = Table(
-    "unknown_values", metadata, _key("measurement_key"), Column("json", LargeBinary, nullable=False)
-)
-
 # A second content under an identity that is taken: the first stands in ``measurements``, this one here.
 conflicts = Table(
     "conflicts",
     metadata,
-    _key(),
+    key(),
     Column("epoch_key", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("digest", LargeBinary(16), nullable=False),
@@ -217,7 +137,7 @@ conflicts = Table(
 rejects = Table(
     "rejects",
     metadata,
-    _key(),
+    key(),
     Column("received_us", BigInteger, nullable=False),
     Column("topic", Text, nullable=False),
     Column("site_id", Text),

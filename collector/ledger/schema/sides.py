@@ -1,0 +1,80 @@
+"""The second side of a test: what its peer told of it, and how that compares with the agent's."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from collector.ledger.schema.columns import key, metadata
+
+# A second content under one identity stands beside the first.
+peer_tests = Table(
+    "peer_tests",
+    metadata,
+    key(),
+    Column("peer_key", BigInteger, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("program_key", BigInteger, nullable=False),
+    Column("boot_us", BigInteger, nullable=False),
+    Column("boot_key", BigInteger, nullable=False),
+    Column("synchronised", Boolean, nullable=False),
+    Column("max_error_us", BigInteger),
+    Column("key_id", SmallInteger, nullable=False),
+    Column("kind_key", BigInteger, nullable=False),
+    Column("outcome_key", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("row", Integer),
+    Column("planned_bps", Float),
+    Column("load_us", BigInteger),
+    Column("sent_packets", BigInteger),
+    Column("sent_bytes", BigInteger),
+    Column("received_packets", BigInteger),
+    Column("received_bytes", BigInteger),
+    Column("lost_packets", BigInteger),
+    UniqueConstraint("peer_key", "session", "direction", "start_us", "digest"),
+)
+
+# Each test of which one side or both have told. ``result`` is NULL while the other side may still come.
+two_sides = Table(
+    "two_sides",
+    metadata,
+    key(),
+    Column("peer_key", BigInteger, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("site_key", BigInteger),
+    Column("measurement_key", BigInteger),
+    Column("ordinal", SmallInteger),
+    Column("peer_test_key", BigInteger),
+    Column("result", Text),
+    Column("difference", Float),
+    UniqueConstraint("peer_key", "session", "direction"),
+)
+Index(
+    "two_sides_open",
+    two_sides.c.seen_us,
+    sqlite_where=two_sides.c.result.is_(None),
+    postgresql_where=two_sides.c.result.is_(None),
+)
+Index(
+    "two_sides_disagreeing",
+    two_sides.c.site_key,
+    two_sides.c.time_us,
+    sqlite_where=two_sides.c.result == "disagree",
+    postgresql_where=two_sides.c.result == "disagree",
+)

@@ -1,0 +1,126 @@
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from collector.check import _check_ledger
+from collector.ingest import judge
+from collector.ledger import reading, schema
+from collector.ledger.commit import Ledger
+from collector.ledger.database import LedgerError, connect
+from collector.ledger.migrations import upgrading
+from tests.collector.examples import MINUTE_US, NOW_US, arrival, floor, stamp
+from wire.messages import ReceiptStatus
+from wire.records import CapacityValues, FloorValues, Verdict
+
+DUMP = Path(__file__).with_name("schema_1.sql")
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(DUMP.read_text(encoding="utf-8"))
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    return path
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def content(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        return "\n".join(connection.iterdump())
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
+def test_an_old_ledger_becomes_what_a_new_one_is(old: Path, tmp_path: Path) -> None:
+    Ledger(old).close()
+    engine = connect(old, writing=False)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    engine.dispose()
+    new = tmp_path / "new.db"
+    Ledger(new).close()
+    columns = (
+        "SELECT m.name, i.name, i.type, i.[notnull], i.pk FROM sqlite_master m, pragma_table_info(m.name) i"
+    )
+    indices = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'index'"
+    for statement in (columns, indices):
+        assert set(query(old, statement)) == set(query(new, statement))
+    (version,) = query(old, "SELECT version FROM ledger_version")
+    assert version == (schema.SCHEMA_VERSION,)
+
+
+def test_what_was_measured_is_still_there_and_is_shown(old: Path) -> None:
+    before = query(old, "SELECT key, epoch_key, seq, digest, time_us FROM measurements ORDER BY key")
+    Ledger(old).close()
+    assert query(old, "SELECT key, epoch_key, seq, digest, time_us FROM measurements ORDER BY key") == before
+    floors = [seen.values for seen in reading.newest(old) if isinstance(seen.values, FloorValues)]
+    assert {found.verdict for found in floors} == {Verdict.PASS, Verdict.FAIL}
+    assert {(found.standing, found.quiet, found.passive_us) for found in floors} == {(None, False, None)}
+    assert (
+        query(old, "SELECT count(*) FROM conflicts") == query(old, "SELECT count(*) FROM rejects") == [(1,)]
+    )
+
+
+def test_what_the_older_program_did_not_know_is_read_again(old: Path) -> None:
+    assert query(old, "SELECT count(*) FROM unknown_values") == [(2,)]
+    Ledger(old).close()
+    assert query(old, "SELECT maximum_bps, bound_key FROM capacity_values") == [(19.8e6, None)]
+    assert query(old, "SELECT ordinal, received_bps FROM capacity_intervals") == [(0, 9e6), (1, 19.8e6)]
+    ((left,),) = query(old, "SELECT json FROM unknown_values")
+    assert b'"moon"' in left
+    (found, *_) = [seen for seen in reading.newest(old) if seen.series.probe == "capacity"]
+    assert isinstance(found.values, CapacityValues)
+    assert found.values.maximum_bps == 19.8e6
+
+
+def test_it_takes_old_and_new_measurements_afterwards(old: Path) -> None:
+    ledger = Ledger(old)
+    (settled,) = ledger.commit([judge(arrival(floor(2, NOW_US + 2), stamp(7, NOW_US + MINUTE_US)))])
+    ledger.close()
+    assert [fate.status for fate in settled.fates] == [ReceiptStatus.DUPLICATE, ReceiptStatus.COMMITTED]
+
+
+def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(old)
+
+    def fail(_connection: object) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(upgrading, "read_again", fail)
+    with pytest.raises(LedgerError, match="disk is full: make room"):
+        Ledger(old)
+    assert content(old) == before
+
+
+def test_the_operator_is_told_before_and_while(old: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Ledger(old).close()
+    hint = "to be able to go back, stop this one and copy the file first"
+    assert caplog.messages == [
+        f"ledger {old}: of schema 1; bringing it to 2. An older program cannot use it then: {hint}",
+        "ledger: 2 of 2 measurements of then unknown kinds read again",
+        f"ledger {old}: now of schema 2",
+    ]
+    caplog.clear()
+    Ledger(old).close()
+    assert caplog.messages == []
+
+
+def test_a_check_announces_the_upgrade_and_changes_nothing(old: Path) -> None:
+    before = content(old)
+    found = _check_ledger(old)
+    assert found.text == f"{old}: of schema 1; the next start brings it to 2: copy the file first"
+    assert content(old) == before

@@ -1,0 +1,157 @@
+"""What each probe measured, in typed columns and back."""
+
+import sqlite3
+import zlib
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.ingest import judge
+from collector.ledger import reading, rows
+from collector.ledger.commit import Ledger
+from collector.ledger.layout import Layout
+from collector.observation import Observation
+from tests.collector.examples import (
+    NOW_US,
+    arrival,
+    capacity,
+    floor,
+    floor_values,
+    interface,
+    path,
+    path_values,
+    samples,
+    stamp,
+    stamp_values,
+    under_load,
+)
+from wire.records import (
+    Bound,
+    Failure,
+    FloorValues,
+    HostLoad,
+    Known,
+    Layer,
+    LoadSample,
+    Purpose,
+    Standing,
+    Verdict,
+)
+
+
+def condemned() -> FloorValues:
+    """A fail with everything that a floor verdict can tell."""
+    base = floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
+    test = msgspec.structs.replace(
+        base.tests[0],
+        failure=Failure.SENDER_STALLED,
+        predrain_bytes=2_500_000,
+        ended_early=True,
+        series=samples(),
+    )
+    return msgspec.structs.replace(
+        base,
+        tests=(test, base.tests[0]),
+        layer=Layer.ETHERNET,
+        contract_bps=8.1e6,
+        standing=Standing.CONDEMNED,
+        evidence=4.6,
+        search_bps=6.6e6,
+        quiet=True,
+        under_load=under_load(),
+    )
+
+
+def passive() -> FloorValues:
+    base = floor_values(Verdict.PASS, 9e6)
+    return msgspec.structs.replace(base, tests=(), passive_us=2_500_000, standing=Standing.CLEAR)
+
+
+REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_refused=True)
+RECORDS: dict[str, Known] = {
+    "floor": floor(1, values=condemned(), host=HostLoad(busy_ratio=0.25, load_1min=1.5)),
+    "passive": floor(1, values=passive(), purpose=Purpose.PASSIVE, session=None),
+    "unloaded": floor(1, values=msgspec.structs.replace(condemned(), under_load=under_load(None))),
+    "stamp": stamp(1, values=REMARKED),
+    "capacity": capacity(1),
+    "bounded": capacity(1, values=msgspec.structs.replace(capacity().values, bound=Bound.PEER)),
+    "interface": interface(1, host=HostLoad(busy_ratio=0.5)),
+    "path": path(1),
+    "no hops": path(1, values=msgspec.structs.replace(path_values(), hops=(), reached=False)),
+    "skipped": capacity(1, outcome="skipped", failure=Failure.BUDGET_SPENT, values=None),
+}
+
+
+def keep(file: Path, record: Known) -> Observation:
+    ledger = Ledger(file)
+    (settled,) = ledger.commit([judge(arrival(record))])
+    ledger.close()
+    (seen,) = settled.observations
+    return seen
+
+
+def query(file: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_live_state_reads_back_what_it_was_told(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "ledger.db"
+    seen = keep(file, RECORDS[name])
+    assert set(map(repr, reading.newest(file))) == {repr(seen)}
+
+
+@pytest.mark.parametrize("layout", [found for found in vars(rows).values() if isinstance(found, Layout)])
+def test_every_field_has_its_column(layout: Layout[Any]) -> None:
+    assert layout.unplaced == []
+
+
+def test_a_fail_keeps_its_evidence(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    keep(file, RECORDS["floor"])
+    columns = "layer.name, contract_bps, standing.name, evidence, search_bps, quiet, passive_us"
+    named = "JOIN names layer ON layer.key = layer_key JOIN names standing ON standing.key = standing_key"
+    assert query(file, f"SELECT {columns} FROM floor_values {named}") == [
+        ("ethernet", 8.1e6, "condemned", 4.6, 6.6e6, 1, None)
+    ]
+    tests = "SELECT ordinal, f.name, predrain_bytes, ended_early FROM floor_tests "
+    assert query(file, f"{tests} LEFT JOIN names f ON f.key = failure_key") == [
+        (0, "sender-stalled", 2_500_000, 1),
+        (1, None, 0, 0),
+    ]
+    ((ordinal, packed),) = query(file, "SELECT ordinal, zlib FROM floor_series")
+    kept = msgspec.json.decode(zlib.decompress(packed), type=tuple[LoadSample, ...])
+    assert (ordinal, kept) == (0, samples())
+    loaded = "load_bps, idle_p50_us, loaded_p99_us, loss_ratio"
+    assert query(file, f"SELECT {loaded} FROM latency_under_load") == [(8e6, 10_400, 88_000, 0.05)]
+    assert query(file, "SELECT host_busy_ratio, host_load_1min FROM measurements") == [(0.25, 1.5)]
+
+
+def test_a_search_keeps_its_intervals(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    keep(file, RECORDS["capacity"])
+    statement = "SELECT ordinal, offset_us, received_bps FROM capacity_intervals"
+    assert query(file, statement) == [(0, 0, 19.8e6), (1, 1_000_000, 19.8e6)]
+
+
+def test_a_path_keeps_every_hop(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    seen = keep(file, RECORDS["path"])
+    assert query(file, "SELECT ttl, answered, address, also, rtt_us, dscp FROM path_hops") == [
+        (1, 3, "10.0.1.1", None, 900, None),
+        (2, 0, None, None, None, None),
+        (3, 3, "10.0.3.1", '["10.0.3.2"]', 2700, 0),
+        (4, 3, "10.0.4.1", None, 3600, None),
+    ]
+    assert [hop.ttl for hop in seen.values.hops] == [2, 3, 4]  # type: ignore[union-attr]
+
+
+def test_two_routers_at_one_distance_are_both_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    hops = path_values().hops[:1] * 2
+    keep(file, path(1, NOW_US, msgspec.structs.replace(path_values(), hops=hops)))
+    assert query(file, "SELECT ordinal, ttl FROM path_hops") == [(0, 1), (1, 1)]

@@ -107,11 +107,16 @@ class Interface(Struct, frozen=True):
 
 
 class PathTrace(Struct, frozen=True):
-    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take."""
+    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
+
+    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
+    packets; without it the agent starts one as its child.
+    """
 
     hops: Annotated[int, Meta(ge=1, le=64)] = 30
     packets: Annotated[int, Meta(ge=1, le=10)] = 3
     timeout: Seconds = Seconds(60)
+    helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
 class Snmp(Struct, frozen=True):

@@ -21,7 +21,19 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 def first_problem(chosen: AgentSettings) -> str | None:
     """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
-    checks = (_site, _peer, _floors, _hours, _stamp, _schedule, _line_counters, _interface, _uplink, _storage)
+    checks = (
+        _site,
+        _peer,
+        _floors,
+        _hours,
+        _stamp,
+        _schedule,
+        _path,
+        _line_counters,
+        _interface,
+        _uplink,
+        _storage,
+    )
     return next((problem for check in checks if (problem := check(chosen))), None)
 
 
@@ -106,6 +118,15 @@ def _schedule(chosen: AgentSettings) -> str | None:
     train = stamp.packets * stamp.spacing + stamp.timeout
     if schedule.stamp < train:
         return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
+    return None
+
+
+def _path(chosen: AgentSettings) -> str | None:
+    if not 5 <= chosen.path.timeout <= 600:
+        return "path.timeout: out of range: 5 s to 10 min"
+    every = chosen.schedule.path
+    if every is not None and not 900 <= every <= 31 * 86400:
+        return "schedule.path: out of range: 15 min to 31 d, or null for never"
     return None
 
 

@@ -23,6 +23,9 @@ from wire.records import Known, Purpose
 _EXITS = {Tone.PASS: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.COULD_NOT_TELL}
 PIPED_WIDTH = 160
 
+BY_NAME_ONLY = frozenset({"capacity", "interface", "path"})
+"""Run by ``--probe`` alone: one fills the line, one waits for a minute, one needs a right of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -65,12 +68,16 @@ def _selected(tasks: dict[Task, Probe], selection: Selection) -> dict[Task, Prob
     kept = {
         task: probe
         for task, probe in tasks.items()
-        if selection.probe in (None, task.probe) and selection.direction in (None, task.direction)
+        if _is_asked_for(task.probe, selection.probe) and selection.direction in (None, task.direction)
     }
     if not kept:
         there = ", ".join(task.name for task in tasks) or "nothing"
         raise SettingsError(f"nothing to measure: the settings ask for {there}")
     return kept
+
+
+def _is_asked_for(probe: str, named: str | None) -> bool:
+    return probe == named if named is not None else probe not in BY_NAME_ONLY
 
 
 async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Known]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 DIRECTORY = Path("/run/netns")
 
-_NAME = re.compile(r"plancher-(\d+)-(\d+)-\d+-(?:site|router|far|files-\w+)")
+_NAME = re.compile(r"plancher-(\d+)-(\d+)-\d+-(?:site|router|far|r\d+|files-\w+)")
 _numbers = itertools.count()
 
 
@@ -30,6 +30,13 @@ def fresh() -> dict[End, str]:
     """Names for one more link of this process."""
     begin = _begin()
     return {end: f"{begin}{end}" for end in End}
+
+
+def fresh_chain(routers: int) -> list[str]:
+    """Names for one more chain of this process: the site, so many routers, the far end."""
+    begin = _begin()
+    middle = [f"{begin}r{number}" for number in range(1, routers + 1)]
+    return [f"{begin}{End.SITE}", *middle, f"{begin}{End.FAR}"]
 
 
 def files_prefix() -> str:

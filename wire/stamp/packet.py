@@ -94,6 +94,14 @@ def looks_reflected(data: bytes, *, authenticated: bool) -> bool:
     return any(data[32:40] if authenticated else data[16:24])
 
 
+def sequences(data: bytes, *, authenticated: bool) -> tuple[int, int] | None:
+    """The reflector's own Sequence Number and the copied one of the sender, of a reply not yet verified."""
+    copied = 48 if authenticated else 24
+    if len(data) < base_bytes(authenticated=authenticated):
+        return None
+    return _SEQUENCE.unpack_from(data)[0], _SEQUENCE.unpack_from(data, copied)[0]
+
+
 def encode_request(request: Request, key: bytes | None = None) -> bytes:
     """The packet's bytes, authenticated when a key is given."""
     fields = (request.sequence, request.timestamp, request.estimate.field, request.ssid)

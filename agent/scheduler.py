@@ -6,13 +6,13 @@ each site with an offset of its own, so that 6,000 sites do not begin their hour
 hours starts within them only: they alone follow the wall clock, wherever it is set to.
 """
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.hours import ALWAYS, DAY_S, WEEK_S, Hours
 from agent.probes.base import Again, Task
+from agent.slots import offset_us
 
 MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up must not push it into the next
 MISSED_AT_ONCE = 1_000  # a machine that slept for weeks leaves the newest missed slots, not 100,000
@@ -283,12 +283,6 @@ class Scheduler:
 
     def _local(self, at: int) -> int:
         return self._second_of_week(at + self._ahead_us)
-
-
-def offset_us(site: str, interval_us: int) -> int:
-    """Where this site's slots begin within the interval: whole seconds, the same after every restart."""
-    spread = int.from_bytes(hashlib.sha256(site.encode()).digest()[:8])
-    return spread % interval_us // 1_000_000 * 1_000_000
 
 
 def _is_done(slot_wall_us: int, done: int | None, interval_us: int) -> bool:

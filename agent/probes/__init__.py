@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 
 from agent.probes.base import Probe, Surroundings
 from agent.probes.floor import FloorProbe
+from agent.probes.interface import InterfaceProbe
+from agent.probes.path import PathProbe
 from agent.probes.stamp import StampProbe
 
 PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
     "floor": FloorProbe.of,
     "stamp": StampProbe,
+    "path": PathProbe,
+    "interface": InterfaceProbe,
 }

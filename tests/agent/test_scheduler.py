@@ -17,9 +17,9 @@ from agent.scheduler import (
     Scheduler,
     Slot,
     Start,
-    offset_us,
     utc_second_of_week,
 )
+from agent.slots import offset_us
 from wire.records import Direction
 
 S = 1_000_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.line_counters import NoSource
+from agent.line_counters import InterfaceSource
 from agent.probes import PROBES
 from agent.probes.base import Surroundings
 from agent.settings import AgentSettings, Peer
@@ -13,7 +13,7 @@ from wire.records import KNOWN
 @pytest.mark.parametrize("name", PROBES)
 def test_a_probe_goes_by_one_name_in_schedule_and_record(name):
     settings = AgentSettings(site="lycee-1", peer=Peer(key="x"))
-    probe = PROBES[name](Surroundings(settings, b"x", NoSource(), Clock().read))
+    probe = PROBES[name](Surroundings(settings, b"x", InterfaceSource("eth0"), Clock().read))
     assert {task.probe for task in probe.tasks()} == {name}
     assert probe.record is KNOWN[name]
     assert probe.deadline_s > 0

@@ -252,7 +252,7 @@ def send(
     ``dscp_ecn`` marks this datagram alone; ``source`` is the local address to send from (a reply of a socket
     bound to the wildcard must leave from the address it was asked at). Raises OSError as ``socket.sendmsg``.
     """
-    ancillary = _send_ancillary(sock.family, dscp_ecn, source)
+    ancillary = ancillary_of(sock.family, dscp_ecn, source)
     if address is None:
         sock.sendmsg([payload], ancillary)
     else:
@@ -292,7 +292,8 @@ def coalesce(sock: socket.socket) -> bool:
     return True
 
 
-def _send_ancillary(family: int, dscp_ecn: int | None, source: str | None) -> Sequence[Ancillary]:
+def ancillary_of(family: int, dscp_ecn: int | None, source: str | None) -> Sequence[Ancillary]:
+    """What ``send`` tells ``sendmsg``: for a caller who stamps what it sends, to have it before."""
     ancillary: list[Ancillary] = []
     over_ipv6 = family == socket.AF_INET6
     if dscp_ecn is not None:

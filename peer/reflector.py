@@ -112,14 +112,10 @@ class Reflector:
         if not isinstance(reflection, Reflection):
             return
         source = destination if self._wildcard else None
+        ancillary = timestamps.ancillary_of(sock.family, reflection.dscp_ecn, source)
         try:
-            timestamps.send(
-                sock,
-                reflection.encode(time.time_ns()),
-                datagram.address,
-                dscp_ecn=reflection.dscp_ecn,
-                source=source,
-            )
+            # Whatever comes between this stamp (T3) and the wire stands in the round trip.
+            sock.sendmsg((reflection.encode(time.time_ns()),), ancillary, 0, datagram.address)
         except OSError:
             self.counters["unsent"] += 1
 

@@ -20,6 +20,8 @@ WELL_KNOWN_PORT: Final = 862
 
 _COVERED_BYTES = AUTHENTICATED_BASE_BYTES - HMAC_BYTES
 _SEQUENCE = struct.Struct("!I")
+_TIMESTAMP = struct.Struct("!Q")
+_T3_PLACE, _T3_PLACE_AUTHENTICATED = 4, 16
 _REQUEST = struct.Struct("!IQHH28x")
 _REQUEST_AUTHENTICATED = struct.Struct("!I12xQHH68x")
 _REPLY = struct.Struct("!IQHHQIQH2xB3x")
@@ -67,7 +69,7 @@ class Reply:
     extra: bytes = b""
 
 
-def mac(key: bytes, covered: bytes) -> bytes:
+def mac(key: bytes, covered: bytes | memoryview) -> bytes:
     """HMAC-SHA-256 truncated to its leftmost 16 bytes (RFC 8762 section 4.4)."""
     return hmac.digest(key, covered, "sha256")[:HMAC_BYTES]
 
@@ -113,9 +115,25 @@ def encode_request(request: Request, key: bytes | None = None) -> bytes:
 
 def encode_reply(reply: Reply, key: bytes | None = None) -> bytes:
     """The packet's bytes, authenticated when a key is given."""
+    draft = draft_reply(reply, key)
+    stamp_reply(draft, reply.timestamp, key)
+    return bytes(draft)
+
+
+def stamp_reply(draft: bytearray, timestamp: int, key: bytes | None = None) -> None:
+    """Finish a draft: T3 in its place, and the HMAC, which covers it. As little as can be left to the end."""
+    if key is None:
+        _TIMESTAMP.pack_into(draft, _T3_PLACE, timestamp)
+        return
+    _TIMESTAMP.pack_into(draft, _T3_PLACE_AUTHENTICATED, timestamp)
+    draft[_COVERED_BYTES:AUTHENTICATED_BASE_BYTES] = mac(key, memoryview(draft)[:_COVERED_BYTES])
+
+
+def draft_reply(reply: Reply, key: bytes | None = None) -> bytearray:
+    """All of the packet that does not depend on T3, with room for the rest; see ``stamp_reply``."""
     fields = (
         reply.sequence,
-        reply.timestamp,
+        0,
         reply.estimate.field,
         reply.ssid,
         reply.received,
@@ -125,9 +143,8 @@ def encode_reply(reply: Reply, key: bytes | None = None) -> bytes:
         reply.sender_ttl or 0,
     )
     if key is None:
-        return _REPLY.pack(*fields) + reply.extra
-    covered = _REPLY_AUTHENTICATED.pack(*fields)
-    return covered + mac(key, covered) + reply.extra
+        return bytearray(_REPLY.pack(*fields) + reply.extra)
+    return bytearray(_REPLY_AUTHENTICATED.pack(*fields) + bytes(HMAC_BYTES) + reply.extra)
 
 
 def decode_request(data: bytes, key: bytes | None = None) -> Request | Fault:

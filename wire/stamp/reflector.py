@@ -7,7 +7,7 @@ come from it.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -20,8 +20,9 @@ from wire.stamp.packet import (
     Reply,
     Request,
     decode_request,
-    encode_reply,
+    draft_reply,
     looks_reflected,
+    stamp_reply,
 )
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
@@ -94,13 +95,17 @@ class Arrival:
 class Reflection:
     """A reply that lacks only its sending time. ``dscp_ecn`` is the traffic class octet to send it with."""
 
-    reply: Reply
+    draft: bytearray = field(repr=False)
     dscp_ecn: int
     key: bytes | None = field(repr=False)
 
     def encode(self, now_ns: int) -> bytes:
-        """The reply's bytes, with T3 = ``now_ns``: call it last thing before sending."""
-        return encode_reply(replace(self.reply, timestamp=to_ntp(now_ns)), self.key)
+        """The reply's bytes, with T3 = ``now_ns``: call it last thing before sending.
+
+        What this takes stands in the round trip, so everything else is encoded beforehand.
+        """
+        stamp_reply(self.draft, to_ntp(now_ns), self.key)
+        return bytes(self.draft)
 
 
 @dataclass(slots=True)
@@ -217,7 +222,7 @@ class Reflector:
         # claims none.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
-        return Reflection(reply, dscp << 2, key)
+        return Reflection(draft_reply(reply, key), dscp << 2, key)
 
 
 def _refusal(data: bytes, arrival: Arrival) -> Drop | None:

@@ -39,6 +39,14 @@ class Hours(Struct, frozen=True):
             return min(WEEK_S, end - second + self.spans[0][1])
         return end - second
 
+    def without(self, others: "Hours") -> "Hours":
+        """These hours as far as they are none of ``others``."""
+        spans = self.spans
+        for begin, end in others.spans:
+            cut = [((first, min(last, begin)), (max(first, end), last)) for first, last in spans]
+            spans = tuple(part for parts in cut for part in parts if part[0] < part[1])
+        return Hours(spans)
+
 
 ALWAYS = Hours(((0, WEEK_S),))
 NEVER = Hours(())

@@ -92,6 +92,14 @@ def test_what_is_left_ends_where_the_hours_end(text: str, second: int) -> None:
         assert not hours.contains((second + left) % WEEK_S)
 
 
+@given(text=texts, other=texts, second=seconds)
+def test_hours_without_others(text: str, other: str, second: int) -> None:
+    hours, others = parse(text), parse(other)
+    rest = hours.without(others)
+    assert rest.contains(second) is (hours.contains(second) and not others.contains(second))
+    assert list(rest.spans) == sorted(rest.spans)
+
+
 def test_always_never_ends_and_never_never_begins() -> None:
     assert (ALWAYS.left_s(5), ALWAYS.until_begin_s(5)) == (WEEK_S, 0)
     assert (NEVER.left_s(5), NEVER.until_begin_s(5)) == (0, None)

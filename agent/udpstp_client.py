@@ -12,13 +12,14 @@ from net import load, timestamps
 from wire.records import Direction
 from wire.udpstp import rates, reporting
 from wire.udpstp.client import Client
-from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 from wire.udpstp.plan import Address, Plan
 
 Progress = Callable[[str], None]
 
 _PROGRESS_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.01
+_MARK_EVERY_S = 0.1
 
 
 async def run_load(
@@ -33,7 +34,7 @@ async def run_load(
     dscp: int = 0,
     auth_offset_s: float = 0.0,
     progress: Progress | None = None,
-    on_load: Callable[[], None] | None = None,
+    on_load: Callable[[LoadSoFar], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> LoadReport:
     """Run one fixed-rate test at a row of the sending-rate table (``wire.udpstp.rates.row_for``).
@@ -41,8 +42,8 @@ async def run_load(
     One attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try again
     (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication window
     of 5 s. ``progress`` is called in the event loop with a line for a person, ``on_load`` when the load
-    begins and again when its planned duration is over. Setting ``cancel``, or cancelling the task, stops
-    the test within 0.2 s, the peer included. Never raises for what the line, the peer or the socket does.
+    begins, every 100 ms, and when its planned duration is over. Setting ``cancel``, or cancelling the task,
+    stops the test within 0.2 s, the peer included. Never raises for what line, peer or socket do.
     """
     plan = Plan(
         address=(host, port),
@@ -91,16 +92,27 @@ async def _watch(running: "asyncio.Task[LoadReport]", plan: Plan, progress: Prog
 
 
 async def _mark(
-    running: "asyncio.Task[LoadReport]", core: Client, on_load: Callable[[], None] | None
+    running: "asyncio.Task[LoadReport]", core: Client, on_load: Callable[[LoadSoFar], None] | None
 ) -> None:
-    """Tell when the load begins and ends, without set-up, drain and linger."""
+    """Tell how it is from when the load begins until its planned end: no set-up, drain and linger."""
     while on_load is not None and not running.done():
         if core.loading:
-            on_load()
-            await asyncio.wait([running], timeout=core.plan.duration_s)
-            on_load()
+            await _mark_load(running, core, on_load)
             return
         await asyncio.wait([running], timeout=_LOOK_EVERY_S)
+
+
+async def _mark_load(
+    running: "asyncio.Task[LoadReport]", core: Client, on_load: Callable[[LoadSoFar], None]
+) -> None:
+    now = time.monotonic()
+    end = now + core.plan.duration_s
+    while now < end and not running.done():
+        on_load(core.so_far)
+        await asyncio.wait([running], timeout=min(_MARK_EVERY_S, end - now))
+        now = time.monotonic()
+    if not running.done():
+        on_load(core.so_far)
 
 
 def _run(core: Client, cancelled: threading.Event) -> LoadReport:

@@ -6,7 +6,6 @@ import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 import pytest
 
@@ -15,7 +14,7 @@ from peer.admission import Admission, Capacity
 from peer.udpstp import UdpstpServer
 from wire.records import Direction
 from wire.udpstp.coercion import Limits
-from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
 KEY_ID, SECRET = 7, b"a shared secret"
 BOTH = pytest.mark.parametrize("direction", list(Direction))
@@ -36,7 +35,7 @@ async def serving(capacity: Capacity | None = None, host: str = "127.0.0.1") -> 
 def load(
     server: UdpstpServer, direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = SECRET,
     cancel: threading.Event | None = None, host: str = "127.0.0.1",
-    progress: Callable[[str], None] | None = None, on_load: Callable[[], None] | None = None,
+    progress: Callable[[str], None] | None = None, on_load: Callable[[LoadSoFar], None] | None = None,
 ) -> Awaitable[LoadReport]:  # fmt: skip
     return run_load(
         host, server.port, key_id=KEY_ID, secret=secret, direction=direction, row=row, duration_s=seconds,
@@ -176,24 +175,28 @@ def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
 
 @BOTH
 def test_the_caller_is_told_when_the_load_begins_and_ends(direction: Direction) -> None:
-    async def scenario() -> tuple[list[float], float]:
-        told: list[float] = []
+    async def scenario() -> tuple[list[tuple[float, LoadSoFar]], float]:
+        told: list[tuple[float, LoadSoFar]] = []
         loop = asyncio.get_running_loop()
         async with serving() as server:
-            await load(server, direction, on_load=lambda: told.append(loop.time()))
+            await load(server, direction, on_load=lambda so_far: told.append((loop.time(), so_far)))
             return told, loop.time()
 
-    (begin, end), over = asyncio.run(scenario())
+    told, over = asyncio.run(scenario())
+    (begin, _), (end, last) = told[0], told[-1]
     assert end - begin == pytest.approx(1, abs=0.2)
     assert over > end
+    counts = [(so_far.line_bytes, so_far.packets) for _, so_far in told]
+    assert counts == sorted(counts)
+    assert last.line_bytes >= last.packets * 500
+    assert last.packets > 100
 
 
 def test_cancelling_the_task_ends_its_thread_first() -> None:
     async def scenario() -> int:
         async with serving() as server:
-            told: list[None] = []  # a peer that awaits the activation waits on for its watchdog's time
-            begun = partial(told.append, None)
-            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=begun))
+            told: list[LoadSoFar] = []  # a peer that awaits the activation waits on for its watchdog's time
+            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=told.append))
             await until(lambda: bool(told))
             running.cancel()
             with pytest.raises(asyncio.CancelledError):

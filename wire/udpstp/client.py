@@ -18,7 +18,7 @@ from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.ends import Tempo
-from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 from wire.udpstp.plan import Address, Plan, session_id
 
 INITIATION_NS = 2_000_000_000
@@ -104,6 +104,11 @@ class Client:
     def loading(self) -> bool:
         """Whether the load has begun and is not over yet, lingering included."""
         return self._phase is _Phase.LOAD
+
+    @property
+    def so_far(self) -> LoadSoFar:
+        """What is known of a running load now; may be asked from another thread."""
+        return LoadSoFar() if self._load is None else self._load.so_far()
 
     @property
     def tempo(self) -> Tempo:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 
 from wire.udpstp.ends import Tempo, Watchdog
-from wire.udpstp.load import Ending
+from wire.udpstp.load import Ending, LoadSoFar
 from wire.udpstp.plan import Plan
 
 _MS = 1_000_000
@@ -54,6 +54,10 @@ class LoadPhase(ABC):
     @abstractmethod
     def blocked(self, sent: int) -> None:
         """Of what was last transmitted only the first ``sent`` bytes left this host, mostly none."""
+
+    @abstractmethod
+    def so_far(self) -> LoadSoFar:
+        """What is known of the load now; may be asked from another thread."""
 
     @abstractmethod
     def fields(self) -> dict[str, object]:

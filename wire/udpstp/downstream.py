@@ -5,7 +5,7 @@ from wire.udpstp.arrivals import ArrivalSeries
 from wire.udpstp.batches import LoadRun
 from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import ReceivingEnd, Tempo
-from wire.udpstp.load import Ending
+from wire.udpstp.load import Ending, LoadSoFar
 from wire.udpstp.plan import Plan
 from wire.udpstp.sender import CATCH_UP_NS, CATCH_UP_PACKETS
 
@@ -113,6 +113,20 @@ class Downstream(LoadPhase):
         if early and self._closing == NEVER:
             self.finish(now, Ending.STOPPED_BY_PEER, "the peer ended the test early")
         self._over(sequence, now)
+
+    def so_far(self) -> LoadSoFar:
+        """What has arrived; lost is what is missing before the newest packet."""
+        series = self.series
+        least = self.receiving.receiver.delay_minimum
+        if not series.packets or least is None:
+            return LoadSoFar()
+        distinct = series.packets - series.duplicated
+        return LoadSoFar(
+            line_bytes=series.payload_bytes + series.packets * self._overhead,
+            packets=distinct,
+            lost_packets=max(0, series.highest - series.first_sequence + 1 - distinct),
+            delay_us=max(0, series.last_wall - series.last_sent - least) // 1000,
+        )
 
     def fields(self) -> dict[str, object]:
         """Counts of the series; the sender's side is inferred from it."""

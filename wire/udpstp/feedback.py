@@ -37,6 +37,9 @@ class FeedbackSeries:
         self._finished: dict[int, pdu.SubInterval] = {}
         self._first_with: dict[int, int] = {}
         self.highest = 0
+        self.told_packets = self.told_lost = 0
+        self.newest_delay_us = 0
+        """By the trial intervals whose Status PDUs came: while the load runs, not to judge by."""
         self.empty_us = 0
         """How long the receiver has now received nothing, by its newest Status PDUs."""
 
@@ -45,6 +48,8 @@ class FeedbackSeries:
         if status.sequence in self._statuses or len(self._statuses) >= MOST_STATUSES:
             return
         self._statuses[status.sequence] = status
+        self.told_packets += max(0, status.datagrams - status.duplicated)
+        self.told_lost += status.lost
         number = status.sub_interval_number
         if number:
             self._finished.setdefault(number, status.sub_interval)
@@ -52,6 +57,8 @@ class FeedbackSeries:
         self._first_with[number] = min(first, status.sequence)
         if status.sequence > self.highest:
             self.highest = status.sequence
+            if status.delay_min != pdu.NO_DELAY:
+                self.newest_delay_us = status.delay_min * 1000
             self.empty_us = 0 if status.datagrams else self.empty_us + status.interval_us
 
     @property

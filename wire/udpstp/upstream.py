@@ -4,7 +4,7 @@ from wire.udpstp import batches, feedback, pdu, rates
 from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import SendingEnd, Tempo
 from wire.udpstp.feedback import FeedbackSeries, Totals
-from wire.udpstp.load import Ending, LoadInterval
+from wire.udpstp.load import Ending, LoadInterval, LoadSoFar
 from wire.udpstp.plan import Plan
 
 _MS = 1_000_000
@@ -108,6 +108,16 @@ class Upstream(LoadPhase):
         sent = self.sending.sender.sent_packets
         distinct = totals.datagrams - totals.duplicated
         return distinct >= sent or self.series.empty_us >= EMPTY_US
+
+    def so_far(self) -> LoadSoFar:
+        """What has been sent; the rest as the Status PDUs have told it until now."""
+        sender, series = self.sending.sender, self.series
+        return LoadSoFar(
+            line_bytes=sender.sent_payload_bytes + sender.sent_packets * self._overhead,
+            packets=series.told_packets,
+            lost_packets=series.told_lost,
+            delay_us=series.newest_delay_us,
+        )
 
     def fields(self) -> dict[str, object]:
         """The sender's side as it was; the receiver's as the Status PDUs told it."""

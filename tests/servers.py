@@ -44,6 +44,7 @@ SERVERS = (
     Server(("ip",), "iproute2"),
     Server(("tc",), "iproute2"),
     Server(("nft",), "nftables"),
+    Server(("snmpd",), "snmpd"),
     Server(("openssl",), "openssl"),
 )
 # An ordinary user's PATH lacks these, and Debian puts daemons there.

@@ -1,0 +1,202 @@
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent.line_counters import CounterReading, InterfaceSource, Reset, Unavailable, source_of
+from agent.settings import LineCounters, Snmp
+from agent.snmp_counters import SnmpSource
+from host.units import Seconds
+from lab.namespaces import inside
+from lab.namespaces.link import KernelLink
+from lab.namespaces.names import End
+from lab.namespaces.places import FAR_ADDRESS
+from lab.namespaces.settings import KernelLinkSettings
+from tests.lab.namespaces.conftest import kernel  # noqa: F401 -- a fixture
+from tests.processes import running, wait_until
+from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, snmpd, snmpd_on_loopback
+from wire import records
+
+IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+IF = (1, 3, 6, 1, 2, 1, 2, 2, 1)
+ROUTER_ADDRESS, PORT = "127.0.0.1", 16161
+PACKETS, IP_BYTES = 1000, 1028
+NO_ETHERNET = (
+    "wan0 of the router 127.0.0.1 is no Ethernet (ifType 23):"
+    " set frame_bytes to what it counts of each packet beyond the IP layer"
+)
+Story = Callable[[SnmpSource, Router], Awaitable[None]]
+
+
+def interface(index: int = 2, name: bytes = b"wan0", kind: int = 6, octets: int = 151_800) -> Variables:
+    return {
+        UPTIME: 1000,
+        (*IF_X, 1, index): name,
+        (*IF, 3, index): kind,
+        (*IF, 8, index): 1,
+        (*IF_X, 6, index): octets,
+        (*IF_X, 10, index): 2**63,
+        (*IF_X, 7, index): 100,
+        (*IF_X, 11, index): 10,
+        (*IF_X, 15, index): 1000,
+        (*IF_X, 19, index): 0,
+    }
+
+
+def told(router: Router, story: Story, wanted: str | int = "wan0", frame_bytes: int | None = None) -> None:
+    async def whole() -> None:
+        port = await router.listen()
+        chosen = Snmp("127.0.0.1", wanted, port, COMMUNITY, timeout=Seconds(0.2), frame_bytes=frame_bytes)
+        try:
+            await story(SnmpSource(chosen, COMMUNITY), router)
+        finally:
+            router.close()
+
+    asyncio.run(whole())
+
+
+def of(reading: CounterReading | Unavailable) -> CounterReading:
+    assert isinstance(reading, CounterReading), reading
+    return reading
+
+
+@pytest.mark.parametrize("wanted", ["wan0", 2])
+def test_the_routers_counters_are_read_without_frames(wanted: str | int) -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        reading = of(await source.ask())
+        assert (reading.frame_bytes, reading.received_ip_bytes) == (18, 150_000)
+        assert (reading.carrier, reading.speed_bps, reading.sent_bytes) == (True, 1e9, 2**63)
+        assert source.kind is records.LineCounters.SNMP
+
+    told(Router(interface()), story, wanted)
+
+
+def test_the_search_is_made_once() -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        await source.ask()
+        found_with = router.asked
+        await source.ask()
+        assert router.asked == found_with + 1
+
+    told(Router(interface()), story)
+
+
+def test_a_restarted_router_and_a_discontinuity_make_a_reset() -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        first = of(await source.ask())
+        router.variables[UPTIME] = 5
+        second = of(await source.ask())
+        assert isinstance(second.since(first), Reset)
+        router.variables[(*IF_X, 19, 2)] = 4
+        third = of(await source.ask())
+        assert isinstance(third.since(second), Reset)
+        assert isinstance(of(await source.ask()).since(third), CounterReading)
+
+    told(Router(interface()), story)
+
+
+def test_an_interface_with_a_new_number_is_found_again() -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        first = of(await source.ask())
+        router.variables = interface(7, octets=10**9) | {(*IF_X, 1, 2): b"lan0", (*IF, 3, 2): 6}
+        router.variables |= interface(2, b"lan0", octets=10**8)
+        second = of(await source.ask())
+        assert second.received_bytes == 10**9
+        assert isinstance(second.since(first), Reset)
+
+    told(Router(interface()), story)
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted", "detail"),
+    [
+        (interface(), "wan1", "no interface wan1; it has wan0"),
+        (interface(), 3, "no interface 3"),
+        (
+            interface(kind=23),
+            "wan0",
+            NO_ETHERNET,
+        ),
+    ],
+)
+def test_what_is_wrong_is_told(variables: Variables, wanted: str | int, detail: str) -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        reading = await source.ask()
+        assert isinstance(reading, Unavailable)
+        assert reading.detail.endswith(detail)
+        assert reading.detail.startswith("line_counters.snmp: ")
+        assert COMMUNITY not in reading.detail + repr(source)
+
+    told(Router(variables), story, wanted)
+
+
+def test_frame_bytes_of_the_settings_go_before_what_the_router_says() -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        assert of(await source.ask()).frame_bytes == 8
+
+    told(Router(interface(kind=23)), story, frame_bytes=8)
+
+
+def test_a_silent_router_is_unavailable_and_comes_back() -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        first = of(await source.ask())
+        router.silent = router.asked + 3
+        assert isinstance(await source.ask(), Unavailable)
+        assert isinstance(of(await source.ask()).since(first), CounterReading)
+
+    told(Router(interface()), story)
+
+
+def test_a_test_is_never_judged_by_counters_that_lag() -> None:
+    chosen = LineCounters("snmp", snmp=Snmp("127.0.0.1", "wan0", community="x"))
+    source = source_of(chosen)
+    assert isinstance(source.read(), Unavailable)
+    assert source.lag_s > 0
+
+
+def test_the_loopback_of_a_real_snmpd_is_found_and_refused(tmp_path: Path) -> None:
+    with snmpd_on_loopback(tmp_path) as port:
+        reading = asyncio.run(SnmpSource(Snmp("127.0.0.1", "lo", port), COMMUNITY).ask())
+    assert reading == Unavailable("line_counters.snmp.interface: lo of the router 127.0.0.1 is a loopback")
+
+
+def ask_snmpd(wanted: str) -> CounterReading | Unavailable:
+    return asyncio.run(SnmpSource(Snmp(ROUTER_ADDRESS, wanted, PORT, timeout=Seconds(0.3)), COMMUNITY).ask())
+
+
+def read_interface(name: str) -> CounterReading | Unavailable:
+    return InterfaceSource(name).read()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
+    """1,000 packets of 1,028 bytes of IP through a router: net-snmp passes on Linux's 14 bytes of frame."""
+    with KernelLink(KernelLinkSettings()) as link, inside.executor(link.namespace(End.ROUTER)) as router:
+        command = link.inside(End.ROUTER, *map(str, snmpd(tmp_path, ROUTER_ADDRESS, PORT)))
+
+        def answers() -> bool:
+            return isinstance(router.submit(ask_snmpd, "site").result(), CounterReading)
+
+        with running(command, answers, tmp_path / "snmpd.log"):
+            before = of(router.submit(ask_snmpd, "site").result())
+            script = (
+                "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                f"for _ in range({PACKETS}): s.sendto(bytes({IP_BYTES - 28}), ('{FAR_ADDRESS}', 9))"
+            )
+            subprocess.run(link.inside(End.SITE, "python3", "-c", script), check=True)
+            kernel = of(router.submit(read_interface, "site").result())
+            ask = partial(router.submit, ask_snmpd, "site")
+            wait_until(
+                lambda: of(ask().result()).received_packets >= kernel.received_packets, "snmpd counts anew"
+            )
+            told = of(ask().result())
+    assert (told.received_bytes, told.sent_bytes) == (kernel.received_bytes, kernel.sent_bytes)
+    assert (told.received_packets, told.sent_packets) == (kernel.received_packets, kernel.sent_packets)
+    assert (told.frame_bytes, told.carrier) == (14, True)
+    added = told.since(before)
+    assert isinstance(added, CounterReading)
+    # Beside the test there are a few ARP and ICMPv6 packets of less than 100 bytes.
+    assert 0 <= added.received_ip_bytes - PACKETS * IP_BYTES < 2000

@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports servers bench-floor bench-agent bench-collector bench-accuracy lock clean
+.PHONY: help install demo test check lint types imports servers bench-floor bench-agent bench-collector bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,00
 
 bench-accuracy: $(STAMP)  ## figures beside the truth and beside other tools, as root (FULL=1: long, WRITE=1: into the documents)
 	$(BIN)/python -m lab.accuracy $(if $(FULL),--full) $(if $(WRITE),--write) $(OPTIONS)
+
+simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a bad line is condemned
+	$(BIN)/python -m lab.condemnation
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -140,3 +140,4 @@ class Bound(StrEnum):
     PEER = "peer"
     SENDER = "sender"
     TIME = "time"
+    BUDGET = "budget"

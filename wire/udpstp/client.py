@@ -1,8 +1,8 @@
-"""The client of RFC 9946: one fixed-rate test from the Setup Request to the report.
+"""The client of RFC 9946: one test from the Setup Request to the report.
 
-It asks for one row of the sending-rate table and one length, and ends the test if the server would run
-another row. It stops by itself when the planned duration is over, whatever length the server insists on (§9
-allows a client to end a test early), and only after what still waited in the line has been counted:
+It asks for one row of the sending-rate table, or for a search, and one length, and ends the test if the
+server would run another. It stops by itself when the planned duration is over, whatever length the server
+insists on (§9 allows a client to end a test early), and only after what still waited in the line was counted:
 downstream it waits for the first packet sent after the planned duration, upstream for the Status PDUs that
 tell of the last packets.
 
@@ -16,6 +16,7 @@ from wire import ip_layer
 from wire.records import Direction
 from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
+from wire.udpstp.byte_limit import ByteLimit
 from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.ends import Tempo
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
@@ -84,6 +85,7 @@ class Client:
         self._last_size = 0
         self.segment_bytes = 0
         self.receiver_drops = 0
+        self._byte_limit = ByteLimit(plan.search.byte_limit if plan.search else None)
 
     @property
     def session(self) -> str:
@@ -128,7 +130,13 @@ class Client:
         if size and self._load is not None:
             self.segment_bytes = self._load.segment_bytes
         self.bytes_sent += self._ip_bytes(size, self.segment_bytes)
+        self._spend(now)
         return size
+
+    def _spend(self, now: int) -> None:
+        """End a search in time, before it has cost more bytes than it may."""
+        if self._load is not None and self._byte_limit.spend(self.bytes_sent + self.bytes_received, now):
+            self._load.spent(now)
 
     def _ip_bytes(self, size: int, segment_bytes: int) -> int:
         return size + self._overhead * batches.datagrams(size, segment_bytes) if size else 0
@@ -178,10 +186,13 @@ class Client:
         ).pack()
 
     def _activation_request(self, wall: int) -> bytes:
-        plan = self.plan
+        plan, search = self.plan, self.plan.search
+        begins = plan.row if search is None else search.start_row
         return pdu.Activation(
             command=pdu.UPSTREAM if plan.direction is Direction.UP else pdu.DOWNSTREAM,
-            row=plan.row,
+            row=pdu.SEARCH_INDEX if begins is None else begins,
+            modifiers=pdu.ACTIVATION_START_INDEX if search and begins is not None else 0,
+            algorithm=client_load.ALGORITHMS[search.algorithm] if search else 0,
             test_s=plan.duration_s,
             dscp_ecn=plan.dscp << 2,
             sub_interval=SUB_INTERVAL_MS,
@@ -206,6 +217,7 @@ class Client:
         self.bytes_received += len(data) + self._overhead * batches.datagrams(len(data), segment_bytes)
         if self._phase is _Phase.LOAD and self._load is not None:
             self._load.receive(data, now, wall, segment_bytes)
+            self._spend(now)
             return
         for packet in batches.pieces(data, segment_bytes):
             self._take(packet, source, now, wall)
@@ -308,5 +320,6 @@ class Client:
             receiver_drops=self.receiver_drops,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
+            bytes_spent=self._byte_limit.reached,
         )
         return reporting.report(self.plan, self.session, self._load, around)

@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 
-from wire.records import Direction
-from wire.udpstp import pdu, rates
+from wire.records import Algorithm, Direction
+from wire.udpstp import adjustment, pdu, rates
 from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.downstream import Downstream
 from wire.udpstp.load import Ending
-from wire.udpstp.plan import Plan
+from wire.udpstp.plan import Plan, Search
+from wire.udpstp.rate_control import is_sane
 from wire.udpstp.upstream import Upstream
 
 _S = 1_000_000_000
+
+ALGORITHMS = {Algorithm.B: 0, Algorithm.C: 1}
+"""rateAdjAlgo (§12.3.8)."""
 
 
 def begin(plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: int) -> LoadPhase:
@@ -21,7 +25,7 @@ def begin(plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: i
     """
     fault = _coerced(plan, response)
     if fault:  # its values are not to be trusted: an interval of 0 would be an endless burst of Status PDUs
-        response = replace(response, trial_interval=50, sub_interval=250)
+        response = replace(response, trial_interval=50, sub_interval=250, row=plan.row, modifiers=0)
     duration_ns = min(plan.duration_s, response.test_s) * _S
     phase: LoadPhase
     if plan.direction is Direction.DOWN:
@@ -35,12 +39,35 @@ def begin(plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: i
 
 def _coerced(plan: Plan, response: pdu.Activation) -> str:
     """What the server changed that makes it another test; empty when it is the one asked for (§7.3)."""
-    if response.row == pdu.SEARCH_INDEX or response.modifiers & pdu.ACTIVATION_START_INDEX:
+    if plan.search is not None:
+        fault = _another_search(plan, plan.search, response)
+    else:
+        fault = _another_rate(plan, response)
+    if fault:
+        return fault
+    if not response.test_s or not 5 <= response.trial_interval <= 250 or response.sub_interval < 100:
+        return "the peer answered with impossible test parameters"
+    return ""
+
+
+def _another_rate(plan: Plan, response: pdu.Activation) -> str:
+    if adjustment.is_search(response):
         return "the peer would search for the capacity instead of sending at a fixed rate"
     if response.row != plan.row:
         return f"the peer would send at row {response.row} instead of {plan.row}"
-    if not response.test_s or not 5 <= response.trial_interval <= 250 or response.sub_interval < 100:
-        return "the peer answered with impossible test parameters"
     if plan.direction is Direction.UP and response.rate != rates.sending_rate(plan.row):
         return "the peer's sending-rate table has another packet size or interval in that row"
+    return ""
+
+
+def _another_search(plan: Plan, search: Search, response: pdu.Activation) -> str:
+    """A lower start is still the search asked for: the server may cap it (§7.2.1)."""
+    if not adjustment.is_search(response):
+        return "the peer would send at a fixed rate instead of searching for the capacity"
+    if adjustment.start_row(response) > (search.start_row or 0):
+        return f"the peer would begin its search at row {adjustment.start_row(response)}"
+    if response.algorithm != ALGORITHMS[search.algorithm]:
+        return "the peer would search by another algorithm"
+    if plan.direction is Direction.UP and not is_sane(response.rate):
+        return "the peer names a first sending rate that cannot be"
     return ""

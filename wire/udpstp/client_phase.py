@@ -71,6 +71,10 @@ class LoadPhase(ABC):
         """Stop now; what was counted so far is reported."""
         self.finish(now, Ending.STOPPED, "stopped by its caller")
 
+    def spent(self, now: int) -> None:
+        """Stop now, because the test may cost no more bytes."""
+        self.finish(now, Ending.STOPPED, "ended early: its limit of bytes was reached")
+
     def unreachable(self) -> None:
         """The peer's port is closed: its way of ending after the load; before, the watchdog decides."""
         if self._closing != NEVER:

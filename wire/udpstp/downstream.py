@@ -17,7 +17,11 @@ HARD_STOP_NS = 3_500 * _MS
 
 
 class Downstream(LoadPhase):
-    """Receives the load. It begins with the first packet of the planned size: a server may lead in slower."""
+    """Receives the load.
+
+    At a fixed rate it begins with the first packet of the planned size: a server may lead in slower. A search
+    begins with the first packet that comes, and its sender's schedule is not known.
+    """
 
     def __init__(
         self, plan: Plan, activation: pdu.Activation, duration_ns: int, now: int, overhead: int
@@ -27,8 +31,8 @@ class Downstream(LoadPhase):
         rate = rates.sending_rate(plan.row)
         sizes = {size for size in (rate.payload_1, rate.payload_2, rate.addon_2) if size}
         self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
-        self._any_size = any(size & pdu.RANDOM_SIZE for size in sizes)
-        self._spacing = _S / rates.packets_per_second(rate)
+        self._any_size = plan.search is not None or any(size & pdu.RANDOM_SIZE for size in sizes)
+        self._spacing = 0.0 if plan.search else _S / rates.packets_per_second(rate)
         self._overhead = overhead
         self._hard_stop = now + duration_ns + HARD_STOP_NS
         self._end_of_load: int | None = None
@@ -134,13 +138,12 @@ class Downstream(LoadPhase):
         last = self._last_sequence()
         sent = last - series.first_sequence + 1 if series.packets else 0
         mean = series.payload_bytes / series.packets if series.packets else 0
-        allowed = max(int(CATCH_UP_PACKETS * self._spacing), CATCH_UP_NS)
         bound = self.receiving.receiver.rtt_bound
         return {
             "sent_packets": sent,
             "sent_ip_bytes": round(sent * (mean + self._overhead)),
             "send_span_us": _span_us(series, sent),
-            "stall_us": series.stall_ns(allowed) // 1000,
+            "stall_us": self._stall_us(),
             "longest_gap_us": series.longest_gap_ns // 1000,
             "received_packets": series.packets,
             "received_ip_bytes": series.payload_bytes + series.packets * self._overhead,
@@ -152,14 +155,22 @@ class Downstream(LoadPhase):
             "rtt_ns": bound,
         }
 
+    def _stall_us(self) -> int:
+        if not self._spacing:
+            return 0
+        allowed = max(int(CATCH_UP_PACKETS * self._spacing), CATCH_UP_NS)
+        return self.series.stall_ns(allowed) // 1000
+
     def _last_sequence(self) -> int:
         """Of the last packet sent: the peer's stop follows it, unless the first of the stops was lost, too.
 
-        No more can have been sent than was planned.
+        No more can have been sent than was planned, where a number was.
         """
         highest = self.series.highest
         if self._end_of_load is None:
             return highest
+        if not self._spacing:
+            return max(self._end_of_load, highest)
         planned = self.series.first_sequence - 1 + round(self.duration_ns / self._spacing)
         return max(min(self._end_of_load, planned), highest)
 

@@ -4,12 +4,15 @@ Either end hands out datagrams through ``transmit`` when they are due, says with
 each of them is, and with ``deadline`` when the next one is due.
 """
 
+from dataclasses import replace
 from enum import Enum
 
-from wire.udpstp import batches, pdu
+from wire.udpstp import batches, pdu, rates
+from wire.udpstp.adjustment import Algorithm, Observation
 from wire.udpstp.pdu import OFF, STOP, TESTING, SendingRate
+from wire.udpstp.rate_control import RateControl
 from wire.udpstp.receiver import Arrival, LoadReceiver
-from wire.udpstp.sender import FeedbackBackoff, LoadSender
+from wire.udpstp.sender import LoadSender
 
 _MS = 1_000_000
 WARNING_NS = 1_000 * _MS
@@ -54,23 +57,17 @@ class Watchdog:
 
 
 class SendingEnd:
-    """Sends a fixed-rate load from ``start`` (ns) for ``duration_ns`` and listens to its Status PDUs."""
+    """Sends a load from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives.
+
+    ``control`` hears every Status PDU, and every silence.
+    """
 
     tempo = Tempo.SEND
 
-    def __init__(
-        self,
-        activation: pdu.Activation,
-        rate: SendingRate,
-        *,
-        ipv6: bool,
-        start: int,
-        duration_ns: int,
-        wall: int,
-    ) -> None:
+    def __init__(self, control: RateControl, *, ipv6: bool, start: int, duration_ns: int, wall: int) -> None:
         self.action = TESTING
-        self.sender = LoadSender(rate, ipv6=ipv6, start=start, end=start + duration_ns, wall=wall)
-        self.backoff = FeedbackBackoff(activation.row, activation, start)
+        self.sender = LoadSender(control.rate, ipv6=ipv6, start=start, end=start + duration_ns, wall=wall)
+        self.control = control
         self.segment_bytes = 0
         self._stop_due = _NEVER
         self._last_was_load = False
@@ -83,9 +80,9 @@ class SendingEnd:
     def status(self, status: pdu.Status, now: int, wall: int) -> None:
         """Take in a Status PDU received at ``now`` with the receive stamp ``wall``."""
         self.sender.feedback(status, wall)
-        restored = self.backoff.heard(now)
-        if restored is not None:
-            self.sender.set_rate(restored)
+        changed = self.control.heard(status, now)
+        if changed is not None:
+            self.sender.set_rate(changed)
 
     @property
     def deadline(self) -> int:
@@ -109,7 +106,7 @@ class SendingEnd:
         return size
 
     def _load(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
-        lower = self.backoff.silent(now)
+        lower = None if self.sender.done else self.control.silent(now)
         if lower is not None:
             self.sender.set_rate(lower)
         return self.sender.pack(buffer, now, wall, receive_stopped)
@@ -121,12 +118,20 @@ class SendingEnd:
 
 
 class ReceivingEnd:
-    """Receives a load and sends a Status PDU every trial interval, the first after the first Load (§8.2)."""
+    """Receives a load and sends a Status PDU every trial interval, the first after the first Load (§8.2).
+
+    Each tells the sender the rate to use from now on: ``rate``, or what a ``search`` makes of the interval
+    that the Status itself tells of.
+    """
 
     tempo = Tempo.RECEIVE
 
-    def __init__(self, activation: pdu.Activation, rate: SendingRate = OFF) -> None:
+    def __init__(
+        self, activation: pdu.Activation, rate: SendingRate = OFF, search: Algorithm | None = None
+    ) -> None:
         self.action = TESTING
+        self.search = search
+        self._activation = activation
         self.receiver = LoadReceiver(activation)
         self.segment_bytes = 0
         self._interval = activation.trial_interval * _MS
@@ -166,9 +171,19 @@ class ReceivingEnd:
         packed = self.receiver.status(
             now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
         )
+        if self.search is not None and self.action == TESTING:
+            packed = self._searched(packed, self.search)
         buffer[: len(packed)] = packed
         self.segment_bytes = len(packed)
         return len(packed)
+
+    def _searched(self, packed: bytes, search: Algorithm) -> bytes:
+        """The same Status with the next rate, a step of the search from what the Status tells (§5.1)."""
+        status = pdu.parse_status(packed)
+        if status is None:
+            return packed
+        self._rate = rates.sending_rate(search.step(Observation.told_by(status).sign(self._activation)))
+        return replace(status, rate=self._rate).pack()
 
     def blocked(self, sent: int) -> None:
         """A Status that did not leave is one that was lost: the next sub-interval makes good for it."""

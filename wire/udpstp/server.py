@@ -1,9 +1,9 @@
-"""The server of RFC 9946: one test after its set-up, at a fixed rate.
+"""The server of RFC 9946: one test after its set-up, at a fixed rate or searching for the capacity.
 
 Two rules where the RFC leaves a choice:
-- The search for the capacity (srIndexConf 0xFFFF, or the start-index bit) is refused with Activation code 2,
-  as is a row above the configured maximum or above the bandwidth reserved at set-up (§7.2.1 lets a server cap
-  or refuse).
+- A fixed rate above the configured maximum, or above the bandwidth reserved at set-up, is refused with
+  Activation code 2 (§7.2.1 lets a server cap or refuse); a search (srIndexConf 0xFFFF, or the start-index
+  bit) climbs no further than to the lower of the two.
 - A test belongs to the host that set it up, at whatever port its activation comes from: a NAT may map the
   same client socket to another port for the test port. The digest of the activation proves the rest.
 """
@@ -12,11 +12,12 @@ from dataclasses import replace
 from enum import Enum, StrEnum, auto
 
 from wire import ip_layer
-from wire.udpstp import auth, batches, pdu, rates
+from wire.udpstp import adjustment, auth, batches, pdu, rates
 from wire.udpstp.coercion import Limits, coerced
 from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
 from wire.udpstp.load import Ending
 from wire.udpstp.plan import Address
+from wire.udpstp.rate_control import FixedRate, Searching
 from wire.udpstp.reception import Offer
 
 _MS = 1_000_000
@@ -54,7 +55,8 @@ class ServerTest:
 
     ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``segment_bytes``
     is the size of each datagram last transmitted; the last of them may be shorter. ``dscp_ecn`` is the octet
-    for the IP header, ``row`` the sending rate, None before the activation.
+    for the IP header, ``row`` the sending rate, None before the activation, ``searches`` whether that is only
+    where a search begins.
     """
 
     def __init__(self, offer: Offer, limits: Limits, now: int) -> None:
@@ -64,8 +66,12 @@ class ServerTest:
         self.outcome = Outcome.NOT_ACTIVATED
         self.bytes_sent = self.bytes_received = 0
         self.row: int | None = None
+        self.searches = False
         self.dscp_ecn = 0
         self._limits = limits
+        # Above 1 Gbit/s a row sends more than its number of Mbit/s, and in jumbo packets.
+        reserved = min(offer.setup.bandwidth_mbps, rates.HIGH_SPEED_ROW)
+        self._search_limits = replace(limits, highest_row=min(limits.highest_row, reserved))
         self._phase = _Phase.GREET
         self._watchdog = Watchdog(now)
         self._answer = b""
@@ -213,7 +219,8 @@ class ServerTest:
             return
         self.destination, self.settled = source, True
         accepted = self._is_acceptable(request)
-        answer = coerced(request, self._limits) if accepted else request
+        limits = self._search_limits if adjustment.is_search(request) else self._limits
+        answer = coerced(request, limits) if accepted else request
         if accepted:
             self._begin(answer, now, wall)
         else:
@@ -229,24 +236,28 @@ class ServerTest:
     def _is_acceptable(self, request: pdu.Activation) -> bool:
         setup = self.offer.setup
         command = pdu.UPSTREAM if setup.upstream else pdu.DOWNSTREAM
-        searches = request.modifiers & pdu.ACTIVATION_START_INDEX or request.row == pdu.SEARCH_INDEX
-        if request.command != command or searches or request.row > self._limits.highest_row:
+        if request.command != command:
+            return False
+        if adjustment.is_search(request):
+            return True
+        if request.row > self._limits.highest_row:
             return False
         rate = rates.bits_per_second(rates.sending_rate(request.row))
         return rate <= setup.bandwidth_mbps * 1e6
 
     def _begin(self, activation: pdu.Activation, now: int, wall: int) -> None:
-        rate = rates.sending_rate(activation.row)
-        self.row, self.dscp_ecn = activation.row, activation.dscp_ecn
+        self.row, self.dscp_ecn = adjustment.start_row(activation), activation.dscp_ecn
+        self.searches = adjustment.is_search(activation)
+        highest = self._search_limits.highest_row
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
-            self._end = ReceivingEnd(activation, rate)
+            search = adjustment.algorithm(activation, highest) if self.searches else None
+            self._end = ReceivingEnd(activation, sending_rate_told(activation), search)
             self._stop_at = now + activation.test_s * _S + GRACE_NS
         else:
-            ipv6 = len(self.offer.source) == 4
-            self._end = SendingEnd(
-                activation, rate, ipv6=ipv6, start=now, duration_ns=activation.test_s * _S, wall=wall
-            )
+            control = Searching(activation, highest, now) if self.searches else FixedRate(activation, now)
+            ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
+            self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         """The client's port is closed: once stopping, that is its way of ending."""
@@ -268,4 +279,6 @@ def _put(buffer: bytearray, packet: bytes) -> int:
 
 def sending_rate_told(activation: pdu.Activation) -> pdu.SendingRate:
     """srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
-    return rates.sending_rate(activation.row) if activation.command == pdu.UPSTREAM else pdu.OFF
+    if activation.command != pdu.UPSTREAM:
+        return pdu.OFF
+    return rates.sending_rate(adjustment.start_row(activation))

@@ -6,6 +6,8 @@ from wire.udpstp.ends import SendingEnd, Tempo
 from wire.udpstp.feedback import FeedbackSeries, Totals
 from wire.udpstp.load import Ending, LoadInterval, LoadSoFar
 from wire.udpstp.plan import Plan
+from wire.udpstp.rate_control import FixedRate, Told
+from wire.udpstp.sent import SentSeries
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -30,15 +32,14 @@ class Upstream(LoadPhase):
     ) -> None:
         super().__init__(plan, duration_ns, now)
         self.tempo = Tempo.SEND
-        rate = rates.sending_rate(plan.row)
+        control = Told(activation, plan.row, now) if plan.search else FixedRate(activation, now)
         self._interval_ns = activation.trial_interval * _MS
         self._overhead = overhead
         self._drained = NEVER
         self._untold = NEVER
-        self.sending = SendingEnd(
-            activation, rate, ipv6=plan.ipv6, start=now, duration_ns=duration_ns, wall=wall
-        )
+        self.sending = SendingEnd(control, ipv6=plan.ipv6, start=now, duration_ns=duration_ns, wall=wall)
         self.series = FeedbackSeries(overhead=overhead)
+        self.sent = SentSeries()
 
     @property
     def deadline(self) -> int:
@@ -88,9 +89,17 @@ class Upstream(LoadPhase):
         if status.action != pdu.TESTING:
             self._stopped_by_peer(now)
         elif self._closing == NEVER:
+            self._mark_sent(now)
             self.sending.status(status, now, wall)
         if self._drained != NEVER and self._all_told():
             self.finish(now, self.ending, self.detail)
+
+    def _mark_sent(self, now: int) -> None:
+        sender = self.sending.sender
+        if self._plan.search is None or sender.done or not sender.sent_packets:
+            return
+        ip_bytes = sender.sent_payload_bytes + sender.sent_packets * self._overhead
+        self.sent.mark(sender.first_sent, now, ip_bytes, rates.bits_per_second(sender.rate))
 
     def _stopped_by_peer(self, now: int) -> None:
         """No more load; but the server may still tell of what was on its way."""
@@ -136,7 +145,7 @@ class Upstream(LoadPhase):
             "stall_us": sender.stall_ns // 1000,
             "longest_gap_us": sender.longest_gap_ns // 1000,
             "blocked_sends": sender.blocked_sends,
-            "backoff_steps": self.sending.backoff.steps,
+            "backoff_steps": self.sending.control.backoff_steps,
             "received_packets": received,
             "received_ip_bytes": ip_bytes,
             "receive_span_us": _receive_span_us(intervals, received, ip_bytes),
@@ -146,6 +155,7 @@ class Upstream(LoadPhase):
             "estimated_packets": estimated,
             "status_lost": self.series.missing,
             "intervals": intervals,
+            "sent_intervals": self.sent.intervals(),
             "rtt_ns": None if rtt is None else (rtt + 1) * _MS,
         }
 

@@ -289,8 +289,7 @@ def _answer(packet: bytes, source: tuple[str, int] = ("192.0.2.1", 40_000)) -> p
 
 
 @pytest.mark.parametrize("changes", [
-    {"row": pdu.SEARCH_INDEX}, {"row": 8, "modifiers": pdu.ACTIVATION_START_INDEX}, {"row": 9},
-    {"row": 1153}, {"command": pdu.UPSTREAM}, {"command": 3},
+    {"row": 9}, {"row": 1153}, {"command": pdu.UPSTREAM}, {"command": 3},
 ])  # fmt: skip
 def test_parameters_that_are_refused(changes: dict[str, int]) -> None:
     answer = _answer(_activation(**changes))

@@ -1,0 +1,196 @@
+"""Searches for the capacity in simulated time: both ends, both directions, against what the link carried."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, WALL, S, Way, World
+from wire.records import Algorithm, Direction
+from wire.udpstp import auth, pdu, rates
+from wire.udpstp.coercion import Limits
+from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.plan import Address, Plan, Search
+from wire.udpstp.server import Outcome
+
+BOTH = pytest.mark.parametrize("direction", list(Direction))
+ALGORITHMS = pytest.mark.parametrize("algorithm", list(Algorithm))
+
+
+def plan(direction: Direction, search: Search | None = None, *, row: int = 50, seconds: int = 4) -> Plan:
+    return Plan(
+        address=SERVER,
+        ident=0x1234,
+        key_id=7,
+        secret=b"secret",
+        direction=direction,
+        row=row,
+        duration_s=seconds,
+        search=search or Search(),
+    )
+
+
+def loaded(world: World, direction: Direction) -> Way:
+    return world.up if direction is Direction.UP else world.down
+
+
+def best_second_bps(report: LoadReport) -> float:
+    """The greatest rate of twenty intervals in a row."""
+    intervals = report.intervals[:-1]
+    windows = [intervals[begin : begin + 20] for begin in range(max(len(intervals) - 19, 1))]
+    return max(
+        sum(one.ip_bytes for one in window) * 8e6 / sum(one.duration_us for one in window)
+        for window in windows
+    )
+
+
+@BOTH
+@ALGORITHMS
+@pytest.mark.parametrize("rate", [4e6, 8.4e6, 20e6])
+def test_a_search_finds_the_rate_of_the_line(direction: Direction, algorithm: Algorithm, rate: float) -> None:
+    world = World()
+    loaded(world, direction).rate = rate
+    report = world.run(plan(direction, Search(algorithm=algorithm)))
+    assert (report.ending, report.detail, report.algorithm) == (Ending.COMPLETED, "", algorithm)
+    assert (report.row, report.planned_bps, report.planned_packets) == (50, 50_000_000, 0)
+    assert best_second_bps(report) == pytest.approx(rate, rel=0.01)
+    assert report.backoff_steps == 0
+    assert world.test is not None
+    assert (world.test.outcome, world.test.searches) == (Outcome.COMPLETED, True)
+
+
+@BOTH
+def test_a_short_queue_that_drops_is_found_as_well(direction: Direction) -> None:
+    world = World()
+    way = loaded(world, direction)
+    way.rate, way.queue_ms = 12e6, 10
+    report = world.run(plan(direction))
+    assert report.lost > 0
+    assert best_second_bps(report) == pytest.approx(12e6, rel=0.02)
+
+
+@BOTH
+@pytest.mark.parametrize(("limits", "asked", "reached"), [
+    (Limits(highest_row=15), 50, 15), (Limits(), 25, 25), (Limits(highest_row=9), 9, 9),
+])  # fmt: skip
+def test_no_search_climbs_above_what_was_asked_or_is_served(
+    direction: Direction, limits: Limits, asked: int, reached: int
+) -> None:
+    world = World(limits=limits)
+    report = world.run(plan(direction, row=asked, seconds=2))
+    assert report.ending is Ending.COMPLETED
+    assert best_second_bps(report) == pytest.approx(reached * 1e6, rel=0.01)
+    assert max(one.ip_bytes * 8e6 / one.duration_us for one in report.intervals[1:-1]) < reached * 1.05e6
+    assert report.received_packets == report.sent_packets
+
+
+@BOTH
+def test_a_search_may_begin_higher_and_is_brought_down_to_what_is_served(direction: Direction) -> None:
+    report = World().run(plan(direction, Search(start_row=40), seconds=1))
+    assert report.ending is Ending.COMPLETED
+    assert report.received_bps > 40e6
+    report = World(limits=Limits(highest_row=8)).run(plan(direction, Search(start_row=40), seconds=1))
+    assert report.ending is Ending.COMPLETED
+    assert report.received_bps == pytest.approx(8e6, rel=0.01)
+
+
+def test_upstream_the_sender_side_is_told_interval_by_interval() -> None:
+    report = World().run(plan(Direction.UP, seconds=2))
+    sent = report.sent_intervals
+    assert len(sent) == pytest.approx(38, abs=3)
+    assert sent[-1].told_bps == 50e6
+    for one in sent[-10:]:
+        assert one.ip_bytes * 8e6 / one.duration_us == pytest.approx(one.told_bps, rel=0.1)
+    told = [one.told_bps for one in sent]
+    assert told == sorted(told)
+    ends = [one.offset_us + one.duration_us for one in sent]
+    assert ends[:-1] == pytest.approx([one.offset_us for one in sent[1:]], abs=1)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("limit", "least"), [(200_000, 10_000), (2_000_000, 1_100_000), (10_000_000, 9_000_000)]
+)
+def test_a_search_ends_before_its_bytes_are_exceeded(direction: Direction, limit: int, least: int) -> None:
+    world = World()
+    loaded(world, direction).rate = 20e6
+    report = world.run(plan(direction, Search(byte_limit=limit), seconds=10))
+    assert (report.ending, report.bytes_spent) == (Ending.STOPPED, True)
+    spent = report.bytes_sent + report.bytes_received
+    assert least < spent <= limit
+    assert world.test is not None
+    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+
+
+@BOTH
+def test_a_sender_without_feedback_comes_down(direction: Direction) -> None:
+    world = World()
+    other = world.down if direction is Direction.UP else world.up
+    other.drops = lambda packet, now: packet[:2] == b"\xfe\xed" and now > S
+    report = world.run(plan(direction, Search(start_row=50), seconds=3))
+    early = [one for one in report.intervals if 400_000 < one.offset_us < 900_000]
+    assert min(one.ip_bytes for one in early) > 300_000
+    if direction is Direction.UP:
+        assert report.backoff_steps > 10
+        assert report.sent_packets < 5000 * 1.4 + 1000 * 1.7
+    else:
+        late = [one for one in report.intervals if one.offset_us > 2_000_000]
+        assert max(one.ip_bytes for one in late) < 50_000
+
+
+@BOTH
+@pytest.mark.parametrize(("change", "detail"), [
+    ({"row": 8, "modifiers": 0}, "at a fixed rate"),
+    ({"row": 60, "modifiers": 1}, "begin its search at row 60"),
+    ({"algorithm": 1}, "another algorithm"), ({"trial_interval": 0}, "impossible"),
+])  # fmt: skip
+def test_another_search_than_asked_is_stopped_before_it_counts(
+    direction: Direction, change: dict[str, int], detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = auth.derive_keys(b"secret", WALL // S).server
+    world = World()
+    honest = world._send
+
+    def send(packet: bytes, *, to_server: bool, source: Address) -> None:
+        answer = None if to_server else pdu.parse_activation(packet)
+        altered = packet if answer is None else auth.sign(replace(answer, **change).pack(), key)  # type: ignore[arg-type]
+        honest(altered, to_server=to_server, source=source)
+
+    monkeypatch.setattr(world, "_send", send)
+    report = world.run(plan(direction))
+    assert report.ending is Ending.COERCED
+    assert detail in report.detail
+    assert world.now < S
+
+
+def test_a_status_that_lies_cannot_make_the_sender_exceed_what_was_asked() -> None:
+    world = World()
+    honest = world._send
+
+    def send(packet: bytes, *, to_server: bool, source: Address) -> None:
+        status = None if to_server else pdu.parse_status(packet)
+        if status is not None:
+            packet = replace(status, rate=rates.sending_rate(900)).pack()
+        honest(packet, to_server=to_server, source=source)
+
+    world._send = send  # type: ignore[method-assign]
+    report = world.run(plan(Direction.UP, row=10, seconds=1))
+    assert max(one.told_bps for one in report.sent_intervals) == 10e6
+    assert report.sent_bps < 10.1e6
+
+
+def test_the_first_rate_upstream_is_told_and_downstream_is_not() -> None:
+    assert CLIENT != SERVER
+    for direction, begins in ((Direction.UP, rates.sending_rate(5)), (Direction.DOWN, pdu.OFF)):
+        world = World()
+        told: list[pdu.Activation] = []
+        honest = world._send
+
+        def send(packet: bytes, *, to_server: bool, source: Address) -> None:
+            answer = None if to_server else pdu.parse_activation(packet)
+            told.extend([answer] if answer else [])  # noqa: B023
+            honest(packet, to_server=to_server, source=source)  # noqa: B023
+
+        world._send = send  # type: ignore[method-assign]
+        world.run(plan(direction, Search(start_row=5), seconds=1), until=60 * S)
+        assert [(one.rate, one.row, one.modifiers) for one in told] == [(begins, 5, 1)]
+    assert MS

@@ -67,12 +67,28 @@ def _capacity(values: CapacityValues) -> str:
 
 
 def _interface(values: InterfaceValues) -> str:
+    """What is as it should be, no errors and a link that stays up, goes without saying."""
     flows = (("down", values.down), ("up", values.up))
     parts = [
         f"{name} {megabits(flow.mean_bps)} (peak {megabits(flow.peak_bps)}) Mbit/s" for name, flow in flows
     ]
-    refused = sum((flow.errors or 0) + (flow.drops or 0) for _, flow in flows)
-    return ", ".join([*parts, f"{refused} errors and drops"])
+    for what, counts in (
+        ("errors", [flow.errors for _, flow in flows]),
+        ("drops", [flow.drops for _, flow in flows]),
+    ):
+        if any(counts):
+            parts.append(f"{what} down {_count(counts[0])} up {_count(counts[1])}")
+    if values.carrier_losses:
+        parts.append(f"link lost {values.carrier_losses} times")
+    if values.carrier is False:
+        parts.append("no link")
+    if values.resets:
+        parts.append(f"counters began anew {values.resets} times")
+    return ", ".join([*parts, f"{values.interface} over {values.span_us / 1e6:.0f} s"])
+
+
+def _count(count: int | None) -> str:
+    return "-" if count is None else str(count)
 
 
 def _path(values: PathValues) -> str:

@@ -4,14 +4,14 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from agent import assembly, floor_rules, settings, udpstp_client
+from agent import assembly, floor_rules, settings, settings_rules, udpstp_client
 from agent.journal_file import Lock
-from agent.line_counters import NoSource, Unavailable, source_of
+from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.probes.base import Surroundings, Task
 from agent.probes.stamp import StampProbe
 from agent.remedies import REMEDIES
@@ -21,15 +21,16 @@ from host import log
 from host.clock import Clock
 from host.exits import Exit
 from host.settings import SettingsError
-from host.units import Seconds
+from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
-from wire.records import Direction, Outcome, Purpose
+from wire.records import Direction, LineCounters, Outcome, Purpose
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
 
 BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
 PROBED_BPS = 1_000_000
+PROBED_BYTES = PROBED_BPS // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,17 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
     yield clock(built_from)
     yield journal(Path(chosen.journal.path))
     yield runtime_directory(Path(chosen.runtime_directory))
-    yield line_counters(chosen)
+    before = await built_from.line_counters.ask()
+    yield line_counters(built_from.line_counters, before)
     name = await peer_name(chosen)
     yield name
     if name.ok:
         yield await peer_stamp(built_from)
         if chosen.floor.down is not None or chosen.floor.up is not None:
-            yield await peer_udpstp(built_from)
+            test = await peer_udpstp(built_from)
+            yield test
+            if test.ok and isinstance(before, CounterReading):
+                yield await counted(built_from, before)
     yield await broker(chosen)
 
 
@@ -136,17 +141,48 @@ def _may_be_there(path: Path) -> bool:
     return True
 
 
-def line_counters(chosen: AgentSettings) -> Finding:
-    """Can the site's own traffic be seen?"""
-    source = source_of(chosen.line_counters)
-    if isinstance(source, NoSource):
+def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> Finding:
+    """Can the site's own traffic be seen, and how is its interface?"""
+    if source.kind is LineCounters.NONE:
         text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
         return Finding("line counters", ok=False, note=True, text=text)
-    reading = source.read()
     if isinstance(reading, Unavailable):
         return Finding("line counters", ok=False, text=reading.detail)
-    text = f"{reading.received_packets} packets received, {reading.sent_packets} sent so far"
+    if reading.carrier is False:
+        text = f"{source.interface} has no link: is its cable in, is it the interface towards the line?"
+        return Finding("line counters", ok=False, text=text)
+    speed = f" at {megabits(reading.speed_bps)} Mbit/s" if reading.speed_bps else ""
+    text = (
+        f"{source.kind}: {source.interface}{speed}, {reading.frame_bytes} B a packet beyond the IP layer,"
+        f" {reading.received_packets} packets received, {reading.sent_packets} sent so far"
+    )
     return Finding("line counters", ok=True, text=text)
+
+
+async def counted(built_from: Surroundings, before: CounterReading) -> Finding:
+    """Did the counters see the test that the peer has just sent?"""
+    source = built_from.line_counters
+    await asyncio.sleep(source.lag_s)
+    finding = movement(source.interface, before, await source.ask())
+    # On this machine's own loopback no interface sees the test.
+    return replace(finding, note=settings_rules.is_loopback(built_from.settings.peer.host))
+
+
+def movement(interface: str, before: CounterReading, after: CounterReading | Unavailable) -> Finding:
+    """What the counters make of ``PROBED_BYTES`` that came down the line between two readings."""
+    what = "counters move"
+    added = after if isinstance(after, Unavailable) else after.since(before)
+    if isinstance(added, Unavailable):
+        return Finding(what, ok=False, text=added.detail)
+    down, up = added.received_ip_bytes, added.sent_ip_bytes
+    seen = f"of a test of {PROBED_BYTES} B towards the site, {interface} counted {down} B received"
+    if down >= PROBED_BYTES / 2:
+        return Finding(what, ok=True, text=seen)
+    if up >= PROBED_BYTES / 2:
+        text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
+        return Finding(what, ok=False, text=text)
+    text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
+    return Finding(what, ok=False, text=text)
 
 
 async def peer_name(chosen: AgentSettings) -> Finding:

@@ -20,12 +20,17 @@ _WORDS: dict[str, tuple[str, str]] = {
     "all-sites": ("All sites", "Tous les sites"),
     "state.below-floor": ("Below floor", "Sous le plancher"),
     "state.silent": ("Silent", "Muet"),
+    "state.suspect": ("Suspect", "Suspect"),
     "state.waiting": ("Waiting", "En attente"),
     "state.not-in-inventory": ("Not in inventory", "Hors inventaire"),
     "state.ok": ("OK", "Conforme"),
     "explain.below-floor": (
-        "the latest floor verdict is a fail",
-        "le dernier verdict sur le plancher est un échec",
+        "several tests that agree show a line below its floor",
+        "plusieurs tests concordants montrent une ligne sous son plancher",
+    ),
+    "explain.suspect": (
+        "a floor test has failed and is being repeated",
+        "un test du plancher a échoué et va être répété",
     ),
     "explain.silent": (
         "nothing new for three intervals of its densest schedule",

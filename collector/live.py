@@ -12,7 +12,7 @@ from enum import StrEnum
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, Observation, Series
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, FloorValues, Outcome, Verdict
+from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Verdict
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
@@ -28,18 +28,27 @@ class State(StrEnum):
 
     BELOW_FLOOR = "below-floor"
     SILENT = "silent"
+    SUSPECT = "suspect"
     WAITING = "waiting"
     NOT_IN_INVENTORY = "not-in-inventory"
     OK = "ok"
 
 
+class Refused(StrEnum):
+    """What an interface did not carry."""
+
+    ERRORS = "errors"
+    DROPS = "drops"
+
+
 @dataclass(slots=True)
 class SeriesState:
-    """The newest measurements of one series: of any outcome, with values, and with a floor decision."""
+    """The newest of one series: of any outcome, with values, with a floor decision, with a standing."""
 
     newest: Observation
     valued: Observation | None = None
     decisive: Observation | None = None
+    standing: Observation | None = None
 
     def learn(self, seen: Observation) -> None:
         """Take an observation in, wherever in time it belongs."""
@@ -48,8 +57,14 @@ class SeriesState:
         if seen.outcome is Outcome.OK and seen.values is not None:
             if _later(seen, self.valued):
                 self.valued = seen
-            if isinstance(seen.values, FloorValues) and seen.values.verdict in DECISIVE:
-                self.decisive = seen if _later(seen, self.decisive) else self.decisive
+            if isinstance(seen.values, FloorValues):
+                self._learn_of_floor(seen, seen.values)
+
+    def _learn_of_floor(self, seen: Observation, values: FloorValues) -> None:
+        if values.verdict in DECISIVE and _later(seen, self.decisive):
+            self.decisive = seen
+        if values.standing is not None and _later(seen, self.standing):
+            self.standing = seen
 
 
 @dataclass(slots=True)
@@ -64,6 +79,8 @@ class SiteState:
     verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
+    refused: Counter[tuple[Refused, Direction]] = field(default_factory=Counter)
+    carrier_losses: int | None = None
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
@@ -83,10 +100,22 @@ class SiteState:
             self.late[probe] += 1
             return
         self.measurements[(probe, seen.outcome, seen.failure)] += 1
-        self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
-        self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
+        if seen.bytes_sent or seen.bytes_received:  # reading counters costs the line nothing
+            self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
+            self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
         if isinstance(seen.values, FloorValues) and seen.series.direction:
             self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
+        if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
+            self._count_interface(seen.values)
+
+    def _count_interface(self, found: InterfaceValues) -> None:
+        """Each record tells what its own minute added. What an interface does not count stays absent."""
+        for direction, flow in ((Direction.DOWN, found.down), (Direction.UP, found.up)):
+            for kind, count in ((Refused.ERRORS, flow.errors), (Refused.DROPS, flow.drops)):
+                if count is not None:
+                    self.refused[(kind, direction)] += count
+        if found.carrier_losses is not None:
+            self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
 
     def floor(self, direction: Direction) -> int | None:
         """The contract's floor in bit/s, where the site is in the inventory."""
@@ -132,8 +161,9 @@ def is_late(seen: Observation) -> bool:
 def state_of(site: SiteState, now_us: int) -> State:
     """What the site is in.
 
-    Below the floor it stays until a pass clears it; ``ok`` needs a pass that still speaks for the present, in
-    every direction that is measured. A site that measures, but without such verdicts, waits for them.
+    Below the floor is who stands condemned, until that is lifted; a suspect has failed and is tested again.
+    ``ok`` needs a pass that still speaks for the present, in every direction that is measured. A site that
+    measures, but without such verdicts, waits for them.
     """
     if site.inventory is None:
         return State.NOT_IN_INVENTORY
@@ -143,10 +173,32 @@ def state_of(site: SiteState, now_us: int) -> State:
     if now_us >= silent_us:
         return State.SILENT
     floors = [series for direction in Direction if (series := site.of_floor(direction))]
-    if any(_verdict(series.decisive) is Verdict.FAIL for series in floors):
+    standings = {standing_of(series) for series in floors}
+    if Standing.CONDEMNED in standings:
         return State.BELOW_FLOOR
-    passed = [is_fresh(series.decisive, now_us) for series in floors if is_fresh(series.newest, now_us)]
+    if Standing.SUSPECT in standings:
+        return State.SUSPECT
+    passed = [_passes(series, now_us) for series in floors if is_fresh(series.newest, now_us)]
     return State.OK if passed and all(passed) else State.WAITING
+
+
+def standing_of(series: SeriesState) -> Standing | None:
+    """How a direction stands against its floor, or None where nothing decides it.
+
+    By the newest measurement that decides: an agent that tells a standing is believed; one that is too old to
+    know any is judged by its verdict alone.
+    """
+    told, decisive = series.standing, series.decisive
+    seen = told if told is not None and (decisive is None or not _later(decisive, told)) else decisive
+    if seen is None or not isinstance(seen.values, FloorValues):
+        return None
+    if seen.values.standing is not None:
+        return seen.values.standing
+    return Standing.CONDEMNED if seen.values.verdict is Verdict.FAIL else Standing.CLEAR
+
+
+def _passes(series: SeriesState, now_us: int) -> bool:
+    return is_fresh(series.decisive, now_us) and _verdict(series.decisive) is Verdict.PASS
 
 
 def silent_from_us(site: SiteState) -> int | None:
@@ -168,7 +220,7 @@ def next_change_us(site: SiteState, now_us: int) -> int | None:
     ends = [
         expires_us(seen)
         for series in site.series.values()
-        for seen in (series.newest, series.valued, series.decisive)
+        for seen in (series.newest, series.valued, series.decisive, series.standing)
         if seen is not None
     ]
     if (silent_us := silent_from_us(site)) is not None:

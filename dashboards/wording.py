@@ -6,6 +6,7 @@ from dashboards.builder import Colour, Mapping, Threshold
 _STATES = {
     State.BELOW_FLOOR: ("below floor", Colour.RED),
     State.SILENT: ("silent", Colour.ORANGE),
+    State.SUSPECT: ("suspect", Colour.YELLOW),
     State.WAITING: ("waiting", Colour.BLUE),
     State.NOT_IN_INVENTORY: ("not in inventory", Colour.GREY),
     State.OK: ("ok", Colour.GREEN),

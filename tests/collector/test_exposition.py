@@ -5,7 +5,8 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.exposition import FAMILIES, Exposition
+from collector.exposition import Exposition
+from collector.families import FAMILIES
 from collector.inventory import Site
 from collector.live import STALE_INTERVALS, Fleet, State
 from collector.meters import Meters
@@ -14,17 +15,21 @@ from tests.collector.examples import (
     MINUTE_US,
     NOW_US,
     SITE,
+    capacity,
     failed,
     floor,
     floor_values,
+    interface,
+    path,
     seen,
     spread,
     stamp,
     stamp_values,
+    under_load,
 )
 from tests.servers import require
 from wire.messages import PresenceState
-from wire.records import Direction, Known, Verdict
+from wire.records import Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -42,9 +47,15 @@ LYCEE = Site(
 )
 NEVER = Site("0030025L", "Never seen")
 ACCEPTED = {
-    'qos_capacity_bits_per_second use base unit "bytes" instead of "bits"',
-    'qos_floor_bits_per_second use base unit "bytes" instead of "bits"',
+    f'qos_{name}_bits_per_second use base unit "bytes" instead of "bits"'
+    for name in ("capacity", "floor", "interface", "interface_speed", "maximum_capacity")
 }
+
+
+SUSPECT = msgspec.structs.replace(
+    floor_values(Verdict.FAIL, 3.4e6, 3.55e6), standing=Standing.SUSPECT, under_load=under_load()
+)
+REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=34, reply_dscp=34)
 
 
 def fleet() -> Fleet:
@@ -53,10 +64,17 @@ def fleet() -> Fleet:
     with_delay = msgspec.structs.replace(stamp_values(12_000), delay_forward=spread(6000))
     records = [
         floor(1, values=floor_values(Verdict.PASS, 7.97e6)),
-        floor(2, values=floor_values(Verdict.FAIL, 3.4e6, 3.55e6), direction=Direction.UP),
+        floor(2, values=SUSPECT, direction=Direction.UP, host=HostLoad(busy_ratio=0.25)),
         stamp(3, values=with_delay),
         stamp(4, dscp=0, values=stamp_values(31_000, loss=0.05)),
         failed(5, NOW_US + 1),
+        capacity(7),
+        capacity(
+            8, direction=Direction.UP, outcome=Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, values=None
+        ),
+        interface(9),
+        path(10),
+        stamp(11, dscp=34, values=REMARKED),
     ]
     made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
@@ -120,7 +138,7 @@ def test_every_site_is_exposed_and_in_exactly_one_state() -> None:
     found = samples(page(fleet()), "qos_site_state")
     assert len(found) == 3 * len(State)
     now = {(dict(labels)["site_id"], dict(labels)["state"]) for labels, value in found.items() if value}
-    assert now == {(SITE, "below-floor"), ("0030025L", "waiting"), ("unannounced", "not-in-inventory")}
+    assert now == {(SITE, "suspect"), ("0030025L", "waiting"), ("unannounced", "not-in-inventory")}
 
 
 GAUGES_OF_STAMP = (
@@ -129,12 +147,25 @@ GAUGES_OF_STAMP = (
     "qos_loss_ratio",
     "qos_round_trip_loss_ratio",
 )
-GAUGES_OF_FLOOR = ("qos_floor_pass", "qos_capacity_bits_per_second")
+GAUGES_OF_FLOOR = (
+    "qos_floor_pass",
+    "qos_floor_standing",
+    "qos_capacity_bits_per_second",
+    "qos_rtt_under_load_seconds",
+    "qos_rtt_before_load_seconds",
+)
 
 
 @pytest.mark.parametrize(
     ("record", "interval_us", "gauges"),
-    [(stamp(1), MINUTE_US, GAUGES_OF_STAMP), (floor(1), HOUR_US, GAUGES_OF_FLOOR)],
+    [
+        (stamp(1, values=REMARKED), MINUTE_US, (*GAUGES_OF_STAMP, "qos_dscp_kept")),
+        (floor(1, values=SUSPECT), HOUR_US, GAUGES_OF_FLOOR),
+        (capacity(1), 30 * 24 * HOUR_US, ("qos_maximum_capacity_bits_per_second", "qos_budget_spent")),
+        (interface(1), MINUTE_US, ("qos_interface_bits_per_second", "qos_interface_carrier")),
+        (path(1), 24 * HOUR_US, ("qos_path_hops", "qos_path_reached", "qos_path_mtu_bytes")),
+        (floor(1, host=HostLoad(busy_ratio=0.5)), HOUR_US, ("qos_host_busy_ratio",)),
+    ],
 )
 def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
     record: Known, interval_us: int, gauges: tuple[str, ...]
@@ -164,3 +195,25 @@ def test_families_stand_once_with_help_and_type() -> None:
         assert (
             text.count(f"# HELP {family.name} ") == text.count(f"# TYPE {family.name} {family.kind}\n") == 1
         )
+
+
+def test_what_an_interface_refused_is_summed_and_a_backlog_left_out() -> None:
+    made = Fleet({SITE: LYCEE})
+    records = [interface(1), interface(2, NOW_US + 1), interface(3, NOW_US - HOUR_US)]
+    made.learn([seen(record, order, received_us=NOW_US) for order, record in enumerate(records)], NOW_US)
+    found = samples(page(made), "qos_interface_errors_total")
+    assert [(dict(labels)["direction"], value) for labels, value in found.items()] == [("down", 6)]
+
+
+def test_series_that_differ_in_nothing_told_stand_once() -> None:
+    made = Fleet({SITE: LYCEE})
+    made.learn([seen(interface(1), 1), seen(interface(2, direction=Direction.UP), 2)], NOW_US)
+    assert page(made).count("\nqos_interface_carrier{") == 1
+
+
+def test_a_reply_that_the_peer_would_not_send_in_the_class_says_nothing_of_the_line() -> None:
+    made = Fleet({SITE: LYCEE})
+    refused = msgspec.structs.replace(REMARKED, reply_refused=True, reply_dscp=0)
+    made.learn([seen(stamp(1, dscp=34, values=refused))], NOW_US)
+    found = samples(page(made), "qos_dscp_kept")
+    assert [(dict(labels)["direction"], value) for labels, value in found.items()] == [("up", 0)]

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,18 +18,32 @@ from tests.collector.examples import (
     NOW_US,
     SITE,
     arrival,
+    capacity,
     failed,
     floor,
     floor_values,
+    interface,
+    path,
     seen,
     stamp,
     stamp_values,
 )
-from wire.records import Direction, Failure, FloorValues, Known, Outcome, Verdict
+from wire.records import Direction, Failure, FloorValues, Known, Outcome, Purpose, Standing, Verdict
 
 INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
 PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
+CLEAR, SUSPECT, CONDEMNED = Standing.CLEAR, Standing.SUSPECT, Standing.CONDEMNED
 UNCONFIRMED = floor_values(Verdict.UNCONFIRMED, 6.4e6, 6.5e6)
+
+
+def told(verdict: Verdict, standing: Standing) -> FloorValues:
+    """What an agent that knows standings tells."""
+    return msgspec.structs.replace(floor_values(verdict, 6.4e6, 6.5e6), standing=standing)
+
+
+PASSIVE = msgspec.structs.replace(
+    told(Verdict.PASS, CLEAR), tests=(), capacity_bps=None, passive_us=2_500_000
+)
 
 
 def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
@@ -68,6 +83,21 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], State.BELOW_FLOOR),
         ([failed(1, NOW_US)], State.WAITING),
+        ([floor(1, values=told(Verdict.FAIL, SUSPECT))], State.SUSPECT),
+        ([floor(1, values=told(Verdict.FAIL, CONDEMNED))], State.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, CONDEMNED))], State.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, SUSPECT))], State.SUSPECT),
+        ([floor(1, values=told(Verdict.PASS, CLEAR))], State.OK),
+        ([floor(1, values=PASSIVE, purpose=Purpose.PASSIVE)], State.OK),
+        ([floor(1, values=told(Verdict.UNDETERMINED, CLEAR))], State.WAITING),
+        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)], State.SUSPECT),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)], State.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], State.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=FAIL)], State.BELOW_FLOOR),
+        (
+            [floor(1, values=told(Verdict.FAIL, SUSPECT)), floor(2, values=FAIL, direction=Direction.UP)],
+            State.BELOW_FLOOR,
+        ),
         ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], State.OK),
     ],
 )
@@ -176,6 +206,11 @@ RECORDS = st.lists(
                 lambda seq, at: floor(seq, at, PASS),
                 lambda seq, at: floor(seq, at, FAIL),
                 lambda seq, at: floor(seq, at, UNCONFIRMED),
+                lambda seq, at: floor(seq, at, told(Verdict.UNDETERMINED, SUSPECT)),
+                lambda seq, at: floor(seq, at, told(Verdict.FAIL, CONDEMNED)),
+                capacity,
+                interface,
+                path,
                 lambda seq, at: floor(seq, at, FAIL, direction=Direction.UP),
                 lambda seq, at: floor(seq, at + 100 * 24 * HOUR_US),
             ]
@@ -193,16 +228,16 @@ RECORDS = st.lists(
 def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
     tmp_path: Path, records: list[Known], random: object
 ) -> None:
-    path = tmp_path / "ledger.db"
-    path.unlink(missing_ok=True)
-    path.with_name("ledger.db-wal").unlink(missing_ok=True)
-    ledger, made = Ledger(path), Fleet(INVENTORY)
+    file = tmp_path / "ledger.db"
+    file.unlink(missing_ok=True)
+    file.with_name("ledger.db-wal").unlink(missing_ok=True)
+    ledger, made = Ledger(file), Fleet(INVENTORY)
     for record in records:
         for settled in ledger.commit([judge(arrival(record))]):
             made.learn(settled.observations, NOW_US)
     ledger.close()
     rebuilt = Fleet(INVENTORY)
-    rebuilt.restore(reading.newest(path))
+    rebuilt.restore(reading.newest(file))
     assert [found.series for found in rebuilt] == [found.series for found in made]
     expected = {}
     for record in records:

@@ -1,0 +1,9 @@
+"""The metric families of a site: what each is called, and which samples a site has of it.
+
+May live here: families, from live state to samples. May not: text formats, and state of their own.
+"""
+
+from collector.families import counts, floor, latency, line
+from collector.families.family import Family
+
+FAMILIES: tuple[Family, ...] = (*floor.FAMILIES, *latency.FAMILIES, *line.FAMILIES, *counts.FAMILIES)

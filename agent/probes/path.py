@@ -62,7 +62,8 @@ class PathProbe:
         try:
             answer = exchange.decode_answer(await self._ask(self._request(address, dscp, sender)))
         except OSError as error:
-            return _failed(Failure.CONFIGURATION, f"{self._path.helper or 'path helper'}: {error.strerror}")
+            where = f"path.helper: {self._path.helper}" if self._path.helper else "the path helper"
+            return _failed(Failure.CONFIGURATION, f"{where}: {error.strerror}")
         except (HelperError, msgspec.DecodeError) as error:
             return _failed(Failure.INTERNAL, str(error))
         return reading(answer, sender, dscp)
@@ -137,7 +138,7 @@ def _narrow(values: PathValues) -> str:
     if values.mtu_limited_at is not None:
         where = f"behind {_named(values.hops[values.mtu_limited_at - 1])}"
     else:
-        where = f"says {values.mtu_limited_by}" if values.mtu_limited_by else "before the first router"
+        where = f"by {values.mtu_limited_by}" if values.mtu_limited_by else "before the first router"
     how = "vanish without a word" if values.black_hole else "are refused"
     return f"packets above {values.path_mtu_bytes} B {how} {where}"
 

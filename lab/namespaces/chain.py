@@ -123,7 +123,8 @@ class Chain:
         """A veth pair between one namespace and the next."""
         nearer, farther = self._names[link - 1], self._names[link]
         mtu = self.settings.routers[link - 2].mtu if link > 1 else ORDINARY_MTU
-        made = f"link add {FAR} mtu {mtu} type veth peer name {NEAR} mtu {mtu} netns {farther}\n"
+        peer = f"peer name {NEAR} mtu {mtu} address {_mac(link, 2)} netns {farther}"
+        made = f"link add {FAR} mtu {mtu} address {_mac(link, 1)} type veth {peer}\n"
         _tool("ip", "-n", nearer, "-batch", "-", told=made + _up(link, 1, FAR))
         _tool("ip", "-n", farther, "-batch", "-", told=_up(link, 2, NEAR))
 
@@ -141,12 +142,21 @@ def _network(link: int, *, over_ipv6: bool) -> str:
     return f"fd91::{link}:0/112" if over_ipv6 else f"10.91.{link}.0/24"
 
 
+def _mac(link: int, side: int) -> str:
+    """A locally administered address."""
+    return f"02:00:00:00:{link:02x}:{side:02x}"
+
+
 def _up(link: int, side: int, device: str) -> str:
+    """Neighbours are permanent: looking for them would hold up, and in IPv6 lose, the first packets."""
+    other, mac = 3 - side, _mac(link, 3 - side)
     return "\n".join((
         "link set lo up",
         f"address add {_address(link, side, over_ipv6=False)}/24 dev {device}",
         f"address add {_address(link, side, over_ipv6=True)}/112 dev {device} nodad",
         f"link set {device} up",
+        f"neighbour add {_address(link, other, over_ipv6=False)} lladdr {mac} dev {device} nud permanent",
+        f"neighbour add {_address(link, other, over_ipv6=True)} lladdr {mac} dev {device} nud permanent",
         "",
     ))  # fmt: skip
 

@@ -1,0 +1,133 @@
+"""The path helper as a program: what it answers when it cannot look."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import path_child, path_sockets
+from wire.path.exchange import PathAnswer, PathRequest, decode_answer
+from wire.records import Failure
+from wire.stamp.sender import Sender, SenderSettings
+from wire.stamp.timestamp import ErrorEstimate
+
+WITHOUT_SCAPY = """
+import sys
+sys.modules["scapy"] = None
+from agent import path_child
+sys.exit(path_child.main())
+"""
+
+
+def request(address: str = "127.0.0.1", count: int = 30) -> bytes:
+    sender = Sender(SenderSettings(7))
+    packets = tuple(sender.packet(0, ErrorEstimate()) for _ in range(count))
+    asked = PathRequest(
+        address=address,
+        port=9,
+        dscp=0,
+        hops=1,
+        packets=1,
+        within_s=10,
+        authenticated=False,
+        test_packets=packets,
+    )
+    return msgspec.json.encode(asked)
+
+
+def answered(*command: str, document: bytes, **options: object) -> PathAnswer:
+    done = subprocess.run(
+        (sys.executable, "-I", *command), input=document, capture_output=True, timeout=60, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return decode_answer(done.stdout)
+
+
+def may_open_raw_sockets() -> bool:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(effective.split()[1], 16) >> 13 & 1)
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
+def test_without_scapy_it_says_what_to_install() -> None:
+    found = answered("-c", WITHOUT_SCAPY, document=request())
+    assert (found.failure, found.detail) == (Failure.CONFIGURATION, path_child.NO_SCAPY)
+    assert "plancher[path]" in found.detail
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
+def test_on_loopback_the_first_hop_is_the_peer() -> None:
+    """Nothing listens at the discard port: the peer itself says so."""
+    found = answered("-m", "agent.path_child", document=request())
+    assert found.values is not None, found
+    assert found.values.reached
+    assert [(hop.address, hop.answered) for hop in found.values.hops] == [("127.0.0.1", 1)]
+    assert found.bytes_sent > 0
+
+
+def test_without_the_right_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(path_sockets, "open_to", refused)
+    monkeypatch.setattr("signal.alarm", lambda _: 0)
+    found = path_child.answer(request())
+    assert (found.failure, found.detail) == (Failure.CONFIGURATION, path_child.NO_RIGHT)
+    assert "CAP_NET_RAW" in found.detail
+    assert found.values is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_an_ordinary_user_is_refused_by_the_kernel() -> None:
+    code = "import os, sys\nos.setuid(65534)\nfrom agent import path_child\nsys.exit(path_child.main())"
+    preloaded = f"import agent.path_child, wire.path.exchange\n{code}"
+    assert answered("-c", preloaded, document=request()).failure is Failure.CONFIGURATION
+
+
+def test_no_route_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(path_sockets, "open_to", unreachable)
+    monkeypatch.setattr("signal.alarm", lambda _: 0)
+    found = path_child.answer(request("198.51.100.9"))
+    assert (found.failure, found.detail) == (Failure.UNREACHABLE, "198.51.100.9: Network is unreachable")
+
+
+@pytest.mark.parametrize("document", [b"", b"{}", json.dumps({"address": "a"}).encode()])
+def test_what_is_no_request_is_answered_all_the_same(document: bytes) -> None:
+    found = path_child.answer(document)
+    assert found.failure is Failure.INTERNAL
+    assert found.detail.startswith("no request: ")
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
+def test_once_its_sockets_are_open_it_can_open_no_more() -> None:
+    code = (
+        "import socket\n"
+        "from agent import path_sockets\n"
+        "with path_sockets.open_to('127.0.0.1', 9):\n"
+        "    path_sockets.give_up_rights()\n"
+        "    try:\n"
+        "        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n"
+        "    except PermissionError:\n"
+        "        print('refused')\n"
+    )
+    done = subprocess.run((sys.executable, "-I", "-c", code), capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
+def test_the_largest_packet_worth_trying_is_the_interfaces() -> None:
+    assert path_sockets.interface_mtu("127.0.0.1") == path_sockets.JUMBO_MTU
+    assert path_sockets.interface_mtu("198.51.100.9") == path_sockets.ORDINARY_MTU
+
+
+def test_importing_the_helper_does_not_load_scapy() -> None:
+    code = "import sys, agent.path_child, agent.probes.path\nassert 'scapy' not in sys.modules"
+    done = subprocess.run((sys.executable, "-I", "-c", code), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import ReceivingEnd, Tempo
 from wire.udpstp.load import Ending, LoadSoFar
 from wire.udpstp.plan import Plan
-from wire.udpstp.sender import CATCH_UP_NS, CATCH_UP_PACKETS
+from wire.udpstp.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
 
 _MS = 1_000_000
 _S = 1_000_000_000

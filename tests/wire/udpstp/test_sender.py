@@ -3,8 +3,8 @@
 import pytest
 
 from wire.udpstp import pdu, rates
-from wire.udpstp.pdu import Activation, Status
-from wire.udpstp.sender import FeedbackBackoff, LoadSender
+from wire.udpstp.pdu import Status
+from wire.udpstp.sender import LoadSender
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -101,31 +101,3 @@ def test_row_0_draws_its_sizes() -> None:
     assert sender.done
     assert len(set(sizes)) > 5
     assert all(52 <= size <= 1222 for size in sizes)
-
-
-def _backoff(row: int = 8) -> FeedbackBackoff:
-    return FeedbackBackoff(row, Activation(command=1, row=row, test_s=1, auth_time=0, key_id=0), 0)
-
-
-def test_without_status_the_rate_goes_down_after_190_ms_and_every_50_ms() -> None:
-    backoff = _backoff(50)
-    assert backoff.heard(0) is None
-    steps = [at for at in range(0, 400, 10) if backoff.silent(at * MS) is not None]
-    assert steps == [190, 240, 290, 340, 390]
-    assert backoff.steps == 5
-
-
-def test_the_third_step_is_a_long_one_and_a_status_restores_the_plan() -> None:
-    backoff = _backoff(50)
-    backoff.heard(0)
-    stepped = [backoff.silent(at * MS) for at in (190, 240, 290, 340)]
-    assert stepped == [rates.sending_rate(row) for row in (49, 48, 18, 17)]
-    assert backoff.heard(350 * MS) == rates.sending_rate(50)
-    assert backoff.silent(539 * MS) is None
-    assert backoff.silent(540 * MS) == rates.sending_rate(49)
-
-
-def test_before_the_first_status_a_second_is_allowed() -> None:
-    backoff = _backoff()
-    assert backoff.silent(999 * MS) is None
-    assert backoff.silent(1000 * MS) == rates.sending_rate(7)

@@ -15,14 +15,19 @@ class Wan(NoSource):
 READING = CounterReading(1_000, 10, 2_000, 20, carrier=True, speed_bps=1e9, frame_bytes=18)
 
 
+SHOWN = (
+    "ok     line counters: snmp: wan0 at 1000 Mbit/s, 18 B a packet beyond the IP layer,"
+    " 10 packets received, 20 sent so far"
+)
+TEST = "counters move: of a test of 125000 B towards the site, wan0 counted"
+WRONG_SIDE = "it looks towards the site; name the interface towards the line"
+ELSEWHERE = "the line's traffic does not pass there; name the interface towards the line"
+
+
 @pytest.mark.parametrize(
     ("reading", "told"),
     [
-        (
-            READING,
-            "ok     line counters: snmp: wan0 at 1000 Mbit/s, 18 B a packet beyond the IP layer,"
-            + " 10 packets received, 20 sent so far",
-        ),
+        (READING, SHOWN),
         (
             CounterReading(1, 1, 1, 1, carrier=False),
             "wrong  line counters: wan0 has no link: is its cable in, is it the interface towards the line?",
@@ -47,20 +52,12 @@ def test_without_counters_it_is_a_note() -> None:
 @pytest.mark.parametrize(
     ("after", "told"),
     [
+        (CounterReading(141_000, 110, 3_000, 30), f"ok     {TEST} 138600 B received"),
         (
-            CounterReading(141_000, 110, 3_000, 30, frame_bytes=14),
-            "ok     counters move: of a test of 125000 B towards the site, wan0 counted 138600 B received",
+            CounterReading(1_500, 15, 142_000, 120),
+            f"wrong  {TEST} 430 B received and 138600 B sent: {WRONG_SIDE}",
         ),
-        (
-            CounterReading(1_500, 15, 142_000, 120, frame_bytes=14),
-            "wrong  counters move: of a test of 125000 B towards the site, wan0 counted 430 B received and"
-            + " 138600 B sent: it looks towards the site; name the interface towards the line",
-        ),
-        (
-            CounterReading(1_500, 15, 2_500, 25, frame_bytes=14),
-            "wrong  counters move: of a test of 125000 B towards the site, wan0 counted 430 B received: the"
-            + " line's traffic does not pass there; name the interface towards the line",
-        ),
+        (CounterReading(1_500, 15, 2_500, 25), f"wrong  {TEST} 430 B received: {ELSEWHERE}"),
         (
             CounterReading(1, 1, 1, 1),
             "wrong  counters move: a counter of the line went back: the interface was set up anew",
@@ -78,6 +75,5 @@ def test_a_directory_is_named_by_its_interface(tmp_path):
     for name in ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets"):
         (tmp_path / name).write_text("1\n")
     source = DirectorySource(tmp_path)
-    assert str(line_counters(source, source.read())).startswith(
-        f"ok     line counters: inline: {tmp_path}, 1 packets"
-    )
+    told = str(line_counters(source, source.read()))
+    assert told.startswith(f"ok     line counters: inline: {tmp_path}, 14 B a packet")

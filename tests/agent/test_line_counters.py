@@ -122,6 +122,23 @@ def test_an_interface_that_is_not_there_says_so() -> None:
     )
 
 
+def test_a_real_interface_is_read_as_psutil_reads_it() -> None:
+    for name, state in psutil.net_if_stats().items():
+        if "loopback" in state.flags:
+            continue
+        before, reading = psutil.net_io_counters(pernic=True)[name], InterfaceSource(name).read()
+        after = psutil.net_io_counters(pernic=True)[name]
+        assert isinstance(reading, CounterReading)
+        assert before.bytes_recv <= reading.received_bytes <= after.bytes_recv
+        assert before.packets_recv <= reading.received_packets <= after.packets_recv
+        assert before.bytes_sent <= reading.sent_bytes <= after.bytes_sent
+        assert before.packets_sent <= reading.sent_packets <= after.packets_sent
+        assert (reading.received_errors, reading.sent_errors) == (after.errin, after.errout)
+        assert before.dropin <= (reading.received_drops or 0) <= after.dropin
+        assert reading.sent_drops == after.dropout
+        assert reading.carrier is ("running" in state.flags.split(","))
+
+
 def test_a_real_interface_is_read_as_the_kernel_counts_it() -> None:
     real = [name for name, state in psutil.net_if_stats().items() if "loopback" not in state.flags]
     if not real:

@@ -104,6 +104,8 @@ def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
         outcomes[f"{probe} {record.outcome}"] += 1
         doing = Doing.FLOOR if probe == "floor" else Doing.TRAIN
         name = f"{probe} {record.direction or ''}".strip()
+        if probe == "interface":
+            continue  # it is read all the time, and belongs to what the agent does when idle
         begin = record.start.boot_us
         spans.append(Span(begin, begin + record.duration_us, doing, name))
     return spans, outcomes, sum(state == State.MARKED for state, _ in rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import settings as agent_settings
+from agent.line_counters import INTERFACES
 from lab.stand import HOST, KEY_ID, Stand, StandError
 
 SITE = "0639001A"
@@ -115,11 +116,20 @@ class SecureStand(Stand):
             },
             "stamp": self._stamp,
             "schedule": self._schedule,
+            "line_counters": _line_counters(),
             "broker": self._broker,
             "uplink": {"interval": "5 s"},
             "journal": {"path": str(self.journal)},
             "runtime_directory": str(self.folder / "run"),
         }
+
+
+def _line_counters() -> dict[str, str]:
+    """An interface of this machine, if it has one, so that what reads it weighs with the agent."""
+    real = sorted(link.name for link in INTERFACES.iterdir() if link.name != "lo" and (link / "mtu").exists())
+    if real:
+        return {"source": "inline", "interface": real[0]}
+    return {"source": "directory", "path": str(INTERFACES / "lo" / "statistics")}
 
 
 def _program(name: str, package: str) -> str:

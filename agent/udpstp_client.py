@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from net import load, timestamps
-from wire.records import Direction
+from wire.records import Algorithm, Direction
 from wire.udpstp import rates, reporting
 from wire.udpstp.client import Client
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
-from wire.udpstp.plan import Address, Plan
+from wire.udpstp.plan import Address, Plan, Search
 
 Progress = Callable[[str], None]
 
@@ -47,7 +47,7 @@ async def run_load(
     """
     plan = Plan(
         address=(host, port),
-        ident=secrets.randbelow(0xFFFF) + 1,
+        ident=_ident(),
         key_id=key_id,
         secret=secret,
         direction=direction,
@@ -56,6 +56,61 @@ async def run_load(
         dscp=dscp,
         auth_offset_s=auth_offset_s,
     )
+    return await _carry_out(plan, progress, on_load, cancel)
+
+
+async def run_search(
+    host: str,
+    port: int,
+    *,
+    key_id: int,
+    secret: bytes,
+    direction: Direction,
+    highest_bps: float,
+    duration_s: int,
+    algorithm: Algorithm,
+    dscp: int = 0,
+    start_row: int | None = None,
+    byte_limit: int | None = None,
+    auth_offset_s: float = 0.0,
+    progress: Progress | None = None,
+    on_load: Callable[[LoadSoFar], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> LoadReport:
+    """Let the peer search for the capacity, up to ``highest_bps`` (bit/s, IP layer; RFC 9946 §5.1).
+
+    It begins at ``start_row`` of the sending-rate table, None for the lowest rate, and ends early in time not
+    to cost more than ``byte_limit`` bytes in both directions together. All else is as in :func:`run_load`.
+    Raises ValueError for a ``highest_bps`` that no row of the table sends.
+    """
+    plan = Plan(
+        address=(host, port),
+        ident=_ident(),
+        key_id=key_id,
+        secret=secret,
+        direction=direction,
+        row=rates.row_for(highest_bps),
+        duration_s=duration_s,
+        dscp=dscp,
+        auth_offset_s=auth_offset_s,
+        search=Search(algorithm=algorithm, start_row=start_row, byte_limit=byte_limit),
+    )
+    return await _carry_out(plan, progress, on_load, cancel)
+
+
+def _ident() -> int:
+    """Random and not zero (RFC 9946 §6.1)."""
+    return secrets.randbelow(0xFFFF) + 1
+
+
+async def _carry_out(
+    plan: Plan,
+    progress: Progress | None,
+    on_load: Callable[[LoadSoFar], None] | None,
+    cancel: threading.Event | None,
+) -> LoadReport:
+    """One attempt of ``plan``, whose address is still a name or as a person wrote it."""
+    host, port, *_ = plan.address
     try:
         plan = replace(plan, address=await _resolve(host, port))
     except OSError as error:
@@ -64,7 +119,7 @@ async def run_load(
     core = Client(plan, time.monotonic_ns(), time.time_ns())
     running = asyncio.create_task(asyncio.to_thread(_run, core, stop))
     try:
-        await asyncio.gather(_watch(running, plan, progress), _mark(running, core, on_load))
+        await asyncio.gather(_watch(running, core, progress), _mark(running, core, on_load))
         return await running
     except asyncio.CancelledError:
         stop.set()
@@ -78,15 +133,21 @@ async def _resolve(host: str, port: int) -> Address:
     return address
 
 
-async def _watch(running: "asyncio.Task[LoadReport]", plan: Plan, progress: Progress | None) -> None:
-    """Tell how far it is until it is done."""
-    began = time.monotonic()
+async def _watch(running: "asyncio.Task[LoadReport]", core: Client, progress: Progress | None) -> None:
+    """Tell how far it is until it is done; of a search also how fast it is by now."""
+    plan, began, last_bytes = core.plan, time.monotonic(), 0
+    last = began
     megabits = rates.bits_per_second(rates.sending_rate(plan.row)) / 1e6
     while progress is not None:
         done, _ = await asyncio.wait([running], timeout=_PROGRESS_EVERY_S)
         if done:
             return
-        elapsed = min(time.monotonic() - began, plan.duration_s)
+        now = time.monotonic()
+        if plan.search is not None:
+            line_bytes = core.so_far.line_bytes
+            megabits = (line_bytes - last_bytes) * 8e-6 / (now - last)
+            last, last_bytes = now, line_bytes
+        elapsed = min(now - began, plan.duration_s)
         progress(f"{plan.direction} {megabits:.2f} Mbit/s: {elapsed:.1f} of {plan.duration_s} s")
     await asyncio.wait([running])
 

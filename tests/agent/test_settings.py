@@ -103,6 +103,12 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: at most 1 d"),
         (
+            GOOD + "schedule: {path: 5 min}\n",
+            "schedule.path: out of range: 15 min to 31 d, or null for never",
+        ),
+        (GOOD + "path: {timeout: 1 s}\n", "path.timeout: out of range: 5 s to 10 min"),
+        (GOOD + "path: {hops: 65}\n", "path.hops: expected a whole number <= 64"),
+        (
             GOOD + "line_counters: {source: inline}\n",
             "line_counters.interface: missing: the interface that carries all traffic of the site",
         ),

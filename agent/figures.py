@@ -8,6 +8,7 @@ from wire.records import (
     PathValues,
     Spread,
     StampValues,
+    Standing,
     Values,
 )
 
@@ -30,8 +31,16 @@ def of(values: Values) -> str:
 def _floor(values: FloorValues) -> str:
     bps, exact = values.told_capacity()
     figure = megabits(bps) if exact else f"at least {megabits(bps)}"
-    text = f"{figure} Mbit/s, floor {megabits(values.floor_bps)}"
-    return f"{text}, loss {_percent(values.loss_ratio)}" if values.loss_ratio else text
+    parts = [f"{figure} Mbit/s", f"floor {megabits(values.floor_bps)}"]
+    if values.loss_ratio:
+        parts.append(f"loss {_percent(values.loss_ratio)}")
+    if values.passive_us is not None:
+        parts.append(f"carried by the site's own traffic for {values.passive_us / 1e6:.1f} s")
+    if values.search_bps is not None:
+        parts.append(f"a search found {megabits(values.search_bps)} Mbit/s at most")
+    if values.standing not in (None, Standing.CLEAR):
+        parts.append(f"direction {values.standing}")
+    return ", ".join(parts)
 
 
 def _stamp(values: StampValues) -> str:

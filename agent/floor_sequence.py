@@ -7,15 +7,18 @@ traffic: in the quiet hours, outside the site's, with the idle round-trip time a
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from agent import hours
 from agent.floor_standing import Course, recalled
 from agent.hours import Hours
-from agent.probes.base import Again
+from agent.line_watch import LineWatch
+from agent.probes.base import Again, Reading
 from agent.settings import Floor
-from wire.records import ClockReading, Direction, FloorValues, Spread, Standing, Verdict
+from wire.records import ClockReading, Direction, FloorValues, Outcome, Spread, Standing, Verdict
 
 IDLE_KEPT, IDLE_LEAST = 100, 5
 """How many idle round-trip times are remembered, and how few tell a baseline."""
@@ -39,22 +42,29 @@ Search = Callable[[Direction, float], Awaitable[Searched]]
 """Search the capacity of a direction up to a rate, bit/s; never raises for the line."""
 
 
-class Verdicts(Struct):
-    """What a sequence makes of one measurement: where its direction stands now."""
-
-    course: Course
-    searched: Searched | None = None
-    again: Again | None = None
-
-
 class FloorSequence:
-    """Where each direction stands, and what is known of the idle path. ``search`` is asked to agree."""
+    """Where each direction stands, and what is known of the idle path.
 
-    def __init__(self, floor: Floor, second_of_week: Callable[[int], int], search: Search) -> None:
+    ``search`` is asked to agree before a condemnation; without a ``watch`` there is no passive pass.
+    """
+
+    landmark: ClassVar[bytes] = b'"standing":'
+    """What a record holds that tells where its direction stood."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        clock: Callable[[], ClockReading],
+        second_of_week: Callable[[int], int],
+        search: Search,
+        watch: LineWatch | None = None,
+    ) -> None:
         self._spacing_s = float(floor.retest_after)
         self._quiet = quiet_hours(floor)
+        self._clock = clock
         self._second_of_week = second_of_week
         self._search = search
+        self._watch = watch
         self._courses: dict[Direction, Course] = {}
         self._unconfirmed: set[Direction] = set()
         self._idle: deque[int] = deque(maxlen=IDLE_KEPT)
@@ -79,18 +89,59 @@ class FloorSequence:
         near = len(self._idle) >= IDLE_LEAST and idle.p50_us <= min(self._idle) + NEAR_US
         return near and self._quiet.contains(self._second_of_week(now.wall_us))
 
-    async def concluded(
-        self, direction: Direction, verdict: Verdict, floor_bps: float, now: ClockReading
-    ) -> Verdicts:
-        """Count a verdict; searches where only that is missing for a condemnation."""
-        course = self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))
-        searched = None
-        if verdict is Verdict.FAIL and course.awaits_search():
-            searched = await self._search(direction, SEARCH_SHARE * floor_bps)
+    async def told(self, direction: Direction, reading: Reading) -> Reading:
+        """One run as part of the sequence: confirmed where the window was quiet, with the standing after it.
+
+        Searches where only that is missing for a condemnation.
+        """
+        values, now = reading.values, self._clock()
+        if not isinstance(values, FloorValues):
+            return reading
+        quiet = self.is_quiet(now, values.under_load.idle if values.under_load else None)
+        if quiet and values.verdict is Verdict.UNCONFIRMED:
+            values = structs.replace(values, verdict=Verdict.FAIL)
+            reading = replace(reading, detail="")
+        course = self._counted(direction, values.verdict, now)
+        searched = Searched(None)
+        if values.verdict is Verdict.FAIL and course.awaits_search():
+            searched = await self._search(direction, SEARCH_SHARE * values.floor_bps)
             if searched.maximum_bps is not None:
-                course = course.searched(searched.maximum_bps, floor_bps)
+                course = course.searched(searched.maximum_bps, values.floor_bps)
         self._courses[direction] = course
-        return Verdicts(course, searched, self._again(direction, verdict, course, now))
+        return replace(
+            reading,
+            values=structs.replace(
+                values,
+                standing=course.standing,
+                evidence=course.evidence,
+                search_bps=searched.maximum_bps,
+                quiet=quiet,
+            ),
+            bytes_sent=reading.bytes_sent + searched.bytes_sent,
+            bytes_received=reading.bytes_received + searched.bytes_received,
+            again=self._again(direction, values.verdict, course, now),
+        )
+
+    def passive(self, direction: Direction, slot_us: int, floor: FloorValues) -> Reading | None:
+        """A pass by the site's own traffic since the slot began; ``floor`` tells what it is held against."""
+        proof = self._watch.since(slot_us) if self._watch and direction is Direction.DOWN else None
+        if self._watch is None or proof is None:
+            return None
+        now = self._clock()
+        self._courses[direction] = course = self._counted(direction, Verdict.PASS, now)
+        values = structs.replace(
+            floor,
+            verdict=Verdict.PASS,
+            line_counters=self._watch.kind,
+            at_least_bps=proof.bps,
+            passive_us=proof.lasted_us,
+            standing=course.standing,
+            evidence=course.evidence,
+        )
+        return Reading(Outcome.OK, values, again=self._again(direction, Verdict.PASS, course, now))
+
+    def _counted(self, direction: Direction, verdict: Verdict, now: ClockReading) -> Course:
+        return self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))
 
     def recall(self, direction: Direction, values: FloorValues) -> Again | None:
         """Go on from the newest record of a direction after a restart."""

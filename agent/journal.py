@@ -32,9 +32,6 @@ _NEWEST_SLOTS = (
     "SELECT schedule, slot_us, max(position) FROM measurement"
     " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
 )
-_NEWEST_WITH = (
-    "SELECT record FROM measurement WHERE schedule = ? AND instr(record, ?) ORDER BY position DESC LIMIT 1"
-)
 
 
 class State(IntEnum):
@@ -173,8 +170,7 @@ class Journal:
     def newest_with(self, schedule: str, landmark: bytes) -> bytes | None:
         """The newest record of a schedule id that holds ``landmark``, as it goes on the wire."""
         with self._surviving():
-            found = self._connection.execute(_NEWEST_WITH, (schedule, landmark)).fetchone()
-            return bytes(found[0]) if found else None
+            return newest_with(self._connection, schedule, landmark)
         return None
 
     def prune(self, now: ClockReading) -> None:
@@ -393,3 +389,10 @@ def newest_records(connection: sqlite3.Connection) -> list[bytes]:
         " (SELECT max(position) FROM measurement GROUP BY schedule) ORDER BY position DESC"
     )
     return [row[0] for row in found]
+
+
+def newest_with(connection: sqlite3.Connection, schedule: str, landmark: bytes) -> bytes | None:
+    """The newest record of a schedule id that holds ``landmark``."""
+    query = "SELECT record FROM measurement WHERE schedule = ? AND instr(record, ?) ORDER BY position DESC"
+    found = connection.execute(f"{query} LIMIT 1", (schedule, landmark)).fetchone()
+    return found[0] if found else None

@@ -92,11 +92,15 @@ class LineWatch:
         """The newest proof of the floor that lies after ``begin_us`` (CLOCK_BOOTTIME) throughout."""
         return self._stretches.since(begin_us)
 
+    def seen(self, at_us: int, reading: CounterReading | Unavailable) -> None:
+        """One reading of the counters, at a time of CLOCK_BOOTTIME."""
+        self._stretches.add(at_us, reading)
+
     async def run(self, own_test: Callable[[], bool]) -> None:
         """Watch until cancelled. ``own_test`` says whether the line carries a test of ours."""
         while True:
             if own_test():
                 self._stretches.interrupt()
             else:
-                self._stretches.add(self._clock().boot_us, self._counters.read())
+                self.seen(self._clock().boot_us, self._counters.read())
             await asyncio.sleep(EVERY_S)

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from agent import journal, journal_file, report, status_file
+from agent.floor_sequence import FloorSequence
+from agent.floor_standing import CHOSEN
 from agent.journal import Counts
 from agent.report import Line, Tone
 from agent.settings import AgentSettings
@@ -17,7 +19,7 @@ from host.clock import Clock
 from host.exits import Exit
 from wire import messages
 from wire.messages import Fault
-from wire.records import ClockReading, Record
+from wire.records import ClockReading, Direction, FloorMeasurement, Record, Standing
 
 MANY_UNSENT = 500
 FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the settings no longer ask for it
@@ -32,6 +34,24 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Stand:
+    """What the floor verdicts of one direction amount to, and how long ago the newest of them began."""
+
+    direction: Direction
+    standing: Standing
+    evidence: float
+    age_s: float
+
+    @property
+    def words(self) -> str:
+        """Of a suspect also how far it is from being condemned."""
+        share = max(0.0, self.evidence / CHOSEN.condemns_at)
+        return (
+            f"suspect ({share:.0%} of the evidence)" if self.standing is Standing.SUSPECT else self.standing
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything on the screen."""
 
@@ -42,6 +62,7 @@ class View:
     counts: Counts | None
     journal_problem: str
     results: tuple[Result, ...]
+    standings: tuple[Stand, ...]
 
     def problems(self) -> list[str]:
         """What is wrong and what to do, most basic first."""
@@ -50,6 +71,12 @@ class View:
             f"{one.line.task}: {one.line.verdict}: {one.line.advice}"
             for one in self.results
             if one.line.tone is not Tone.PASS
+        ]
+        found += [
+            f"floor {one.direction}: condemned: below the floor in test after test, and a search agreed:"
+            " tell the supplier"
+            for one in self.standings
+            if one.standing is Standing.CONDEMNED
         ]
         return [text for text in found if text]
 
@@ -67,7 +94,7 @@ def main(chosen: AgentSettings, *, json: bool) -> int:
 def look(chosen: AgentSettings, now: ClockReading) -> View:
     """Read status file and journal, changing neither."""
     status = status_file.read(Path(chosen.runtime_directory))
-    counts, records, problem = _read_journal(Path(chosen.journal.path))
+    counts, records, standing, problem = _read_journal(Path(chosen.journal.path))
     return View(
         settings=chosen,
         now=now,
@@ -76,23 +103,41 @@ def look(chosen: AgentSettings, now: ClockReading) -> View:
         counts=counts,
         journal_problem=problem,
         results=_newest(records, now),
+        standings=tuple(_stand(record, now) for record in standing),
     )
 
 
-def _read_journal(path: Path) -> tuple[Counts | None, list[Record], str]:
+def _stand(record: FloorMeasurement, now: ClockReading) -> Stand:
+    direction, values = record.direction or Direction.DOWN, record.values
+    standing = values.standing if values else None
+    evidence = values.evidence if values else None
+    return Stand(direction, standing or Standing.CLEAR, evidence or 0.0, _age_s(record.start, now))
+
+
+def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMeasurement], str]:
     try:
         path.stat()
     except FileNotFoundError:
-        return None, [], ""
+        return None, [], [], ""
     except OSError as error:
-        return None, [], f"journal: {path} cannot be read ({error.strerror}): are you the agent's user?"
+        return None, [], [], f"journal: {path} cannot be read ({error.strerror}): are you the agent's user?"
     try:
         with closing(journal_file.read_only(path)) as connection:
             counts = journal.counts(connection)
             decoded = [messages.decode_measurement(raw) for raw in journal.newest_records(connection)]
+            floors = [
+                journal.newest_with(connection, f"floor-{direction}", FloorSequence.landmark)
+                for direction in Direction
+            ]
     except sqlite3.Error as error:
-        return None, [], f"journal: {path} cannot be read ({error}): are you the agent's user?"
-    return counts, [record for record in decoded if not isinstance(record, Fault)], ""
+        return None, [], [], f"journal: {path} cannot be read ({error}): are you the agent's user?"
+    standing = [messages.decode_measurement(raw) for raw in floors if raw is not None]
+    return (
+        counts,
+        [record for record in decoded if not isinstance(record, Fault)],
+        [record for record in standing if isinstance(record, FloorMeasurement)],
+        "",
+    )
 
 
 def _newest(records: list[Record], now: ClockReading) -> tuple[Result, ...]:
@@ -150,6 +195,7 @@ def _json(view: View) -> str:
         "clock": view.now,
         "journal": view.counts,
         "results": results,
+        "standings": view.standings,
         "problems": view.problems(),
     }
     return msgspec.json.encode(document).decode()
@@ -189,6 +235,9 @@ def _facts(view: View) -> list[tuple[str, str]]:
         facts.append(
             ("journal", f"{counts.unsent} to send, {counts.marked} received, {counts.used / 1e6:.1f} MB")
         )
+    if view.standings:
+        told = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
+        facts.append(("standing", told))
     if view.running and status:
         facts.append(("next", _next(status, view.now)))
     return facts

@@ -18,6 +18,7 @@ from wire.records import (
     Spread,
     StampMeasurement,
     StampValues,
+    Standing,
     UnknownMeasurement,
     Verdict,
 )
@@ -79,6 +80,44 @@ STAMP = StampMeasurement(
     ("record", "shown"),
     [
         (FLOOR, Line("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00", "")),
+        (
+            replace(
+                FLOOR,
+                values=replace(
+                    VALUES,
+                    tests=(),
+                    line_counters=LineCounters.INLINE,
+                    at_least_bps=9.5e6,
+                    passive_us=4_000_000,
+                ),
+            ),
+            Line(
+                "floor down",
+                Tone.PASS,
+                "pass",
+                "at least 9.50 Mbit/s, floor 8.00, carried by the site's own traffic for 4.0 s",
+                "",
+            ),
+        ),
+        (
+            replace(
+                FLOOR,
+                values=replace(
+                    VALUES,
+                    verdict=Verdict.FAIL,
+                    capacity_bps=6.5e6,
+                    standing=Standing.CONDEMNED,
+                    search_bps=6.6e6,
+                ),
+            ),
+            Line(
+                "floor down",
+                Tone.FAIL,
+                "fail",
+                "6.50 Mbit/s, floor 8.00, a search found 6.60 Mbit/s at most, direction condemned",
+                "",
+            ),
+        ),
         (
             replace(
                 FLOOR,

@@ -9,10 +9,22 @@ import msgspec
 import pytest
 
 from agent.commands import check, status
+from agent.floor_standing import CHOSEN
 from agent.journal import Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings
 from tests.agent.journalled import CLOCK, build, later
+from wire.records import (
+    Direction,
+    FloorMeasurement,
+    FloorValues,
+    Known,
+    LineCounters,
+    Outcome,
+    Purpose,
+    Standing,
+    Verdict,
+)
 
 HOUR_US = 3_600_000_000
 
@@ -81,3 +93,52 @@ def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path,
         journal.commit(partial(made, at=at), later(at))  # type: ignore[arg-type]
         results = status.look(settings(tmp_path), later(at)).results
         assert [one.line.task for one in results] == ["stamp dscp 0", "stamp dscp 46"][-shown:]
+
+
+def floored(epoch: str, seq: int, *, direction: Direction, standing: Standing | None) -> Known:
+    values = FloorValues(
+        verdict=Verdict.FAIL,
+        floor_bps=8e6,
+        line_counters=LineCounters.INLINE,
+        tests=(),
+        at_least_bps=7e6,
+        standing=standing,
+        evidence=CHOSEN.condemns_at / 2,
+    )
+    return FloorMeasurement(
+        epoch=epoch,
+        seq=seq,
+        purpose=Purpose.RETEST,
+        peer="pop-1",
+        start=CLOCK,
+        duration_us=10_000_000,
+        outcome=Outcome.OK if standing else Outcome.FAILED,
+        interval_us=HOUR_US,
+        schedule=f"floor-{direction}",
+        direction=direction,
+        values=values if standing else None,
+    )
+
+
+def test_the_standing_of_each_direction_is_told(
+    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = (
+        (Direction.DOWN, Standing.SUSPECT),
+        (Direction.DOWN, None),  # a test that failed says nothing of where the direction stands
+        (Direction.UP, Standing.CONDEMNED),
+    )
+    for direction, standing in told:
+        journal.commit(partial(floored, direction=direction, standing=standing), CLOCK)
+    view = status.look(settings(tmp_path), later(60_000_000))
+    assert [one.words for one in view.standings] == ["suspect (50% of the evidence)", "condemned"]
+    assert [one.age_s for one in view.standings] == [60.0, 60.0]
+    assert (
+        "floor up: condemned: below the floor in test after test, and a search agreed: tell the supplier"
+        in view.problems()
+    )
+    assert not any("floor down: condemned" in problem for problem in view.problems())
+    status.main(settings(tmp_path), json=False)
+    assert "down suspect (50% of the evidence)" in capsys.readouterr().out
+    status.main(settings(tmp_path), json=True)
+    assert '"standing":"suspect"' in capsys.readouterr().out

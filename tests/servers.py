@@ -44,6 +44,8 @@ SERVERS = (
     Server(("ip",), "iproute2"),
     Server(("tc",), "iproute2"),
     Server(("nft",), "nftables"),
+    Server(("ping",), "iputils-ping"),
+    Server(("irtt",), "irtt"),
     Server(("snmpd",), "snmpd"),
     Server(("openssl",), "openssl"),
 )

@@ -2,7 +2,23 @@
 
 from lab.accuracy.part import Part
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    Part(
+        "rtt",
+        "How far is a round-trip time from the link's own log of the very packet?",
+        "lab.accuracy.rtt",
+        6,
+        {"ping": "iputils-ping", "irtt": "irtt"},
+    ),
+    Part(
+        "loss",
+        "Is every lost or overtaken packet found, and in its direction?",
+        "lab.accuracy.loss",
+        6,
+        {"ping": "iputils-ping", "irtt": "irtt"},
+        alone=False,
+    ),
+)
 
 
 def named(name: str) -> Part | None:

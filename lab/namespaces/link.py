@@ -102,6 +102,11 @@ class KernelLink:
         """This direction's wire, for its log. Raises KeyError for a direction that has none (``logged``)."""
         return self._wires[direction]
 
+    def forget_log(self) -> None:
+        """Begin the logs of all wires anew."""
+        for wire in self._wires.values():
+            wire.forget()
+
     def _build(self, entering: contextlib.ExitStack) -> None:
         router = self._names[End.ROUTER]
         for end in places.ADDRESSES:

@@ -235,3 +235,16 @@ def test_a_community_file_that_others_can_read_is_refused(tmp_path: Path) -> Non
     assert str(caught.value) == (
         f"line_counters.snmp.community_file: {secret}: others can read it: chmod 600 {secret}"
     )
+
+
+def test_the_example_of_a_router_works_when_its_comments_are_taken_off(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / "agent.yaml").read_text()
+    begin = example.index("  #snmp:\n")
+    section, rest = example[begin:].split("\n\n", 1)
+    bare = "\n".join(line.replace("  #", "  ", 1) for line in section.splitlines())
+    text = example[:begin].replace("source: none", "source: snmp") + bare + "\n\n" + rest
+    chosen = read(tmp_path, text)
+    assert chosen.line_counters.snmp == Snmp(
+        "192.168.1.1", "wan0", community_file="/etc/plancher/snmp-community", frame_bytes=18
+    )
+    assert (chosen.schedule.interface, chosen.interface.read_every) == (60, 10)

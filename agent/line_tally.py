@@ -73,12 +73,16 @@ class Window:
 class LineTally:
     """What was counted since the last cut. ``reading_us`` is how far two readings are meant to be apart.
 
+    Counters that may lie ``lag_us`` behind were, between two readings, counted in as much more time as that:
+    their peaks are what was reached at least, and never more than there was.
+
     Moments are microseconds of CLOCK_BOOTTIME. No time is counted twice or left out, but for what lies
     between two readings with a reset: a reading that failed only makes the stretch around it longer.
     """
 
-    def __init__(self, reading_us: int) -> None:
+    def __init__(self, reading_us: int, lag_us: int = 0) -> None:
         self._reading_us = reading_us
+        self._lag_us = lag_us
         self._last: tuple[int, CounterReading] | None = None
         self._window = Window()
 
@@ -112,8 +116,9 @@ class LineTally:
         window.down.add(down, added.received_packets, added.received_errors, added.received_drops)
         window.up.add(up, added.sent_packets, added.sent_errors, added.sent_drops)
         if lapse_us * 2 >= self._reading_us:  # a mean over less would be no peak but a burst
-            window.down.peak_bps = max(window.down.peak_bps, down * 8e6 / lapse_us)
-            window.up.peak_bps = max(window.up.peak_bps, up * 8e6 / lapse_us)
+            longest_us = lapse_us + self._lag_us
+            window.down.peak_bps = max(window.down.peak_bps, down * 8e6 / longest_us)
+            window.up.peak_bps = max(window.up.peak_bps, up * 8e6 / longest_us)
 
 
 def next_reading(now: int, boundary: int, reading_us: int) -> int:

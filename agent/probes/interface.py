@@ -35,7 +35,7 @@ class InterfaceProbe:
         if not off:
             self._read_s = max(self._read_s, self._source.least_interval_s)
         self._reading_us = round(self._read_s * 1e6)
-        self._tally = LineTally(self._reading_us)
+        self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))
         self._ready: Window | None = None
         self._reader: asyncio.Task[None] | None = None
         self.deadline_s = self._read_s + _SLACK_S

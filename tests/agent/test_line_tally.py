@@ -97,6 +97,16 @@ def test_a_moment_between_two_readings_makes_no_peak() -> None:
     assert told.down.peak_bps == pytest.approx(told.down.mean_bps)
 
 
+def test_counters_that_lag_never_show_a_peak_that_was_not_there() -> None:
+    """1 Mbit/s throughout, but of the second reading 3 s are told with the third."""
+    tally = LineTally(EVERY, lag_us=5 * SECOND)
+    for second, counted_s in ((0, 0), (10, 7), (20, 20), (30, 27)):
+        tally.add(CounterReading(counted_s * 125_000, 0, 0, 0), second * SECOND)
+    told = values(tally)
+    assert told.down.mean_bps == pytest.approx(900_000)
+    assert told.down.mean_bps <= told.down.peak_bps <= 1_000_000
+
+
 def test_without_two_readings_it_says_why() -> None:
     tally = LineTally(EVERY)
     assert why_not(tally) == "the line's counters were not read twice yet"

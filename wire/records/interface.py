@@ -8,8 +8,9 @@ from wire.records.vocabulary import Count, LineCounters, Micros, Rate, Text
 class InterfaceFlow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One direction, seen from the site, over the record's time; bytes and rates at the IP layer.
 
-    ``mean_bps`` is over ``span_us``, ``peak_bps`` the greatest mean between two readings. ``errors`` and
-    ``drops`` are what the interface itself counted in that time; absent where it does not tell.
+    ``mean_bps`` is over ``span_us``, ``peak_bps`` the greatest mean between two readings; of a router's
+    counters, which lag behind, at least that. ``errors`` and ``drops`` are what the interface itself counted
+    in that time; absent where it does not tell.
     """
 
     ip_bytes: Count

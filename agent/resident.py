@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from agent import report, status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.line_watch import LineWatch
-from agent.probes.base import Continuing, Probe, Task
+from agent.probes.base import Again, Continuing, Heeding, Probe, Task
 from agent.runner import LINE_WAIT_S, Attempt, Runner
 from agent.scheduler import Missed, Retest, Scheduler, Slot
 from agent.settings import AgentSettings
@@ -56,6 +56,7 @@ class Resident:
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
         self._status_problem = ""
+        self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, Heeding)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Measure until ``stop``. Raises JournalError if there is no journal to work with."""
@@ -143,6 +144,15 @@ class Resident:
         # What could not be measured is no reason to forget a run that was asked for before it.
         if attempt.reading.again or attempt.reading.outcome is Outcome.OK:
             scheduler.again(task, attempt.reading.again, self._clock().boot_us)
+        self._let_heed(scheduler, attempt)
+
+    def _let_heed(self, scheduler: Scheduler, attempt: Attempt) -> None:
+        """Tell the probes that go by others' readings of this one."""
+        now_us = self._clock().boot_us
+        for probe in self._heeding:
+            due = probe.heed(attempt.task, attempt.reading, now_us)
+            if due is not None:
+                scheduler.again(due, Again(0), now_us)
 
     async def _record_missed(self, slot: Slot) -> None:
         log.warning("%s: a slot passed without a start", slot.task.name)
@@ -199,6 +209,11 @@ class Resident:
             broker_problem=self._uplink.problem,
             last_receipt=self._uplink.last_receipt,
         )
+
+
+def _each_once(probes: Iterable[Probe]) -> list[Probe]:
+    """A probe with several tasks is one probe."""
+    return list({id(probe): probe for probe in probes}.values())
 
 
 def _line_wait_s(tasks: Mapping[Task, Probe]) -> float:

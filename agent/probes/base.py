@@ -99,6 +99,17 @@ class Probe(Protocol):
         ...
 
 
+class Heeding:
+    """What a probe also is that goes by the readings of others: a second base beside its own class."""
+
+    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+        """Take the reading of any probe's ``task`` at ``now_us`` on CLOCK_BOOTTIME.
+
+        Returns the task of this probe that is to be run once more now, with purpose ``retest``, if any.
+        """
+        raise NotImplementedError
+
+
 class Continuing:
     """What a probe also is whose measurements go on from earlier ones: a second base beside its own class.
 

@@ -5,6 +5,7 @@ stays with the agent, and what came back is verified.
 """
 
 import asyncio
+import logging
 import secrets
 import socket
 import time
@@ -13,13 +14,16 @@ from collections.abc import Sequence
 import msgspec
 
 from agent import path_helper
+from agent.change_detector import ChangeDetector
 from agent.path_helper import HelperError
-from agent.probes.base import Progress, Reading, Surroundings, Task
+from agent.probes.base import Heeding, Progress, Reading, Surroundings, Task
 from wire.path import exchange, findings
 from wire.path.exchange import PathAnswer, PathRequest
-from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues
+from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
 from wire.stamp.sender import Sender, SenderSettings
 from wire.stamp.timestamp import ErrorEstimate
+
+log = logging.getLogger(__name__)
 
 SEARCH_PACKETS = 200
 """For the path MTU, beside those of the trace: a bisection with three tries a size takes at most 120."""
@@ -28,8 +32,11 @@ SLACK_S = 15.0
 """Beyond the helper's own time-out: for its start on a slow machine, and a slow name server."""
 
 
-class PathProbe:
-    """One trace a run, one task a DSCP class of the STAMP settings."""
+class PathProbe(Heeding):
+    """One trace a run, one task a DSCP class of the STAMP settings.
+
+    Besides its schedule it is run once more for a class whose STAMP trains have changed.
+    """
 
     record: type[Known] = PathMeasurement
     alone = False
@@ -42,13 +49,29 @@ class PathProbe:
         self._interval_s = settings.schedule.path
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
+        self._detectors = {one.dscp: ChangeDetector() for one in settings.stamp.classes}
         self.deadline_s = settings.path.timeout + SLACK_S
 
     def tasks(self) -> Sequence[Task]:
         """One for each class of service; none where the schedule says never."""
         if self._interval_s is None:
             return []
-        return [Task("path", float(self._interval_s), dscp=one.dscp) for one in self._classes]
+        return [self._task(one.dscp) for one in self._classes]
+
+    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+        """A trace of the class whose round-trip time or loss has changed, if ``reading`` shows it has."""
+        detector = self._detectors.get(task.dscp or 0)
+        train = _train(reading) if task.probe == "stamp" else None
+        if detector is None or train is None or self._interval_s is None:
+            return None
+        change = detector.take(*train, now_us)
+        if change is None:
+            return None
+        log.info("%s: %s: tracing the path", task.name, change)
+        return self._task(task.dscp or 0)
+
+    def _task(self, dscp: int) -> Task:
+        return Task("path", float(self._interval_s or 0), dscp=dscp)
 
     async def run(self, task: Task, progress: Progress) -> Reading:
         """Trace the way to the peer in the task's class."""
@@ -92,6 +115,14 @@ class PathProbe:
         if self._path.helper is None:
             return await path_helper.ask_child(document, exchange.MOST_ANSWER_BYTES)
         return await path_helper.ask_socket(self._path.helper, document, exchange.MOST_ANSWER_BYTES)
+
+
+def _train(reading: Reading) -> tuple[int | None, float] | None:
+    """Median round-trip time and loss of a train; None where it says nothing of the path."""
+    if isinstance(reading.values, StampValues) and reading.outcome is Outcome.OK:
+        rtt = reading.values.rtt
+        return (rtt.p50_us if rtt else None), reading.values.loss_ratio
+    return (None, 1.0) if reading.failure is Failure.NO_ANSWER else None
 
 
 def reading(answer: PathAnswer, sender: Sender, dscp: int) -> Reading:

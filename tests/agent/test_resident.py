@@ -11,10 +11,11 @@ from msgspec.structs import replace as changed
 
 from agent import journal_file, status_file
 from agent import resident as agent_resident
+from agent.hours import NEVER
 from agent.journal import Journal
 from agent.journal_file import JournalError
 from agent.journal_thread import JournalThread
-from agent.probes.base import Again, Continuing, Reading, Task
+from agent.probes.base import Again, Continuing, Heeding, Reading, Task
 from agent.resident import Resident
 from agent.runner import LINE_WAIT_S
 from agent.settings import AgentSettings, Peer, Schedule
@@ -32,6 +33,7 @@ from wire.records import Failure, Purpose, Record, StampMeasurement
 WITHIN_S = 20.0
 HOURLY = Task("stamp", 3600, dscp=46)
 SOON = Task("stamp", 60, dscp=46)
+TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 
 
 def settings(directory: Path) -> AgentSettings:
@@ -43,6 +45,19 @@ def settings(directory: Path) -> AgentSettings:
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),
     )
+
+
+class Heeder(FakeProbe, Heeding):
+    """Wants its second task, which the schedule never starts, run after its first."""
+
+    def __init__(self) -> None:
+        super().__init__(asked=[HOURLY, TRACE])
+        self.heeded: list[tuple[Task, Reading]] = []
+
+    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+        assert now_us > 0
+        self.heeded.append((task, reading))
+        return TRACE if task == HOURLY else None
 
 
 class Learner(FakeProbe, Continuing):
@@ -168,6 +183,18 @@ def test_a_run_that_asks_is_run_again_as_a_retest(tmp_path: Path) -> None:
     live(chosen, probe, twice)
     purposes = [(one.purpose, one.slot_us is None) for one in reversed(records(chosen))]  # type: ignore[union-attr]
     assert purposes == [(Purpose.SCHEDULED, False), (Purpose.RETEST, True), (Purpose.RETEST, True)]
+
+
+def test_a_reading_may_call_for_a_run_of_another_task(tmp_path: Path) -> None:
+    chosen, probe = settings(tmp_path), Heeder()
+
+    async def called_for() -> bool:
+        return len(probe.heeded) == 2
+
+    live(chosen, probe, called_for)
+    assert probe.heeded == [(HOURLY, GOOD), (TRACE, GOOD)]
+    runs = [(one.dscp, one.purpose) for one in reversed(records(chosen))]  # type: ignore[union-attr]
+    assert runs == [(46, Purpose.SCHEDULED), (10, Purpose.RETEST)]
 
 
 def test_what_was_begun_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from agent.settings import AgentSettings, PathTrace, Peer, Schedule, Stamp, Stam
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
 from wire.path.exchange import PathAnswer, PathRequest, PeerReply, decode_request
-from wire.records import Failure, Hop, Outcome, PathValues
+from wire.records import Failure, Hop, Outcome, PathValues, Spread, StampValues
 from wire.stamp import reflector
 from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate
@@ -211,3 +211,46 @@ def test_an_unknown_name_is_the_configurations(monkeypatch: pytest.MonkeyPatch) 
     made = probe()
     reading = asyncio.run(made.run(made.tasks()[0], lambda _: None))
     assert (reading.failure, reading.detail) == (Failure.NAME_UNKNOWN, "127.0.0.1: Name or service not known")
+
+
+def train(rtt_us: int, loss_ratio: float = 0.0) -> Reading:
+    spread = Spread(min_us=rtt_us, p50_us=rtt_us, p95_us=rtt_us, p99_us=rtt_us)
+    values = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=loss_ratio, rtt=spread)
+    return Reading(Outcome.OK, values)
+
+
+STEADY, SLOWER = [train(20_000)] * 3, [train(40_000)] * 3
+NO_ANSWER = Reading(Outcome.FAILED, failure=Failure.NO_ANSWER)
+OTHER_FAILURE = Reading(Outcome.FAILED, failure=Failure.NAME_UNKNOWN)
+
+
+def heeded(made: PathProbe, task: Task, readings: list[Reading]) -> list[Task]:
+    found = [made.heed(task, one, number * 60_000_000) for number, one in enumerate(readings)]
+    return [due for due in found if due is not None]
+
+
+@pytest.mark.parametrize(
+    ("task", "readings", "due"),
+    [
+        (Task("stamp", 60, dscp=46), [*STEADY, *SLOWER], [Task("path", 86400, dscp=46)]),
+        (Task("stamp", 60, dscp=46), [*STEADY, *[NO_ANSWER] * 3], [Task("path", 86400, dscp=46)]),
+        (Task("stamp", 60, dscp=46), [*STEADY, *[OTHER_FAILURE] * 3], []),
+        (Task("stamp", 60, dscp=46), STEADY * 3, []),
+        (Task("stamp", 60, dscp=10), [*STEADY, *SLOWER], []),
+        (Task("floor", 60, dscp=46), [*STEADY, *SLOWER], []),
+    ],
+    ids=["slower", "dead", "not the line's", "steady", "another class", "another probe"],
+)
+def test_a_class_whose_trains_change_is_traced(task: Task, readings: list[Reading], due: list[Task]) -> None:
+    assert heeded(probe(path=Seconds(86400)), task, readings) == due
+
+
+def test_what_is_never_to_run_does_not_run_on_a_change() -> None:
+    assert heeded(probe(path=None), Task("stamp", 60, dscp=46), [*STEADY, *SLOWER]) == []
+
+
+def test_the_classes_are_watched_apart() -> None:
+    made = probe(path=Seconds(86400))
+    voice, default = Task("stamp", 60, dscp=46), Task("stamp", 60, dscp=0)
+    assert heeded(made, voice, STEADY) == []
+    assert heeded(made, default, SLOWER) == []

@@ -2,7 +2,7 @@
 
 One thread sends on absolute deadlines and reads in between. Reading waits for the kernel's buffer to fill a
 little, which costs neither time stamps, since the kernel takes them, nor the pace, since nothing wakes the
-thread early.
+thread early. Several datagrams go out and come in with one call where the kernel cuts and joins them.
 """
 
 import contextlib
@@ -20,7 +20,13 @@ from wire.udpstp.ends import Tempo
 from wire.udpstp.load import Ending
 
 READ_EVERY_NS = 5_000_000
-"""How long datagrams may wait in the socket while packets must leave on time."""
+"""How long datagrams may wait in the socket at most."""
+
+READ_AGAIN_NS, READ_SOONEST_NS = 1_000_000, 250_000
+"""How long they may wait before the rate at which they come is known, and at the least."""
+
+_ROOM_SHARE = 8
+"""A pause fills this part of the receive buffer. The kernel counts a datagram of 1250 bytes as 2 to 4 KiB."""
 
 WAKE_EVERY_NS = 50_000_000
 """How soon a wish to stop is noticed while only an answer is waited for."""
@@ -169,14 +175,17 @@ class _Runner:
         self._end, self._sock, self._cancelled = end, sock, cancelled
         self._outgoing = bytearray(LARGEST_BATCH)
         self._out_view = memoryview(self._outgoing)
-        self._incoming = bytearray(LARGEST_BATCH)
-        self._in_view = memoryview(self._incoming)
+        self._in_view = memoryview(bytearray(LARGEST_BATCH))
+        self._incoming = [self._in_view]
         self._connected = False
         self._dscp_ecn = 0
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._segmenting = timestamps.can_segment(sock)
         timestamps.coalesce(sock)
+        timestamps.ask_stamps_only(sock)
+        self._room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _ROOM_SHARE
+        self._quiet, self._last_read = True, time.monotonic_ns()
 
     def run(self) -> None:
         end, told, next_read = self._end, False, 0
@@ -187,18 +196,17 @@ class _Runner:
                 told = True
                 end.cancel(now)
             if end.tempo is not Tempo.SEND:
-                self._read()
+                next_read = now + self._read_and_pause()
             self._send()
             if now >= next_read:
                 next_read = now + READ_EVERY_NS
-                if end.tempo is Tempo.SEND:
-                    self._read()
+                self._read()
             if not end.finished:
                 self._wait(next_read)
 
     def _wait(self, next_read: int) -> None:
-        now = time.monotonic_ns()
-        if self._end.tempo is not Tempo.ANSWER:
+        now, tempo = time.monotonic_ns(), self._end.tempo
+        if tempo is Tempo.SEND or (tempo is Tempo.RECEIVE and not self._quiet):
             ahead = min(self._end.deadline, next_read) - now
             if ahead > 0:
                 time.sleep(ahead / 1e9)
@@ -276,24 +284,35 @@ class _Runner:
             self._sock.connect(end.destination)
             self._connected = True
 
-    def _read(self) -> None:
-        end = self._end
+    def _read_and_pause(self) -> int:
+        """Take what has come; how long to wait until the next time, so that what comes has room."""
+        taken, began, was_quiet = self._read(), time.monotonic_ns(), self._quiet
+        elapsed, self._last_read = began - self._last_read, began
+        self._quiet = not taken
+        if was_quiet or not taken:  # how long it took to come says nothing of a load that has just begun
+            return READ_AGAIN_NS
+        return min(max(elapsed * self._room // taken, READ_SOONEST_NS), READ_EVERY_NS)
+
+    def _read(self) -> int:
+        """Take what has come; how many bytes."""
+        end, taken = self._end, 0
         for _ in range(_READS_A_TURN):
             try:
-                got = timestamps.receive_into(self._sock, self._incoming)
+                got = timestamps.receive_batch(self._sock, self._incoming)
             except OSError as error:
                 discard_errors(self._sock)
                 if error.errno in _UNREACHABLE:
                     end.unreachable(*_UNREACHABLE[error.errno])
                 continue
             if got is None:
-                return
-            length, source, headers = got
-            now = time.monotonic_ns() - _age(headers.received_ns)
-            segment = headers.segment_bytes or 0
-            end.receive(self._in_view[:length], source, now, headers.received_ns, segment)
+                break
+            length, source, wall, segment_bytes = got
+            taken += length
+            now = time.monotonic_ns() - _age(wall)
+            end.receive(self._in_view[:length], source, now, wall, segment_bytes)
             if end.finished:
-                return
+                break
+        return taken
 
 
 def _age(received_ns: int) -> int:

@@ -46,7 +46,15 @@ _EXTENDED_ERROR = struct.Struct("@IBBBBII")
 _PKTINFO_4 = struct.Struct("@I4s4s")
 _PKTINFO_6 = struct.Struct("@16sI")
 
-_ANCILLARY_BYTES = 512
+_HEADER_OPTIONS = {
+    socket.AF_INET: tuple((socket.IPPROTO_IP, option) for option in (_IP_RECVTOS, _IP_RECVTTL, _IP_PKTINFO)),
+    socket.AF_INET6: tuple(
+        (socket.IPPROTO_IPV6, option)
+        for option in (socket.IPV6_RECVTCLASS, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVPKTINFO)
+    ),
+}
+
+_ANCILLARY_BYTES, _BATCH_ANCILLARY_BYTES = 512, 128
 _LARGEST_DATAGRAM = 65_535
 _STAMPS_A_DRAIN = 256
 
@@ -96,13 +104,7 @@ def enable(sock: socket.socket, *, transmit: bool) -> bool:
     Returns False where the kernel refuses timestamps: everything below then works with user-space stamps.
     With ``transmit`` the datagrams sent from now on are numbered from 0 for ``transmit_stamps``.
     """
-    if sock.family == socket.AF_INET6:
-        options = (socket.IPV6_RECVTCLASS, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVPKTINFO)
-        level = socket.IPPROTO_IPV6
-    else:
-        options = (_IP_RECVTOS, _IP_RECVTTL, _IP_PKTINFO)
-        level = socket.IPPROTO_IP
-    for option in options:
+    for level, option in _HEADER_OPTIONS[sock.family]:
         with contextlib.suppress(OSError):  # the header field is then reported as None
             sock.setsockopt(level, option, 1)
     return _request_stamps(sock, transmit=transmit)
@@ -150,6 +152,33 @@ def receive_into(sock: socket.socket, buffer: WritableBuffer) -> tuple[int, Addr
     except BlockingIOError:
         return None
     return length, address, headers(ancillary)
+
+
+def ask_stamps_only(sock: socket.socket) -> None:
+    """Ask no more for the IP header fields that ``enable`` asks for: each costs its share of every call."""
+    for level, option in _HEADER_OPTIONS[sock.family]:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(level, option, 0)
+
+
+def receive_batch(
+    sock: socket.socket, buffers: Sequence[WritableBuffer]
+) -> tuple[int, Address, int, int] | None:
+    """As ``receive_into``, of a socket that coalesces and asks for stamps only; None when nothing is waiting.
+
+    Gives bytes written, address, receive stamp (Unix ns) and the size of each datagram, 0 for a single one.
+    """
+    try:
+        length, ancillary, _, address = sock.recvmsg_into(buffers, _BATCH_ANCILLARY_BYTES)
+    except BlockingIOError:
+        return None
+    stamp, segment_bytes = None, 0
+    for level, kind, data in ancillary:
+        if kind == _SO_TIMESTAMPING and level == socket.SOL_SOCKET:
+            stamp = _software_stamp(data)
+        elif kind == _UDP_GRO and level == _SOL_UDP:
+            segment_bytes = _integer(data)
+    return length, address, time.time_ns() if stamp is None else stamp, segment_bytes
 
 
 def headers(ancillary: Iterable[Ancillary]) -> Headers:

@@ -26,6 +26,7 @@ class Sender:
         self.deadline = time.monotonic_ns()
         self.sent = self.refused = self.segment_bytes = 0
         self.received: list[tuple[bytes, int, int]] = []
+        self.segments: list[int] = []
         self.told: list[str] = []
         self.last = 10
 
@@ -43,6 +44,7 @@ class Sender:
 
     def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
         self.received.append((bytes(data), now, wall))
+        self.segments.append(segment_bytes)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         self.told.append(reason)
@@ -169,3 +171,125 @@ def test_a_step_of_the_wall_clock_moves_no_arrival_on_the_monotonic_one(
         load.run(end, sock, threading.Event())
     ((_, now, _),) = end.received
     assert abs(time.monotonic_ns() - now) < 5_000_000_000
+
+
+class Burster(Sender):
+    """Hands out batches as given, bytes and size of each datagram, and keeps what was refused."""
+
+    def __init__(self, destination: Address, given: list[tuple[bytes, int]]) -> None:
+        super().__init__(destination)
+        self.given, self.refusals = given, []
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        if not self.given:
+            self.finished = True
+            return 0
+        payload, self.segment_bytes = self.given.pop(0)
+        buffer[: len(payload)] = payload
+        return len(payload)
+
+    def blocked(self, sent: int) -> None:
+        self.refusals.append(sent)
+
+
+def numbered(*sizes: int) -> bytes:
+    return b"".join(bytes([number]) * size for number, size in enumerate(sizes, start=1))
+
+
+class Counting(socket.socket):
+    """Counts calls; ``refuse`` says for a call by its kind and number what the kernel would answer."""
+
+    refuse: dict[tuple[str, int], int] = {}  # noqa: RUF012 -- set by each test
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        self.setblocking(False)
+        self.calls: list[str] = []
+
+    def _called(self, kind: str) -> None:
+        self.calls.append(kind)
+        fault = self.refuse.get((kind, self.calls.count(kind)))
+        if fault:
+            raise OSError(fault, "refused by this test")
+
+    def send(self, data: object, flags: int = 0) -> int:
+        self._called("send")
+        return super().send(data, flags)  # type: ignore[arg-type]
+
+    def sendmsg(self, *arguments: object) -> int:
+        self._called("sendmsg")
+        return super().sendmsg(*arguments)  # type: ignore[arg-type]
+
+
+def received(far: socket.socket, count: int) -> list[bytes]:
+    return [far.recv(2000) for _ in range(count)]
+
+
+def test_a_batch_is_one_call_and_arrives_as_single_datagrams(far: socket.socket) -> None:
+    end = Burster(far.getsockname(), [(numbered(1000, 1000, 1000, 300), 1000), (numbered(700), 700)])
+    with Counting() as sock:
+        load.run(end, sock, threading.Event())
+    assert sock.calls == ["sendmsg", "send"]
+    assert b"".join(received(far, 5)) == numbered(1000, 1000, 1000, 300) + numbered(700)
+    assert end.refusals == []
+
+
+@pytest.mark.parametrize("fault", [errno.EIO, errno.EINVAL, errno.ENOPROTOOPT])
+def test_a_device_that_cuts_no_batches_gets_single_datagrams_to_the_end(
+    far: socket.socket, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    end = Burster(far.getsockname(), [(numbered(1000, 1000, 300), 1000)] * 2)
+    monkeypatch.setattr(Counting, "refuse", {("sendmsg", 1): fault})
+    with Counting() as sock:
+        load.run(end, sock, threading.Event())
+    assert sock.calls == ["sendmsg"] + ["send"] * 6
+    assert [len(packet) for packet in received(far, 6)] == [1000, 1000, 300] * 2
+    assert end.refusals == []
+
+
+def test_a_kernel_without_segmentation_is_never_given_a_batch(
+    far: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Burster(far.getsockname(), [(numbered(1000, 1000), 1000)])
+    monkeypatch.setattr(load.timestamps, "can_segment", lambda _sock: False)
+    with Counting() as sock:
+        load.run(end, sock, threading.Event())
+    assert sock.calls == ["send", "send"]
+    assert len(received(far, 2)) == 2
+
+
+def test_a_batch_the_kernel_has_no_room_for_is_taken_back_whole(
+    far: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Burster(far.getsockname(), [(numbered(1000, 1000), 1000)])
+    monkeypatch.setattr(Counting, "refuse", {("sendmsg", 1): errno.ENOBUFS})
+    with Counting() as sock:
+        load.run(end, sock, threading.Event())
+    assert (end.refusals, sock.calls) == ([0], ["sendmsg"])
+
+
+def test_of_single_datagrams_only_those_are_taken_back_that_did_not_leave(
+    far: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Burster(far.getsockname(), [(numbered(1000, 1000, 1000, 10), 1000)])
+    monkeypatch.setattr(Counting, "refuse", {("sendmsg", 1): errno.EIO, ("send", 3): errno.EAGAIN})
+    with Counting() as sock:
+        load.run(end, sock, threading.Event())
+    assert end.refusals == [2000]
+    assert received(far, 2) == [b"\1" * 1000, b"\2" * 1000]
+
+
+def test_what_the_kernel_put_together_comes_as_one_batch_with_its_segment_size(far: socket.socket) -> None:
+    with (
+        load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as taker,
+        load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as giver,
+    ):
+        receiving = Sender(far.getsockname())
+        receiving.tempo, receiving.last = Tempo.RECEIVE, 20
+        thread = threading.Thread(target=load.run, args=(receiving, taker, threading.Event()))
+        assert load.timestamps.coalesce(taker)
+        load.run(Burster(taker.getsockname(), [(numbered(1000, 1000, 300), 1000)]), giver, threading.Event())
+        thread.start()
+        thread.join(timeout=5)
+    assert b"".join(data for data, _, _ in receiving.received) == numbered(1000, 1000, 300)
+    assert receiving.segments == [1000]

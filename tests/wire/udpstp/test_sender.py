@@ -3,7 +3,7 @@
 import pytest
 
 from wire.udpstp import pdu, rates
-from wire.udpstp.pdu import Status
+from wire.udpstp.pdu import SendingRate, Status
 from wire.udpstp.sender import LoadSender
 
 MS = 1_000_000
@@ -88,6 +88,38 @@ def test_a_packet_the_kernel_refused_takes_no_number() -> None:
     sender.pack(buffer, MS, WALL)
     assert pdu.LOAD_HEADER.unpack_from(buffer)[3] == 1
     assert (sender.sent_packets, sender.sent_payload_bytes, sender.blocked_sends) == (1, 972, 1)
+
+
+@pytest.mark.parametrize(("left", "refused"), [(0, 4), (1222, 3), (2444, 2), (3666, 1)])
+def test_of_a_batch_the_kernel_refused_what_did_not_leave_takes_no_number(left: int, refused: int) -> None:
+    """Row 33: three full packets and a shorter one every millisecond."""
+    sender = sender_at(33)
+    buffer = bytearray(65_535)
+    sender.pack(buffer, 0, WALL)
+    assert (sender.pack(buffer, MS, WALL), sender.segment_bytes) == (3 * 1222 + 347, 1222)
+    sender.blocked(left)
+    assert (sender.sent_packets, sender.blocked_sends) == (8 - refused, refused)
+    assert sender.sent_payload_bytes == 3 * 1222 + 347 + left
+    assert sender.longest_gap_ns == (MS if left else 0)
+    sender.pack(buffer, 2 * MS, WALL)
+    assert pdu.LOAD_HEADER.unpack_from(buffer)[3] == 9 - refused
+
+
+def test_a_rate_of_hundreds_leaves_every_half_millisecond_with_one_send_stamp() -> None:
+    sender = sender_at(1000)
+    buffer = bytearray(65_535)
+    assert sender.pack(buffer, 399_999, WALL) == 0
+    assert sender.pack(buffer, 400_000, WALL + 400_000) == 50 * 1222
+    headers = [pdu.LOAD_HEADER.unpack_from(buffer, at * 1222) for at in range(50)]
+    assert [header[3] for header in headers] == list(range(1, 51))
+    assert {header[8:10] for header in headers} == {(WALL // S, 400_000)}
+    assert sender.pack(buffer, 400_001, WALL) == 0
+
+
+def test_a_packet_smaller_than_its_header_is_not_sent_in_a_batch() -> None:
+    rate = SendingRate(interval_1_us=100, payload_1=20, burst_1=10)
+    sender = LoadSender(rate, ipv6=False, start=0, end=S, wall=WALL)
+    assert sender.pack(bytearray(2000), 400_000, WALL) == 20
 
 
 def test_over_ipv6_packets_are_twenty_bytes_smaller() -> None:

@@ -41,6 +41,9 @@ class SnmpSource:
             told = await self._state()
             if known and self._index is None:
                 told = await self._state()
+            if isinstance(told, InterfaceState) and told.half_counted:
+                await asyncio.sleep(LAG_S)
+                told = await self._state()
         if isinstance(told, InterfaceState):
             return self._reading(told)
         return Unavailable(f"line_counters.snmp: {self._router}: {told.detail}")
@@ -89,6 +92,8 @@ class SnmpSource:
                 f"line_counters.snmp: {told.name} of the {self._router} is no Ethernet (ifType {told.kind}):"
                 " set frame_bytes to what it counts of each packet beyond the IP layer"
             )
+        if told.half_counted:
+            return Unavailable(f"line_counters.snmp: {told.name} of the {self._router} counts no packets")
         if self._last is not None and told.began_anew_since(self._last):
             self._generation += 1
         self._last = told

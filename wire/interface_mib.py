@@ -65,6 +65,14 @@ class InterfaceState:
     speed_bps: float | None
 
     @property
+    def half_counted(self) -> bool:
+        """Octets without packets: what net-snmp 5.9 tells until it counts for the second time (measured)."""
+        return bool(
+            (self.received_octets and not self.received_packets)
+            or (self.sent_octets and not self.sent_packets)
+        )
+
+    @property
     def frame_bytes(self) -> int | None:
         """What the octets hold of each packet beyond the IP layer; None where nothing is known of that.
 
@@ -78,10 +86,22 @@ class InterfaceState:
     def began_anew_since(self, earlier: "InterfaceState") -> bool:
         """Whether counters may have begun anew: RFC 2863 section 3.1.5, and a restart of the router's agent.
 
-        An uptime that wraps, after 497 days, passes for a restart: one difference is lost.
+        An uptime that wraps, after 497 days, passes for a restart: one difference is lost. So does a count of
+        packets that jumps beyond what the octets can hold: net-snmp's unicast counter is a difference of two
+        that are not read together (its issue 1079).
         """
         restarted = (self.uptime_ticks or 0) < (earlier.uptime_ticks or 0)
-        return restarted or self.discontinuity_ticks != earlier.discontinuity_ticks
+        discontinued = self.discontinuity_ticks != earlier.discontinuity_ticks
+        return restarted or discontinued or self._jumped_since(earlier)
+
+    def _jumped_since(self, earlier: "InterfaceState") -> bool:
+        frame_bytes = self.frame_bytes or 0
+        received = self.received_octets - earlier.received_octets
+        sent = self.sent_octets - earlier.sent_octets
+        return (
+            received < (self.received_packets - earlier.received_packets) * frame_bytes
+            or sent < (self.sent_packets - earlier.sent_packets) * frame_bytes
+        )
 
 
 @dataclass(frozen=True, slots=True)

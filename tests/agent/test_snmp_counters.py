@@ -133,6 +133,35 @@ def test_what_is_wrong_is_told(variables: Variables, wanted: str | int, detail: 
     told(Router(variables), story, wanted)
 
 
+def test_an_agent_that_has_not_counted_its_packets_yet_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        async def counts_meanwhile(seconds: float) -> None:
+            assert seconds >= 3
+            router.variables[(*IF_X, 7, 2)] = 100
+
+        monkeypatch.setattr("agent.snmp_counters.asyncio.sleep", counts_meanwhile)
+        assert of(await source.ask()).received_packets == 100
+        router.variables[(*IF_X, 7, 2)] = 0
+        assert of(await source.ask()).received_packets == 100
+
+    told(Router(interface() | {(*IF_X, 7, 2): 0}), story)
+
+
+def test_an_agent_that_counts_no_packets_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(source: SnmpSource, router: Router) -> None:
+        async def no_time(seconds: float) -> None:
+            pass
+
+        monkeypatch.setattr("agent.snmp_counters.asyncio.sleep", no_time)
+        reading = await source.ask()
+        assert isinstance(reading, Unavailable)
+        assert reading.detail.endswith("wan0 of the router 127.0.0.1 counts no packets")
+
+    told(Router(interface() | {(*IF_X, 7, 2): 0}), story)
+
+
 def test_frame_bytes_of_the_settings_go_before_what_the_router_says() -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         assert of(await source.ask()).frame_bytes == 8

@@ -76,6 +76,9 @@ def test_net_snmp_is_known_by_its_object_id() -> None:
         (replace(STATE, uptime_ticks=101), False),
         (replace(STATE, uptime_ticks=99), True),
         (replace(STATE, uptime_ticks=200, discontinuity_ticks=150), True),
+        (replace(STATE, received_octets=151_918, received_packets=102), False),
+        (replace(STATE, received_octets=151_900, received_packets=106), True),
+        (replace(STATE, sent_packets=2**64 - 1), True),
     ],
 )
 def test_a_restart_or_a_discontinuity_begins_the_counters_anew(now: InterfaceState, anew: bool) -> None:

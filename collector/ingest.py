@@ -11,7 +11,15 @@ from msgspec import Struct
 
 from wire import messages, topics
 from wire.messages import SCHEMA, Envelope, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
-from wire.records import Epoch, Record, Sequence
+from wire.peer_tests import (
+    PeerEnvelope,
+    PeerReceipt,
+    PeerReceiptLine,
+    PeerTest,
+    decode_peer,
+    decode_test,
+)
+from wire.records import ClockReading, Direction, Epoch, Record, Sequence, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +64,44 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message of which nothing could be taken. ``site`` is the topic's, where that is one of ours."""
+    """A message of which nothing could be taken. ``site`` or ``peer`` is the topic's, where that is ours."""
 
     arrival: Arrival
     site: str | None
     digest: str
     fault: Fault
+    peer: str | None = None
 
 
-Judged = Batch | Unreadable
+class PeerIdentity(Struct, frozen=True):
+    """What names a test of one peer."""
+
+    session: Session
+    direction: Direction
+    start: ClockReading
+
+
+@dataclass(frozen=True, slots=True)
+class PeerItem:
+    """One test as a peer told it, or why it does not fit; without ``identity`` no receipt can name it."""
+
+    test: PeerTest | Fault
+    identity: PeerIdentity | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBatch:
+    """A readable envelope of a peer, and its tests."""
+
+    arrival: Arrival
+    peer: str
+    envelope: PeerEnvelope
+    digest: str
+    items: tuple[PeerItem, ...]
+
+
+Judged = Batch | PeerBatch | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +120,14 @@ class _Identity(Struct):
 
 
 _IDENTITY = msgspec.json.Decoder(_Identity)
+_PEER_IDENTITY = msgspec.json.Decoder(PeerIdentity)
 
 
 def judge(arrival: Arrival) -> Judged:
-    """Decode a message that came in on a results topic. Never raises on any bytes."""
+    """Decode a message that came in on a results topic, or a peer's. Never raises on any bytes."""
     digest = messages.digest(arrival.payload)
+    if (of_peer := topics.parse_peer(arrival.topic)) is not None:
+        return _judge_peer(arrival, of_peer[0], digest)
     place = topics.parse(arrival.topic)
     if place is None or place[1] is not topics.Kind.RESULTS:
         fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
@@ -97,6 +137,22 @@ def judge(arrival: Arrival) -> Judged:
         return Unreadable(arrival, place[0], digest, envelope)
     items = tuple(_judge_measurement(bytes(raw)) for raw in envelope.measurements)
     return Batch(arrival, place[0], envelope, digest, items)
+
+
+def _judge_peer(arrival: Arrival, peer: str, digest: str) -> PeerBatch | Unreadable:
+    envelope = decode_peer(arrival.payload, PeerEnvelope, peer)
+    if isinstance(envelope, Fault):
+        return Unreadable(arrival, None, digest, envelope, peer)
+    items = tuple(_judge_test(bytes(raw)) for raw in envelope.tests)
+    return PeerBatch(arrival, peer, envelope, digest, items)
+
+
+def _judge_test(raw: bytes) -> PeerItem:
+    try:
+        identity = _PEER_IDENTITY.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        identity = None
+    return PeerItem(decode_test(raw), identity, raw)
 
 
 def _judge_measurement(raw: bytes) -> Item:
@@ -110,13 +166,47 @@ def _judge_measurement(raw: bytes) -> Item:
     return Refused((identity.epoch, identity.seq), record, raw)
 
 
-def receipt_of_unreadable(message: Unreadable) -> Receipt | None:
+def receipt_of_unreadable(message: Unreadable) -> Receipt | PeerReceipt | None:
     """The receipt that tells the sender why, where the topic says who the sender is."""
+    reason, detail = message.fault.reason, message.fault.detail
+    if message.peer is not None:
+        return PeerReceipt(
+            schema=SCHEMA, peer=message.peer, payload=message.digest, reason=reason, detail=detail
+        )
     if message.site is None:
         return None
-    fault = message.fault
-    return Receipt(
-        schema=SCHEMA, site=message.site, payload=message.digest, reason=fault.reason, detail=fault.detail
+    return Receipt(schema=SCHEMA, site=message.site, payload=message.digest, reason=reason, detail=detail)
+
+
+def receipt_of_peer(batch: PeerBatch, statuses: Iterable[ReceiptStatus]) -> PeerReceipt:
+    """The receipt of a peer's batch: one line a test that has a readable identity.
+
+    A batch of which no test has one is refused whole, by its digest.
+    """
+    told = zip(batch.items, statuses, strict=True)
+    lines = tuple(line for item, status in told if (line := _peer_line(item, status)) is not None)
+    fault = None if lines else next((i.test for i in batch.items if isinstance(i.test, Fault)), None)
+    return PeerReceipt(
+        schema=SCHEMA,
+        peer=batch.peer,
+        payload=batch.digest,
+        lines=lines,
+        reason=fault.reason if fault else None,
+        detail=fault.detail if fault else "",
+    )
+
+
+def _peer_line(item: PeerItem, status: ReceiptStatus) -> PeerReceiptLine | None:
+    if item.identity is None:
+        return None
+    fault = item.test if isinstance(item.test, Fault) else None
+    return PeerReceiptLine(
+        session=item.identity.session,
+        direction=item.identity.direction,
+        start_us=item.identity.start.wall_us,
+        status=status,
+        reason=fault.reason if fault else None,
+        detail=fault.detail if fault else "",
     )
 
 

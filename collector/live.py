@@ -11,12 +11,14 @@ from enum import StrEnum
 
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, Observation, Series
+from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
 from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Verdict
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
+SIDES_LATE_US = 86_400_000_000  # a comparison of tests older than a day speaks of a backlog
 MAX_SERIES = 128  # of one site: names of probes come from outside
 MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside too
 FLOOR_PROBE = "floor"
@@ -81,6 +83,8 @@ class SiteState:
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
     refused: Counter[tuple[Refused, Direction]] = field(default_factory=Counter)
     carrier_losses: int | None = None
+    sides: Counter[Result] = field(default_factory=Counter)
+    disagreed: dict[Direction, Joined] = field(default_factory=dict)
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
@@ -116,6 +120,19 @@ class SiteState:
                     self.refused[(kind, direction)] += count
         if found.carrier_losses is not None:
             self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
+
+    def learn_side(self, joined: Joined) -> None:
+        """Take in how the two sides of a load test compared, wherever in time it belongs."""
+        known = self.disagreed.get(joined.direction)
+        if joined.result is Result.DISAGREE and (known is None or joined.time_us >= known.time_us):
+            self.disagreed[joined.direction] = joined
+
+    def count_side(self, joined: Joined, now_us: int) -> None:
+        """Count a comparison that has just been made; one of an outage's backlog alarms nobody."""
+        for result in Result:
+            self.sides.setdefault(result, 0)
+        if now_us - joined.time_us < SIDES_LATE_US:
+            self.sides[joined.result] += 1
 
     def floor(self, direction: Direction) -> int | None:
         """The contract's floor in bit/s, where the site is in the inventory."""
@@ -289,6 +306,22 @@ class Fleet:
                 site.learn(seen)
                 site.count(seen)
                 concerned.add(seen.series.site)
+        return concerned
+
+    def restore_sides(self, joined: Iterable[Joined]) -> None:
+        """Learn the disagreements that the ledger holds, without counting them."""
+        for one in joined:
+            if one.site is not None and (site := self._sites.get(one.site)):
+                site.learn_side(one)
+
+    def learn_sides(self, joined: Iterable[Joined], now_us: int) -> set[str]:
+        """Take in comparisons that have just been made; returns the sites that they concern."""
+        concerned = set()
+        for one in joined:
+            if one.site is not None and (site := self._sites.get(one.site)):
+                site.learn_side(one)
+                site.count_side(one, now_us)
+                concerned.add(one.site)
         return concerned
 
     def set_presence(self, site_id: str, presence: PresenceState) -> bool:

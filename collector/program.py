@@ -17,13 +17,15 @@ from collector.ledger.database import LedgerError
 from collector.ledger.writer import Writer
 from collector.live import MAX_STRANGERS
 from collector.meters import Meters
+from collector.peers import Peers
 from collector.receipts import Receipts
 from collector.settings import CollectorSettings
+from collector.two_sides import Joined
 from collector.views import Views
 from collector.web import Site, serve
 from net.mqtt import Session
 from wire import messages, topics
-from wire.messages import Presence, ReceiptStatus
+from wire.messages import Presence, Receipt, ReceiptStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +59,13 @@ class Program:
             self._hand_over,
             on_unsettled=self._meters.unsettled.inc,
             keep_payloads_s=settings.ledger.keep_payloads,
+            side_grace_s=settings.peers.grace,
         )
         self._receipts = Receipts(self._session.publish, self._meters)
         self._views = Views(self._inventory.sites)
+        self._peers = Peers(self._meters.registry)
         self._views.fleet.restore(reading.newest(path))
+        self._restore_sides(path)
         self._views.render([site.site_id for site in self._views.fleet], now_us())
         self._watch()
 
@@ -119,7 +124,10 @@ class Program:
         return Session(
             self._settings.broker,
             f"plancher-collector-{secrets.token_hex(4)}",  # of two with one name, a broker drops the first
-            subscriptions=[topics.every_site(kind) for kind in kinds],
+            subscriptions=[
+                *(topics.every_site(kind) for kind in kinds),
+                topics.every_peer(topics.PeerKind.TESTS),
+            ],
             on_message=self.take,
             incoming_bound=INCOMING_BOUND,
         )
@@ -149,10 +157,21 @@ class Program:
         now, later = settled[:LEARN_AT_ONCE], settled[LEARN_AT_ONCE:]
         for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
+            self._peers.heard(found.heard)
             tell_conflicts(found)
         self._views.learn((seen for found in now for seen in found.observations), now_us())
+        self._learn_sides([joined for found in now for joined in found.joined])
         if later:
             self._loop.call_soon(self._learn, later)
+
+    def _learn_sides(self, joined: list[Joined]) -> None:
+        self._peers.learn(joined)
+        self._views.learn_sides(joined, now_us())
+
+    def _restore_sides(self, path: Path) -> None:
+        sides = reading.sides(path)
+        self._peers.restore(sides.newest_tests)
+        self._views.fleet.restore_sides(sides.disagreements)
 
     async def _keep_inventory(self) -> None:
         while True:
@@ -225,11 +244,15 @@ def open_ledger(
 
 
 def tell_conflicts(found: Settled) -> None:
-    """Log that measurements came again with another content: no agent of ours does so."""
+    """Log that something came again with another content: no agent and no peer of ours does so."""
     conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
-    if conflicts and found.receipt is not None:
+    if conflicts and isinstance(found.receipt, Receipt):
         site = found.receipt.site
         log.error("site %s: %d measurements came again with another content; both are kept", site, conflicts)
+    tests = found.heard.statuses.count(ReceiptStatus.CONFLICT) if found.heard else 0
+    if tests and found.heard:
+        peer = found.heard.peer
+        log.error("peer %s: %d tests came again with another content; both are kept", peer, tests)
 
 
 def now_us() -> int:

@@ -7,7 +7,8 @@ from typing import Protocol
 from collector.meters import Meters
 from net.mqtt import Publication
 from wire.messages import Receipt, encode
-from wire.topics import Kind, topic
+from wire.peer_tests import PeerReceipt
+from wire.topics import Kind, PeerKind, peer_topic, topic
 
 WORKERS = 4
 BOUND = 20_000
@@ -30,9 +31,9 @@ class Receipts:
     def __init__(self, publish: Publish, meters: Meters) -> None:
         self._publish = publish
         self._meters = meters
-        self._waiting: asyncio.Queue[Receipt] = asyncio.Queue(BOUND)
+        self._waiting: asyncio.Queue[Receipt | PeerReceipt] = asyncio.Queue(BOUND)
 
-    def add(self, receipts: Sequence[Receipt]) -> None:
+    def add(self, receipts: Sequence[Receipt | PeerReceipt]) -> None:
         """Send these; what is beyond the bound is lost."""
         for receipt in receipts:
             try:
@@ -58,8 +59,14 @@ class Receipts:
         while True:
             receipt = await self._waiting.get()
             try:
-                publication = Publication(topic(receipt.site, Kind.RECEIPTS), encode(receipt))
+                publication = Publication(_topic(receipt), encode(receipt))
                 sent = await self._publish(publication, quality=0)
                 self._meters.receipts.labels("published" if sent else "lost").inc()
             finally:
                 self._waiting.task_done()
+
+
+def _topic(receipt: Receipt | PeerReceipt) -> str:
+    if isinstance(receipt, PeerReceipt):
+        return peer_topic(receipt.peer, PeerKind.RECEIPTS)
+    return topic(receipt.site, Kind.RECEIPTS)

@@ -23,6 +23,12 @@ class Ledger(Struct, frozen=True):
     reject_rows: Annotated[int, Meta(ge=100, le=10_000_000)] = 10_000
 
 
+class Peers(Struct, frozen=True):
+    """``grace``: how long one side of a load test waits for the other before it counts as the only one."""
+
+    grace: Seconds = Seconds(6 * 3600)
+
+
 class Intake(Struct, frozen=True):
     """How much may wait for the ledger; what does not fit is sent again by its agent."""
 
@@ -44,6 +50,7 @@ class CollectorSettings(Struct, frozen=True):
     inventory: str = "sites.csv"
     broker: Broker = field(default_factory=Broker)
     ledger: Ledger = field(default_factory=Ledger)
+    peers: Peers = field(default_factory=Peers)
     intake: Intake = field(default_factory=Intake)
     web: Web = field(default_factory=Web)
     expose_fleet: bool = True

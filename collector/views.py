@@ -12,6 +12,7 @@ from collector.inventory import Sites
 from collector.live import Fleet, next_change_us
 from collector.observation import Observation
 from collector.overview import Summary, summarise
+from collector.two_sides import Joined
 from wire.messages import PresenceState
 
 
@@ -38,6 +39,11 @@ class Views:
     def learn(self, observations: Iterable[Observation], now_us: int) -> None:
         """Take in what has been committed."""
         for site_id in self.fleet.learn(observations, now_us):
+            self._render(site_id, now_us)
+
+    def learn_sides(self, joined: Iterable[Joined], now_us: int) -> None:
+        """Take in how the two sides of load tests compared."""
+        for site_id in self.fleet.learn_sides(joined, now_us):
             self._render(site_id, now_us)
 
     def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:

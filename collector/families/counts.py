@@ -39,6 +39,21 @@ def _busy(site: SiteState, now_us: int) -> Samples:
         yield "", max(known)
 
 
+def _sides(site: SiteState, _now_us: int) -> Samples:
+    return ((f',result="{result}"', count) for result, count in sorted(site.sides.items()))
+
+
+def _disagreed(site: SiteState, _now_us: int) -> Samples:
+    for direction, joined in sorted(site.disagreed.items()):
+        yield f',direction="{direction}"', joined.time_us / 1e6
+
+
+def _difference(site: SiteState, _now_us: int) -> Samples:
+    for direction, joined in sorted(site.disagreed.items()):
+        if joined.difference is not None:
+            yield f',direction="{direction}"', joined.difference
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_measurement_timestamp_seconds",
@@ -50,6 +65,24 @@ FAMILIES: tuple[Family, ...] = (
     Family("qos_late_measurements_total", "counter", "Measurements that were old when they came.", _late),
     Family("qos_floor_verdicts_total", "counter", "Floor verdicts that came in time.", _verdicts),
     Family("qos_probe_bytes_total", "counter", "What measuring cost the line, IP layer.", _bytes),
+    Family(
+        "qos_two_sided_tests_total",
+        "counter",
+        "Load tests by whether agent and peer told the same of them.",
+        _sides,
+    ),
+    Family(
+        "qos_two_sided_disagreement_timestamp_seconds",
+        "gauge",
+        "When the last load test began of which agent and peer told differently.",
+        _disagreed,
+    ),
+    Family(
+        "qos_two_sided_disagreement_ratio",
+        "gauge",
+        "By how much their figures differed then, relative to the greater one.",
+        _difference,
+    ),
     Family(
         "qos_host_busy_ratio",
         "gauge",

@@ -3,7 +3,7 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from collector.ingest import (
     Batch,
     Fate,
     Judged,
+    PeerBatch,
+    PeerItem,
     Refused,
     Unreadable,
     receipt_of_batch,
+    receipt_of_peer,
     receipt_of_unreadable,
 )
 from collector.ledger import rows, schema
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
+from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
 from collector.observation import Observation, observe, placed
+from collector.two_sides import Joined
 from wire.messages import Fault, Reason, Receipt, ReceiptStatus
+from wire.peer_tests import PeerReceipt, PeerTest
+from wire.records import CapacityMeasurement, FloorMeasurement
 
 REJECT_HEAD_BYTES = 4096
 PRUNE_ROWS = 2000
@@ -44,13 +51,27 @@ Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """One message after its commit: the receipt to send, and what views have to learn."""
+class Heard:
+    """What a peer's message held: how many tests became what, and the newest beginning of one."""
 
-    receipt: Receipt | None
-    observations: tuple[Observation, ...]
-    fates: tuple[Fate, ...]
-    rejected: tuple[Reason, ...]
+    peer: str
+    statuses: tuple[ReceiptStatus, ...]
+    newest_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One message after its commit: the receipt to send, and what views have to learn.
+
+    ``joined`` are the load tests of which the whole group completed the second side.
+    """
+
+    receipt: Receipt | PeerReceipt | None
+    observations: tuple[Observation, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    rejected: tuple[Reason, ...] = ()
+    heard: Heard | None = None
+    joined: tuple[Joined, ...] = ()
 
 
 def no_fault() -> None:
@@ -110,6 +131,11 @@ class Ledger:
             )
         return result.rowcount
 
+    def give_up_sides(self, before_us: int) -> list[Joined]:
+        """Settle some tests of which one side alone has been known since before ``before_us``."""
+        with self._engine.begin() as connection:
+            return give_up(connection, before_us)
+
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
     """Each table's INSERT in the database's own words: bound by the driver, rows cost a third of the time."""
@@ -129,6 +155,8 @@ class _Group:
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
+    tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
+    sides: list[Told] = field(default_factory=list)
 
     def settle(self, group: Sequence[Judged]) -> list[Settled]:
         batches = [message for message in group if isinstance(message, Batch)]
@@ -136,12 +164,18 @@ class _Group:
         settled = [self._settle(message) for message in group]
         self._mark(batches)
         self._write()
+        if self.sides:
+            seen_us = max(message.arrival.received_us for message in group)
+            joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
+            settled[-1] = replace(settled[-1], joined=tuple(joined))
         return settled
 
     def _settle(self, message: Judged) -> Settled:
         if isinstance(message, Unreadable):
             self._reject(message, message.fault, message.arrival.payload)
-            return Settled(receipt_of_unreadable(message), (), (), (message.fault.reason,))
+            return Settled(receipt_of_unreadable(message), rejected=(message.fault.reason,))
+        if isinstance(message, PeerBatch):
+            return self._settle_peer(message)
         fates: list[Fate] = []
         observations: list[Observation] = []
         rejected: list[Reason] = []
@@ -159,6 +193,35 @@ class _Group:
         if any(fate.status is ReceiptStatus.COMMITTED for fate in fates):
             self._keep_batch(message, batch_key)
         return Settled(receipt_of_batch(message, fates), tuple(observations), tuple(fates), tuple(rejected))
+
+    def _settle_peer(self, batch: PeerBatch) -> Settled:
+        statuses = tuple(self._record_test(batch, item) for item in batch.items)
+        faults = tuple(item.test.reason for item in batch.items if isinstance(item.test, Fault))
+        begun = [item.test.start.wall_us for item in batch.items if isinstance(item.test, PeerTest)]
+        heard = Heard(batch.peer, statuses, max(begun, default=None))
+        return Settled(receipt_of_peer(batch, statuses), rejected=faults, heard=heard)
+
+    def _record_test(self, batch: PeerBatch, item: PeerItem) -> ReceiptStatus:
+        """A second content under one identity is kept, too; the first is the one that is compared."""
+        test = item.test
+        if isinstance(test, Fault):
+            self._reject(batch, test, item.raw)
+            return ReceiptStatus.REJECTED
+        identity = (self._name_key(batch.peer), test.session, test.direction.value, test.start.wall_us)
+        digest = rows.content_digest(item.raw)
+        known = self.tests.get(identity)
+        if known is None:
+            known = self.tests[identity] = held_tests(self.connection, *identity)
+        if digest in known:
+            return ReceiptStatus.DUPLICATE
+        status = ReceiptStatus.CONFLICT if known else ReceiptStatus.COMMITTED
+        key = self._new_key(schema.peer_tests)
+        if not known:
+            self.sides += of_peer(batch.peer, test, key)
+        known.add(digest)
+        keys = {"key": key, "peer_key": identity[0], "digest": digest}
+        self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
+        return status
 
     def _record(
         self, batch: Batch, item: Accepted, batch_key: int
@@ -186,6 +249,8 @@ class _Group:
         self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))
         for table, found in rows.values(key, record, item.raw, self._name_key).items():
             self.pending[table].extend(found)
+        if isinstance(record, FloorMeasurement | CapacityMeasurement):
+            self.sides += of_agent(record, key, self.keys.site(self.connection, batch.site), when.time_us)
         return () if when.ahead else (seen,)
 
     def _name_key(self, text: str) -> int:
@@ -231,7 +296,7 @@ class _Group:
             "key": self._new_key(schema.rejects),
             "received_us": message.arrival.received_us,
             "topic": message.arrival.topic[:200],
-            "site_id": message.site,
+            "site_id": None if isinstance(message, PeerBatch) else message.site,
             "reason": fault.reason,
             "detail": fault.detail,
             "payload_digest": bytes.fromhex(message.digest),

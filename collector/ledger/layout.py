@@ -1,11 +1,10 @@
 """How a struct of a record stands in a table: which field in which column, written and read by one rule.
 
-A field stands in the column of its name; a word of a closed vocabulary as a key into ``names``, in the column
+A field stands in the column of its name; a word or name as a key into ``names``, in the column
 ``<field>_key``; a struct in a struct, field by field, in columns ``<field>_<its field>``.
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -30,7 +29,7 @@ class Layout(Generic[Kind]):
         self.kind, self.table = kind, table
         self.unplaced: list[str] = []
         self._plain: list[str] = []
-        self._words: dict[str, type[StrEnum]] = {}
+        self._words: dict[str, type[str]] = {}
         self._nested: dict[str, type[Struct]] = {}
         for field, hint in get_type_hints(kind).items():
             if field not in apart:
@@ -45,7 +44,7 @@ class Layout(Generic[Kind]):
         inner, columns = _told_type(hint), self.table.c
         if field in columns:
             self._plain.append(field)
-        elif issubclass(inner, StrEnum) and f"{field}_key" in columns:
+        elif issubclass(inner, str) and f"{field}_key" in columns:
             self._words[field] = inner
         elif issubclass(inner, Struct) and all(name in columns for name in _columns(field, inner).values()):
             self._nested[field] = inner

@@ -22,7 +22,9 @@ from collector.ledger.schema import (
     series,
     sites,
 )
+from collector.ledger.sides import disagreements, newest_tests
 from collector.observation import Observation, Series, failure_of, for_views
+from collector.two_sides import Joined
 from wire.records import KNOWN, Direction, Hop, LatencyUnderLoad, Outcome, Values, Verdict
 
 _m = measurements.alias("m")
@@ -47,6 +49,26 @@ def newest(path: Path) -> Iterator[Observation]:
     try:
         with engine.begin() as connection:
             yield from _Reading(connection, _words(connection)).newest()
+    except SQLAlchemyError as error:
+        raise LedgerError(f"ledger {path}: {explain(error)}") from None
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSides:
+    """Of the second sides: each site's newest disagreements, and when each peer's newest test began."""
+
+    disagreements: list[Joined]
+    newest_tests: dict[str, int]
+
+
+def sides(path: Path) -> KnownSides:
+    """Rebuild what is shown of the peers' side. Raises LedgerError where the file cannot be read."""
+    engine = connect(path, writing=False)
+    try:
+        with engine.begin() as connection:
+            return KnownSides(disagreements(connection), newest_tests(connection))
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:

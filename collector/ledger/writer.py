@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ingest import Arrival, Judged, Unreadable, judge
+from collector.ingest import Arrival, Batch, Judged, PeerBatch, Unreadable, judge
 from collector.intake import Intake
 from collector.ledger.commit import Ledger, Settled
 from collector.ledger.database import explain, takes_nothing
@@ -38,6 +38,7 @@ class Writer(threading.Thread):
         *,
         on_unsettled: Callable[[int], None],
         keep_payloads_s: float,
+        side_grace_s: float,
     ) -> None:
         super().__init__(name="ledger-writer", daemon=True)
         self.problem: str | None = None
@@ -46,6 +47,7 @@ class Writer(threading.Thread):
         self._on_settled = on_settled
         self._on_unsettled = on_unsettled
         self._keep_payloads_s = keep_payloads_s
+        self._side_grace_s = side_grace_s
         self._next_prune = 0.0
 
     def run(self) -> None:
@@ -94,7 +96,7 @@ class Writer(threading.Thread):
                 raise
             detail = f"the collector cannot store it ({type(error).__name__}): its fault, not the site's"
             fault = Fault(Reason.STORAGE, detail)
-            return self._ledger.commit([Unreadable(message.arrival, message.site, message.digest, fault)])
+            return self._ledger.commit([_refused(message, fault)])
 
     def _say(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
@@ -108,8 +110,22 @@ class Writer(threading.Thread):
         if now < self._next_prune:
             return
         try:
-            dropped = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
+            left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
+            left += self._give_up_sides(now)
         except SQLAlchemyError as error:
-            log.warning("old payloads were not dropped: %s", explain(error))
-            dropped = 0
-        self._next_prune = now if dropped else now + PRUNE_SECONDS
+            log.warning("old payloads were not dropped, or lone sides not settled: %s", explain(error))
+            left = 0
+        self._next_prune = now if left else now + PRUNE_SECONDS
+
+    def _give_up_sides(self, now: float) -> int:
+        """Load tests of which the other side did not come in time are told as such; returns how many."""
+        joined = self._ledger.give_up_sides(int((time.time() - self._side_grace_s) * 1e6))
+        if joined:
+            self._on_settled([Settled(None, joined=tuple(joined))], time.monotonic() - now)
+        return len(joined)
+
+
+def _refused(message: Judged, fault: Fault) -> Unreadable:
+    site = None if isinstance(message, PeerBatch) else message.site
+    peer = None if isinstance(message, Batch) else message.peer
+    return Unreadable(message.arrival, site, message.digest, fault, peer)

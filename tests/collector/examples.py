@@ -6,7 +6,8 @@ import msgspec
 
 from collector.ingest import Arrival
 from collector.observation import Observation, Series, for_views
-from wire import messages
+from wire import messages, peer_tests
+from wire.peer_tests import PeerTest, TestKind
 from wire.records import (
     Algorithm,
     CapacityInterval,
@@ -319,3 +320,27 @@ def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | Non
         bytes_received=record.bytes_received,
         busy_ratio=record.host.busy_ratio if record.host else None,
     )
+
+
+def peer_test(start_us: int = NOW_US, **more: Any) -> PeerTest:
+    """The peer's record of the one test of :func:`floor_values`, unless ``more`` says otherwise."""
+    known: dict[str, Any] = {
+        "session": "3c9d1f20-1",
+        "key_id": 1,
+        "direction": Direction.DOWN,
+        "kind": TestKind.FIXED,
+        "outcome": "completed",
+        "start": clock(start_us),
+        "duration_us": 2_050_000,
+        "load_us": 1_999_000,
+        "sent_packets": 1333,
+        "sent_bytes": 2_000_000,
+    }
+    return PeerTest(**known | more)
+
+
+def peer_arrival(*tests: PeerTest | bytes, peer: str = "pop-1", received_us: int = NOW_US) -> Arrival:
+    """A peer's message as it came in."""
+    bodies = tuple(one if isinstance(one, bytes) else messages.encode(one) for one in tests)
+    made = peer_tests.envelope(peer, "0.1.0", clock(), bodies)
+    return Arrival(f"qos/v1/peers/{peer}/tests", messages.encode(made), received_us)

@@ -8,8 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector.exposition import Exposition
 from collector.families import FAMILIES
 from collector.inventory import Site
+from collector.ledger.commit import Heard
 from collector.live import STALE_INTERVALS, Fleet, State
 from collector.meters import Meters
+from collector.peers import Peers
+from collector.two_sides import Joined, Result
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -28,7 +31,7 @@ from tests.collector.examples import (
     under_load,
 )
 from tests.servers import require
-from wire.messages import PresenceState
+from wire.messages import PresenceState, ReceiptStatus
 from wire.records import Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
@@ -79,6 +82,8 @@ def fleet() -> Fleet:
     made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
     made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
+    for result, difference in ((Result.AGREE, 0.001), (Result.DISAGREE, 0.25)):
+        made.learn_sides([Joined("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
     made.set_presence(SITE, PresenceState.ONLINE)
     made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
     return made
@@ -105,7 +110,10 @@ def test_the_page_is_the_golden_one() -> None:
 
 
 def test_promtool_finds_nothing_but_the_unit_of_contracts() -> None:
-    text = Meters().page().decode() + page(fleet())
+    meters = Meters()
+    peers = Peers(meters.registry)
+    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
+    text = meters.page().decode() + page(fleet())
     ran = subprocess.run(
         [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
     )

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import ingest
-from collector.ingest import Arrival, Batch, Fate, Refused, Unreadable, judge
-from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp
+from collector.ingest import Arrival, Batch, Fate, PeerBatch, Refused, Unreadable, judge
+from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, peer_arrival, peer_test, stamp
 from wire import messages
 from wire.messages import Fault, Reason, ReceiptLine, ReceiptStatus
+from wire.peer_tests import PeerReceipt
 
 TOPIC = f"qos/v1/{SITE}/results"
 
@@ -124,6 +125,37 @@ def test_ranges_say_exactly_what_happened(wanted: list[tuple[int, ReceiptStatus]
     found = lines([Fate(EPOCH, seq, status) for seq, status in wanted])
     told = [(seq, status) for _, first, last, status, _ in found for seq in range(first, last + 1)]
     assert sorted(told) == sorted(wanted)
+
+
+def test_a_peers_message_is_judged_test_by_test() -> None:
+    bad = json.dumps(json.loads(messages.encode(peer_test())) | {"key_id": -1}).encode()
+    batch = judge(peer_arrival(peer_test(), bad, b"{}"))
+    assert isinstance(batch, PeerBatch)
+    assert batch.items[0].test == peer_test()
+    statuses = [ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED, ReceiptStatus.REJECTED]
+    receipt = ingest.receipt_of_peer(batch, statuses)
+    assert (receipt.peer, receipt.payload, receipt.reason) == ("pop-1", batch.digest, None)
+    assert [(line.session, line.start_us, line.status, line.reason) for line in receipt.lines] == [
+        ("3c9d1f20-1", NOW_US, ReceiptStatus.COMMITTED, None),
+        ("3c9d1f20-1", NOW_US, ReceiptStatus.REJECTED, Reason.INVALID),
+    ]
+
+
+def test_a_peers_batch_without_one_readable_identity_is_refused_whole() -> None:
+    batch = judge(peer_arrival(b"{}"))
+    assert isinstance(batch, PeerBatch)
+    receipt = ingest.receipt_of_peer(batch, [ReceiptStatus.REJECTED])
+    assert (receipt.lines, receipt.reason) == ((), Reason.INVALID)
+    assert receipt.detail == "Object missing required field `session`"
+
+
+def test_a_peer_that_speaks_for_another_is_refused_by_its_own_name() -> None:
+    body = peer_arrival(peer_test(), peer="pop-2").payload
+    judged = unreadable("qos/v1/peers/pop-1/tests", body)
+    assert judged.fault == Fault(Reason.WRONG_PEER, "says peer pop-2 on the topic of pop-1")
+    receipt = ingest.receipt_of_unreadable(judged)
+    assert isinstance(receipt, PeerReceipt)
+    assert (receipt.peer, receipt.reason) == ("pop-1", Reason.WRONG_PEER)
 
 
 def lines(fates: list[Fate]) -> list[tuple[str, int, int, str, str | None]]:

@@ -12,6 +12,7 @@ from collector.ledger import reading
 from collector.ledger.commit import Ledger
 from collector.live import MAX_SERIES, Fleet, SeriesState, SiteState, State, next_change_us, state_of
 from collector.observation import Observation, Series
+from collector.two_sides import Joined, Result
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -155,6 +156,37 @@ def test_counters_leave_a_backlog_out() -> None:
     }
     assert (found.late, found.verdicts) == ({"floor": 1}, {(Direction.DOWN, Verdict.PASS): 1})
     assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
+
+
+def joined(result: Result, age_us: int = 0, direction: Direction = Direction.DOWN) -> Joined:
+    return Joined("pop-1", SITE, direction, NOW_US - age_us, result, 0.2)
+
+
+def test_the_newest_disagreement_of_a_direction_stands_and_agreement_does_not_lift_it() -> None:
+    made = fleet()
+    told = [joined(Result.DISAGREE, 5), joined(Result.DISAGREE, 9), joined(Result.AGREE)]
+    assert made.learn_sides([*told, joined(Result.AGENT_ONLY)], NOW_US) == {SITE}
+    found = made.get(SITE)
+    assert found is not None
+    assert found.disagreed == {Direction.DOWN: told[0]}
+    assert found.sides == {Result.AGREE: 1, Result.DISAGREE: 2, Result.AGENT_ONLY: 1, Result.PEER_ONLY: 0}
+
+
+def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neither() -> None:
+    made = fleet()
+    made.learn_sides([joined(Result.DISAGREE, 25 * HOUR_US)], NOW_US)
+    made.restore_sides([joined(Result.DISAGREE, direction=Direction.UP)])
+    found = made.get(SITE)
+    assert found is not None
+    assert (found.sides.total(), set(found.disagreed)) == (0, set(Direction))
+
+
+def test_a_comparison_of_an_unknown_site_or_none_makes_no_site() -> None:
+    made = fleet()
+    strange = Joined("pop-1", "strange", Direction.UP, NOW_US, Result.DISAGREE, 0.2)
+    alone = Joined("pop-1", None, Direction.UP, NOW_US, Result.PEER_ONLY, None)
+    assert made.learn_sides([strange, alone], NOW_US) == set()
+    assert len(made) == 1
 
 
 def test_the_number_of_series_of_a_site_is_bounded() -> None:

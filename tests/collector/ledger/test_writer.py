@@ -66,6 +66,7 @@ def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[Settled], lis
         lambda found, _seconds: settled.extend(found),
         on_unsettled=unsettled.append,
         keep_payloads_s=0,
+        side_grace_s=3600,
     )
     for one in arrivals:
         assert intake.offer(one)

@@ -17,7 +17,7 @@ from agent import path_helper
 from agent.change_detector import ChangeDetector
 from agent.path_helper import HelperError
 from agent.probes.base import Heeding, Progress, Reading, Surroundings, Task
-from wire.path import exchange, findings
+from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
 from wire.stamp.sender import Sender, SenderSettings
@@ -127,7 +127,7 @@ def _train(reading: Reading) -> tuple[int | None, float] | None:
 
 def reading(answer: PathAnswer, sender: Sender, dscp: int) -> Reading:
     """What the helper's answer amounts to; ``sender`` made the packets, ``dscp`` is their class."""
-    values = findings.verified(answer, sender, dscp)
+    values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:
         return _failed(answer.failure or Failure.INTERNAL, answer.detail)
     silent = not any(hop.answered for hop in values.hops)

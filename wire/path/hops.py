@@ -96,26 +96,3 @@ class Trace:
                 self._peer_at = min(probe.ttl, self._peer_at or probe.ttl)
             elif answer.kind is Kind.UNREACHABLE:
                 self._turned_back_at = min(probe.ttl, self._turned_back_at or probe.ttl)
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Where a DSCP changes: packets came to hop ``after`` (0: left this machine) unchanged, to ``at`` as
-    ``became``.
-    """
-
-    after: int
-    at: int
-    became: int
-
-
-def remark(hops: Iterable[Hop], sent_dscp: int) -> Remark | None:
-    """The first change of the mark on the way, if any; hops that quote nothing are passed over."""
-    after = 0
-    for hop in hops:
-        if hop.dscp is None:
-            continue
-        if hop.dscp != sent_dscp:
-            return Remark(after, hop.ttl, hop.dscp)
-        after = hop.ttl
-    return None

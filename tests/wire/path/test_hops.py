@@ -3,8 +3,9 @@
 import pytest
 
 from tests.wire.path.simulated import Path, Router
-from wire.path.hops import AT_ONCE, Remark, Trace, remark
+from wire.path.hops import AT_ONCE, Trace
 from wire.path.probing import Answer, Kind
+from wire.path.verdict import Remark, remark
 from wire.records import Hop
 
 

@@ -8,10 +8,10 @@ is represented by its smallest delay, because jitter, interrupts and busy hosts 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+from agent.floor_series import Growth, queue_growth, share_above
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
-from wire.udpstp.load import Ending, LoadInterval, LoadReport
+from wire.udpstp.load import Ending, LoadReport
 
 PASS_SHARE = 0.99  # of the floor: from here up a line passes
 FAIL_SHARE = 0.975  # of the floor: from here down a line fails; between the two it is grey
@@ -24,7 +24,8 @@ QUEUE_SIGN_US = 10_000
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
 FASTER, FASTEST_BPS = 1.25, 1e9
 FIRST_S, REPEAT_S = 2, 5
-_END = 5  # intervals of 50 ms that stand for one end of a test
+IN_USE_SHARE = 0.05  # of the floor: so much traffic of the site's own shapes what a test sees
+UNCAPPED_SHARE = 0.25  # of the intervals: a rate so often exceeded is no cap
 REPEATS, INVALID_TRIES = 2, 3
 BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
 
@@ -47,29 +48,37 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?
+class OwnTraffic:
+    """The site's own traffic in the direction of a test, while its load ran; bit/s at the IP layer.
 
-    Where it is not ``known``, the delays say nothing.
+    ``bps`` is what the line carried of it. Where that is an estimate, ``most_bps`` is what it can have been
+    at most. ``total_bps`` is all that the line delivered, the test included, where it is counted on arrival.
     """
 
-    gained_us: float = 0.0
-    rate: float = 0.0
-    sustained: bool = False
-    known: bool = False
+    bps: float
+    most_bps: float | None = None
+    total_bps: float | None = None
 
 
 def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
-    """What to do after ``tests``: the ladder first test, faster test for loss, longer repeats for grey."""
+    """What to do after ``tests``: the ladder first test, faster test for loss, longer repeats for grey.
+
+    A test that was given up because the site needs the line is the last one, whatever it showed.
+    """
     if not tests:
         return Step(floor_bps, FIRST_S, "first test at the floor")
     last = tests[-1]
+    if last.failure is Failure.SITE_IN_USE:
+        return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
     if last.finding is Finding.INVALID:
         return _after_invalid(tests, floor_bps)
-    faster = min(FASTER * floor_bps, FASTEST_BPS)
+    verdict = verdict_of(last, floor_bps)
+    if last.ended_early and verdict is Verdict.GREY:
+        return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
+    # The table's rows are whole Mbit/s: a test of a floor between two of them is planned above the floor.
+    faster = min(FASTER * max(floor_bps, tests[0].planned_bps), FASTEST_BPS)
     if last.finding is Finding.LOSS and last.planned_bps < faster:
         return Step(faster, FIRST_S, "loss without a queue: is the line slow, or lossy?")
-    verdict = verdict_of(last, floor_bps)
     if verdict is not Verdict.GREY:
         return Conclusion(verdict)
     if sum(test.duration_us > FIRST_S * 1.5e6 for test in tests) >= REPEATS:
@@ -86,32 +95,47 @@ def _after_invalid(tests: Sequence[FloorTest], floor_bps: float) -> Step | Concl
 
 
 def verdict_of(test: FloorTest, floor_bps: float) -> Verdict:
-    """What one test alone says. Loss alone says nothing of capacity, so it is grey."""
+    """What one test alone says. Loss alone says nothing of capacity, so it is grey.
+
+    Where the site's own traffic is known as a span only, a pass needs its low end and a fail its high end; a
+    fail that the site's own traffic may explain is unconfirmed, and so is one of a test that was given up.
+    """
     if test.finding is Finding.INVALID:
         return Verdict.INVALID
     if test.finding is Finding.CLEAR:
         return Verdict.PASS
     if test.capacity_bps is None:
         return Verdict.GREY
-    if test.capacity_bps >= PASS_SHARE * floor_bps:
+    least, most = _span(test, test.capacity_bps)
+    if least >= PASS_SHARE * floor_bps:
         return Verdict.PASS
-    return Verdict.FAIL if test.capacity_bps <= FAIL_SHARE * floor_bps else Verdict.GREY
+    if least > FAIL_SHARE * floor_bps:
+        return Verdict.GREY
+    surely = most <= FAIL_SHARE * floor_bps and not test.ended_early
+    return Verdict.FAIL if surely else Verdict.UNCONFIRMED
+
+
+def _span(test: FloorTest, capacity_bps: float) -> tuple[float, float]:
+    if test.other_most_bps is None:
+        return capacity_bps, capacity_bps
+    share = capacity_bps - (test.other_traffic_bps or 0.0)
+    return share, share + test.other_most_bps
 
 
 def judge(
-    report: LoadReport, floor_bps: float, other_bps: float | None, earlier: Sequence[FloorTest] = ()
+    report: LoadReport, floor_bps: float, own: OwnTraffic | None, earlier: Sequence[FloorTest] = ()
 ) -> FloorTest:
-    """One completed load test as a record, with what it shows.
+    """One load test as a record, with what it shows.
 
-    ``other_bps`` is the site's own traffic during the test in the same direction, None if it is not known.
+    ``own`` is the site's own traffic during the test in the same direction, None if it is not known.
     ``earlier`` are the tests before it: a faster one is judged against the slower one that asked for it.
     """
     distinct = max(0, report.received_packets - report.duplicated)
     delivered = min(1.0, distinct / report.sent_packets) if report.sent_packets else 0.0
     growth = queue_growth(report.intervals)
-    share = _share(report, growth, delivered)
+    seen = _Seen(report, floor_bps, own or OwnTraffic(0.0), growth, delivered)
     failure = why_invalid(report)
-    finding = Finding.INVALID if failure else _finding(report, growth, share, delivered, floor_bps, earlier)
+    finding = Finding.INVALID if failure else _finding(seen, earlier)
     capped = finding in (Finding.QUEUE, Finding.POLICED)
     return FloorTest(
         session=report.session,
@@ -126,58 +150,96 @@ def judge(
         slope=growth.rate / (1 - growth.rate),
         queue_growth_us=round(growth.gained_us),
         stall_ratio=_stall_ratio(report),
-        capacity_bps=share + (other_bps or 0.0) if capped else None,
-        other_traffic_bps=other_bps,
+        capacity_bps=seen.carried if capped else None,
+        other_traffic_bps=own.bps if own else None,
+        other_most_bps=own.most_bps if own else None,
         rtt_min_us=report.rtt_min_us,
         failure=failure,
     )
 
 
-def _share(report: LoadReport, growth: Growth, delivered: float) -> float:
-    """What the line carried of the test, bit/s.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One test with the traffic beside it."""
 
-    A queue that overflowed grew for a part of the test only, so that its growth tells less than the rate
-    received; while nothing is lost the growth tells more, since no late packet at the end disturbs it. Where
-    the delays say nothing, only what was received is certain: a deep queue delivers everything, late.
-    """
-    if delivered < DELIVERED_SHARE or not growth.known:
-        return report.received_bps
-    return report.sent_bps * (1 - growth.rate) * delivered
+    report: LoadReport
+    floor_bps: float
+    own: OwnTraffic
+    growth: Growth
+    delivered: float
+
+    @property
+    def share(self) -> float:
+        """What the line carried of the test, bit/s.
+
+        A queue that overflowed grew for a part of the test only, so that its growth tells less than the rate
+        received; while nothing is lost the growth tells more, since no late packet at the end disturbs it.
+        Where the delays say nothing, only what was received is certain: a deep queue delivers everything,
+        late.
+        """
+        if self.delivered < DELIVERED_SHARE or not self.growth.known:
+            return self.report.received_bps
+        return self.report.sent_bps * (1 - self.growth.rate) * self.delivered
+
+    @property
+    def total(self) -> float | None:
+        """All that the line delivered, where other traffic makes the test's own share a poor guide to it.
+
+        Beside bursts of others the delays tell of the bursts. But whatever the queue does, a FIFO delivers
+        the lesser of its capacity and of what it is offered, and the test alone offers the floor.
+        """
+        return self.own.total_bps if self.own.bps >= IN_USE_SHARE * self.floor_bps else None
+
+    @property
+    def carried(self) -> float:
+        """What the line carried of all traffic, as far as it is known."""
+        return self.share + self.own.bps if self.total is None else self.total
+
+    @property
+    def surely_carried(self) -> float:
+        """As ``carried``, with the low end where other traffic is known as a span."""
+        return self.share if self.own.most_bps is not None else self.carried
 
 
-def _finding(
-    report: LoadReport,
-    growth: Growth,
-    share: float,
-    delivered: float,
-    floor_bps: float,
-    earlier: Sequence[FloorTest],
-) -> Finding:
+def _finding(seen: _Seen, earlier: Sequence[FloorTest]) -> Finding:
+    report, floor_bps, lost = seen.report, seen.floor_bps, seen.delivered < DELIVERED_SHARE
     if report.planned_bps > floor_bps and report.received_bps >= floor_bps:
         return Finding.CLEAR
-    if delivered >= DELIVERED_SHARE and share >= PASS_SHARE * min(floor_bps, report.sent_bps):
+    if seen.total is not None and seen.total >= PASS_SHARE * floor_bps:
         return Finding.CLEAR
-    if growth.gained_us >= QUEUE_SIGN_US and growth.sustained:
-        return _queue_or_loss(report, growth, floor_bps, share, earlier)
-    if delivered < DELIVERED_SHARE:
-        return Finding.POLICED if _capped(share, earlier, report.planned_bps) else Finding.LOSS
+    if not lost and seen.surely_carried >= PASS_SHARE * min(floor_bps, report.sent_bps):
+        return Finding.CLEAR
+    if seen.growth.gained_us >= QUEUE_SIGN_US and seen.growth.sustained:
+        return _queue_or_loss(seen, earlier)
+    if lost:
+        return Finding.POLICED if _capped(seen, earlier) else Finding.LOSS
     return Finding.BETWEEN
 
 
-def _queue_or_loss(
-    report: LoadReport, growth: Growth, floor_bps: float, share: float, earlier: Sequence[FloorTest]
-) -> Finding:
+def _queue_or_loss(seen: _Seen, earlier: Sequence[FloorTest]) -> Finding:
     """A queue condemns by itself only if the growth alone does; else the losses need the faster test."""
-    alone = report.sent_bps * (1 - growth.rate)
-    if share > FAIL_SHARE * floor_bps or alone <= FAIL_SHARE * floor_bps:
+    limit = FAIL_SHARE * seen.floor_bps
+    alone = seen.report.sent_bps * (1 - seen.growth.rate)
+    if seen.share > limit or alone <= limit:
         return Finding.QUEUE
-    return Finding.QUEUE if _capped(share, earlier, report.planned_bps) else Finding.LOSS
+    return Finding.QUEUE if _capped(seen, earlier) else Finding.LOSS
 
 
-def _capped(share: float, earlier: Sequence[FloorTest], planned_bps: float) -> bool:
-    """Whether a slower test already delivered as much as this one: a rate that no offer raises is a cap."""
-    slower = [test for test in earlier if test.finding is Finding.LOSS and test.planned_bps < planned_bps]
-    return any(share < CAP_RATIO * test.sent_bps * (1 - test.loss_ratio) for test in slower)
+def _capped(seen: _Seen, earlier: Sequence[FloorTest]) -> bool:
+    """Whether a slower test already delivered as much as this one: a rate that no offer raises is a cap.
+
+    And one that holds all along: losses in bursts leave most intervals whole.
+    """
+    planned = seen.report.planned_bps
+    slower = [test for test in earlier if test.finding is Finding.LOSS and test.planned_bps < planned]
+    if not any(seen.carried < CAP_RATIO * _delivered_bps(test) for test in slower):
+        return False
+    whole = (seen.report.received_bps + planned) / 2
+    return share_above(seen.report.intervals, whole) < UNCAPPED_SHARE
+
+
+def _delivered_bps(test: FloorTest) -> float:
+    return test.sent_bps * (1 - test.loss_ratio) + (test.other_traffic_bps or 0.0)
 
 
 def why_invalid(report: LoadReport) -> Failure | None:
@@ -199,48 +261,6 @@ def why_invalid(report: LoadReport) -> Failure | None:
 
 def _stall_ratio(report: LoadReport) -> float:
     return min(1.0, report.stall_us / report.planned_duration_us)
-
-
-def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
-    """How one-way delay grew over the test; nothing where too little arrived to say.
-
-    In a growing queue an interval's smallest delay is its first packet's, hence the interval's beginning
-    is its time. The end stands with the median of the last five intervals, so that one late stall says
-    nothing, carried on to the last arrival by the trend from the five before: a full queue grows no further.
-    """
-    heard = [one for one in intervals if one.delay_min_us is not None]
-    series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
-    if len(series) < 2 * _END or not _in_order(series):
-        return Growth()
-    begin_us, low = series[0][0], min(delay for _, delay in series[:3])
-    (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
-    over_us = heard[-1].offset_us + heard[-1].duration_us
-    trend = max(0.0, (last - before) / (at_last - at_before))
-    gained = last - low + trend * (over_us - at_last)
-    if gained <= 0:
-        return Growth(known=True)
-    rate = min(0.99, gained / (over_us - begin_us))
-    return Growth(gained, rate, _sustained(series, low, gained), known=True)
-
-
-def _in_order(series: Sequence[tuple[int, float]]) -> bool:
-    """Upstream the peer's wall clock says when an interval was: one that was set back makes no sense."""
-    return all(earlier[0] < later[0] for earlier, later in pairwise(series))
-
-
-def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:
-    """Whether the queue stood all along: a burst of other traffic near the end leaves the first half flat."""
-    half = (len(series) - _END) // 2
-    return _median(series[half : half + _END])[1] - low >= gained / 4
-
-
-def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
-    """Median time and median delay of an odd number of intervals.
-
-    Not ``statistics.median``: that module keeps a quarter of a megabyte in the resident agent.
-    """
-    middle = len(series) // 2
-    return sorted(at for at, _ in series)[middle], sorted(delay for _, delay in series)[middle]
 
 
 def failure_of(report: LoadReport) -> Failure:

@@ -1,74 +1,78 @@
-"""The site's own traffic beside a load test: what the line's counters saw beyond the test itself."""
+"""Reads the line's counters beside a load test, so that the site's own traffic in it is known."""
 
+import asyncio
 import time
-from dataclasses import dataclass
 
+from agent import own_traffic
+from agent.floor_rules import OwnTraffic
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.own_traffic import Mark
 from wire.records import Direction, LineCounters
-from wire.udpstp.load import LoadReport
+from wire.udpstp.load import LoadReport, LoadSoFar
 
+PROMPT_S = 0.002
+"""A reading that took longer says too little of when it was taken."""
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """The line's counters at one moment, seconds of the monotonic clock."""
-
-    at_s: float
-    counters: CounterReading | Unavailable
+_READINGS_AT_MOST = 3
 
 
 class LoadMeter:
-    """Reads the counters before a test, when its load begins and ends, and after; one test at a time.
+    """Marks one test at a time: the counters whenever ``mark`` is called.
 
-    Without the two readings in between, all that is not the test's counts as beside it.
+    Of a source whose counters lag behind, only what a whole test added at most can be told: it is asked
+    before the test, and again when somebody wants to know.
     """
 
     def __init__(self, counters: LineCounterSource) -> None:
         self._counters = counters
-        self._marks: list[_Mark] = []
+        self._before: tuple[float, CounterReading | Unavailable] = (0.0, Unavailable("not asked"))
+        self.marks: list[Mark] = []
 
     @property
     def kind(self) -> LineCounters:
         """What a measurement says of how the site's own traffic was known."""
         return self._counters.kind
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """A test is about to be set up."""
-        self._marks.clear()
-        self.mark()
+        self.marks.clear()
+        if self._counters.lag_s:
+            self._before = (time.monotonic(), await self._counters.ask())
 
-    def mark(self) -> None:
-        """The load begins, or its planned duration is over."""
-        self._marks.append(_Mark(time.monotonic(), self._counters.read()))
+    def mark(self, so_far: LoadSoFar) -> None:
+        """The load is running."""
+        if self._counters.lag_s:
+            return
+        for _ in range(_READINGS_AT_MOST):
+            before, counters, after = time.monotonic(), self._counters.read(), time.monotonic()
+            if after - before < PROMPT_S:
+                break
+        self.marks.append(Mark((before + after) / 2, counters, so_far))
 
-    def own_traffic(self, report: LoadReport) -> float | Unavailable:
-        """bit/s at the IP layer in the direction of the test that is now through.
+    async def own_traffic(
+        self, report: LoadReport, besides: LoadReport | None = None
+    ) -> OwnTraffic | Unavailable:
+        """The site's own traffic in the direction of the test that is now through.
 
-        From before the set-up to after the last packet the test's own bytes are known exactly, but before
-        and after the load other traffic has the line to itself, which is nothing that it had beside the
-        test: no more counts than was there during the load. Transmit counters tell what was offered, not
-        what arrived: it shares the fate of the test's own packets.
+        ``besides`` is another load of ours that ran since ``start``. Waits until the counters have caught up,
+        where they lag behind.
         """
-        self.mark()
+        if not self._counters.lag_s:
+            return own_traffic.between(self.marks, report)
+        await asyncio.sleep(self._counters.lag_s)
+        began, before = self._before
+        asked, after = time.monotonic(), await self._counters.ask()
+        if isinstance(before, Unavailable):
+            return before
+        added = after if isinstance(after, Unavailable) else after.since(before)
+        if isinstance(added, Unavailable):
+            return added
         down = report.direction is Direction.DOWN
-        first, *load, last = self._marks
-        whole = _line_bps(first, last, down=down)
-        if isinstance(whole, Unavailable):
-            return whole
-        other = whole - (report.bytes_received if down else report.bytes_sent) * 8 / (last.at_s - first.at_s)
-        if len(load) == 2:
-            loaded = _line_bps(*load, down=down)
-            if isinstance(loaded, Unavailable):
-                return loaded
-            other = min(other, loaded - (report.received_bps if down else report.sent_bps))
-        arrived = 1.0 if down else 1 - report.lost / max(1, report.sent_packets)
-        return max(0.0, other * arrived)
-
-
-def _line_bps(first: _Mark, last: _Mark, *, down: bool) -> float | Unavailable:
-    """What the line carried between two marks, bit/s at the IP layer."""
-    if isinstance(first.counters, Unavailable):
-        return first.counters
-    added = last.counters if isinstance(last.counters, Unavailable) else last.counters.since(first.counters)
-    if isinstance(added, Unavailable):
-        return added
-    return (added.received_ip_bytes if down else added.sent_ip_bytes) * 8 / (last.at_s - first.at_s)
+        line_bytes = added.received_ip_bytes if down else added.sent_ip_bytes
+        for ours in (report, besides):
+            if ours is not None:
+                line_bytes -= ours.bytes_received if down else ours.bytes_sent
+        other_bits = max(0, line_bytes) * 8
+        return OwnTraffic(
+            other_bits / (asked - began), most_bps=other_bits * 1e6 / report.planned_duration_us
+        )

@@ -18,7 +18,7 @@ from agent.probes.base import Reading
 from agent.probes.floor import FloorProbe
 from agent.udpstp_client import run_load
 from host.clock import Clock
-from host.units import BitRate
+from host.units import BitRate, ByteSize
 from lab.namespaces import inside
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
@@ -69,9 +69,22 @@ class KernelStand:
     def __exit__(self, *_: object) -> None:
         self._leaving.close()
 
-    async def verdict(self, direction: Direction, floor_bps: int) -> Reading:
-        """The floor probe's reading of one direction; the line's interface tells the site's own traffic."""
-        return await self._measured(partial(_verdict, self.agent_file, direction, floor_bps))
+    async def verdict(
+        self,
+        direction: Direction,
+        floor_bps: int,
+        *,
+        visible: bool = True,
+        quiet: bool = False,
+        pre_drain: bool = False,
+    ) -> Reading:
+        """The floor probe's reading of one direction.
+
+        ``visible``: the line's interface tells the site's own traffic; ``quiet``: the probe takes the hour
+        for a quiet one; ``pre_drain``: it empties a token bucket before each test.
+        """
+        case = _Case(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
+        return await self._measured(partial(_verdict, case))
 
     async def load(self, direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
         """One fixed-rate test over the link."""
@@ -133,12 +146,29 @@ def _agent(key: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _verdict(agent_file: Path, direction: Direction, floor_bps: int) -> Reading:
-    chosen = agent_settings.load(agent_file)
-    floor = msgspec.structs.replace(chosen.floor, **{direction.value: BitRate(floor_bps)})
+class _Case(msgspec.Struct, frozen=True):
+    agent_file: Path
+    direction: Direction
+    floor_bps: int
+    visible: bool
+    quiet: bool
+    pre_drain: bool
+
+
+def _verdict(case: _Case) -> Reading:
+    chosen = agent_settings.load(case.agent_file)
+    floor = msgspec.structs.replace(
+        chosen.floor,
+        **{case.direction.value: BitRate(case.floor_bps)},
+        pre_drain=chosen.floor.pre_drain if case.pre_drain else ByteSize(0),
+        pre_drain_every=1,
+    )
     chosen = msgspec.structs.replace(chosen, floor=floor)
+    if not case.visible:
+        chosen = msgspec.structs.replace(chosen, line_counters=agent_settings.LineCounters())
     probe = FloorProbe.of(assembly.surroundings(chosen, Clock().read))
-    task = next(task for task in probe.tasks() if task.direction is direction)
+    probe.quiet = lambda _: case.quiet
+    task = next(task for task in probe.tasks() if task.direction is case.direction)
     return asyncio.run(probe.run(task, lambda _: None))
 
 

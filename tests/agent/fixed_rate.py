@@ -1,14 +1,21 @@
 """A fixed-rate test over an exact line, as the load cores would report it: for rules, without sockets."""
 
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
+from agent import own_traffic
+from agent.floor_rules import OwnTraffic
+from agent.line_counters import CounterReading, Unavailable
+from agent.own_traffic import Mark
 from lab.line import Line, LineSettings
+from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
-from wire.udpstp.load import Ending, LoadInterval, LoadReport
+from wire.udpstp.load import Ending, LoadInterval, LoadReport, LoadSoFar
 
 PACKET_BYTES = 1000
 INTERVAL_NS = 50_000_000
+LOSS_BURST = 100
 
 
 def run(
@@ -17,24 +24,53 @@ def run(
     seconds: int = 2,
     direction: Direction = Direction.DOWN,
     other_bps: float = 0.0,
-) -> tuple[LoadReport, float]:
-    """Send at ``rate_bps`` for ``seconds`` beside ``other_bps`` of evenly spaced other traffic.
+    other_burst: int = 1,
+    bursty_loss: float = 0.0,
+) -> tuple[LoadReport, OwnTraffic | Unavailable]:
+    """Send at ``rate_bps`` for ``seconds`` beside ``other_bps`` of other traffic, in bursts of some packets.
 
-    Returns the report and the rate at which the other traffic came through meanwhile, as line counters tell.
+    ``bursty_loss`` strikes behind the line, 100 packets in a row on average (Gilbert's model). Returns the
+    report, and what line counters that were read every 100 ms tell of the other traffic.
     """
     gap_ns = round(PACKET_BYTES * 8e9 / rate_bps)
     sent = [(index * gap_ns, True) for index in range(seconds * 10**9 // gap_ns)]
     if other_bps:
         other_gap = round(PACKET_BYTES * 8e9 / other_bps)
-        sent += [(index * other_gap + 7, False) for index in range(seconds * 10**9 // other_gap)]
+        sent += [
+            (index // other_burst * other_burst * other_gap + 7, False)
+            for index in range(seconds * 10**9 // other_gap)
+        ]
     link = Line(line)
-    arrivals, others = [], []
+    crossings: list[tuple[int, int, bool]] = []  # arrival, sending, ours
     for at, ours in sorted(sent):
-        releases = link.offer(at, PACKET_BYTES)
-        (arrivals if ours else others).extend((release.at, at) for release in releases)
+        crossings += [(release.at, at, ours) for release in link.offer(at, PACKET_BYTES)]
+    crossings = _thinned(crossings, bursty_loss, line.seed)
+    arrivals = [(at, sent_at) for at, sent_at, ours in crossings if ours]
     report = _report(arrivals, sum(ours for _, ours in sent), gap_ns, rate_bps, seconds, direction)
-    last = max((at for at, _ in arrivals), default=seconds * 10**9)
-    return report, sum(at <= last for at, _ in others) * PACKET_BYTES * 8e9 / last
+    seen = [(at, ours) for at, _, ours in crossings] if direction is Direction.DOWN else sent
+    return report, own_traffic.between(_marks(seen, seconds), report)
+
+
+def _thinned(crossings: list[tuple[int, int, bool]], share: float, seed: int) -> list[tuple[int, int, bool]]:
+    """Without what a channel lost that is now good, now dead."""
+    random, kept, dead = Random(seed), [], False
+    leave, enter = 1 / LOSS_BURST, share / (1 - share) / LOSS_BURST
+    for crossing in crossings:
+        dead = random.random() >= leave if dead else random.random() < enter
+        if not dead:
+            kept.append(crossing)
+    return kept
+
+
+def _marks(seen: list[tuple[int, bool]], seconds: int) -> list[Mark]:
+    """What the site's interface had counted every 100 ms."""
+    marks = []
+    for tenth in range(seconds * 10 + 1):
+        passed = [ours for at, ours in seen if at <= tenth * 10**8]
+        counted_bytes = len(passed) * (PACKET_BYTES + ETHERNET_HEADER_BYTES)
+        counted = CounterReading(counted_bytes, len(passed), counted_bytes, len(passed))
+        marks.append(Mark(tenth / 10, counted, LoadSoFar(sum(passed) * PACKET_BYTES, sum(passed))))
+    return marks
 
 
 def _report(
@@ -49,9 +85,14 @@ def _report(
     least = min((at - sent_at for at, sent_at in arrivals), default=0)
     unit = 1_000_000 if direction is Direction.UP else 1_000  # Status PDUs tell whole milliseconds
     intervals: dict[int, list[float]] = {}
+    lost: Counter[int] = Counter()
+    highest = -1
     for at, sent_at in arrivals:
         delay_us = round((at - sent_at - least) / unit) * unit / 1e3
-        intervals.setdefault((at - arrivals[0][0]) // INTERVAL_NS, []).append(delay_us)
+        number = (at - arrivals[0][0]) // INTERVAL_NS
+        intervals.setdefault(number, []).append(delay_us)
+        lost[number] += max(0, sent_at // gap_ns - highest - 1)
+        highest = max(highest, sent_at // gap_ns)
     return LoadReport(
         session="67-89",
         direction=direction,
@@ -67,18 +108,18 @@ def _report(
         received_ip_bytes=len(arrivals) * PACKET_BYTES,
         receive_span_us=(arrivals[-1][0] - arrivals[0][0]) // 1000 if arrivals else 0,
         lost=sent - len(arrivals),
-        intervals=tuple(_interval(index, delays) for index, delays in intervals.items()),
+        intervals=tuple(_interval(index, delays, lost[index]) for index, delays in intervals.items()),
         rtt_min_us=2 * least // 1000,
     )
 
 
-def _interval(index: int, delays: list[float]) -> LoadInterval:
+def _interval(index: int, delays: list[float], lost: int) -> LoadInterval:
     return LoadInterval(
         offset_us=index * INTERVAL_NS // 1000,
         duration_us=INTERVAL_NS // 1000,
         datagrams=len(delays),
         ip_bytes=len(delays) * PACKET_BYTES,
-        lost=0,
+        lost=lost,
         reordered=0,
         duplicated=0,
         delay_mean_us=sum(delays) / len(delays),

@@ -1,11 +1,12 @@
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec import structs
 
-from agent import floor_rules
-from agent.floor_rules import Conclusion, Step
+from agent import floor_rules, floor_series
+from agent.floor_rules import Conclusion, OwnTraffic, Step
 from lab.line import LineSettings, LossPlace
 from tests.agent import fixed_rate
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
@@ -17,16 +18,18 @@ BOTH = pytest.mark.parametrize("direction", list(Direction))
 
 
 def measure(
-    line: LineSettings, direction: Direction, other_bps: float = 0.0
+    line: LineSettings, direction: Direction, floor: float = FLOOR, **beside: Any
 ) -> tuple[Conclusion, list[FloorTest]]:
     """Climb the ladder over an exact line, as the probe does over a real one."""
     tests: list[FloorTest] = []
     while True:
-        step = floor_rules.next_step(tests, FLOOR)
+        step = floor_rules.next_step(tests, floor)
         if isinstance(step, Conclusion):
             return step, tests
-        report, other = fixed_rate.run(line, step.rate_bps, step.seconds, direction, other_bps)
-        tests.append(floor_rules.judge(report, FLOOR, other, tests))
+        rate = rates.bits_per_second(rates.sending_rate(rates.row_for(step.rate_bps)))
+        report, other = fixed_rate.run(line, rate, step.seconds, direction, **beside)
+        assert isinstance(other, OwnTraffic)
+        tests.append(floor_rules.judge(report, floor, other, tests))
 
 
 @BOTH
@@ -101,12 +104,28 @@ def test_heavy_loss_alone_never_condemns() -> None:
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(7.6, "fail"), (8.4, "pass"), (20, "pass")])
-@pytest.mark.parametrize("other", [1e6, 3e6])
-def test_the_sites_own_traffic_is_counted_in(rate: float, verdict: str, other: float) -> None:
+@pytest.mark.parametrize("other", [0.1e6, 1e6, 3e6, 6e6])
+@pytest.mark.parametrize("burst", [1, 40])
+def test_the_sites_own_download_is_counted_in(rate: float, verdict: str, other: float, burst: int) -> None:
     for seed in range(5):
         line = fixed_rate.random_line(Random(seed), rate * 1e6)
-        conclusion, _ = measure(line, Direction.DOWN, other)
+        conclusion, _ = measure(line, Direction.DOWN, other_bps=other, other_burst=burst)
         assert conclusion.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdicts"), [(7.6, ["fail", "unconfirmed"]), (8.4, ["pass", "unconfirmed"]), (20, ["pass"])]
+)
+@pytest.mark.parametrize("other", [0.1e6, 1e6, 3e6, 6e6])
+@pytest.mark.parametrize("burst", [1, 40])
+def test_the_sites_own_upload_is_known_as_offered_only(
+    rate: float, verdicts: list[str], other: float, burst: int
+) -> None:
+    """Which packets a full queue refuses cannot be seen from the site: then nothing is decided."""
+    for seed in range(5):
+        line = fixed_rate.random_line(Random(seed), rate * 1e6)
+        conclusion, _ = measure(line, Direction.UP, other_bps=other, other_burst=burst)
+        assert conclusion.verdict in verdicts
 
 
 @pytest.mark.parametrize(
@@ -122,7 +141,7 @@ def test_the_sites_own_traffic_is_counted_in(rate: float, verdict: str, other: f
 )
 def test_a_test_that_cannot_be_judged_says_why(changes: dict[str, object], failure: Failure) -> None:
     report = replace(fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))[0], **changes)  # type: ignore[arg-type]
-    test = floor_rules.judge(report, FLOOR, 0.0)
+    test = floor_rules.judge(report, FLOOR, OwnTraffic(0.0))
     assert (test.finding, test.failure) == (Finding.INVALID, failure)
     assert isinstance(floor_rules.next_step([test] * 2, FLOOR), Step)
     assert floor_rules.next_step([test] * 3, FLOOR) == Conclusion(Verdict.INVALID, failure)
@@ -184,7 +203,7 @@ def test_intervals_that_a_peers_clock_put_in_disorder_tell_nothing(offsets: list
         replace(one, offset_us=offset, duration_us=0)
         for one, offset in zip(report.intervals, offsets, strict=False)
     )
-    assert floor_rules.queue_growth(intervals) == floor_rules.Growth()
+    assert floor_series.queue_growth(intervals) == floor_series.Growth()
 
 
 def test_a_sender_that_slowed_down_for_want_of_feedback_is_not_blamed() -> None:
@@ -198,3 +217,76 @@ def test_a_peer_that_tells_nonsense_gives_no_ratio_below_nothing() -> None:
     nonsense = replace(report, duplicated=2 * report.received_packets)
     assert floor_rules.judge(nonsense, FLOOR, None).loss_ratio == 1
     assert floor_rules.judge(nonsense, FLOOR, None).received_packets == 0
+
+
+@BOTH
+@pytest.mark.parametrize("floor", [1e6, 1.3e6, 4.5e6, 8.22e6, 20e6, 50e6])
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(0.95, "fail"), (0.975, "fail"), (1.025, "pass"), (1.05, "pass")]
+)
+def test_any_floor_is_judged_rightly_also_between_rows(
+    floor: float, share: float, verdict: str, direction: Direction
+) -> None:
+    random = Random(round(floor * share))
+    for _ in range(3):
+        conclusion, _ = measure(fixed_rate.random_line(random, 0.998 * share * floor), direction, floor)
+        assert conclusion.verdict == verdict
+
+
+@BOTH
+@pytest.mark.parametrize("floor", [8e6, 20e6, 50e6])
+@pytest.mark.parametrize(("share", "verdict"), [(0.95, "fail"), (1.05, "pass"), (2.5, "pass")])
+@pytest.mark.parametrize("burst_ms", [5, 50])
+def test_a_policer_is_judged_by_its_rate(
+    floor: float, share: float, verdict: str, burst_ms: int, direction: Direction
+) -> None:
+    rate = round(share * floor)
+    line = LineSettings(rate=rate, policer=True, burst=max(5000, rate * burst_ms // 8000), delay=10_000_000)
+    conclusion, tests = measure(line, direction, floor)
+    assert conclusion.verdict == verdict
+    if verdict == "fail":
+        assert tests[-1].finding is Finding.POLICED
+
+
+@BOTH
+@pytest.mark.parametrize("loss", [0.02, 0.1, 0.2, 0.3])
+def test_losses_in_bursts_on_a_fast_line_never_condemn(loss: float, direction: Direction) -> None:
+    for seed in range(20):
+        line = LineSettings(rate=20_000_000, queue=100_000, delay=10_000_000, seed=seed)
+        conclusion, _ = measure(line, direction, bursty_loss=loss)
+        assert conclusion.verdict in (Verdict.PASS, Verdict.UNDETERMINED)
+
+
+def given_up(rate: float) -> FloorTest:
+    line = LineSettings(rate=round(rate), queue=100_000)
+    return structs.replace(
+        floor_rules.judge(fixed_rate.run(line)[0], FLOOR, OwnTraffic(0.0)), ended_early=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "conclusion"),
+    [
+        (7.2e6, Conclusion(Verdict.UNCONFIRMED)),
+        (7.86e6, Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)),
+        (8.4e6, Conclusion(Verdict.PASS)),
+    ],
+)
+def test_a_test_that_was_given_up_never_condemns_and_is_not_repeated(
+    rate: float, conclusion: Conclusion
+) -> None:
+    assert floor_rules.next_step([given_up(rate)], FLOOR) == conclusion
+
+
+def test_a_test_given_up_at_once_is_the_last_one() -> None:
+    test = structs.replace(given_up(8.4e6), finding=Finding.INVALID, failure=Failure.SITE_IN_USE)
+    assert floor_rules.next_step([test], FLOOR) == Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"), [((0.0, 0.1e6), "fail"), ((0.1e6, 3e6), "unconfirmed"), ((3e6, 3e6), "unconfirmed")]
+)
+def test_other_traffic_known_as_a_span_must_leave_no_doubt(other: tuple[float, float], verdict: str) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))
+    test = floor_rules.judge(report, FLOOR, OwnTraffic(other[0], most_bps=other[1]))
+    assert floor_rules.verdict_of(test, FLOOR) == verdict

@@ -39,7 +39,8 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fixed-rate test (RFC 9946 with srIndexConf fixed). Rates at the IP layer.
 
     ``capacity_bps`` is R / (1 + slope) x delivered ratio; it is absent where only "at least the received
-    rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile. ``slope`` is the
+    rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile, of which
+    ``other_most_bps`` is the most that it can have been, where it was not counted exactly. ``slope`` is the
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
     ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent faster just
     before, to empty a token bucket. ``ended_early``: stopped, because the site needed the line. ``series`` is
@@ -60,6 +61,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stall_ratio: Ratio = 0.0
     capacity_bps: Rate | None = None
     other_traffic_bps: Rate | None = None
+    other_most_bps: Rate | None = None
     rtt_min_us: Micros | None = None
     failure: Failure | None = None
     predrain_bytes: Count = 0

@@ -1,0 +1,135 @@
+"""What the raw series of a load test shows: how its delay grew, a part of it as a test of its own, and the
+samples that are kept with a verdict. Functions of a report, with no I/O.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from wire.records import LoadSample
+from wire.udpstp.load import LoadInterval, LoadReport
+
+SAMPLE_US = 100_000
+MOST_SAMPLES = 600
+_END = 5  # intervals of 50 ms that stand for one end of a test
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?
+
+    Where it is not ``known``, the delays say nothing.
+    """
+
+    gained_us: float = 0.0
+    rate: float = 0.0
+    sustained: bool = False
+    known: bool = False
+
+
+def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
+    """How one-way delay grew over the test; nothing where too little arrived to say.
+
+    In a growing queue an interval's smallest delay is its first packet's, hence the interval's beginning
+    is its time. The end stands with the median of the last five intervals, so that one late stall says
+    nothing, carried on to the last arrival by the trend from the five before: a full queue grows no further.
+    """
+    heard = [one for one in intervals if one.delay_min_us is not None]
+    series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
+    if len(series) < 2 * _END or not _in_order(series):
+        return Growth()
+    begin_us, low = series[0][0], min(delay for _, delay in series[:3])
+    (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
+    over_us = heard[-1].offset_us + heard[-1].duration_us
+    trend = max(0.0, (last - before) / (at_last - at_before))
+    gained = last - low + trend * (over_us - at_last)
+    if gained <= 0:
+        return Growth(known=True)
+    rate = min(0.99, gained / (over_us - begin_us))
+    return Growth(gained, rate, _sustained(series, low, gained), known=True)
+
+
+def _in_order(series: Sequence[tuple[int, float]]) -> bool:
+    """Upstream the peer's wall clock says when an interval was: one that was set back makes no sense."""
+    return all(earlier[0] < later[0] for earlier, later in pairwise(series))
+
+
+def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:
+    """Whether the queue stood all along: a burst of other traffic near the end leaves the first half flat."""
+    half = (len(series) - _END) // 2
+    return _median(series[half : half + _END])[1] - low >= gained / 4
+
+
+def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """Median time and median delay of an odd number of intervals.
+
+    Not ``statistics.median``: that module keeps a quarter of a megabyte in the resident agent.
+    """
+    middle = len(series) // 2
+    return sorted(at for at, _ in series)[middle], sorted(delay for _, delay in series)[middle]
+
+
+def share_above(intervals: Sequence[LoadInterval], bps: float) -> float:
+    """In which share of the second half's intervals more than ``bps`` was received; 0 without any.
+
+    The first half is left out: a policer's bucket is full at the start.
+    """
+    half = [one for one in intervals[len(intervals) // 2 : -1] if one.duration_us]
+    above = sum(one.ip_bytes * 8e6 / one.duration_us > bps for one in half)
+    return above / len(half) if half else 0.0
+
+
+def part_of(report: LoadReport, begin_us: int, end_us: int) -> LoadReport | None:
+    """The test as if it had lasted from ``begin_us`` to ``end_us`` of its series; None if nothing is there.
+
+    Intervals that lie only partly within are left out. What was sent is what arrived and what was missed
+    between; the sender's pace and its faults stay those of the whole test, since they spoil every part.
+    """
+    inside = tuple(
+        one
+        for one in report.intervals
+        if begin_us <= one.offset_us and one.offset_us + one.duration_us <= end_us
+    )
+    duration_us = sum(one.duration_us for one in inside)
+    received = sum(one.datagrams for one in inside)
+    if received < 2 or duration_us <= 0 or report.sent_packets < 2:
+        return None
+    duplicated = sum(one.duplicated for one in inside)
+    lost = max(0, sum(one.lost for one in inside))
+    sent = max(1, received - duplicated + lost)
+    return replace(
+        report,
+        planned_duration_us=duration_us,
+        planned_packets=round(report.planned_packets * duration_us / report.planned_duration_us),
+        sent_packets=sent,
+        sent_ip_bytes=round(report.sent_ip_bytes * sent / report.sent_packets),
+        send_span_us=round(report.send_span_us * (sent - 1) / (report.sent_packets - 1)),
+        received_packets=received,
+        received_ip_bytes=sum(one.ip_bytes for one in inside),
+        receive_span_us=round(duration_us * (received - 1) / received),
+        lost=lost,
+        duplicated=duplicated,
+        reordered=sum(one.reordered for one in inside),
+        intervals=inside,
+    )
+
+
+def samples(intervals: Sequence[LoadInterval]) -> tuple[LoadSample, ...]:
+    """The series in steps of 100 ms, at most the first minute: what is kept with a verdict."""
+    steps: dict[int, list[LoadInterval]] = {}
+    for one in intervals:
+        steps.setdefault(max(0, one.offset_us) // SAMPLE_US, []).append(one)
+    return tuple(_sample(steps[number]) for number in sorted(steps)[:MOST_SAMPLES])
+
+
+def _sample(parts: Sequence[LoadInterval]) -> LoadSample:
+    least = [one.delay_min_us for one in parts if one.delay_min_us is not None]
+    most = [one.delay_max_us for one in parts if one.delay_max_us is not None]
+    return LoadSample(
+        offset_us=max(0, parts[0].offset_us),
+        duration_us=sum(max(0, one.duration_us) for one in parts),
+        ip_bytes=sum(one.ip_bytes for one in parts),
+        lost=sum(one.lost for one in parts),
+        delay_min_us=max(0, round(min(least))) if least else None,
+        delay_max_us=max(0, round(max(most))) if most else None,
+    )

@@ -1,0 +1,93 @@
+"""The site's own traffic beside a load test, from marks taken while the load ran. No I/O, no clock.
+
+A mark holds the line's counters and what is known of the test's load at one moment. Between two marks the
+counters tell all traffic and the test tells its own, so that the rest is the site's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent import floor_series
+from agent.floor_rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
+from agent.line_counters import CounterReading, Unavailable
+from wire.records import Direction
+from wire.udpstp.load import LoadReport, LoadSoFar
+
+LEAST_SPAN_S = 0.8
+"""Shorter than this, a packet more or less at an end is too much of the whole."""
+
+SUFFICIENT_S = 1.1
+"""So much of a load tells enough to judge by, where the counters were read throughout."""
+
+RECENT_S = 0.5
+CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One moment ``at_s`` of the monotonic clock."""
+
+    at_s: float
+    counters: CounterReading | Unavailable
+    so_far: LoadSoFar
+
+
+def between(marks: Sequence[Mark], report: LoadReport) -> OwnTraffic | Unavailable:
+    """The site's own traffic from the first to the last of ``marks``, of which ``report`` tells the test.
+
+    Downstream the counters tell what arrived. Upstream they tell what was offered: as long as nothing is
+    lost it shared the fate of the test's own packets in the queue; else which packets a full queue refuses
+    depends on their size and timing, and all that is sure is that no more was carried than was offered.
+    """
+    down = report.direction is Direction.DOWN
+    loaded = under_load(marks)
+    if not loaded or loaded[-1].at_s - loaded[0].at_s < LEAST_SPAN_S:
+        return _told(marks) or Unavailable("the line's counters were read too seldom during the test")
+    rates = _rates(loaded[0], loaded[-1], down=down)
+    if isinstance(rates, Unavailable):
+        return rates
+    line_bps, own_bps = rates
+    if down:
+        return OwnTraffic(max(0.0, line_bps - report.received_bps), total_bps=line_bps)
+    offered = max(0.0, line_bps - own_bps)
+    if report.lost < (1 - DELIVERED_SHARE) * report.sent_packets:
+        return OwnTraffic(offered * (1 - floor_series.queue_growth(report.intervals).rate))
+    fate = min(1.0, report.received_bps / report.sent_bps) if report.sent_bps else 0.0
+    return OwnTraffic(offered * fate, most_bps=offered)
+
+
+def under_load(marks: Sequence[Mark]) -> Sequence[Mark]:
+    """The marks since the load had begun to cross the line."""
+    begun = next((index for index, mark in enumerate(marks) if mark.so_far.line_bytes), len(marks))
+    return marks[begun:]
+
+
+def should_give_way(marks: Sequence[Mark], direction: Direction, floor_bps: float) -> bool:
+    """Whether the site is using the line, the test congests it, and enough has been seen of that."""
+    loaded = under_load(marks)
+    if not loaded or loaded[-1].at_s - loaded[0].at_s < SUFFICIENT_S:
+        return False
+    newest = loaded[-1]
+    earlier = next((mark for mark in reversed(loaded) if newest.at_s - mark.at_s >= RECENT_S), loaded[0])
+    rates = _rates(earlier, newest, down=direction is Direction.DOWN)
+    if isinstance(rates, Unavailable) or rates[0] - rates[1] < IN_USE_SHARE * floor_bps:
+        return False
+    lost = newest.so_far.lost_packets - earlier.so_far.lost_packets
+    packets = newest.so_far.packets - earlier.so_far.packets
+    return newest.so_far.delay_us >= CONGESTED_US or lost > CONGESTED_LOSS * (packets + lost)
+
+
+def _rates(first: Mark, last: Mark, *, down: bool) -> tuple[float, float] | Unavailable:
+    """What the line carried between two marks, and the test of it; bit/s at the IP layer."""
+    if isinstance(first.counters, Unavailable):
+        return first.counters
+    added = last.counters if isinstance(last.counters, Unavailable) else last.counters.since(first.counters)
+    if isinstance(added, Unavailable):
+        return added
+    per_second = 8 / (last.at_s - first.at_s)
+    line = added.received_ip_bytes if down else added.sent_ip_bytes
+    return line * per_second, (last.so_far.line_bytes - first.so_far.line_bytes) * per_second
+
+
+def _told(marks: Sequence[Mark]) -> Unavailable | None:
+    return next((mark.counters for mark in marks if isinstance(mark.counters, Unavailable)), None)

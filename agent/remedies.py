@@ -10,7 +10,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.SENDER_STALLED: "this machine: it stood still while sending; close what else runs on it",
     Failure.RECEIVER_SLOW: "this machine: it cannot take packets in fast enough; close what else runs on it",
     Failure.SEND_BLOCKED: "this machine: its network interface did not take the packets",
-    Failure.COUNTERS: "the configuration: line_counters cannot be read",
+    Failure.COUNTERS: "the configuration, or the router that counts: line_counters cannot be read",
     Failure.CLOCK_STEPPED: "this machine: its clock was set during the test; wait until it is synchronised",
     Failure.CONFIGURATION: "the configuration: see the detail, then run `plancher-agent check`",
     Failure.NAME_UNKNOWN: "the configuration or the site's DNS: peer.host does not resolve",

@@ -2,30 +2,30 @@
 
 import threading
 from types import TracebackType
+from typing import Self
 
 import paho.mqtt.client as paho
 
 from wire import messages, topics
 from wire.messages import Receipt, ReceiptLine
-from wire.topics import Kind
+from wire.peer_tests import PeerReceipt, decode_peer
+from wire.topics import Kind, PeerKind
 
 Key = tuple[str, int]
 
 
-class Agent:
-    """One site's connection; use it as a context manager."""
+class Client:
+    """One connection and the receipts that come over it; use it as a context manager."""
 
-    def __init__(self, port: int, site: str) -> None:
-        self.site = site
-        self.receipts: list[Receipt] = []
+    def __init__(self, port: int, name: str, receipts: str) -> None:
         self._subscribed = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"agent-{site}")
-        self._client.on_connect = lambda *_: self._client.subscribe(topics.topic(site, Kind.RECEIPTS), qos=1)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name)
+        self._client.on_connect = lambda *_: self._client.subscribe(receipts, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._receive
         self._port = port
 
-    def __enter__(self) -> "Agent":
+    def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
         self._client.loop_start()
         assert self._subscribed.wait(20)
@@ -37,10 +37,42 @@ class Agent:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(20)
+
+    def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        raise NotImplementedError
+
+
+class Peer(Client):
+    """A measurement peer."""
+
+    def __init__(self, port: int, peer: str) -> None:
+        self.peer = peer
+        self.receipts: list[PeerReceipt] = []
+        super().__init__(port, f"peer-{peer}", topics.peer_topic(peer, PeerKind.RECEIPTS))
+
+    def publish(self, payload: bytes) -> None:
+        """Publish on the peer's topic."""
+        self._publish(topics.peer_topic(self.peer, PeerKind.TESTS), payload)
+
+    def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        receipt = decode_peer(message.payload, PeerReceipt, self.peer)
+        assert isinstance(receipt, PeerReceipt), receipt
+        self.receipts.append(receipt)
+
+
+class Agent(Client):
+    """One site's connection."""
+
+    def __init__(self, port: int, site: str) -> None:
+        self.site = site
+        self.receipts: list[Receipt] = []
+        super().__init__(port, f"agent-{site}", topics.topic(site, Kind.RECEIPTS))
+
     def publish(self, payload: bytes, topic: str | None = None, *, retain: bool = False) -> None:
         """Publish, acknowledged by the broker; on the results topic where none is given."""
-        topic = topic or topics.topic(self.site, Kind.RESULTS)
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(20)
+        self._publish(topic or topics.topic(self.site, Kind.RESULTS), payload, retain=retain)
 
     def lines(self) -> list[ReceiptLine]:
         """Every line of every receipt so far."""

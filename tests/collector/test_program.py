@@ -21,8 +21,18 @@ from collector import program as program_module
 from collector.program import Program
 from collector.settings import load
 from tests.brokers import mosquitto
-from tests.collector.agents import Agent, Key
-from tests.collector.examples import EPOCH, SITE, floor, payload, raw, stamp, stamp_values
+from tests.collector.agents import Agent, Key, Peer
+from tests.collector.examples import (
+    EPOCH,
+    SITE,
+    floor,
+    payload,
+    peer_arrival,
+    peer_test,
+    raw,
+    stamp,
+    stamp_values,
+)
 from tests.processes import free_port, running, wait_until
 from wire import messages
 from wire.messages import Presence, PresenceState
@@ -121,6 +131,26 @@ def test_a_measurement_travels_to_ledger_receipt_metrics_and_page(collector: Col
         assert "Waiting for the first measurement" in page  # the other site
         assert collector.get("/healthz") == (200, "ok\n")
         assert collector.metric('qos_collector_measurements_total{status="committed"}') == 2
+
+
+def test_both_sides_of_a_test_meet_and_a_disagreement_is_told_also_after_a_restart(
+    collector: Collector,
+) -> None:
+    told = peer_arrival(peer_test(start=now_clock(), sent_packets=2666)).payload
+    disagreed = f'qos_two_sided_disagreement_ratio{{site_id="{SITE}"'
+    newest = 'qos_peer_newest_test_timestamp_seconds{peer="pop-1"}'
+    with collector.run():
+        with Agent(collector.broker, SITE) as agent, Peer(collector.broker, "pop-1") as peer:
+            peer.publish(told)
+            wait_until(lambda: bool(peer.receipts), "the peer's receipt")
+            ((line,),) = [receipt.lines for receipt in peer.receipts]
+            assert (line.session, line.status) == ("3c9d1f20-1", "committed")
+            agent.publish(payload(floor(1, start=now_clock()), sent=now_clock()))
+            wait_until(lambda: collector.metric(disagreed) == 0.5, "the disagreement shows")
+        assert collector.metric('qos_peer_tests_total{peer="pop-1",result="disagree"}') == 1
+    with collector.run():
+        assert collector.metric(disagreed) == 0.5
+        assert collector.metric(newest) == pytest.approx(time.time(), abs=120)
 
 
 def test_live_state_is_there_again_after_a_restart(collector: Collector) -> None:

@@ -14,9 +14,10 @@ from net.mqtt import Tls, tls_context
 from tests.deploy.certificates import Authority
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
 from wire import messages, topics
-from wire.topics import Kind, topic
+from wire.topics import Kind, PeerKind, peer_topic, topic
 
-USERS = ("A", "B", COLLECTOR)
+PEER = "plancher.peer"
+USERS = ("A", "B", COLLECTOR, PEER)
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +110,46 @@ def test_the_collector_cannot_speak_for_a_site(broker: Broker) -> None:
 
 def test_the_name_of_the_collector_can_be_no_site_id() -> None:
     users = re.findall(r"^user (\S+)$", (SHIPPED / "plancher.acl").read_text(), re.MULTILINE)
-    assert users == [COLLECTOR]
-    assert not topics.is_site_id(COLLECTOR)
+    assert users == [COLLECTOR, PEER]
+    assert not any(topics.is_site_id(user) for user in users)
+
+
+def test_a_peer_tells_of_its_own_tests_only_and_a_site_of_none(broker: Broker) -> None:
+    own = peer_topic("peer", PeerKind.TESTS)
+
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client(COLLECTOR) as collector,
+            broker.client(PEER) as peer,
+            broker.client("A") as site,
+        ):
+            await collector.subscribe(topics.every_peer(PeerKind.TESTS), qos=1)
+            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
+            for forbidden in (own, peer_topic("A", PeerKind.TESTS)):
+                await site.publish(forbidden, b"forged", qos=1)
+            await site.publish(topic("A", Kind.RESULTS), b"site's last", qos=1)
+            for forbidden in (peer_topic("other", PeerKind.TESTS), topic("A", Kind.RESULTS)):
+                await peer.publish(forbidden, b"forged", qos=1)
+            await peer.publish(own, b"last", qos=1)
+            return await heard(collector, b"last")
+
+    assert set(asyncio.run(scenario())) == {("qos/v1/A/results", b"site's last"), (own, b"last")}
+
+
+def test_a_peer_reads_its_own_receipts_only(broker: Broker) -> None:
+    own = peer_topic("peer", PeerKind.RECEIPTS)
+
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with limit(), broker.client(COLLECTOR) as collector, broker.client(PEER) as peer:
+            for subscription in ("#", topics.every_peer(PeerKind.RECEIPTS), own):
+                await peer.subscribe(subscription, qos=1)
+            await collector.publish(peer_topic("other", PeerKind.RECEIPTS), b"of another", qos=1)
+            await collector.publish(topic("A", Kind.RECEIPTS), b"of a site", qos=1)
+            await collector.publish(own, b"last", qos=1)
+            return await heard(peer, b"last")
+
+    assert set(asyncio.run(scenario())) == {(own, b"last")}
 
 
 def test_with_tls_a_site_is_who_its_certificate_says(broker: Broker, sites: Authority) -> None:

@@ -1,15 +1,19 @@
 """The path helper as a program: what it answers when it cannot look."""
 
+import asyncio
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent import path_child, path_sockets
+from agent import path_child, path_helper, path_sockets
 from wire.path.exchange import PathAnswer, PathRequest, decode_answer
 from wire.records import Failure
 from wire.stamp.sender import Sender, SenderSettings
@@ -87,6 +91,42 @@ def test_an_ordinary_user_is_refused_by_the_kernel() -> None:
     code = "import os, sys\nos.setuid(65534)\nfrom agent import path_child\nsys.exit(path_child.main())"
     preloaded = f"import agent.path_child, wire.path.exchange\n{code}"
     assert answered("-c", preloaded, document=request()).failure is Failure.CONFIGURATION
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None or os.geteuid() != 0, reason="needs root and setpriv")
+def test_one_capability_is_all_that_an_ordinary_user_needs() -> None:
+    """As a service manager starts it: no root, CAP_NET_RAW ambient, and no way to gain more."""
+    one_right = ("--reuid", "65534", "--clear-groups", "--no-new-privs", "--bounding-set", "-all,+net_raw",
+                 "--inh-caps", "-all,+net_raw", "--ambient-caps", "-all,+net_raw")  # fmt: skip
+    done = subprocess.run(
+        ("setpriv", *one_right, *path_helper.COMMAND), input=request(), capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found = decode_answer(done.stdout)
+    assert found.values is not None, found
+    assert found.values.reached
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
+def test_it_serves_one_connection_as_a_service_manager_hands_it_over(tmp_path: Path) -> None:
+    """Socket activation with ``Accept=yes``: the connection is its standard input and output."""
+
+    async def asked() -> bytes:
+        return await path_helper.ask_socket(str(tmp_path / "s"), request(), 100_000)
+
+    def serve(listening: socket.socket) -> int:
+        connection, _ = listening.accept()
+        with connection:
+            return subprocess.call(path_helper.COMMAND, stdin=connection, stdout=connection, timeout=60)
+
+    with socket.socket(socket.AF_UNIX) as listening, ThreadPoolExecutor(1) as pool:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        served = pool.submit(serve, listening)
+        found = decode_answer(asyncio.run(asked()))
+        assert served.result() == 0
+    assert found.values is not None, found
+    assert found.values.reached
 
 
 def test_no_route_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Loss and reordering: is every lost or overtaken packet found, and in the right direction?
 
-Loss is the router's (nftables), which counts what it drops; reordering is a wire's, whose log tells the order
-in which packets left it. Only one direction of a link has either, so what shows in the other is confusion.
+Loss is the router's (nftables), which counts what it drops; reordering is a wire's, and the link's log tells
+the order in which packets left. Only one direction of a link has either: what shows in the other is
+confusion.
 """
 
 import json
@@ -63,26 +64,22 @@ class Case:
         """How many there may be by the setting, with 99 % confidence."""
         return binomial.interval(self.ours.offered, self.share)
 
-    @property
-    def settings(self) -> KernelLinkSettings:
-        """The link."""
-        line = KernelLineSettings(loss=self.share)
+    def settings(self, seed: int) -> KernelLinkSettings:
+        """The link; ``seed`` is of its reordering."""
         if self.kind == "reordering":
-            line = KernelLineSettings(reordering=self.share, reordering_delay=HELD_BACK_NS)
-        other = KernelLineSettings()
-        return (
-            KernelLinkSettings(line, other)
-            if self.direction is Direction.DOWN
-            else KernelLinkSettings(other, line)
-        )
+            line = KernelLineSettings(reordering=self.share, reordering_delay=HELD_BACK_NS, seed=seed)
+        else:
+            line = KernelLineSettings(loss=self.share)
+        lines = {self.direction: line, _other(self.direction): KernelLineSettings()}
+        return KernelLinkSettings(lines[Direction.DOWN], lines[Direction.UP], logged=True)
 
 
 def measure(effort: Effort, tell: Tell) -> Result:
     """The part ``loss``."""
     cases = [Case("loss", direction, share) for share in LOSSES for direction in Direction]
     cases += [Case("reordering", direction, REORDERING) for direction in Direction]
-    for case in cases:
-        with ToolStand(case.settings) as stand:
+    for place, case in enumerate(cases):
+        with ToolStand(case.settings(effort.seed + place)) as stand:
             for _ in range(effort.times(SHORT_RUNS, FULL_RUNS)):
                 _reordering(case, stand) if case.kind == "reordering" else _losses(case, stand)
         tell(f"{case.label}: {case.ours.true} of {case.ours.offered}, told {_told(case.ours)}")
@@ -115,7 +112,7 @@ def _lost(case: Case, stand: ToolStand) -> int:
 def _reordering(case: Case, stand: ToolStand) -> None:
     stand.link.forget_log()
     seen = stand.train(PACKETS, INTERVAL_S).statistics
-    true = truth.reordered(stand.link.wire(case.direction).log(), truth.stamp_own_number)
+    true = truth.reordered(stand.link.log(case.direction), truth.stamp_own_number)
     told = {Direction.UP: seen.reordered_forward, Direction.DOWN: seen.reordered_return}
     case.ours.add(PACKETS, true, told)
 
@@ -141,7 +138,7 @@ def judge(cases: Sequence[Case]) -> Result:
         Table(
             "Reordered packets told (RFC 4737), by direction",
             tuple(map(_row, reordered)),
-            truth="overtaken in the wire's log",
+            truth="overtaken in the link's log",
             note=TRAIN_NOTE,
         ),
     )

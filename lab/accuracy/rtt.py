@@ -1,8 +1,9 @@
-"""Round-trip time: how far each tool is from the wire's log of its own packets, idle and on a busy machine.
+"""Round-trip time: how far each tool is from the link's own log of its packets, idle and on a busy machine.
 
-A packet's error is the tool's round trip minus the time that this packet and its answer spent in the wires.
-What lies outside of them (two veth crossings and two routing steps each way, sockets, the far end's answer as
-far as the tool does not subtract it) is thereby counted as error, for every tool alike.
+A packet's error is the tool's round trip minus the time that this packet and its answer spent inside the
+link, between the kernel's stamps at the router's two devices. What lies outside (a veth crossing at each end
+each way, sockets, the far end's answer as far as the tool does not subtract it) is thereby counted as error,
+for every tool alike.
 """
 
 import math
@@ -30,7 +31,7 @@ TOOLS: dict[str, tuple[Tool, Key]] = {
     "irtt": (ToolStand.irtt, truth.irtt_number),
 }
 NOTE = (
-    "What the wire's log does not contain (veth, routing, sockets) counts as error; `ping` prints 0.1 ms "
+    "What the link's log does not contain (veth crossings, sockets) counts as error; `ping` prints 0.1 ms "
     f"above 10 ms. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms; the tools in turn on a link."
 )
 
@@ -77,8 +78,8 @@ def measure(effort: Effort, tell: Tell) -> Result:
     """The part ``rtt``."""
     cases = []
     for delay_ms in DELAYS_MS:
-        line = KernelLineSettings(delay=delay_ms * 10**6, logged=True)
-        with ToolStand(KernelLinkSettings(line, line)) as stand:
+        line = KernelLineSettings(delay=delay_ms * 10**6)
+        with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand:
             for processes in BUSY:
                 case = Case(delay_ms, processes)
                 cases.append(case)

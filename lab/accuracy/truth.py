@@ -1,4 +1,4 @@
-"""The true delay of a tool's own packets, out of the log of the wires they passed."""
+"""The true delay of a tool's own packets, out of the log of the link they passed."""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -27,19 +27,19 @@ Key = Callable[[bytes], int | None]
 
 
 def round_trips(link: KernelLink, key: Key) -> dict[int, int]:
-    """Ns that each numbered packet and its answer spent in the two wires, of those that came back."""
-    there, back = (delays(link.wire(way).log(), key) for way in (Direction.UP, Direction.DOWN))
+    """Ns that each numbered packet and its answer spent inside the link, of those that came back."""
+    there, back = (delays(link.log(way), key) for way in (Direction.UP, Direction.DOWN))
     return {number: there[number] + back[number] for number in there.keys() & back.keys()}
 
 
 def delays(log: Iterable[Passage], key: Key) -> dict[int, int]:
-    """Ns in one wire, by number; what has not left is not in it."""
+    """Ns inside the link one way, by number; what has not left is not in it."""
     numbered = ((key(one.head), one.delay_ns) for one in log)
     return {number: delay for number, delay in numbered if number is not None and delay is not None}
 
 
 def reordered(log: Iterable[Passage], key: Key) -> int:
-    """Packets that left a wire with a smaller number than one before them (RFC 4737 section 3.3)."""
+    """Packets that left with a smaller number than one before them (RFC 4737 section 3.3)."""
     left = sorted((one.left_ns, key(one.head)) for one in log if one.left_ns is not None)
     overtaken, greatest = 0, -1
     for _, number in left:

@@ -9,8 +9,8 @@ measurement peer at the far end, ``with KernelStand(folder, settings) as stand``
 
 - The shapers stand on the router's devices, ``site`` for down and ``far`` for up: at the sender's own device
   a full queue would push back on its socket instead of dropping.
-- A direction with delay, jitter or reordering, or ``logged``, passes a wire between the router's two devices;
-  ``link.wire(direction).log()`` says when each packet entered and left it, by the kernel's clock.
+- A direction with delay, jitter or reordering passes a wire between the router's two devices (``wire``).
+- A link that is ``logged`` tells when each packet entered and left it: ``link.log(direction)``.
 - A program runs inside by ``link.inside(End.SITE, program, ...)``, a Python function by
   ``inside.call(link.namespace(End.SITE), function, ...)``.
 - An agent inside the site sees all traffic of the line: ``line_counters: {source: inline, interface: line}``.

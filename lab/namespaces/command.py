@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from host.exits import Exit
 from lab import quantities, tether
 from lab.namespaces import names
-from lab.namespaces.link import KernelLineCounters
+from lab.namespaces.link import KernelLineCounters, KernelLink
 from lab.namespaces.names import End
 from lab.namespaces.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
 from lab.namespaces.requirements import KernelLinkError
 from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings, WirePlace
-from lab.namespaces.wire import Wire
 from lab.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes, reader
 from wire.records import Direction
 from wire.stamp.statistics import percentile
@@ -45,8 +44,8 @@ interface is {INTERFACE}. {AGENT_FILE} in COMMAND stands for agent settings that
 floor of 8 Mbit/s each way, line counters inline. Without COMMAND the link waits for Ctrl-C and tells how to
 enter it.
 One value holds for both directions; DOWN,UP gives each its own. Rates are of the IP layer, the same for
-packets of every size. Delay, jitter and reordering are a wire's: a process that holds each packet, and
-for how long it really did is told at the end."""
+packets of every size. Delay, jitter and reordering are a wire's: a process that holds each packet; how
+long packets really were inside the link, queue included, is told at the end."""
 EXAMPLE = f"""\
 example: what does the agent say of a line of 8.4 Mbit/s each way with 1 % loss towards the site?
   plancher-lab kernel-link --down 8.4M --up 8.4M --loss 1%,0 -- plancher-agent measure {AGENT_FILE}
@@ -86,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_from(options: argparse.Namespace) -> KernelLinkSettings:
     """Build a kernel link's settings from parsed options."""
     down, up = (_line(options, direction) for direction in (0, 1))
-    return KernelLinkSettings(down, up)
+    return KernelLinkSettings(down, up, logged=down.wired or up.wired)
 
 
 def run(options: argparse.Namespace, say: Say, complain: Say) -> int:
@@ -119,16 +118,16 @@ def describe(name: Direction, counters: KernelLineCounters) -> str:
     return f"{name:4} {delivered}{dropped}{duplicated}"
 
 
-def describe_wire(wire: Wire) -> str:
-    """Return what a direction's wire really did, for a person."""
+def describe_delays(link: KernelLink, direction: Direction) -> str:
+    """Return how long packets really were inside the link, for a person."""
     try:
-        delays = sorted(one.delay_ns for one in wire.log() if one.delay_ns is not None)
+        delays = sorted(one.delay_ns for one in link.log(direction) if one.delay_ns is not None)
     except KernelLinkError as error:
-        return f"     wire: {error}"
+        return f"     delay: {error}"
     if not delays:
-        return "     wire: no packet"
+        return "     delay: no packet"
     told = (f"{name} {percentile(delays, percent) / 1e6:.3f} ms" for name, percent in PERCENTILES.items())
-    return f"     wire: {len(delays)} packets held for {', '.join(told)}"
+    return f"     delay: {len(delays)} packets, {', '.join(told)}"
 
 
 def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
@@ -159,7 +158,7 @@ def _serve(stand: "KernelStand", command: Sequence[str], say: Say, complain: Say
         for direction in Direction:
             tell(describe(direction, stand.link.counters(direction)))
             if stand.link.settings.line(direction).wired:
-                tell(describe_wire(stand.link.wire(direction)))
+                tell(describe_delays(stand.link, direction))
     return status
 
 

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from lab.line import DropCause
 from lab.namespaces import names, places, requirements, rules
+from lab.namespaces.link_log import LinkLog
 from lab.namespaces.names import End
+from lab.namespaces.passages import Passage
 from lab.namespaces.requirements import KernelLinkError
 from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
 from lab.namespaces.wire import Wire
@@ -45,6 +47,7 @@ class KernelLink:
         self.settings = settings
         self._names = names.fresh()
         self._wires: dict[Direction, Wire] = {}
+        self._log: LinkLog | None = None
         self._leaving = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -98,14 +101,21 @@ class KernelLink:
         )
         _tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
 
-    def wire(self, direction: Direction) -> Wire:
-        """This direction's wire, for its log. Raises KeyError for a direction that has none (``logged``)."""
-        return self._wires[direction]
+    def log(self, direction: Direction) -> list[Passage]:
+        """When each packet entered and left the link, since the beginning or ``forget_log``.
+
+        Raises KernelLinkError when the log has gaps, a wire has ended, or none is kept (``logged``).
+        """
+        if self._log is None:
+            raise KernelLinkError("this link keeps no log: its settings say so")
+        for wire in self._wires.values():
+            wire.check()
+        return self._log.read(direction)
 
     def forget_log(self) -> None:
-        """Begin the logs of all wires anew."""
-        for wire in self._wires.values():
-            wire.forget()
+        """Begin the log anew, where one is kept."""
+        if self._log is not None:
+            self._log.forget()
 
     def _build(self, entering: contextlib.ExitStack) -> None:
         router = self._names[End.ROUTER]
@@ -117,6 +127,8 @@ class KernelLink:
             if line.wired:
                 self._lay(direction, line, entering)
             _tool("tc", "-n", router, *rules.queue(direction, line))
+        if self.settings.logged:
+            self._log = entering.enter_context(LinkLog(router))
         if fates := rules.fates(self.settings):
             _tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
 

@@ -38,7 +38,6 @@ class KernelLineSettings:
     duplication: probability per packet; both copies pass the queue.
     delay, jitter, reordering, reordering_delay: by a wire (``wire``), as in LineSettings; ns.
     wire_place: whether packets pass the wire before or after the queue.
-    logged: pass a wire also without delay, for its log of each packet.
     seed: of jitter and reordering; the kernel's loss and duplication have none.
     """
 
@@ -53,13 +52,12 @@ class KernelLineSettings:
     reordering: float = 0.0
     reordering_delay: int = 0
     wire_place: WirePlace = WirePlace.BEFORE_QUEUE
-    logged: bool = False
     seed: int = 0
 
     @property
     def wired(self) -> bool:
         """Whether this direction has a wire."""
-        return self.logged or bool(self.delay or self.jitter or self.reordering)
+        return bool(self.delay or self.jitter or self.reordering)
 
     @property
     def wire(self) -> LineSettings:
@@ -110,10 +108,11 @@ class KernelLineSettings:
 
 @dataclass(frozen=True, slots=True)
 class KernelLinkSettings:
-    """Both directions, seen from the site."""
+    """Both directions, seen from the site. ``logged``: keep a log of each packet's time in the link."""
 
     down: KernelLineSettings = field(default_factory=KernelLineSettings)
     up: KernelLineSettings = field(default_factory=KernelLineSettings)
+    logged: bool = False
 
     def line(self, direction: Direction) -> KernelLineSettings:
         """One direction of it."""

@@ -55,10 +55,10 @@ class Tap:
             if not status & _OURS:
                 return
             head = ring[begin + network : begin + network + snapped]
-            entering = ring[begin + _PACKET_TYPE] == _OUTGOING
+            outgoing = ring[begin + _PACKET_TYPE] == _OUTGOING
             _STATUS.pack_into(ring, begin, _KERNELS)
             self._place = (self._place + 1) % self._frames
-            yield Sighting(seconds * 10**9 + nanoseconds, entering, length, head)
+            yield Sighting(seconds * 10**9 + nanoseconds, outgoing, length, head)
 
     @property
     def overflowed(self) -> int:

@@ -1,8 +1,7 @@
-"""A wire of known delay: a TUN device, a process that holds each packet for its time, and a log of it all.
+"""A wire of known delay: a TUN device, and a process that holds each packet for its time.
 
 Packets that the router sends to the device are read by the process (``wire_process``), held as
-:class:`lab.line.Line` says, and written back to the same device, where they arrive as if from a line. The log
-is the kernel's: both stamps are taken at the device, so the wait for the process and its lateness are in it.
+:class:`lab.line.Line` says, and written back to the same device, where they arrive as if from a line.
 """
 
 import contextlib
@@ -19,9 +18,7 @@ from typing import Self
 from lab import tether
 from lab.line import LineSettings
 from lab.namespaces import inside, wire_process
-from lab.namespaces.passages import Passage, Sighting, passages
 from lab.namespaces.requirements import KernelLinkError
-from lab.namespaces.tap import DEFAULT_PACKETS, Tap
 
 START_S = 15.0
 _TUNSETIFF = 0x400454CA
@@ -32,21 +29,16 @@ _INTERFACE_REQUEST = struct.Struct("16sH22x")
 class Wire:
     """One direction's wire in ``namespace``; ``device`` is there after entering, and gone after the block.
 
-    ``settings``: delay, jitter, reordering and seed. ``start`` begins to carry and to log, once the device
-    has been set up. Raises KernelLinkError when the kernel refuses.
+    ``settings``: delay, jitter, reordering and seed. ``start`` begins to carry, once the device has been set
+    up. Raises KernelLinkError when the kernel refuses.
     """
 
-    def __init__(
-        self, namespace: str, device: str, settings: LineSettings, packets: int = DEFAULT_PACKETS
-    ) -> None:
+    def __init__(self, namespace: str, device: str, settings: LineSettings) -> None:
         self.device = device
         self._namespace = namespace
         self._settings = settings
-        self._packets = packets
-        self._seen: list[Sighting] = []
         self._leaving = contextlib.ExitStack()
         self._descriptor = -1
-        self._tap: Tap
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
@@ -63,31 +55,15 @@ class Wire:
         self._leaving.close()
 
     def start(self) -> None:
-        """Carry packets from now on, and log them. The device must be up."""
-        try:
-            self._tap = self._leaving.enter_context(Tap(self._namespace, self.device, self._packets))
-        except OSError as error:
-            raise KernelLinkError(f"a wire cannot see its packets: {error.strerror}") from None
+        """Carry packets from now on. The device must be up."""
         self._process = self._leaving.enter_context(_started(self._descriptor, self._settings))
         if not _ready(self._process):
             raise KernelLinkError(f"the wire's process did not start within {START_S:g} s")
 
-    def log(self) -> list[Passage]:
-        """Every packet since ``start``. Raises KernelLinkError when the log could not keep up."""
+    def check(self) -> None:
+        """Raises KernelLinkError if nobody carries any more."""
         if self._process.poll() is not None:
             raise KernelLinkError(f"the wire's process has ended (status {self._process.returncode})")
-        self._seen += self._tap.read()
-        if lost := self._tap.overflowed:
-            raise KernelLinkError(
-                f"the wire's log lacks {lost} packets: ask for a larger one, or read it more often"
-            )
-        return passages(self._seen)
-
-    def forget(self) -> None:
-        """Begin the log anew: what is inside the wire now will not be in it."""
-        for _ in self._tap.read():
-            pass
-        self._seen.clear()
 
 
 def _device(name: str) -> int:

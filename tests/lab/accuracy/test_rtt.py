@@ -65,7 +65,7 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
     for program in ("ping", "irtt"):
         require(program)
     line = KernelLineSettings(delay=5 * MS)
-    with ToolStand(KernelLinkSettings(line, line)) as stand, busy(1):
+    with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand, busy(1):
         for tool, key in rtt.TOOLS.values():
             stand.link.forget_log()
             told = tool(stand, 20, 0.005)
@@ -73,5 +73,5 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
             assert told.keys() == true.keys()
             assert len(told) == 20
             assert min(true.values()) >= 10 * MS
-            # What a tool tells contains the wires; ping cuts off at 0.1 ms.
+            # What a tool tells contains the link; ping cuts off at 0.1 ms.
             assert all(told[number] > true[number] - MS / 10 for number in told)

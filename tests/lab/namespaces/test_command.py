@@ -53,15 +53,15 @@ def test_the_command_runs_at_the_site_and_its_status_is_the_exit_status() -> Non
 
 
 @pytest.mark.usefixtures("kernel")
-def test_what_a_wire_really_did_is_told() -> None:
+def test_how_long_packets_really_were_inside_is_told() -> None:
     ping = ("ping", "-c", "5", "-i", "0.01", "-q", "10.90.2.2")
     with start("--delay", "20ms,0", "--jitter", "2ms,0", "--reorder", "1%,0", "--", *ping) as process:
         output, errors = process.communicate(timeout=END_WITHIN_S)
     assert "5 received" in output
     told = errors.splitlines()
-    assert [line.split()[1] for line in told] == ["down", "wire:", "up"]
+    assert [line.split()[1] for line in told] == ["down", "delay:", "up"]
     assert re.fullmatch(
-        r"plancher-lab:      wire: 5 packets held for min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
+        r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
         told[1],
     )
 

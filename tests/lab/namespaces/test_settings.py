@@ -45,7 +45,6 @@ def test_what_cannot_be_is_told(line: KernelLineSettings, fault: str) -> None:
 
 def test_a_wire_is_there_where_it_has_something_to_do() -> None:
     assert not KernelLineSettings(rate=8_000_000, queue=9000, loss=0.1).wired
-    assert KernelLineSettings(logged=True).wired
     line = KernelLineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5, loss=0.2)
     assert line.wired
     assert line.wire == LineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5)

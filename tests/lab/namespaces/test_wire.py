@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.line import DropCause
 from lab.namespaces import inside
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
@@ -57,7 +58,7 @@ def carried(
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, count)
         inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, count, spacing_s)
-        return arrived.result(), link.wire(Direction.UP).log()
+        return arrived.result(), link.log(Direction.UP)
 
 
 def number_of(passage: Passage) -> int:
@@ -67,7 +68,7 @@ def number_of(passage: Passage) -> int:
 
 def test_each_packet_is_held_for_its_delay_and_found_in_the_log() -> None:
     line = KernelLineSettings(delay=20 * MS)
-    arrived, log = carried(KernelLinkSettings(up=line), 300, 0.001)
+    arrived, log = carried(KernelLinkSettings(up=line, logged=True), 300, 0.001)
     assert arrived == list(range(300))
     assert [number_of(one) for one in log] == arrived
     assert all(one.ip_bytes == 128 for one in log)
@@ -76,7 +77,7 @@ def test_each_packet_is_held_for_its_delay_and_found_in_the_log() -> None:
 
 def test_jitter_spreads_and_never_reorders() -> None:
     line = KernelLineSettings(delay=MS, jitter=30 * MS, seed=3)
-    arrived, log = carried(KernelLinkSettings(up=line), 200, 0.001)
+    arrived, log = carried(KernelLinkSettings(up=line, logged=True), 200, 0.001)
     assert arrived == list(range(200))
     delays = [one.delay_ns or 0 for one in log]
     assert max(delays) - min(delays) > 15 * MS
@@ -84,7 +85,7 @@ def test_jitter_spreads_and_never_reorders() -> None:
 
 def test_a_share_of_packets_is_overtaken() -> None:
     line = KernelLineSettings(reordering=0.1, reordering_delay=20 * MS, seed=1)
-    arrived, log = carried(KernelLinkSettings(up=line), 500, 0.001)
+    arrived, log = carried(KernelLinkSettings(up=line, logged=True), 500, 0.001)
     left = sorted(log, key=lambda one: one.left_ns or 0)
     assert [number_of(one) for one in left] == arrived
     overtaken = sum(number < max(arrived[:place], default=0) for place, number in enumerate(arrived))
@@ -93,59 +94,88 @@ def test_a_share_of_packets_is_overtaken() -> None:
     assert abs(overtaken - held) <= 20
 
 
-def test_directions_have_wires_of_their_own_or_none() -> None:
-    with KernelLink(KernelLinkSettings(down=KernelLineSettings(delay=5 * MS))) as link:
+def test_only_the_direction_that_has_a_wire_is_delayed() -> None:
+    settings = KernelLinkSettings(down=KernelLineSettings(delay=20 * MS), logged=True)
+    with KernelLink(settings) as link:
         inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
         inside.call(link.namespace(End.FAR), send, SITE_ADDRESS, 20)
-        wait_until(lambda: sent_through(link) == 20, "20 packets have left the wire")
-        with pytest.raises(KeyError):
-            link.wire(Direction.UP)
-        # Beside them, answers of the site that nobody listens.
-        assert link.counters(Direction.UP).delivered_packets >= 10
+        wait_until(lambda: sent_through(link) == 20, "20 packets have left the link")
+        assert all((one.delay_ns or 20 * MS) >= 20 * MS for one in link.log(Direction.DOWN))
+        assert min(one.delay_ns or 20 * MS for one in link.log(Direction.UP)) < 20 * MS
+        assert len(wire_processes(os.getpid())) == 1
 
 
 def sent_through(link: KernelLink) -> int:
-    numbered = [one for one in link.wire(Direction.DOWN).log() if one.ip_bytes == 128]
+    numbered = [one for one in link.log(Direction.DOWN) if one.ip_bytes == 128]
     return sum(one.left_ns is not None for one in numbered)
 
 
 @pytest.mark.parametrize("place", WirePlace)
 def test_a_wire_stands_before_or_after_the_queue_and_the_rate_is_the_same(place: WirePlace) -> None:
     line = KernelLineSettings(rate=8_000_000, queue=1_000_000, delay=5 * MS, wire_place=place)
-    with KernelLink(KernelLinkSettings(up=line)) as link, inside.executor(link.namespace(End.FAR)) as far:
+    with (
+        KernelLink(KernelLinkSettings(up=line, logged=True)) as link,
+        inside.executor(link.namespace(End.FAR)) as far,
+    ):
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, 400)
         inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 400, 0.0, 1472)
         assert arrived.result() == list(range(400))
         counters = link.counters(Direction.UP)
-        log = link.wire(Direction.UP).log()
+        log = link.log(Direction.UP)
     assert (counters.delivered_packets, counters.delivered_bytes) == (400, 400 * 1500)
-    spans = log[-1].entered_ns - log[0].entered_ns, (log[-1].left_ns or 0) - (log[0].left_ns or 0)
-    shaped_s = (400 * 1500 - line.bucket) * 8 / line.rate if line.rate else 0
-    # Before the wire, the queue spreads what enters it; behind, it spreads what has left it.
-    assert (min(spans) / 1e9 > shaped_s * 0.9) is (place is WirePlace.AFTER_QUEUE)
+    shaped_s = (400 * 1500 - line.bucket) * 8 / 8_000_000
+    # The first packet meets no queue, the last the whole of it; both meet the wire.
+    first, last = log[0].delay_ns or 0, (log[-1].left_ns or 0) - log[0].entered_ns
+    assert first >= 5 * MS
+    assert last / 1e9 > shaped_s * 0.9
 
 
 def test_a_log_that_could_not_keep_up_says_so() -> None:
-    settings = KernelLinkSettings(up=KernelLineSettings(logged=True))
-    with KernelLink(settings) as link, small_tap(link) as tap:
+    with KernelLink(KernelLinkSettings(logged=True)) as link, small_tap(link) as tap:
         inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 2000)
-        wait_until(lambda: len(link.wire(Direction.UP).log()) >= 2000, "all have passed")
-        assert tap.overflowed >= 2 * 2000 - 512
-        assert any(seen.entering for seen in tap.read())
+        wait_until(lambda: len(link.log(Direction.UP)) >= 2000, "all have passed")
+        assert tap.overflowed >= 2000 - 512
+        assert any(not seen.outgoing for seen in tap.read())
 
 
 def small_tap(link: KernelLink) -> Tap:
-    return Tap(link.namespace(End.ROUTER), "wire-up", packets=500)
+    return Tap(link.namespace(End.ROUTER), "site", packets=500)
+
+
+def test_a_lost_packet_entered_and_never_left() -> None:
+    settings = KernelLinkSettings(up=KernelLineSettings(loss=0.2), logged=True)
+    with KernelLink(settings) as link:
+        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 500)
+        log = link.log(Direction.UP)
+        lost = link.counters(Direction.UP).dropped_packets[DropCause.LOSS]
+    assert lost > 0
+    assert sum(one.left_ns is None for one in log) == lost
+
+
+def test_what_is_forgotten_is_not_in_the_log() -> None:
+    with KernelLink(KernelLinkSettings(logged=True)) as link:
+        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
+        wait_until(lambda: len(link.log(Direction.UP)) == 10, "all have passed")
+        link.forget_log()
+        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 3)
+        assert [number_of(one) for one in link.log(Direction.UP)] == [0, 1, 2]
+
+
+def test_without_a_log_there_is_none_to_read() -> None:
+    with KernelLink(KernelLinkSettings()) as link:
+        link.forget_log()
+        with pytest.raises(KernelLinkError, match=r"^this link keeps no log"):
+            link.log(Direction.UP)
 
 
 def test_a_wire_whose_process_ended_is_told() -> None:
-    with KernelLink(KernelLinkSettings(up=KernelLineSettings(logged=True))) as link:
+    with KernelLink(KernelLinkSettings(up=KernelLineSettings(delay=MS), logged=True)) as link:
         process = wire_processes(os.getpid())
         assert len(process) == 1
         os.kill(process[0], signal.SIGKILL)
         with pytest.raises(KernelLinkError, match=r"^the wire's process has ended \(status -9\)$"):
-            wait_until(lambda: bool(link.wire(Direction.UP).log()), "its end is noticed")
+            wait_until(lambda: bool(link.log(Direction.UP)), "its end is noticed")
 
 
 def test_a_killed_creator_takes_its_wires_with_it() -> None:

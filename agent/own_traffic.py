@@ -68,13 +68,22 @@ def should_give_way(marks: Sequence[Mark], direction: Direction, floor_bps: floa
     if not loaded or loaded[-1].at_s - loaded[0].at_s < SUFFICIENT_S:
         return False
     newest = loaded[-1]
-    earlier = next((mark for mark in reversed(loaded) if newest.at_s - mark.at_s >= RECENT_S), loaded[0])
-    rates = _rates(earlier, newest, down=direction is Direction.DOWN)
-    if isinstance(rates, Unavailable) or rates[0] - rates[1] < IN_USE_SHARE * floor_bps:
-        return False
-    lost = newest.so_far.lost_packets - earlier.so_far.lost_packets
-    packets = newest.so_far.packets - earlier.so_far.packets
-    return newest.so_far.delay_us >= CONGESTED_US or lost > CONGESTED_LOSS * (packets + lost)
+    before = next(mark for mark in reversed(loaded) if newest.at_s - mark.at_s >= RECENT_S)
+    after = next(mark for mark in loaded if mark.at_s - loaded[0].at_s >= RECENT_S)
+    # At its beginning, too: a test at the floor starves whoever shares a slow line with it.
+    in_use = max(_other_bps(before, newest, direction), _other_bps(loaded[0], after, direction))
+    return in_use >= IN_USE_SHARE * floor_bps and _congests(before.so_far, newest.so_far)
+
+
+def _congests(before: LoadSoFar, newest: LoadSoFar) -> bool:
+    lost, packets = newest.lost_packets - before.lost_packets, newest.packets - before.packets
+    return newest.delay_us >= CONGESTED_US or lost > CONGESTED_LOSS * (packets + lost)
+
+
+def _other_bps(first: Mark, last: Mark, direction: Direction) -> float:
+    """0 where it is not known: nobody is given way to who cannot be seen."""
+    rates = _rates(first, last, down=direction is Direction.DOWN)
+    return 0.0 if isinstance(rates, Unavailable) else rates[0] - rates[1]
 
 
 def _rates(first: Mark, last: Mark, *, down: bool) -> tuple[float, float] | Unavailable:

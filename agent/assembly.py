@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from agent.line_counters import source_of
+from agent.line_counters import LineCounterSource, source_of
+from agent.line_watch import LineWatch
 from agent.probes import PROBES
 from agent.probes.base import Probe, Surroundings, Task
-from agent.settings import AgentSettings, peer_key
+from agent.settings import AgentSettings, Floor, peer_key
+from wire import ip_layer
 from wire.records import ClockReading
 
 
@@ -14,7 +16,14 @@ def surroundings(
 ) -> Surroundings:
     """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
     secret = peer_key(settings.peer) if key is None else key
-    return Surroundings(settings, secret, source_of(settings.line_counters), clock)
+    counters = source_of(settings.line_counters)
+    return Surroundings(settings, secret, counters, clock, _watch(settings.floor, counters, clock))
+
+
+def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockReading]) -> LineWatch | None:
+    if not floor.passive or floor.down is None or not LineWatch.can_watch(counters):
+        return None
+    return LineWatch(counters, ip_layer.ip_rate(float(floor.down), floor.layer), clock)
 
 
 def tasks(

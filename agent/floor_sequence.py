@@ -7,18 +7,17 @@ traffic: in the quiet hours, outside the site's, with the idle round-trip time a
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import ClassVar
 
 from msgspec import Struct, structs
 
 from agent import hours
+from agent.again import Again
 from agent.floor_standing import Course, recalled
 from agent.hours import Hours
 from agent.line_watch import LineWatch
-from agent.probes.base import Again, Reading
 from agent.settings import Floor
-from wire.records import ClockReading, Direction, FloorValues, Outcome, Spread, Standing, Verdict
+from wire.records import ClockReading, Direction, FloorValues, Spread, Standing, Verdict
 
 IDLE_KEPT, IDLE_LEAST = 100, 5
 """How many idle round-trip times are remembered, and how few tell a baseline."""
@@ -40,6 +39,14 @@ class Searched(Struct, frozen=True):
 
 Search = Callable[[Direction, float], Awaitable[Searched]]
 """Search the capacity of a direction up to a rate, bit/s; never raises for the line."""
+
+
+class Told(Struct, frozen=True):
+    """A run as part of the sequence: its values with the standing, the next wish, and the search made."""
+
+    values: FloorValues
+    again: Again | None = None
+    searched: Searched = Searched(None)
 
 
 class FloorSequence:
@@ -74,10 +81,10 @@ class FloorSequence:
         return self._courses.get(direction, Course())
 
     def is_suspect(self, direction: Direction) -> bool:
-        """Whether the next run of a direction is one that follows a fail."""
-        return self.course(direction).standing is Standing.SUSPECT
+        """Whether the next run of a direction follows a fail that is not decided yet."""
+        return self.course(direction).standing is Standing.SUSPECT or direction in self._unconfirmed
 
-    def is_quiet(self, now: ClockReading, idle: Spread | None) -> bool:
+    def is_quiet(self, idle: Spread | None) -> bool:
         """Whether the site's own traffic rests: by the hour, and by the round-trip time of the idle path.
 
         Every idle train is remembered, the newest hundred: a path that became longer for good is its own
@@ -87,58 +94,44 @@ class FloorSequence:
             return False
         self._idle.append(idle.p50_us)
         near = len(self._idle) >= IDLE_LEAST and idle.p50_us <= min(self._idle) + NEAR_US
-        return near and self._quiet.contains(self._second_of_week(now.wall_us))
+        return near and self._quiet.contains(self._second_of_week(self._clock().wall_us))
 
-    async def told(self, direction: Direction, reading: Reading) -> Reading:
-        """One run as part of the sequence: confirmed where the window was quiet, with the standing after it.
-
-        Searches where only that is missing for a condemnation.
-        """
-        values, now = reading.values, self._clock()
-        if not isinstance(values, FloorValues):
-            return reading
-        quiet = self.is_quiet(now, values.under_load.idle if values.under_load else None)
-        if quiet and values.verdict is Verdict.UNCONFIRMED:
-            values = structs.replace(values, verdict=Verdict.FAIL)
-            reading = replace(reading, detail="")
+    async def told(self, direction: Direction, values: FloorValues) -> Told:
+        """Count the verdict of one run; searches where only that is missing for a condemnation."""
+        now = self._clock()
         course = self._counted(direction, values.verdict, now)
         searched = Searched(None)
         if values.verdict is Verdict.FAIL and course.awaits_search():
             searched = await self._search(direction, SEARCH_SHARE * values.floor_bps)
             if searched.maximum_bps is not None:
                 course = course.searched(searched.maximum_bps, values.floor_bps)
-        self._courses[direction] = course
-        return replace(
-            reading,
-            values=structs.replace(
-                values,
-                standing=course.standing,
-                evidence=course.evidence,
-                search_bps=searched.maximum_bps,
-                quiet=quiet,
-            ),
-            bytes_sent=reading.bytes_sent + searched.bytes_sent,
-            bytes_received=reading.bytes_received + searched.bytes_received,
-            again=self._again(direction, values.verdict, course, now),
-        )
+        values = structs.replace(values, search_bps=searched.maximum_bps)
+        return self._stands(direction, values, course, now, searched)
 
-    def passive(self, direction: Direction, slot_us: int, floor: FloorValues) -> Reading | None:
-        """A pass by the site's own traffic since the slot began; ``floor`` tells what it is held against."""
+    def passive(self, direction: Direction, slot_us: int, proven: FloorValues) -> Told | None:
+        """A pass by what the site itself received since the slot began; ``proven`` holds the floor."""
         proof = self._watch.since(slot_us) if self._watch and direction is Direction.DOWN else None
         if self._watch is None or proof is None:
             return None
         now = self._clock()
-        self._courses[direction] = course = self._counted(direction, Verdict.PASS, now)
         values = structs.replace(
-            floor,
-            verdict=Verdict.PASS,
-            line_counters=self._watch.kind,
-            at_least_bps=proof.bps,
-            passive_us=proof.lasted_us,
-            standing=course.standing,
-            evidence=course.evidence,
+            proven, line_counters=self._watch.kind, at_least_bps=proof.bps, passive_us=proof.lasted_us
         )
-        return Reading(Outcome.OK, values, again=self._again(direction, Verdict.PASS, course, now))
+        course = self._counted(direction, values.verdict, now)
+        return self._stands(direction, values, course, now, Searched(None))
+
+    def _stands(
+        self,
+        direction: Direction,
+        values: FloorValues,
+        course: Course,
+        now: ClockReading,
+        searched: Searched,
+    ) -> Told:
+        self._courses[direction] = course
+        again = self._again(direction, values.verdict, course, now)
+        values = structs.replace(values, standing=course.standing, evidence=course.evidence)
+        return Told(values, again, searched)
 
     def _counted(self, direction: Direction, verdict: Verdict, now: ClockReading) -> Course:
         return self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))

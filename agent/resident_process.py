@@ -62,10 +62,11 @@ def _resident(given: Handover) -> Resident:
     settings, version = given.settings, given.version
     path = Path(settings.journal.path)
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
-    tasks = assembly.tasks(assembly.surroundings(settings, clock.read, given.peer_key))
+    around = assembly.surroundings(settings, clock.read, given.peer_key)
+    tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
-    return Resident(settings, version, tasks, journal, uplink, clock.read)
+    return Resident(settings, version, tasks, journal, uplink, clock.read, around.line_watch)
 
 
 def give_memory_back() -> None:

@@ -8,22 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Struct
-
+from agent.again import Again as Again
 from agent.hours import Hours
 from agent.line_counters import LineCounterSource
+from agent.line_watch import LineWatch
 from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown."""
+    """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
+
+    ``line_watch`` sees what the site itself receives, None where nothing is to be watched.
+    """
 
     settings: AgentSettings
     peer_key: bytes = field(repr=False)
     line_counters: LineCounterSource
     clock: Callable[[], ClockReading]
+    line_watch: LineWatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,6 @@ class Task:
     def schedule(self) -> str:
         """The id of this line of the schedule in records: ``floor-down``, ``stamp-dscp-46``."""
         return self.name.replace(" ", "-")
-
-
-class Again(Struct, frozen=True):
-    """A probe's wish to be run once more outside the schedule: ``after_s`` from now, in ``hours`` only."""
-
-    after_s: float
-    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from msgspec import Struct, structs
 
 from agent import floor_rules, floor_series, floor_test
 from agent.floor_rules import Conclusion, OwnTraffic, Step
+from agent.floor_search import search_of
+from agent.floor_sequence import FloorSequence
 from agent.floor_test import RunLoad, Tested
 from agent.latency_under_load import beside_load
 from agent.line_counters import Unavailable
 from agent.load_meter import LoadMeter
-from agent.probes.base import Progress, Reading, Surroundings, Task
+from agent.probes.base import Again, Continuing, Progress, Reading, Surroundings, Task
 from agent.settings import Floor
 from agent.udpstp_client import run_load
+from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
 from wire.records import (
@@ -36,6 +39,7 @@ from wire.records import (
     LineCounters,
     LoadSample,
     Outcome,
+    Record,
     Spread,
     Verdict,
 )
@@ -92,16 +96,18 @@ class _Run:
         return tuple(structs.replace(test, series=series) for test, series in pairs)
 
 
-class FloorProbe:
+class FloorProbe(Continuing):
     """Is this direction of the line at least as fast as the floor? One task a direction with a floor.
 
-    ``quiet`` says, by the idle round-trip time before the test, whether the site's own traffic rests: a fail
-    then counts although nobody sees that traffic. ``suspect`` says whether a direction failed last time.
+    The ``sequence`` tells what one verdict after the other amounts to. ``quiet`` says, by the idle round-trip
+    time before the test, whether the site's own traffic rests: a fail then counts although nobody sees that
+    traffic. ``suspect`` says whether the run of a direction follows a fail.
     """
 
     record: type[Known] = FloorMeasurement
     alone = True
     deadline_s = 180.0
+    landmark = FloorSequence.landmark
 
     def __init__(
         self,
@@ -110,6 +116,7 @@ class FloorProbe:
         meter: LoadMeter,
         run_load: RunLoad,
         beside: Beside,
+        sequence: FloorSequence,
         pre_drain: int = 0,
         pre_drain_every: int = 1,
     ) -> None:
@@ -121,9 +128,9 @@ class FloorProbe:
         self._pre_drain, self._pre_drain_every = pre_drain, pre_drain_every
         # A fleet that was started together does not drain together, nor does a daily restart drain never.
         self._runs = {direction: secrets.randbelow(pre_drain_every) for direction in contracts}
-        self._failed: set[Direction] = set()
-        self.quiet: Callable[[Spread | None], bool] = lambda _: False
-        self.suspect: Callable[[Direction], bool] = self._failed.__contains__
+        self._sequence = sequence
+        self.quiet: Callable[[Spread | None], bool] = sequence.is_quiet
+        self.suspect: Callable[[Direction], bool] = sequence.is_suspect
 
     @classmethod
     def of(cls, surroundings: Surroundings) -> "FloorProbe":
@@ -141,6 +148,13 @@ class FloorProbe:
             LoadMeter(surroundings.line_counters),
             _loader(surroundings),
             beside,
+            FloorSequence(
+                settings.floor,
+                surroundings.clock,
+                second_of_week,
+                search_of(settings.peer, surroundings.peer_key, surroundings.line_counters),
+                surroundings.line_watch,
+            ),
             int(settings.floor.pre_drain),
             settings.floor.pre_drain_every,
         )
@@ -157,18 +171,38 @@ class FloorProbe:
         if isinstance(conclusion, Reading):
             return conclusion
         values, failure, detail = self._concluded(conclusion, run)
-        self._failed.discard(direction)
-        if values.verdict is not Verdict.PASS:
-            self._failed.add(direction)
+        told = await self._sequence.told(direction, values)
         return Reading(
             outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
-            values=values,
+            values=told.values,
             failure=failure,
             detail=detail,
             session=run.tests[-1].session,
-            bytes_sent=run.bytes_sent,
-            bytes_received=run.bytes_received,
+            bytes_sent=run.bytes_sent + told.searched.bytes_sent,
+            bytes_received=run.bytes_received + told.searched.bytes_received,
+            again=told.again,
         )
+
+    def recall(self, task: Task, record: Record) -> Again | None:
+        """Stand where the newest record of the direction stands."""
+        values = record.values if isinstance(record, FloorMeasurement) else None
+        return self._sequence.recall(task.direction or Direction.DOWN, values) if values else None
+
+    def instead(self, task: Task, slot_us: int) -> Reading | None:
+        """A passive pass, where what the site itself received proved the floor."""
+        direction = task.direction or Direction.DOWN
+        contract = self._contracts[direction]
+        proven = FloorValues(
+            verdict=Verdict.PASS,
+            floor_bps=contract.floor_bps,
+            layer=contract.layer,
+            contract_bps=contract.bps,
+            line_counters=self._meter.kind,
+            tests=(),
+            at_least_bps=contract.floor_bps,
+        )
+        told = self._sequence.passive(direction, slot_us, proven)
+        return Reading(Outcome.OK, told.values, again=told.again) if told else None
 
     def _bytes_to_drain(self, direction: Direction) -> int:
         """Now and then a token bucket is emptied first, and always when the direction is under suspicion."""

@@ -3,12 +3,12 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from agent.floor_sequence import IDLE_KEPT, NEAR_US, FloorSequence, Searched, quiet_hours
+from agent.again import Again
+from agent.floor_sequence import IDLE_KEPT, NEAR_US, FloorSequence, Searched, Told, quiet_hours
 from agent.floor_standing import CHOSEN
 from agent.hours import parse
 from agent.line_counters import CounterReading, NoSource
 from agent.line_watch import LineWatch
-from agent.probes.base import Again, Reading
 from agent.scheduler import utc_second_of_week
 from agent.settings import Floor
 from tests.agent.fakes import FakeClock
@@ -16,9 +16,7 @@ from wire.records import (
     ClockReading,
     Direction,
     FloorValues,
-    LatencyUnderLoad,
     LineCounters,
-    Outcome,
     Spread,
     Standing,
     Verdict,
@@ -41,14 +39,13 @@ def spread(p50_us: int) -> Spread:
     return Spread(min_us=p50_us, p50_us=p50_us, p95_us=p50_us, p99_us=p50_us)
 
 
-def values(verdict: Verdict, idle_us: int) -> FloorValues:
+def values(verdict: Verdict) -> FloorValues:
     return FloorValues(
         verdict=verdict,
         floor_bps=FLOOR,
         line_counters=LineCounters.NONE,
         tests=(),
         at_least_bps=7e6,
-        under_load=LatencyUnderLoad(load_bps=FLOOR, idle=spread(idle_us)),
     )
 
 
@@ -74,23 +71,18 @@ class Stand:
         self.searches.append((direction, highest_bps))
         return Searched(self.maximum_bps, 1000, 2000)
 
-    def tell(self, verdict: Verdict, times: int = 1, idle_us: int = 50_000) -> Reading:
+    def tell(self, verdict: Verdict, times: int = 1, idle_us: int = 50_000) -> Told:
         """What is made of a run of ``down`` with this verdict, each five minutes after the last."""
         for _ in range(times):
             self.clock.advance(300)
-            reading = Reading(
-                Outcome.OK, values(verdict, idle_us), detail="own", bytes_sent=1, bytes_received=2
-            )
-            told = asyncio.run(self.subject.told(DOWN, reading))
+            quiet = self.subject.is_quiet(spread(idle_us))
+            counted = Verdict.FAIL if quiet and verdict is Verdict.UNCONFIRMED else verdict
+            found = structs.replace(values(counted), quiet=quiet)
+            told = asyncio.run(self.subject.told(DOWN, found))
         return told
 
     def standing(self) -> Standing:
         return self.subject.course(DOWN).standing
-
-
-def figures(reading: Reading) -> FloorValues:
-    assert isinstance(reading.values, FloorValues)
-    return reading.values
 
 
 def test_a_bad_line_is_condemned_after_thirteen_fails_and_one_search() -> None:
@@ -100,16 +92,16 @@ def test_a_bad_line_is_condemned_after_thirteen_fails_and_one_search() -> None:
         again.append(told.again)
     assert again == [Again(300.0)] * 12 + [None]
     assert stand.searches == [(DOWN, 16e6)]
-    condemned = figures(told)
+    condemned = told.values
     assert (condemned.standing, condemned.evidence) == (Standing.CONDEMNED, CHOSEN.condemns_at)
-    assert (condemned.search_bps, told.bytes_sent, told.bytes_received) == (7e6, 1001, 2002)
+    assert (condemned.search_bps, told.searched) == (7e6, Searched(7e6, 1000, 2000))
     assert stand.subject.course(UP).standing is Standing.CLEAR
 
 
 def test_a_search_that_finds_the_floor_clears() -> None:
     stand = Stand(maximum_bps=8e6)
     told = stand.tell(Verdict.FAIL, 13)
-    assert (figures(told).standing, figures(told).evidence, told.again) == (Standing.CLEAR, 0.0, None)
+    assert (told.values.standing, told.values.evidence, told.again) == (Standing.CLEAR, 0.0, None)
 
 
 def test_a_search_that_gave_nothing_is_made_again_after_the_next_fail() -> None:
@@ -117,17 +109,17 @@ def test_a_search_that_gave_nothing_is_made_again_after_the_next_fail() -> None:
     told = stand.tell(Verdict.FAIL, 14)
     assert (stand.standing(), told.again, len(stand.searches)) == (Standing.SUSPECT, Again(300.0), 2)
     stand.maximum_bps = 7e6
-    assert figures(stand.tell(Verdict.FAIL)).standing is Standing.CONDEMNED
+    assert stand.tell(Verdict.FAIL).values.standing is Standing.CONDEMNED
 
 
 def test_a_fail_that_nobody_confirms_is_tested_again_in_the_quiet_hours_and_moves_nothing() -> None:
     stand = Stand()
     told = stand.tell(Verdict.UNCONFIRMED)
-    assert (figures(told).standing, told.again, told.detail) == (Standing.CLEAR, Again(300.0, QUIET), "own")
+    assert (told.values.standing, told.again) == (Standing.CLEAR, Again(300.0, QUIET))
     assert stand.tell(Verdict.INVALID).again == Again(300.0, QUIET)
     stand.clock.wall_us = at(2).wall_us
     told = stand.tell(Verdict.UNCONFIRMED)  # the third idle train: no baseline yet
-    assert (figures(told).verdict, told.again) == (Verdict.UNCONFIRMED, Again(3600.0, QUIET))
+    assert (told.values.verdict, told.again) == (Verdict.UNCONFIRMED, Again(3600.0, QUIET))
 
 
 def test_in_a_quiet_window_a_fail_counts_though_nobody_sees_the_sites_traffic() -> None:
@@ -135,13 +127,13 @@ def test_in_a_quiet_window_a_fail_counts_though_nobody_sees_the_sites_traffic() 
     stand.tell(Verdict.PASS, 5)
     stand.clock.wall_us = at(2).wall_us
     told = stand.tell(Verdict.UNCONFIRMED)
-    assert (figures(told).verdict, figures(told).quiet, told.detail) == (Verdict.FAIL, True, "")
-    assert (figures(told).standing, told.again) == (Standing.SUSPECT, Again(300.0))
+    assert (told.values.verdict, told.values.quiet) == (Verdict.FAIL, True)
+    assert (told.values.standing, told.again) == (Standing.SUSPECT, Again(300.0))
     told = stand.tell(Verdict.UNCONFIRMED, idle_us=90_000)
-    assert (figures(told).verdict, figures(told).quiet) == (Verdict.UNCONFIRMED, False)
+    assert (told.values.verdict, told.values.quiet) == (Verdict.UNCONFIRMED, False)
     assert told.again == Again(3600.0, QUIET)
     told = stand.tell(Verdict.PASS)
-    assert (figures(told).quiet, stand.standing(), told.again) == (True, Standing.SUSPECT, Again(300.0))
+    assert (told.values.quiet, stand.standing(), told.again) == (True, Standing.SUSPECT, Again(300.0))
 
 
 def test_a_bad_line_without_counters_is_condemned_in_one_night() -> None:
@@ -153,15 +145,8 @@ def test_a_bad_line_without_counters_is_condemned_in_one_night() -> None:
     assert stand.clock.wall_us < at(2.75).wall_us
 
 
-def test_a_run_without_figures_changes_nothing() -> None:
-    stand, failed = Stand(), Reading(Outcome.FAILED)
-    stand.tell(Verdict.FAIL)
-    assert asyncio.run(stand.subject.told(DOWN, failed)) is failed
-    assert stand.standing() is Standing.SUSPECT
-
-
 def test_the_sites_own_traffic_passes_download_once_in_its_slot() -> None:
-    stand, floor = Stand(), values(Verdict.INVALID, 50_000)
+    stand, floor = Stand(), values(Verdict.PASS)
     begin = stand.clock.boot_us
     assert stand.subject.passive(DOWN, begin, floor) is None
     for second in range(4):
@@ -171,10 +156,10 @@ def test_the_sites_own_traffic_passes_download_once_in_its_slot() -> None:
     stand.clock.advance(10)
     told = stand.subject.passive(DOWN, begin, floor)
     assert told is not None
-    passed = figures(told)
+    passed = told.values
     assert (passed.verdict, passed.tests, passed.passive_us) == (Verdict.PASS, (), 3_000_000)
     assert (passed.at_least_bps, passed.line_counters) == (12e6, LineCounters.INLINE)
-    assert (passed.standing, told.bytes_received) == (Standing.CLEAR, 0)
+    assert (passed.standing, told.again) == (Standing.CLEAR, None)
     assert stand.subject.passive(UP, begin, floor) is None
     assert stand.subject.passive(DOWN, begin + 1, floor) is None
 
@@ -191,23 +176,26 @@ def test_the_sites_own_traffic_passes_download_once_in_its_slot() -> None:
     ],
 )
 def test_a_window_is_quiet_by_the_hour_and_by_the_idle_path(hour: float, idle_us: int, quiet: bool) -> None:
-    subject = Stand().subject
+    stand = Stand()
     for _ in range(5):
-        subject.is_quiet(at(12), spread(20_000))
-    assert subject.is_quiet(at(hour), spread(idle_us)) is quiet
+        stand.subject.is_quiet(spread(20_000))
+    stand.clock.wall_us = at(hour).wall_us
+    assert stand.subject.is_quiet(spread(idle_us)) is quiet
 
 
 def test_without_a_baseline_or_a_train_nothing_is_quiet() -> None:
-    subject = Stand().subject
-    assert [subject.is_quiet(at(2), spread(20_000)) for _ in range(5)] == [False] * 4 + [True]
-    assert not subject.is_quiet(at(2), None)
+    stand = Stand()
+    stand.clock.wall_us = at(2).wall_us
+    assert [stand.subject.is_quiet(spread(20_000)) for _ in range(5)] == [False] * 4 + [True]
+    assert not stand.subject.is_quiet(None)
 
 
 def test_a_path_that_became_longer_for_good_has_a_new_baseline_some_day() -> None:
-    subject = Stand().subject
+    stand = Stand()
+    stand.clock.wall_us = at(2).wall_us
     for _ in range(10):
-        subject.is_quiet(at(2), spread(10_000))
-    found = [subject.is_quiet(at(2), spread(30_000)) for _ in range(IDLE_KEPT)]
+        stand.subject.is_quiet(spread(10_000))
+    found = [stand.subject.is_quiet(spread(30_000)) for _ in range(IDLE_KEPT)]
     assert found == [False] * (IDLE_KEPT - 1) + [True]
 
 
@@ -227,8 +215,9 @@ def test_quiet_hours_are_none_of_the_sites() -> None:
 )
 def test_after_a_restart_it_goes_on(verdict: Verdict, standing: Standing, again: Again | None) -> None:
     evidence = {Standing.CLEAR: 0.0, Standing.SUSPECT: 2.2}.get(standing, CHOSEN.condemns_at)
-    known = structs.replace(values(verdict, 50_000), standing=standing, evidence=evidence)
+    known = structs.replace(values(verdict), standing=standing, evidence=evidence)
     stand = Stand()
     assert stand.subject.recall(UP, known) == again
     assert stand.subject.course(UP).standing is standing
-    assert stand.subject.is_suspect(UP) is (standing is Standing.SUSPECT)
+    follows = standing is Standing.SUSPECT or verdict is Verdict.UNCONFIRMED
+    assert stand.subject.is_suspect(UP) is follows

@@ -8,27 +8,37 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from agent import floor_rules, floor_test, load_meter
+from agent.again import Again
+from agent.floor_sequence import FloorSequence, Searched
+from agent.floor_standing import CHOSEN
 from agent.floor_test import RunLoad
 from agent.line_counters import CounterReading, LineCounterSource, NoSource, Unavailable
+from agent.line_watch import LineWatch
 from agent.load_meter import LoadMeter
 from agent.probes import floor
 from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.floor import Contract, FloorProbe
-from agent.settings import AgentSettings, Peer
+from agent.scheduler import utc_second_of_week
+from agent.settings import AgentSettings, Floor, Peer
 from lab.line import LineSettings
 from tests.agent import fixed_rate
 from tests.agent.fakes import FakeClock
+from wire import messages
 from wire.records import (
     Direction,
     Failure,
+    FloorMeasurement,
     FloorValues,
     LatencyUnderLoad,
     Layer,
     LineCounters,
     Outcome,
+    Purpose,
     Spread,
+    Standing,
     Verdict,
 )
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
@@ -165,12 +175,20 @@ async def alone(
     return await run(), None
 
 
+async def found_nothing(direction: Direction, highest_bps: float) -> Searched:
+    """The peer cannot search."""
+    return Searched(None)
+
+
 def probe(
     run_load: RunLoad, counters: LineCounterSource, direction: Direction = Direction.DOWN, **options: Any
 ) -> FloorProbe:
     beside = options.pop("beside", alone)
     contract = options.pop("contract", Contract(8e6))
-    return FloorProbe({direction: contract}, 3600, LoadMeter(counters), run_load, beside, **options)
+    watch = options.pop("watch", None)
+    sequence = FloorSequence(Floor(), FakeClock().read, utc_second_of_week, found_nothing, watch)
+    meter = LoadMeter(counters)
+    return FloorProbe({direction: contract}, 3600, meter, run_load, beside, sequence, **options)
 
 
 def run(made: FloorProbe) -> Reading:
@@ -393,3 +411,57 @@ def test_an_instrument_that_stalls_every_time_gives_no_verdict() -> None:
     assert (reading.outcome, reading.failure) == (Outcome.INVALID, Failure.SENDER_STALLED)
     assert values(reading).verdict is Verdict.INVALID
     assert len(values(reading).tests) == 3
+
+
+def test_a_fail_makes_a_suspect_that_is_tested_again_after_five_minutes(clock: Clock) -> None:
+    counters = Counted()
+    reading = run(probe(Over(SLOW, clock, counters), counters))
+    assert (values(reading).standing, reading.again) == (Standing.SUSPECT, Again(300.0))
+    assert values(reading).evidence == pytest.approx(CHOSEN.of_fail)
+    passed = run(probe(Over(FAST, clock), NoSource()))
+    assert (values(passed).standing, passed.again) == (Standing.CLEAR, None)
+
+
+def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
+    over = Over(FAST, clock)
+    made = probe(over, NoSource(), pre_drain=1_000_000, pre_drain_every=10_000)
+    [task] = made.tasks()
+    suspect = replace_struct(values(run(probe(Over(FAST, clock), NoSource()))), Standing.SUSPECT)
+    record = FloorMeasurement(
+        epoch="0" * 16,
+        seq=1,
+        purpose=Purpose.RETEST,
+        peer="p",
+        start=FakeClock().read(),
+        duration_us=1,
+        outcome=Outcome.OK,
+        values=suspect,
+    )
+    assert made.recall(task, record) == Again(300.0)
+    assert b'"standing":"suspect"' in messages.encode(record)
+    assert made.landmark in messages.encode(record)
+    reading = run(made)
+    assert values(reading).standing is Standing.SUSPECT
+    assert values(reading).tests[0].predrain_bytes > 0
+    assert made.recall(task, structs.replace(record, values=None)) is None
+
+
+def replace_struct(passed: FloorValues, standing: Standing) -> FloorValues:
+    return structs.replace(passed, standing=standing, evidence=CHOSEN.condemns_at / 2)
+
+
+def test_what_the_site_itself_received_stands_for_a_test(clock: Clock) -> None:
+    counters = Counted()
+    watch = LineWatch(counters, 8e6, FakeClock().read)
+    made = probe(Over(FAST, clock, counters), counters, watch=watch, contract=Contract(8e6, Layer.ETHERNET))
+    [task] = made.tasks()
+    assert made.instead(task, 0) is None
+    for second in range(4):
+        watch.seen(second * 1_000_000, CounterReading(1_500_000 * second, 0, 0, 0))
+    reading = made.instead(task, 0)
+    assert reading is not None
+    passed = values(reading)
+    assert (passed.verdict, passed.tests, passed.passive_us) == (Verdict.PASS, (), 3_000_000)
+    assert (passed.contract_bps, passed.layer) == (8e6, Layer.ETHERNET)
+    assert passed.floor_bps == pytest.approx(8e6 * 1500 / 1518)
+    assert (reading.bytes_sent, reading.bytes_received) == (0, 0)

@@ -1,0 +1,77 @@
+"""The search that has to agree before a direction is condemned: load-rate adjustment up to twice the floor.
+
+It is judged by its second half, by when a token bucket in front of a slower line is empty (RFC 9946 §5.1).
+"""
+
+import time
+
+from agent.floor_sequence import Search, Searched
+from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.settings import Peer
+from agent.udpstp_client import run_search
+from wire.records import Algorithm, Direction
+from wire.udpstp.load import Ending, LoadReport
+
+DURATION_S = 10
+INTERVAL_US = 1_000_000
+"""dt of RFC 9097 §5.3, its default."""
+
+
+def search_of(peer: Peer, secret: bytes, counters: LineCounterSource) -> Search:
+    """The search against ``peer``, with whom ``secret`` is shared."""
+
+    async def search(direction: Direction, highest_bps: float) -> Searched:
+        before, began_s = await _counted(counters), time.monotonic()
+        report = await run_search(
+            peer.host,
+            peer.udpstp_port,
+            key_id=peer.key_id,
+            secret=secret,
+            direction=direction,
+            highest_bps=min(highest_bps, 1e9),
+            duration_s=DURATION_S,
+            algorithm=Algorithm.B,
+        )
+        other_bps = _other_bps(before, await _counted(counters), report, time.monotonic() - began_s)
+        found = sustained_bps(report)
+        maximum = None if found is None else found + other_bps
+        return Searched(maximum, report.bytes_sent, report.bytes_received)
+
+    return search
+
+
+def sustained_bps(report: LoadReport) -> float | None:
+    """The greatest of the sub-intervals of the second half, bit/s; None if the search was not completed."""
+    if report.ending is not Ending.COMPLETED:
+        return None
+    best, length, received = 0.0, 0, 0
+    for one in report.intervals:
+        if one.offset_us < report.planned_duration_us / 2:
+            continue
+        length, received = length + one.duration_us, received + one.ip_bytes
+        if length > INTERVAL_US - one.duration_us // 2:
+            best = max(best, received * 8e6 / length)
+            length = received = 0
+    return best or None
+
+
+async def _counted(counters: LineCounterSource) -> CounterReading | Unavailable:
+    """The line's counters, where they tell what is now."""
+    return Unavailable("what is counted comes later") if counters.lag_s else await counters.ask()
+
+
+def _other_bps(
+    before: CounterReading | Unavailable,
+    after: CounterReading | Unavailable,
+    report: LoadReport,
+    elapsed_s: float,
+) -> float:
+    """The site's own traffic beside the search; nothing where it is not known, which only adds to a doubt."""
+    if isinstance(before, Unavailable) or isinstance(after, Unavailable):
+        return 0.0
+    added = after.since(before)
+    if isinstance(added, Unavailable):
+        return 0.0
+    if report.direction is Direction.DOWN:
+        return max(0.0, (added.received_ip_bytes - report.bytes_received) * 8 / elapsed_s)
+    return max(0.0, (added.sent_ip_bytes - report.bytes_sent) * 8 / elapsed_s)

@@ -25,7 +25,8 @@ that has it: where fewer than half of them come near the maximum, or the sender 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.records import (
     Algorithm,
@@ -62,8 +63,7 @@ _HOLE_US = 10_000
 USABLE = (Ending.COMPLETED,)
 
 
-@dataclass(frozen=True, slots=True)
-class _SubInterval:
+class _SubInterval(Struct, frozen=True):
     """Sums over consecutive intervals."""
 
     offset_us: int
@@ -271,6 +271,8 @@ def _bound_up(report: LoadReport) -> Bound:
     sent = sum(one.ip_bytes * 8e6 for one in last)
     if sent < SENDER_SHARE * due:
         return Bound.SENDER
+    if last and last[-1].told_bps >= AS_ASKED * report.planned_bps:
+        return Bound.REQUESTED_RATE
     is_flat = len(last) == 2 * _END and len({one.told_bps for one in last}) == 1
     return Bound.PEER if is_flat else Bound.TIME
 
@@ -284,6 +286,8 @@ def _bound_down(report: LoadReport) -> Bound:
     if len(last) < 2 * _END:
         return Bound.TIME
     before, after = _mean_bps(last[:_END]), _mean_bps(last[_END:])
+    if after >= AS_ASKED * report.planned_bps:
+        return Bound.REQUESTED_RATE
     if after - before > _SLOWEST_CLIMB_BPS / 2:
         return Bound.TIME
     row_bps = max(round(after / ROW_BPS), 1) * ROW_BPS

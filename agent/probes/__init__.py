@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 
 from agent.probes.base import Probe, Surroundings
+from agent.probes.capacity import CapacityProbe
 from agent.probes.floor import FloorProbe
 from agent.probes.interface import InterfaceProbe
 from agent.probes.path import PathProbe
@@ -16,4 +17,5 @@ PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
     "stamp": StampProbe,
     "path": PathProbe,
     "interface": InterfaceProbe,
+    "capacity": CapacityProbe.of,
 }

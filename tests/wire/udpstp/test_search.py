@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, WALL, S, Way, World
+from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, Way, World
 from wire.records import Algorithm, Direction
 from wire.udpstp import auth, pdu, rates
+from wire.udpstp.client import Client
 from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport
 from wire.udpstp.plan import Address, Plan, Search
@@ -179,7 +180,6 @@ def test_a_status_that_lies_cannot_make_the_sender_exceed_what_was_asked() -> No
 
 
 def test_the_first_rate_upstream_is_told_and_downstream_is_not() -> None:
-    assert CLIENT != SERVER
     for direction, begins in ((Direction.UP, rates.sending_rate(5)), (Direction.DOWN, pdu.OFF)):
         world = World()
         told: list[pdu.Activation] = []
@@ -193,4 +193,14 @@ def test_the_first_rate_upstream_is_told_and_downstream_is_not() -> None:
         world._send = send  # type: ignore[method-assign]
         world.run(plan(direction, Search(start_row=5), seconds=1), until=60 * S)
         assert [(one.rate, one.row, one.modifiers) for one in told] == [(begins, 5, 1)]
-    assert MS
+
+
+@pytest.mark.parametrize(("walls", "step_us"), [
+    ([0, 0, 9 * MS, 0, 8 * MS, 0], 0), ([0, 0, 7 * MS, 7 * MS, 8 * MS], 7_000),
+    ([0, -6 * MS, -6 * MS], 6_000),
+])  # fmt: skip
+def test_a_clock_step_stays_and_a_delay_between_two_clocks_does_not(walls: list[int], step_us: int) -> None:
+    client = Client(plan(Direction.DOWN), 0, WALL)
+    for now, wall in enumerate(walls):
+        client.transmit(bytearray(2000), now * MS, WALL + now * MS + wall)
+    assert client.report().wall_step_us == step_us

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from lab.namespaces import names, requirements
-from lab.namespaces.link import _remove, _tool, remove_stale
+from lab.namespaces.link import remove_namespace, remove_stale, tool
 from lab.namespaces.requirements import KernelLinkError
 
 NEAR, FAR = "near", "far"
@@ -73,8 +73,8 @@ class Chain:
         remove_stale()
         with contextlib.ExitStack() as entering:
             for name in self._names:
-                _tool("ip", "netns", "add", name)
-                entering.callback(_remove, name)
+                tool("ip", "netns", "add", name)
+                entering.callback(remove_namespace, name)
                 self._tell(name, "sh", "-ec", _switches())
             self._build()
             self._leaving = entering.pop_all()
@@ -107,15 +107,15 @@ class Chain:
         return (requirements.path_of("ip"), "netns", "exec", name, *command)
 
     def _tell(self, name: str, *command: str, told: str = "") -> str:
-        return _tool(*self.inside(name, *command), told=told)
+        return tool(*self.inside(name, *command), told=told)
 
     def _build(self) -> None:
         for link in range(1, len(self._names)):
             self._join(link)
         last = len(self._names) - 1
         for place, name in enumerate(self._names):
-            _tool("ip", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=False))
-            _tool("ip", "-6", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=True))
+            tool("ip", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=False))
+            tool("ip", "-6", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=True))
         for name, router in zip(self._names[1:-1], self.settings.routers, strict=True):
             self._tell(name, requirements.path_of("nft"), "-f", "-", told=_rules(router))
 
@@ -125,8 +125,8 @@ class Chain:
         mtu = self.settings.routers[link - 2].mtu if link > 1 else ORDINARY_MTU
         peer = f"peer name {NEAR} mtu {mtu} address {_mac(link, 2)} netns {farther}"
         made = f"link add {FAR} mtu {mtu} address {_mac(link, 1)} type veth {peer}\n"
-        _tool("ip", "-n", nearer, "-batch", "-", told=made + _up(link, 1, FAR))
-        _tool("ip", "-n", farther, "-batch", "-", told=_up(link, 2, NEAR))
+        tool("ip", "-n", nearer, "-batch", "-", told=made + _up(link, 1, FAR))
+        tool("ip", "-n", farther, "-batch", "-", told=_up(link, 2, NEAR))
 
 
 def _switches() -> str:

@@ -57,8 +57,8 @@ class KernelLink:
         with contextlib.ExitStack() as entering:
             # The router first: with it go the devices, so that a process that stays inside an end is cut off.
             for end in (End.FAR, End.SITE, End.ROUTER):
-                _tool("ip", "netns", "add", self._names[end])
-                entering.callback(_remove, self._names[end])
+                tool("ip", "netns", "add", self._names[end])
+                entering.callback(remove_namespace, self._names[end])
                 self._switch(end)
             self._build(entering)
             self._leaving = entering.pop_all()
@@ -80,7 +80,7 @@ class KernelLink:
         router = self._names[End.ROUTER]
         line = self.settings.line(direction)
         device = rules.queue_device(direction, line)
-        queue = json.loads(_tool("tc", "-n", router, "-s", "-j", "qdisc", "show", "dev", device))[0]
+        queue = json.loads(tool("tc", "-n", router, "-s", "-j", "qdisc", "show", "dev", device))[0]
         lost, duplicated = self._fates(direction)
         refused = DropCause.POLICED if line.policer else DropCause.QUEUE_FULL
         dropped = {refused: queue["drops"], DropCause.LOSS: lost}
@@ -99,7 +99,7 @@ class KernelLink:
             f"[ ! -e {file} ] || echo {value} > {file}"
             for file, value in zip(files, rules.SWITCHES.values(), strict=True)
         )
-        _tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
+        tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
 
     def log(self, direction: Direction) -> list[Passage]:
         """When each packet entered and left the link, since the beginning or ``forget_log``.
@@ -120,22 +120,22 @@ class KernelLink:
     def _build(self, entering: contextlib.ExitStack) -> None:
         router = self._names[End.ROUTER]
         for end in places.ADDRESSES:
-            _tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
-        _tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
+            tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
+        tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
         for direction in Direction:
             line = self.settings.line(direction)
             if line.wired:
                 self._lay(direction, line, entering)
-            _tool("tc", "-n", router, *rules.queue(direction, line))
+            tool("tc", "-n", router, *rules.queue(direction, line))
         if self.settings.logged:
             self._log = entering.enter_context(LinkLog(router))
         if fates := rules.fates(self.settings):
-            _tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
+            tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
 
     def _lay(self, direction: Direction, line: KernelLineSettings, entering: contextlib.ExitStack) -> None:
         router = self._names[End.ROUTER]
         wire = entering.enter_context(Wire(router, places.WIRES[direction], line.wire))
-        _tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
+        tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
         wire.start()
         self._wires[direction] = wire
 
@@ -144,7 +144,7 @@ class KernelLink:
         if not rules.fates(self.settings):
             return 0, 0
         nft = requirements.path_of("nft")
-        listed = json.loads(_tool(*self.inside(End.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
+        listed = json.loads(tool(*self.inside(End.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
         ours = [item["rule"] for item in listed if item.get("rule", {}).get("comment") == direction]
         return _packets(ours, "inet"), _packets(ours, "netdev")
 
@@ -153,7 +153,7 @@ def remove_stale() -> list[str]:
     """Remove the namespaces of creators that have ended, and return their names. Raises KernelLinkError."""
     found = names.stale(names.present())
     for name in found:
-        _remove(name)
+        remove_namespace(name)
     return found
 
 
@@ -162,17 +162,17 @@ def _packets(rules_found: list[dict[str, Any]], family: str) -> int:
     return sum(part["counter"]["packets"] for part in parts if "counter" in part)
 
 
-def _remove(name: str) -> None:
-    """Another start may be removing the same stale one: gone is gone."""
+def remove_namespace(name: str) -> None:
+    """Remove one; another start may be removing the same stale one: gone is gone. Raises KernelLinkError."""
     try:
-        _tool("ip", "netns", "delete", name)
+        tool("ip", "netns", "delete", name)
     except KernelLinkError:
         if name in names.present():
             raise
 
 
-def _tool(program: str, *arguments: str, told: str = "") -> str:
-    """Run one of the programs and return its output."""
+def tool(program: str, *arguments: str, told: str = "") -> str:
+    """Run one of the programs and return its output. Raises KernelLinkError with what it said."""
     path = requirements.path_of(program) if program in requirements.PROGRAMS else program
     try:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell

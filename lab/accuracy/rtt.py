@@ -32,7 +32,7 @@ TOOLS: dict[str, tuple[Tool, Key]] = {
 }
 NOTE = (
     "What the link's log does not contain (veth crossings, sockets) counts as error; `ping` prints 0.1 ms "
-    f"above 10 ms. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms; the tools in turn on a link."
+    f"above 10 ms, 1 ms above 100. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms."
 )
 
 Pairs = list[tuple[int, int]]

@@ -14,6 +14,8 @@ measurement peer at the far end, ``with KernelStand(folder, settings) as stand``
 - A program runs inside by ``link.inside(End.SITE, program, ...)``, a Python function by
   ``inside.call(link.namespace(End.SITE), function, ...)``.
 - An agent inside the site sees all traffic of the line: ``line_counters: {source: inline, interface: line}``.
+- ``chain`` is another thing: a site, several routers and a peer in a row, for the path probe; ``path_stand``
+  runs the agent's probes over it.
 - Nothing inside can leave the machine: no namespace has a device that leads out.
 
 What may live here: what sets up, measures and removes such links. No benchmark.

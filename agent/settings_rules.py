@@ -10,11 +10,13 @@ import re
 from agent import hours
 from agent.settings import AgentSettings, Snmp
 from host import log
-from host.units import BitRate
+from host.units import BitRate, ByteSize
+from wire import ip_layer
 from wire.topics import is_site_id
 
 FLOOR_LEAST = BitRate(1_000_000)
 FLOOR_MOST = BitRate(1_000_000_000)
+PRE_DRAIN_LEAST, PRE_DRAIN_MOST = ByteSize(100_000), ByteSize(100_000_000)
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
@@ -29,6 +31,7 @@ def first_problem(chosen: AgentSettings) -> str | None:
         _stamp,
         _schedule,
         _path,
+        _capacity,
         _line_counters,
         _interface,
         _uplink,
@@ -81,9 +84,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _floors(chosen: AgentSettings) -> str | None:
-    for direction, rate in (("down", chosen.floor.down), ("up", chosen.floor.up)):
-        if rate is not None and not FLOOR_LEAST <= rate <= FLOOR_MOST:
+    floor = chosen.floor
+    for direction, rate in (("down", floor.down), ("up", floor.up)):
+        if rate is None:
+            continue
+        if not FLOOR_LEAST <= rate <= FLOOR_MOST:
             return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none"
+        if ip_layer.ip_rate(rate, floor.layer) > FLOOR_MOST:
+            return f"floor.{direction}: out of range: more than 1 Gbit/s of IP packets at this floor.layer"
+    if floor.pre_drain and not PRE_DRAIN_LEAST <= floor.pre_drain <= PRE_DRAIN_MOST:
+        return "floor.pre_drain: out of range: 100 kB to 100 MB, or 0 B for never"
     return None
 
 
@@ -127,6 +137,19 @@ def _path(chosen: AgentSettings) -> str | None:
     every = chosen.schedule.path
     if every is not None and not 900 <= every <= 31 * 86400:
         return "schedule.path: out of range: 15 min to 31 d, or null for never"
+    return None
+
+
+def _capacity(chosen: AgentSettings) -> str | None:
+    capacity, every = chosen.capacity, chosen.schedule.capacity
+    if every is not None and not 3600 <= every <= 366 * 86400:
+        return "schedule.capacity: out of range: 1 h to 366 d, or null for never"
+    if not FLOOR_LEAST <= capacity.highest <= FLOOR_MOST:
+        return "capacity.highest: out of range: 1 Mbit/s to 1 Gbit/s"
+    if capacity.duration not in range(5, 61):
+        return "capacity.duration: out of range: whole seconds, 5 s to 60 s"
+    if capacity.month_budget < capacity.day_budget:
+        return "capacity.month_budget: less than capacity.day_budget"
     return None
 
 

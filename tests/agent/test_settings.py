@@ -40,6 +40,14 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             "floor.up: out of range: 1 Mbit/s to 1 Gbit/s, or null for none",
         ),
         (
+            GOOD + "floor: {up: 1 Gbit/s, layer: tcp}\n",
+            "floor.up: out of range: more than 1 Gbit/s of IP packets at this floor.layer",
+        ),
+        (
+            GOOD + "floor: {pre_drain: 99 kB}\n",
+            "floor.pre_drain: out of range: 100 kB to 100 MB, or 0 B for never",
+        ),
+        (
             GOOD + "floor: {site_hours: Mon-Fri}\n",
             f"floor.site_hours: 'Mon' is no time of day: {HOURS_HELP}",
         ),

@@ -17,7 +17,7 @@ from agent.floor_standing import Course, recalled
 from agent.hours import Hours
 from agent.line_watch import LineWatch
 from agent.settings import Floor
-from wire.records import ClockReading, Direction, FloorValues, Spread, Standing, Verdict
+from wire.records import ClockReading, Direction, FloorValues, LineCounters, Spread, Standing, Verdict
 
 IDLE_KEPT, IDLE_LEAST = 100, 5
 """How many idle round-trip times are remembered, and how few tell a baseline."""
@@ -129,7 +129,7 @@ class FloorSequence:
         searched: Searched,
     ) -> Told:
         self._courses[direction] = course
-        again = self._again(direction, values.verdict, course, now)
+        again = self._again(direction, values, course, now)
         values = structs.replace(values, standing=course.standing, evidence=course.evidence)
         return Told(values, again, searched)
 
@@ -139,27 +139,32 @@ class FloorSequence:
     def recall(self, direction: Direction, values: FloorValues) -> Again | None:
         """Go on from the newest record of a direction after a restart."""
         self._courses[direction] = course = recalled(values)
-        if values.verdict is Verdict.UNCONFIRMED:
+        if _is_blind(values):
             self._unconfirmed.add(direction)
             return Again(self._spacing_s, self._quiet)
         return Again(self._spacing_s) if course.asks_again(values.verdict) else None
 
     def _again(
-        self, direction: Direction, verdict: Verdict, course: Course, now: ClockReading
+        self, direction: Direction, values: FloorValues, course: Course, now: ClockReading
     ) -> Again | None:
-        """A retest soon where the sequence asks for one, else one in the quiet hours for what waits for them.
+        """A retest soon where the course asks for one, else one in the quiet hours for what waits for them.
 
         Where fails are confirmed only there, a retest at another time could only pass: a good line is cleared
-        by the schedule as well.
+        by the schedule as well. Where the site's traffic is seen, any hour may be as good as this one was bad.
         """
-        if verdict in (Verdict.PASS, Verdict.FAIL):
+        if values.verdict in (Verdict.PASS, Verdict.FAIL):
             self._unconfirmed.discard(direction)
-        if verdict is Verdict.UNCONFIRMED:
+        if _is_blind(values):
             self._unconfirmed.add(direction)
         if direction in self._unconfirmed:
             within = self._quiet.contains(self._second_of_week(now.wall_us))
             return Again(UNCONFIRMED_AGAIN_S if within else self._spacing_s, self._quiet)
-        return Again(self._spacing_s) if course.asks_again(verdict) else None
+        return Again(self._spacing_s) if course.asks_again(values.verdict) else None
+
+
+def _is_blind(values: FloorValues) -> bool:
+    """Whether a fail is unconfirmed because nobody sees the site's own traffic."""
+    return values.verdict is Verdict.UNCONFIRMED and values.line_counters is LineCounters.NONE
 
 
 def quiet_hours(floor: Floor) -> Hours:

@@ -122,6 +122,15 @@ def test_a_fail_that_nobody_confirms_is_tested_again_in_the_quiet_hours_and_move
     assert (told.values.verdict, told.again) == (Verdict.UNCONFIRMED, Again(3600.0, QUIET))
 
 
+def test_a_suspect_whose_site_was_using_the_line_is_tested_again_soon() -> None:
+    stand = Stand()
+    stand.tell(Verdict.FAIL)
+    seen = structs.replace(values(Verdict.UNCONFIRMED), line_counters=LineCounters.INLINE)
+    wishes = [asyncio.run(stand.subject.told(DOWN, seen)).again for _ in range(3)]
+    assert wishes == [Again(300.0), Again(300.0), None]
+    assert stand.standing() is Standing.SUSPECT
+
+
 def test_in_a_quiet_window_a_fail_counts_though_nobody_sees_the_sites_traffic() -> None:
     stand = Stand()
     stand.tell(Verdict.PASS, 5)

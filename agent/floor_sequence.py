@@ -150,7 +150,7 @@ class FloorSequence:
         """A retest soon where the course asks for one, else one in the quiet hours for what waits for them.
 
         Where fails are confirmed only there, a retest at another time could only pass: a good line is cleared
-        by the schedule as well. Where the site's traffic is seen, any hour may be as good as this one was bad.
+        by the schedule as well. Where the site's traffic is seen, another hour may simply be better.
         """
         if values.verdict in (Verdict.PASS, Verdict.FAIL):
             self._unconfirmed.discard(direction)

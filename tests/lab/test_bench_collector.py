@@ -3,20 +3,29 @@
 import sqlite3
 from pathlib import Path
 
-from collector.ingest import Batch, judge
+from collector.ingest import Batch, PeerBatch, judge
 from lab import bench_collector, fleet
-from wire.records import FloorMeasurement, StampMeasurement
+from wire.records import KNOWN
 
 
 def test_an_invented_fleet_is_taken_whole() -> None:
     arrivals = bench_collector.arrivals(measurements=400, batch=100, sites=2)
     batches = [judge(one) for one in arrivals]
-    assert all(isinstance(batch, Batch) for batch in batches)
+    assert all(isinstance(batch, Batch | PeerBatch) for batch in batches)
     items = [item for batch in batches if isinstance(batch, Batch) for item in batch.items]
     records = [item.record for item in items if hasattr(item, "record")]
     assert len(records) == 400
-    assert {type(record) for record in records} == {FloorMeasurement, StampMeasurement}
+    assert {type(record) for record in records} == set(KNOWN.values())
     assert len({(record.epoch, record.seq) for record in records}) == 400
+
+
+def test_the_two_sides_of_an_invented_fleet_agree(tmp_path: Path) -> None:
+    arrivals = bench_collector.arrivals(measurements=40, batch=20, sites=2)
+    bench_collector.into_ledger(arrivals, tmp_path)
+    database = sqlite3.connect(tmp_path / "ledger.db")
+    found = database.execute("SELECT result, count(*) FROM two_sides GROUP BY result").fetchall()
+    database.close()
+    assert found == [("agree", 8)]
 
 
 def test_both_ways_keep_every_measurement(tmp_path: Path) -> None:

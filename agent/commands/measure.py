@@ -72,7 +72,9 @@ def _selected(tasks: dict[Task, Probe], selection: Selection) -> dict[Task, Prob
     }
     if not kept:
         there = ", ".join(task.name for task in tasks) or "nothing"
-        raise SettingsError(f"nothing to measure: the settings ask for {there}")
+        left_out = sorted({task.probe for task in tasks} & BY_NAME_ONLY) if selection.probe is None else []
+        hint = f"; by --probe alone: {', '.join(left_out)}" if left_out else ""
+        raise SettingsError(f"nothing to measure: the settings ask for {there}{hint}")
     return kept
 
 

@@ -19,6 +19,7 @@ from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[2]
+ONLY_FLOOR_AND_STAMP = {"interface": None, "capacity": None, "path": None}
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -139,8 +140,17 @@ def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Pa
     ],
 )
 def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = call("measure", agent_file(tmp_path), *arguments)
+    done = call("measure", agent_file(tmp_path, schedule=ONLY_FLOOR_AND_STAMP), *arguments)
     assert (done.returncode, done.stderr) == (78, f"plancher-agent: {message}\n")
+
+
+def test_measure_leaves_out_what_is_run_by_name_alone(tmp_path: Path) -> None:
+    floors = {"down": None, "up": None}
+    schedule = {**ONLY_FLOOR_AND_STAMP, "capacity": "30 d"}
+    done = call("measure", agent_file(tmp_path, floor=floors, stamp={"classes": []}, schedule=schedule))
+    asked = "capacity down, capacity up; by --probe alone: capacity"
+    told = f"plancher-agent: nothing to measure: the settings ask for {asked}\n"
+    assert (done.returncode, done.stderr) == (78, told)
 
 
 def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
@@ -230,7 +240,7 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
         peer=peer,
         broker={"port": broker_port},
         floor={"down": None, "up": None},
-        schedule={"first_within": 0},
+        schedule={"first_within": 0, **ONLY_FLOOR_AND_STAMP},
     )
     stopped = call("status", path)
     assert stopped.returncode == 1

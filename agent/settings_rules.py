@@ -146,7 +146,7 @@ def _capacity(chosen: AgentSettings) -> str | None:
         return "schedule.capacity: out of range: 1 h to 366 d, or null for never"
     if not FLOOR_LEAST <= capacity.highest <= FLOOR_MOST:
         return "capacity.highest: out of range: 1 Mbit/s to 1 Gbit/s"
-    if capacity.duration not in range(5, 61):
+    if not 5 <= capacity.duration <= 60 or capacity.duration % 1:
         return "capacity.duration: out of range: whole seconds, 5 s to 60 s"
     if capacity.month_budget < capacity.day_budget:
         return "capacity.month_budget: less than capacity.day_budget"

@@ -34,13 +34,17 @@ class Key(Struct, frozen=True):
 
 
 class Udpstp(Struct, frozen=True):
-    """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents."""
+    """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents.
+
+    A fixed-rate test above ``highest_rate`` is refused; a search reserves what it asks for, but no more than
+    that, and ends its climb there.
+    """
 
     port: Port = pdu.WELL_KNOWN_PORT
-    highest_rate: BitRate = BitRate(100_000_000)
+    highest_rate: BitRate = BitRate(1_000_000_000)
     longest_test: Seconds = Seconds(60)
-    down: BitRate = BitRate(500_000_000)
-    up: BitRate = BitRate(500_000_000)
+    down: BitRate = BitRate(1_000_000_000)
+    up: BitRate = BitRate(1_000_000_000)
     tests: Annotated[int, Meta(ge=1, le=256)] = 32
     tests_per_key: Annotated[int, Meta(ge=1, le=256)] | None = None
 

@@ -121,7 +121,8 @@ class UdpstpServer:
         for other in [other for other in self._running if other.is_given_up_by(offer, now)]:
             other.cancelled.set()
             self._admission.release(other.ticket)
-        rate = offer.setup.bandwidth_mbps * 1_000_000
+        # No test gets more than the highest row: more would be reserved for nothing.
+        rate = min(offer.setup.bandwidth_mbps, self._limits.highest_row) * 1_000_000
         ticket = self._admission.admit(offer.setup.key_id, offer.direction, rate)
         if isinstance(ticket, Denial):
             return self._refuse(offer, _CODES[ticket], ticket.value, wall)
@@ -170,7 +171,8 @@ def _tell(running: _Running) -> None:
     _LOG.info(
         "test session=%s key=%d direction=%s row=%s mbit_s=%s bytes_sent=%d bytes_received=%d packets=%d "
         "duration_ms=%d outcome=%s",
-        test.offer.session, test.offer.setup.key_id, test.offer.direction, test.row,
+        test.offer.session, test.offer.setup.key_id, test.offer.direction,
+        "search" if test.searches else test.row,
         test.offer.setup.bandwidth_mbps, test.bytes_sent, test.bytes_received, test.load_packets,
         (time.monotonic_ns() - running.began) // 1_000_000, test.outcome.value,
     )  # fmt: skip

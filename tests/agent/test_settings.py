@@ -102,6 +102,17 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             GOOD + "stamp: {classes: [{name: a, dcsp: 4}]}\n",
             "stamp.classes[0].dcsp: no such setting; did you mean `dscp`?",
         ),
+        (
+            GOOD + "schedule: {capacity: 59 min}\n",
+            "schedule.capacity: out of range: 1 h to 366 d, or null for never",
+        ),
+        (GOOD + "capacity: {highest: 2 Gbit/s}\n", "capacity.highest: out of range: 1 Mbit/s to 1 Gbit/s"),
+        (GOOD + "capacity: {duration: 4 s}\n", "capacity.duration: out of range: whole seconds, 5 s to 60 s"),
+        (
+            GOOD + "capacity: {duration: 7.5 s}\n",
+            "capacity.duration: out of range: whole seconds, 5 s to 60 s",
+        ),
+        (GOOD + "capacity: {month_budget: 1 GB}\n", "capacity.month_budget: less than capacity.day_budget"),
         (GOOD + "stamp: {spacing: 0}\n", "stamp.spacing: out of range: 10 ms to 10 s"),
         (GOOD + "stamp: {timeout: 1 min}\n", "stamp.timeout: out of range: 100 ms to 10 s"),
         (GOOD + "schedule: {floor: 1 s}\n", "schedule.floor: out of range: 10 s to 1 d"),

@@ -31,8 +31,8 @@ def test_the_example_runs_as_it_is() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert settings.secrets(chosen) == {1: shared_key.EXAMPLE.encode()}
     assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
-    assert chosen.capacity == Capacity(500_000_000, 500_000_000, 32, None)
-    assert chosen.limits == Limits(highest_row=100, longest_s=60)
+    assert chosen.capacity == Capacity(1_000_000_000, 1_000_000_000, 32, None)
+    assert chosen.limits == Limits(highest_row=1000, longest_s=60)
     assert chosen.reflector({1: b"k"}).keys == (b"k",)
 
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from agent.udpstp_client import run_load
+from agent.udpstp_client import run_load, run_search
 from peer.admission import Admission, Capacity
 from peer.udpstp import UdpstpServer
-from wire.records import Direction
+from wire.records import Algorithm, Direction
 from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
@@ -239,3 +239,39 @@ def test_noise_at_the_control_port_is_met_with_silence() -> None:
                 return report
 
     assert asyncio.run(scenario()).ending is Ending.COMPLETED
+
+
+@BOTH
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_a_search_climbs_to_what_is_asked_and_holds_no_more_room_than_is_served(
+    direction: Direction, algorithm: Algorithm, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> tuple[LoadReport, int]:
+        async with serving(Capacity(100 * MEGABIT, 100 * MEGABIT, 8)) as server:
+            running = asyncio.ensure_future(search(server, direction, algorithm, 1000))
+            await until(lambda: server.tests == 1)
+            refused = await search(server, direction, algorithm, 1)
+            report = await search(server, _other(direction), algorithm, 5)
+            running.cancel()
+            return report, refused.refusal or 0
+
+    with caplog.at_level(logging.INFO):
+        report, refusal = asyncio.run(scenario())
+    assert (report.ending, report.detail, refusal) == (Ending.COMPLETED, "", 10)
+    assert (report.algorithm, report.planned_bps) == (algorithm, 5 * MEGABIT)
+    assert 0 < report.received_bps < 5.2e6
+    assert report.received_packets == report.sent_packets
+    assert f"direction={_other(direction)} row=search mbit_s=5 " in caplog.text
+
+
+def _other(direction: Direction) -> Direction:
+    return Direction.UP if direction is Direction.DOWN else Direction.DOWN
+
+
+def search(
+    server: UdpstpServer, direction: Direction, algorithm: Algorithm, megabits: int
+) -> Awaitable[LoadReport]:
+    return run_search(
+        "127.0.0.1", server.port, key_id=KEY_ID, secret=SECRET, direction=direction,
+        highest_bps=megabits * MEGABIT, duration_s=2, algorithm=algorithm,
+    )  # fmt: skip

@@ -9,7 +9,8 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.line_lock import LineBusyError, LineLock
 from agent.probes.base import Probe, Progress, Reading, Task
@@ -45,8 +46,7 @@ _ERRNO = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One attempt, whatever became of it; the journal gives it its identity."""
 
     record: type[Known]
@@ -86,8 +86,7 @@ class Attempt:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Began:
+class _Began(Struct, frozen=True):
     """When the line was ours, and how busy the machine had been until then."""
 
     clock: ClockReading

@@ -8,7 +8,8 @@ hours starts within them only: they alone follow the wall clock, wherever it is 
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.hours import ALWAYS, DAY_S, WEEK_S, Hours
 from agent.probes.base import Again, Task
@@ -31,30 +32,26 @@ def utc_second_of_week(wall_us: int) -> int:
     return (wall_us - _MONDAY_US) // 1_000_000 % WEEK_S
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """One interval of one task. ``begin_us`` is on CLOCK_BOOTTIME."""
 
     task: Task
     begin_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """This task is to be run now, for this slot."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
+class Missed(Struct, frozen=True):
     """This slot ended without a start: the machine slept, or the run before it took that long."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Retest:
+class Retest(Struct, frozen=True):
     """This task is to be run now because its run before asked for it: no slot is used up."""
 
     task: Task
@@ -63,8 +60,7 @@ class Retest:
 Event = Start | Missed | Retest
 
 
-@dataclass(slots=True)
-class _Plan:
+class _Plan(Struct):
     """The next slot with its start; ``free_us`` is the first slot that no start and no miss has used up.
 
     Where a slot's hours are over without a start, ``start_us`` is the slot's end.

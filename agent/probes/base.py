@@ -5,8 +5,9 @@ A probe is one module with one class that fits :class:`Probe`, one line in ``PRO
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from agent.again import Again as Again
 from agent.hours import Hours
@@ -16,22 +17,23 @@ from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
 
     ``line_watch`` sees what the site itself receives, None where nothing is to be watched.
     """
 
     settings: AgentSettings
-    peer_key: bytes = field(repr=False)
+    peer_key: bytes
     line_counters: LineCounterSource
     clock: Callable[[], ClockReading]
     line_watch: LineWatch | None = None
 
+    def __repr__(self) -> str:
+        return f"Surroundings({self.settings.site!r})"
 
-@dataclass(frozen=True, slots=True)
-class Task:
+
+class Task(Struct, frozen=True):
     """One line of the schedule: a probe with the direction or class it is to measure, and how often.
 
     ``hours``: start within these hours of local time only; a slot without any of them has no start.
@@ -55,8 +57,7 @@ class Task:
         return self.name.replace(" ", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What one run of a probe gave. ``values`` are absent where nothing could be measured.
 
     ``bytes_sent`` and ``bytes_received`` are what it cost the line at the IP layer. ``again`` asks for one

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -143,7 +142,7 @@ def test_a_stop_cancels_and_records_what_runs(tmp_path: Path) -> None:
 
 
 def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:
-    hourly = replace(SOON, interval_s=3600 * 24)
+    hourly = changed(SOON, interval_s=3600 * 24)
     chosen = settings(tmp_path)
 
     async def done(probe: FakeProbe) -> bool:
@@ -158,7 +157,7 @@ def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:
 
 
 def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path) -> None:
-    daily = replace(SOON, interval_s=3600 * 24)
+    daily = changed(SOON, interval_s=3600 * 24)
     chosen = settings(tmp_path)
 
     async def started(probe: FakeProbe) -> bool:
@@ -173,7 +172,7 @@ def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path
 
 def test_a_run_that_asks_is_run_again_as_a_retest(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
-    probe = FakeProbe(replace(GOOD, again=Again(0.05)), asked=[HOURLY])
+    probe = FakeProbe(changed(GOOD, again=Again(0.05)), asked=[HOURLY])
 
     async def twice() -> bool:
         if len(probe.started) == 2:

@@ -2,6 +2,7 @@
 
 from host.units import megabits
 from wire.records import (
+    Bound,
     CapacityValues,
     FloorValues,
     InterfaceValues,
@@ -72,7 +73,17 @@ def _percent(ratio: float | None) -> str:
 def _capacity(values: CapacityValues) -> str:
     least = "" if values.bound is None else "at least "
     at_s = values.maximum_at_us / 1e6
-    return f"{least}{megabits(values.maximum_bps)} Mbit/s at {at_s:.1f} s, loss {_percent(values.loss_ratio)}"
+    text = f"{least}{megabits(values.maximum_bps)} Mbit/s at {at_s:.1f} s, loss {_percent(values.loss_ratio)}"
+    return text if values.bound is None else f"{text}, limited by {_BOUNDS[values.bound]}"
+
+
+_BOUNDS = {
+    Bound.REQUESTED_RATE: "the rate asked for",
+    Bound.PEER: "the peer's highest rate",
+    Bound.SENDER: "its sender",
+    Bound.TIME: "its time",
+    Bound.BUDGET: "the byte budget",
+}
 
 
 def _interface(values: InterfaceValues) -> str:

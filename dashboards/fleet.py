@@ -3,7 +3,7 @@
 from collector.live import State
 from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
 from dashboards.site import SITE_UID
-from dashboards.wording import LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
+from dashboards.wording import BUSY, KEPT, LOADED, LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
 
 FILTERS = 'departement=~"$departement",category=~"$category",supplier=~"$supplier"'
 TO_SITE = f"/d/{SITE_UID}?var-site_id=${{__value.raw}}&${{__url_time_range}}"
@@ -21,6 +21,10 @@ def _capacity(direction: str) -> str:
     return f'min by (site_id) (qos_capacity_bits_per_second{{direction="{direction}",{FILTERS}}})'
 
 
+def _search(direction: str) -> str:
+    return f'max by (site_id) (qos_maximum_capacity_bits_per_second{{direction="{direction}",{FILTERS}}})'
+
+
 COLUMNS = (
     Column("State", state_rank(FILTERS), mappings=STATES),
     Column("Down", _capacity("down"), Unit.BITS_PER_SECOND),
@@ -29,6 +33,17 @@ COLUMNS = (
     Column("Up / floor", of_floor("up", FILTERS), Unit.RATIO, OF_FLOOR),
     Column("RTT p50", f'max by (site_id) (qos_rtt_seconds{{stat="p50",{FILTERS}}})', Unit.SECONDS),
     Column("Loss", f"max by (site_id) (qos_round_trip_loss_ratio{{{FILTERS}}})", Unit.RATIO, LOSS),
+    Column(
+        "RTT loaded",
+        f'max by (site_id) (qos_rtt_under_load_seconds{{stat="p95",{FILTERS}}})',
+        Unit.SECONDS,
+        LOADED,
+    ),
+    Column("Search down", _search("down"), Unit.BITS_PER_SECOND),
+    Column("Search up", _search("up"), Unit.BITS_PER_SECOND),
+    Column("Classes", f"min by (site_id) (qos_dscp_kept{{{FILTERS}}})", mappings=KEPT),
+    Column("Path MTU", f"min by (site_id) (qos_path_mtu_bytes{{{FILTERS}}})"),
+    Column("Agent busy", f"max by (site_id) (qos_host_busy_ratio{{{FILTERS}}})", Unit.RATIO, BUSY),
     Column("Age", age(FILTERS), Unit.SECONDS),
 )
 

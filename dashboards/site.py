@@ -1,7 +1,7 @@
 """One site against its floor."""
 
 from dashboards.builder import Dashboard, Panel, Query, Unit, Variable, stat, state_timeline, time_series
-from dashboards.wording import OF_FLOOR, STATES, VERDICTS, age, of_floor, state_rank
+from dashboards.wording import KEPT, OF_FLOOR, REACHED, STANDINGS, STATES, VERDICTS, age, of_floor, state_rank
 
 SITE_UID = "plancher-site"
 SITE = 'site_id="$site_id"'
@@ -13,6 +13,10 @@ def _capacity(title: str, direction: str) -> Panel:
     queries = [
         Query(f'max({capacity}"exact"}})', "capacity"),
         Query(f'max({capacity}"at_least"}})', "at least"),
+        Query(
+            f'max by (bound) (qos_maximum_capacity_bits_per_second{{direction="{direction}",{SITE}}})',
+            "search, bound: {{bound}}",
+        ),
         Query(f'max(qos_floor_bits_per_second{{direction="{direction}",{SITE}}})', FLOOR),
     ]
     return time_series(title, queries, Unit.BITS_PER_SECOND, floor_of=FLOOR)
@@ -48,8 +52,92 @@ def _latency() -> list[Panel]:
     ]
 
 
+def _standing() -> Panel:
+    condemned, suspect = (
+        f'qos_floor_standing{{standing="{standing}",{SITE}}}' for standing in ("condemned", "suspect")
+    )
+    rank = f"max by (direction) (2 * {condemned} or {suspect})"
+    return state_timeline("Standing against the floor", [Query(rank, "{{direction}}")], STANDINGS)
+
+
+def _load() -> list[Panel]:
+    labels = "max by (direction, load, stat)"
+    loaded = Query(
+        f"{labels} (qos_rtt_under_load_seconds{{{SITE}}})", "{{direction}} {{load}} {{stat}} loaded"
+    )
+    idle = Query(f"{labels} (qos_rtt_before_load_seconds{{{SITE}}})", "{{direction}} {{load}} {{stat}} idle")
+    loss = Query(f"max by (direction, load) (qos_loss_under_load_ratio{{{SITE}}})", "{{direction}} {{load}}")
+    return [
+        time_series(
+            "Round-trip time under load, and idle just before", [loaded, idle], Unit.SECONDS, width=16
+        ),
+        time_series("Loss under load", [loss], Unit.RATIO, width=8),
+    ]
+
+
+def _classes() -> Panel:
+    kept = Query(f"min by (dscp, direction) (qos_dscp_kept{{{SITE}}})", "DSCP {{dscp}} {{direction}}")
+    return state_timeline("Classes of service: kept on the way", [kept], KEPT)
+
+
+def _interface() -> list[Panel]:
+    traffic = [
+        Query(
+            f"max by (direction, stat) (qos_interface_bits_per_second{{{SITE}}})", "{{direction}} {{stat}}"
+        ),
+        Query(f"max(qos_interface_speed_bits_per_second{{{SITE}}})", "link"),
+    ]
+    refused = [
+        Query(
+            f"sum by (direction) (increase(qos_interface_{kind}_total{{{SITE}}}[10m]))",
+            f"{kind} {{{{direction}}}}",
+        )
+        for kind in ("errors", "drops")
+    ]
+    carrier = [
+        Query(f"sum(increase(qos_interface_carrier_losses_total{{{SITE}}}[10m]))", "carrier lost"),
+        Query(f"1 - min(qos_interface_carrier{{{SITE}}})", "link down now"),
+    ]
+    return [
+        time_series("The site's own traffic", traffic, Unit.BITS_PER_SECOND),
+        time_series("Refused by the interface, in 10 minutes", [*refused, *carrier], Unit.NONE),
+    ]
+
+
+def _path() -> list[Panel]:
+    by_class = "max by (dscp)"
+    figures = [
+        Query(f"{by_class} (qos_path_hops{{{SITE}}})", "DSCP {{dscp}} hops"),
+        Query(f"{by_class} (qos_path_dscp_changed_hop{{{SITE}}})", "DSCP {{dscp}} changed at hop"),
+    ]
+    mtu = [
+        Query(f"min by (dscp, direction) (qos_path_mtu_bytes{{{SITE}}})", "DSCP {{dscp}} {{direction}}"),
+    ]
+    reached = [
+        Query(f"min by (dscp) (qos_path_reached{{{SITE}}} - qos_path_black_hole{{{SITE}}})", "DSCP {{dscp}}"),
+    ]
+    return [
+        time_series("Path: hops", figures, Unit.NONE),
+        time_series("Path: largest packet, bytes", mtu, Unit.NONE),
+        state_timeline("Path: reached, without a black hole", reached, REACHED),
+    ]
+
+
+def _instrument() -> list[Panel]:
+    sides = Query(f"sum by (result) (increase(qos_two_sided_tests_total{{{SITE}}}[1d]))", "{{result}}")
+    difference = Query(f"max by (direction) (qos_two_sided_disagreement_ratio{{{SITE}}})", "{{direction}}")
+    busy = Query(f"max(qos_host_busy_ratio{{{SITE}}})", "busy")
+    budget = Query(f"max by (probe, direction) (qos_budget_spent{{{SITE}}})", "{{probe}} {{direction}}")
+    return [
+        time_series("Both sides of a test, a day", [sides], Unit.NONE, width=6),
+        time_series("Last disagreement of the sides", [difference], Unit.RATIO, width=6),
+        time_series("How busy the agent's machine is", [busy], Unit.RATIO, width=6),
+        time_series("Skipped: byte budget spent", [budget], Unit.NONE, width=6),
+    ]
+
+
 def dashboard() -> Dashboard:
-    """Present state, capacity against the floor, verdicts, latency, loss and delay variation."""
+    """State, capacity, latency idle and loaded, classes, the site's traffic, path, and the instrument."""
     verdicts = [Query(f"min by (direction) (qos_floor_pass{{{SITE}}})", "{{direction}}")]
     return Dashboard(
         uid=SITE_UID,
@@ -59,8 +147,14 @@ def dashboard() -> Dashboard:
             *_summary(),
             _capacity("Down: capacity against the floor", "down"),
             _capacity("Up: capacity against the floor", "up"),
+            _standing(),
             state_timeline("Floor verdicts", verdicts, VERDICTS),
             *_latency(),
+            *_load(),
+            _classes(),
+            *_interface(),
+            *_path(),
+            *_instrument(),
         ),
         since="now-7d",
     )

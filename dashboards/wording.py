@@ -15,6 +15,16 @@ _STATES = {
 _RANKS = {state: len(State) - place for place, state in enumerate(State, start=1)}
 
 STATES = tuple(Mapping(_RANKS[state], *_STATES[state]) for state in State)
+STANDINGS = (
+    Mapping(0, "clear", Colour.GREEN),
+    Mapping(1, "suspect", Colour.YELLOW),
+    Mapping(2, "condemned", Colour.RED),
+)
+KEPT = (Mapping(0, "changed", Colour.ORANGE), Mapping(1, "kept", Colour.GREEN))
+REACHED = (Mapping(0, "not reached", Colour.ORANGE), Mapping(1, "reached", Colour.GREEN))
+BUSY = (Threshold(None, Colour.GREEN), Threshold(0.7, Colour.YELLOW), Threshold(0.9, Colour.RED))
+# Telephony suffers from 150 ms one way (ITU-T G.114): twice that is the round trip.
+LOADED = (Threshold(None, Colour.GREEN), Threshold(0.15, Colour.YELLOW), Threshold(0.3, Colour.RED))
 VERDICTS = (Mapping(0, "fail", Colour.RED), Mapping(1, "pass", Colour.GREEN))
 # The floor decision: fail at 0.975 of the floor and below, pass from 0.99 on.
 OF_FLOOR = (Threshold(None, Colour.RED), Threshold(0.975, Colour.YELLOW), Threshold(0.99, Colour.GREEN))

@@ -7,20 +7,32 @@ from typing import Any
 import pytest
 import yaml
 
-from collector.exposition import FAMILIES
+from collector.families import FAMILIES
+from collector.ledger.commit import Heard
 from collector.live import State
 from collector.meters import Meters
+from collector.peers import Peers
 from dashboards.__main__ import DASHBOARDS, GENERATED, path, text
 from dashboards.builder import DATA_SOURCE, GRID_COLUMNS, Dashboard
 from dashboards.wording import STATES
 from tests.dashboards import expressions
 from tests.dashboards.test_rules import promtool
+from wire.messages import ReceiptStatus
 
 ROOT = Path(__file__).parents[2]
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 VALUES = {"departement": ".*", "category": ".*", "supplier": ".*", "site_id": "A"}
 # What the watched gauges of a running collector add to its own metrics.
 WATCHED = {"qos_collector_broker_connected", "qos_collector_ledger_working"}
+
+
+def of_process() -> set[str]:
+    """The families that the process exposes beside the fleet's."""
+    meters = Meters()
+    Peers(meters.registry).heard(Heard("peer", (ReceiptStatus.COMMITTED,), 1))
+    return set(re.findall(r"^# TYPE (\w+)", meters.page().decode(), re.MULTILINE))
+
+
 PANELS = {"timeseries", "state-timeline", "stat", "table"}
 
 every_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda found: str(found.uid))
@@ -130,7 +142,7 @@ def test_promtool_parses_every_expression(tmp_path: Path) -> None:
 
 
 def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
-    exposed = {family.name for family in FAMILIES} | WATCHED
+    exposed = {family.name for family in FAMILIES} | WATCHED | of_process()
     asked = expressions.metrics(expressions.of_dashboards() + expressions.of_rules())
     assert asked <= exposed
     variables = [
@@ -140,8 +152,7 @@ def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
 
 
 def test_runbooks_name_metrics_that_the_collector_exposes() -> None:
-    own = set(re.findall(r"^# TYPE (\w+)", Meters().page().decode(), re.MULTILINE))
-    exposed = {family.name for family in FAMILIES} | own
+    exposed = {family.name for family in FAMILIES} | of_process()
     pages = [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
     assert expressions.metrics(pages) <= exposed
 

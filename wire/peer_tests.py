@@ -50,7 +50,8 @@ class PeerTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``wire.udpstp.server.Outcome``, or a newer peer's. ``row`` is the sending-rate row (of a search its
     first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test, ``duration_us``
     the time from then to its end; ``load_us`` lies between first and last Load PDU, so that bytes over it are
-    a mean rate.
+    a mean rate. Of a set-up whose test was never activated ``start`` is the set-up; it has no ``row`` and no
+    counts, and its ``kind``, which nobody asked for yet, stands at ``fixed``.
     """
 
     session: Session

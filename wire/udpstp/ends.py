@@ -121,7 +121,8 @@ class ReceivingEnd:
     """Receives a load and sends a Status PDU every trial interval, the first after the first Load (§8.2).
 
     Each tells the sender the rate to use from now on: ``rate``, or what a ``search`` makes of the interval
-    that the Status itself tells of.
+    that the Status itself tells of. ``payload_bytes`` is the UDP payload received, ``duplicated`` how many
+    packets came again.
     """
 
     tempo = Tempo.RECEIVE
@@ -133,6 +134,7 @@ class ReceivingEnd:
         self.search = search
         self._activation = activation
         self.receiver = LoadReceiver(activation)
+        self.payload_bytes = self.duplicated = 0
         self.segment_bytes = 0
         self._interval = activation.trial_interval * _MS
         self._rate = rate
@@ -145,7 +147,10 @@ class ReceivingEnd:
         """
         if self._due is None:
             self._due = now + self._interval
-        return self.receiver.load(run, now, wall)
+        arrival = self.receiver.load(run, now, wall)
+        self.payload_bytes += run.payload * run.count
+        self.duplicated += arrival is Arrival.DUPLICATE
+        return arrival
 
     def takes_whole(self, run: batches.LoadRun) -> bool:
         """Whether all packets of ``run`` are in order, so that they may be counted together."""

@@ -28,14 +28,72 @@ class Totals:
     """Whether the trial interval before the first Status is among them: no sub-interval holds it."""
 
 
+class FeedbackTotals:
+    """Sums what Status PDUs tell, in whatever order they come; keeps none of them longer than it has to."""
+
+    def __init__(self) -> None:
+        self.highest = 0
+        self._first: pdu.Status | None = None
+        self._statuses: dict[int, pdu.Status] = {}
+        self._settled = 0
+        self._last = 0
+        self._finished: dict[int, pdu.SubInterval] = {}
+        self._first_with: dict[int, int] = {}
+
+    def add(self, status: pdu.Status) -> None:
+        """Take in one Status PDU; one that was already seen changes nothing."""
+        sequence, number = status.sequence, status.sub_interval_number
+        if len(self._statuses) >= MOST_STATUSES or len(self._finished) >= MOST_STATUSES:
+            return
+        if sequence == 1 and self._first is None:
+            self._first = status
+        if number:
+            self._finished.setdefault(number, status.sub_interval)
+        self._first_with[number] = min(self._first_with.get(number, sequence), sequence)
+        self.highest = max(self.highest, sequence)
+        if sequence >= self._settled:
+            self._statuses.setdefault(sequence, status)
+        if number > self._last:
+            self._settle(number)
+
+    def _settle(self, number: int) -> None:
+        """What closed the sub-interval before the last one may still come late, but nothing before it."""
+        before, self._last = self._last, number
+        self._settled = max(self._settled, self._first_with.get(before, 0) - 1)
+        self._statuses = {key: kept for key, kept in self._statuses.items() if key >= self._settled}
+        self._first_with = {key: first for key, first in self._first_with.items() if key >= before}
+
+    def totals(self) -> Totals:
+        """The first trial interval + finished sub-intervals + the trial intervals after the last of them."""
+        last = max(self._finished, default=0)
+        closing = self._first_with[last] - 1 if last else 0
+        tail = [self._statuses[number] for number in sorted(self._statuses) if number > closing]
+        parts: list[pdu.Status | pdu.SubInterval] = [*self._finished.values(), *tail]
+        if last and self._first is not None:
+            parts.append(self._first)
+        complete = (
+            len(self._finished) == last
+            and len(tail) == self.highest - closing
+            and (not last or closing in self._statuses)
+        )
+        return Totals(
+            datagrams=sum(part.datagrams for part in parts),
+            payload_bytes=sum(part.payload_bytes for part in parts),
+            lost=sum(part.lost for part in parts),
+            reordered=sum(part.reordered for part in parts),
+            duplicated=sum(part.duplicated for part in parts),
+            complete=complete,
+            first_known=self._first is not None,
+        )
+
+
 class FeedbackSeries:
     """Collects Status PDUs in whatever order they come."""
 
     def __init__(self, *, overhead: int) -> None:
         self._overhead = overhead
         self._statuses: dict[int, pdu.Status] = {}
-        self._finished: dict[int, pdu.SubInterval] = {}
-        self._first_with: dict[int, int] = {}
+        self._totals = FeedbackTotals()
         self.highest = 0
         self.told_packets = self.told_lost = 0
         self.newest_delay_us = 0
@@ -50,11 +108,7 @@ class FeedbackSeries:
         self._statuses[status.sequence] = status
         self.told_packets += max(0, status.datagrams - status.duplicated)
         self.told_lost += status.lost
-        number = status.sub_interval_number
-        if number:
-            self._finished.setdefault(number, status.sub_interval)
-        first = self._first_with.get(number, status.sequence)
-        self._first_with[number] = min(first, status.sequence)
+        self._totals.add(status)
         if status.sequence > self.highest:
             self.highest = status.sequence
             if status.delay_min != pdu.NO_DELAY:
@@ -75,28 +129,8 @@ class FeedbackSeries:
         return min(known) if known else None
 
     def totals(self) -> Totals:
-        """The first trial interval + finished sub-intervals + the trial intervals after the last of them."""
-        last = max(self._finished, default=0)
-        first = self._statuses.get(1)
-        closing = self._first_with[last] - 1 if last else 0
-        tail = [self._statuses[number] for number in sorted(self._statuses) if number > closing]
-        parts: list[pdu.Status | pdu.SubInterval] = [*self._finished.values(), *tail]
-        if last and first is not None:
-            parts.append(first)
-        complete = (
-            len(self._finished) == last
-            and len(tail) == self.highest - closing
-            and (not last or closing in self._statuses)
-        )
-        return Totals(
-            datagrams=sum(part.datagrams for part in parts),
-            payload_bytes=sum(part.payload_bytes for part in parts),
-            lost=sum(part.lost for part in parts),
-            reordered=sum(part.reordered for part in parts),
-            duplicated=sum(part.duplicated for part in parts),
-            complete=complete,
-            first_known=first is not None,
-        )
+        """Sums over the whole load so far."""
+        return self._totals.totals()
 
     def intervals(self) -> tuple[LoadInterval, ...]:
         """The series up to the last interval that held a packet; lost Status PDUs leave holes."""

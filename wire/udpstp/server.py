@@ -12,9 +12,10 @@ from dataclasses import replace
 from enum import Enum, StrEnum, auto
 
 from wire import ip_layer
-from wire.udpstp import adjustment, auth, batches, pdu, rates
+from wire.udpstp import adjustment, auth, batches, pdu, rates, served
 from wire.udpstp.coercion import Limits, coerced
 from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
+from wire.udpstp.feedback import FeedbackTotals
 from wire.udpstp.load import Ending
 from wire.udpstp.plan import Address
 from wire.udpstp.rate_control import FixedRate, Searching
@@ -40,6 +41,8 @@ class Outcome(StrEnum):
     NOT_ACTIVATED = "not-activated"
     REFUSED = "refused"
     WATCHDOG = "watchdog"
+    FAILED = "failed"
+    """An error of the server's own; it is the shell that says so."""
 
 
 class _Phase(Enum):
@@ -56,7 +59,8 @@ class ServerTest:
     ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``segment_bytes``
     is the size of each datagram last transmitted; the last of them may be shorter. ``dscp_ecn`` is the octet
     for the IP header, ``row`` the sending rate, None before the activation, ``searches`` whether that is only
-    where a search begins.
+    where a search begins. ``activated`` is when the activation was accepted (``now`` and ``wall``), None
+    before.
     """
 
     def __init__(self, offer: Offer, limits: Limits, now: int) -> None:
@@ -67,6 +71,7 @@ class ServerTest:
         self.bytes_sent = self.bytes_received = 0
         self.row: int | None = None
         self.searches = False
+        self.activated: tuple[int, int] | None = None
         self.dscp_ecn = 0
         self._limits = limits
         # Above 1 Gbit/s a row sends more than its number of Mbit/s, and in jumbo packets.
@@ -77,6 +82,7 @@ class ServerTest:
         self._answer = b""
         self._stop_at = self._close_at = _NEVER
         self._end: SendingEnd | ReceivingEnd | None = None
+        self._told = FeedbackTotals()
         self._overhead = ip_layer.IPV6_UDP_BYTES if len(offer.source) == 4 else ip_layer.IPV4_UDP_BYTES
         self._last_size = 0
         self.segment_bytes = 0
@@ -105,6 +111,13 @@ class ServerTest:
         if isinstance(self._end, SendingEnd):
             return self._end.sender.sent_packets
         return 0 if self._end is None else self._end.receiver.packets
+
+    @property
+    def counts(self) -> served.LoadCounts:
+        """What is known of the load so far."""
+        if isinstance(self._end, SendingEnd):
+            return served.of_sending(self._end, self._told, self._overhead)
+        return served.LoadCounts() if self._end is None else served.of_receiving(self._end, self._overhead)
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
@@ -189,6 +202,7 @@ class ServerTest:
         status = pdu.parse_status(data)
         if status is None:
             return
+        self._told.add(status)
         if status.action != pdu.TESTING:
             self._client_stopped(now)
         else:
@@ -249,6 +263,7 @@ class ServerTest:
         self.row, self.dscp_ecn = adjustment.start_row(activation), activation.dscp_ecn
         self.searches = adjustment.is_search(activation)
         highest = self._search_limits.highest_row
+        self.activated = now, wall
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
             search = adjustment.algorithm(activation, highest) if self.searches else None

@@ -27,7 +27,8 @@ from wire.records import PathValues
 
 STAMP_PORT, CONTROL_PORT = 8862, 24601
 KEY_ID = 1
-START_S, OTHERS_S = 15.0, 60.0
+START_S, OTHERS_S = 15.0, 30.0
+OTHERS = {"traceroute": ("-n", "-q", "1"), "tracepath": ("-n", "-m", "6")}
 CLASSES = [{"name": "default", "dscp": 0}, {"name": "voice", "dscp": 46}]
 CHANGED, BECAME = "DSCP changed between hops", "DSCP became"
 _HOP = re.compile(r"^\s*(\d+)\??:?\s+(\d+\.\d+\.\d+\.\d+)\s", re.MULTILINE)
@@ -146,7 +147,7 @@ def measure_path(settings: ChainSettings, dscp: int = 46) -> list[PathRow]:
         if not isinstance(reading.values, PathValues):
             return [PathRow("a trace", "values", f"{reading.failure}: {reading.detail}")]
         ours = _ours(reading.values)
-        others = {tool: _others(stand, tool) for tool in ("traceroute", "tracepath")}
+        others = {tool: _others(stand, tool) for tool in OTHERS}
     return [
         PathRow(what, told, ours.get(what), **{tool: found.get(what) for tool, found in others.items()})
         for what, told in truth.items()
@@ -207,11 +208,18 @@ def _others(stand: PathStand, tool: str) -> dict[str, str | None]:
     found = shutil.which(tool)
     if found is None:
         return {}
-    options: dict[str, tuple[str, ...]] = {"traceroute": ("-n", "-q", "1"), "tracepath": ("-n",)}
-    command = stand.chain.inside(stand.chain.site, found, *options[tool], stand.address)
-    ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-        command, capture_output=True, text=True, timeout=OTHERS_S, check=False
-    )
-    told: dict[str, str | None] = {f"hop {ttl}": address for ttl, address in _HOP.findall(ended.stdout)}
-    sizes = _MTU.findall(ended.stdout)
+    command = stand.chain.inside(stand.chain.site, found, *OTHERS[tool], stand.address)
+    said = _said(command)
+    told: dict[str, str | None] = {f"hop {ttl}": address for ttl, address in _HOP.findall(said)}
+    sizes = _MTU.findall(said)
     return told | ({"path MTU": sizes[-1]} if sizes else {})
+
+
+def _said(command: tuple[str, ...]) -> str:
+    """What it printed until its end, or until it had long enough: tracepath waits long in a black hole."""
+    try:
+        return subprocess.run(  # noqa: S603 -- our own arguments, no shell
+            command, stdout=subprocess.PIPE, timeout=OTHERS_S, check=False
+        ).stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as ended:
+        return (ended.stdout or b"").decode(errors="replace")

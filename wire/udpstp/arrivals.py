@@ -65,7 +65,6 @@ class ArrivalSeries:
     def add(self, run: LoadRun, arrival: Arrival, wall: int) -> None:
         """Count Load PDUs of the load with the receive stamp ``wall``; what is not in order comes alone."""
         interval = self._bin(wall)
-        continued = self.packets > 0
         self.packets += run.count
         self.payload_bytes += run.payload * run.count
         interval.datagrams += run.count
@@ -79,7 +78,7 @@ class ArrivalSeries:
             interval.reordered += 1
             interval.lost -= interval.lost > 0
         else:
-            self._in_order(interval, run, wall, continued)
+            self._in_order(interval, run, wall)
 
     def _bin(self, wall: int) -> _Bin:
         index = min(max(wall - self.first_wall, 0) // INTERVAL_NS, MOST_INTERVALS - 1)
@@ -87,13 +86,13 @@ class ArrivalSeries:
             self._bins.append(_Bin())
         return self._bins[index]
 
-    def _in_order(self, interval: _Bin, run: LoadRun, wall: int, continued: bool) -> None:
+    def _in_order(self, interval: _Bin, run: LoadRun, wall: int) -> None:
         missing = run.first - self.highest - 1
         interval.lost += missing
         delay = wall - run.sent
         interval.delay(delay, run.count)
         self._delay_minimum = min(self._delay_minimum, delay)
-        if not missing and continued:
+        if not missing:
             self.longest_gap_ns = max(self.longest_gap_ns, run.sent - self.last_sent)
         self.highest, self.last_sent = run.last, run.sent
         # Of packets that left together the first is the latest against its schedule.

@@ -115,7 +115,7 @@ class LoadReceiver:
             arrival = self._out_of_order(run.first)
             if arrival is Arrival.DUPLICATE:
                 return arrival
-        self._recent.extend(range(max(run.first, run.last - RECENT + 1), run.last + 1))
+        self._recent.extend(range(run.first, run.last + 1))
         if run.echo != self._last_echo:
             self._last_echo = run.echo
             echo_s, echo_ns = run.echo

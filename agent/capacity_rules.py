@@ -11,7 +11,7 @@ queue comes later by that queue, so that it goes too far both ways, and a row is
 idle between two swings, a line of 4 Mbit/s delivers 3.7 in every second (measured, 100 ms of queue), one of
 20 delivers 19.96. So the maximum is refined: time during which a queue stood throughout is put together to
 sub-intervals of the same length, which hold no idle line and no bucket, and the greatest of them replaces
-the maximum unless it is more than 10 % below: a line that slowed down, or that hides its rate behind a
+the maximum unless it is more than 2 % below: a line that slowed down, or that hides its rate behind a
 bucket for seconds, keeps the plain one.
 
 At its edges a stretch of time is wrong by one packet: 0.3 % of a second at 4 Mbit/s. Downstream they are
@@ -47,7 +47,7 @@ CLOCK_STEP_US = 5_000  # a tenth of an interval
 REFUSED_SHARE = 0.005  # packets that reached this host and were dropped in it
 STANDING_US = 5_000  # a smallest delay of an interval beyond this is a queue, not a busy host
 STANDING_PACKETS = 2  # or as long as the line takes for so many packets, where that is more
-SAME_LINE = 0.1
+SAME_LINE = 0.02
 STRETCH = 3  # intervals in a row, so that few edges are in a second
 LOSS_SIGN = 0.005
 NEAR = 0.05  # one interval of 50 ms holds as few as 20 packets
@@ -291,7 +291,9 @@ def _bound_down(report: LoadReport) -> Bound:
     if after - before > _SLOWEST_CLIMB_BPS / 2:
         return Bound.TIME
     row_bps = max(round(after / ROW_BPS), 1) * ROW_BPS
-    return Bound.PEER if abs(after - row_bps) <= min(0.005 * after, ROW_BPS / 5) else Bound.SENDER
+    steady = all(abs(_mean_bps([one]) - after) <= NEAR * after for one in last)
+    is_row = abs(after - row_bps) <= min(0.005 * after, ROW_BPS / 5)
+    return Bound.PEER if is_row and steady else Bound.SENDER
 
 
 def _mean_bps(intervals: Sequence[LoadInterval]) -> float:

@@ -87,6 +87,12 @@ def test_a_line_half_idle_between_swings_is_told_by_its_queue() -> None:
     assert capacity_rules.bound(report(intervals)) is None
 
 
+def test_a_second_of_queue_well_below_the_maximum_does_not_replace_it() -> None:
+    intervals = series((20, 20, 0), (20, 19, 50))
+    assert capacity_rules.maximum(intervals).received_bps == pytest.approx(20e6)
+    assert capacity_rules.maximum(series((20, 20.1, 0), (20, 20, 50))).offset_us == 1_000_000
+
+
 def test_a_line_that_hides_behind_a_bucket_keeps_its_plain_maximum() -> None:
     values = capacity_rules.values(report(series((20, 50, 0), (60, 6, 80))), LineCounters.NONE)
     assert values.maximum_bps == 50e6
@@ -115,6 +121,11 @@ def test_downstream_a_plateau_without_congestion_is_the_peers_row_or_a_slow_send
     mbit: float, limit: Bound
 ) -> None:
     assert capacity_rules.bound(report(series((20, 20, 0), (60, mbit, 0)))) is limit
+
+
+def test_a_rate_that_swings_about_a_row_is_no_cap() -> None:
+    swinging = series((20, 20, 0), *[(1, 30, 0), (1, 50, 0)] * 30)
+    assert capacity_rules.bound(report(swinging)) is Bound.SENDER
 
 
 def up(told_bps: float, sent_bps: float, **changes: int) -> LoadReport:

@@ -13,6 +13,7 @@ from agent import assembly, floor_rules, settings, settings_rules, udpstp_client
 from agent.journal_file import Lock
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.probes.base import Surroundings, Task
+from agent.probes.path import PathProbe
 from agent.probes.stamp import StampProbe
 from agent.remedies import REMEDIES
 from agent.runner import Runner
@@ -23,12 +24,13 @@ from host.exits import Exit
 from host.settings import SettingsError
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
-from wire.records import Direction, LineCounters, Outcome, Purpose
+from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
 
 BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
+PATH_WITHIN_S = 5.0
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
 
@@ -89,6 +91,8 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
             yield test
             if test.ok and isinstance(before, CounterReading):
                 yield await counted(built_from, before)
+        if chosen.schedule.path is not None and chosen.stamp.classes:
+            yield await path(built_from)
     yield await broker(chosen)
 
 
@@ -228,6 +232,19 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     remedy = REMEDIES[floor_rules.failure_of(report)]
     text = f"{peer.host} port {peer.udpstp_port}: {report.detail} ({remedy})"
     return Finding("peer's UDPSTP", ok=False, text=text)
+
+
+async def path(built_from: Surroundings) -> Finding:
+    """May the path helper send what it has to? One packet as far as the first hop."""
+    chosen = built_from.settings
+    quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))
+    changed = msgspec.structs.replace(chosen, path=quick)
+    probe = PathProbe(msgspec.structs.replace(built_from, settings=changed))
+    runner = Runner(chosen.peer.name, built_from.clock)
+    reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
+    if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
+        return Finding("path", ok=False, note=True, text=reading.detail)
+    return Finding("path", ok=True, text="the helper may send what a trace takes")
 
 
 async def broker(chosen: AgentSettings) -> Finding:

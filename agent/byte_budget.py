@@ -58,7 +58,7 @@ class ByteBudget:
         spent = self._spent(now)
         day_left = self._day_limit - spent.day_bytes
         month_left = self._month_limit - spent.month_bytes
-        of_month = month_left < day_left
+        of_month = month_left <= day_left
         renews = _next_month(spent.day) if of_month else _next_day(spent.day)
         words = (
             f"byte budget: {_gigabytes(spent.day_bytes, self._day_limit)} GB spent today, "

@@ -116,3 +116,9 @@ def test_a_spent_month_renews_with_the_next(tmp_path: Path) -> None:
         mine.book(1000, at(day))
     assert mine.left(at()).byte_count == 0
     assert mine.left(at()).words.endswith("renews 2026-12-01 UTC")
+
+
+def test_a_day_and_a_month_spent_together_renew_with_the_month(tmp_path: Path) -> None:
+    mine = budget(tmp_path, 1000, 1000)
+    mine.book(1000, at())
+    assert mine.left(at()).words.endswith("renews 2026-12-01 UTC")

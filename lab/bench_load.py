@@ -45,7 +45,7 @@ _JOINING = [
     (End.SITE, INTERFACE, "gro", "on"),
     (End.FAR, INTERFACE, "gro", "on"),
 ]
-"""A veth device joins only what its other half cannot have joined already (``veth_skb_is_eligible_for_gro``)."""
+"""A veth device joins only what its other half cannot have joined (``veth_skb_is_eligible_for_gro``)."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from lab.accuracy.result import Bar, Cell, Effort, Figure, Result, Table
 
 NOTHING = "-"
+OTHERS_LOAD = 0.3
 
 
 class Measured(Struct, frozen=True):
@@ -50,12 +51,13 @@ def save(report: Report, path: Path) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
 
 
-def kind_of_machine() -> str:
-    """What this machine is, without its name."""
+def kind_of_machine(load: float) -> str:
+    """What this machine is, without its name; ``load`` is what others made it do just before (uptime(1))."""
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     kind = "a virtual machine" if "hypervisor" in flags else "a machine"
     release = ".".join(platform.release().split(".")[:2])
-    return f"{kind} with {os.cpu_count()} cores ({platform.machine()}), Linux {release}"
+    busy = f", other jobs beside (load {load:.1f})" if load >= OTHERS_LOAD else ""
+    return f"{kind} with {os.cpu_count()} cores ({platform.machine()}), Linux {release}{busy}"
 
 
 def cells(table: Table) -> tuple[list[str], list[list[str]]]:

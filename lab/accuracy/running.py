@@ -29,12 +29,14 @@ CARRIED = 3
 
 def run_all(parts: Sequence[Part], effort: Effort, tell: Tell) -> list[Measured]:
     """Run parts: those that may share the machine beside each other, then the others one by one."""
+    # Before the parts themselves make a load.
+    machine = kind_of_machine(os.getloadavg()[0])
     with _Children() as children:
         shared, alone = [one for one in parts if not one.alone], [one for one in parts if one.alone]
         with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
             try:
-                found = list(pool.map(lambda part: _run(children, part, effort, tell), shared))
-                found += [_run(children, part, effort, tell) for part in alone]
+                found = list(pool.map(lambda part: _run(children, part, effort, tell, machine), shared))
+                found += [_run(children, part, effort, tell, machine) for part in alone]
             except BaseException:
                 # The pool waits for its threads, and those for their parts.
                 children.stop()
@@ -52,14 +54,14 @@ def run_here(module: str, effort: Effort, target: Path, tell: Tell) -> None:
     target.write_bytes(msgspec.json.encode(measure(effort, tell)))
 
 
-def _run(children: "_Children", part: Part, effort: Effort, tell: Tell) -> Measured:
+def _run(children: "_Children", part: Part, effort: Effort, tell: Tell, machine: str) -> Measured:
     tell(f"{part.name}: {part.question}")
     began = time.monotonic()
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         result = children.run(part, effort, Path(folder) / "result.json", tell)
     seconds = time.monotonic() - began
     day = datetime.now(UTC).date().isoformat()
-    return Measured(part.name, part.question, day, kind_of_machine(), effort, seconds, result)
+    return Measured(part.name, part.question, day, machine, effort, seconds, result)
 
 
 class _Children:

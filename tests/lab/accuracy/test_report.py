@@ -90,6 +90,7 @@ def test_a_document_without_markers_is_told_and_nothing_is_written(tmp_path: Pat
 
 
 def test_the_kind_of_machine_is_told_without_its_name() -> None:
-    told = report.kind_of_machine()
+    told = report.kind_of_machine(0.1)
     assert "cores" in told
     assert "Linux" in told
+    assert report.kind_of_machine(1.26) == f"{told}, other jobs beside (load 1.3)"

@@ -89,6 +89,42 @@ _WORDS: dict[str, tuple[str, str]] = {
     "failure.missed-slot": ("slot missed", "créneau manqué"),
     "failure.site-in-use": ("gave way to the site", "cédé au trafic du site"),
     "failure.budget-spent": ("byte budget spent", "quota d'octets épuisé"),
+    "remark.suspect": (
+        "suspect {direction}: a floor test failed and is being repeated",
+        "suspect {direction} : un test du plancher a échoué et va être répété",
+    ),
+    "remark.sides-disagree": (
+        "agent and peer tell differently {direction}: {number} % apart",
+        "agent et pair se contredisent {direction} : {number} % d'écart",
+    ),
+    "remark.class-changed": (
+        "DSCP {number} arrives as {other} {direction}",
+        "DSCP {number} arrive en {other} {direction}",
+    ),
+    "remark.path-class-changed": (
+        "path: DSCP {number} is changed before hop {other} {place}",
+        "chemin : DSCP {number} modifié avant le saut {other} {place}",
+    ),
+    "remark.path-mtu": (
+        "path: packets of at most {number} bytes, from hop {other} {place}",
+        "chemin : paquets d'au plus {number} octets, à partir du saut {other} {place}",
+    ),
+    "remark.black-hole": (
+        "path: packets above {number} bytes vanish and nobody says so",
+        "chemin : les paquets de plus de {number} octets disparaissent sans avertissement",
+    ),
+    "remark.not-reached": (
+        "path: ends at hop {number}, before the peer",
+        "chemin : s'arrête au saut {number}, avant le pair",
+    ),
+    "remark.budget-spent": (
+        "search skipped: byte budget spent",
+        "recherche omise : quota d'octets épuisé",
+    ),
+    "direction.down": ("downstream", "en descendant"),
+    "direction.up": ("upstream", "en montant"),
+    "column.search": ("Max. down / up", "Max. desc. / mont."),
+    "under-load": ("under load", "sous charge"),
     "search": ("Site, town, supplier", "Site, commune, fournisseur"),
     "departement": ("Département", "Département"),
     "everywhere": ("All départements", "Tous les départements"),

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, Observation, Series
 from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Verdict
+from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
@@ -22,6 +23,7 @@ SIDES_LATE_US = 86_400_000_000  # a comparison of tests older than a day speaks 
 MAX_SERIES = 128  # of one site: names of probes come from outside
 MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside too
 FLOOR_PROBE = "floor"
+Kind = TypeVar("Kind", bound=Values)
 DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
@@ -173,6 +175,14 @@ def is_fresh(seen: Observation | None, now_us: int) -> bool:
 def is_late(seen: Observation) -> bool:
     """Whether a measurement was too old already when it came."""
     return not is_fresh(seen, seen.received_us)
+
+
+def current(site: SiteState, kind: type[Kind], now_us: int) -> Iterator[tuple[Observation, Kind]]:
+    """The newest values of one kind, of every series in which they still speak for the present."""
+    for found in site.series.values():
+        seen = found.valued
+        if seen is not None and isinstance(seen.values, kind) and is_fresh(seen, now_us):
+            yield seen, seen.values
 
 
 def state_of(site: SiteState, now_us: int) -> State:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.inventory import Site
-from collector.live import SiteState, State, is_fresh, state_of
+from collector.live import SiteState, State, current, is_fresh, state_of
+from collector.remarks import Remark, remarks
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+from wire.records import CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
@@ -38,10 +39,19 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """The last search of one direction: the maximum in bit/s, and whether the line itself was the bound."""
+
+    bps: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One line of the overview. Times are Unix microseconds, ``rtt_us`` the median of the worst class.
 
-    ``shortfall`` is the missing share of the floor, of the worse direction; ``words`` what a search reads.
+    ``loaded_us`` is the 95th percentile while a floor test ran, of the worse direction. ``shortfall`` is the
+    missing share of the floor, of the worse direction; ``words`` what a search reads.
     """
 
     site: Site
@@ -49,8 +59,12 @@ class Summary:
     waiting: Waiting | None
     down: Figure | None
     up: Figure | None
+    search_down: Search | None
+    search_up: Search | None
     rtt_us: int | None
+    loaded_us: int | None
     loss_ratio: float | None
+    remarks: tuple[Remark, ...]
     newest_us: int | None
     trouble: Failure | None
     presence: PresenceState | None
@@ -70,8 +84,12 @@ def summarise(site: SiteState, now_us: int) -> Summary:
         waiting=_waiting(site) if state is State.WAITING else None,
         down=figures[0],
         up=figures[1],
+        search_down=_search(site, Direction.DOWN, now_us),
+        search_up=_search(site, Direction.UP, now_us),
         rtt_us=rtt_us,
+        loaded_us=_loaded(site, now_us),
         loss_ratio=loss_ratio,
+        remarks=remarks(site, now_us),
         newest_us=site.newest_us,
         trouble=_trouble(site),
         presence=site.presence,
@@ -98,13 +116,22 @@ def _figure(site: SiteState, direction: Direction, now_us: int) -> Figure | None
     return Figure(bps, exact, values.floor_bps, values.verdict, is_fresh(seen, now_us))
 
 
+def _search(site: SiteState, direction: Direction, now_us: int) -> Search | None:
+    for seen, values in current(site, CapacityValues, now_us):
+        if seen.series.direction is direction:
+            return Search(values.maximum_bps, values.bound is None)
+    return None
+
+
+def _loaded(site: SiteState, now_us: int) -> int | None:
+    """Of the floor's tests, which are of today; a search of last month says less of the line as it is now."""
+    found = [values.under_load for _, values in current(site, FloorValues, now_us)]
+    return max((load.loaded.p95_us for load in found if load and load.loaded), default=None)
+
+
 def _trains(site: SiteState, now_us: int) -> tuple[int | None, float | None]:
     """Median round-trip time and loss, each of the class that fares worst."""
-    values = [
-        series.valued.values
-        for series in site.series.values()
-        if series.valued and is_fresh(series.valued, now_us) and isinstance(series.valued.values, StampValues)
-    ]
+    values = [found for _, found in current(site, StampValues, now_us)]
     rtt_us = max((found.rtt.p50_us for found in values if found.rtt), default=None)
     return rtt_us, max((found.loss_ratio for found in values), default=None)
 

@@ -12,6 +12,7 @@ import jinja2
 from collector.catalogue import CATALOGUE, Language
 from collector.live import State
 from collector.overview import Figure, Filter, Overview
+from collector.remarks import Remark
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
@@ -41,7 +42,13 @@ class Pages:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        environment.filters |= {"rate": self._rate, "ms": self._milliseconds, "percent": self._percent}
+        environment.filters |= {
+            "rate": self._rate,
+            "megabits": self._megabits,
+            "ms": self._milliseconds,
+            "percent": self._percent,
+            "remark": self._remark,
+        }
         self._template = environment.get_template("overview.html")
 
     def overview(self, found: Overview, wanted: Filter, problems: Sequence[str], now_us: int) -> str:
@@ -71,6 +78,16 @@ class Pages:
         if figure.bps < figure.floor_bps <= told * 1e6:
             told -= 10**-decimals
         return self._number(f"{told:.{decimals}f}")
+
+    def _megabits(self, bps: float) -> str:
+        return self._number(f"{bps / 1e6:.{1 if bps < 100e6 else 0}f}")
+
+    def _remark(self, remark: Remark) -> str:
+        direction = self._words[f"direction.{remark.direction}"] if remark.direction else ""
+        place = f"({remark.place})" if remark.place else ""
+        sentence = self._words[f"remark.{remark.kind}"]
+        figures = {"number": remark.number, "other": remark.other}
+        return sentence.format(direction=direction, place=place, **figures).strip()
 
     def _floor(self, figure: Figure) -> str:
         """Two decimals like the figure beside it, three where the floor itself has them."""

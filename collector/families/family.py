@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-from collector.live import SiteState, is_fresh
+from collector.live import SiteState
 from collector.observation import Observation
-from wire.records import Spread, Values
+from wire.records import Spread
 
 UNKNOWN = "unknown"
 
@@ -41,14 +40,3 @@ def stats(labels: str, spread: Spread | None) -> Samples:
 def dscp_label(seen: Observation) -> str:
     """The class of a series, empty where it has none."""
     return f',dscp="{"" if seen.series.dscp is None else seen.series.dscp}"'
-
-
-Kind = TypeVar("Kind", bound=Values)
-
-
-def current(site: SiteState, kind: type[Kind], now_us: int) -> Iterator[tuple[Observation, Kind]]:
-    """The newest values of one kind, of every series in which they still speak for the present."""
-    for found in site.series.values():
-        seen = found.valued
-        if seen is not None and isinstance(seen.values, kind) and is_fresh(seen, now_us):
-            yield seen, seen.values

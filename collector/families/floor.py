@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from collector.families.family import UNKNOWN, Family, Samples, current, escape
-from collector.live import SeriesState, SiteState, State, is_fresh, state_of
+from collector.families.family import UNKNOWN, Family, Samples, escape
+from collector.live import SeriesState, SiteState, State, current, is_fresh, state_of
 from wire.messages import PresenceState
 from wire.records import CapacityValues, Direction, Failure, FloorValues, Standing, Verdict
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from collector.families.family import Family, Samples, current, dscp_label, stats
-from collector.live import SiteState
+from collector.families.family import Family, Samples, dscp_label, stats
+from collector.live import SiteState, current
 from wire.records import StampValues
 
 

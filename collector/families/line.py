@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from collector.families.family import Family, Samples, current, dscp_label
-from collector.live import Refused, SiteState
+from collector.families.family import Family, Samples, dscp_label
+from collector.live import Refused, SiteState, current
 from wire.records import (
     CapacityValues,
     Direction,

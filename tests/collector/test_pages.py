@@ -9,28 +9,50 @@ from collector.inventory import Site
 from collector.live import Fleet, State
 from collector.overview import PAGE_ROWS, Filter, Overview, Summary, Waiting, overview, summarise
 from collector.pages import HEADERS, Pages
+from collector.remarks import Kind, Remark, remarks
+from collector.two_sides import Joined, Result
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
     NOW_US,
+    capacity,
+    capacity_values,
     failed,
     floor,
     floor_values,
+    path,
+    path_values,
     seen,
     stamp,
     stamp_values,
+    under_load,
 )
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, FloorValues, Known, Verdict
+from wire.records import Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
 WORSE = floor_values(Verdict.FAIL, 2.4e6, 2.5e6)
+SUSPECT = msgspec.structs.replace(
+    floor_values(Verdict.FAIL, 7.0e6, 7.1e6), standing=Standing.SUSPECT, under_load=under_load(84_500)
+)
+BOUNDED = msgspec.structs.replace(capacity_values(9.74e6), bound=Bound.PEER)
 SITES: dict[str, list[Known]] = {
     "fine": [
         floor(1, values=PASS),
         stamp(2, values=stamp_values(12_340)),
         stamp(3, dscp=0, values=stamp_values(8_000, 0.004)),
+        capacity(4),
+        capacity(5, direction=Direction.UP, values=BOUNDED),
+    ],
+    "remarkable": [
+        floor(1, values=SUSPECT),
+        stamp(
+            2, values=msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_dscp=8)
+        ),
+        path(3),
+        path(4, dscp=0, values=msgspec.structs.replace(path_values(), black_hole=True, dscp_changed_at=None)),
+        capacity(5, outcome=Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, values=None),
     ],
     "bad": [floor(1, values=BAD), floor(2, values=PASS, direction=Direction.UP)],
     "worse": [floor(1, values=PASS), floor(2, values=WORSE, direction=Direction.UP)],
@@ -60,6 +82,7 @@ def fleet() -> Fleet:
     for name, records in SITES.items():
         made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
+    made.learn_sides([Joined("pop-1", "remarkable", Direction.DOWN, NOW_US, Result.DISAGREE, 0.253)], NOW_US)
     made.set_presence("silent", PresenceState.CONNECTION_LOST)
     return made
 
@@ -88,7 +111,17 @@ def words(text: str) -> str:
 
 
 def test_the_worst_site_comes_first() -> None:
-    everything = ["worse", "bad", "silent", "new", "unjudged", "nobody-<b>knows", "unconfirmed", "fine"]
+    everything = [
+        "worse",
+        "bad",
+        "silent",
+        "remarkable",
+        "new",
+        "unjudged",
+        "nobody-<b>knows",
+        "unconfirmed",
+        "fine",
+    ]
     assert ids(find()) == everything
 
 
@@ -114,11 +147,12 @@ def test_counts_are_of_everything_but_the_state_asked_for() -> None:
     assert found.counts == {
         State.BELOW_FLOOR: 2,
         State.SILENT: 1,
+        State.SUSPECT: 1,
         State.WAITING: 2,
         State.NOT_IN_INVENTORY: 1,
         State.OK: 2,
     }
-    assert (found.matching, found.total, found.departements) == (1, 8, ["03", "63"])
+    assert (found.matching, found.total, found.departements) == (1, 9, ["03", "63"])
 
 
 def test_pages_hold_what_a_person_can_read() -> None:
@@ -141,7 +175,7 @@ def test_a_line_tells_figures_against_the_floor() -> None:
         in told
     )
     assert "7.99 of 8.00 Mbit/s unconfirmed" in told
-    assert "12.3 ms 0.40 % 1 s ago" in told
+    assert "19.8 / ≥9.7 12.3 ms 0.40 % 1 s ago" in told
 
 
 def of_values(values: FloorValues) -> str:
@@ -196,6 +230,35 @@ def test_waiting_is_a_state_and_never_no_data() -> None:
         "new": Waiting.MEASUREMENT,
         "unjudged": Waiting.VERDICT,
     }
+
+
+def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
+    told = words(html(q="remarkable"))
+    assert "suspect downstream: a floor test failed and is being repeated" in told
+    assert "agent and peer tell differently downstream: 25 % apart" in told
+    assert "DSCP 46 arrives as 0 upstream DSCP 46 arrives as 8 downstream" in told
+    assert "path: DSCP 46 is changed before hop 3 (10.0.3.1)" in told
+    assert "path: packets of at most 1400 bytes, from hop 3 (10.0.3.1)" in told
+    assert "path: packets above 1400 bytes vanish and nobody says so" in told
+    assert "search skipped: byte budget spent" in told
+    assert "10.4 ms 86.0 ms under load" in told
+    french = words(html(Language.FRENCH, q="remarkable"))
+    assert "agent et pair se contredisent en descendant : 25 % d'écart" in french
+    assert not re.search(r"\b(path|search|suspect downstream|under load)\b", french)
+
+
+def test_a_disagreement_is_shown_for_a_day() -> None:
+    made = fleet()
+    (site,) = [found for found in made if found.site_id == "remarkable"]
+    kinds = [{remark.kind for remark in remarks(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
+    assert [Kind.SIDES_DISAGREE in found for found in kinds] == [True, False]
+
+
+def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
+    lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(path(1, values=lost), site="a")], NOW_US)
+    assert remarks(next(iter(site)), NOW_US) == (Remark(Kind.NOT_REACHED, None, 4),)
 
 
 def test_a_silent_site_tells_its_connection_and_the_age() -> None:
@@ -259,6 +322,8 @@ def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> Non
         *(f"verdict.{verdict}" for verdict in Verdict),
         *(f"presence.{presence}" for presence in PresenceState),
         *(f"waiting.{waiting}" for waiting in Waiting),
+        *(f"remark.{kind}" for kind in Kind),
+        *(f"direction.{direction}" for direction in Direction),
     }
     assert needed <= KEYS
     assert all(all(found.values()) for found in CATALOGUE.values())

@@ -6,8 +6,9 @@ sign, a bad one, or one to hold on; the algorithm turns signs into rows. Algorit
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from wire.udpstp import pdu, rates
 
@@ -26,8 +27,7 @@ class Sign(Enum):
     BAD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What the receiver saw in one trial interval; delays in ms.
 
     ``delay`` is the mean one-way delay variation, ``rtt_variation`` the newest round-trip one; None where

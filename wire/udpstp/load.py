@@ -7,6 +7,8 @@ All counts are of Load PDUs of the test itself; those that only say "stop" are i
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from wire.records import Algorithm, Direction
 
 
@@ -58,8 +60,7 @@ class LoadInterval:
     delay_max_us: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentInterval:
+class SentInterval(Struct, frozen=True, kw_only=True):
     """From one Status PDU to the next at a sender that obeys a search; ``offset_us`` from its first packet.
 
     ``told_bps`` is the rate it had to send at (IP layer), ``ip_bytes`` what it sent.

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from wire.records import Algorithm, Direction
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(Struct, frozen=True, kw_only=True):
     """How the server is to search for the capacity (§7.1), instead of sending at a fixed rate.
 
     ``start_row`` None begins at row 0, as the RFC's default does. ``byte_limit``: the bytes that the test may

@@ -71,7 +71,8 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
             told = tool(stand, 20, 0.005)
             true = truth.round_trips(stand.link, key)
             assert told.keys() == true.keys()
-            assert len(told) == 20
+            # irtt sends for a time, not a number: fewer where the machine stalls.
+            assert 10 <= len(told) <= 20
             assert min(true.values()) >= 10 * MS
             # What a tool tells contains the link; ping cuts off at 0.1 ms.
             assert all(told[number] > true[number] - MS / 10 for number in told)

@@ -225,6 +225,8 @@ class _Runner:
                 end.blocked(left)
                 if error.errno in _BUSY:
                     return
+            if end.deadline > time.monotonic_ns():
+                return
 
     def _leave(self, size: int) -> tuple[int, OSError | None]:
         """Send what was put into the buffer; how much of it left, and what stopped the rest."""

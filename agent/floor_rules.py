@@ -7,7 +7,8 @@ is represented by its smallest delay, because jitter, interrupts and busy hosts 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.floor_series import Growth, queue_growth, share_above
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
@@ -30,8 +31,7 @@ REPEATS, INVALID_TRIES = 2, 3
 BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The next test to run: offered rate in bit/s at the IP layer, and whole seconds."""
 
     rate_bps: float
@@ -39,16 +39,14 @@ class Step:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """No further test is needed. ``failure`` says why there is no verdict, where there is none."""
 
     verdict: Verdict
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTraffic:
+class OwnTraffic(Struct, frozen=True):
     """The site's own traffic in the direction of a test, while its load ran; bit/s at the IP layer.
 
     ``bps`` is what the line carried of it. Where that is an estimate, ``most_bps`` is what it can have been
@@ -158,8 +156,7 @@ def judge(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """One test with the traffic beside it."""
 
     report: LoadReport

@@ -3,8 +3,10 @@ samples that are kept with a verdict. Functions of a report, with no I/O.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
+
+from msgspec import Struct
 
 from wire.records import LoadSample
 from wire.udpstp.load import LoadInterval, LoadReport
@@ -14,8 +16,7 @@ MOST_SAMPLES = 600
 _END = 5  # intervals of 50 ms that stand for one end of a test
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?
 
     Where it is not ``known``, the delays say nothing.

@@ -7,8 +7,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from agent import floor_series
 from agent.floor_rules import FASTEST_BPS, OwnTraffic
@@ -45,8 +46,7 @@ class RunLoad(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One test: of a direction with its floor, at a rate (bit/s), after ``pre_drain`` bytes (0 for none)."""
 
     direction: Direction
@@ -56,8 +56,7 @@ class Plan:
     pre_drain: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
+class Tested(Struct, frozen=True):
     """What a test gave: ``report`` is the part of it to judge, of the test whose other facts it holds."""
 
     report: LoadReport

@@ -5,7 +5,8 @@ counters tell all traffic and the test tells its own, so that the rest is the si
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent import floor_series
 from agent.floor_rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
@@ -23,8 +24,7 @@ RECENT_S = 0.5
 CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """One moment ``at_s`` of the monotonic clock."""
 
     at_s: float

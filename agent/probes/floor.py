@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
@@ -252,7 +252,7 @@ class FloorProbe(Continuing):
         run.latency = (
             structs.replace(latency, loaded=None, loss_ratio=None) if latency and run.pre_drain else latency
         )
-        return replace(gathered[0], report=report)
+        return structs.replace(gathered[0], report=report)
 
     def _judge(self, tested: Tested, run: _Run) -> None:
         own = tested.own

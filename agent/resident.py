@@ -5,11 +5,12 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, repeat
 from pathlib import Path
 
 import msgspec
 
-from agent import report, status_file
+from agent import memory, report, status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.line_watch import LineWatch
@@ -30,6 +31,7 @@ LONGEST_NAP_S = 5.0  # timers stand still while the machine is suspended; the bo
 STATUS_EVERY_S = 1.0
 STATUS_AT_LEAST_EVERY_US = 10_000_000
 STOP_WITHIN_S = 2.0
+GIVE_BACK_S = (1.0, 5.0, 600.0)  # while it starts and connects; then now and then
 
 
 class Resident:
@@ -68,6 +70,7 @@ class Resident:
                 work = [
                     group.create_task(self._keep_schedule(scheduler, group)),
                     group.create_task(self._keep_status(scheduler)),
+                    group.create_task(_keep_small()),
                 ]
                 if self._watch:
                     work.append(group.create_task(self._watch.run(self._runner.measures_alone)))
@@ -141,6 +144,8 @@ class Resident:
         else:
             attempt = await self._runner.run(probe, task, Purpose.RETEST)
         await self._record(attempt)
+        if probe.alone:
+            memory.give_back()  # a load test passes through code and buffers that nothing else uses
         # What could not be measured is no reason to forget a run that was asked for before it.
         if attempt.reading.again or attempt.reading.outcome is Outcome.OK:
             scheduler.again(task, attempt.reading.again, self._clock().boot_us)
@@ -214,6 +219,14 @@ class Resident:
 def _each_once(probes: Iterable[Probe]) -> list[Probe]:
     """A probe with several tasks is one probe."""
     return list({id(probe): probe for probe in probes}.values())
+
+
+async def _keep_small() -> None:
+    """What was needed once, to start and to connect, is given back soon after."""
+    pauses = chain(GIVE_BACK_S, repeat(GIVE_BACK_S[-1]))
+    for pause_s in pauses:
+        await asyncio.sleep(pause_s)
+        memory.give_back()
 
 
 def _line_wait_s(tasks: Mapping[Task, Probe]) -> float:

@@ -7,8 +7,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import asyncio
-import contextlib
-import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -19,7 +17,7 @@ from agent.deferred_import import defer
 # 2 MB of the resident agent's 32.
 defer("urllib.request")
 
-from agent import assembly, handover  # noqa: E402
+from agent import assembly, handover, memory  # noqa: E402
 from agent.handover import Handover  # noqa: E402
 from agent.journal import Journal  # noqa: E402
 from agent.journal_file import JournalError  # noqa: E402
@@ -53,7 +51,7 @@ async def _run(given: Handover) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     resident = _resident(given)
-    give_memory_back()
+    memory.give_back()
     await resident.run(stop)
 
 
@@ -67,12 +65,6 @@ def _resident(given: Handover) -> Resident:
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
     return Resident(settings, version, tasks, journal, uplink, clock.read, around.line_watch)
-
-
-def give_memory_back() -> None:
-    """Let the kernel have what importing needed for a moment: half a megabyte, where the C library can."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

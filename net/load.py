@@ -215,7 +215,8 @@ class _Runner:
             self._poll.poll(max(ahead, 0) / 1e6)
 
     def _send(self) -> None:
-        end = self._end
+        """Send what is due, as long as reading may wait: who is always late must hear the receiver, too."""
+        end, until = self._end, time.monotonic_ns() + READ_EVERY_NS
         while True:
             size = end.transmit(self._outgoing, time.monotonic_ns(), time.time_ns())
             if not size:
@@ -225,7 +226,8 @@ class _Runner:
                 end.blocked(left)
                 if error.errno in _BUSY:
                     return
-            if end.deadline > time.monotonic_ns():
+            now = time.monotonic_ns()
+            if end.deadline > now or now >= until:
                 return
 
     def _leave(self, size: int) -> tuple[int, OSError | None]:

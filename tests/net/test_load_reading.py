@@ -1,0 +1,50 @@
+"""A sender that never catches up with its schedule still hears what comes."""
+
+import socket
+import threading
+
+from net import load
+from net.timestamps import Address
+from wire.udpstp.ends import Tempo
+from wire.udpstp.load import Ending
+
+
+class AlwaysLate:
+    """Has something to send whenever it is asked, and ends when it has heard something."""
+
+    tempo, settled, dscp_ecn, segment_bytes = Tempo.SEND, True, 0, 0
+    deadline = 0
+
+    def __init__(self, destination: Address, most: int) -> None:
+        self.destination = destination
+        self.finished = self.heard = False
+        self._left = most
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        if self.finished:
+            return 0
+        self._left -= 1
+        self.finished = self._left == 0
+        return 32
+
+    def blocked(self, sent: int) -> None:
+        pass
+
+    def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
+        self.heard = self.finished = True
+
+    def unreachable(self, ending: Ending, reason: str) -> None:
+        pass
+
+    def cancel(self, now: int) -> None:
+        self.finished = True
+
+
+def test_feedback_is_read_although_there_is_always_something_to_send() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
+            end = AlwaysLate(far.getsockname(), most=200_000)
+            far.sendto(b"status", sock.getsockname())
+            load.run(end, sock, threading.Event())
+    assert end.heard

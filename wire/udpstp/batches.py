@@ -26,7 +26,7 @@ _LAYOUTS_KEPT = 16
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LoadRun:
     """``count`` Load PDUs numbered from ``first`` on, alike in all else that a receiver reads.
 

@@ -94,6 +94,8 @@ def _floors(chosen: AgentSettings) -> str | None:
             return f"floor.{direction}: out of range: more than 1 Gbit/s of IP packets at this floor.layer"
     if floor.pre_drain and not PRE_DRAIN_LEAST <= floor.pre_drain <= PRE_DRAIN_MOST:
         return "floor.pre_drain: out of range: 100 kB to 100 MB, or 0 B for never"
+    if not 5 <= floor.retest_after <= 86400:
+        return "floor.retest_after: out of range: 5 s to 1 d"
     return None
 
 

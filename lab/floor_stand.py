@@ -10,7 +10,7 @@ from agent.probes.floor import FloorProbe
 from agent.settings import AgentSettings, Floor, LineCounters, Peer
 from agent.udpstp_client import run_load
 from host.clock import Clock
-from host.units import BitRate
+from host.units import BitRate, ByteSize
 from lab.stand import KEY_ID, Stand
 from wire.records import Direction
 from wire.udpstp import rates
@@ -42,10 +42,11 @@ class FloorStand(Stand):
             peer=Peer(
                 host=self.places.links[0],
                 udpstp_port=self.places.control_port,
+                stamp_port=self.places.stamp_port,
                 key_id=KEY_ID,
                 key=self._secret,
             ),
-            floor=Floor(BitRate(floor_bps), BitRate(floor_bps)),
+            floor=Floor(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
             line_counters=LineCounters("directory", path=str(self._counters)),
         )
         probe = FloorProbe.of(assembly.surroundings(settings, Clock().read))

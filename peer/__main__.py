@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
-from peer import settings
+from net.mqtt import BrokerError
+from peer import check, settings
 from peer.program import PortTakenError, Program
 from peer.settings import PeerSettings
 
@@ -23,7 +24,7 @@ def command(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
         ("run", "serve until told to stop", _run),
-        ("check", "try settings, keys and ports, and say what is wrong", _check),
+        ("check", "try settings, keys, ports, file and broker, and say what is wrong", _check),
     ):
         added = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         added.add_argument(
@@ -42,9 +43,15 @@ def _run(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
     try:
         asyncio.run(_until_told(Program(chosen, secrets)))
     except PortTakenError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return Exit.UNAVAILABLE
+        return _complain(error, Exit.UNAVAILABLE)
+    except BrokerError as error:
+        return _complain(error, Exit.CONFIGURATION)
     return Exit.OK
+
+
+def _complain(error: Exception, code: Exit) -> Exit:
+    print(f"{PROGRAM}: {error}", file=sys.stderr)
+    return code
 
 
 async def _until_told(program: Program) -> None:
@@ -55,21 +62,11 @@ async def _until_told(program: Program) -> None:
 
 
 def _check(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
-    print(f"ok     settings and {len(secrets)} key{'s' if len(secrets) > 1 else ''}")
-    try:
-        asyncio.run(_try_ports(Program(chosen, secrets)))
-    except PortTakenError as error:
-        print(f"WRONG  {error}")
-        return Exit.UNAVAILABLE
-    print(f"ok     {chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}")
-    return Exit.OK
-
-
-async def _try_ports(program: Program) -> None:
-    try:
-        await program.start()
-    finally:
-        await program.close()
+    code = Exit.OK
+    for finding in check.findings(chosen, secrets):
+        print(finding)
+        code = code or finding.code
+    return code
 
 
 def main() -> NoReturn:

@@ -1,14 +1,22 @@
-"""The peer as a whole: both servers with one set of keys, from start to clean end."""
+"""The peer as a whole: both servers with one set of keys, and the record of their tests, to a clean end."""
 
 import asyncio
 import logging
+import time
+from importlib.metadata import version
+from pathlib import Path
 
 from host.clock import Clock
+from net.mqtt import Broker
+from peer import record
 from peer.admission import Admission
+from peer.publisher import Publisher
+from peer.record_log import RecordLog
 from peer.reflector import Reflector
 from peer.settings import PeerSettings
 from peer.udpstp import UdpstpServer
 from wire.stamp.timestamp import ErrorEstimate
+from wire.udpstp.server import ServerTest
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,15 +26,28 @@ class PortTakenError(Exception):
 
 
 class Program:
-    """Load tests and STAMP on one address."""
+    """Load tests and STAMP on one address, and where there is a broker the record of the load tests.
+
+    Raises BrokerError if the broker's settings name files that cannot be used.
+    """
 
     def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:
         self._chosen = chosen
         self._clock = Clock()
         self.udpstp = UdpstpServer(
-            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits
+            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits, self._ended
         )
         self.reflector = Reflector(chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate)
+        self._publisher = self._new_publisher(chosen.broker) if chosen.broker else None
+
+    def _new_publisher(self, broker: Broker) -> Publisher:
+        chosen, tests = self._chosen, self._chosen.tests
+        log = RecordLog(Path(tests.path), tests.rows, int(tests.size))
+        return Publisher(chosen.name, version("plancher"), broker, tests.pace, log, self._clock.read)
+
+    def _ended(self, test: ServerTest, set_up: int) -> None:
+        if self._publisher is not None:
+            self._publisher.tell(record.of_test(test, set_up, time.monotonic_ns(), self._clock.read()))
 
     def _estimate(self) -> ErrorEstimate:
         return ErrorEstimate.of_clock(self._clock.read())
@@ -37,6 +58,8 @@ class Program:
             await self.start()
             _LOG.info("serving load tests on %s port %d, STAMP on port %d",
                       self._chosen.host, self.udpstp.port, self.reflector.port)  # fmt: skip
+            if self._publisher is not None:
+                self._publisher.start()
             await stop.wait()
         finally:
             await self.close()
@@ -51,9 +74,11 @@ class Program:
                 raise PortTakenError(f"{name}.port: {where}: {_why(error)}") from None
 
     async def close(self) -> None:
-        """Give both ports back; harmless when not started."""
+        """Give both ports back, and keep what the last tests left; harmless when not started."""
         self.reflector.close()
         await self.udpstp.stop()
+        if self._publisher is not None:
+            await self._publisher.stop()
 
 
 def _why(error: OSError) -> str:

@@ -8,8 +8,11 @@ from msgspec import Meta, Struct, field
 
 from host import log, settings, shared_key
 from host.settings import SettingsError
-from host.units import BitRate, Seconds
+from host.units import BitRate, ByteSize, Seconds
+from net.mqtt import Broker
 from peer.admission import Capacity
+from peer.outbox import Pace
+from wire import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
 from wire.udpstp import pdu
@@ -17,6 +20,7 @@ from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
 
 MAX_KEY_ID = 255
+LEAST_SIZE = 1_000_000
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
@@ -57,14 +61,38 @@ class Stamp(Struct, frozen=True):
     open: bool = False
 
 
-class PeerSettings(Struct, frozen=True):
-    """Everything in ``peer.yaml``. ``keys`` and the lines of ``keys_file`` are taken together."""
+class Tests(Struct, frozen=True):
+    """The record of the load tests served: how much of it is kept, and how often news of it are sent."""
 
+    __test__ = False  # the name is the setting's; pytest is not to collect it
+
+    path: str = "var/peer/tests.db"
+    rows: Annotated[int, Meta(ge=1000, le=10_000_000)] = 100_000
+    size: ByteSize = ByteSize(100_000_000)
+    interval: Seconds = Seconds(10)
+    receipt_timeout: Seconds = Seconds(60)
+
+    @property
+    def pace(self) -> Pace:
+        """How the tests are sent."""
+        return Pace(interval_s=float(self.interval), receipt_timeout_s=float(self.receipt_timeout))
+
+
+class PeerSettings(Struct, frozen=True):
+    """Everything in ``peer.yaml``. ``keys`` and the lines of ``keys_file`` are taken together.
+
+    ``name`` is what agents call this peer (``peer.name``). Without a ``broker`` nothing is kept of a test but
+    its line in the log.
+    """
+
+    name: str = "peer"
     host: str = "127.0.0.1"
     keys: tuple[Key, ...] = ()
     keys_file: str | None = None
     udpstp: Udpstp = field(default_factory=Udpstp)
     stamp: Stamp = field(default_factory=Stamp)
+    broker: Broker | None = None
+    tests: Tests = field(default_factory=Tests)
     log_level: str = "info"
 
     @property
@@ -96,7 +124,15 @@ def load(path: Path) -> PeerSettings:
 
 def first_problem(chosen: PeerSettings) -> str | None:
     """The first rule that is broken, in words, or None. Never repeats a secret."""
-    return next((problem for check in (_host, _keys, _udpstp) if (problem := check(chosen))), None)
+    return next(
+        (problem for check in (_name, _host, _keys, _udpstp, _tests) if (problem := check(chosen))), None
+    )
+
+
+def _name(chosen: PeerSettings) -> str | None:
+    if not topics.is_site_id(chosen.name):
+        return "name: expected 1 to 64 letters, digits, _ and -, the first a letter or digit"
+    return None
 
 
 def _host(chosen: PeerSettings) -> str | None:
@@ -127,6 +163,17 @@ def _udpstp(chosen: PeerSettings) -> str | None:
     for name, rate in (("down", udpstp.down), ("up", udpstp.up)):
         if rate < udpstp.highest_rate:
             return f"udpstp.{name}: less than udpstp.highest_rate: no such test could ever be admitted"
+    return None
+
+
+def _tests(chosen: PeerSettings) -> str | None:
+    tests = chosen.tests
+    if tests.size < LEAST_SIZE:
+        return "tests.size: out of range: at least 1 MB"
+    if not 0 < tests.interval <= 3600:
+        return "tests.interval: out of range: up to 1 h"
+    if not 0 < tests.receipt_timeout <= 3600:
+        return "tests.receipt_timeout: out of range: up to 1 h"
     return None
 
 

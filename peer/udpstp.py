@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -16,7 +17,7 @@ from peer.admission import Admission, Denial, Ticket
 from wire.udpstp import reception
 from wire.udpstp.coercion import Limits
 from wire.udpstp.reception import Offer, Reception, Refusal
-from wire.udpstp.server import ServerTest
+from wire.udpstp.server import Outcome, ServerTest
 
 _LOG = logging.getLogger(__name__)
 _DATAGRAMS_A_TURN = 64
@@ -48,16 +49,30 @@ class _Running:
         return same and self.test.row is None and now - self.began > _GIVEN_UP_NS
 
 
+def _tell_nobody(test: ServerTest, set_up: int) -> None:
+    pass
+
+
 class UdpstpServer:
-    """Serves load tests on one UDP address. ``port`` 0 takes a free one."""
+    """Serves load tests on one UDP address. ``port`` 0 takes a free one.
+
+    ``on_ended`` hears of every test that was accepted, when it is over: the test and when it was set up, in
+    monotonic ns. It is called on the event loop.
+    """
 
     def __init__(
-        self, address: str, port: int, secrets: dict[int, bytes], admission: Admission, limits: Limits
+        self,
+        address: str,
+        port: int,
+        secrets: dict[int, bytes],
+        admission: Admission,
+        limits: Limits,
+        on_ended: Callable[[ServerTest, int], None] = _tell_nobody,
     ) -> None:
         self._address, self._asked_port = address, port
         self._family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
         self._reception = Reception(secrets)
-        self._admission, self._limits = admission, limits
+        self._admission, self._limits, self._on_ended = admission, limits, on_ended
         self._socket: socket.socket | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._running: dict[_Running, asyncio.Future[None]] = {}
@@ -156,8 +171,10 @@ class UdpstpServer:
         self._admission.release(running.ticket)
         if not done.cancelled() and (error := done.exception()) is not None:
             _LOG.error("test session=%s failed", running.test.offer.session, exc_info=error)
+            running.test.outcome = Outcome.FAILED
         else:
             _tell(running)
+        self._on_ended(running.test, running.began)
 
 
 def _run(running: _Running, sock: socket.socket) -> None:

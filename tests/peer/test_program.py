@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ import pytest
 from agent.udpstp_client import run_load
 from host.exits import Exit
 from peer.__main__ import command
+from peer.record_file import RecordFile
+from tests.brokers import mosquitto
+from tests.peer.examples import entries
+from tests.processes import free_port
 from wire.records import Direction
 from wire.udpstp.load import Ending
 
@@ -62,7 +67,77 @@ def test_check_tells_that_all_is_well(
     assert capsys.readouterr().out.splitlines() == [
         "ok     settings and 1 key",
         f"ok     127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
+        "note   no broker: of a load test nothing is kept but its line in the log",
     ]
+
+
+def with_broker(file: Path, port: int, more: str = "") -> Path:
+    """The settings with a broker at ``port``; returns where the tests are kept."""
+    kept = file.with_name("tests.db")
+    added = f"name: pop-1\nbroker: {{port: {port}{more}}}\ntests: {{path: {kept}}}\n"
+    file.write_text(file.read_text() + added)
+    return kept
+
+
+def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """The exit status of ``check``, and what it tells of file and broker."""
+    code = command(["check", str(file)])
+    return code, capsys.readouterr().out.splitlines()[2:]
+
+
+def test_check_tells_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with mosquitto(file.parent) as broker:
+        kept = with_broker(file, broker.port)
+        let_in = f"ok     broker: 127.0.0.1:{broker.port} lets pop-1 in"
+        assert checked(file, capsys) == (Exit.OK, [f"ok     tests: {kept}: will be made", let_in])
+        assert not kept.exists()
+        with closing(RecordFile(kept, 1000, 10**8)) as opened:
+            opened.add(entries(1, 2))
+        told = f"ok     tests: {kept}: 2 kept, 2 of them without a receipt"
+        assert checked(file, capsys) == (Exit.OK, [told, let_in])
+
+
+def test_check_names_a_broker_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with_broker(file, port)
+    code, told = checked(file, capsys)
+    why = "nothing listens there: is the broker running, and is the port right?"
+    assert (code, told[1]) == (Exit.UNAVAILABLE, f"WRONG  broker 127.0.0.1:{port}: {why}")
+
+
+def test_a_broker_that_cannot_be_used_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_broker(file, 1883, ", password_file: nowhere")
+    wanted = "broker.password_file: of no use without broker.username"
+    code, told = checked(file, capsys)
+    assert (code, told[1]) == (Exit.CONFIGURATION, f"WRONG  {wanted}")
+    assert command(["run", str(file)]) == Exit.CONFIGURATION
+    assert capsys.readouterr().err == f"plancher-peer: {wanted}\n"
+
+
+@pytest.mark.parametrize(("content", "code", "told"), [
+    (b"no database, " * 800, Exit.UNAVAILABLE,
+     "note   tests.path: {kept}: damaged (file is not a database): the next start begins a fresh one"),
+    (None, Exit.CANNOT_CREATE, "WRONG  tests.path: {kept}: Is a directory: give a file this user may write"),
+])  # fmt: skip
+def test_check_tells_of_a_file_that_cannot_be_used(
+    file: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: Exit, told: str
+) -> None:
+    kept = with_broker(file, free_port())
+    if content is None:
+        kept.mkdir()
+    else:
+        kept.write_bytes(content)
+    found, lines = checked(file, capsys)
+    assert (found, lines[0]) == (code, told.format(kept=kept))
+
+
+def test_check_tells_of_a_place_where_no_file_can_be_made(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = with_broker(file, free_port())
+    file.write_text(file.read_text().replace(str(kept), f"{file}/deep/tests.db"))
+    wanted = f"WRONG  tests.path: {file} cannot be written: give a directory this user may write in"
+    assert checked(file, capsys)[1][0] == wanted
 
 
 @pytest.mark.parametrize(("which", "name"), [(0, "udpstp"), (1, "stamp")])

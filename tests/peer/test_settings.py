@@ -8,6 +8,7 @@ from host import shared_key
 from host.settings import SettingsError
 from peer import settings
 from peer.admission import Capacity
+from peer.outbox import Pace
 from wire.udpstp.coercion import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +34,15 @@ def test_the_example_runs_as_it_is() -> None:
     assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
     assert chosen.capacity == Capacity(1_000_000_000, 1_000_000_000, 32, None)
     assert chosen.limits == Limits(highest_row=1000, longest_s=60)
+    assert (chosen.name, chosen.broker) == ("peer", None)
     assert chosen.reflector({1: b"k"}).keys == (b"k",)
 
 
 def test_the_example_says_the_defaults() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert chosen.udpstp == settings.Udpstp()
+    assert chosen.tests == settings.Tests()
+    assert chosen.tests.pace == Pace(interval_s=10, backlog_interval_s=1, receipt_timeout_s=60)
     assert (chosen.stamp.sessions, chosen.stamp.open) == (settings.Stamp().sessions, settings.Stamp().open)
 
 
@@ -52,6 +56,12 @@ def test_the_example_says_the_defaults() -> None:
     ("keys: [{id: 1, key: a, key_file: b}]", "keys[0]: set exactly one of key and key_file"),
     (KEYS + "udpstp: {highest_rate: 2 Gbit/s}", "udpstp.highest_rate: out of range: 1 Mbit/s to 1 Gbit/s"),
     (KEYS + "udpstp: {longest_test: 500 ms}", "udpstp.longest_test: out of range: 1 s to 1 h"),
+    (KEYS + "name: pop/1", "name: expected 1 to 64 letters, digits, _ and -, the first a letter or digit"),
+    (KEYS + "tests: {size: 10 kB}", "tests.size: out of range: at least 1 MB"),
+    (KEYS + "tests: {interval: 0 s}", "tests.interval: out of range: up to 1 h"),
+    (KEYS + "tests: {receipt_timeout: 2 h}", "tests.receipt_timeout: out of range: up to 1 h"),
+    (KEYS + "tests: {rows: 10}", "tests.rows: expected a whole number >= 1000"),
+    (KEYS + "broker: {hots: a}", "broker.hots: no such setting; did you mean `host`?"),
     (KEYS + "udpstp: {up: 50 Mbit/s}",
      "udpstp.up: less than udpstp.highest_rate: no such test could ever be admitted"),
 ])  # fmt: skip

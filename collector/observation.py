@@ -21,6 +21,9 @@ from wire.records import (
 AHEAD_US = 300_000_000  # a claim of more than five minutes ahead of the collector's clock is a wrong clock
 
 
+_FAILURES = {failure.value: failure for failure in Failure}
+
+
 class Series(NamedTuple):
     """What a measurement is one of: a probe of a site in one direction or DSCP class."""
 
@@ -74,7 +77,7 @@ def placed(start: ClockReading, sent: ClockReading, received_us: int) -> Placed:
 
 def failure_of(word: str | None) -> Failure | None:
     """The failure that ``word`` stands for; a newer agent's word is for the ledger alone."""
-    return Failure(word) if word in set(Failure) else None
+    return _FAILURES.get(word) if word is not None else None
 
 
 def observe(site: str, record: Record, *, time_us: int, order: int, received_us: int) -> Observation:

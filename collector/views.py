@@ -32,9 +32,9 @@ class Views:
         """The overview's line of every site."""
         return self._summaries.values()
 
-    def families(self) -> Iterator[bytes]:
-        """The fleet's metrics, family by family."""
-        return self._exposition.families()
+    def pieces(self) -> Iterator[bytes]:
+        """The fleet's metrics, in pieces of a page."""
+        return self._exposition.pieces()
 
     def learn(self, observations: Iterable[Observation], now_us: int) -> None:
         """Take in what has been committed."""

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector import exposition as exposition_module
 from collector.exposition import Exposition
 from collector.families import FAMILIES
 from collector.inventory import Site
@@ -93,7 +94,7 @@ def page(sites: Fleet, now_us: int = NOW_US) -> str:
     exposition = Exposition()
     for site in sites:
         exposition.update(site, now_us)
-    return b"".join(exposition.families()).decode()
+    return b"".join(exposition.pieces()).decode()
 
 
 def samples(text: str, name: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -193,7 +194,7 @@ def test_a_site_that_is_gone_is_exposed_no_more() -> None:
     for site in made:
         exposition.update(site, NOW_US)
     exposition.keep_only([SITE])
-    text = b"".join(exposition.families()).decode()
+    text = b"".join(exposition.pieces()).decode()
     assert {dict(found)["site_id"] for found in samples(text, "qos_site_info")} == {SITE}
 
 
@@ -225,3 +226,18 @@ def test_a_reply_that_the_peer_would_not_send_in_the_class_says_nothing_of_the_l
     made.learn([seen(stamp(1, dscp=34, values=refused))], NOW_US)
     found = samples(page(made), "qos_dscp_kept")
     assert [(dict(labels)["direction"], value) for labels, value in found.items()] == [("up", 0)]
+
+
+def test_the_page_is_the_same_from_blocks_kept_and_from_blocks_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exposition_module, "BLOCK_SITES", 2)
+    kept, made = Exposition(), fleet()
+    for site in made:
+        kept.update(site, NOW_US)
+    before = b"".join(kept.pieces()).decode()
+    assert before == page(made)
+    made.learn([seen(stamp(90, NOW_US + 5, stamp_values(77_000)), 90, site="unannounced")], NOW_US + 5)
+    (changed,) = [site for site in made if site.site_id == "unannounced"]
+    kept.update(changed, NOW_US)
+    assert b"".join(kept.pieces()).decode() == page(made) != before

@@ -16,7 +16,7 @@ def states(made: Views) -> dict[str, State]:
 
 
 def text(made: Views) -> str:
-    return b"".join(made.families()).decode()
+    return b"".join(made.pieces()).decode()
 
 
 def test_what_is_committed_shows_at_once_on_page_and_metrics() -> None:

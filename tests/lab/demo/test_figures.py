@@ -19,7 +19,7 @@ def page(*seen: Observation) -> str:
     exposition = Exposition()
     for site in fleet:
         exposition.update(site, NOW_US)
-    return b"".join(exposition.families()).decode()
+    return b"".join(exposition.pieces()).decode()
 
 
 def observation(probe: str, values: FloorValues | StampValues | None, **more: object) -> Observation:

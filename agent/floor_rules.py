@@ -66,13 +66,11 @@ def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion
     if not tests:
         return Step(floor_bps, FIRST_S, "first test at the floor")
     last = tests[-1]
-    if last.failure is Failure.SITE_IN_USE:
+    verdict = verdict_of(last, floor_bps)
+    if last.ended_early and verdict in (Verdict.GREY, Verdict.INVALID):
         return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
     if last.finding is Finding.INVALID:
         return _after_invalid(tests, floor_bps)
-    verdict = verdict_of(last, floor_bps)
-    if last.ended_early and verdict is Verdict.GREY:
-        return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
     # The table's rows are whole Mbit/s: a test of a floor between two of them is planned above the floor.
     faster = min(FASTER * max(floor_bps, tests[0].planned_bps), FASTEST_BPS)
     if last.finding is Finding.LOSS and last.planned_bps < faster:

@@ -278,8 +278,8 @@ def test_a_test_that_was_given_up_never_condemns_and_is_not_repeated(
     assert floor_rules.next_step([given_up(rate)], FLOOR) == conclusion
 
 
-def test_a_test_given_up_at_once_is_the_last_one() -> None:
-    test = structs.replace(given_up(8.4e6), finding=Finding.INVALID, failure=Failure.SITE_IN_USE)
+def test_a_spoilt_test_that_gave_way_is_the_last_one() -> None:
+    test = structs.replace(given_up(8.4e6), finding=Finding.INVALID, failure=Failure.SENDER_STALLED)
     assert floor_rules.next_step([test], FLOOR) == Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
 
 

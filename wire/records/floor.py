@@ -42,9 +42,9 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile, of which
     ``other_most_bps`` is the most that it can have been, where it was not counted exactly. ``slope`` is the
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
-    ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent faster just
-    before, to empty a token bucket. ``ended_early``: stopped, because the site needed the line. ``series`` is
-    the raw series, kept where the verdict is not a pass.
+    ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent fast
+    before what is told here, to empty a token bucket. ``ended_early``: stopped, because the site needed the
+    line. ``series`` is the raw series, kept where the verdict is not a pass.
     """
 
     session: Session

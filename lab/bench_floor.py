@@ -27,7 +27,8 @@ from host import command_line
 from host.exits import Exit
 from lab.floor_stand import FloorStand
 from lab.stand import StandError
-from wire.records import Direction, Finding, FloorValues, Outcome, Verdict
+from lab.verdicts import Verdicts, spent
+from wire.records import Direction, Verdict
 from wire.udpstp.load import Ending
 
 PROGRAM = "bench-floor"
@@ -69,48 +70,23 @@ class Tally:
     saturating: list[float] = field(default_factory=list)
     problem: str = ""
 
-    def verdicts(self, *wanted: Verdict) -> int:
-        """How many readings ended in one of the verdicts."""
-        return sum(values.verdict in wanted for values in self.values())
-
-    def values(self) -> list[FloorValues]:
-        """Of the readings that have some."""
-        return [one.values for one in self.readings if isinstance(one.values, FloorValues)]
-
     @property
-    def wrong(self) -> int:
-        """Verdicts that the truth contradicts."""
-        return self.verdicts(*self.case.wrong)
-
-    @property
-    def decisive(self) -> int:
-        """Verdicts pass or fail."""
-        return self.verdicts(Verdict.PASS, Verdict.FAIL)
-
-    @property
-    def first_test_bytes(self) -> int:
-        """The dearest verdict that took one test: load, control and feedback, both ways, at the IP layer."""
-        return max((_bytes(one) for one in self.readings if _tests(one) == 1), default=0)
+    def verdicts(self) -> Verdicts:
+        """The readings, held against the truth."""
+        return Verdicts(self.case.wrong, self.readings)
 
     def faults(self) -> list[str]:
         """Which bars this line of the table misses."""
         name = f"{self.case.label} {self.direction}"
         found = [f"{name}: {self.problem}"] if self.problem else []
-        if self.wrong:
-            found.append(f"{name}: {self.wrong} wrong verdicts")
-        if self.case.decisive and self.decisive < DECISIVE_SHARE * len(self.readings):
-            found.append(f"{name}: only {self.decisive} of {len(self.readings)} decisive")
-        if self.first_test_bytes > FIRST_TEST_BYTES:
-            found.append(f"{name}: a first test of {self.first_test_bytes / 1e6:.2f} MB")
+        seen = self.verdicts
+        if seen.wrong:
+            found.append(f"{name}: {seen.wrong} wrong verdicts")
+        if self.case.decisive and seen.decisive < DECISIVE_SHARE * len(self.readings):
+            found.append(f"{name}: only {seen.decisive} of {len(self.readings)} decisive")
+        if seen.first_test_bytes > FIRST_TEST_BYTES:
+            found.append(f"{name}: a first test of {seen.first_test_bytes / 1e6:.2f} MB")
         return found
-
-
-def _bytes(reading: Reading) -> int:
-    return reading.bytes_sent + reading.bytes_received
-
-
-def _tests(reading: Reading) -> int:
-    return len(reading.values.tests) if isinstance(reading.values, FloorValues) else 0
 
 
 def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tally:
@@ -189,34 +165,32 @@ def _print(tallies: Sequence[Tally], console: Console) -> None:
 
 
 def _row(tally: Tally) -> tuple[str, ...]:
-    spent = [_bytes(one) / 1e6 for one in tally.readings]
+    seen = tally.verdicts
+    megabytes = [spent(one) / 1e6 for one in tally.readings]
     truth = tally.case.rate_bps >= FLOOR_BPS
     agreeing = sum((rate >= FLOOR_BPS) == truth for rate in tally.saturating)
     return (
         tally.case.label,
         tally.direction,
         str(len(tally.readings)),
-        str(tally.decisive - tally.wrong),
-        str(tally.wrong),
-        str(tally.verdicts(Verdict.UNDETERMINED, Verdict.GREY, Verdict.UNCONFIRMED)),
-        f"{tally.verdicts(Verdict.INVALID)} ({_thrown_away(tally)})",
-        str(sum(one.outcome is Outcome.FAILED for one in tally.readings)),
-        _spread([values.capacity_bps / 1e6 for values in tally.values() if values.capacity_bps], tally),
-        f"{tally.first_test_bytes / 1e6:.2f}" if tally.first_test_bytes else "-",
-        f"{median(spent):.2f} ({max(spent):.1f})" if spent else "-",
+        str(seen.right),
+        str(seen.wrong),
+        str(seen.undecided),
+        f"{seen.invalid} ({seen.thrown_away})",
+        str(seen.failed),
+        _spread(seen),
+        f"{seen.first_test_bytes / 1e6:.2f}" if seen.first_test_bytes else "-",
+        f"{median(megabytes):.2f} ({max(megabytes):.1f})" if megabytes else "-",
         f"{agreeing} of {len(tally.saturating)} right",
         f"{floor_rules.FASTER * FLOOR_BPS * SATURATING_S / 8e6:.1f}",
     )
 
 
-def _thrown_away(tally: Tally) -> int:
-    return sum(test.finding is Finding.INVALID for values in tally.values() for test in values.tests)
-
-
-def _spread(capacities: Sequence[float], tally: Tally) -> str:
+def _spread(seen: Verdicts) -> str:
+    capacities = [bps / 1e6 for bps in seen.capacities_bps()]
     if len(capacities) < 2:
-        at_least = [values.at_least_bps / 1e6 for values in tally.values()]
-        return f"at least {median(at_least):.2f}" if at_least else "-"
+        at_least = seen.at_least_bps()
+        return "-" if at_least is None else f"at least {at_least / 1e6:.2f}"
     tenths = quantiles(capacities, n=10)
     return f"{median(capacities):.3f} ({tenths[0]:.3f}-{tenths[-1]:.3f})"
 

@@ -14,7 +14,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -160,8 +160,9 @@ def showing(sites: int, runs: int) -> tuple[Figure, int]:
     registry = CollectorRegistry()
     registry.register(_Page(text_string_to_metric_families(page.decode())))
     ours = []
+    agents = {site: fleet.Agent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
     for minute in range(max(runs, 5)):
-        _renew(views, sites, minute)
+        _renew(views, agents, NOW_US + minute * 1_000_000)
         ours.append(_milliseconds(lambda: sum(map(len, views.pieces()))))
     other = [_milliseconds(lambda: generate_latest(registry)) for _ in range(min(runs, 3))]
     samples = sum(not line.startswith(b"#") for line in page.splitlines())
@@ -169,13 +170,10 @@ def showing(sites: int, runs: int) -> tuple[Figure, int]:
     return Figure(f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met), samples
 
 
-def _renew(views: Views, sites: int, minute: int) -> None:
-    """Every site sends a minute's measurements: two trains and its counters."""
-    now_us = NOW_US + minute * 1_000_000
-    for site in fleet.sites(sites):
-        batch = judge(
-            Arrival(topic(site, Kind.RESULTS), fleet.Agent(site, now_us, settled=True).envelope(3), now_us)
-        )
+def _renew(views: Views, agents: Mapping[str, fleet.Agent], now_us: int) -> None:
+    """Every site sends a minute's measurements: trains and counters."""
+    for site, agent in agents.items():
+        batch = judge(Arrival(topic(site, Kind.RESULTS), agent.envelope(3), now_us))
         assert isinstance(batch, Batch)  # noqa: S101 -- the fleet is ours
         seen = (
             observe(site, item.record, time_us=now_us, order=now_us, received_us=now_us)

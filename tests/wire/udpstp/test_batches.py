@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S
 from wire.records import Direction
-from wire.udpstp import batches, client_load, pdu, rates
+from wire.udpstp import batches, client_load, client_phase, pdu, rates
 from wire.udpstp.pdu import Activation
 from wire.udpstp.plan import Plan
 from wire.udpstp.sender import LoadSender
@@ -32,7 +32,7 @@ def with_checksum(packet: bytes) -> bytes:
     return packet[:30] + pdu.checksum(packet[:32]).to_bytes(2) + packet[32:]
 
 
-def downstream() -> client_load.LoadPhase:
+def downstream() -> client_phase.LoadPhase:
     plan = Plan(
         address=SERVER, ident=1, key_id=7, secret=b"secret", direction=Direction.DOWN, row=ROW, duration_s=1
     )
@@ -84,7 +84,7 @@ def joined(packets: list[bytes], chance: random.Random) -> list[tuple[bytes, int
     return out
 
 
-def told(phase: client_load.LoadPhase, received: list[tuple[bytes, int, int, int]]) -> tuple[object, ...]:
+def told(phase: client_phase.LoadPhase, received: list[tuple[bytes, int, int, int]]) -> tuple[object, ...]:
     """All that the phase sends and reports when it is given ``received`` and asked every 7 ms."""
     buffer, statuses, asked = bytearray(2000), [], 0
     for data, segment_bytes, now, wall in received:

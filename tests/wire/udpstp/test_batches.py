@@ -159,7 +159,8 @@ def test_any_bytes_give_sound_runs_only(data: bytes, segment_bytes: int) -> None
 @pytest.mark.parametrize("row", [8, 15, 50, 123, 300, 999, 1000])
 def test_what_is_packed_together_fits_one_call_and_reads_as_sent(row: int) -> None:
     sender = LoadSender(rates.sending_rate(row), ipv6=False, start=0, end=S // 10, wall=WALL)
-    buffer, runs, calls = bytearray(65_535), [], 0
+    buffer, calls = bytearray(65_535), 0
+    runs: list[batches.LoadRun] = []
     while not sender.done:
         now = sender.deadline + 150_000
         size = sender.pack(buffer, now, WALL + now)

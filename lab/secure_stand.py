@@ -37,7 +37,7 @@ class SecureStand(Stand):
         mosquitto, openssl = _program("mosquitto", "mosquitto"), _program("openssl", "openssl")
         self._certify(openssl)
         self.start("mosquitto", (mosquitto, "-c", str(self._mosquitto())), "running")
-        self.start_peer(self._secret)
+        self.start_peer(self._secret, self._broker)
         collector = (sys.executable, "-m", "collector", "run", str(self._collector()))
         self.start("collector", collector, "connected")
 

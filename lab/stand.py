@@ -73,14 +73,19 @@ class Stand(ABC):
         path.write_text(yaml.safe_dump(dict(document)), encoding="utf-8")
         return path
 
-    def start_peer(self, key: str) -> None:
-        """The real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``."""
-        settings = {
+    def start_peer(self, key: str, broker: Mapping[str, object] | None = None) -> None:
+        """The real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``.
+
+        With a ``broker``, its settings, the peer tells of its tests there.
+        """
+        settings: dict[str, object] = {
             "host": HOST,
             "keys": [{"id": KEY_ID, "key": key}],
             "udpstp": {"port": self.places.control_port},
             "stamp": {"port": self.places.stamp_port},
         }
+        if broker is not None:
+            settings |= {"broker": dict(broker), "tests": {"path": str(self.folder / "tests.db")}}
         command = (sys.executable, "-m", "peer", "run", str(self.write("peer.yaml", settings)))
         self.start("peer", command, "serving")
 

@@ -6,7 +6,8 @@ What may differ, and why:
 * the least round-trip time: from 0.1 ms below the emulated delays to 1.5 ms above, because packets take time
   on the wire (0.2 ms at 6.5 Mbit/s) and an emulator in user space releases them late, never early;
 * lost packets: their number lies in the central 99.9 % of the binomial distribution of the emulated loss;
-* bytes: what was measured over a link must have crossed it, or the link was not in the path.
+* bytes: what was measured over a link must have crossed it, or the link was not in the path;
+* two sides: of no load test may agent and peer tell what contradicts the other.
 """
 
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def compare(line: Line, figures: SiteFigures, crossed: Crossed) -> list[Comparis
         *_compare_round_trips(line, figures),
         *_compare_losses(line, figures),
         *_compare_bytes(line, figures, crossed),
+        _compare_sides(line, figures),
     ]
 
 
@@ -70,6 +72,7 @@ def is_complete(line: Line, figures: SiteFigures, packets: int) -> bool:
         all(direction in figures.passed and direction in figures.capacity for direction in DIRECTIONS)
         and line.site.dscps.keys() <= figures.rtt_min_s.keys()
         and figures.sent["up"] >= packets
+        and figures.two_sides["agree"] > 0
     )
 
 
@@ -138,6 +141,14 @@ def _compare_bytes(line: Line, figures: SiteFigures, crossed: Crossed) -> Iterat
             f"{measured / 1e6:.3f} MB",
             0 < measured <= bytes_crossed,
         )
+
+
+def _compare_sides(line: Line, figures: SiteFigures) -> Comparison:
+    agree, disagree = figures.two_sides["agree"], figures.two_sides["disagree"]
+    measured = f"{agree} agree, {disagree} disagree" if agree or disagree else NOT_MEASURED
+    return Comparison(
+        line.site.name, "two sides", "one truth", "none disagrees", measured, agree > 0 and not disagree
+    )
 
 
 def binomial_interval(trials: int, probability: float, confidence: float) -> tuple[int, int]:

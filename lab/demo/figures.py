@@ -29,7 +29,7 @@ class SiteFigures:
     ``rtt_min_s`` is the least of all trains seen, ``sent`` and ``lost`` count the packets of those trains
     whose loss could be told by direction, ``bytes_spent`` is what all measurements cost the line at the IP
     layer, ``newest_s`` the Unix time of the newest measurement, ``outcomes`` counts attempts by (probe,
-    outcome).
+    outcome), ``two_sides`` load tests by whether agent and peer told the same of them.
     """
 
     state: str = ""
@@ -40,6 +40,7 @@ class SiteFigures:
     lost: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    two_sides: Counter[str] = field(default_factory=Counter)
     newest_s: float | None = None
 
 
@@ -118,6 +119,9 @@ def _take_present(figures: SiteFigures, found: list[Sample]) -> None:
     figures.outcomes.clear()
     for one in _named(found, "qos_measurements_total"):
         figures.outcomes[(one.labels["probe"], one.labels["outcome"])] += int(one.value)
+    figures.two_sides.clear()
+    for one in _named(found, "qos_two_sided_tests_total"):
+        figures.two_sides[one.labels["result"]] += int(one.value)
 
 
 def _train_times(found: list[Sample]) -> Iterator[tuple[int, float]]:

@@ -22,6 +22,7 @@ TRAIN_SPACING_MS = 10
 FIRST_WITHIN_S = 6
 BATCH_EVERY_S = 2
 
+PEER_NAME = "demo-peer"
 KEY_ID = 1
 KEY_BYTES = 24
 
@@ -44,10 +45,16 @@ class Files:
         path = self._write(
             "peer.yaml",
             {
+                "name": PEER_NAME,
                 "host": PEER_HOST,
                 "udpstp": {"port": self._places.control_port},
                 "stamp": {"port": self._places.stamp_port},
                 "keys": [{"id": KEY_ID, "key_file": str(self._key)}],
+                "broker": self._broker,
+                "tests": {
+                    "path": str(self.directory / "peer" / "tests.db"),
+                    "interval": BATCH_EVERY_S,
+                },
                 "log_level": "warning",
             },
         )
@@ -77,7 +84,7 @@ class Files:
             {
                 "site": line.site.site_id,
                 "peer": {
-                    "name": "demo-peer",
+                    "name": PEER_NAME,
                     "host": link,
                     "udpstp_port": self._places.control_port,
                     "stamp_port": self._places.stamp_port,

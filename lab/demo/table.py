@@ -1,5 +1,6 @@
 """The demo's tables: the live one, its plain lines, and the closing comparison."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -88,6 +89,8 @@ def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
         ]
         if missed:
             said.append(f"{line.site.name}: {', '.join(missed)}")
+    sides = sum((figures.two_sides for figures in sites.values()), Counter[str]())
+    said.append(f"Agent and peer agree on {sides['agree']} load tests, disagree on {sides['disagree']}.")
     return "\n".join(said)
 
 
@@ -101,6 +104,8 @@ def plain(line: Line, figures: SiteFigures) -> str:
             measured = megabits(capacity.bits_per_second)
             said.append(f"{name} {bound}{measured} of {megabits(truth.rate_bps)} Mbit/s")
     said += [f"RTT {least * 1e3:.2f} ms in DSCP {dscp}" for dscp, least in sorted(figures.rtt_min_s.items())]
+    if figures.two_sides:
+        said.append(f"both sides agree on {figures.two_sides['agree']} tests")
     return "; ".join(said)
 
 

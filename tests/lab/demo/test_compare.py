@@ -28,6 +28,7 @@ def measured(line: Line) -> SiteFigures:
         sent=Counter(up=1000, down=990),
         lost=Counter({name: round(1000 * one.loss) for name, one in directions.items()}),
         bytes_spent=Counter(down=2_999_999, up=2_000_000),
+        two_sides=Counter(agree=4),
     )
 
 
@@ -92,6 +93,13 @@ def test_bytes_measured_beside_the_link_disagree(crossed: Crossed) -> None:
     assert disagreeing(compare(LYCEE, measured(LYCEE), crossed)) == [expected]
 
 
+@pytest.mark.parametrize("told", [Counter(agree=9, disagree=1), Counter(), Counter({"agent-only": 3})])
+def test_sides_that_disagree_or_never_met_disagree(told: "Counter[str]") -> None:
+    figures = measured(LYCEE)
+    figures.two_sides = told
+    assert disagreeing(compare(LYCEE, figures, CROSSED)) == ["two sides"]
+
+
 def test_states() -> None:
     assert compare_state("Besse", "waiting", "waiting").agrees
     assert not compare_state("Besse", "waiting", "ok").agrees
@@ -102,6 +110,9 @@ def test_complete_once_every_figure_is_there() -> None:
     figures = measured(HOSPITAL)
     assert is_complete(HOSPITAL, figures, 1000)
     assert not is_complete(HOSPITAL, figures, 1001)
+    figures.two_sides = Counter()
+    assert not is_complete(HOSPITAL, figures, 1000)
+    figures = measured(HOSPITAL)
     del figures.rtt_min_s[46]
     assert not is_complete(HOSPITAL, figures, 1000)
     assert not is_complete(LYCEE, SiteFigures(), 0)

@@ -6,6 +6,7 @@ from collector.exposition import Exposition
 from collector.inventory import Site
 from collector.live import Fleet
 from collector.observation import Observation, Series
+from collector.two_sides import Joined, Result
 from lab.demo.figures import Capacity, Figures, fetch
 from wire.records import Direction, FloorValues, LineCounters, Outcome, Spread, StampValues, Verdict
 
@@ -69,6 +70,19 @@ def test_floor_figures() -> None:
     assert site.bytes_spent == {"up": 2000, "down": 4000}
     assert site.outcomes == {("floor", "ok"): 2}
     assert site.newest_s == NOW_US / 1e6 - 5
+
+
+def test_what_both_sides_told_is_read_anew_from_each_page() -> None:
+    fleet = Fleet({SITE: Site(SITE, "Lycée")})
+    exposition, figures = Exposition(), Figures(100)
+    for results in ((Result.AGREE, Result.AGREE), (Result.AGREE, Result.DISAGREE)):
+        joined = [Joined("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
+        fleet.learn_sides(joined, NOW_US)
+        for site in fleet:
+            exposition.update(site, NOW_US)
+        figures.take(b"".join(exposition.pieces()).decode())
+    told = figures.sites[SITE].two_sides
+    assert (told["agree"], told["disagree"]) == (3, 1)
 
 
 def test_a_site_without_measurements_waits() -> None:

@@ -13,8 +13,6 @@ from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
 
 DURATION_S = 10
-INTERVAL_US = 1_000_000
-"""dt of RFC 9097 §5.3, its default."""
 
 
 def search_of(peer: Peer, secret: bytes, counters: LineCounterSource) -> Search:
@@ -41,18 +39,15 @@ def search_of(peer: Peer, secret: bytes, counters: LineCounterSource) -> Search:
 
 
 def sustained_bps(report: LoadReport) -> float | None:
-    """The greatest of the sub-intervals of the second half, bit/s; None if the search was not completed."""
-    if report.ending is not Ending.COMPLETED:
+    """Maximum_C of the second half, bit/s; None where the search does not tell it."""
+    from agent import (
+        capacity_rules,
+    )  # a suspect is searched once: the resident agent does without it meanwhile
+
+    later = [one for one in report.intervals if one.offset_us >= report.planned_duration_us / 2]
+    if report.ending is not Ending.COMPLETED or capacity_rules.why_invalid(report):
         return None
-    best, length, received = 0.0, 0, 0
-    for one in report.intervals:
-        if one.offset_us < report.planned_duration_us / 2:
-            continue
-        length, received = length + one.duration_us, received + one.ip_bytes
-        if length > INTERVAL_US - one.duration_us // 2:
-            best = max(best, received * 8e6 / length)
-            length = received = 0
-    return best or None
+    return capacity_rules.maximum(later).received_bps if capacity_rules.sub_intervals(later) else None
 
 
 async def _counted(counters: LineCounterSource) -> CounterReading | Unavailable:

@@ -27,7 +27,7 @@ class CapacityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``bound`` says what else than the line limited the search: the line then carries at least the maximum.
     ``sent_bps`` is the sender's own rate over the whole test. ``other_traffic_bps`` is the site's own traffic
-    during the sub-interval of the maximum, which is part of the line's capacity and is in no other figure.
+    beside the search, over all of it, which is part of the line's capacity and is in no other figure.
     """
 
     maximum_bps: Rate

@@ -46,6 +46,7 @@ SERVERS = (
     Server(("nft",), "nftables"),
     Server(("ping",), "iputils-ping"),
     Server(("irtt",), "irtt"),
+    Server(("iperf3",), "iperf3"),
     Server(("snmpd",), "snmpd"),
     Server(("openssl",), "openssl"),
 )

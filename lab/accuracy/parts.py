@@ -18,6 +18,21 @@ PARTS: tuple[Part, ...] = (
         {"ping": "iputils-ping", "irtt": "irtt"},
         alone=False,
     ),
+    Part(
+        "floor",
+        "Is a line of known rate at least as fast as the floor?",
+        "lab.accuracy.floor",
+        8,
+        {"iperf3": "iperf3"},
+    ),
+    Part(
+        "cross",
+        "Is the verdict right beside the site's own traffic, under loss, behind a bucket or a policer?",
+        "lab.accuracy.cross",
+        6,
+        {"iperf3": "iperf3"},
+        alone=False,
+    ),
 )
 
 

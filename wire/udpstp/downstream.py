@@ -141,7 +141,7 @@ class Downstream(LoadPhase):
         bound = self.receiving.receiver.rtt_bound
         return {
             "sent_packets": sent,
-            "sent_ip_bytes": round(sent * (mean + self._overhead)),
+            "sent_ip_bytes": self._sent_ip_bytes(sent, mean + self._overhead),
             "send_span_us": _span_us(series, sent),
             "stall_us": self._stall_us(),
             "longest_gap_us": series.longest_gap_ns // 1000,
@@ -154,6 +154,16 @@ class Downstream(LoadPhase):
             "intervals": series.intervals(),
             "rtt_ns": bound,
         }
+
+    def _sent_ip_bytes(self, sent: int, mean: float) -> int:
+        """What was lost was as large as what came at the same time: a search changes sizes as it climbs."""
+        if self._spacing:
+            return round(sent * mean)
+        intervals = [one for one in self.series.intervals() if one.datagrams]
+        lost = sum(one.lost for one in intervals)
+        size = sum(one.lost * one.ip_bytes / one.datagrams for one in intervals) / lost if lost else mean
+        distinct = self.series.packets - self.series.duplicated
+        return round(distinct * mean + max(sent - distinct, 0) * size)
 
     def _stall_us(self) -> int:
         if not self._spacing:

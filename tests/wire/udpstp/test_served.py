@@ -18,12 +18,12 @@ BOTH = pytest.mark.parametrize("direction", list(Direction))
 
 def both_sides(
     direction: Direction, world: World | None = None, *, seconds: int = 2, search: Search | None = None,
-    cancel_at: int | None = None,
+    cancel_at: int | None = None, row: int = 8,
 ) -> tuple[LoadReport, LoadCounts, ServerTest]:  # fmt: skip
     world = world or World()
     report = world.run(
         Plan(
-            address=SERVER, ident=0x1234, key_id=7, secret=b"secret", direction=direction, row=8,
+            address=SERVER, ident=0x1234, key_id=7, secret=b"secret", direction=direction, row=row,
             duration_s=seconds, search=search,
         ),
         cancel_at=cancel_at,
@@ -73,6 +73,16 @@ def test_of_a_search_both_sides_tell_the_same_rate(direction: Direction) -> None
     assert counts.span_us
     assert counts.received_ip_bytes is not None
     assert counts.received_ip_bytes * 8e6 / counts.span_us == pytest.approx(report.received_bps, rel=0.05)
+
+
+def test_a_search_into_a_short_queue_is_told_alike_although_its_packets_grow() -> None:
+    """From row 0 on packets are small; those that a full queue drops are the large ones."""
+    world = World(up=Way(delay_ms=27), down=Way(rate=4e6, queue_ms=60, delay_ms=27))
+    report, counts, _ = both_sides(Direction.DOWN, world, seconds=10, search=Search(), row=100)
+    assert report.lost > 0.1 * report.sent_packets
+    assert counts.span_us
+    assert counts.sent_ip_bytes is not None
+    assert report.sent_bps == pytest.approx(counts.sent_ip_bytes * 8e6 / counts.span_us, rel=0.02)
 
 
 @BOTH

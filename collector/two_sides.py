@@ -36,10 +36,13 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the agent told of one test. Of a search it tells rates alone. Rates at the IP layer."""
+    """What the agent told of one test. Of a search it tells rates alone. Rates at the IP layer.
+
+    ``received_bps`` None: the test was ended early, and only the load's receiver knows what was under way.
+    """
 
     sent_bps: float
-    received_bps: float
+    received_bps: float | None
     duration_us: int | None = None
     sent_packets: int | None = None
     received_packets: int | None = None
@@ -128,9 +131,9 @@ def _tolerance(claim: Claim) -> float:
     return COUNT_TOLERANCE + feedback + FEW_PACKETS / most
 
 
-def _pair(ours: float, theirs: float | None, allowed: float) -> tuple[float, float] | None:
+def _pair(ours: float | None, theirs: float | None, allowed: float) -> tuple[float, float] | None:
     """The relative difference of one figure, and how much of it is none."""
-    if theirs is None:
+    if ours is None or theirs is None:
         return None
     most = max(ours, theirs)
     return (abs(ours - theirs) / most if most else 0.0), allowed

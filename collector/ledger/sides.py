@@ -142,6 +142,8 @@ class Sides:
             search = self.connection.execute(_CAPACITY, {"of": measurement_key}).one()
             return Claim(search.sent_bps, search.received_bps)
         row = self.connection.execute(_FLOOR, {"of": measurement_key, "nth": ordinal}).one()
+        if row.ended_early:
+            return Claim(row.sent_bps, None)
         return Claim(row.sent_bps, row.received_bps, row.duration_us, row.sent_packets, row.received_packets)
 
     def _site(self, site_key: int) -> str:

@@ -34,6 +34,12 @@ def test_counts_may_differ_by_what_feedback_does_not_tell(changes: dict[str, obj
     assert told(**changes).result is result
 
 
+def test_of_a_test_that_was_ended_early_only_what_was_sent_is_compared() -> None:
+    counts = peer_test(load_us=1_000_000, sent_bytes=1_000_000, received_bytes=500_000)
+    assert compare(Claim(8e6, None), counts) == Comparison(Result.AGREE, 0.0)
+    assert compare(Claim(6e6, None), counts) == Comparison(Result.DISAGREE, 0.25)
+
+
 def test_the_greatest_difference_is_told() -> None:
     assert told(sent_packets=700, received_packets=1380) == Comparison(Result.DISAGREE, 0.5)
     assert told(sent_packets=None, received_packets=None).difference is None

@@ -5,7 +5,6 @@ processor time that each end needed for a gigabyte. Beside it, in the same round
 UDP packets of the same size at the same rate, and with TCP. Exit status 0 only if every bar is met.
 """
 
-import argparse
 import json
 import os
 import secrets
@@ -97,9 +96,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     rows = []
-    for enter in (_loopback, _kernel_link, _joining_link):
+    for enter in (_loopback, kernel_link, _joining_link):
         try:
-            rows += _measure(enter, options, console)
+            rows += measure(enter, options.rates, options.runs, options.seconds, console.print)
         except (KernelLinkError, places.NoRoomError, OSError, subprocess.SubprocessError) as error:
             console.print(f"{PROGRAM}: {error}", markup=False)
             return Exit.UNAVAILABLE
@@ -122,7 +121,7 @@ def _loopback() -> Iterator[tuple[Place, int]]:
 
 
 @contextmanager
-def _kernel_link() -> Iterator[tuple[Place, int]]:
+def kernel_link() -> Iterator[tuple[Place, int]]:
     """Packets cross singly and arrive singly: the worst a receiver can have."""
     with KernelLink(KernelLinkSettings()) as link:
         yield _place("kernel link", link), STAMP_PORT
@@ -149,11 +148,14 @@ def _place(name: str, link: KernelLink) -> Place:
     return Place(name, at_site, at_far, FAR_ADDRESS, CONTROL_PORT, IPERF_PORT)
 
 
-def _measure(
+def measure(
     enter: Callable[[], AbstractContextManager[tuple[Place, int]]],
-    options: argparse.Namespace,
-    console: Console,
+    rates_mbps: Sequence[int],
+    runs: int,
+    seconds: int,
+    tell: Callable[[str], None],
 ) -> list[Row]:
+    """All rounds on one line. Raises KernelLinkError, NoRoomError, OSError where it does not come up."""
     with ExitStack() as entering:
         place, stamp_port = entering.enter_context(enter())
         folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
@@ -161,12 +163,12 @@ def _measure(
         supervisor = entering.enter_context(Supervisor(folder))
         peer = _start_peer(supervisor, folder, place, stamp_port, secret)
         rows = [
-            Row(place.name, direction, rate) for rate in options.rates for direction in Direction
+            Row(place.name, direction, rate) for rate in rates_mbps for direction in Direction
         ]  # fmt: skip
-        for turn in range(options.runs):
+        for turn in range(runs):
             for row in rows:
-                _round(row, place, peer, secret, options.seconds)
-            console.print(f"{place.name}: round {turn + 1} of {options.runs}")
+                _round(row, place, peer, secret, seconds)
+            tell(f"{place.name}: round {turn + 1} of {runs}")
     return rows
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from agent.probes.base import Reading
 from lab import tether
-from lab.namespaces.link import KernelLink
+from lab.namespaces.link import KernelLink, tool
 from lab.namespaces.names import End
 from lab.namespaces.places import FAR_ADDRESS
 from lab.namespaces.requirements import KernelLinkError
@@ -31,7 +31,9 @@ TO_IP_LAYER = IP_PACKET / TCP_PAYLOAD
 QUEUE_DIVISOR = 80
 """Of the rate: a queue of 100 ms, in bytes."""
 
-UDP_PAYLOAD = IP_PACKET - 28
+UDP_PAYLOAD, UDP_PACKET = 1448, 1476
+"""What fits the TCP connection that iperf3 takes the path MTU from."""
+
 TRIES = 3
 START_S, SLACK_S, LONGEST_CROSS_S = 10.0, 20.0, 900
 SIGN_BYTES = 100_000
@@ -87,6 +89,10 @@ class LineStand:
         """IP-layer bytes that the line has carried so far, both ways unless told which."""
         return sum(self.link.counters(way).delivered_bytes for way in directions or Direction)
 
+    def processes(self, end: End) -> list[int]:
+        """The ids of all processes inside one end."""
+        return [int(one) for one in tool("ip", "netns", "pids", self.link.namespace(end)).split()]
+
     def verdict(
         self, direction: Direction, *, visible: bool = True, quiet: bool = False, pre_drain: bool = False
     ) -> Reading:
@@ -106,14 +112,14 @@ class LineStand:
     @contextlib.contextmanager
     def cross(self, direction: Direction, rate_bps: float, *, udp: bool) -> Iterator[None]:
         """Other traffic of the site, at an IP-layer rate as far as the line lets it. Raises ToolError."""
-        share = UDP_PAYLOAD / IP_PACKET if udp else 1 / TO_IP_LAYER
+        share = UDP_PAYLOAD / UDP_PACKET if udp else 1 / TO_IP_LAYER
         options = ("-u", "-l", str(UDP_PAYLOAD)) if udp else ()
         length = ("-b", str(round(rate_bps * share)), "-t", str(LONGEST_CROSS_S))
         command = self._client(direction, *length, *options)
         # It would otherwise outlive a benchmark that is killed.
         tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command)
         before = self.delivered(direction)
-        with subprocess.Popen(tied, stdout=subprocess.DEVNULL) as client:  # noqa: S603 -- our own command
+        with subprocess.Popen(tied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:  # noqa: S603
             try:
                 self._await_flow(client, direction, before)
                 yield

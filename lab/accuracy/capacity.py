@@ -1,0 +1,216 @@
+"""Searches for the capacity of lines of known rate, and what a gigabyte of load costs beside iperf3's.
+
+The searches are the capacity probe's own, as an agent puts it together, up to 1 Gbit/s. Processor time is
+measured by fixed-rate loads over a line without a limit (``lab.bench_load``).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import structs
+
+from agent import assembly
+from agent import settings as agent_settings
+from agent.probes.base import Reading
+from agent.probes.capacity import CapacityProbe
+from host.clock import Clock
+from host.units import ByteSize
+from lab import bench_load
+from lab.accuracy.line_stand import LineStand, shaped
+from lab.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
+from lab.accuracy.side_by_side import Turns, all_measured, measure_each, teller
+from lab.load_tools import Cost
+from lab.namespaces import inside
+from lab.namespaces.names import End
+from wire.records import CapacityValues, Direction, Outcome
+
+SLOW_MBPS, MIDDLE_MBPS, FAST_MBPS = (4, 8, 20), (100,), (500, 1000)
+SLOW_AT_ONCE, MIDDLE_AT_ONCE = 6, 2
+LOADS_MBPS = (100, 1000)
+LOAD_S = 3
+SHORT_RUNS, FULL_RUNS = 3, 10
+SHORT_ROUNDS, FULL_ROUNDS = 2, 5
+WITHIN = 0.01
+UNLIMITED = ByteSize(10**13)
+"""A month's budget of bytes that no benchmark spends."""
+
+SEARCH_NOTE = (
+    "The greatest second of a search of 10 s up to 1 Gbit/s (RFC 9097 algorithm B). Error: the farthest "
+    "of all searches. Lines of 4 to 20 Mbit/s are measured beside each other."
+)
+COST_NOTE = (
+    f"User and system time of both ends together; loads of {LOAD_S} s, UDP packets of the same size at the "
+    "same rate, and one TCP connection; every packet crosses the line by itself."
+)
+
+
+@dataclass(slots=True)
+class Case:
+    """One rate and direction, and what each search gave."""
+
+    rate_mbps: float
+    direction: Direction
+    readings: list[Reading] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def label(self) -> str:
+        """For a person."""
+        return f"{self.rate_mbps:g} Mbit/s {self.direction}"
+
+    def maxima_mbps(self) -> list[float]:
+        """Of the searches that count."""
+        found = (one.values for one in self.readings if one.outcome is Outcome.OK)
+        return [one.maximum_bps / 1e6 for one in found if isinstance(one, CapacityValues)]
+
+    @property
+    def bounds(self) -> str:
+        """What else than the line is said to have limited a search, if anything."""
+        values = (one.values for one in self.readings)
+        said = [one.bound for one in values if isinstance(one, CapacityValues) and one.bound]
+        return ", ".join(f"{bound} ({said.count(bound)})" for bound in dict.fromkeys(said))
+
+    @property
+    def error(self) -> float | None:
+        """The farthest of all searches from the truth, as a share of it; None where nothing was found."""
+        return max((abs(found / self.rate_mbps - 1) for found in self.maxima_mbps()), default=None)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether every search that counts is as near as it has to be."""
+        return self.error is not None and self.error <= WITHIN
+
+
+def measure(effort: Effort, tell: Tell) -> Result:
+    """The part ``capacity``."""
+    runs = effort.times(SHORT_RUNS, FULL_RUNS)
+
+    def fill(case: Case, turns: Turns) -> None:
+        with LineStand(shaped(case.rate_mbps)) as stand:
+            site = stand.link.namespace(End.SITE)
+            for _ in turns(runs):
+                case.readings.append(inside.call(site, search, stand.agent_file, case.direction))
+
+    found: list[Case] = []
+    for rates, at_once in ((SLOW_MBPS, SLOW_AT_ONCE), (MIDDLE_MBPS, MIDDLE_AT_ONCE), (FAST_MBPS, 1)):
+        cases = [Case(rate, direction) for rate in rates for direction in Direction]
+        measure_each(cases, at_once, fill, teller(tell, _words))
+        found += cases
+    rounds = effort.times(SHORT_ROUNDS, FULL_ROUNDS)
+    loads = bench_load.measure(bench_load.kernel_link, LOADS_MBPS, rounds, LOAD_S, tell)
+    return judge(found, loads, runs)
+
+
+def search(agent_file: Path, direction: Direction) -> Reading:
+    """One search by the probe; to be called inside the site."""
+    chosen = agent_settings.load(agent_file)
+    capacity = structs.replace(chosen.capacity, day_budget=UNLIMITED, month_budget=UNLIMITED)
+    probe = CapacityProbe.of(assembly.surroundings(structs.replace(chosen, capacity=capacity), Clock().read))
+    task = next(task for task in probe.tasks() if task.direction is direction)
+    return asyncio.run(probe.run(task, lambda _: None))  # fmt: skip
+
+
+def _words(case: Case) -> str:
+    maxima = ", ".join(f"{found:.3f}" for found in case.maxima_mbps())
+    return f"{maxima or 'nothing'} {case.bounds}".rstrip()
+
+
+def judge(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> Result:
+    """Tables, bars and headlines of measured searches and loads."""
+    searches = Table(
+        title="Maximum IP-layer capacity found, Mbit/s",
+        rows=tuple(map(_search_row, cases)),
+        decimals=3,
+        truth="shaped IP rate, Mbit/s",
+        note=SEARCH_NOTE,
+    )
+    costs = Table(
+        title="Processor seconds for a gigabyte (10^9 bytes)",
+        rows=tuple(map(_cost_row, loads)),
+        decimals=2,
+        truth="rate asked for, Mbit/s",
+        ratio="ours / iperf3 UDP",
+        note=COST_NOTE,
+    )
+    return Result((searches, costs), tuple(_bars(cases, loads, runs)), tuple(_headlines(cases, loads)))
+
+
+def _search_row(case: Case) -> Row:
+    return Row(
+        case=case.label,
+        truth=float(case.rate_mbps),
+        ours=Figure.of(case.maxima_mbps()),
+        more={
+            "error, %": None if case.error is None else 100 * case.error,
+            "invalid or failed": sum(one.outcome is not Outcome.OK for one in case.readings),
+            "limited by": case.bounds or None,
+        },
+    )
+
+
+def _cost_row(row: bench_load.Row) -> Row:
+    others = {"iperf3 UDP": _per_gb(row.udp), "iperf3 TCP": _per_gb(row.tcp)}
+    ours, theirs = _per_gb(row.ours), others["iperf3 UDP"]
+    return Row(
+        case=f"{row.rate_mbps} Mbit/s {row.direction}",
+        truth=row.rate_mbps,
+        ours=ours,
+        others=others,
+        ratio=ours.median / theirs.median if ours and theirs else None,
+        more={
+            "received, Mbit/s": _figure(row.ours, lambda cost: cost.received_bps / 1e6),
+            "iperf3 UDP received": _figure(row.udp, lambda cost: cost.received_bps / 1e6),
+            "iperf3 TCP received": _figure(row.tcp, lambda cost: cost.received_bps / 1e6),
+        },
+    )
+
+
+def _per_gb(costs: Sequence[Cost]) -> Figure | None:
+    return _figure(costs, lambda cost: cost.per_gb)
+
+
+def _figure(costs: Iterable[Cost], figure: Callable[[Cost], float]) -> Figure | None:
+    return Figure.of(figure(cost) for cost in costs)
+
+
+def _bars(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> list[Bar]:
+    astray = [case.label for case in cases if case.maxima_mbps() and not case.is_within]
+    lacking = [case.label for case in cases if len(case.maxima_mbps()) < runs]
+    problems = [f"{row.name}: {problem}" for row in loads for problem in row.problems]
+    dear = [row.name for row in loads if _is_dearer(row)]
+    return [
+        Bar("within 1 % of the shaped IP rate, every search" + _names(astray), met=not astray),
+        Bar(f"{runs} searches that count at each rate and direction" + _names(lacking), met=not lacking),
+        Bar("a gigabyte costs no more processor time than by iperf3's UDP" + _names(dear), met=not dear),
+        Bar("every load was measured" + _names(problems), met=bool(loads) and not problems),
+        all_measured(cases),
+    ]
+
+
+def _is_dearer(row: bench_load.Row) -> bool:
+    ours, theirs = _per_gb(row.ours), _per_gb(row.udp)
+    return ours is not None and theirs is not None and ours.median > theirs.median
+
+
+def _names(labels: Sequence[str]) -> str:
+    return f"; not {', '.join(labels)}" if labels else ""
+
+
+def _headlines(cases: Sequence[Case], loads: Sequence[bench_load.Row]) -> list[Headline]:
+    errors = [case.error for case in cases if case.error is not None]
+    worst = f"{max(errors):.2%}" if errors else "none"
+    rates = sorted({case.rate_mbps for case in cases})
+    span = f"{rates[0]:g} Mbit/s to {rates[-1]:g} Mbit/s" if rates else "no line"
+    found = [Headline(f"capacity, {span}, both directions: the farthest of all searches", "0 %", worst)]
+    fastest = [row for row in loads if row.rate_mbps == max(row.rate_mbps for row in loads)]
+    for row in fastest:
+        ours, udp, tcp = (_short(_per_gb(costs)) for costs in (row.ours, row.udp, row.tcp))
+        question = f"processor seconds for a gigabyte at {row.rate_mbps} Mbit/s {row.direction}, both ends"
+        found.append(Headline(question, "-", ours, f"iperf3 UDP {udp}, TCP {tcp}"))
+    return found
+
+
+def _short(figure: Figure | None) -> str:
+    return f"{figure.median:.2f}" if figure else "none"

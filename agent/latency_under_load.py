@@ -95,6 +95,7 @@ def _train(surroundings: Surroundings, count: int, spacing: float) -> Train:
         timeout_s=TIMEOUT_S,
         key=surroundings.peer_key if authenticated else None,
         class_of_service=False,
+        follow_up=False,
     )
 
 

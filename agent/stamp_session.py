@@ -25,6 +25,7 @@ from wire.stamp.timestamp import ErrorEstimate
 _IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: IPV4_UDP_BYTES, socket.AF_INET6: IPV6_UDP_BYTES}
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _SENT_TTL = 255
+_CLOSING_S = 1.0  # at most, for what only makes the last packet's figure better
 _SEND_FAILURES = {
     errno.EAGAIN: Failure.SEND_BLOCKED,
     errno.ENOBUFS: Failure.SEND_BLOCKED,
@@ -39,9 +40,10 @@ class Train:
     """What to send: ``count`` packets to a peer, one every ``interval_s``, in one DSCP class.
 
     A reply counts when it comes within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
-    ``class_of_service`` asks for the same DSCP on the reply (RFC 8972 section 4.4). ``payload_bytes``
-    pads the UDP payload. ``stateful``: the peer's reflector counts its own packets, else no loss per
-    direction is told.
+    ``class_of_service`` asks for the same DSCP on the reply (RFC 8972 section 4.4), ``follow_up`` for the
+    replies' true sending times (section 4.7): where the peer tells them, one packet more closes the train,
+    which is in no figure but the bytes. ``payload_bytes`` pads the UDP payload. ``stateful``: the peer's
+    reflector counts its own packets, else no loss per direction is told.
     """
 
     host: str
@@ -52,6 +54,7 @@ class Train:
     dscp: int = 0
     key: bytes | None = field(default=None, repr=False)
     class_of_service: bool = True
+    follow_up: bool = True
     payload_bytes: int = 0
     twamp_light: bool = False
     stateful: bool = True
@@ -156,12 +159,14 @@ class _Session:
                 ssid=self._ssid,
                 key=train.key,
                 wanted_dscp=train.dscp if train.class_of_service else None,
+                follow_up=train.follow_up,
                 payload_bytes=train.payload_bytes,
                 twamp_light=train.twamp_light,
             )
         )
         self._clock = _ClockWatch()
         self._all_answered = asyncio.Event()
+        self._closed = asyncio.Event()
         self._finished_sending = False
         self._first_numbered = 0  # the sequence number of the packet that the kernel numbers 0
         self._unsent = 0
@@ -180,6 +185,7 @@ class _Session:
             self._look_whether_done()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_answered.wait(), self._train.timeout_s)
+            await self._close(sock)
         finally:
             loop.remove_reader(sock)
         self._take_transmit_stamps(sock)
@@ -212,6 +218,17 @@ class _Session:
             self._not_sent(sock, error)
         else:
             self._bytes["sent"] += len(packet) + _IP_AND_UDP_BYTES[sock.family]
+
+    async def _close(self, sock: socket.socket) -> None:
+        """Ask when the last reply was really sent; without an answer its own T3 stands."""
+        packet = self._sender.closing(time.time_ns(), self._estimate)
+        if packet is None:
+            return
+        with contextlib.suppress(OSError):
+            timestamps.send(sock, packet)
+            self._bytes["sent"] += len(packet) + _IP_AND_UDP_BYTES[sock.family]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), min(self._train.timeout_s, _CLOSING_S))
 
     def _not_sent(self, sock: socket.socket, error: OSError) -> None:
         self._unsent += 1
@@ -258,6 +275,8 @@ class _Session:
         answered = self._sender.counters[Verdict.ACCEPTED]
         if self._finished_sending and answered == len(self._sender.exchanges):
             self._all_answered.set()
+        if self._sender.counters[Verdict.CLOSING]:
+            self._closed.set()
 
     def result(self, failure: Failure | None = None, detail: str = "") -> TrainResult:
         timeout_ns = round(self._train.timeout_s * 1e9)

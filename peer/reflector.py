@@ -1,4 +1,7 @@
-"""The socket of the STAMP Session-Reflector: kernel receive stamps in, replies out as late-stamped as can be.
+"""The socket of the STAMP Session-Reflector: kernel stamps of requests and of replies.
+
+A reply carries its own sending time as late-stamped as can be; the kernel's stamp of its leaving comes only
+afterwards, for the next reply to tell.
 
 What is answered, and how, is decided in ``wire.stamp.reflector``.
 """
@@ -8,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from net import timestamps
@@ -18,6 +22,9 @@ from wire.stamp.timestamp import ErrorEstimate
 
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _ESTIMATE_LASTS_S = 1.0
+_UNSTAMPED_REPLIES = 256
+_MASK_32 = 0xFFFF_FFFF
+_ancillary = lru_cache(maxsize=256)(timestamps.ancillary_of)  # of a few classes and addresses of our own
 
 
 class Reflector:
@@ -36,19 +43,22 @@ class Reflector:
         estimate: Callable[[], ErrorEstimate],
     ) -> None:
         self._address = address
-        self._asked_port = port
+        self._asked_port = self._port = port
         self._core = reflector.Reflector(settings)
         self._read_estimate = estimate
         self._estimate = ErrorEstimate()
         self._estimate_until = 0.0
         self._wildcard = ip_address(address).is_unspecified
         self._socket: socket.socket | None = None
+        # Replies whose transmit stamp has not come, by the kernel's number.
+        self._unstamped: dict[int, Reflection] = {}
+        self._next_number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def port(self) -> int:
         """The port served; what was asked for before ``start``."""
-        return int(self._socket.getsockname()[1]) if self._socket else self._asked_port
+        return self._port
 
     @property
     def counters(self) -> Counter[str]:
@@ -68,12 +78,13 @@ class Reflector:
             opened.setblocking(False)
             if over_ipv6:
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            timestamps.enable(opened, transmit=False)
+            timestamps.enable(opened, transmit=True)
             timestamps.set_ttl(opened, 255)
             opened.bind((self._address, self._asked_port))
         except OSError:
             opened.close()
             raise
+        self._port = int(opened.getsockname()[1])
         self._socket, self._loop = opened, asyncio.get_running_loop()
         self._loop.add_reader(opened, self._serve, opened)
 
@@ -83,16 +94,21 @@ class Reflector:
             return
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        self._socket = None
+        self._socket, self._port = None, self._asked_port
+        self._unstamped.clear()
+        self._next_number = 0
 
     def _serve(self, sock: socket.socket) -> None:
-        for _ in range(_DATAGRAMS_A_TURN):
+        for turn in range(_DATAGRAMS_A_TURN):
             try:
                 datagram = timestamps.receive(sock)
             except OSError:
                 # An ICMP error for an earlier reply; it concerns nobody's next packet.
                 continue
             if datagram is None:
+                if not turn:
+                    # Called for stamps that came later than their reply was handed over.
+                    self._take_transmit_stamps(sock)
                 return
             self._answer(sock, datagram)
 
@@ -112,14 +128,42 @@ class Reflector:
         if not isinstance(reflection, Reflection):
             return
         source = destination if self._wildcard else None
-        ancillary = timestamps.ancillary_of(sock.family, reflection.dscp_ecn, source)
-        # Once for the processor's caches alone: code that has not run for a while takes 5 us longer.
-        reflection.encode(time.time_ns())
+        ancillary = _ancillary(sock.family, reflection.dscp_ecn, source)
+        if not reflection.follow_up:
+            # Once for the processor's caches alone: code that has not run for a while takes 5 us longer.
+            reflection.encode(time.time_ns())
         try:
-            # Whatever comes between this stamp (T3) and the wire stands in the round trip.
+            # Whatever comes between this stamp (T3) and the wire stands in the round trip, where the next
+            # reply does not tell of the kernel's.
             sock.sendmsg((reflection.encode(time.time_ns()),), ancillary, 0, datagram.address)
         except OSError:
             self.counters["unsent"] += 1
+            self._restart_numbering(sock)
+        else:
+            self._sent(sock, reflection)
+
+    def _sent(self, sock: socket.socket, reflection: Reflection) -> None:
+        if reflection.follow_up:
+            self._unstamped[self._next_number] = reflection
+        self._next_number = self._next_number + 1 & _MASK_32
+        if len(self._unstamped) > _UNSTAMPED_REPLIES:
+            # A stamp need not come: a queue may drop what it had taken, or the device give none.
+            del self._unstamped[next(iter(self._unstamped))]
+        # Mostly it is there by now, and taking it here saves a turn of the event loop.
+        self._take_transmit_stamps(sock, 1)
+
+    def _take_transmit_stamps(self, sock: socket.socket, limit: int = _UNSTAMPED_REPLIES) -> None:
+        for number, sent_ns in timestamps.transmit_stamps(sock, limit):
+            reflection = self._unstamped.pop(number, None)
+            if reflection is not None:
+                self._core.transmitted(reflection, sent_ns)
+
+    def _restart_numbering(self, sock: socket.socket) -> None:
+        """A failed send may or may not have used up a number."""
+        self._take_transmit_stamps(sock)
+        timestamps.restart_numbering(sock)
+        self._unstamped.clear()
+        self._next_number = 0
 
     def _clock_estimate(self) -> ErrorEstimate:
         now = time.monotonic()

@@ -81,7 +81,7 @@ def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
         return None, ""
     if result.received[Verdict.BAD_HMAC]:
         return Failure.PEER_PROTOCOL, f"{where} answers under another key: compare peer.key at both ends"
-    if result.received.total() > result.statistics.late:
+    if result.received.total() - result.received[Verdict.CLOSING] > result.statistics.late:
         return Failure.PEER_PROTOCOL, f"what answers on {where} does not speak STAMP: check peer.stamp_port"
     if result.refused:
         return Failure.PEER_REFUSED, f"nothing listens on {where}: is the peer running, is the port right?"

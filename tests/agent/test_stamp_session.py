@@ -57,10 +57,69 @@ def test_a_train_on_loopback(key):
     assert 0 < seen.rtt.min_us <= seen.rtt.p50_us <= seen.rtt.p99_us < 2_000_000
     assert seen.delay_forward is not None
     assert (seen.forward_dscp, seen.reply_dscp) == (46, 46)
-    assert result.received == {Verdict.ACCEPTED: 10}
-    payload = 112 + 28 if key else 44 + 8
-    assert result.bytes_sent == result.bytes_received == 10 * (payload + 28)
+    # One packet more closes the train, for the last one's true sending time.
+    assert result.received == {Verdict.ACCEPTED: 10, Verdict.CLOSING: 1}
+    payload = 112 + 8 + 20 + 20 if key else 44 + 8 + 20
+    assert result.bytes_sent == result.bytes_received == 11 * (payload + 28)
     assert (result.unsent, result.failure, result.clock_step_us) == (0, None, 0)
+
+
+def test_the_replies_true_sending_times_come_from_the_reflectors_kernel():
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port), estimate)
+
+    assert against_reflector(work).statistics.followed_up == 10
+
+
+@pytest.mark.parametrize("changes", [{"follow_up": False}, {"follow_up": False, "class_of_service": False}])
+def test_a_train_that_does_not_ask_for_them_is_as_short_as_it_was(changes):
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port, **changes), estimate)
+
+    result = against_reflector(work)
+    assert result.received == {Verdict.ACCEPTED: 10}
+    assert result.statistics.followed_up == 0
+    assert result.bytes_sent == 10 * (112 + 28 + (28 if changes.get("class_of_service", True) else 0))
+
+
+def test_an_unanswered_closing_packet_costs_no_figure(monkeypatch):
+    monkeypatch.setattr(stamp_session, "_CLOSING_S", 0.05)
+    really_send, sent = timestamps.send, []
+
+    def losing_send(sock: socket.socket, payload: bytes, *to: object, **how: object) -> None:
+        sent.append(payload)
+        if len(sent) <= 10:
+            really_send(sock, payload, *to, **how)
+
+    monkeypatch.setattr(timestamps, "send", losing_send)
+
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port), estimate)
+
+    result = against_reflector(work)
+    assert len(sent) == 11
+    assert (result.statistics.sent, result.statistics.received) == (10, 10)
+    assert result.statistics.followed_up == 9
+    assert (result.unsent, result.send_failure) == (0, None)
+
+
+def test_a_peer_whose_kernel_gives_no_stamps_gets_no_closing_packet(monkeypatch):
+    really_enable = timestamps.enable
+
+    sockets: list[socket.socket] = []
+
+    def no_transmit_stamps(sock: socket.socket, *, transmit: bool) -> bool:
+        sockets.append(sock)  # the reflector's is the first
+        return really_enable(sock, transmit=transmit and len(sockets) > 1)
+
+    monkeypatch.setattr(timestamps, "enable", no_transmit_stamps)
+
+    async def work(reflector: Reflector) -> TrainResult:
+        return await run_train(train(reflector.port), estimate)
+
+    result = against_reflector(work)
+    assert result.received == {Verdict.ACCEPTED: 10}
+    assert (result.statistics.received, result.statistics.followed_up) == (10, 0)
 
 
 def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import select
 import socket
 import time
@@ -7,10 +8,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from net import timestamps
+from net.timestamps import Datagram, Headers, StampSource
 from peer.reflector import Reflector
+from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate, to_ntp, to_unix_ns
+from wire.stamp.tlv import FollowUp
 
 KEY = b"the site's key"
 ESTIMATE = ErrorEstimate.from_seconds(0.002, synchronised=True)
@@ -97,6 +101,132 @@ def test_many_requests_at_once_are_all_answered():
         replies = await asyncio.gather(*(ask(("127.0.0.1", reflector.port), request()) for _ in range(20)))
         assert all(replies)
         assert reflector.sessions == 20
+
+    serve(work)
+
+
+def follow_up_request(sequence: int) -> bytes:
+    extra = tlv.request(sequence=sequence, key=KEY, wanted_dscp=None, follow_up=True)
+    return encode_request(Request(sequence, to_ntp(time.time_ns()), ESTIMATE, 7, extra), KEY)
+
+
+async def exchange(sock: socket.socket, data: bytes) -> Reply:
+    sock.send(data)
+    await asyncio.to_thread(select.select, [sock], [], [], 5)
+    reply = decode_reply(sock.recv(2048), KEY)
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def told(reply: Reply) -> FollowUp | None:
+    return tlv.said_in_reply(reply.extra, reply.sequence, KEY).follow_up
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])
+def test_a_reply_tells_the_kernels_stamp_of_the_one_before(address):
+    async def work(reflector: Reflector) -> None:
+        with connected(reflector, address) as sock:
+            first, second = [await exchange(sock, follow_up_request(n)) for n in range(2)]
+            assert told(first) == FollowUp()
+            after = told(second)
+            assert after is not None
+            assert (after.sequence, after.method) == (first.sequence, tlv.SOFTWARE_LOCAL)
+            assert first.timestamp < after.timestamp < second.received
+
+    try:
+        serve(work, address)
+    except OSError:
+        if address == "::1":
+            pytest.skip("this machine has no IPv6 loopback")
+        raise
+
+
+def connected(reflector: Reflector, address: str = "127.0.0.1") -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect(("127.0.0.1" if address == "0.0.0.0" else address, reflector.port))
+    return sock
+
+
+def test_stamps_find_their_reply_among_many_sessions_and_those_who_do_not_ask():
+    async def work(reflector: Reflector) -> None:
+        sockets = [connected(reflector) for _ in range(5)]
+        before: list[Reply] = [await exchange(sock, follow_up_request(0)) for sock in sockets]
+        for round_number in range(1, 40):
+            assert await ask(("127.0.0.1", reflector.port), request()) is not None
+            for place, sock in enumerate(sockets):
+                reply = await exchange(sock, follow_up_request(round_number))
+                after = told(reply)
+                assert after is not None
+                assert after.sequence == before[place].sequence
+                # Between two replies of the session there are those of five others.
+                assert before[place].timestamp < after.timestamp < reply.received
+                before[place] = reply
+        for sock in sockets:
+            sock.close()
+
+    serve(work)
+
+
+class NumberedAndNotSent:
+    """As a firewall does it: the kernel has numbered the datagram by the time that sending it fails."""
+
+    def __init__(self, really: socket.socket) -> None:
+        self._really = really
+
+    def sendmsg(self, *_: object) -> None:
+        self._really.sendmsg((b"",), (), 0, self._really.getsockname())
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._really, name)
+
+
+def test_a_reply_that_could_not_be_sent_shifts_no_stamp():
+    async def work(reflector: Reflector) -> None:
+        with connected(reflector) as sock:
+            await exchange(sock, follow_up_request(0))
+            asked = Datagram(follow_up_request(1), sock.getsockname(), headers_of_now())
+            reflector._answer(NumberedAndNotSent(reflector._socket), asked)
+            assert reflector.counters["unsent"] == 1
+            second, third = [await exchange(sock, follow_up_request(n)) for n in range(2, 4)]
+            assert told(third).sequence == second.sequence
+            assert second.timestamp < told(third).timestamp < third.received
+
+    serve(work)
+
+
+def headers_of_now() -> Headers:
+    return Headers(time.time_ns(), StampSource.KERNEL, 0, 64, "127.0.0.1", None)
+
+
+def test_stamps_that_never_come_are_not_waited_for(monkeypatch):
+    async def work(reflector: Reflector) -> None:
+        with connected(reflector) as sock, monkeypatch.context() as without:
+            without.setattr(timestamps, "transmit_stamps", lambda *_: [])
+            for number in range(300):
+                reply = await exchange(sock, follow_up_request(number))
+                assert told(reply) == FollowUp()
+            assert len(reflector._unstamped) == 256
+
+    serve(work)
+
+
+def test_stamps_that_come_later_are_taken_by_the_event_loop(monkeypatch):
+    really = timestamps.transmit_stamps
+
+    async def work(reflector: Reflector) -> None:
+        with connected(reflector) as sock, monkeypatch.context() as late:
+            late.setattr(
+                timestamps, "transmit_stamps", lambda sock, limit: really(sock, limit) if limit > 1 else []
+            )
+            first = await exchange(sock, follow_up_request(0))
+            async with asyncio.timeout(10):
+                while reflector._unstamped:
+                    await asyncio.sleep(0)
+            after = told(await exchange(sock, follow_up_request(1)))
+            assert after is not None
+            assert after.sequence == first.sequence
+            assert after.timestamp > first.timestamp
 
     serve(work)
 

@@ -1,10 +1,13 @@
-"""What a Session-Reflector does with the TLVs of a request (RFC 8972 section 4, sections 4.4 and 4.8)."""
+"""What a Session-Reflector does with the TLVs of a request (RFC 8972 sections 4, 4.4, 4.7 and 4.8)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wire.stamp import tlv
-from wire.stamp.tlv import ClassOfService, Flag, Tlv, Type
+from wire.stamp.timestamp import to_ntp
+from wire.stamp.tlv import ClassOfService, Flag, FollowUp, Tlv, Type
+
+_MASK_32 = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +15,12 @@ class Answer:
     """The TLV part of a reply, as long as the request's, and the DSCP the reply must carry.
 
     ``dscp`` None: nothing was asked for, or policy refused it; the reply carries the DSCP it received.
+    ``follow_up``: the sender asks for true sending times, so this reply's own is wanted for the next.
     """
 
     extra: bytes
     dscp: int | None = None
+    follow_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,8 @@ class Terms:
 
     ``key`` None is the unauthenticated mode. ``dscp_ecn`` is the traffic class octet the request arrived
     with, None where the kernel did not say. ``allows_dscp`` is the local policy on requested DSCPs
-    (section 4.4).
+    (section 4.4). ``previous_sent_ns``: when the session's previous reply left by the kernel's stamp, Unix
+    nanoseconds; 0 where there is none.
     """
 
     request_sequence: int
@@ -32,6 +38,7 @@ class Terms:
     key: bytes | None
     dscp_ecn: int | None
     allows_dscp: Callable[[int], bool]
+    previous_sent_ns: int = 0
 
 
 def answer(extra: bytes, terms: Terms) -> Answer:
@@ -63,12 +70,26 @@ def _process(tlvs: Sequence[Tlv], rest: bytes, terms: Terms) -> Answer:
             granted = _class_of_service(wanted, terms.dscp_ecn, terms.allows_dscp)
             dscp = dscp if granted.refused else granted.wanted
             answered.append(Tlv(asked.type, granted.encode(), 0))
+        elif asked.type == Type.FOLLOW_UP:
+            if len(asked.value) != tlv.FOLLOW_UP_BYTES:
+                # Section 4.7: what would be the fields is zeroed, beside the flag.
+                malformed = Tlv(asked.type, bytes(len(asked.value)), Flag.MALFORMED)
+                return Answer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
+            answered.append(Tlv(asked.type, _follow_up(terms).encode(), 0))
         elif asked.type == Type.HMAC and terms.key is not None:
             answered.append(tlv.hmac_tlv(terms.key, terms.reply_sequence, answered, 0))
         else:
             known = asked.type == Type.EXTRA_PADDING
             answered.append(replace(asked, flags=0 if known else Flag.UNRECOGNISED))
-    return Answer(tlv.encode(answered, rest), dscp)
+    return Answer(tlv.encode(answered, rest), dscp, any(one.type == Type.FOLLOW_UP for one in answered))
+
+
+def _follow_up(terms: Terms) -> FollowUp:
+    """Zeros where the kernel gave no stamp, as a stateless reflector: the reply's own T3 is all there is."""
+    if not terms.previous_sent_ns:
+        return FollowUp()
+    previous = terms.reply_sequence - 1 & _MASK_32
+    return FollowUp(previous, to_ntp(terms.previous_sent_ns), tlv.SOFTWARE_LOCAL)
 
 
 def _class_of_service(

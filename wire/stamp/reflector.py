@@ -93,11 +93,17 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Reflection:
-    """A reply that lacks only its sending time. ``dscp_ecn`` is the traffic class octet to send it with."""
+    """A reply that lacks only its sending time. ``dscp_ecn`` is the traffic class octet to send it with.
+
+    ``follow_up``: the sender asks for true sending times, to be supplied by ``Reflector.transmitted``.
+    """
 
     draft: bytearray = field(repr=False)
     dscp_ecn: int
     key: bytes | None = field(repr=False)
+    session: "_Session" = field(repr=False)
+    sequence: int
+    follow_up: bool
 
     def encode(self, now_ns: int) -> bytes:
         """The reply's bytes, with T3 = ``now_ns``: call it last thing before sending.
@@ -110,9 +116,12 @@ class Reflection:
 
 @dataclass(slots=True)
 class _Session:
-    key: bytes | None
+    """``sent_ns``: when the newest reply left by the kernel's stamp, 0 until that is known."""
+
+    key: bytes | None = field(repr=False)
     heard_ns: int
     next_sequence: int = 0
+    sent_ns: int = 0
 
 
 _SessionName = tuple[tuple[str, int], tuple[str, int], int]
@@ -144,10 +153,18 @@ class Reflector:
             return accepted
         request, key = accepted
         session = self._session((arrival.source, arrival.destination, request.ssid), key, arrival.received_ns)
-        sequence = session.next_sequence
-        session.next_sequence = sequence + 1 & _MASK_32
         self.counters["answered"] += 1
-        return self._reflect(request, arrival, estimate, sequence, key)
+        return self._reflect(request, arrival, estimate, session)
+
+    def transmitted(self, reflection: Reflection, sent_ns: int) -> None:
+        """Supply the kernel's transmit stamp of a reply (Unix ns), for the session's next one to tell.
+
+        Without effect once that has been made: it tells of the reply right before it alone (RFC 8972
+        section 4.7).
+        """
+        session = reflection.session
+        if session.next_sequence == reflection.sequence + 1 & _MASK_32:
+            session.sent_ns = sent_ns
 
     def _authenticate(self, data: bytes, arrival: Arrival) -> tuple[Request, bytes | None] | Drop:
         for key in self._candidates(data, arrival):
@@ -197,15 +214,11 @@ class Reflector:
             self.counters["expired"] += 1
 
     def _reflect(
-        self, request: Request, arrival: Arrival, estimate: ErrorEstimate, sequence: int, key: bytes | None
+        self, request: Request, arrival: Arrival, estimate: ErrorEstimate, session: _Session
     ) -> Reflection:
-        if self._settings.extensions:
-            terms = tlv_answer.Terms(
-                request.sequence, sequence, key, arrival.dscp_ecn, self._settings.allows_dscp
-            )
-            answer = tlv_answer.answer(request.extra, terms)
-        else:
-            answer = tlv_answer.Answer(request.extra)
+        sequence = session.next_sequence
+        answer = self._answer(request, arrival, session)
+        session.next_sequence, session.sent_ns = sequence + 1 & _MASK_32, 0
         reply = Reply(
             sequence=sequence,
             timestamp=0,
@@ -222,7 +235,21 @@ class Reflector:
         # claims none.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
-        return Reflection(draft_reply(reply, key), dscp << 2, key)
+        draft = draft_reply(reply, session.key)
+        return Reflection(draft, dscp << 2, session.key, session, sequence, answer.follow_up)
+
+    def _answer(self, request: Request, arrival: Arrival, session: _Session) -> tlv_answer.Answer:
+        if not self._settings.extensions:
+            return tlv_answer.Answer(request.extra)
+        terms = tlv_answer.Terms(
+            request_sequence=request.sequence,
+            reply_sequence=session.next_sequence,
+            key=session.key,
+            dscp_ecn=arrival.dscp_ecn,
+            allows_dscp=self._settings.allows_dscp,
+            previous_sent_ns=session.sent_ns,
+        )
+        return tlv_answer.answer(request.extra, terms)
 
 
 def _refusal(data: bytes, arrival: Arrival) -> Drop | None:

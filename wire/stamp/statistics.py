@@ -23,7 +23,8 @@ class TrainStatistics:
     ``reordered_*`` follow RFC 4737 section 3.3. ``forward_dscp``: what the request's DSCP had become at
     the reflector; ``reply_dscp``: the DSCP the reply arrived with; each the most frequent of the train.
     ``refused_dscp``: the reflector's policy forbade the wanted reply DSCP. ``kernel_stamps``: every
-    round trip is between two kernel stamps.
+    round trip is between two kernel stamps. ``followed_up``: of how many replies the reflector told the
+    true sending time (RFC 8972 section 4.7).
     """
 
     sent: int
@@ -45,6 +46,7 @@ class TrainStatistics:
     reply_dscp: int | None
     refused_dscp: bool
     kernel_stamps: bool
+    followed_up: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def train_statistics(
         ),
         refused_dscp=any(c.refused for one in answered if (c := one.reply.class_of_service)),
         kernel_stamps=bool(answered) and all(one.by_kernel for one in answered),
+        followed_up=sum(one.reply.followed_up for one in answered),
     )
 
 

@@ -1,6 +1,7 @@
 """STAMP extensions: the TLV frame and the TLVs Plancher works with (RFC 8972 section 4).
 
-Class of Service, Extra Padding and HMAC are processed; every other type is copied as unrecognised.
+Class of Service, Extra Padding, Follow-Up Telemetry and HMAC are processed; every other type is copied as
+unrecognised.
 """
 
 import hmac
@@ -10,11 +11,18 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
 
+import msgspec
+
 from wire.stamp.packet import mac, sequence_octets
 
 HEADER_BYTES: Final = 4
 CLASS_OF_SERVICE_BYTES: Final = 4
+FOLLOW_UP_BYTES: Final = 16
+SOFTWARE_LOCAL: Final = 2
+"""Timestamp method "SW Local" (section 5.5, table 9): the kernel's stamp is a reading of the local clock."""
+
 _HEADER = struct.Struct("!BBH")
+_FOLLOW_UP = struct.Struct("!IQB3x")
 
 
 class Flag(IntFlag):
@@ -30,6 +38,7 @@ class Type(IntEnum):
 
     EXTRA_PADDING = 1
     CLASS_OF_SERVICE = 4
+    FOLLOW_UP = 7
     HMAC = 8
 
 
@@ -72,6 +81,35 @@ class ClassOfService:
             return None
         word = int.from_bytes(value)
         return cls(word >> 26, word >> 20 & 0x3F, word >> 18 & 3, bool(word >> 16 & 3))
+
+
+class FollowUp(msgspec.Struct, frozen=True):
+    """The Follow-Up Telemetry TLV's value (section 4.7): when the session's previous reply was really sent.
+
+    ``sequence``: that reply's own Sequence Number. ``timestamp``: the word on the wire, in the format of the
+    reply that carries it. ``method``: how the time was had (table 9). All zero in a request, and in a reply
+    that has nothing to tell.
+    """
+
+    sequence: int = 0
+    timestamp: int = 0
+    method: int = 0
+
+    def encode(self) -> bytes:
+        """The sixteen octets of the value."""
+        return _FOLLOW_UP.pack(self.sequence, self.timestamp, self.method)
+
+    @classmethod
+    def decode(cls, value: bytes) -> "FollowUp | None":
+        """Read the value; None when its length is wrong."""
+        return cls(*_FOLLOW_UP.unpack(value)) if len(value) == FOLLOW_UP_BYTES else None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a reply says in TLVs that may be relied on; None where it says nothing."""
+
+    class_of_service: ClassOfService | None = None
+    follow_up: FollowUp | None = None
 
 
 def encode(tlvs: Sequence[Tlv], rest: bytes = b"") -> bytes:
@@ -120,36 +158,47 @@ def hmac_place(tlvs: Sequence[Tlv]) -> int | None:
 
 
 def request(
-    *, sequence: int, key: bytes | None, wanted_dscp: int | None, padding: bytes | None = None
+    *,
+    sequence: int,
+    key: bytes | None,
+    wanted_dscp: int | None,
+    follow_up: bool = False,
+    padding: bytes | None = None,
 ) -> bytes:
-    """The TLVs of a test packet: Class of Service where a DSCP is wanted, its HMAC, Extra Padding last.
+    """The TLVs of a test packet: Class of Service where a DSCP is wanted, Follow-Up Telemetry, their HMAC.
 
-    ``padding`` is the value of the Extra Padding TLV: four bytes less than it adds to the packet.
+    Extra Padding is last; ``padding`` is its value: four bytes less than it adds to the packet.
     """
     tlvs: list[Tlv] = []
     if wanted_dscp is not None:
         tlvs.append(Tlv(Type.CLASS_OF_SERVICE, ClassOfService(wanted_dscp).encode()))
-        if key is not None:
-            tlvs.append(hmac_tlv(key, sequence, tlvs))
+    if follow_up:
+        tlvs.append(Tlv(Type.FOLLOW_UP, FollowUp().encode()))
+    if tlvs and key is not None:
+        tlvs.append(hmac_tlv(key, sequence, tlvs))
     if padding is not None:
         tlvs.append(Tlv(Type.EXTRA_PADDING, padding))
     return encode(tlvs)
 
 
-def class_of_service_in_reply(extra: bytes, sequence: int, key: bytes | None) -> ClassOfService | None:
-    """What a reply says in its Class of Service TLV; None where it says nothing that may be relied on.
+def said_in_reply(extra: bytes, sequence: int, key: bytes | None) -> Said:
+    """What a reply says, as far as it may be relied on.
 
     ``sequence`` is the reply's own Sequence Number. An I flag voids all TLVs, an M flag the rest, a U
     flag its own; with a key the HMAC TLV must hold (sections 4 and 4.8).
     """
     tlvs, rest = decode(extra)
     if any(tlv.flags & Flag.INTEGRITY for tlv in tlvs):
-        return None
+        return Said()
     if key is not None and not hmac_holds(tlvs, rest, key, sequence):
-        return None
+        return Said()
+    values: dict[int, bytes] = {}
     for tlv in tlvs:
         if tlv.flags & Flag.MALFORMED:
-            return None
-        if tlv.type == Type.CLASS_OF_SERVICE and not tlv.flags & Flag.UNRECOGNISED:
-            return ClassOfService.decode(tlv.value)
-    return None
+            break
+        if not tlv.flags & Flag.UNRECOGNISED:
+            values.setdefault(tlv.type, tlv.value)
+    return Said(
+        ClassOfService.decode(values.get(Type.CLASS_OF_SERVICE, b"")),
+        FollowUp.decode(values.get(Type.FOLLOW_UP, b"")),
+    )

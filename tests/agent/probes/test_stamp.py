@@ -72,7 +72,7 @@ def test_two_classes_of_service_are_measured():
         assert values.authenticated
         assert values.rtt is not None
         assert values.rtt.min_us > 0
-        assert reading.bytes_sent == reading.bytes_received == 5 * (140 + 28)
+        assert reading.bytes_sent == reading.bytes_received == (5 + 1) * (160 + 28)
     assert readings[0].session != readings[1].session
     assert len(told) == 2
     assert told[1].endswith("DSCP 46")

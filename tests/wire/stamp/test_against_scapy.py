@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, decode_request, encode_reply, encode_request
 from wire.stamp.timestamp import ErrorEstimate
-from wire.stamp.tlv import ClassOfService, Tlv, Type
+from wire.stamp.tlv import ClassOfService, FollowUp, Tlv, Type
 
 stamp = pytest.importorskip("scapy.contrib.stamp")
 
@@ -125,6 +125,7 @@ def test_they_read_the_reply_we_wrote(reply):
 def test_they_split_our_tlvs_as_we_do():
     ours = [
         Tlv(Type.CLASS_OF_SERVICE, ClassOfService(46, 10, 1).encode(), 0),
+        Tlv(Type.FOLLOW_UP, FollowUp(4, 5, 2).encode(), 0),
         tlv.hmac_tlv(b"key", 1, [], 0),
         Tlv(Type.EXTRA_PADDING, bytes(12), 0),
         Tlv(200, b"?", tlv.Flag.UNRECOGNISED),

@@ -16,8 +16,8 @@ from wire.stamp.packet import (
 )
 from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
 from wire.stamp.sender import Sender, SenderSettings, Verdict
-from wire.stamp.timestamp import ErrorEstimate
-from wire.stamp.tlv import Tlv
+from wire.stamp.timestamp import ErrorEstimate, to_ntp
+from wire.stamp.tlv import FollowUp, Tlv
 
 KEY = b"a key"
 keys = st.sampled_from([None, KEY])
@@ -59,6 +59,20 @@ def test_tlvs_round_trip(some):
     assert tlv.decode(tlv.encode(some)) == (some, b"")
 
 
+@given(st.builds(FollowUp, word_32, word_64, st.integers(0, 255)))
+def test_follow_ups_round_trip(told):
+    assert FollowUp.decode(told.encode()) == told
+
+
+@given(word_32, word_32, word_64.map(lambda word: word >> 2), keys)
+def test_what_a_reply_tells_of_the_one_before_reaches_the_sender(asked, sequence, sent_ns, key):
+    extra = tlv.request(sequence=asked, key=key, wanted_dscp=None, follow_up=True)
+    answered = answer(extra, Terms(asked, sequence, key, None, lambda _: True, sent_ns))
+    previous = (sequence - 1) % 2**32
+    told = FollowUp(previous, to_ntp(sent_ns), tlv.SOFTWARE_LOCAL) if sent_ns else FollowUp()
+    assert tlv.said_in_reply(answered.extra, sequence, key).follow_up == told
+
+
 @given(anything, keys, st.booleans())
 def test_any_bytes_decode_to_a_packet_or_a_fault(data, key, twamp_light):
     assert isinstance(decode_request(data, key), Request | Fault)
@@ -71,15 +85,15 @@ def test_no_byte_is_lost_in_tlvs(data):
     assert tlv.encode(some, rest) == data
 
 
-@given(anything | tlvs.map(tlv.encode), keys, dscp_ecns, st.booleans())
-def test_an_answer_is_as_long_as_what_was_asked(extra, key, dscp_ecn, allows):
-    answered = answer(extra, Terms(1, 2, key, dscp_ecn, lambda _: allows))
+@given(anything | tlvs.map(tlv.encode), keys, dscp_ecns, st.booleans(), st.integers(0, 2**62))
+def test_an_answer_is_as_long_as_what_was_asked(extra, key, dscp_ecn, allows, previous_sent_ns):
+    answered = answer(extra, Terms(1, 2, key, dscp_ecn, lambda _: allows, previous_sent_ns))
     assert len(answered.extra) == len(extra)
 
 
 @given(anything, word_32, keys)
 def test_a_senders_reading_of_any_tlvs_raises_nothing(extra, sequence, key):
-    tlv.class_of_service_in_reply(extra, sequence, key)
+    tlv.said_in_reply(extra, sequence, key)
 
 
 @given(st.lists(anything | requests.map(encode_request), max_size=5), dscp_ecns)

@@ -13,12 +13,13 @@ from wire.stamp.packet import (
     encode_reply,
     encode_request,
 )
-from wire.stamp.timestamp import ErrorEstimate
-from wire.stamp.tlv import ClassOfService, Tlv, Type
+from wire.stamp.timestamp import ErrorEstimate, to_unix_ns
+from wire.stamp.tlv import ClassOfService, FollowUp, Said, Tlv, Type
 
 KEY = b"0123456789abcdef"
 SYNCHRONISED = ErrorEstimate(synchronised=True)
 T1, T2, T3 = 0xED76D84080000000, 0xED76D84080830000, 0xED76D84080840000
+T3_NS = to_unix_ns(T3, SYNCHRONISED)
 
 
 def octets(text: str) -> bytes:
@@ -84,7 +85,7 @@ SENDER_TLVS = {
     "class of service": (Tlv(4, ClassOfService(46).encode()), "80040004 b8000000"),
     "direct measurement": (Tlv(5, octets("000003e8 00*8")), "8005000c 000003e8 00000000 00000000"),
     "access report": (Tlv(6, octets("10010000")), "80060004 10010000"),
-    "follow-up telemetry": (Tlv(7, bytes(16)), "80070010 00*16"),
+    "follow-up telemetry": (Tlv(7, FollowUp().encode()), "80070010 00*16"),
     "unknown": (Tlv(200, octets("01020304")), "80c80004 01020304"),
 }
 SIX = ("location", "timestamp information", "class of service", "direct measurement", "access report")
@@ -122,6 +123,40 @@ def test_class_of_service_refused_by_policy():
     assert ClassOfService.decode(octets("b8a50000")) == ClassOfService(46, 10, 1, refused=True)
 
 
+def follow_up_terms(reply_sequence: int, previous_sent_ns: int) -> Terms:
+    return Terms(5, reply_sequence, None, None, lambda _: True, previous_sent_ns)
+
+
+def test_follow_up_telemetry_tells_of_the_reply_before():
+    asked, reflected = octets("80070010 00*16"), octets(REFLECTED_SIX[-1])
+    told = FollowUp(4, T3, tlv.SOFTWARE_LOCAL)
+    assert FollowUp.decode(reflected[4:]) == told
+    assert Tlv(7, told.encode(), 0).encode() == reflected
+    answered = answer(asked, follow_up_terms(5, T3_NS))
+    assert answered.follow_up
+    assert answered.extra[:8] == reflected[:8]
+    assert abs(int.from_bytes(answered.extra[8:16]) - T3) <= 2  # whole nanoseconds between two words
+    assert answered.extra[16:] == reflected[16:]
+
+
+def test_follow_up_telemetry_after_the_sequence_number_wrapped():
+    answered = answer(octets("80070010 00*16"), follow_up_terms(0, T3_NS))
+    assert answered.extra[4:8] == octets("ffffffff")
+
+
+def test_follow_up_telemetry_without_a_kernel_stamp_is_zero():
+    answered = answer(octets("80070010 00000009 00*8 03 000001"), follow_up_terms(5, 0))
+    assert answered == Answer(octets("00070010 00*16"), follow_up=True)
+
+
+@pytest.mark.parametrize("length", [0, 15, 17])
+def test_follow_up_telemetry_of_another_length_is_zeroed_and_malformed(length):
+    asked = Tlv(7, b"\x09" * length).encode() + octets("80040004 b8000000")
+    answered = answer(asked, Terms(5, 5, None, 0, lambda _: True, T3_NS))
+    assert answered == Answer(Tlv(7, bytes(length), 0x40).encode() + octets("80040004 b8000000"))
+    assert tlv.said_in_reply(answered.extra, 5, None) == Said()
+
+
 def test_an_unknown_type_comes_back_unrecognised():
     assert answer(octets("80c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
     assert answer(octets("00c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
@@ -138,6 +173,12 @@ def test_hmac_tlv_over_six_tlvs():
 def test_hmac_tlv_of_an_authenticated_packet_with_class_of_service():
     extra = tlv.request(sequence=5, key=KEY, wanted_dscp=46)
     assert extra == octets("80040004 b8000000 80080010 2515f854067457fe46ef074b8d0af0a8")
+
+
+def test_an_authenticated_request_for_follow_up_telemetry():
+    # The HMAC was computed by openssl over 00000005 and the TLVs before it.
+    extra = tlv.request(sequence=5, key=KEY, wanted_dscp=46, follow_up=True)
+    assert extra == octets("80040004 b8000000 80070010 00*16 80080010 e316473fd4bcbf5c6b6ec8e674b786c0")
 
 
 def test_a_whole_packet_with_eight_tlvs():

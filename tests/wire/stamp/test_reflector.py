@@ -4,7 +4,7 @@ from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
 from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
-from wire.stamp.tlv import Flag, Tlv, Type
+from wire.stamp.tlv import Flag, FollowUp, Tlv, Type
 
 KEY, OTHER_KEY, STRANGE_KEY = b"site one", b"site two", b"nobody's"
 NOW = 1_775_000_000_000_000_000
@@ -154,8 +154,73 @@ def test_class_of_service_reaches_the_sender_under_its_hmac(reflector):
     # The reply's own number is covered, not the request's.
     assert reply.sequence == 1
     expected = tlv.ClassOfService(46, 10, 2)
-    assert tlv.class_of_service_in_reply(reply.extra, reply.sequence, KEY) == expected
-    assert tlv.class_of_service_in_reply(reply.extra, 4, KEY) is None
+    assert tlv.said_in_reply(reply.extra, reply.sequence, KEY).class_of_service == expected
+    assert tlv.said_in_reply(reply.extra, 4, KEY).class_of_service is None
+
+
+FOLLOW_UP = Tlv(Type.FOLLOW_UP, bytes(16)).encode()
+
+
+def ask(reflector: Reflector, sequence: int, **where: int) -> tuple[Reflection, FollowUp]:
+    """A request for Follow-Up Telemetry; the reflection, and what it tells of the one before."""
+    extra = tlv.request(sequence=sequence, key=KEY, wanted_dscp=None, follow_up=True)
+    reflection = reflector.receive(packet(sequence, extra=extra), at(**where), US)
+    assert isinstance(reflection, Reflection)
+    reply = decode_reply(reflection.encode(NOW + 1000), KEY)
+    assert isinstance(reply, Reply)
+    told = tlv.said_in_reply(reply.extra, reply.sequence, KEY).follow_up
+    assert told is not None
+    return reflection, told
+
+
+def test_a_reply_tells_when_the_one_before_it_left(reflector):
+    first, told_by_first = ask(reflector, 0)
+    assert first.follow_up
+    assert told_by_first == FollowUp()
+    reflector.transmitted(first, NOW + 5000)
+    second, told_by_second = ask(reflector, 1)
+    assert told_by_second == FollowUp(0, to_ntp(NOW + 5000), tlv.SOFTWARE_LOCAL)
+    reflector.transmitted(second, NOW + 9000)
+    assert ask(reflector, 2)[1] == FollowUp(1, to_ntp(NOW + 9000), tlv.SOFTWARE_LOCAL)
+
+
+def test_a_stamp_is_told_once_and_of_the_reply_before_alone(reflector):
+    first, _ = ask(reflector, 0)
+    assert ask(reflector, 1)[1] == FollowUp()
+    reflector.transmitted(first, NOW + 5000)  # the reply that could have told it is on its way
+    assert ask(reflector, 2)[1] == FollowUp()
+    third, _ = ask(reflector, 3)
+    reflector.transmitted(third, NOW + 6000)
+    reflect(reflector, packet(4), at())  # asks for nothing
+    assert ask(reflector, 5)[1] == FollowUp()
+
+
+def test_sessions_keep_their_own_stamps(reflector):
+    one, _ = ask(reflector, 0)
+    other, _ = ask(reflector, 0, port=50_001)
+    reflector.transmitted(one, NOW + 1)
+    reflector.transmitted(other, NOW + 2_000_000)
+    assert ask(reflector, 1)[1].timestamp == to_ntp(NOW + 1)
+    assert ask(reflector, 1, port=50_001)[1].timestamp == to_ntp(NOW + 2_000_000)
+
+
+def test_a_stamp_for_a_forgotten_session_harms_nobody():
+    reflector = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=1))
+    gone, _ = ask(reflector, 0)
+    ask(reflector, 0, port=50_001)
+    reflector.transmitted(gone, NOW + 1)
+    assert ask(reflector, 1)[1] == FollowUp()
+
+
+def test_follow_up_telemetry_without_integrity_is_not_answered(reflector):
+    first, _ = ask(reflector, 0)
+    reflector.transmitted(first, NOW + 5000)
+    reflection = reflector.receive(packet(1, extra=FOLLOW_UP), at(), US)
+    assert isinstance(reflection, Reflection)
+    assert not reflection.follow_up
+    reply = decode_reply(reflection.encode(NOW), KEY)
+    assert isinstance(reply, Reply)
+    assert reply.extra == Tlv(Type.FOLLOW_UP, bytes(16), Flag.UNRECOGNISED | Flag.INTEGRITY).encode()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +238,7 @@ def test_tlvs_without_integrity_are_flagged_and_not_obeyed(reflector, extra):
     returned, _ = tlv.decode(reply.extra)
     assert all(one.flags & Flag.INTEGRITY for one in returned)
     assert [one.value for one in returned] == [one.value for one in tlv.decode(extra)[0]]
-    assert tlv.class_of_service_in_reply(reply.extra, reply.sequence, KEY) is None
+    assert tlv.said_in_reply(reply.extra, reply.sequence, KEY).class_of_service is None
 
 
 def test_padding_alone_needs_no_hmac(reflector):
@@ -190,7 +255,7 @@ def test_a_malformed_tlv_is_flagged_and_ends_the_work():
     beyond = bytes.fromhex("80010009 00")
     reply = reflect(reflector, packet(key=None, extra=beyond), at(dscp_ecn=0), None)
     assert reply.extra == bytes.fromhex("c0010009 00")
-    assert tlv.class_of_service_in_reply(reply.extra, 0, None) is None
+    assert tlv.said_in_reply(reply.extra, 0, None).class_of_service is None
 
 
 def test_class_of_service_is_unrecognised_where_the_kernel_tells_no_dscp():

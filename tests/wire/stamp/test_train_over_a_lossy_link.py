@@ -1,16 +1,17 @@
 """Sender and reflector over a fake link that knows what it did to every packet."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from wire.records import Spread
+from wire.stamp import tlv
 from wire.stamp.packet import Reply, decode_reply, encode_reply
 from wire.stamp.reflector import Arrival, Reflection, Reflector, ReflectorSettings
 from wire.stamp.sender import Sender, SenderSettings, Verdict
 from wire.stamp.statistics import TrainStatistics, train_statistics
-from wire.stamp.timestamp import ErrorEstimate
+from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
 KEY = b"key"
 NOW = 1_775_000_000_000_000_000
@@ -19,6 +20,8 @@ FREE = ErrorEstimate()
 SYNCHRONISED = ErrorEstimate(synchronised=True)
 INTERVAL = 10 * MILLISECOND
 DWELL = 3 * MILLISECOND
+LATE = 400_000
+"""From a reply's own sending time to its leaving."""
 
 
 @dataclass
@@ -45,34 +48,49 @@ class Link:
 
 @dataclass
 class Ends:
-    """A train from one end to the other and back; the reflector's clock is ``offset`` ahead."""
+    """A train from one end to the other and back; the reflector's clock is ``offset`` ahead.
+
+    ``stamps``: its kernel stamps the replies it sends, of which ``unstamped`` are left out by number.
+    """
 
     settings: SenderSettings = field(default_factory=lambda: SenderSettings(ssid=7, key=KEY))
     offset: int = 0
     clocks: tuple[ErrorEstimate, ErrorEstimate] = (FREE, FREE)
     dscp: int = 0
+    stamps: bool = False
+    unstamped: set[int] = field(default_factory=set)
 
     def run(self, there: Link, back: Link, count: int = 10, timeout: int = SECOND) -> TrainStatistics:
         self.sender = Sender(self.settings)
+        self.reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
         requests = []
         for number in range(count):
             now = NOW + number * INTERVAL
             requests.append((now, self.sender.packet(now, self.clocks[0])))
             self.sender.transmitted(number, now)
+        self.exchange(there, back, requests)
+        closing = self.sender.closing(NOW + count * INTERVAL, self.clocks[0])
+        if closing is not None:
+            self.exchange(Link(), Link(), [(NOW + count * INTERVAL, closing)])
+        return train_statistics(self.sender.exchanges, self.sender.duplicates, timeout, stateful=True)
+
+    def exchange(self, there: Link, back: Link, requests: list[tuple[int, bytes]]) -> None:
         replies = self.reflect(there, there.carry(requests))
         for arrived, data in back.carry(replies):
             self.sender.received(data, arrived, by_kernel=True, dscp_ecn=46 << 2)
-        return train_statistics(self.sender.exchanges, self.sender.duplicates, timeout, stateful=True)
 
     def reflect(self, there: Link, requests: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-        reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
         replies = []
         for now, data in requests:
             dscp = self.dscp if there.dscp is None else there.dscp
             arrival = Arrival(now + self.offset, ("192.0.2.7", 5000), ("192.0.2.1", 862), dscp << 2, 64)
-            reflection = reflector.receive(data, arrival, self.clocks[1])
+            reflection = self.reflector.receive(data, arrival, self.clocks[1])
             assert isinstance(reflection, Reflection)
             replies.append((now + DWELL, reflection.encode(now + self.offset + DWELL)))
+            if self.stamps:
+                replies[-1] = (now + DWELL + LATE, replies[-1][1])
+                if reflection.sequence not in self.unstamped:
+                    self.reflector.transmitted(reflection, now + self.offset + DWELL + LATE)
         return replies
 
 
@@ -173,6 +191,7 @@ def test_a_stateless_reflector_gives_no_directions(ends):
 
 
 def test_replies_of_others_are_counted_and_left_alone(ends):
+    ends.reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
     first = Sender(ends.settings)
     request = first.packet(NOW, FREE)
     ((_, reply),) = ends.reflect(Link(), [(NOW, request)])
@@ -246,3 +265,128 @@ def test_a_bad_line_never_gives_wrong_directions(seed):
     lost_back = sum(n in link[1].lost for n in range(50 - lost_there))
     assert result.sent - result.received == lost_there + lost_back
     assert result.loss is None or (result.loss.forward, result.loss.returning) == (lost_there, lost_back)
+
+
+@pytest.fixture
+def followed(ends: Ends) -> Ends:
+    """The sender asks for true sending times, and the reflector's replies leave later than they say."""
+    ends.settings = replace(ends.settings, follow_up=True)
+    ends.stamps = True
+    return ends
+
+
+def test_a_reflectors_lateness_stays_out_of_the_round_trip(followed):
+    result = followed.run(Link(), Link())
+    assert result.rtt == flat(2000)
+    assert result.followed_up == 10
+    assert (result.sent, result.received, result.loss_ratio) == (10, 10, 0.0)
+    assert followed.sender.counters == {Verdict.ACCEPTED: 10, Verdict.CLOSING: 1}
+    assert len(followed.sender.exchanges) == 10
+
+
+def test_without_being_asked_for_it_stands_in_the_round_trip(ends):
+    ends.stamps = True
+    result = ends.run(Link(), Link())
+    assert result.rtt == flat(2400)
+    assert result.followed_up == 0
+    assert ends.sender.counters == {Verdict.ACCEPTED: 10}
+
+
+def test_clock_offsets_change_nothing_of_it(followed):
+    followed.offset = 3 * 3600 * SECOND
+    assert followed.run(Link(), Link()).rtt == flat(2000)
+
+
+def test_return_delays_are_without_the_lateness_too(followed):
+    followed.clocks = (SYNCHRONISED, SYNCHRONISED)
+    followed.unstamped = {4}
+    result = followed.run(Link(), Link())
+    assert (result.delay_forward, result.followed_up) == (flat(1000), 9)
+    assert result.delay_return == Spread(min_us=1000, p50_us=1000, p95_us=1400, p99_us=1400)
+
+
+def test_a_reply_whose_follower_was_lost_keeps_its_own_time(followed):
+    result = followed.run(Link(lost={2}), Link(lost={5}))
+    # Request 2 never counted: the reply to 3 tells of that to 1. Reply 5 of the link told of reply 4.
+    assert (result.received, result.followed_up) == (8, 7)
+    assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
+
+
+def test_replies_out_of_order_are_told_of_all_the_same(followed):
+    result = followed.run(Link(), Link(delays={3: 25 * MILLISECOND}))
+    assert (result.reordered_return, result.followed_up) == (1, 10)
+
+
+def test_doubled_packets_do_not_confuse_whose_time_it_is(followed):
+    result = followed.run(Link(copies={2}), Link(copies={6}))
+    # The answer to the copy of 2 bears a time before the first answer left: what it tells of that cannot be.
+    assert result.followed_up == 9
+    assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
+    assert (result.duplicated_forward, result.duplicated_return) == (1, 1)
+
+
+def test_no_packet_closes_a_train_that_it_could_not_serve(followed):
+    assert Sender(followed.settings).closing(NOW, FREE) is None
+    followed.unstamped = set(range(10))
+    result = followed.run(Link(), Link())
+    assert (result.followed_up, result.rtt) == (0, flat(2400))
+    followed.unstamped = set()
+    followed.run(Link(), Link(lost={9}))
+    assert followed.sender.counters == {Verdict.ACCEPTED: 9}
+
+
+def test_a_reflector_that_does_not_know_the_tlv_changes_nothing(followed):
+    followed.sender = Sender(followed.settings)
+    extra = followed.sender.packet(NOW, FREE)[-20 if followed.settings.key is None else -40 :]
+    copied = Reply(0, to_ntp(NOW + 2), FREE, 7, to_ntp(NOW + 1), 0, to_ntp(NOW), FREE, 64, extra)
+    data = encode_reply(copied, followed.settings.key)
+    assert followed.sender.received(data, NOW + 3, by_kernel=True) is Verdict.ACCEPTED
+    assert followed.sender.closing(NOW + INTERVAL, FREE) is None
+    arrival = followed.sender.exchanges[0].arrival
+    assert arrival is not None
+    assert (arrival.reflector_sent_ns, arrival.followed_up) == (NOW + 2, False)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "told_ns", "believed"),
+    [
+        (0, NOW + 3 * MILLISECOND, True),
+        (0, NOW + 2 * MILLISECOND - 1000, False),
+        (0, NOW + 2 * MILLISECOND, True),
+        (0, NOW + 4 * MILLISECOND, True),
+        (0, NOW + 4 * MILLISECOND + 1000, False),
+        (0, NOW + INTERVAL + 3 * MILLISECOND, False),
+        (1, NOW + 3 * MILLISECOND, False),
+        (7, NOW + 3 * MILLISECOND, False),
+        (0, 0, False),
+    ],
+    ids=[
+        "late",
+        "before its own stamp",
+        "at its own stamp",
+        "just as it came",
+        "after it came",
+        "after the reply that tells it",
+        "of the reply that tells it",
+        "of a reply not of ours",
+        "nothing",
+    ],
+)
+def test_a_told_time_is_believed_where_it_can_be_true(sequence, told_ns, believed):
+    """Replies 0 and 1, stamped 1 ms after their requests came, which is 1 ms after these were sent."""
+    sender = Sender(SenderSettings(ssid=7, follow_up=True))
+    told = tlv.FollowUp(sequence, to_ntp(told_ns) if told_ns else 0, tlv.SOFTWARE_LOCAL)
+    for number, said in ((0, tlv.FollowUp()), (1, told)):
+        sent = NOW + number * INTERVAL
+        sender.packet(sent, FREE)
+        times = [to_ntp(sent + 2 * MILLISECOND), to_ntp(sent + MILLISECOND), to_ntp(sent)]
+        extra = tlv.Tlv(tlv.Type.FOLLOW_UP, said.encode(), 0).encode()
+        reply = Reply(number, times[0], FREE, 7, times[1], number, times[2], FREE, 64, extra)
+        sender.received(encode_reply(reply), sent + 3 * MILLISECOND, by_kernel=True)
+    first = sender.exchanges[0].arrival
+    assert first is not None
+    assert first.followed_up is believed
+    assert abs(first.reflector_sent_ns - (told_ns if believed else NOW + 2 * MILLISECOND)) <= 1
+    second = sender.exchanges[1].arrival
+    assert second is not None
+    assert not second.followed_up

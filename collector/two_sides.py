@@ -38,7 +38,8 @@ class Result(StrEnum):
 class Claim:
     """What the agent told of one test. Of a search it tells rates alone. Rates at the IP layer.
 
-    ``received_bps`` None: the test was ended early, and only the load's receiver knows what was under way.
+    ``received_bps`` None: the test was ended before its time. The agent may judge a part of it, and of what
+    was under way at its end only the load's receiver knows.
     """
 
     sent_bps: float

@@ -19,6 +19,10 @@ PEER_TEST = Layout(PeerTest, schema.peer_tests, apart=frozenset({"start"}))
 _SIDES, _TESTS = schema.two_sides, schema.peer_tests
 _PORTION = 2000
 
+COMPLETED = "completed"
+"""A load that ran to its end (``wire.udpstp.server.Outcome``). Of one that the agent ends itself, as after a
+pre-drain or for the site's sake, its record tells a part."""
+
 
 def _same(table: Any) -> Any:
     return (
@@ -32,7 +36,11 @@ _HELD = select(_TESTS.c.digest).where(_same(_TESTS), _TESTS.c.start_us == bindpa
 _FIND = select(_SIDES).where(_same(_SIDES))
 _INSERT = _SIDES.insert()
 _COMPLETE = update(_SIDES).where(_SIDES.c.key == bindparam("side_key"))
-_TEST = select(_TESTS).where(_TESTS.c.key == bindparam("test_key"))
+_TEST = (
+    select(_TESTS, schema.names.c.name.label("outcome"))
+    .join(schema.names, schema.names.c.key == _TESTS.c.outcome_key)
+    .where(_TESTS.c.key == bindparam("test_key"))
+)
 _FLOOR = select(schema.floor_tests).where(
     schema.floor_tests.c.measurement_key == bindparam("of"), schema.floor_tests.c.ordinal == bindparam("nth")
 )
@@ -135,15 +143,14 @@ class Sides:
 
     def _compare(self, found: Any) -> Comparison:
         test = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
-        return compare(self._claim(found["measurement_key"], found["ordinal"]), test)
+        claim = self._claim(found["measurement_key"], found["ordinal"])
+        return compare(claim if test.outcome == COMPLETED else Claim(claim.sent_bps, None), test)
 
     def _claim(self, measurement_key: int, ordinal: int | None) -> Claim:
         if ordinal is None:
             search = self.connection.execute(_CAPACITY, {"of": measurement_key}).one()
             return Claim(search.sent_bps, search.received_bps)
         row = self.connection.execute(_FLOOR, {"of": measurement_key, "nth": ordinal}).one()
-        if row.ended_early:
-            return Claim(row.sent_bps, None)
         return Claim(row.sent_bps, row.received_bps, row.duration_us, row.sent_packets, row.received_packets)
 
     def _site(self, site_key: int) -> str:

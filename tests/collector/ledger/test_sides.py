@@ -111,6 +111,19 @@ def test_a_search_is_joined_by_its_rates(ledger: Ledger) -> None:
     assert agreed.result is Result.AGREE
 
 
+@pytest.mark.parametrize(("share", "result"), [(1.0, Result.AGREE), (0.5, Result.DISAGREE)])
+def test_of_a_load_that_the_agent_ended_the_rate_sent_is_compared(
+    ledger: Ledger, share: float, result: Result
+) -> None:
+    """The agent judges the part after a pre-drain; the peer served the whole."""
+    ours = floor(1)
+    assert ours.values is not None
+    load_us = 4_200_000
+    sent = {"sent_packets": 9999, "sent_bytes": round(share * ours.values.tests[0].sent_bps * load_us / 8e6)}
+    theirs = peer_test(outcome="stopped-by-client", received_packets=9, load_us=load_us, **sent)
+    assert [one.result for one in joined(commit(ledger, arrival(ours), peer_arrival(theirs)))] == [result]
+
+
 @pytest.mark.parametrize("changes", [{"direction": Direction.UP}, {"session": "other"}])
 def test_another_test_is_not_joined(ledger: Ledger, changes: dict[str, object]) -> None:
     assert joined(commit(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes)))) == []

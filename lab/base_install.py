@@ -5,6 +5,7 @@ and packages of the extras are found where a deployer has none.
 """
 
 import venv
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -14,14 +15,15 @@ DISTRIBUTION = "plancher"
 OWN_PACKAGES = ("wire", "net", "host", "agent")
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, more: Sequence[str] = ()) -> Path:
     """Make the environment in ``folder``, by links to what is installed here; returns its interpreter.
 
-    Raises OSError, or PackageNotFoundError where the distribution is not installed.
+    ``more`` are distributions of an extra that the deployer has, too. Raises OSError, or PackageNotFoundError
+    where a distribution is not installed.
     """
     venv.create(folder, with_pip=False, symlinks=True)
     library = next((folder / "lib").glob("python*/site-packages"))
-    for name in _required(DISTRIBUTION):
+    for name in (*_required(DISTRIBUTION), *more):
         found = metadata.distribution(name)
         for entry in _top_level(found):
             (library / entry).symlink_to(Path(str(found.locate_file(entry))).resolve())

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"
 class SecureStand(Stand):
     """Everything but the agent runs from the block's beginning; what is started in it is ended with it.
 
-    ``python`` is the interpreter that the agent runs in; ``schedule`` and ``stamp`` are the agent's settings
-    of these names.
+    ``python`` is the interpreter that the agent runs in; ``settings`` are the agent's beyond those that make
+    it part of this stand.
     """
 
-    def __init__(self, folder: Path, python: Path, schedule: dict[str, Any], stamp: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, python: Path, settings: Mapping[str, Any]) -> None:
         super().__init__(folder, links=0)
         self.journal = folder / "journal.db"
         self._python = str(python)
-        self._schedule, self._stamp = schedule, stamp
+        self._settings = settings
         self._secret = secrets.token_hex(24)
 
     def bring_up(self) -> None:
@@ -106,6 +107,7 @@ class SecureStand(Stand):
 
     def _agent(self) -> dict[str, Any]:
         return {
+            **self._settings,
             "site": SITE,
             "peer": {
                 "host": HOST,
@@ -114,8 +116,6 @@ class SecureStand(Stand):
                 "key_id": KEY_ID,
                 "key": self._secret,
             },
-            "stamp": self._stamp,
-            "schedule": self._schedule,
             "line_counters": _line_counters(),
             "broker": self._broker,
             "uplink": {"interval": "5 s"},

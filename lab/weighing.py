@@ -19,7 +19,9 @@ AFTERMATH_US = 500_000
 class Doing(StrEnum):
     """What the agent was doing during a sample, the heaviest first."""
 
+    SEARCH = "capacity search"
     FLOOR = "floor test"
+    TRACE = "path trace"
     TRAIN = "STAMP train"
     IDLE = "idle"
 
@@ -86,13 +88,18 @@ def boot_us() -> int:
 
 
 def work(samples: Sequence[Sample], spans: Sequence[Span]) -> dict[Doing, Work]:
-    """Processor time by what was going on; a sample that touches a floor test counts as floor test."""
+    """Processor time by what was going on; a sample counts to the heaviest thing it touches."""
     found = {doing: Work() for doing in Doing}
     for earlier, later in itertools.pairwise(samples):
         kind = found[_doing(earlier.at_us, later.at_us, spans)]
         kind.cpu_s += (later.cpu_ns - earlier.cpu_ns) / 1e9
         kind.lasted_s += (later.at_us - earlier.at_us) / 1e6
     return found
+
+
+def before(samples: Sequence[Sample], at_us: int) -> Sample | None:
+    """The last sample taken before that time."""
+    return next((one for one in reversed(samples) if one.at_us < at_us), None)
 
 
 def after(samples: Iterable[Sample], at_us: int) -> Sample | None:

@@ -48,6 +48,13 @@ PARTS: tuple[Part, ...] = (
         {"iperf3": "iperf3"},
     ),
     Part(
+        "agent",
+        "What does the resident agent weigh and work, tests at 1 Gbit/s and path traces included?",
+        "lab.accuracy.agent",
+        2,
+        {"mosquitto": "mosquitto", "openssl": "openssl"},
+    ),
+    Part(
         "path",
         "Are the routers on the way named rightly, and what they do to packets?",
         "lab.accuracy.path",

@@ -15,7 +15,7 @@ from lab.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Tabl
 from lab.bench_agent import Observed
 from lab.weighing import Doing, Sample, Span
 
-SHORT_S, FULL_S = 75, 600
+SHORT_S, FULL_S = 60, 600
 IMPORTS = {
     "python3 alone": "pass",
     "asyncio": "import asyncio",

@@ -42,16 +42,30 @@ def test_searches_within_one_percent_and_cheap_loads_miss_nothing() -> None:
     assert all(bar.met for bar in result.bars)
     row = result.tables[0].rows[0]
     assert row.more["error, %"] == pytest.approx(0.5)
+    assert row.more["of the median, %"] == pytest.approx(0.2)
     assert row.more["limited by"] == "requested-rate (1)"
     assert result.tables[1].rows[0].ratio == 0.5
-    assert [line.ours for line in result.headlines] == ["0.50%", "1.00"]
+    assert [line.ours for line in result.headlines] == ["0.20%", "1.00"]
 
 
 def test_one_search_that_is_astray_misses_the_bar_though_the_median_is_right() -> None:
     case = Case(8, UP, [searched(8), searched(8), searched(7.9)])
+    [text] = missed([case], [load(1, 2)])
+    assert text.startswith("every search is within 1 % of the shaped IP rate, or says")
+
+
+def test_a_lower_bound_that_says_so_is_astray_only_if_too_great() -> None:
+    low = Case(500, UP, [searched(391, bound=Bound.SENDER), searched(500), searched(500)])
+    assert missed([low], [load(1, 2)]) == []
+    high = Case(500, UP, [searched(509, bound=Bound.SENDER), searched(500), searched(500)])
+    assert len(missed([high], [load(1, 2)])) == 1
+
+
+def test_a_median_of_lower_bounds_misses_its_bar() -> None:
+    case = Case(500, UP, [searched(391, bound=Bound.SENDER), searched(400, bound=Bound.SENDER)])
     assert missed([case], [load(1, 2)]) == [
-        "within 1 % of the shaped IP rate, every search; not 8 Mbit/s up"
-    ]  # fmt: skip
+        "the median of the searches is within 1 % at each rate and direction; not 500 Mbit/s up"
+    ]
 
 
 def test_searches_that_do_not_count_are_lacking() -> None:

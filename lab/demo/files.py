@@ -96,6 +96,8 @@ class Files:
                 "schedule": {
                     "floor": FLOOR_EVERY_S,
                     "stamp": TRAIN_EVERY_S,
+                    "capacity": None,  # it would fill each line for 20 s, and its trains with it
+                    "path": None,
                     "first_within": FIRST_WITHIN_S,
                 },
                 "line_counters": {"source": "directory", "path": str(self.counters(line))},

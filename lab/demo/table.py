@@ -12,7 +12,7 @@ from lab.demo.compare import Comparison
 from lab.demo.figures import DIRECTIONS, SiteFigures
 from lab.demo.sites import Direction, Line, Site
 
-STATE_STYLES = {"ok": "bold green", "below-floor": "bold red", "silent": "bold yellow"}
+STATE_STYLES = {"ok": "bold green", "below-floor": "bold red", "suspect": "red", "silent": "bold yellow"}
 NOTHING_YET = "…"
 MARKS = {True: " ✓", False: " ✗", None: "  "}
 VERDICT_STYLES = {True: "green", False: "bold red", None: ""}

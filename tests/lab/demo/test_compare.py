@@ -18,7 +18,7 @@ def measured(line: Line) -> SiteFigures:
     truth_s = (line.down.delay_us + line.up.delay_us + 300) / 1e6
     directions = {"down": line.down, "up": line.up}
     return SiteFigures(
-        state="below-floor" if line is FIRM else "ok",
+        state="suspect" if line is FIRM else "ok",
         passed={name: one.rate_bps >= 8e6 for name, one in directions.items()},
         capacity={
             name: Capacity(min(one.rate_bps * 1.001, 8e6), exact=one.rate_bps < 8e6)

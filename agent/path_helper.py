@@ -62,9 +62,8 @@ async def ask_socket(path: str, request: bytes, most_bytes: int) -> bytes:
         while len(told) <= most_bytes and (chunk := await reader.read(_CHUNK_BYTES)):
             told += chunk
     finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        # Not closed, which waits until somebody has read the request: it may be that nobody ever does.
+        writer.transport.abort()
     if not told:
         raise HelperError(f"the path helper behind {path} gave no answer: see the log of its service")
     if len(told) > most_bytes:

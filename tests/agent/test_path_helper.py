@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import os
+import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,32 @@ def test_a_helper_behind_a_socket_is_bounded_too(tmp_path: Path) -> None:
 def test_a_helper_that_closes_without_a_word(tmp_path: Path) -> None:
     with pytest.raises(HelperError, match=r"gave no answer: see the log of its service$"):
         over_socket(tmp_path / "s", b"")
+
+
+def test_a_helper_that_never_reads_cannot_hold_up_who_gives_up_waiting(tmp_path: Path) -> None:
+    """The request is more than the socket's buffer holds."""
+
+    async def give_up() -> bool:
+        asking = asyncio.create_task(ask_socket(str(tmp_path / "s"), b"x" * 5_000_000, 10))
+        await asyncio.to_thread(full.acquire)
+        asking.cancel()
+        ended, _ = await asyncio.wait([asking], timeout=20)
+        return asking in ended and asking.cancelled()
+
+    def accept(listening: socket.socket) -> socket.socket:
+        connection, _ = listening.accept()
+        connection.recv(1, socket.MSG_PEEK)
+        full.release()
+        return connection
+
+    full = threading.Semaphore(0)
+    with socket.socket(socket.AF_UNIX) as listening, ThreadPoolExecutor(1) as pool:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        serving = pool.submit(accept, listening)
+        given_up = asyncio.run(give_up())
+        serving.result().close()
+    assert given_up
 
 
 def test_nobody_behind_the_socket(tmp_path: Path) -> None:

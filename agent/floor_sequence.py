@@ -5,6 +5,7 @@ verdicts, the search before a condemnation, and whether a fail may count althoug
 traffic: in the quiet hours, outside the site's, with the idle round-trip time at its baseline.
 """
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -17,6 +18,7 @@ from agent.floor_standing import Course, recalled
 from agent.hours import Hours
 from agent.line_watch import LineWatch
 from agent.settings import Floor
+from wire import ip_layer
 from wire.records import ClockReading, Direction, FloorValues, LineCounters, Spread, Standing, Verdict
 
 IDLE_KEPT, IDLE_LEAST = 100, 5
@@ -66,6 +68,11 @@ class FloorSequence:
         search: Search,
         watch: LineWatch | None = None,
     ) -> None:
+        self._floors_bps = {
+            direction: ip_layer.ip_rate(float(rate), floor.layer)
+            for direction, rate in ((Direction.DOWN, floor.down), (Direction.UP, floor.up))
+            if rate is not None
+        }
         self._spacing_s = float(floor.retest_after)
         self._quiet = quiet_hours(floor)
         self._clock = clock
@@ -81,8 +88,11 @@ class FloorSequence:
         return self._courses.get(direction, Course())
 
     def is_suspect(self, direction: Direction) -> bool:
-        """Whether the next run of a direction follows a fail that is not decided yet."""
-        return self.course(direction).standing is Standing.SUSPECT or direction in self._unconfirmed
+        """Whether the next run of a direction follows a fail that was not taken back yet.
+
+        A condemned direction, too: a token bucket that is not emptied first would pass test after test.
+        """
+        return self.course(direction).standing is not Standing.CLEAR or direction in self._unconfirmed
 
     def is_quiet(self, idle: Spread | None) -> bool:
         """Whether the site's own traffic rests: by the hour, and by the round-trip time of the idle path.
@@ -109,8 +119,12 @@ class FloorSequence:
         return self._stands(direction, values, course, now, searched)
 
     def passive(self, direction: Direction, slot_us: int, proven: FloorValues) -> Told | None:
-        """A pass by what the site itself received since the slot began; ``proven`` holds the floor."""
-        proof = self._watch.since(slot_us) if self._watch and direction is Direction.DOWN else None
+        """A pass by what the site itself received since the slot began; ``proven`` holds the floor.
+
+        None of a direction under suspicion: a token bucket lets through two seconds at the floor as well.
+        """
+        known = direction is Direction.DOWN and not self.is_suspect(direction)
+        proof = self._watch.since(slot_us) if self._watch and known else None
         if self._watch is None or proof is None:
             return None
         now = self._clock()
@@ -137,7 +151,9 @@ class FloorSequence:
         return self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))
 
     def recall(self, direction: Direction, values: FloorValues) -> Again | None:
-        """Go on from the newest record of a direction after a restart."""
+        """Go on from the newest record of a direction after a restart, if it was of the present floor."""
+        if not math.isclose(values.floor_bps, self._floors_bps.get(direction, 0.0), rel_tol=1e-6):
+            return None
         self._courses[direction] = course = recalled(values)
         if _is_blind(values):
             self._unconfirmed.add(direction)

@@ -12,10 +12,12 @@ from agent.line_watch import LineWatch
 from agent.scheduler import utc_second_of_week
 from agent.settings import Floor
 from tests.agent.fakes import FakeClock
+from wire.ip_layer import ip_rate
 from wire.records import (
     ClockReading,
     Direction,
     FloorValues,
+    Layer,
     LineCounters,
     Spread,
     Standing,
@@ -173,6 +175,29 @@ def test_the_sites_own_traffic_passes_download_once_in_its_slot() -> None:
     assert stand.subject.passive(DOWN, begin + 1, floor) is None
 
 
+def test_a_condemned_direction_is_suspected_of_a_token_bucket_until_it_is_clear() -> None:
+    """Without a pre-drain a bucket of 2 MB lets test after test pass: a day of them would clear it."""
+    stand = Stand()
+    assert not stand.subject.is_suspect(DOWN)
+    stand.tell(Verdict.FAIL, 13)
+    assert (stand.standing(), stand.subject.is_suspect(DOWN)) == (Standing.CONDEMNED, True)
+    stand.tell(Verdict.PASS, 24)
+    assert (stand.standing(), stand.subject.is_suspect(DOWN)) == (Standing.CLEAR, False)
+
+
+def test_what_the_site_receives_clears_nobody() -> None:
+    """Two seconds at the floor are what a token bucket lets through, too."""
+    stand, floor = Stand(), values(Verdict.PASS)
+    begin = stand.clock.boot_us
+    for second in range(4):
+        stand.watch.seen(begin + second * 1_000_000, CounterReading(1_500_000 * second, 0, 0, 0))
+    stand.tell(Verdict.FAIL)
+    assert stand.subject.passive(DOWN, begin, floor) is None
+    stand.tell(Verdict.FAIL, 12)
+    assert stand.standing() is Standing.CONDEMNED
+    assert stand.subject.passive(DOWN, begin, floor) is None
+
+
 @pytest.mark.parametrize(
     ("hour", "idle_us", "quiet"),
     [
@@ -228,5 +253,26 @@ def test_after_a_restart_it_goes_on(verdict: Verdict, standing: Standing, again:
     stand = Stand()
     assert stand.subject.recall(UP, known) == again
     assert stand.subject.course(UP).standing is standing
-    follows = standing is Standing.SUSPECT or verdict is Verdict.UNCONFIRMED
+    follows = standing is not Standing.CLEAR or verdict is Verdict.UNCONFIRMED
     assert stand.subject.is_suspect(UP) is follows
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.UNCONFIRMED])
+def test_after_a_restart_with_another_floor_it_begins_anew(verdict: Verdict) -> None:
+    """What was tested against 8 Mbit/s says nothing of a contract of 4, nor of one of 20."""
+    known = structs.replace(values(verdict), standing=Standing.CONDEMNED, evidence=CHOSEN.condemns_at)
+    for floor_bps in (4e6, 20e6):
+        stand = Stand()
+        assert stand.subject.recall(DOWN, structs.replace(known, floor_bps=floor_bps)) is None
+        assert (stand.standing(), stand.subject.is_suspect(DOWN)) == (Standing.CLEAR, False)
+
+
+def test_the_floor_is_compared_at_the_ip_layer() -> None:
+    subject = FloorSequence(
+        Floor(layer=Layer.ETHERNET), FakeClock().read, utc_second_of_week, Stand().search, None
+    )
+    known = structs.replace(
+        values(Verdict.FAIL), standing=Standing.SUSPECT, evidence=2.2, floor_bps=ip_rate(8e6, Layer.ETHERNET)
+    )
+    subject.recall(DOWN, known)
+    assert subject.course(DOWN).standing is Standing.SUSPECT

@@ -37,6 +37,7 @@ RATES_MBPS = (8, 100, 500, 1000)
 IPERF_PORT = 5201
 PEER_STARTS_WITHIN_S = 15.0
 BAR_MBPS = 1000
+JOINED = "kernel link, GRO"
 RECEIVED_SHARE = 0.99
 
 _JOINING = [
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     rows = []
-    for enter in (_loopback, kernel_link, _joining_link):
+    for enter in (_loopback, kernel_link, joining_link):
         try:
             rows += measure(enter, options.rates, options.runs, options.seconds, console.print)
         except (KernelLinkError, places.NoRoomError, OSError, subprocess.SubprocessError) as error:
@@ -128,14 +129,14 @@ def kernel_link() -> Iterator[tuple[Place, int]]:
 
 
 @contextmanager
-def _joining_link() -> Iterator[tuple[Place, int]]:
+def joining_link() -> Iterator[tuple[Place, int]]:
     """Packets cross singly, and the receiving device joins them, as drivers of network cards do (GRO)."""
     with KernelLink(KernelLinkSettings()) as link:
         for end, device, *switch in _JOINING:
             subprocess.run(  # noqa: S603 -- our own arguments, no shell
                 link.inside(end, "ethtool", "-K", device, *switch), check=True, capture_output=True
             )
-        yield _place("kernel link, GRO", link), STAMP_PORT
+        yield _place(JOINED, link), STAMP_PORT
 
 
 def _place(name: str, link: KernelLink) -> Place:

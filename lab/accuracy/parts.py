@@ -22,7 +22,7 @@ PARTS: tuple[Part, ...] = (
         "floor",
         "Is a line of known rate at least as fast as the floor?",
         "lab.accuracy.floor",
-        8,
+        7,
         {"iperf3": "iperf3"},
     ),
     Part(
@@ -45,7 +45,7 @@ PARTS: tuple[Part, ...] = (
         "How near is a search to the rate of the line, and what does a load cost?",
         "lab.accuracy.capacity",
         6,
-        {"iperf3": "iperf3"},
+        {"iperf3": "iperf3", "ethtool": "ethtool"},
     ),
     Part(
         "agent",

@@ -25,11 +25,11 @@ def searched(maximum_mbps: float, *, outcome: Outcome = Outcome.OK, bound: Bound
     return Reading(outcome, values)
 
 
-def load(ours_s: float, theirs_s: float) -> bench_load.Row:
+def load(ours_s: float, theirs_s: float, place: str = bench_load.JOINED) -> bench_load.Row:
     def cost(cpu_s: float) -> Cost:
         return Cost(1e9, 1e9, 0.0, 10**9, cpu_s / 2, cpu_s / 2)
 
-    return bench_load.Row("link", UP, 1000, [cost(ours_s)], [cost(theirs_s)], [cost(0.5)])
+    return bench_load.Row(place, UP, 1000, [cost(ours_s)], [cost(theirs_s)], [cost(0.5)])
 
 
 def missed(cases: list[Case], loads: list[bench_load.Row], runs: int = 2) -> list[str]:
@@ -78,9 +78,10 @@ def test_searches_that_do_not_count_are_lacking() -> None:
 def test_a_dear_gigabyte_and_a_load_that_failed_miss_their_bars() -> None:
     dear = load(2.5, 2.0)
     dear.problems.append("iperf3: no route")
-    assert missed([], [dear]) == [
-        "a gigabyte costs no more processor time than by iperf3's UDP; not link up 1000 Mbit/s",
-        "every load was measured; not link up 1000 Mbit/s: iperf3: no route",
+    found = missed([], [dear, load(2.5, 2.0, "kernel link")])
+    assert [text.partition("; ")[2] for text in found] == [
+        "not kernel link, GRO up 1000 Mbit/s",
+        "not kernel link, GRO up 1000 Mbit/s: iperf3: no route",
     ]
 
 

@@ -102,13 +102,17 @@ class SnmpAgent:
         )
 
     async def _answer(self, sock: socket.socket, asked: set[int]) -> Response:
-        """The first answer to one of our questions; whatever else arrives is passed over."""
+        """The first answer to one of our questions; whatever else arrives is passed over.
+
+        Receiving what is there already does not let anybody else have a turn, a time-out neither.
+        """
         loop = asyncio.get_running_loop()
         while True:
             datagram = await loop.sock_recv(sock, MAX_DATAGRAM)
             answer = snmp.decode(datagram, self._community)
             if isinstance(answer, Response) and answer.request_id in asked:
                 return answer
+            await asyncio.sleep(0)
 
     @property
     def _place(self) -> str:

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -120,3 +121,29 @@ def test_the_real_snmpd_lists_its_interfaces(tmp_path: Path, repetitions: int) -
     assert isinstance(answer, Response)
     assert len(answer.bindings) == repetitions
     assert answer.bindings[0].value == b"lo"
+
+
+class Flood(socket.socket):
+    """A socket on which another datagram has always arrived already."""
+
+    received = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.received += 1
+        if self.received > 1_000_000:
+            raise AssertionError("the event loop had no turn in a million datagrams")
+        return b"flood"
+
+
+def test_a_flood_of_datagrams_outlasts_no_timeout() -> None:
+    async def whole() -> NoAnswer | Response:
+        with Flood(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.bind(("127.0.0.1", 0))
+            sock.connect(sock.getsockname())
+            agent = SnmpAgent("127.0.0.1", 161, COMMUNITY, 0.05)
+            return await agent._converse(sock, lambda _: b"question")
+
+    answer = asyncio.run(whole())
+    assert isinstance(answer, NoAnswer)
+    assert answer.detail.startswith("no answer from 127.0.0.1 port 161 to 3 questions")

@@ -225,13 +225,19 @@ class DirectorySource:
         self.interface = path.parent.name if kernels else str(path)
 
     def read(self) -> CounterReading | Unavailable:
-        """The files, one after the other."""
+        """The files, one after the other. A loopback is refused here, too."""
         try:
             received, packets, sent, sent_packets = (self._needed(name) for name in _FILES)
         except OSError as error:
             return Unavailable(f"line_counters.path: {error.filename or self._path}: {error.strerror}")
         except ValueError:
             return Unavailable(f"line_counters.path: {self._path}: holds something that is no counter")
+        kind = _number(self._link / "type")
+        if kind == _LOOPBACK_KIND:
+            return Unavailable(
+                f"{self._path} is of a loopback, which counts every byte of a test twice:"
+                " set line_counters.path to the one that carries the site's traffic"
+            )
         return CounterReading(
             received,
             packets,
@@ -244,7 +250,7 @@ class DirectorySource:
             carrier_losses=_number(self._link / "carrier_down_count"),
             carrier=_carrier(self._link / "carrier"),
             speed_bps=_speed(self._link),
-            frame_bytes=_frame_bytes(_number(self._link / "type")),
+            frame_bytes=_frame_bytes(kind),
             generation=_number(self._link / "ifindex") or 0,
         )
 
@@ -261,9 +267,10 @@ _FILES = ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets")
 _INTERFACE_FLAGS, _HARDWARE_KIND = 0x8913, 0x8927  # SIOCGIFFLAGS, SIOCGIFHWADDR: netdevice(7)
 _REQUEST = struct.Struct("16sH22x")
 _LOOPBACK, _RUNNING = 0x8, 0x40  # IFF_*
-# ARPHRD_* of linux/if_arp.h whose devices carry bare IP packets and count them so: PPP, IP-in-IP,
-# IPv6-in-IPv4, raw IP (mobile modems), and none (TUN, WireGuard).
-_BARE_IP = frozenset({512, 768, 776, 519, 65534})
+_LOOPBACK_KIND = 772  # ARPHRD_LOOPBACK
+# ARPHRD_* of linux/if_arp.h whose devices carry bare IP packets and count them so: PPP, raw IP (mobile
+# modems), IP-in-IP, IP in IPv6 (DS-Lite), IPv6-in-IPv4, GRE over either, and none (TUN, WireGuard).
+_BARE_IP = frozenset({512, 519, 768, 769, 776, 778, 823, 65534})
 
 
 def _counted(interface: bytes) -> list[int]:

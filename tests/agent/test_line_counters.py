@@ -95,7 +95,7 @@ def test_a_directory_as_the_kernels_tells_all_that_stands_beside_it(tmp_path: Pa
     )
 
 
-@pytest.mark.parametrize("kind", [512, 65534])
+@pytest.mark.parametrize("kind", [512, 769, 778, 65534])
 def test_ppp_and_tun_count_ip_packets_alone(tmp_path: Path, kind: int) -> None:
     lay_out_link(tmp_path, type=kind)
     reading = lay_out(tmp_path, rx_bytes=1500, rx_packets=1).read()
@@ -174,3 +174,12 @@ def test_the_settings_name_the_source(chosen: LineCounters, kind: records.LineCo
 
 def test_no_source_is_unavailable() -> None:
     assert source_of(LineCounters()).read() == Unavailable("line_counters.source is none")
+
+
+def test_the_loopback_is_refused_as_a_directory_too() -> None:
+    told = DirectorySource(Path("/sys/class/net/lo/statistics")).read()
+    assert isinstance(told, Unavailable)
+    assert told.detail == (
+        "/sys/class/net/lo/statistics is of a loopback, which counts every byte of a test twice:"
+        " set line_counters.path to the one that carries the site's traffic"
+    )

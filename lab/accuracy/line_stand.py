@@ -93,12 +93,9 @@ class LineStand:
         """The ids of all processes inside one end."""
         return [int(one) for one in tool("ip", "netns", "pids", self.link.namespace(end)).split()]
 
-    def verdict(
-        self, direction: Direction, *, visible: bool = True, quiet: bool = False, pre_drain: bool = False
-    ) -> Reading:
-        """The floor probe's reading; see ``KernelStand.verdict``."""
-        asked = self._stand.verdict(direction, FLOOR_BPS, visible=visible, quiet=quiet, pre_drain=pre_drain)
-        return asyncio.run(asked)
+    def verdict(self, direction: Direction, *, visible: bool = True, pre_drain: bool = False) -> Reading:
+        """The floor probe's reading, by day; see ``KernelStand.verdict``."""
+        return asyncio.run(self._stand.verdict(direction, FLOOR_BPS, visible=visible, pre_drain=pre_drain))
 
     def goodput_bps(self, direction: Direction, congestion: str, seconds: int) -> float:
         """What iperf3 says its receiver got of one TCP connection, payload. Raises ToolError."""

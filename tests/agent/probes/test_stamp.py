@@ -174,6 +174,12 @@ def result(
             "what answers on 192.0.2.1 port 862 does not speak STAMP: check peer.stamp_port",
         ),
         (
+            result(seen={"late": 2}, received=Counter({Verdict.ACCEPTED: 2, Verdict.CLOSING: 1})),
+            Outcome.FAILED,
+            Failure.NO_ANSWER,
+            "no answer from 192.0.2.1 port 862: the line, the peer, a filter or another key",
+        ),
+        (
             result(2, seen={"forward_dscp": 0}),
             Outcome.OK,
             None,

@@ -220,6 +220,7 @@ def result(
         "clock",
         "key",
         "protocol",
+        "all late",
         "remarked there",
         "remarked back",
         "remarked both ways",

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from agent.busy_window import Window
 from agent.floor_series import Growth, queue_growth, share_above
+from agent.floor_validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
+from agent.floor_validity import failure_of as failure_of
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
-from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.load import LoadReport
 
 PASS_SHARE = 0.99  # of the floor: from here up a line passes
 FAIL_SHARE = 0.975  # of the floor: from here down a line fails; between the two it is grey
 DELIVERED_SHARE = 0.99
-SENT_SHARE = 0.99
-STALL_SHARE = 0.02
-REFUSED_SHARE = 0.005  # packets that this host's own sockets refused or dropped
-CLOCK_STEP_US = 5_000  # a tenth of what the smallest failing deficit gains in two seconds
 QUEUE_SIGN_US = 10_000
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
 FASTER, FASTEST_BPS = 1.25, 1e9
@@ -28,15 +27,20 @@ FIRST_S, REPEAT_S = 2, 5
 IN_USE_SHARE = 0.05  # of the floor: so much traffic of the site's own shapes what a test sees
 UNCAPPED_SHARE = 0.25  # of the intervals: a rate so often exceeded is no cap
 REPEATS, INVALID_TRIES = 2, 3
-BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
+BESIDE_RATES = (1.0, 1.1, 1.2)  # of the floor, together with the site's traffic
+MARGIN, MARGIN_FROM_BPS = 1.03, 33e6  # sent above a floor of many rows, where a busy host is late by more
 
 
 class Step(Struct, frozen=True):
-    """The next test to run: offered rate in bit/s at the IP layer, and whole seconds."""
+    """The next test to run: offered rate in bit/s at the IP layer, and whole seconds.
+
+    ``beside_site``: the rate is for what is sent in all, so that the site's own traffic is to be taken off.
+    """
 
     rate_bps: float
     seconds: int
     why: str
+    beside_site: bool = False
 
 
 class Conclusion(Struct, frozen=True):
@@ -51,24 +55,28 @@ class OwnTraffic(Struct, frozen=True):
 
     ``bps`` is what the line carried of it. Where that is an estimate, ``most_bps`` is what it can have been
     at most. ``total_bps`` is all that the line delivered, the test included, where it is counted on arrival.
+    ``window``: a part of the test in which the queue never emptied.
     """
 
     bps: float
     most_bps: float | None = None
     total_bps: float | None = None
+    window: Window | None = None
 
 
-def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
+def next_step(
+    tests: Sequence[FloorTest], floor_bps: float, direction: Direction = Direction.DOWN
+) -> Step | Conclusion:
     """What to do after ``tests``: the ladder first test, faster test for loss, longer repeats for grey.
 
-    A test that was given up because the site needs the line is the last one, whatever it showed.
+    A test that was given up because the site needs the line is not repeated as it was.
     """
     if not tests:
-        return Step(floor_bps, FIRST_S, "first test at the floor")
+        return Step(_first_bps(floor_bps), FIRST_S, "first test at the floor")
     last = tests[-1]
+    if any(test.ended_early for test in tests):
+        return _after_giving_way(tests, floor_bps, direction)
     verdict = verdict_of(last, floor_bps)
-    if last.ended_early and verdict in (Verdict.GREY, Verdict.INVALID):
-        return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
     if last.finding is Finding.INVALID:
         return _after_invalid(tests, floor_bps)
     # The table's rows are whole Mbit/s: a test of a floor between two of them is planned above the floor.
@@ -79,7 +87,32 @@ def next_step(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion
         return Conclusion(verdict)
     if sum(test.duration_us > FIRST_S * 1.5e6 for test in tests) >= REPEATS:
         return Conclusion(Verdict.UNDETERMINED)
-    return Step(floor_bps, REPEAT_S, "too near the floor to tell: a longer test")
+    return Step(_first_bps(floor_bps), REPEAT_S, "too near the floor to tell: a longer test")
+
+
+def _first_bps(floor_bps: float) -> float:
+    return min(MARGIN * floor_bps, FASTEST_BPS) if floor_bps >= MARGIN_FROM_BPS else floor_bps
+
+
+def _after_giving_way(
+    tests: Sequence[FloorTest], floor_bps: float, direction: Direction
+) -> Step | Conclusion:
+    """Upstream the interface counts what was offered, of which a full queue delivers nobody knows how much.
+
+    A test that offers the floor together with the site's own traffic fills no queue of a line that is fast
+    enough, and that of a slow one so slowly that nothing is lost meanwhile.
+    """
+    verdict = verdict_of(tests[-1], floor_bps)
+    if verdict in (Verdict.PASS, Verdict.FAIL):
+        return Conclusion(verdict)
+    first = next(index for index, test in enumerate(tests) if test.ended_early)
+    tried = len(tests) - first - 1
+    if direction is Direction.UP and tried < len(BESIDE_RATES):
+        why = "the site is using the line: a slower test beside its traffic"
+        return Step(min(BESIDE_RATES[tried] * floor_bps, FASTEST_BPS), FIRST_S, why, beside_site=True)
+    if verdict is Verdict.UNCONFIRMED:
+        return Conclusion(verdict)
+    return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
 
 
 def _after_invalid(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
@@ -94,7 +127,8 @@ def verdict_of(test: FloorTest, floor_bps: float) -> Verdict:
     """What one test alone says. Loss alone says nothing of capacity, so it is grey.
 
     Where the site's own traffic is known as a span only, a pass needs its low end and a fail its high end; a
-    fail that the site's own traffic may explain is unconfirmed, and so is one of a test that was given up.
+    fail that the site's own traffic may explain is unconfirmed. Of a test that was given up a span that
+    leaves room for a pass says nothing.
     """
     if test.finding is Finding.INVALID:
         return Verdict.INVALID
@@ -107,8 +141,10 @@ def verdict_of(test: FloorTest, floor_bps: float) -> Verdict:
         return Verdict.PASS
     if least > FAIL_SHARE * floor_bps:
         return Verdict.GREY
-    surely = most <= FAIL_SHARE * floor_bps and not test.ended_early
-    return Verdict.FAIL if surely else Verdict.UNCONFIRMED
+    if most <= FAIL_SHARE * floor_bps:
+        return Verdict.FAIL
+    says_nothing = test.ended_early and most >= PASS_SHARE * floor_bps
+    return Verdict.GREY if says_nothing else Verdict.UNCONFIRMED
 
 
 def _span(test: FloorTest, capacity_bps: float) -> tuple[float, float]:
@@ -119,20 +155,26 @@ def _span(test: FloorTest, capacity_bps: float) -> tuple[float, float]:
 
 
 def judge(
-    report: LoadReport, floor_bps: float, own: OwnTraffic | None, earlier: Sequence[FloorTest] = ()
+    report: LoadReport,
+    floor_bps: float,
+    own: OwnTraffic | None,
+    earlier: Sequence[FloorTest] = (),
+    *,
+    ended_early: bool = False,
 ) -> FloorTest:
     """One load test as a record, with what it shows.
 
     ``own`` is the site's own traffic during the test in the same direction, None if it is not known.
     ``earlier`` are the tests before it: a faster one is judged against the slower one that asked for it.
+    ``ended_early``: it was given up because the site needs the line.
     """
     distinct = max(0, report.received_packets - report.duplicated)
     delivered = min(1.0, distinct / report.sent_packets) if report.sent_packets else 0.0
     growth = queue_growth(report.intervals)
-    seen = _Seen(report, floor_bps, own or OwnTraffic(0.0), growth, delivered)
-    failure = why_invalid(report)
-    finding = Finding.INVALID if failure else _finding(seen, earlier)
+    seen = _Seen(report, floor_bps, own or OwnTraffic(0.0), growth, delivered, ended_early)
+    finding, failure = _judged(seen, earlier)
     capped = finding in (Finding.QUEUE, Finding.POLICED)
+    beside = seen.beside if own else None
     return FloorTest(
         session=report.session,
         planned_bps=float(report.planned_bps),
@@ -145,12 +187,13 @@ def judge(
         loss_ratio=1 - delivered,
         slope=growth.rate / (1 - growth.rate),
         queue_growth_us=round(growth.gained_us),
-        stall_ratio=_stall_ratio(report),
+        stall_ratio=stall_ratio(report),
         capacity_bps=seen.carried if capped else None,
-        other_traffic_bps=own.bps if own else None,
-        other_most_bps=own.most_bps if own else None,
+        other_traffic_bps=beside.bps if beside else None,
+        other_most_bps=beside.most_bps if beside else None,
         rtt_min_us=report.rtt_min_us,
         failure=failure,
+        ended_early=ended_early,
     )
 
 
@@ -162,6 +205,39 @@ class _Seen(Struct, frozen=True):
     own: OwnTraffic
     growth: Growth
     delivered: float
+    ended_early: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether more was lost than a line that is fast enough may lose."""
+        return self.delivered < DELIVERED_SHARE
+
+    @property
+    def among_others(self) -> bool:
+        """Whether the delays tell of other traffic, or of a sender's pauses, as much as of the line."""
+        in_use = self.own.bps >= IN_USE_SHARE * self.floor_bps
+        return in_use or self.ended_early or self.slower or why_invalid(self.report) in SENDERS
+
+    @property
+    def slower(self) -> bool:
+        """Whether only together with the site's own traffic it offered the floor."""
+        return self.report.planned_bps < self.floor_bps
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the test to go by, among others."""
+        return self.own.window if self.among_others else None
+
+    @property
+    def beside(self) -> OwnTraffic:
+        """The site's own traffic, in the window where there is one."""
+        window = self.window
+        if window is None:
+            return self.own
+        span = window.most_other_bps > window.least_other_bps
+        # Upstream beside losses it is anything from nothing on: what it was if it shared the test's fate.
+        estimate = max(window.least_other_bps, min(self.own.bps, window.most_other_bps))
+        return OwnTraffic(estimate, window.most_other_bps if span else None)
 
     @property
     def share(self) -> float:
@@ -172,6 +248,8 @@ class _Seen(Struct, frozen=True):
         Where the delays say nothing, only what was received is certain: a deep queue delivers everything,
         late.
         """
+        if self.window is not None:
+            return self.window.share_bps
         if self.delivered < DELIVERED_SHARE or not self.growth.known:
             return self.report.received_bps
         return self.report.sent_bps * (1 - self.growth.rate) * self.delivered
@@ -188,22 +266,55 @@ class _Seen(Struct, frozen=True):
     @property
     def carried(self) -> float:
         """What the line carried of all traffic, as far as it is known."""
-        return self.share + self.own.bps if self.total is None else self.total
+        if self.window is not None or self.total is None:
+            return self.share + self.beside.bps
+        return self.total
 
     @property
     def surely_carried(self) -> float:
         """As ``carried``, with the low end where other traffic is known as a span."""
-        return self.share if self.own.most_bps is not None else self.carried
+        return self.share if self.beside.most_bps is not None else self.carried
+
+    @property
+    def surely_enough(self) -> bool:
+        """Whether the test's own packets prove the floor, however unevenly they were sent."""
+        received_bps = self.report.received_bps
+        return not self.lost and min(self.share, received_bps) >= PASS_SHARE * self.floor_bps
+
+    @property
+    def needed_bps(self) -> float:
+        """What the line has to carry to pass; a sender that was a little slow is forgiven."""
+        sent_bps = self.report.sent_bps
+        slow = self.slower or sent_bps < SENT_SHARE * self.floor_bps
+        return PASS_SHARE * (self.floor_bps if slow else min(self.floor_bps, sent_bps))
+
+
+def _judged(seen: _Seen, earlier: Sequence[FloorTest]) -> tuple[Finding, Failure | None]:
+    failure = why_invalid(seen.report)
+    if failure in SENDERS and (seen.surely_enough or seen.window is not None):
+        failure = None
+    if failure:
+        return Finding.INVALID, failure
+    finding = _finding(seen, earlier)
+    too_little = seen.report.sent_bps < SENT_SHARE * min(seen.floor_bps, seen.report.planned_bps)
+    if finding is Finding.BETWEEN and too_little:  # all was delivered, but it was not enough
+        return Finding.INVALID, slow_sender(seen.report)
+    return finding, None
 
 
 def _finding(seen: _Seen, earlier: Sequence[FloorTest]) -> Finding:
-    report, floor_bps, lost = seen.report, seen.floor_bps, seen.delivered < DELIVERED_SHARE
+    report, floor_bps, lost = seen.report, seen.floor_bps, seen.lost
     if report.planned_bps > floor_bps and report.received_bps >= floor_bps:
         return Finding.CLEAR
     if seen.total is not None and seen.total >= PASS_SHARE * floor_bps:
         return Finding.CLEAR
-    if not lost and seen.surely_carried >= PASS_SHARE * min(floor_bps, report.sent_bps):
+    told = not seen.slower or seen.growth.gained_us < QUEUE_SIGN_US / 2 or seen.window is not None
+    if not lost and told and seen.surely_carried >= seen.needed_bps:
         return Finding.CLEAR
+    if seen.window is not None:
+        return Finding.QUEUE
+    if seen.ended_early or seen.slower:
+        return Finding.LOSS if lost else Finding.BETWEEN
     if seen.growth.gained_us >= QUEUE_SIGN_US and seen.growth.sustained:
         return _queue_or_loss(seen, earlier)
     if lost:
@@ -235,48 +346,3 @@ def _capped(seen: _Seen, earlier: Sequence[FloorTest]) -> bool:
 
 def _delivered_bps(test: FloorTest) -> float:
     return test.sent_bps * (1 - test.loss_ratio) + (test.other_traffic_bps or 0.0)
-
-
-def why_invalid(report: LoadReport) -> Failure | None:
-    """Why a completed test must not be judged by: the instrument, not the line, was the limit."""
-    if abs(report.wall_step_us) > CLOCK_STEP_US:
-        return Failure.CLOCK_STEPPED
-    if report.blocked_sends > REFUSED_SHARE * report.planned_packets:
-        return Failure.SEND_BLOCKED
-    if report.receiver_drops > REFUSED_SHARE * report.planned_packets:
-        return Failure.RECEIVER_SLOW
-    if _stall_ratio(report) > STALL_SHARE:
-        return Failure.SENDER_STALLED
-    if report.sent_bps < SENT_SHARE * report.planned_bps:
-        if report.backoff_steps:  # it had to slow down, because the peer's feedback did not come through
-            return Failure.CONNECTION_LOST
-        return Failure.SENDER_SLOW if report.direction is Direction.UP else Failure.PEER_SLOW
-    return None
-
-
-def _stall_ratio(report: LoadReport) -> float:
-    return min(1.0, report.stall_us / report.planned_duration_us)
-
-
-def failure_of(report: LoadReport) -> Failure:
-    """What a test that was not completed goes down as."""
-    if report.ending is Ending.REFUSED and report.refusal in BUSY:
-        return Failure.PEER_BUSY
-    return FAILURES[report.ending]
-
-
-FAILURES = {
-    Ending.STOPPED: Failure.CANCELLED,
-    Ending.STOPPED_BY_PEER: Failure.PEER_PROTOCOL,
-    Ending.WATCHDOG: Failure.CONNECTION_LOST,
-    Ending.REFUSED: Failure.PEER_REFUSED,
-    Ending.COERCED: Failure.PEER_PROTOCOL,
-    Ending.NO_ANSWER: Failure.NO_ANSWER,
-    Ending.BAD_AUTHENTICATION: Failure.CONFIGURATION,
-    Ending.BAD_RESPONSE: Failure.PEER_PROTOCOL,
-    Ending.NAME_UNKNOWN: Failure.NAME_UNKNOWN,
-    Ending.NOT_LISTENING: Failure.PEER_REFUSED,
-    Ending.UNREACHABLE: Failure.UNREACHABLE,
-    Ending.FORBIDDEN: Failure.CONFIGURATION,
-    Ending.LOCAL_ERROR: Failure.INTERNAL,
-}

@@ -123,7 +123,7 @@ async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -
     completed = report.ending is Ending.COMPLETED or stopped_by_us
     own: OwnTraffic | Unavailable = Unavailable("the test was not completed")
     if completed:
-        own = await load.meter.own_traffic(judged, drained)
+        own = await load.meter.own_traffic(judged, drained, report.intervals)
     return Tested(judged, own, completed, load.gave_way, drained)
 
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from agent import own_traffic
 from agent.floor_rules import OwnTraffic
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.own_traffic import Mark
 from wire.records import Direction, LineCounters
-from wire.udpstp.load import LoadReport, LoadSoFar
+from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
 PROMPT_S = 0.002
 """A reading that took longer says too little of when it was taken."""
+
+LOOK_S = 1.0
 
 _READINGS_AT_MOST = 3
 
@@ -49,16 +52,29 @@ class LoadMeter:
                 break
         self.marks.append(Mark((before + after) / 2, counters, so_far))
 
+    async def others_bps(self, direction: Direction) -> float:
+        """What the line carries while no test runs, over a second; 0 where that cannot be seen."""
+        began, before = time.monotonic(), self._counters.read()
+        await asyncio.sleep(LOOK_S)
+        after = self._counters.read()
+        if isinstance(before, Unavailable) or isinstance(after, Unavailable):
+            return 0.0
+        added = after.since(before)
+        if isinstance(added, Unavailable):
+            return 0.0
+        line_bytes = added.received_ip_bytes if direction is Direction.DOWN else added.sent_ip_bytes
+        return max(0.0, line_bytes * 8 / (time.monotonic() - began))
+
     async def own_traffic(
-        self, report: LoadReport, besides: LoadReport | None = None
+        self, report: LoadReport, besides: LoadReport | None = None, whole: Sequence[LoadInterval] = ()
     ) -> OwnTraffic | Unavailable:
         """The site's own traffic in the direction of the test that is now through.
 
-        ``besides`` is another load of ours that ran since ``start``. Waits until the counters have caught up,
-        where they lag behind.
+        ``besides`` is another load of ours that ran since ``start``, ``whole`` the series of the test from
+        its beginning. Waits until the counters have caught up, where they lag behind.
         """
         if not self._counters.lag_s:
-            return own_traffic.between(self.marks, report)
+            return own_traffic.between(self.marks, report, whole)
         await asyncio.sleep(self._counters.lag_s)
         began, before = self._before
         asked, after = time.monotonic(), await self._counters.ask()

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent import floor_series
+from agent import busy_window, floor_series
+from agent.busy_window import Arrived, Place, Window
 from agent.floor_rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
 from agent.line_counters import CounterReading, Unavailable
 from wire.records import Direction
-from wire.udpstp.load import LoadReport, LoadSoFar
+from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
 LEAST_SPAN_S = 0.8
 """Shorter than this, a packet more or less at an end is too much of the whole."""
 
-SUFFICIENT_S = 1.1
+SUFFICIENT_S = 1.3
 """So much of a load tells enough to judge by, where the counters were read throughout."""
 
 RECENT_S = 0.5
@@ -32,12 +33,15 @@ class Mark(Struct, frozen=True):
     so_far: LoadSoFar
 
 
-def between(marks: Sequence[Mark], report: LoadReport) -> OwnTraffic | Unavailable:
+def between(
+    marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval] = ()
+) -> OwnTraffic | Unavailable:
     """The site's own traffic from the first to the last of ``marks``, of which ``report`` tells the test.
 
     Downstream the counters tell what arrived. Upstream they tell what was offered: as long as nothing is
     lost it shared the fate of the test's own packets in the queue; else which packets a full queue refuses
     depends on their size and timing, and all that is sure is that no more was carried than was offered.
+    ``whole`` is the series of the test from its beginning, where ``report`` tells a part of it.
     """
     down = report.direction is Direction.DOWN
     loaded = under_load(marks)
@@ -47,13 +51,43 @@ def between(marks: Sequence[Mark], report: LoadReport) -> OwnTraffic | Unavailab
     if isinstance(rates, Unavailable):
         return rates
     line_bps, own_bps = rates
+    window = busy(loaded, report, whole or report.intervals)
     if down:
-        return OwnTraffic(max(0.0, line_bps - report.received_bps), total_bps=line_bps)
+        other = max(0.0, line_bps - report.received_bps)
+        return OwnTraffic(other, total_bps=line_bps, window=window)
     offered = max(0.0, line_bps - own_bps)
     if report.lost < (1 - DELIVERED_SHARE) * report.sent_packets:
-        return OwnTraffic(offered * (1 - floor_series.queue_growth(report.intervals).rate))
+        growth = floor_series.queue_growth(report.intervals)
+        return OwnTraffic(offered * (1 - growth.rate), window=window)
     fate = min(1.0, report.received_bps / report.sent_bps) if report.sent_bps else 0.0
-    return OwnTraffic(offered * fate, most_bps=offered)
+    return OwnTraffic(offered * fate, most_bps=offered, window=window)
+
+
+def busy(marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval]) -> Window | None:
+    """The best window in which the queue never emptied; None without one, or where its place is not sure."""
+    if not report.sent_packets or report.estimated_packets:
+        return None
+    down = report.direction is Direction.DOWN
+    size = report.sent_ip_bytes / report.sent_packets
+    arrived = Arrived(whole, size)
+    if not arrived.whole:
+        return None
+    guard_us = max(busy_window.STANDING_US, report.longest_gap_us)
+    find = busy_window.downstream if down else busy_window.upstream
+    return find(_places(marks, arrived, size, down=down), arrived, guard_us)
+
+
+def _places(marks: Sequence[Mark], arrived: Arrived, size: float, *, down: bool) -> list[Place]:
+    """The marks that have a place in the series: those of whose bytes it tells when they arrived."""
+    places = []
+    for mark in marks:
+        counters, own_bytes = mark.counters, mark.so_far.line_bytes
+        at_us = arrived.when(own_bytes, sent=not down)
+        if isinstance(counters, CounterReading) and at_us is not None:
+            line_bytes = counters.received_ip_bytes if down else counters.sent_ip_bytes
+            packets = counters.received_packets if down else counters.sent_packets
+            places.append(Place(at_us, mark.at_s, line_bytes, packets, own_bytes, own_bytes / size))
+    return places
 
 
 def under_load(marks: Sequence[Mark]) -> Sequence[Mark]:

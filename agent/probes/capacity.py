@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from agent import floor_rules, hours
+from agent import floor_validity, hours
 from agent.byte_budget import ByteBudget
 from agent.floor_rules import OwnTraffic
 from agent.hours import Hours
@@ -126,7 +126,7 @@ class CapacityProbe:
             await self._meter.start()
             report, latency = await self._run_search(direction, allowed - sent - received, progress)
             sent, received = sent + report.bytes_sent, received + report.bytes_received
-            if report.ending is Ending.REFUSED and report.refusal in floor_rules.BUSY:
+            if report.ending is Ending.REFUSED and report.refusal in floor_validity.BUSY:
                 progress("the peer has no room just now")
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif report.ending is not Ending.NO_ANSWER:
@@ -140,7 +140,7 @@ class CapacityProbe:
 
         session = report.session or None
         if not capacity_rules.is_usable(report):
-            failure = floor_rules.failure_of(report)
+            failure = floor_validity.failure_of(report)
             return Reading(
                 Outcome.FAILED, failure=failure, detail=report.detail[:300], session=session,
                 bytes_sent=sent, bytes_received=received,

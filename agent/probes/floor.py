@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct, structs
 
-from agent import floor_rules, floor_series, floor_test
+from agent import floor_rules, floor_series, floor_test, floor_validity
 from agent.floor_rules import Conclusion, OwnTraffic, Step
 from agent.floor_search import search_of
 from agent.floor_sequence import FloorSequence
@@ -48,6 +48,7 @@ from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
 SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
+LEAST_SHARE = 0.25  # of the floor: less says too little of a queue, and elastic traffic makes room for it
 SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
 
 Beside = Callable[
@@ -213,9 +214,11 @@ class FloorProbe(Continuing):
     async def _climb(self, run: _Run, progress: Progress) -> Conclusion | Reading:
         """One test after the other, as the rules ask for them."""
         floor_bps = run.contract.floor_bps
-        while isinstance(step := floor_rules.next_step(run.tests, floor_bps), Step):
+        while isinstance(step := floor_rules.next_step(run.tests, floor_bps, run.direction), Step):
             if run.tests:
                 await asyncio.sleep(SETTLE_S)
+            if step.beside_site:
+                step = await self._beside_site(step, run.direction)
             progress(f"{step.why}: {megabits(step.rate_bps)} Mbit/s for {step.seconds} s")
             tested = await self._test(step, run)
             if not tested.completed:
@@ -223,12 +226,17 @@ class FloorProbe(Continuing):
             self._judge(tested, run)
         return step
 
+    async def _beside_site(self, step: Step, direction: Direction) -> Step:
+        """The same step, slower by what the site sends or receives by itself just now."""
+        other_bps = await self._meter.others_bps(direction)
+        return structs.replace(step, rate_bps=max(step.rate_bps - other_bps, LEAST_SHARE * step.rate_bps))
+
     async def _test(self, step: Step, run: _Run) -> Tested:
         """One test, set up again where a control message was lost or the peer was full."""
         for _ in range(SETUP_TRIES):
             tested = await self._once(step, run)
             run.count(tested.report, tested.drained)
-            if tested.report.ending is Ending.REFUSED and tested.report.refusal in floor_rules.BUSY:
+            if tested.report.ending is Ending.REFUSED and tested.report.refusal in floor_validity.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif tested.report.ending is not Ending.NO_ANSWER:
                 break
@@ -259,9 +267,11 @@ class FloorProbe(Continuing):
         if isinstance(own, Unavailable):
             run.counters_problem = run.counters_problem or own.detail
         known = own if isinstance(own, OwnTraffic) else None
-        test = floor_rules.judge(tested.report, run.contract.floor_bps, known, run.tests)
+        test = floor_rules.judge(
+            tested.report, run.contract.floor_bps, known, run.tests, ended_early=tested.ended_early
+        )
         predrain_bytes = tested.drained.sent_ip_bytes if tested.drained else 0
-        run.tests.append(structs.replace(test, predrain_bytes=predrain_bytes, ended_early=tested.ended_early))
+        run.tests.append(structs.replace(test, predrain_bytes=predrain_bytes))
         run.series.append(floor_series.samples(tested.report.intervals))
 
     def _concluded(self, conclusion: Conclusion, run: _Run) -> tuple[FloorValues, Failure | None, str]:
@@ -330,7 +340,7 @@ def _loader(surroundings: Surroundings) -> RunLoad:
 def _not_completed(report: LoadReport, run: _Run) -> Reading:
     return Reading(
         outcome=Outcome.FAILED,
-        failure=floor_rules.failure_of(report),
+        failure=floor_validity.failure_of(report),
         detail=report.detail[:300],
         session=report.session or None,
         bytes_sent=run.bytes_sent,

@@ -32,6 +32,24 @@ def run(
     ``bursty_loss`` strikes behind the line, 100 packets in a row on average (Gilbert's model). Returns the
     report, and what line counters that were read every 100 ms tell of the other traffic.
     """
+    report, marks = _crossed(line, rate_bps, seconds, direction, other_bps, other_burst, bursty_loss)
+    return report, own_traffic.between(marks, report)
+
+
+def marks_of(line: LineSettings, other_bps: float) -> list[Mark]:
+    """What is marked beside a test at 8 Mbit/s downstream."""
+    return _crossed(line, 8e6, 2, Direction.DOWN, other_bps, 1, 0.0)[1]
+
+
+def _crossed(
+    line: LineSettings,
+    rate_bps: float,
+    seconds: int,
+    direction: Direction,
+    other_bps: float,
+    other_burst: int,
+    bursty_loss: float,
+) -> tuple[LoadReport, list[Mark]]:
     gap_ns = round(PACKET_BYTES * 8e9 / rate_bps)
     sent = [(index * gap_ns, True) for index in range(seconds * 10**9 // gap_ns)]
     if other_bps:
@@ -48,7 +66,7 @@ def run(
     arrivals = [(at, sent_at) for at, sent_at, ours in crossings if ours]
     report = _report(arrivals, sum(ours for _, ours in sent), gap_ns, rate_bps, seconds, direction)
     seen = [(at, ours) for at, _, ours in crossings] if direction is Direction.DOWN else sent
-    return report, own_traffic.between(_marks(seen, seconds), report)
+    return report, _marks(seen, seconds)
 
 
 def _thinned(crossings: list[tuple[int, int, bool]], share: float, seed: int) -> list[tuple[int, int, bool]]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from agent import floor_rules, floor_series
+from agent import floor_rules, floor_series, floor_validity
 from agent.floor_rules import Conclusion, OwnTraffic, Step
 from lab.line import LineSettings, LossPlace
 from tests.agent import fixed_rate
@@ -169,7 +169,7 @@ def test_nothing_received_is_loss_not_a_division() -> None:
 
 
 def test_every_ending_but_completion_has_its_failure() -> None:
-    assert set(floor_rules.FAILURES) == set(Ending) - {Ending.COMPLETED}
+    assert set(floor_validity.FAILURES) == set(Ending) - {Ending.COMPLETED}
 
 
 def test_the_first_test_costs_two_megabytes() -> None:
@@ -209,7 +209,7 @@ def test_intervals_that_a_peers_clock_put_in_disorder_tell_nothing(offsets: list
 def test_a_sender_that_slowed_down_for_want_of_feedback_is_not_blamed() -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, Direction.UP)
     slowed = replace(report, send_span_us=2 * report.send_span_us, backoff_steps=12)
-    assert floor_rules.why_invalid(slowed) is Failure.CONNECTION_LOST
+    assert floor_validity.why_invalid(slowed) is Failure.CONNECTION_LOST
 
 
 def test_a_peer_that_tells_nonsense_gives_no_ratio_below_nothing() -> None:
@@ -257,29 +257,127 @@ def test_losses_in_bursts_on_a_fast_line_never_condemn(loss: float, direction: D
         assert conclusion.verdict in (Verdict.PASS, Verdict.UNDETERMINED)
 
 
-def given_up(rate: float) -> FloorTest:
+def given_up(rate: float, direction: Direction, other: float = 3e6) -> FloorTest:
     line = LineSettings(rate=round(rate), queue=100_000)
-    return structs.replace(
-        floor_rules.judge(fixed_rate.run(line)[0], FLOOR, OwnTraffic(0.0)), ended_early=True
-    )
+    report, own = fixed_rate.run(line, direction=direction, other_bps=other)
+    assert isinstance(own, OwnTraffic)
+    return floor_rules.judge(report, FLOOR, own, ended_early=True)
 
 
 @pytest.mark.parametrize(
     ("rate", "conclusion"),
     [
-        (7.2e6, Conclusion(Verdict.UNCONFIRMED)),
+        (7.2e6, Conclusion(Verdict.FAIL)),
         (7.86e6, Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)),
         (8.4e6, Conclusion(Verdict.PASS)),
     ],
 )
-def test_a_test_that_was_given_up_never_condemns_and_is_not_repeated(
-    rate: float, conclusion: Conclusion
+@pytest.mark.parametrize("other", [1e6, 3e6, 6e6])
+def test_downstream_a_test_that_was_given_up_is_told_by_all_that_arrived(
+    rate: float, conclusion: Conclusion, other: float
 ) -> None:
-    assert floor_rules.next_step([given_up(rate)], FLOOR) == conclusion
+    test = given_up(rate, Direction.DOWN, other)
+    assert floor_rules.next_step([test], FLOOR) == conclusion
+    if conclusion.verdict is Verdict.FAIL:
+        assert test.capacity_bps == pytest.approx(rate, rel=0.002)
+
+
+@BOTH
+def test_a_given_up_test_without_a_standing_queue_says_nothing_of_a_slow_line(direction: Direction) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=7_200_000, queue=100_000), direction=direction)
+    test = floor_rules.judge(report, FLOOR, OwnTraffic(0.0), ended_early=True)
+    assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
+    assert floor_rules.next_step([test], FLOOR) == Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
+
+
+@pytest.mark.parametrize("rate", [7.2e6, 7.6e6, 8.4e6])
+def test_upstream_a_full_queue_is_followed_by_a_test_beside_the_sites_traffic(rate: float) -> None:
+    tests = [given_up(rate, Direction.UP)]
+    step = floor_rules.next_step(tests, FLOOR, Direction.UP)
+    assert isinstance(step, Step)
+    assert (step.rate_bps, step.beside_site) == (FLOOR, True)
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict"), [(7.2, "fail"), (7.6, "fail"), (8.2, "pass"), (8.4, "pass"), (20, "pass")]
+)
+@pytest.mark.parametrize("other", [1e6, 3e6, 6e6])
+@pytest.mark.parametrize("burst", [1, 12])
+def test_upstream_a_test_beside_the_sites_traffic_decides(
+    rate: float, verdict: str, other: float, burst: int
+) -> None:
+    line = LineSettings(rate=round(rate * 1e6), queue=100_000, delay=10_000_000)
+    beside = FLOOR - other
+    report, own = fixed_rate.run(line, beside, 2, Direction.UP, other_bps=other, other_burst=burst)
+    assert isinstance(own, OwnTraffic)
+    test = floor_rules.judge(report, FLOOR, own)
+    assert floor_rules.next_step(
+        [given_up(rate * 1e6, Direction.UP), test], FLOOR, Direction.UP
+    ) == Conclusion(Verdict(verdict))
+
+
+def test_upstream_a_test_beside_too_little_traffic_is_tried_again_and_then_says_why_not() -> None:
+    line = LineSettings(rate=20_000_000, queue=100_000)
+    report, own = fixed_rate.run(line, 3e6, 2, Direction.UP, other_bps=2e6)
+    assert isinstance(own, OwnTraffic)
+    slower = floor_rules.judge(report, FLOOR, own)
+    tests = [given_up(7.6e6, Direction.UP)]
+    for _ in range(len(floor_rules.BESIDE_RATES)):
+        assert isinstance(floor_rules.next_step(tests, FLOOR, Direction.UP), Step)
+        tests.append(slower)
+    assert floor_rules.next_step(tests, FLOOR, Direction.UP) == Conclusion(
+        Verdict.INVALID, Failure.SITE_IN_USE
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [8.0e6, 8.2e6, 8.4e6, 20e6])
+@pytest.mark.parametrize("other", [0.5e6, 3e6, 6e6, 12e6])
+@pytest.mark.parametrize("burst", [1, 12, 40])
+def test_a_good_line_never_fails_whatever_else_it_carries(
+    rate: float, other: float, burst: int, direction: Direction
+) -> None:
+    for seed in range(3):
+        line = fixed_rate.random_line(Random(seed), rate)
+        for ours in (8e6, 5e6, 2e6):
+            report, own = fixed_rate.run(line, ours, 2, direction, other, burst)
+            assert isinstance(own, OwnTraffic)
+            for ended_early in (False, True):
+                test = floor_rules.judge(report, FLOOR, own, ended_early=ended_early)
+                assert floor_rules.verdict_of(test, FLOOR) is not Verdict.FAIL
+
+
+@BOTH
+def test_what_a_stalled_sender_delivered_all_the_same_proves_the_floor(direction: Direction) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=200_000_000, queue=500_000), 103e6, 2, direction)
+    late = replace(fixed_rate.stalled(report, 60_000), send_span_us=round(report.send_span_us * 1.03))
+    assert floor_rules.judge(late, 100e6, OwnTraffic(0.0)).finding is Finding.CLEAR
+    too_late = replace(late, receive_span_us=round(report.receive_span_us * 1.06))
+    assert floor_rules.judge(too_late, 100e6, OwnTraffic(0.0)).finding is Finding.INVALID
+
+
+@BOTH
+def test_a_slow_sender_that_delivered_all_is_no_pass(direction: Direction) -> None:
+    report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, direction)
+    slow = replace(
+        fixed_rate.stalled(report, 38_000),
+        send_span_us=round(report.send_span_us * 1.019),
+        receive_span_us=round(report.receive_span_us * 1.019),
+    )
+    assert floor_rules.judge(slow, FLOOR, OwnTraffic(0.0)).failure in (Failure.SENDER_SLOW, Failure.PEER_SLOW)
+
+
+@pytest.mark.parametrize(("floor", "offered"), [(8e6, 8e6), (20e6, 20e6), (100e6, 103e6), (1e9, 1e9)])
+def test_the_first_test_leaves_a_busy_host_some_margin(floor: float, offered: float) -> None:
+    step = floor_rules.next_step([], floor)
+    assert isinstance(step, Step)
+    assert step.rate_bps == pytest.approx(offered)
 
 
 def test_a_spoilt_test_that_gave_way_is_the_last_one() -> None:
-    test = structs.replace(given_up(8.4e6), finding=Finding.INVALID, failure=Failure.SENDER_STALLED)
+    test = structs.replace(
+        given_up(8.4e6, Direction.DOWN), finding=Finding.INVALID, failure=Failure.SENDER_STALLED
+    )
     assert floor_rules.next_step([test], FLOOR) == Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
 
 

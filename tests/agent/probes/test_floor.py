@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from agent import floor_rules, floor_test, load_meter
+from agent import floor_test, floor_validity, load_meter
 from agent.again import Again
 from agent.floor_sequence import FloorSequence, Searched
 from agent.floor_standing import CHOSEN
@@ -277,11 +277,12 @@ def test_a_test_that_congests_a_line_in_use_is_stopped(clock: Clock, direction: 
     counters = Counted(other_share=0.06)
     slower = LineSettings(rate=7_000_000, queue=100_000)
     reading = measure(Over(slower, clock, counters, delay_us=60_000), counters, direction)
-    assert values(reading).verdict is Verdict.UNCONFIRMED
-    (test,) = values(reading).tests
+    assert values(reading).verdict is Verdict.FAIL
+    test = values(reading).tests[0]
     assert test.ended_early
     assert 1_000_000 <= test.duration_us < 2_000_000
-    assert "the site was using the line" in reading.detail
+    assert test.capacity_bps == pytest.approx(7_000_000 * 1.06, rel=0.02)
+    assert test.series
 
 
 def test_a_queue_alone_is_no_reason_to_stop(clock: Clock) -> None:
@@ -374,7 +375,7 @@ def test_a_refusal_is_told_apart_from_a_full_peer(code: int, failure: Failure) -
 
 
 def test_every_ending_has_its_failure() -> None:
-    assert set(Ending) == {Ending.COMPLETED, *floor_rules.FAILURES}
+    assert set(Ending) == {Ending.COMPLETED, *floor_validity.FAILURES}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ class Capacity(Struct, frozen=True):
     """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
 
     ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
-    directions together; a search that could exceed them is skipped, and recorded as such.
+    directions together: a search ends before it exceeds them, and with less than 20 MB left it is skipped,
+    and recorded as such.
     """
 
     highest: BitRate = BitRate(1_000_000_000)

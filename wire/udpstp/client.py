@@ -13,7 +13,7 @@ try again with a new ``ident``.
 from enum import Enum, auto
 
 from wire import ip_layer
-from wire.records import Direction
+from wire.records import Algorithm, Direction
 from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
 from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.byte_limit import ByteLimit
@@ -85,7 +85,7 @@ class Client:
         self._last_size = 0
         self.segment_bytes = 0
         self.receiver_drops = 0
-        self._byte_limit = ByteLimit(plan.search.byte_limit if plan.search else None)
+        self._byte_limit = _byte_limit(plan)
 
     @property
     def session(self) -> str:
@@ -135,8 +135,17 @@ class Client:
 
     def _spend(self, now: int) -> None:
         """End a search in time, before it has cost more bytes than it may."""
-        if self._load is not None and self._byte_limit.spend(self.bytes_sent + self.bytes_received, now):
+        if self._load is None:
+            return
+        if self._byte_limit.spend(self.bytes_sent + self.bytes_received, now, self._under_way):
             self._load.spent(now)
+
+    def _under_way(self) -> tuple[int, int]:
+        """Round trip and queue (ns) until a stop takes effect: upstream at once, as this end sends."""
+        if self.plan.direction is Direction.UP:
+            return 0, 0
+        # What left behind the newest packet may have left at twice the line's rate.
+        return self._rtt or 0, 2 * self.so_far.delay_us * 1000
 
     def _ip_bytes(self, size: int, segment_bytes: int) -> int:
         return size + self._overhead * batches.datagrams(size, segment_bytes) if size else 0
@@ -329,3 +338,11 @@ class Client:
             bytes_spent=self._byte_limit.reached,
         )
         return reporting.report(self.plan, self.session, self._load, around)
+
+
+def _byte_limit(plan: Plan) -> ByteLimit:
+    if plan.search is None:
+        return ByteLimit(None)
+    highest_bps = rates.bits_per_second(rates.sending_rate(plan.row))
+    doubles = plan.search.algorithm is Algorithm.C
+    return ByteLimit(plan.search.byte_limit, highest_bps=highest_bps, doubles=doubles)

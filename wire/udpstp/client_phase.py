@@ -12,6 +12,8 @@ NEVER = 1 << 62
 LINGER_NS = 100 * _MS
 """How long to go on listening for late packets, and repeating the stop, when a test is over."""
 
+BYTES_SPENT = "ended early: its limit of bytes was reached"
+
 TOLERANCE_NS = 100 * _MS
 """A peer that stops a test by so much before its planned end has not stopped it early."""
 
@@ -73,7 +75,7 @@ class LoadPhase(ABC):
 
     def spent(self, now: int) -> None:
         """Stop now, because the test may cost no more bytes."""
-        self.finish(now, Ending.STOPPED, "ended early: its limit of bytes was reached")
+        self.finish(now, Ending.STOPPED, BYTES_SPENT)
 
     def unreachable(self) -> None:
         """The peer's port is closed: its way of ending after the load; before, the watchdog decides."""

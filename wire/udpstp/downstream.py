@@ -3,7 +3,7 @@
 from wire.udpstp import batches, pdu, rates
 from wire.udpstp.arrivals import ArrivalSeries
 from wire.udpstp.batches import LoadRun
-from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
+from wire.udpstp.client_phase import LINGER_NS, NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import ReceivingEnd, Tempo
 from wire.udpstp.load import Ending, LoadSoFar
 from wire.udpstp.plan import Plan
@@ -14,6 +14,10 @@ _S = 1_000_000_000
 
 HARD_STOP_NS = 3_500 * _MS
 """How long after its planned duration a load that no packet ends is stopped all the same (§9, §11)."""
+
+
+STOPPING_NS = 2_000 * _MS
+"""The longest wait for a stop's effect: a geostationary round trip, and a second of queue."""
 
 
 class Downstream(LoadPhase):
@@ -35,6 +39,7 @@ class Downstream(LoadPhase):
         self._spacing = 0.0 if plan.search else _S / rates.packets_per_second(rate)
         self._overhead = overhead
         self._hard_stop = now + duration_ns + HARD_STOP_NS
+        self._counting_until = 0
         self._end_of_load: int | None = None
         self._begun = self._led_in = False
         self.receiving = ReceivingEnd(activation)
@@ -73,8 +78,16 @@ class Downstream(LoadPhase):
     def _say_stop(self, now: int) -> None:
         self.receiving.stop(now)
 
+    def spent(self, now: int) -> None:
+        """Say stop; what comes until that has reached the peer costs bytes as well, and is counted."""
+        if self._closing == NEVER:
+            super().spent(now)
+            self._counting_until = now + STOPPING_NS
+
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
         """Load PDUs: of the lead-in, of the test, or after its end."""
+        if self._closing < self._counting_until:
+            self._closing = min(max(self._closing, now + LINGER_NS), self._counting_until)
         for run in batches.load_runs(data, segment_bytes):
             if self._takes_whole(run):
                 self._take(run, now, wall)

@@ -1,7 +1,7 @@
 """The client's part of a running test upstream: it sends the load and hears from the server what came."""
 
 from wire.udpstp import batches, feedback, pdu, rates
-from wire.udpstp.client_phase import NEVER, TOLERANCE_NS, LoadPhase
+from wire.udpstp.client_phase import BYTES_SPENT, NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import SendingEnd, Tempo
 from wire.udpstp.feedback import FeedbackSeries, Totals
 from wire.udpstp.load import Ending, LoadInterval, LoadSoFar
@@ -75,6 +75,13 @@ class Upstream(LoadPhase):
 
     def _say_stop(self, now: int) -> None:
         self.sending.stop(now)
+
+    def spent(self, now: int) -> None:
+        """Send no more load; what is on its way is still told, lest it read as loss."""
+        sender = self.sending.sender
+        if self._closing == NEVER and self._drained == NEVER:
+            self.ending, self.detail = Ending.STOPPED, BYTES_SPENT
+            sender.end, self._drained = min(sender.end, now), now + DRAIN_NS
 
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
         """Status PDUs."""

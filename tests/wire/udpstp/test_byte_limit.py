@@ -21,3 +21,37 @@ def test_a_burst_beyond_the_limit_ends_at_once() -> None:
     limit = ByteLimit(1000)
     assert not limit.spend(10, START)
     assert limit.spend(1001, START + 1)
+
+
+def test_two_looks_at_one_moment_or_back_in_time_end_a_spent_test() -> None:
+    for later in (0, -MS):
+        limit = ByteLimit(1000)
+        assert not limit.spend(10, START)
+        assert limit.spend(1000, START + later)
+
+
+def climb(limit: ByteLimit, bytes_in_ms: list[int], round_trip_ns: int) -> int | None:
+    """After how many ms the test ends."""
+    total = 0
+    for ms, added in enumerate(bytes_in_ms):
+        total += added
+        if limit.spend(total, START + ms * MS, lambda: (round_trip_ns, 0)):
+            return ms
+    return None
+
+
+def test_a_long_round_trip_ends_a_steady_load_earlier_by_as_much() -> None:
+    steady = [1000] * 2000
+    assert climb(ByteLimit(1_000_000), steady, 0) == 860
+    assert climb(ByteLimit(1_000_000), steady, 600 * MS) == 260
+
+
+def test_a_rate_that_doubles_is_expected_to_double_on_but_to_no_more_than_the_highest() -> None:
+    doubling = [1000 * 2 ** (ms // 100) for ms in range(1500)]
+    total = sum(doubling[:1200])
+    ended = climb(ByteLimit(total, doubles=True), doubling, 200 * MS)
+    assert ended is not None
+    assert 850 <= ended <= 1000
+    too_late = climb(ByteLimit(total, highest_bps=0), doubling, 200 * MS)
+    assert too_late is not None
+    assert too_late > 1000

@@ -122,6 +122,28 @@ def test_a_search_ends_before_its_bytes_are_exceeded(direction: Direction, limit
     assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
 
 
+@ALGORITHMS
+@pytest.mark.parametrize("delay_ms", [75, 300])
+def test_what_comes_after_a_stop_counts_as_well_and_the_stop_comes_early_enough(
+    algorithm: Algorithm, delay_ms: int
+) -> None:
+    world = World(up=Way(delay_ms=delay_ms), down=Way(delay_ms=delay_ms))
+    search = Search(algorithm=algorithm, byte_limit=10_000_000)
+    report = world.run(plan(Direction.DOWN, search, row=400, seconds=10))
+    assert report.bytes_spent
+    assert world.up.carried + world.down.carried == report.bytes_sent + report.bytes_received
+    assert report.bytes_sent + report.bytes_received <= 10_000_000
+
+
+def test_upstream_what_is_on_its_way_when_the_bytes_are_spent_is_no_loss() -> None:
+    world = World(up=Way(delay_ms=150, rate=20e6))
+    report = world.run(plan(Direction.UP, Search(byte_limit=5_000_000), row=10, seconds=10))
+    assert report.bytes_spent
+    assert (report.lost, report.received_packets) == (0, report.sent_packets)
+    assert world.test is not None
+    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+
+
 @BOTH
 def test_a_sender_without_feedback_comes_down(direction: Direction) -> None:
     world = World()

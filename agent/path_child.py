@@ -4,6 +4,7 @@ A request of :mod:`wire.path.exchange` on standard input, the answer on standard
 opens its sockets, gives up the right to open more, and only then loads scapy and listens.
 """
 
+import errno
 import logging
 import selectors
 import signal
@@ -32,6 +33,9 @@ LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.5, 0.5
 
 BETWEEN_PACKETS_S = 0.01
 GRACE_S = 5
+CLOCK_SLACK_NS = 1_000_000
+"""So far a clock that is only slewed may run ahead of the monotonic one within seconds."""
+
 NO_SCAPY = "scapy is not installed: pip install 'plancher[path]' into the agent's environment"
 NO_RIGHT = (
     "the path helper lacks CAP_NET_RAW: have the service manager start it, behind path.helper, with that "
@@ -53,12 +57,15 @@ class _Shell:
             sockets.source, request.address, sockets.source_port, request.port, request.dscp
         )
         self._ends = time.monotonic() + request.within_s
-        self._sent: list[tuple[Probe, int]] = []
-        self._came: dict[int, tuple[Answer, int]] = {}
-        self._unsent: set[int] = set()
+        self._sent: list[int] = []  # Unix ns, by the kernel where it says
+        self._begun: list[int] = []  # monotonic, a moment before
+        self._came: dict[int, Answer] = {}
+        self._arrivals: dict[int, tuple[int, int]] = {}  # Unix ns by the kernel, and monotonic a moment later
+        self._unsent: dict[int, Answer | None] = {}
         self._first_numbered = 0  # the packet that the kernel numbers 0
         self._longest_ns = 0
         self.bytes_sent = self.bytes_received = 0
+        self.refused: OSError | None = None
 
     @property
     def base(self) -> int:
@@ -104,11 +111,14 @@ class _Shell:
             # Behind the HMAC, which does not cover it (RFC 8972 section 4.8): no key is needed to pad.
             payload += tlv.Tlv(tlv.Type.EXTRA_PADDING, bytes(missing)).encode()
         data = self._packets.packet(self._flow, number, probe.ttl, payload)
-        self._sent.append((probe, time.time_ns()))
+        self._begun.append(time.monotonic_ns())
+        self._sent.append(time.time_ns())
         try:
             self._sockets.sending.sendto(data, (self._request.address, 0))
-        except OSError:
-            self._unsent.add(number)
+        except OSError as error:
+            # Any other refusal says nothing of sizes: an interface that is down refuses them all.
+            self._unsent[number] = Answer(Kind.UNSENT) if error.errno == errno.EMSGSIZE else None
+            self.refused = error
             self._take_transmit_stamps()
             timestamps.restart_numbering(self._sockets.sending)
             self._first_numbered = len(self._sent)
@@ -119,7 +129,7 @@ class _Shell:
         for place, sent_ns in timestamps.transmit_stamps(self._sockets.sending):
             number = self._first_numbered + place
             if number < len(self._sent):
-                self._sent[number] = (self._sent[number][0], sent_ns)
+                self._sent[number] = sent_ns
 
     def _read(self, selector: selectors.BaseSelector, until: float, awaited: Sequence[int]) -> None:
         """Read until then, or until everything awaited has an answer."""
@@ -151,22 +161,34 @@ class _Shell:
         if numbers is None:
             return
         reflected, number = numbers
-        answer = Answer(Kind.REPLY, self._request.address, reflected=reflected, payload=came.payload)
+        answer = Answer(
+            Kind.REPLY,
+            self._request.address,
+            reflected=reflected,
+            copied=reflected == number,
+            payload=came.payload,
+        )
         self._keep(number, answer, came.headers.received_ns)
 
     def _keep(self, number: int, answer: Answer, received_ns: int) -> None:
-        if 0 <= number < len(self._sent):
-            self._came.setdefault(number, (answer, received_ns))
+        if 0 <= number < len(self._sent) and number not in self._came:
+            self._came[number] = answer
+            self._arrivals[number] = received_ns, time.monotonic_ns()
 
     def _timed(self, number: int) -> Answer | None:
         if number in self._unsent:
-            return Answer(Kind.UNSENT)
+            return self._unsent[number]
         if number not in self._came:
             return None
-        answer, received_ns = self._came[number]
-        rtt_ns = max(0, received_ns - self._sent[number][1])
-        self._longest_ns = max(self._longest_ns, rtt_ns)
-        return replace(answer, rtt_ns=rtt_ns)
+        rtt_ns = self._rtt_ns(number)
+        self._longest_ns = max(self._longest_ns, rtt_ns or 0)
+        return replace(self._came[number], rtt_ns=rtt_ns)
+
+    def _rtt_ns(self, number: int) -> int | None:
+        """From stamp to stamp; None if the clock that gives them was set in between."""
+        received_ns, read_ns = self._arrivals[number]
+        rtt_ns, most_ns = received_ns - self._sent[number], read_ns - self._begun[number]
+        return rtt_ns if 0 <= rtt_ns <= most_ns + CLOCK_SLACK_NS else None
 
 
 def trace(request: PathRequest, sockets: PathSockets) -> PathAnswer:
@@ -174,6 +196,8 @@ def trace(request: PathRequest, sockets: PathSockets) -> PathAnswer:
     shell = _Shell(request, sockets)
     hops = Trace(request.hops, request.packets)
     shell.run(hops.batches())
+    if shell.refused is not None and not shell.bytes_sent:
+        return _unsendable(request, shell.refused)
     search = None
     if hops.reached:
         search = MtuSearch(hops.hops, shell.base, path_sockets.interface_mtu(sockets.source))
@@ -181,9 +205,18 @@ def trace(request: PathRequest, sockets: PathSockets) -> PathAnswer:
     return PathAnswer(
         values=findings.seen(hops, search),
         replies=findings.replies(hops),
+        limited_before=search.limited_before if search else None,
         bytes_sent=shell.bytes_sent,
         bytes_received=shell.bytes_received,
     )
+
+
+def _unsendable(request: PathRequest, refused: OSError) -> PathAnswer:
+    """A firewall of this machine says EPERM where it drops what goes out."""
+    forbidden = isinstance(refused, PermissionError)
+    failure = Failure.CONFIGURATION if forbidden else Failure.UNREACHABLE
+    why = "this machine's firewall lets no packet of the trace out" if forbidden else refused.strerror
+    return PathAnswer(failure=failure, detail=f"{request.address}: {why}")
 
 
 def answer(document: bytes) -> PathAnswer:
@@ -208,6 +241,7 @@ def answer(document: bytes) -> PathAnswer:
 def main() -> int:
     """Answer one request."""
     logging.getLogger("scapy").setLevel(logging.ERROR)
+    signal.alarm(GRACE_S)  # whoever connected may have nothing to ask
     document = sys.stdin.buffer.read(exchange.MOST_REQUEST_BYTES)
     sys.stdout.buffer.write(msgspec.json.encode(answer(document)))
     sys.stdout.buffer.flush()

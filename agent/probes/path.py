@@ -148,7 +148,7 @@ def _failed(failure: Failure, detail: str) -> Reading:
 
 def _words(values: PathValues, answer: PathAnswer, dscp: int) -> str:
     """What the path does to packets, with the addresses of who does it; nothing where it does nothing."""
-    parts = [_remark(values, dscp), _narrow(values), _unreached(values, answer)]
+    parts = [_remark(values, dscp), _narrow(values, answer), _unreached(values, answer)]
     if values.return_mtu_bytes is not None:
         parts.append(f"replies above {values.return_mtu_bytes} B do not come back")
     return "; ".join(part for part in parts if part)
@@ -164,15 +164,17 @@ def _remark(values: PathValues, dscp: int) -> str:
     return f"DSCP {dscp} becomes {values.dscp_became} between {since} and {after}"
 
 
-def _narrow(values: PathValues) -> str:
+def _narrow(values: PathValues, answer: PathAnswer) -> str:
     if values.path_mtu_bytes is None or not (values.black_hole or values.mtu_limited_by):
         return ""
     if values.mtu_limited_at is not None:
-        where = f"behind {_named(values.hops[values.mtu_limited_at - 1])}"
+        where = f" behind {_named(values.hops[values.mtu_limited_at - 1])}"
+    elif answer.limited_before is not None:
+        where = f" before {_named(values.hops[answer.limited_before - 1])}"
     else:
-        where = f"by {values.mtu_limited_by}" if values.mtu_limited_by else "before the first router"
+        where = f" by {values.mtu_limited_by}" if values.mtu_limited_by else ""
     how = "vanish without a word" if values.black_hole else "are refused"
-    return f"packets above {values.path_mtu_bytes} B {how} {where}"
+    return f"packets above {values.path_mtu_bytes} B {how}{where}"
 
 
 def _unreached(values: PathValues, answer: PathAnswer) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -127,6 +128,12 @@ def test_it_serves_one_connection_as_a_service_manager_hands_it_over(tmp_path: P
         assert served.result() == 0
     assert found.values is not None, found
     assert found.values.reached
+
+
+def test_it_does_not_wait_for_a_request_that_never_comes() -> None:
+    code = "from agent import path_child\npath_child.GRACE_S = 1\npath_child.main()"
+    with subprocess.Popen((sys.executable, "-I", "-c", code), stdin=subprocess.PIPE) as waiting:
+        assert waiting.wait(60) == -signal.SIGALRM
 
 
 def test_no_route_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

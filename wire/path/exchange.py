@@ -37,18 +37,26 @@ class PathRequest(Struct, frozen=True, kw_only=True):
 
 
 class PeerReply(Struct, frozen=True, kw_only=True):
-    """A reflector's reply to a packet of the trace; ``rtt_ns`` includes the time the reflector kept it."""
+    """A reflector's reply to a packet of the trace.
+
+    ``rtt_ns`` includes the time the reflector kept it, and is absent where the clock was set meanwhile.
+    """
 
     ttl: Ttl
-    rtt_ns: Annotated[int, Meta(ge=0)]
+    rtt_ns: Annotated[int, Meta(ge=0)] | None
     payload: Annotated[bytes, Meta(max_length=2048)]
 
 
 class PathAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the helper found, or why it could not look. ``replies`` are at most one a packet of the trace."""
+    """What the helper found, or why it could not look. ``replies`` are at most one a packet of the trace.
+
+    ``limited_before``: the first router that answers, where packets larger than the path MTU do not even come
+    to it.
+    """
 
     values: PathValues | None = None
     replies: Annotated[tuple[PeerReply, ...], Meta(max_length=64)] = ()
+    limited_before: Ttl | None = None
     failure: Failure | None = None
     detail: Text = ""
     bytes_sent: Annotated[int, Meta(ge=0)] = 0

@@ -28,8 +28,8 @@ def replies(trace: Trace) -> tuple[PeerReply, ...]:
     """The reflector's replies to packets of the trace, for :func:`wire.path.verdict.verified`."""
     last = trace.hops[-1:]
     return tuple(
-        PeerReply(ttl=hop.ttl, rtt_ns=max(0, answer.rtt_ns), payload=answer.payload)
+        PeerReply(ttl=hop.ttl, rtt_ns=answer.rtt_ns, payload=answer.payload)
         for hop in last
         for answer in hop.answers
-        if answer.kind is Kind.REPLY and answer.rtt_ns is not None
+        if answer.kind is Kind.REPLY
     )

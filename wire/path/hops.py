@@ -44,7 +44,7 @@ class SeenHop:
             answered=len(self.answers),
             address=self.address,
             also=tuple(addresses[1 : 1 + MOST_OTHER_ADDRESSES]),
-            rtt_us=max(0, (min(times) + 500) // 1000) if times else None,
+            rtt_us=(min(times) + 500) // 1000 if times else None,
             dscp=self.dscp,
         )
 

@@ -3,6 +3,7 @@
 Routers that say what is too big are believed once (RFC 1191, RFC 8201) and then put to the test; where nobody
 says anything the size is found by trying (RFC 4821 section 7, RFC 8899). What was lost on the way back is
 told from what was lost on the way there by the reflector's own counter: a packet that it counted had arrived.
+A stateless reflector has none, and leaves that open.
 """
 
 from collections.abc import Generator, Sequence
@@ -10,7 +11,7 @@ from enum import Enum, auto
 from typing import TypeVar
 
 from wire.path.hops import SeenHop
-from wire.path.probing import FARTHEST_TTL, Answers, Batches, Kind, Probe
+from wire.path.probing import FARTHEST_TTL, Answer, Answers, Batches, Kind, Probe
 
 TRIES = 3
 _MASK_32 = 0xFFFF_FFFF
@@ -40,8 +41,9 @@ class MtuSearch:
 
     ``hops`` are those of the trace, to find the place. After the batches: ``path_mtu``, None where the search
     could not be finished; ``limited_by`` the router that said so, with the size that it ``told``;
-    ``limited_at`` the TTL of the router in front of the narrow link; ``black_hole`` where larger packets
-    vanish on the way there and nobody says so; ``return_mtu`` the largest size that was answered, where
+    ``limited_at`` the TTL of the router in front of the narrow link, ``limited_before`` that of the first
+    router that answers where not even it gets them; ``black_hole`` where larger packets vanish on the way
+    there and nobody says so; ``return_mtu`` the largest size that was answered, where
     larger packets arrived and the replies to them, of the same size, did not come back.
     """
 
@@ -50,11 +52,13 @@ class MtuSearch:
         self._smallest = smallest
         self._largest = largest
         self._reflected: int | None = None
+        self._counts = False
         self._fates: dict[int, _Fate] = {}
         self.path_mtu: int | None = None
         self.told: int | None = None
         self.limited_by: str | None = None
         self.limited_at: int | None = None
+        self.limited_before: int | None = None
         self.black_hole = False
         self.return_mtu: int | None = None
 
@@ -97,7 +101,7 @@ class MtuSearch:
             if answer is None:
                 continue
             if answer.from_peer:
-                self._reflected = answer.reflected
+                self._hear(answer)
                 return _Fate.THERE_AND_BACK
             if answer.kind is Kind.TOO_BIG:
                 self.told, self.limited_by = answer.told_mtu or None, answer.address
@@ -114,7 +118,7 @@ class MtuSearch:
         counted = (self._reflected - before - 1) & _MASK_32
         # Of control packets that had no answer, too, some may have been counted.
         if counted >= tries:
-            return _Fate.THERE_ONLY
+            return _Fate.THERE_ONLY if self._counts else _Fate.UNKNOWN
         return _Fate.UNKNOWN if counted else _Fate.VANISHED
 
     def _control(self) -> _Step[int | None]:
@@ -122,9 +126,14 @@ class MtuSearch:
         for tries in range(1, TRIES + 1):
             [answer] = yield [Probe(FARTHEST_TTL)]
             if answer is not None and answer.from_peer:
-                self._reflected = answer.reflected
+                self._hear(answer)
                 return tries
         return None
+
+    def _hear(self, answer: Answer) -> None:
+        self._reflected = answer.reflected
+        # A number of its own: it knew nothing of packets that had not arrived.
+        self._counts = self._counts or (answer.reflected is not None and not answer.copied)
 
     def _locate(self, size: int) -> _Step[None]:
         """Let packets of a size that does not arrive expire at each router: the last to answer has them."""
@@ -134,6 +143,8 @@ class MtuSearch:
         asked = [hop.ttl for hop in self._hops if any(one.kind is Kind.EXPIRED for one in hop.answers)]
         answered = yield from self._expired(asked, size)
         self.limited_at = max(answered, default=None)
+        if self.black_hole and not answered:
+            self.limited_before = min(asked, default=None)
 
     def _expired(self, ttls: Sequence[int], size: int) -> _Step[set[int]]:
         answered: set[int] = set()

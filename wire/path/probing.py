@@ -11,7 +11,7 @@ class Kind(StrEnum):
     """What an answer to a probing packet is.
 
     ``reply`` is the reflector's; ``expired``, ``too-big``, ``port-unreachable`` and ``unreachable`` are ICMP
-    messages (RFC 792, RFC 4443); ``unsent``: this machine's own interface would not take the packet.
+    messages (RFC 792, RFC 4443); ``unsent``: this machine's own interface takes none of that size.
     """
 
     REPLY = "reply"
@@ -40,7 +40,8 @@ class Answer:
     ``address`` is who answered; ``rtt_ns`` from one kernel stamp to the other where there are both.
     ``dscp`` is the class in the IP header that an ICMP message quotes, ``told_mtu`` the size that it names
     (0 where it names none). ``reflected`` is the reflector's own Sequence Number, ``payload`` the whole
-    reply.
+    reply. ``copied``: that number is the packet's own, which is all that a stateless reflector has (RFC 8762
+    section 4).
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Answer:
     dscp: int | None = None
     told_mtu: int = 0
     reflected: int | None = None
+    copied: bool = False
     payload: bytes = b""
 
     @property

@@ -35,17 +35,21 @@ def verified(answer: PathAnswer, sender: Sender, dscp: int) -> PathValues | None
 def _arrivals(came: Iterable[PeerReply], sender: Sender) -> list[ReplyArrival]:
     """Those of the replies that hold; their time of receipt is counted from their packet's sending."""
     for reply in came:
-        sender.received(reply.payload, reply.rtt_ns, by_kernel=True)
+        sender.received(reply.payload, reply.rtt_ns or 0, by_kernel=reply.rtt_ns is not None)
     return [exchange.arrival for exchange in sender.exchanges if exchange.arrival is not None]
 
 
 def _with_peer(values: PathValues, arrivals: list[ReplyArrival]) -> PathValues:
     """The last hop is the peer: its own time does not count, as in a STAMP train (RFC 8762 section 4.3.1)."""
-    rtts = [one.received_ns - (one.reflector_sent_ns - one.reflector_received_ns) for one in arrivals]
+    rtts = [
+        one.received_ns - (one.reflector_sent_ns - one.reflector_received_ns)
+        for one in arrivals
+        if one.received_by_kernel
+    ]
     classes = Counter(one.class_of_service.received_dscp for one in arrivals if one.class_of_service)
     hop = msgspec.structs.replace(
         values.hops[-1],
-        rtt_us=max(0, (min(rtts) + 500) // 1000),
+        rtt_us=max(0, (min(rtts) + 500) // 1000) if rtts else None,
         dscp=max(classes, key=classes.__getitem__) if classes else values.hops[-1].dscp,
     )
     return msgspec.structs.replace(values, hops=(*values.hops[:-1], hop))

@@ -117,6 +117,19 @@ def test_the_peers_reply_tells_its_class_and_its_own_time(tmp_path: Path) -> Non
     assert (reading.bytes_sent, reading.bytes_received) == (9, 8)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_reply_whose_time_is_not_known_still_has_to_be_the_peers(right: bool, tmp_path: Path) -> None:
+    def answering(request: PathRequest) -> PathAnswer:
+        reply = msgspec.structs.replace(reply_to(request, dscp=46), rtt_ns=None)
+        if not right:
+            reply = msgspec.structs.replace(reply, payload=bytes(140))
+        return PathAnswer(values=PathValues(hops=hops(46), reached=True), replies=(reply,))
+
+    values = path_values(measure(tmp_path, answering)[0])
+    last = values.hops[-1]
+    assert (values.reached, last.dscp, last.rtt_us) == ((True, 46, None) if right else (False, None, 9000))
+
+
 def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
     def answering(request: PathRequest) -> PathAnswer:
         forged = msgspec.structs.replace(reply_to(request), payload=bytes(140))
@@ -160,7 +173,7 @@ def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
         ),
         (
             PathValues(hops=hops(46), reached=True, path_mtu_bytes=1400, black_hole=True),
-            "packets above 1400 B vanish without a word before the first router",
+            "packets above 1400 B vanish without a word",
         ),
         (
             PathValues(hops=hops(46), reached=True, path_mtu_bytes=1500, return_mtu_bytes=1300),
@@ -172,6 +185,12 @@ def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
 def test_what_the_path_does_is_said_in_words(values: PathValues, detail: str, tmp_path: Path) -> None:
     reading, _ = measure(tmp_path, lambda _: PathAnswer(values=values))
     assert (reading.outcome, reading.failure, reading.detail) == (Outcome.OK, None, detail)
+
+
+def test_what_does_not_even_come_to_the_first_router_is_lost_before_it(tmp_path: Path) -> None:
+    values = PathValues(hops=hops(46), reached=True, path_mtu_bytes=1400, black_hole=True)
+    reading, _ = measure(tmp_path, lambda _: PathAnswer(values=values, limited_before=1))
+    assert reading.detail == "packets above 1400 B vanish without a word before hop 1 (192.0.2.1)"
 
 
 def test_a_path_on_which_nobody_answers_is_a_failure(tmp_path: Path) -> None:

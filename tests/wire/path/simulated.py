@@ -1,5 +1,6 @@
 """A path of routers that answers probing packets by value: no socket, no clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wire.path.probing import Answer, Answers, Batches, Kind, Probe
@@ -22,14 +23,20 @@ class Router:
 
 @dataclass
 class Path:
-    """Routers on the way to a peer whose reflector counts; ``lost`` holds numbers of packets to lose."""
+    """Routers on the way to a peer whose reflector counts; ``lost`` holds numbers of packets to lose.
+
+    ``black_hole_here``: larger packets do not come to the first router. Not ``stateful``: its reflector does
+    not count.
+    """
 
     routers: list[Router]
     dscp: int = 46
     peer_answers: bool = True
     lost: set[int] = field(default_factory=set)
     interface_mtu: int = 1500
+    black_hole_here: int = 9000
     base: int = 168
+    stateful: bool = True
     sent: list[Probe] = field(default_factory=list)
     counted: int = 0
 
@@ -37,10 +44,12 @@ class Path:
         try:
             probes = next(batches)
             while True:
-                answers: Answers = [self._answer(probe) for probe in probes]
-                probes = batches.send(answers)
+                probes = batches.send(self.answers(probes))
         except StopIteration:
             return
+
+    def answers(self, probes: Sequence[Probe]) -> Answers:
+        return [self._answer(probe) for probe in probes]
 
     def _answer(self, probe: Probe) -> Answer | None:
         number = len(self.sent)
@@ -48,7 +57,7 @@ class Path:
         size, dscp = probe.size or self.base, self.dscp
         if size > self.interface_mtu:
             return Answer(Kind.UNSENT)
-        if number in self.lost:
+        if number in self.lost or size > self.black_hole_here:
             return None
         for place, router in enumerate(self.routers, start=1):
             told = self._at(place, router, probe.ttl, size, dscp)
@@ -75,4 +84,8 @@ class Path:
         if any(size > router.return_mtu for router in self.routers):
             return None
         rtt = (len(self.routers) + 1) * MILLISECOND_NS
-        return Answer(Kind.REPLY, "198.51.100.9", rtt, reflected=number, payload=bytes([dscp]))
+        own = len(self.sent) - 1
+        told = number if self.stateful else own
+        return Answer(
+            Kind.REPLY, "198.51.100.9", rtt, reflected=told, copied=told == own, payload=bytes([dscp])
+        )

@@ -5,17 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.path.simulated import Path, Router
-from wire.path.hops import Trace
+from wire.path.hops import SeenHop, Trace
 from wire.path.mtu import MtuSearch
+from wire.path.probing import FARTHEST_TTL
 
 MOST_PACKETS = 150
 
 
-def search(path: Path, largest: int = 1500) -> MtuSearch:
+def traced(path: Path) -> list[SeenHop]:
     trace = Trace(30, 1)
     path.run(trace.batches())
+    return trace.hops
+
+
+def search(path: Path, largest: int = 1500) -> MtuSearch:
+    hops = traced(path)
     path.sent.clear()
-    made = MtuSearch(trace.hops, path.base, largest)
+    made = MtuSearch(hops, path.base, largest)
     path.run(made.batches())
     assert len(path.sent) <= MOST_PACKETS
     return made
@@ -68,6 +74,50 @@ def test_the_way_back_is_told_apart() -> None:
 def test_narrow_there_and_narrower_back() -> None:
     found = search(Path([Router(mtu=1400), Router(return_mtu=1300)]))
     assert (found.path_mtu, found.return_mtu, found.limited_at) == (1400, 1300, 1)
+
+
+@pytest.mark.parametrize("router", [Router(mtu=1400, tells=False), Router(return_mtu=1400)])
+def test_without_a_count_of_the_peers_it_stays_open_which_way_they_vanish(router: Router) -> None:
+    found = search(Path([Router(), router], stateful=False))
+    assert (found.path_mtu, found.black_hole, found.return_mtu) == (None, False, None)
+
+
+def test_a_stateless_peer_does_for_what_routers_tell() -> None:
+    found = search(Path([Router(), Router(mtu=1400)], stateful=False))
+    assert (found.path_mtu, found.limited_at) == (1400, 2)
+
+
+def test_a_black_hole_before_the_first_router_is_placed_there() -> None:
+    path = Path([Router(), Router()])
+    found = MtuSearch(traced(path), path.base, 1500)
+    path.black_hole_here = 1400
+    path.run(found.batches())
+    assert (found.path_mtu, found.black_hole, found.limited_at, found.limited_before) == (1400, True, None, 1)
+
+
+def test_where_no_router_answers_a_black_hole_has_no_place() -> None:
+    found = search(Path([Router(silent=True), Router(mtu=1400, silent=True)]))
+    assert (found.path_mtu, found.black_hole, found.limited_at, found.limited_before) == (
+        1400,
+        True,
+        None,
+        None,
+    )
+
+
+def test_a_search_that_was_cut_short_places_nothing() -> None:
+    path = Path([Router(), Router(mtu=1400, tells=False)])
+    found = MtuSearch(traced(path), path.base, 1500)
+    batches = found.batches()
+    probes = next(batches)
+    while all(probe.ttl == FARTHEST_TTL for probe in probes):
+        probes = batches.send(path.answers(probes))
+    assert (found.path_mtu, found.black_hole, found.limited_at, found.limited_before) == (
+        1400,
+        True,
+        None,
+        None,
+    )
 
 
 def test_a_few_lost_packets_make_no_black_hole() -> None:

@@ -4,12 +4,15 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from agent import assembly, floor_rules, settings, settings_rules, udpstp_client
+from agent.commands import machine
+from agent.commands.finding import Finding
+from agent.commands.machine import Link
 from agent.journal_file import Lock
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.probes.base import Surroundings, Task
@@ -18,7 +21,7 @@ from agent.probes.stamp import StampProbe
 from agent.remedies import REMEDIES
 from agent.runner import Runner
 from agent.settings import AgentSettings
-from host import log
+from host import load, log
 from host.clock import Clock
 from host.exits import Exit
 from host.settings import SettingsError
@@ -30,23 +33,10 @@ from wire.udpstp.load import Ending
 
 BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
+WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried. ``note``: worth knowing, but measuring works without it."""
-
-    what: str
-    ok: bool
-    text: str
-    note: bool = False
-
-    def __str__(self) -> str:
-        word = "ok" if self.ok else "note" if self.note else "wrong"
-        return f"{word:<6} {self.what}: {self.text}"
 
 
 def main(path: Path) -> int:
@@ -78,11 +68,15 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
     """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
     chosen = built_from.settings
     yield clock(built_from)
-    yield journal(Path(chosen.journal.path))
-    yield runtime_directory(Path(chosen.runtime_directory))
-    before = await built_from.line_counters.ask()
-    yield line_counters(built_from.line_counters, before)
+    yield await other_programs()
+    for finding in (*storage(chosen), runtime_directory(Path(chosen.runtime_directory))):
+        yield finding
+    found = machine.links()
     name = await peer_name(chosen)
+    way_out = machine.outward(found, await address_of(chosen.peer.host) if name.ok else None)
+    yield machine.interfaces(found, way_out)
+    before = await built_from.line_counters.ask()
+    yield advised(line_counters(built_from.line_counters, before), chosen, way_out)
     yield name
     if name.ok:
         yield await peer_stamp(built_from)
@@ -90,7 +84,7 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
             test = await peer_udpstp(built_from)
             yield test
             if test.ok and isinstance(before, CounterReading):
-                yield await counted(built_from, before)
+                yield advised(await counted(built_from, before), chosen, way_out)
         if chosen.schedule.path is not None and chosen.stamp.classes:
             yield await path(built_from)
     yield await broker(chosen)
@@ -103,6 +97,31 @@ def clock(built_from: Surroundings) -> Finding:
         return Finding("clock", ok=True, text="synchronised")
     text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
     return Finding("clock", ok=False, note=True, text=text)
+
+
+async def other_programs() -> Finding:
+    """What else runs on this machine, while this program itself does nothing."""
+    loop, programs, busy = asyncio.get_running_loop(), machine.programs(), load.read()
+    began = loop.time()
+    await asyncio.sleep(WATCHED_S)
+    most = machine.busiest(programs, machine.programs())
+    return machine.load(load.between(busy, load.read()).busy_ratio, most, loop.time() - began)
+
+
+def advised(finding: Finding, chosen: AgentSettings, way_out: Link | None) -> Finding:
+    """What does not work with the line's counters, with what to set instead, as far as that can be told."""
+    if finding.ok:
+        return finding
+    hint = machine.counters_hint(chosen.line_counters, way_out, is_router=machine.forwards())
+    return replace(finding, text=finding.text + hint)
+
+
+def storage(chosen: AgentSettings) -> list[Finding]:
+    """The journal, and room for it where it can be written."""
+    path = Path(chosen.journal.path)
+    finding = journal(path)
+    room = [machine.space(_nearest(path.parent), path, int(chosen.journal.size))] if finding.ok else []
+    return [finding, *room]
 
 
 def journal(path: Path) -> Finding:
@@ -193,11 +212,17 @@ async def peer_name(chosen: AgentSettings) -> Finding:
     """Does the peer's name have an address?"""
     host = chosen.peer.host
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        address = await address_of(host)
     except OSError as error:
         text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
         return Finding("peer's name", ok=False, text=text)
-    return Finding("peer's name", ok=True, text=f"{host} is {found[0][4][0]}")
+    return Finding("peer's name", ok=True, text=f"{host} is {address}")
+
+
+async def address_of(host: str) -> str:
+    """The first address of ``host``. Raises OSError if it has none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    return str(found[0][4][0])
 
 
 async def peer_stamp(built_from: Surroundings) -> Finding:

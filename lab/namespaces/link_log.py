@@ -1,5 +1,6 @@
 """The log of a link: when each packet entered and left the router, by the kernel's clock."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class LinkLog:
     def __init__(self, router: str) -> None:
         self._taps: dict[End, Tap] = {}
         self._seen: dict[End, list[Sighting]] = {end: [] for end in LEAVES_BY.values()}
+        self._lacking = dict.fromkeys(self._seen, 0)
         try:
             for end in self._seen:
                 self._taps[end] = Tap(router, end)
@@ -33,7 +35,7 @@ class LinkLog:
         """Every packet since the beginning. Raises KernelLinkError when the log could not keep up."""
         for end, tap in self._taps.items():
             self._seen[end] += tap.read()
-            if lost := tap.overflowed:
+            if lost := tap.overflowed - self._lacking[end]:
                 raise KernelLinkError(f"the link's log lacks {lost} packets: read it more often")
         entering = (one for one in self._seen[rules.arrives_by(direction)] if not one.outgoing)
         leaving = (one for one in self._seen[LEAVES_BY[direction]] if one.outgoing)
@@ -41,10 +43,11 @@ class LinkLog:
 
     def forget(self) -> None:
         """Begin anew: what is inside the link now will not be in the log."""
+        # By time, not by reading: what passes between the two taps' readings would seem lost.
+        begin_ns = time.time_ns()
         for end, tap in self._taps.items():
-            for _ in tap.read():
-                pass
-            self._seen[end].clear()
+            self._seen[end] = [seen for seen in tap.read() if seen.at_ns >= begin_ns]
+            self._lacking[end] = tap.overflowed
 
     def close(self) -> None:
         """Give the memory back."""

@@ -1,8 +1,9 @@
 """The bytes that searches for the capacity may cost the line in a day and in a month, both ways together.
 
 Days and months are UTC. What was spent is kept in a small file, replaced whole (written aside, synced,
-renamed), so that a restart or a power cut does not give it back; a search is booked at its worst case before
-it begins and corrected when it is over, so that one that was cut off stays booked.
+renamed), so that a restart or a power cut does not give it back, and in memory while it cannot be written.
+A search is booked at its worst case before it begins and corrected when it is over, so that one that was cut
+off stays booked.
 
 A wall clock that is not synchronised may lie far back: it does not renew the budget, only a later day does.
 """
@@ -52,6 +53,7 @@ class ByteBudget:
         self._path = path
         self._day_limit, self._month_limit = day_limit, month_limit
         self._kept: Spent | None = None
+        self._written = True
 
     def left(self, now: ClockReading) -> Left:
         """What may be spent now. Never raises."""
@@ -81,6 +83,8 @@ class ByteBudget:
         return Spent(today, 0, month_bytes)
 
     def _read(self) -> Spent | None:
+        if not self._written:  # the file tells of less than was spent
+            return self._kept
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Spent)
         except FileNotFoundError:
@@ -92,7 +96,7 @@ class ByteBudget:
         return self._kept
 
     def _keep(self, spent: Spent) -> None:
-        self._kept = spent
+        self._kept, self._written = spent, False
         aside = self._path.with_name(f"{self._path.name}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +105,7 @@ class ByteBudget:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(self._path)
+            self._written = True
         except OSError as error:
             log.warning("byte budget: %s cannot be written: %s", self._path, error.strerror)
             with contextlib.suppress(OSError):

@@ -121,7 +121,7 @@ async def _carry_out(
     try:
         await asyncio.gather(_watch(running, core, progress), _mark(running, core, on_load))
         return await running
-    except asyncio.CancelledError:
+    except BaseException:  # cancelled, or the caller's own functions failed: the load must not go on alone
         stop.set()
         await asyncio.wait([running])
         raise

@@ -81,6 +81,18 @@ def test_without_a_place_to_write_it_is_kept_in_memory_and_said(
     assert "cannot be written" in caplog.text
 
 
+def test_a_file_that_can_no_longer_be_written_gives_nothing_back(tmp_path: Path) -> None:
+    mine = budget(tmp_path)
+    mine.book(100, at())
+    in_the_way = tmp_path / "there" / "budget.json.new"
+    in_the_way.mkdir()
+    mine.book(700, at())
+    assert mine.left(at()).byte_count == 200
+    in_the_way.rmdir()
+    mine.book(50, at())
+    assert mine.left(at()).byte_count == budget(tmp_path).left(at()).byte_count == 150
+
+
 def test_a_clock_that_is_not_synchronised_renews_nothing_by_going_back(tmp_path: Path) -> None:
     mine = budget(tmp_path)
     mine.book(1000, at())

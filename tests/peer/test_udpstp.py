@@ -210,6 +210,21 @@ def test_cancelling_the_task_ends_its_thread_first() -> None:
     assert threading.active_count() == 1
 
 
+def test_a_caller_that_fails_to_listen_ends_the_load_with_it() -> None:
+    def fail(_: LoadSoFar) -> None:
+        raise LookupError
+
+    async def scenario() -> bool:
+        async with serving() as server:
+            cancel = threading.Event()
+            with pytest.raises(LookupError):
+                await load(server, Direction.UP, seconds=30, cancel=cancel, on_load=fail)
+            await until(lambda: not server.tests)
+            return cancel.is_set()
+
+    assert asyncio.run(scenario())
+
+
 @BOTH
 def test_a_peer_that_ends_in_the_middle_says_so(direction: Direction) -> None:
     async def scenario() -> LoadReport:

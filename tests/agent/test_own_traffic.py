@@ -1,6 +1,9 @@
 """What marks beside a load tell of the site's own traffic, and when a test gives way to it."""
 
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from agent import own_traffic
 from agent.floor_rules import OwnTraffic
@@ -97,3 +100,13 @@ def test_a_test_gives_way_where_it_congests_a_line_in_use(
 ) -> None:
     seen = marks(seconds, other, delay_us=delay_us, lost=lost)
     assert own_traffic.should_give_way(seen, direction, FLOOR) is gives_way
+
+
+@BOTH
+@pytest.mark.parametrize("late", [-1, 5])
+def test_own_bytes_that_are_told_late_once_are_no_traffic_of_others(late: int, direction: Direction) -> None:
+    seen = marks(1.4, [0.0], delay_us=60_000)
+    mark = seen[late]
+    missing = replace(mark.so_far, line_bytes=mark.so_far.line_bytes - 60_000)
+    seen[late] = structs.replace(mark, so_far=missing)
+    assert not own_traffic.should_give_way(seen, direction, FLOOR)

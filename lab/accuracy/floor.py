@@ -18,7 +18,7 @@ RATES = (7.2, 7.6, 7.8, 8.2, 8.4, 9, 20, 100)
 CONTROLS = ("cubic", "bbr")
 SECONDS = (3, 10)
 SHORT_RUNS, FULL_RUNS = 20, 50
-SHORT_IPERF, FULL_IPERF = 3, 10
+SHORT_IPERF, FULL_IPERF = 2, 10
 LINKS_AT_ONCE = 8
 """Of 8 Mbit/s each, most of the time: less than half of two cores, so that no test is late for another."""
 

@@ -69,6 +69,6 @@ def test_a_collector_that_does_not_know_it_keeps_it(page: dict[str, Any]) -> Non
 
 def test_every_file_and_name_the_page_speaks_of_is_there() -> None:
     root = PAGE.parents[1]
-    named = set(re.findall(r"`((?:agent|wire|tests)/[a-z_/]+(?:\.py|/))`", PAGE.read_text()))
-    assert len(named) >= 6
+    named = set(re.findall(r"`((?:agent|wire|tests|collector)/[a-z_/]+(?:\.py|/))`", PAGE.read_text()))
+    assert len(named) >= 10
     assert {name for name in named if not (root / name).exists()} == {"agent/probes/name.py"}

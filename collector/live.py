@@ -47,12 +47,15 @@ class Refused(StrEnum):
 
 @dataclass(slots=True)
 class SeriesState:
-    """The newest of one series: of any outcome, with values, with a floor decision, with a standing."""
+    """The newest of one series: of any outcome, with values, with a floor decision; and what decides it.
+
+    ``deciding`` is the newest that tells a standing or, of an agent that tells none, a floor decision.
+    """
 
     newest: Observation
     valued: Observation | None = None
     decisive: Observation | None = None
-    standing: Observation | None = None
+    deciding: Observation | None = None
 
     def learn(self, seen: Observation) -> None:
         """Take an observation in, wherever in time it belongs."""
@@ -65,10 +68,11 @@ class SeriesState:
                 self._learn_of_floor(seen, seen.values)
 
     def _learn_of_floor(self, seen: Observation, values: FloorValues) -> None:
-        if values.verdict in DECISIVE and _later(seen, self.decisive):
+        decides = values.verdict in DECISIVE
+        if decides and _later(seen, self.decisive):
             self.decisive = seen
-        if values.standing is not None and _later(seen, self.standing):
-            self.standing = seen
+        if (decides or values.standing is not None) and _later(seen, self.deciding):
+            self.deciding = seen
 
 
 @dataclass(slots=True)
@@ -215,8 +219,7 @@ def standing_of(series: SeriesState) -> Standing | None:
     By the newest measurement that decides: an agent that tells a standing is believed; one that is too old to
     know any is judged by its verdict alone.
     """
-    told, decisive = series.standing, series.decisive
-    seen = told if told is not None and (decisive is None or not _later(decisive, told)) else decisive
+    seen = series.deciding
     if seen is None or not isinstance(seen.values, FloorValues):
         return None
     if seen.values.standing is not None:
@@ -247,7 +250,7 @@ def next_change_us(site: SiteState, now_us: int) -> int | None:
     ends = [
         expires_us(seen)
         for series in site.series.values()
-        for seen in (series.newest, series.valued, series.decisive, series.standing)
+        for seen in (series.newest, series.valued, series.decisive, series.deciding)
         if seen is not None
     ]
     if (silent_us := silent_from_us(site)) is not None:

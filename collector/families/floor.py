@@ -53,10 +53,11 @@ def _pass(site: SiteState, now_us: int) -> Samples:
 def _standing(site: SiteState, now_us: int) -> Samples:
     """As agents tell it: alarms of a standing are not to be made of one verdict of an older agent."""
     for direction, found in _floors(site):
-        seen = found.standing
-        if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
+        seen = found.deciding
+        values = seen.values if seen is not None and is_fresh(seen, now_us) else None
+        if isinstance(values, FloorValues) and values.standing is not None:
             for standing in Standing:
-                told = int(standing is seen.values.standing)
+                told = int(standing is values.standing)
                 yield f',direction="{direction}",standing="{standing}"', told
 
 

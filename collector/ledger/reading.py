@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger import rows
@@ -23,11 +23,13 @@ from collector.ledger.schema import (
     sites,
 )
 from collector.ledger.sides import disagreements, newest_tests
+from collector.live import DEFAULT_INTERVAL_US, STALE_INTERVALS
 from collector.observation import Observation, Series, failure_of, for_views
 from collector.two_sides import Joined
 from wire.records import KNOWN, Direction, Hop, LatencyUnderLoad, Outcome, Values, Verdict
 
 _m = measurements.alias("m")
+_DAY_US = 86_400_000_000
 _LAYOUTS: dict[str, Layout[Any]] = {
     "floor": rows.FLOOR,
     "stamp": rows.STAMP,
@@ -40,7 +42,7 @@ _DECISIVE = (Verdict.PASS, Verdict.FAIL)
 
 
 def newest(path: Path) -> Iterator[Observation]:
-    """For every series its newest measurement, that with values, and the floor's decision and standing.
+    """For every series its newest measurement, that with values, and those by which a floor is decided.
 
     The same measurement may come more than once, in no order. Raises LedgerError where the file
     cannot be read.
@@ -94,9 +96,9 @@ class _Reading:
 
     def newest(self) -> Iterator[Observation]:
         for probe, layout in _LAYOUTS.items():
-            conditions = [_any(), _with_values()]
-            if probe == "floor":
-                conditions += [_decisive(), _with_standing()]
+            conditions = [_any(), _with_values_lately()]
+            if probe == "floor":  # what was last told of a floor is shown however old it is
+                conditions = [_any(), _with_values(), _decisive(), _deciding()]
             for condition in conditions:
                 query = _query(condition, layout, probe)
                 for row in self.connection.execute(query):
@@ -174,12 +176,34 @@ def _with_values() -> Select[tuple[int]]:
     return _newest_key(_is_ok())
 
 
+def _with_values_lately() -> Select[tuple[int]]:
+    """Of values too old to be shown none are looked for: a month of failed trains is 43,200 rows a class.
+
+    The day more is for a schedule that was denser in the end.
+    """
+    last = measurements.alias("last")
+    shown_us = STALE_INTERVALS * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
+    since_us = (
+        select(last.c.time_us - shown_us)
+        .where(last.c.series_key == series.c.key, last.c.ahead.is_(False))
+        .order_by(last.c.time_us.desc(), last.c.key.desc())
+        .limit(1)
+        .correlate(series)
+    )
+    return _newest_key(_is_ok(), measurements.c.time_us > since_us.scalar_subquery())
+
+
 def _decisive() -> Select[tuple[int]]:
-    return _of_floor(floor_values.c.verdict_key.in_([_name_key(verdict) for verdict in _DECISIVE]))
+    return _of_floor(_is_decisive())
 
 
-def _with_standing() -> Select[tuple[int]]:
-    return _of_floor(floor_values.c.standing_key.is_not(None))
+def _is_decisive() -> Any:
+    return floor_values.c.verdict_key.in_([_name_key(verdict) for verdict in _DECISIVE])
+
+
+def _deciding() -> Select[tuple[int]]:
+    """A standing alone may never have been told: looking for one would read the series to its beginning."""
+    return _of_floor(_is_decisive() | floor_values.c.standing_key.is_not(None))
 
 
 def _of_floor(condition: Any) -> Select[tuple[int]]:

@@ -72,6 +72,7 @@ def _good(sampled: int) -> Table:
         "alone",
         "together",
         "3 times longer",
+        "longer tail",
         "MB a day",
     ):
         table.add_column(heading, no_wrap=bool(heading))
@@ -84,7 +85,10 @@ def _good(sampled: int) -> Table:
             *(f"{value:g}" for value in (test.p0, test.p1, test.alpha, test.beta)),
             str(math.ceil(test.condemns_at / test.of_fail)),
             f"{result.alone:.1g}",
-            *(f"{rate.condemned:.2g} ± {rate.margin:.1g}" for rate in (result.together, result.longer)),
+            *(
+                f"{rate.condemned:.2g} ± {rate.margin:.1g}"
+                for rate in (result.together, result.longer, result.wider)
+            ),
             f"{result.quiet_bytes_a_day / 1e6:.1f} to {result.bytes_a_day / 1e6:.1f}",
         )
     return table

@@ -32,7 +32,8 @@ BUSY_SHARE = 12 / 24 * 5 / 7
 DISTURBANCES = 1.0  # a month, of each point of presence, and of each peer
 SERIES_SAMPLED = 20
 DISTURBED_MEDIAN_S, DISTURBED_SPREAD = 5 * MINUTE_S, 0.6  # log-normal: 5 % last longer than 13 minutes
-LONGER = 3.0  # and once more with disturbances that last three times as long
+LONGER = 3.0  # and once more with disturbances that last three times as long,
+WIDER = 1.0  # and with a longer tail: 5 % last longer than 26 minutes, one in two hundred longer than 65
 DISTURBED_FAIL = (0.3, 1.0)  # the probability that a test fails is uniform between these
 BLIND_SHARE = 0.2  # of all sites have no counters and rely on the quiet window
 BACKUP_NIGHTS, BACKUP_S = 0.05, 7200.0
@@ -156,12 +157,14 @@ def exactly(fails: float, test: Sequential) -> Exactly:
     raise AssertionError  # count() does not end
 
 
-def lengths(chance: random.Random, longer: float, least_s: float) -> tuple[float, float]:
+def lengths(
+    chance: random.Random, longer: float, least_s: float, spread: float = DISTURBED_SPREAD
+) -> tuple[float, float]:
     """A disturbance's length among those of ``least_s`` and more, and which share of all these are."""
-    spread = NormalDist()
-    below = spread.cdf(math.log(max(least_s, 1e-9) / (longer * DISTURBED_MEDIAN_S)) / DISTURBED_SPREAD)
-    deviation = spread.inv_cdf(min(below + (1 - below) * chance.random(), 1 - 1e-16))
-    return longer * DISTURBED_MEDIAN_S * math.exp(DISTURBED_SPREAD * deviation), 1 - below
+    normal, median_s = NormalDist(), longer * DISTURBED_MEDIAN_S
+    beyond = normal.cdf(-math.log(max(least_s, 1e-9) / median_s) / spread)
+    deviation = -normal.inv_cdf(min(beyond * (1 - chance.random()), 1 - 1e-16))
+    return median_s * math.exp(spread * deviation), beyond
 
 
 def touched(spell: Spell, series: int, chance: random.Random) -> Iterator[float]:
@@ -190,16 +193,19 @@ def together(
     *,
     half_life_s: float = math.inf,
     longer: float = 1.0,
+    spread: float = DISTURBED_SPREAD,
     all_of_them: bool = False,
 ) -> Together:
     """Sample disturbances long enough to condemn (or all of them) and, in each, some of the series touched.
 
-    Short ones cannot condemn, so that leaving them out loses nothing and makes the rest many.
+    Where too few retests fit in, none is condemned: leaving these out loses nothing and makes the rest many.
+    The interval is of what differs between disturbances: series in the same one are not independent.
     """
     chance, condemned, retests = random.Random(SEED), [], []
-    least_s = 0.0 if all_of_them else 0.6 * RETEST_S * math.ceil(test.condemns_at / test.of_fail)
+    fails = math.ceil(test.condemns_at / test.of_fail)
+    least_s = 0.0 if all_of_them else 0.92 * RETEST_S * (fails - 1)  # a scheduled test may save some seconds
     for _ in range(sampled):
-        length, share = lengths(chance, longer, least_s)
+        length, share = lengths(chance, longer, least_s, spread)
         spell = Spell(0.0, length, chance.uniform(*DISTURBED_FAIL))
         seen = [
             _episode(spell, at, chance, test, half_life_s) for at in touched(spell, SERIES_SAMPLED, chance)
@@ -230,6 +236,7 @@ class Fleet:
     alone: float
     together: Together
     longer: Together
+    wider: Together
     bytes_a_day: float
     quiet_bytes_a_day: float
 
@@ -247,6 +254,7 @@ def fleet(test: Sequential, sampled: int, half_life_s: float = math.inf) -> Flee
         fails[0] * idle.condemned + fails[1] * busy.condemned + backups * unseen.condemned,
         rare,
         together(test, sampled, half_life_s=half_life_s, longer=LONGER),
+        together(test, sampled, half_life_s=half_life_s, spread=WIDER),
         a_day * (fails[0] * idle.retests + fails[1] * busy.retests + extra),
         a_day * (tests * FALSE_FAIL * idle.retests + extra),
     )

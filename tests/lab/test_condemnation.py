@@ -71,6 +71,19 @@ def test_a_disturbance_of_an_hour_condemns_nobody_and_one_of_two_hours_does() ->
     assert error_models.lasting(120, CHOSEN, 300) > 0.5
 
 
+def test_disturbances_that_are_left_out_condemn_nobody() -> None:
+    for test, fails in ((CHOSEN, 13), (Sequential(0.05, 0.8, 1e-4, 1e-1), 4)):
+        longest_s = 0.92 * error_models.RETEST_S * (fails - 1)
+        assert error_models.lasting(longest_s / MINUTE_S, test, 2000) == 0.0
+        assert error_models.lasting(longest_s / MINUTE_S + 15, test, 2000) > 0.0
+
+
+def test_a_longer_tail_of_disturbances_breaks_the_promise() -> None:
+    """The promise is one about the assumed lengths: whoever changes these must see it."""
+    wider = error_models.together(CHOSEN, 300, spread=error_models.WIDER)
+    assert wider.condemned - wider.margin > 1
+
+
 def test_a_good_line_followed_for_a_month_is_never_condemned() -> None:
     seen = error_models.follow(
         lambda _: error_models.FALSE_FAIL, random.Random(4), begin=0.0, end=30 * DAY_S, test=CHOSEN

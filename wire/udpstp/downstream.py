@@ -15,7 +15,6 @@ _S = 1_000_000_000
 HARD_STOP_NS = 3_500 * _MS
 """How long after its planned duration a load that no packet ends is stopped all the same (§9, §11)."""
 
-
 STOPPING_NS = 2_000 * _MS
 """The longest wait for a stop's effect: a geostationary round trip, and a second of queue."""
 
@@ -83,6 +82,11 @@ class Downstream(LoadPhase):
         if self._closing == NEVER:
             super().spent(now)
             self._counting_until = now + STOPPING_NS
+
+    def cancel(self, now: int) -> None:
+        """Stop, and count no longer than it takes to say so."""
+        self._counting_until = 0
+        super().cancel(now)
 
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
         """Load PDUs: of the lead-in, of the test, or after its end."""

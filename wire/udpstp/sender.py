@@ -80,6 +80,8 @@ class LoadSender:
         size = self._schedule.next_size(now)
         if not size:
             return 0
+        if not self.sequence:
+            buffer[:] = bytes(len(buffer))  # payloads are all zeros (§8.1), whatever was sent before
         if size & RANDOM_SIZE:
             whole, tail = self._schedule.take(1), 0
             size = random.randint(self._smallest_random, size & ~RANDOM_SIZE)

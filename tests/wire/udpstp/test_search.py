@@ -135,6 +135,14 @@ def test_what_comes_after_a_stop_counts_as_well_and_the_stop_comes_early_enough(
     assert report.bytes_sent + report.bytes_received <= 10_000_000
 
 
+def test_a_wish_to_stop_ends_the_counting_after_a_stop() -> None:
+    world = World(up=Way(drops=lambda packet, _: packet[:3] == b"\xfe\xed\x02"))
+    search = Search(byte_limit=2_000_000)
+    report = world.run(plan(Direction.DOWN, search, row=10, seconds=10), cancel_at=1700 * MS)
+    assert report.bytes_spent
+    assert report.intervals[-1].offset_us < 1_900_000
+
+
 def test_upstream_what_is_on_its_way_when_the_bytes_are_spent_is_no_loss() -> None:
     world = World(up=Way(delay_ms=150, rate=20e6))
     report = world.run(plan(Direction.UP, Search(byte_limit=5_000_000), row=10, seconds=10))

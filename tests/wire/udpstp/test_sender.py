@@ -133,3 +133,16 @@ def test_row_0_draws_its_sizes() -> None:
     assert sender.done
     assert len(set(sizes)) > 5
     assert all(52 <= size <= 1222 for size in sizes)
+
+
+def test_payloads_are_zeros_whatever_stood_in_the_buffer() -> None:
+    sender = sender_at(8)
+    buffer = bytearray(b"\xff" * 65_535)
+    for number, row in enumerate([8, 10, 25, 123, 15, 987, 25, 8]):
+        sender.set_rate(rates.sending_rate(row))
+        for now in range(number * 20 * MS, (number + 1) * 20 * MS, MS):
+            while size := sender.pack(buffer, now, WALL + now):
+                for begin in range(0, size, sender.segment_bytes):
+                    datagram = buffer[begin : min(begin + sender.segment_bytes, size)]
+                    assert datagram[:2] == b"\xbe\xef"
+                    assert not any(datagram[pdu.LOAD_HEADER.size :])

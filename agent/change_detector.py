@@ -15,7 +15,7 @@ LEVEL_TRAINS = 15
 """The level is the median of so many trains; with fewer than IN_A_ROW there is none."""
 
 QUIET_US = 3_600_000_000
-"""After a change the next ones are not told for an hour: a line that flaps is traced once an hour."""
+"""After a change the next one is told when an hour is over: a line that flaps is traced once an hour."""
 
 
 class ChangeDetector:
@@ -27,6 +27,7 @@ class ChangeDetector:
         self._losses: deque[bool] = deque(maxlen=IN_A_ROW)
         self._lossy: bool | None = None
         self._told_us: int | None = None
+        self._untold = ""
 
     def take(self, rtt_us: int | None, loss_ratio: float, now_us: int) -> str | None:
         """One train: its median round-trip time, None if nothing came back, and its loss.
@@ -34,10 +35,13 @@ class ChangeDetector:
         Returns what has changed, once it was so for three trains in a row, and at most once an hour.
         """
         found = [self._take_loss(loss_ratio), None if rtt_us is None else self._take_rtt(rtt_us)]
-        told = ", ".join(part for part in found if part)
-        if not told or (self._told_us is not None and now_us - self._told_us < QUIET_US):
+        told = ", ".join(part for part in found if part) or self._untold
+        if not told:
             return None
-        self._told_us = now_us
+        if self._told_us is not None and now_us - self._told_us < QUIET_US:
+            self._untold = told
+            return None
+        self._told_us, self._untold = now_us, ""
         return told
 
     def _take_rtt(self, rtt_us: int) -> str | None:

@@ -14,6 +14,7 @@ from wire.records import ClockReading, LineCounters
 
 EVERY_S = 1.0
 LEAST_US = 2_000_000
+LONGEST_US = 60_000_000  # then a stretch begins anew, so that a long download is seen in the next slot, too
 GAP_US = 2_500_000  # an own test takes longer: none can hide between two readings nearer than this
 
 
@@ -54,6 +55,8 @@ class Stretches:
         self._last = now
         if self._begin is not None and at_us - self._begin[0] >= LEAST_US:
             self._proof = Proof(self._begin[0], at_us, _bps(self._begin, now))
+            if at_us - self._begin[0] >= LONGEST_US:
+                self._begin = now
 
     def since(self, begin_us: int) -> Proof | None:
         """The newest proof, if it lies after ``begin_us`` throughout."""

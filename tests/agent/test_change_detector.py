@@ -62,6 +62,15 @@ def test_at_most_one_an_hour() -> None:
     assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(found))
 
 
+def test_a_change_soon_after_another_is_told_when_the_hour_is_over() -> None:
+    """What lasts is traced, if later; a line that went back and forth says no more than that it did."""
+    changed = rtts(*STEADY, *[40.0] * 10, *[80.0] * 100)
+    assert told(changed) == [
+        (8, "round-trip time went from 20.0 to 40.0 ms"),
+        (68, "round-trip time went from 40.0 to 80.0 ms"),
+    ]
+
+
 def losses(*values: float) -> list[tuple[int | None, float]]:
     return [(20_000, value) for value in values]
 

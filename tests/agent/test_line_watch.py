@@ -65,6 +65,15 @@ def test_a_proof_counts_in_the_slot_that_holds_all_of_it() -> None:
     assert subject.since(1) is None
 
 
+def test_a_download_that_goes_on_proves_the_floor_in_every_slot() -> None:
+    subject = watched([9e6] * 600)
+    for slot_us in (0, 60 * S, 333 * S, 500 * S):
+        proof = subject.since(slot_us)
+        assert proof is not None
+        assert proof.begin_us >= slot_us
+        assert proof.lasted_us >= 2 * S
+
+
 @pytest.mark.parametrize("between", [None, Unavailable("gone")])
 def test_an_own_test_or_a_missing_reading_interrupts(between: Unavailable | None) -> None:
     subject = Stretches(FLOOR)

@@ -197,10 +197,12 @@ class _Runner:
                 end.cancel(now)
             if end.tempo is not Tempo.SEND:
                 next_read = now + self._read_and_pause()
-            self._send()
-            if now >= next_read:
+            elif (
+                now >= next_read
+            ):  # before sending: who was held up must not take that for the peer's silence
                 next_read = now + READ_EVERY_NS
                 self._read()
+            self._send()
             if not end.finished:
                 self._wait(next_read)
 

@@ -48,3 +48,32 @@ def test_feedback_is_read_although_there_is_always_something_to_send() -> None:
             far.sendto(b"status", sock.getsockname())
             load.run(end, sock, threading.Event())
     assert end.heard
+
+
+class Greeter(AlwaysLate):
+    """Greets with nothing, and ends when it has sent after that."""
+
+    def __init__(self, destination: Address) -> None:
+        super().__init__(destination, most=2)
+        self.heard_first: bool | None = None
+
+    def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
+        self._left -= 1
+        self.finished = self._left == 0
+        if self.finished:
+            self.heard_first = self.heard
+        return 0
+
+    def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
+        self.heard = True
+
+
+def test_what_waits_is_read_before_more_is_sent() -> None:
+    """A sender that was held up would take its own pause for the receiver's silence."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
+            end = Greeter(far.getsockname())
+            far.sendto(b"status", sock.getsockname())
+            load.run(end, sock, threading.Event())
+    assert end.heard_first

@@ -91,9 +91,12 @@ def ours(place: Place, peer: int, secret: str, direction: Direction, rate_bps: f
         str(seconds),
     )  # fmt: skip
     before, drops = weighing.sample(peer).cpu_ns, _drops(peer)
-    ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-        command, input=secret, capture_output=True, text=True, timeout=seconds + SLACK_S
-    )
+    try:
+        ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
+            command, input=secret, capture_output=True, text=True, timeout=seconds + SLACK_S
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"our client did not end within {seconds + SLACK_S:g} s") from None
     if ended.returncode:
         raise ToolError(f"our client: {ended.stderr.strip()[-300:]}")
     told = json.loads(ended.stdout)
@@ -121,31 +124,34 @@ def _drops(pid: int) -> int:
 def iperf(place: Place, direction: Direction, rate_bps: float, seconds: int, *, udp: bool) -> Cost:
     """The same with iperf3, UDP or TCP. Raises ToolError."""
     port = str(place.iperf_port)
-    server = _started(place.at_far("iperf3", "-s", "-1", "--forceflush", "-p", port))
-    try:
-        _await_line(server, b"listening")
-        options = ["-u", "-l", str(PAYLOAD)] if udp else []
-        options += ["-R"] if direction is Direction.DOWN else []
-        rate = str(round(rate_bps * IPERF_SHARE))
-        client = _started(
-            place.at_site(
-                "iperf3", "-c", place.far_address, "-p", port, "-b", rate, "-t", str(seconds), "-J", *options
-            )
-        )
-        told, site_cpu_s = _ended(client, seconds + SLACK_S)
-        _, far_cpu_s = _ended(server, SLACK_S)
-    finally:
-        server.kill()
-        server.wait()
+    options = ["-u", "-l", str(PAYLOAD)] if udp else []
+    options += ["-R"] if direction is Direction.DOWN else []
+    rate = str(round(rate_bps * IPERF_SHARE))
+    asking = place.at_site(
+        "iperf3", "-c", place.far_address, "-p", port, "-b", rate, "-t", str(seconds), "-J", *options
+    )
+    with _started(place.at_far("iperf3", "-s", "-1", "--forceflush", "-p", port)) as server:
+        try:
+            _await_line(server, b"listening")
+            with _started(asking) as client:
+                told, site_cpu_s = _ended(client, seconds + SLACK_S)
+            _, far_cpu_s = _ended(server, SLACK_S)
+        finally:
+            server.kill()
     return _iperf_cost(told, site_cpu_s, far_cpu_s, udp=udp)
 
 
 def _iperf_cost(told: bytes, site_cpu_s: float, far_cpu_s: float, *, udp: bool) -> Cost:
-    document = json.loads(told)
+    try:
+        document = json.loads(told)
+    except ValueError:
+        raise ToolError(f"iperf3: {told[-300:]!r}") from None
     if "error" in document:
         raise ToolError(f"iperf3: {document['error']}")
     end = document["end"]
     sent, received = end["sum_sent"], end["sum_received"]
+    if not received["bytes"]:
+        raise ToolError("iperf3: nothing was received")
     share = IPERF_SHARE if udp else 1.0
     return Cost(
         sent_bps=sent["bits_per_second"] / share,

@@ -24,9 +24,10 @@ from host import command_line
 from host.exits import Exit
 from lab import load_tools, places
 from lab.load_tools import KEY_ID, Cost, Place, ToolError
+from lab.namespaces.joining import join_arrivals
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
-from lab.namespaces.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, LEAVES_BY, STAMP_PORT
+from lab.namespaces.places import CONTROL_PORT, FAR_ADDRESS, STAMP_PORT
 from lab.namespaces.requirements import KernelLinkError
 from lab.namespaces.settings import KernelLinkSettings
 from lab.supervisor import Program, Supervisor
@@ -39,13 +40,6 @@ PEER_STARTS_WITHIN_S = 15.0
 BAR_MBPS = 1000
 JOINED = "kernel link, GRO"
 RECEIVED_SHARE = 0.99
-
-_JOINING = [
-    *((End.ROUTER, device, "tso", "off") for device in LEAVES_BY.values()),
-    (End.SITE, INTERFACE, "gro", "on"),
-    (End.FAR, INTERFACE, "gro", "on"),
-]
-"""A veth device joins only what its other half cannot have joined (``veth_skb_is_eligible_for_gro``)."""
 
 
 @dataclass(slots=True)
@@ -132,10 +126,7 @@ def kernel_link() -> Iterator[tuple[Place, int]]:
 def joining_link() -> Iterator[tuple[Place, int]]:
     """Packets cross singly, and the receiving device joins them, as drivers of network cards do (GRO)."""
     with KernelLink(KernelLinkSettings()) as link:
-        for end, device, *switch in _JOINING:
-            subprocess.run(  # noqa: S603 -- our own arguments, no shell
-                link.inside(end, "ethtool", "-K", device, *switch), check=True, capture_output=True
-            )
+        join_arrivals(link)
         yield _place(JOINED, link), STAMP_PORT
 
 

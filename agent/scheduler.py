@@ -63,7 +63,8 @@ Event = Start | Missed | Retest
 class _Plan(Struct):
     """The next slot with its start; ``free_us`` is the first slot that no start and no miss has used up.
 
-    Where a slot's hours are over without a start, ``start_us`` is the slot's end.
+    Where a slot's hours are over without a start, ``start_us`` is the slot's end. A wish is for no moment before
+    ``again_from_us``, whatever becomes of the hours.
     """
 
     task: Task
@@ -73,6 +74,7 @@ class _Plan(Struct):
     free_us: int
     running: bool = False
     again_us: int = NEVER_US
+    again_from_us: int = 0
     again_hours: Hours = ALWAYS
 
     @property
@@ -134,7 +136,8 @@ class Scheduler:
         plan.again_us = NEVER_US
         if wish is not None:
             plan.again_hours = wish.hours or ALWAYS
-            self._put_off(plan, now + round(wish.after_s * 1e6))
+            plan.again_from_us = now + round(wish.after_s * 1e6)
+            self._put_off(plan, plan.again_from_us)
 
     def next_start(self, now: int) -> int | None:
         """When ``poll`` will next have something to say, never before ``now``; None without tasks."""
@@ -238,7 +241,7 @@ class Scheduler:
                 if plan.task.hours is not None:
                     self._advance(plan, plan.free_us, now)
                 if plan.again_us < NEVER_US and plan.again_hours != ALWAYS:
-                    self._put_off(plan, now)
+                    self._put_off(plan, max(now, plan.again_from_us))
 
     def _has_hours(self, plan: _Plan, slot_us: int) -> bool:
         return next(self._spans(plan.task, slot_us, slot_us + plan.interval_us - MARGIN_US), None) is not None

@@ -277,3 +277,12 @@ def test_a_wish_for_hours_waits_for_them_and_sites_spread_over_their_first_hour(
     assert subject.poll(at) == [Retest(task)]
     subject.again(task, Again(300, NIGHTS), 13 * 3600 * S)
     assert subject.starts() == {"floor": 13 * 3600 * S + 300 * S}
+
+
+def test_a_wall_clock_that_was_set_brings_no_wish_forward() -> None:
+    """Booted in 1970 at noon; the true time is two in the morning, within the hours that are waited for."""
+    task = Task("floor", 3600, hours=NEVER)
+    subject = scheduler(task, now=0, wall=12 * 3600 * S)
+    subject.again(task, Again(300, NIGHTS), 0)
+    subject.poll(10 * S, 2 * 3600 * S)
+    assert subject.starts() == {"floor": 300 * S}

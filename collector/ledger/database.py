@@ -1,5 +1,6 @@
 """Opening the ledger: durability settings, the stamp of its schema, and what may be wrong with the file."""
 
+import logging
 import os
 import sqlite3
 import time
@@ -74,6 +75,7 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
             "upgrade the collector, or name another file"
         )
     if found < SCHEMA_VERSION and upgrading:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, from its import on
         # Alembic weighs as much as the rest of the ledger and is needed once.
         from collector.ledger.migrations.upgrading import upgrade
 

@@ -1,17 +1,19 @@
 """Runs the steps from a ledger's schema to the present one, all of them or none."""
 
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select, update
 
-from collector.ledger import rows
+from collector.ledger import layout, rows
 from collector.ledger.keys import Keys
 from collector.ledger.migrations import to_2
-from collector.ledger.schema import SCHEMA_VERSION, metadata, unknown_values, version
+from collector.ledger.schema import SCHEMA_VERSION, measurements, metadata, unknown_values, version
 from wire.messages import Fault, decode_measurement
 from wire.records import UnknownMeasurement
 
@@ -19,6 +21,12 @@ log = logging.getLogger(__name__)
 
 STEPS: dict[int, Callable[[], None]] = {2: to_2.upgrade}
 PORTION = 5000  # rows between two lines of progress
+_DELETE = delete(unknown_values).where(unknown_values.c.measurement_key == bindparam("of"))
+_HOST = (
+    update(measurements)
+    .where(measurements.c.key == bindparam("of"))
+    .values(host_busy_ratio=bindparam("busy"), host_load_1min=bindparam("load"))
+)
 
 
 def upgrade(connection: Connection, found: int, path: Path, now_us: int) -> None:
@@ -27,7 +35,6 @@ def upgrade(connection: Connection, found: int, path: Path, now_us: int) -> None
         "ledger %s: of schema %d; bringing it to %d. An older program cannot use it then: to be able to go "
         "back, stop this one and copy the file first", path, found, SCHEMA_VERSION,
     )  # fmt: skip
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, not of the ledger
     with Operations.context(MigrationContext.configure(connection)):
         for number in range(found + 1, SCHEMA_VERSION + 1):
             STEPS[number]()
@@ -49,18 +56,32 @@ def read_again(connection: Connection) -> int:
         .order_by(unknown_values.c.measurement_key)
         .limit(PORTION)
     ).all():
-        moved += sum(_move(connection, keys, row.measurement_key, row.json) for row in portion)
+        moved += _move(connection, keys, portion)
         seen, last = seen + len(portion), portion[-1].measurement_key
         log.info("ledger: %d of %d measurements of then unknown kinds read again", seen, total)
     return moved
 
 
-def _move(connection: Connection, keys: Keys, key: int, raw: bytes) -> bool:
-    record = decode_measurement(raw)
-    if isinstance(record, UnknownMeasurement | Fault):
-        return False
-    for table, found in rows.values(key, record, raw, lambda text: keys.name(connection, text)).items():
-        if found:
-            connection.execute(metadata.tables[table].insert(), found)
-    connection.execute(delete(unknown_values).where(unknown_values.c.measurement_key == key))
-    return True
+def _move(connection: Connection, keys: Keys, portion: Sequence[Row[Any]]) -> int:
+    found: dict[str, list[layout.Row]] = defaultdict(list)
+    hosts: list[layout.Row] = []
+    moved: list[layout.Row] = []
+    for one in portion:
+        key, raw = one.measurement_key, one.json
+        record = decode_measurement(raw)
+        if isinstance(record, UnknownMeasurement | Fault):
+            continue
+        moved.append({"of": key})
+        if record.host is not None:
+            hosts.append({"of": key, "busy": record.host.busy_ratio, "load": record.host.load_1min})
+        for table, values in rows.values(key, record, raw, lambda text: keys.name(connection, text)).items():
+            found[table] += values
+    _write(connection, {metadata.tables[table].insert(): values for table, values in found.items()})
+    _write(connection, {_HOST: hosts, _DELETE: moved})
+    return len(moved)
+
+
+def _write(connection: Connection, work: Mapping[Executable, list[layout.Row]]) -> None:
+    for statement, parameters in work.items():
+        if parameters:
+            connection.execute(statement, parameters)

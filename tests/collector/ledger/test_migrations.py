@@ -1,5 +1,7 @@
 import logging
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,16 @@ def test_what_the_older_program_did_not_know_is_read_again(old: Path) -> None:
     assert found.values.maximum_bps == 19.8e6
 
 
+def test_the_load_of_its_machine_comes_along(old: Path) -> None:
+    """It stands beside the values, in the row that the older program wrote without it."""
+    host = """json_set(CAST(json AS TEXT), '$.host', json('{"busy_ratio": 0.5, "load_1min": 1.5}'))"""
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute(f"UPDATE unknown_values SET json = CAST({host} AS BLOB)")
+    Ledger(old).close()
+    told = "SELECT m.host_busy_ratio, m.host_load_1min FROM measurements m"
+    assert query(old, f"{told} JOIN capacity_values c ON c.measurement_key = m.key") == [(0.5, 1.5)]
+
+
 def test_it_takes_old_and_new_measurements_afterwards(old: Path) -> None:
     ledger = Ledger(old)
     (settled,) = ledger.commit([judge(arrival(floor(2, NOW_US + 2), stamp(7, NOW_US + MINUTE_US)))])
@@ -117,6 +129,16 @@ def test_the_operator_is_told_before_and_while(old: Path, caplog: pytest.LogCapt
     caplog.clear()
     Ledger(old).close()
     assert caplog.messages == []
+
+
+def test_what_upgrades_it_does_not_speak_of_itself(old: Path) -> None:
+    """In a process of its own: here its library may have been loaded, and silenced, before."""
+    code = (
+        "import logging, pathlib, sys; logging.basicConfig(level=logging.INFO, format='%(name)s'); "
+        "from collector.ledger.commit import Ledger; Ledger(pathlib.Path(sys.argv[1])).close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, old], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stderr.split()} == {"collector"}
 
 
 def test_a_check_announces_the_upgrade_and_changes_nothing(old: Path) -> None:

@@ -63,8 +63,8 @@ Event = Start | Missed | Retest
 class _Plan(Struct):
     """The next slot with its start; ``free_us`` is the first slot that no start and no miss has used up.
 
-    Where a slot's hours are over without a start, ``start_us`` is the slot's end. A wish is for no moment before
-    ``again_from_us``, whatever becomes of the hours.
+    Where a slot's hours are over without a start, ``start_us`` is the slot's end. A wish is for no moment
+    before ``again_from_us``, whatever becomes of the hours.
     """
 
     task: Task

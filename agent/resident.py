@@ -14,7 +14,7 @@ from agent import memory, report, status_file
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.line_watch import LineWatch
-from agent.probes.base import Again, Continuing, Heeding, Probe, Task
+from agent.probes.base import Again, Continuing, Heeding, Probe, Reading, Task
 from agent.runner import LINE_WAIT_S, Attempt, Runner
 from agent.scheduler import Missed, Retest, Scheduler, Slot
 from agent.settings import AgentSettings
@@ -106,7 +106,9 @@ class Resident:
         raw = await self._journal.do(lambda journal: journal.newest_with(task.schedule, probe.landmark))
         record = None if raw is None else messages.decode_measurement(raw)
         if record is not None and not isinstance(record, Fault):
-            scheduler.again(task, probe.recall(task, record), self._clock().boot_us)
+            known = record
+            wish = self._runner.asked(task, lambda: probe.recall(task, known))
+            scheduler.again(task, wish, self._clock().boot_us)
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
         while True:
@@ -136,7 +138,7 @@ class Resident:
 
     async def _run(self, scheduler: Scheduler, task: Task, slot: Slot | None) -> None:
         probe = self._tasks[task]
-        reading = probe.instead(task, slot.begin_us) if slot and isinstance(probe, Continuing) else None
+        reading = self._instead(probe, task, slot.begin_us) if slot else None
         if slot and reading:
             attempt = self._runner.passive(probe, task, slot.begin_us, reading)
         elif slot:
@@ -155,9 +157,18 @@ class Resident:
         """Tell the probes that go by others' readings of this one."""
         now_us = self._clock().boot_us
         for probe in self._heeding:
-            due = probe.heed(attempt.task, attempt.reading, now_us)
+            due = self._heeded(probe, attempt, now_us)
             if due is not None:
                 scheduler.again(due, Again(0), now_us)
+
+    def _heeded(self, probe: Heeding, attempt: Attempt, now_us: int) -> Task | None:
+        return self._runner.asked(attempt.task, lambda: probe.heed(attempt.task, attempt.reading, now_us))
+
+    def _instead(self, probe: Probe, task: Task, slot_us: int) -> Reading | None:
+        if not isinstance(probe, Continuing):
+            return None
+        continuing = probe
+        return self._runner.asked(task, lambda: continuing.instead(task, slot_us))
 
     async def _record_missed(self, slot: Slot) -> None:
         log.warning("%s: a slot passed without a start", slot.task.name)

@@ -9,6 +9,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from host import load
 from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 LINE_WAIT_S = 60.0
 MAX_DETAIL = 300
@@ -149,6 +152,14 @@ class Runner:
             slot_us=slot_us,
             host=load.between(began[0].busy, load.read()) if began else None,
         )
+
+    def asked(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
+        """What a probe answers besides its runs; None where it raises: a bug, which ends no agent."""
+        try:
+            return question()
+        except Exception:
+            log.exception("%s: a bug; please report it", task.name)
+            return None
 
     def missed(self, probe: Probe, task: Task, slot_us: int) -> Attempt:
         """The record of a slot in which ``task`` was not started at all."""

@@ -27,7 +27,7 @@ from tests.agent.fakes import GOOD, FakeProbe
 from tests.processes import free_port
 from wire import messages
 from wire.messages import Fault
-from wire.records import Failure, Purpose, Record, StampMeasurement
+from wire.records import Failure, Outcome, Purpose, Record, StampMeasurement
 
 WITHIN_S = 20.0
 HOURLY = Task("stamp", 3600, dscp=46)
@@ -224,6 +224,44 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
     assert isinstance(record, StampMeasurement)
     assert (probe.started, record.purpose, record.values) == ([], Purpose.PASSIVE, GOOD.values)
     assert record.slot_us is not None
+
+
+class Buggy(Heeder, Continuing):
+    """Measures well, and raises whatever else it is asked."""
+
+    landmark = b'"probe":"stamp"'
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bugs: list[str] = []
+
+    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+        self.bugs.append("heed")
+        raise KeyError(task)
+
+    def recall(self, task: Task, record: Record) -> Again | None:
+        self.bugs.append("recall")
+        raise KeyError(task)
+
+    def instead(self, task: Task, slot_us: int) -> Reading | None:
+        self.bugs.append("instead")
+        raise KeyError(task)
+
+
+def test_a_bug_of_a_probe_besides_its_runs_does_not_end_the_agent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = settings(tmp_path)
+
+    async def met(probe: Buggy, bug: str) -> bool:
+        return bug in probe.bugs
+
+    first, second = Buggy(), Buggy()
+    live(chosen, first, partial(met, first, "heed"))
+    live(chosen, second, partial(met, second, "recall"))
+    assert (first.bugs, second.bugs[:1]) == (["instead", "heed"], ["recall"])
+    assert [one.outcome for one in records(chosen)] == [Outcome.OK]
+    assert "stamp dscp 46: a bug; please report it" in caplog.text
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:

@@ -151,7 +151,12 @@ class FloorSequence:
         return self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))
 
     def recall(self, direction: Direction, values: FloorValues) -> Again | None:
-        """Go on from the newest record of a direction after a restart, if it was of the present floor."""
+        """Go on from the newest record of a direction after a restart, if it was of the present floor.
+
+        Its idle train is remembered, too: five after a restart beside a backup would make that the baseline.
+        """
+        if values.under_load and values.under_load.idle:
+            self._idle.append(values.under_load.idle.p50_us)
         if not math.isclose(values.floor_bps, self._floors_bps.get(direction, 0.0), rel_tol=1e-6):
             return None
         self._courses[direction] = course = recalled(values)

@@ -155,7 +155,7 @@ class FloorSequence:
 
         Its idle train is remembered, too: five after a restart beside a backup would make that the baseline.
         """
-        if values.under_load and values.under_load.idle:
+        if values.under_load:
             self._idle.append(values.under_load.idle.p50_us)
         if not math.isclose(values.floor_bps, self._floors_bps.get(direction, 0.0), rel_tol=1e-6):
             return None

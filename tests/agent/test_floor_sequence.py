@@ -228,7 +228,9 @@ def test_without_a_baseline_or_a_train_nothing_is_quiet() -> None:
 def test_a_restart_beside_a_backup_does_not_make_its_queue_the_baseline() -> None:
     stand = Stand()
     stand.clock.wall_us = at(2).wall_us
-    known = structs.replace(values(Verdict.PASS), under_load=LatencyUnderLoad(idle=spread(20_000)))
+    known = structs.replace(
+        values(Verdict.PASS), under_load=LatencyUnderLoad(load_bps=FLOOR, idle=spread(20_000))
+    )
     for direction in (DOWN, UP):
         stand.subject.recall(direction, known)
     assert [stand.subject.is_quiet(spread(150_000)) for _ in range(5)] == [False] * 5

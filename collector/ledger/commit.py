@@ -197,7 +197,7 @@ class _Group:
     def _settle_peer(self, batch: PeerBatch) -> Settled:
         statuses = tuple(self._record_test(batch, item) for item in batch.items)
         faults = tuple(item.test.reason for item in batch.items if isinstance(item.test, Fault))
-        begun = [item.test.start.wall_us for item in batch.items if isinstance(item.test, PeerTest)]
+        begun = [_begun(batch, item.test) for item in batch.items if isinstance(item.test, PeerTest)]
         heard = Heard(batch.peer, statuses, max(begun, default=None))
         return Settled(receipt_of_peer(batch, statuses), rejected=faults, heard=heard)
 
@@ -217,7 +217,7 @@ class _Group:
         status = ReceiptStatus.CONFLICT if known else ReceiptStatus.COMMITTED
         key = self._new_key(schema.peer_tests)
         if not known:
-            self.sides += of_peer(batch.peer, test, key)
+            self.sides += of_peer(batch.peer, test, key, _begun(batch, test))
         known.add(digest)
         keys = {"key": key, "peer_key": identity[0], "digest": digest}
         self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
@@ -348,3 +348,9 @@ class _Group:
         if "rejects" in self.pending:
             bound = self.next_key[schema.rejects.name] - self.reject_rows
             self.connection.execute(delete(schema.rejects).where(schema.rejects.c.key < bound))
+
+
+def _begun(batch: PeerBatch, test: PeerTest) -> int:
+    """When a test began, as for measurements; at the latest when it was told: a clock may be ahead."""
+    received_us = batch.arrival.received_us
+    return min(placed(test.start, batch.envelope.sent, received_us).time_us, received_us)

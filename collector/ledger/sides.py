@@ -10,6 +10,7 @@ from collector.ingest import PeerBatch
 from collector.ledger import schema
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Layout, NameKey, Row
+from collector.observation import AHEAD_US
 from collector.two_sides import Claim, Comparison, Joined, Result, compare, has_load
 from wire.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, Direction, FloorMeasurement, Record
@@ -44,6 +45,14 @@ _TEST = (
 _FLOOR = select(schema.floor_tests).where(
     schema.floor_tests.c.measurement_key == bindparam("of"), schema.floor_tests.c.ordinal == bindparam("nth")
 )
+_NEXT_PEER = select(func.min(_TESTS.c.peer_key)).where(_TESTS.c.peer_key > bindparam("last"))
+_NEWEST = (
+    select(_TESTS.c.start_us, schema.names.c.name)
+    .join(schema.names, schema.names.c.key == _TESTS.c.peer_key)
+    .where(_TESTS.c.peer_key == bindparam("peer_key"), _TESTS.c.start_us <= _TESTS.c.received_us + AHEAD_US)
+    .order_by(_TESTS.c.start_us.desc())
+    .limit(1)
+)
 _CAPACITY = select(schema.capacity_values).where(schema.capacity_values.c.measurement_key == bindparam("of"))
 
 
@@ -74,12 +83,12 @@ def of_agent(record: Record, measurement_key: int, site_key: int, time_us: int) 
     ]
 
 
-def of_peer(peer: str, test: PeerTest, peer_test_key: int) -> list[Told]:
-    """The one test, unless it never began."""
+def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list[Told]:
+    """The one test, unless it never began. ``time_us`` is when it did, by a clock that may be believed."""
     if not has_load(test):
         return []
     columns: dict[str, int | None] = {"peer_test_key": peer_test_key}
-    return [Told(peer, test.session, test.direction, test.start.wall_us, columns)]
+    return [Told(peer, test.session, test.direction, time_us, columns)]
 
 
 def held_tests(
@@ -196,13 +205,11 @@ def disagreements(connection: Connection) -> list[Joined]:
 
 
 def newest_tests(connection: Connection) -> dict[str, int]:
-    """When the newest test of each peer began that has told of any lately."""
-    last = (
-        select(_TESTS.c.peer_key, _TESTS.c.start_us).order_by(_TESTS.c.key.desc()).limit(_PORTION).subquery()
-    )
-    query = (
-        select(schema.names.c.name, func.max(last.c.start_us))
-        .join(schema.names, schema.names.c.key == last.c.peer_key)
-        .group_by(schema.names.c.name)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    """When the newest test of each peer began; claims from the future are passed over."""
+    found: dict[str, int] = {}
+    peer_key = -1
+    while (peer_key := connection.execute(_NEXT_PEER, {"last": peer_key}).scalar()) is not None:
+        row = connection.execute(_NEWEST, {"peer_key": peer_key}).one_or_none()
+        if row is not None:
+            found[row.name] = row.start_us
+    return found

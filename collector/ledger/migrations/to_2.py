@@ -179,6 +179,7 @@ def _create_tables_of_sides() -> None:
         Column("lost_packets", BigInteger),
         UniqueConstraint("peer_key", "session", "direction", "start_us", "digest"),
     )
+    op.create_index("peer_tests_of_peer", "peer_tests", ["peer_key", "start_us"])
     op.create_table(
         "two_sides",
         _key(),

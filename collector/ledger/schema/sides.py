@@ -46,6 +46,8 @@ peer_tests = Table(
     Column("lost_packets", BigInteger),
     UniqueConstraint("peer_key", "session", "direction", "start_us", "digest"),
 )
+# When each peer was last heard of: a peer may be silent while others tell of thousands of tests an hour.
+Index("peer_tests_of_peer", peer_tests.c.peer_key, peer_tests.c.start_us)
 
 # Each test of which one side or both have told. ``result`` is NULL while the other side may still come.
 two_sides = Table(

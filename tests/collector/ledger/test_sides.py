@@ -177,3 +177,23 @@ def test_one_session_at_one_second_twice_keeps_the_first(ledger: Ledger, file: P
     again = floor(2, values=floor_values(Verdict.FAIL, 1e6))
     commit(ledger, OURS, arrival(again, site="other"))
     assert query(file, "SELECT count(*) FROM two_sides") == [(1,)]
+
+
+def test_a_peer_long_silent_is_known_behind_many_tests_of_another(ledger: Ledger, file: Path) -> None:
+    commit(ledger, peer_arrival(peer_test(), peer="quiet"))
+    for start in range(0, 2500, 500):
+        tests = [peer_test(NOW_US + HOUR_US, session=f"b-{n}") for n in range(start, start + 500)]
+        commit(ledger, peer_arrival(*tests, peer="busy", received_us=NOW_US + HOUR_US))
+    assert reading.sides(file).newest_tests == {"quiet": NOW_US, "busy": NOW_US + HOUR_US}
+
+
+def test_a_peer_whose_clock_is_ahead_is_not_heard_of_for_years(ledger: Ledger, file: Path) -> None:
+    """Else nobody would be told of its silence before then; and the comparison would never be of today."""
+    years_us = 10 * 365 * 24 * HOUR_US
+    told, ours = peer_arrival(peer_test(NOW_US + years_us)), arrival(floor(1))
+    (settled,) = commit(ledger, told)
+    assert settled.heard is not None
+    assert settled.heard.newest_us == NOW_US
+    assert reading.sides(file).newest_tests == {}
+    (found,) = joined(commit(ledger, ours))
+    assert found.time_us == NOW_US

@@ -17,7 +17,7 @@ from wire.records import FloorValues, Standing, Verdict
 
 MOST_RETESTS = 36  # without a decision: then only the schedule's tests go on, so that bytes are bounded
 MOST_DOUBTFUL = 2
-BAD_SHARE = 0.975  # of the floor: up to here a test fails, and a search agrees that it does
+BAD_SHARE = 0.98  # of the floor: up to here a test fails, and a search agrees that it does
 
 
 class Sequential(Struct, frozen=True):

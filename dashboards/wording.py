@@ -26,8 +26,8 @@ BUSY = (Threshold(None, Colour.GREEN), Threshold(0.7, Colour.YELLOW), Threshold(
 # Telephony suffers from 150 ms one way (ITU-T G.114): twice that is the round trip.
 LOADED = (Threshold(None, Colour.GREEN), Threshold(0.15, Colour.YELLOW), Threshold(0.3, Colour.RED))
 VERDICTS = (Mapping(0, "fail", Colour.RED), Mapping(1, "pass", Colour.GREEN))
-# The floor decision: fail at 0.975 of the floor and below, pass from 0.99 on.
-OF_FLOOR = (Threshold(None, Colour.RED), Threshold(0.975, Colour.YELLOW), Threshold(0.99, Colour.GREEN))
+# The floor decision: fail at 0.98 of the floor and below, pass from 0.99 on.
+OF_FLOOR = (Threshold(None, Colour.RED), Threshold(0.98, Colour.YELLOW), Threshold(0.99, Colour.GREEN))
 LOSS = (Threshold(None, Colour.GREEN), Threshold(0.005, Colour.YELLOW), Threshold(0.02, Colour.RED))
 
 

@@ -48,8 +48,8 @@ def test_fails_alone_do_not_condemn_the_search_must_agree() -> None:
     subject = course([FAIL] * 20)
     assert subject.awaits_search()
     assert subject.standing is Standing.SUSPECT
-    assert subject.searched(7.8e6, EIGHT).standing is Standing.CONDEMNED
-    assert subject.searched(7.81e6, EIGHT) == Course(counted_us=subject.counted_us)
+    assert subject.searched(7.84e6, EIGHT).standing is Standing.CONDEMNED
+    assert subject.searched(7.85e6, EIGHT) == Course(counted_us=subject.counted_us)
 
 
 def test_where_no_search_can_be_made_retests_end_all_the_same() -> None:

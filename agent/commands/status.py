@@ -22,6 +22,7 @@ from wire.messages import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, Record, Standing
 
 MANY_UNSENT = 500
+UNSEEN = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
 FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the settings no longer ask for it
 
 
@@ -72,9 +73,11 @@ class View:
             for one in self.results
             if one.line.tone is not Tone.PASS
         ]
+        seen = self.settings.line_counters.source != "none"
+        advice = "tell the supplier" if seen else UNSEEN
         found += [
             f"floor {one.direction}: condemned: below the floor in test after test, and a search agreed:"
-            " tell the supplier"
+            f" {advice}"
             for one in self.standings
             if one.standing is Standing.CONDEMNED
         ]

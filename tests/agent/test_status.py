@@ -13,6 +13,7 @@ from agent.floor_standing import CHOSEN
 from agent.journal import Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings
+from agent.settings import LineCounters as Counted
 from tests.agent.journalled import CLOCK, build, later
 from wire.records import (
     Direction,
@@ -130,13 +131,15 @@ def test_the_standing_of_each_direction_is_told(
     )
     for direction, standing in told:
         journal.commit(partial(floored, direction=direction, standing=standing), CLOCK)
-    view = status.look(settings(tmp_path), later(60_000_000))
+    chosen = settings(tmp_path)
+    view = status.look(chosen, later(60_000_000))
     assert [one.words for one in view.standings] == ["suspect (50% of the evidence)", "condemned"]
     assert [one.age_s for one in view.standings] == [60.0, 60.0]
-    assert (
-        "floor up: condemned: below the floor in test after test, and a search agreed: tell the supplier"
-        in view.problems()
-    )
+    condemned = "floor up: condemned: below the floor in test after test, and a search agreed:"
+    unseen = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
+    assert f"{condemned} {unseen}" in view.problems()
+    counted = msgspec.structs.replace(chosen, line_counters=Counted("inline", "eth0"))
+    assert f"{condemned} tell the supplier" in status.look(counted, later(60_000_000)).problems()
     assert not any("floor down: condemned" in problem for problem in view.problems())
     status.main(settings(tmp_path), json=False)
     assert "down suspect (50% of the evidence)" in capsys.readouterr().out

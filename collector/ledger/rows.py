@@ -89,9 +89,9 @@ def values(key: int, record: Record, raw: bytes, name_key: NameKey) -> Tables:
             return {"interface_values": [own | INTERFACE.row(found, name_key)]}
         case PathMeasurement(values=PathValues() as found):
             return _path(own, found, name_key)
-        case _ if hasattr(record, "values"):
+        case _ if getattr(record, "values", record) is None:
             return {}
-        case _:
+        case _:  # of a probe, or told in a word, that has no table here
             return {"unknown_values": [own | {"json": raw}]}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from collector.ingest import judge
 from collector.ledger import reading, rows
@@ -36,6 +37,7 @@ from wire.records import (
     Known,
     Layer,
     LoadSample,
+    Measurement,
     Purpose,
     Standing,
     Verdict,
@@ -155,3 +157,20 @@ def test_two_routers_at_one_distance_are_both_kept(tmp_path: Path) -> None:
     hops = path_values().hops[:1] * 2
     keep(file, path(1, NOW_US, msgspec.structs.replace(path_values(), hops=hops)))
     assert query(file, "SELECT ordinal, ttl FROM path_hops") == [(0, 1), (1, 1)]
+
+
+class _NewValues(Struct, frozen=True):
+    answer_us: int
+
+
+class _NewMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="name"):
+    values: _NewValues | None = None
+
+
+def test_values_that_have_no_table_yet_are_kept_as_they_came() -> None:
+    record = stamp(1)
+    common = {name: getattr(record, name) for name in Measurement.__struct_fields__}
+    told = _NewMeasurement(**common, values=_NewValues(7))
+    kept = rows.values(1, told, b"raw", lambda word: 1)  # type: ignore[arg-type]  # not in the union yet
+    assert kept == {"unknown_values": [{"measurement_key": 1, "json": b"raw"}]}
+    assert rows.values(1, _NewMeasurement(**common), b"raw", lambda word: 1) == {}  # type: ignore[arg-type]

@@ -3,10 +3,10 @@ samples that are kept with a verdict. Functions of a report, with no I/O.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wire.records import LoadSample
 from wire.udpstp.load import LoadInterval, LoadReport

@@ -10,10 +10,11 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from agent import journal_file
 from agent.journal_file import JournalError, Transaction
@@ -43,8 +44,7 @@ class State(IntEnum):
     CONFLICT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One journalled measurement as it goes on the wire. ``position`` grows with every commit."""
 
     position: int
@@ -53,8 +53,7 @@ class Row:
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """The new state of the measurements ``first`` to ``last`` of one epoch."""
 
     epoch: str
@@ -63,8 +62,7 @@ class Change:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """How many measurements are in which state; ``gaps`` counts those lost for good, ``used`` is bytes."""
 
     unsent: int

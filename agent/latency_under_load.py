@@ -6,7 +6,8 @@ changes for want of them.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.probes.base import Surroundings
 from agent.stamp_session import Train, TrainResult, run_train

@@ -9,9 +9,11 @@ import fcntl
 import math
 import socket
 import struct
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.settings import LineCounters
 from wire import records
@@ -21,8 +23,7 @@ INTERFACES = Path("/sys/class/net")
 LOCAL_INTERVAL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class CounterReading:
+class CounterReading(Struct, frozen=True):
     """What an interface has counted, seen from the site: ``received`` is down. None: the source cannot tell.
 
     Bytes hold ``frame_bytes`` of each packet beyond the IP layer. ``carrier_losses`` counts how often the
@@ -82,14 +83,13 @@ def _difference(now: int | None, before: int | None) -> int | None:
     return None if now is None or before is None else now - before
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True):
     """Why the counters cannot be read, for a person."""
 
     detail: str
 
 
-class Reset(Unavailable):
+class Reset(Unavailable, frozen=True):
     """The counters began anew between two readings, so that what was added cannot be told."""
 
 

@@ -1,6 +1,6 @@
 """Adds up readings of the line's counters until a record takes the sum: a core without clock or counters."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from agent.line_counters import CounterReading, LineCounterSource, Reset, Unavailable
 from wire.records import InterfaceFlow, InterfaceValues
@@ -8,8 +8,7 @@ from wire.records import InterfaceFlow, InterfaceValues
 NOTHING_YET = Unavailable("the line's counters were not read twice yet")
 
 
-@dataclass(slots=True)
-class _Flow:
+class _Flow(Struct):
     """One direction. ``errors`` and ``drops`` are None as soon as the source once did not tell them."""
 
     ip_bytes: int = 0
@@ -36,8 +35,7 @@ class _Flow:
         )
 
 
-@dataclass(slots=True)
-class Window:
+class Window(Struct):
     """The time of one record."""
 
     span_us: int = 0

@@ -1,7 +1,8 @@
 """One measurement as a person reads it: what was measured, the verdict, the figures, and what to do."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from agent import figures
 from agent.remedies import REMEDIES
@@ -34,8 +35,7 @@ NO_IDENTITY = ("0" * 16, 1)
 """Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of a table. ``advice`` is whose fault it is and what to do, empty where nothing is wrong."""
 
     task: str

@@ -11,8 +11,9 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import cast
+
+from msgspec import Struct
 
 from net import timestamps
 from net.timestamps import Address, Datagram, StampSource
@@ -35,8 +36,7 @@ _SEND_FAILURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Train:
+class Train(Struct, frozen=True):
     """What to send: ``count`` packets to a peer, one every ``interval_s``, in one DSCP class.
 
     A reply counts when it comes within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
@@ -52,16 +52,19 @@ class Train:
     interval_s: float
     timeout_s: float
     dscp: int = 0
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = None
     class_of_service: bool = True
     follow_up: bool = True
     payload_bytes: int = 0
     twamp_light: bool = False
     stateful: bool = True
 
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"Train({self.host!r}, {self.port})"
 
-@dataclass(frozen=True, slots=True)
-class TrainResult:
+
+class TrainResult(Struct, frozen=True):
     """What came of a train.
 
     ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``Verdict``.

@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from net import load, timestamps
 from wire.records import Algorithm, Direction

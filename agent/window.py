@@ -8,9 +8,9 @@ without a receipt is simply sent again. Moments are seconds on any clock that do
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from agent.journal import Change, Row, State, runs
 from wire import messages
@@ -33,8 +33,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Seconds: between live batches, between backlog batches, and until a receipt is given up."""
 
     interval_s: float = 60.0
@@ -42,8 +41,7 @@ class Pace:
     receipt_timeout_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(Struct, frozen=True):
     """Fetch the newest ``limit`` unsent rows beyond position ``after``, to be sent now.
 
     ``limit`` is one more than can be used, so that it shows whether something is left for the backlog.
@@ -54,8 +52,7 @@ class Want:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
+class _Identity(Struct, frozen=True):
     """What is kept of a row that was sent: its bytes stay in the journal, not in memory."""
 
     position: int
@@ -63,8 +60,7 @@ class _Identity:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Struct, frozen=True):
     rows: tuple[_Identity, ...]
     until: float
 

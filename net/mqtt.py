@@ -11,7 +11,6 @@ import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -56,8 +55,7 @@ class BrokerError(Exception):
     """The broker's part of the configuration cannot work; the text says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """A message to publish, or to leave as last will."""
 
     topic: str

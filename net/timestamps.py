@@ -15,9 +15,10 @@ import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+
+from msgspec import Struct
 
 # Not in Python's socket module; the same numbers on every architecture Plancher runs on.
 _SO_TIMESTAMPING = 37
@@ -72,8 +73,7 @@ class StampSource(StrEnum):
     USER = "user"
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """What the kernel told about a received datagram beside its payload.
 
     ``received_ns``: Unix nanoseconds, from ``source``. ``dscp_ecn``: IPv4 TOS or IPv6 traffic class octet.
@@ -89,8 +89,7 @@ class Headers:
     segment_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(Struct, frozen=True):
     """One received datagram, the address it came from, and its headers."""
 
     payload: bytes

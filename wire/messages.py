@@ -5,7 +5,6 @@ that does not fit, never an exception: what comes from a broker is anybody's byt
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Protocol, TypeVar, cast
 
@@ -48,8 +47,7 @@ class Reason(StrEnum):
     STORAGE = "storage"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What was wrong with a message, for a person too."""
 
     reason: Reason

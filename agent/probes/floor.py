@@ -8,9 +8,8 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from agent import floor_rules, floor_series, floor_test, floor_validity
 from agent.floor_rules import Conclusion, OwnTraffic, Step
@@ -69,8 +68,7 @@ class Contract(Struct, frozen=True):
         return ip_layer.ip_rate(self.bps, self.layer)
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """What one run has gathered so far. ``pre_drain`` are the bytes to send fast before each of its tests."""
 
     direction: Direction

@@ -1,8 +1,9 @@
 """A fixed-rate test over an exact line, as the load cores would report it: for rules, without sockets."""
 
 from collections import Counter
-from dataclasses import replace
 from random import Random
+
+from msgspec.structs import replace
 
 from agent import own_traffic
 from agent.floor_rules import OwnTraffic

@@ -1,8 +1,7 @@
 """Windows in which a queue never emptied, by value."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agent import busy_window, own_traffic
 from agent.busy_window import Arrived, Place

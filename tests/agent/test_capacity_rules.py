@@ -1,8 +1,7 @@
 """What a search shows: reports made up interval by interval, and whole searches in simulated time."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agent import capacity_rules
 from tests.wire.udpstp.simulation import SERVER, World

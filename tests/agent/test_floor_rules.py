@@ -1,10 +1,10 @@
 import dataclasses
-from msgspec.structs import replace
 from random import Random
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from agent import floor_rules, floor_series, floor_validity
 from agent.floor_rules import Conclusion, OwnTraffic, Step
@@ -85,7 +85,9 @@ def test_a_policer_below_the_floor_is_found(direction: Direction) -> None:
 
 @BOTH
 def test_a_slow_and_lossy_line_fails_with_its_delivered_rate(direction: Direction) -> None:
-    line = dataclasses.replace(fixed_rate.random_line(Random(1), 6.5e6), loss=0.01, loss_place=LossPlace.AFTER_QUEUE)
+    line = dataclasses.replace(
+        fixed_rate.random_line(Random(1), 6.5e6), loss=0.01, loss_place=LossPlace.AFTER_QUEUE
+    )
     conclusion, tests = measure(line, direction)
     assert conclusion.verdict is Verdict.FAIL
     assert tests[-1].capacity_bps == pytest.approx(6.5e6 * 0.99, rel=0.01)

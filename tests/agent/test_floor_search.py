@@ -1,9 +1,9 @@
 """The search before a condemnation, over loopback and by value."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.floor_search import search_of, sustained_bps
 from agent.line_counters import NoSource

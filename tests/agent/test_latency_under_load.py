@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent import latency_under_load
 from agent.latency_under_load import beside_load, spacing_s

@@ -1,9 +1,8 @@
 """What marks beside a load tell of the site's own traffic, and when a test gives way to it."""
 
-from dataclasses import replace
-
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from agent import own_traffic
 from agent.floor_rules import OwnTraffic

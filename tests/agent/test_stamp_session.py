@@ -3,9 +3,9 @@ import errno
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent import stamp_session
 from agent.stamp_session import Train, TrainResult, run_train

@@ -1,7 +1,9 @@
 """What a Session-Reflector does with the TLVs of a request (RFC 8972 sections 4, 4.4, 4.7 and 4.8)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from wire.stamp import tlv
 from wire.stamp.timestamp import to_ntp

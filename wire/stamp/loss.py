@@ -5,13 +5,13 @@ without was lost on the way there, for the reflector never counted it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _MOST_REPLIES_A_REQUEST = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DirectionalLoss:
+class DirectionalLoss(Struct, frozen=True):
     """Packets lost each way. Every lost packet of the train is in one of the two."""
 
     sent: int

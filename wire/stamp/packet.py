@@ -6,9 +6,10 @@ Layouts carry the SSID of RFC 8972 section 3. What follows the base packet (TLVs
 
 import hmac
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -36,8 +37,7 @@ class Fault(StrEnum):
     BAD_HMAC = "bad-hmac"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A Session-Sender test packet. ``timestamp`` is the word on the wire, ``ssid`` 0 where none is used."""
 
     sequence: int
@@ -47,8 +47,7 @@ class Request:
     extra: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A Session-Reflector test packet.
 
     ``timestamp`` (T3), ``received`` (T2) and ``sender_timestamp`` (T1, copied) are words on the wire;

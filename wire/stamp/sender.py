@@ -4,8 +4,10 @@ Bytes and ``now`` in, bytes and classifications out. Times are Unix nanoseconds.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wire.stamp import tlv
 from wire.stamp.packet import (
@@ -32,8 +34,7 @@ class Verdict(StrEnum):
     NOT_OURS = "not-ours"
 
 
-@dataclass(frozen=True, slots=True)
-class SenderSettings:
+class SenderSettings(Struct, frozen=True):
     """One train.
 
     ``ssid``: 1 to 65535 (RFC 8972 section 3). ``key`` None is the unauthenticated mode. ``wanted_dscp``:
@@ -46,7 +47,7 @@ class SenderSettings:
     """
 
     ssid: int
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = None
     wanted_dscp: int | None = None
     follow_up: bool = False
     payload_bytes: int = 0
@@ -56,9 +57,12 @@ class SenderSettings:
         if not 1 <= self.ssid <= 0xFFFF:
             raise ValueError(f"a STAMP SSID is 1 to 65535, not {self.ssid}")
 
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"SenderSettings(ssid={self.ssid})"
 
-@dataclass(slots=True)
-class Exchange:
+
+class Exchange(Struct):
     """One test packet and the first reply to it.
 
     ``sent_ns`` (T1) is the time in the packet until a transmit stamp replaces it (``sent_by_kernel``).
@@ -73,8 +77,7 @@ class Exchange:
     arrival: "ReplyArrival | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyArrival:
+class ReplyArrival(Struct, frozen=True):
     """An accepted reply. ``order`` counts accepted replies, duplicates included, as they came in.
 
     ``reflector_sent_ns`` (T3) is the time in the reply until a later one tells of a better (``followed_up``).
@@ -93,8 +96,7 @@ class ReplyArrival:
     followed_up: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True):
     """A second reply to the same packet, by the reflector's Sequence Number."""
 
     sender_sequence: int

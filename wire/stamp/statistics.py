@@ -6,15 +6,15 @@ Percentiles are nearest rank: the p-th of n sorted values is the one at rank cei
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.records import Spread
 from wire.stamp.loss import DirectionalLoss, directional_loss
 from wire.stamp.sender import Duplicate, Exchange, ReplyArrival
 
 
-@dataclass(frozen=True, slots=True)
-class TrainStatistics:
+class TrainStatistics(Struct, frozen=True):
     """One train of test packets.
 
     ``received`` counts packets answered within ``timeout_us`` (RFC 7680 section 2.8.2), ``late`` those
@@ -49,8 +49,7 @@ class TrainStatistics:
     followed_up: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
+class _Answered(Struct, frozen=True):
     exchange: Exchange
     reply: ReplyArrival
 

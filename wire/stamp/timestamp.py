@@ -4,7 +4,8 @@ On the wire a timestamp is a 64-bit word; here times are integer nanoseconds sin
 """
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.records import ClockReading
 
@@ -14,8 +15,7 @@ _WORD_MASK = 2**64 - 1
 _LARGEST_SCALE = 63
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEstimate:
+class ErrorEstimate(Struct, frozen=True):
     """How far a sender of timestamps trusts its clock: error = multiplier x 2^scale x 2^-32 seconds.
 
     ``synchronised``: to UTC by an external source (the S bit). ``ptp``: its timestamps are PTPv2 truncated

@@ -7,11 +7,11 @@ unrecognised.
 import hmac
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from wire.stamp.packet import mac, sequence_octets
 
@@ -42,8 +42,7 @@ class Type(IntEnum):
     HMAC = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Tlv:
+class Tlv(Struct, frozen=True):
     """One TLV: ``type`` 0 to 255, ``value`` at most 65,535 bytes."""
 
     type: int
@@ -55,8 +54,7 @@ class Tlv:
         return _HEADER.pack(self.flags, self.type, len(self.value)) + self.value
 
 
-@dataclass(frozen=True, slots=True)
-class ClassOfService:
+class ClassOfService(Struct, frozen=True):
     """The Class of Service TLV's value (section 4.4).
 
     ``wanted``: DSCP the sender wants on the reply (DSCP1). ``received_dscp`` and ``received_ecn``: what

@@ -1,6 +1,6 @@
 """What a load receiver that is also the reporting client sees of a load: every packet, to the nanosecond."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from wire.udpstp.batches import LoadRun
 from wire.udpstp.load import LoadInterval
@@ -10,8 +10,7 @@ INTERVAL_NS = 50_000_000
 MOST_INTERVALS = 20 * 3600
 
 
-@dataclass(slots=True)
-class _Bin:
+class _Bin(Struct):
     datagrams: int = 0
     payload_bytes: int = 0
     lost: int = 0

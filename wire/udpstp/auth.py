@@ -8,8 +8,9 @@ signed.
 import hashlib
 import hmac
 from collections import OrderedDict
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from wire.udpstp import pdu
 
@@ -29,12 +30,14 @@ class AuthenticationFault(StrEnum):
     REPLAYED = "replayed"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Keys:
-    """The two keys of one connection. Never shown: there is no repr to leak them."""
+class Keys(Struct, frozen=True):
+    """The two keys of one connection. Never shown: their repr leaks neither."""
 
     client: bytes
     server: bytes
+
+    def __repr__(self) -> str:
+        return "Keys()"
 
 
 def derive_keys(secret: bytes, auth_time: int) -> Keys:

@@ -7,8 +7,10 @@ differ in nothing but their number are a run: to read, count and pack a run cost
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wire.udpstp import pdu
 
@@ -26,8 +28,7 @@ _LAYOUTS_KEPT = 16
 Bytes = bytes | bytearray | memoryview
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class LoadRun:
+class LoadRun(Struct, eq=False):
     """``count`` Load PDUs numbered from ``first`` on, alike in all else that a receiver reads.
 
     ``payload`` is the UDP payload each states, in bytes; ``sent`` its send stamp in Unix ns; ``echo`` the

@@ -1,6 +1,6 @@
 """Begins the client's part of a test as the server has accepted it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from wire.records import Algorithm, Direction
 from wire.udpstp import adjustment, pdu, rates

@@ -1,13 +1,13 @@
 """What a server makes of the parameters of a Test Activation Request (RFC 9946 §7.2.1)."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wire.udpstp import pdu
 from wire.udpstp.adjustment import is_search
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What the server lets a client ask for. ``longest_s``: a longer test is shortened.
 
     A fixed rate above ``highest_row`` is refused, a search ends its climb there.

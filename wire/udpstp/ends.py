@@ -4,8 +4,9 @@ Either end hands out datagrams through ``transmit`` when they are due, says with
 each of them is, and with ``deadline`` when the next one is due.
 """
 
-from dataclasses import replace
 from enum import Enum
+
+from msgspec.structs import replace
 
 from wire.udpstp import batches, pdu, rates
 from wire.udpstp.adjustment import Algorithm, Observation

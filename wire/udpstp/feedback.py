@@ -5,7 +5,7 @@ finished, so a total over numbered sub-intervals survives lost Status PDUs; what
 finished one, and before the first Status, is told by the trial intervals alone.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from wire.udpstp import pdu
 from wire.udpstp.load import LoadInterval
@@ -14,8 +14,7 @@ MOST_STATUSES = 20 * 3600
 """Beyond an hour's worth no more are kept: Status PDUs are not authenticated in mode 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Sums over the whole load so far. ``complete``: nothing that the receiver told is missing in them."""
 
     datagrams: int

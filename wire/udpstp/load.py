@@ -4,7 +4,6 @@ All counts are of Load PDUs of the test itself; those that only say "stop" are i
 ``bytes_received`` alone. IP-layer bytes are UDP payload plus 28 (IPv4) or 48 (IPv6), as RFC 9097 §5 has it.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
@@ -39,8 +38,7 @@ class Ending(StrEnum):
     LOCAL_ERROR = "local-error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadInterval:
+class LoadInterval(Struct, frozen=True, kw_only=True):
     """About 50 ms at the load receiver; ``offset_us`` counts from its first interval's beginning.
 
     Delays are one-way, in microseconds above the smallest of the whole test; None where no packet gave one.
@@ -72,8 +70,7 @@ class SentInterval(Struct, frozen=True, kw_only=True):
     ip_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSoFar:
+class LoadSoFar(Struct, frozen=True):
     """What is known of a load while it runs, in the middle of things: to steer by, not to judge by.
 
     ``line_bytes`` of it have crossed this agent's line, counted at the IP layer: received downstream, sent
@@ -87,8 +84,7 @@ class LoadSoFar:
     delay_us: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
+class LoadReport(Struct, frozen=True, kw_only=True):
     """One test as the client saw it; what was not reached stays at zero.
 
     Of a search, which has an ``algorithm``, ``row`` and ``planned_bps`` are the highest that was asked for,

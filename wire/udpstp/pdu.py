@@ -1,6 +1,6 @@
 """The PDUs of RFC 9946: pack and parse, nothing decided.
 
-Control PDUs (Setup, Null, Test Activation) are small and rare: dataclasses. Load headers are packed and read
+Control PDUs (Setup, Null, Test Activation) are small and rare: structs. Load headers are packed and read
 in place (``LOAD_HEADER``), a thousand and more a second. Parsers take any bytes and give None for what is not
 a sound PDU of their kind; they check size, identifier and checksum, and no value that the protocol must
 answer. Reserved fields are sent 0 and ignored on receipt (§6.1). All integers are unsigned big-endian unless
@@ -8,8 +8,9 @@ said.
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 PROTOCOL_VERSION: Final = 20
 """The only version registered (§12.3.2)."""
@@ -58,8 +59,7 @@ _SIZE_OF = {SETUP_ID: SETUP.size, NULL_ID: NULL.size, ACTIVATION_ID: ACTIVATION.
 UNSIGNED = bytes(32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(Struct, frozen=True, kw_only=True):
     """Setup Request and Response (§6.1, §6.2). ``bandwidth_mbps`` is without the direction bit."""
 
     ident: int
@@ -87,8 +87,7 @@ class Setup:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Null:
+class Null(Struct, frozen=True, kw_only=True):
     """Null Request (§6.2.2): opens the server's own firewall, is never answered."""
 
     auth_time: int
@@ -104,8 +103,7 @@ class Null:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendingRate:
+class SendingRate(Struct, frozen=True, kw_only=True):
     """What a load sender is to send (§7.1): two transmitters, each a burst every interval.
 
     Intervals in microseconds, 0 = off. Payloads are UDP payload bytes as over IPv4, ``RANDOM_SIZE`` set for
@@ -144,8 +142,7 @@ RANDOM_SIZE = 0x80000000
 OFF = SendingRate()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activation:
+class Activation(Struct, frozen=True, kw_only=True):
     """Test Activation Request and Response (§7.1). Defaults are the RFC's; times in ms but ``test_s``."""
 
     command: int
@@ -182,8 +179,7 @@ class Activation:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubInterval:
+class SubInterval(Struct, frozen=True, kw_only=True):
     """Totals of one finished sub-interval (§8.2). ``duration_us``, delays and ``elapsed`` in ms but it."""
 
     datagrams: int = 0
@@ -226,8 +222,7 @@ class SubInterval:
 NO_SUB_INTERVAL = SubInterval()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """Status feedback of the load receiver (§8.2); delays in ms, ``clock_delta_min`` signed.
 
     The counters are those of one trial interval of ``interval_us``; ``sub_interval`` is the last finished

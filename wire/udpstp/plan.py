@@ -1,7 +1,5 @@
 """What a client sets out to do, and the name of the test that comes of it."""
 
-from dataclasses import dataclass
-
 from msgspec import Struct
 
 from wire.records import Algorithm, Direction
@@ -21,8 +19,7 @@ class Search(Struct, frozen=True, kw_only=True):
     byte_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """One test. ``secret`` is never shown. ``auth_offset_s`` is the peer's time minus this host's.
 
     ``row`` is the one to send at, or the highest that a ``search`` may reach. ``ident`` is random and not

@@ -5,7 +5,9 @@ address is answered only if a holder of the key has named it; and then, Null Req
 bytes to its 56.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from wire.records import Direction
 from wire.udpstp import auth, pdu

@@ -1,6 +1,6 @@
 """Makes the report of one attempt, however far it came."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from wire.udpstp import rates
 from wire.udpstp.client_phase import LoadPhase
@@ -10,8 +10,7 @@ from wire.udpstp.plan import Plan
 _S = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class Around(Struct, frozen=True, kw_only=True):
     """What a report holds beside the load itself. ``ending`` and ``detail`` are those of the set-up."""
 
     ending: Ending

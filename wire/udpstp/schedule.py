@@ -6,7 +6,7 @@ put off and the time told as stall. A burst after a stall would overflow the lin
 loss.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from wire.udpstp import rates
 from wire.udpstp.pdu import SendingRate
@@ -23,8 +23,7 @@ _Group = tuple[int, int]
 """A size (UDP payload bytes as sent, over IPv6 already reduced) and how many packets have it."""
 
 
-@dataclass(slots=True)
-class _Transmitter:
+class _Transmitter(Struct):
     """One burst every interval; ``due`` stands still while it is off."""
 
     interval_ns: int

@@ -8,8 +8,9 @@ Two rules where the RFC leaves a choice:
   same client socket to another port for the test port. The digest of the activation proves the rest.
 """
 
-from dataclasses import replace
 from enum import Enum, StrEnum, auto
+
+from msgspec.structs import replace
 
 from wire import ip_layer
 from wire.udpstp import adjustment, auth, batches, pdu, rates, served

@@ -4,11 +4,12 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from agent import floor_test, floor_validity, load_meter
 from agent.again import Again

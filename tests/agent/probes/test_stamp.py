@@ -4,9 +4,9 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.line_counters import NoSource
 from agent.probes import stamp

@@ -1,9 +1,10 @@
 """Sender and reflector over a fake link that knows what it did to every packet."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from wire.records import Spread
 from wire.stamp import tlv

@@ -1,8 +1,7 @@
 """Whole tests in simulated time: what the report says against what the link did."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, TEST_PORT, WALL, S, Way, World
 from wire.records import Direction

@@ -1,10 +1,9 @@
 """Tests that begin or end badly, and peers that tell nonsense."""
 
-from dataclasses import fields
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
 from wire.records import Direction

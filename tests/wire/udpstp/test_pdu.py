@@ -1,11 +1,11 @@
 """Layouts of RFC 9946, and decoders that must survive any bytes."""
 
 from collections.abc import Callable
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from wire.udpstp import pdu
 

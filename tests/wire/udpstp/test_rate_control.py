@@ -1,8 +1,7 @@
 """What decides a sender's rate: feedback, the lack of it, and a peer that may say anything."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from wire.udpstp import pdu, rates
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate

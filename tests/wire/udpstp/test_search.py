@@ -1,8 +1,7 @@
 """Searches for the capacity in simulated time: both ends, both directions, against what the link carried."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, Way, World
 from wire.records import Algorithm, Direction

@@ -24,6 +24,7 @@ MAX_SERIES = 128  # of one site: names of probes come from outside
 MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside too
 FLOOR_PROBE = "floor"
 Kind = TypeVar("Kind", bound=Values)
+OF_A_SITE = (Result.AGREE, Result.DISAGREE, Result.AGENT_ONLY)  # whose a peer's lone test was, nobody knows
 DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
@@ -135,7 +136,7 @@ class SiteState:
 
     def count_side(self, joined: Joined, now_us: int) -> None:
         """Count a comparison that has just been made; one of an outage's backlog alarms nobody."""
-        for result in Result:
+        for result in OF_A_SITE:
             self.sides.setdefault(result, 0)
         if now_us - joined.time_us < SIDES_LATE_US:
             self.sides[joined.result] += 1

@@ -114,12 +114,15 @@ def _path() -> list[Panel]:
         Query(f"min by (dscp, direction) (qos_path_mtu_bytes{{{SITE}}})", "DSCP {{dscp}} {{direction}}"),
     ]
     reached = [
-        Query(f"min by (dscp) (qos_path_reached{{{SITE}}} - qos_path_black_hole{{{SITE}}})", "DSCP {{dscp}}"),
+        Query(
+            f"min by (dscp) (qos_path_reached{{{SITE}}} * (2 - qos_path_black_hole{{{SITE}}}))",
+            "DSCP {{dscp}}",
+        ),
     ]
     return [
         time_series("Path: hops", figures, Unit.NONE),
         time_series("Path: largest packet, bytes", mtu, Unit.NONE),
-        state_timeline("Path: reached, without a black hole", reached, REACHED),
+        state_timeline("Path: whether the peer is reached, and by large packets", reached, REACHED),
     ]
 
 

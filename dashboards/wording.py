@@ -21,7 +21,11 @@ STANDINGS = (
     Mapping(2, "condemned", Colour.RED),
 )
 KEPT = (Mapping(0, "changed", Colour.ORANGE), Mapping(1, "kept", Colour.GREEN))
-REACHED = (Mapping(0, "not reached", Colour.ORANGE), Mapping(1, "reached", Colour.GREEN))
+REACHED = (
+    Mapping(0, "not reached", Colour.RED),
+    Mapping(1, "reached, black hole", Colour.ORANGE),
+    Mapping(2, "reached", Colour.GREEN),
+)
 BUSY = (Threshold(None, Colour.GREEN), Threshold(0.7, Colour.YELLOW), Threshold(0.9, Colour.RED))
 # Telephony suffers from 150 ms one way (ITU-T G.114): twice that is the round trip.
 LOADED = (Threshold(None, Colour.GREEN), Threshold(0.15, Colour.YELLOW), Threshold(0.3, Colour.RED))

@@ -169,7 +169,7 @@ def test_the_newest_disagreement_of_a_direction_stands_and_agreement_does_not_li
     found = made.get(SITE)
     assert found is not None
     assert found.disagreed == {Direction.DOWN: told[0]}
-    assert found.sides == {Result.AGREE: 1, Result.DISAGREE: 2, Result.AGENT_ONLY: 1, Result.PEER_ONLY: 0}
+    assert found.sides == {Result.AGREE: 1, Result.DISAGREE: 2, Result.AGENT_ONLY: 1}
 
 
 def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neither() -> None:

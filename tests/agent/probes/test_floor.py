@@ -1,38 +1,38 @@
-"""The floor probe over exact lines: what it runs, what it counts in, what it makes of failures."""
+"""The floor probe over exact lines: what it runs, what it counts in, and what its measurements tell."""
 
-import asyncio
-import socket
-import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from msgspec import structs
 from msgspec.structs import replace
 
-from agent import floor_test, floor_validity, load_meter
 from agent.again import Again
-from agent.floor_sequence import FloorSequence, Searched
 from agent.floor_standing import CHOSEN
-from agent.floor_test import RunLoad
-from agent.line_counters import CounterReading, LineCounterSource, NoSource, Unavailable
+from agent.line_counters import CounterReading, NoSource
 from agent.line_watch import LineWatch
-from agent.load_meter import LoadMeter
-from agent.probes import floor
-from agent.probes.base import Reading, Surroundings, Task
+from agent.probes.base import Surroundings, Task
 from agent.probes.floor import Contract, FloorProbe
-from agent.scheduler import utc_second_of_week
-from agent.settings import AgentSettings, Floor, Peer
+from agent.settings import AgentSettings, Peer
 from lab.line import LineSettings
-from tests.agent import fixed_rate
 from tests.agent.fakes import FakeClock
+from tests.agent.probes.floor_lines import (
+    FAST,
+    SLOW,
+    Broken,
+    Clock,
+    Counted,
+    Lagging,
+    Over,
+    Vanishing,
+    measure,
+    probe,
+    run,
+    values,
+)
 from wire import messages
 from wire.records import (
     Direction,
-    Failure,
     FloorMeasurement,
-    FloorValues,
     LatencyUnderLoad,
     Layer,
     LineCounters,
@@ -42,170 +42,7 @@ from wire.records import (
     Standing,
     Verdict,
 )
-from wire.udpstp.load import Ending, LoadReport, LoadSoFar
-
-SLOW, FAST = LineSettings(rate=7_600_000, queue=100_000), LineSettings(rate=20_000_000, queue=100_000)
-
-
-class Counted:
-    """Line counters that have counted what the running test has brought, and a share as much besides."""
-
-    kind, interface, least_interval_s, lag_s = LineCounters.INLINE, "eth7", 0.1, 0.0
-
-    def __init__(self, other_share: float = 0.0) -> None:
-        self.factor = 1 + other_share
-        self.bytes = 0
-
-    def read(self) -> CounterReading | Unavailable:
-        counted = round(self.bytes * self.factor)
-        return CounterReading(counted, 0, counted, 0)
-
-    async def ask(self) -> CounterReading | Unavailable:
-        return self.read()
-
-
-class Broken(Counted):
-    def read(self) -> CounterReading | Unavailable:
-        return Unavailable("interface eth7 has no counters")
-
-
-class Vanishing(Counted):
-    def read(self) -> CounterReading | Unavailable:
-        return super().read() if self.bytes < 1_000_000 else Unavailable("gone")
-
-
-class Lagging(Counted):
-    """A router's counters, asked from afar: what was asked for by name is not there at once."""
-
-    kind, lag_s = LineCounters.SNMP, 0.001
-
-    def __init__(self, *bytes_asked: int) -> None:
-        super().__init__()
-        self._asked = iter(bytes_asked)
-
-    def read(self) -> CounterReading | Unavailable:
-        raise AssertionError("nothing is to be read of it while the load runs")
-
-    async def ask(self) -> CounterReading | Unavailable:
-        counted = next(self._asked)
-        return CounterReading(counted, 0, counted, 0)
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "SETTLE_S", 0)
-    monkeypatch.setattr(floor, "BUSY_PAUSE_S", 0)
-
-
-class Clock:
-    """Stands in for the module ``time``: a run of a test moves it on."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(load_meter, "time", clock)
-    monkeypatch.setattr(floor_test, "time", clock)
-    return clock
-
-
-@dataclass
-class Over:
-    """Runs tests over an exact line, and tells how they come on as a real test does."""
-
-    line: LineSettings
-    clock: Clock
-    counters: Counted = field(default_factory=Counted)
-    delay_us: int = 0
-    asked: list[tuple[float, int]] = field(default_factory=list)
-
-    async def __call__(
-        self,
-        direction: Direction,
-        rate_bps: float,
-        seconds: int,
-        *,
-        on_load: Callable[[LoadSoFar], None],
-        cancel: threading.Event,
-    ) -> LoadReport:
-        self.asked.append((rate_bps, seconds))
-        report, _ = fixed_rate.run(self.line, rate_bps, min(seconds, 5), direction)
-        began, intervals = self.clock.now, report.intervals
-        for tenth in range(seconds * 10 + 1):
-            self.clock.now = began + tenth / 10
-            told = [one for one in intervals if one.offset_us + one.duration_us <= tenth * 1e5]
-            arrived = sum(one.ip_bytes for one in told)
-            sent = round(report.sent_bps / 8 * tenth / 10)
-            self.counters.bytes = arrived if direction is Direction.DOWN else sent
-            on_load(LoadSoFar(self.counters.bytes, self.counters.bytes // 1000, 0, self.delay_us))
-            await asyncio.sleep(0)
-            if cancel.is_set():
-                report = replace(report, ending=Ending.STOPPED, intervals=intervals[: len(told) + 1])
-                break
-        return replace(report, bytes_sent=2_000_000, bytes_received=2_000_000)
-
-
-def ending(*endings: Ending, refusal: int | None = None) -> RunLoad:
-    """Tests that end in the given ways, one after the other."""
-    remaining = iter(endings)
-
-    async def run_load(
-        direction: Direction,
-        rate_bps: float,
-        seconds: int,
-        *,
-        on_load: Callable[[LoadSoFar], None],
-        cancel: threading.Event,
-    ) -> LoadReport:
-        report, _ = fixed_rate.run(FAST, rate_bps, seconds, direction)
-        return replace(report, ending=next(remaining), refusal=refusal, detail="why", bytes_sent=100)
-
-    return run_load
-
-
-async def alone(
-    load_bps: float, run: Callable[[], Awaitable[LoadReport]]
-) -> tuple[LoadReport, LatencyUnderLoad | None]:
-    """No reflector answers."""
-    return await run(), None
-
-
-async def found_nothing(direction: Direction, highest_bps: float) -> Searched:
-    """The peer cannot search."""
-    return Searched(None)
-
-
-def probe(
-    run_load: RunLoad, counters: LineCounterSource, direction: Direction = Direction.DOWN, **options: Any
-) -> FloorProbe:
-    beside = options.pop("beside", alone)
-    contract = options.pop("contract", Contract(8e6))
-    watch = options.pop("watch", None)
-    sequence = FloorSequence(Floor(), FakeClock().read, utc_second_of_week, found_nothing, watch)
-    meter = LoadMeter(counters)
-    return FloorProbe({direction: contract}, 3600, meter, run_load, beside, sequence, **options)
-
-
-def run(made: FloorProbe) -> Reading:
-    told: list[str] = []
-    reading = asyncio.run(made.run(made.tasks()[0], told.append))
-    assert told
-    return reading
-
-
-def measure(run_load: RunLoad, counters: LineCounterSource, direction: Direction = Direction.DOWN) -> Reading:
-    return run(probe(run_load, counters, direction))
-
-
-def values(reading: Reading) -> FloorValues:
-    assert isinstance(reading.values, FloorValues)
-    return reading.values
+from wire.udpstp.load import Ending, LoadReport
 
 
 def test_each_direction_with_a_floor_is_a_task(clock: Clock) -> None:
@@ -355,66 +192,6 @@ def test_the_round_trip_under_load_stands_in_the_measurement(clock: Clock) -> No
     assert reading.bytes_sent == 2_001_400
 
 
-def test_a_lost_set_up_is_tried_again() -> None:
-    reading = measure(ending(Ending.NO_ANSWER, Ending.NO_ANSWER, Ending.COMPLETED), NoSource())
-    assert values(reading).verdict is Verdict.PASS
-    assert reading.bytes_sent == 300
-
-
-def test_a_silent_peer_is_given_up() -> None:
-    reading = measure(ending(*[Ending.NO_ANSWER] * floor.SETUP_TRIES), NoSource())
-    assert (reading.outcome, reading.failure, reading.values) == (Outcome.FAILED, Failure.NO_ANSWER, None)
-    assert reading.detail == "why"
-
-
-@pytest.mark.parametrize(
-    ("code", "failure"), [(10, Failure.PEER_BUSY), (13, Failure.PEER_BUSY), (9, Failure.PEER_REFUSED)]
-)
-def test_a_refusal_is_told_apart_from_a_full_peer(code: int, failure: Failure) -> None:
-    reading = measure(ending(*[Ending.REFUSED] * floor.SETUP_TRIES, refusal=code), NoSource())
-    assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
-
-
-def test_every_ending_has_its_failure() -> None:
-    assert set(Ending) == {Ending.COMPLETED, *floor_validity.FAILURES}
-
-
-@pytest.mark.parametrize(
-    ("host", "failure", "told"),
-    [
-        ("127.0.0.1", Failure.PEER_REFUSED, "nothing listens at the peer's port"),
-        ("no-such-name.invalid", Failure.NAME_UNKNOWN, "no-such-name.invalid: "),
-    ],
-)
-def test_whose_fault_it_is_over_a_real_socket(
-    host: str, failure: Failure, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unknown(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "127.0.0.1":
-            return real(name, *arguments, **options)
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    real = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = AgentSettings(site="A", peer=Peer(host=host, udpstp_port=port, key="k"))
-    reading = run(FloorProbe.of(Surroundings(settings, b"k", NoSource(), FakeClock().read)))
-    assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
-    assert reading.detail.startswith(told)
-
-
-def test_an_instrument_that_stalls_every_time_gives_no_verdict() -> None:
-    async def run_load(direction: Direction, rate_bps: float, seconds: int, **watched: object) -> LoadReport:
-        return fixed_rate.stalled(fixed_rate.run(SLOW, rate_bps, seconds, direction)[0], 300_000)
-
-    reading = measure(run_load, NoSource())
-    assert (reading.outcome, reading.failure) == (Outcome.INVALID, Failure.SENDER_STALLED)
-    assert values(reading).verdict is Verdict.INVALID
-    assert len(values(reading).tests) == 3
-
-
 def test_a_fail_makes_a_suspect_that_is_tested_again_after_five_minutes(clock: Clock) -> None:
     counters = Counted()
     reading = run(probe(Over(SLOW, clock, counters), counters))
@@ -428,7 +205,8 @@ def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
     over = Over(FAST, clock)
     made = probe(over, NoSource(), pre_drain=1_000_000, pre_drain_every=10_000)
     [task] = made.tasks()
-    suspect = replace_struct(values(run(probe(Over(FAST, clock), NoSource()))), Standing.SUSPECT)
+    passed = values(run(probe(Over(FAST, clock), NoSource())))
+    suspect = replace(passed, standing=Standing.SUSPECT, evidence=CHOSEN.condemns_at / 2)
     record = FloorMeasurement(
         epoch="0" * 16,
         seq=1,
@@ -445,11 +223,7 @@ def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
     reading = run(made)
     assert values(reading).standing is Standing.SUSPECT
     assert values(reading).tests[0].predrain_bytes > 0
-    assert made.recall(task, structs.replace(record, values=None)) is None
-
-
-def replace_struct(passed: FloorValues, standing: Standing) -> FloorValues:
-    return structs.replace(passed, standing=standing, evidence=CHOSEN.condemns_at / 2)
+    assert made.recall(task, replace(record, values=None)) is None
 
 
 def test_what_the_site_itself_received_stands_for_a_test(clock: Clock) -> None:

@@ -1,1 +1,4 @@
-"""What ``plancher-agent`` can be asked to do: one module a command, each with ``main``."""
+"""What ``plancher-agent`` can be asked to do: one module a command, each with ``main``.
+
+May live here: commands, and what they alone tell a deployer. May not: what the resident agent needs.
+"""

@@ -5,7 +5,7 @@ Pure; words and looks are the page's.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,10 +13,11 @@ from collector.inventory import Site
 from collector.live import SiteState, State, current, is_fresh, state_of
 from collector.remarks import Remark, remarks
 from wire.messages import PresenceState
-from wire.records import CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
+_ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
 _SEVERITY = {state: place for place, state in enumerate(State)}
 
 
@@ -29,12 +30,16 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The last floor result of one direction: bit/s at the IP layer, against the floor it was judged by."""
+    """The last floor result of one direction: bit/s at the IP layer, against the floor it was judged by.
+
+    ``time_us`` is when it was measured; what is not ``fresh`` no longer speaks for the present.
+    """
 
     bps: float
     exact: bool
     floor_bps: float
     verdict: Verdict
+    time_us: int
     fresh: bool
 
 
@@ -44,6 +49,14 @@ class Search:
 
     bps: float
     exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a probe's newest attempt gave no values. ``probe`` is "" for one of a newer agent."""
+
+    probe: str
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Summary:
     loss_ratio: float | None
     remarks: tuple[Remark, ...]
     newest_us: int | None
-    trouble: Failure | None
+    troubles: tuple[Trouble, ...]
     presence: PresenceState | None
     shortfall: float
     words: str
@@ -91,7 +104,7 @@ def summarise(site: SiteState, now_us: int) -> Summary:
         loss_ratio=loss_ratio,
         remarks=remarks(site, now_us),
         newest_us=site.newest_us,
-        trouble=_trouble(site),
+        troubles=tuple(dict.fromkeys(_troubles(site, now_us))),
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
         words=fold(" ".join(texts)),
@@ -113,7 +126,7 @@ def _figure(site: SiteState, direction: Direction, now_us: int) -> Figure | None
         return None
     values = seen.values
     bps, exact = values.told_capacity()
-    return Figure(bps, exact, values.floor_bps, values.verdict, is_fresh(seen, now_us))
+    return Figure(bps, exact, values.floor_bps, values.verdict, seen.time_us, is_fresh(seen, now_us))
 
 
 def _search(site: SiteState, direction: Direction, now_us: int) -> Search | None:
@@ -136,12 +149,17 @@ def _trains(site: SiteState, now_us: int) -> tuple[int | None, float | None]:
     return rtt_us, max((found.loss_ratio for found in values), default=None)
 
 
-def _trouble(site: SiteState) -> Failure | None:
-    """Why the newest attempt gave no values, if it did not."""
-    newest = max(
-        (series.newest for series in site.series.values()), key=lambda seen: seen.time_us, default=None
-    )
-    return newest.failure if newest and newest.outcome is not Outcome.OK else None
+def _troubles(site: SiteState, now_us: int) -> Iterator[Trouble]:
+    """Of every series, for a floor test that fails hides behind a train each minute that does not.
+
+    What every agent leaves out now and then is told only where no values stand.
+    """
+    for series, found in site.series.items():
+        failure = found.newest.failure
+        if found.newest.outcome is Outcome.OK or failure is None or failure is Failure.BUDGET_SPENT:
+            continue  # a budget has a remark of its own
+        if failure not in _ROUTINE or not is_fresh(found.valued, now_us):
+            yield Trouble(series.probe if series.probe in KNOWN else "", failure)
 
 
 def fold(text: str) -> str:

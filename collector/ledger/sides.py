@@ -207,7 +207,7 @@ def disagreements(connection: Connection) -> list[Joined]:
 def newest_tests(connection: Connection) -> dict[str, int]:
     """When the newest test of each peer began; claims from the future are passed over."""
     found: dict[str, int] = {}
-    peer_key = -1
+    peer_key: int | None = -1
     while (peer_key := connection.execute(_NEXT_PEER, {"last": peer_key}).scalar()) is not None:
         row = connection.execute(_NEWEST, {"peer_key": peer_key}).one_or_none()
         if row is not None:

@@ -7,7 +7,8 @@ import pytest
 from collector.catalogue import CATALOGUE, KEYS, Language, choose
 from collector.inventory import Site
 from collector.live import Fleet, State
-from collector.overview import PAGE_ROWS, Filter, Overview, Summary, Waiting, overview, summarise
+from collector.observation import Series
+from collector.overview import PAGE_ROWS, Filter, Overview, Summary, Trouble, Waiting, overview, summarise
 from collector.pages import HEADERS, Pages
 from collector.remarks import Kind, Remark, remarks
 from collector.two_sides import Joined, Result
@@ -28,7 +29,7 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages import PresenceState
-from wire.records import Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
+from wire.records import KNOWN, Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -175,7 +176,7 @@ def test_a_line_tells_figures_against_the_floor() -> None:
         in told
     )
     assert "7.99 of 8.00 Mbit/s unconfirmed" in told
-    assert "19.8 / ≥9.7 12.3 ms 0.40 % 1 s ago" in told
+    assert "19.8 / ≥9.7 Mbit/s 12.3 ms 0.40 % 1 s ago" in told
 
 
 def of_values(values: FloorValues) -> str:
@@ -225,7 +226,7 @@ def test_whatever_the_floor_is_a_figure_below_it_reads_below_it(
 def test_waiting_is_a_state_and_never_no_data() -> None:
     told = words(html())
     assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in told
-    assert "Waiting for a floor verdict last attempt: no answer" in told
+    assert "Waiting for a floor verdict last latency train: no answer" in told
     assert {line.site.site_id: line.waiting for line in summaries() if line.waiting} == {
         "new": Waiting.MEASUREMENT,
         "unjudged": Waiting.VERDICT,
@@ -243,7 +244,7 @@ def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
     assert "search skipped: byte budget spent" in told
     assert "10.4 ms 86.0 ms under load" in told
     french = words(html(Language.FRENCH, q="remarkable"))
-    assert "agent et pair se contredisent en descendant : 25 % d'écart" in french
+    assert "agent et pair se contredisent dans le sens descendant : 25 % d'écart" in french
     assert not re.search(r"\b(path|search|suspect downstream|under load)\b", french)
 
 
@@ -261,6 +262,40 @@ def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
     assert remarks(next(iter(site)), NOW_US) == (Remark(Kind.NOT_REACHED, None, 4),)
 
 
+def of_records(*records: Known) -> str:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(record, order, site="a") for order, record in enumerate(records)], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    return words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Known:
+    """A floor test that gave no values."""
+    values = {"outcome": Outcome.FAILED, "failure": failure}
+    return msgspec.structs.replace(floor(9, start_us), values=None, **values, **more)
+
+
+def test_a_floor_test_that_fails_shows_behind_trains_that_do_not() -> None:
+    told = of_records(floor(1, NOW_US - 4 * HOUR_US, BAD), unmeasured(Failure.PEER_BUSY), stamp(2))
+    assert "last floor test: peer busy" in told
+    assert "6.57 of 8.00 Mbit/s 4 h ago" in told
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(0, False), (4, True)])
+def test_what_is_left_out_now_and_then_shows_where_nothing_stands(hours: int, shown: bool) -> None:
+    told = of_records(floor(1, NOW_US - hours * HOUR_US, PASS), unmeasured(Failure.SITE_IN_USE, NOW_US + 1))
+    assert ("last floor test: gave way to the site" in told) is shown
+
+
+def test_a_probe_of_a_newer_agent_that_fails_is_an_attempt_like_others() -> None:
+    moon = msgspec.structs.replace(
+        seen(unmeasured(Failure.NO_ANSWER)), series=Series("a", "moon", None, None)
+    )
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([moon], NOW_US)
+    assert summarise(next(iter(site)), NOW_US).troubles == (Trouble("", Failure.NO_ANSWER),)
+
+
 def test_a_silent_site_tells_its_connection_and_the_age() -> None:
     assert re.search(r"Silent Lycée silent .* agent's connection lost .* 5 h ago", words(html(q="silent")))
 
@@ -269,7 +304,7 @@ def test_the_page_speaks_french() -> None:
     told = words(html(Language.FRENCH))
     assert "6,57 sur 8,00 Mbit/s" in told
     assert "En attente de la première mesure" in told
-    assert "dernière tentative : pas de réponse" in told
+    assert "dernière mesure de latence : pas de réponse" in told
     assert not re.search(r"\b(of|Waiting|Silent|ago)\b", told)
 
 
@@ -324,6 +359,7 @@ def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> Non
         *(f"waiting.{waiting}" for waiting in Waiting),
         *(f"remark.{kind}" for kind in Kind),
         *(f"direction.{direction}" for direction in Direction),
+        *(f"trouble.{probe}" for probe in ("", *KNOWN)),
     }
     assert needed <= KEYS
     assert all(all(found.values()) for found in CATALOGUE.values())

@@ -16,7 +16,7 @@ class _Deferred(ModuleType):
 
 
 def defer(name: str) -> None:
-    """Let ``import name``, of a submodule, cost nothing from now on, unless it has been imported already.
+    """Let ``import name`` cost nothing from now on, unless it has been imported already.
 
     ``importlib.util.LazyLoader`` would not do: an import statement asks for the module's ``__spec__``, upon
     which it loads the module.
@@ -25,5 +25,6 @@ def defer(name: str) -> None:
         return
     package, _, submodule = name.rpartition(".")
     deferred = _Deferred(name)
-    setattr(importlib.import_module(package), submodule, deferred)
-    sys.modules[name] = deferred
+    sys.modules[name] = deferred  # first: the package may import it
+    if package:
+        setattr(importlib.import_module(package), submodule, deferred)

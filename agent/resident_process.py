@@ -6,16 +6,19 @@ if __name__ == "__main__":
     # Until there is something to end in order, an interrupt simply ends: no traceback out of an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import asyncio
-import logging
-import sys
-from pathlib import Path
-
 from agent.deferred_import import defer
 
-# paho asks it for proxies, and only where PySocks is installed; with it come http.client, email and tempfile:
-# 2 MB of the resident agent's 32.
-defer("urllib.request")
+# What the agent needs imports these for cases that it does not have, at a cost of 2.5 MB of its 32. paho asks
+# the first for proxies, and only where PySocks is installed; with it come http.client, email and tempfile.
+# The others: an address in square brackets in a URL, a subprocess that talks text, a source line in a
+# traceback, and what a type looks like.
+for _unused in ("urllib.request", "ipaddress", "locale", "tokenize", "msgspec.inspect"):
+    defer(_unused)
+
+import asyncio  # noqa: E402
+import logging  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from agent import assembly, handover, memory  # noqa: E402
 from agent.handover import Handover  # noqa: E402

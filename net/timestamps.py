@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -216,8 +215,10 @@ def _software_stamp(data: bytes) -> int | None:
 
 def _destination(data: bytes) -> str | None:
     if len(data) == _PKTINFO_4.size:
-        return str(ip_address(_PKTINFO_4.unpack(data)[2]))
-    return str(ip_address(_PKTINFO_6.unpack(data)[0])) if len(data) == _PKTINFO_6.size else None
+        return socket.inet_ntop(socket.AF_INET, _PKTINFO_4.unpack(data)[2])
+    if len(data) != _PKTINFO_6.size:
+        return None
+    return socket.inet_ntop(socket.AF_INET6, _PKTINFO_6.unpack(data)[0])
 
 
 def transmit_stamps(sock: socket.socket, limit: int = _STAMPS_A_DRAIN) -> list[tuple[int, int]]:
@@ -330,7 +331,7 @@ def ancillary_of(family: int, dscp_ecn: int | None, source: str | None) -> Seque
         )
         ancillary.append((level, kind, _INT.pack(dscp_ecn)))
     if source is not None:
-        packed = ip_address(source).packed
+        packed = socket.inet_pton(family, source)
         if over_ipv6:
             ancillary.append((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO_6.pack(packed, 0)))
         else:

@@ -2,6 +2,13 @@
 
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEFERRED = ("urllib.request", "ipaddress", "locale", "tokenize", "msgspec.inspect")
 
 BEGIN = """
 import sys
@@ -38,5 +45,38 @@ def test_a_module_that_is_there_already_stays_as_it_is() -> None:
     )
 
 
+def test_a_module_of_no_package_can_wait_too() -> None:
+    run(
+        "defer('colorsys')\nimport colorsys\nassert colorsys is not None\n"
+        "assert colorsys.rgb_to_yiq(0, 0, 0) == (0, 0, 0)\n"
+        "assert sys.modules['colorsys'].__file__"
+    )
+
+
+def bare(code: str) -> None:
+    """Without the import hook of a developer's installation, which uses some of these modules itself."""
+    paths = [str(ROOT), sysconfig.get_path("purelib")]
+    begin = f"import sys\nsys.path += {paths!r}\nimport agent.resident_process\n"
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", begin + code], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_resident_agent_does_without() -> None:
-    run("import agent.resident_process\nassert 'http.client' not in sys.modules")
+    bare(
+        f"kinds = {{type(sys.modules[name]).__name__ for name in {DEFERRED!r}}}\nassert kinds == {{'_Deferred'}}"
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import urllib.parse; assert urllib.parse.urlsplit('http://[::1]:80').port == 80",
+        "import subprocess; assert subprocess.run(['true'], text=True, capture_output=True).stdout == ''",
+        "import linecache; assert linecache.getline(agent.resident_process.__file__, 1)",
+        "import msgspec; assert msgspec.json.schema(int) == {'type': 'integer'}",
+    ],
+)
+def test_what_uses_them_finds_them(use: str) -> None:
+    bare(use)

@@ -21,6 +21,7 @@ def test_settings_key_and_version_arrive_as_they_were(monkeypatch: pytest.Monkey
     assert environment == {"MALLOC_ARENA_MAX": "1"}
     [arguments] = started
     assert "a secret" not in " ".join(arguments)
+    assert arguments[1:-1] == ["-P", "-X", "no_debug_ranges", "-m", "agent.resident_process"]
     received = handover.receive(int(arguments[-1]))
     assert received == given
     assert type(received.settings.floor.down) is type(given.settings.floor.down)

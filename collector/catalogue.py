@@ -164,9 +164,16 @@ _WORDS: dict[str, tuple[str, str]] = {
     "language.other": ("Français", "English"),
 }
 
+
+def _typeset(words: str) -> str:
+    """No line begins with a colon or a percent sign: French sets them off by a space."""
+    return words.replace(" :", "\N{NO-BREAK SPACE}:").replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 KEYS = frozenset(_WORDS)
 CATALOGUE: Mapping[Language, Mapping[str, str]] = {
-    language: {key: words[place] for key, words in _WORDS.items()} for place, language in enumerate(Language)
+    language: {key: _typeset(words[place]) for key, words in _WORDS.items()}
+    for place, language in enumerate(Language)
 }
 
 

@@ -4,7 +4,8 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire import snmp
 from wire.snmp import Oid, Response
@@ -22,8 +23,7 @@ _ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     """Why there is no answer, for a person; it never holds the community."""
 
     detail: str

@@ -4,7 +4,8 @@ Cores without I/O: object identifiers go out, variables come in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.snmp import Binding, Missing, Oid, Value
@@ -41,8 +42,7 @@ _ETHERNET_LIKE = frozenset({6, 7, 26, 62, 69, 117, 135, 136, 161, 209})
 _BARE_IP_OF_LINUX = frozenset({1, 23, 131})  # TUN and WireGuard, PPP, tunnels
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceState:
+class InterfaceState(Struct, frozen=True):
     """One interface as its router tells it. Octets are below the IP layer; ticks are hundredths of a second.
 
     None: the router does not tell. ``kind`` is ifType; ``net_snmp``: the router's agent is net-snmp.
@@ -104,8 +104,7 @@ class InterfaceState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lacking:
+class Lacking(Struct, frozen=True):
     """What a router does not have, for a person. ``gone``: there is no such interface."""
 
     detail: str

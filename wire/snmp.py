@@ -5,8 +5,9 @@ in the bytes, and gives the first thing that is wrong.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 Oid = tuple[int, ...]
 
@@ -36,16 +37,14 @@ Value = int | bytes | Oid | Missing | None
 """None is NULL. Types that no counter has (addresses, Opaque) come as their bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """One variable and its value."""
 
     oid: Oid
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """The answer to the request of ``request_id``. ``error_status`` 0 is none (RFC 3416 section 3)."""
 
     request_id: int
@@ -53,8 +52,7 @@ class Response:
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Garbled:
+class Garbled(Struct, frozen=True):
     """Why a datagram is no response; it never repeats a community."""
 
     detail: str

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wire import interface_mib
 from wire.interface_mib import InterfaceSearch, InterfaceState, Lacking

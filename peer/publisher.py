@@ -44,6 +44,7 @@ class Publisher:
     ) -> None:  # fmt: skip
         self._peer, self._program, self._pace, self._log, self._clock = peer, program, pace, log, clock
         self._told: deque[Entry] = deque(maxlen=MOST_WAITING)
+        self._lost = 0
         self._news, self._wake = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tests")
         self._outbox: Outbox | None = None
@@ -59,6 +60,10 @@ class Publisher:
 
     def tell(self, test: PeerTest) -> None:
         """A test has ended. From the event loop's thread; returns at once."""
+        if len(self._told) == MOST_WAITING:  # a disk that hangs for an hour: the oldest give way
+            self._lost += 1
+            if self._lost % 1000 == 1:
+                _LOG.error("%d tests are lost so far: the disk takes none, memory is full", self._lost)
         self._told.append(entry(test))
         self._news.set()
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiomqtt
+import pytest
 
 from host.clock import Clock
 from net.mqtt import Broker
@@ -185,3 +186,18 @@ def test_noise_instead_of_a_receipt_changes_nothing(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         asyncio.run(scenario(broker.port))
     assert seen == [(1, 1)]
+
+
+def test_what_a_hanging_disk_costs_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("peer.publisher.MOST_WAITING", 2)
+
+    async def scenario() -> None:
+        log = RecordLog(tmp_path / "tests.db", 1000, 10**8)
+        publisher = Publisher(PEER, "0.1.0", Broker(), PACE, log, Clock().read)
+        for number in range(3):  # never started: nobody takes what it is told
+            publisher.tell(peer_test(number))
+
+    asyncio.run(scenario())
+    assert caplog.messages == ["1 tests are lost so far: the disk takes none, memory is full"]

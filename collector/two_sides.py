@@ -7,6 +7,8 @@ Each side counts something exactly and hears of the rest. Downstream the peer kn
 what arrived; the agent infers what was sent from sequence numbers (a lost tail is unknown to it), the peer
 what arrived from the agent's Status PDUs. Upstream it is the other way round. So each count is told twice,
 one of the two possibly short by what came after the last feedback: no more than a trial interval's packets.
+Of a line that loses packets Status PDUs are lost too, and holes stay in what the peer heard of. They show:
+packets that it sent, and of which it was told neither that they came nor that they were lost, may have come.
 """
 
 from dataclasses import dataclass
@@ -72,10 +74,17 @@ class Counts(Protocol):
     def received_bytes(self) -> int | None:
         """IP-layer bytes of them."""
 
+    @property
+    def lost_packets(self) -> int | None:
+        """Load PDUs lost, as the load's receiver counted and told them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``difference`` is the greatest relative difference of a figure that both told, None where none was."""
+    """``difference`` is the greatest relative difference of a figure that both told, None where none was.
+
+    Of what was received it is the difference to the nearest count that the peer's record allows.
+    """
 
     result: Result
     difference: float | None
@@ -100,7 +109,7 @@ def compare(claim: Claim, told: Counts) -> Comparison:
     else:
         pairs = [
             _pair(claim.sent_packets, told.sent_packets, _tolerance(claim)),
-            _pair(claim.received_packets, told.received_packets, _tolerance(claim)),
+            _pair(claim.received_packets, told.received_packets, _tolerance(claim), _unheard(told)),
         ]
     known = [pair for pair in pairs if pair is not None]
     worst = max((difference for difference, _ in known), default=None)
@@ -122,7 +131,7 @@ def _rates(claim: Claim, told: Counts) -> list[tuple[float, float] | None]:
     )
     return [
         _pair(claim.sent_bps, sent, RATE_TOLERANCE),
-        _pair(claim.received_bps, received, RATE_TOLERANCE),
+        _pair(claim.received_bps, received, RATE_TOLERANCE, _unheard(told)),
     ]
 
 
@@ -132,9 +141,19 @@ def _tolerance(claim: Claim) -> float:
     return COUNT_TOLERANCE + feedback + FEW_PACKETS / most
 
 
-def _pair(ours: float | None, theirs: float | None, allowed: float) -> tuple[float, float] | None:
+def _unheard(told: Counts) -> float:
+    """How much more may have been received than the peer heard of, relative to that."""
+    if told.sent_packets is None or told.lost_packets is None or not told.received_packets:
+        return 0.0
+    return max(0, told.sent_packets - told.lost_packets - told.received_packets) / told.received_packets
+
+
+def _pair(
+    ours: float | None, theirs: float | None, allowed: float, unheard: float = 0.0
+) -> tuple[float, float] | None:
     """The relative difference of one figure, and how much of it is none."""
     if ours is None or theirs is None:
         return None
-    most = max(ours, theirs)
-    return (abs(ours - theirs) / most if most else 0.0), allowed
+    nearest = min(max(ours, theirs), theirs * (1 + unheard))
+    most = max(ours, nearest)
+    return (abs(ours - nearest) / most if most else 0.0), allowed

@@ -34,6 +34,31 @@ def test_counts_may_differ_by_what_feedback_does_not_tell(changes: dict[str, obj
     assert told(**changes).result is result
 
 
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        (20, Comparison(Result.AGREE, 0.0)),  # of 180 packets the peer was told nothing: they may have come
+        (50, Comparison(Result.AGREE, pytest.approx(30 / 1380))),
+        (200, Comparison(Result.DISAGREE, pytest.approx(180 / 1380))),  # told of every one
+        (None, Comparison(Result.DISAGREE, pytest.approx(180 / 1380))),
+    ],
+)
+def test_what_the_peer_was_told_nothing_of_may_have_come(lost: int | None, expected: Comparison) -> None:
+    assert told(received_packets=1200, lost_packets=lost) == expected
+
+
+def test_nor_more_than_that() -> None:
+    assert told(received_packets=1200, lost_packets=20, sent_packets=1240).result is Result.DISAGREE
+
+
+def test_of_a_search_too() -> None:
+    counts = {"load_us": 10_000_000, "sent_packets": 18_000, "sent_bytes": 22_500_000}
+    holes = peer_test(**counts, received_packets=16_000, received_bytes=20_000_000, lost_packets=1000)
+    assert compare(SEARCH, holes).difference == 0.0
+    told_all = peer_test(**counts, received_packets=15_000, received_bytes=18_750_000, lost_packets=3000)
+    assert compare(SEARCH, told_all).result is Result.DISAGREE
+
+
 def test_of_a_test_that_was_ended_early_only_what_was_sent_is_compared() -> None:
     counts = peer_test(load_us=1_000_000, sent_bytes=1_000_000, received_bytes=500_000)
     assert compare(Claim(8e6, None), counts) == Comparison(Result.AGREE, 0.0)

@@ -55,6 +55,8 @@ def _check_ledger(path: Path) -> Finding:
             return Finding("ledger", f"{path}: not there yet; it will be created")
         text = f"{path}: not there, and this user may not create it in {folder}"
         return Finding("ledger", text, Exit.CANNOT_CREATE)
+    if not path.stat().st_size:  # a start that was interrupted leaves it so: preparing it would fill it
+        return Finding("ledger", f"{path}: empty; its tables will be created")
     engine = connect(path, writing=True)
     try:
         schema = prepare(engine, path, upgrading=False)

@@ -141,6 +141,13 @@ def test_what_upgrades_it_does_not_speak_of_itself(old: Path) -> None:
     assert {name.partition(".")[0] for name in done.stderr.split()} == {"collector"}
 
 
+def test_a_check_leaves_an_empty_file_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    assert _check_ledger(path).text == f"{path}: empty; its tables will be created"
+    assert path.stat().st_size == 0
+
+
 def test_a_check_announces_the_upgrade_and_changes_nothing(old: Path) -> None:
     before = content(old)
     found = _check_ledger(old)

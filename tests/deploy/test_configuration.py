@@ -6,13 +6,19 @@ from typing import Any
 
 import yaml
 
+from collector.ingest import Arrival, judge
+from collector.ledger.commit import Ledger
 from collector.settings import CollectorSettings
+from collector.views import Views
+from lab.fleet import PEER, Agent, sites
+from tests.collector.examples import NOW_US
 from tests.servers import require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yml"
 ALERTMANAGER = DEPLOY / "alertmanager" / "alertmanager.yml"
 RULES = DEPLOY.parent / "dashboards" / "rules"
+GREATEST_FLEET = 60_000
 
 
 def accepted(program: str, *arguments: str | Path) -> str:
@@ -55,3 +61,24 @@ def test_alertmanager_routes_and_inhibits_alerts_that_exist() -> None:
         matchers += rule["source_matchers"] + rule["target_matchers"]
     named = {name for matcher in matchers for name in matcher.split('"')[1].split("|")}
     assert named == alerts
+
+
+def test_the_bound_of_samples_lets_the_greatest_fleet_through(tmp_path: Path) -> None:
+    """One sample too many, and all of the page is dropped."""
+    (scrape,) = prometheus()["scrape_configs"]
+    needed = GREATEST_FLEET * samples_of_a_site(tmp_path / "ledger.db")
+    assert needed < scrape["sample_limit"] < 2 * needed
+
+
+def samples_of_a_site(file: Path) -> int:
+    """How many a site has that measures everything in two classes."""
+    ((site_id, site),) = sites(1).items()
+    agent, views, ledger = Agent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
+    told = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
+    told.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
+    for settled in ledger.commit([judge(arrival) for arrival in told]):
+        views.learn(settled.observations, NOW_US)
+        views.learn_sides(settled.joined, NOW_US)
+    ledger.close()
+    lines = b"".join(views.pieces()).splitlines()
+    return sum(not line.startswith(b"#") for line in lines)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import structs
 
 from dashboards.__main__ import DASHBOARDS
 from dashboards.wording import STATES, state_rank
@@ -26,12 +27,14 @@ from tests.deploy.certificates import Authority
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
-from wire.records import Direction, Verdict
-from wire.topics import Kind, topic
+from wire import messages, peer_tests
+from wire.records import Direction, FloorValues, HostLoad, Known, Standing, Verdict
+from wire.topics import Kind, PeerKind, peer_topic, topic
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
 CAPACITY_BPS = 6_500_000.0
+PEER = "plancher.peer"
 INVENTORY = f"""site_id,name,category,departement,commune,pop,supplier,floor_down,floor_up
 {FINE},Lycée Blaise-Pascal,lycée,63,Clermont-Ferrand,pop-clermont,Opérateur A,8 Mbit/s,8 Mbit/s
 {BELOW},Fromagerie de Salers,entreprise,15,Salers,pop-aurillac,Opérateur C,8 Mbit/s,8 Mbit/s
@@ -72,7 +75,7 @@ class Prometheus:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     sites = Authority(tmp_path_factory.mktemp("sites"), "plancher-sites-ca")
-    with shipped_broker(tmp_path_factory.mktemp("broker"), (FINE, BELOW, COLLECTOR), sites) as broker:
+    with shipped_broker(tmp_path_factory.mktemp("broker"), (FINE, BELOW, COLLECTOR, PEER), sites) as broker:
         yield broker
 
 
@@ -98,21 +101,45 @@ def collector(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Itera
 
 
 async def measure(broker: Broker) -> None:
-    """Both sites publish what their agents would have measured just now."""
+    """Both sites and their peer publish what they would have measured just now, with every kind of probe."""
     now_us = time.time_ns() // 1000 - 5_000_000
-    fails = examples.floor_values(Verdict.FAIL, 6_400_000.0, CAPACITY_BPS)
-    for site, values in ((FINE, examples.floor_values()), (BELOW, fails)):
-        payload = examples.payload(
-            examples.stamp(1, now_us),
-            examples.floor(2, now_us, values, Direction.DOWN),
-            examples.floor(3, now_us, values, Direction.UP),
-            site=site,
-            sent=examples.clock(now_us),
-        )
+    good = structs.replace(examples.floor_values(), under_load=examples.under_load(), standing=Standing.CLEAR)
+    fails = structs.replace(
+        examples.floor_values(Verdict.FAIL, 6_400_000.0, CAPACITY_BPS),
+        under_load=examples.under_load(),
+        standing=Standing.CONDEMNED,
+    )
+    for site, values in ((FINE, good), (BELOW, fails)):
+        sent = examples.clock(now_us)
+        peer = "peer" if site == FINE else "another"
+        payload = examples.payload(*every_kind(now_us, values, peer), site=site, sent=sent)
         async with asyncio.timeout(LIMIT_S), broker.client(site) as client:
             await client.subscribe(topic(site, Kind.RECEIPTS), qos=1)
             await client.publish(topic(site, Kind.RESULTS), payload, qos=1)
             assert b'"committed"' in bytes(str((await anext(aiter(client.messages))).payload), "utf-8")
+    contradicting = examples.peer_test(now_us, sent_packets=2_000, sent_bytes=3_000_000)
+    tests = (messages.encode(contradicting),)
+    told = messages.encode(peer_tests.envelope("peer", "0.1.0", examples.clock(now_us), tests))
+    async with asyncio.timeout(LIMIT_S), broker.client(PEER) as client:
+        await client.subscribe(peer_topic("peer", PeerKind.RECEIPTS), qos=1)
+        await client.publish(peer_topic("peer", PeerKind.TESTS), told, qos=1)
+        await anext(aiter(client.messages))
+
+
+def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Known]:
+    """One measurement of each probe, in both directions where it has one."""
+    busy = HostLoad(busy_ratio=0.25, load_1min=0.5)
+    trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, wished_dscp=46)
+    changed = structs.replace(examples.path_values(), return_mtu_bytes=1400)
+    return [
+        examples.stamp(1, now_us, trains, host=busy),
+        examples.floor(2, now_us, values, Direction.DOWN, peer=peer),
+        examples.floor(3, now_us, values, Direction.UP, peer=peer),
+        examples.capacity(4, now_us),
+        examples.capacity(5, now_us, direction=Direction.UP),
+        examples.interface(6, now_us),
+        examples.path(7, now_us, changed),
+    ]
 
 
 @pytest.fixture(scope="module")

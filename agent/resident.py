@@ -23,7 +23,7 @@ from agent.uplink import Uplink
 from host.clock import second_of_week
 from wire import messages
 from wire.messages import Fault
-from wire.records import ClockReading, Outcome, Purpose
+from wire.records import ClockReading, Failure, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ LONGEST_NAP_S = 5.0  # timers stand still while the machine is suspended; the bo
 STATUS_EVERY_S = 1.0
 STATUS_AT_LEAST_EVERY_US = 10_000_000
 STOP_WITHIN_S = 2.0
+_NOBODYS_FAULT = (None, Failure.CANCELLED)  # who asks the agent to stop is not to be warned of it
 GIVE_BACK_S = (1.0, 5.0, 600.0)  # while it starts and connects; then now and then
 
 
@@ -176,7 +177,7 @@ class Resident:
 
     async def _record(self, attempt: Attempt) -> None:
         await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))
-        level = logging.INFO if attempt.reading.failure is None else logging.WARNING
+        level = logging.INFO if attempt.reading.failure in _NOBODYS_FAULT else logging.WARNING
         log.log(level, "%s", report.sentence(attempt.measurement(*report.NO_IDENTITY)))
         self._uplink.committed()
 

@@ -50,12 +50,19 @@ def main(given: Handover) -> int:
 
 async def _run(given: Handover) -> None:
     stop = asyncio.Event()
+    asked_by: list[str] = []
+
+    def ask(name: str) -> None:
+        asked_by.append(name)
+        stop.set()
+
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number.name)
     resident = _resident(given)
     memory.give_back()
     await resident.run(stop)
+    logger.info("stopped, as asked by %s", asked_by[0])
 
 
 def _resident(given: Handover) -> Resident:

@@ -1,6 +1,7 @@
 """``plancher-peer``: the far end of every measurement, load tests (RFC 9946) and STAMP (RFC 8762)."""
 
 import asyncio
+import logging
 import signal
 import sys
 from argparse import Namespace
@@ -56,9 +57,16 @@ def _complain(error: Exception, code: Exit) -> Exit:
 
 async def _until_told(program: Program) -> None:
     stop = asyncio.Event()
+    asked_by: list[str] = []
+
+    def ask(name: str) -> None:
+        asked_by.append(name)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, ask, number.name)
     await program.run(stop)
+    logging.getLogger("peer").info("stopped, as asked by %s", asked_by[0])
 
 
 def _check(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:

@@ -273,4 +273,6 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
         assert f"another agent (process {process}) has this journal" in second.stderr
         os.kill(process, signal.SIGTERM)
         wait_until(lambda: not (tmp_path / "run" / "status.json").exists(), "the agent ends", 5)
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    told = (tmp_path / "log").read_text()
+    assert "Traceback" not in told
+    assert told.endswith("info agent: stopped, as asked by SIGTERM\n")

@@ -130,7 +130,8 @@ def test_a_task_is_run_in_its_slot_and_journalled(tmp_path: Path) -> None:
     assert record.slot_us <= record.start.wall_us < record.slot_us + 60_000_000
 
 
-def test_a_stop_cancels_and_records_what_runs(tmp_path: Path) -> None:
+def test_a_stop_cancels_and_records_what_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60)
 
     async def started() -> bool:
@@ -139,6 +140,8 @@ def test_a_stop_cancels_and_records_what_runs(tmp_path: Path) -> None:
     took_s = live(chosen, probe, started)
     assert took_s < 5
     assert [record.failure for record in records(chosen)] == [Failure.CANCELLED]
+    [told] = [entry for entry in caplog.records if "the agent was stopped while measuring" in entry.message]
+    assert told.levelname == "INFO"
 
 
 def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ def test_a_port_that_is_taken_is_named(
 def test_a_signal_ends_it_cleanly(running: "subprocess.Popen[str]", number: signal.Signals) -> None:
     running.send_signal(number)
     _, told = running.communicate(timeout=10)
-    assert (running.returncode, told) == (0, "")
+    assert running.returncode == 0
+    assert told.endswith(f"info peer: stopped, as asked by {number.name}\n")
+    assert told.count("\n") == 1
 
 
 def test_it_serves_a_test_and_logs_one_line_without_key_or_address(
@@ -175,7 +177,7 @@ def test_it_serves_a_test_and_logs_one_line_without_key_or_address(
     assert report.received_packets == report.sent_packets
     running.terminate()
     _, told = running.communicate(timeout=10)
-    assert told.count("\n") == 1
+    assert told.count("\n") == 2  # and that it stopped
     assert f"session={report.session} key=3 direction=up row=2" in told
     assert "hidden" not in told
     assert "127.0.0.1" not in told

@@ -1,6 +1,6 @@
 """The figures of one measurement as a person reads them, one function a probe."""
 
-from host.units import megabits
+from host.units import counted, duration, megabits
 from wire.records import (
     Bound,
     CapacityValues,
@@ -53,17 +53,17 @@ def _stamp(values: StampValues) -> str:
         parts.append(f"loss up {up} down {down}")
     for name, spread in (("up", values.variation_forward), ("down", values.variation_return)):
         if spread:
-            parts.append(f"variation {name} p95 {_milliseconds(spread.p95_us)} ms")
+            parts.append(f"variation {name} p95 {duration(spread.p95_us)}")
     return ", ".join(parts)
 
 
 def _spread(spread: Spread) -> str:
-    numbers = (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)
-    return "min/p50/p95/p99 " + "/".join(_milliseconds(number) for number in numbers) + " ms"
-
-
-def _milliseconds(microseconds: int) -> str:
-    return f"{microseconds / 1000:.2f}"
+    """In milliseconds, or, where one is below 0.1 ms, each with its own unit."""
+    told = [duration(us) for us in (spread.min_us, spread.p50_us, spread.p95_us, spread.p99_us)]
+    unit = told[0][-3:]
+    if all(one.endswith(unit) for one in told):
+        told = [*(one.removesuffix(unit) for one in told[:-1]), told[-1]]
+    return "min/p50/p95/p99 " + "/".join(told)
 
 
 def _percent(ratio: float | None) -> str:
@@ -99,11 +99,11 @@ def _interface(values: InterfaceValues) -> str:
         if any(counts):
             parts.append(f"{what} down {_count(counts[0])} up {_count(counts[1])}")
     if values.carrier_losses:
-        parts.append(f"link lost {values.carrier_losses} times")
+        parts.append(f"link lost {counted(values.carrier_losses, 'time')}")
     if values.carrier is False:
         parts.append("no link")
     if values.resets:
-        parts.append(f"counters began anew {values.resets} times")
+        parts.append(f"counters began anew {counted(values.resets, 'time')}")
     return ", ".join([*parts, f"{values.interface} over {values.span_us / 1e6:.0f} s"])
 
 
@@ -112,7 +112,8 @@ def _count(count: int | None) -> str:
 
 
 def _path(values: PathValues) -> str:
-    parts = [f"{len(values.hops)} hops" if values.reached else f"not reached within {len(values.hops)} hops"]
+    hops = counted(len(values.hops), "hop")
+    parts = [hops if values.reached else f"not reached within {hops}"]
     if values.dscp_changed_at is not None:
         parts.append(f"DSCP becomes {values.dscp_became} before hop {values.dscp_changed_at}")
     if values.path_mtu_bytes is not None:

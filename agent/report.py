@@ -22,13 +22,14 @@ class Tone(StrEnum):
     """Whether a measurement is good news, bad news, or none."""
 
     PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    MEASURED = "measured"  # there are figures, and no floor to hold them against
     FAIL = "fail"
     NEITHER = "could not tell"
 
     @property
     def style(self) -> str:
         """How rich is to print it."""
-        return {Tone.PASS: "green", Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}[self]
+        return {Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}.get(self, "green")
 
 
 NO_IDENTITY = ("0" * 16, 1)
@@ -63,11 +64,10 @@ def sentence(record: Record) -> str:
 
 
 def overall(lines: list[Line]) -> Tone:
-    """One verdict for several: a fail outweighs what could not be told, which outweighs a pass."""
+    """One verdict for several: a fail before what could not be told, then a pass, then mere figures."""
     tones = {one.tone for one in lines}
-    if Tone.FAIL in tones:
-        return Tone.FAIL
-    return Tone.PASS if tones == {Tone.PASS} else Tone.NEITHER
+    heaviest = (Tone.FAIL, Tone.NEITHER, Tone.PASS, Tone.MEASURED)
+    return next((tone for tone in heaviest if tone in tones), Tone.NEITHER)
 
 
 def _task(record: Record) -> str:
@@ -80,7 +80,7 @@ def _tone(record: Record) -> Tone:
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
     if not isinstance(record, FloorMeasurement):
-        return Tone.PASS
+        return Tone.MEASURED
     verdict = record.values.verdict if record.values else None
     return {Verdict.PASS: Tone.PASS, Verdict.FAIL: Tone.FAIL}.get(verdict or Verdict.GREY, Tone.NEITHER)
 

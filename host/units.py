@@ -55,3 +55,25 @@ def _number(kind: type[Quantity], text: str) -> float:
 def megabits(bits_per_second: float) -> str:
     """A rate for people, in Mbit/s: three significant digits, as contracts are written."""
     return f"{bits_per_second / 1e6:.2f}" if bits_per_second < 1e8 else f"{bits_per_second / 1e6:.0f}"
+
+
+def amount(byte_count: float) -> str:
+    """Bytes for people, in the largest of ``ByteSize``'s units: ``2.81 GB``, ``64 MB``, ``0 B``."""
+    unit, size = next(
+        ((unit, size) for unit, size in reversed(ByteSize.units.items()) if byte_count >= 0.9995 * size),
+        ("B", 1),
+    )
+    number = byte_count / size
+    return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
+
+
+def duration(microseconds: float) -> str:
+    """A measured time for people: milliseconds, below 0.1 ms microseconds, and never 0."""
+    if microseconds >= 100:
+        return f"{microseconds / 1000:.2f} ms"
+    return f"{microseconds:.0f} µs" if microseconds >= 1 else "<1 µs"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 hop``, ``2 hops``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,7 +20,12 @@ from host.exits import Exit
 from host.settings import SettingsError
 from wire.records import Known, Purpose
 
-_EXITS = {Tone.PASS: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.COULD_NOT_TELL}
+_EXITS = {
+    Tone.PASS: Exit.OK,
+    Tone.MEASURED: Exit.OK,
+    Tone.FAIL: Exit.FAIL,
+    Tone.NEITHER: Exit.COULD_NOT_TELL,
+}
 PIPED_WIDTH = 160
 
 BY_NAME_ONLY = frozenset({"capacity", "interface", "path"})

@@ -71,7 +71,7 @@ class View:
         found += [
             f"{one.line.task}: {one.line.verdict}: {one.line.advice}"
             for one in self.results
-            if one.line.tone is not Tone.PASS
+            if one.line.tone in (Tone.FAIL, Tone.NEITHER)
         ]
         seen = self.settings.line_counters.source != "none"
         advice = "tell the supplier" if seen else UNSEEN

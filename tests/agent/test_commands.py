@@ -81,6 +81,7 @@ def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: 
         "loss up 0 %",
     ):
         assert words in done.stdout
+    assert done.stdout.splitlines()[-1] == "measured"  # no floor was tested, so none was passed
     assert not (tmp_path / "state").exists()
 
 
@@ -263,7 +264,7 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
             return bool(results) and not status["problems"]
 
         wait_until(measured, "a result in the status, and nothing wrong")
-        assert (results[0]["task"], results[0]["tone"]) == ("stamp dscp 0", "pass")
+        assert (results[0]["task"], results[0]["tone"]) == ("stamp dscp 0", "measured")
         screen = call("status", path)
         assert screen.returncode == 0, screen.stdout
         for words in (f"site      {SITE}", f"process {process}", "connected", "nothing is wrong"):

@@ -1,6 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
+from agent import figures
 from agent.remedies import REMEDIES
 from agent.report import Line, Tone, line, overall, sentence
 from tests.agent.journalled import CLOCK
@@ -11,8 +12,10 @@ from wire.records import (
     FloorMeasurement,
     FloorTest,
     FloorValues,
+    Hop,
     LineCounters,
     Outcome,
+    PathValues,
     Purpose,
     Record,
     Spread,
@@ -147,7 +150,7 @@ STAMP = StampMeasurement(
             STAMP,
             Line(
                 "stamp dscp 46",
-                Tone.PASS,
+                Tone.MEASURED,
                 "ok",
                 "RTT min/p50/p95/p99 20.10/20.40/31.00/40.12 ms, loss up 5 % down 0 %, "
                 "variation up p95 2.50 ms",
@@ -177,7 +180,7 @@ STAMP = StampMeasurement(
                 duration_us=1,
                 outcome=Outcome.OK,
             ),
-            Line("outage-cause", Tone.PASS, "ok", "", ""),
+            Line("outage-cause", Tone.MEASURED, "ok", "", ""),
         ),
         (
             UnknownMeasurement(
@@ -199,6 +202,34 @@ def test_a_measurement_as_a_person_reads_it(record: Record, shown: Line) -> None
     assert line(record) == shown
 
 
+@pytest.mark.parametrize(
+    ("rtt", "told"),
+    [
+        ((20_100, 20_400, 31_000, 40_123), "20.10/20.40/31.00/40.12 ms"),
+        ((100, 101, 200, 300), "0.10/0.10/0.20/0.30 ms"),
+        ((31, 42, 80, 99), "31/42/80/99 µs"),
+        ((0, 4, 80, 99), "<1/4/80/99 µs"),
+        ((42, 99, 100, 12_000), "42 µs/99 µs/0.10 ms/12.00 ms"),
+    ],
+)
+def test_what_took_next_to_no_time_is_not_told_as_none(rtt: tuple[int, int, int, int], told: str) -> None:
+    least, p50, p95, p99 = rtt
+    assert STAMP.values
+    values = replace(STAMP.values, rtt=Spread(min_us=least, p50_us=p50, p95_us=p95, p99_us=p99))
+    assert line(replace(STAMP, values=values)).figures == (
+        f"RTT min/p50/p95/p99 {told}, loss up 5 % down 0 %, variation up p95 2.50 ms"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hops", "reached", "told"),
+    [(1, True, "1 hop"), (2, True, "2 hops"), (1, False, "not reached within 1 hop")],
+)
+def test_one_hop_is_not_hops(hops: int, reached: bool, told: str) -> None:
+    seen = tuple(Hop(ttl=ttl + 1, sent=3, answered=3) for ttl in range(hops))
+    assert figures.of(PathValues(hops=seen, reached=reached)) == told
+
+
 def test_every_failure_has_its_remedy() -> None:
     assert set(REMEDIES) == set(Failure)
 
@@ -207,6 +238,9 @@ def test_every_failure_has_its_remedy() -> None:
     ("tones", "verdict"),
     [
         ([Tone.PASS, Tone.PASS], Tone.PASS),
+        ([Tone.PASS, Tone.MEASURED], Tone.PASS),
+        ([Tone.MEASURED, Tone.MEASURED], Tone.MEASURED),
+        ([Tone.MEASURED, Tone.NEITHER], Tone.NEITHER),
         ([Tone.PASS, Tone.NEITHER], Tone.NEITHER),
         ([Tone.PASS, Tone.NEITHER, Tone.FAIL], Tone.FAIL),
         ([], Tone.NEITHER),

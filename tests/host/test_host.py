@@ -98,3 +98,27 @@ def test_a_wrong_call_exits_with_usage(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_rates_for_people(rate: float, text: str) -> None:
     assert units.megabits(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("byte_count", "text"),
+    [
+        (0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (52_345, "52.3 kB"), (999_700, "1 MB"), (64e6, "64 MB"),
+        (999_400_000, "999 MB"), (2_805_000_000, "2.81 GB"), (1_234e9, "1234 GB"),
+    ],
+)  # fmt: skip
+def test_amounts_for_people(byte_count: float, text: str) -> None:
+    assert units.amount(byte_count) == text
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [(0, "<1 µs"), (1, "1 µs"), (99, "99 µs"), (100, "0.10 ms"), (20_123, "20.12 ms")],
+)
+def test_times_for_people(microseconds: int, text: str) -> None:
+    assert units.duration(microseconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 tests"), (1, "1 test"), (2, "2 tests")])
+def test_counts_for_people(number: int, text: str) -> None:
+    assert units.counted(number, "test") == text

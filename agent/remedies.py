@@ -14,11 +14,11 @@ REMEDIES: dict[Failure, str] = {
     Failure.CLOCK_STEPPED: "this machine: its clock was set during the test; wait until it is synchronised",
     Failure.CONFIGURATION: "the configuration: see the detail, then run `plancher-agent check`",
     Failure.NAME_UNKNOWN: "the configuration or the site's DNS: peer.host does not resolve",
-    Failure.PEER_REFUSED: "the peer: it refuses; is it running, are peer's ports and key the same there?",
+    Failure.PEER_REFUSED: "the peer: is it running, are peer's ports and key the same there?",
     Failure.PEER_BUSY: "the peer: it has no room for a test just now; the next slot will try again",
-    Failure.PEER_PROTOCOL: "the peer: it answers in a way that does not fit; compare versions and keys",
+    Failure.PEER_PROTOCOL: "the peer: its answers do not fit; compare versions, ports and keys at both ends",
     Failure.PEER_SLOW: "the peer: it cannot send fast enough",
-    Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys: nothing comes back",
+    Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys at both ends",
     Failure.UNREACHABLE: "this machine or the line: no route to the peer",
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
     Failure.LINE_BUSY: "nobody: another probe had the line for too long",
@@ -26,3 +26,8 @@ REMEDIES: dict[Failure, str] = {
     Failure.SITE_IN_USE: "nobody: the site needed its line, the measurement gave way",
     Failure.BUDGET_SPENT: "the configuration: the byte budget of the day or month is spent (see capacity)",
 }
+
+
+def advice(failure: Failure, detail: str) -> str:
+    """What happened, where that is known, and in brackets whose fault it is: each told once."""
+    return f"{detail} ({REMEDIES[failure]})" if detail else REMEDIES[failure]

@@ -4,8 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from agent import figures
-from agent.remedies import REMEDIES
+from agent import figures, remedies
 from wire.records import (
     KNOWN,
     Failure,
@@ -103,5 +102,6 @@ def _advice(record: Record) -> str:
     """The probe's own words where it found some, and whose fault the failure is."""
     if record.failure is None:
         return record.detail
-    remedy = REMEDIES[record.failure] if isinstance(record.failure, Failure) else record.failure
-    return f"{record.detail} ({remedy})" if record.detail else remedy
+    if isinstance(record.failure, Failure):
+        return remedies.advice(record.failure, record.detail)
+    return f"{record.detail} ({record.failure})" if record.detail else record.failure

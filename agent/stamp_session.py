@@ -26,6 +26,7 @@ from wire.stamp.timestamp import ErrorEstimate
 _IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: IPV4_UDP_BYTES, socket.AF_INET6: IPV6_UDP_BYTES}
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _SENT_TTL = 255
+_REFUSALS_ENOUGH = 3  # a peer that is just being restarted may refuse one or two
 _CLOSING_S = 1.0  # at most, for what only makes the last packet's figure better
 _SEND_FAILURES = {
     errno.EAGAIN: Failure.SEND_BLOCKED,
@@ -69,7 +70,8 @@ class TrainResult(Struct, frozen=True):
 
     ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``Verdict``.
     ``unsent`` packets could not be handed to the network and are in no statistic; ``send_failure`` says
-    why. ``refused``: an ICMP message said that nobody listens at the peer's port. ``clock_step_us``: how
+    why. ``refused``: an ICMP message said that nobody listens at the peer's port; a train that meets such
+    refusals alone is given up after a few packets. ``clock_step_us``: how
     far the wall clock jumped during the train. ``worst_lateness_us``: how much later than planned a
     packet was handed to the kernel. ``bytes_*`` are at the IP layer. ``failure`` is set where not even
     sending could begin. ``exchanges``: each packet and its reply, the raw series behind the statistics.
@@ -175,7 +177,7 @@ class _Session:
         self._unsent = 0
         self._send_failure: Failure | None = None
         self._send_detail = ""
-        self._refused = False
+        self._refusals = 0
         self._lateness_s = 0.0
         self._bytes = Counter[str]()
 
@@ -186,9 +188,10 @@ class _Session:
             await self._send_all(loop, sock)
             self._finished_sending = True
             self._look_whether_done()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_answered.wait(), self._train.timeout_s)
-            await self._close(sock)
+            if not self._is_hopeless():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._all_answered.wait(), self._train.timeout_s)
+                await self._close(sock)
         finally:
             loop.remove_reader(sock)
         self._take_transmit_stamps(sock)
@@ -197,7 +200,7 @@ class _Session:
         deadline = loop.time()
         for _ in range(self._train.count):
             await asyncio.sleep(max(0.0, deadline - loop.time()))
-            if self._enough is not None and self._enough.is_set():
+            if self._is_hopeless() or (self._enough is not None and self._enough.is_set()):
                 return
             now = loop.time()
             self._lateness_s = max(self._lateness_s, now - deadline)
@@ -214,7 +217,7 @@ class _Session:
                 timestamps.send(sock, packet)
             except ConnectionRefusedError:
                 # The answer to an earlier packet, handed out in place of sending this one.
-                self._refused = True
+                self._refusals += 1
                 self._restart_numbering(sock)
                 timestamps.send(sock, packet)
         except OSError as error:
@@ -252,7 +255,7 @@ class _Session:
             try:
                 datagram = timestamps.receive(sock)
             except OSError as error:
-                self._refused = self._refused or isinstance(error, ConnectionRefusedError)
+                self._refusals += isinstance(error, ConnectionRefusedError)
                 continue
             if datagram is None:
                 break
@@ -274,6 +277,10 @@ class _Session:
         for number, sent_ns in timestamps.transmit_stamps(sock):
             self._sender.transmitted(self._first_numbered + number, sent_ns)
 
+    def _is_hopeless(self) -> bool:
+        """Nothing but refusals, and enough of them: what is still to be sent would end the same way."""
+        return self._refusals >= _REFUSALS_ENOUGH and not self._sender.counters.total()
+
     def _look_whether_done(self) -> None:
         answered = self._sender.counters[Verdict.ACCEPTED]
         if self._finished_sending and answered == len(self._sender.exchanges):
@@ -290,7 +297,7 @@ class _Session:
             received=sender.counters,
             unsent=self._unsent,
             send_failure=self._send_failure,
-            refused=self._refused,
+            refused=self._refusals > 0,
             clock_step_us=self._clock.step_ns // 1000,
             worst_lateness_us=round(self._lateness_s * 1e6),
             bytes_sent=self._bytes["sent"],

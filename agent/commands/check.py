@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import assembly, floor_rules, settings, settings_rules, udpstp_client
+from agent import assembly, floor_rules, remedies, settings, settings_rules, udpstp_client
 from agent.commands import machine
 from agent.commands.finding import Finding
 from agent.commands.machine import Link
@@ -18,7 +18,6 @@ from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.probes.base import Surroundings, Task
 from agent.probes.path import PathProbe
 from agent.probes.stamp import StampProbe
-from agent.remedies import REMEDIES
 from agent.runner import Runner
 from agent.settings import AgentSettings
 from host import load, log
@@ -236,8 +235,8 @@ async def peer_stamp(built_from: Surroundings) -> Finding:
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
     if reading.outcome is Outcome.OK:
         return Finding("peer's STAMP", ok=True, text=f"answers on port {chosen.peer.stamp_port}")
-    remedy = REMEDIES[reading.failure] if reading.failure else ""
-    return Finding("peer's STAMP", ok=False, text=reading.detail or remedy)
+    text = remedies.advice(reading.failure, reading.detail) if reading.failure else reading.detail
+    return Finding("peer's STAMP", ok=False, text=text)
 
 
 async def peer_udpstp(built_from: Surroundings) -> Finding:
@@ -254,8 +253,8 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     )
     if report.ending is Ending.COMPLETED:
         return Finding("peer's UDPSTP", ok=True, text=f"answers on port {peer.udpstp_port}")
-    remedy = REMEDIES[floor_rules.failure_of(report)]
-    text = f"{peer.host} port {peer.udpstp_port}: {report.detail} ({remedy})"
+    detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
+    text = remedies.advice(floor_rules.failure_of(report), detail)
     return Finding("peer's UDPSTP", ok=False, text=text)
 
 

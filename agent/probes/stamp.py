@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.stamp_session import Train, TrainResult, run_train
+from host.units import counted
 from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
 from wire.stamp.sender import Verdict
 from wire.stamp.statistics import TrainStatistics
@@ -69,23 +70,23 @@ def _reading(train: Train, result: TrainResult) -> Reading:
 
 
 def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
-    """Why the train gave nothing, or nothing to judge by; and what to do about it."""
+    """Why the train gave nothing, or nothing to judge by. Whose fault that is, is told with the failure."""
     where = f"{train.host} port {train.port}"
     if result.failure is not None:
         return result.failure, result.detail
     if result.send_failure is not None:
-        return result.send_failure, f"{result.unsent} packets could not be sent: {result.detail}"
+        return result.send_failure, f"{counted(result.unsent, 'packet')} could not be sent: {result.detail}"
     if result.clock_step_us:
         return Failure.CLOCK_STEPPED, f"the wall clock jumped by {result.clock_step_us} us during the train"
     if result.statistics.received:
         return None, ""
     if result.received[Verdict.BAD_HMAC]:
-        return Failure.PEER_PROTOCOL, f"{where} answers under another key: compare peer.key at both ends"
+        return Failure.PEER_PROTOCOL, f"{where} answers under another key"
     if result.received.total() - result.received[Verdict.CLOSING] > result.statistics.late:
-        return Failure.PEER_PROTOCOL, f"what answers on {where} does not speak STAMP: check peer.stamp_port"
+        return Failure.PEER_PROTOCOL, f"what answers on {where}, peer.stamp_port, does not speak STAMP"
     if result.refused:
-        return Failure.PEER_REFUSED, f"nothing listens on {where}: is the peer running, is the port right?"
-    return Failure.NO_ANSWER, f"no answer from {where}: the line, the peer, a filter or another key"
+        return Failure.PEER_REFUSED, f"nothing listens on {where}"
+    return Failure.NO_ANSWER, f"no answer from {where}"
 
 
 def _remarking(train: Train, seen: TrainStatistics) -> str:

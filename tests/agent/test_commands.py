@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -127,7 +128,10 @@ def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Pa
     done = call("measure", agent_file(tmp_path), "--probe", "stamp")
     assert done.returncode == 2
     assert "failed" in done.stdout
-    assert "is the peer running" in " ".join(done.stdout.replace("│", " ").split())
+    told = " ".join(done.stdout.replace("│", " ").split())
+    whose = "(the peer: is it running, are peer's ports and key the same there?)"
+    assert re.search(r"nothing listens on 127\.0\.0\.1 port \d+ " + re.escape(whose), told)
+    assert told.count("running") == 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     wrong = [line.removeprefix("wrong  ") for line in done.stdout.splitlines() if line.startswith("wrong")]
     expected = (
         ("line counters", "lo is a loopback, which counts every byte of a test twice"),
-        ("peer's STAMP", "is the peer running, is the port right?"),
+        ("peer's STAMP", "(the peer: is it running, are peer's ports and key the same there?)"),
         ("peer's UDPSTP", "nothing listens at the peer's port"),
         ("broker", "nothing listens there: is the broker running, and is the port right?"),
     )

@@ -179,9 +179,55 @@ def test_nobody_at_the_port_is_told():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]
-    result = asyncio.run(run_train(train(port, count=4, timeout_s=0.1), estimate))
+    result = asyncio.run(run_train(train(port, count=2, timeout_s=0.1), estimate))
     assert result.refused
-    assert (result.statistics.sent, result.statistics.received, result.unsent) == (4, 0, 0)
+    assert (result.statistics.sent, result.statistics.received, result.unsent) == (2, 0, 0)
+
+
+def test_a_train_that_is_only_refused_is_given_up():
+    """At this interval and with this time-out the whole of it would take minutes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    result = asyncio.run(run_train(train(port, count=600, interval_s=0.2, timeout_s=120), estimate))
+    assert result.refused
+    assert result.statistics.sent in (3, 4)  # the third refusal is told before or in place of the fourth
+    assert (result.statistics.received, result.unsent) == (0, 0)
+
+
+def test_a_peer_that_comes_up_meanwhile_is_measured():
+    """Two refusals do not end a train."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+
+    async def scenario() -> TrainResult:
+        running = asyncio.create_task(run_train(train(port, count=4, interval_s=0.3), estimate))
+        while not refusals:
+            await asyncio.sleep(0.01)
+        reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(KEY,)), estimate)
+        await reflector.start()
+        try:
+            return await running
+        finally:
+            reflector.close()
+
+    refusals: list[int] = []
+    receive = timestamps.receive
+
+    def watched(sock: socket.socket) -> timestamps.Datagram | None:
+        try:
+            return receive(sock)
+        except ConnectionRefusedError:
+            refusals.append(1)
+            raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timestamps, "receive", watched)
+        result = asyncio.run(scenario())
+    assert result.refused
+    assert result.statistics.received in (2, 3)
+    assert result.statistics.sent == 4
 
 
 def test_replies_of_somebody_else_are_counted_and_not_believed():

@@ -185,13 +185,21 @@ async def counted(built_from: Surroundings, before: CounterReading) -> Finding:
     """Did the counters see the test that the peer has just sent?"""
     source = built_from.line_counters
     await asyncio.sleep(source.lag_s)
-    finding = movement(source.interface, before, await source.ask())
-    # On this machine's own loopback no interface sees the test.
-    return replace(finding, note=settings_rules.is_loopback(built_from.settings.peer.host))
+    on_loopback = settings_rules.is_loopback(built_from.settings.peer.host)
+    return movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
 
 
-def movement(interface: str, before: CounterReading, after: CounterReading | Unavailable) -> Finding:
-    """What the counters make of ``PROBED_BYTES`` that came down the line between two readings."""
+def movement(
+    interface: str,
+    before: CounterReading,
+    after: CounterReading | Unavailable,
+    *,
+    on_loopback: bool = False,
+) -> Finding:
+    """What the counters make of ``PROBED_BYTES`` that came down the line between two readings.
+
+    ``on_loopback``: the peer is this machine itself, whose tests no other interface sees.
+    """
     what = "counters move"
     added = after if isinstance(after, Unavailable) else after.since(before)
     if isinstance(added, Unavailable):
@@ -202,6 +210,9 @@ def movement(interface: str, before: CounterReading, after: CounterReading | Una
         return Finding(what, ok=True, text=seen)
     if up >= PROBED_BYTES / 2:
         text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
+        return Finding(what, ok=False, text=text)
+    if on_loopback:
+        text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
         return Finding(what, ok=False, text=text)
     text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
     return Finding(what, ok=False, text=text)
@@ -268,7 +279,8 @@ async def path(built_from: Surroundings) -> Finding:
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
         return Finding("path", ok=False, note=True, text=reading.detail)
-    return Finding("path", ok=True, text="the helper may send what a trace takes")
+    who = "this program" if chosen.path.helper is None else "the helper"
+    return Finding("path", ok=True, text=f"{who} may send what a trace takes")
 
 
 async def broker(chosen: AgentSettings) -> Finding:

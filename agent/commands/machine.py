@@ -14,13 +14,15 @@ import psutil
 
 from agent.commands.finding import Finding
 from agent.settings import LineCounters
-from host.units import megabits
+from host.units import amount, megabits
 
 MOST_LINKS_TOLD = 8
 BUSY_SHARE = 0.25
 """Of a core: a program that takes so much is worth naming."""
 FREE_CORES = 1.0
 """Less than this left free, and a sender that keeps time has no core of its own."""
+BUSY_RATIO = 0.8
+"""From here on a machine is busy, however many cores it has and whoever it is that takes them."""
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _ELSEWHERE = {socket.AF_INET: "203.0.113.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
@@ -144,7 +146,7 @@ def space(place: Path, journal: Path, size: int) -> Finding:
 
 def room(place: Path, kind: str, free: int, wanted: int) -> Finding:
     """What to say of ``free`` bytes on a file system where a journal may still take ``wanted``."""
-    told = f"{_bytes(free)} free at {place}, the journal may still take {_bytes(wanted)}"
+    told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
         return Finding("space", ok=False, text=f"{told}: make room there, or lower journal.size")
     if kind in _IN_MEMORY:
@@ -171,10 +173,6 @@ def _used(journal: Path) -> int:
         except OSError:
             continue
     return used
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +224,11 @@ def leaves_room(busy_ratio: float, cores: int, most: Program | None, lasted_s: f
     """As ``load``, of a machine of so many cores."""
     told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0
-    if most is None or share < BUSY_SHARE or cores * (1 - busy_ratio) >= FREE_CORES:
+    named = most is not None and share >= BUSY_SHARE
+    crowded = named and cores * (1 - busy_ratio) < FREE_CORES
+    if not crowded and busy_ratio < BUSY_RATIO:
         return Finding("other programs", ok=True, text=told)
-    text = (
-        f"{told}, most by {most.name} (process {most.number}, {share:.0%} of a core): while it is, tests may"
-        " be late and be thrown away"
-    )
+    if most is not None and named:
+        told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
+    text = f"{told}: while it is, tests may be late and be thrown away"
     return Finding("other programs", ok=False, note=True, text=text)

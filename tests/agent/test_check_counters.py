@@ -71,6 +71,14 @@ def test_whether_they_count_the_lines_traffic(after: CounterReading | Unavailabl
     assert str(finding) == told
 
 
+def test_of_a_peer_on_this_machine_no_other_interface_counts_anything() -> None:
+    before, after = CounterReading(1_000, 10, 2_000, 20), CounterReading(1_000, 10, 2_000, 20)
+    assert str(movement("wan0", before, after, on_loopback=True)) == (
+        f"wrong  {TEST} 0 B received: the peer is on this machine, and its tests do not leave it; name the"
+        " site's own peer"
+    )
+
+
 def test_a_directory_is_named_by_its_interface(tmp_path):
     for name in ("rx_bytes", "rx_packets", "tx_bytes", "tx_packets"):
         (tmp_path / name).write_text("1\n")

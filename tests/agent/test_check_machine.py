@@ -181,7 +181,22 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
     [
         (0.12, 4, 0.4, "ok     other programs: 12% of 4 cores busy"),
         (0.7, 4, 1.0, "ok     other programs: 70% of 4 cores busy"),
-        (1.0, 4, 0.2, "ok     other programs: 100% of 4 cores busy"),
+        (0.79, 8, 0.4, "ok     other programs: 79% of 8 cores busy"),
+        (
+            0.8,
+            8,
+            0.1,
+            ("note   other programs: 80% of 8 cores busy: while it is, tests may be late and be thrown away"),
+        ),
+        (
+            0.8,
+            8,
+            0.5,
+            (
+                "note   other programs: 80% of 8 cores busy, most by backup (process 42, 50% of a core):"
+                " while it is, tests may be late and be thrown away"
+            ),
+        ),
         (0.2, 1, 0.1, "ok     other programs: 20% of 1 core busy"),
         (
             0.97,
@@ -209,7 +224,9 @@ def test_a_program_that_leaves_no_core(busy_ratio: float, cores: int, seconds: f
 
 
 def test_nobody_is_named_where_nobody_was_busy() -> None:
-    assert machine.leaves_room(1.0, 2, None, 1.0).ok
+    assert str(machine.leaves_room(1.0, 2, None, 1.0)) == (
+        "note   other programs: 100% of 2 cores busy: while it is, tests may be late and be thrown away"
+    )
 
 
 def test_the_busiest_is_whoever_had_most_in_between() -> None:

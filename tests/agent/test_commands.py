@@ -179,6 +179,8 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
     ]
     of_this_machine = {"clock", "other programs", "space", "interfaces", "line counters", "path"}
     assert {what for word, what in told if word == "note"} <= of_this_machine
+    path = next(line for line in done.stdout.splitlines() if " path: " in line)
+    assert path.startswith("note") or path == "ok     path: this program may send what a trace takes"
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:

@@ -13,7 +13,24 @@ from host.settings import SettingsError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong call exits with 64 (sysexits.h), because 2 means "could not tell" here."""
+    """argparse, but a wrong call exits with 64 (sysexits.h), because 2 means "could not tell" here.
+
+    A call without the command that it needs lists the commands, and what a command does not know is told with
+    that command's usage: argparse tells it with the program's.
+    """
+
+    def parse_known_args(  # type: ignore[override]  # of its overloads only what parse_args needs
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse has it, but that nothing is left unknown. Exits with ``Exit.USAGE``."""
+        given = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is not None and not given:
+            self.print_help(sys.stderr)
+            self.exit(Exit.USAGE)
+        known, unknown = super().parse_known_args(given, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print usage and the mistake, exit with ``Exit.USAGE``."""

@@ -93,6 +93,49 @@ def test_a_wrong_call_exits_with_usage(capsys: pytest.CaptureFixture[str]) -> No
     assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
 
 
+def with_commands() -> command_line.Parser:
+    parser = command_line.parser("plancher-x", "d")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("go", help="goes").add_argument("--far", action="store_true")
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            ["go", "--fast"],
+            (
+                "usage: plancher-x go [-h] [--far]\n"
+                "plancher-x go: unrecognized arguments: --fast\n"
+            ),
+        ),
+        (
+            ["--fast", "go"],
+            (
+                "usage: plancher-x [-h] [--version] COMMAND ...\n"
+                "plancher-x: unrecognized arguments: --fast\n"
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_told_by_whom_it_was_made_to(
+    call: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        with_commands().parse_args(call)
+    assert (caught.value.code, capsys.readouterr().err) == (Exit.USAGE, told)
+
+
+def test_a_call_without_a_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        with_commands().parse_args([])
+    assert caught.value.code == Exit.USAGE
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: plancher-x [-h] [--version] COMMAND ...\n")
+    assert "    go        goes\n" in shown
+
+
 @pytest.mark.parametrize(
     ("rate", "text"), [(8e6, "8.00"), (6.496e6, "6.50"), (99.99e6, "99.99"), (1e8, "100"), (9.41e8, "941")]
 )

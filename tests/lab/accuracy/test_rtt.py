@@ -70,7 +70,8 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
             stand.link.forget_log()
             told = tool(stand, 20, 0.005)
             true = truth.round_trips(stand.link, key)
-            assert told.keys() == true.keys()
+            closing = {20} if tool is ToolStand.stamp else set()  # a train is closed by one packet more
+            assert told.keys() == true.keys() - closing
             # irtt sends for a time, not a number: fewer where the machine stalls.
             assert 10 <= len(told) <= 20
             assert min(true.values()) >= 10 * MS

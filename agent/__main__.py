@@ -5,20 +5,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import settings
+from agent.probes import PROBES
 from agent.settings import AgentSettings
 from host import command_line
 
 PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
+MEASURE = "measure once, now, and show the result; exit 0 pass or measured, 1 fail, 2 else"
+MEASURE_AT_LENGTH = (
+    f"{MEASURE}. Without --probe floor and STAMP are measured. By name alone: capacity, which fills the line"
+    " and may cost hundreds of megabytes, within its budget; path, which needs a right of its own"
+    " (CAP_NET_RAW); and interface, which takes a minute."
+)
 
 
 def _parser() -> command_line.Parser:
     parser = command_line.parser(PROGRAM, "Measures a site's line against the floor it was promised.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add(commands, "run", "measure on schedule and send the results, until SIGTERM")
-    measure = _add(commands, "measure", "measure once, now, and show the result; exit 0 pass, 1 fail, 2 else")
+    measure = _add(commands, "measure", MEASURE)
+    measure.description = MEASURE_AT_LENGTH
     measure.add_argument("--peer", metavar="HOST", help="measure against this peer instead")
-    measure.add_argument("--probe", metavar="NAME", help="this probe only")
+    measure.add_argument("--probe", metavar="NAME", help=f"this probe only: {', '.join(PROBES)}")
     measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
     measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     _add(commands, "check", "try everything the settings ask for, and say what is wrong")
@@ -34,12 +42,15 @@ def _add(
     added.add_argument(
         "file", nargs="?", type=Path, default=Path(DEFAULT_FILE), metavar="FILE", help="settings (agent.yaml)"
     )
+    added.set_defaults(parser=added)
     return added
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:
     """Each command is imported when it is asked for: the resident agent carries no other's weight."""
     parsed = _parser().parse_args(arguments)
+    if parsed.command == "measure" and parsed.probe not in (None, *PROBES):
+        parsed.parser.error(f"no probe {parsed.probe}: one of {', '.join(PROBES)}")
     if parsed.command == "check":
         from agent.commands import check
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from agent import assembly, report, settings_rules
+from agent.commands.searches import Searches
 from agent.probes.base import Probe, Progress, Task
 from agent.report import NO_IDENTITY, Line, Tone
 from agent.runner import Runner, quiet
@@ -46,15 +47,19 @@ def main(chosen: AgentSettings, selection: Selection, *, json: bool) -> int:
     log.start("error")
     chosen = _with_peer(chosen, selection.peer)
     clock = Clock()
-    tasks = _selected(assembly.tasks(assembly.surroundings(chosen, clock.read)), selection)
+    built_from = assembly.surroundings(chosen, clock.read)
+    tasks = _selected(assembly.tasks(built_from), selection)
     runner = Runner(chosen.peer.name, clock.read)
+    searches = None if json else Searches.among(tasks, built_from)
+    if searches:
+        print(searches.may_cost(), file=sys.stderr)  # noqa: T201 -- beside the result, for a person
     records = asyncio.run(_measure(runner, tasks, show_progress=sys.stderr.isatty()))
     lines = [report.line(record) for record in records]
     verdict = report.overall(lines)
     if json:
         print(_json(chosen, verdict, records))  # noqa: T201 -- the command's result
     else:
-        _print(chosen, verdict, lines)
+        _print(chosen, verdict, lines, searches.did_cost(records) if searches else "")
     return _EXITS[verdict]
 
 
@@ -130,7 +135,8 @@ def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
     return msgspec.json.encode(document).decode()
 
 
-def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line]) -> None:
+def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line], cost: str) -> None:
+    """``cost`` is what the searches for the capacity took, empty where there was none."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -144,4 +150,6 @@ def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line]) -> None:
         table.add_row(one.task, shown, figures)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
+    if cost:
+        console.print(cost, highlight=False, soft_wrap=True)
     console.print(f"[{verdict.style}]{verdict}[/]")

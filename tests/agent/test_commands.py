@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.commands.measure import BY_NAME_ONLY
+from agent.probes import PROBES
 from agent.settings import load
 from tests.brokers import mosquitto
 from tests.deploy.certificates import Authority
@@ -156,6 +158,30 @@ def test_measure_leaves_out_what_is_run_by_name_alone(tmp_path: Path) -> None:
     asked = "capacity down, capacity up; by --probe alone: capacity"
     told = f"plancher-agent: nothing to measure: the settings ask for {asked}\n"
     assert (done.returncode, done.stderr) == (78, told)
+
+
+def test_measure_tells_what_a_search_may_cost_and_did_cost(tmp_path: Path) -> None:
+    """There is too little of the budget for a search, which is how much it may cost all the same."""
+    path = agent_file(tmp_path, capacity={"day_budget": "1.5 MB", "month_budget": "6 GB"})
+    done = call("measure", path, "--probe", "capacity")
+    assert done.returncode == 2
+    budget = r"byte budget: 0\.00 of 0\.00 GB spent today, 0\.00 of 6\.00 GB this month; renews .{10} UTC\n"
+    before = r"capacity: fills the line in 2 directions and may cost up to 1\.5 MB; "
+    assert re.fullmatch(before + budget, done.stderr)
+    after = r"\ncapacity: used 0 B, 1\.5 MB may still be spent; "
+    assert re.search(after + budget + r"could not tell\n$", done.stdout)
+    assert call("measure", path, "--probe", "capacity", "--json").stderr == ""
+
+
+def test_a_probe_that_is_none_is_told_with_all_there_are(tmp_path: Path) -> None:
+    done = call("measure", agent_file(tmp_path), "--probe", "foo")
+    assert done.returncode == 64
+    names = ", ".join(PROBES)
+    assert done.stderr.startswith("usage: plancher-agent measure ")
+    assert done.stderr.endswith(f"\nplancher-agent measure: no probe foo: one of {names}\n")
+    shown = " ".join(call("measure", "--help").stdout.split())
+    assert f"this probe only: {names}" in shown
+    assert all(name in shown for name in BY_NAME_ONLY)
 
 
 def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:

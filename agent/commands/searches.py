@@ -1,0 +1,46 @@
+"""What the searches for the capacity may cost and did cost, told to whoever asks for them by hand."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.byte_budget import ByteBudget
+from agent.probes import capacity
+from agent.probes.base import Probe, Surroundings, Task
+from agent.probes.capacity import CapacityProbe
+from host.units import amount, counted
+from wire.records import CapacityMeasurement, ClockReading, Known
+
+
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """The searches of one call: how many, and the most bytes that all of them take if no budget ends them."""
+
+    number: int
+    worst_case: int
+    budget: ByteBudget
+    clock: Callable[[], ClockReading]
+
+    @classmethod
+    def among(cls, tasks: Mapping[Task, Probe], built_from: Surroundings) -> "Searches | None":
+        """None where nothing is searched for."""
+        each = [probe.worst_case for probe in tasks.values() if isinstance(probe, CapacityProbe)]
+        if not each:
+            return None
+        return cls(len(each), sum(each), capacity.budget_of(built_from), built_from.clock)
+
+    def may_cost(self) -> str:
+        """Before the first of them."""
+        left = self.budget.left(self.clock())
+        most = amount(min(self.worst_case, left.byte_count))
+        directions = counted(self.number, "direction")
+        return f"capacity: fills the line in {directions} and may cost up to {most}; {left.words}"
+
+    def did_cost(self, records: Iterable[Known]) -> str:
+        """After the last: the bytes both ways, and what may still be spent."""
+        spent = sum(
+            record.bytes_sent + record.bytes_received
+            for record in records
+            if isinstance(record, CapacityMeasurement)
+        )
+        left = self.budget.left(self.clock())
+        return f"capacity: used {amount(spent)}, {amount(left.byte_count)} may still be spent; {left.words}"

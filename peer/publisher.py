@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from host.units import counted
 from net.mqtt import Broker, Publication, Session
 from peer.outbox import Outbox, Pace
 from peer.record import Entry, entry
@@ -63,7 +64,7 @@ class Publisher:
         if len(self._told) == MOST_WAITING:  # a disk that hangs for an hour: the oldest give way
             self._lost += 1
             if self._lost % 1000 == 1:
-                _LOG.error("%d tests are lost so far: the disk takes none, memory is full", self._lost)
+                _LOG.error("%s lost so far: the disk takes none, memory is full", counted(self._lost, "test"))
         self._told.append(entry(test))
         self._news.set()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from host.units import counted
 from peer import record_file
 from peer.record import Entry, Identity
 from peer.record_file import FileError, RecordFile, State
@@ -47,7 +48,7 @@ class RecordLog:
             del self._memory[next(iter(self._memory))]
             self.lost += 1
             if self.lost % 1000 == 1:
-                _LOG.error("%d tests are lost so far: no file takes them, memory is full", self.lost)
+                _LOG.error("%s lost so far: no file takes them, memory is full", counted(self.lost, "test"))
 
     def unsent(self, limit: int, without: Collection[Identity] = ()) -> list[Entry]:
         """The newest that wait for a receipt, beside those of ``without``."""
@@ -85,7 +86,7 @@ class RecordLog:
         """Write what can be written and close the file."""
         self._write()
         if self._memory:
-            _LOG.error("%d tests are lost at the end: %s", len(self._memory), self.problem)
+            _LOG.error("%s lost at the end: %s", counted(len(self._memory), "test"), self.problem)
         self._close_file()
 
     def _write(self) -> None:

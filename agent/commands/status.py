@@ -17,6 +17,7 @@ from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
 from host.clock import Clock
 from host.exits import Exit
+from host.units import counted
 from wire import messages
 from wire.messages import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, Record, Standing
@@ -174,15 +175,16 @@ def _uplink_problems(view: View) -> list[str]:
         found.append(f"{counts.unsent} measurements wait for the collector: look at the broker and collector")
     if counts and counts.quarantined:
         found.append(
-            f"the collector rejected {counts.quarantined} measurements: they are kept and sent again daily;"
-            " its log says why"
+            f"the collector rejected {counted(counts.quarantined, 'measurement')}: kept, and sent again"
+            " daily; its log says why"
         )
     if counts and counts.conflict:
         found.append(
-            f"{counts.conflict} measurements conflict with what the collector has: was a disk cloned?"
+            f"{counted(counts.conflict, 'measurement')} in conflict with what the collector has: was a disk"
+            " cloned?"
         )
     if counts and counts.gaps:
-        found.append(f"{counts.gaps} measurements are lost: the disk or journal.size was full")
+        found.append(f"{counted(counts.gaps, 'measurement')} lost: the disk or journal.size was full")
     return found
 
 

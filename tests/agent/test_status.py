@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from agent.commands import check, status
 from agent.floor_standing import CHOSEN
-from agent.journal import Journal
+from agent.journal import Counts, Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings
 from agent.settings import LineCounters as Counted
@@ -145,3 +146,30 @@ def test_the_standing_of_each_direction_is_told(
     assert "down suspect (50% of the evidence)" in capsys.readouterr().out
     status.main(settings(tmp_path), json=True)
     assert '"standing":"suspect"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (
+            1,
+            (
+                "the collector rejected 1 measurement: kept, and sent again daily; its log says why",
+                "1 measurement in conflict with what the collector has: was a disk cloned?",
+                "1 measurement lost: the disk or journal.size was full",
+            ),
+        ),
+        (
+            2,
+            (
+                "the collector rejected 2 measurements: kept, and sent again daily; its log says why",
+                "2 measurements in conflict with what the collector has: was a disk cloned?",
+                "2 measurements lost: the disk or journal.size was full",
+            ),
+        ),
+    ],
+)
+def test_what_became_of_measurements_is_told(tmp_path: Path, number: int, told: tuple[str, ...]) -> None:
+    view = status.look(settings(tmp_path), CLOCK)
+    counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
+    assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running

@@ -200,4 +200,4 @@ def test_what_a_hanging_disk_costs_is_said(
             publisher.tell(peer_test(number))
 
     asyncio.run(scenario())
-    assert caplog.messages == ["1 tests are lost so far: the disk takes none, memory is full"]
+    assert caplog.messages == ["1 test lost so far: the disk takes none, memory is full"]

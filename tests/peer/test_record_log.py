@@ -90,9 +90,9 @@ def test_memory_is_bounded_and_says_what_is_lost(
     assert numbers(log) == [5, 4, 3]
     assert log.lost == 2
     assert log.problem == f"tests.path: {tmp_path}: Is a directory"
-    assert "1 tests are lost so far" in caplog.text
+    assert "1 test lost so far" in caplog.text
     log.close()
-    assert "3 tests are lost at the end" in caplog.text
+    assert "3 tests lost at the end" in caplog.text
 
 
 def test_a_directory_that_comes_back_gets_what_memory_held(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from agent.commands.measure import BY_NAME_ONLY
 from agent.probes import PROBES
+from agent.report import Tone
 from agent.settings import load
 from tests.brokers import mosquitto
 from tests.deploy.certificates import Authority
@@ -182,6 +183,12 @@ def test_a_probe_that_is_none_is_told_with_all_there_are(tmp_path: Path) -> None
     shown = " ".join(call("measure", "--help").stdout.split())
     assert f"this probe only: {names}" in shown
     assert all(name in shown for name in BY_NAME_ONLY)
+
+
+def test_the_readme_names_each_verdict_and_what_measure_leaves_out() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for words in (*(f"`{tone}`" for tone in Tone), *(f"`--probe {name}`" for name in BY_NAME_ONLY)):
+        assert words in readme
 
 
 def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:

@@ -4,6 +4,7 @@ A probe is one module with one class that fits :class:`Probe`, one line in ``PRO
 ``run`` returns a :class:`Reading`, also for what went wrong on the line; an exception means a bug.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -97,18 +98,18 @@ class Probe(Protocol):
         ...
 
 
-class Heeding:
+class Heeding(ABC):
     """What a probe also is that goes by the readings of others: a second base beside its own class."""
 
+    @abstractmethod
     def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         """Take the reading of any probe's ``task`` at ``now_us`` on CLOCK_BOOTTIME.
 
         Returns the task of this probe that is to be run once more now, with purpose ``retest``, if any.
         """
-        raise NotImplementedError
 
 
-class Continuing:
+class Continuing(ABC):
     """What a probe also is whose measurements go on from earlier ones: a second base beside its own class.
 
     ``landmark`` is what the record of a measurement holds, as JSON, if one can go on from it.
@@ -116,13 +117,13 @@ class Continuing:
 
     landmark: bytes
 
+    @abstractmethod
     def recall(self, task: Task, record: Record) -> Again | None:
         """Go on from ``record``, the newest of ``task`` with the landmark before the agent was started.
 
         The wish is for a run soon, where what was begun is not at its end.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def instead(self, task: Task, slot_us: int) -> Reading | None:
         """What makes a run needless in the slot that began at ``slot_us`` on CLOCK_BOOTTIME, if anything."""
-        raise NotImplementedError

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from host.units import megabits
+from host.units import counted, megabits
 from lab.demo.compare import Comparison
 from lab.demo.figures import DIRECTIONS, SiteFigures
 from lab.demo.sites import Direction, Line, Site
@@ -90,7 +90,8 @@ def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
         if missed:
             said.append(f"{line.site.name}: {', '.join(missed)}")
     sides = sum((figures.two_sides for figures in sites.values()), Counter[str]())
-    said.append(f"Agent and peer agree on {sides['agree']} load tests, disagree on {sides['disagree']}.")
+    agreed = counted(sides["agree"], "load test")
+    said.append(f"Agent and peer agree on {agreed}, disagree on {sides['disagree']}.")
     return "\n".join(said)
 
 
@@ -105,7 +106,7 @@ def plain(line: Line, figures: SiteFigures) -> str:
             said.append(f"{name} {bound}{measured} of {megabits(truth.rate_bps)} Mbit/s")
     said += [f"RTT {least * 1e3:.2f} ms in DSCP {dscp}" for dscp, least in sorted(figures.rtt_min_s.items())]
     if figures.two_sides:
-        said.append(f"both sides agree on {figures.two_sides['agree']} tests")
+        said.append(f"both sides agree on {counted(figures.two_sides['agree'], 'test')}")
     return "; ".join(said)
 
 

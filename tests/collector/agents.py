@@ -1,6 +1,7 @@
 """What stands in for an agent on a real broker: publishes batches, collects receipts, sends again."""
 
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ from wire.topics import Kind, PeerKind
 Key = tuple[str, int]
 
 
-class Client:
+class Client(ABC):
     """One connection and the receipts that come over it; use it as a context manager."""
 
     def __init__(self, port: int, name: str, receipts: str) -> None:
@@ -40,8 +41,9 @@ class Client:
     def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(20)
 
+    @abstractmethod
     def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        raise NotImplementedError
+        """Take a receipt."""
 
 
 class Peer(Client):

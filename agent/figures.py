@@ -4,9 +4,12 @@ from host.units import counted, duration, megabits
 from wire.records import (
     Bound,
     CapacityValues,
+    ClockChange,
+    ClockValues,
     FloorValues,
     InterfaceValues,
     PathValues,
+    ReachabilityValues,
     Spread,
     StampValues,
     Standing,
@@ -27,6 +30,10 @@ def of(values: Values) -> str:
             return _interface(values)
         case PathValues():
             return _path(values)
+        case ReachabilityValues():
+            return _reachability(values)
+        case ClockValues():
+            return _clock(values)
 
 
 def _floor(values: FloorValues) -> str:
@@ -121,3 +128,23 @@ def _path(values: PathValues) -> str:
     if values.black_hole:
         parts.append("larger packets vanish without a word")
     return ", ".join(parts)
+
+
+def _reachability(values: ReachabilityValues) -> str:
+    if values.end is None:
+        return f"outage, cause {values.cause}"
+    lasted_s = (values.end.wall_us - values.begin.wall_us) / 1e6
+    if values.end.boot_id == values.begin.boot_id:
+        lasted_s = (values.end.boot_us - values.begin.boot_us) / 1e6
+    return f"outage over after {lasted_s:.0f} s, cause {values.cause}"
+
+
+def _clock(values: ClockValues) -> str:
+    said = {
+        ClockChange.SYNCHRONISED: "wall clock synchronised",
+        ClockChange.LOST: "wall clock no longer synchronised",
+        ClockChange.STEPPED: "wall clock set",
+    }[values.change]
+    if values.before_us is None:
+        return said
+    return f"{said}, {(values.offset_us - values.before_us) / 1e6:+.3f} s"

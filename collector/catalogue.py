@@ -72,6 +72,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "trouble.capacity": ("last search:", "dernière recherche :"),
     "trouble.interface": ("last reading of the interface:", "dernier relevé de l'interface :"),
     "trouble.path": ("last trace:", "dernier relevé du chemin :"),
+    "trouble.reachability": ("last outage:", "dernière coupure :"),
+    "trouble.clock": ("wall clock:", "horloge :"),
     "failure.internal-error": ("error in the agent", "erreur de l'agent"),
     "failure.deadline-exceeded": ("took too long", "trop long"),
     "failure.cancelled": ("cancelled", "annulée"),

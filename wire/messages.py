@@ -29,6 +29,7 @@ SCHEMA = 1
 probes or other words."""
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_MEASUREMENTS = 500
+MAX_GAPS = 64
 
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Schema = Annotated[int, Meta(ge=1, le=1000)]
@@ -63,8 +64,34 @@ class EpochMark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous_last: Annotated[int, Meta(ge=0, le=2**53)] | None = None
 
 
+class GapReason(StrEnum):
+    """Why measurements that had an identity are lost for good."""
+
+    NOT_STORED = "not-stored"  # the disk took nothing, and memory was not enough
+    DROPPED = "dropped"  # the journal was full of what had no receipt
+    DAMAGED = "damaged"  # the journal's file was
+
+
+class EpochRange(Struct, frozen=True, kw_only=True):
+    """The sequence numbers ``first`` to ``last``, both included, of one epoch."""
+
+    epoch: Epoch
+    first: Sequence
+    last: Sequence
+
+
+class Gap(EpochRange, frozen=True, kw_only=True):
+    """Measurements that will never come, and why. ``at_us``: the sender's wall clock when that was known."""
+
+    reason: GapReason
+    at_us: Micros
+
+
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One batch from one site. ``sent`` is the sender's clocks at sending; ``signature`` is room for one."""
+    """One batch from one site. ``sent`` is the sender's clocks at sending; ``signature`` is room for one.
+
+    ``gaps`` are declared until a receipt names them. ``obeyed`` is the id of the last command carried out.
+    """
 
     schema: Schema
     site: SiteId
@@ -73,6 +100,8 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     marks: Annotated[tuple[EpochMark, ...], Meta(max_length=64)]
     measurements: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_MEASUREMENTS)]
     signature: Text | None = None
+    gaps: Annotated[tuple[Gap, ...], Meta(max_length=MAX_GAPS)] = ()
+    obeyed: Name | None = None
 
 
 class ReceiptStatus(StrEnum):
@@ -99,7 +128,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one batch, named by the SHA-256 of its payload.
 
     Without lines and with a ``reason`` the batch as a whole could not be decoded and nothing of it was kept
-    but its reject record.
+    but its reject record. ``declared`` are the batch's gaps that the ledger holds now.
     """
 
     schema: Schema
@@ -108,6 +137,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lines: Annotated[tuple[ReceiptLine, ...], Meta(max_length=MAX_MEASUREMENTS)] = ()
     reason: Reason | None = None
     detail: Text = ""
+    declared: Annotated[tuple[EpochRange, ...], Meta(max_length=MAX_GAPS)] = ()
 
 
 class PresenceState(StrEnum):

@@ -36,6 +36,8 @@ _LAYOUTS: dict[str, Layout[Any]] = {
     "capacity": rows.CAPACITY,
     "interface": rows.INTERFACE,
     "path": rows.PATH,
+    "reachability": rows.REACHABILITY,
+    "clock": rows.CLOCK,
 }
 _WITH_LOAD = frozenset({"floor", "capacity"})
 _DECISIVE = (Verdict.PASS, Verdict.FAIL)

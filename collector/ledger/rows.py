@@ -15,6 +15,8 @@ from wire.records import (
     CapacityInterval,
     CapacityMeasurement,
     CapacityValues,
+    ClockMeasurement,
+    ClockValues,
     FloorMeasurement,
     FloorTest,
     FloorValues,
@@ -24,6 +26,8 @@ from wire.records import (
     LatencyUnderLoad,
     PathMeasurement,
     PathValues,
+    ReachabilityMeasurement,
+    ReachabilityValues,
     Record,
     StampMeasurement,
     StampValues,
@@ -37,6 +41,8 @@ CAPACITY = Layout(CapacityValues, schema.capacity_values, apart=frozenset({"inte
 CAPACITY_INTERVAL = Layout(CapacityInterval, schema.capacity_intervals)
 INTERFACE = Layout(InterfaceValues, schema.interface_values)
 PATH = Layout(PathValues, schema.path_values, apart=frozenset({"hops"}))
+REACHABILITY = Layout(ReachabilityValues, schema.reachability_values)
+CLOCK = Layout(ClockValues, schema.clock_values)
 HOP = Layout(Hop, schema.path_hops, apart=frozenset({"also"}))
 
 Tables = dict[str, list[Row]]
@@ -53,7 +59,9 @@ def measurement(record: Record, when: Placed, keys: Row, name_key: NameKey) -> R
         "seq": record.seq,
         "time_us": when.time_us,
         "clock_offset_us": when.clock_offset_us,
+        "time_error_us": record.start.max_error_us if when.clock_offset_us == 0 else None,
         "ahead": when.ahead,
+        "outdated": False,
         "boot_us": record.start.boot_us,
         "boot_key": name_key(record.start.boot_id),
         "synchronised": record.start.synchronised,
@@ -89,6 +97,10 @@ def values(key: int, record: Record, raw: bytes, name_key: NameKey) -> Tables:
             return {"interface_values": [own | INTERFACE.row(found, name_key)]}
         case PathMeasurement(values=PathValues() as found):
             return _path(own, found, name_key)
+        case ReachabilityMeasurement(values=ReachabilityValues() as found):
+            return {"reachability_values": [own | REACHABILITY.row(found, name_key)]}
+        case ClockMeasurement(values=ClockValues() as found):
+            return {"clock_values": [own | CLOCK.row(found, name_key)]}
         case _ if getattr(record, "values", record) is None:
             return {}
         case _:  # of a probe, or told in a word, that has no table here

@@ -9,15 +9,18 @@ imports them from here.
 
 from wire.records.attempt import Attempt, Measurement
 from wire.records.capacity import CapacityInterval, CapacityValues
+from wire.records.clock import ClockValues
 from wire.records.floor import FloorTest, FloorValues, LoadSample
 from wire.records.interface import InterfaceFlow, InterfaceValues
 from wire.records.measurements import (
     KNOWN,
     CapacityMeasurement,
+    ClockMeasurement,
     FloorMeasurement,
     InterfaceMeasurement,
     Known,
     PathMeasurement,
+    ReachabilityMeasurement,
     Record,
     StampMeasurement,
     UnknownMeasurement,
@@ -26,10 +29,13 @@ from wire.records.measurements import (
 )
 from wire.records.moments import ClockReading, HostLoad, LatencyUnderLoad, Spread
 from wire.records.path import Hop, PathValues
+from wire.records.reachability import ReachabilityValues
 from wire.records.stamp import StampValues
 from wire.records.vocabulary import (
     Algorithm,
     Bound,
+    Cause,
+    ClockChange,
     Count,
     Direction,
     Dscp,
@@ -61,7 +67,11 @@ __all__ = [
     "CapacityInterval",
     "CapacityMeasurement",
     "CapacityValues",
+    "Cause",
+    "ClockChange",
+    "ClockMeasurement",
     "ClockReading",
+    "ClockValues",
     "Count",
     "Direction",
     "Dscp",
@@ -90,6 +100,8 @@ __all__ = [
     "Purpose",
     "Rate",
     "Ratio",
+    "ReachabilityMeasurement",
+    "ReachabilityValues",
     "Record",
     "Sequence",
     "Session",

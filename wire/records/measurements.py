@@ -2,9 +2,11 @@
 
 from wire.records.attempt import Attempt, Measurement
 from wire.records.capacity import CapacityValues
+from wire.records.clock import ClockValues
 from wire.records.floor import FloorValues
 from wire.records.interface import InterfaceValues
 from wire.records.path import PathValues
+from wire.records.reachability import ReachabilityValues
 from wire.records.stamp import StampValues
 from wire.records.vocabulary import Name
 
@@ -39,6 +41,18 @@ class PathMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe",
     values: PathValues | None = None
 
 
+class ReachabilityMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="reachability"):
+    """An outage, and where it was."""
+
+    values: ReachabilityValues | None = None
+
+
+class ClockMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="clock"):
+    """What became of the agent's wall clock."""
+
+    values: ClockValues | None = None
+
+
 class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
     """A measurement of a newer agent: of a probe, or told in a word, that this version does not know.
 
@@ -51,8 +65,24 @@ class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
     failure: Name | None = None
 
 
-Values = FloorValues | StampValues | CapacityValues | InterfaceValues | PathValues
-Known = FloorMeasurement | StampMeasurement | CapacityMeasurement | InterfaceMeasurement | PathMeasurement
+Values = (
+    FloorValues
+    | StampValues
+    | CapacityValues
+    | InterfaceValues
+    | PathValues
+    | ReachabilityValues
+    | ClockValues
+)
+Known = (
+    FloorMeasurement
+    | StampMeasurement
+    | CapacityMeasurement
+    | InterfaceMeasurement
+    | PathMeasurement
+    | ReachabilityMeasurement
+    | ClockMeasurement
+)
 Record = Known | UnknownMeasurement
 KNOWN: dict[str, type[Known]] = {
     "floor": FloorMeasurement,
@@ -60,6 +90,8 @@ KNOWN: dict[str, type[Known]] = {
     "capacity": CapacityMeasurement,
     "interface": InterfaceMeasurement,
     "path": PathMeasurement,
+    "reachability": ReachabilityMeasurement,
+    "clock": ClockMeasurement,
 }
 
 

@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     PASSIVE = "passive"
     ON_DEMAND = "on-demand"
     CAMPAIGN = "campaign"
+    EVENT = "event"  # something changed, and no schedule asked
 
 
 class Outcome(StrEnum):
@@ -141,3 +142,24 @@ class Bound(StrEnum):
     SENDER = "sender"
     TIME = "time"
     BUDGET = "budget"
+
+
+class Cause(StrEnum):
+    """Where an outage was, as far as the agent could tell: from the site outwards, then what watches it."""
+
+    SITE = "site"  # power or the local network: the gateway does not answer
+    ACCESS = "access-line"  # the gateway answers, the first hop beyond it does not
+    BEYOND = "beyond-access"  # that hop answers, and nothing behind it
+    PEER = "peer"
+    BROKER = "broker"
+    COLLECTOR = "collector"
+    AGENT = "agent-stopped"
+    UNKNOWN = "unknown"
+
+
+class ClockChange(StrEnum):
+    """What became of the agent's wall clock."""
+
+    SYNCHRONISED = "synchronised"
+    LOST = "synchronisation-lost"
+    STEPPED = "stepped"

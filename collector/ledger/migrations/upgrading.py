@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, sel
 
 from collector.ledger import layout, rows
 from collector.ledger.keys import Keys
-from collector.ledger.migrations import to_2
+from collector.ledger.migrations import to_2, to_3
 from collector.ledger.schema import SCHEMA_VERSION, measurements, metadata, unknown_values, version
 from wire.messages import Fault, decode_measurement
 from wire.records import UnknownMeasurement
 
 log = logging.getLogger(__name__)
 
-STEPS: dict[int, Callable[[], None]] = {2: to_2.upgrade}
+STEPS: dict[int, Callable[[], None]] = {2: to_2.upgrade, 3: to_3.upgrade}
 PORTION = 5000  # rows between two lines of progress
 _DELETE = delete(unknown_values).where(unknown_values.c.measurement_key == bindparam("of"))
 _HOST = (

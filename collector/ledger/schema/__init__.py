@@ -8,12 +8,15 @@ row of a year of measurements stays small. ``measurements.key`` grows in the ord
 from collector.ledger.schema.columns import metadata
 from collector.ledger.schema.measurements import (
     batches,
+    boots,
     conflicts,
     epochs,
+    gaps,
     measurements,
     names,
     payloads,
     rejects,
+    resends,
     series,
     sites,
     version,
@@ -22,6 +25,7 @@ from collector.ledger.schema.sides import peer_tests, two_sides
 from collector.ledger.schema.values import (
     capacity_intervals,
     capacity_values,
+    clock_values,
     floor_series,
     floor_tests,
     floor_values,
@@ -29,22 +33,26 @@ from collector.ledger.schema.values import (
     latency_under_load,
     path_hops,
     path_values,
+    reachability_values,
     stamp_values,
     unknown_values,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 __all__ = [
     "SCHEMA_VERSION",
     "batches",
+    "boots",
     "capacity_intervals",
     "capacity_values",
+    "clock_values",
     "conflicts",
     "epochs",
     "floor_series",
     "floor_tests",
     "floor_values",
+    "gaps",
     "interface_values",
     "latency_under_load",
     "measurements",
@@ -54,7 +62,9 @@ __all__ = [
     "path_values",
     "payloads",
     "peer_tests",
+    "reachability_values",
     "rejects",
+    "resends",
     "series",
     "sites",
     "stamp_values",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 
@@ -34,7 +35,47 @@ epochs = Table(
     Column("high_water", BigInteger, nullable=False),
     Column("previous", Text),
     Column("previous_last", BigInteger),
+    Column("committed", BigInteger, nullable=False, server_default="0"),
+    Column("declared", BigInteger, nullable=False, server_default="0"),
+    Column("conflicts", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("site_key", "epoch"),
+)
+
+# What its site declared lost for good; ``epochs.declared`` counts what of it did not come after all.
+gaps = Table(
+    "gaps",
+    metadata,
+    key(),
+    Column("epoch_key", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("reason_key", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    UniqueConstraint("epoch_key", "first", "last"),
+)
+
+# The best that is known of how a site's wall time stood to its CLOCK_BOOTTIME in one boot.
+boots = Table(
+    "boots",
+    metadata,
+    key(),
+    Column("site_key", BigInteger, nullable=False),
+    Column("boot_key", BigInteger, nullable=False),
+    Column("offset_us", BigInteger, nullable=False),
+    Column("error_us", BigInteger, nullable=False),
+    Column("source_key", BigInteger, nullable=False),
+    UniqueConstraint("site_key", "boot_key"),
+)
+
+# What every site is asked to send again, after the ledger was restored; the newest is in force.
+resends = Table(
+    "resends",
+    metadata,
+    key(),
+    Column("command", Text, nullable=False, unique=True),
+    Column("since_us", BigInteger, nullable=False),
+    Column("asked_us", BigInteger, nullable=False),
 )
 
 series = Table(
@@ -90,7 +131,9 @@ measurements = Table(
     Column("digest", LargeBinary(16), nullable=False),
     Column("time_us", BigInteger, nullable=False),
     Column("clock_offset_us", BigInteger, nullable=False),
+    Column("time_error_us", BigInteger),
     Column("ahead", Boolean, nullable=False),
+    Column("outdated", Boolean, nullable=False, server_default=false()),
     Column("boot_us", BigInteger, nullable=False),
     Column("boot_key", BigInteger, nullable=False),
     Column("synchronised", Boolean, nullable=False),

@@ -200,6 +200,44 @@ stamp_values = Table(
     Column("kernel_stamps", Boolean, nullable=False),
 )
 
+
+def _moment(name: str, *, nullable: bool) -> list[Column[Any]]:
+    """The columns of a ``wire.records.ClockReading``."""
+    return [
+        Column(f"{name}_wall_us", BigInteger, nullable=nullable),
+        Column(f"{name}_boot_us", BigInteger, nullable=nullable),
+        Column(f"{name}_boot_id", Text, nullable=nullable),
+        Column(f"{name}_synchronised", Boolean, nullable=nullable),
+        Column(f"{name}_max_error_us", BigInteger),
+    ]
+
+
+reachability_values = Table(
+    "reachability_values",
+    metadata,
+    key("measurement_key"),
+    Column("outage", Text, nullable=False),
+    Column("cause_key", BigInteger, nullable=False),
+    *_moment("begin", nullable=False),
+    Column("begin_error_us", BigInteger, nullable=False),
+    *_moment("end", nullable=True),
+    Column("end_error_us", BigInteger),
+    Column("gateway", Boolean),
+    Column("first_hop", Boolean),
+    Column("peer", Boolean),
+    Column("broker", Boolean),
+    Column("collector", Boolean),
+)
+
+clock_values = Table(
+    "clock_values",
+    metadata,
+    key("measurement_key"),
+    Column("change_key", BigInteger, nullable=False),
+    Column("offset_us", BigInteger, nullable=False),
+    Column("before_us", BigInteger),
+)
+
 # Values of a probe that this version does not know, whole, for the version that does.
 unknown_values = Table(
     "unknown_values", metadata, key("measurement_key"), Column("json", LargeBinary, nullable=False)

@@ -122,9 +122,9 @@ def test_the_operator_is_told_before_and_while(old: Path, caplog: pytest.LogCapt
     Ledger(old).close()
     hint = "to be able to go back, stop this one and copy the file first"
     assert caplog.messages == [
-        f"ledger {old}: of schema 1; bringing it to 2. An older program cannot use it then: {hint}",
+        f"ledger {old}: of schema 1; bringing it to 3. An older program cannot use it then: {hint}",
         "ledger: 2 of 2 measurements of then unknown kinds read again",
-        f"ledger {old}: now of schema 2",
+        f"ledger {old}: now of schema 3",
     ]
     caplog.clear()
     Ledger(old).close()
@@ -151,5 +151,5 @@ def test_a_check_leaves_an_empty_file_empty(tmp_path: Path) -> None:
 def test_a_check_announces_the_upgrade_and_changes_nothing(old: Path) -> None:
     before = content(old)
     found = _check_ledger(old)
-    assert found.text == f"{old}: of schema 1; the next start brings it to 2: copy the file first"
+    assert found.text == f"{old}: of schema 1; the next start brings it to 3: copy the file first"
     assert content(old) == before

@@ -1,0 +1,97 @@
+"""Schema 2 to 3: what each epoch lacks, declared gaps, what is known of clocks, outages, and resends.
+
+As the tables were then; what they are now stands in ``collector.ledger.schema``. What each epoch holds is
+counted once, over the index of identities.
+"""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import BigInteger, Boolean, Column, Integer, Text, UniqueConstraint, false
+
+_KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Bring the ledger to schema 3, inside the caller's transaction."""
+    for name in ("committed", "declared", "conflicts"):
+        op.add_column("epochs", Column(name, BigInteger, nullable=False, server_default="0"))
+    op.add_column("measurements", Column("time_error_us", BigInteger))
+    op.add_column("measurements", Column("outdated", Boolean, nullable=False, server_default=false()))
+    _create_tables_of_completeness()
+    _create_tables_of_values()
+    for counted, table in (("committed", "measurements"), ("conflicts", "conflicts")):
+        op.execute(
+            f"UPDATE epochs SET {counted} ="  # noqa: S608 -- both names stand above
+            f" (SELECT count(*) FROM {table} WHERE {table}.epoch_key = epochs.key)"
+        )
+
+
+def _create_tables_of_completeness() -> None:
+    op.create_table(
+        "gaps",
+        _key(),
+        Column("epoch_key", BigInteger, nullable=False),
+        Column("first", BigInteger, nullable=False),
+        Column("last", BigInteger, nullable=False),
+        Column("reason_key", BigInteger, nullable=False),
+        Column("at_us", BigInteger, nullable=False),
+        Column("received_us", BigInteger, nullable=False),
+        UniqueConstraint("epoch_key", "first", "last"),
+    )
+    op.create_table(
+        "boots",
+        _key(),
+        Column("site_key", BigInteger, nullable=False),
+        Column("boot_key", BigInteger, nullable=False),
+        Column("offset_us", BigInteger, nullable=False),
+        Column("error_us", BigInteger, nullable=False),
+        Column("source_key", BigInteger, nullable=False),
+        UniqueConstraint("site_key", "boot_key"),
+    )
+    op.create_table(
+        "resends",
+        _key(),
+        Column("command", Text, nullable=False, unique=True),
+        Column("since_us", BigInteger, nullable=False),
+        Column("asked_us", BigInteger, nullable=False),
+    )
+
+
+def _create_tables_of_values() -> None:
+    op.create_table(
+        "reachability_values",
+        _key("measurement_key"),
+        Column("outage", Text, nullable=False),
+        Column("cause_key", BigInteger, nullable=False),
+        *_moment("begin", nullable=False),
+        Column("begin_error_us", BigInteger, nullable=False),
+        *_moment("end", nullable=True),
+        Column("end_error_us", BigInteger),
+        Column("gateway", Boolean),
+        Column("first_hop", Boolean),
+        Column("peer", Boolean),
+        Column("broker", Boolean),
+        Column("collector", Boolean),
+    )
+    op.create_table(
+        "clock_values",
+        _key("measurement_key"),
+        Column("change_key", BigInteger, nullable=False),
+        Column("offset_us", BigInteger, nullable=False),
+        Column("before_us", BigInteger),
+    )
+
+
+def _key(name: str = "key") -> Column[int]:
+    return Column(name, _KEY, primary_key=True)
+
+
+def _moment(name: str, *, nullable: bool) -> list[Column[Any]]:
+    return [
+        Column(f"{name}_wall_us", BigInteger, nullable=nullable),
+        Column(f"{name}_boot_us", BigInteger, nullable=nullable),
+        Column(f"{name}_boot_id", Text, nullable=nullable),
+        Column(f"{name}_synchronised", Boolean, nullable=nullable),
+        Column(f"{name}_max_error_us", BigInteger),
+    ]

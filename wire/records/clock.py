@@ -1,0 +1,17 @@
+"""What the agent leaves when its wall clock changes: how that clock then stood to CLOCK_BOOTTIME."""
+
+from msgspec import Struct
+
+from wire.records.vocabulary import ClockChange, Signed
+
+
+class ClockValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The wall clock less CLOCK_BOOTTIME after the change, and before it where the agent saw that.
+
+    Of the boot, and with the maximum error, that the measurement's ``start`` names. Measurements of the same
+    boot are placed in time by it: they are never rewritten.
+    """
+
+    change: ClockChange
+    offset_us: Signed
+    before_us: Signed | None = None

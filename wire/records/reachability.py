@@ -1,0 +1,28 @@
+"""What the reachability probe leaves: an outage's beginning, and once more when it is over."""
+
+from msgspec import Struct
+
+from wire.records.moments import ClockReading
+from wire.records.vocabulary import Cause, Micros, Name
+
+
+class ReachabilityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One outage. Its first record has no ``end``; the one that has it may name a cause that is known better.
+
+    ``outage`` names it in both records. ``begin`` and ``end`` are the first moments at which the change was
+    seen, each at most its error after the change itself. Who answered when the cause was told: the site's
+    gateway, the first hop beyond it, the peer, the broker, the collector (by its receipts); absent where that
+    was not asked or cannot be known.
+    """
+
+    outage: Name
+    cause: Cause
+    begin: ClockReading
+    begin_error_us: Micros
+    end: ClockReading | None = None
+    end_error_us: Micros | None = None
+    gateway: bool | None = None
+    first_hop: bool | None = None
+    peer: bool | None = None
+    broker: bool | None = None
+    collector: bool | None = None

@@ -28,10 +28,14 @@ class Doing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Resident and proportional set size in bytes: the second shares out what processes have in common."""
+    """Resident and proportional set size in bytes: the second shares out what processes have in common.
+
+    ``anonymous`` is what the process itself made, heap and the like: pages of files come and go without it.
+    """
 
     resident: int
     proportional: int
+    anonymous: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def sample(pid: int) -> Sample:
 def weigh(pid: int) -> Weight:
     """The process's weight now. Raises OSError when it is gone."""
     fields = _kilobytes(Path(f"/proc/{pid}/smaps_rollup"))
-    return Weight(fields["Rss"] * KIB, fields["Pss"] * KIB)
+    return Weight(fields["Rss"] * KIB, fields["Pss"] * KIB, fields["Anonymous"] * KIB)
 
 
 def largest_resident(pid: int) -> int:

@@ -129,18 +129,21 @@ def _bars(observed: Observed) -> list[Bar]:
     return [
         *(Bar(text, kept) for text, kept in bench_agent.verdicts(observed)),
         Bar(
-            f"the agent's RSS after its first path trace is what it was before: {told}",
+            f"a path trace leaves nothing behind in the agent (anonymous memory): {told}",
             met=growth is not None and growth <= UNCHANGED_BYTES,
         ),
     ]
 
 
 def trace_growth_bytes(observed: Observed) -> int | None:
-    """What the first path trace left behind in the resident agent; None where none was seen whole."""
+    """What the first path trace left behind in the resident agent; None where none was seen whole.
+
+    Pages of files are left out: the agent gives them back now and then, and reads again what it uses.
+    """
     for span in observed.spans:
         earlier, later = _around(observed.samples, span)
         if span.doing is Doing.TRACE and earlier and later:
-            return later.weight.resident - earlier.weight.resident
+            return later.weight.anonymous - earlier.weight.anonymous
     return None
 
 

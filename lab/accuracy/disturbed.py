@@ -23,8 +23,8 @@ from lab.verdicts import Verdicts
 from wire.records import Direction, Verdict
 
 RATES = (7.6, 8.4)
-STOP_S, INTO_S, APART_S = 0.3, 0.8, 2.5
-"""How long the stop lasts, how far into a load it comes, and how far apart two of them are."""
+STOP_S, INTO_S = 0.3, 0.8
+"""How long the stop lasts, and how far into a load it comes."""
 
 POLL_S = 0.1
 LOAD_SHARE = 0.5
@@ -114,17 +114,21 @@ def _stopping(case: Case, stand: LineStand) -> Iterator[None]:
 
 
 def _stop_in_each_load(case: Case, stand: LineStand, end: End, ended: threading.Event) -> None:
-    last_stop, began = -APART_S, None
+    """Once in each: between two loads the line is idle for longer than it takes to look twice."""
+    began, stopped = None, False
     seen, at = stand.delivered(case.direction), time.monotonic()
     while not ended.wait(POLL_S):
         newest, now = stand.delivered(case.direction), time.monotonic()
         loaded = (newest - seen) * 8 / (now - at) > LOAD_SHARE * FLOOR_BPS
         seen, at = newest, now
-        began = (now if began is None else began) if loaded else None
-        if began is not None and now - began >= INTO_S and now - last_stop >= APART_S:
+        if not loaded:
+            began, stopped = None, False
+        elif began is None:
+            began = now
+        elif now - began >= INTO_S and not stopped:
             _stop(stand.processes(end))
             case.stops += 1
-            last_stop = now
+            seen, at, stopped = stand.delivered(case.direction), time.monotonic(), True
 
 
 def _stop(processes: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lab import weighing
 from lab.weighing import AFTERMATH_US, Doing, Sample, Span, Weight, Work
 
-NOTHING = Weight(0, 0)
+NOTHING = Weight(0, 0, 0)
 
 
 def samples(*seen: tuple[float, float]) -> list[Sample]:

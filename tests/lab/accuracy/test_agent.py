@@ -18,7 +18,7 @@ ALL = Counter({f"{name} ok": 1 for name in PROBES})
 def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.0) -> Observed:
     """A sample a second; a trace in the second after the second sample, a search after the fourth."""
     samples = [
-        Sample(place * S, Weight(round(size * 1e6), 0), round(place * cpu_ms * 1e6))
+        Sample(place * S, Weight(round(size * 1e6), 0, round(size * 1e6)), round(place * cpu_ms * 1e6))
         for place, size in enumerate(megabytes)
     ]
     spans = [
@@ -26,7 +26,7 @@ def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.
         Span(round(3.2 * S), round(4.5 * S), Doing.SEARCH, "capacity down"),
     ]
     largest = max(sample.weight.resident for sample in samples)
-    return Observed([("python3", Weight(9_000_000, 0))], samples, spans, outcomes, 2, largest)
+    return Observed([("python3", Weight(9_000_000, 0, 0))], samples, spans, outcomes, 2, largest)
 
 
 def missed(one: Observed) -> list[str]:
@@ -51,11 +51,11 @@ def test_an_agent_within_its_budgets_misses_nothing_and_every_weight_is_told() -
 @pytest.mark.parametrize(
     ("one", "bars"),
     [
-        (observed(30, 30, 30.4, 30.4, 31, 30), ["the agent's RSS after its first path trace"]),
+        (observed(30, 30, 30.4, 30.4, 31, 30), ["a path trace leaves nothing behind"]),
         (observed(30, 30, 30, 30, 33, 30), ["largest RSS 33.0 MB"]),
         (observed(30, 30, 30, 30, 30, 30, 30, 30, cpu_ms=9), ["idle 0.90%"]),
         (observed(30, 30, 30, 30, outcomes=Counter()), ["every probe measured: not floor"]),
-        (observed(30), ["the agent's RSS after its first path trace"]),
+        (observed(30), ["a path trace leaves nothing behind"]),
     ],
 )
 def test_what_is_beyond_a_budget_misses_its_bar(one: Observed, bars: list[str]) -> None:

@@ -15,6 +15,7 @@ from lab.accuracy.round_trip_tools import ToolStand
 from lab.line import DropCause
 from lab.namespaces.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
+from wire.stamp.sender import Verdict
 
 LOSSES = (0.001, 0.01, 0.05)
 REORDERING, HELD_BACK_NS = 0.01, 7 * 10**6
@@ -88,15 +89,17 @@ def measure(effort: Effort, tell: Tell) -> Result:
 
 def _losses(case: Case, stand: ToolStand) -> None:
     before = _lost(case, stand)
-    seen = stand.train(PACKETS, INTERVAL_S).statistics
-    after = _lost(case, stand)
+    train = stand.train(PACKETS, INTERVAL_S)
+    after, seen = _lost(case, stand), train.statistics
+    # The packet that closes a train is in no statistic; the router drops it like any other.
+    closing = 0 if train.received[Verdict.CLOSING] else 1
     if seen.loss is None:
         case.ours.untold += 1
     else:
         # What was lost on the way there is never offered to the way back.
         offered = PACKETS - (seen.loss.forward if case.direction is Direction.DOWN else 0)
         told = {Direction.UP: seen.loss.forward, Direction.DOWN: seen.loss.returning}
-        case.ours.add(offered, after - before, told)
+        case.ours.add(offered, after - before - closing, told)
     before = after
     case.ping_told += PACKETS - len(stand.ping(PACKETS, INTERVAL_S))
     after = _lost(case, stand)

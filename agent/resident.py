@@ -4,13 +4,14 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
 import msgspec
 
 from agent import memory, report, status_file
+from agent.events import Event, Watch
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.line_watch import LineWatch
@@ -47,6 +48,7 @@ class Resident:
         uplink: Uplink,
         clock: Callable[[], ClockReading],
         watch: LineWatch | None = None,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self._settings = settings
         self._version = version
@@ -55,6 +57,8 @@ class Resident:
         self._uplink = uplink
         self._clock = clock
         self._watch = watch
+        self._watches = watches
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
@@ -68,10 +72,15 @@ class Resident:
             scheduler = await self._schedule()
             async with asyncio.TaskGroup() as group:
                 uplink = group.create_task(self._uplink.run())
+                group.create_task(self._record_events())
                 work = [
                     group.create_task(self._keep_schedule(scheduler, group)),
                     group.create_task(self._keep_status(scheduler)),
                     group.create_task(_keep_small()),
+                    *(
+                        group.create_task(self._runner.keep(w, self._events.put_nowait))
+                        for w in self._watches
+                    ),
                 ]
                 if self._watch:
                     work.append(group.create_task(self._watch.run(self._runner.measures_alone)))
@@ -79,6 +88,8 @@ class Resident:
                 for task in work:
                     task.cancel()
                 await self._end_runs()
+                await asyncio.wait(work, timeout=STOP_WITHIN_S)  # a watch may tell something last
+                self._events.put_nowait(None)
                 uplink.cancel()
         finally:
             await self._journal.close()
@@ -174,6 +185,11 @@ class Resident:
     async def _record_missed(self, slot: Slot) -> None:
         log.warning("%s: a slot passed without a start", slot.task.name)
         await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
+
+    async def _record_events(self) -> None:
+        """Record what watches tell, to the last of it."""
+        while (event := await self._events.get()) is not None:
+            await self._record(self._runner.event(event))
 
     async def _record(self, attempt: Attempt) -> None:
         await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))

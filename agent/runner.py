@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from agent.events import Event, Tell, Watch
 from agent.line_lock import LineBusyError, LineLock
 from agent.probes.base import Probe, Progress, Reading, Task
 from host import load
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 LINE_WAIT_S = 60.0
+WATCH_AGAIN_S = 60.0  # a watch that met a bug would meet it again at once
 MAX_DETAIL = 300
 
 # What belongs to a line of the schedule, though only some of it uses up a slot.
@@ -169,6 +171,21 @@ class Runner:
     def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> Attempt:
         """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
         return Attempt(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
+
+    def event(self, event: Event) -> Attempt:
+        """The record of something that changed: it belongs to no schedule, and nothing was run for it."""
+        task = Task(str(event.record.__struct_config__.tag), 0.0)
+        reading = Reading(Outcome.OK, event.values)
+        return Attempt(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
+
+    async def keep(self, watch: Watch, tell: Tell) -> None:
+        """Let ``watch`` run until cancelled. A bug in it ends no agent."""
+        while True:
+            try:
+                return await watch.run(tell)
+            except Exception:
+                log.exception("%s: a bug ended this watch; please report it", watch.name)
+            await asyncio.sleep(WATCH_AGAIN_S)
 
     def measures_alone(self) -> bool:
         """Whether a probe that has the line to itself is running now."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace as changed
 
 from agent import journal_file, status_file
 from agent import resident as agent_resident
+from agent.events import Event, Tell, Watch
 from agent.hours import NEVER
 from agent.journal import Journal
 from agent.journal_file import JournalError
@@ -27,7 +28,16 @@ from tests.agent.fakes import GOOD, FakeProbe
 from tests.processes import free_port
 from wire import messages
 from wire.messages import Fault
-from wire.records import Failure, Outcome, Purpose, Record, StampMeasurement
+from wire.records import (
+    ClockChange,
+    ClockMeasurement,
+    ClockValues,
+    Failure,
+    Outcome,
+    Purpose,
+    Record,
+    StampMeasurement,
+)
 
 WITHIN_S = 20.0
 HOURLY = Task("stamp", 3600, dscp=46)
@@ -79,21 +89,47 @@ class Learner(FakeProbe, Continuing):
         return self.passive
 
 
-def resident(chosen: AgentSettings, probe: FakeProbe) -> Resident:
+class Watcher:
+    """Meets a bug, tells one change when it is begun anew, and another when it is stopped."""
+
+    name = "watcher"
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    async def run(self, tell: Tell) -> None:
+        self.begun += 1
+        if self.begun == 1:
+            raise ValueError("a bug in a watch")
+        tell(clock_set(1))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tell(clock_set(2))
+
+
+def clock_set(offset_us: int) -> Event:
+    values = ClockValues(change=ClockChange.STEPPED, offset_us=offset_us)
+    return Event(ClockMeasurement, Clock().read(), values)
+
+
+def resident(chosen: AgentSettings, probe: FakeProbe, *watches: Watch) -> Resident:
     clock = Clock()
     path = Path(chosen.journal.path)
     journal = JournalThread(lambda: Journal(path, 10**8, clock.read()))
     uplink = Uplink(chosen.site, "0.1.0", chosen.broker, chosen.uplink, journal, clock.read)
     tasks = dict.fromkeys(probe.tasks(), probe)
-    return Resident(chosen, "0.1.0", tasks, journal, uplink, clock.read)
+    return Resident(chosen, "0.1.0", tasks, journal, uplink, clock.read, watches=watches)
 
 
-def live(chosen: AgentSettings, probe: FakeProbe, until: Callable[[], Awaitable[bool]]) -> float:
+def live(
+    chosen: AgentSettings, probe: FakeProbe, until: Callable[[], Awaitable[bool]], *watches: Watch
+) -> float:
     """Run until the condition holds, then stop; returns how many seconds the stop took."""
 
     async def whole() -> float:
         stop = asyncio.Event()
-        running = asyncio.create_task(resident(chosen, probe).run(stop))
+        running = asyncio.create_task(resident(chosen, probe, *watches).run(stop))
         try:
             async with asyncio.timeout(WITHIN_S):
                 while not await until() and not running.done():
@@ -265,6 +301,23 @@ def test_a_bug_of_a_probe_besides_its_runs_does_not_end_the_agent(
     assert (first.bugs, second.bugs[:1]) == (["instead", "heed"], ["recall"])
     assert [one.outcome for one in records(chosen)] == [Outcome.OK]
     assert "stamp dscp 46: a bug; please report it" in caplog.text
+
+
+def test_what_a_watch_tells_is_journalled_to_the_last_and_a_bug_in_it_ends_no_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.runner.WATCH_AGAIN_S", 0.0)
+    chosen, watcher = settings(tmp_path), Watcher()
+
+    async def told() -> bool:
+        return watcher.begun == 2
+
+    live(chosen, FakeProbe(asked=[TRACE]), told, watcher)
+
+    found = [one for one in records(chosen) if isinstance(one, ClockMeasurement)]
+    assert {one.values.offset_us for one in found if one.values} == {1, 2}
+    assert {(one.purpose, one.outcome, one.schedule) for one in found} == {(Purpose.EVENT, Outcome.OK, None)}
+    assert "watcher: a bug ended this watch" in caplog.text
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:

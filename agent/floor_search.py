@@ -7,7 +7,7 @@ import time
 
 from agent.floor_sequence import Search, Searched
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
-from agent.settings import Peer
+from agent.probes.base import Surroundings
 from agent.udpstp_client import run_search
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
@@ -15,8 +15,9 @@ from wire.udpstp.load import Ending, LoadReport
 DURATION_S = 10
 
 
-def search_of(peer: Peer, secret: bytes, counters: LineCounterSource) -> Search:
-    """The search against ``peer``, with whom ``secret`` is shared."""
+def search_of(surroundings: Surroundings) -> Search:
+    """The search against the peer of the settings."""
+    peer, counters = surroundings.settings.peer, surroundings.line_counters
 
     async def search(direction: Direction, highest_bps: float) -> Searched:
         before, began_s = await _counted(counters), time.monotonic()
@@ -24,11 +25,12 @@ def search_of(peer: Peer, secret: bytes, counters: LineCounterSource) -> Search:
             peer.host,
             peer.udpstp_port,
             key_id=peer.key_id,
-            secret=secret,
+            secret=surroundings.peer_key,
             direction=direction,
             highest_bps=min(highest_bps, 1e9),
             duration_s=DURATION_S,
             algorithm=Algorithm.B,
+            auth_offset_s=surroundings.peer_ahead_s,
         )
         other_bps = _other_bps(before, await _counted(counters), report, time.monotonic() - began_s)
         found = sustained_bps(report)

@@ -36,7 +36,7 @@ async def beside_load(
     The report is what ``run`` returned, with the trains' bytes added to what the test cost the line. Raises
     what ``run`` raises, and nothing for the trains.
     """
-    idle = await run_train(_train(surroundings, IDLE_PACKETS, IDLE_SPACING_S), _estimate(surroundings))
+    idle = await _idle_train(surroundings)
     idle_rtt = idle.statistics.rtt
     if idle_rtt is None:
         return _with_bytes(await run(), idle), None
@@ -51,6 +51,15 @@ async def beside_load(
     )
     clock_stepped = any(train.clock_step_us for train in trains)
     return _with_bytes(report, *trains), None if clock_stepped else latency
+
+
+async def _idle_train(surroundings: Surroundings) -> TrainResult:
+    """The train before the test, which also tells the time that the test is to be signed with."""
+    train, before = _train(surroundings, IDLE_PACKETS, IDLE_SPACING_S), surroundings.clock()
+    idle = await run_train(train, _estimate(surroundings))
+    if train.key is not None:
+        surroundings.peer_time.learn(idle.exchanges, before, surroundings.clock())
+    return idle
 
 
 async def _both(

@@ -21,6 +21,7 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from agent import assembly, handover, memory  # noqa: E402
+from agent.clock_watch import ClockWatch  # noqa: E402
 from agent.handover import Handover  # noqa: E402
 from agent.journal import Journal  # noqa: E402
 from agent.journal_file import JournalError  # noqa: E402
@@ -74,7 +75,10 @@ def _resident(given: Handover) -> Resident:
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
-    return Resident(settings, version, tasks, journal, uplink, clock.read, around.line_watch)
+    watches = [
+        ClockWatch(clock.read, around.peer_time),
+    ]
+    return Resident(settings, version, tasks, journal, uplink, clock.read, around.line_watch, watches)
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agent.again import Again as Again
 from agent.hours import Hours
 from agent.line_counters import LineCounterSource
 from agent.line_watch import LineWatch
+from agent.peer_time import PeerTime
 from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values
 
@@ -21,7 +22,8 @@ from wire.records import ClockReading, Direction, Failure, Known, Outcome, Recor
 class Surroundings(Struct, frozen=True):
     """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
 
-    ``line_watch`` sees what the site itself receives, None where nothing is to be watched.
+    ``line_watch`` sees what the site itself receives, None where nothing is to be watched. ``peer_time`` is
+    what probes that speak STAMP learn for those that sign with the peer's time.
     """
 
     settings: AgentSettings
@@ -29,6 +31,12 @@ class Surroundings(Struct, frozen=True):
     line_counters: LineCounterSource
     clock: Callable[[], ClockReading]
     line_watch: LineWatch | None = None
+    peer_time: PeerTime = field(default_factory=PeerTime)
+
+    @property
+    def peer_ahead_s(self) -> float:
+        """The peer's time less our wall clock's, in seconds, as far as it is known."""
+        return self.peer_time.ahead_s(self.clock())
 
     def __repr__(self) -> str:
         return f"Surroundings({self.settings.site!r})"

@@ -186,6 +186,7 @@ def _searcher(surroundings: Surroundings, meter: LoadMeter) -> RunSearch:
                 duration_s=round(capacity.duration),
                 algorithm=capacity.algorithm,
                 byte_limit=byte_limit - TRAINS_BYTES,
+                auth_offset_s=surroundings.peer_ahead_s,
                 progress=progress,
                 on_load=meter.mark,
             )

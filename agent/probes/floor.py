@@ -151,7 +151,7 @@ class FloorProbe(Continuing):
                 settings.floor,
                 surroundings.clock,
                 second_of_week,
-                search_of(settings.peer, surroundings.peer_key, surroundings.line_counters),
+                search_of(surroundings),
                 surroundings.line_watch,
             ),
             int(settings.floor.pre_drain),
@@ -328,6 +328,7 @@ def _loader(surroundings: Surroundings) -> RunLoad:
             direction=direction,
             row=rates.row_for(rate_bps),
             duration_s=seconds,
+            auth_offset_s=surroundings.peer_ahead_s,
             on_load=on_load,
             cancel=cancel,
         )

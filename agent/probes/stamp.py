@@ -26,6 +26,7 @@ class StampProbe:
         self._interval_s = float(settings.schedule.stamp)
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
+        self._peer_time = surroundings.peer_time
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
 
@@ -37,7 +38,11 @@ class StampProbe:
         """Send one train in the task's class and judge what came back."""
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
-        return _reading(train, await run_train(train, self._estimate))
+        before = self._clock()
+        result = await run_train(train, self._estimate)
+        if train.key is not None:
+            self._peer_time.learn(result.exchanges, before, self._clock())
+        return _reading(train, result)
 
     def _train(self, dscp: int) -> Train:
         return Train(

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from agent.floor_search import search_of, sustained_bps
 from agent.line_counters import NoSource
-from agent.settings import Peer
+from agent.probes.base import Surroundings
+from agent.settings import AgentSettings, Peer
+from tests.agent.fakes import FakeClock
 from tests.processes import free_port
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
@@ -61,6 +63,7 @@ def test_a_search_that_was_not_completed_says_nothing() -> None:
 
 
 def test_a_peer_that_is_not_there_says_nothing() -> None:
-    peer = Peer(host="127.0.0.1", udpstp_port=free_port(), key="k")
-    found = asyncio.run(search_of(peer, b"k", NoSource())(Direction.UP, 16e6))
+    chosen = AgentSettings(site="A", peer=Peer(host="127.0.0.1", udpstp_port=free_port(), key="k"))
+    built = Surroundings(chosen, b"k", NoSource(), FakeClock().read)
+    found = asyncio.run(search_of(built)(Direction.UP, 16e6))
     assert found.maximum_bps is None

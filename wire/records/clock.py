@@ -2,16 +2,21 @@
 
 from msgspec import Struct
 
-from wire.records.vocabulary import ClockChange, Signed
+from wire.records.vocabulary import ClockChange, Micros, Signed
 
 
 class ClockValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The wall clock less CLOCK_BOOTTIME after the change, and before it where the agent saw that.
 
     Of the boot, and with the maximum error, that the measurement's ``start`` names. Measurements of the same
-    boot are placed in time by it: they are never rewritten.
+    boot are placed in time by it: they are never rewritten. ``peer_offset_us``: where the wall clock is not
+    synchronised, the time that a peer with a synchronised clock told in authenticated STAMP replies, less
+    CLOCK_BOOTTIME, right within ``peer_error_us`` when CLOCK_BOOTTIME was ``peer_boot_us``.
     """
 
     change: ClockChange
     offset_us: Signed
     before_us: Signed | None = None
+    peer_offset_us: Signed | None = None
+    peer_error_us: Micros | None = None
+    peer_boot_us: Micros | None = None

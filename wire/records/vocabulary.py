@@ -163,3 +163,4 @@ class ClockChange(StrEnum):
     SYNCHRONISED = "synchronised"
     LOST = "synchronisation-lost"
     STEPPED = "stepped"
+    PEER = "peer-told"  # nothing of itself: but the peer told the time meanwhile

@@ -74,13 +74,13 @@ class Client:
         self._ending = Ending.NO_ANSWER
         self._detail = "no answer to the set-up request"
         self._refusal: int | None = None
-        self._auth_time = int(wall / 1e9 + plan.auth_offset_s)
+        self._clock_offset = wall - now
+        self._auth_time = int(self._peer_now(now))
         self._keys = auth.derive_keys(plan.secret, self._auth_time)
         self._overhead = ip_layer.IPV6_UDP_BYTES if plan.ipv6 else ip_layer.IPV4_UDP_BYTES
         self._asked_wall = 0
         self._rtt: int | None = None
         self._load: LoadPhase | None = None
-        self._clock_offset = wall - now
         self._wall_step = self._last_deviation = 0
         self._last_size = 0
         self.segment_bytes = 0
@@ -160,7 +160,7 @@ class Client:
         if self._phase is _Phase.SETUP:
             return self._ask(buffer, self._setup_request(), _Phase.SETUP_SENT, wall)
         if self._phase is _Phase.ACTIVATE:
-            return self._ask(buffer, self._activation_request(wall), _Phase.ACTIVATE_SENT, wall)
+            return self._ask(buffer, self._activation_request(now), _Phase.ACTIVATE_SENT, wall)
         if now < self._limit:
             return 0
         given_up, self._phase = self._phase, _Phase.DONE
@@ -200,7 +200,7 @@ class Client:
             upstream=plan.direction is Direction.UP,
         ).pack()
 
-    def _activation_request(self, wall: int) -> bytes:
+    def _activation_request(self, now: int) -> bytes:
         plan, search = self.plan, self.plan.search
         begins = plan.row if search is None else search.start_row
         return pdu.Activation(
@@ -211,7 +211,7 @@ class Client:
             test_s=plan.duration_s,
             dscp_ecn=plan.dscp << 2,
             sub_interval=SUB_INTERVAL_MS,
-            auth_time=int(wall / 1e9 + plan.auth_offset_s),
+            auth_time=int(self._peer_now(now)),
             key_id=plan.key_id,
         ).pack()
 
@@ -241,17 +241,17 @@ class Client:
         if self._phase is _Phase.LOAD and self._load is not None:
             self._load.receive(packet, now, wall)
         elif self._phase is _Phase.SETUP_SENT and source[:2] == self.plan.address[:2]:
-            self._setup_response(packet, wall)
+            self._setup_response(packet, now, wall)
         elif self._phase is _Phase.ACTIVATE_SENT and source[:2] == self.destination[:2]:
             if pdu.is_load(packet):
                 self._limit = min(self._limit, now + LOST_RESPONSE_NS)
             self._activation_response(packet, now, wall)
 
-    def _setup_response(self, data: bytes, wall: int) -> None:
+    def _setup_response(self, data: bytes, now: int, wall: int) -> None:
         response = pdu.parse_setup(data)
         if response is None or response.command != pdu.RESPONSE or response.ident != self.plan.ident:
             return
-        if not self._believes(data, response.auth_mode, response.auth_time, wall, response.response):
+        if not self._believes(data, response.auth_mode, response.auth_time, now, response.response):
             return
         self._measured(wall)
         if response.response != ACCEPTED:
@@ -272,7 +272,7 @@ class Client:
         wanted = pdu.UPSTREAM if self.plan.direction is Direction.UP else pdu.DOWNSTREAM
         if response is None or response.command != wanted or response.response == 0:
             return
-        if not self._believes(data, response.auth_mode, response.auth_time, wall, response.response):
+        if not self._believes(data, response.auth_mode, response.auth_time, now, response.response):
             return
         self._measured(wall)
         if response.response != ACCEPTED:
@@ -281,13 +281,12 @@ class Client:
         self._phase = _Phase.LOAD
         self._load = client_load.begin(self.plan, response, now, wall, self._overhead)
 
-    def _believes(self, data: bytes, auth_mode: int, auth_time: int, wall: int, code: int) -> bool:
+    def _believes(self, data: bytes, auth_mode: int, auth_time: int, now: int, code: int) -> bool:
         """Whether an answer carries our peer's digest; one that does not is none, but tells why.
 
         The reference program answers a wrong key with code 7 and a digest we cannot verify.
         """
-        now_s = wall / 1e9 + self.plan.auth_offset_s
-        fault = auth.fault(data, self._keys.server, auth_mode, auth_time, now_s)
+        fault = auth.fault(data, self._keys.server, auth_mode, auth_time, self._peer_now(now))
         if fault is None:
             return True
         self._ending = Ending.BAD_AUTHENTICATION
@@ -297,6 +296,10 @@ class Client:
             reason = SETUP_REFUSALS.get(code, "") if code != ACCEPTED else ""
             self._detail = f"the peer answers with another key{': ' + reason if reason else ''}"
         return False
+
+    def _peer_now(self, now: int) -> float:
+        """The peer's time, Unix seconds. Setting our wall clock after the test was begun does not move it."""
+        return (now + self._clock_offset) / 1e9 + self.plan.auth_offset_s
 
     def _measured(self, wall: int) -> None:
         elapsed = wall - self._asked_wall

@@ -80,6 +80,9 @@ def _create_tables_of_values() -> None:
         Column("change_key", BigInteger, nullable=False),
         Column("offset_us", BigInteger, nullable=False),
         Column("before_us", BigInteger),
+        Column("peer_offset_us", BigInteger),
+        Column("peer_error_us", BigInteger),
+        Column("peer_boot_us", BigInteger),
     )
 
 

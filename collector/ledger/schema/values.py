@@ -236,6 +236,9 @@ clock_values = Table(
     Column("change_key", BigInteger, nullable=False),
     Column("offset_us", BigInteger, nullable=False),
     Column("before_us", BigInteger),
+    Column("peer_offset_us", BigInteger),
+    Column("peer_error_us", BigInteger),
+    Column("peer_boot_us", BigInteger),
 )
 
 # Values of a probe that this version does not know, whole, for the version that does.

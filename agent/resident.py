@@ -22,6 +22,7 @@ from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
 from agent.uplink import Uplink
 from host.clock import second_of_week
+from host.notify import NOBODY, Notifier
 from wire import messages
 from wire.messages import Fault
 from wire.records import ClockReading, Failure, Outcome, Purpose
@@ -49,6 +50,7 @@ class Resident:
         clock: Callable[[], ClockReading],
         watch: LineWatch | None = None,
         watches: Sequence[Watch] = (),
+        service: Notifier = NOBODY,
     ) -> None:
         self._settings = settings
         self._version = version
@@ -59,6 +61,7 @@ class Resident:
         self._watch = watch
         self._watches = watches
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._service = service
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
@@ -84,7 +87,9 @@ class Resident:
                 ]
                 if self._watch:
                     work.append(group.create_task(self._watch.run(self._runner.measures_alone)))
+                self._service.ready()
                 await stop.wait()
+                self._service.stopping()
                 for task in work:
                     task.cancel()
                 await self._end_runs()
@@ -124,6 +129,7 @@ class Resident:
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
         while True:
+            self._service.working()  # only here: whoever hangs, if no more starts come, the agent is dead
             now = self._clock()
             for event in scheduler.poll(now.boot_us, now.wall_us):
                 if isinstance(event, Missed):
@@ -216,6 +222,7 @@ class Resident:
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _tell(self, status: AgentStatus) -> None:
+        self._service.tell(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
         directory = Path(self._settings.runtime_directory)
         try:
             status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs

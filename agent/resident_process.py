@@ -17,6 +17,7 @@ for _unused in ("urllib.request", "ipaddress", "locale", "tokenize", "msgspec.in
 
 import asyncio  # noqa: E402
 import logging  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -31,6 +32,7 @@ from agent.uplink import Uplink  # noqa: E402
 from host import log  # noqa: E402
 from host.clock import Clock  # noqa: E402
 from host.exits import Exit  # noqa: E402
+from host.notify import Notifier  # noqa: E402
 from net.mqtt import BrokerError  # noqa: E402
 
 logger = logging.getLogger("agent")
@@ -67,7 +69,7 @@ async def _run(given: Handover) -> None:
 
 
 def _resident(given: Handover) -> Resident:
-    clock = Clock()
+    clock, service = Clock(), Notifier.from_environment(os.environ)
     settings, version = given.settings, given.version
     path = Path(settings.journal.path)
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
@@ -78,7 +80,9 @@ def _resident(given: Handover) -> Resident:
     watches = [
         ClockWatch(clock.read, around.peer_time),
     ]
-    return Resident(settings, version, tasks, journal, uplink, clock.read, around.line_watch, watches)
+    return Resident(
+        settings, version, tasks, journal, uplink, clock.read, around.line_watch, watches, service
+    )
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -17,6 +18,7 @@ from collector.program import Program
 from collector.settings import CollectorSettings
 from host import command_line, log
 from host.exits import Exit
+from host.notify import Notifier
 from net.mqtt import BrokerError
 
 PROGRAM = "plancher-collector"
@@ -62,7 +64,7 @@ async def _until_told(program: Program) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await program.run(stop)
+    await program.run(stop, Notifier.from_environment(os.environ))
 
 
 def _check(chosen: CollectorSettings) -> Exit:

@@ -25,6 +25,7 @@ class Intake:
         self._waiting: deque[Arrival] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._asked = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -33,6 +34,11 @@ class Intake:
     def closed(self) -> bool:
         """Whether no more is taken."""
         return self._closed
+
+    @property
+    def unasked_s(self) -> float:
+        """How long ago the writer came for more; it is back within seconds, or hangs."""
+        return time.monotonic() - self._asked
 
     def offer(self, arrival: Arrival) -> bool:
         """Take a message, or say that there is no room (or no more taking)."""
@@ -67,6 +73,7 @@ class Intake:
         Waits up to ``idle_seconds`` for the first one and returns an empty list without one. None means
         closed and empty.
         """
+        self._asked = time.monotonic()
         with self._changed:
             if not self._waiting and not self._closed:
                 self._changed.wait(idle_seconds)

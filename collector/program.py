@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from collector import health
 from collector.ingest import Arrival
 from collector.intake import Intake
 from collector.inventory import InventoryFile
@@ -23,6 +24,7 @@ from collector.settings import CollectorSettings
 from collector.two_sides import Joined
 from collector.views import Views
 from collector.web import Site, serve
+from host.notify import NOBODY, Notifier
 from net.mqtt import Session
 from wire import messages, topics
 from wire.messages import Presence, Receipt, ReceiptStatus
@@ -69,7 +71,7 @@ class Program:
         self._views.render([site.site_id for site in self._views.fleet], now_us())
         self._watch()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, service: Notifier = NOBODY) -> None:
         """Work until ``stop``, then commit what waits, send its receipts and close.
 
         Raises OSError if the web address cannot be had.
@@ -84,23 +86,26 @@ class Program:
         log.info("overview on http://%s:%d/ for %d sites", web.host, web.port, len(self._views.fleet))
         self._writer.start()
         try:
-            await self._work(stop)
+            await self._work(stop, service)
         finally:
             await runner.cleanup()
             await self._finish_writing()
             self._ledger.close()
             log.info("stopped")
 
-    async def _work(self, stop: asyncio.Event) -> None:
+    async def _work(self, stop: asyncio.Event, service: Notifier) -> None:
         async with asyncio.TaskGroup() as group:
             endless = (
                 self._session.run(),
                 self._receipts.run(),
                 self._keep_inventory(),
                 self._keep_current(),
+                service.attend(self._fault),
             )
             tasks = [group.create_task(work) for work in endless]
+            service.ready()
             await stop.wait()
+            service.stopping()
             await self._drain()
             for task in tasks:
                 task.cancel()
@@ -191,6 +196,10 @@ class Program:
                 await asyncio.sleep(0)
             if not self._writer.is_alive() and not self._intake.closed:
                 raise RuntimeError("the ledger's writer ended by itself")
+
+    async def _fault(self) -> str | None:
+        web = self._settings.web
+        return health.of_writer(self._intake.unasked_s) or await health.of_web(web.host, web.port)
 
     def _site(self) -> Site:
         return Site(

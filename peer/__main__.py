@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
+from host.notify import Notifier
 from net.mqtt import BrokerError
 from peer import check, settings
 from peer.program import PortTakenError, Program
@@ -65,7 +67,7 @@ async def _until_told(program: Program) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ask, number.name)
-    await program.run(stop)
+    await program.run(stop, Notifier.from_environment(os.environ))
     logging.getLogger("peer").info("stopped, as asked by %s", asked_by[0])
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from host.clock import Clock
+from host.notify import NOBODY, Notifier
 from net.mqtt import Broker
 from peer import record
 from peer.admission import Admission
@@ -52,7 +53,7 @@ class Program:
     def _estimate(self) -> ErrorEstimate:
         return ErrorEstimate.of_clock(self._clock.read())
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, service: Notifier = NOBODY) -> None:
         """Serve until ``stop`` is set; running tests are then told to stop. Raises PortTakenError."""
         try:
             await self.start()
@@ -60,9 +61,19 @@ class Program:
                       self._chosen.host, self.udpstp.port, self.reflector.port)  # fmt: skip
             if self._publisher is not None:
                 self._publisher.start()
+            service.ready()
+            attending = asyncio.create_task(service.attend(self._fault))
             await stop.wait()
+            attending.cancel()
+            service.stopping()
         finally:
             await self.close()
+
+    async def _fault(self) -> str | None:
+        """What keeps it from answering; that this is asked at all shows that the event loop turns."""
+        served = {"load tests": self.udpstp.serving, "STAMP": self.reflector.serving}
+        closed = [name for name, open_still in served.items() if not open_still]
+        return f"the socket for {' and '.join(closed)} is closed" if closed else None
 
     async def start(self) -> None:
         """Take both ports. Raises PortTakenError."""

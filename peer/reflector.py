@@ -61,6 +61,11 @@ class Reflector:
         return self._port
 
     @property
+    def serving(self) -> bool:
+        """Whether its port is open and listened to."""
+        return self._socket is not None
+
+    @property
     def counters(self) -> Counter[str]:
         """Packets and sessions since the beginning."""
         return self._core.counters

@@ -83,6 +83,11 @@ class UdpstpServer:
         return int(self._socket.getsockname()[1]) if self._socket else self._asked_port
 
     @property
+    def serving(self) -> bool:
+        """Whether its control port is open and listened to."""
+        return self._socket is not None
+
+    @property
     def tests(self) -> int:
         """How many tests are set up or running."""
         return len(self._running)

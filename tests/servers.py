@@ -49,6 +49,7 @@ SERVERS = (
     Server(("iperf3",), "iperf3"),
     Server(("snmpd",), "snmpd"),
     Server(("openssl",), "openssl"),
+    Server(("systemd-analyze",), "systemd"),
 )
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/snap/bin")

@@ -1,0 +1,202 @@
+"""What a unit forbids, forbidden by the kernel: its program runs as systemd would run it, without systemd.
+
+``python -m tests.deploy.sandbox UNIT ROOT``, as root: a mount namespace in which all is read-only but the
+unit's own directories, and /opt/plancher is this environment; the unit's user, umask, limits and
+capabilities; its system call filter, and the other restrictions that systemd makes such filters of. ROOT
+holds what /etc, /run and /var/lib are to be. Not done: control groups, a /proc and /dev of its own, a user
+namespace, priorities.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.deploy.units import Unit
+
+REPOSITORY = Path(__file__).parents[2]
+USERS = {"plancher": 64101, "plancher-peer": 64102, "plancher-collector": 64103}
+DYNAMIC_USER = 64104
+_NEEDED = (REPOSITORY, Path(sys.base_prefix))
+_FROM_ETC = ("alternatives", "group", "hosts", "ld.so.cache", "localtime", "nsswitch.conf", "passwd", "ssl")
+_HIDDEN = {"PrivateTmp": ("/tmp", "/var/tmp"), "ProtectHome": ("/home", "/root")}
+_UNPROTECTED = ("/proc", "/sys", "/dev")  # ProtectSystem=strict leaves these to directives of their own
+_CLOCK = ("adjtimex", "clock_adjtime", "clock_settime", "settimeofday")
+
+_READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
+_FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21}
+_NEW_MOUNTS, _DETACH = 0x20000, 2
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # SCMP_ACT_ALLOW; SCMP_ACT_ERRNO with EPERM
+_EQUAL, _MASKED_EQUAL = 4, 7  # enum scmp_compare of <seccomp.h>
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prepare(root: Path) -> None:
+    """Make what is to stand below /etc, /run, /var/lib and /opt, with the units' users."""
+    for name in ("etc/plancher", "run", "var/lib", "opt/plancher"):
+        (root / name).mkdir(parents=True)
+    for name in _FROM_ETC:
+        source, target = Path("/etc", name), root / "etc" / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        elif source.exists():
+            shutil.copy(source, target)
+    for name, number in USERS.items():
+        with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
+            users.write(f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n")
+            groups.write(f"{name}:x:{number}:\n")
+
+
+def _user(unit: Unit) -> int:
+    return DYNAMIC_USER if unit.is_on("DynamicUser") else USERS[unit.one("User")]
+
+
+def _mount(source: str, target: str, flags: int, kind: str = "") -> None:
+    if _libc.mount(source.encode(), target.encode(), kind.encode() or None, flags, None):
+        raise OSError(ctypes.get_errno(), f"mount {source} on {target}")
+
+
+def _own_directories(unit: Unit, root: Path) -> list[str]:
+    """What systemd makes before the start and gives to the user, as seen from within."""
+    places = []
+    for directive, parent in (("StateDirectory", "var/lib"), ("RuntimeDirectory", "run")):
+        if name := unit.one(directive):
+            place = root / parent / name
+            place.mkdir(exist_ok=True)
+            place.chmod(int(unit.one(f"{directive}Mode"), 8))
+            os.chown(place, _user(unit), _user(unit))
+            places.append(f"/{parent}/{name}")
+    return places
+
+
+def _enter(unit: Unit, root: Path) -> None:
+    own = _own_directories(unit, root)
+    if _libc.unshare(_NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    _mount("none", "/", _RECURSIVE | _PRIVATE)
+    _let_go_of_network_namespaces()
+    for place in ("etc", "run", "var/lib", "opt"):
+        _mount(str(root / place), f"/{place}", _BIND | _RECURSIVE)
+    _mount(sys.prefix, "/opt/plancher", _BIND)
+    for place in own:
+        _mount(place, place, _BIND)
+    hidden = [place for directive, places in _HIDDEN.items() if unit.is_on(directive) for place in places]
+    for place in filter(os.path.isdir, hidden):
+        _hide(Path(place))
+    _make_read_only(except_below=(*_UNPROTECTED, *own, *hidden))
+
+
+def _hide(place: Path) -> None:
+    """An empty directory instead, with what the tests themselves need, where that lies in it."""
+    needed = {path: os.open(path, os.O_PATH) for path in _NEEDED if path.is_relative_to(place)}
+    _mount("tmpfs", str(place), 0, "tmpfs")
+    for path, descriptor in needed.items():
+        path.mkdir(parents=True)
+        _mount(f"/proc/self/fd/{descriptor}", str(path), _BIND)
+        os.close(descriptor)
+
+
+def _let_go_of_network_namespaces() -> None:
+    """A copy of their mounts here would keep those that another test deletes."""
+    for place in Path("/run/netns").glob("*"):
+        _libc.umount2(str(place).encode(), _DETACH)
+
+
+def _make_read_only(except_below: Iterable[str]) -> None:
+    spared = [Path(place) for place in except_below]
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        _, _, _, _, place, options, *_ = line.split()
+        # One below what was mounted here is hidden: no path leads to it.
+        if os.path.ismount(place) and not any(Path(place).is_relative_to(one) for one in spared):
+            kept = sum(_FLAGS.get(option, 0) for option in options.split(","))
+            _mount("none", place, _REMOUNT | _BIND | _READ_ONLY | kept)
+
+
+def _become(unit: Unit) -> list[str]:
+    """setpriv(1) with the unit's user and capabilities."""
+    user = str(_user(unit))
+    kept = [name.removeprefix("CAP_").lower() for name in unit.one("CapabilityBoundingSet").split()]
+    rights = ",".join(["-all", *(f"+{name}" for name in kept)])
+    words = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set", rights]
+    assert unit.one("AmbientCapabilities").split() == unit.one("CapabilityBoundingSet").split()
+    words += ["--inh-caps", rights, "--ambient-caps", rights]
+    return [*words, *(["--no-new-privs"] if unit.is_on("NoNewPrivileges") else [])]
+
+
+class _Comparison(ctypes.Structure):
+    """struct scmp_arg_cmp of <seccomp.h>."""
+
+    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+
+
+class _Filter:
+    """A filter of libseccomp, by which systemd makes its own."""
+
+    def __init__(self, default: int) -> None:
+        self._library = ctypes.CDLL("libseccomp.so.2")
+        self._library.seccomp_init.restype = ctypes.c_void_p
+        self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(default)))
+
+    def add(self, action: int, call: str, *comparisons: _Comparison) -> None:
+        """A rule for a call; one that this machine does not have needs none."""
+        number = self._library.seccomp_syscall_resolve_name(call.encode())
+        array = (_Comparison * max(1, len(comparisons)))(*comparisons)
+        rule = (self._context, ctypes.c_uint32(action), number, len(comparisons), array)
+        if number >= 0 and (error := self._library.seccomp_rule_add_array(*rule)):
+            raise OSError(-error, f"no rule for {call}")
+
+    def load(self) -> None:
+        if error := self._library.seccomp_load(self._context):
+            raise OSError(-error, "no filter")
+
+
+def _confine(unit: Unit, calls: Iterable[str]) -> None:
+    """From here on the kernel refuses what the unit's filters refuse."""
+    refused, allowed = _Filter(_ALLOW), _Filter(_REFUSE)
+    families = {int(getattr(socket, name)) for name in unit.one("RestrictAddressFamilies").split()}
+    for family in set(range(64)) - families:
+        refused.add(_REFUSE, "socket", _Comparison(0, _EQUAL, family, 0))
+    if unit.is_on("MemoryDenyWriteExecute"):
+        refused.add(_REFUSE, "mmap", _Comparison(2, _MASKED_EQUAL, 6, 6))  # PROT_WRITE with PROT_EXEC
+        for call in ("mprotect", "pkey_mprotect"):
+            refused.add(_REFUSE, call, _Comparison(2, _MASKED_EQUAL, 4, 4))
+    also = [*_CLOCK] if unit.is_on("ProtectClock") else []
+    also += ["unshare", "setns"] if unit.is_on("RestrictNamespaces") else []
+    for call in also:
+        refused.add(_REFUSE, call)
+    for call in calls:
+        allowed.add(_ALLOW, call)
+    refused.load()
+    allowed.load()
+
+
+def _begin(unit: Unit, root: Path) -> None:
+    """As root: the namespace; then this module again, as the unit's user."""
+    (root / "run" / f"{unit.name}.calls").write_text(json.dumps(sorted(unit.allowed_calls())))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # beyond it only with CAP_SYS_RESOURCE
+    files = min(int(unit.one("LimitNOFILE")), most)
+    _enter(unit, root)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    os.umask(int(unit.one("UMask"), 8))
+    os.environ["PYTHONPATH"] = str(REPOSITORY)
+    os.execvp("setpriv", [*_become(unit), sys.executable, "-m", __spec__.name, unit.name])
+
+
+def _finish(unit: Unit) -> None:
+    """As the unit's user: the filters, and its program."""
+    calls = json.loads(Path("/run", f"{unit.name}.calls").read_text())
+    del os.environ["PYTHONPATH"]
+    os.chdir(unit.one("WorkingDirectory", "/"))
+    _confine(unit, calls)
+    os.execv(unit.program()[0], unit.program())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        _begin(Unit(sys.argv[1]), Path(sys.argv[2]))
+    _finish(Unit(sys.argv[1]))

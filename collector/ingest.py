@@ -10,7 +10,17 @@ import msgspec
 from msgspec import Struct
 
 from wire import messages, topics
-from wire.messages import SCHEMA, Envelope, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
+from wire.messages import (
+    SCHEMA,
+    Envelope,
+    EpochRange,
+    Fault,
+    Gap,
+    Reason,
+    Receipt,
+    ReceiptLine,
+    ReceiptStatus,
+)
 from wire.peer_tests import (
     PeerEnvelope,
     PeerReceipt,
@@ -213,7 +223,8 @@ def _peer_line(item: PeerItem, status: ReceiptStatus) -> PeerReceiptLine | None:
 def receipt_of_batch(batch: Batch, fates: Iterable[Fate]) -> Receipt:
     """The receipt of a batch: one line for every run of consecutive sequence numbers with one fate.
 
-    A batch of which not one measurement has a readable identity is refused whole, by its digest.
+    A batch of which not one measurement has a readable identity is refused whole, by its digest. A gap that
+    ends before it begins tells of nothing and gets no answer.
     """
     lines = _lines(fates)
     fault = None if lines else next((item.fault for item in batch.items if isinstance(item, Refused)), None)
@@ -224,7 +235,15 @@ def receipt_of_batch(batch: Batch, fates: Iterable[Fate]) -> Receipt:
         lines=lines,
         reason=fault.reason if fault else None,
         detail=fault.detail if fault else "",
+        declared=tuple(
+            EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in told_gaps(batch.envelope)
+        ),
     )
+
+
+def told_gaps(envelope: Envelope) -> list[Gap]:
+    """The gaps of an envelope that tell of anything."""
+    return [gap for gap in envelope.gaps if gap.first <= gap.last]
 
 
 def _lines(fates: Iterable[Fate]) -> tuple[ReceiptLine, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Dialect, delete, func, select
 
 from collector.ingest import (
     Accepted,
@@ -21,8 +21,10 @@ from collector.ingest import (
     receipt_of_batch,
     receipt_of_peer,
     receipt_of_unreadable,
+    told_gaps,
 )
 from collector.ledger import rows, schema
+from collector.ledger.accounts import Accounts
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
@@ -37,16 +39,6 @@ REJECT_HEAD_BYTES = 4096
 PRUNE_ROWS = 2000
 _LOOK_UP = 500
 
-_RAISE_MARK = (
-    update(schema.epochs)
-    .where(schema.epochs.c.key == bindparam("epoch_key"))
-    .values(
-        high_water=func.max(schema.epochs.c.high_water, bindparam("mark")),
-        previous=func.coalesce(schema.epochs.c.previous, bindparam("before")),
-        previous_last=func.coalesce(schema.epochs.c.previous_last, bindparam("before_last")),
-    )
-)
-
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
 
 
@@ -60,10 +52,19 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """The site that a batch came from, and the command that it says to have carried out last."""
+
+    site: str
+    obeyed: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """One message after its commit: the receipt to send, and what views have to learn.
 
-    ``joined`` are the load tests of which the whole group completed the second side.
+    ``speaker`` is absent where nothing readable came. ``joined`` are the load tests of which the whole group
+    completed the second side.
     """
 
     receipt: Receipt | PeerReceipt | None
@@ -72,6 +73,7 @@ class Settled:
     rejected: tuple[Reason, ...] = ()
     heard: Heard | None = None
     joined: tuple[Joined, ...] = ()
+    speaker: Speaker | None = None
 
 
 def no_fault() -> None:
@@ -158,12 +160,15 @@ class _Group:
     tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.accounts = Accounts(self.connection, self.keys)
+
     def settle(self, group: Sequence[Judged]) -> list[Settled]:
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
         settled = [self._settle(message) for message in group]
-        self._mark(batches)
         self._write()
+        self._account(batches)
         if self.sides:
             seen_us = max(message.arrival.received_us for message in group)
             joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
@@ -192,7 +197,13 @@ class _Group:
             observations.extend(seen)
         if any(fate.status is ReceiptStatus.COMMITTED for fate in fates):
             self._keep_batch(message, batch_key)
-        return Settled(receipt_of_batch(message, fates), tuple(observations), tuple(fates), tuple(rejected))
+        return Settled(
+            receipt_of_batch(message, fates),
+            tuple(observations),
+            tuple(fates),
+            tuple(rejected),
+            speaker=Speaker(message.site, message.envelope.obeyed),
+        )
 
     def _settle_peer(self, batch: PeerBatch) -> Settled:
         statuses = tuple(self._record_test(batch, item) for item in batch.items)
@@ -237,6 +248,7 @@ class _Group:
             return ReceiptStatus.CONFLICT, ()
         self.contents[identity] = digest
         self.keys.raise_last_seq(*identity)
+        self.accounts.commit(*identity)
         keys = {"epoch_key": epoch_key, "batch_key": batch_key, "digest": digest}
         return ReceiptStatus.COMMITTED, self._insert(batch, item, keys)
 
@@ -290,6 +302,7 @@ class _Group:
         if self.connection.execute(select(table.c.key).where(*same)).scalar() is None:
             received = {"received_us": batch.arrival.received_us, "json": raw}
             self.connection.execute(table.insert(), row | received)
+            self.accounts.conflict(identity[0])
 
     def _reject(self, message: Judged, fault: Fault, payload: bytes) -> None:
         row = {
@@ -305,20 +318,13 @@ class _Group:
         }
         self.pending["rejects"].append(row)
 
-    def _mark(self, batches: Iterable[Batch]) -> None:
-        """A mark only rises, and the epoch before is what was said first."""
-        marks = [
-            {
-                "epoch_key": self.keys.epoch(self.connection, batch.site, mark.epoch),
-                "mark": mark.high_water,
-                "before": mark.previous,
-                "before_last": mark.previous_last,
-            }
-            for batch in batches
-            for mark in batch.envelope.marks
-        ]
-        if marks:
-            self.connection.execute(_RAISE_MARK, marks)
+    def _account(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            for mark in batch.envelope.marks:
+                self.accounts.mark(batch.site, mark)
+            for gap in told_gaps(batch.envelope):
+                self.accounts.declare(batch.site, gap, batch.arrival.received_us)
+        self.accounts.write()
 
     def _look_up(self, batches: Iterable[Batch]) -> Contents:
         """The contents that the ledger already holds under the identities of these batches."""

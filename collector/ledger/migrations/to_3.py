@@ -1,13 +1,34 @@
 """Schema 2 to 3: what each epoch lacks, declared gaps, what is known of clocks, outages, and resends.
 
-As the tables were then; what they are now stands in ``collector.ledger.schema``. What each epoch holds is
-counted once, over the index of identities.
+As the tables were then; what they are now stands in ``collector.ledger.schema``. What each epoch holds, and
+how far it is known to have come, is counted once, over the index of identities.
 """
 
 from typing import Any
 
 from alembic import op
 from sqlalchemy import BigInteger, Boolean, Column, Integer, Text, UniqueConstraint, false
+
+# Epochs of which nothing came are known by those that follow them.
+_ONLY_FOLLOWED = """
+INSERT INTO epochs (site_key, epoch, high_water)
+SELECT site_key, previous, 0 FROM epochs WHERE previous IS NOT NULL
+EXCEPT SELECT site_key, epoch, 0 FROM epochs
+"""
+_COMMITTED = """
+UPDATE epochs SET committed = (SELECT count(*) FROM measurements m WHERE m.epoch_key = epochs.key)
+"""
+_CONFLICTS = """
+UPDATE epochs SET conflicts = (SELECT count(*) FROM conflicts c WHERE c.epoch_key = epochs.key)
+"""
+_HIGH_WATER = """
+UPDATE epochs SET high_water = max(
+  high_water,
+  coalesce((SELECT max(seq) FROM measurements m WHERE m.epoch_key = epochs.key), 0),
+  coalesce((SELECT max(previous_last) FROM epochs f
+            WHERE f.site_key = epochs.site_key AND f.previous = epochs.epoch), 0)
+)
+"""
 
 _KEY = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -20,11 +41,8 @@ def upgrade() -> None:
     op.add_column("measurements", Column("outdated", Boolean, nullable=False, server_default=false()))
     _create_tables_of_completeness()
     _create_tables_of_values()
-    for counted, table in (("committed", "measurements"), ("conflicts", "conflicts")):
-        op.execute(
-            f"UPDATE epochs SET {counted} ="  # noqa: S608 -- both names stand above
-            f" (SELECT count(*) FROM {table} WHERE {table}.epoch_key = epochs.key)"
-        )
+    for statement in (_ONLY_FOLLOWED, _COMMITTED, _CONFLICTS, _HIGH_WATER):
+        op.execute(statement)
 
 
 def _create_tables_of_completeness() -> None:

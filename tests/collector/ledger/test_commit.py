@@ -30,7 +30,7 @@ from tests.collector.examples import (
     stamp_values,
 )
 from wire import messages
-from wire.messages import EpochMark, Reason
+from wire.messages import Reason
 from wire.records import Outcome, Verdict
 
 
@@ -209,15 +209,6 @@ def test_an_unsynchronised_clock_is_corrected_and_its_claim_kept(ledger: Ledger,
     commit(ledger, Arrival(f"qos/v1/{SITE}/results", body, NOW_US + HOUR_US))
     assert query(path, "SELECT time_us, clock_offset_us, synchronised FROM measurements") == [
         (NOW_US + HOUR_US - 3_000_000, -HOUR_US, 0)
-    ]
-
-
-def test_marks_only_rise_and_the_epoch_before_is_what_was_said_first(ledger: Ledger, path: Path) -> None:
-    for high, previous in ((7, None), (9, "a" * 16), (8, "b" * 16)):
-        mark = EpochMark(epoch=EPOCH, high_water=high, previous=previous, previous_last=previous and high)
-        commit(ledger, Arrival(f"qos/v1/{SITE}/results", payload(marks=(mark,)), NOW_US))
-    assert query(path, "SELECT epoch, high_water, previous, previous_last FROM epochs") == [
-        (EPOCH, 9, "a" * 16, 9)
     ]
 
 

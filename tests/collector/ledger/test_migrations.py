@@ -16,20 +16,23 @@ from collector.ledger import reading, schema
 from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError, connect
 from collector.ledger.migrations import upgrading
-from tests.collector.examples import MINUTE_US, NOW_US, arrival, floor, stamp
+from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, arrival, floor, stamp
 from wire.messages import ReceiptStatus
 from wire.records import CapacityValues, FloorValues, Verdict
 
-DUMP = Path(__file__).with_name("schema_1.sql")
+DUMPS = {number: Path(__file__).with_name(f"schema_{number}.sql") for number in (1, 2)}
+
+
+def of_schema(number: int, path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(DUMPS[number].read_text(encoding="utf-8"))
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    return path
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(DUMP.read_text(encoding="utf-8"))
-        connection.execute("PRAGMA journal_mode=WAL").fetchone()
-    return path
+    return of_schema(1, tmp_path / "ledger.db")
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -44,7 +47,9 @@ def content(path: Path) -> str:
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-def test_an_old_ledger_becomes_what_a_new_one_is(old: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", DUMPS)
+def test_an_old_ledger_becomes_what_a_new_one_is(number: int, tmp_path: Path) -> None:
+    old = of_schema(number, tmp_path / "ledger.db")
     Ledger(old).close()
     engine = connect(old, writing=False)
     with engine.begin() as connection:
@@ -94,6 +99,31 @@ def test_the_load_of_its_machine_comes_along(old: Path) -> None:
     Ledger(old).close()
     told = "SELECT m.host_busy_ratio, m.host_load_1min FROM measurements m"
     assert query(old, f"{told} JOIN capacity_values c ON c.measurement_key = m.key") == [(0.5, 1.5)]
+
+
+COUNTS = "high_water, committed, declared, conflicts, previous, previous_last"
+ACCOUNTS = f"SELECT epoch, {COUNTS} FROM epochs ORDER BY epoch"
+
+
+def test_what_each_epoch_holds_is_counted_and_how_far_it_had_come(tmp_path: Path) -> None:
+    old = of_schema(2, tmp_path / "ledger.db")
+    before = "SELECT epoch, high_water FROM epochs ORDER BY epoch"
+    assert query(old, before) == [(EPOCH, 4), ("b" * 16, 1)]
+    Ledger(old).close()
+    assert query(old, ACCOUNTS) == [
+        (EPOCH, 7, 3, 0, 1, "a" * 16, 3),  # the one that follows says 7; the highest that came is 5
+        ("a" * 16, 3, 0, 0, 0, None, None),  # nothing of it ever came
+        ("b" * 16, 1, 1, 0, 0, EPOCH, 7),
+    ]
+
+
+def test_what_came_beyond_every_mark_raises_it(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("UPDATE epochs SET high_water = 2")
+    Ledger(old).close()
+    assert query(old, "SELECT high_water = max(seq), committed = count(*) FROM epochs, measurements") == [
+        (1, 1)
+    ]
 
 
 def test_it_takes_old_and_new_measurements_afterwards(old: Path) -> None:

@@ -1,0 +1,174 @@
+"""How complete the ledger is: what it holds of each site, what it lacks, and what is in doubt; worst first.
+
+Pure; words and looks are the page's, figures the ledger's (``collector.ledger.holdings``).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from collector.inventory import Site
+from collector.overview import MAX_SEARCH, PAGE_ROWS, fold
+
+SETTLED_US = 3_600_000_000
+"""How long what was measured later must have been in the ledger before something counts as missing: a batch
+leaves once a minute and may have to be sent again, and a day's backlog of a fleet drains within the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the ledger holds of one site, in measurements.
+
+    ``missing`` should have come long ago; ``under_way`` is not here either, but may still come. ``declared``
+    were lost for good, by reason. ``conflicts`` came again with another content; ``forks`` are journals that
+    continue where another one already does: an image was restored, or a card cloned.
+    """
+
+    site_id: str
+    committed: int
+    missing: int = 0
+    under_way: int = 0
+    declared: Mapping[str, int] = field(default_factory=dict)
+    conflicts: int = 0
+    forks: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is known to be wrong."""
+        return not (self.missing or self.declared or self.conflicts or self.forks)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive sequence numbers that are missing; measured after ``after_us`` and before ``before_us``."""
+
+    first: int
+    last: int
+    after_us: int | None
+    before_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochHolding:
+    """One journal epoch. ``runs`` are some of what is missing or under way; ``more_runs``: there are others.
+
+    ``forks`` is how many other epochs continue the same ``previous`` one. Times are Unix microseconds.
+    """
+
+    epoch: str
+    previous: str | None
+    high_water: int
+    committed: int
+    missing: int
+    under_way: int
+    declared: int
+    conflicts: int
+    forks: int
+    begin_us: int | None
+    end_us: int | None
+    runs: tuple[Run, ...] = ()
+    more_runs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHolding:
+    """One site's epochs, those in which something is wrong first; ``total`` counts also those left out."""
+
+    site_id: str
+    epochs: tuple[EpochHolding, ...]
+    total: int
+
+
+class Finding(StrEnum):
+    """What may be wrong with what the ledger holds of a site; several may be at once. Worst first."""
+
+    DOUBTFUL = "in-doubt"
+    MISSING = "missing"
+    DECLARED = "declared-lost"
+    WHOLE = "complete"
+
+
+def findings(held: Holding) -> set[Finding]:
+    """What is wrong, or that nothing is."""
+    found = {
+        Finding.DOUBTFUL: held.conflicts + held.forks,
+        Finding.MISSING: held.missing,
+        Finding.DECLARED: sum(held.declared.values()),
+    }
+    return {finding for finding, count in found.items() if count} or {Finding.WHOLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader asked for; ``page`` counts from 1."""
+
+    finding: Finding | None = None
+    text: str = ""
+    page: int = 1
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Wanted":
+        """Read a query string; what makes no sense is left out."""
+        finding, page = query.get("show", ""), query.get("page", "")
+        return cls(
+            finding=Finding(finding) if finding in set(Finding) else None,
+            text=query.get("q", "")[:MAX_SEARCH].strip(),
+            page=int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One site of the list, and what the inventory says of it."""
+
+    site: Site
+    held: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of sites; counts are of all that the text lets through."""
+
+    lines: list[Line]
+    counts: Mapping[Finding, int]
+    within: int
+    matching: int
+    page: int
+    pages: int
+
+
+def listing(held: Iterable[Holding], known: Callable[[str], Site | None], wanted: Wanted) -> Listing:
+    """Filter, sort worst first, and cut out one page."""
+    words = fold(wanted.text).split()
+    lines = (Line(known(one.site_id) or Site(one.site_id, ""), one) for one in held)
+    within = [(line, findings(line.held)) for line in lines if _matches(line.site, words)]
+    matching = [line for line, found in within if wanted.finding is None or wanted.finding in found]
+    matching.sort(key=_worst_first)
+    pages = max(1, -(-len(matching) // PAGE_ROWS))
+    page = min(wanted.page, pages)
+    return Listing(
+        lines=matching[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
+        counts={finding: sum(finding in found for _, found in within) for finding in Finding},
+        within=len(within),
+        matching=len(matching),
+        page=page,
+        pages=pages,
+    )
+
+
+def _matches(site: Site, words: list[str]) -> bool:
+    if not words:
+        return True
+    text = fold(f"{site.site_id} {site.name} {site.commune} {site.departement} {site.supplier}")
+    return all(word in text for word in words)
+
+
+def _worst_first(line: Line) -> tuple[int, int, int, int, str]:
+    held = line.held
+    return (
+        -held.conflicts - held.forks,
+        -held.missing,
+        -sum(held.declared.values()),
+        -held.under_way,
+        held.site_id,
+    )

@@ -1,0 +1,225 @@
+"""What each epoch holds, counted as it is committed, against what counting the rows gives."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.ingest import Arrival, judge
+from collector.ledger.commit import Ledger, Settled, Speaker
+from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
+from wire.messages import EpochMark, EpochRange, Gap, GapReason
+
+BEFORE, EARLIER = "a" * 16, "b" * 16
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    opened = Ledger(path)
+    yield opened
+    opened.close()
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def gap(first: int, last: int, reason: GapReason = GapReason.DROPPED, epoch: str = EPOCH) -> Gap:
+    return Gap(epoch=epoch, first=first, last=last, reason=reason, at_us=NOW_US)
+
+
+def batch(*seqs: int, site: str = SITE, received_us: int = NOW_US, **more: object) -> Arrival:
+    body = payload(*(stamp(seq) for seq in seqs), site=site, **{"marks": ()} | more)
+    return Arrival(f"qos/v1/{site}/results", body, received_us)
+
+
+def commit(ledger: Ledger, *arrivals: Arrival) -> list[Settled]:
+    return ledger.commit([judge(one) for one in arrivals])
+
+
+def accounts(path: Path) -> dict[str, tuple[int, int, int, int]]:
+    """By epoch: high water, committed, declared, in conflict."""
+    statement = "SELECT epoch, high_water, committed, declared, conflicts FROM epochs"
+    return {epoch: (high, *counts) for epoch, high, *counts in query(path, statement)}
+
+
+def declared(settled: Settled) -> list[tuple[int, int]]:
+    assert settled.receipt is not None
+    return [(one.first, one.last) for one in settled.receipt.declared]
+
+
+def test_marks_only_rise_and_the_epoch_before_is_what_was_said_first(ledger: Ledger, path: Path) -> None:
+    for high, previous in ((7, None), (9, BEFORE), (8, EARLIER)):
+        mark = EpochMark(epoch=EPOCH, high_water=high, previous=previous, previous_last=previous and high)
+        commit(ledger, batch(marks=(mark,)))
+    assert query(path, "SELECT epoch, high_water, previous, previous_last FROM epochs ORDER BY key") == [
+        (EPOCH, 9, BEFORE, 9),
+        (BEFORE, 9, None, None),
+        (EARLIER, 8, None, None),
+    ]
+
+
+def test_an_epoch_of_which_nothing_came_is_missing_whole(ledger: Ledger, path: Path) -> None:
+    mark = EpochMark(epoch=EPOCH, high_water=1, previous=BEFORE, previous_last=40)
+    commit(ledger, batch(1, marks=(mark,)))
+    assert accounts(path) == {EPOCH: (1, 1, 0, 0), BEFORE: (40, 0, 0, 0)}
+
+
+def test_what_came_without_a_mark_raises_it(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(3, 9))
+    assert accounts(path) == {EPOCH: (9, 2, 0, 0)}
+
+
+def test_each_is_counted_once(ledger: Ledger, path: Path) -> None:
+    other = arrival(stamp(2, values=stamp_values(99_000)))
+    commit(ledger, batch(1, 2), batch(2, 3), other)
+    commit(ledger, batch(1), other, other, arrival(stamp(2, values=stamp_values(77_000))))
+    assert accounts(path) == {EPOCH: (3, 3, 0, 2)}
+
+
+def test_a_gap_is_kept_answered_and_counted(ledger: Ledger, path: Path) -> None:
+    (settled,) = commit(ledger, batch(1, 5, gaps=(gap(2, 4),)))
+    assert declared(settled) == [(2, 4)]
+    assert accounts(path) == {EPOCH: (5, 2, 3, 0)}
+    kept = "SELECT first, last, name, at_us, received_us FROM gaps JOIN names ON names.key = reason_key"
+    assert query(path, kept) == [(2, 4, "dropped", NOW_US, NOW_US)]
+
+
+def test_an_envelope_that_holds_gaps_alone_is_answered_as_well(ledger: Ledger, path: Path) -> None:
+    (settled,) = commit(ledger, batch(gaps=(gap(1, 7), gap(2, 3, epoch=BEFORE))))
+    assert settled.receipt is not None
+    assert settled.receipt.reason is None
+    assert settled.receipt.declared == (
+        EpochRange(epoch=EPOCH, first=1, last=7),
+        EpochRange(epoch=BEFORE, first=2, last=3),
+    )
+    assert accounts(path) == {EPOCH: (7, 0, 7, 0), BEFORE: (3, 0, 2, 0)}
+
+
+def test_a_gap_that_is_declared_again_is_answered_again_and_counted_once(ledger: Ledger, path: Path) -> None:
+    one = batch(gaps=(gap(2, 4),))
+    for _ in range(2):
+        assert [declared(settled) for settled in commit(ledger, one, one)] == [[(2, 4)], [(2, 4)]]
+    assert accounts(path) == {EPOCH: (4, 0, 3, 0)}
+    assert query(path, "SELECT count(*) FROM gaps") == [(1,)]
+
+
+def test_what_overlaps_counts_once_under_the_reason_that_came_first(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(gaps=(gap(3, 5), gap(8, 9), gap(20, 20))))
+    commit(ledger, batch(gaps=(gap(1, 10, GapReason.DAMAGED),)))
+    assert accounts(path) == {EPOCH: (20, 0, 11, 0)}
+    kept = "SELECT first, last, name FROM gaps JOIN names ON names.key = reason_key ORDER BY first"
+    assert query(path, kept) == [
+        (1, 2, "damaged"),
+        (3, 5, "dropped"),
+        (6, 7, "damaged"),
+        (8, 9, "dropped"),
+        (10, 10, "damaged"),
+        (20, 20, "dropped"),
+    ]
+
+
+def test_what_comes_after_all_no_longer_counts_as_declared(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(gaps=(gap(2, 4), gap(8, 9))))
+    (settled,) = commit(ledger, batch(3, 5, 9))
+    assert [fate.status for fate in settled.fates] == ["committed"] * 3
+    assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
+    commit(ledger, batch(3, gaps=(gap(2, 4),)))
+    assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
+
+
+def test_what_is_in_the_ledger_is_not_declared(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(1, 2), batch(3, gaps=(gap(1, 5),)))
+    assert accounts(path) == {EPOCH: (5, 3, 2, 0)}
+
+
+def test_a_gap_as_wide_as_a_number_can_be_is_but_a_range(ledger: Ledger, path: Path) -> None:
+    far = 2**53
+    commit(ledger, batch(5, gaps=(gap(1, far),)), batch(gaps=(gap(1, far), gap(2, far - 1))))
+    assert accounts(path) == {EPOCH: (far, 1, far - 1, 0)}
+    assert query(path, "SELECT count(*) FROM gaps") == [(1,)]
+
+
+def test_a_gap_that_ends_before_it_begins_tells_of_nothing(ledger: Ledger, path: Path) -> None:
+    (settled,) = commit(ledger, batch(1, gaps=(gap(9, 3),)))
+    assert declared(settled) == []
+    assert accounts(path) == {EPOCH: (1, 1, 0, 0)}
+
+
+def test_a_crash_before_the_commit_leaves_the_accounts_as_they_were(path: Path) -> None:
+    armed = [False, True]
+
+    def crash() -> None:
+        if armed.pop():
+            raise ZeroDivisionError
+
+    ledger = Ledger(path, before_commit=crash)
+    with pytest.raises(ZeroDivisionError):
+        commit(ledger, batch(1, gaps=(gap(2, 3),)))
+    commit(ledger, batch(1, gaps=(gap(2, 3),)))
+    ledger.close()
+    assert accounts(path) == {EPOCH: (3, 1, 2, 0)}
+
+
+def test_who_spoke_and_what_it_obeyed_comes_along(ledger: Ledger) -> None:
+    settled = commit(ledger, batch(1, obeyed="resend-1"), batch(), arrival(b"{}"), Arrival("?", b"", NOW_US))
+    assert [one.speaker for one in settled] == [
+        Speaker(SITE, "resend-1"),
+        Speaker(SITE, None),
+        Speaker(SITE, None),
+        None,
+    ]
+
+
+SEQS = st.integers(1, 30)
+MESSAGES = st.lists(
+    st.tuples(st.lists(SEQS, max_size=4, unique=True), st.lists(st.tuples(SEQS, SEQS), max_size=3)),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(MESSAGES, max_size=3))
+def test_the_accounts_are_what_counting_gives(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[list[tuple[list[int], list[tuple[int, int]]]]]
+) -> None:
+    path = tmp_path_factory.mktemp("accounts") / "ledger.db"
+    ledger = Ledger(path)
+    committed: set[int] = set()
+    lost: set[int] = set()
+    for group in groups:
+        commit(ledger, *(batch(*seqs, gaps=tuple(gap(*ends) for ends in gaps)) for seqs, gaps in group))
+        committed |= {seq for seqs, _ in group for seq in seqs}
+        lost |= {seq for _, gaps in group for first, last in gaps for seq in range(first, last + 1)}
+    ledger.close()
+    known = committed | lost
+    expected = {EPOCH: (max(known), len(committed), len(lost - committed), 0)} if known else {}
+    assert {epoch: found for epoch, found in accounts(path).items() if any(found)} == expected
+    rows = query(path, "SELECT first, last FROM gaps ORDER BY first")
+    assert all(before[1] < after[0] for before, after in pairwise(rows))
+
+
+def test_another_sites_epoch_of_the_same_name_has_an_account_of_its_own(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(1, 2, gaps=(gap(3, 3),)), batch(1, site="other"))
+    counts = "SELECT site_id, committed, declared FROM epochs e JOIN sites s ON s.key = e.site_key"
+    assert query(path, f"{counts} ORDER BY site_id") == [(SITE, 2, 1), ("other", 1, 0)]
+
+
+def test_a_refused_measurement_is_missing_until_it_is_taken(ledger: Ledger, path: Path) -> None:
+    bad = msgspec.json.encode({"epoch": EPOCH, "seq": 2})
+    mark = EpochMark(epoch=EPOCH, high_water=2)
+    commit(ledger, Arrival(f"qos/v1/{SITE}/results", payload(stamp(1), bad, marks=(mark,)), NOW_US))
+    assert accounts(path) == {EPOCH: (2, 1, 0, 0)}

@@ -73,6 +73,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """The site that a batch came from, and the command that it says to have carried out last."""
+
+    site: str
+    obeyed: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A message of which nothing could be taken. ``site`` or ``peer`` is the topic's, where that is ours."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from collector.holding import Holding
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, Observation, Series
 from collector.two_sides import Joined, Result
@@ -92,6 +93,7 @@ class SiteState:
     carrier_losses: int | None = None
     sides: Counter[Result] = field(default_factory=Counter)
     disagreed: dict[Direction, Joined] = field(default_factory=dict)
+    lacks: Holding | None = None  # what is wrong with what the ledger holds of it
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
@@ -336,6 +338,16 @@ class Fleet:
                 site.learn_side(one)
                 site.count_side(one, now_us)
                 concerned.add(one.site)
+        return concerned
+
+    def take_holdings(self, held: Iterable[Holding]) -> set[str]:
+        """Take in what the ledger holds; returns the sites of which something else is wrong now."""
+        concerned = set()
+        for one in held:
+            site = self._sites.get(one.site_id)
+            if site is not None and site.lacks != one.wrong:
+                site.lacks = one.wrong
+                concerned.add(one.site_id)
         return concerned
 
     def set_presence(self, site_id: str, presence: PresenceState) -> bool:

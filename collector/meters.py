@@ -41,8 +41,10 @@ class Meters:
             buckets=COMMIT_SECONDS,
             registry=self.registry,
         )
+        self.commands = self._counter("commands", "Commands, by whether the broker took them.", "result")
         for result in ("published", "lost"):
             self.receipts.labels(result)
+            self.commands.labels(result)
         for status in ReceiptStatus:
             self.fates.labels(status.value)
         for reason in Reason:

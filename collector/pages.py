@@ -15,8 +15,8 @@ from collector.overview import Figure, Filter, Overview
 from collector.remarks import Remark
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
@@ -29,27 +29,32 @@ HEADERS = {
 _AGES = (("day", 172_800, 86_400), ("hour", 7_200, 3_600), ("minute", 120, 60), ("second", 0, 1))
 
 
+def environment() -> jinja2.Environment:
+    """Templates whose every value is escaped, and in which no name may be unknown."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
 class Pages:
     """Renders the overview in one language. Everything that came from outside is escaped."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
         self._words = CATALOGUE[language]
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        environment.filters |= {
+        made = environment()
+        made.filters |= {
             "rate": self._rate,
             "megabits": self._megabits,
             "ms": self._milliseconds,
             "percent": self._percent,
             "remark": self._remark,
         }
-        self._template = environment.get_template("overview.html")
+        self._template = made.get_template("overview.html")
 
     def overview(self, found: Overview, wanted: Filter, problems: Sequence[str], now_us: int) -> str:
         """The page. ``problems`` are the collector's own, one sentence each."""
@@ -57,7 +62,7 @@ class Pages:
             t=self._words,
             language=self._language,
             other=next(language for language in Language if language is not self._language),
-            style=_STYLE,
+            style=STYLE,
             found=found,
             wanted=wanted,
             problems=problems,

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from collector import health
+from collector.commands import Commands
+from collector.counting import Counting
 from collector.ingest import Arrival
 from collector.intake import Intake
 from collector.inventory import InventoryFile
@@ -20,6 +22,7 @@ from collector.live import MAX_STRANGERS
 from collector.meters import Meters
 from collector.peers import Peers
 from collector.receipts import Receipts
+from collector.resend import Resends
 from collector.settings import CollectorSettings
 from collector.two_sides import Joined
 from collector.views import Views
@@ -64,10 +67,14 @@ class Program:
             side_grace_s=settings.peers.grace,
         )
         self._receipts = Receipts(self._session.publish, self._meters)
+        self._commands = Commands(self._session.publish, self._meters)
+        self._resends = Resends(reading.resend(path))
         self._views = Views(self._inventory.sites)
+        self._counting = Counting(path, self._views, now_us)
         self._peers = Peers(self._meters.registry)
         self._views.fleet.restore(reading.newest(path))
         self._restore_sides(path)
+        self._counting.begin()
         self._views.render([site.site_id for site in self._views.fleet], now_us())
         self._watch()
 
@@ -98,9 +105,11 @@ class Program:
             endless = (
                 self._session.run(),
                 self._receipts.run(),
+                self._commands.run(),
                 self._keep_inventory(),
                 self._keep_current(),
                 service.attend(self._fault),
+                self._counting.run(),
             )
             tasks = [group.create_task(work) for work in endless]
             service.ready()
@@ -164,10 +173,15 @@ class Program:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
             self._peers.heard(found.heard)
             tell_conflicts(found)
+            self._ask(found)
         self._views.learn((seen for found in now for seen in found.observations), now_us())
         self._learn_sides([joined for found in now for joined in found.joined])
         if later:
             self._loop.call_soon(self._learn, later)
+
+    def _ask(self, found: Settled) -> None:
+        if found.speaker is not None and (command := self._resends.hear(found.speaker, now_us())):
+            self._commands.add(command)
 
     def _learn_sides(self, joined: list[Joined]) -> None:
         self._peers.learn(joined)
@@ -205,6 +219,7 @@ class Program:
         return Site(
             self._views,
             self._meters,
+            self._counting,
             unready=self._unready,
             warnings=self._warnings,
             language=self._settings.web.language,
@@ -236,6 +251,11 @@ class Program:
             "inventory_valid",
             "Whether the inventory's file is in force.",
             lambda: not self._inventory.problem,
+        )
+        watch(
+            "completeness_timestamp_seconds",
+            "When it was last counted what the ledger holds of each site.",
+            lambda: self._counting.counted_us / 1e6,
         )
         watch("sites", "Sites known, in the inventory or not.", lambda: len(self._views.fleet))
 

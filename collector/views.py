@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator
 
 from collector.exposition import Exposition
+from collector.holding import Holding
 from collector.inventory import Sites
 from collector.live import Fleet, next_change_us
 from collector.observation import Observation
@@ -23,6 +24,7 @@ class Views:
         self.fleet = Fleet(inventory)
         self._exposition = Exposition()
         self._summaries: dict[str, Summary] = {}
+        self._holdings: Collection[Holding] = ()
         self._due: dict[str, int | None] = {}
         self._queued: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
@@ -45,6 +47,19 @@ class Views:
         """Take in how the two sides of load tests compared."""
         for site_id in self.fleet.learn_sides(joined, now_us):
             self._render(site_id, now_us)
+
+    @property
+    def holdings(self) -> Collection[Holding]:
+        """What the ledger held of every site when it was last asked."""
+        return self._holdings
+
+    def take_holdings(self, held: Collection[Holding]) -> list[str]:
+        """Take in what the ledger holds; returns the sites to be rendered by :meth:`render`.
+
+        A site that the inventory takes in later is told of the next time.
+        """
+        self._holdings = held
+        return sorted(self.fleet.take_holdings(held))
 
     def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:
         """Take in whether a site's agent is connected."""

@@ -1,5 +1,6 @@
 """The collector's HTTP server: overview, metrics, health."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -8,6 +9,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from collector.catalogue import Language, choose
+from collector.completeness import Wanted, listing
+from collector.completeness_pages import CompletenessPages
+from collector.counting import Counting
+from collector.inventory import Site as InventorySite
+from collector.ledger.database import LedgerError
 from collector.meters import Meters
 from collector.overview import Filter, overview
 from collector.pages import HEADERS, Pages
@@ -24,6 +30,7 @@ class Site:
         self,
         views: Views,
         meters: Meters,
+        counting: Counting,
         *,
         unready: Problems,
         warnings: Problems,
@@ -32,11 +39,13 @@ class Site:
     ) -> None:
         self._views = views
         self._meters = meters
+        self._counting = counting
         self._unready = unready
         self._warnings = warnings
         self._language = language
         self._expose_fleet = expose_fleet
         self._pages = {spoken: Pages(spoken) for spoken in Language}
+        self._completeness_pages = {spoken: CompletenessPages(spoken) for spoken in Language}
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -44,6 +53,7 @@ class Site:
         application.add_routes(
             [
                 web.get("/", self._overview),
+                web.get("/completeness", self._completeness),
                 web.get("/metrics", self._metrics, allow_head=False),
                 web.get("/healthz", self._healthy),
                 web.get("/readyz", self._ready),
@@ -52,14 +62,40 @@ class Site:
         return application
 
     async def _overview(self, request: web.Request) -> web.Response:
-        accepted = request.headers.get("Accept-Language", "")
-        language = choose(request.query.get("lang", ""), accepted, self._language)
+        language = self._spoken(request)
         wanted = Filter.from_query(request.query)
         found = overview(self._views.summaries, wanted)
         problems = [*self._unready(), *self._warnings()]
         now_us = time.time_ns() // 1000
         text = self._pages[language].overview(found, wanted, problems, now_us)
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+    async def _completeness(self, request: web.Request) -> web.Response:
+        """All sites as they were counted last, beside the event loop; ``site``: the epochs of one."""
+        if "site" in request.query:
+            return await self._completeness_of(request.query["site"], self._spoken(request))
+        wanted, counted_us = Wanted.from_query(request.query), self._counting.counted_us
+        found = await asyncio.to_thread(listing, self._views.holdings, self._inventory_site, wanted)
+        text = self._completeness_pages[self._spoken(request)].sites(found, wanted, counted_us)
+        return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+    async def _completeness_of(self, site_id: str, language: Language) -> web.Response:
+        try:
+            found = await self._counting.of_site(site_id)
+        except LedgerError as error:
+            return web.Response(text=f"{error}\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        site = self._inventory_site(site_id) or InventorySite(site_id, "")
+        text = self._completeness_pages[language].site(site, found, time.time_ns() // 1000)
+        status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+
+    def _inventory_site(self, site_id: str) -> InventorySite | None:
+        known = self._views.fleet.get(site_id)
+        return known.inventory if known else None
+
+    def _spoken(self, request: web.Request) -> Language:
+        accepted = request.headers.get("Accept-Language", "")
+        return choose(request.query.get("lang", ""), accepted, self._language)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """The page goes out in pieces: 6,000 sites are 100 MB, and nothing else should wait for it."""

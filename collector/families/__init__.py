@@ -3,7 +3,13 @@
 May live here: families, from live state to samples. May not: text formats, and state of their own.
 """
 
-from collector.families import counts, floor, latency, line
+from collector.families import completeness, counts, floor, latency, line
 from collector.families.family import Family
 
-FAMILIES: tuple[Family, ...] = (*floor.FAMILIES, *latency.FAMILIES, *line.FAMILIES, *counts.FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    *floor.FAMILIES,
+    *latency.FAMILIES,
+    *line.FAMILIES,
+    *counts.FAMILIES,
+    *completeness.FAMILIES,
+)

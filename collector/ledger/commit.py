@@ -17,6 +17,7 @@ from collector.ingest import (
     PeerBatch,
     PeerItem,
     Refused,
+    Speaker,
     Unreadable,
     receipt_of_batch,
     receipt_of_peer,
@@ -49,14 +50,6 @@ class Heard:
     peer: str
     statuses: tuple[ReceiptStatus, ...]
     newest_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """The site that a batch came from, and the command that it says to have carried out last."""
-
-    site: str
-    obeyed: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.completeness import SETTLED_US, EpochHolding, Holding, Run, SiteHolding
+from collector.holding import SETTLED_US, EpochHolding, Holding, Run, SiteHolding
 from collector.ledger.database import LedgerError, connect, explain
 from collector.ledger.schema import batches, measurements, sites
 

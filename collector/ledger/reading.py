@@ -19,13 +19,16 @@ from collector.ledger.schema import (
     measurements,
     names,
     path_hops,
+    resends,
     series,
     sites,
 )
 from collector.ledger.sides import disagreements, newest_tests
 from collector.live import DEFAULT_INTERVAL_US, STALE_INTERVALS
 from collector.observation import Observation, Series, failure_of, for_views
+from collector.resend import Request
 from collector.two_sides import Joined
+from wire.commands import Resend
 from wire.records import KNOWN, Direction, Hop, LatencyUnderLoad, Outcome, Values, Verdict
 
 _m = measurements.alias("m")
@@ -77,6 +80,19 @@ def sides(path: Path) -> KnownSides:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
+
+
+def resend(path: Path) -> Request | None:
+    """What sites are asked to send again, or None. Raises LedgerError where the file cannot be read."""
+    engine = connect(path, writing=False)
+    try:
+        with engine.begin() as connection:
+            row = connection.execute(select(resends).order_by(resends.c.key.desc()).limit(1)).first()
+    except SQLAlchemyError as error:
+        raise LedgerError(f"ledger {path}: {explain(error)}") from None
+    finally:
+        engine.dispose()
+    return Request(Resend(id=row.command, since_us=row.since_us), row.asked_us) if row else None
 
 
 def _words(connection: Connection) -> Word:

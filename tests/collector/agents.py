@@ -7,7 +7,8 @@ from typing import Self
 
 import paho.mqtt.client as paho
 
-from wire import messages, topics
+from wire import commands, messages, topics
+from wire.commands import CommandMessage
 from wire.messages import Receipt, ReceiptLine
 from wire.peer_tests import PeerReceipt, decode_peer
 from wire.topics import Kind, PeerKind
@@ -16,12 +17,12 @@ Key = tuple[str, int]
 
 
 class Client(ABC):
-    """One connection and the receipts that come over it; use it as a context manager."""
+    """One connection and what comes over it; use it as a context manager."""
 
-    def __init__(self, port: int, name: str, receipts: str) -> None:
+    def __init__(self, port: int, name: str, *subscriptions: str) -> None:
         self._subscribed = threading.Event()
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name)
-        self._client.on_connect = lambda *_: self._client.subscribe(receipts, qos=1)
+        self._client.on_connect = lambda *_: self._client.subscribe([(topic, 1) for topic in subscriptions])
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._receive
         self._port = port
@@ -43,7 +44,7 @@ class Client(ABC):
 
     @abstractmethod
     def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        """Take a receipt."""
+        """Take a receipt or a command."""
 
 
 class Peer(Client):
@@ -70,7 +71,10 @@ class Agent(Client):
     def __init__(self, port: int, site: str) -> None:
         self.site = site
         self.receipts: list[Receipt] = []
-        super().__init__(port, f"agent-{site}", topics.topic(site, Kind.RECEIPTS))
+        self.commands: list[CommandMessage] = []
+        super().__init__(
+            port, f"agent-{site}", topics.topic(site, Kind.RECEIPTS), topics.topic(site, Kind.COMMANDS)
+        )
 
     def publish(self, payload: bytes, topic: str | None = None, *, retain: bool = False) -> None:
         """Publish, acknowledged by the broker; on the results topic where none is given."""
@@ -90,6 +94,11 @@ class Agent(Client):
         }
 
     def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if message.topic == topics.topic(self.site, Kind.COMMANDS):
+            command = commands.decode(message.payload, self.site)
+            assert isinstance(command, CommandMessage), command
+            self.commands.append(command)
+            return
         receipt = messages.decode(message.payload, Receipt, self.site)
         assert isinstance(receipt, Receipt), receipt
         self.receipts.append(receipt)

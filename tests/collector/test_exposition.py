@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector import exposition as exposition_module
 from collector.exposition import Exposition
 from collector.families import FAMILIES
+from collector.holding import Holding
 from collector.inventory import Site
 from collector.ledger.commit import Heard
 from collector.live import STALE_INTERVALS, Fleet, State
@@ -85,6 +86,8 @@ def fleet() -> Fleet:
     made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
     for result, difference in ((Result.AGREE, 0.001), (Result.DISAGREE, 0.25)):
         made.learn_sides([Joined("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
+    lost = {"dropped": 40, "damaged": 2}
+    made.take_holdings([Holding(SITE, 900, 7, 3, lost, 1, 1), Holding(NEVER.site_id, 5, under_way=1)])
     made.set_presence(SITE, PresenceState.ONLINE)
     made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
     return made

@@ -3,23 +3,36 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from collector.catalogue import Language
+from collector.counting import Counting
+from collector.ingest import judge
 from collector.inventory import Site as InventorySite
+from collector.ledger.commit import Ledger
 from collector.meters import Meters
 from collector.views import Views
 from collector.web import Site, serve
-from tests.collector.examples import NOW_US
+from tests.collector.examples import NOW_US, arrival, stamp
 from tests.processes import free_port
 
 
-def site(size: int) -> Site:
+def site(size: int, ledger: Path = Path("no-ledger.db")) -> Site:
     inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
     views = Views(inventory)
     views.render(inventory, NOW_US)
-    return Site(views, Meters(), unready=list, warnings=list, language=Language.ENGLISH, expose_fleet=True)
+    counting = Counting(ledger, views, lambda: NOW_US)
+    return Site(
+        views,
+        Meters(),
+        counting,
+        unready=list,
+        warnings=list,
+        language=Language.ENGLISH,
+        expose_fleet=True,
+    )
 
 
 def while_served(served: Site, work: Callable[[int], Awaitable[bytes]]) -> bytes:
@@ -68,8 +81,24 @@ def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixtur
         ("HEAD /metrics", b"405 Method Not Allowed"),
         ("GET /elsewhere", b"404 Not Found"),
         ("POST /", b"405 Method Not Allowed"),
+        ("GET /completeness?q=%ed%a0%80&show=%ff&page=%00", b"200 OK"),
+        ("GET /completeness?site=S1&lang=fr", b"200 OK"),
+        ("GET /completeness?site=S0", b"404 Not Found"),
+        ("GET /completeness?site=%ed%a0%80%00", b"404 Not Found"),
     ],
 )
-def test_whatever_is_asked_is_answered(request_line: str, status: bytes) -> None:
-    answer = while_served(site(2), lambda port: ask(port, request_line))
+def test_whatever_is_asked_is_answered(request_line: str, status: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path)
+    ledger.commit([judge(arrival(stamp(1), site="S1"))])
+    ledger.close()
+    answer = while_served(site(2, path), lambda port: ask(port, request_line))
     assert answer.splitlines()[0] == b"HTTP/1.1 " + status
+
+
+def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no database" * 1000)
+    answer = while_served(site(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.endswith(b"file is not a database: this is no ledger: name another file\n")

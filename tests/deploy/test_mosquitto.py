@@ -108,6 +108,23 @@ def test_the_collector_cannot_speak_for_a_site(broker: Broker) -> None:
     assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
 
 
+def test_the_collector_commands_a_site_and_no_site_another(broker: Broker) -> None:
+    async def scenario() -> list[tuple[str, bytes]]:
+        async with (
+            limit(),
+            broker.client("A") as site,
+            broker.client("B") as other,
+            broker.client(COLLECTOR) as collector,
+        ):
+            await site.subscribe(topics.every_site(Kind.COMMANDS), qos=1)
+            await other.publish(topic("A", Kind.COMMANDS), b"forged", qos=1)
+            await collector.publish(topic("B", Kind.COMMANDS), b"of another site", qos=1)
+            await collector.publish(topic("A", Kind.COMMANDS), b"last", qos=1)
+            return await heard(site, b"last")
+
+    assert asyncio.run(scenario()) == [("qos/v1/A/commands", b"last")]
+
+
 def test_the_name_of_the_collector_can_be_no_site_id() -> None:
     users = re.findall(r"^user (\S+)$", (SHIPPED / "plancher.acl").read_text(), re.MULTILINE)
     assert users == [COLLECTOR, PEER]

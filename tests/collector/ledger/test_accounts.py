@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger, Settled, Speaker
+from collector.ingest import Arrival, Speaker, judge
+from collector.ledger.commit import Ledger, Settled
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 

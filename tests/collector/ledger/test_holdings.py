@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.completeness import SETTLED_US, Holding, Run
+from collector.holding import SETTLED_US, Holding, Run
 from collector.ingest import Arrival, judge
 from collector.ledger import holdings
 from collector.ledger.commit import Ledger

@@ -5,20 +5,24 @@ import logging
 import os
 import signal
 import sys
-from argparse import Namespace
+from argparse import Namespace, _SubParsersAction
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from collector import settings
 from collector.check import check
+from collector.completeness import account
 from collector.inventory import InventoryError
+from collector.ledger.backup import back_up, restore
 from collector.ledger.database import LedgerError
-from collector.program import Program
-from collector.settings import CollectorSettings
+from collector.ledger.verification import verify
+from collector.program import Program, now_us
 from host import command_line, log
+from host.command_line import Parser
 from host.exits import Exit
 from host.notify import Notifier
+from host.units import counted
 from net.mqtt import BrokerError
 
 PROGRAM = "plancher-collector"
@@ -37,12 +41,36 @@ def command(arguments: Sequence[str]) -> int:
         added = commands.add_parser(name, help=text)
         added.add_argument("file", nargs="?", type=Path, default=Path("collector.yaml"), metavar="FILE")
         added.set_defaults(action=action)
+    _add_ledger(commands)
     options: Namespace = parser.parse_args(arguments)
-    code: Exit = options.action(settings.load(options.file))
+    code: Exit = options.action(options)
     return code
 
 
-def _run(chosen: CollectorSettings) -> Exit:
+def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
+    ledger = commands.add_parser("ledger", help="verify a ledger, back it up, restore it")
+    of_ledger = ledger.add_subparsers(required=True, metavar="COMMAND")
+    for name, text, action in (
+        (
+            "verify",
+            "check a ledger and every count in it, and tell what it lacks (exit code 1: not sound)",
+            _verify,
+        ),
+        ("backup", "copy a ledger, also while a collector writes it, and verify the copy", _back_up),
+        ("restore", "put a backup in a ledger's place; agents are then asked for what it lacks", _restore),
+    ):
+        added = of_ledger.add_parser(name, help=text)
+        added.add_argument("ledger", type=Path, metavar="FILE", help="the ledger")
+        added.set_defaults(action=action)
+        if name == "backup":
+            added.add_argument("target", type=Path, metavar="TARGET", help="where to write the backup")
+            added.add_argument("--force", action="store_true", help="replace TARGET if it is there")
+        elif name == "restore":
+            added.add_argument("backup", type=Path, metavar="BACKUP", help="what to restore from")
+
+
+def _run(options: Namespace) -> Exit:
+    chosen = settings.load(options.file)
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_told(Program(chosen)))
@@ -67,12 +95,52 @@ async def _until_told(program: Program) -> None:
     await program.run(stop, Notifier.from_environment(os.environ))
 
 
-def _check(chosen: CollectorSettings) -> Exit:
+def _check(options: Namespace) -> Exit:
     codes = []
-    for finding in check(chosen):
+    for finding in check(settings.load(options.file)):
         print(f"{'ok' if finding.code is Exit.OK else 'WRONG':5}  {finding.subject}: {finding.text}")
         codes.append(finding.code)
     return next((code for code in codes if code is not Exit.OK), Exit.OK)
+
+
+def _verify(options: Namespace) -> Exit:
+    try:
+        found = verify(options.ledger, now_us(), _tell)
+    except LedgerError as error:
+        return _complain(str(error), Exit.CANNOT_CREATE)
+    for problem in found.problems:
+        print(f"WRONG  {problem}")
+    if found.problems:
+        return Exit.FAIL
+    print(f"ok     {options.ledger}: sound, {counted(found.measurements, 'measurement')}")
+    for line in account(found.held):
+        print(f"       {line}")
+    return Exit.OK
+
+
+def _back_up(options: Namespace) -> Exit:
+    try:
+        found = back_up(options.ledger, options.target, now_us(), _tell, replace=options.force)
+    except LedgerError as error:
+        return _complain(str(error), Exit.CANNOT_CREATE)
+    print(f"ok     {options.target}: verified, {counted(found.measurements, 'measurement')}")
+    return Exit.OK
+
+
+def _restore(options: Namespace) -> Exit:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # an older backup's upgrade says so
+    try:
+        aside = restore(options.ledger, options.backup, now_us(), _tell)
+    except LedgerError as error:
+        return _complain(str(error), Exit.CANNOT_CREATE)
+    print(f"ok     {options.ledger}: restored; its collector will ask every site for what came since")
+    if aside is not None:
+        print(f"ok     {aside}: the ledger that was there")
+    return Exit.OK
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _complain(text: str, code: Exit) -> Exit:

@@ -3,7 +3,8 @@
 Pure; words and looks are the page's, figures the ledger's (``collector.ledger.holdings``).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,3 +106,31 @@ def _worst_first(line: Line) -> tuple[int, int, int, int, str]:
         -held.under_way,
         held.site_id,
     )
+
+
+def account(held: Iterable[Holding]) -> Iterator[str]:
+    """What is lacking or in doubt, a line a site, and a line of all: for a terminal."""
+    total: Counter[str] = Counter()
+    sites = committed = 0
+    for one in held:
+        sites, committed = sites + 1, committed + one.committed
+        figures = _figures(one)
+        total.update(figures)
+        if figures:
+            yield f"site {one.site_id}: {_told(figures)}"
+    yield f"{sites} sites: {_told({'committed': committed} | total)}"
+
+
+def _figures(held: Holding) -> dict[str, int]:
+    named = {
+        "missing": held.missing,
+        "under way": held.under_way,
+        **{f"declared lost ({reason})": lost for reason, lost in sorted(held.declared.items())},
+        "in conflict": held.conflicts,
+        "journal forks": held.forks,
+    }
+    return {name: count for name, count in named.items() if count}
+
+
+def _told(figures: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in figures.items())

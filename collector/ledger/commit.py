@@ -29,6 +29,7 @@ from collector.ledger.accounts import Accounts
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
+from collector.ledger.lock import Lock
 from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
 from collector.observation import Observation, observe, placed
 from collector.two_sides import Joined
@@ -87,6 +88,7 @@ class Ledger:
         reject_rows: int = 10_000,
         before_commit: Callable[[], None] = no_fault,
     ) -> None:
+        self._lock = Lock(path)
         self._engine = connect(path, writing=True)
         self._keys = Keys()
         self._reject_rows = reject_rows
@@ -95,12 +97,13 @@ class Ledger:
         try:
             prepare(self._engine, path)
         except BaseException:
-            self._engine.dispose()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
         self._engine.dispose()
+        self._lock.release()
 
     def commit(self, group: Sequence[Judged]) -> list[Settled]:
         """Commit a group durably, all or nothing; returns what became of each message, in order.

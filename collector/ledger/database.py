@@ -61,11 +61,28 @@ def prepare(engine: Engine, path: Path, *, upgrading: bool = True) -> int:
 
 
 def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int:
-    tables = set(inspect(connection).get_table_names())
-    if not tables:
+    found = schema_of(connection, path)
+    if found is None:
         metadata.create_all(connection)
         connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
         return SCHEMA_VERSION
+    if found < SCHEMA_VERSION and upgrading:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, from its import on
+        # Alembic weighs as much as the rest of the ledger and is needed once.
+        from collector.ledger.migrations.upgrading import upgrade
+
+        upgrade(connection, found, path, _now_us())
+    return found
+
+
+def schema_of(connection: Connection, path: Path) -> int | None:
+    """The schema of a ledger, None for an empty file.
+
+    Raises LedgerError for another program's database, or a schema that this program does not know.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        return None
     if version.name not in tables:
         raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
     found: int | None = connection.execute(select(version.c.version)).scalar()
@@ -74,12 +91,6 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
             f"ledger {path}: of schema {found}, this program writes {SCHEMA_VERSION}: "
             "upgrade the collector, or name another file"
         )
-    if found < SCHEMA_VERSION and upgrading:
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, from its import on
-        # Alembic weighs as much as the rest of the ledger and is needed once.
-        from collector.ledger.migrations.upgrading import upgrade
-
-        upgrade(connection, found, path, _now_us())
     return found
 
 

@@ -258,7 +258,8 @@ def test_another_database_and_no_database_are_refused(tmp_path: Path) -> None:
     text.write_text(json.dumps(["no database"] * 1000))
     assert refusal(other) == "a database, but no ledger of this program: name another"
     assert refusal(text) == "file is not a database: this is no ledger: name another file"
-    expected = "unable to open database file: does the folder exist, and may this user write there?"
+    no_lock = "ledger.db.lock: No such file or directory"
+    expected = f"{no_lock}: does the folder exist, and may this user write there?"
     assert refusal(nowhere) == expected
 
 
@@ -271,7 +272,7 @@ def refusal(path: Path) -> str:
 def test_a_new_ledger_is_for_its_owner_alone(ledger: Ledger, path: Path) -> None:
     commit(ledger, arrival(stamp(1)))
     assert {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == dict.fromkeys(
-        ("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600
+        ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"), 0o600
     )
 
 

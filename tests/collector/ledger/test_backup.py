@@ -1,0 +1,394 @@
+"""Verifying, backing up and restoring: what a sound ledger is, and that nothing is half done."""
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.__main__ import command
+from collector.ingest import judge
+from collector.ledger import backup as backup_module
+from collector.ledger import reading, verification
+from collector.ledger.backup import MARGIN_US, back_up, restore
+from collector.ledger.commit import Ledger
+from collector.ledger.database import LedgerError
+from collector.ledger.verification import verify
+from host.exits import Exit
+from tests.collector.examples import EPOCH, HOUR_US, NOW_US, SITE, arrival, stamp, stamp_values
+from tests.collector.ledger.test_accounts import batch, commit, gap
+from tests.collector.ledger.test_migrations import of_schema
+from wire.messages import EpochMark
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    opened = Ledger(path)
+    commit(opened, batch(1, 2, gaps=(gap(4, 5),)), batch(4, 9, received_us=NOW_US + HOUR_US))
+    commit(opened, arrival(stamp(1, values=stamp_values(99_000))))
+    yield opened
+    opened.close()
+
+
+def silent(_text: str) -> None:
+    """Whatever is told on the way."""
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+def files(path: Path) -> set[str]:
+    return {file.name for file in path.parent.iterdir()}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[str], list[str]]:
+    code = command(["ledger", *map(str, arguments)])
+    told = capsys.readouterr()
+    return code, told.out.splitlines(), told.err.splitlines()
+
+
+def test_a_sound_ledger_is_verified_while_it_is_written(ledger: Ledger, path: Path) -> None:
+    found = verify(path, NOW_US, silent)
+    assert (found.problems, found.epochs, found.measurements) == ([], 1, 4)
+    commit(ledger, batch(10))
+    assert verify(path, NOW_US, silent).measurements == 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE epochs SET committed = 3", "committed says 3, the rows 4"),
+        ("UPDATE epochs SET declared = 2", "declared says 2, the rows 1"),
+        ("UPDATE epochs SET conflicts = 0", "conflicts says 0, the rows 1"),
+        ("UPDATE epochs SET high_water = 8", "high_water says 8, the rows go up to 9"),
+        ("DELETE FROM measurements WHERE seq = 9", "committed says 4, the rows 3"),
+    ],
+)
+def test_every_counted_column_is_held_against_its_rows(
+    ledger: Ledger, path: Path, statement: str, problem: str
+) -> None:
+    change(path, statement)
+    assert verify(path, NOW_US, silent).problems == [f"site {SITE}, epoch {EPOCH}: {problem}"]
+
+
+def test_rows_that_belong_nowhere_and_gaps_that_overlap_are_found(ledger: Ledger, path: Path) -> None:
+    change(path, "UPDATE measurements SET epoch_key = 77 WHERE seq = 9")
+    change(path, "UPDATE epochs SET committed = 3")
+    change(
+        path, "INSERT INTO gaps (epoch_key, first, last, reason_key, at_us, received_us) VALUES (1,5,6,1,0,0)"
+    )
+    change(path, "UPDATE epochs SET declared = 3")
+    assert verify(path, NOW_US, silent).problems == [
+        "1 measurements belong to no epoch",
+        "1 declared gaps overlap others",
+    ]
+
+
+def test_a_damaged_file_is_found(ledger: Ledger, path: Path) -> None:
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 8 : 4096 * 12] = os.urandom(4096 * 4)
+    path.write_bytes(content)
+    assert verify(path, NOW_US, silent).problems
+
+
+def test_progress_is_told(ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(verification, "_INSTRUCTIONS", 100)
+    told: list[str] = []
+    verify(path, NOW_US, told.append)
+    assert any(line.startswith("the file's integrity: ") for line in told)
+    assert any(line.startswith("the accounts") for line in told)
+    told.clear()
+    back_up(path, path.with_name("backup"), NOW_US, told.append, replace=False)
+    assert any(line.startswith("copied ") for line in told)
+
+
+def test_the_command_tells_soundness_and_what_each_site_lacks(
+    ledger: Ledger, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit(ledger, batch(1, site="other"))
+    code, out, err = run(capsys, "verify", path)
+    assert (code, err) == (Exit.OK, [])
+    assert out == [
+        f"ok     {path}: sound, 5 measurements",
+        f"       site {SITE}: 4 missing, 1 declared lost (dropped), 1 in conflict",
+        "       2 sites: 5 committed, 4 missing, 1 declared lost (dropped), 1 in conflict",
+    ]
+    change(path, "UPDATE epochs SET committed = 0")
+    code, out, _ = run(capsys, "verify", path)
+    assert code == Exit.FAIL
+    assert out[0] == f"WRONG  site {SITE}, epoch {EPOCH}: committed says 0, the rows 4"
+
+
+def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, old, text = tmp_path / "empty", of_schema(2, tmp_path / "old.db"), tmp_path / "text"
+    empty.touch()
+    text.write_text("no database" * 1000)
+    remedy = "this program verifies schema 3, to which its start brings a ledger"
+    for file, told in (
+        (tmp_path / "nowhere", "no such file"),
+        (empty, f"empty: {remedy}"),
+        (old, f"of schema 2: {remedy}"),
+    ):
+        assert run(capsys, "verify", file) == (
+            Exit.CANNOT_CREATE,
+            [],
+            [f"plancher-collector: ledger {file}: {told}"],
+        )
+    code, out, _ = run(capsys, "verify", text)
+    assert (code, out) == (
+        Exit.FAIL,
+        ["WRONG  file is not a database: this is no ledger: name another file"],
+    )
+
+
+def test_a_backup_is_one_sound_private_file(
+    ledger: Ledger, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(path)
+    target = path.with_name("backup.db")
+    code, out, _ = run(capsys, "backup", path, target)
+    assert (code, out) == (Exit.OK, [f"ok     {target}: verified, 4 measurements"])
+    assert files(path) - before == {"backup.db"}
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert query(target, "SELECT seq FROM measurements ORDER BY seq") == [(1,), (2,), (4,), (9,)]
+    assert files(path) - before == {"backup.db"}
+
+
+def test_a_backup_replaces_nothing_unless_told_to_and_never_its_ledger(
+    ledger: Ledger, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = path.with_name("backup.db")
+    target.write_text("last week's")
+    code, _, err = run(capsys, "backup", path, target)
+    told = f"plancher-collector: backup {target}: there already: name another file, or give --force"
+    assert (code, err) == (Exit.CANNOT_CREATE, [told])
+    assert target.read_text() == "last week's"
+    assert run(capsys, "backup", "--force", path, target)[0] == Exit.OK
+    assert len(query(target, "SELECT seq FROM measurements")) == 4
+    code, _, err = run(capsys, "backup", "--force", path, path)
+    assert code == Exit.CANNOT_CREATE
+    assert err[0].endswith("the backup would overwrite the ledger itself: name another file")
+
+
+def test_a_backup_of_what_is_not_sound_is_refused_and_leaves_nothing(ledger: Ledger, path: Path) -> None:
+    change(path, "UPDATE epochs SET committed = 9")
+    before = files(path)
+    with pytest.raises(LedgerError, match=r"not sound: site .* committed says 9, the rows 4"):
+        back_up(path, path.with_name("backup.db"), NOW_US, silent, replace=False)
+    assert files(path) == before
+
+
+def test_a_backup_that_cannot_be_written_is_told_in_one_line(ledger: Ledger, path: Path) -> None:
+    target = path.with_name("nowhere") / "backup.db"
+    with pytest.raises(LedgerError) as raised:
+        back_up(path, target, NOW_US, silent, replace=False)
+    assert str(raised.value) == f"ledger {target}.partial: No such file or directory"
+
+
+def test_a_backup_ends_and_is_of_one_moment_while_commits_go_on(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, with a commit after each: a copy that began anew at every one would never end."""
+    monkeypatch.setattr(backup_module, "PAGES", 1)
+    monkeypatch.setattr(verification, "TELL_SECONDS", 0.0)
+    seqs = iter(range(10, 100_000))
+
+    def write(text: str) -> None:
+        if text.startswith("copied"):
+            commit(ledger, batch(next(seqs)))
+
+    target = path.with_name("backup.db")
+    assert back_up(path, target, NOW_US, write, replace=False).measurements == 4
+    assert query(path, "SELECT count(*) > 20 FROM measurements") == [(1,)]
+    assert verify(target, NOW_US, silent).problems == []
+
+
+def saved(path: Path) -> Path:
+    target = path.with_name("backup.db")
+    back_up(path, target, NOW_US, silent, replace=False)
+    return target
+
+
+def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
+    ledger: Ledger, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup = saved(path)
+    commit(ledger, batch(10, 11))
+    ledger.close()
+    code, out, _ = run(capsys, "restore", path, backup)
+    assert code == Exit.OK
+    assert out[0] == f"ok     {path}: restored; its collector will ask every site for what came since"
+    assert query(path, "SELECT count(*) FROM measurements") == [(4,)]
+    ((command_id, since_us),) = query(path, "SELECT command, since_us FROM resends")
+    assert since_us == NOW_US + HOUR_US - MARGIN_US
+    assert command_id.startswith("resend-")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (aside,) = path.parent.glob("ledger.db.replaced-*")
+    assert out[1] == f"ok     {aside}: the ledger that was there"
+    assert query(aside, "SELECT count(*) FROM measurements") == [(6,)]
+    assert query(backup, "SELECT count(*) FROM resends") == [(0,)]
+    assert not list(path.parent.glob("*.restoring*"))
+    assert verify(path, NOW_US, silent).problems == []
+    again = Ledger(path)
+    assert [one.fates[0].status for one in commit(again, batch(2), batch(10))] == ["duplicate", "committed"]
+    again.close()
+
+
+def test_each_restore_asks_anew_and_the_newest_is_in_force(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    ledger.close()
+    restore(path, backup, NOW_US, silent)
+    restore(path, saved_again(path), NOW_US + 5, silent)
+    commands = [row for (row,) in query(path, "SELECT command FROM resends ORDER BY key")]
+    request = reading.resend(path)
+    assert request is not None
+    assert len(set(commands)) == 2
+    assert (request.command.id, request.asked_us) == (commands[1], NOW_US + 5)
+    assert len(list(path.parent.glob("ledger.db.replaced-*"))) == 2
+
+
+def saved_again(path: Path) -> Path:
+    target = path.with_name("backup-2.db")
+    back_up(path, target, NOW_US, silent, replace=False)
+    return target
+
+
+def test_while_a_collector_has_the_ledger_it_is_not_restored(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    before = files(path)
+    with pytest.raises(LedgerError) as raised:
+        restore(path, backup, NOW_US, silent)
+    told = f"another collector (process {os.getpid()}) has it: end that one first"
+    assert str(raised.value) == f"ledger {path}: {told}"
+    assert files(path) == before
+    commit(ledger, batch(10))
+
+
+def test_a_second_collector_is_refused(ledger: Ledger, path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"another collector .* has it"):
+        Ledger(path)
+    ledger.close()
+    Ledger(path).close()
+
+
+def test_while_a_program_without_the_lock_has_it_open_it_is_not_restored(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    ledger.close()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("SELECT count(*) FROM measurements").fetchone()
+        with pytest.raises(LedgerError, match="another program has it open: end that one first"):
+            restore(path, backup, NOW_US, silent)
+    assert query(path, "SELECT count(*) FROM resends") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE epochs SET committed = 9", "not sound: site 0631234A, epoch .*: committed says 9"),
+        ("UPDATE ledger_version SET version = 99", "of schema 99, this program writes 3"),
+        ("DROP TABLE ledger_version", "a database, but no ledger of this program"),
+    ],
+)
+def test_a_backup_that_will_not_do_leaves_the_ledger_as_it_was(
+    ledger: Ledger, path: Path, statement: str, problem: str
+) -> None:
+    backup = saved(path)
+    ledger.close()
+    change(backup, statement)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match=f"^backup {backup}: {problem}"):
+        restore(path, backup, NOW_US, silent)
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob("ledger.db.re*"))
+
+
+def test_a_damaged_ledger_is_set_aside_as_it_is(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    ledger.close()
+    path.write_bytes(b"no database" * 1000)
+    aside = restore(path, backup, NOW_US, silent)
+    assert aside is not None
+    assert aside.read_bytes() == b"no database" * 1000
+    assert verify(path, NOW_US, silent).problems == []
+
+
+def test_where_there_is_no_ledger_one_is_restored(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    elsewhere = path.with_name("new.db")
+    assert restore(elsewhere, backup, NOW_US, silent) is None
+    assert verify(elsewhere, NOW_US, silent).measurements == 4
+
+
+def test_an_older_backup_is_brought_up_to_date(tmp_path: Path) -> None:
+    backup = of_schema(2, tmp_path / "backup.db")
+    restore(tmp_path / "ledger.db", backup, NOW_US, silent)
+    found = verify(tmp_path / "ledger.db", NOW_US + 2 * HOUR_US, silent)
+    assert (found.problems, found.measurements) == ([], 4)
+    assert query(backup, "SELECT version FROM ledger_version") == [(2,)]
+
+
+def test_a_ledger_is_no_backup_of_itself(ledger: Ledger, path: Path) -> None:
+    ledger.close()
+    with pytest.raises(LedgerError, match="is the ledger itself: name another file"):
+        restore(path, path, NOW_US, silent)
+
+
+def test_an_empty_backup_asks_for_everything(path: Path) -> None:
+    Ledger(path).close()
+    restore(path.with_name("new.db"), path, NOW_US, silent)
+    assert query(path.with_name("new.db"), "SELECT since_us FROM resends") == [(0,)]
+
+
+def test_what_was_interrupted_before_is_no_hindrance(ledger: Ledger, path: Path) -> None:
+    path.with_name("backup.db.partial").write_text("half")
+    saved(path)
+    assert "backup.db.partial" not in files(path)
+
+
+def test_a_writer_and_a_verification_do_not_wait_for_each_other(ledger: Ledger, path: Path) -> None:
+    """A verification reads the moment it began at, however much is committed meanwhile."""
+    entered, leave = threading.Event(), threading.Event()
+    told: list[int] = []
+
+    def tell(_text: str) -> None:
+        if not entered.is_set():
+            entered.set()
+            leave.wait(20)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "TELL_SECONDS", 0.0)
+        patch.setattr(verification, "_INSTRUCTIONS", 1)
+        reader = threading.Thread(target=lambda: told.append(verify(path, NOW_US, tell).measurements))
+        reader.start()
+        assert entered.wait(20)
+        commit(ledger, batch(10))
+        ledger.commit([judge(batch(11))])
+        leave.set()
+        reader.join(20)
+    assert told == [4]
+
+
+def test_an_epoch_that_never_came_is_no_fault_of_the_ledger(ledger: Ledger, path: Path) -> None:
+    commit(ledger, batch(marks=(EpochMark(epoch=EPOCH, high_water=9, previous="a" * 16, previous_last=40),)))
+    assert verify(path, NOW_US, silent).problems == []

@@ -48,9 +48,9 @@ def test_the_scenarios_can_fail(tmp_path: Path) -> None:
         judge(tmp_path, tmp_path / "rules.yml", one_bad_test)
 
 
-def judge(directory: Path, rules: Path, cases: list[dict[str, Any]]) -> None:
+def judge(directory: Path, rules: Path, cases: list[dict[str, Any]], every: str = "1m") -> None:
     """Let promtool run these cases against these rules."""
-    document = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": cases}
+    document = {"rule_files": [str(rules)], "evaluation_interval": every, "tests": cases}
     (directory / "cases.yml").write_text(json.dumps(document))
     promtool("test", "rules", directory / "cases.yml")
 
@@ -109,6 +109,59 @@ def test_sites_that_are_dead_for_good_do_not_make_the_fleet_silent(tmp_path: Pat
 def test_a_collector_cut_off_does_not_call_the_fleet_silent(tmp_path: Path, gauge: str) -> None:
     cut_off = {"series": f'qos_collector_{gauge}{{job="plancher-collector"}}', "values": "1+0x119 0+0x120"}
     expect_firing(tmp_path, [*silence(silent=FLEET, dead=0), cut_off], fleet=0, sites=0)
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "hours"),
+    [
+        ("MeasurementsMissing", 'qos_ledger_missing_measurements{site_id="A"}', 7 * 24),
+        ("MeasurementsLost", 'qos_ledger_declared_lost_measurements{site_id="A",reason="dropped"}', 24),
+        ("IdentityInDoubt", 'qos_ledger_conflicting_measurements{site_id="A"}', 7 * 24),
+        ("IdentityInDoubt", 'qos_ledger_journal_forks{site_id="A"}', 7 * 24),
+    ],
+)
+def test_what_is_over_is_told_for_a_time_and_then_again_when_there_is_more(
+    tmp_path: Path, alert: str, series: str, hours: int
+) -> None:
+    """Hour by hour: one at 10:00, and another 300 hours later."""
+    firing = {10 + hours - 1: True, 10 + hours + 1: False, 305: False, 314: True}
+    tests = [
+        {
+            "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})',
+            "eval_time": f"{hour}h",
+            "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+        }
+        for hour, fires in firing.items()
+    ]
+    samples = [{"series": series, "values": "_x10 1+0x299 2+0x20"}]
+    case = {"interval": "1h", "input_series": samples, "promql_expr_test": tests}
+    judge(tmp_path, RULES, [case], every="1h")
+
+
+@pytest.mark.parametrize(("lacking", "fleet"), [(3, False), (FLEET, True)])
+def test_what_many_sites_lack_is_one_alert_and_none_for_each_site(
+    tmp_path: Path, lacking: int, fleet: bool
+) -> None:
+    names = [f'site_id="S{site}"' for site in range(FLEET)]
+    series = [
+        *({"series": f"qos_site_info{{{name}}}", "values": "1+0x240"} for name in names),
+        *(
+            {"series": f"qos_ledger_missing_measurements{{{name}}}", "values": "3+0x240"}
+            for name in names[:lacking]
+        ),
+    ]
+    tests = [
+        {
+            "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})',
+            "eval_time": "3h30m",
+            "exp_samples": [{"labels": "{}", "value": count}] if count else [],
+        }
+        for alert, count in (
+            ("LedgerIncomplete", int(fleet)),
+            ("MeasurementsMissing", 0 if fleet else lacking),
+        )
+    ]
+    judge(tmp_path, RULES, [{"interval": "1m", "input_series": series, "promql_expr_test": tests}])
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))

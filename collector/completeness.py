@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from collector.holding import Holding
 from collector.inventory import Site
 from collector.overview import MAX_SEARCH, PAGE_ROWS, fold
@@ -22,14 +24,22 @@ class Finding(StrEnum):
     WHOLE = "complete"
 
 
-def findings(held: Holding) -> set[Finding]:
-    """What is wrong, or that nothing is."""
-    found = {
-        Finding.DOUBTFUL: held.conflicts + held.forks,
-        Finding.MISSING: held.missing,
-        Finding.DECLARED: sum(held.declared.values()),
-    }
-    return {finding for finding, count in found.items() if count} or {Finding.WHOLE}
+def is_so(held: Holding, finding: Finding) -> bool:
+    """Whether a finding holds of a site."""
+    match finding:
+        case Finding.DOUBTFUL:
+            return held.conflicts > 0 or held.forks > 0
+        case Finding.MISSING:
+            return held.missing > 0
+        case Finding.DECLARED:
+            return bool(held.declared)
+        case Finding.WHOLE:
+            return held.is_whole
+
+
+def worst(held: Holding) -> Finding:
+    """The worst finding that holds."""
+    return next(finding for finding in Finding if is_so(held, finding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,7 @@ class Wanted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True, gc=False):
     """One site of the list, and what the inventory says of it."""
 
     site: Site
@@ -75,14 +84,14 @@ def listing(held: Iterable[Holding], known: Callable[[str], Site | None], wanted
     """Filter, sort worst first, and cut out one page."""
     words = fold(wanted.text).split()
     lines = (Line(known(one.site_id) or Site(one.site_id, ""), one) for one in held)
-    within = [(line, findings(line.held)) for line in lines if _matches(line.site, words)]
-    matching = [line for line, found in within if wanted.finding is None or wanted.finding in found]
+    within = [line for line in lines if _matches(line.site, words)]
+    matching = [line for line in within if wanted.finding is None or is_so(line.held, wanted.finding)]
     matching.sort(key=_worst_first)
     pages = max(1, -(-len(matching) // PAGE_ROWS))
     page = min(wanted.page, pages)
     return Listing(
         lines=matching[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
-        counts={finding: sum(finding in found for _, found in within) for finding in Finding},
+        counts={finding: sum(is_so(line.held, finding) for line in within) for finding in Finding},
         within=len(within),
         matching=len(matching),
         page=page,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from collector.catalogue import CATALOGUE, Language
-from collector.completeness import Finding, Listing, Wanted, findings
+from collector.completeness import Finding, Listing, Wanted, worst
 from collector.holding import EpochHolding, Holding, Run, SiteHolding
 from collector.inventory import Site
 from collector.pages import STYLE, environment
@@ -89,8 +89,7 @@ class CompletenessPages:
 
 
 def _tone_of_site(held: Holding) -> str:
-    found = findings(held)
-    return _TONES[next(finding for finding in Finding if finding in found)]
+    return _TONES[worst(held)]
 
 
 def _tone_of_epoch(epoch: EpochHolding) -> str:

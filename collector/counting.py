@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from collector.holding import SiteHolding
+from collector.holding import Holding, SiteHolding
 from collector.ledger import holdings
 from collector.ledger.database import LedgerError
 from collector.views import Views
@@ -36,7 +36,8 @@ class Counting:
     def begin(self) -> None:
         """Count for the first time, before anything is rendered. Raises LedgerError."""
         now_us = self._now_us()
-        self._views.take_holdings(holdings.of_sites(self._path, now_us))
+        self._views.holdings = holdings.of_sites(self._path, now_us)
+        self._views.fleet.take_holdings(self._views.holdings)
         self.counted_us = now_us
 
     async def run(self) -> None:
@@ -53,12 +54,16 @@ class Counting:
 
     async def _count(self) -> None:
         now_us = self._now_us()
-        held = await asyncio.to_thread(holdings.of_sites, self._path, now_us)
-        changed = self._views.take_holdings(held)
-        for start in range(0, len(changed), RENDER_AT_ONCE):
-            self._views.render(changed[start : start + RENDER_AT_ONCE], self._now_us())
-            await asyncio.sleep(0)
+        self._views.holdings, differing = await asyncio.to_thread(self._read, now_us)
         self.counted_us = now_us
+        for start in range(0, len(differing), RENDER_AT_ONCE):
+            self._views.learn_holdings(differing[start : start + RENDER_AT_ONCE], self._now_us())
+            await asyncio.sleep(0)
+
+    def _read(self, now_us: int) -> tuple[list[Holding], list[Holding]]:
+        """What the ledger holds of each site, and of which of them something else is wrong than before."""
+        held = holdings.of_sites(self._path, now_us)
+        return held, list(self._views.fleet.differing(held))
 
     async def of_site(self, site_id: str) -> SiteHolding | None:
         """One site's epochs as they are now, or None where nothing of it came. Raises LedgerError."""

@@ -1,15 +1,16 @@
 """What the ledger holds of a site, and of each of its journal epochs: figures that views pass on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 SETTLED_US = 3_600_000_000
 """How long what was measured later must have been in the ledger before something counts as missing: a batch
 leaves once a minute and may have to be sent again, and a day's backlog of a fleet drains within the hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True, gc=False):
     """What the ledger holds of one site, in measurements.
 
     ``missing`` should have come long ago; ``under_way`` is not here either, but may still come. ``declared``
@@ -21,7 +22,7 @@ class Holding:
     committed: int
     missing: int = 0
     under_way: int = 0
-    declared: Mapping[str, int] = field(default_factory=dict)
+    declared: Mapping[str, int] = {}
     conflicts: int = 0
     forks: int = 0
 
@@ -33,7 +34,7 @@ class Holding:
     @property
     def wrong(self) -> "Holding | None":
         """What is wrong alone, which seldom changes; None where nothing is."""
-        return None if self.is_whole else replace(self, committed=0, under_way=0)
+        return None if self.is_whole else structs.replace(self, committed=0, under_way=0)
 
 
 @dataclass(frozen=True, slots=True)

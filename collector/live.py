@@ -343,12 +343,17 @@ class Fleet:
     def take_holdings(self, held: Iterable[Holding]) -> set[str]:
         """Take in what the ledger holds; returns the sites of which something else is wrong now."""
         concerned = set()
+        for one in self.differing(held):
+            self._sites[one.site_id].lacks = one.wrong
+            concerned.add(one.site_id)
+        return concerned
+
+    def differing(self, held: Iterable[Holding]) -> Iterator[Holding]:
+        """Those of which something else is wrong than is known."""
         for one in held:
             site = self._sites.get(one.site_id)
             if site is not None and site.lacks != one.wrong:
-                site.lacks = one.wrong
-                concerned.add(one.site_id)
-        return concerned
+                yield one
 
     def set_presence(self, site_id: str, presence: PresenceState) -> bool:
         """Note whether the site's agent is connected; False for a site of which nothing else is known."""

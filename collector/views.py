@@ -53,13 +53,14 @@ class Views:
         """What the ledger held of every site when it was last asked."""
         return self._holdings
 
-    def take_holdings(self, held: Collection[Holding]) -> list[str]:
-        """Take in what the ledger holds; returns the sites to be rendered by :meth:`render`.
-
-        A site that the inventory takes in later is told of the next time.
-        """
+    @holdings.setter
+    def holdings(self, held: Collection[Holding]) -> None:
         self._holdings = held
-        return sorted(self.fleet.take_holdings(held))
+
+    def learn_holdings(self, held: Iterable[Holding], now_us: int) -> None:
+        """Take in what the ledger holds of these sites."""
+        for site_id in self.fleet.take_holdings(held):
+            self._render(site_id, now_us)
 
     def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:
         """Take in whether a site's agent is connected."""

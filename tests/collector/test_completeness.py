@@ -3,7 +3,7 @@ from html import unescape
 import pytest
 
 from collector.catalogue import CATALOGUE, KEYS, Language
-from collector.completeness import Finding, Wanted, findings, listing
+from collector.completeness import Finding, Wanted, listing, worst
 from collector.completeness_pages import CompletenessPages
 from collector.holding import EpochHolding, Holding, Run, SiteHolding
 from collector.inventory import Site
@@ -62,7 +62,7 @@ def test_a_search_knows_what_the_inventory_says() -> None:
 
 
 def test_what_is_under_way_is_not_wrong() -> None:
-    assert findings(Holding("S", 1, under_way=5)) == {Finding.WHOLE}
+    assert worst(Holding("S", 1, under_way=5)) is Finding.WHOLE
     assert Holding("S", 1, under_way=5).wrong is None
 
 

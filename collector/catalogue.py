@@ -207,8 +207,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "mesures revenues avec un autre contenu ; les deux sont conservées",
     ),
     "explain.forks": (
-        "journals that continue where another one already does: an image was restored, or a card cloned",
-        "journaux qui en prolongent un déjà prolongé : une image a été restaurée ou une carte clonée",
+        "journals that continue where another one does, or had come further: image restored, or card cloned",
+        "journaux qui en prolongent un déjà prolongé ou plus avancé : image restaurée ou carte clonée",
     ),
     "reason.dropped": ("the journal was full", "journal plein"),
     "reason.not-stored": ("the disk took nothing", "disque sans réponse"),
@@ -217,6 +217,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "epoch.fork": (
         "continued more than once: image restored, or card cloned",
         "prolongé plus d'une fois : image restaurée ou carte clonée",
+    ),
+    "epoch.behind": (
+        "from before where that one had come: image restored, card cloned, or a disk that lost what it took",
+        "depuis un point antérieur : image restaurée, carte clonée ou disque ayant perdu ce qu'il avait pris",
     ),
     "epoch.nothing": ("nothing of it came", "rien n'en est parvenu"),
     "epoch.lacking": ("Not in the ledger:", "Absent du registre :"),

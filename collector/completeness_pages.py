@@ -93,7 +93,7 @@ def _tone_of_site(held: Holding) -> str:
 
 
 def _tone_of_epoch(epoch: EpochHolding) -> str:
-    if epoch.conflicts or epoch.forks:
+    if epoch.conflicts or epoch.forks or epoch.is_behind:
         return _TONES[Finding.DOUBTFUL]
     if epoch.missing:
         return _TONES[Finding.MISSING]

@@ -15,7 +15,7 @@ class Holding(Struct, frozen=True, gc=False):
 
     ``missing`` should have come long ago; ``under_way`` is not here either, but may still come. ``declared``
     were lost for good, by reason. ``conflicts`` came again with another content; ``forks`` are journals that
-    continue where another one already does: an image was restored, or a card cloned.
+    continue where another one already does, or had come further: an image was restored, or a card cloned.
     """
 
     site_id: str
@@ -51,7 +51,8 @@ class Run:
 class EpochHolding:
     """One journal epoch. ``runs`` are some of what is missing or under way; ``more_runs``: there are others.
 
-    ``forks`` is how many other epochs continue the same ``previous`` one. Times are Unix microseconds.
+    ``forks`` is how many other epochs continue the same ``previous`` one; ``is_behind``: it does so from
+    before where that had come. Times are Unix microseconds.
     """
 
     epoch: str
@@ -63,6 +64,7 @@ class EpochHolding:
     declared: int
     conflicts: int
     forks: int
+    is_behind: bool
     begin_us: int | None
     end_us: int | None
     runs: tuple[Run, ...] = ()

@@ -46,7 +46,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_ledger_journal_forks",
         "gauge",
-        "Journals that continue where another one already does.",
+        "Journals that continue where another one already does, or had come further.",
         _forks,
     ),
 )

@@ -38,11 +38,15 @@ FROM gaps g JOIN epochs e ON e.key = g.epoch_key JOIN names n ON n.key = g.reaso
 GROUP BY e.site_key, n.name
 """)
 
+# Of epochs that continue the same one all but one are too many; so is one that continues it from before where
+# that had come: of a cloned card the original may not have begun another epoch yet.
 _FORKS = text("""
-SELECT site_key, sum(followers - 1) AS forks FROM (
-  SELECT site_key, previous, count(*) AS followers FROM epochs
-  WHERE previous IS NOT NULL GROUP BY site_key, previous HAVING count(*) > 1
-) AS forked GROUP BY site_key
+SELECT site_key, sum(CASE WHEN followers > 1 THEN followers - 1 ELSE behind END) AS forks FROM (
+  SELECT f.site_key, count(*) AS followers,
+    max(CASE WHEN f.previous_last < p.high_water THEN 1 ELSE 0 END) AS behind
+  FROM epochs f JOIN epochs p ON p.site_key = f.site_key AND p.epoch = f.previous
+  GROUP BY f.site_key, f.previous
+) AS followed WHERE followers > 1 OR behind = 1 GROUP BY site_key
 """)
 
 # Epochs of sites that lack something. ``settled`` is the highest sequence number that had come by measurement
@@ -214,6 +218,7 @@ def _epoch(
     under_way = _still_coming(row, followed)
     runs = _runs(connection, row.key) if lacking and place < MAX_SEARCHED else []
     beside = sum(other.previous == row.previous for other in rows) - 1 if row.previous else 0
+    come = max((other.high_water for other in rows if other.epoch == row.previous), default=0)
     return EpochHolding(
         epoch=row.epoch,
         previous=row.previous,
@@ -224,6 +229,7 @@ def _epoch(
         declared=row.declared,
         conflicts=row.conflicts,
         forks=beside,
+        is_behind=row.previous is not None and (row.previous_last or 0) < come,
         begin_us=connection.execute(_AFTER, {"e": row.key, "seq": 0}).scalar(),
         end_us=connection.execute(_BEFORE, {"e": row.key, "seq": row.high_water + 1}).scalar(),
         runs=tuple(runs[:MAX_RUNS]),

@@ -120,9 +120,11 @@ def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
         Run(4, 5, None, None),
     )
     epochs = (
-        EpochHolding("a" * 16, "b" * 16, 9, 4, 5, 0, 0, 1, 1, NOW_US, NOW_US + HOUR_US, runs, more_runs=True),
-        EpochHolding("b" * 16, None, 9, 0, 0, 0, 9, 0, 0, None, None),
-        EpochHolding("c" * 16, None, 9, 9, 0, 0, 0, 0, 0, 2**62, 2**62),
+        EpochHolding(
+            "a" * 16, "b" * 16, 9, 4, 5, 0, 0, 1, 1, True, NOW_US, NOW_US + HOUR_US, runs, more_runs=True
+        ),
+        EpochHolding("b" * 16, None, 9, 0, 0, 0, 9, 0, 0, False, None, None),
+        EpochHolding("c" * 16, None, 9, 9, 0, 0, 0, 0, 0, False, 2**62, 2**62),
     )
     found = SiteHolding("S5", epochs, total=10)
     text = unescape(CompletenessPages(Language.ENGLISH).site(LYCEE, found, NOW_US))
@@ -132,6 +134,7 @@ def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
         "<b>1</b> before 2026-03-31 23:33 UTC",
         "<b>4\N{EN DASH}5</b> </li>",
         "continued more than once",
+        "from before where that one had come",
         "and others",
         "nothing of it came",
         "7 more epochs are not shown.",

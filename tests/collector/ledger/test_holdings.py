@@ -141,6 +141,23 @@ def test_two_epochs_that_continue_the_same_are_a_fork(site: Site) -> None:
     assert site.held(site="other").forks == 0
 
 
+def test_an_epoch_that_goes_on_after_another_continued_it_is_a_fork(site: Site) -> None:
+    """A cloned card, whose original does not start anew."""
+    site.send(1, 2, high=2)
+    site.send(1, epoch=AFTER, high=1, previous=(EPOCH, 2))
+    assert site.held().forks == 0
+    site.send(3, high=3)
+    assert site.held().forks == 1
+    found = holdings.of_site(site.path, SITE, LATER_US)
+    assert found is not None
+    assert {one.epoch: (one.forks, one.is_behind) for one in found.epochs} == {
+        EPOCH: (0, False),
+        AFTER: (0, True),
+    }
+    site.send(1, epoch=BESIDE, high=1, previous=(EPOCH, 3))  # and once it does, it is still one
+    assert site.held().forks == 1
+
+
 def test_sites_do_not_mix(site: Site) -> None:
     site.send(1, 3, high=3)
     site.send(1, 2, high=2, site="other")

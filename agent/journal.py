@@ -2,197 +2,215 @@
 
 Identity is (epoch, seq). Every opening draws a new random epoch, chained to the one before with its last seq,
 so that a restored or power-cut disk cannot use an identity twice. Only a receipt marks a measurement; marked
-ones stay a week, so that a collector restored from a backup can be sent them again.
+ones stay a week, so that a collector restored from a backup can be sent them again. While the disk takes
+nothing, measurements stand in memory; what is lost for good is a declared gap (docs/evidence.md).
 """
 
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from enum import IntEnum
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from msgspec import Struct
+from agent import journal_file, journal_memory, journal_space, journal_store
+from agent.journal_entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
+from agent.journal_file import DiskTroubleError, JournalError
+from agent.journal_store import Store
+from wire.messages import EpochMark, EpochRange, Gap, GapReason
+from wire.records import ClockReading, Known
 
-from agent import journal_file
-from agent.journal_file import JournalError, Transaction
-from wire import messages
-from wire.messages import EpochMark
-from wire.records import ClockReading, Failure, Known
+__all__ = ["Change", "Counts", "Journal", "PreviousEnd", "Row", "State", "Worth", "runs"]
 
 log = logging.getLogger(__name__)
 
-KEEP_MARKED_US = 7 * 86_400 * 1_000_000
-PRUNED_AT_ONCE = 200
-EPOCHS_KEPT = 50
+RETRY_US = 10_000_000
+GAP_EPOCHS = 30  # of the marks in an envelope
 
-# SQLite gives the other columns of the row that has the maximum.
-_NEWEST_SLOTS = (
-    "SELECT schedule, slot_us, max(position) FROM measurement"
-    " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
-)
-
-
-class State(IntEnum):
-    """What became of a measurement, as far as receipts tell."""
-
-    UNSENT = 0
-    MARKED = 1
-    QUARANTINED = 2
-    CONFLICT = 3
-
-
-class Row(Struct, frozen=True):
-    """One journalled measurement as it goes on the wire. ``position`` grows with every commit."""
-
-    position: int
-    epoch: str
-    seq: int
-    record: bytes
-
-
-class Change(Struct, frozen=True):
-    """The new state of the measurements ``first`` to ``last`` of one epoch."""
-
-    epoch: str
-    first: int
-    last: int
-    state: State
-
-
-class Counts(Struct, frozen=True):
-    """How many measurements are in which state; ``gaps`` counts those lost for good, ``used`` is bytes."""
-
-    unsent: int
-    marked: int
-    quarantined: int
-    conflict: int
-    gaps: int
-    used: int
+Result = TypeVar("Result")
 
 
 class Journal:
     """One open journal. Not for several threads at once; every method may wait for the disk.
 
-    Raises JournalError on opening if the file cannot be used. A damaged file is set aside and a fresh one
-    begun, on opening as well as later.
+    Raises JournalError on opening if the path cannot be used. A disk in trouble is none: measurements are
+    kept in memory until it works, and ``trouble`` says why. What a damaged file still gives is taken over.
     """
 
     def __init__(self, path: Path, size: int, now: ClockReading) -> None:
+        self.epoch = ""
+        self.trouble: str | None = None
         self._path = path
         self._size = size
         self._now = now
-        self._lock = journal_file.Lock(path)
+        self._seq, self._position, self._tried_us = 0, 0, now.boot_us
+        self._follows: tuple[str | None, int | None] = (None, None)
+        self._lock: journal_file.Lock | None = None
+        self._disk: Store | None = None
+        self._memory: Store | None = None
+        self._owed = journal_memory.Owed()
+        self._obeyed: list[str] = []
+        self._previous_end: PreviousEnd | None = None
+        self._opened = False
+        self._repaired_us: int | None = None
+        self._draw_epoch((None, None))
         try:
-            self._connection = journal_file.connect(path, now.wall_us)
-            self._position = self.newest_position()
-            self._begin_epoch(now, self._last_epoch())
-        except BaseException as error:
-            self._lock.release()
-            if isinstance(error, sqlite3.Error):
-                raise JournalError(f"journal.path: {path}: {error}: check the disk") from None
+            self._open(None)
+        except DiskTroubleError as trouble:
+            self._suffer(str(trouble))
+        except BaseException:
+            self._release()
             raise
 
-    def commit(self, build: Callable[[str, int], Known], now: ClockReading) -> Known | None:
-        """Give a measurement its identity and make it durable.
+    def previous_end(self) -> PreviousEnd | None:
+        """How the run of the agent before this one ended; None if nothing is known of one."""
+        return self._previous_end
 
-        None if the disk would not take it: the measurement is lost, which the next commit declares as a gap.
-        """
+    def commit(self, build: Callable[[str, int], Known], now: ClockReading) -> Known:
+        """Give a measurement its identity and make it durable, or keep it in memory while no disk does."""
         self._now = now
-        for _ in range(2):
-            self._seq += 1
-            measurement = build(self.epoch, self._seq)
-            try:
-                self._insert(measurement, now)
-            except sqlite3.Error as error:
-                if self._repair(error, self._seq - 1):
-                    continue
-                self._lose(error)
-                return None
-            return measurement
-        return None
+        self.recover(now)
+        while (measurement := self._place(build)) is None:
+            log.debug("once more, in the epoch that the damage began")
+        return measurement
 
     def unsent(self, limit: int, *, after: int = 0) -> list[Row]:
-        """The newest measurements without a receipt, newest first, among positions beyond ``after``."""
-        query = (
-            "SELECT position, epoch, seq, record FROM measurement"
-            " WHERE state = ? AND position > ? ORDER BY position DESC LIMIT ?"
-        )
-        with self._surviving():
-            return [Row(*row) for row in self._connection.execute(query, (State.UNSENT, after, limit))]
-        return []
+        """The newest measurements without a receipt, newest first, among positions beyond ``after``.
 
-    def apply(self, changes: Iterable[Change], now: ClockReading) -> int:
-        """Do what receipts say; returns how many measurements changed. A marked one stays marked."""
+        They may be sent from now on, so that their content is final.
+        """
+        held = self._memory.unsent(limit, after) if self._memory else []
+        if self._memory:
+            self._memory.leave(held)
+        none: list[Row] = []
+        stored = self._try(lambda disk: disk.unsent(limit, after, self._owed.covers), none)
+        if any(row.worth == Worth.SERIES for row in stored):
+            final = self._try(lambda disk: disk.leave(stored), False)
+            stored = stored if final else [row for row in stored if row.worth != Worth.SERIES]
+        return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
+
+    def apply(self, changes: Iterable[Change], now: ClockReading, told: Iterable[EpochRange] = ()) -> int:
+        """Do what receipts say of measurements and gaps; returns how many measurements changed."""
         self._now = now
         marked_us = now.wall_us if now.synchronised else None
-        with self._surviving(), self._transaction():
-            return sum(self._change(change, marked_us) for change in changes)
-        return 0
+        changes, told = list(changes), list(told)
+        done = _apply(self._memory, changes, told, marked_us) if self._memory else 0
+        stored = self._try(lambda disk: _apply(disk, changes, told, marked_us), None)
+        if stored is None and self.trouble:
+            for change in changes:
+                self._owed.add(change, marked_us)
+        return done + (stored or 0)
 
     def release_quarantine(self) -> int:
         """Let rejected measurements be sent again; returns how many."""
-        with self._surviving(), self._transaction():
-            return self._connection.execute(
-                "UPDATE measurement SET state = ? WHERE state = ?", (State.UNSENT, State.QUARANTINED)
-            ).rowcount
-        return 0
+        return sum(self._each(Store.release_quarantine))
+
+    def resend(self, command: str, since_us: int) -> int | None:
+        """Let what was marked since then be sent again, and note the command, at once.
+
+        None if that was done before, or if the disk does not take it: then the command is not obeyed.
+        """
+        if command in self._obeyed:
+            return None
+        changed = self._try(lambda disk: _unmark(disk, command, since_us), None)
+        if changed is None:
+            return None
+        if self._memory:
+            with self._memory.transaction():
+                changed += self._memory.unmark(since_us)
+        self._obeyed = [*self._obeyed, command][-journal_store.COMMANDS_REMEMBERED :]
+        return changed
+
+    @property
+    def obeyed(self) -> str | None:
+        """The id of the last command carried out."""
+        return self._obeyed[-1] if self._obeyed else None
 
     def marks(self, epochs: Sequence[str]) -> tuple[EpochMark, ...]:
         """How far the present epoch and those named have come, and what each follows."""
-        wanted = list(dict.fromkeys([self.epoch, *epochs]))
-        holes = ", ".join("?" * len(wanted))
-        with self._surviving():
-            found = self._connection.execute(
-                "SELECT epoch, last_seq, previous, previous_last FROM epoch"  # noqa: S608 -- holes are question marks
-                f" WHERE epoch IN ({holes})",
-                wanted,
-            )
-            return tuple(self._mark(*row) for row in found)
-        return ()
+        wanted = list(dict.fromkeys(epoch for epoch in epochs if epoch != self.epoch))
+        found = {self.epoch: self._mark()}
+        for store in (self._memory, self._disk):
+            if store is not None and wanted:
+                marks: list[EpochMark] = self._look(store, lambda one: one.marks(wanted), [])
+                found |= {mark.epoch: mark for mark in marks}
+        return tuple(found.values())
+
+    def gaps(self, limit: int) -> list[Gap]:
+        """Declared gaps that no receipt has named, oldest first, of as many epochs as marks have room for."""
+        found: list[Gap] = []
+        for store in (self._disk, self._memory):
+            if store is not None:
+                found += self._look(store, lambda one: one.gaps(limit), [])
+        epochs = list(dict.fromkeys(gap.epoch for gap in found))[:GAP_EPOCHS]
+        return [gap for gap in found if gap.epoch in epochs][:limit]
 
     def newest_position(self) -> int:
         """The position of the newest measurement, 0 if there is none."""
-        found = self._connection.execute("SELECT max(position) FROM measurement").fetchone()
-        return int(found[0] or 0)
+        return self._position
 
     def newest_slots(self) -> dict[str, int]:
         """The wall time of the slot of each schedule id that was measured last.
 
         What was cancelled because the agent was stopped is not among them: it may be measured again.
         """
-        return {schedule: slot_us for schedule, slot_us, _ in self._connection.execute(_NEWEST_SLOTS)}
+        none: dict[str, int] = {}
+        found = self._try(Store.newest_slots, none)
+        return found | self._memory.newest_slots() if self._memory else found
 
     def newest_with(self, schedule: str, landmark: bytes) -> bytes | None:
         """The newest record of a schedule id that holds ``landmark``, as it goes on the wire."""
-        with self._surviving():
-            return newest_with(self._connection, schedule, landmark)
+        for store in (self._memory, self._disk):
+            found = store and self._look(
+                store, lambda one: journal_store.newest_with(one.connection, schedule, landmark), None
+            )
+            if found:
+                return found
         return None
 
     def prune(self, now: ClockReading) -> None:
         """Forget what a receipt marked a week ago, and keep the file within its size."""
         self._now = now
-        with self._surviving():
-            with self._transaction():
-                if now.synchronised:
-                    self._forget_old(now.wall_us)
-                self._forget_epochs()
-            while used_bytes(self._connection) > self._size and self._forget_some(now.wall_us):
-                pass
+        self._try(lambda disk: journal_space.forget_old(disk, now), None)
+        dropped = self._try(
+            lambda disk: journal_space.keep_within(disk, self._size, GapReason.DROPPED, now.wall_us), 0
+        )
+        if dropped:
+            log.error(
+                "the journal %s is full of measurements that the collector has not got: %d of the oldest"
+                " dropped; look at the broker and the collector, or raise journal.size",
+                self._path,
+                dropped,
+            )
+
+    def recover(self, now: ClockReading) -> None:
+        """Write what stands in memory, if the disk works again; tried now and then, however often asked."""
+        self._now = now
+        if self.trouble is None or 0 <= now.boot_us - self._tried_us < RETRY_US:
+            return
+        self._tried_us = now.boot_us
+        try:
+            self._write_memory()
+        except (DiskTroubleError, JournalError) as error:
+            self._suffer(str(error))
+        except sqlite3.Error as error:
+            self._fail(error)
 
     def counts(self) -> Counts:
         """What the journal holds."""
-        return counts(self._connection)
+        each = self._each(lambda store: journal_store.counts(store.connection))
+        return Counts(*(sum(getattr(one, name) for one in each) for name in Counts.__struct_fields__))
 
-    def close(self) -> None:
-        """Fold everything into one file and let another agent have it."""
-        if self._lost:
-            with suppress(sqlite3.Error), self._transaction():
-                self._declare_lost(self._seq, self._now.wall_us)
-        self._connection.close()
-        self._lock.release()
+    def close(self, now: ClockReading | None = None) -> None:
+        """Note that the agent ends in order, fold everything into one file, let another agent have it."""
+        self._now = now or self._now
+        self._tried_us = self._now.boot_us - RETRY_US
+        self.recover(self._now)
+        if self.trouble is None:
+            self._try(lambda disk: _end(disk, self.epoch, self._seq, self._now), None)
+        if self._memory:
+            log.error("the disk never took what stood in memory (%s): it is lost", self.trouble)
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -200,197 +218,152 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _last_epoch(self) -> tuple[str | None, int | None]:
-        found: tuple[str, int] | None = self._connection.execute(
-            "SELECT epoch, last_seq FROM epoch ORDER BY rowid DESC LIMIT 1"
-        ).fetchone()
-        return found or (None, None)
+    def _draw_epoch(self, follows: tuple[str | None, int | None]) -> None:
+        self.epoch, self._seq, self._follows = secrets.token_hex(8), 0, follows
 
-    def _begin_epoch(self, now: ClockReading, follows: tuple[str | None, int | None]) -> None:
-        self._seq, self._lost = 0, 0
-        self.epoch = secrets.token_hex(8)
-        previous, previous_last = follows
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO epoch VALUES (?, ?, ?, 0, ?)",
-                (self.epoch, previous, previous_last, now.wall_us),
-            )
+    def _mark(self) -> EpochMark:
+        previous, last = self._follows
+        return EpochMark(epoch=self.epoch, high_water=self._seq, previous=previous, previous_last=last)
 
-    def _insert(self, measurement: Known, now: ClockReading) -> None:
-        with self._transaction():
-            if self._lost:
-                self._declare_lost(self._seq - 1, now.wall_us)
-            self._connection.execute(
-                "INSERT INTO measurement (position, epoch, seq, state, schedule, slot_us, record)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self._position + 1,
-                    self.epoch,
-                    self._seq,
-                    State.UNSENT,
-                    measurement.schedule,
-                    None if measurement.failure is Failure.CANCELLED else measurement.slot_us,
-                    messages.encode(measurement),
-                ),
-            )
-            self._reached(self._seq)
-        self._lost, self._position = 0, self._position + 1
-
-    def _declare_lost(self, last: int, wall_us: int) -> None:
-        self._declare(self.epoch, last - self._lost + 1, last, "full", wall_us)
-        self._reached(last)
-
-    def _reached(self, seq: int) -> None:
-        self._connection.execute("UPDATE epoch SET last_seq = ? WHERE epoch = ?", (seq, self.epoch))
-
-    def _repair(self, error: sqlite3.Error, last_seq: int) -> bool:
-        """Begin a fresh file if this one is damaged. Raises JournalError if that cannot be done.
-
-        Its epoch is chained to the damaged one's, so that the collector sees what it never got of it; its
-        positions go on, because whoever reads only what is newer than some position goes on, too.
-        """
-        if not journal_file.is_broken(error):
-            return False
-        follows = self.epoch, last_seq
-        self._connection.close()
-        journal_file.set_aside(self._path, self._now.wall_us, str(error))
-        self._connection = journal_file.connect(self._path, self._now.wall_us)
+    def _open(self, known: tuple[str, int] | None) -> None:
+        self._lock = self._lock or journal_file.Lock(self._path)
+        disk = journal_file.open_store(self._path, self._now.wall_us, known)
         try:
-            self._begin_epoch(self._now, follows)
-        except sqlite3.Error as again:
-            raise JournalError(f"journal.path: {self._path}: {again}: check the disk") from None
+            if not self._opened:
+                self._previous_end = disk.newest_end()
+                self._follows = disk.newest_epoch()
+            self._obeyed = disk.obeyed()
+            newest = disk.newest_position()
+            with disk.transaction():
+                disk.begin_epoch(self._mark(), self._now)
+        except sqlite3.Error as error:
+            disk.close()
+            raise DiskTroubleError(f"{self._path}: {error}") from None
+        if not self._opened and self._memory:
+            self._memory.move(newest)
+        self._position = max(newest, self._position + (0 if self._opened else newest))
+        self._disk, self._opened = disk, True
+
+    def _write_memory(self) -> None:
+        if self._disk is None:
+            self._open(None)
+        disk, memory = self._disk, self._memory
+        if disk is None or memory is None:
+            return
+        with disk.transaction():
+            journal_memory.transfer(memory, disk)
+            for change, marked_us in self._owed.all():
+                disk.change(change, marked_us)
+        log.warning("the journal %s works again: what stood in memory is in it", self._path)
+        self._owed.clear()
+        memory.close()
+        self._memory, self.trouble = None, None
+
+    def _place(self, build: Callable[[str, int], Known]) -> Known | None:
+        """None if damage has begun another epoch meanwhile."""
+        epoch = self.epoch
+        measurement = build(epoch, self._seq + 1)
+        stored = self.trouble is None and self._try(lambda disk: self._insert(disk, measurement), False)
+        if not stored and self.epoch != epoch:
+            return None
+        if not stored:
+            self._remember(measurement)
+        self._seq, self._position = self._seq + 1, self._position + 1
+        return measurement
+
+    def _insert(self, disk: Store, measurement: Known) -> bool:
+        with disk.transaction():
+            disk.insert(self._position + 1, measurement, self._now)
         return True
 
-    def _lose(self, error: sqlite3.Error) -> None:
-        self._lost += 1
-        log.error("the journal %s takes no measurement (%s): %d lost so far", self._path, error, self._lost)
+    def _remember(self, measurement: Known) -> None:
+        """What memory cannot hold either is a gap."""
+        memory = self._memory
+        if memory is None:
+            raise RuntimeError("a measurement without a place")
+        with memory.transaction():
+            memory.insert(self._position + 1, measurement, self._now)
+        journal_space.keep_within(memory, journal_memory.BYTES, GapReason.NOT_STORED, self._now.wall_us)
 
-    def _change(self, change: Change, marked_us: int | None) -> int:
-        return self._connection.execute(
-            "UPDATE measurement SET state = ?, marked_us = ?"
-            " WHERE epoch = ? AND seq BETWEEN ? AND ? AND state IN (?, ?)",
-            (
-                change.state,
-                marked_us,
-                change.epoch,
-                change.first,
-                change.last,
-                State.UNSENT,
-                State.QUARANTINED,
-            ),
-        ).rowcount
-
-    def _mark(self, epoch: str, last: int, previous: str | None, previous_last: int | None) -> EpochMark:
-        high = self._seq if epoch == self.epoch else last
-        return EpochMark(epoch=epoch, high_water=high, previous=previous, previous_last=previous_last)
-
-    def _forget_old(self, wall_us: int) -> None:
-        """A mark made while the clock was wrong ages from the first synchronised moment after it."""
-        done = (State.MARKED, State.CONFLICT)
-        self._connection.execute(
-            "UPDATE measurement SET marked_us = ? WHERE state IN (?, ?) AND marked_us IS NULL",
-            (wall_us, *done),
-        )
-        self._connection.execute(
-            "DELETE FROM measurement WHERE state IN (?, ?) AND marked_us < ?",
-            (*done, wall_us - KEEP_MARKED_US),
-        )
-
-    def _forget_epochs(self) -> None:
-        """Of epochs that left no measurement only the newest matter: the present one is chained to them."""
-        self._connection.execute(
-            "DELETE FROM epoch WHERE epoch NOT IN (SELECT epoch FROM measurement)"
-            " AND rowid <= (SELECT max(rowid) FROM epoch) - ?",
-            (EPOCHS_KEPT,),
-        )
-
-    def _forget_some(self, wall_us: int) -> bool:
-        """Forget the oldest of what matters least; what was not sent goes last, and is declared a gap."""
-        for state in (State.MARKED, State.CONFLICT, State.QUARANTINED, State.UNSENT):
-            with self._transaction():
-                gone = self._connection.execute(
-                    "DELETE FROM measurement WHERE position IN (SELECT position FROM measurement"
-                    " WHERE state = ? ORDER BY position LIMIT ?) RETURNING epoch, seq",
-                    (state, PRUNED_AT_ONCE),
-                ).fetchall()
-                if gone and state in (State.QUARANTINED, State.UNSENT):
-                    self._declare_dropped(gone, wall_us)
-            if gone:
-                return True
-        return False
-
-    def _declare_dropped(self, gone: list[tuple[str, int]], wall_us: int) -> None:
-        log.error(
-            "the journal %s is full of measurements that the collector has not got: %d of the oldest dropped;"
-            " look at the broker and the collector, or raise journal.size",
-            self._path,
-            len(gone),
-        )
-        for epoch, first, last in runs(gone):
-            self._declare(epoch, first, last, "dropped", wall_us)
-
-    def _declare(self, epoch: str, first: int, last: int, reason: str, wall_us: int) -> None:
-        extended = self._connection.execute(
-            "UPDATE gap SET last = ? WHERE epoch = ? AND last = ? AND reason = ?",
-            (last, epoch, first - 1, reason),
-        ).rowcount
-        if not extended:
-            self._connection.execute(
-                "INSERT INTO gap VALUES (?, ?, ?, ?, ?)", (epoch, first, last, reason, wall_us)
-            )
-
-    def _transaction(self) -> Transaction:
-        return Transaction(self._connection)
-
-    @contextmanager
-    def _surviving(self) -> Iterator[None]:
-        """What a disk in trouble would not do is left undone: receipts and time-outs make up for it."""
+    def _try(self, work: Callable[[Store], Result], otherwise: Result) -> Result:
+        """Do something on the disk, if it works; what it would not do, receipts and time-outs make up for."""
+        if self._disk is None:
+            return otherwise
         try:
-            yield
+            return work(self._disk)
         except sqlite3.Error as error:
-            if not self._repair(error, self._seq):
-                log.error("the journal %s: %s: check the disk", self._path, error)
+            self._fail(error)
+            return otherwise
 
+    def _look(self, store: Store, work: Callable[[Store], Result], otherwise: Result) -> Result:
+        return work(store) if store is self._memory else self._try(work, otherwise)
 
-def runs(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
-    """Identities as runs without holes: (epoch, first, last), sorted."""
-    found: list[tuple[str, int, int]] = []
-    for epoch, seq in sorted(keys):
-        if found and found[-1][0] == epoch and found[-1][2] == seq - 1:
-            found[-1] = (epoch, found[-1][1], seq)
+    def _each(self, work: Callable[[Store], Result]) -> list[Result]:
+        """Of memory and disk, whichever there are and work."""
+        held = [work(self._memory)] if self._memory else []
+        none: list[Result] = []
+        return held + self._try(lambda disk: [work(disk)], none)
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        if journal_file.is_broken(error):
+            self._repair(error)
         else:
-            found.append((epoch, seq, seq))
-    return found
+            self._suffer(f"{self._path}: {error}")
+
+    def _repair(self, error: sqlite3.Error) -> None:
+        """Begin a fresh epoch in a fresh file that takes over what the damaged one gives.
+
+        Its positions go on, because whoever reads only what is newer than some position goes on, too.
+        """
+        log.error("the journal %s: %s", self._path, error)
+        known = self.epoch, self._seq
+        if self._disk is not None:
+            self._disk.close()
+            self._disk = None
+        again = self._repaired_us is not None and 0 <= self._now.boot_us - self._repaired_us < RETRY_US
+        self._repaired_us = self._now.boot_us
+        self._draw_epoch(known)
+        if again:  # what damages a file at once will damage the next
+            self._suffer(f"{self._path}: {error}")
+            return
+        try:
+            self._open(known)
+        except (DiskTroubleError, JournalError) as trouble:
+            self._suffer(str(trouble))
+        else:
+            if self._memory:
+                with self._memory.transaction():
+                    self._memory.begin_epoch(self._mark(), self._now)
+
+    def _suffer(self, trouble: str) -> None:
+        if self.trouble is None:
+            log.error("the journal %s: measurements are kept in memory until it works again", trouble)
+        self.trouble = trouble
+        if self._memory is None:
+            self._memory = Store.in_memory()
+        with self._memory.transaction():
+            self._memory.begin_epoch(self._mark(), self._now)
+
+    def _release(self) -> None:
+        for store in (self._disk, self._memory):
+            if store is not None:
+                store.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
-def counts(connection: sqlite3.Connection) -> Counts:
-    """What a journal holds, through any connection to it."""
-    by_state = dict(connection.execute("SELECT state, count(*) FROM measurement GROUP BY state").fetchall())
-    gaps = connection.execute("SELECT coalesce(sum(last - first + 1), 0) FROM gap").fetchone()[0]
-    unsent, marked, quarantined, conflict = (by_state.get(state, 0) for state in State)
-    return Counts(unsent, marked, quarantined, conflict, gaps, used_bytes(connection))
+def _apply(store: Store, changes: list[Change], told: list[EpochRange], marked_us: int | None) -> int:
+    with store.transaction():
+        store.told(told, marked_us)
+        return sum(store.change(change, marked_us) for change in changes)
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of the file that hold something; freed pages are used again and do not count."""
-    total, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((total - free) * size)
+def _unmark(store: Store, command: str, since_us: int) -> int:
+    with store.transaction():
+        store.obey(command)
+        return store.unmark(since_us)
 
 
-def newest_records(connection: sqlite3.Connection) -> list[bytes]:
-    """The newest measurement of each schedule id, newest first, whatever became of them."""
-    found = connection.execute(
-        "SELECT record FROM measurement WHERE position IN"
-        " (SELECT max(position) FROM measurement GROUP BY schedule) ORDER BY position DESC"
-    )
-    return [row[0] for row in found]
-
-
-def newest_with(connection: sqlite3.Connection, schedule: str, landmark: bytes) -> bytes | None:
-    """The newest record of a schedule id that holds ``landmark``."""
-    query = "SELECT record FROM measurement WHERE schedule = ? AND instr(record, ?) ORDER BY position DESC"
-    found = connection.execute(f"{query} LIMIT 1", (schedule, landmark)).fetchone()
-    return found[0] if found else None
+def _end(store: Store, epoch: str, seq: int, now: ClockReading) -> None:
+    with store.transaction():
+        store.end_epoch(epoch, seq, now)

@@ -1,42 +1,73 @@
 """The journal's file: who may have it, what is in it, and what is done with one that is broken."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+
+from agent import journal_salvage, journal_schema
+from agent.journal_salvage import SalvagedRow
+from agent.journal_store import Store
 
 log = logging.getLogger(__name__)
 
-APPLICATION_ID = 0x504C4A31  # "PLJ1", so that file(1) and a person can tell what this database is
-SCHEMA_VERSION = 1
-KEPT_ASIDE = 3
-_BROKEN = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
-
-_SCHEMA = """
-CREATE TABLE epoch (
-    epoch TEXT PRIMARY KEY, previous TEXT, previous_last INTEGER,
-    last_seq INTEGER NOT NULL, opened_us INTEGER NOT NULL);
-CREATE TABLE measurement (
-    position INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, state INTEGER NOT NULL,
-    marked_us INTEGER, schedule TEXT, slot_us INTEGER, record BLOB NOT NULL);
-CREATE UNIQUE INDEX identity ON measurement (epoch, seq);
-CREATE INDEX by_state ON measurement (state, position);
-CREATE TABLE gap (
-    epoch TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, reason TEXT NOT NULL,
-    at_us INTEGER NOT NULL);
-"""
+KEPT_ASIDE = 1  # all that can be read of it is in the journal; it may be as large as that
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_TROUBLE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_DISK = {
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EUCLEAN,
+    errno.ESTALE,
+}
+_SUFFIXES = ("", "-wal", "-shm")
 
 
 class JournalError(Exception):
     """The journal cannot be used; the text says whose fault it is and what to do."""
 
 
+class DiskTroubleError(Exception):
+    """The disk does not take or give what it should, which may pass; the text names file and fault."""
+
+
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is damaged, rather than full or out of reach."""
+    return _code(error) in _BROKEN
+
+
+def _is_trouble(error: sqlite3.Error) -> bool:
+    return _code(error) in _TROUBLE
+
+
+def _code(error: sqlite3.Error) -> int | None:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BROKEN
+    return None if code is None else code & 0xFF
+
+
+def _complaint(error: OSError, path: Path, advice: str) -> Exception:
+    """A disk may recover; rights and names are somebody's mistake."""
+    if error.errno in _DISK:
+        return DiskTroubleError(f"{path}: {error.strerror}")
+    return JournalError(f"journal.path: {path}: {error.strerror}: {advice}")
 
 
 class Lock:
@@ -44,13 +75,15 @@ class Lock:
 
     def __init__(self, journal: Path) -> None:
         path = journal.with_name(journal.name + ".lock")
+        advice = "give a directory this user may write in"
         try:
             journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise JournalError(f"journal.path: {error.filename}: {error.strerror}: {advice}") from None
+        try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(
-                f"journal.path: {error.filename}: {error.strerror}: give a directory this user may write in"
-            ) from None
+            raise _complaint(error, path, advice) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -60,8 +93,9 @@ class Lock:
                 f"journal.path: {journal}: another agent (process {holder or 'unknown'}) has this journal:"
                 " end it, or give this one a journal of its own"
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the name of who holds it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     @staticmethod
     def is_held(journal: Path) -> bool:
@@ -80,67 +114,84 @@ class Lock:
         os.close(self._descriptor)
 
 
-class Transaction:
-    """Commit on success, roll back on any exception."""
+def open_store(path: Path, now_us: int, known: tuple[str, int] | None = None) -> Store:
+    """Open the journal; of a damaged one all that can be read goes into a fresh one, the rest is gaps.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def connect(path: Path, now_us: int) -> sqlite3.Connection:
-    """Open the journal, or set a broken one aside and begin a fresh one. Raises JournalError."""
+    ``known`` is an epoch and how far it came, as the agent knows. Raises JournalError, or DiskTroubleError
+    where the disk is to blame.
+    """
     try:
-        return _prepared(path)
+        return _open_store(path, now_us, known)
     except sqlite3.Error as error:
-        if not is_broken(error):
-            raise JournalError(f"journal.path: {path}: {error}: check the disk and its rights") from None
+        raise DiskTroubleError(f"{path}: {error}") from None
+    except OSError as error:
+        raise _complaint(error, path, "check the disk and its rights") from None
+
+
+def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store:
+    fresh = path.with_name(f"{path.name}.salvaged")
+    if fresh.exists() and not path.exists():
+        fresh.rename(path)  # the power went in between
+    frames, tail = journal_salvage.tail(path)
+    try:
+        store = Store(_prepared(path))
+    except sqlite3.Error as error:
+        if _is_trouble(error):
+            raise
+        _salvage(path, fresh, tail, known, now_us)
         set_aside(path, now_us, str(error))
+        fresh.rename(path)
+        _settle_directory(path.parent)
+        return Store(_prepared(path))
+    if frames > _frames(store.connection):
+        journal_salvage.add_tail(tail, store, now_us)
+    return store
+
+
+def _salvage(
+    path: Path, fresh: Path, tail: Sequence[SalvagedRow], known: tuple[str, int] | None, now_us: int
+) -> None:
+    """Beside the damaged file, which stays where it is until all of this is on the disk."""
+    for suffix in _SUFFIXES:
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    store = Store(_prepared(fresh))
     try:
-        return _prepared(path)
-    except sqlite3.Error as error:
-        raise JournalError(f"journal.path: {path}: {error}: check the disk and its rights") from None
+        journal_salvage.salvage(path, tail, store, known, now_us)
+        store.connection.execute("PRAGMA journal_mode = DELETE")  # all in the one file that is renamed
+    finally:
+        store.close()
+
+
+def _settle_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _frames(connection: sqlite3.Connection) -> int:
+    """How many frames of the log SQLite believes."""
+    return int(connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
 
 
 def set_aside(path: Path, now_us: int, why: str) -> None:
-    """Rename a broken journal, keeping it for a person to look at; only the newest few are kept.
+    """Rename a broken journal, keeping it for a person to look at; only the newest is kept.
 
-    Raises JournalError if it cannot be moved.
+    Raises JournalError if it may not be moved, OSError if the disk does not do it.
     """
     aside = path.with_name(f"{path.name}.broken-{now_us}")
     try:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _SUFFIXES:
             source = path.with_name(path.name + suffix)
             if source.exists():
                 source.rename(aside.with_name(aside.name + suffix))
-    except OSError as error:
+    except PermissionError as error:
         raise JournalError(
             f"journal.path: {path}: damaged ({why}), and cannot be set aside ({error.strerror}):"
             " check the disk and the directory's rights"
         ) from None
-    log.error(
-        "the journal %s is damaged (%s): it was set aside as %s and a fresh one begun; measurements that"
-        " were not sent yet are in it",
-        path,
-        why,
-        aside.name,
-    )
+    log.error("the journal %s is damaged (%s): it was set aside as %s", path, why, aside.name)
     _forget_oldest(path)
 
 
@@ -159,10 +210,8 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def _prepared(path: Path) -> sqlite3.Connection:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise JournalError(f"journal.path: {path}: {error.strerror}: check the disk and its rights") from None
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        _touch(path.with_name(name), create=name == path.name)
     connection = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     try:
         _settle(connection, path)
@@ -172,37 +221,53 @@ def _prepared(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _touch(path: Path, *, create: bool) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600))
+    except FileNotFoundError:
+        if create:
+            raise
+
+
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
+    journal_schema.teach(connection)
+    connection.execute("PRAGMA cache_size = -256")
+    header = [
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    ]
+    version = journal_schema.version_of(connection)
+    if version is None:
+        raise _unknown(path, *header)
+    if header != ([journal_schema.APPLICATION_ID, version] if version else [0, 0]) or _is_odd(path):
+        raise _damaged("its header does not fit its tables")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anybody hears of it
-    connection.execute("PRAGMA cache_size = -256")
     connection.execute("PRAGMA journal_size_limit = 1000000")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise JournalError(
-            f"journal.path: {path}: written by a newer agent (schema {version}, this one knows"
-            f" {SCHEMA_VERSION}): upgrade this agent, or give it a journal of its own"
-        )
-    if version and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise _foreign(path)
-    finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if finding != "ok":
-        raise _damaged(finding)
     if version == 0:
-        _create(connection, path)
+        journal_schema.create(connection)
+    finding = journal_schema.damage(connection, version or journal_schema.SCHEMA_VERSION)
+    if finding:
+        raise _damaged(finding)
+    if version == 1:
+        journal_schema.migrate(connection)
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise _foreign(path)
-    connection.executescript(
-        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID};"
-        f" PRAGMA user_version = {SCHEMA_VERSION}; {_SCHEMA} COMMIT;"
-    )
+def _is_odd(path: Path) -> bool:
+    """SQLite takes a file of a format later than it knows for one that it may only read."""
+    with path.open("rb") as file:
+        return any(number > 2 for number in file.read(20)[18:])
 
 
-def _foreign(path: Path) -> JournalError:
-    return JournalError(f"journal.path: {path}: another program's database: give a path of its own")
+def _unknown(path: Path, application_id: int, version: int) -> Exception:
+    """Whose tables are these? A journal's application id or a newer agent's number says it."""
+    if application_id != journal_schema.APPLICATION_ID:
+        return JournalError(f"journal.path: {path}: another program's database: give a path of its own")
+    if version > journal_schema.SCHEMA_VERSION:
+        return JournalError(
+            f"journal.path: {path}: written by a newer agent (schema {version}, this one knows"
+            f" {journal_schema.SCHEMA_VERSION}): upgrade this agent, or give it a journal of its own"
+        )
+    return _damaged("its tables are not a journal's")
 
 
 def _damaged(finding: str) -> sqlite3.DatabaseError:

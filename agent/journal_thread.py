@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agent.journal import Journal
+from wire.records import ClockReading
 
 Result = TypeVar("Result")
 
@@ -29,11 +30,16 @@ class JournalThread:
             raise RuntimeError("the journal is not open")
         return await self._submit(lambda: work(journal))
 
-    async def close(self) -> None:
-        """Close after everything that was asked for before is done."""
+    @property
+    def trouble(self) -> str | None:
+        """Why measurements are kept in memory just now; None while the disk works."""
+        return self._journal.trouble if self._journal else None
+
+    async def close(self, now: ClockReading | None = None) -> None:
+        """Close after everything that was asked for before is done. ``now`` is when the agent ended."""
         journal, self._journal = self._journal, None
         if journal is not None:
-            await self._submit(journal.close)
+            await self._submit(lambda: journal.close(now))
         self._executor.shutdown(wait=True)
 
     async def _submit(self, work: Callable[[], Result]) -> Result:

@@ -97,7 +97,7 @@ class Resident:
                 self._events.put_nowait(None)
                 uplink.cancel()
         finally:
-            await self._journal.close()
+            await self._journal.close(self._clock())
             status_file.remove(Path(self._settings.runtime_directory))
 
     async def _schedule(self) -> Scheduler:
@@ -247,6 +247,7 @@ class Resident:
                 name: now.wall_us + boot_us - now.boot_us for name, boot_us in scheduler.starts().items()
             },
             broker_problem=self._uplink.problem,
+            journal_problem=self._journal.trouble,
             last_receipt=self._uplink.last_receipt,
         )
 

@@ -21,7 +21,8 @@ MAX_BYTES = 256 * 1024
 class AgentStatus(Struct, frozen=True, kw_only=True):
     """How the agent is at ``written``. ``next_starts`` are wall times in microseconds by task name.
 
-    ``broker_problem`` is why there is no connection to the broker, None while there is one.
+    ``broker_problem`` is why there is no connection to the broker, None while there is one;
+    ``journal_problem`` why measurements are kept in memory, None while the journal's disk works.
     """
 
     written: ClockReading
@@ -32,6 +33,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
     running: tuple[str, ...]
     next_starts: dict[str, int]
     broker_problem: str | None = None
+    journal_problem: str | None = None
     last_receipt: ClockReading | None = None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from agent.journal import Change, Row, State, runs
+from agent.journal_entries import Change, Row, State, runs
 from wire import messages
 from wire.messages import SCHEMA, Envelope, EpochMark, Reason, Receipt, ReceiptStatus
 from wire.records import ClockReading

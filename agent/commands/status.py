@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from agent import journal, journal_file, report, status_file
+from agent import journal_file, journal_store, report, status_file
 from agent.floor_sequence import FloorSequence
 from agent.floor_standing import CHOSEN
-from agent.journal import Counts
+from agent.journal_entries import Counts
 from agent.report import Line, Tone
 from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
@@ -127,10 +127,10 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
         return None, [], [], f"journal: {path} cannot be read ({error.strerror}): are you the agent's user?"
     try:
         with closing(journal_file.read_only(path)) as connection:
-            counts = journal.counts(connection)
-            decoded = [messages.decode_measurement(raw) for raw in journal.newest_records(connection)]
+            counts = journal_store.counts(connection)
+            decoded = [messages.decode_measurement(raw) for raw in journal_store.newest_records(connection)]
             floors = [
-                journal.newest_with(connection, f"floor-{direction}", FloorSequence.landmark)
+                journal_store.newest_with(connection, f"floor-{direction}", FloorSequence.landmark)
                 for direction in Direction
             ]
     except sqlite3.Error as error:
@@ -171,6 +171,11 @@ def _uplink_problems(view: View) -> list[str]:
     counts, found = view.counts, []
     if view.running and view.status and view.status.broker_problem:
         found.append(view.status.broker_problem)
+    if view.running and view.status and view.status.journal_problem:
+        found.append(
+            f"journal: {view.status.journal_problem}: measurements are kept in memory, half a day of them:"
+            " free or mend the disk"
+        )
     if counts and counts.unsent > MANY_UNSENT:
         found.append(f"{counts.unsent} measurements wait for the collector: look at the broker and collector")
     if counts and counts.quarantined:
@@ -184,7 +189,9 @@ def _uplink_problems(view: View) -> list[str]:
             " cloned?"
         )
     if counts and counts.gaps:
-        found.append(f"{counted(counts.gaps, 'measurement')} lost: the disk or journal.size was full")
+        found.append(
+            f"{counted(counts.gaps, 'measurement')} lost: disk or journal.size full, or a damaged file"
+        )
     return found
 
 

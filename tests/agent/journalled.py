@@ -1,5 +1,8 @@
 """Measurements for the journal's tests."""
 
+import sqlite3
+
+from agent.journal import Journal
 from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
 
 CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)
@@ -37,3 +40,9 @@ def build(
         dscp=0,
         detail=detail,
     )
+
+
+def connection(journal: Journal) -> sqlite3.Connection:
+    """The journal's own connection, to do harm by."""
+    assert journal._disk is not None
+    return journal._disk.connection

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import journal_file
-from agent.journal import Change, Counts, Journal, State, newest_records, runs
+from agent.journal import Change, Journal, PreviousEnd, State, runs
 from agent.journal_file import JournalError
+from agent.journal_store import newest_records
 from agent.journal_thread import JournalThread
-from tests.agent.journalled import CLOCK, DAY_US, build, later
+from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages import EpochMark, decode_measurement
 from wire.records import Known
 
@@ -42,6 +43,11 @@ def keys(journal: Journal) -> list[int]:
 def state(journal: Journal) -> tuple[int, int, int, int, int]:
     found = journal.counts()
     return found.unsent, found.marked, found.quarantined, found.conflict, found.gaps
+
+
+def killed(journal: Journal) -> None:
+    """As a kill leaves it, but for the log, which SQLite folds into the file."""
+    journal._release()
 
 
 def test_what_is_committed_is_there_newest_first(tmp_path: Path) -> None:
@@ -133,34 +139,38 @@ def test_a_full_journal_forgets_marked_ones_first_and_says_what_it_drops(
     assert "the oldest dropped; look at the broker and the collector" in caplog.text
 
 
-def test_a_disk_that_is_full_loses_and_the_next_commit_declares_it(
+def test_what_a_full_disk_does_not_take_stands_in_memory_until_it_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
-        lost = 0
-        while journal.commit(partial(build, detail="x" * 300), CLOCK) is not None:
-            pass
-        lost = 1 + sum(journal.commit(partial(build, detail="x" * 300), CLOCK) is None for _ in range(2))
-        journal._connection.execute("PRAGMA max_page_count = 100000")
-        [after] = commit(journal)
-        assert journal.counts().gaps == lost == 3
-        assert keys(journal)[:2] == [after.seq, after.seq - 4]
-        assert journal.marks([])[0].high_water == after.seq
-    assert "takes no measurement (database or disk is full): 1 lost so far" in caplog.text
+        connection(journal).execute("PRAGMA max_page_count = 1")
+        made = commit(journal, 40, detail="x" * 300)
+        assert "database or disk is full" in str(journal.trouble)
+        assert keys(journal) == list(range(len(made) + 1, 0, -1))
+        assert journal.marks([])[0].high_water == len(made) + 1
+        connection(journal).execute("PRAGMA max_page_count = 100000")
+        journal.recover(later(1_000_000))
+        assert journal.trouble
+        journal.recover(later(10_000_000))
+        assert journal.trouble is None
+        commit(journal)
+        assert keys(journal) == list(range(len(made) + 2, 0, -1))
+    with opened(tmp_path) as journal:
+        assert state(journal) == (len(made) + 2, 0, 0, 0, 0)
+    assert caplog.text.count("measurements are kept in memory until it works again") == 1
+    assert "works again: what stood in memory is in it" in caplog.text
 
 
-def test_what_was_lost_last_is_declared_on_closing(tmp_path: Path) -> None:
+def test_the_disk_is_tried_once_more_on_closing(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        journal._connection.execute("PRAGMA query_only = ON")
-        assert journal.commit(build, CLOCK) is None
-        journal._connection.execute("PRAGMA query_only = OFF")
+        connection(journal).execute("PRAGMA query_only = ON")
+        commit(journal)
+        connection(journal).execute("PRAGMA query_only = OFF")
         ended = journal.epoch
     with opened(tmp_path) as journal:
-        assert journal.counts().gaps == 1
+        assert state(journal) == (2, 0, 0, 0, 0)
         assert journal.marks([])[0].previous == ended
         assert journal.marks([])[0].previous_last == 2
 
@@ -179,7 +189,8 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
             file.seek(3 * 4096)
             file.write(b"\xff" * 4096)
     with opened(tmp_path) as journal:
-        assert journal.counts() == Counts(0, 0, 0, 0, 0, journal.counts().used)
+        found = journal.counts()
+        assert found.unsent + found.gaps == (0 if damage else 200)
         assert commit(journal)[0].seq == 1
     aside = list(path.parent.glob("journal.db.broken-*"))
     assert [file.name for file in aside] == [f"journal.db.broken-{CLOCK.wall_us}"]
@@ -190,15 +201,18 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
 def test_damage_while_running_costs_no_new_measurement(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 300)
-        journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection(journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with (tmp_path / "state" / "journal.db").open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 4096 * 20)
-        journal._connection.execute("PRAGMA cache_size = 0")
-        journal._connection.execute("PRAGMA shrink_memory")
+        connection(journal).execute("PRAGMA cache_size = 0")
+        connection(journal).execute("PRAGMA shrink_memory")
         damaged = journal.epoch
         assert commit(journal)[0].seq == 1
-        assert keys(journal) == [1]
+        assert keys(journal)[0] == 1
+        found = journal.counts()
+        assert found.unsent + found.gaps == 301
+        assert {gap.epoch for gap in journal.gaps(64)} == {damaged}
         # whoever reads what is newer than the last position it saw goes on reading
         assert [row.position for row in journal.unsent(10, after=300)] == [301]
         chained = EpochMark(epoch=journal.epoch, high_water=1, previous=damaged, previous_last=300)
@@ -221,17 +235,18 @@ def test_a_damaged_journal_that_cannot_be_moved_is_told(
 
 def test_a_disk_in_trouble_costs_the_marks_of_an_envelope_and_no_more(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal._connection.execute("ALTER TABLE epoch RENAME TO elsewhere")
-        assert journal.marks([]) == ()
-        journal._connection.execute("ALTER TABLE elsewhere RENAME TO epoch")
+        commit(journal)
+        connection(journal).execute("ALTER TABLE epoch RENAME TO elsewhere")
+        assert [mark.high_water for mark in journal.marks(["0" * 16])] == [1]
+        connection(journal).execute("ALTER TABLE elsewhere RENAME TO epoch")
 
 
-def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_damaged_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     for moment in range(1, 6):
         path.write_text("x")
         journal_file.set_aside(path, moment, "test")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [f"journal.db.broken-{n}" for n in (3, 4, 5)]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["journal.db.broken-5"]
 
 
 def test_a_second_agent_is_refused(tmp_path: Path) -> None:
@@ -247,8 +262,9 @@ def test_a_second_agent_is_refused(tmp_path: Path) -> None:
 def test_a_newer_agents_journal_is_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        journal._connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(JournalError, match=r"written by a newer agent \(schema 2, this one knows 1\)"):
+        connection(journal).execute("PRAGMA user_version = 3")
+        connection(journal).execute("ALTER TABLE gap ADD COLUMN more INTEGER")
+    with pytest.raises(JournalError, match=r"written by a newer agent \(schema 3, this one knows 2\)"):
         opened(tmp_path)
 
 
@@ -298,7 +314,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
                 if len(printed) == wanted:
                     child.send_signal(signal.SIGKILL)
     with Journal(path, 64 * MB, CLOCK) as journal:
-        found = journal._connection.execute("SELECT epoch, seq FROM measurement").fetchall()
+        found = connection(journal).execute("SELECT epoch, seq FROM measurement").fetchall()
         assert set(printed) <= set(found)
         assert len(found) - len(printed) <= 2
         marked = journal.counts().marked
@@ -328,12 +344,12 @@ def test_runs_name_exactly_the_identities(identities: set[tuple[str, int]]) -> N
 def test_a_log_line_names_the_trouble_of_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        journal._connection.execute("PRAGMA query_only = ON")
+        connection(journal).execute("PRAGMA query_only = ON")
         with caplog.at_level(logging.ERROR):
             assert journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK) == 0
-        journal._connection.execute("PRAGMA query_only = OFF")
+        connection(journal).execute("PRAGMA query_only = OFF")
         assert state(journal) == (1, 0, 0, 0, 0)
-    assert "attempt to write a readonly database: check the disk" in caplog.text
+    assert "attempt to write a readonly database: measurements are kept in memory" in caplog.text
 
 
 def test_the_newest_record_of_a_schedule_that_holds_something(tmp_path: Path) -> None:
@@ -345,3 +361,24 @@ def test_the_newest_record_of_a_schedule_that_holds_something(tmp_path: Path) ->
         assert found is not None
         assert b'"detail":"second mark"' in found
         assert journal.newest_with("stamp-dscp-0", b"fourth") is None
+
+
+def test_how_the_run_before_ended(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert journal.previous_end() is None
+    journal.commit(build, later(5))
+    journal.close(later(7))
+    journal = opened(tmp_path)
+    assert journal.previous_end() == PreviousEnd(last=later(5), closed=later(7))
+    journal.close(later(8))
+    journal = opened(tmp_path)
+    assert journal.previous_end() == PreviousEnd(last=None, closed=later(8))
+    commit(journal)
+    killed(journal)
+    with opened(tmp_path) as journal:
+        ended = journal.previous_end()
+        assert ended == PreviousEnd(last=CLOCK, closed=None)
+        assert not ended.clean
+        connection(journal).execute("PRAGMA query_only = ON")
+        commit(journal)
+        assert journal.previous_end() == ended

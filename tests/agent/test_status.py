@@ -156,7 +156,7 @@ def test_the_standing_of_each_direction_is_told(
             (
                 "the collector rejected 1 measurement: kept, and sent again daily; its log says why",
                 "1 measurement in conflict with what the collector has: was a disk cloned?",
-                "1 measurement lost: the disk or journal.size was full",
+                "1 measurement lost: disk or journal.size full, or a damaged file",
             ),
         ),
         (
@@ -164,7 +164,7 @@ def test_the_standing_of_each_direction_is_told(
             (
                 "the collector rejected 2 measurements: kept, and sent again daily; its log says why",
                 "2 measurements in conflict with what the collector has: was a disk cloned?",
-                "2 measurements lost: the disk or journal.size was full",
+                "2 measurements lost: disk or journal.size full, or a damaged file",
             ),
         ),
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent import window
 from agent.journal import Change, Journal, Row, State
 from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Pace, Want, Window, envelope
-from tests.agent.journalled import CLOCK, build
+from tests.agent.journalled import CLOCK, build, connection
 from wire import messages
 from wire.messages import Envelope, EpochMark, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
 
@@ -245,7 +245,7 @@ def test_whatever_the_network_does_ledger_and_journal_come_to_agree(
         tempfile.TemporaryDirectory() as directory,
         Journal(Path(directory) / "j.db", 10**8, CLOCK) as journal,
     ):
-        journal._connection.execute("PRAGMA synchronous = OFF")  # nobody cuts the power here
+        connection(journal).execute("PRAGMA synchronous = OFF")  # nobody cuts the power here
         exchange = Exchange(journal, random.Random(seed), loss)
         now = 0.0
         for burst in bursts:

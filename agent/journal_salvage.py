@@ -1,0 +1,172 @@
+"""What a damaged journal still gives, and what of it is declared lost.
+
+Rows whose checksum is right go on as they were; what an epoch lacks, of all that may have had no receipt yet,
+is a gap. Pages out of use may give rows of earlier: in doubt a measurement counts as not sent, and the
+collector, which may have it, says so.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.journal_entries import without
+from agent.journal_pages import Pages, Values
+from agent.journal_schema import checksum
+from agent.journal_store import Store
+from wire.messages import GapReason
+
+log = logging.getLogger(__name__)
+
+LONGEST_TAIL = 2000  # frames of a log whose rows are kept in memory while SQLite opens the file
+_AT_ONCE = 500
+_TABLES = {10: ("measurement",), 9: ("epoch",), 8: ("gap",), 3: ("fact",)}
+
+_MEASUREMENT = (
+    "INSERT INTO measurement (position, epoch, seq, state, worth, marked_us, schedule, slot_us, record)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch, seq) DO UPDATE SET"
+    # of two contents the one without its raw series is the later one
+    " state = min(state, excluded.state), worth = min(worth, excluded.worth),"
+    " record = CASE WHEN length(excluded.record) < length(record) THEN excluded.record ELSE record END"
+)
+_EPOCH = (
+    "INSERT INTO epoch (rowid, epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET last_seq = excluded.last_seq,"
+    " settled = excluded.settled, newest = excluded.newest, closed = excluded.closed"
+    " WHERE excluded.last_seq >= last_seq"
+)
+_FACT = "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)"
+
+_HELD = (
+    "SELECT seq, seq FROM measurement WHERE epoch = ? UNION ALL SELECT first, last FROM gap WHERE epoch = ?"
+    " ORDER BY 1"
+)
+_REACHED = (
+    "SELECT epoch, max(last), max(position) FROM"
+    " (SELECT epoch, seq AS last, position FROM measurement UNION ALL SELECT epoch, last, 0 FROM gap)"
+    " GROUP BY epoch ORDER BY 3"
+)
+_NEXT = "(SELECT coalesce(max(rowid), 0) + 1 FROM epoch)"
+_BEFORE = "(SELECT coalesce(min(rowid), 0) - 1 FROM epoch)"
+
+SalvagedRow = tuple[str, int, Values]
+"""Table, rowid and columns."""
+
+
+def rows_of(pages: Pages, frames: range | None = None, *, log_only: bool = False) -> Iterator[SalvagedRow]:
+    """The rows that are what was written: table, rowid and columns."""
+    for rowid, values in pages.rows(frames, log_only=log_only):
+        for table in _TABLES.get(len(values), ()):
+            columns = (rowid, *values[1:-1]) if table == "measurement" else values[:-1]
+            if values[-1] == checksum(table, *columns):
+                yield table, rowid, columns
+
+
+def salvage(
+    broken: Path, tail: Iterable[SalvagedRow], store: Store, known: tuple[str, int] | None, wall_us: int
+) -> None:
+    """Take over what a damaged journal still gives, and the ``tail`` that was found in its log.
+
+    ``known`` is an epoch and how far it came, as its agent knows. Raises sqlite3.Error if the fresh journal
+    takes nothing.
+    """
+    pages = Pages(broken)
+    try:
+        _take(rows_of(pages), store)
+    except OSError as error:
+        log.error("%s: %s: what stands behind that cannot be read", broken, error.strerror)
+    finally:
+        pages.close()
+    _take(tail, store)
+    with store.transaction():
+        lost = _declare_rest(store, known, wall_us)
+    held = store.connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
+    log.error("%s gave %d measurements; %d that it lacks are declared lost", broken.name, held, lost)
+
+
+def tail(path: Path) -> tuple[int, list[SalvagedRow]]:
+    """Frames of the log's present turn, and the rows in them: to be read before SQLite opens the file."""
+    pages = Pages(path)
+    try:
+        frames = pages.live_frames()
+        rows = rows_of(pages, range(max(0, frames - LONGEST_TAIL), frames), log_only=True)
+        return frames, list({row[:2]: row for row in rows}.values())
+    finally:
+        pages.close()
+
+
+def add_tail(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> None:
+    """What SQLite left in a log: all that stands behind a damaged part, or half of a last commit."""
+    _take(rows, store)
+    with store.transaction():
+        lost = _declare_rest(store, None, wall_us)
+    if lost:
+        log.error("the journal's log is damaged: %d measurements that it lacks are declared lost", lost)
+
+
+def _take(rows: Iterable[SalvagedRow], store: Store) -> None:
+    """In transactions of a bounded size: a whole journal in one would double it on the disk."""
+    waiting: list[SalvagedRow] = []
+    for row in rows:
+        waiting.append(row)
+        if len(waiting) == _AT_ONCE:
+            _write(waiting, store)
+            waiting.clear()
+    _write(waiting, store)
+
+
+def _write(rows: Iterable[SalvagedRow], store: Store) -> None:
+    with store.transaction():
+        for table, rowid, values in rows:
+            if table == "measurement":
+                _insert(store, _MEASUREMENT, values)
+            elif table == "epoch":
+                _insert(store, _EPOCH, (rowid, *values))
+            elif table == "fact":
+                store.connection.execute(_FACT, values)
+            else:
+                store.declare(*_gap(*values))
+
+
+def _insert(store: Store, statement: str, values: Values) -> None:
+    """Old pages may hold a row whose number another has now: then it gets one of its own."""
+    try:
+        store.connection.execute(statement, values)
+    except sqlite3.IntegrityError:
+        store.connection.execute(statement, (None, *values[1:]))
+
+
+def _gap(*values: object) -> tuple[str, int, int, GapReason, int]:
+    return msgspec.convert(values[:5], tuple[str, int, int, GapReason, int])
+
+
+def _declare_rest(store: Store, known: tuple[str, int] | None, wall_us: int) -> int:
+    """Let every epoch that is known of be complete: what is not there, and may have been, is a gap."""
+    _complete_epochs(store, known, wall_us)
+    lost = 0
+    epochs = store.connection.execute("SELECT epoch, settled, last_seq FROM epoch ORDER BY rowid").fetchall()
+    for epoch, settled, last_seq in epochs:
+        held = store.connection.execute(_HELD, (epoch, epoch))
+        for first, last in without(settled + 1, last_seq, held):
+            store.declare(epoch, first, last, GapReason.DAMAGED, wall_us)
+            lost += last - first + 1
+    return lost
+
+
+def _complete_epochs(store: Store, known: tuple[str, int] | None, wall_us: int) -> None:
+    """An epoch whose own row is lost is known by what it holds, and goes as far as that."""
+    newest = store.newest_position()
+    found = store.connection.execute(_REACHED).fetchall()
+    for epoch, last, position in [*found, *([] if known is None else [(*known, newest)])]:
+        raised = store.connection.execute(
+            "UPDATE epoch SET last_seq = max(last_seq, ?) WHERE epoch = ?", (last, epoch)
+        ).rowcount
+        if not raised:
+            rowid = _NEXT if position == newest else _BEFORE
+            store.connection.execute(
+                "INSERT INTO epoch (rowid, epoch, last_seq, opened_us, newest)"  # noqa: S608 -- stand above
+                f" VALUES ({rowid}, ?, ?, ?, '')",
+                (epoch, last, wall_us),
+            )

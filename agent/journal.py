@@ -9,7 +9,7 @@ nothing, measurements stand in memory; what is lost for good is a declared gap (
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -74,16 +74,21 @@ class Journal:
             log.debug("once more, in the epoch that the damage began")
         return measurement
 
-    def unsent(self, limit: int, *, after: int = 0) -> list[Row]:
+    def unsent(self, limit: int, *, after: int = 0, skip: Container[int] = ()) -> list[Row]:
         """The newest measurements without a receipt, newest first, among positions beyond ``after``.
 
-        They may be sent from now on, so that their content is final.
+        Without those of the positions ``skip``, and no more than two batches' bytes. They may be sent from
+        now on, so that their content is final.
         """
-        held = self._memory.unsent(limit, after) if self._memory else []
+
+        def wanted(row: Row) -> bool:
+            return row.position not in skip and not self._owed.covers(row.epoch, row.seq)
+
+        held = self._memory.unsent(limit, after, wanted) if self._memory else []
         if self._memory:
             self._memory.leave(held)
         none: list[Row] = []
-        stored = self._try(lambda disk: disk.unsent(limit, after, self._owed.covers), none)
+        stored = self._try(lambda disk: disk.unsent(limit, after, wanted), none)
         if any(row.worth == Worth.SERIES for row in stored):
             final = self._try(lambda disk: disk.leave(stored), False)
             stored = stored if final else [row for row in stored if row.worth != Worth.SERIES]

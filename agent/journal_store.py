@@ -6,7 +6,6 @@ Every method may raise sqlite3.Error; what is done about it is the journal's dec
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from itertools import islice
 from typing import Self
 
 import msgspec
@@ -18,6 +17,7 @@ from wire.messages import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Failure, Known
 
 COMMANDS_REMEMBERED = 16
+FETCHED_BYTES = 256 * 1024
 
 # One index serves all: each worth's newest are merged, which no sorting is needed for.
 _UNSENT = " UNION ALL ".join(
@@ -134,16 +134,17 @@ class Store:
             (measurement.seq, _text(now), measurement.epoch),
         )
 
-    def unsent(
-        self, limit: int, after: int, settled: Callable[[str, int], bool] = lambda *_: False
-    ) -> list[Row]:
-        """The newest measurements without a receipt, newest first, among positions beyond ``after``.
-
-        ``settled`` says of which one the receipt has come and is only not written yet.
-        """
+    def unsent(self, limit: int, after: int, wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
+        """The newest measurements without a receipt, newest first, among positions beyond ``after``."""
+        chosen: list[Row] = []
+        size = 0
         with closing(self.connection.execute(f"{_UNSENT} ORDER BY position DESC", (after,))) as found:
-            rows = (Row(*row) for row in found)
-            return list(islice((row for row in rows if not settled(row.epoch, row.seq)), limit))
+            for row in filter(wanted, (Row(*one) for one in found)):
+                chosen.append(row)
+                size += len(row.record)
+                if len(chosen) >= limit or size > FETCHED_BYTES:
+                    break
+        return chosen
 
     def leave(self, rows: Sequence[Row]) -> bool:
         """These may be sent from now on, and therefore never change."""

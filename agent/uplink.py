@@ -8,10 +8,10 @@ from collections.abc import Callable
 from agent.journal import Journal, Row
 from agent.journal_thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
-from agent.window import Pace, Window, envelope
+from agent.window import Pace, Want, Window, envelope
 from net.mqtt import Broker, Publication, Session
-from wire import messages, topics
-from wire.messages import SCHEMA, Fault, Presence, PresenceState, Receipt
+from wire import commands, messages, topics
+from wire.messages import MAX_GAPS, SCHEMA, Fault, Gap, Presence, PresenceState, Receipt
 from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,8 @@ LONGEST_NAP_S = 60.0
 RECONNECTED_NAP_S = 5.0
 FAREWELL_S = 2.0
 PRUNE_EVERY_S = 600.0
-INCOMING_BOUND = 100
+RETRY_S = 10.0  # the disk, while it takes nothing
+INCOMING_BOUND = 16
 
 
 class Uplink:
@@ -52,7 +53,7 @@ class Uplink:
         self._session = Session(
             broker,
             f"plancher-agent-{site}",
-            subscriptions=[topics.topic(site, topics.Kind.RECEIPTS)],
+            subscriptions=[topics.topic(site, kind) for kind in (topics.Kind.RECEIPTS, topics.Kind.COMMANDS)],
             on_message=self._on_message,
             on_connected=self._on_connected,
             will=self._presence(PresenceState.CONNECTION_LOST),
@@ -87,7 +88,8 @@ class Uplink:
             await self._keep_house(window)
             while self._session.connected and await self._send_one(window):
                 pass
-            nap = min(LONGEST_NAP_S, window.next_wake(self._now()) - self._now())
+            longest_s = RETRY_S if self._journal.trouble else LONGEST_NAP_S
+            nap = min(longest_s, window.next_wake(self._now()) - self._now())
             nap = max(nap, 0.05) if self._session.connected else RECONNECTED_NAP_S
             self._wake.clear()
             try:
@@ -103,35 +105,56 @@ class Uplink:
             if released:
                 window.released()
                 log.info("%d rejected measurements are sent again", released)
+        if self._journal.trouble:
+            await self._journal.do(lambda journal: journal.recover(self._clock()))
         if self._now() - self._pruned > PRUNE_EVERY_S or not self._pruned:
             self._pruned = self._now()
             await self._journal.do(lambda journal: journal.prune(self._clock()))
+            window.declared()
 
     async def _send_one(self, window: Window) -> bool:
         """Send one batch if one is due; returns whether another may be."""
         want = window.want(self._now())
         if want is None:
             return False
-        fetched = await self._journal.do(lambda journal: journal.unsent(want.limit, after=want.after))
-        rows = window.choose(want, fetched, self._now())
-        if not rows:
+        fetched, gaps = await self._journal.do(lambda journal: _fetch(journal, want))
+        rows = window.choose(want, fetched, self._now(), gaps)
+        if not rows and not gaps:
             return True
-        payload = await self._compose(rows)
+        payload = await self._compose(rows, gaps)
         digest = messages.digest(payload)
-        window.sent(digest, rows, self._now())  # before publishing: the receipt may overtake the PUBACK
+        window.sent(digest, rows, self._now(), gaps)  # before publishing: the receipt may overtake the PUBACK
         topic = topics.topic(self._site, topics.Kind.RESULTS)
         if not await self._session.publish(Publication(topic, payload)):
             window.not_published(digest)
             return False
-        log.debug("%d measurements in flight as %s", len(rows), digest[:12])
+        log.debug("%d measurements and %d gaps in flight as %s", len(rows), len(gaps), digest[:12])
         return True
 
-    async def _compose(self, rows: tuple[Row, ...]) -> bytes:
-        epochs = list({row.epoch for row in rows})
-        marks = await self._journal.do(lambda journal: journal.marks(epochs))
-        return envelope(self._site, self._agent, self._clock(), marks, rows)
+    async def _compose(self, rows: tuple[Row, ...], gaps: list[Gap]) -> bytes:
+        epochs = list({row.epoch for row in rows} | {gap.epoch for gap in gaps})
+        marks, obeyed = await self._journal.do(lambda journal: (journal.marks(epochs), journal.obeyed))
+        return envelope(self._site, self._agent, self._clock(), marks, rows, gaps, obeyed)
 
     async def _on_message(self, topic: str, payload: bytes) -> None:
+        if topic == topics.topic(self._site, topics.Kind.COMMANDS):
+            await self._obey(payload)
+        else:
+            await self._take_receipt(topic, payload)
+        self._wake.set()
+
+    async def _obey(self, payload: bytes) -> None:
+        message = commands.decode(payload, self._site)
+        if isinstance(message, Fault):
+            log.warning("not a command: %s: %s", message.reason, message.detail)
+            return
+        command = message.command
+        again = await self._journal.do(lambda journal: journal.resend(command.id, command.since_us))
+        if again is not None and self._window:
+            self._window.forget(self._now())
+            log.info("the collector asks again (%s): %d measurements are sent once more", command.id, again)
+
+    async def _take_receipt(self, topic: str, payload: bytes) -> None:
         receipt = messages.decode(payload, Receipt, self._site)
         if isinstance(receipt, Fault):
             log.warning("not a receipt on %s: %s: %s", topic, receipt.reason, receipt.detail)
@@ -144,11 +167,10 @@ class Uplink:
             )
         if self._window is None:
             return
-        changes = self._window.receipt(receipt)
+        heard = self._window.receipt(receipt)
         self.last_receipt = self._clock()
-        if changes:
-            await self._journal.do(lambda journal: journal.apply(changes, self._clock()))
-        self._wake.set()
+        if heard.changes or heard.told:
+            await self._journal.do(lambda journal: journal.apply(heard.changes, self._clock(), heard.told))
 
     async def _on_connected(self) -> None:
         self._wake.set()
@@ -172,3 +194,8 @@ class Uplink:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _fetch(journal: Journal, want: Want) -> tuple[list[Row], list[Gap]]:
+    rows = journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
+    return rows, journal.gaps(MAX_GAPS) if want.gaps else []

@@ -2,7 +2,9 @@
 
 New measurements go first, at their own pace; the backlog follows behind them, newest first and slower. A
 batch is in flight under the SHA-256 of its payload until a receipt names it or its time is up; what stays
-without a receipt is simply sent again. Moments are seconds on any clock that does not step.
+without a receipt is simply sent again. Declared gaps ride along, and go alone where there is nothing else; a
+collector that never names them in a receipt is told again ever more seldom. Moments are seconds on any clock
+that does not step.
 """
 
 import random
@@ -14,7 +16,7 @@ from msgspec import Struct
 
 from agent.journal_entries import Change, Row, State, runs
 from wire import messages
-from wire.messages import SCHEMA, Envelope, EpochMark, Reason, Receipt, ReceiptStatus
+from wire.messages import SCHEMA, Envelope, EpochMark, EpochRange, Gap, Reason, Receipt, ReceiptStatus
 from wire.records import ClockReading
 
 WINDOW = 4
@@ -23,6 +25,7 @@ BATCH_BYTES = 128 * 1024
 BATCH_EPOCHS = 32
 REMEMBERED = 64
 SLOWEST = 16.0  # times the backlog's interval, while no receipt comes at all
+SLOWEST_GAPS = 360.0  # times the time for a receipt, while none names a gap
 QUARANTINE_S = 86_400.0
 
 _STATES = {
@@ -42,14 +45,24 @@ class Pace(Struct, frozen=True):
 
 
 class Want(Struct, frozen=True):
-    """Fetch the newest ``limit`` unsent rows beyond position ``after``, to be sent now.
+    """Fetch the newest ``limit`` unsent rows beyond position ``after``, to be sent now, but not ``skip``.
 
     ``limit`` is one more than can be used, so that it shows whether something is left for the backlog.
+    ``gaps``: and those that no receipt has named.
     """
 
     live: bool
     after: int
     limit: int
+    skip: frozenset[int] = frozenset()
+    gaps: bool = False
+
+
+class Heard(Struct, frozen=True):
+    """What a receipt says: of measurements, and which gaps the collector knows of now."""
+
+    changes: list[Change]
+    told: list[EpochRange]
 
 
 class _Identity(Struct, frozen=True):
@@ -62,6 +75,7 @@ class _Identity(Struct, frozen=True):
 
 class _Batch(Struct, frozen=True):
     rows: tuple[_Identity, ...]
+    gaps: tuple[EpochRange, ...]
     until: float
 
 
@@ -80,6 +94,10 @@ class Window:
         self._next_backlog = now + chance.uniform(0, pace.backlog_interval_s)
         self._next_release = now
         self._silent = 0
+        self._gaps = True
+        self._next_gaps = now
+        self._gaps_at_once = now
+        self._gaps_unheard = 0
 
     def committed(self) -> None:
         """There is a new measurement in the journal."""
@@ -99,19 +117,42 @@ class Window:
         """Older measurements are to be sent again."""
         self._backlog = True
 
+    def declared(self) -> None:
+        """There may be gaps that no receipt has named."""
+        self._gaps = True
+
+    def forget(self, now: float) -> None:
+        """All is to be sent that has no receipt from now on: those of what is under way count no more."""
+        self._flying.clear()
+        self._late.clear()
+        self._backlog = self._gaps = True
+        self._next_gaps = now
+
     def want(self, now: float) -> Want | None:
         """What to fetch and send now, if anything. One place of the window is kept for live batches."""
         self._expire(now)
-        limit = BATCH_ROWS + 1 + sum(len(batch.rows) for batch in self._flying.values())
+        gaps = self._gaps and now >= self._next_gaps
+        skip = self._under_way()
         if self._fresh and now >= self._next_live and len(self._flying) < WINDOW:
-            return Want(live=True, after=self._live_after, limit=limit)
-        if self._backlog and now >= self._next_backlog and len(self._flying) < WINDOW - 1:
-            return Want(live=False, after=0, limit=limit)
-        return None
+            return Want(live=True, after=self._live_after, limit=BATCH_ROWS + 1, skip=skip, gaps=gaps)
+        if len(self._flying) >= WINDOW - 1:
+            return None
+        if self._backlog and now >= self._next_backlog:
+            return Want(live=False, after=0, limit=BATCH_ROWS + 1, skip=skip, gaps=gaps)
+        return Want(live=False, after=0, limit=0, gaps=True) if gaps else None
 
-    def choose(self, want: Want, rows: Sequence[Row], now: float) -> tuple[Row, ...]:
-        """Which of the fetched rows go into this batch; none if there is nothing to send."""
-        chosen = _fitting(rows, {row.position for batch in self._flying.values() for row in batch.rows})
+    def choose(
+        self, want: Want, rows: Sequence[Row], now: float, gaps: Sequence[Gap] = ()
+    ) -> tuple[Row, ...]:
+        """Which of the fetched rows go into this batch, with all of the gaps; none if there are none."""
+        if want.gaps:
+            self._gaps = bool(gaps)
+            self._gaps_at_once = now + self._backlog_pause()
+            self._next_gaps = now + self._gap_pause()
+            self._gaps_unheard += bool(gaps)
+        if not want.limit:
+            return ()
+        chosen = _fitting(rows, self._under_way())
         if want.live:
             self._fresh = False
             self._next_live = now + self._pace.interval_s
@@ -123,10 +164,11 @@ class Window:
             self._live_after = max(self._live_after, chosen[0].position)
         return chosen
 
-    def sent(self, digest: str, rows: tuple[Row, ...], now: float) -> None:
+    def sent(self, digest: str, rows: tuple[Row, ...], now: float, gaps: Sequence[Gap] = ()) -> None:
         """This batch is about to be published."""
         identities = tuple(_Identity(row.position, row.epoch, row.seq) for row in rows)
-        self._flying[digest] = _Batch(identities, now + self._pace.receipt_timeout_s)
+        ranges = tuple(EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in gaps)
+        self._flying[digest] = _Batch(identities, ranges, now + self._pace.receipt_timeout_s)
 
     def not_published(self, digest: str) -> None:
         """The broker did not take it, as far as can be told: a receipt may still come."""
@@ -134,19 +176,23 @@ class Window:
         if batch is not None:
             self._remember(digest, batch)
 
-    def receipt(self, receipt: Receipt) -> list[Change]:
-        """What a receipt changes in the journal. Only rows of the batch that it names can change."""
+    def receipt(self, receipt: Receipt) -> Heard:
+        """What a receipt changes in the journal. Only what was in the batch that it names can change."""
         batch = self._flying.pop(receipt.payload, None) or self._late.pop(receipt.payload, None)
         if batch is None:
-            return []
+            return Heard([], [])
         self._silent = 0
         states = _states(receipt, batch.rows)
         self._backlog = self._backlog or len(states) < len(batch.rows)
-        return [
+        changes = [
             Change(epoch, first, last, state)
             for state in State
             for epoch, first, last in runs(key for key, value in states.items() if value is state)
         ]
+        told = _told(receipt.declared, batch.gaps)
+        if told:
+            self._gaps_unheard, self._next_gaps = 0, self._gaps_at_once
+        return Heard(changes, told)
 
     def next_wake(self, now: float) -> float:
         """When ``want`` or ``release_due`` may next have something to say."""
@@ -155,11 +201,20 @@ class Window:
             moments.append(self._next_live)
         if self._backlog and len(self._flying) < WINDOW - 1:
             moments.append(self._next_backlog)
+        if self._gaps and len(self._flying) < WINDOW - 1:
+            moments.append(self._next_gaps)
         return max(now, min(moments))
 
     def in_flight(self) -> int:
         """How many batches wait for their receipt."""
         return len(self._flying)
+
+    def _under_way(self) -> frozenset[int]:
+        return frozenset(row.position for batch in self._flying.values() for row in batch.rows)
+
+    def _gap_pause(self) -> float:
+        """An older collector names none, and is right to: they are sent again, but not for nothing."""
+        return self._pace.receipt_timeout_s * min(2.0**self._gaps_unheard, SLOWEST_GAPS)
 
     def _expire(self, now: float) -> None:
         for digest in [name for name, batch in self._flying.items() if batch.until <= now]:
@@ -178,7 +233,7 @@ class Window:
         return self._pace.backlog_interval_s * slower * self._chance.uniform(0.75, 1.25)
 
 
-def _fitting(rows: Sequence[Row], flying: set[int]) -> tuple[Row, ...]:
+def _fitting(rows: Sequence[Row], flying: frozenset[int]) -> tuple[Row, ...]:
     chosen: list[Row] = []
     size, epochs = 0, set()
     for row in rows:
@@ -208,8 +263,25 @@ def _states(receipt: Receipt, rows: Sequence[_Identity]) -> dict[tuple[str, int]
     }
 
 
+def _told(declared: Sequence[EpochRange], gaps: Sequence[EpochRange]) -> list[EpochRange]:
+    """What of a batch's own gaps a receipt names."""
+    common = [
+        (gap.epoch, max(gap.first, one.first), min(gap.last, one.last))
+        for one in declared
+        for gap in gaps
+        if gap.epoch == one.epoch
+    ]
+    return [EpochRange(epoch=epoch, first=first, last=last) for epoch, first, last in common if first <= last]
+
+
 def envelope(
-    site: str, agent: str, sent: ClockReading, marks: tuple[EpochMark, ...], rows: Sequence[Row]
+    site: str,
+    agent: str,
+    sent: ClockReading,
+    marks: tuple[EpochMark, ...],
+    rows: Sequence[Row],
+    gaps: Sequence[Gap] = (),
+    obeyed: str | None = None,
 ) -> bytes:
     """A batch as it goes on the wire."""
     return messages.encode(
@@ -220,5 +292,7 @@ def envelope(
             sent=sent,
             marks=marks,
             measurements=tuple(msgspec.Raw(row.record) for row in rows),
+            gaps=tuple(gaps),
+            obeyed=obeyed,
         )
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent import window
 from agent.journal import Change, Journal, Row, State
-from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Pace, Want, Window, envelope
+from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Heard, Pace, Want, Window, envelope
 from tests.agent.journalled import CLOCK, build, connection
 from wire import messages
 from wire.messages import Envelope, EpochMark, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
@@ -27,6 +27,7 @@ def rows(*seqs: int, epoch: str = E, size: int = 100) -> list[Row]:
 def fresh(*, newest: int = 0, now: float = 0.0) -> Window:
     subject = Window(PACE, random.Random(1), newest=newest, now=now)
     assert subject.release_due(now)
+    subject.choose(Want(live=False, after=0, limit=0, gaps=True), [], now)  # the journal has no gap
     return subject
 
 
@@ -121,7 +122,7 @@ def test_a_receipt_changes_only_rows_of_its_own_batch(receipt: Receipt, changes:
     subject = fresh()
     subject.committed()
     send(subject, rows(1, 2, 3), 0)
-    assert subject.receipt(receipt) == changes
+    assert subject.receipt(receipt) == Heard(changes, [])
 
 
 def test_a_receipt_that_comes_late_or_after_a_failed_publication_still_counts() -> None:
@@ -130,8 +131,8 @@ def test_a_receipt_that_comes_late_or_after_a_failed_publication_still_counts() 
     send(subject, rows(1), 0)
     subject.not_published(DIGEST)
     assert subject.in_flight() == 0
-    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)) == [Change(E, 1, 1, State.MARKED)]
-    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)) == []
+    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)).changes == [Change(E, 1, 1, State.MARKED)]
+    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)).changes == []
 
 
 def test_silence_slows_the_backlog_and_a_receipt_brings_it_back() -> None:
@@ -155,7 +156,7 @@ def test_quarantine_is_given_another_chance_once_a_day() -> None:
     subject = Window(PACE, random.Random(1), newest=0, now=0)
     assert [hour for hour in range(50) if subject.release_due(hour * 3600.0)] == [0, 24, 48]
     subject.released()
-    assert subject.want(30) == Want(live=False, after=0, limit=BATCH_ROWS + 1)
+    assert subject.want(30) == Want(live=False, after=0, limit=BATCH_ROWS + 1, gaps=True)
 
 
 def test_an_envelope_carries_the_journals_own_bytes() -> None:
@@ -226,7 +227,7 @@ class Exchange:
     def receive(self) -> None:
         self.chance.shuffle(self.on_their_way)
         while self.on_their_way and self.chance.random() < 0.7:
-            self.journal.apply(self.subject.receipt(self.on_their_way.pop()), CLOCK)
+            self.journal.apply(self.subject.receipt(self.on_their_way.pop()).changes, CLOCK)
         held = {row.seq for row in self.journal.unsent(1000)}
         marked = set(range(1, self.journal.marks([])[0].high_water + 1)) - held
         assert marked <= {seq for _, seq in self.ledger.held}, "marked before it was in the ledger"

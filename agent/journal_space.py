@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 KEEP_MARKED_US = 7 * 86_400 * 1_000_000
 AT_ONCE = 200
+SELDOM_AT_ONCE = 10  # of what is worth more than a minute's results
 EPOCHS_KEPT = 50
 _DONE = (State.MARKED, State.CONFLICT)
 
@@ -106,11 +107,12 @@ def without_series(record: bytes) -> bytes:
 
 def _drop(store: Store, reason: GapReason, wall_us: int) -> int:
     for worth in Worth:
+        limit = AT_ONCE if worth is Worth.MINUTE else SELDOM_AT_ONCE
         for state in (State.QUARANTINED, State.UNSENT):
             gone = store.connection.execute(
                 "DELETE FROM measurement WHERE position IN (SELECT position FROM measurement"
                 " WHERE state = ? AND worth = ? ORDER BY position LIMIT ?) RETURNING epoch, seq",
-                (state, worth, AT_ONCE),
+                (state, worth, limit),
             ).fetchall()
             if gone:
                 for epoch, first, last in runs(gone):

@@ -161,7 +161,7 @@ class Journal(Struct, frozen=True):
     """Where measurements are kept until the collector has them, and how large that file may grow."""
 
     path: str = "var/agent/journal.db"
-    size: ByteSize = ByteSize(64_000_000)
+    size: ByteSize = ByteSize(160_000_000)
 
 
 class AgentSettings(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A journal of which something fell over: what can be read goes on, the rest is declared, nothing is invented."""
+"""A damaged journal: what can be read of it goes on, the rest is declared, nothing is invented."""
 
 import shutil
 from functools import partial
@@ -19,7 +19,7 @@ Identity = tuple[str, int]
 
 
 class Original:
-    """A journal with two epochs, with measurements marked and not, that was killed: its log is still there."""
+    """A journal of two epochs, with measurements marked and not, that was killed: its log is still there."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "journal.db"
@@ -109,7 +109,7 @@ def test_an_undamaged_one_loses_nothing_of_a_kill(tmp_path: Path, original: Orig
 
 
 def flips(path: Path, step: int) -> list[int]:
-    """Offsets of the bytes to damage: some of every page, and of the file's and the first page's headers all."""
+    """Offsets of the bytes to damage: some of every page, and all of the headers."""
     size = path.stat().st_size
     header = range(108) if path.name == "journal.db" else range(56)
     return sorted({*header, *range(0, size, step), *range(2048, size, PAGE_BYTES)})

@@ -50,6 +50,7 @@ class Uplink:
         self._window: Window | None = None
         self._wake = asyncio.Event()
         self._pruned = 0.0
+        self._troubled = False
         self._session = Session(
             broker,
             f"plancher-agent-{site}",
@@ -105,11 +106,20 @@ class Uplink:
             if released:
                 window.released()
                 log.info("%d rejected measurements are sent again", released)
-        if self._journal.trouble:
-            await self._journal.do(lambda journal: journal.recover(self._clock()))
+        await self._mind_the_disk(window)
         if self._now() - self._pruned > PRUNE_EVERY_S or not self._pruned:
             self._pruned = self._now()
             await self._journal.do(lambda journal: journal.prune(self._clock()))
+            window.declared()
+
+    async def _mind_the_disk(self, window: Window) -> None:
+        """What a disk gives that could not be read before is a backlog."""
+        if self._journal.trouble:
+            self._troubled = True
+            await self._journal.do(lambda journal: journal.recover(self._clock()))
+        if self._troubled and not self._journal.trouble:
+            self._troubled = False
+            window.released()
             window.declared()
 
     async def _send_one(self, window: Window) -> bool:

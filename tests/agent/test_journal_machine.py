@@ -1,0 +1,366 @@
+"""Journal, window and receipts against a collector's model, whatever becomes of disk, network and ledger.
+
+Once everything is quiet: what was journalled is in the ledger or declared lost, and no identity ever had two
+contents. What a dead machine had in memory only was never journalled; what only a restored image lacks is not
+known to anybody.
+"""
+
+import random
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from agent import journal_file
+from agent.journal import Journal, Row, State
+from agent.journal_file import DiskTroubleError
+from agent.window import Pace, Want, Window, envelope
+from tests.agent.journalled import connection, later
+from tests.agent.test_journal_space import floor, stamp
+from wire import messages
+from wire.messages import (
+    MAX_GAPS,
+    Envelope,
+    EpochRange,
+    Fault,
+    Gap,
+    Reason,
+    Receipt,
+    ReceiptLine,
+    ReceiptStatus,
+)
+from wire.records import ClockReading
+
+PACE = Pace(interval_s=60, backlog_interval_s=30, receipt_timeout_s=60)
+SIZE = 120_000
+Identity = tuple[str, int]
+
+
+class Ledger:
+    """What a collector promises: it commits before it answers, and a backup of it is what it was then."""
+
+    def __init__(self) -> None:
+        self.contents: dict[Identity, bytes] = {}
+        self.declared: set[Identity] = set()
+        self.high_water: dict[str, int] = {}
+        self.rejects = False
+        self.knows_gaps = True
+        self.command: str | None = None
+        self.since_us = 0
+
+    def take(self, payload: bytes) -> Receipt:
+        batch = messages.decode(payload, Envelope, "A")
+        assert not isinstance(batch, Fault)
+        for mark in batch.marks:
+            self.high_water[mark.epoch] = max(self.high_water.get(mark.epoch, 0), mark.high_water)
+        for gap in batch.gaps:
+            assert gap.last <= self.high_water[gap.epoch], "a gap beyond what its epoch is known to hold"
+            self.declared |= {(gap.epoch, seq) for seq in range(gap.first, gap.last + 1)}
+        named = [EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in batch.gaps]
+        return Receipt(
+            schema=1,
+            site="A",
+            payload=messages.digest(payload),
+            lines=tuple(self._line(bytes(raw)) for raw in batch.measurements),
+            declared=tuple(named) if self.knows_gaps else (),
+        )
+
+    def _line(self, raw: bytes) -> ReceiptLine:
+        record = messages.decode_measurement(raw)
+        assert not isinstance(record, Fault)
+        identity, reason = (record.epoch, record.seq), None
+        if self.rejects:
+            status, reason = ReceiptStatus.REJECTED, Reason.INVALID
+        elif identity in self.contents:
+            assert self.contents[identity] == raw, "two contents under one identity"
+            status = ReceiptStatus.DUPLICATE
+        else:
+            self.contents[identity] = raw
+            status = ReceiptStatus.COMMITTED
+        return ReceiptLine(
+            epoch=record.epoch, first=record.seq, last=record.seq, status=status, reason=reason
+        )
+
+    def backup(self) -> tuple[dict[Identity, bytes], set[Identity], dict[str, int]]:
+        return dict(self.contents), set(self.declared), dict(self.high_water)
+
+
+class Site(RuleBasedStateMachine):
+    """One agent's disk, memory and window, and the ledger at the other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.chance = random.Random(1)
+        self.now = 0.0
+        self.copies = 0
+        self.disk_works = True
+        self.required: set[Identity] = set()
+        self.ever: set[Identity] = set()
+        self.ledger = Ledger()
+        self.receipts: list[Receipt] = []
+        self.image: Path | None = None
+        self.backups = [(self.ledger.backup(), 0)]
+        self.commands = 0
+        self._start(self._directory())
+
+    def _directory(self) -> Path:
+        self.copies += 1
+        made = self.folder / str(self.copies)
+        made.mkdir()
+        return made
+
+    def _clock(self) -> ClockReading:
+        return later(round(self.now * 1e6))
+
+    def _start(self, directory: Path) -> None:
+        self.directory = directory
+        self.volatile: set[Identity] = set()
+        refuse = mock.patch.object(journal_file, "open_store", side_effect=DiskTroubleError("the test's"))
+        if self.disk_works:
+            self.journal = Journal(directory / "journal.db", SIZE, self._clock())
+        else:
+            with refuse:
+                self.journal = Journal(directory / "journal.db", SIZE, self._clock())
+        self._make_quick()
+        newest = self.journal.newest_position()
+        self.window = Window(PACE, self.chance, newest=newest, now=self.now)
+        self.troubled = self.journal.trouble is not None
+        self.receipts.clear()
+
+    def _make_quick(self) -> None:
+        if self.journal._disk is not None:
+            connection(self.journal).execute("PRAGMA synchronous = OFF")  # kills only: nobody cuts the power
+
+    @rule(count=st.integers(1, 40), kind=st.sampled_from(["stamp", "floor", "series"]))
+    def measure(self, count: int, kind: str) -> None:
+        build = stamp if kind == "stamp" else partial(floor, series=kind == "series")
+        for _ in range(count):
+            made = self.journal.commit(build, self._clock())
+            identity = (made.epoch, made.seq)
+            assert identity not in self.ever, "an identity used twice"
+            self.ever.add(identity)
+            self.required.add(identity)
+            if self.journal.trouble:
+                self.volatile.add(identity)
+            self.window.committed()
+        self._mind_the_disk()
+
+    def _mind_the_disk(self) -> None:
+        """As the uplink does."""
+        if self.journal.trouble:
+            self.troubled = True
+        elif self.troubled:
+            self.troubled = False
+            self.window.released()
+            self.window.declared()
+        if not self.journal.trouble:
+            self.volatile.clear()
+
+    @rule(seconds=st.sampled_from([1.0, 15.0, 61.0, 400.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        if self.window.release_due(self.now) and self.journal.release_quarantine():
+            self.window.released()
+
+    @rule(fate=st.sampled_from(["arrives", "arrives", "lost", "receipt lost", "twice", "refused"]))
+    def send(self, fate: str) -> None:
+        self._mind_the_disk()
+        for _ in range(4):
+            want = self.window.want(self.now)
+            if want is None:
+                return
+            self._send(want, fate)
+
+    def _send(self, want: Want, fate: str) -> None:
+        rows = self.journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
+        gaps = self.journal.gaps(MAX_GAPS) if want.gaps else []
+        chosen = self.window.choose(want, rows, self.now, gaps)
+        if not chosen and not gaps:
+            return
+        payload = self._compose(chosen, gaps)
+        digest = messages.digest(payload)
+        self.window.sent(digest, chosen, self.now, gaps)
+        for _ in range({"lost": 0, "twice": 2}.get(fate, 1)):
+            receipt = self.ledger.take(payload)
+            if fate != "receipt lost":
+                self.receipts.append(receipt)
+        if fate == "refused":
+            self.window.not_published(digest)
+
+    def _compose(self, rows: tuple[Row, ...], gaps: list[Gap]) -> bytes:
+        epochs = list({row.epoch for row in rows} | {gap.epoch for gap in gaps})
+        marks, obeyed = self.journal.marks(epochs), self.journal.obeyed
+        payload = envelope("A", "0.1.0", self._clock(), marks, rows, gaps, obeyed)
+        if self.ledger.command is not None and obeyed != self.ledger.command:
+            self._ask()
+        return payload
+
+    def _ask(self) -> None:
+        assert self.ledger.command is not None
+        if self.journal.resend(self.ledger.command, self.ledger.since_us) is not None:
+            self.window.forget(self.now)
+            self.receipts.clear()  # of the ledger that was
+
+    @rule(share=st.sampled_from([0.5, 1.0]))
+    def hear(self, share: float) -> None:
+        self.chance.shuffle(self.receipts)
+        while self.receipts and self.chance.random() <= share:
+            heard = self.window.receipt(self.receipts.pop())
+            self.journal.apply(heard.changes, self._clock(), heard.told)
+
+    @rule(rejects=st.booleans(), knows_gaps=st.booleans())
+    def change_collector(self, rejects: bool, knows_gaps: bool) -> None:
+        self.ledger.rejects, self.ledger.knows_gaps = rejects, knows_gaps
+
+    @rule()
+    def prune(self) -> None:
+        before = self._held()
+        self.journal.prune(self._clock())
+        # A full journal forgets marked ones first; of those a ledger that was restored since has nothing.
+        self.required -= before - self._held() - self.ledger.contents.keys() - self._gaps()
+        self.window.declared()
+
+    @precondition(lambda self: self.disk_works and self.journal._disk is not None)
+    @rule()
+    def disk_fails(self) -> None:
+        self.disk_works = False
+        connection(self.journal).execute("PRAGMA query_only = ON")
+
+    @rule()
+    def disk_works_again(self) -> None:
+        self.disk_works = True
+        if self.journal._disk is not None:
+            connection(self.journal).execute("PRAGMA query_only = OFF")
+        self.now += 10
+        self.journal.recover(self._clock())
+        self._make_quick()
+        self._mind_the_disk()
+
+    @rule()
+    def restart(self) -> None:
+        self.journal.close(self._clock())
+        if self.journal._memory is not None:
+            self._lose_memory()
+        self._start(self.directory)
+
+    @rule(flipped=st.none() | st.tuples(st.booleans(), st.integers(0, 10**6), st.integers(0, 7)))
+    def kill(self, flipped: tuple[bool, int, int] | None) -> None:
+        self._lose_memory()
+        copy = self._copy()
+        if flipped:
+            # Of what was marked nothing is declared; a ledger restored since may lack it.
+            self.required -= self._held(State.MARKED) - self.ledger.contents.keys()
+            self._flip(copy, *flipped)
+        self.journal._release()
+        self._start(copy)
+
+    def _lose_memory(self) -> None:
+        self.required -= self.volatile - self.ledger.contents.keys() - self.ledger.declared
+
+    def _copy(self) -> Path:
+        copy = self._directory()
+        for name in ("journal.db", "journal.db-wal"):
+            if (self.directory / name).exists():
+                shutil.copy(self.directory / name, copy / name)
+        return copy
+
+    def _flip(self, directory: Path, log: bool, place: int, bit: int) -> None:
+        target = directory / ("journal.db-wal" if log else "journal.db")
+        data = bytearray(target.read_bytes()) if target.exists() else bytearray()
+        if data:
+            data[place % len(data)] ^= 1 << bit
+            target.write_bytes(data)
+
+    @precondition(lambda self: self.journal.trouble is None and self.disk_works)
+    @rule()
+    def take_image(self) -> None:
+        self.image = self._copy()
+
+    @precondition(lambda self: self.image is not None)
+    @rule()
+    def restore_image(self) -> None:
+        """Yesterday's image, or the same card in a second machine: it goes on under new names."""
+        assert self.image is not None
+        self.journal._release()
+        self.directory = self.image
+        image = self._copy()
+        self._start(image)
+        known = self._held() | self._gaps() if self.journal._disk else set()
+        if not self.journal._disk:  # what it holds will be known when the disk works
+            self.required &= self.ledger.contents.keys() | self.ledger.declared
+        self.required &= known | self.ledger.contents.keys() | self.ledger.declared
+
+    @rule()
+    def back_up_ledger(self) -> None:
+        self.backups.append((self.ledger.backup(), self._clock().wall_us))
+
+    @precondition(lambda self: self.journal.trouble is None and self.disk_works)
+    @rule(which=st.integers(0, 9))
+    def restore_ledger(self, which: int) -> None:
+        (contents, declared, high), since_us = self.backups[which % len(self.backups)]
+        self.required &= self._held() | self._gaps() | contents.keys() | declared
+        self.ledger.contents, self.ledger.declared = dict(contents), set(declared)
+        self.ledger.high_water = dict(high)
+        self.commands += 1
+        self.ledger.command, self.ledger.since_us = f"resend-{self.commands}", since_us
+        self._ask()
+
+    def _held(self, *states: State) -> set[Identity]:
+        if self.journal._disk is None:
+            return set()
+        chosen = ", ".join(str(int(state)) for state in states or State)
+        query = f"SELECT epoch, seq FROM measurement WHERE state IN ({chosen})"
+        found = set(connection(self.journal).execute(query))
+        if self.journal._memory is not None:
+            found |= set(self.journal._memory.connection.execute(query))
+        return found
+
+    def _gaps(self) -> set[Identity]:
+        stores = [store for store in (self.journal._disk, self.journal._memory) if store]
+        rows = [
+            row for store in stores for row in store.connection.execute("SELECT epoch, first, last FROM gap")
+        ]
+        return {(epoch, seq) for epoch, first, last in rows for seq in range(first, last + 1)}
+
+    @invariant()
+    def nothing_is_invented(self) -> None:
+        assert self.ledger.contents.keys() <= self.ever
+        assert self.ledger.declared <= self.ever
+
+    def teardown(self) -> None:
+        try:
+            self._become_quiet()
+            missing = self.required - self.ledger.contents.keys() - self.ledger.declared
+            assert not missing, f"{len(missing)} neither in the ledger nor declared: {sorted(missing)[:3]}"
+        finally:
+            self.journal._release()
+            shutil.rmtree(self.folder)
+
+    def _become_quiet(self) -> None:
+        self.change_collector(False, True)
+        self.disk_works_again()
+        assert self.journal.trouble is None
+        self.wait(86_400.0)
+        for _ in range(400):
+            self.now = max(self.window.next_wake(self.now), self.now + 0.01)
+            self.send("arrives")
+            self.hear(1.0)
+            counted = self.journal.counts()
+            if not counted.unsent and not self.journal.gaps(1):
+                return
+        raise AssertionError(f"it never became quiet: {counted}")
+
+
+Site.TestCase.settings = settings(
+    max_examples=100,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestSite = Site.TestCase

@@ -17,11 +17,22 @@ from agent.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build
+from tests.agent.journalled import CLOCK, build, connection
 from tests.brokers import mosquitto
 from tests.processes import free_port
 from wire import messages
-from wire.messages import Envelope, Fault, Presence, PresenceState, Receipt, ReceiptLine, ReceiptStatus
+from wire.commands import CommandMessage, Resend
+from wire.messages import (
+    Envelope,
+    EpochRange,
+    Fault,
+    GapReason,
+    Presence,
+    PresenceState,
+    Receipt,
+    ReceiptLine,
+    ReceiptStatus,
+)
 
 SITE = "0631234A"
 WITHIN_S = 20.0
@@ -39,6 +50,7 @@ class Collector:
     def __init__(self, client: aiomqtt.Client) -> None:
         self.status: ReceiptStatus | None = ReceiptStatus.COMMITTED
         self.seqs: list[int] = []
+        self.batches: list[Envelope] = []
         self.presences: list[PresenceState] = []
         self._client = client
 
@@ -57,6 +69,7 @@ class Collector:
         batch = messages.decode(payload, Envelope, SITE)
         assert not isinstance(batch, Fault)
         records = [messages.decode_measurement(raw) for raw in batch.measurements]
+        self.batches.append(batch)
         lines = []
         for record in records:
             assert not isinstance(record, Fault)
@@ -65,10 +78,16 @@ class Collector:
                 lines.append(
                     ReceiptLine(epoch=record.epoch, first=record.seq, last=record.seq, status=self.status)
                 )
-        if lines:
+        declared = tuple(EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in batch.gaps)
+        if self.status and (lines or declared):
+            digest = messages.digest(payload)
             await self.answer(
-                Receipt(schema=1, site=SITE, payload=messages.digest(payload), lines=tuple(lines))
+                Receipt(schema=1, site=SITE, payload=digest, lines=tuple(lines), declared=declared)
             )
+
+    async def ask(self, command: str, since_us: int) -> None:
+        message = CommandMessage(schema=1, site=SITE, command=Resend(id=command, since_us=since_us))
+        await self._client.publish(f"qos/v1/{SITE}/commands", messages.encode(message), qos=1)
 
     async def answer(self, receipt: msgspec.Struct) -> None:
         await self._client.publish(f"qos/v1/{SITE}/receipts", messages.encode(receipt), qos=1)
@@ -187,6 +206,99 @@ def test_nonsense_on_the_receipts_topic_is_told_and_harmless(
 
         await until(told)
         assert await site.state() == (1, 0, 0)
+
+    play(tmp_path, broker, scenario)
+
+
+def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with Journal(tmp_path / "journal.db", 10**8, CLOCK) as journal:
+        journal.commit(build, CLOCK)
+        store = journal._disk
+        assert store is not None
+        store.connection.execute("DELETE FROM measurement")
+        store.declare(journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
+        lost = journal.epoch
+
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def told() -> bool:
+            return await site.journal.do(lambda journal: journal.gaps(64)) == []
+
+        await until(told)
+        batch = next(batch for batch in collector.batches if batch.gaps)
+        assert not batch.measurements
+        assert [(gap.epoch, gap.first, gap.last) for gap in batch.gaps] == [(lost, 1, 1)]
+        assert {mark.epoch: mark.high_water for mark in batch.marks}[lost] == 1
+
+    play(tmp_path, broker, scenario)
+
+
+def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(tmp_path: Path, broker: Broker) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def marked() -> bool:
+            return await site.state() == (0, 3, 0)
+
+        await site.commit(3)
+        await until(marked)
+        collector.seqs.clear()
+        await collector.ask("resend-1", CLOCK.wall_us)
+        await collector.ask("resend-1", CLOCK.wall_us)
+
+        async def again() -> bool:
+            return set(collector.seqs) == {1, 2, 3} and await marked()
+
+        await until(again)
+        assert collector.batches[-1].obeyed == "resend-1"
+        assert collector.batches[0].obeyed is None
+        collector.seqs.clear()
+        await collector.ask("resend-1", CLOCK.wall_us)
+        await collector.ask("resend-2", CLOCK.wall_us + 10)
+        await site.commit(1)
+
+        async def obeyed() -> bool:
+            return collector.batches[-1].obeyed == "resend-2"
+
+        await until(obeyed)
+
+    play(tmp_path, broker, scenario)
+
+
+def test_what_is_no_command_is_told_and_harmless(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def told() -> bool:
+            await collector._client.publish(f"qos/v1/{SITE}/commands", b'{"schema":1}', qos=1)
+            return "not a command: invalid" in caplog.text
+
+        await until(told)
+
+    play(tmp_path, broker, scenario)
+
+
+def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.journal.RETRY_US", 0)
+    monkeypatch.setattr("agent.uplink.RETRY_S", 0.1)
+
+    async def scenario(site: Site, collector: Collector) -> None:
+        await site.commit(1)
+        await site.journal.do(lambda journal: connection(journal).execute("PRAGMA query_only = ON"))
+        await site.commit(3)
+        assert "readonly" in str(site.journal.trouble)
+
+        async def received() -> bool:
+            return set(collector.seqs) == {1, 2, 3, 4}
+
+        await until(received)
+        await site.journal.do(lambda journal: connection(journal).execute("PRAGMA query_only = OFF"))
+
+        async def settled() -> bool:
+            return site.journal.trouble is None and await site.state() == (0, 4, 0)
+
+        await until(settled)
 
     play(tmp_path, broker, scenario)
 

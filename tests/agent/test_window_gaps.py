@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 from agent.journal import Change, Row, State
-from agent.window import BATCH_ROWS, SLOWEST_GAPS, WINDOW, Heard, Pace, Want, Window
+from agent.window import BATCH_ROWS, SLOWEST_GAPS, WINDOW, Heard, Want, Window
 from tests.agent.test_window import DIGEST, PACE, E, lined, rows
 from wire.messages import EpochRange, Gap, GapReason, Receipt, ReceiptStatus
 
@@ -23,8 +23,10 @@ def declaring(*ranges: tuple[int, int]) -> Receipt:
     return Receipt(schema=1, site="A", payload=DIGEST, declared=named(*ranges))
 
 
-def window(pace: Pace = PACE) -> Window:
-    return Window(pace, random.Random(1), newest=0, now=0)
+def window() -> Window:
+    subject = Window(PACE, random.Random(1), newest=0, now=0)
+    assert subject.release_due(0)
+    return subject
 
 
 def send(subject: Window, gaps: list[Gap], now: float, fetched: list[Row] | None = None) -> Want:

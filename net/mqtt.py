@@ -10,34 +10,28 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
 from msgspec import Meta, Struct
 from paho.mqtt.reasoncodes import ReasonCode
 
-from net.mqtt_client import HUNG_UP, Client
+from net import mqtt_endings
+from net.liveness import ANSWER_WITHIN_S, Backoff, Liveness
+from net.mqtt_client import Client
+from net.tls import BrokerError as BrokerError
+from net.tls import Credentials, Tls
 
 _REFUSED = 0x80
+_FAILURES = (aiomqtt.MqttError, OSError, ValueError)
+RENEWALS_EVERY_S = 60.0
+"""How often an open connection is held against files that may have been renewed, and against the clock."""
+
 log = logging.getLogger(__name__)
-
-BACKOFF_FIRST_S = 1.0
-BACKOFF_LAST_S = 60.0
-STABLE_S = 60.0  # a connection that lasted this long resets the back-off
-PUBLISH_TIMEOUT_S = 20.0
-
-
-class Tls(Struct, frozen=True, forbid_unknown_fields=True):
-    """TLS towards the broker: ``ca`` is the authority's certificate file, the system's where absent.
-
-    ``certificate`` and ``key`` are this program's own, for brokers that ask for one.
-    """
-
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
 
 
 class Broker(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,10 +43,6 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True):
     username: str | None = None
     password_file: str | None = None
     keepalive_s: Annotated[int, Meta(ge=5, le=600)] = 30
-
-
-class BrokerError(Exception):
-    """The broker's part of the configuration cannot work; the text says why and what to do."""
 
 
 class Publication(Struct, frozen=True):
@@ -75,12 +65,18 @@ async def _do_nothing() -> None:
     pass
 
 
+def _always() -> bool:
+    return True
+
+
 class Session:
     """One MQTT connection that comes back by itself, with full jitter (so that 6,000 do not come at once).
 
-    ``problem`` tells a person why there is no connection, or is None while there is one. Beyond
-    ``incoming_bound`` unhandled messages, further ones are dropped. Raises BrokerError on construction if
-    certificate or password files cannot be used.
+    ``problem`` tells a person why there is no connection, or is None while there is one. A connection on
+    which nothing was acknowledged for 30 s is asked for an acknowledgement, by subscribing anew to the first
+    of ``subscriptions``, and given up if none comes. Beyond ``incoming_bound`` unhandled messages, further
+    ones are dropped. ``clock_synchronised``: whether TLS can check dates; where it cannot, it checks all
+    else. Raises BrokerError on construction if certificate or password files cannot be used.
     """
 
     def __init__(
@@ -93,6 +89,7 @@ class Session:
         on_connected: OnConnected = _do_nothing,
         will: Publication | None = None,
         incoming_bound: int = 1000,
+        clock_synchronised: Callable[[], bool] = _always,
     ) -> None:
         self.problem: str | None = "not connected yet"
         self._broker = broker
@@ -102,9 +99,13 @@ class Session:
         self._on_connected = on_connected
         self._will = will
         self._incoming_bound = incoming_bound
-        self._tls = tls_context(broker.tls) if broker.tls else None
+        self._clock_synchronised = clock_synchronised
+        self._credentials = Credentials(broker.tls) if broker.tls else None
         self._password = _password(broker)
-        self._client: aiomqtt.Client | None = None
+        self._dates_checked = True
+        self._client: Client | None = None
+        self._connected_at: float | None = None
+        self._liveness = Liveness(0.0)
 
     @property
     def connected(self) -> bool:
@@ -113,18 +114,20 @@ class Session:
 
     async def run(self) -> None:
         """Connect, serve and reconnect until cancelled."""
-        failures = 0
+        backoff = Backoff()
         while True:
-            began = time.monotonic()
-            self.problem = await self._serve()
-            failures = 0 if time.monotonic() - began > STABLE_S else failures + 1
-            pause = random.uniform(0, longest_pause_s(failures))
-            log.warning("%s; next try in %.1f s", self.problem, pause)
+            self._connected_at = None
+            ended = await self._serve()
+            self.problem = ended or f"{_place(self._broker)}: connecting anew"
+            if ended is not None:
+                backoff.ended(0.0 if self._connected_at is None else time.monotonic() - self._connected_at)
+            pause = random.uniform(0, backoff.longest_s)
+            log.log(logging.WARNING if ended else logging.INFO, "%s; next try in %.1f s", self.problem, pause)
             await asyncio.sleep(pause)
 
     async def publish(self, publication: Publication, *, quality: int = 1) -> bool:
         """Publish; True once the broker acknowledged it, False if it could not be reached."""
-        client = self._client
+        client, asked = self._client, time.monotonic()
         if client is None:
             return False
         try:
@@ -133,30 +136,72 @@ class Session:
                 publication.payload,
                 qos=quality,
                 retain=publication.retain,
-                timeout=PUBLISH_TIMEOUT_S,
+                timeout=ANSWER_WITHIN_S,
             )
-        except (aiomqtt.MqttError, OSError, ValueError) as error:
-            log.warning("not published on %s: %s", publication.topic, explain(error, self._broker))
+        except _FAILURES as error:
+            log.warning("not published on %s: %s", publication.topic, self._explain(error))
+            self._unanswered(client, asked)
             return False
+        if quality:
+            self._liveness.acknowledged(time.monotonic())
         return True
 
-    async def _serve(self) -> str:
-        """One connection from beginning to end; returns why it ended."""
+    async def _serve(self) -> str | None:
+        """One connection from beginning to end; returns why it ended, None if it is only to be renewed."""
+        client = self._new_client()
         try:
-            async with self._new_client() as client:
-                for topic in self._subscriptions:
-                    if _refused(await client.subscribe(topic, qos=1)):
-                        return f"{_place(self._broker)}: refuses to let this user read {topic}: see its ACL"
+            async with client:
+                await self._subscribe(client)
+                self._connected_at = now = time.monotonic()
+                self._liveness = Liveness(now)
                 self._client, self.problem = client, None
                 log.info("connected to broker %s:%d", self._broker.host, self._broker.port)
-                await self._on_connected()
-                async for message in client.messages:
-                    await self._handle(message)
-        except (aiomqtt.MqttError, OSError, ValueError) as error:
-            return explain(error, self._broker)
+                async with _beside(self._keep_asking(client), self._keep_current(client)):
+                    await self._on_connected()
+                    async for message in client.messages:
+                        await self._handle(message)
+        except _FAILURES as error:
+            return None if client.left else self._explain(error, client.cause)
         finally:
             self._client = None
         return f"{_place(self._broker)} closed the connection"
+
+    async def _subscribe(self, client: Client) -> None:
+        for topic in self._subscriptions:
+            await _read_right(client, topic)
+
+    async def _keep_asking(self, client: Client) -> None:
+        """Sees to it that the broker acknowledges something now and then. Without a topic, it need not."""
+        while self._subscriptions:
+            await asyncio.sleep(self._liveness.due_in(time.monotonic()))
+            asked = time.monotonic()
+            if self._liveness.due_in(asked) > 0:
+                continue
+            try:
+                await _read_right(client, self._subscriptions[0])
+            except _NoRightError as error:
+                client.fail(str(error))
+                return
+            except _FAILURES:
+                self._unanswered(client, asked)
+                return
+            self._liveness.acknowledged(time.monotonic())
+
+    def _unanswered(self, client: Client, asked: float) -> None:
+        if client is self._client:
+            self._liveness.unanswered(asked)
+            if self._liveness.lost:
+                self._client = None
+                client.fail(mqtt_endings.SILENT)
+
+    async def _keep_current(self, client: Client) -> None:
+        """Leaves a connection whose certificates are not the newest, or were believed without their dates."""
+        while self._credentials is not None:
+            await asyncio.sleep(RENEWALS_EVERY_S)
+            renewed = await asyncio.to_thread(self._credentials.renew)
+            if renewed or (not self._dates_checked and self._clock_synchronised()):
+                client.leave()
+                return
 
     async def _handle(self, message: aiomqtt.Message) -> None:
         """Whatever one message does to its handler, it is neither the broker's fault nor the next one's."""
@@ -168,6 +213,7 @@ class Session:
     def _new_client(self) -> Client:
         left = self._will
         will = aiomqtt.Will(left.topic, left.payload, qos=1, retain=left.retain) if left else None
+        self._renew_password()
         return Client(
             self._broker.host,
             self._broker.port,
@@ -175,85 +221,61 @@ class Session:
             username=self._broker.username,
             password=self._password,
             keepalive=self._broker.keepalive_s,
-            timeout=PUBLISH_TIMEOUT_S,
-            tls_context=self._tls,
+            timeout=ANSWER_WITHIN_S,
+            tls_context=self._tls_context(),
             will=will,
             max_queued_incoming_messages=self._incoming_bound,
         )
 
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if self._credentials is None:
+            return None
+        before, self._dates_checked = self._dates_checked, self._clock_synchronised()
+        if before and not self._dates_checked:
+            log.warning(
+                "this clock is not synchronised: of the broker's certificate authority and name are checked, "
+                "and its dates are not"
+            )
+        return self._credentials.context(check_dates=self._dates_checked)
 
-def longest_pause_s(failures: int) -> float:
-    """The longest wait, in seconds, before the next try after so many failed ones in a row."""
-    doublings = min(failures, 10)  # unbounded, the power would overflow after hours without a broker
-    return min(BACKOFF_LAST_S, BACKOFF_FIRST_S * float(2**doublings))
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """A client context that checks chain, name and dates. Raises BrokerError naming the file at fault."""
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-    except (OSError, ssl.SSLError) as error:
-        raise BrokerError(
-            f"broker.tls.ca: {tls.ca}: no usable authority certificate ({_why(error)})"
-        ) from None
-    if tls.key and not tls.certificate:
-        raise BrokerError("broker.tls.key: of no use without broker.tls.certificate")
-    if tls.certificate:
+    def _renew_password(self) -> None:
         try:
-            # Without a password given, OpenSSL would ask for one at the terminal and wait.
-            context.load_cert_chain(tls.certificate, tls.key, password="")
-        except (OSError, ssl.SSLError) as error:
-            raise BrokerError(
-                f"broker.tls.certificate: {tls.certificate}: not usable ({_why(error)})"
-            ) from None
-    return context
+            self._password = _password(self._broker)
+        except BrokerError as error:
+            log.error("%s: the one from before stays in use", error)
+
+    def _explain(self, error: Exception, cause: BaseException | None = None) -> str:
+        told = error if cause is None or isinstance(error, MqttConnectError) else cause
+        return mqtt_endings.explain(told, _place(self._broker), tls=self._broker.tls is not None)
 
 
-def explain(error: Exception, broker: Broker) -> str:
-    """Whose fault a connection's end was, and what to do about it, in one line without secrets."""
-    place, text = _place(broker), str(error)
-    if text == HUNG_UP:
-        return f"{place}: {_HUNG_UP_ON_TLS if broker.tls else _HUNG_UP_ON_PLAIN}"
-    for sign, words in _SIGNS:
-        if sign.lower() in text.lower():
-            return f"{place}: {words}"
-    return f"{place}: {text or type(error).__name__}"
+class _NoRightError(aiomqtt.MqttError):
+    """The broker does not let this user read a topic."""
 
 
-_SIGNS = (
-    ("Connection refused", "nothing listens there: is the broker running, and is the port right?"),
-    ("Name or service not known", "no such host name: mend broker.host or the site's DNS"),
-    ("No address associated", "no address of this host name: mend broker.host or the site's DNS"),
-    ("name resolution", "the site's DNS does not answer"),
-    ("Not authori", "refuses this user name or password: see broker.username and broker.password_file"),
-    (
-        "Bad user name or password",
-        "refuses this user name or password: see broker.username and broker.password_file",
-    ),
-    ("certificate has expired", "shows a certificate that has expired: renew it, or set this clock right"),
-    ("certificate is not yet valid", "shows a certificate that is not valid yet: is this clock right?"),
-    ("certificate is not valid for", "shows a certificate for another name than broker.host"),
-    ("CERTIFICATE_VERIFY_FAILED", "shows a certificate that broker.tls.ca does not vouch for"),
-    ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or mend broker.port"),
-    ("CERTIFICATE_REQUIRED", "asks for a client certificate: set broker.tls.certificate and broker.tls.key"),
-    ("ALERT_UNKNOWN_CA", "does not vouch for our certificate: see broker.tls.certificate"),
-    (
-        "ALERT_HANDSHAKE_FAILURE",
-        "agrees on no TLS with us: does it ask for a client certificate (broker.tls.certificate and .key)?",
-    ),
-    ("UNEXPECTED_EOF", "hangs up on TLS: remove broker.tls or mend broker.port"),
-    ("Connection reset", "hangs up while we connect: is broker.tls right for this port?"),
-    ("timed out", "no answer in time: the network drops it, or the broker hangs"),
-    ("Network is unreachable", "the network is unreachable from here"),
-    ("No route to host", "the network has no route there"),
-)
+async def _read_right(client: Client, topic: str) -> None:
+    """Subscribe. Raises _NoRightError, or what aiomqtt raises when no answer comes."""
+    if _refused(await client.subscribe(topic, qos=1, timeout=ANSWER_WITHIN_S)):
+        raise _NoRightError(f"refuses to let this user read {topic}: see its ACL")
 
 
-_HUNG_UP_ON_PLAIN = "hangs up at once: does this port want TLS (set broker.tls), or speak no MQTT at all?"
-_HUNG_UP_ON_TLS = (
-    "hangs up at once: it may want a certificate that it vouches for "
-    "(broker.tls.certificate and broker.tls.key)"
-)
+@asynccontextmanager
+async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do this while the block lasts, and no longer."""
+    tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_tell_of_error)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_of_error(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("internal error: a connection is no longer watched", exc_info=error)
 
 
 def _place(broker: Broker) -> str:
@@ -283,7 +305,3 @@ def _password(broker: Broker) -> str | None:
         raise BrokerError(f"broker.password_file: {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BrokerError(f"broker.password_file: {path}: not UTF-8 text") from None
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from net.mqtt import Tls, tls_context
+from net.tls import Tls, tls_context
 from tests.deploy.certificates import Authority
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
 from wire import messages, topics

@@ -1,7 +1,7 @@
 """A broker of a few lines that misbehaves as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,15 +10,22 @@ CONNECT, SUBSCRIBE, PUBLISH = 1, 8, 3
 
 @dataclass
 class FakeBroker:
-    """What it does with its connections, and what it saw of them."""
+    """What it does with its connections, and what it saw of them.
+
+    ``goes_on``: gives what is sent next, without end, once somebody subscribed. ``drops``: closes then.
+    """
 
     hangs_up: bool = False
     answers: bool = True
     reads: bool = True
     granted: int = 1
+    goes_on: Callable[[], bytes] | None = None
+    drops: bool = False
     messages: list[tuple[str, bytes]] = field(default_factory=list)
     port: int = 0
     connections: int = 0
+    subscriptions: int = 0
+    sent: int = 0
     subscribed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -30,14 +37,26 @@ class FakeBroker:
                 kind, body = packet
                 if kind == CONNECT and self.answers:
                     writer.write(b"\x20\x02\x00\x00")
+                elif kind == PUBLISH and self.answers:
+                    after = 2 + int.from_bytes(body[:2])
+                    writer.write(b"\x40\x02" + body[after : after + 2])
                 elif kind == SUBSCRIBE:
+                    self.subscriptions += 1
                     writer.write(b"\x90\x03" + body[:2] + bytes([self.granted]))
                     for topic, payload in self.messages:
                         named = len(topic).to_bytes(2) + topic.encode() + payload
                         writer.write(bytes([PUBLISH << 4, len(named)]) + named)
                     self.subscribed.set()
+                    if self.drops:
+                        break
+                    while self.goes_on is not None:
+                        writer.write(more := self.goes_on())
+                        self.sent += len(more)
+                        await writer.drain()
                     if not self.reads:
                         await self.ended.wait()
+        except ConnectionError:
+            pass  # the session was faster
         finally:
             self.ended.set()
             writer.close()

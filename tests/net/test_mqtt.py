@@ -1,13 +1,10 @@
 import asyncio
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from net import mqtt
-from net.mqtt import Broker, BrokerError, Publication, Session, Tls
+from net.mqtt import Broker, BrokerError, Publication, Session
 from tests.processes import free_port
-from tests.servers import require
 
 
 async def problem_of(session: Session) -> str:
@@ -53,8 +50,6 @@ def test_a_missing_password_file_is_told(tmp_path: Path) -> None:
 def test_what_would_be_ignored_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"broker.password_file: of no use without broker.username"):
         Session(Broker(password_file=str(tmp_path / "password")), "a")
-    with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
-        mqtt.tls_context(Tls(key=str(tmp_path / "key.pem")))
 
 
 def test_a_password_that_is_no_text_is_told(tmp_path: Path) -> None:
@@ -63,53 +58,3 @@ def test_a_password_that_is_no_text_is_told(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(BrokerError, match=r"broker.password_file: .*: not UTF-8 text"):
         Session(Broker(username="a", password_file=str(path)), "a")
-
-
-def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: Path) -> None:
-    openssl = require("openssl")
-    own, locked = tmp_path / "own.pem", tmp_path / "own.key"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:secret", "-subj", "/CN=a",
-         "-keyout", locked, "-out", own],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    with pytest.raises(BrokerError, match=r"broker.tls.certificate: .*: not usable"):
-        mqtt.tls_context(Tls(certificate=str(own), key=str(locked)))
-
-
-def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(BrokerError, match=r"broker.tls.ca: .*/ca.pem: no usable authority certificate"):
-        mqtt.tls_context(Tls(ca=str(tmp_path / "ca.pem")))
-    with pytest.raises(BrokerError, match=r"broker.tls.certificate: .*: not usable \(No such file"):
-        mqtt.tls_context(Tls(certificate=str(tmp_path / "none.pem")))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[code:135] Not authorized", "refuses this user name or password"),
-        (
-            "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed",
-            "shows a certificate that broker.tls.ca does not vouch for",
-        ),
-        ("[SSL: WRONG_VERSION_NUMBER]", "does not speak TLS on this port"),
-        ("[Errno -2] Name or service not known", "no such host name"),
-        ("Operation timed out", "no answer in time"),
-        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired", "shows a certificate that has expired"),
-        (
-            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate is not yet valid",
-            "shows a certificate that is not valid yet",
-        ),
-        (
-            "[SSL: CERTIFICATE_VERIFY_FAILED] IP address mismatch, certificate is not valid for '127.0.0.1'",
-            "shows a certificate for another name than broker.host",
-        ),
-        ("[SSL: UNEXPECTED_EOF_WHILE_READING]", "hangs up on TLS"),
-        ("[Errno 104] Connection reset by peer", "hangs up while we connect"),
-        ("something new", "something new"),
-    ],
-)
-def test_the_end_of_a_connection_is_explained(text: str, words: str) -> None:
-    explained = mqtt.explain(OSError(text), Broker(host="mqtt.example", port=8883))
-    assert explained.startswith(f"broker mqtt.example:8883: {words}")

@@ -3,38 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 
-from net import mqtt
 from net.mqtt import Broker, Publication, Session
 from tests.net.fake_broker import FakeBroker, fake_broker
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
-    """The session's task; it must end within seconds of being cancelled, and as cancelled."""
-    task = asyncio.create_task(session.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        done, _ = await asyncio.wait([task], timeout=8)
-        assert done, "the session does not end"
-    assert task.cancelled()
-
-
-@pytest.mark.parametrize(("failures", "longest"), [(0, 1), (1, 2), (5, 32), (6, 60), (5000, 60)])
-def test_the_pause_grows_to_a_minute_and_never_overflows(failures: int, longest: float) -> None:
-    assert mqtt.longest_pause_s(failures) == longest
+from tests.net.sessions import running, until
 
 
 def test_a_broker_that_hangs_up_before_it_answers_is_told_at_once() -> None:

@@ -1,0 +1,26 @@
+"""Sessions that run while a test looks at them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from net.mqtt import Session
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
+    """The session's task; it must end within seconds of being cancelled, and as cancelled."""
+    task = asyncio.create_task(session.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=8)
+        assert done, "the session does not end"
+    assert task.cancelled()

@@ -1,0 +1,266 @@
+"""The session over links, and with brokers, that fail in every way the lab knows; its times are shortened."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from lab.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
+from net import liveness, mqtt, mqtt_client
+from net.mqtt import Broker, Publication, Session
+from net.mqtt_client import MOST_PACKET_BYTES, Incoming
+from tests.net.fake_broker import FakeBroker, fake_broker
+from tests.net.sessions import running, until
+
+ASK_AFTER_S, ANSWER_WITHIN_S = 0.3, 0.4
+UP, DOWN = frozenset({Way.UP}), frozenset({Way.DOWN})
+TOPIC = "qos/v1/A/receipts"
+SILENT = "acknowledged nothing in time"
+ENDLESS = bytes([0x30, 0xA0, 0x9C, 0x01]) + b"\x00\x03a/b" + bytes(19_995)
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "ASK_AFTER_S", ASK_AFTER_S)
+    monkeypatch.setattr(mqtt, "ANSWER_WITHIN_S", ANSWER_WITHIN_S)
+    monkeypatch.setattr(mqtt_client, "CONNECT_S", 0.5)
+    monkeypatch.setattr(liveness, "FIRST_PAUSE_S", 0.01)
+
+
+def new_session(port: int) -> Session:
+    return Session(Broker(port=port), "a", subscriptions=[TOPIC])
+
+
+@asynccontextmanager
+async def connected(fake: FakeBroker | None = None) -> AsyncIterator[tuple[FaultProxy, Session]]:
+    """A session that is connected through a proxy."""
+    async with fake_broker(fake or FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
+        session = new_session(proxy.port)
+        async with running(session):
+            await until(lambda: session.connected)
+            yield proxy, session
+
+
+@pytest.mark.parametrize("kind", [Kind.SWALLOW, Kind.STALL])
+@pytest.mark.parametrize("ways", [UP, DOWN, UP | DOWN])
+def test_an_idle_link_that_is_half_open_is_found_and_left(kind: Kind, ways: frozenset[Way]) -> None:
+    async def scenario() -> None:
+        async with connected() as (proxy, session):
+            began = time.monotonic()
+            proxy.set(Fault(kind, ways))
+            await until(lambda: not session.connected)
+            assert time.monotonic() - began < 3 * (ASK_AFTER_S + ANSWER_WITHIN_S)
+            await until(lambda: SILENT in str(session.problem))
+            proxy.set(NONE)
+            await until(lambda: session.connected)
+
+    asyncio.run(scenario())
+
+
+def test_a_publication_that_is_not_acknowledged_finds_it_too() -> None:
+    async def scenario() -> None:
+        async with connected() as (proxy, session):
+            proxy.set(Fault(Kind.SWALLOW, UP))
+            assert not await session.publish(Publication("a/b", b"lost"))
+            assert not session.connected
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_answers_is_asked_now_and_then_and_kept() -> None:
+    async def scenario() -> None:
+        fake = FakeBroker()
+        async with connected(fake) as (_, session):
+            await until(lambda: fake.subscriptions > 3)
+            assert session.connected
+            assert fake.connections == 1
+
+    asyncio.run(scenario())
+
+
+def test_where_publications_are_acknowledged_nothing_is_asked() -> None:
+    async def scenario() -> None:
+        fake = FakeBroker()
+        async with connected(fake) as (_, session):
+            until_then = time.monotonic() + 3 * ASK_AFTER_S
+            while time.monotonic() < until_then:
+                assert await session.publish(Publication("a/b", b"kept"))
+                await asyncio.sleep(0.02)
+            assert fake.subscriptions == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_right_that_was_taken_away_is_told() -> None:
+    async def scenario() -> str:
+        fake = FakeBroker()
+        async with connected(fake) as (_, session):
+            fake.granted = 0x80
+            await until(lambda: not session.connected)
+            await until(lambda: session.problem is not None)
+            return str(session.problem)
+
+    assert "refuses to let this user read qos/v1/A/receipts: see its ACL" in asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(Kind.STALL), "no answer in time"),
+        (Fault(Kind.STALL, DOWN, after=4), "no answer in time"),
+        (Fault(Kind.SWALLOW), "no answer in time"),
+        (Fault(Kind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
+        (Fault(Kind.RESET), "hangs up"),
+        (Fault(Kind.HANG_UP), "hangs up at once"),
+        (Fault(Kind.TRUNCATE, DOWN, after=3), "hangs up at once"),
+        (Fault(Kind.TRUNCATE, DOWN, after=6), "closed the connection"),
+    ],
+)
+def test_a_link_that_is_bad_from_the_start_is_told_and_left(fault: Fault, told: str) -> None:
+    async def scenario() -> str:
+        async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
+            proxy.set(fault)
+            session = new_session(proxy.port)
+            async with running(session):
+                await until(lambda: session.problem != "not connected yet")
+                problem = str(session.problem)
+                proxy.set(NONE)
+                await until(lambda: session.connected)
+                return problem
+
+    assert told in asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("after", [0, 2, 9])
+@pytest.mark.parametrize("seed", range(3))
+def test_garbage_ends_a_connection_and_nothing_else(
+    after: int, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is left of a connection is nothing: no socket, no complaint of the event loop."""
+
+    async def scenario() -> None:
+        async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port, seed=seed) as proxy:
+            proxy.set(Fault(Kind.GARBAGE, DOWN, after=after))
+            session = new_session(proxy.port)
+            async with running(session):
+                await until(lambda: proxy.tally.connections > 1)
+                proxy.set(NONE)
+                await until(lambda: session.connected)
+            await until(lambda: proxy.open_connections == 0)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_a_connection_that_is_dropped_at_once_does_not_reset_the_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest: list[float] = []
+
+    def draw(_least: float, most: float) -> float:
+        longest.append(most)
+        return 0.0
+
+    async def scenario() -> None:
+        monkeypatch.setattr(random, "uniform", draw)
+        async with fake_broker(FakeBroker(drops=True)) as broker, running(new_session(broker.port)):
+            await until(lambda: broker.subscriptions > 4)
+
+    asyncio.run(scenario())
+    assert longest[:4] == [0.02, 0.04, 0.08, 0.16]
+
+
+def test_a_stalled_handshake_ends() -> None:
+    async def scenario() -> str:
+        async with fake_broker(FakeBroker(answers=False)) as fake:
+            session = Session(Broker(port=fake.port, tls=mqtt.Tls()), "a", subscriptions=[TOPIC])
+            async with running(session):
+                await until(lambda: session.problem != "not connected yet")
+                return str(session.problem)
+
+    assert "no answer in time" in asyncio.run(scenario())
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+async def grown(fake: FakeBroker, enough: Callable[[], bool]) -> int:
+    """Bytes by which this process grows while a broker sends until it is enough."""
+
+    async def never(_topic: str, _payload: bytes) -> None:
+        await asyncio.sleep(60)
+
+    async with fake_broker(fake):
+        session = Session(Broker(port=fake.port), "a", subscriptions=["a/b"], on_message=never)
+        before = resident()
+        async with running(session):
+            await until(enough)
+            return resident() - before
+
+
+def test_messages_without_end_are_dropped_and_memory_stays_flat() -> None:
+    fake = FakeBroker(goes_on=lambda: ENDLESS * 50)
+    assert asyncio.run(grown(fake, lambda: fake.sent > 100_000_000)) < 30_000_000
+
+
+def test_a_packet_without_end_ends_the_connection_and_memory_stays_flat(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pieces = iter([b"\x30\xff\xff\xff\x7f"])
+    fake = FakeBroker(goes_on=lambda: next(pieces, bytes(1_000_000)))
+    told = "far larger than any message of ours"
+    assert asyncio.run(grown(fake, lambda: told in caplog.text)) < 30_000_000
+
+
+def test_publications_that_wait_for_a_release_end_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake = FakeBroker(goes_on=lambda: b"\x34\x08\x00\x03a/b\x00\x07!" * 100)
+    assert asyncio.run(grown(fake, lambda: "QoS 2" in caplog.text)) < 30_000_000
+
+
+def test_acknowledgements_that_nobody_reads_end_the_connection() -> None:
+    async def scenario() -> None:
+        client = mqtt_client.Client("127.0.0.1")
+        client._client._out_packet.extend([{}] * 10_000)  # type: ignore[typeddict-item]
+        with pytest.raises(ConnectionError, match="reads nothing of what we send"):
+            client._receive(1)
+
+    asyncio.run(scenario())
+
+
+def message(size: int) -> aiomqtt.Message:
+    return aiomqtt.Message("a/b", bytes(size), 1, False, 1, None)
+
+
+def test_what_waits_is_bounded_in_bytes_and_room_comes_back() -> None:
+    async def scenario() -> None:
+        queue = Incoming(100)
+        for _ in range(3):
+            queue.put_nowait(message(MOST_PACKET_BYTES))
+        assert queue.qsize() == 1
+        queue.get_nowait()
+        queue.put_nowait(message(MOST_PACKET_BYTES))
+        assert queue.qsize() == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_is_bounded_in_number_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> int:
+        queue = Incoming(2)
+        for _ in range(5):
+            queue.put_nowait(message(1))
+        return queue.qsize()
+
+    assert asyncio.run(scenario()) == 2
+    assert caplog.text.count("messages come faster than they are handled") == 1

@@ -59,6 +59,7 @@ class Uplink:
             on_connected=self._on_connected,
             will=self._presence(PresenceState.CONNECTION_LOST),
             incoming_bound=INCOMING_BOUND,
+            clock_synchronised=lambda: clock().synchronised,
         )
 
     @property

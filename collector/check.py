@@ -11,6 +11,7 @@ from collector.inventory import InventoryError, InventoryFile
 from collector.ledger.database import LedgerError, connect, prepare
 from collector.ledger.schema import SCHEMA_VERSION
 from collector.settings import CollectorSettings
+from host.clock import Clock
 from host.exits import Exit
 from net.mqtt import BrokerError, Session
 
@@ -77,13 +78,21 @@ async def _check_broker(settings: CollectorSettings) -> Finding:
         connected.set()
 
     try:
-        session = Session(settings.broker, f"plancher-collector-check-{os.getpid()}", on_connected=note)
+        session = Session(
+            settings.broker,
+            f"plancher-collector-check-{os.getpid()}",
+            on_connected=note,
+            clock_synchronised=lambda: Clock().read().synchronised,
+        )
     except BrokerError as error:
         return Finding("broker", str(error), Exit.CONFIGURATION)
     problem = await _connect(session, connected)
     if problem is None:
         broker = settings.broker
-        return Finding("broker", f"{broker.host}:{broker.port}: connected")
+        but = (
+            "" if session.dates_checked else ", certificate's dates unchecked: the clock is not synchronised"
+        )
+        return Finding("broker", f"{broker.host}:{broker.port}: connected{but}")
     return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
 
 

@@ -27,6 +27,7 @@ from collector.settings import CollectorSettings
 from collector.two_sides import Joined
 from collector.views import Views
 from collector.web import Site, serve
+from host.clock import Clock
 from host.notify import NOBODY, Notifier
 from net.mqtt import Session
 from wire import messages, topics
@@ -134,7 +135,7 @@ class Program:
             await asyncio.to_thread(self._writer.join, DRAIN_SECONDS)
 
     def _new_session(self) -> Session:
-        kinds = (topics.Kind.RESULTS, topics.Kind.PRESENCE)
+        kinds, clock = (topics.Kind.RESULTS, topics.Kind.PRESENCE), Clock()
         return Session(
             self._settings.broker,
             f"plancher-collector-{secrets.token_hex(4)}",  # of two with one name, a broker drops the first
@@ -144,6 +145,7 @@ class Program:
             ],
             on_message=self.take,
             incoming_bound=INCOMING_BOUND,
+            clock_synchronised=lambda: clock.read().synchronised,
         )
 
     async def take(self, topic: str, payload: bytes) -> None:

@@ -65,7 +65,8 @@ async def _do_nothing() -> None:
     pass
 
 
-def _always() -> bool:
+def always() -> bool:
+    """A clock that is believed."""
     return True
 
 
@@ -76,7 +77,7 @@ class Session:
     which nothing was acknowledged for 30 s is asked for an acknowledgement, by subscribing anew to the first
     of ``subscriptions``, and given up if none comes. Beyond ``incoming_bound`` unhandled messages, further
     ones are dropped. ``clock_synchronised``: whether TLS can check dates; where it cannot, it checks all
-    else. Raises BrokerError on construction if certificate or password files cannot be used.
+    else, and ``dates_checked`` is False. Raises BrokerError on construction if certificate or password files cannot be used.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Session:
         on_connected: OnConnected = _do_nothing,
         will: Publication | None = None,
         incoming_bound: int = 1000,
-        clock_synchronised: Callable[[], bool] = _always,
+        clock_synchronised: Callable[[], bool] = always,
     ) -> None:
         self.problem: str | None = "not connected yet"
         self._broker = broker
@@ -102,7 +103,7 @@ class Session:
         self._clock_synchronised = clock_synchronised
         self._credentials = Credentials(broker.tls) if broker.tls else None
         self._password = _password(broker)
-        self._dates_checked = True
+        self.dates_checked = True
         self._client: Client | None = None
         self._connected_at: float | None = None
         self._liveness = Liveness(0.0)
@@ -199,7 +200,7 @@ class Session:
         while self._credentials is not None:
             await asyncio.sleep(RENEWALS_EVERY_S)
             renewed = await asyncio.to_thread(self._credentials.renew)
-            if renewed or (not self._dates_checked and self._clock_synchronised()):
+            if renewed or (not self.dates_checked and self._clock_synchronised()):
                 client.leave()
                 return
 
@@ -230,13 +231,13 @@ class Session:
     def _tls_context(self) -> ssl.SSLContext | None:
         if self._credentials is None:
             return None
-        before, self._dates_checked = self._dates_checked, self._clock_synchronised()
-        if before and not self._dates_checked:
+        before, self.dates_checked = self.dates_checked, self._clock_synchronised()
+        if before and not self.dates_checked:
             log.warning(
                 "this clock is not synchronised: of the broker's certificate authority and name are checked, "
                 "and its dates are not"
             )
-        return self._credentials.context(check_dates=self._dates_checked)
+        return self._credentials.context(check_dates=self.dates_checked)
 
     def _renew_password(self) -> None:
         try:

@@ -2,8 +2,9 @@
 
 What aiomqtt 2.5 and paho 2 leave open: a broker that hangs up before its CONNACK is waited for until the
 time-out; an attempt that fails or is cancelled keeps its socket; a DISCONNECT that a dead link does not take
-ends in an error in place of the cancellation that asked for it; why a read failed (with TLS 1.3, what the
-broker says about our certificate) is not told; a packet may grow to 256 MB, and what is queued without end.
+ends in an error in place of the cancellation that asked for it, and other cancellations may be swallowed; why
+a read failed (with TLS 1.3, what the broker says about our certificate) is not told; a packet may grow to
+256 MB, and what is queued without end.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import logging
 import socket
 import ssl
 import time
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiomqtt
 
@@ -29,6 +31,7 @@ _READ_BYTES = 65536
 _MOST_WAITING = 5000
 _TELL_EVERY_S = 60.0
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # What the libraries complain of ends the connection, and is told then, or comes with every packet of a flood.
 logging.getLogger("mqtt").setLevel(logging.CRITICAL)
@@ -105,6 +108,14 @@ class Client(aiomqtt.Client):
             pass
         finally:
             self._drop()
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 -- aiomqtt's
+        """Within ``timeout`` seconds; that of ``asyncio.wait_for`` in Python 3.11 may swallow a cancellation."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def leave(self) -> None:
         """End the connection in good order; ``left`` tells that it was meant."""

@@ -1,16 +1,21 @@
 """Whether a broker lets a program in: one connection, for a person who asks."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from net.mqtt import Broker, Session
+from net.mqtt import Broker, Session, always
 
 WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.05
 
 
 async def why_not(
-    broker: Broker, client_id: str, subscriptions: Sequence[str] = (), within_s: float = WITHIN_S
+    broker: Broker,
+    client_id: str,
+    subscriptions: Sequence[str] = (),
+    within_s: float = WITHIN_S,
+    *,
+    clock_synchronised: Callable[[], bool] = always,
 ) -> str | None:
     """Why the broker does not let ``client_id`` in and read these topics, for a person; None where it does.
 
@@ -21,7 +26,13 @@ async def why_not(
     async def note() -> None:
         connected.set()
 
-    session = Session(broker, client_id, subscriptions=subscriptions, on_connected=note)
+    session = Session(
+        broker,
+        client_id,
+        subscriptions=subscriptions,
+        on_connected=note,
+        clock_synchronised=clock_synchronised,
+    )
     before, running = session.problem, asyncio.create_task(session.run())
     try:
         async with asyncio.timeout(within_s):

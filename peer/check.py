@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from host.clock import Clock
 from host.exits import Exit
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import why_not
@@ -93,11 +94,16 @@ def _new_file(path: Path) -> Finding:
     return Finding(f"tests: {path}: will be made")
 
 
+async def _try_broker(chosen: Broker, receipts: str) -> str | None:
+    client_id, clock = f"plancher-peer-check-{os.getpid()}", Clock()
+    return await why_not(chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised)
+
+
 def broker(name: str, chosen: Broker) -> Finding:
     """Does the broker let this peer in? Under a client id of its own: a running peer stays in."""
     try:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
-        problem = asyncio.run(why_not(chosen, f"plancher-peer-check-{os.getpid()}", (receipts,)))
+        problem = asyncio.run(_try_broker(chosen, receipts))
     except BrokerError as error:
         return Finding(str(error), Exit.CONFIGURATION)
     if problem is not None:

@@ -57,6 +57,7 @@ class Publisher:
             on_message=self._on_message,
             on_connected=self._on_connected,
             incoming_bound=INCOMING_BOUND,
+            clock_synchronised=lambda: clock().synchronised,
         )
 
     def tell(self, test: PeerTest) -> None:

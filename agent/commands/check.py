@@ -286,7 +286,9 @@ async def path(built_from: Surroundings) -> Finding:
 async def broker(chosen: AgentSettings) -> Finding:
     """Does the broker let this agent in? Under another client id, so that a running agent is not put out."""
     try:
-        session = Session(chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}")
+        session = Session(
+            chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
+        )
     except BrokerError as error:
         return Finding("broker", ok=False, text=str(error))
     connecting = asyncio.create_task(session.run())
@@ -300,14 +302,21 @@ async def broker(chosen: AgentSettings) -> Finding:
     finally:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
-    return _broker_finding(chosen, session.problem, timed_out=undecided is None)
+    return _broker_finding(chosen, session, timed_out=undecided is None)
 
 
-def _broker_finding(chosen: AgentSettings, problem: str | None, *, timed_out: bool) -> Finding:
+def _synchronised() -> bool:
+    return Clock().read().synchronised
+
+
+def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> Finding:
     place = f"{chosen.broker.host}:{chosen.broker.port}"
     if timed_out:
         text = f"broker {place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
         return Finding("broker", ok=False, text=text)
-    if problem:
-        return Finding("broker", ok=False, text=problem)
-    return Finding("broker", ok=True, text=f"{place} lets us in")
+    if session.problem:
+        return Finding("broker", ok=False, text=session.problem)
+    but = (
+        "" if session.dates_checked else ", its certificate's dates unchecked: the clock is not synchronised"
+    )
+    return Finding("broker", ok=True, text=f"{place} lets us in{but}")

@@ -89,9 +89,7 @@ async def _check_broker(settings: CollectorSettings) -> Finding:
     problem = await _connect(session, connected)
     if problem is None:
         broker = settings.broker
-        but = (
-            "" if session.dates_checked else ", certificate's dates unchecked: the clock is not synchronised"
-        )
+        but = "" if session.dates_checked else ", certificate's dates unchecked: clock not synchronised"
         return Finding("broker", f"{broker.host}:{broker.port}: connected{but}")
     return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
-from lab import link_command
+from lab import link_command, pki_command
 from lab.namespaces import command as kernel_link_command
 
 PROGRAM = "plancher-lab"
@@ -29,6 +29,9 @@ def command(arguments: Sequence[str]) -> int:
     )
     kernel_link_command.add_arguments(kernel)
     kernel.set_defaults(run=lambda options: kernel_link_command.run(options, _say, _complain))
+    pki = commands.add_parser("pki", help="certificates for a try or a test: authority, broker, sites")
+    pki_command.add_arguments(pki)
+    pki.set_defaults(run=lambda options: pki_command.run(options, _say, _complain))
     demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)

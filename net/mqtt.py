@@ -77,7 +77,8 @@ class Session:
     which nothing was acknowledged for 30 s is asked for an acknowledgement, by subscribing anew to the first
     of ``subscriptions``, and given up if none comes. Beyond ``incoming_bound`` unhandled messages, further
     ones are dropped. ``clock_synchronised``: whether TLS can check dates; where it cannot, it checks all
-    else, and ``dates_checked`` is False. Raises BrokerError on construction if certificate or password files cannot be used.
+    else, and ``dates_checked`` is False. Raises BrokerError on construction if certificate or password files
+    cannot be used.
     """
 
     def __init__(

@@ -110,7 +110,7 @@ class Client(aiomqtt.Client):
             self._drop()
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 -- aiomqtt's
-        """Within ``timeout`` seconds; that of ``asyncio.wait_for`` in Python 3.11 may swallow a cancellation."""
+        """Within ``timeout`` seconds; Python 3.11's ``asyncio.wait_for`` may swallow a cancellation."""
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
                 return await fut

@@ -22,6 +22,7 @@ _SIGNS = (
     ),
     ("ALERT_CERTIFICATE_REVOKED", f"says that our certificate was revoked: {_OURS}"),
     ("ALERT_UNKNOWN_CA", f"does not vouch for our certificate, another authority issued it: {_OURS}"),
+    ("ALERT_UNSUPPORTED_CERTIFICATE", f"does not take our certificate for a client's: {_OURS}"),
     ("ALERT_BAD_CERTIFICATE", f"takes our certificate for bad, or for not valid yet: {_OURS}"),
     ("CERTIFICATE_REQUIRED", "asks for a client certificate: set broker.tls.certificate and broker.tls.key"),
     (

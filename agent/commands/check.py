@@ -316,7 +316,5 @@ def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool)
         return Finding("broker", ok=False, text=text)
     if session.problem:
         return Finding("broker", ok=False, text=session.problem)
-    but = (
-        "" if session.dates_checked else ", its certificate's dates unchecked: the clock is not synchronised"
-    )
+    but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
     return Finding("broker", ok=True, text=f"{place} lets us in{but}")

@@ -17,8 +17,8 @@ from agent.commands.measure import BY_NAME_ONLY
 from agent.probes import PROBES
 from agent.report import Tone
 from agent.settings import load
+from lab.pki import Authority, Usage
 from tests.brokers import mosquitto
-from tests.deploy.certificates import Authority
 from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
@@ -263,8 +263,9 @@ def test_the_example_is_valid_and_says_the_defaults(tmp_path: Path) -> None:
 
 
 def test_the_resident_agent_is_let_in_over_mutual_tls(tmp_path: Path, peer: dict[str, object]) -> None:
-    authority = Authority(tmp_path, "authority")
-    server, own = authority.issue("broker"), authority.issue(SITE)
+    authority = Authority(tmp_path).make()
+    server = authority.issue("broker", Usage.SERVER, names=["127.0.0.1"])
+    own = authority.issue(SITE)
     options = (
         f"cafile {authority.certificate}",
         f"certfile {server.certificate}",

@@ -1,7 +1,6 @@
 """The broker as it is shipped, run by tests: only ports and paths are another's."""
 
 import os
-import re
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,13 @@ from pathlib import Path
 
 import aiomqtt
 
-from tests.deploy.certificates import Authority
+from lab.pki import COLLECTOR as COLLECTOR
+from lab.pki import Authority, Identity, Usage
 from tests.processes import accepts, free_port, running
 from tests.servers import require
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto"
-COLLECTOR = "plancher.collector"
 LIMIT_S = 20.0
-COMMENTED_OUT = re.compile(r"^#((?:listener|[a-z]+file|tls_|require_|use_)\S*( \S+)+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +25,21 @@ class Broker:
     tls_port: int
     directory: Path
 
-    def client(self, user: str | None, password: str | None = None) -> aiomqtt.Client:
+    def client(
+        self,
+        user: str | None,
+        password: str | None = None,
+        protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V311,
+        will: aiomqtt.Will | None = None,
+    ) -> aiomqtt.Client:
         """A connection with user name and password; the password is the user name where it is not told."""
         return aiomqtt.Client(
-            "127.0.0.1", self.port, username=user, password=password or user, timeout=LIMIT_S
+            *("127.0.0.1", self.port),
+            username=user,
+            password=password or user,
+            timeout=LIMIT_S,
+            protocol=protocol,
+            will=will,
         )
 
     def tls_client(self, context: ssl.SSLContext, client_id: str | None = None) -> aiomqtt.Client:
@@ -40,16 +49,19 @@ class Broker:
 
 
 def _configure(broker: Broker) -> Path:
-    """The shipped files with this test's paths and ports, and the TLS listener no longer commented out."""
-    text = (SHIPPED / "plancher.conf").read_text().replace("/etc/mosquitto/", f"{broker.directory}/")
-    text = COMMENTED_OUT.sub(r"\1", text)
-    text = text.replace("listener 1883", f"listener {broker.port}")
-    text = text.replace("listener 8883", f"listener {broker.tls_port} 127.0.0.1")
-    if os.geteuid() == 0:
-        text = f"user root\n{text}"  # as its own user it could not read a test's directory
+    """The shipped files as Debian includes them, with this test's paths and ports."""
+    included = broker.directory / "conf.d"
+    included.mkdir()
+    for name in ("plancher.conf", "plancher-tls.conf"):
+        text = (SHIPPED / name).read_text().replace("/etc/mosquitto/", f"{broker.directory}/")
+        text = text.replace("listener 1883", f"listener {broker.port}")
+        text = text.replace("listener 8883", f"listener {broker.tls_port} 127.0.0.1")
+        (included / name).write_text(text)
     (broker.directory / "plancher.acl").write_text((SHIPPED / "plancher.acl").read_text())
-    path = broker.directory / "plancher.conf"
-    path.write_text(text)
+    # As its own user it could not read a test's directory.
+    user = "user root\n" if os.geteuid() == 0 else ""
+    path = broker.directory / "mosquitto.conf"
+    path.write_text(f"{user}include_dir {included}\n")
     return path
 
 
@@ -60,19 +72,20 @@ def _write_passwords(path: Path, users: Sequence[str]) -> None:
 
 
 @contextmanager
-def shipped_broker(directory: Path, users: Sequence[str], sites: Authority) -> Iterator[Broker]:
-    """A Mosquitto with the shipped files; each user's password is its name, ``sites`` issues certificates."""
+def shipped_broker(
+    directory: Path, users: Sequence[str], sites: Authority, *, days: int = 2
+) -> Iterator[Broker]:
+    """A Mosquitto with the shipped files; each user's password is its name, ``sites`` issues certificates.
+
+    The broker's own certificate holds for ``days``.
+    """
     program = require("mosquitto")
     broker = Broker(free_port(), free_port(), directory)
     certificates = directory / "certs"
     certificates.mkdir()
-    served = sites.issue("broker")
-    for name, file in (
-        ("plancher-sites-ca.pem", sites.certificate),
-        ("broker.pem", served.certificate),
-        ("broker.key", served.key),
-    ):
-        (certificates / name).write_bytes(file.read_bytes())
+    own = Identity.at(certificates, "broker")
+    sites.issue("broker", Usage.SERVER, files=own, names=["127.0.0.1"], days=days)
+    (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
     _write_passwords(directory / "plancher.passwords", users)
     command: list[str | Path] = [program, "-c", _configure(broker)]
     with running(command, lambda: accepts(broker.tls_port), directory / "log"):

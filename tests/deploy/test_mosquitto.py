@@ -10,8 +10,8 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from lab.pki import Authority
 from net.tls import Tls, tls_context
-from tests.deploy.certificates import Authority
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
 from wire import messages, topics
 from wire.topics import Kind, PeerKind, peer_topic, topic
@@ -22,13 +22,21 @@ USERS = ("A", "B", COLLECTOR, PEER)
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("sites"), "plancher-sites-ca")
+    return Authority(tmp_path_factory.mktemp("sites")).make()
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Broker]:
     with shipped_broker(tmp_path_factory.mktemp("mosquitto"), USERS, sites) as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def contexts(sites: Authority) -> dict[str, ssl.SSLContext]:
+    """How each site connects."""
+    ca = str(sites.certificate)
+    own = {name: sites.issue(name) for name in ("A", "B")}
+    return {name: tls_context(Tls(ca, str(own[name].certificate), str(own[name].key))) for name in own}
 
 
 def limit() -> asyncio.Timeout:
@@ -169,15 +177,15 @@ def test_a_peer_reads_its_own_receipts_only(broker: Broker) -> None:
     assert set(asyncio.run(scenario())) == {(own, b"last")}
 
 
-def test_with_tls_a_site_is_who_its_certificate_says(broker: Broker, sites: Authority) -> None:
-    identity = sites.issue("A")
-    context = tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key)))
+def test_with_tls_a_site_is_who_its_certificate_says(
+    broker: Broker, contexts: dict[str, ssl.SSLContext]
+) -> None:
 
     async def scenario() -> list[tuple[str, bytes]]:
         async with (
             limit(),
             broker.client(COLLECTOR) as collector,
-            broker.tls_client(context) as site,
+            broker.tls_client(contexts["A"]) as site,
         ):
             await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
             await site.publish(topic("B", Kind.RESULTS), b"forged", qos=1)
@@ -187,12 +195,10 @@ def test_with_tls_a_site_is_who_its_certificate_says(broker: Broker, sites: Auth
     assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
 
 
-def test_with_tls_a_site_cannot_end_the_connection_of_another(broker: Broker, sites: Authority) -> None:
-    names = ("A", "B")
-    first, second = (
-        tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key)))
-        for identity in map(sites.issue, names)
-    )
+def test_with_tls_a_site_cannot_end_the_connection_of_another(
+    broker: Broker, contexts: dict[str, ssl.SSLContext]
+) -> None:
+    first, second = contexts["A"], contexts["B"]
 
     async def scenario() -> None:
         async with limit(), broker.tls_client(first, "same") as site:
@@ -204,7 +210,7 @@ def test_with_tls_a_site_cannot_end_the_connection_of_another(broker: Broker, si
 
 
 def test_with_tls_a_stranger_is_not_let_in(broker: Broker, sites: Authority, tmp_path: Path) -> None:
-    identity = Authority(tmp_path, "stranger-ca").issue("A")
+    identity = Authority(tmp_path).make().issue("A")
     contexts = (
         tls_context(Tls(str(sites.certificate))),
         tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key))),

@@ -21,9 +21,9 @@ from msgspec import structs
 
 from dashboards.__main__ import DASHBOARDS
 from dashboards.wording import STATES, state_rank
+from lab.pki import Authority
 from tests.collector import examples
 from tests.dashboards import expressions
-from tests.deploy.certificates import Authority
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
@@ -74,7 +74,7 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    sites = Authority(tmp_path_factory.mktemp("sites"), "plancher-sites-ca")
+    sites = Authority(tmp_path_factory.mktemp("sites")).make()
     with shipped_broker(tmp_path_factory.mktemp("broker"), (FINE, BELOW, COLLECTOR, PEER), sites) as broker:
         yield broker
 

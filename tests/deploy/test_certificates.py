@@ -1,0 +1,217 @@
+"""Sessions against the shipped TLS listener: who is let in, who is refused, and that the session says why."""
+
+import asyncio
+import logging
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from lab.pki import Authority, Identity, Usage
+from net import mqtt
+from net.mqtt import Broker, Session
+from net.tls import Tls, tls_context
+from tests.deploy.shipped_broker import Broker as Shipped
+from tests.deploy.shipped_broker import shipped_broker
+from tests.net.sessions import running, until
+from wire.topics import Kind, topic
+
+RECEIPTS = topic("A", Kind.RECEIPTS)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("sites")).make()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Shipped]:
+    with shipped_broker(tmp_path_factory.mktemp("mosquitto"), ("A",), sites) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def expired(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Shipped]:
+    """A broker whose own certificate has expired."""
+    with shipped_broker(tmp_path_factory.mktemp("expired"), ("A",), sites, days=-1) as broker:
+        yield broker
+
+
+def tls(authority: Authority, own: Identity | None = None) -> Tls:
+    ca = str(authority.certificate)
+    return Tls(ca) if own is None else Tls(ca, str(own.certificate), str(own.key))
+
+
+def session(broker: Shipped, files: Tls, synchronised: Callable[[], bool] = mqtt.always) -> Session:
+    place = Broker(port=broker.tls_port, tls=files)
+    return Session(place, "a", subscriptions=[RECEIPTS], clock_synchronised=synchronised)
+
+
+async def outcome(tried: Session) -> str | None:
+    """What a first attempt comes to: None where the broker lets the session in."""
+    async with running(tried):
+        await until(lambda: tried.problem != "not connected yet")
+        return tried.problem
+
+
+def refusals(sites: Authority, folder: Path, newest: ssl.TLSVersion) -> dict[str, Tls]:
+    stranger = Authority(folder / "stranger").make()
+    asks = "asks for a client certificate: set broker.tls.certificate and broker.tls.key"
+    if newest is ssl.TLSVersion.TLSv1_2:  # has no word for it
+        asks = "agrees on no TLS with us: does it ask for a client certificate"
+    return {
+        asks: tls(sites),
+        "does not vouch for our certificate, another authority issued it": tls(sites, stranger.issue("A")),
+        "says that our certificate has expired: renew broker.tls.certificate": tls(
+            sites, sites.issue("A", files=Identity.at(folder, "expired"), days=-1)
+        ),
+        "shows a certificate that broker.tls.ca does not vouch for": tls(stranger, stranger.issue("B")),
+        "does not take our certificate for a client's": tls(
+            sites, sites.issue("broker", Usage.SERVER, files=Identity.at(folder, "server"))
+        ),
+    }
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_is_refused_is_told_why(
+    broker: Shipped,
+    sites: Authority,
+    tmp_path: Path,
+    newest: ssl.TLSVersion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With TLS 1.3 the broker's word comes after the handshake, as an answer to the first packet."""
+
+    def limited(files: Tls) -> ssl.SSLContext:
+        context = tls_context(files)
+        context.maximum_version = newest
+        return context
+
+    monkeypatch.setattr("net.tls.tls_context", limited)
+    for words, files in refusals(sites, tmp_path, newest).items():
+        found = str(asyncio.run(outcome(session(broker, files))))
+        assert found.startswith(f"broker 127.0.0.1:{broker.tls_port}: {words}"), found
+
+
+def test_a_broker_whose_certificate_has_expired_is_told(expired: Shipped, sites: Authority) -> None:
+    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "expired-broker-A")))
+    found = asyncio.run(outcome(session(expired, own)))
+    assert "shows a certificate that has expired: renew it, or set this clock right" in str(found)
+
+
+def test_while_the_clock_is_not_synchronised_dates_do_not_count_and_that_is_said(
+    expired: Shipped, sites: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "unsynchronised-A")))
+    tried = session(expired, own, lambda: False)
+    assert asyncio.run(outcome(tried)) is None
+    assert not tried.dates_checked
+    assert caplog.text.count("this clock is not synchronised") == 1
+
+
+def test_authority_and_name_count_all_the_same(expired: Shipped, sites: Authority, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path).make()
+    found = asyncio.run(outcome(session(expired, tls(stranger), lambda: False)))
+    assert "shows a certificate that broker.tls.ca does not vouch for" in str(found)
+    place = Broker(host="localhost", port=expired.tls_port, tls=tls(sites))
+    found = asyncio.run(outcome(Session(place, "a", clock_synchronised=lambda: False)))
+    assert "shows a certificate for another name than broker.host" in str(found)
+
+
+def test_once_the_clock_is_synchronised_dates_count_again(
+    broker: Shipped, expired: Shipped, sites: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "RENEWALS_EVERY_S", 0.1)
+    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "synchronised-A")))
+    state = {"synchronised": False}
+
+    async def scenario(where: Shipped) -> Session:
+        state["synchronised"] = False
+        tried = session(where, own, lambda: state["synchronised"])
+        async with running(tried):
+            await until(lambda: tried.connected)
+            state["synchronised"] = True
+            await until(lambda: not tried.connected)
+            await until(lambda: tried.connected or "expired" in str(tried.problem))
+        return tried
+
+    assert asyncio.run(scenario(broker)).dates_checked
+    assert "shows a certificate that has expired" in str(asyncio.run(scenario(expired)).problem)
+
+
+def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
+    broker: Shipped,
+    sites: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(mqtt, "RENEWALS_EVERY_S", 0.05)
+    caplog.set_level(logging.INFO)
+    own = sites.issue("A", files=Identity.at(tmp_path, "own"))
+    new = sites.issue("A", files=Identity.at(tmp_path, "new"))
+    log = broker.directory / "log"
+
+    def connections() -> int:
+        return len(re.findall(r"New client connected from \S+ as A ", log.read_text()))
+
+    async def scenario() -> None:
+        tried = session(broker, tls(sites, own))
+        async with running(tried):
+            await until(lambda: tried.connected)
+            before = connections()
+            own.key.write_bytes(new.key.read_bytes()[:100])
+            await until(lambda: "what was there before stays in use" in caplog.text)
+            assert tried.connected
+            await asyncio.sleep(0.3)
+            assert caplog.text.count("what was there before stays in use") == 1
+            own.key.write_bytes(new.key.read_bytes())
+            own.certificate.write_bytes(new.certificate.read_bytes())
+            await until(lambda: connections() > before)
+            await until(lambda: tried.connected)
+
+    asyncio.run(scenario())
+    assert "new files are in use from the next connection on" in caplog.text
+
+
+def test_with_half_of_a_new_pair_a_lost_connection_comes_back_with_the_old_one(
+    broker: Shipped, sites: Authority, tmp_path: Path
+) -> None:
+    own = sites.issue("A", files=Identity.at(tmp_path, "own"))
+    tried = session(broker, tls(sites, own))
+    own.certificate.write_text("half")
+
+    assert asyncio.run(outcome(tried)) is None
+
+
+def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
+    """Its certificate is good for 127.0.0.1 and of the right authority, and still no server's."""
+    posing = sites.issue("A", files=Identity.at(tmp_path, "posing"), names=["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(posing.certificate, posing.key)
+
+    async def scenario() -> str | None:
+        server = await asyncio.start_server(
+            lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context
+        )
+        async with server:
+            place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
+            return await outcome(Session(place, "a"))
+
+    assert "shows a certificate that broker.tls.ca does not vouch for" in str(asyncio.run(scenario()))
+
+
+def test_the_same_certificate_elsewhere_takes_the_connection_over(broker: Shipped, sites: Authority) -> None:
+    """A copied certificate shows: both are thrown out in turn, whatever client ids they give."""
+    own = sites.issue("A", files=Identity.at(sites.folder, "taken-over-A"))
+    context = tls_context(tls(sites, own))
+
+    async def scenario() -> None:
+        async with broker.tls_client(context, "one") as first, broker.tls_client(context, "two"):
+            with pytest.raises(aiomqtt.MqttError):
+                await asyncio.wait_for(anext(aiter(first.messages)), 10)
+
+    asyncio.run(scenario())

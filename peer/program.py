@@ -11,6 +11,7 @@ from host.notify import NOBODY, Notifier
 from net.mqtt import Broker
 from peer import record
 from peer.admission import Admission
+from peer.keys import Keys
 from peer.publisher import Publisher
 from peer.record_log import RecordLog
 from peer.reflector import Reflector
@@ -20,6 +21,7 @@ from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp.server import ServerTest
 
 _LOG = logging.getLogger(__name__)
+KEYS_EVERY_S = 10.0
 
 
 class PortTakenError(Exception):
@@ -40,6 +42,7 @@ class Program:
         )
         self.reflector = Reflector(chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate)
         self._publisher = self._new_publisher(chosen.broker) if chosen.broker else None
+        self._keys = Keys(chosen, secrets)
 
     def _new_publisher(self, broker: Broker) -> Publisher:
         chosen, tests = self._chosen, self._chosen.tests
@@ -62,12 +65,20 @@ class Program:
             if self._publisher is not None:
                 self._publisher.start()
             service.ready()
-            attending = asyncio.create_task(service.attend(self._fault))
+            beside = [asyncio.create_task(work) for work in (service.attend(self._fault), self._keep_keys())]
             await stop.wait()
-            attending.cancel()
+            for task in beside:
+                task.cancel()
             service.stopping()
         finally:
             await self.close()
+
+    async def _keep_keys(self) -> None:
+        while True:
+            await asyncio.sleep(KEYS_EVERY_S)
+            if await asyncio.to_thread(self._keys.renew):
+                self.udpstp.take_keys(self._keys.secrets)
+                self.reflector.take(self._chosen.reflector(self._keys.secrets))
 
     async def _fault(self) -> str | None:
         """What keeps it from answering; that this is asked at all shows that the event loop turns."""

@@ -75,6 +75,10 @@ class Reflector:
         """How many sessions are remembered."""
         return self._core.sessions
 
+    def take(self, settings: ReflectorSettings) -> None:
+        """Answer by other settings from now on."""
+        self._core.take(settings)
+
     async def start(self) -> None:
         """Begin to answer. Raises OSError where the address and port cannot be had."""
         over_ipv6 = ip_address(self._address).version == 6

@@ -92,6 +92,10 @@ class UdpstpServer:
         """How many tests are set up or running."""
         return len(self._running)
 
+    def take_keys(self, secrets: dict[int, bytes]) -> None:
+        """Serve these keys from now on; tests that run go on."""
+        self._reception.take_keys(secrets)
+
     async def start(self) -> None:
         """Begin to serve. Raises OSError where the address and port cannot be had."""
         self._socket = load.open_socket(self._family, (self._address, self._asked_port))

@@ -144,6 +144,13 @@ class Reflector:
         """How many sessions are remembered."""
         return len(self._sessions)
 
+    def take(self, settings: ReflectorSettings) -> None:
+        """Serve by other settings from now on. Sessions go on; a key that is no longer there proves none."""
+        self._settings = settings
+        for session in self._sessions.values():
+            if session.key not in settings.keys:
+                session.key = None
+
     def receive(self, data: bytes, arrival: Arrival, estimate: ErrorEstimate) -> Reflection | Drop:
         """Judge one packet; ``estimate`` is of the clock that stamps T2 and T3."""
         refusal = _refusal(data, arrival)

@@ -74,6 +74,10 @@ class Reception:
         self._secrets = secrets
         self._replays = auth.ReplayCache()
 
+    def take_keys(self, secrets: dict[int, bytes]) -> None:
+        """Believe these keys from now on. What was set up with another before is not concerned."""
+        self._secrets = secrets
+
     def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | None:
         """Take in a datagram at the control port; None is to be met with silence."""
         setup = pdu.parse_setup(data)

@@ -65,6 +65,15 @@ def test_any_of_the_keys_may_open_a_session(reflector):
     assert reflect(reflector, packet(2, KEY), at(), KEY).sequence == 2
 
 
+def test_a_key_that_was_taken_away_proves_nothing_and_the_sessions_of_the_others_go_on(reflector):
+    assert reflect(reflector, packet(0, OTHER_KEY), at(), OTHER_KEY).sequence == 0
+    assert reflect(reflector, packet(0, KEY, ssid=8), at()).sequence == 0
+    reflector.take(ReflectorSettings(keys=(KEY, STRANGE_KEY)))
+    assert reflector.receive(packet(1, OTHER_KEY), at(), US) is Drop.UNAUTHENTICATED
+    assert reflect(reflector, packet(1, KEY, ssid=8), at()).sequence == 1
+    assert reflect(reflector, packet(2, STRANGE_KEY), at(), STRANGE_KEY).sequence == 1
+
+
 def test_what_no_key_proves_gets_neither_answer_nor_memory(reflector):
     for data in (packet(key=STRANGE_KEY), packet(key=None), packet(key=None, extra=bytes(100))):
         assert reflector.receive(data, at(), US) is Drop.UNAUTHENTICATED

@@ -1,0 +1,46 @@
+"""The keys in force, read anew from their files while the peer runs."""
+
+import logging
+
+from host.settings import SettingsError
+from peer import settings
+from peer.settings import PeerSettings
+
+_LOG = logging.getLogger(__name__)
+
+
+class Keys:
+    """``secrets`` by key id, as the files named in the settings last held them."""
+
+    def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:
+        self.secrets = secrets
+        self._chosen = chosen
+        self._problem: str | None = None
+
+    def renew(self) -> bool:
+        """Read the files; returns whether other keys are in force now.
+
+        Files that cannot serve leave the keys as they are, and the log says so, once. No key is ever logged.
+        """
+        try:
+            found = settings.secrets(self._chosen)
+        except SettingsError as error:
+            if str(error) != self._problem:
+                _LOG.error("%s: the keys read before stay in force", error)
+            self._problem = str(error)
+            return False
+        self._problem = None
+        if found == self.secrets:
+            return False
+        _LOG.info("keys renewed: %s", ", ".join(_changes(self.secrets, found)))
+        self.secrets = found
+        return True
+
+
+def _changes(before: dict[int, bytes], after: dict[int, bytes]) -> list[str]:
+    told = [f"{key_id} removed" for key_id in before.keys() - after.keys()]
+    told += [f"{key_id} added" for key_id in after.keys() - before.keys()]
+    told += [
+        f"{key_id} changed" for key_id in before.keys() & after.keys() if before[key_id] != after[key_id]
+    ]
+    return sorted(told)

@@ -1,0 +1,94 @@
+"""Keys that change while the peer runs: by value, and in a running program."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from agent.udpstp_client import run_load
+from peer import program, settings
+from peer.keys import Keys
+from peer.program import Program
+from peer.settings import PeerSettings, Stamp, Udpstp
+from wire.records import Direction
+from wire.udpstp.load import Ending
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.touch(mode=0o600)
+    path.write_text("1 first-secret\n2 second-secret\n")
+    return path
+
+
+@pytest.fixture
+def chosen(file: Path) -> PeerSettings:
+    return PeerSettings(keys_file=str(file), udpstp=Udpstp(port=24601), stamp=Stamp(port=8862))
+
+
+def test_what_the_files_hold_is_in_force_and_what_changed_is_told_by_its_id_alone(
+    file: Path, chosen: PeerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    keys = Keys(chosen, settings.secrets(chosen))
+    assert not keys.renew()
+    file.write_text("2 another-secret\n3 third-secret\n")
+    assert keys.renew()
+    assert keys.secrets == {2: b"another-secret", 3: b"third-secret"}
+    assert [record.message for record in caplog.records] == ["keys renewed: 1 removed, 2 changed, 3 added"]
+
+
+@pytest.mark.parametrize("damage", ["", "one hidden-secret\n", "1 hidden-secret\n1 hidden-secret\n"])
+def test_files_that_cannot_serve_leave_the_keys_in_force_and_that_is_said_once(
+    file: Path, chosen: PeerSettings, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = Keys(chosen, settings.secrets(chosen))
+    file.write_text(damage)
+    assert not keys.renew()
+    assert not keys.renew()
+    assert set(keys.secrets) == {1, 2}
+    assert caplog.text.count("the keys read before stay in force") == 1
+    assert "secret" not in caplog.text.replace("and the secret", "")
+    file.write_text("1 first-secret\n2 second-secret\n")
+    assert not keys.renew()
+    file.chmod(0o644)
+    assert not keys.renew()
+    assert "others can read it" in caplog.text
+
+
+def test_a_running_peer_takes_new_keys_and_forgets_old_ones(
+    file: Path, chosen: PeerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "KEYS_EVERY_S", 0.05)
+    free = PeerSettings(keys_file=chosen.keys_file, udpstp=Udpstp(), stamp=Stamp())
+    served = Program(free, settings.secrets(free))
+    served.udpstp._asked_port = served.reflector._asked_port = 0
+
+    async def ending(key_id: int, secret: bytes) -> Ending:
+        report = await run_load(
+            *("127.0.0.1", served.udpstp.port),
+            key_id=key_id,
+            secret=secret,
+            direction=Direction.DOWN,
+            row=1,
+            duration_s=1,
+        )
+        return report.ending
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(served.run(stop))
+        while not served.udpstp.serving:
+            await asyncio.sleep(0.01)
+        assert await ending(1, b"first-secret") is Ending.COMPLETED
+        await asyncio.to_thread(file.write_text, "3 third-secret\n")
+        while served._keys.secrets.keys() != {3}:
+            await asyncio.sleep(0.01)
+        assert await ending(3, b"third-secret") is Ending.COMPLETED
+        assert await ending(1, b"first-secret") is Ending.NO_ANSWER
+        stop.set()
+        await running
+
+    asyncio.run(scenario())

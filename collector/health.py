@@ -1,4 +1,4 @@
-"""Whether the collector does its work, asked from outside of what does it, for a service manager's watchdog.
+"""Whether the collector does its work, asked from outside of what does it: what its watchdog is fed by.
 
 A ledger that takes nothing, or a broker that is away, is no reason to be restarted: both are told elsewhere
 and mend themselves.
@@ -25,7 +25,7 @@ async def of_web(host: str, port: int) -> str | None:
         async with asyncio.timeout(WEB_WITHIN_S):
             status = await _status_line(_ANYWHERE.get(host, host), port)
     except (OSError, TimeoutError) as error:
-        return f"the web server does not answer: {error or 'time-out'}"
+        return f"the web server does not answer: {str(error) or 'time-out'}"
     return None if b" 200 " in status else "the web server is not healthy"
 
 

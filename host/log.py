@@ -1,6 +1,6 @@
 """The one log format: ``2026-03-31T12:00:00Z warning agent.uplink: text``, to standard error.
 
-Under systemd the journal stamps time and priority itself, so a line starts with ``<4>`` instead. Nothing
+Where that is systemd's journal, which stamps time and priority, a line starts with ``<4>`` instead. Nothing
 secret is ever logged: settings hold secrets in their own fields, and no message repeats a value of one.
 """
 
@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from typing import TextIO
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 LEVELS = ("debug", "info", "warning", "error")
@@ -26,10 +27,19 @@ class _Formatter(logging.Formatter):
         return super().format(record)
 
 
+def _is_journal(stream: TextIO) -> bool:
+    """Whether lines go to the journal. The variable that names it is inherited, what it names may not be."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 def start(level: str = "info") -> None:
     """Send every logger's lines from ``level`` up (one of ``LEVELS``) to standard error, once."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(journal="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(_Formatter(journal=_is_journal(sys.stderr)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

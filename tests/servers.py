@@ -48,8 +48,8 @@ SERVERS = (
     Server(("irtt",), "irtt"),
     Server(("iperf3",), "iperf3"),
     Server(("snmpd",), "snmpd"),
-    Server(("openssl",), "openssl"),
     Server(("systemd-analyze",), "systemd"),
+    Server(("openssl",), "openssl"),
 )
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/snap/bin")

@@ -1,13 +1,16 @@
 """What a unit forbids, forbidden by the kernel: its program runs as systemd would run it, without systemd.
 
-``python -m tests.deploy.sandbox UNIT ROOT``, as root: a mount namespace in which all is read-only but the
-unit's own directories, and /opt/plancher is this environment; the unit's user, umask, limits and
-capabilities; its system call filter, and the other restrictions that systemd makes such filters of. ROOT
-holds what /etc, /run and /var/lib are to be. Not done: control groups, a /proc and /dev of its own, a user
-namespace, priorities.
+``python -m tests.deploy.sandbox UNIT ROOT [COMMAND]``, as root: a mount namespace in which all is read-only
+but the unit's own directories, and /opt/plancher is this environment; the unit's user, umask, limits and
+rights; its system call filter, and the other restrictions that systemd makes such filters of. ROOT holds what
+/etc, /run and /var/lib are to be. Not done: control groups, /proc and /dev of its own, a user namespace,
+priorities.
+
+``--shell ROOT SCRIPT`` runs a shell in such a system that nothing restricts.
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -23,7 +26,6 @@ REPOSITORY = Path(__file__).parents[2]
 USERS = {"plancher": 64101, "plancher-peer": 64102, "plancher-collector": 64103}
 DYNAMIC_USER = 64104
 _NEEDED = (REPOSITORY, Path(sys.base_prefix))
-_FROM_ETC = ("alternatives", "group", "hosts", "ld.so.cache", "localtime", "nsswitch.conf", "passwd", "ssl")
 _HIDDEN = {"PrivateTmp": ("/tmp", "/var/tmp"), "ProtectHome": ("/home", "/root")}
 _UNPROTECTED = ("/proc", "/sys", "/dev")  # ProtectSystem=strict leaves these to directives of their own
 _CLOCK = ("adjtimex", "clock_adjtime", "clock_settime", "settimeofday")
@@ -37,15 +39,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prepare(root: Path) -> None:
-    """Make what is to stand below /etc, /run, /var/lib and /opt, with the units' users."""
+    """Make what is to be /etc (a copy of this machine's), /run, /var/lib and /opt (empty)."""
+    shutil.copytree("/etc", root / "etc", symlinks=True)
     for name in ("etc/plancher", "run", "var/lib", "opt/plancher"):
-        (root / name).mkdir(parents=True)
-    for name in _FROM_ETC:
-        source, target = Path("/etc", name), root / "etc" / name
-        if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
-        elif source.exists():
-            shutil.copy(source, target)
+        (root / name).mkdir(parents=True, exist_ok=True)
+
+
+def add_users(root: Path) -> None:
+    """The users that the units name, as an installation makes them."""
     for name, number in USERS.items():
         with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
             users.write(f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n")
@@ -74,14 +75,17 @@ def _own_directories(unit: Unit, root: Path) -> list[str]:
     return places
 
 
-def _enter(unit: Unit, root: Path) -> None:
-    own = _own_directories(unit, root)
+def _enter(root: Path) -> None:
+    """A mount namespace with directories of its own from ``root``."""
     if _libc.unshare(_NEW_MOUNTS):
         raise OSError(ctypes.get_errno(), "unshare")
     _mount("none", "/", _RECURSIVE | _PRIVATE)
     _let_go_of_network_namespaces()
     for place in ("etc", "run", "var/lib", "opt"):
         _mount(str(root / place), f"/{place}", _BIND | _RECURSIVE)
+
+
+def _protect(unit: Unit, own: Iterable[str]) -> None:
     _mount(sys.prefix, "/opt/plancher", _BIND)
     for place in own:
         _mount(place, place, _BIND)
@@ -111,10 +115,14 @@ def _make_read_only(except_below: Iterable[str]) -> None:
     spared = [Path(place) for place in except_below]
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         _, _, _, _, place, options, *_ = line.split()
-        # One below what was mounted here is hidden: no path leads to it.
-        if os.path.ismount(place) and not any(Path(place).is_relative_to(one) for one in spared):
-            kept = sum(_FLAGS.get(option, 0) for option in options.split(","))
+        if any(Path(place).is_relative_to(one) for one in spared):
+            continue
+        kept = sum(_FLAGS.get(option, 0) for option in options.split(","))
+        try:
             _mount("none", place, _REMOUNT | _BIND | _READ_ONLY | kept)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EINVAL):  # hidden by what was mounted above it
+                raise
 
 
 def _become(unit: Unit) -> list[str]:
@@ -175,28 +183,41 @@ def _confine(unit: Unit, calls: Iterable[str]) -> None:
     allowed.load()
 
 
-def _begin(unit: Unit, root: Path) -> None:
+def _begin(unit: Unit, root: Path, command: list[str]) -> None:
     """As root: the namespace; then this module again, as the unit's user."""
     (root / "run" / f"{unit.name}.calls").write_text(json.dumps(sorted(unit.allowed_calls())))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # beyond it only with CAP_SYS_RESOURCE
     files = min(int(unit.one("LimitNOFILE")), most)
-    _enter(unit, root)
+    own = _own_directories(unit, root)
+    _enter(root)
+    _protect(unit, own)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     os.umask(int(unit.one("UMask"), 8))
     os.environ["PYTHONPATH"] = str(REPOSITORY)
-    os.execvp("setpriv", [*_become(unit), sys.executable, "-m", __spec__.name, unit.name])
+    os.execvp("setpriv", [*_become(unit), sys.executable, "-m", __spec__.name, unit.name, "", *command])
 
 
-def _finish(unit: Unit) -> None:
+def _finish(unit: Unit, command: list[str]) -> None:
     """As the unit's user: the filters, and its program."""
     calls = json.loads(Path("/run", f"{unit.name}.calls").read_text())
     del os.environ["PYTHONPATH"]
     os.chdir(unit.one("WorkingDirectory", "/"))
     _confine(unit, calls)
-    os.execv(unit.program()[0], unit.program())
+    os.execv(command[0], command)
+
+
+def _shell(root: Path, script: str) -> None:
+    _enter(root)
+    for place in filter(os.path.isdir, _HIDDEN["ProtectHome"]):
+        _hide(Path(place))  # an interpreter that stands there is to be within everybody's reach
+    os.execv("/bin/sh", ["sh", "-c", script])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        _begin(Unit(sys.argv[1]), Path(sys.argv[2]))
-    _finish(Unit(sys.argv[1]))
+    match sys.argv[1:]:
+        case ["--shell", folder, words]:
+            _shell(Path(folder), words)
+        case [name, "", *words]:
+            _finish(Unit(name), words)
+        case [name, folder, *words]:
+            _begin(Unit(name), Path(folder), words or Unit(name).program())

@@ -66,7 +66,7 @@ def calls(name: str) -> set[str]:
 def installed_at(folder: Path, binaries: Path) -> list[Path]:
     """The units in ``folder``, with the programs that stand in ``binaries``."""
     written = []
-    for path in sorted(FOLDER.glob("plancher*.*")):
+    for path in sorted((*FOLDER.glob("*.service"), *FOLDER.glob("*.socket"))):
         target = folder / path.name
         target.write_text(path.read_text().replace(_BINARIES, str(binaries)))
         written.append(target)

@@ -1,6 +1,7 @@
 """Clock, log and command line."""
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -34,12 +35,22 @@ def test_a_log_line_has_time_level_and_component(
 
 
 def test_under_systemd_the_journal_stamps(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = os.fstat(sys.stderr.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{journal.st_dev}:{journal.st_ino}")
+    log.start()
+    logging.getLogger("peer").error("no port")
+    assert capfd.readouterr().err == "<3>peer: no port\n"
+
+
+def test_a_child_whose_lines_go_elsewhere_stamps_them_itself(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     log.start()
     logging.getLogger("peer").error("no port")
-    assert capsys.readouterr().err == "<3>peer: no port\n"
+    assert capfd.readouterr().err.endswith("Z error peer: no port\n")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,11 @@ def replace_this_process(handover: Handover) -> NoReturn:
 def receive(descriptor: int) -> Handover:
     """What was handed over. Raises msgspec.DecodeError or OSError if this is no handover."""
     with os.fdopen(descriptor, "rb") as file:
-        return msgspec.json.decode(file.read(MAX_BYTES), type=Handover, dec_hook=_quantity)
+        document = file.read(MAX_BYTES)
+    try:
+        return msgspec.json.decode(document, type=Handover, dec_hook=_quantity)
+    except (UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def _number(value: object) -> int | float:

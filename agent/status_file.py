@@ -53,7 +53,7 @@ def read(directory: Path) -> AgentStatus | None:
     try:
         with (directory / NAME).open("rb") as file:
             return _DECODER.decode(file.read(MAX_BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

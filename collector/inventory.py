@@ -72,7 +72,7 @@ def parse(text: str, name: str) -> dict[str, Site]:
         raise InventoryError([f"{name}: empty: the first line names the columns: {','.join(COLUMNS)}"])
     header = [column.strip() for column in rows[0][1]]
     if problems := _header_problems(header):
-        raise InventoryError([f"{name}, line 1: {problem}" for problem in problems])
+        raise InventoryError(_bounded([f"{name}, line 1: {problem}" for problem in problems], name))
     reading = _Reading(name, header)
     for line, cells in rows[1:]:
         if any(cell.strip() for cell in cells):

@@ -6,6 +6,7 @@ from pathlib import Path
 from wire.records import HostLoad
 
 _STAT = Path("/proc/stat")
+_MOST_DIGITS = 20  # of 64 bits
 _IDLE = (3, 4)  # proc_stat(5): idle and iowait
 
 
@@ -21,11 +22,15 @@ def read() -> tuple[int, int] | None:
 def parse(line: bytes) -> tuple[int, int] | None:
     """The first line of /proc/stat. Guest time is part of user time already and is not added again."""
     name, *fields = line.split() or [b""]
-    if name != b"cpu" or len(fields) < 5 or not all(field.isdigit() for field in fields):
+    if name != b"cpu" or len(fields) < 5 or not all(_is_count(field) for field in fields):
         return None
     ticks = [int(field) for field in fields[:8]]
     idle = sum(ticks[index] for index in _IDLE)
     return sum(ticks) - idle, sum(ticks)
+
+
+def _is_count(field: bytes) -> bool:
+    return field.isdigit() and len(field) <= _MOST_DIGITS
 
 
 def between(before: tuple[int, int] | None, after: tuple[int, int] | None) -> HostLoad:

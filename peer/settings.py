@@ -1,6 +1,7 @@
 """The peer's settings file, and the keys it shares with agents. Quantities carry their unit."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
 
 MAX_KEY_ID = 255
+_KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -201,7 +203,7 @@ def _text(place: str, key: Key) -> str:
 
 def _key_line(place: str, line: str) -> tuple[int, str]:
     parts = line.split(maxsplit=1)
-    if len(parts) != 2 or not parts[0].isdecimal() or int(parts[0]) > MAX_KEY_ID:
+    if len(parts) != 2 or not _KEY_ID.fullmatch(parts[0]) or int(parts[0]) > MAX_KEY_ID:
         raise SettingsError(f"{place}: expected a key id of 0 to {MAX_KEY_ID}, a space, and the secret")
     return int(parts[0]), parts[1].strip()
 

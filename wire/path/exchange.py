@@ -4,7 +4,7 @@ The helper is the only process that may send such packets, and holds no key: tes
 made, and the reflector's replies go back as they came, for the agent to verify.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -63,11 +63,21 @@ class PathAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes_received: Annotated[int, Meta(ge=0)] = 0
 
 
+_Document = TypeVar("_Document", PathRequest, PathAnswer)
+
+
 def decode_request(document: bytes) -> PathRequest:
     """Read a request. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(document, type=PathRequest)
+    return _decode(document, PathRequest)
 
 
 def decode_answer(document: bytes) -> PathAnswer:
     """Read an answer. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(document, type=PathAnswer)
+    return _decode(document, PathAnswer)
+
+
+def _decode(document: bytes, kind: type[_Document]) -> _Document:
+    try:
+        return msgspec.json.decode(document, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

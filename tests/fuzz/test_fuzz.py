@@ -1,0 +1,93 @@
+"""A moment of fuzzing for each decoder, with one seed: a failure is repeatable. `make fuzz` takes longer."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz import running
+from tests.fuzz.running import Target
+from tests.fuzz.targets import TARGETS
+
+SECONDS, SEED = 0.25, 1
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Decoders that warn of what they read would warn of all of it."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_but_declared_outcomes(name: str) -> None:
+    result = running.run(TARGETS[name], SECONDS, SEED)
+    assert not result.crashes, "\n".join(f"{data!r:.2000}\n{told}" for data, told in result.crashes.values())
+    assert result.executions > len(TARGETS[name].examples)
+    assert len(result.outcomes) > 1, "no input made a difference: are the examples valid?"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_any_bytes_at_all(name: str) -> None:
+    @settings(max_examples=25, deadline=None, database=None)
+    @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
+    def run(data: bytes) -> None:
+        TARGETS[name].run(data)
+
+    run()
+
+
+FOUND = [
+    ("status-file", b'{"x":"\xed"}'),
+    ("status-file", b"[" * 20_000),
+    ("path-request", b'{"address":"\xb2"}'),
+    ("path-answer", b'{"values":' * 5000),
+    ("handover", b'{"x":' * 5000),
+    ("handover", b'{"settings":{"site":"A","peer":{},"floor":{"retest_after":1' + b"0" * 400 + b"}}}"),
+    ("proc-stat", b"cpu " + b"9" * 5000 + b" 1 1 1 1 1\n"),
+    ("keys-file", b"9" * 5000 + b" secret\n"),
+    ("sites.csv", b",".join(b"%d" % number for number in range(300)) + b"\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_once_crashed(name: str, data: bytes) -> None:
+    TARGETS[name].run(data)
+
+
+def faulty(data: bytes) -> str:
+    if b"\xff" in data:
+        raise KeyError("not declared")
+    return "read"
+
+
+def test_what_crashes_is_found_and_kept(tmp_path: Path) -> None:
+    result = running.run(Target("faulty", faulty, (b"example",)), 10, SEED, most=500)
+    assert len(result.crashes) == 1, "one place, however many inputs"
+    (path,) = running.save(result, tmp_path)
+    assert b"\xff" in path.read_bytes()
+    assert "not declared" in path.with_name(path.name + ".txt").read_text()
+
+
+def test_a_run_can_be_repeated() -> None:
+    seen: list[list[bytes]] = []
+    for _ in range(2):
+        inputs: list[bytes] = []
+
+        def run(data: bytes, inputs: list[bytes] = inputs) -> str:
+            inputs.append(data)
+            return str(len(data) % 7)
+
+        running.run(Target("any", run, (b'{"a": [1, 2]}', b"xyz")), 10, SEED, most=300)
+        seen.append(inputs)
+    assert seen[0] == seen[1]
+
+
+def test_what_takes_too_much_memory_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_BYTES", 1_000_000)
+    result = running.run(Target("greedy", lambda data: str(len(data * 500_000)), (b"abc",)), 10, SEED, most=1)
+    assert list(result.crashes) == ["too large"]

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 SITE, PEER = examples.SITE, "pop-1"
 _LASTING = tempfile.TemporaryDirectory(prefix="plancher-fuzz-")
 _FOLDER = Path(_LASTING.name)
-_OUTAGE = ReachabilityMeasurement(
+OUTAGE = ReachabilityMeasurement(
     **examples.common(7, examples.NOW_US, examples.MINUTE_US),
     values=ReachabilityValues(
         outage="o1",
@@ -53,7 +53,7 @@ _OUTAGE = ReachabilityMeasurement(
         collector=False,
     ),
 )
-_CLOCK = ClockMeasurement(
+CLOCK = ClockMeasurement(
     **examples.common(8, examples.NOW_US, examples.MINUTE_US),
     values=ClockValues(change=ClockChange.SYNCHRONISED, offset_us=10, before_us=-(10**15)),
 )
@@ -66,14 +66,14 @@ _RECORDS = tuple(
         examples.interface(),
         examples.path(),
         examples.failed(3),
-        _OUTAGE,
-        _CLOCK,
+        OUTAGE,
+        CLOCK,
     )
 )
-_GAP = messages.Gap(
+GAP = messages.Gap(
     epoch=examples.EPOCH, first=90, last=99, reason=messages.GapReason.DROPPED, at_us=examples.NOW_US
 )
-_PAYLOAD = examples.payload(*_RECORDS, gaps=(_GAP,), obeyed="r1")
+_PAYLOAD = examples.payload(*_RECORDS, gaps=(GAP,), obeyed="r1")
 _RECEIPT = messages.Receipt(
     schema=messages.SCHEMA,
     site=SITE,

@@ -1,0 +1,235 @@
+"""Envelopes, receipts and presence: the messages that agent and collector exchange, and their bounded codec.
+
+JSON, so that a person reading a topic sees something readable. Decoders return a :class:`Fault` for input
+that does not fit, never an exception: what comes from a broker is anybody's bytes.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Protocol, TypeVar, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tests.versions.v0_1.wire.records import (
+    KNOWN,
+    ClockReading,
+    Epoch,
+    Micros,
+    Name,
+    Record,
+    Sequence,
+    SiteId,
+    Text,
+    UnknownMeasurement,
+)
+
+SCHEMA = 1
+"""Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
+probes or other words."""
+MAX_MESSAGE_BYTES = 512 * 1024
+MAX_MEASUREMENTS = 500
+
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Schema = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Reason(StrEnum):
+    """Why a message or one of its measurements was not taken: the closed vocabulary."""
+
+    TOO_LARGE = "too-large"
+    MALFORMED = "malformed"
+    INVALID = "invalid"
+    NEWER_SCHEMA = "newer-schema"
+    WRONG_SITE = "wrong-site"
+    WRONG_PEER = "wrong-peer"
+    WRONG_TOPIC = "wrong-topic"
+    STORAGE = "storage"
+
+
+class Fault(Struct, frozen=True):
+    """What was wrong with a message, for a person too."""
+
+    reason: Reason
+    detail: str
+
+
+class EpochMark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far one journal epoch has come, so that a lost tail shows, and which epoch it follows."""
+
+    epoch: Epoch
+    high_water: Annotated[int, Meta(ge=0, le=2**53)]
+    previous: Epoch | None = None
+    previous_last: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One batch from one site. ``sent`` is the sender's clocks at sending; ``signature`` is room for one."""
+
+    schema: Schema
+    site: SiteId
+    agent: Name
+    sent: ClockReading
+    marks: Annotated[tuple[EpochMark, ...], Meta(max_length=64)]
+    measurements: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_MEASUREMENTS)]
+    signature: Text | None = None
+
+
+class ReceiptStatus(StrEnum):
+    """``committed`` and ``duplicate`` mean: it is in the ledger. ``conflict``: both contents are kept."""
+
+    COMMITTED = "committed"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+class ReceiptLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fate of the measurements ``first`` to ``last`` (both included) of one epoch."""
+
+    epoch: Epoch
+    first: Sequence
+    last: Sequence
+    status: ReceiptStatus
+    reason: Reason | None = None
+    detail: Text = ""
+
+
+class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one batch, named by the SHA-256 of its payload.
+
+    Without lines and with a ``reason`` the batch as a whole could not be decoded and nothing of it was kept
+    but its reject record.
+    """
+
+    schema: Schema
+    site: SiteId
+    payload: Digest
+    lines: Annotated[tuple[ReceiptLine, ...], Meta(max_length=MAX_MEASUREMENTS)] = ()
+    reason: Reason | None = None
+    detail: Text = ""
+
+
+class PresenceState(StrEnum):
+    """``connection-lost`` is the broker speaking for a vanished agent; it never means "line down"."""
+
+    ONLINE = "online"
+    STOPPED = "stopped"
+    CONNECTION_LOST = "connection-lost"
+
+
+class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Retained on the site's presence topic; the last will carries ``connection-lost``."""
+
+    schema: Schema
+    site: SiteId
+    state: PresenceState
+    agent: Name
+    since_us: Micros
+
+
+Message = TypeVar("Message", Envelope, Receipt, Presence)
+
+
+class Dated(Protocol):
+    """Any message: it names the schema that it was written in."""
+
+    @property
+    def schema(self) -> int:
+        """The number of that schema."""
+
+
+Versioned = TypeVar("Versioned", bound=Dated)
+
+
+class _Head(Struct):
+    probe: Name
+
+
+class _SchemaOnly(Struct):
+    schema: Schema
+
+
+_ENCODER = msgspec.json.Encoder()
+_HEAD = msgspec.json.Decoder(_Head)
+_SCHEMA = msgspec.json.Decoder(_SchemaOnly)
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNKNOWN = msgspec.json.Decoder(UnknownMeasurement)
+_KNOWN = {name: msgspec.json.Decoder(kind) for name, kind in KNOWN.items()}
+_MESSAGES: dict[type, msgspec.json.Decoder[Envelope | Receipt | Presence]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Envelope, Receipt, Presence)
+}
+
+
+def encode(message: Struct) -> bytes:
+    """Any message or measurement as JSON."""
+    return _ENCODER.encode(message)
+
+
+def digest(payload: bytes) -> str:
+    """The SHA-256 that names a payload in receipts and rejects, as 64 hexadecimal digits."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def decode(payload: bytes, kind: type[Message], site: str) -> Message | Fault:
+    """Decode a message that came in on ``site``'s topic: bounded, validated, and really of that site."""
+    message = decode_bounded(payload, _MESSAGES[kind])
+    if isinstance(message, Fault):
+        return message
+    if message.site != site:
+        return Fault(Reason.WRONG_SITE, f"says site {message.site} on the topic of {site}")
+    return cast("Message", message)
+
+
+def decode_bounded(payload: bytes, decoder: msgspec.json.Decoder[Versioned]) -> Versioned | Fault:
+    """Decode a message of a schema that this program knows, if it is no larger than messages may be."""
+    if len(payload) > MAX_MESSAGE_BYTES:
+        return Fault(Reason.TOO_LARGE, f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are taken")
+    try:
+        message = decoder.decode(payload)
+    except _UNDECODABLE as error:
+        return _newer_schema(payload) or decoding_fault(error)
+    return _too_new(message.schema) if message.schema > SCHEMA else message
+
+
+def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
+    """Decode one measurement.
+
+    One of an unknown probe, or of a known one with a word that its vocabulary lacks, is a newer agent's: it
+    is kept as :class:`UnknownMeasurement`.
+    """
+    try:
+        return _KNOWN.get(_HEAD.decode(raw).probe, _UNKNOWN).decode(raw)
+    except _UNDECODABLE as error:
+        return (_in_newer_words(raw) if _is_unknown_word(error) else None) or decoding_fault(error)
+
+
+def _is_unknown_word(error: Exception) -> bool:
+    """msgspec tells a word that an enumeration lacks from every other fault by its text alone."""
+    return isinstance(error, msgspec.ValidationError) and str(error).startswith("Invalid enum value ")
+
+
+def _in_newer_words(raw: bytes | msgspec.Raw) -> UnknownMeasurement | None:
+    try:
+        return _UNKNOWN.decode(raw)
+    except _UNDECODABLE:
+        return None
+
+
+def _newer_schema(payload: bytes) -> Fault | None:
+    """A newer schema may look wrong in every other way, so its number speaks first."""
+    try:
+        schema = _SCHEMA.decode(payload).schema
+    except _UNDECODABLE:
+        return None
+    return _too_new(schema) if schema > SCHEMA else None
+
+
+def _too_new(schema: int) -> Fault:
+    return Fault(Reason.NEWER_SCHEMA, f"schema {schema} is newer than this program's {SCHEMA}: upgrade it")
+
+
+def decoding_fault(error: Exception) -> Fault:
+    """What msgspec found wrong: no JSON at all, or JSON that does not fit."""
+    reason = Reason.INVALID if isinstance(error, msgspec.ValidationError) else Reason.MALFORMED
+    return Fault(reason, str(error)[:300])

@@ -1,0 +1,51 @@
+"""What the path probe leaves: the routers on the way to the peer, and what they do to packets."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from tests.versions.v0_1.wire.records.vocabulary import Count, Dscp, Micros, Text
+
+Ttl = Annotated[int, Meta(ge=1, le=255)]
+PacketBytes = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class Hop(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The router at which packets of this TTL ended. ``address`` is absent where none answered.
+
+    ``dscp`` is the class in which packets arrived there, from the header that its ICMP message quotes;
+    ``rtt_us`` the smallest of its answers. More than one address means that packets of one flow took several
+    ways.
+    """
+
+    ttl: Ttl
+    sent: Count
+    answered: Count
+    address: Text | None = None
+    also: Annotated[tuple[Text, ...], Meta(max_length=8)] = ()
+    rtt_us: Micros | None = None
+    dscp: Dscp | None = None
+
+
+class PathValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One trace in one DSCP class, in the flow of the STAMP session that it stands beside.
+
+    ``reached``: the peer itself answered. ``dscp_changed_at`` is the TTL of the first hop that quoted the
+    packets in another class, ``dscp_became`` that class; the hop before it changed the mark as it sent them
+    on, or this one as it took them in. ``path_mtu_bytes`` is the largest IP packet that arrived at the peer.
+    ``mtu_limited_at``: the TTL of the router in front of the narrow link, ``mtu_limited_by`` the router
+    that said so, ``mtu_told_bytes`` the size that it named. ``black_hole``: larger packets vanish and nobody
+    says so. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies larger than this
+    did not come back.
+    """
+
+    hops: Annotated[tuple[Hop, ...], Meta(max_length=64)]
+    reached: bool
+    dscp_changed_at: Ttl | None = None
+    dscp_became: Dscp | None = None
+    path_mtu_bytes: PacketBytes | None = None
+    mtu_limited_at: Ttl | None = None
+    mtu_limited_by: Text | None = None
+    mtu_told_bytes: PacketBytes | None = None
+    black_hole: bool = False
+    return_mtu_bytes: PacketBytes | None = None

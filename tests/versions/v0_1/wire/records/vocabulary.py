@@ -1,0 +1,143 @@
+"""The closed vocabularies of records, and the bounds of their numbers and names."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+Micros = Annotated[int, Meta(ge=0, le=2**53)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Signed = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Rate = Annotated[float, Meta(ge=0, le=1e12)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+SiteId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")]
+Epoch = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+Sequence = Annotated[int, Meta(ge=1, le=2**53)]
+Session = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z")]
+Dscp = Annotated[int, Meta(ge=0, le=63)]
+Text = Annotated[str, Meta(max_length=300)]
+
+
+class Purpose(StrEnum):
+    """Why a measurement was made. Only ``scheduled`` ones count in a monthly share."""
+
+    SCHEDULED = "scheduled"
+    RETEST = "retest"
+    PASSIVE = "passive"
+    ON_DEMAND = "on-demand"
+    CAMPAIGN = "campaign"
+
+
+class Outcome(StrEnum):
+    """Whether the attempt gave values: ``invalid`` gave some that must not be judged by."""
+
+    OK = "ok"
+    FAILED = "failed"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+
+
+class Failure(StrEnum):
+    """Why an attempt gave no usable values: the closed vocabulary, each naming whose fault it is."""
+
+    # the agent's own doing
+    INTERNAL = "internal-error"
+    DEADLINE = "deadline-exceeded"
+    CANCELLED = "cancelled"
+    SENDER_SLOW = "sender-slow"
+    SENDER_STALLED = "sender-stalled"
+    SEND_BLOCKED = "send-blocked"
+    RECEIVER_SLOW = "receiver-slow"
+    COUNTERS = "counters-unavailable"
+    CLOCK_STEPPED = "clock-stepped"
+    # the configuration's
+    CONFIGURATION = "configuration"
+    NAME_UNKNOWN = "name-unknown"
+    # the peer's
+    PEER_REFUSED = "peer-refused"
+    PEER_BUSY = "peer-busy"
+    PEER_PROTOCOL = "peer-protocol"
+    PEER_SLOW = "peer-slow"
+    # the network's, or nobody's that can be told from here
+    NO_ANSWER = "no-answer"
+    UNREACHABLE = "network-unreachable"
+    CONNECTION_LOST = "connection-lost"
+    # not tried at all, or given up for the site's sake
+    LINE_BUSY = "line-busy"
+    MISSED_SLOT = "missed-slot"
+    SITE_IN_USE = "site-in-use"
+    BUDGET_SPENT = "budget-spent"
+
+
+class Direction(StrEnum):
+    """Seen from the site: ``down`` is towards it."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+class Verdict(StrEnum):
+    """Whether the line gave at least the floor. ``undetermined``: still grey after the repeats."""
+
+    PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    FAIL = "fail"
+    GREY = "grey"
+    UNDETERMINED = "undetermined"
+    UNCONFIRMED = "unconfirmed"
+    INVALID = "invalid"
+
+
+class Finding(StrEnum):
+    """What one fixed-rate test showed of the line."""
+
+    CLEAR = "clear"
+    QUEUE = "queue"
+    POLICED = "policed"
+    LOSS = "loss"
+    BETWEEN = "between"
+    INVALID = "invalid"
+
+
+class LineCounters(StrEnum):
+    """How the site's own traffic during a test was known."""
+
+    INLINE = "inline"
+    SNMP = "snmp"
+    NONE = "none"
+
+
+class Standing(StrEnum):
+    """What a sequence of floor verdicts amounts to (Wald's sequential test), of one direction.
+
+    ``suspect`` has failed and is being tested again; only ``condemned`` is to alarm anybody.
+    """
+
+    CLEAR = "clear"
+    SUSPECT = "suspect"
+    CONDEMNED = "condemned"
+
+
+class Layer(StrEnum):
+    """At which layer a contract counts its bits; measured is always the IP layer (RFC 9097)."""
+
+    IP = "ip"
+    ETHERNET = "ethernet"
+    TCP = "tcp"
+
+
+class Algorithm(StrEnum):
+    """The load-rate-adjustment algorithm of a search (RFC 9946 section 12.3.8)."""
+
+    B = "B"
+    C = "C"
+
+
+class Bound(StrEnum):
+    """What ended a search below the line's own limit: the maximum told is then "at least"."""
+
+    REQUESTED_RATE = "requested-rate"
+    PEER = "peer"
+    SENDER = "sender"
+    TIME = "time"
+    BUDGET = "budget"

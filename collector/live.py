@@ -324,6 +324,17 @@ class Fleet:
                 concerned.add(seen.series.site)
         return concerned
 
+    def relearn(self, site_id: str, observations: Iterable[Observation]) -> None:
+        """Take the newest of a site's series as the ledger has them now; they have been counted before."""
+        seen = list(observations)
+        site = self._site(site_id)
+        if site is None:
+            return
+        for one in seen:
+            site.series.pop(one.series, None)
+        for one in seen:
+            site.learn(one)
+
     def restore_sides(self, joined: Iterable[Joined]) -> None:
         """Learn the disagreements that the ledger holds, without counting them."""
         for one in joined:

@@ -15,6 +15,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from collector.observation import PassedOver
 from wire.messages import Reason, ReceiptStatus
 
 COMMIT_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -35,6 +36,8 @@ class Meters:
         self.receipts = self._counter("receipts", "Receipts, by whether the broker took them.", "result")
         self.fates = self._counter("measurements", "Measurements by what became of them.", "status")
         self.rejects = self._counter("rejects", "Messages and measurements rejected, by reason.", "reason")
+        text = "Measurements kept and believed by no view: of the future, or older than what is kept."
+        self.passed_over = self._counter("passed_over", text, "reason")
         self.commit_seconds = Histogram(
             "qos_collector_commit_seconds",
             "Time to judge and commit one group of messages.",
@@ -49,6 +52,8 @@ class Meters:
             self.fates.labels(status.value)
         for reason in Reason:
             self.rejects.labels(reason.value)
+        for passed in PassedOver:
+            self.passed_over.labels(passed.value)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""
@@ -60,6 +65,11 @@ class Meters:
             self.fates.labels(status.value).inc(count)
         for reason, count in Counter(rejected).items():
             self.rejects.labels(reason.value).inc(count)
+
+    def passed(self, passed_over: Iterable[PassedOver]) -> None:
+        """Count measurements that no view was told of."""
+        for reason, count in Counter(passed_over).items():
+            self.passed_over.labels(reason.value).inc(count)
 
     def page(self) -> bytes:
         """The process's own part of the metrics page."""

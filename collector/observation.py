@@ -1,12 +1,12 @@
 """A committed measurement as the views see it: which series, when, and what it found."""
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec import Struct, structs
 
 from wire.records import (
     CapacityValues,
-    ClockReading,
     Direction,
     Failure,
     FloorValues,
@@ -24,6 +24,13 @@ AHEAD_US = 300_000_000  # a claim of more than five minutes ahead of the collect
 _FAILURES = {failure.value: failure for failure in Failure}
 
 
+class PassedOver(StrEnum):
+    """Why a measurement is kept in the ledger, and believed by no view."""
+
+    AHEAD = "ahead"  # of the future
+    OUTDATED = "outdated"  # older than what is kept
+
+
 class Series(NamedTuple):
     """What a measurement is one of: a probe of a site in one direction or DSCP class."""
 
@@ -36,8 +43,9 @@ class Series(NamedTuple):
 class Observation(Struct, frozen=True, kw_only=True):
     """One measurement in live state. ``order`` is its place in the ledger, which breaks ties of time.
 
-    ``time_us`` is the measurement time that views go by (:func:`placed`), ``received_us`` when it came.
-    ``values`` are what :func:`for_views` leaves of them, ``busy_ratio`` how busy the agent's machine was.
+    ``time_us`` is the measurement time that views go by (``collector.placing`` finds it), ``received_us``
+    when it came. ``values`` are what :func:`for_views` leaves of them, ``busy_ratio`` how busy the agent's
+    machine was.
     """
 
     series: Series
@@ -51,28 +59,6 @@ class Observation(Struct, frozen=True, kw_only=True):
     bytes_sent: int = 0
     bytes_received: int = 0
     busy_ratio: float | None = None
-
-
-class Placed(NamedTuple):
-    """When a measurement was made, how far its own claim is off, and whether views must pass it over."""
-
-    time_us: int
-    clock_offset_us: int
-    ahead: bool
-
-
-def placed(start: ClockReading, sent: ClockReading, received_us: int) -> Placed:
-    """The measurement time, in Unix microseconds, from the agent's clocks and the time of arrival.
-
-    A synchronised clock is believed, unless it is ahead of the arrival. A clock that is not to be believed
-    (a Raspberry Pi after boot) is corrected where the batch was sent in the same boot: CLOCK_BOOTTIME tells
-    how long before arrival it was. What stays ahead would hide every later measurement from live state.
-    """
-    time_us = start.wall_us
-    doubtful = not start.synchronised or max(start.wall_us, sent.wall_us) > received_us + AHEAD_US
-    if doubtful and start.boot_id == sent.boot_id and start.boot_us <= sent.boot_us:
-        time_us = max(0, received_us - (sent.boot_us - start.boot_us))
-    return Placed(time_us, start.wall_us - time_us, time_us > received_us + AHEAD_US)
 
 
 def failure_of(word: str | None) -> Failure | None:

@@ -173,10 +173,14 @@ class Program:
         now, later = settled[:LEARN_AT_ONCE], settled[LEARN_AT_ONCE:]
         for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
+            self._meters.passed(found.passed_over)
             self._peers.heard(found.heard)
             tell_conflicts(found)
             self._ask(found)
         self._views.learn((seen for found in now for seen in found.observations), now_us())
+        self._views.relearn(
+            ((moved.site, moved.observations) for found in now for moved in found.moved), now_us()
+        )
         self._learn_sides([joined for found in now for joined in found.joined])
         if later:
             self._loop.call_soon(self._learn, later)

@@ -43,6 +43,12 @@ class Views:
         for site_id in self.fleet.learn(observations, now_us):
             self._render(site_id, now_us)
 
+    def relearn(self, moved: Iterable[tuple[str, Iterable[Observation]]], now_us: int) -> None:
+        """Show sites as the ledger has them, after some of their measurements were placed anew in time."""
+        for site_id, observations in moved:
+            self.fleet.relearn(site_id, observations)
+            self._render(site_id, now_us)
+
     def learn_sides(self, joined: Iterable[Joined], now_us: int) -> None:
         """Take in how the two sides of load tests compared."""
         for site_id in self.fleet.learn_sides(joined, now_us):

@@ -26,12 +26,15 @@ from collector.ingest import (
 )
 from collector.ledger import rows, schema
 from collector.ledger.accounts import Accounts
+from collector.ledger.clocks import Boots, Clocks
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
 from collector.ledger.lock import Lock
+from collector.ledger.replacing import Moved, bound, place_anew
 from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
-from collector.observation import Observation, observe, placed
+from collector.observation import Observation, PassedOver, observe
+from collector.placing import placed
 from collector.two_sides import Joined
 from wire.messages import Fault, Reason, Receipt, ReceiptStatus
 from wire.peer_tests import PeerReceipt, PeerTest
@@ -58,7 +61,8 @@ class Settled:
     """One message after its commit: the receipt to send, and what views have to learn.
 
     ``speaker`` is absent where nothing readable came. ``joined`` are the load tests of which the whole group
-    completed the second side.
+    completed the second side. ``passed_over``: why measurements are in the ledger and in no view. ``moved``:
+    sites whose measurements were placed anew.
     """
 
     receipt: Receipt | PeerReceipt | None
@@ -68,6 +72,8 @@ class Settled:
     heard: Heard | None = None
     joined: tuple[Joined, ...] = ()
     speaker: Speaker | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    moved: tuple[Moved, ...] = ()
 
 
 def no_fault() -> None:
@@ -91,6 +97,8 @@ class Ledger:
         self._lock = Lock(path)
         self._engine = connect(path, writing=True)
         self._keys = Keys()
+        self._boots = Boots()
+        self._bounded = 0  # the key of the boot looked at last
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
@@ -112,13 +120,17 @@ class Ledger:
         """
         try:
             with self._engine.begin() as connection:
-                work = _Group(connection, self._keys, self._inserts, self._reject_rows)
+                work = _Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
                 settled = work.settle(group)
                 self._before_commit()
         except BaseException:
-            self._keys.forget()
+            self._forget()
             raise
         return settled
+
+    def _forget(self) -> None:
+        self._keys.forget()
+        self._boots.forget()
 
     def prune_payloads(self, before_us: int) -> int:
         """Drop some of the raw payloads received before ``before_us``; returns how many."""
@@ -133,6 +145,21 @@ class Ledger:
         """Settle some tests of which one side alone has been known since before ``before_us``."""
         with self._engine.begin() as connection:
             return give_up(connection, before_us)
+
+    def place_anew(self) -> tuple[list[Moved], bool]:
+        """Place some measurements anew of whose boots more is known by now; whether there are more.
+
+        Where there are none, some boots are bounded, in turn, of which only their neighbours tell.
+        """
+        try:
+            with self._engine.begin() as connection:
+                moved, more = place_anew(connection)
+                if not more:
+                    self._bounded = bound(connection, self._keys, self._boots, self._bounded)
+        except BaseException:
+            self._forget()
+            raise
+        return moved, more
 
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
@@ -150,13 +177,16 @@ class _Group:
     keys: Keys
     inserts: dict[str, str]
     reject_rows: int
+    boots: Boots
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
     tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.clocks = Clocks(self.connection, self.keys, self.boots)
         self.accounts = Accounts(self.connection, self.keys)
 
     def settle(self, group: Sequence[Judged]) -> list[Settled]:
@@ -181,6 +211,8 @@ class _Group:
         observations: list[Observation] = []
         rejected: list[Reason] = []
         batch_key = self._new_key(schema.batches)
+        self.clocks.learn(message)
+        self.passed_over = []
         for item in message.items:
             if isinstance(item, Refused):
                 self._reject(message, item.fault, item.raw)
@@ -199,6 +231,7 @@ class _Group:
             tuple(fates),
             tuple(rejected),
             speaker=Speaker(message.site, message.envelope.obeyed),
+            passed_over=tuple(self.passed_over),
         )
 
     def _settle_peer(self, batch: PeerBatch) -> Settled:
@@ -251,7 +284,7 @@ class _Group:
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
         record, received_us = item.record, batch.arrival.received_us
         key = self._new_key(schema.measurements)
-        when = placed(record.start, batch.envelope.sent, received_us)
+        when = self.clocks.place(batch, record)
         seen = observe(batch.site, record, time_us=when.time_us, order=key, received_us=received_us)
         keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
         self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))
@@ -259,7 +292,10 @@ class _Group:
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
             self.sides += of_agent(record, key, self.keys.site(self.connection, batch.site), when.time_us)
-        return () if when.ahead else (seen,)
+        if when.ahead or when.outdated:
+            self.passed_over.append(PassedOver.AHEAD if when.ahead else PassedOver.OUTDATED)
+            return ()
+        return (seen,)
 
     def _name_key(self, text: str) -> int:
         return self.keys.name(self.connection, text)
@@ -347,6 +383,7 @@ class _Group:
         for table in schema.metadata.sorted_tables:
             if found := self.pending.get(table.name):
                 self.connection.exec_driver_sql(self.inserts[table.name], found)
+        self.clocks.write()
         if "rejects" in self.pending:
             bound = self.next_key[schema.rejects.name] - self.reject_rows
             self.connection.execute(delete(schema.rejects).where(schema.rejects.c.key < bound))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Result, Row, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger import rows
@@ -62,6 +62,11 @@ def newest(path: Path) -> Iterator[Observation]:
         engine.dispose()
 
 
+def newest_of(connection: Connection, site_key: int) -> Iterator[Observation]:
+    """The same for one site, inside the caller's transaction."""
+    yield from _Reading(connection, _words(connection), site_key).newest()
+
+
 @dataclass(frozen=True, slots=True)
 class KnownSides:
     """Of the second sides: each site's newest disagreements, and when each peer's newest test began."""
@@ -111,6 +116,12 @@ def _words(connection: Connection) -> Word:
 class _Reading:
     connection: Connection
     word: Word
+    site_key: int | None = None
+
+    def _rows(self, query: Select[Any]) -> Result[Any]:
+        if self.site_key is not None:
+            query = query.where(series.c.site_key == self.site_key)
+        return self.connection.execute(query)
 
     def newest(self) -> Iterator[Observation]:
         for probe, layout in _LAYOUTS.items():
@@ -119,9 +130,9 @@ class _Reading:
                 conditions = [_any(), _with_values(), _decisive(), _deciding()]
             for condition in conditions:
                 query = _query(condition, layout, probe)
-                for row in self.connection.execute(query):
+                for row in self._rows(query):
                     yield self._observation(row, probe, self._values(row, probe, layout))
-        for row in self.connection.execute(_query(_any(), None, None)):
+        for row in self._rows(_query(_any(), None, None)):
             yield self._observation(row, self.word(row.probe_key), None)
 
     def _observation(self, row: Row[Any], probe: str, values: Values | None) -> Observation:
@@ -174,11 +185,16 @@ def _hop(row: Row[Any], word: Word) -> Hop:
 def _newest_key(*conditions: Any) -> Select[tuple[int]]:
     return (
         select(measurements.c.key)
-        .where(measurements.c.series_key == series.c.key, measurements.c.ahead.is_(False), *conditions)
+        .where(measurements.c.series_key == series.c.key, *_believed(measurements), *conditions)
         .order_by(measurements.c.time_us.desc(), measurements.c.key.desc())
         .limit(1)
         .correlate(series)
     )
+
+
+def _believed(table: Any) -> tuple[Any, Any]:
+    """What is of the future, or older than what is kept, is passed over."""
+    return table.c.ahead.is_(False), table.c.outdated.is_(False)
 
 
 def _any() -> Select[tuple[int]]:
@@ -203,7 +219,7 @@ def _with_values_lately() -> Select[tuple[int]]:
     shown_us = STALE_INTERVALS * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
     since_us = (
         select(last.c.time_us - shown_us)
-        .where(last.c.series_key == series.c.key, last.c.ahead.is_(False))
+        .where(last.c.series_key == series.c.key, *_believed(last))
         .order_by(last.c.time_us.desc(), last.c.key.desc())
         .limit(1)
         .correlate(series)

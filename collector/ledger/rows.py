@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from collector.ledger import schema
 from collector.ledger.layout import Layout, NameKey, Row
-from collector.observation import Placed
+from collector.placing import Placed
 from wire.records import (
     CapacityInterval,
     CapacityMeasurement,
@@ -59,9 +59,9 @@ def measurement(record: Record, when: Placed, keys: Row, name_key: NameKey) -> R
         "seq": record.seq,
         "time_us": when.time_us,
         "clock_offset_us": when.clock_offset_us,
-        "time_error_us": record.start.max_error_us if when.clock_offset_us == 0 else None,
+        "time_error_us": when.error_us,
         "ahead": when.ahead,
-        "outdated": False,
+        "outdated": when.outdated,
         "boot_us": record.start.boot_us,
         "boot_key": name_key(record.start.boot_id),
         "synchronised": record.start.synchronised,

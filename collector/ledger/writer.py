@@ -112,10 +112,21 @@ class Writer(threading.Thread):
         try:
             left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
             left += self._give_up_sides(now)
+            left += self._place_anew()
         except SQLAlchemyError as error:
-            log.warning("old payloads were not dropped, or lone sides not settled: %s", explain(error))
+            log.warning(
+                "old payloads not dropped, lone sides not settled, or nothing placed anew: %s", explain(error)
+            )
             left = 0
         self._next_prune = now if left else now + PRUNE_SECONDS
+
+    def _place_anew(self) -> bool:
+        """Measurements of whose boots more is known by now get a better time; whether there are more."""
+        began = time.monotonic()
+        moved, more = self._ledger.place_anew()
+        if moved:
+            self._on_settled([Settled(None, moved=tuple(moved))], time.monotonic() - began)
+        return more
 
     def _give_up_sides(self, now: float) -> int:
         """Load tests of which the other side did not come in time are told as such; returns how many."""

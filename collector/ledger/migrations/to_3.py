@@ -7,7 +7,7 @@ how far it is known to have come, is counted once, over the index of identities.
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Integer, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, Boolean, Column, Integer, Text, UniqueConstraint, false, text
 
 # Epochs of which nothing came are known by those that follow them.
 _ONLY_FOLLOWED = """
@@ -29,6 +29,9 @@ UPDATE epochs SET high_water = max(
             WHERE f.site_key = epochs.site_key AND f.previous = epochs.epoch), 0)
 )
 """
+_BELIEVED = """
+UPDATE measurements SET time_error_us = max_error_us WHERE synchronised AND clock_offset_us = 0
+"""
 
 _KEY = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -39,6 +42,7 @@ def upgrade() -> None:
         op.add_column("epochs", Column(name, BigInteger, nullable=False, server_default="0"))
     op.add_column("measurements", Column("time_error_us", BigInteger))
     op.add_column("measurements", Column("outdated", Boolean, nullable=False, server_default=false()))
+    op.execute(_BELIEVED)
     _create_tables_of_completeness()
     _create_tables_of_values()
     for statement in (_ONLY_FOLLOWED, _COMMITTED, _CONFLICTS, _HIGH_WATER):
@@ -62,10 +66,19 @@ def _create_tables_of_completeness() -> None:
         _key(),
         Column("site_key", BigInteger, nullable=False),
         Column("boot_key", BigInteger, nullable=False),
-        Column("offset_us", BigInteger, nullable=False),
-        Column("error_us", BigInteger, nullable=False),
-        Column("source_key", BigInteger, nullable=False),
+        Column("offset_us", BigInteger),
+        Column("error_us", BigInteger),
+        Column("at_us", BigInteger),
+        Column("source_key", BigInteger),
+        Column("settled", Boolean, nullable=False),
         UniqueConstraint("site_key", "boot_key"),
+    )
+    op.create_index("boots_unsettled", "boots", ["key"], sqlite_where=text("settled IS 0"))
+    op.create_index(
+        "measurements_unsynchronised",
+        "measurements",
+        ["boot_key", "key"],
+        sqlite_where=text("synchronised IS 0"),
     )
     op.create_table(
         "resends",

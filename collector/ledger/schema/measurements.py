@@ -55,17 +55,26 @@ gaps = Table(
     UniqueConstraint("epoch_key", "first", "last"),
 )
 
-# The best that is known of how a site's wall time stood to its CLOCK_BOOTTIME in one boot.
+# The best that is known of how UTC stood to a site's CLOCK_BOOTTIME in one boot, at ``at_us`` of that clock;
+# NULL where nothing is. ``settled``: the boot's measurements are placed by it.
 boots = Table(
     "boots",
     metadata,
     key(),
     Column("site_key", BigInteger, nullable=False),
     Column("boot_key", BigInteger, nullable=False),
-    Column("offset_us", BigInteger, nullable=False),
-    Column("error_us", BigInteger, nullable=False),
-    Column("source_key", BigInteger, nullable=False),
+    Column("offset_us", BigInteger),
+    Column("error_us", BigInteger),
+    Column("at_us", BigInteger),
+    Column("source_key", BigInteger),
+    Column("settled", Boolean, nullable=False),
     UniqueConstraint("site_key", "boot_key"),
+)
+Index(
+    "boots_unsettled",
+    boots.c.key,
+    sqlite_where=boots.c.settled.is_(False),
+    postgresql_where=boots.c.settled.is_(False),
 )
 
 # What every site is asked to send again, after the ledger was restored; the newest is in force.
@@ -161,6 +170,15 @@ Index(
     measurements.c.time_us,
     sqlite_where=measurements.c.ahead.is_(False),
     postgresql_where=measurements.c.ahead.is_(False),
+)
+
+# What may have to be placed anew when more is known of its boot.
+Index(
+    "measurements_unsynchronised",
+    measurements.c.boot_key,
+    measurements.c.key,
+    sqlite_where=measurements.c.synchronised.is_(False),
+    postgresql_where=measurements.c.synchronised.is_(False),
 )
 
 # A second content under an identity that is taken: the first stands in ``measurements``, this one here.

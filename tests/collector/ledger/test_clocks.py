@@ -1,0 +1,381 @@
+"""Times in the ledger against the true ones: machines that boot at 1970, are set wrong, reboot offline."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.ingest import Arrival, judge
+from collector.ledger.commit import Ledger, Settled
+from collector.live import Fleet
+from collector.observation import PassedOver
+from collector.placing import DELIVERY_US
+from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, floor, payload, stamp
+from wire.messages import EpochMark
+from wire.records import (
+    ClockChange,
+    ClockMeasurement,
+    ClockReading,
+    ClockValues,
+    FloorMeasurement,
+    Known,
+    Outcome,
+    Purpose,
+)
+
+YEAR_US = 31_557_600_000_000
+DAY_US = 86_400_000_000
+SERVER_ERROR_US = 20_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    opened = Ledger(path)
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Machine:
+    """A site's machine: its true time, its clocks, and what its journal holds that was not sent."""
+
+    now_us: int = NOW_US
+    drift: float = 50e-6  # of its oscillator
+    wall_off_us: int = 0
+    synchronised: bool = False
+    booted_us: int = NOW_US - 300_000_000
+    boots: int = 1
+    epochs: int = 1
+    seq: int = 0
+    lasts: dict[int, int] = field(default_factory=dict)
+    unsent: list[Known] = field(default_factory=list)
+    true_us: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> str:
+        return f"{self.epochs:016x}"
+
+    def clock(self) -> ClockReading:
+        return ClockReading(
+            wall_us=self.now_us + self.wall_off_us,
+            boot_us=round((self.now_us - self.booted_us) * (1 + self.drift)),
+            boot_id=f"boot-{self.boots}",
+            synchronised=self.synchronised,
+            max_error_us=SERVER_ERROR_US if self.synchronised else None,
+        )
+
+    def at_1970(self) -> "Machine":
+        """The wall clock counts from its boot."""
+        self.wall_off_us = -self.booted_us
+        self.synchronised = False
+        return self
+
+    def synchronise(self) -> None:
+        before_us = self._offset_us()
+        self.wall_off_us, self.synchronised = 3000, True
+        self._journal_change(ClockChange.SYNCHRONISED, before_us)
+
+    def set_by(self, step_us: int) -> None:
+        before_us = self._offset_us()
+        self.wall_off_us, self.synchronised = self.wall_off_us + step_us, False
+        self._journal_change(ClockChange.STEPPED, before_us)
+
+    def reboot(self, off_us: int = MINUTE_US) -> None:
+        self.now_us += off_us
+        self.booted_us = self.now_us
+        self.lasts[self.epochs] = self.seq
+        self.boots, self.epochs = self.boots + 1, self.epochs + 1
+        self.seq = 0
+        self.at_1970()
+        self.now_us += 20_000_000
+
+    def measure(self, kind: type = FloorMeasurement, every_us: int = MINUTE_US) -> None:
+        self.now_us += every_us
+        make = floor if kind is FloorMeasurement else stamp
+        self._journal(make(self._next(), start=self.clock(), slot_us=None, epoch=self.epoch))
+
+    def send(self, ledger: Ledger, delay_us: int = 200_000, most: int = 500) -> Settled:
+        """Newest first, as agents do."""
+        records, self.unsent = self.unsent[-most:][::-1], self.unsent[:-most]
+        marks = tuple(self._mark(number) for number in range(max(1, self.epochs - 60), self.epochs + 1))
+        body = payload(*records, sent=self.clock(), marks=marks)
+        (settled,) = ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, self.now_us + delay_us))])
+        self.now_us += delay_us
+        return settled
+
+    def _mark(self, number: int) -> EpochMark:
+        last = {**self.lasts, self.epochs: self.seq}
+        before = {"previous": f"{number - 1:016x}", "previous_last": last[number - 1]} if number > 1 else {}
+        return EpochMark(epoch=f"{number:016x}", high_water=last[number], **before)  # type: ignore[arg-type]
+
+    def _offset_us(self) -> int:
+        now = self.clock()
+        return now.wall_us - now.boot_us
+
+    def _journal_change(self, change: ClockChange, before_us: int) -> None:
+        values = ClockValues(change=change, offset_us=self._offset_us(), before_us=before_us)
+        self._journal(
+            ClockMeasurement(epoch=self.epoch, seq=self._next(), purpose=Purpose.EVENT, peer="pop-1",
+                             start=self.clock(), duration_us=0, outcome=Outcome.OK, values=values)
+        )  # fmt: skip
+
+    def _next(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    def _journal(self, record: Known) -> None:
+        self.unsent.append(record)
+        self.true_us[(record.epoch, record.seq)] = self.now_us
+
+
+def rows(path: Path) -> list[tuple[str, int, int, int, int | None, int, int]]:
+    """Epoch, seq, time, offset, error, ahead, outdated."""
+    statement = (
+        "SELECT e.epoch, seq, time_us, clock_offset_us, time_error_us, ahead, outdated"
+        " FROM measurements m JOIN epochs e ON e.key = m.epoch_key ORDER BY m.key"
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def idle(ledger: Ledger) -> list[Settled]:
+    """What the writer does between groups, until nothing is left."""
+    told, rounds = [], 0
+    while rounds < 4:  # twice through the boots that are bounded, and what follows from each
+        moved, more = ledger.place_anew()
+        rounds += not more
+        if moved:
+            told.append(Settled(None, moved=tuple(moved)))
+    return told
+
+
+def assert_within_their_errors(path: Path, machine: Machine, most_us: int | None = None) -> None:
+    """Every time is right within its error, or no error is claimed; and none is wider than ``most_us``."""
+    for epoch, seq, time_us, _, error_us, *_ in rows(path):
+        off_us = abs(time_us - machine.true_us[(epoch, seq)])
+        if most_us is not None:
+            assert error_us is not None, (epoch, seq)
+            assert error_us <= most_us, (epoch, seq)
+        assert error_us is None or off_us <= error_us, (epoch, seq, off_us, error_us)
+
+
+def test_a_machine_that_boots_at_1970_with_ntp_blocked_is_corrected_by_its_sending(
+    ledger: Ledger, path: Path
+) -> None:
+    machine = Machine().at_1970()
+    for _ in range(60):
+        machine.measure()
+        (seen,) = machine.send(ledger, delay_us=random.Random(7).randrange(5_000_000)).observations
+        assert abs(seen.time_us - machine.now_us) < 10_000_000
+    assert_within_their_errors(path, machine, DELIVERY_US + 2 * HOUR_US // 10_000)
+    claims = [time_us + offset_us for _, _, time_us, offset_us, *_ in rows(path)]
+    assert all(claim_us < YEAR_US for claim_us in claims), "1970, and derivable"
+
+
+def test_what_was_measured_before_the_first_synchronisation_is_placed_by_it(
+    ledger: Ledger, path: Path
+) -> None:
+    machine = Machine().at_1970()
+    machine.measure()
+    machine.send(ledger, delay_us=30_000_000)
+    (loose,) = [error_us for *_, error_us, _, _ in rows(path)]
+    assert loose == DELIVERY_US
+    machine.measure()
+    machine.synchronise()
+    machine.send(ledger)
+    (told,) = idle(ledger)
+    drifted_us = 10 * MINUTE_US // 10_000
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + drifted_us)
+    assert [moved.site for moved in told.moved] == [SITE]
+    assert idle(ledger) == []
+
+
+def test_an_outage_of_which_the_end_alone_knew_the_time(ledger: Ledger, path: Path) -> None:
+    """Two days offline at 1970; synchronised before the last row, which is sent first."""
+    machine = Machine().at_1970()
+    for _ in range(200):
+        machine.measure(every_us=15 * MINUTE_US)
+    machine.synchronise()
+    while machine.unsent:
+        machine.send(ledger, most=50)
+    idle(ledger)
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + 3 * DAY_US // 10_000)
+
+
+def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neighbours(
+    ledger: Ledger, path: Path
+) -> None:
+    machine = Machine(synchronised=True)
+    machine.measure()
+    machine.send(ledger)
+    machine.reboot()
+    for _ in range(5):
+        machine.measure()
+    machine.reboot()
+    machine.measure()
+    hidden_us = machine.now_us
+    machine.synchronise()
+    settled = machine.send(ledger)
+    assert settled.passed_over.count(PassedOver.OUTDATED) == 5, "1970 is believed by no view"
+    told = idle(ledger)
+    assert_within_their_errors(path, machine, 10 * MINUTE_US)
+    sources = query(path, "SELECT name FROM boots JOIN names ON names.key = source_key ORDER BY boots.key")
+    assert [name for (name,) in sources] == ["synchronised", "synchronised", "neighbours"]
+    assert query(path, "SELECT count(*) FROM measurements WHERE outdated") == [(0,)]
+    assert told
+    assert hidden_us
+
+
+def test_without_any_bound_nothing_is_invented(ledger: Ledger, path: Path) -> None:
+    machine = Machine().at_1970()
+    machine.measure()
+    machine.reboot()
+    machine.measure()
+    machine.send(ledger)
+    idle(ledger)
+    found = {
+        epoch: (time_us, error_us, outdated) for epoch, _, time_us, _, error_us, _, outdated in rows(path)
+    }
+    assert found[f"{1:016x}"] == (360_000_000, None, 1), "the first boot of all: its claim, and no error"
+    assert found[f"{2:016x}"][1] == DELIVERY_US
+
+
+@pytest.mark.parametrize("step_us", [10 * YEAR_US, -10 * YEAR_US])
+def test_a_clock_set_by_ten_years_in_mid_run(ledger: Ledger, path: Path, step_us: int) -> None:
+    machine = Machine(synchronised=True)
+    for number in range(20):
+        machine.measure()
+        if number == 9:
+            machine.set_by(step_us)
+        if number % 3 == 0:
+            machine.send(ledger)
+    machine.send(ledger)
+    idle(ledger)
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + HOUR_US // 10_000)
+    assert query(path, "SELECT count(*) FROM measurements WHERE ahead OR outdated") == [(0,)]
+
+
+def test_a_boot_id_that_changes_in_mid_epoch(ledger: Ledger, path: Path) -> None:
+    """A journal that was moved to another machine while it was open: same epoch, next boot."""
+    machine = Machine(synchronised=True)
+    machine.measure()
+    machine.boots, machine.booted_us = 2, machine.now_us
+    machine.at_1970()
+    machine.measure()
+    machine.boots, machine.booted_us = 3, machine.now_us
+    machine.at_1970()
+    machine.measure()
+    machine.send(ledger)
+    idle(ledger)
+    assert_within_their_errors(path, machine, DELIVERY_US + 3 * MINUTE_US)
+    assert {epoch for epoch, *_ in rows(path)} == {machine.epoch}
+
+
+def test_at_the_end_of_a_month_times_fall_where_they_belong(ledger: Ledger, path: Path) -> None:
+    """Unsynchronised from before midnight of the 31st until after it."""
+    midnight_us = round(datetime(2026, 4, 1, tzinfo=UTC).timestamp() * 1e6)
+    machine = Machine(now_us=midnight_us - 10 * MINUTE_US, booted_us=midnight_us - HOUR_US).at_1970()
+    for _ in range(20):
+        machine.measure()
+    machine.synchronise()
+    machine.send(ledger)
+    idle(ledger)
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + HOUR_US // 10_000)
+    months = [
+        datetime.fromtimestamp(row[2] / 1e6, UTC).month for row in sorted(rows(path), key=lambda r: r[1])
+    ]
+    assert months == [3] * 9 + [3 if rows(path) and months[9] == 3 else 4] + [4] * 11
+
+
+def test_views_learn_of_what_was_hidden_by_a_wrong_clock(ledger: Ledger, path: Path) -> None:
+    """The newest verdict of the site came from a boot of which nothing was known at first."""
+    machine = Machine(synchronised=True)
+    machine.measure(FloorMeasurement)
+    fleet = Fleet({})
+    fleet.learn(machine.send(ledger).observations, machine.now_us)
+    machine.reboot()
+    machine.measure(FloorMeasurement)
+    verdict_us = machine.now_us
+    machine.reboot()
+    machine.synchronise()
+    fleet.learn(machine.send(ledger).observations, machine.now_us)
+    (before_us,) = newest_floor(fleet)
+    for settled in idle(ledger):
+        for moved in settled.moved:
+            fleet.relearn(moved.site, moved.observations)
+    (after_us,) = newest_floor(fleet)
+    assert before_us < verdict_us - MINUTE_US
+    assert abs(after_us - verdict_us) < 3 * MINUTE_US
+
+
+def newest_floor(fleet: Fleet) -> list[int]:
+    site = fleet.get(SITE)
+    assert site is not None
+    return [state.newest.time_us for series, state in site.series.items() if series.probe == "floor"]
+
+
+def test_no_one_way_delay_of_an_unsynchronised_clock_is_in_the_ledger(ledger: Ledger, path: Path) -> None:
+    machine = Machine().at_1970()
+    machine.measure(type(None))
+    machine.send(ledger)
+    assert query(path, "SELECT delay_forward_p50_us, delay_return_p50_us FROM stamp_values") == [(None, None)]
+
+
+def test_a_restart_of_the_collector_goes_on_with_what_it_knew(path: Path) -> None:
+    machine = Machine().at_1970()
+    first = Ledger(path)
+    machine.measure()
+    machine.synchronise()
+    machine.send(first)
+    first.close()
+    machine.synchronised, machine.wall_off_us = False, -machine.booted_us
+    second = Ledger(path)
+    machine.measure()
+    machine.send(second, delay_us=50_000_000)
+    idle(second)
+    second.close()
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + HOUR_US // 10_000)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_to_clocks_no_time_is_further_off_than_it_says(
+    ledger: Ledger, path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    machine = Machine(drift=chance.uniform(-90e-6, 90e-6)).at_1970()
+    happenings = [
+        lambda: machine.reboot(chance.randrange(DAY_US)),
+        lambda: machine.set_by(chance.choice([10 * YEAR_US, -10 * YEAR_US, HOUR_US])),
+        machine.synchronise,
+        lambda: machine.send(ledger, chance.randrange(DELIVERY_US), chance.randrange(1, 20)),
+        lambda: machine.send(ledger, chance.randrange(DELIVERY_US)),
+        lambda: idle(ledger),
+    ]
+    for _ in range(120):
+        for _ in range(chance.randrange(4)):
+            machine.measure(every_us=chance.randrange(1, HOUR_US))
+        chance.choice(happenings)()
+        assert_within_their_errors(path, machine)
+    while machine.unsent:
+        machine.send(ledger)
+    idle(ledger)
+    assert_within_their_errors(path, machine)
+    known_us = min(machine.true_us[row[:2]] for row in rows(path) if row[4] is not None)
+    unknown_us = [machine.true_us[row[:2]] for row in rows(path) if row[4] is None]
+    assert max(unknown_us, default=0) < known_us, "only before the first time that is known of all"

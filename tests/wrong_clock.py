@@ -1,7 +1,6 @@
 """A program whose wall clock is wrong, without touching the machine's: a shim that the test builds."""
 
 import mmap
-import os
 import struct
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ YEAR_S = 365.25 * 86400
 
 
 class WrongClock:
-    """Stands for the clock of a program started with ``environment``; ``set_to`` may be called meanwhile."""
+    """The clock of a program that is started with ``variables``; ``set_to`` may be called meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         library, told = folder / "wrong_clock.so", folder / "wrong_clock"
@@ -20,7 +19,7 @@ class WrongClock:
         told.write_bytes(bytes(16))
         with told.open("r+b") as opened:
             self._told = mmap.mmap(opened.fileno(), 16)
-        self.environment = {**os.environ, "LD_PRELOAD": str(library), "WRONG_CLOCK": str(told)}
+        self.variables = [f"LD_PRELOAD={library}", f"WRONG_CLOCK={told}"]
 
     def set_to(self, offset_s: float, *, synchronised: bool = False) -> None:
         """Let the wall clock be the machine's and ``offset_s``."""

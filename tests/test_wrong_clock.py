@@ -85,15 +85,16 @@ def test_a_floor_verdict_of_1970_and_of_ten_years_either_way_reaches_the_ledger_
         def floors() -> list[tuple[int, ...]]:
             return query(ledger, FLOORS)  # type: ignore[return-value]
 
-        wait_until(lambda: len(floors()) >= 2, "verdicts of 1970", WITHIN_S)
+        def is_told(offset_s: float) -> bool:
+            return any(abs(row[2] / 1e6 - offset_s) < YEAR_S / 12 for row in floors())
+
+        wait_until(lambda: is_told(at_1970()), "a verdict of 1970", WITHIN_S)
         for offset_s in (10 * YEAR_S, -10 * YEAR_S):
-            before = len(floors())
             wrong.set_to(offset_s)
-            wait_until(lambda held=before: len(floors()) >= held + 2, f"verdicts at {offset_s}", WITHIN_S)
+            wait_until(lambda off_s=offset_s: is_told(off_s), f"a verdict of {offset_s} s off", WITHIN_S)
         check_times(tmp_path)
         claims_us = [row[1] + row[2] for row in floors()]
         assert claims_us[0] < 400 * 1_000_000, "the claim of 1970 is derivable"
-        assert min(claims_us) < time.time() * 1e6 < max(claims_us) - 9 * YEAR_S * 1e6
         assert query(ledger, "SELECT count(*) FROM measurements WHERE ahead OR outdated") == [(0,)]
         assert query(ledger, "SELECT count(*) FROM stamp_values WHERE delay_forward_p50_us IS NOT NULL") == [
             (0,)

@@ -6,8 +6,10 @@ Pure. An *anchor* is how UTC stood to CLOCK_BOOTTIME at one moment of a boot, an
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from collector.observation import AHEAD_US
-from wire.records import ClockMeasurement, ClockReading, ClockValues, Record
+from wire.records import ClockMeasurement, ClockReading, ClockValues, Record, StampMeasurement
 
 BEHIND_US = 7 * 86_400_000_000
 """A claim further before its arrival than this, although sent in the same boot, is a wrong clock: no delivery
@@ -107,6 +109,13 @@ def _is_credible(reading: ClockReading, wall_us: int, sent: ClockReading, receiv
         return wall_us <= received_us + AHEAD_US
     arrived_us, slack_us = received_us - since_us, since_us // DRIFT
     return arrived_us - BEHIND_US - slack_us <= wall_us <= arrived_us + AHEAD_US + slack_us
+
+
+def believable(record: Record, when: Placed) -> Record:
+    """The record without one-way delays, where its clock only said that it was synchronised."""
+    if when.believed or not isinstance(record, StampMeasurement) or record.values is None:
+        return record
+    return replace(record, values=replace(record.values, delay_forward=None, delay_return=None))
 
 
 def by_sending(sent: ClockReading, received_us: int) -> Anchor:

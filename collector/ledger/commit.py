@@ -2,7 +2,8 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
 from collector.ledger.lock import Lock
-from collector.ledger.replacing import Moved, bound, place_anew
+from collector.ledger.replacing import Moved, Replacing
 from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
 from collector.observation import Observation, PassedOver, observe
-from collector.placing import placed
+from collector.placing import believable, placed
 from collector.two_sides import Joined
 from wire.messages import Fault, Reason, Receipt, ReceiptStatus
 from wire.peer_tests import PeerReceipt, PeerTest
@@ -98,7 +99,7 @@ class Ledger:
         self._engine = connect(path, writing=True)
         self._keys = Keys()
         self._boots = Boots()
-        self._bounded = 0  # the key of the boot looked at last
+        self._replacing = Replacing(self._keys, self._boots)
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
@@ -118,19 +119,22 @@ class Ledger:
 
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
-        try:
-            with self._engine.begin() as connection:
-                work = _Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
-                settled = work.settle(group)
-                self._before_commit()
-        except BaseException:
-            self._forget()
-            raise
+        with self._writing() as connection:
+            work = _Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
+            settled = work.settle(group)
+            self._before_commit()
         return settled
 
-    def _forget(self) -> None:
-        self._keys.forget()
-        self._boots.forget()
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction; after a failure nothing is remembered of what may not exist."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except BaseException:
+            self._keys.forget()
+            self._boots.forget()
+            raise
 
     def prune_payloads(self, before_us: int) -> int:
         """Drop some of the raw payloads received before ``before_us``; returns how many."""
@@ -147,19 +151,9 @@ class Ledger:
             return give_up(connection, before_us)
 
     def place_anew(self) -> tuple[list[Moved], bool]:
-        """Place some measurements anew of whose boots more is known by now; whether there are more.
-
-        Where there are none, some boots are bounded, in turn, of which only their neighbours tell.
-        """
-        try:
-            with self._engine.begin() as connection:
-                moved, more = place_anew(connection)
-                if not more:
-                    self._bounded = bound(connection, self._keys, self._boots, self._bounded)
-        except BaseException:
-            self._forget()
-            raise
-        return moved, more
+        """Place some measurements anew of whose boots more is known by now; whether there are more."""
+        with self._writing() as connection:
+            return self._replacing.portion(connection)
 
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
@@ -282,9 +276,9 @@ class _Group:
         return ReceiptStatus.COMMITTED, self._insert(batch, item, keys)
 
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
-        record, received_us = item.record, batch.arrival.received_us
-        key = self._new_key(schema.measurements)
-        when = self.clocks.place(batch, record)
+        received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
+        when = self.clocks.place(batch, item.record)
+        record = believable(item.record, when)
         seen = observe(batch.site, record, time_us=when.time_us, order=key, received_us=received_us)
         keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
         self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))

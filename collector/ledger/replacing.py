@@ -73,8 +73,23 @@ class Moved:
     observations: tuple[Observation, ...]
 
 
-def place_anew(connection: Connection) -> tuple[list[Moved], bool]:
-    """Place a portion; returns the sites that it concerns, and whether there is more to do."""
+class Replacing:
+    """Goes through what is to be placed anew, and then, in turn, through boots that nothing tells of."""
+
+    def __init__(self, keys: Keys, known: Boots) -> None:
+        self._keys = keys
+        self._known = known
+        self._bounded = 0  # the key of the boot looked at last
+
+    def portion(self, connection: Connection) -> tuple[list[Moved], bool]:
+        """Place a portion; returns the sites that it concerns, and whether there is more to do."""
+        moved, more = _place_anew(connection)
+        if not more:
+            self._bounded = _bound(connection, self._keys, self._known, self._bounded)
+        return moved, more
+
+
+def _place_anew(connection: Connection) -> tuple[list[Moved], bool]:
     found = connection.execute(FIND.where(boots.c.settled.is_(False)).limit(BOOTS)).all()
     moved: dict[int, None] = {}
     left = PORTION
@@ -113,7 +128,7 @@ def _moved(connection: Connection, site_key: int) -> Moved:
     return Moved(site, tuple(reading.newest_of(connection, site_key)))
 
 
-def bound(connection: Connection, keys: Keys, known: Boots, after_key: int) -> int:
+def _bound(connection: Connection, keys: Keys, known: Boots, after_key: int) -> int:
     """Bound some boots by what the journal holds beside them; the key of the last looked at, 0 at the end.
 
     Only those that no clock and no sending ever told of.

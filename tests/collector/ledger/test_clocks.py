@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector.ingest import Arrival, judge
 from collector.ledger.commit import Ledger, Settled
 from collector.live import Fleet
 from collector.observation import PassedOver
 from collector.placing import DELIVERY_US
-from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, floor, payload, stamp
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    SITE,
+    floor,
+    payload,
+    spread,
+    stamp,
+    stamp_values,
+)
 from wire.messages import EpochMark
 from wire.records import (
     ClockChange,
@@ -27,6 +38,7 @@ from wire.records import (
     Known,
     Outcome,
     Purpose,
+    StampValues,
 )
 
 YEAR_US = 31_557_600_000_000
@@ -330,11 +342,19 @@ def newest_floor(fleet: Fleet) -> list[int]:
     return [state.newest.time_us for series, state in site.series.items() if series.probe == "floor"]
 
 
-def test_no_one_way_delay_of_an_unsynchronised_clock_is_in_the_ledger(ledger: Ledger, path: Path) -> None:
-    machine = Machine().at_1970()
-    machine.measure(type(None))
-    machine.send(ledger)
-    assert query(path, "SELECT delay_forward_p50_us, delay_return_p50_us FROM stamp_values") == [(None, None)]
+@pytest.mark.parametrize(("off_us", "told"), [(0, 500), (20 * YEAR_US, None)])
+def test_no_one_way_delay_of_a_clock_that_is_not_believed_is_in_the_ledger(
+    ledger: Ledger, path: Path, off_us: int, told: int | None
+) -> None:
+    machine = Machine(synchronised=True, wall_off_us=off_us)
+    values = replace(stamp_values(), delay_forward=spread(500), delay_return=spread(500))
+    machine.unsent.append(stamp(1, start=machine.clock(), values=values))
+    settled = machine.send(ledger)
+    assert query(path, "SELECT delay_forward_p50_us, delay_return_p50_us FROM stamp_values") == [(told, told)]
+    assert query(path, "SELECT rtt_p50_us FROM stamp_values") == [(10_400,)]
+    (seen,) = settled.observations
+    assert isinstance(seen.values, StampValues)
+    assert (seen.values.delay_forward is None) is (told is None)
 
 
 def test_a_restart_of_the_collector_goes_on_with_what_it_knew(path: Path) -> None:

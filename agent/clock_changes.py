@@ -6,6 +6,7 @@ The distance of the two changes by steps alone, never by slewing: both are slewe
 from agent.peer_time import PeerTime, Told
 from wire.records import ClockChange, ClockReading, ClockValues
 
+HOLD_US = 60_000_000  # a clock that is set every few seconds fills no journal
 STEP_US = 100_000  # smaller steps are within what nobody's figures depend on
 PEER_MOVED_US = 500_000
 PEER_AGAIN_US = 6 * 3_600_000_000
@@ -13,10 +14,14 @@ PEER_AGAIN_US = 6 * 3_600_000_000
 
 
 class ClockChanges:
-    """Compares one reading with the one before. The first of an agent's run has none before it."""
+    """Compares one reading with the one before. The first of an agent's run has none before it.
+
+    One change a minute is told: what becomes of the clock meanwhile is told then, if anything is left of it.
+    """
 
     def __init__(self) -> None:
         self._last: ClockReading | None = None
+        self._changed_us: int | None = None
         self._told: Told | None = None
 
     def look(self, now: ClockReading, peer_time: PeerTime) -> ClockValues | None:
@@ -25,11 +30,14 @@ class ClockChanges:
         An agent that starts with a synchronised clock says so once: what was journalled earlier in that boot,
         before the clock was right, is placed by it.
         """
-        last, self._last = self._last, now
-        offset_us, before_us = _offset(now), None if last is None else _offset(last)
-        change = _change(last, now)
+        last, change = self._last, _change(self._last, now)
+        if change is not None and self._changed_us is not None and now.boot_us - self._changed_us < HOLD_US:
+            return None
+        self._last = now
         if change is not None:
-            return ClockValues(change=change, offset_us=offset_us, before_us=before_us)
+            self._changed_us = now.boot_us
+            before_us = None if last is None else _offset(last)
+            return ClockValues(change=change, offset_us=_offset(now), before_us=before_us)
         return None if now.synchronised else self._of_peer(now, peer_time)
 
     def _of_peer(self, now: ClockReading, peer_time: PeerTime) -> ClockValues | None:

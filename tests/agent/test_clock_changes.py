@@ -57,6 +57,7 @@ def test_steps_either_way_are_recorded_and_slewing_is_not() -> None:
     for step_us in (-TEN_YEARS_US, TEN_YEARS_US, 100_000, -100_000):
         before = watched.offset_us
         watched.clock.wall_us += step_us
+        watched.clock.advance(60)
         values = watched.look()
         assert values is not None
         assert (values.change, values.offset_us - before) == (ClockChange.STEPPED, step_us)
@@ -64,9 +65,23 @@ def test_steps_either_way_are_recorded_and_slewing_is_not() -> None:
     assert watched.look() is None
 
 
+def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
+    watched = Watched()
+    watched.look()
+    begin_us, told = watched.offset_us, []
+    for _ in range(48):  # four minutes
+        watched.clock.wall_us += 1_000_000
+        told.append(watched.look())
+    changes = [values for values in told if values is not None]
+    assert len(changes) == 4
+    assert changes[0].before_us == begin_us
+    assert [one.before_us for one in changes[1:]] == [one.offset_us for one in changes[:-1]]
+
+
 def test_the_loss_of_synchronisation_is_recorded() -> None:
     watched = Watched(synchronised=True)
     watched.look()
+    watched.clock.advance(60)
     watched.clock.synchronised = False
     values = watched.look()
     assert values is not None

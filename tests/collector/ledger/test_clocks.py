@@ -98,6 +98,16 @@ class Machine:
         self.wall_off_us, self.synchronised = 3000, True
         self._journal_change(ClockChange.SYNCHRONISED, before_us)
 
+    def hear_of_peer(self, error_us: int = 5000) -> None:
+        """A synchronised peer told the time ten seconds ago, a bit off."""
+        boot_us = self.clock().boot_us
+        values = ClockValues(
+            change=ClockChange.PEER, offset_us=self._offset_us(), peer_boot_us=boot_us,
+            peer_offset_us=self.now_us + error_us // 2 - boot_us, peer_error_us=error_us,
+        )  # fmt: skip
+        self.now_us += 10_000_000
+        self._journal_values(values)
+
     def set_by(self, step_us: int) -> None:
         before_us = self._offset_us()
         self.wall_off_us, self.synchronised = self.wall_off_us + step_us, False
@@ -136,7 +146,9 @@ class Machine:
         return now.wall_us - now.boot_us
 
     def _journal_change(self, change: ClockChange, before_us: int) -> None:
-        values = ClockValues(change=change, offset_us=self._offset_us(), before_us=before_us)
+        self._journal_values(ClockValues(change=change, offset_us=self._offset_us(), before_us=before_us))
+
+    def _journal_values(self, values: ClockValues) -> None:
         self._journal(
             ClockMeasurement(epoch=self.epoch, seq=self._next(), purpose=Purpose.EVENT, peer="pop-1",
                              start=self.clock(), duration_us=0, outcome=Outcome.OK, values=values)
@@ -198,6 +210,20 @@ def test_a_machine_that_boots_at_1970_with_ntp_blocked_is_corrected_by_its_sendi
     assert_within_their_errors(path, machine, DELIVERY_US + 2 * HOUR_US // 10_000)
     claims = [time_us + offset_us for _, _, time_us, offset_us, *_ in rows(path)]
     assert all(claim_us < YEAR_US for claim_us in claims), "1970, and derivable"
+
+
+def test_with_ntp_blocked_for_good_the_peers_word_is_better_than_any_arrival(
+    ledger: Ledger, path: Path
+) -> None:
+    machine = Machine().at_1970()
+    machine.measure()
+    machine.send(ledger, delay_us=40_000_000)
+    machine.hear_of_peer()
+    for _ in range(5):
+        machine.measure()
+        machine.send(ledger, delay_us=40_000_000)
+    idle(ledger)
+    assert_within_their_errors(path, machine, 5000 + HOUR_US // 10_000)
 
 
 def test_what_was_measured_before_the_first_synchronisation_is_placed_by_it(
@@ -383,6 +409,7 @@ def test_whatever_happens_to_clocks_no_time_is_further_off_than_it_says(
         lambda: machine.reboot(chance.randrange(DAY_US)),
         lambda: machine.set_by(chance.choice([10 * YEAR_US, -10 * YEAR_US, HOUR_US])),
         machine.synchronise,
+        lambda: None if machine.synchronised else machine.hear_of_peer(chance.randrange(2_000_000)),
         lambda: machine.send(ledger, chance.randrange(DELIVERY_US), chance.randrange(1, 20)),
         lambda: machine.send(ledger, chance.randrange(DELIVERY_US)),
         lambda: idle(ledger),

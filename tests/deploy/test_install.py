@@ -20,8 +20,8 @@ from agent.settings import load as load_agent
 from collector.ledger.commit import Ledger
 from collector.settings import load as load_collector
 from host.exits import Exit
+from lab.pki import Authority
 from tests.deploy import sandbox
-from tests.deploy.certificates import Authority
 from tests.deploy.units import Unit
 from tests.documentation import ROOT, blocks, commands
 
@@ -95,7 +95,7 @@ def scratch(tmp_path: Path) -> Scratch:
 
 @needs_root
 def test_an_agent_is_installed_as_the_page_says(scratch: Scratch, tmp_path: Path) -> None:
-    sites = Authority(tmp_path, "sites")
+    sites = Authority(tmp_path, "sites").make()
     issued = sites.issue(SITE)
     (scratch.checkout / "agent.yaml").write_text(blocks(AGENT, "yaml")[0])
     shutil.copy(sites.certificate, scratch.checkout / "broker-ca.pem")

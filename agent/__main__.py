@@ -15,7 +15,7 @@ MEASURE = "measure once, now, and show the result; exit 0 pass or measured, 1 fa
 MEASURE_AT_LENGTH = (
     f"{MEASURE}. Without --probe floor and STAMP are measured. By name alone: capacity, which fills the line"
     " and may cost hundreds of megabytes, within its budget; path, which needs a right of its own"
-    " (CAP_NET_RAW); and interface, which takes a minute."
+    " (CAP_NET_RAW); interface, which takes a minute; and reachability, which tells who answers."
 )
 
 

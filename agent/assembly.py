@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from agent.hearing import Hearing
 from agent.line_counters import LineCounterSource, source_of
 from agent.line_watch import LineWatch
 from agent.probes import PROBES
-from agent.probes.base import Probe, Surroundings, Task
+from agent.probes.base import Probe, Surroundings, Task, Watched
 from agent.settings import AgentSettings, Floor, peer_key
 from wire import ip_layer
 from wire.records import ClockReading
@@ -17,7 +18,8 @@ def surroundings(
     """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
     secret = peer_key(settings.peer) if key is None else key
     counters = source_of(settings.line_counters)
-    return Surroundings(settings, secret, counters, clock, _watch(settings.floor, counters, clock))
+    watch = _watch(settings.floor, counters, clock)
+    return Surroundings(settings, secret, counters, clock, watch, Hearing(clock))
 
 
 def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockReading]) -> LineWatch | None:
@@ -32,3 +34,8 @@ def tasks(
     """Every task that the settings ask for, with the probe that does it."""
     probes = [factory(built_from) for factory in registry.values()]
     return {task: probe for probe in probes for task in probe.tasks()}
+
+
+def scheduled(tasks: Mapping[Task, Probe]) -> dict[Task, Probe]:
+    """Those that a schedule starts in the resident agent."""
+    return {task: probe for task, probe in tasks.items() if not isinstance(probe, Watched)}

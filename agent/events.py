@@ -12,11 +12,12 @@ from wire.records import ClockReading, Known, Values
 
 
 class Event(Struct, frozen=True):
-    """One change: the kind of record it leaves, when it was seen, and what was seen."""
+    """One change: the kind of record it leaves, when it was seen, what was seen, and more of it in words."""
 
     record: type[Known]
     start: ClockReading
     values: Values
+    detail: str = ""
 
 
 Tell = Callable[[Event], None]

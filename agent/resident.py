@@ -25,7 +25,7 @@ from host.clock import second_of_week
 from host.notify import NOBODY, Notifier
 from wire import messages
 from wire.messages import Fault
-from wire.records import ClockReading, Failure, Outcome, Purpose
+from wire.records import ClockReading, Failure, Outcome, Purpose, ReachabilityValues
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Resident:
         watch: LineWatch | None = None,
         watches: Sequence[Watch] = (),
         service: Notifier = NOBODY,
+        outages: Callable[[], Sequence[ReachabilityValues]] = tuple,
     ) -> None:
         self._settings = settings
         self._version = version
@@ -60,6 +61,7 @@ class Resident:
         self._clock = clock
         self._watch = watch
         self._watches = watches
+        self._outages = outages
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._service = service
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
@@ -99,6 +101,10 @@ class Resident:
         finally:
             await self._journal.close(self._clock())
             status_file.remove(Path(self._settings.runtime_directory))
+
+    def measures_alone(self) -> bool:
+        """Whether a test of ours has the line to itself."""
+        return self._runner.measures_alone()
 
     async def _schedule(self) -> Scheduler:
         done = await self._journal.do(Journal.newest_slots)
@@ -249,6 +255,7 @@ class Resident:
             broker_problem=self._uplink.problem,
             journal_problem=self._journal.trouble,
             last_receipt=self._uplink.last_receipt,
+            outages=tuple(self._outages()),
         )
 
 

@@ -21,12 +21,16 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from agent import assembly, handover, memory  # noqa: E402
+from agent import alive_file, assembly, handover, memory  # noqa: E402
+from agent.alive_watch import AliveWatch  # noqa: E402
 from agent.clock_watch import ClockWatch  # noqa: E402
 from agent.handover import Handover  # noqa: E402
 from agent.journal import Journal  # noqa: E402
 from agent.journal_file import JournalError  # noqa: E402
 from agent.journal_thread import JournalThread  # noqa: E402
+from agent.probes.base import Surroundings  # noqa: E402
+from agent.probes.reachability import state_path  # noqa: E402
+from agent.reachability_watch import ReachabilityWatch  # noqa: E402
 from agent.resident import Resident  # noqa: E402
 from agent.uplink import Uplink  # noqa: E402
 from host import log  # noqa: E402
@@ -77,12 +81,36 @@ def _resident(given: Handover) -> Resident:
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
-    watches = [
-        ClockWatch(clock.read, around.peer_time),
-    ]
-    return Resident(
-        settings, version, tasks, journal, uplink, clock.read, around.line_watch, watches, service
+    alive = AliveWatch(path.with_name(alive_file.NAME), clock.read)
+    reachability = _reachability(around, uplink, alive)
+    resident = Resident(
+        settings,
+        version,
+        assembly.scheduled(tasks),
+        journal,
+        uplink,
+        clock.read,
+        around.line_watch,
+        watches=[
+            ClockWatch(clock.read, around.peer_time),
+            alive,
+            *reachability,
+        ],
+        service=service,
+        outages=lambda: [outage for watch in reachability for outage in watch.outages],
     )
+    for watch in reachability:
+        watch.own_test = resident.measures_alone
+    return resident
+
+
+def _reachability(around: Surroundings, uplink: Uplink, alive: AliveWatch) -> list[ReachabilityWatch]:
+    """One, unless the settings say never."""
+    every, hearing = around.settings.schedule.reachability, around.hearing
+    if every is None or hearing is None:
+        return []
+    path = state_path(around.settings.journal.path)
+    return [ReachabilityWatch(around, float(every), uplink, hearing, path, alive.before)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

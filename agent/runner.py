@@ -175,7 +175,7 @@ class Runner:
     def event(self, event: Event) -> Attempt:
         """The record of something that changed: it belongs to no schedule, and nothing was run for it."""
         task = Task(str(event.record.__struct_config__.tag), 0.0)
-        reading = Reading(Outcome.OK, event.values)
+        reading = Reading(Outcome.OK, event.values, detail=event.detail)
         return Attempt(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
 
     async def keep(self, watch: Watch, tell: Tell) -> None:

@@ -82,6 +82,7 @@ class Schedule(Struct, frozen=True):
     interface: Seconds | None = Seconds(60)
     capacity: Seconds | None = Seconds(30 * 86400)
     path: Seconds | None = Seconds(86400)
+    reachability: Seconds | None = Seconds(10)
     first_within: Seconds = Seconds(300)
 
 

@@ -130,6 +130,9 @@ def _schedule(chosen: AgentSettings) -> str | None:
     train = stamp.packets * stamp.spacing + stamp.timeout
     if schedule.stamp < train:
         return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
+    every = schedule.reachability
+    if every is not None and not 0.5 <= every <= 300:
+        return "schedule.reachability: out of range: 500 ms to 5 min, or null for never"
     return None
 
 

@@ -93,14 +93,17 @@ class TrainResult(Struct, frozen=True):
 
 
 async def run_train(
-    train: Train, estimate: Callable[[], ErrorEstimate], enough: asyncio.Event | None = None
+    train: Train,
+    estimate: Callable[[], ErrorEstimate],
+    enough: asyncio.Event | None = None,
+    heard: Callable[[], None] | None = None,
 ) -> TrainResult:
     """Send the train and wait for its replies, at most ``timeout_s`` after the last packet.
 
     ``estimate`` tells what the wall clock's stamps are worth. Once ``enough`` is set no further packet is
-    sent: the train is then shorter. Raises nothing for the line or the peer.
+    sent: the train is then shorter. ``heard`` is called at each reply. Raises nothing for line or peer.
     """
-    session = _Session(train, estimate(), enough)
+    session = _Session(train, estimate(), enough, heard)
     try:
         family, address = await _resolve(train)
         sock = _open(family, address, train.dscp)
@@ -154,9 +157,16 @@ class _ClockWatch:
 
 
 class _Session:
-    def __init__(self, train: Train, estimate: ErrorEstimate, enough: asyncio.Event | None) -> None:
+    def __init__(
+        self,
+        train: Train,
+        estimate: ErrorEstimate,
+        enough: asyncio.Event | None,
+        heard: Callable[[], None] | None,
+    ) -> None:
         self._train = train
         self._enough = enough
+        self._heard = heard
         self._estimate = estimate
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._sender = Sender(
@@ -266,12 +276,14 @@ class _Session:
     def _take(self, datagram: Datagram, family: int) -> None:
         self._bytes["received"] += len(datagram.payload) + _IP_AND_UDP_BYTES[family]
         headers = datagram.headers
-        self._sender.received(
+        verdict = self._sender.received(
             datagram.payload,
             headers.received_ns,
             by_kernel=headers.source is StampSource.KERNEL,
             dscp_ecn=headers.dscp_ecn,
         )
+        if verdict is Verdict.ACCEPTED and self._heard:
+            self._heard()
 
     def _take_transmit_stamps(self, sock: socket.socket) -> None:
         for number, sent_ns in timestamps.transmit_stamps(sock):

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from wire.records import ClockReading
+from wire.records import ClockReading, ReachabilityValues
 
 NAME = "status.json"
 STALE_US = 30_000_000
@@ -23,6 +23,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
 
     ``broker_problem`` is why there is no connection to the broker, None while there is one;
     ``journal_problem`` why measurements are kept in memory, None while the journal's disk works.
+    ``outages`` are those that are open.
     """
 
     written: ClockReading
@@ -35,6 +36,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
     broker_problem: str | None = None
     journal_problem: str | None = None
     last_receipt: ClockReading | None = None
+    outages: tuple[ReachabilityValues, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(AgentStatus)

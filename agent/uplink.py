@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from agent.journal import Journal, Row
 from agent.journal_thread import JournalThread
+from agent.receipt_watch import ReceiptWatch
 from agent.settings import Uplink as UplinkSettings
 from agent.window import Pace, Want, Window, envelope
 from net.mqtt import Broker, Publication, Session
@@ -27,8 +28,8 @@ INCOMING_BOUND = 16
 class Uplink:
     """Sends what the journal holds until the collector has said that it has it.
 
-    ``last_receipt`` is the moment of the newest receipt, None before the first. Raises BrokerError if the
-    broker's settings name files that cannot be used.
+    ``last_receipt`` is the moment of the newest receipt, None before the first; ``receipts`` watches for
+    them. Raises BrokerError if the broker's settings name files that cannot be used.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Uplink:
         clock: Callable[[], ClockReading],
     ) -> None:
         self.last_receipt: ClockReading | None = None
+        self.receipts = ReceiptWatch()
         self._site = site
         self._agent = agent
         self._journal = journal
@@ -136,9 +138,11 @@ class Uplink:
         digest = messages.digest(payload)
         window.sent(digest, rows, self._now(), gaps)  # before publishing: the receipt may overtake the PUBACK
         topic = topics.topic(self._site, topics.Kind.RESULTS)
+        sent = self._clock()
         if not await self._session.publish(Publication(topic, payload)):
             window.not_published(digest)
             return False
+        self.receipts.sent(sent)
         log.debug("%d measurements and %d gaps in flight as %s", len(rows), len(gaps), digest[:12])
         return True
 
@@ -180,10 +184,12 @@ class Uplink:
             return
         heard = self._window.receipt(receipt)
         self.last_receipt = self._clock()
+        self.receipts.received(self.last_receipt)
         if heard.changes or heard.told:
             await self._journal.do(lambda journal: journal.apply(heard.changes, self._clock(), heard.told))
 
     async def _on_connected(self) -> None:
+        self.receipts.connected()
         self._wake.set()
         await self._session.publish(self._presence(PresenceState.ONLINE))
 

@@ -29,8 +29,9 @@ _EXITS = {
 }
 PIPED_WIDTH = 160
 
-BY_NAME_ONLY = frozenset({"capacity", "interface", "path"})
-"""Run by ``--probe`` alone: one fills the line, one waits for a minute, one needs a right of its own."""
+BY_NAME_ONLY = frozenset({"capacity", "interface", "path", "reachability"})
+"""Run by ``--probe`` alone: one fills the line, one waits for a minute, one needs a right of its own, one gives
+no figures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from agent.probes.capacity import CapacityProbe
 from agent.probes.floor import FloorProbe
 from agent.probes.interface import InterfaceProbe
 from agent.probes.path import PathProbe
+from agent.probes.reachability import ReachabilityProbe
 from agent.probes.stamp import StampProbe
 
 PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
@@ -18,4 +19,5 @@ PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
     "path": PathProbe,
     "interface": InterfaceProbe,
     "capacity": CapacityProbe.of,
+    "reachability": ReachabilityProbe,
 }

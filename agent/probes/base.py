@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from agent.again import Again as Again
+from agent.hearing import Hearing
 from agent.hours import Hours
 from agent.line_counters import LineCounterSource
 from agent.line_watch import LineWatch
@@ -22,8 +23,9 @@ from wire.records import ClockReading, Direction, Failure, Known, Outcome, Recor
 class Surroundings(Struct, frozen=True):
     """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
 
-    ``line_watch`` sees what the site itself receives, None where nothing is to be watched. ``peer_time`` is
-    what probes that speak STAMP learn for those that sign with the peer's time.
+    ``line_watch`` sees what the site itself receives, ``hearing`` is told of each answer of the peer; None
+    where nothing is to be watched. ``peer_time`` is what probes that speak STAMP learn for those that sign
+    with the peer's time.
     """
 
     settings: AgentSettings
@@ -32,6 +34,7 @@ class Surroundings(Struct, frozen=True):
     clock: Callable[[], ClockReading]
     line_watch: LineWatch | None = None
     peer_time: PeerTime = field(default_factory=PeerTime)
+    hearing: Hearing | None = None
 
     @property
     def peer_ahead_s(self) -> float:
@@ -104,6 +107,10 @@ class Probe(Protocol):
     async def run(self, task: Task, progress: Progress) -> Reading:
         """Measure once. ``progress`` takes a short line for a person who is waiting."""
         ...
+
+
+class Watched:
+    """What a probe also is that a watch stands for in the resident agent: no schedule starts it there."""
 
 
 class Heeding(ABC):

@@ -27,6 +27,7 @@ class StampProbe:
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
         self._peer_time = surroundings.peer_time
+        self._hearing = surroundings.hearing
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
 
@@ -39,7 +40,8 @@ class StampProbe:
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         before = self._clock()
-        result = await run_train(train, self._estimate)
+        heard = self._hearing.heard if self._hearing else None
+        result = await run_train(train, self._estimate, heard=heard)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())
         return _reading(train, result)

@@ -23,7 +23,7 @@ from tests.processes import free_port, running, wait_until
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[2]
-ONLY_FLOOR_AND_STAMP = {"interface": None, "capacity": None, "path": None}
+ONLY_FLOOR_AND_STAMP = {"interface": None, "capacity": None, "path": None, "reachability": None}
 
 
 def command(*arguments: str | Path) -> list[str]:

@@ -1,0 +1,50 @@
+"""What the reachability watch keeps for the next run of the agent, in a small file beside the journal.
+
+It is written when something is learnt, begins or ends, a few times a month, and then made durable: an outage
+that was told to begin is to be told to end, whatever became of the agent meanwhile.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from agent.outage_rules import Target, Track
+from wire.records import ReachabilityValues
+
+NAME = "reachability.json"
+MAX_BYTES = 64 * 1024
+
+
+class ReachabilityState(Struct, frozen=True):
+    """Who has ever answered, the gateway that did, the hop beyond it, and the outages that are open."""
+
+    known: tuple[Target, ...] = ()
+    gateway: str | None = None
+    hop_ttl: int | None = None
+    hop_address: str | None = None
+    outages: dict[Track, ReachabilityValues] = {}
+
+
+_DECODER = msgspec.json.Decoder(ReachabilityState)
+
+
+def read(path: Path) -> ReachabilityState:
+    """What an earlier run left; nothing where it left none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return _DECODER.decode(file.read(MAX_BYTES))
+    except (OSError, msgspec.DecodeError):
+        return ReachabilityState()
+
+
+def write(path: Path, state: ReachabilityState) -> None:
+    """Replace the file, durably. Raises OSError if the disk does not take it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.new")
+    with partial.open("wb") as file:
+        file.write(msgspec.json.encode(state))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

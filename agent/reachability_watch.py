@@ -1,0 +1,129 @@
+"""Watches who answers for as long as the agent runs, and tells when an outage begins and when it is over."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from agent import reachability_state
+from agent.asking_plan import AskingPlan
+from agent.events import Event, Tell
+from agent.hearing import Hearing
+from agent.outage_rules import SUSPECTED, Connection, OutageRules, Target, Track
+from agent.probes.base import Surroundings
+from agent.reachability_asks import Asks
+from agent.reachability_state import ReachabilityState
+from agent.uplink import Uplink
+from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
+
+log = logging.getLogger(__name__)
+
+LOOK_UP_LOOKS = 300
+"""The names of peer and broker are looked up again every so many looks, ten minutes, ..."""
+LOOK_UP_SILENT_LOOKS = 15
+"""... and while one of them does not answer."""
+
+
+class ReachabilityWatch:
+    """Looks five times an interval; most looks ask nobody.
+
+    ``own_test`` says whether a test of ours has the line: nobody is asked then, and nothing held against
+    anybody. ``outages`` are those that are open.
+    """
+
+    name = "reachability"
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        interval_s: float,
+        uplink: Uplink,
+        hearing: Hearing,
+        path: Path,
+        before: ClockReading | None = None,
+    ) -> None:
+        interval_us = round(interval_s * 1e6)
+        self.own_test: Callable[[], bool] = lambda: False
+        self._look_s = interval_s * SUSPECTED
+        self._clock = surroundings.clock
+        self._uplink = uplink
+        self._hearing = hearing
+        self._path = path
+        self._patience_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
+        self._rules = OutageRules(interval_us, lambda: secrets.token_hex(8), before)
+        self._plan = AskingPlan(interval_us)
+        self._asks = Asks(surroundings, self._rules)
+        self._looks = 0
+        self._heard: ClockReading | None = None
+        self._kept = ReachabilityState()
+        self._problem = ""
+
+    @property
+    def outages(self) -> tuple[ReachabilityValues, ...]:
+        """Those that are open, the line's first."""
+        return tuple(self._rules.outages[track] for track in Track if track in self._rules.outages)
+
+    async def run(self, tell: Tell) -> None:
+        """Watch until cancelled."""
+        self._recall()
+        self._looks = 0
+        await self._asks.look_up_now()
+        try:
+            while True:
+                if not self.own_test():
+                    self._look(tell)
+                await asyncio.sleep(self._look_s)
+        finally:
+            self._asks.close()
+
+    def _look(self, tell: Tell) -> None:
+        self._looks += 1
+        rules, now = self._rules, self._clock()
+        if self._hearing.newest != self._heard:
+            self._heard = self._hearing.newest
+            peer = rules.targets[Target.PEER]
+            if self._heard is not None and not peer.is_asked_since(self._heard):
+                peer.answer(self._heard)
+        for values in rules.decide(now, self._asks.way(), self._connection()):
+            tell(Event(ReachabilityMeasurement, values.end or values.begin, values))
+        for target in self._plan.due(rules, now):
+            self._asks.ask(target, now)
+        silent = any(rules.targets[one].is_silent(now) for one in (Target.PEER, Target.BROKER))
+        if self._looks % (LOOK_UP_SILENT_LOOKS if silent else LOOK_UP_LOOKS) == 0:
+            self._asks.look_up()
+        self._keep()
+
+    def _connection(self) -> Connection:
+        receipts = self._uplink.receipts
+        connected = self._uplink.problem is None
+        return Connection(connected, receipts.unanswered, receipts.heard, receipts.missed, self._patience_us)
+
+    def _recall(self) -> None:
+        self._kept = kept = reachability_state.read(self._path)
+        for target in kept.known:
+            self._rules.targets[target].known = True
+        self._rules.outages.update(kept.outages)
+        self._asks.gateway = kept.gateway
+        self._asks.hop.ttl, self._asks.hop.address = kept.hop_ttl, kept.hop_address
+
+    def _keep(self) -> None:
+        state = ReachabilityState(
+            known=tuple(target for target in Target if self._rules.targets[target].known),
+            gateway=self._asks.gateway,
+            hop_ttl=self._asks.hop.ttl,
+            hop_address=self._asks.hop.address,
+            outages=dict(self._rules.outages),
+        )
+        if state == self._kept:
+            return
+        self._kept = state
+        try:
+            reachability_state.write(self._path, state)
+        except OSError as error:
+            self._complain(f"{self._path}: {error.strerror}: an outage may be told without its end")
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            log.warning(problem)
+        self._problem = problem

@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz check lint types imports servers bench-floor bench-agent bench-collector bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test fuzz check lint types imports servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TL
 
 bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
 	$(BIN)/python -m lab.bench_collector
+
+bench-outages: $(STAMP)  ## outages made in network namespaces, told by the agent, beside the truth, as root (INTERVAL=1: quick)
+	$(BIN)/python -m lab.outages $(if $(INTERVAL),--interval $(INTERVAL))
 
 bench-load: $(STAMP)  ## loads to 1 Gbit/s and what they cost beside iperf3, as root with iperf3 and ethtool
 	$(BIN)/python -m lab.bench_load

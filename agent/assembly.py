@@ -19,7 +19,7 @@ def surroundings(
     secret = peer_key(settings.peer) if key is None else key
     counters = source_of(settings.line_counters)
     watch = _watch(settings.floor, counters, clock)
-    return Surroundings(settings, secret, counters, clock, watch, Hearing(clock))
+    return Surroundings(settings, secret, counters, clock, watch, hearing=Hearing(clock))
 
 
 def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockReading]) -> LineWatch | None:

@@ -18,7 +18,7 @@ SUSPECTED = 0.2
 """Of an interval: how soon all are asked again once somebody did not answer; an ask waits as long."""
 
 REFUSED_INTERVALS = 9
-"""A session may take that long to come back to a broker that answers; then the broker does not let us in."""
+"""A session, ours or the collector's, may take that long to come back to a broker that answers."""
 
 
 class Target(StrEnum):
@@ -70,15 +70,15 @@ class Connection(Struct, frozen=True):
     """The uplink: whether it has a session with the broker, and what receipts tell of the collector.
 
     ``unanswered``: when the first batch after the newest receipt was taken by the broker. ``heard``: the
-    newest receipt, ``missed`` the newest batch before it that had none. ``patience_us``: how long a receipt
-    may take.
+    newest receipt, ``missed`` the newest batch before it that had none. ``patience_us``: how long one
+    may take, a collector that has lost the broker included.
     """
 
     connected: bool = False
     unanswered: ClockReading | None = None
     heard: ClockReading | None = None
     missed: ClockReading | None = None
-    patience_us: int = 60_000_000
+    patience_us: int = 90_000_000
 
 
 class OutageRules:
@@ -125,6 +125,10 @@ class OutageRules:
             or (gateway.waits(now) and gateway.known and self.way.kind is WayKind.ROUTED)
             or self.way.is_cut_here
         )
+
+    def is_line_in_doubt(self, now: ClockReading) -> bool:
+        """Whether what is sent now may not arrive."""
+        return Track.LINE in self.outages or self.suspects(now)
 
     def answering(self, target: Target, since: ClockReading | None, now: ClockReading) -> bool | None:
         """Whether ``target`` answers since then; None where that was not asked or cannot be known."""
@@ -310,10 +314,13 @@ class OutageRules:
         if outage is not None:
             since = self._in_this_boot(outage.begin, now)
             back = found.heard is not None and (since is None or found.heard.boot_us >= since.boot_us)
-            return [self._end(Track.COLLECTOR, found.heard or now, found.missed)] if back else []
+            return [self._end(Track.COLLECTOR, found.heard or now, found.missed or since)] if back else []
         if not found.connected or found.unanswered is None or Track.BROKER in self.outages:
             return []
-        if now.boot_us - found.unanswered.boot_us < found.patience_us:
+        # Whoever else is as far away is heard after that time: else the line may be out since a moment ago.
+        late_us = found.unanswered.boot_us + found.patience_us
+        heard = latest(*(one.heard() for one in self._far()))
+        if now.boot_us < late_us or heard is None or heard.boot_us < late_us:
             return []
         return [self._begin(Track.COLLECTOR, Cause.COLLECTOR, found.unanswered, found.heard, now)]
 

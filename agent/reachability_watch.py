@@ -10,7 +10,7 @@ from agent import reachability_state
 from agent.asking_plan import AskingPlan
 from agent.events import Event, Tell
 from agent.hearing import Hearing
-from agent.outage_rules import SUSPECTED, Connection, OutageRules, Target, Track
+from agent.outage_rules import REFUSED_INTERVALS, SUSPECTED, Connection, OutageRules, Target, Track
 from agent.probes.base import Surroundings
 from agent.reachability_asks import Asks
 from agent.reachability_state import ReachabilityState
@@ -50,7 +50,8 @@ class ReachabilityWatch:
         self._uplink = uplink
         self._hearing = hearing
         self._path = path
-        self._patience_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
+        receipt_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
+        self._patience_us = max(receipt_us, REFUSED_INTERVALS * interval_us)
         self._rules = OutageRules(interval_us, lambda: secrets.token_hex(8), before)
         self._plan = AskingPlan(interval_us)
         self._asks = Asks(surroundings, self._rules)
@@ -87,6 +88,8 @@ class ReachabilityWatch:
                 peer.answer(self._heard)
         for values in rules.decide(now, self._asks.way(), self._connection()):
             tell(Event(ReachabilityMeasurement, values.end or values.begin, values))
+        if rules.is_line_in_doubt(now):
+            self._uplink.receipts.begin_anew()
         for target in self._plan.due(rules, now):
             self._asks.ask(target, now)
         silent = any(rules.targets[one].is_silent(now) for one in (Target.PEER, Target.BROKER))

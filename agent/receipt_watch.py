@@ -17,8 +17,8 @@ class ReceiptWatch:
         self._newest: ClockReading | None = None
         self._before: ClockReading | None = None
 
-    def connected(self) -> None:
-        """A new session with the broker: what was sent in the one before proves nothing."""
+    def begin_anew(self) -> None:
+        """Another session with the broker, or a line in doubt: what was sent before proves nothing."""
         self.unanswered = self._newest = self._before = None
 
     def sent(self, now: ClockReading) -> None:

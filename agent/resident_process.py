@@ -21,7 +21,7 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from agent import alive_file, assembly, handover, memory  # noqa: E402
+from agent import alive_file, alive_watch, assembly, handover, memory  # noqa: E402
 from agent.alive_watch import AliveWatch  # noqa: E402
 from agent.clock_watch import ClockWatch  # noqa: E402
 from agent.handover import Handover  # noqa: E402
@@ -32,6 +32,7 @@ from agent.probes.base import Surroundings  # noqa: E402
 from agent.probes.reachability import state_path  # noqa: E402
 from agent.reachability_watch import ReachabilityWatch  # noqa: E402
 from agent.resident import Resident  # noqa: E402
+from agent.settings import AgentSettings  # noqa: E402
 from agent.uplink import Uplink  # noqa: E402
 from host import log  # noqa: E402
 from host.clock import Clock  # noqa: E402
@@ -81,7 +82,7 @@ def _resident(given: Handover) -> Resident:
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
-    alive = AliveWatch(path.with_name(alive_file.NAME), clock.read)
+    alive = AliveWatch(path.with_name(alive_file.NAME), clock.read, _sign_every_s(settings))
     reachability = _reachability(around, uplink, alive)
     resident = Resident(
         settings,
@@ -102,6 +103,11 @@ def _resident(given: Handover) -> Resident:
     for watch in reachability:
         watch.own_test = resident.measures_alone
     return resident
+
+
+def _sign_every_s(settings: AgentSettings) -> float:
+    """A sign of life as often as somebody is asked for one, where that is oftener than usual."""
+    return min(alive_watch.EVERY_S, float(settings.schedule.reachability or alive_watch.EVERY_S))
 
 
 def _reachability(around: Surroundings, uplink: Uplink, alive: AliveWatch) -> list[ReachabilityWatch]:

@@ -189,7 +189,7 @@ class Uplink:
             await self._journal.do(lambda journal: journal.apply(heard.changes, self._clock(), heard.told))
 
     async def _on_connected(self) -> None:
-        self.receipts.connected()
+        self.receipts.begin_anew()
         self._wake.set()
         await self._session.publish(self._presence(PresenceState.ONLINE))
 

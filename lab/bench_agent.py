@@ -184,9 +184,9 @@ def _ordinary_share(works: dict[Doing, weighing.Work], spans: Sequence[Span]) ->
 def verdicts(observed: Observed) -> list[tuple[str, bool]]:
     """What an agent has to keep to, in words with its figure, and whether it did."""
     idle, largest = observed.works[Doing.IDLE].share, observed.largest
-    # Without root nobody here may trace a path.
-    needed = [name for name in PROBES if name != "path" or os.geteuid() == 0]
-    lacking = [name for name in needed if not observed.outcomes[f"{name} {Outcome.OK}"]]
+    # Reachability is recorded when something is out, and without root nobody here may trace a path.
+    needed = set(PROBES) - {"reachability"} - ({"path"} if os.geteuid() else set())
+    lacking = [name for name in PROBES if name in needed and not observed.outcomes[f"{name} {Outcome.OK}"]]
     return [
         (f"largest RSS {largest / 1e6:.1f} MB, budget {BUDGET_BYTES / 1e6:g} MB", largest <= BUDGET_BYTES),
         (f"idle {idle:.2%} of a core, budget {BUDGET_IDLE_SHARE:.2%}", idle <= BUDGET_IDLE_SHARE),

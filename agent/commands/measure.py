@@ -30,8 +30,7 @@ _EXITS = {
 PIPED_WIDTH = 160
 
 BY_NAME_ONLY = frozenset({"capacity", "interface", "path", "reachability"})
-"""Run by ``--probe`` alone: one fills the line, one waits for a minute, one needs a right of its own, one gives
-no figures."""
+"""Run by ``--probe`` alone: one fills the line, one takes a minute, one needs a right, one has no figures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,11 @@ class Chain:
         return self._names[-1]
 
     @property
+    def routers(self) -> list[str]:
+        """The routers' namespaces, from the site's on."""
+        return self._names[1:-1]
+
+    @property
     def far_address(self) -> str:
         """Where the peer is."""
         return self.hop_addresses()[-1]

@@ -143,7 +143,7 @@ class Run:
         return Connection(self._session, *said)
 
     def _send(self, second: float, *, reached: bool) -> None:
-        if not (self._session and reached):
+        if not (self._session and reached) or self.rules.is_line_in_doubt(at(second)):
             self._unanswered = None
         elif second >= self._next_batch:
             self._next_batch = second + self.world.batch_every_s

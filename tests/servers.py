@@ -20,7 +20,10 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A program that tests use. ``names``: what it may be called, the usual name first."""
+    """A program that tests use. ``names``: what it may be called, the usual name first.
+
+    ``package``: what it comes in, with a space between two where it is of no use without the other.
+    """
 
     names: tuple[str, ...]
     package: str
@@ -48,6 +51,7 @@ SERVERS = (
     Server(("irtt",), "irtt"),
     Server(("iperf3",), "iperf3"),
     Server(("snmpd",), "snmpd"),
+    Server(("cc", "gcc"), "gcc libc6-dev"),
     Server(("systemd-analyze",), "systemd"),
     Server(("openssl",), "openssl"),
 )
@@ -132,7 +136,7 @@ def provide(machine: Machine) -> int:
 
 
 def _packages(servers: Sequence[Server]) -> list[str]:
-    return list(dict.fromkeys(server.package for server in servers))
+    return list(dict.fromkeys(package for server in servers for package in server.package.split()))
 
 
 def _how_to_install(servers: Sequence[Server]) -> str:

@@ -1,0 +1,56 @@
+"""``make test-faults``: every part, or those named, and whether each came out as it must."""
+
+import logging
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+
+from host import command_line
+from host.exits import Exit
+from lab.faults.effort import Effort
+from lab.faults.parts import PARTS
+from lab.places import NoRoomError
+
+PROGRAM = "python -m lab.faults"
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run the parts and return the exit status: OK if all came out, FAIL if one did not."""
+    parser = command_line.parser(PROGRAM, "Breaks the real programs on purpose and counts what came of it.")
+    parser.add_argument("--only", action="append", choices=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "--seed", type=int, default=None, help="repeat the run of this seed (default: a new one)"
+    )
+    parser.add_argument("--short", action="store_true", help="the slice that runs with all tests")
+    parser.add_argument("--cuts", type=int, default=0, help="so many power cuts instead of 300")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)  # what is broken on purpose need not be told of
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    print(f"seed {seed}: SEED={seed} draws the same again", flush=True)
+    try:
+        failed = [
+            name
+            for name in options.only or PARTS
+            if not _run(name, Effort(seed, options.short, options.cuts))
+        ]
+    except NoRoomError as error:
+        print(f"{PROGRAM}: configuration: {error}", file=sys.stderr)
+        return Exit.UNAVAILABLE
+    print(f"FAILED: {', '.join(failed)} (seed {seed})" if failed else "all parts came out as they must")
+    return Exit.FAIL if failed else Exit.OK
+
+
+def _run(name: str, effort: Effort) -> bool:
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{name:>8} {time.monotonic() - began:6.1f} s  {text}", flush=True)
+
+    passed = PARTS[name](effort, tell)
+    tell("passed" if passed else "FAILED")
+    return passed
+
+
+if __name__ == "__main__":
+    command_line.run(command, PROGRAM)

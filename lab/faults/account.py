@@ -1,0 +1,177 @@
+"""The account of a run: what was journalled, what the ledger holds of it, what was declared lost.
+
+Pure: sets in, an account out. A measurement's content counts by its digest, so that a content which stands
+under somebody else's identity, or was altered on the way, is found.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+SHOWN = 5
+
+
+class Identity(NamedTuple):
+    """What names a measurement everywhere."""
+
+    site: str
+    epoch: str
+    seq: int
+
+
+class Content(NamedTuple):
+    """A measurement's identity and the digest of its JSON."""
+
+    identity: Identity
+    digest: bytes
+
+
+class Gap(NamedTuple):
+    """The sequence numbers ``first`` to ``last`` of one epoch, declared lost for good."""
+
+    site: str
+    epoch: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What sites noted, apart from their journals: ``tried`` before, ``committed`` after a commit returned.
+
+    ``let_go`` are those that a journal was told it may forget.
+    """
+
+    tried: frozenset[Content] = frozenset()
+    committed: frozenset[Content] = frozenset()
+    let_go: frozenset[Identity] = frozenset()
+
+    def __or__(self, other: "Noted") -> "Noted":
+        return Noted(self.tried | other.tried, self.committed | other.committed, self.let_go | other.let_go)
+
+    def still_kept(self) -> "Noted":
+        """Without what may have been forgotten: what a journal itself must still have."""
+        kept = frozenset(content for content in self.committed if content.identity not in self.let_go)
+        return Noted(self.tried, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a ledger holds.
+
+    ``serials`` is what each measurement says of itself, one of a kind; ``conflicts`` are second contents;
+    ``marks`` is how far each (site, epoch) is known to have come.
+    """
+
+    contents: Counter[Content] = field(default_factory=Counter)
+    serials: Mapping[Identity, str] = field(default_factory=dict)
+    conflicts: frozenset[Content] = frozenset()
+    gaps: tuple[Gap, ...] = ()
+    marks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How a run came out; it closes when everything journalled is held or declared, and nothing else is.
+
+    ``shown`` are those of ``lost`` that the ledger itself shows as missing. ``premature`` are measurements
+    that a journal has marked and the ledger does not hold. ``beyond`` were committed without a note: the
+    kill came between the two.
+    """
+
+    journalled: int
+    held: int
+    declared: int
+    beyond: int
+    conflicts: int
+    lost: tuple[Identity, ...]
+    shown: tuple[Identity, ...]
+    duplicated: tuple[Identity, ...]
+    altered: tuple[Identity, ...]
+    invented: tuple[Identity, ...]
+    premature: tuple[Identity, ...]
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing was lost and nothing invented."""
+        return not (
+            self.lost or self.duplicated or self.altered or self.invented or self.premature or self.conflicts
+        )
+
+    def lines(self) -> list[str]:
+        """The account for a person."""
+        found = [
+            f"journalled            {self.journalled:>8,}",
+            f"of these in the ledger{self.held:>8,}",
+            f"declared gaps         {self.declared:>8,}",
+            f"conflicts kept        {self.conflicts:>8,}",
+        ]
+        for name, identities in (
+            ("LOST", self.lost),
+            ("DUPLICATED", self.duplicated),
+            ("ALTERED", self.altered),
+            ("INVENTED", self.invented),
+            ("MARKED, NOT HELD", self.premature),
+        ):
+            label = name if identities else name.lower()
+            found.append(f"{label:<22}{len(identities):>8,}{_some(identities)}")
+        if self.beyond:
+            found.append(f"(and {self.beyond:,} held that a kill kept from being noted)")
+        return [*found, f"the account {'closes' if self.closes else 'DOES NOT CLOSE'}"]
+
+
+def settle(noted: Noted, held: Held, marked: Iterable[Identity] = ()) -> Account:
+    """Hold a ledger against the notes of all sites, and against what their journals have ``marked``."""
+    there = frozenset(held.contents) | held.conflicts
+    tried = {content.identity for content in noted.tried}
+    declared = _Declared(held.gaps)
+    away = sorted(noted.committed - there)
+    lost = [content.identity for content in away if content.identity not in declared]
+    shown = [at for at in lost if at.seq <= held.marks.get((at.site, at.epoch), 0)]
+    identities = {content.identity for content in there}
+    return Account(
+        journalled=len(noted.committed),
+        held=len(noted.committed & there),
+        declared=len(away) - len(lost),
+        beyond=len(there & noted.tried - noted.committed),
+        conflicts=len(held.conflicts),
+        lost=tuple(lost),
+        shown=tuple(shown),
+        duplicated=_duplicated(held),
+        altered=_sorted(at.identity for at in there - noted.tried if at.identity in tried),
+        invented=_sorted(at for at in identities if at not in tried),
+        premature=_sorted(at for at in set(marked) if at not in identities),
+    )
+
+
+class _Declared:
+    """Declared gaps, asked for single identities."""
+
+    def __init__(self, gaps: Iterable[Gap]) -> None:
+        self._ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for gap in gaps:
+            self._ranges.setdefault((gap.site, gap.epoch), []).append((gap.first, gap.last))
+
+    def __contains__(self, at: Identity) -> bool:
+        return any(first <= at.seq <= last for first, last in self._ranges.get((at.site, at.epoch), ()))
+
+
+def _duplicated(held: Held) -> tuple[Identity, ...]:
+    """Identities held twice, and all but the first of those that say the same serial."""
+    twice = [content.identity for content, count in held.contents.items() if count > 1]
+    seen: set[tuple[str, str]] = set()
+    for identity, serial in sorted(held.serials.items()):
+        if (identity.site, serial) in seen:
+            twice.append(identity)
+        seen.add((identity.site, serial))
+    return _sorted(twice)
+
+
+def _sorted(identities: Iterable[Identity]) -> tuple[Identity, ...]:
+    return tuple(sorted(set(identities)))
+
+
+def _some(identities: tuple[Identity, ...]) -> str:
+    named = ", ".join(f"{at.site}/{at.epoch}/{at.seq}" for at in identities[:SHOWN])
+    return f"  {named}{' ...' if len(identities) > SHOWN else ''}" if named else ""

@@ -1,0 +1,12 @@
+"""The parts of ``make test-faults``."""
+
+from collections.abc import Callable
+
+from lab.faults import kills
+from lab.faults.effort import Effort
+from lab.faults.power import cuts
+
+PARTS: dict[str, Callable[[Effort, Callable[[str], None]], bool]] = {
+    "kills": kills.run,
+    "power": cuts.run,
+}

@@ -1,0 +1,194 @@
+"""``power``: the power cut again and again, and journal and ledger opened on what the disk was left with.
+
+Each round records a workload once and cuts at many points of it; the next round begins on one of those
+disks, so that what a recovery does is cut, too, or now and then on an empty one.
+"""
+
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from agent.journal import Journal
+from agent.journal_file import JournalError
+from collector.ledger.commit import Ledger
+from collector.ledger.database import LedgerError
+from lab.faults import notes, reading
+from lab.faults.account import Account, Content, Gap, Held, Identity, Noted, settle
+from lab.faults.effort import Effort
+from lab.faults.notes import digest_of
+from lab.faults.power import journal_workload, ledger_workload, shim
+from lab.faults.power.disk import Disk
+from lab.faults.power.journal_workload import SIZE, moment
+from lab.faults.power.ledger_workload import SITE
+from lab.faults.power.names import JOURNAL, LEDGER, NOTES
+from lab.faults.power.op_log import Operation
+
+CUTS, SHORT_CUTS = 300, 40
+A_ROUND = 50
+ANEW_SHARE = 0.25
+_AFTER_US = 1_900_000_000_000_000
+_VOLATILE = "-shm"
+
+Tell = Callable[[str], None]
+Files = Mapping[str, bytes]
+
+
+@dataclass
+class Count:
+    """How the cuts came out. ``kept``: measurements that had to be there, over all cuts."""
+
+    cuts: int = 0
+    lost: int = 0
+    wrong: int = 0
+    failed: int = 0
+    kept: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing committed was lost and everything started."""
+        return not (self.lost or self.wrong or self.failed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cuts:,} cuts: {self.failed} failed starts, {self.lost} committed measurements lost of"
+            f" {self.kept:,} looked for, {self.wrong} altered or invented"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is cut: its workload, and what there is after a cut. ``check`` raises what a start raises."""
+
+    name: str
+    workload: str
+    check: Callable[[Path, Noted], Account]
+
+
+def run(effort: Effort, tell: Tell) -> bool:
+    """Cut the power, half of the times on a journal, half on a ledger; True if nothing was lost."""
+    cuts = effort.cuts or (SHORT_CUTS if effort.short else CUTS)
+    clean = True
+    with _folder() as folder:
+        built = shim.build(folder)
+        for subject in SUBJECTS:
+            count = cut(subject, built, folder, (cuts + 1) // 2, effort.seed, tell)
+            tell(f"{subject.name}: {count}")
+            for finding in count.findings[:5]:
+                tell(f"  {finding}")
+            clean = clean and count.clean
+    return clean
+
+
+def cut(subject: Subject, built: Path, folder: Path, cuts: int, seed: int, tell: Tell) -> Count:
+    """Cut ``cuts`` times."""
+    chance, count, files = Random(f"{seed} {subject.name}"), Count(), dict[str, bytes]()
+    number = 0
+    while count.cuts < cuts:
+        if chance.random() < ANEW_SHARE:
+            files = {}
+        root = _laid_out(folder / subject.name, files)
+        operations = shim.record(built, root, subject.workload, [str(seed * 1000 + number)])
+        disk = Disk(str(root), files)
+        wanted = min(A_ROUND, cuts - count.cuts)
+        left = list(_cuts(disk, operations, wanted, chance))
+        _compare(disk, root)
+        for at, cut_files in left:
+            _try(subject, folder, cut_files, count, f"round {number}, operation {at}")
+        number += 1
+        files = chance.choice(left)[1]
+        if number % 10 == 0:
+            tell(f"{subject.name}: {count}")
+    return count
+
+
+def _cuts(
+    disk: Disk, operations: list[Operation], wanted: int, chance: Random
+) -> Iterator[tuple[int, dict[str, bytes]]]:
+    """The files after cuts at ``wanted`` points; the notes are as they were, whatever the disk did."""
+    points = Counter(chance.randint(1, len(operations)) for _ in range(wanted))
+    for at, operation in enumerate(operations, start=1):
+        disk.apply(operation)
+        for _ in range(points[at]):
+            yield at, disk.after_cut(chance) | {NOTES: disk.now().get(NOTES, b"")}
+
+
+def _try(subject: Subject, folder: Path, files: Files, count: Count, place: str) -> None:
+    root = _laid_out(folder / "cut", files)
+    noted = notes.parse(files[NOTES], SITE)
+    count.cuts += 1
+    try:
+        account = subject.check(root, noted)
+    except (JournalError, LedgerError, sqlite3.Error) as error:
+        count.failed += 1
+        count.findings.append(f"{place}: does not start: {error}")
+        return
+    count.kept += account.journalled
+    count.lost += len(account.lost)
+    count.wrong += len(account.altered) + len(account.invented) + len(account.duplicated)
+    if not account.closes:
+        count.findings.append(f"{place}: {'; '.join(account.lines())}")
+
+
+def check_journal(root: Path, noted: Noted) -> Account:
+    """Open the journal, which must not begin afresh, and write to it. Raises JournalError."""
+    path = root / JOURNAL
+    with Journal(path, SIZE, moment(_AFTER_US)) as journal:
+        aside = [file.name for file in root.glob("*.broken-*")]
+        if aside:
+            raise JournalError(f"set aside as {aside[0]}")
+        journal.prune(moment(_AFTER_US - journal_workload.WEEK_US))
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT epoch, seq, record FROM measurement").fetchall()
+        gaps = connection.execute("SELECT epoch, first, last FROM gap").fetchall()
+    held = Held(
+        contents=Counter(Content(Identity(SITE, epoch, seq), digest_of(raw)) for epoch, seq, raw in rows),
+        gaps=tuple(Gap(SITE, *gap) for gap in gaps),
+    )
+    return settle(noted.still_kept(), held)
+
+
+def check_ledger(root: Path, noted: Noted) -> Account:
+    """Open the ledger and read it. Raises LedgerError."""
+    Ledger(root / LEDGER).close()
+    return settle(noted, reading.of_ledger(root / LEDGER))
+
+
+SUBJECTS = (
+    Subject("journal", journal_workload.__name__, check_journal),
+    Subject("ledger", ledger_workload.__name__, check_ledger),
+)
+
+
+def _compare(disk: Disk, root: Path) -> None:
+    """Whether the log tells all that happened: else a cut would show what never was. Raises RuntimeError."""
+    there = {file.name: file.read_bytes() for file in root.iterdir()}
+    told = disk.now()
+    different = [
+        name for name in there | told if there.get(name) != told.get(name) and not name.endswith(_VOLATILE)
+    ]
+    if different:
+        raise RuntimeError(f"the shim did not see everything done to {', '.join(sorted(different))}")
+
+
+def _laid_out(root: Path, files: Files) -> Path:
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for name, data in files.items():
+        (root / name).write_bytes(data)
+    return root
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """In memory where there is such a place: what is cut is the model's disk, not this machine's."""
+    memory = Path("/dev/shm")  # noqa: S108 -- a folder of its own below it
+    place = str(memory) if memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="plancher-cuts-", dir=place) as name:
+        yield Path(name)

@@ -1,0 +1,145 @@
+"""A directory on a disk that may lose its power: pure, operations in, files as a cut would leave them out.
+
+What POSIX promises is what holds here: bytes are on the disk once their file was synced, names once their
+directory was. Of the rest a cut keeps what chance says: whole writes or sectors of them, in any order; of
+changed names the first so many, in their order, as journalling file systems do. Bytes beside a write are not
+harmed, and a synced byte stays as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from lab.faults.power.op_log import Kind, Operation
+
+SECTORS = (512, 4096)
+
+Names = dict[str, "File"]
+
+
+@dataclass(eq=False, slots=True)
+class File:
+    """``durable`` is what was synced; ``pending`` what was written (or cut off: None) since, in order."""
+
+    durable: bytearray = field(default_factory=bytearray)
+    pending: list[tuple[int, bytes | None]] = field(default_factory=list)
+
+    def sync(self) -> None:
+        """Everything written so far is on the disk."""
+        for offset, data in self.pending:
+            _put(self.durable, offset, data)
+        self.pending.clear()
+
+    def now(self) -> bytes:
+        """What a reader sees as long as the power is there."""
+        found = bytearray(self.durable)
+        for offset, data in self.pending:
+            _put(found, offset, data)
+        return bytes(found)
+
+    def after_cut(self, chance: Random) -> bytes:
+        """What is left of it, of all that may be."""
+        found = bytearray(self.durable)
+        share = chance.choice((0.0, 0.5, 0.9, 1.0))
+        sector = chance.choice(SECTORS)
+        kept = chance.randint(0, len(self.pending)) if chance.random() < 0.3 else len(self.pending)
+        for offset, data in self.pending[:kept]:
+            if data is None:
+                if chance.random() < share:
+                    _put(found, offset, None)
+                continue
+            for begin, piece in _sectors(offset, data, sector):
+                if chance.random() < share:
+                    _put(found, begin, piece)
+        return bytes(found)
+
+
+class Disk:
+    """One directory. ``files`` are there from the beginning, durably. Paths are told below ``root``."""
+
+    def __init__(self, root: str, files: Mapping[str, bytes] | None = None) -> None:
+        self._root = root.rstrip("/")
+        self._names: Names = {name: File(bytearray(data)) for name, data in (files or {}).items()}
+        self._durable: Names = dict(self._names)
+        self._changes: list[tuple[str, File | None]] = []
+        self._open: dict[int, File | None] = {}
+
+    def apply(self, operation: Operation) -> None:
+        """Do what was done. Raises KeyError where the log makes no sense."""
+        kind, file, data = operation.kind, operation.file, operation.data
+        if kind in (Kind.OPENED, Kind.MADE):
+            self._opened(file, self._name(data), made=kind is Kind.MADE)
+        elif kind is Kind.CLOSED:
+            self._open.pop(file, None)
+        elif kind is Kind.SYNCED:
+            self._sync(self._open[file])
+        elif kind is Kind.RENAMED:
+            old, _, new = data.partition(b"\0")
+            moved = self._names[self._name(old)]
+            self._rename(self._name(new), moved)
+            self._rename(self._name(old), None)
+        elif kind is Kind.UNLINKED:
+            self._rename(self._name(data), None)
+        elif (target := self._open[file]) is not None:
+            written = None if kind is Kind.TRUNCATED else data
+            target.pending.append((operation.offset, written))
+
+    def now(self) -> dict[str, bytes]:
+        """The files as they are while the power is there."""
+        return {name: file.now() for name, file in self._names.items()}
+
+    def after_cut(self, chance: Random) -> dict[str, bytes]:
+        """The files as they would be if the power went now and came back."""
+        names = dict(self._durable)
+        for name, file in self._changes[: chance.randint(0, len(self._changes))]:
+            _set(names, name, file)
+        return {name: file.after_cut(chance) for name, file in names.items()}
+
+    def _opened(self, number: int, name: str, *, made: bool) -> None:
+        if not name:  # the directory itself, opened to be synced
+            self._open[number] = None
+            return
+        if made:
+            self._rename(name, File())
+        self._open[number] = self._names[name]
+
+    def _rename(self, name: str, file: File | None) -> None:
+        _set(self._names, name, file)
+        self._changes.append((name, file))
+
+    def _sync(self, file: File | None) -> None:
+        if file is not None:
+            file.sync()
+            return
+        self._durable = dict(self._names)
+        self._changes.clear()
+
+    def _name(self, path: bytes) -> str:
+        return path.decode().removeprefix(self._root).strip("/")
+
+
+def _set(names: Names, name: str, file: File | None) -> None:
+    if file is None:
+        names.pop(name, None)
+    else:
+        names[name] = file
+
+
+def _put(into: bytearray, offset: int, data: bytes | None) -> None:
+    """Write ``data``, or cut off at ``offset`` (or grow to it); what is skipped reads as zeros."""
+    if len(into) < offset:
+        into.extend(bytes(offset - len(into)))
+    if data is None:
+        del into[offset:]
+    else:
+        into[offset : offset + len(data)] = data
+
+
+def _sectors(offset: int, data: bytes, size: int) -> list[tuple[int, bytes]]:
+    """A write in pieces that end where sectors end."""
+    found, begin = [], 0
+    while begin < len(data):
+        end = min(len(data), begin + size - (offset + begin) % size)
+        found.append((offset + begin, data[begin:end]))
+        begin = end
+    return found

@@ -1,0 +1,62 @@
+"""What the journal goes through before the power is cut: ``journal_workload.py ROOT SEED``.
+
+Opened, filled, marked, pruned and closed, several times over; small enough that it is full now and then.
+"""
+
+import logging
+import random
+import secrets
+import sys
+from pathlib import Path
+
+from agent.journal import Change, Journal, State
+from lab.faults import source
+from lab.faults.notes import Notes
+from lab.faults.power.names import JOURNAL, NOTES
+from wire.records import ClockReading, Known
+
+LIVES = 4
+SIZE = 300_000
+WEEK_US = 7 * 86_400_000_000
+_FIRST_US = 1_775_000_000_000_000
+
+
+def main(root: Path, seed: int) -> None:
+    """Work on the journal in ``root``, and keep notes beside it."""
+    logging.disable(logging.CRITICAL)
+    chance, notes = random.Random(seed), Notes(root / NOTES)
+    # Epochs of the seed, too: where they stand in an index decides what is written.
+    vars(secrets)["token_hex"] = lambda size: chance.randbytes(size).hex()
+    wall_us = _FIRST_US + seed * WEEK_US * LIVES
+    for life in range(LIVES):
+        with Journal(root / JOURNAL, SIZE, moment(wall_us)) as journal:
+            for number in range(chance.randint(20, 120)):
+                wall_us += 60_000_000
+                _step(journal, notes, chance, f"{seed}-{life}-{number}", moment(wall_us))
+        wall_us += chance.choice((0, WEEK_US))
+
+
+def _step(journal: Journal, notes: Notes, chance: random.Random, serial: str, now: ClockReading) -> None:
+    def build(epoch: str, seq: int) -> Known:
+        measurement = source.train(epoch, seq, serial=serial, start=now)
+        notes.tried(measurement)
+        return measurement
+
+    measurement = journal.commit(build, now)
+    if measurement is not None:
+        notes.committed(measurement)
+    if chance.random() < 0.04:
+        rows = journal.unsent(chance.randint(1, 12))
+        notes.let_go((row.epoch, row.seq) for row in rows)
+        journal.apply([Change(row.epoch, row.seq, row.seq, State.MARKED) for row in rows], now)
+    if chance.random() < 0.05:
+        journal.prune(now)
+
+
+def moment(wall_us: int) -> ClockReading:
+    """A synchronised clock that shows this."""
+    return ClockReading(wall_us=wall_us, boot_us=wall_us - _FIRST_US, boot_id="boot", synchronised=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,115 @@
+"""The model of a disk that loses its power, and the shim's log that feeds it."""
+
+import struct
+from random import Random
+
+import pytest
+
+from lab.faults.power.disk import Disk
+from lab.faults.power.op_log import Kind, Operation, read
+
+ROOT = "/root-of-all"
+CHANCES = [Random(seed) for seed in range(40)]
+
+
+def do(disk: Disk, kind: Kind, data: bytes = b"", *, file: int = 3, offset: int = 0) -> None:
+    disk.apply(Operation(kind, file, offset, data))
+
+
+def made(name: str = "a") -> Disk:
+    """A disk with one file, open as 3, durable and empty."""
+    disk = Disk(ROOT)
+    do(disk, Kind.MADE, f"{ROOT}/{name}".encode())
+    _sync_directory(disk)
+    return disk
+
+
+def _sync_directory(disk: Disk) -> None:
+    do(disk, Kind.OPENED, ROOT.encode(), file=9)
+    do(disk, Kind.SYNCED, file=9)
+    do(disk, Kind.CLOSED, file=9)
+
+
+def cuts(disk: Disk) -> list[dict[str, bytes]]:
+    return [disk.after_cut(chance) for chance in CHANCES]
+
+
+def test_what_was_synced_survives_every_cut() -> None:
+    disk = made()
+    do(disk, Kind.WRITTEN, b"kept")
+    do(disk, Kind.SYNCED)
+    do(disk, Kind.WRITTEN, b"lost?", offset=4)
+    left = cuts(disk)
+    assert all(files["a"].startswith(b"kept") for files in left)
+    assert {files["a"] for files in left} == {b"kept", b"keptlost?"}
+    assert disk.now() == {"a": b"keptlost?"}
+
+
+def test_a_large_write_is_torn_at_sectors_and_leaves_holes() -> None:
+    disk = made()
+    do(disk, Kind.WRITTEN, b"x" * 5000, offset=100)
+    left = {files["a"] for files in cuts(disk)}
+    assert len(left) > 10
+    torn = [one for one in left if 0 < one.count(b"x") < 5000]
+    assert torn
+    assert {one[:100] for one in torn} == {bytes(100)}
+    for one in torn:
+        sectors = {one[begin : begin + 512].strip(b"\0")[:1] for begin in range(512, 4608, 512)}
+        assert sectors <= {b"x", b""}
+
+
+def test_a_file_whose_name_was_not_synced_may_be_gone_with_all_it_holds() -> None:
+    disk = made()
+    do(disk, Kind.MADE, f"{ROOT}/b".encode(), file=4)
+    do(disk, Kind.WRITTEN, b"synced", file=4)
+    do(disk, Kind.SYNCED, file=4)
+    assert {files.get("b") for files in cuts(disk)} == {None, b"synced"}
+    _sync_directory(disk)
+    assert {files.get("b") for files in cuts(disk)} == {b"synced"}
+
+
+def test_an_unlink_may_be_undone_and_a_rename_is_undone_whole() -> None:
+    disk = made()
+    do(disk, Kind.WRITTEN, b"old")
+    do(disk, Kind.SYNCED)
+    do(disk, Kind.RENAMED, f"{ROOT}/a\0{ROOT}/c".encode())
+    assert {"a": b"old"} in cuts(disk)
+    assert {"c": b"old"} in cuts(disk)
+    _sync_directory(disk)
+    do(disk, Kind.UNLINKED, f"{ROOT}/c".encode())
+    assert {frozenset(files) for files in cuts(disk)} == {frozenset(), frozenset({"c"})}
+    assert disk.now() == {}
+
+
+def test_a_truncation_that_was_not_synced_may_not_have_happened() -> None:
+    disk = made()
+    do(disk, Kind.WRITTEN, b"long enough")
+    do(disk, Kind.SYNCED)
+    do(disk, Kind.TRUNCATED, offset=4)
+    assert {files["a"] for files in cuts(disk)} == {b"long", b"long enough"}
+    do(disk, Kind.SYNCED)
+    assert {files["a"] for files in cuts(disk)} == {b"long"}
+
+
+def test_what_is_there_from_the_beginning_is_durable() -> None:
+    disk = Disk(ROOT, {"a": b"before"})
+    do(disk, Kind.OPENED, f"{ROOT}/a".encode())
+    do(disk, Kind.WRITTEN, b"B")
+    assert {files["a"] for files in cuts(disk)} == {b"before", b"Before"}
+
+
+def entry(kind: bytes, data: bytes) -> bytes:
+    return struct.pack("=ciqI", kind, 3, 7, len(data)) + data
+
+
+def test_a_log_is_read_up_to_an_entry_that_was_torn() -> None:
+    raw = entry(b"W", b"data") + entry(b"S", b"")
+    whole = [Operation(Kind.WRITTEN, 3, 7, b"data"), Operation(Kind.SYNCED, 3, 7, b"")]
+    assert list(read(raw)) == whole
+    assert list(read(raw + entry(b"W", b"torn")[:-1])) == whole
+    assert list(read(raw + b"W")) == whole
+
+
+def test_a_log_of_something_else_is_none() -> None:
+    with pytest.raises(ValueError):
+        list(read(entry(b"?", b"")))

@@ -1,0 +1,24 @@
+"""A slice of the kill rig, and that a single loss in it shows."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from lab.faults import kills, reading
+from tests.servers import require
+
+SITES = ("SITE1", "SITE2")
+
+
+def test_after_kills_of_everything_the_account_closes_and_one_row_taken_out_shows(tmp_path: Path) -> None:
+    require("mosquitto")
+    told: list[str] = []
+    found = asyncio.run(kills.kill(tmp_path, kills.SHORT, 11, told.append))
+    assert found.account.closes, found.account.lines()
+    assert kills.enough(found, kills.SHORT), (found.killed, found.account.journalled)
+    with closing(sqlite3.connect(tmp_path / reading.LEDGER)) as connection, connection:
+        connection.execute("DELETE FROM measurements WHERE key = (SELECT max(key) FROM measurements)")
+    account = reading.account_of(tmp_path, SITES)
+    assert not account.closes
+    assert len(account.lost) == len(account.shown) == 1 == len(account.premature)

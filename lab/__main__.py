@@ -14,6 +14,10 @@ PROGRAM = "plancher-lab"
 DEMO = """\
 Four emulated sites with known lines, an MQTT broker, and the real programs: peer, collector, and an agent at
 each site. What they measure is shown beside the truth. Needs no root; everything stays on loopback."""
+SOAK = """\
+Sites, a real Mosquitto and the collector on this machine, with a fault every few seconds: kills, a lying or
+broken broker, a collector that refuses everything. Then everything is mended and the account is told: what was
+journalled, what of it is in the ledger, what was lost. Exit 0 if the account closes."""
 CHECK = "compare every figure with the truth and exit: 0 if all agree, 1 if not; within 120 s"
 
 
@@ -35,6 +39,10 @@ def command(arguments: Sequence[str]) -> int:
     demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)
+    soak = commands.add_parser("soak", help="the real programs, broken again and again", description=SOAK)
+    soak.add_argument("--minutes", type=float, default=5.0, help="how long faults come (default: 5)")
+    soak.add_argument("--seed", type=int, help="draw what this seed drew (default: a new one)")
+    soak.set_defaults(run=_soak)
     options = parser.parse_args(arguments)
     log.start("warning")
     status: int = options.run(options)
@@ -48,6 +56,15 @@ def _demo(options: argparse.Namespace) -> Exit:
         _complain(f"configuration: the demo needs {error.name}: `make install` installs it")
         return Exit.UNAVAILABLE
     return demo_command.run(options, _complain)
+
+
+def _soak(options: argparse.Namespace) -> Exit:
+    try:
+        from lab.faults import soak
+    except ModuleNotFoundError as error:
+        _complain(f"configuration: the soak needs {error.name}: `make install` installs it")
+        return Exit.UNAVAILABLE
+    return soak.run(options, _say, _complain)
 
 
 def main() -> NoReturn:

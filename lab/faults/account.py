@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 SHOWN = 5
 
+Key = tuple[str, str]  # site and epoch
+
 
 class Identity(NamedTuple):
     """What names a measurement everywhere."""
@@ -61,14 +63,18 @@ class Held:
     """What a ledger holds.
 
     ``serials`` is what each measurement says of itself, one of a kind; ``conflicts`` are second contents;
-    ``marks`` is how far each (site, epoch) is known to have come.
+    ``marks`` is how far each (site, epoch) is known to have come, ``counts`` what the ledger itself counts of
+    it: committed and declared lost. ``forks`` are epochs that more than one epoch follows: a journal that was
+    restored or cloned.
     """
 
     contents: Counter[Content] = field(default_factory=Counter)
     serials: Mapping[Identity, str] = field(default_factory=dict)
     conflicts: frozenset[Content] = frozenset()
     gaps: tuple[Gap, ...] = ()
-    marks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    marks: Mapping[Key, int] = field(default_factory=dict)
+    counts: Mapping[Key, tuple[int, int]] = field(default_factory=dict)
+    forks: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ class Account:
 
     ``shown`` are those of ``lost`` that the ledger itself shows as missing. ``premature`` are measurements
     that a journal has marked and the ledger does not hold. ``beyond`` were committed without a note: the
-    kill came between the two.
+    kill came between the two. ``missing`` is how many the ledger shows as missing, and ``miscounted`` are
+    the epochs of which it counts what it does not hold.
     """
 
     journalled: int
@@ -91,6 +98,8 @@ class Account:
     altered: tuple[Identity, ...]
     invented: tuple[Identity, ...]
     premature: tuple[Identity, ...]
+    missing: int = 0
+    miscounted: tuple[Key, ...] = ()
 
     @property
     def closes(self) -> bool:
@@ -106,6 +115,8 @@ class Account:
             f"of these in the ledger{self.held:>8,}",
             f"declared gaps         {self.declared:>8,}",
             f"conflicts kept        {self.conflicts:>8,}",
+            f"missing, says ledger  {self.missing:>8,}",
+            f"epochs miscounted     {len(self.miscounted):>8,}",
         ]
         for name, identities in (
             ("LOST", self.lost),
@@ -130,6 +141,7 @@ def settle(noted: Noted, held: Held, marked: Iterable[Identity] = ()) -> Account
     lost = [content.identity for content in away if content.identity not in declared]
     shown = [at for at in lost if at.seq <= held.marks.get((at.site, at.epoch), 0)]
     identities = {content.identity for content in there}
+    counted = _counted(held, declared)
     return Account(
         journalled=len(noted.committed),
         held=len(noted.committed & there),
@@ -142,16 +154,33 @@ def settle(noted: Noted, held: Held, marked: Iterable[Identity] = ()) -> Account
         altered=_sorted(at.identity for at in there - noted.tried if at.identity in tried),
         invented=_sorted(at for at in identities if at not in tried),
         premature=_sorted(at for at in set(marked) if at not in identities),
+        missing=sum(held.marks[key] - sum(counts) for key, counts in counted.items()),
+        miscounted=tuple(sorted(key for key, counts in held.counts.items() if counts != counted[key])),
     )
+
+
+def _counted(held: Held, declared: "_Declared") -> dict[Key, tuple[int, int]]:
+    """Of each marked epoch, what is committed and what is declared and did not come, counted here anew."""
+    seqs: dict[Key, set[int]] = {key: set() for key in held.marks}
+    for content in held.contents:
+        site, epoch, seq = content.identity
+        seqs.setdefault((site, epoch), set()).add(seq)
+    return {
+        key: (len(seqs[key]), sum(seq not in seqs[key] for seq in declared.seqs(key))) for key in held.marks
+    }
 
 
 class _Declared:
     """Declared gaps, asked for single identities."""
 
     def __init__(self, gaps: Iterable[Gap]) -> None:
-        self._ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self._ranges: dict[Key, list[tuple[int, int]]] = {}
         for gap in gaps:
             self._ranges.setdefault((gap.site, gap.epoch), []).append((gap.first, gap.last))
+
+    def seqs(self, key: Key) -> set[int]:
+        """All that is declared of one epoch."""
+        return {seq for first, last in self._ranges.get(key, ()) for seq in range(first, last + 1)}
 
     def __contains__(self, at: Identity) -> bool:
         return any(first <= at.seq <= last for first, last in self._ranges.get((at.site, at.epoch), ()))

@@ -59,6 +59,11 @@ class Child:
             return False
         return stat.rpartition(")")[2].split()[0] == "T"
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it lives."""
+        if self.alive:
+            os.kill(self.pid, number)
+
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         self._process.kill()

@@ -22,6 +22,8 @@ WIPED_SHARE = 0.1
 LIES_EVERY_S = 12.0
 LIES_FOR_S = 2.0
 CLOSED_WITHIN_S = 120.0
+LIE = Fault(Kind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
+"""The broker acknowledges results and delivers none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,7 @@ async def _live_refusing(running: Stage, seconds: float) -> None:
 
 
 async def _lie(running: Stage, seed: int) -> None:
-    """Now and then the broker acknowledges results that it does not deliver."""
     drawn = chance(seed, "lies")
-    lie = Fault(Kind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
     while True:
         await asyncio.sleep(drawn.uniform(0.2, LIES_EVERY_S))
-        await for_a_while(running.uplinks, lie, LIES_FOR_S)
+        await for_a_while(running.uplinks, LIE, LIES_FOR_S)

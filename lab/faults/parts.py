@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from lab.faults import kills
+from lab.faults import connections, images, kills
 from lab.faults.effort import Effort
 from lab.faults.power import cuts
 
 PARTS: dict[str, Callable[[Effort, Callable[[str], None]], bool]] = {
     "kills": kills.run,
     "power": cuts.run,
+    "images": images.run,
+    "connections": connections.run,
 }

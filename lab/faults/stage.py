@@ -55,7 +55,7 @@ class Stage:
     broker: Broker
     uplinks: FaultProxy
     intake: FaultProxy
-    names: tuple[str, ...]
+    names: list[str]
     every_s: float
     killed: Killed = field(default_factory=Killed)
     sites: dict[str, Child] = field(default_factory=dict)
@@ -65,12 +65,16 @@ class Stage:
     def site(self, name: str) -> Site:
         """What a site that starts now is told."""
         journal, notes = reading.journal_of(self.folder, name), reading.notes_of(self.folder, name)
-        return Site(name, journal, notes, self.uplinks.port, self._lives, self.every_s)
+        return Site(reading.site_of(name), journal, notes, self.uplinks.port, self._lives, self.every_s)
 
     def start_site(self, name: str) -> None:
         """Start a site's process; the one before must have ended."""
         self._lives += 1
         self.sites[name] = self.nursery.start(name, site_process.run, self.site(name))
+
+    def end_site(self, name: str) -> None:
+        """End a site's process in good order."""
+        self.sites.pop(name).end()
 
     def kill_site(self, name: str) -> None:
         """Kill a site's process and start it again. Raises StoppedError if it had ended by itself."""
@@ -115,6 +119,15 @@ class Stage:
             await asyncio.sleep(POLL_S)
         return True
 
+    async def until(self, held: Callable[[Account], bool], within_s: float) -> Account:
+        """Wait until the account is such; the last one there was where it does not become so in time."""
+        limit = time.monotonic() + within_s
+        while True:
+            account = await asyncio.to_thread(self.account)
+            if held(account) or time.monotonic() > limit:
+                return account
+            await asyncio.sleep(SETTLED_LOOK_S / 4)
+
     async def closed(self, within_s: float, tell: Tell) -> Account:
         """Mend everything, measure nothing more, and let the sites send what they have; then the account.
 
@@ -141,8 +154,8 @@ class Stage:
         return reading.account_of(self.folder, self.names)
 
     def _begin_anew(self) -> None:
-        for name, child in self.sites.items():
-            child.end()
+        for name in list(self.sites):
+            self.end_site(name)
             self.start_site(name)
 
     def _check(self, name: str, child: Child) -> None:
@@ -157,7 +170,7 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> AsyncIterator[Stage]:
     """Everything running in ``folder``, and nothing of it left when the block ends. Raises NoRoomError."""
-    names = tuple(f"SITE{number}" for number in range(1, sites + 1))
+    names = [f"SITE{number}" for number in range(1, sites + 1)]
     with Nursery(folder) as nursery, Broker(folder) as broker:
         async with (
             fault_proxy(broker.port, mqtt=True, seed=seed) as uplinks,
@@ -193,7 +206,7 @@ async def _all_closed(*proxies: FaultProxy) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def _write_settings(folder: Path, names: tuple[str, ...], port: int) -> None:
+def _write_settings(folder: Path, names: list[str], port: int) -> None:
     rows = "".join(f"{name},{name}\n" for name in names)
     (folder / "sites.csv").write_text(f"site_id,name\n{rows}", encoding="utf-8")
     (folder / "collector.yaml").write_text(

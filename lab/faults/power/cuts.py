@@ -58,7 +58,7 @@ class Count:
     def __str__(self) -> str:
         return (
             f"{self.cuts:,} cuts: {self.failed} failed starts, {self.lost} committed measurements lost of"
-            f" {self.kept:,} looked for, {self.wrong} altered or invented"
+            f" {self.kept:,} looked for, {self.wrong} altered, invented or miscounted"
         )
 
 
@@ -132,6 +132,7 @@ def _try(subject: Subject, folder: Path, files: Files, count: Count, place: str)
     count.kept += account.journalled
     count.lost += len(account.lost)
     count.wrong += len(account.altered) + len(account.invented) + len(account.duplicated)
+    count.wrong += len(account.miscounted) + account.missing
     if not account.closes:
         count.findings.append(f"{place}: {'; '.join(account.lines())}")
 

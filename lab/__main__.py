@@ -16,8 +16,8 @@ Four emulated sites with known lines, an MQTT broker, and the real programs: pee
 each site. What they measure is shown beside the truth. Needs no root; everything stays on loopback."""
 SOAK = """\
 Sites, a real Mosquitto and the collector on this machine, with a fault every few seconds: kills, a lying or
-broken broker, a collector that refuses everything. Then everything is mended and the account is told: what was
-journalled, what of it is in the ledger, what was lost. Exit 0 if the account closes."""
+broken broker, a collector that refuses everything. Then everything is mended and the account is told: what
+was journalled, what of it is in the ledger, what was lost. Exit 0 if the account closes."""
 CHECK = "compare every figure with the truth and exit: 0 if all agree, 1 if not; within 120 s"
 
 

@@ -51,7 +51,7 @@ async def restored(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
     running.start_site(SITE)
     await asyncio.sleep(seconds)
     running.every_s = 0.0
-    running.end_site(SITE)
+    await running.end_site(SITE)
     running.start_site(SITE)
     delivered = await running.until(lambda account: account.closes, WITHIN_S)
     await _bring_image_back(running)
@@ -68,19 +68,21 @@ async def restored(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
 async def lost(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """What was measured after the image never reached the ledger; its epoch was announced."""
     await _measure_and_take_image(running, seconds)
+    known = {content.identity.epoch for content in reading.noted_of(running.folder, [SITE]).committed}
     running.start_collector(refusing=True)
     running.start_site(SITE)
     await asyncio.sleep(seconds)
     running.every_s = 0.0
-    running.end_site(SITE)
+    await running.end_site(SITE)
     running.start_site(SITE)  # which announces how far the epoch before came
-    await running.until(lambda account: bool(account.lost) and account.lost == account.shown, WITHIN_S)
+    gone = await running.until(lambda account: bool(account.lost) and account.lost == account.shown, WITHIN_S)
     running.start_collector()
     await _bring_image_back(running)
     await asyncio.sleep(seconds)
-    account = await running.closed(seconds + WITHIN_S / 6, tell)
+    expected = tuple(at for at in gone.lost if at.epoch not in known)
+    account = await running.closed(WITHIN_S, tell, lambda found: found.lost == found.shown == expected)
     return account, [
-        ("what the image did not have is lost", bool(account.lost)),
+        ("what the image did not have is lost, and nothing else", account.lost == expected != ()),
         ("and every one of these is shown as missing", account.shown == account.lost),
         ("nothing was altered, doubled or invented", not _wrong(account)),
         ("the ledger shows two epochs after one", _forked(running)),
@@ -119,7 +121,7 @@ async def _measure_and_take_image(running: Stage, seconds: float) -> None:
 
 
 async def _bring_image_back(running: Stage) -> None:
-    running.end_site(SITE)
+    await running.end_site(SITE)
     for suffix in _SUFFIXES:
         target, image = running.folder / f"{SITE}{suffix}", running.folder / f"image{suffix}"
         target.unlink(missing_ok=True)

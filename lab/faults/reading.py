@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from agent.journal import State
@@ -103,3 +104,22 @@ def _has(connection: sqlite3.Connection, table: str) -> bool:
 def _read_only(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_S)
+
+
+def in_order(path: Path) -> bool:
+    """Whether within each epoch a later sequence number is never of an earlier time. Raises sqlite3.Error."""
+    query = "SELECT epoch_key, time_us FROM measurements ORDER BY epoch_key, seq"
+    with closing(_read_only(path)) as connection:
+        rows = connection.execute(query).fetchall()
+    return all(one[1] <= other[1] for one, other in pairwise(rows) if one[0] == other[0])
+
+
+def behind_s(path: Path, since_us: int) -> float:
+    """The longest that a measurement made since then took to come, in seconds. Raises sqlite3.Error."""
+    query = (
+        "SELECT max(b.received_us - m.time_us) FROM measurements m JOIN batches b ON b.key = m.batch_key"
+        " WHERE m.time_us > ?"
+    )
+    with closing(_read_only(path)) as connection:
+        longest = connection.execute(query, (since_us,)).fetchone()[0]
+    return float("inf") if longest is None else float(longest) / 1e6

@@ -17,8 +17,9 @@ from lab.faults.collector_process import Collector
 from lab.faults.site_process import Site
 
 POLL_S = 0.02
-SETTLED_LOOK_S = 1.0
+SETTLED_LOOK_S = 0.4
 REFUSED_AGAIN_S = 10.0
+TELL_EVERY_S = 2.0
 
 Tell = Callable[[str], None]
 
@@ -72,9 +73,9 @@ class Stage:
         self._lives += 1
         self.sites[name] = self.nursery.start(name, site_process.run, self.site(name))
 
-    def end_site(self, name: str) -> None:
-        """End a site's process in good order."""
-        self.sites.pop(name).end()
+    async def end_site(self, name: str) -> None:
+        """End a site's process in good order; its farewell goes through a proxy of this very loop."""
+        await asyncio.to_thread(self.sites.pop(name).end)
 
     def kill_site(self, name: str) -> None:
         """Kill a site's process and start it again. Raises StoppedError if it had ended by itself."""
@@ -126,10 +127,12 @@ class Stage:
             account = await asyncio.to_thread(self.account)
             if held(account) or time.monotonic() > limit:
                 return account
-            await asyncio.sleep(SETTLED_LOOK_S / 4)
+            await asyncio.sleep(SETTLED_LOOK_S / 2)
 
-    async def closed(self, within_s: float, tell: Tell) -> Account:
-        """Mend everything, measure nothing more, and let the sites send what they have; then the account.
+    async def closed(
+        self, within_s: float, tell: Tell, enough: Callable[[Account], bool] = lambda account: account.closes
+    ) -> Account:
+        """Mend everything, measure nothing more, and let the sites send until it is ``enough``; the account.
 
         The sites begin anew, once more where something was refused: what is in quarantine is sent again at
         the start.
@@ -138,25 +141,35 @@ class Stage:
         for proxy in (self.uplinks, self.intake):
             proxy.set(NONE)
         self.start_collector()
-        limit, again = time.monotonic() + within_s, 0.0
+        limit, again, told = time.monotonic() + within_s, 0.0, time.monotonic()
         while True:
             if time.monotonic() >= again:
-                self._begin_anew()
+                await self._begin_anew()
                 again = time.monotonic() + REFUSED_AGAIN_S
             await asyncio.sleep(SETTLED_LOOK_S)
+            self._check_all()
             account = await asyncio.to_thread(self.account)
-            if account.closes or time.monotonic() > limit:
+            if enough(account) or time.monotonic() > limit:
                 return account
-            tell(f"still on the way: {len(account.lost):,} of {account.journalled:,}")
+            if time.monotonic() > told + TELL_EVERY_S:
+                told = time.monotonic()
+                tell(f"still on the way: {len(account.lost):,} of {account.journalled:,}")
 
     def account(self) -> Account:
         """How things stand now."""
         return reading.account_of(self.folder, self.names)
 
-    def _begin_anew(self) -> None:
-        for name in list(self.sites):
-            self.end_site(name)
+    async def _begin_anew(self) -> None:
+        names = list(self.sites)
+        await asyncio.gather(*(self.end_site(name) for name in names))
+        for name in names:
             self.start_site(name)
+
+    def _check_all(self) -> None:
+        for name, child in self.sites.items():
+            self._check(name, child)
+        if self.collector is not None:
+            self._check("collector", self.collector)
 
     def _check(self, name: str, child: Child) -> None:
         if not child.alive:

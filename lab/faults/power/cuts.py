@@ -6,10 +6,9 @@ disks, so that what a recovery does is cut, too, or now and then on an empty one
 
 import shutil
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,6 +20,7 @@ from collector.ledger.database import LedgerError
 from lab.faults import notes, reading
 from lab.faults.account import Account, Content, Gap, Held, Identity, Noted, settle
 from lab.faults.effort import Effort
+from lab.faults.folders import in_memory
 from lab.faults.notes import digest_of
 from lab.faults.power import journal_workload, ledger_workload, shim
 from lab.faults.power.disk import Disk
@@ -75,7 +75,7 @@ def run(effort: Effort, tell: Tell) -> bool:
     """Cut the power, half of the times on a journal, half on a ledger; True if nothing was lost."""
     cuts = effort.cuts or (SHORT_CUTS if effort.short else CUTS)
     clean = True
-    with _folder() as folder:
+    with in_memory("cuts") as folder:  # what is cut is the model's disk, not this machine's
         built = shim.build(folder)
         for subject in SUBJECTS:
             count = cut(subject, built, folder, (cuts + 1) // 2, effort.seed, tell)
@@ -184,12 +184,3 @@ def _laid_out(root: Path, files: Files) -> Path:
     for name, data in files.items():
         (root / name).write_bytes(data)
     return root
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """In memory where there is such a place: what is cut is the model's disk, not this machine's."""
-    memory = Path("/dev/shm")  # noqa: S108 -- a folder of its own below it
-    place = str(memory) if memory.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="plancher-cuts-", dir=place) as name:
-        yield Path(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import net.mqtt
+import net.liveness
 from collector import settings
 from collector.ingest import Accepted, Arrival, Batch, Judged, Refused, judge
 from collector.ledger import writer
@@ -34,7 +34,7 @@ class Collector:
 def run(collector: Collector) -> None:
     """Collect until SIGTERM."""
     log.start("info")
-    net.mqtt.BACKOFF_LAST_S = collector.back_within_s
+    net.liveness.LAST_PAUSE_S = collector.back_within_s
     if collector.refusing:
         vars(writer)["judge"] = _refuse
     fault_point = no_fault if collector.stop_at is None else _stop_at(collector.stop_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import net.mqtt
+import net.liveness
 from agent.journal import Journal
 from agent.journal_thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
@@ -54,7 +54,7 @@ class Site:
 def run(site: Site) -> None:
     """Measure and send until SIGTERM."""
     log.start("info")
-    net.mqtt.BACKOFF_LAST_S = site.back_within_s
+    net.liveness.LAST_PAUSE_S = site.back_within_s
     asyncio.run(_run(site))
 
 

@@ -7,18 +7,20 @@ committed - declared`` is never negative. Gaps are kept as ranges without overla
 along one: what an envelope names costs by the row, not by the sequence number.
 """
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from collector.ledger import schema
 from collector.ledger.keys import Keys
 from wire.messages import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query
+MOST_OVERLAPPED = 1000
+"""A gap that overlaps more than so many others takes their place, under its own reason: none of ours does,
+and looking through a stranger's again and again would hold up the one writer."""
 _g, _m, _e = schema.gaps.c, schema.measurements.c, schema.epochs.c
 
 _COUNT = (
@@ -37,15 +39,22 @@ _COUNT = (
 _REACHING = select(func.max(_g.first)).where(
     _g.epoch_key == bindparam("epoch_key"), _g.first <= bindparam("low")
 )
-_OVERLAPPING = (
-    select(_g.first, _g.last)
-    .where(
-        _g.epoch_key == bindparam("epoch_key"),
-        _g.first >= func.coalesce(_REACHING.scalar_subquery(), bindparam("low")),
-        _g.first <= bindparam("high"),
-        _g.last >= bindparam("low"),
-    )
-    .order_by(_g.first)
+_OVERLAP = and_(
+    _g.epoch_key == bindparam("epoch_key"),
+    _g.first >= func.coalesce(_REACHING.scalar_subquery(), bindparam("low")),
+    _g.first <= bindparam("high"),
+    _g.last >= bindparam("low"),
+)
+_OVERLAPPING = select(_g.first, _g.last).where(_OVERLAP).order_by(_g.first).limit(MOST_OVERLAPPED + 1)
+_OVERLAPPED = select(func.min(_g.first), func.max(_g.last), func.sum(_g.last - _g.first + 1)).where(_OVERLAP)
+_HELD_IN_THEM = (
+    select(func.count())
+    .select_from(schema.gaps)
+    .join(schema.measurements, and_(_m.epoch_key == _g.epoch_key, _m.seq.between(_g.first, _g.last)))
+    .where(_OVERLAP)
+)
+_ABSORBED = delete(schema.gaps).where(
+    _g.epoch_key == bindparam("epoch_key"), _g.first.between(bindparam("low"), bindparam("high"))
 )
 _HELD = select(func.count()).where(
     _m.epoch_key == bindparam("epoch_key"), _m.seq.between(bindparam("low"), bindparam("high"))
@@ -120,16 +129,33 @@ class Accounts:
         for start in range(0, len(committing), _CHUNK):
             of_these = _e.key.in_(committing[start : start + _CHUNK])
             declaring = select(_e.key).where(of_these, _e.declared > 0)
-            for epoch_key in self._connection.execute(declaring).scalars():
+            for epoch_key in self._connection.execute(declaring).scalars().all():
                 entry = self._entries[epoch_key]
-                known = self._overlapping(epoch_key, min(entry.seqs), max(entry.seqs))
-                entry.declared -= _inside(entry.seqs, known)
+                entry.declared -= sum(self._declared(epoch_key, *run) for run in _runs(entry.seqs))
+
+    def _declared(self, epoch_key: int, low: int, high: int) -> int:
+        """How much of a range is declared: asked for what was sent, never for what lies between."""
+        known = self._overlapping(epoch_key, low, high)
+        return sum(min(last, high) - max(first, low) + 1 for first, last in known)
 
     def _add(self, epoch_key: int, gap: Gap, received_us: int) -> int:
         """Keep what of a gap was not declared yet; returns how much of that is not in the ledger."""
-        pieces = _outside((gap.first, gap.last), self._overlapping(epoch_key, gap.first, gap.last))
-        if not pieces:
-            return 0
+        known = self._overlapping(epoch_key, gap.first, gap.last)
+        if len(known) > MOST_OVERLAPPED:
+            freed, whole = self._absorb(epoch_key, gap.first, gap.last)
+            return freed + self._keep(epoch_key, gap, received_us, [whole])
+        pieces = _outside((gap.first, gap.last), known)
+        return self._keep(epoch_key, gap, received_us, pieces) if pieces else 0
+
+    def _absorb(self, epoch_key: int, low: int, high: int) -> tuple[int, Range]:
+        """Take out what a gap overlaps; returns what that counted for, negative, and the range of all."""
+        bounds = {"epoch_key": epoch_key, "low": low, "high": high}
+        first, last, length = self._connection.execute(_OVERLAPPED, bounds).one()
+        held: int = self._connection.execute(_HELD_IN_THEM, bounds).scalar_one()
+        self._connection.execute(_ABSORBED, bounds | {"low": first, "high": last})
+        return held - length, (min(low, first), max(high, last))
+
+    def _keep(self, epoch_key: int, gap: Gap, received_us: int, pieces: list[Range]) -> int:
         own = {
             "epoch_key": epoch_key,
             "reason_key": self._keys.name(self._connection, gap.reason),
@@ -161,11 +187,15 @@ def _row(epoch_key: int, entry: _Entry) -> dict[str, int | str | None]:
     }
 
 
-def _inside(seqs: Iterable[int], known: list[Range]) -> int:
-    """How many sequence numbers lie in ranges that are in order and do not overlap."""
-    firsts = [first for first, _ in known]
-    places = ((seq, bisect_right(firsts, seq) - 1) for seq in seqs)
-    return sum(place >= 0 and seq <= known[place][1] for seq, place in places)
+def _runs(seqs: Iterable[int]) -> list[Range]:
+    """Consecutive numbers together, but no more than the gaps that one look finds."""
+    runs: list[Range] = []
+    for seq in sorted(seqs):
+        if runs and runs[-1][1] + 1 == seq and seq - runs[-1][0] < MOST_OVERLAPPED:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return runs
 
 
 def _outside(whole: Range, known: Iterable[Range]) -> list[Range]:

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.ingest import Arrival, Speaker, judge
+from collector.ledger import accounts as accounts_module
 from collector.ledger.commit import Ledger, Settled
+from collector.ledger.verification import verify
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 
@@ -153,6 +155,29 @@ def test_a_gap_as_wide_as_a_number_can_be_is_but_a_range(ledger: Ledger, path: P
     assert query(path, "SELECT count(*) FROM gaps") == [(1,)]
 
 
+def test_a_gap_that_overlaps_too_many_takes_their_place(ledger: Ledger, path: Path) -> None:
+    """Gaps at every other number, of which some came all the same; then a gap over nearly all of them."""
+    size = 2 * accounts_module.MOST_OVERLAPPED + 4
+    odd = [gap(seq, seq) for seq in range(1, size + 1, 2)]
+    for start in range(0, len(odd), 64):
+        commit(ledger, batch(gaps=tuple(odd[start : start + 64])))
+    commit(ledger, batch(4, 5, 7))
+    assert accounts(path) == {EPOCH: (size - 1, 3, len(odd) - 2, 0)}
+    commit(ledger, batch(gaps=(gap(1, size + 10, GapReason.DAMAGED),)))
+    assert accounts(path) == {EPOCH: (size + 10, 3, size + 10 - 3, 0)}
+    assert query(path, "SELECT first, last FROM gaps") == [(1, size + 10)]
+    assert verify(path, NOW_US, print).problems == []
+
+
+def test_more_than_one_look_finds_come_after_all(ledger: Ledger, path: Path) -> None:
+    size = accounts_module.MOST_OVERLAPPED + 200
+    odd = [gap(seq, seq) for seq in range(1, 2 * size, 2)]
+    for start in range(0, len(odd), 64):
+        commit(ledger, batch(gaps=tuple(odd[start : start + 64])))
+    commit(ledger, *(batch(*range(start, start + 400)) for start in range(1, 2 * size, 400)))
+    assert accounts(path) == {EPOCH: (2 * size, 2 * size, 0, 0)}
+
+
 def test_a_gap_that_ends_before_it_begins_tells_of_nothing(ledger: Ledger, path: Path) -> None:
     (settled,) = commit(ledger, batch(1, gaps=(gap(9, 3),)))
     assert declared(settled) == []
@@ -191,9 +216,19 @@ MESSAGES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(MESSAGES, max_size=3))
+@settings(max_examples=80, deadline=None)
+@given(st.lists(MESSAGES, max_size=3), st.sampled_from([2, 1000]))
 def test_the_accounts_are_what_counting_gives(
+    tmp_path_factory: pytest.TempPathFactory,
+    groups: list[list[tuple[list[int], list[tuple[int, int]]]]],
+    most_overlapped: int,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts_module, "MOST_OVERLAPPED", most_overlapped)
+        _count_both_ways(tmp_path_factory, groups)
+
+
+def _count_both_ways(
     tmp_path_factory: pytest.TempPathFactory, groups: list[list[tuple[list[int], list[tuple[int, int]]]]]
 ) -> None:
     path = tmp_path_factory.mktemp("accounts") / "ledger.db"

@@ -15,7 +15,10 @@ from agent.journal import Journal, State
 from agent.journal_thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
 from agent.uplink import Uplink
+from collector.__main__ import command
+from collector.ledger.holdings import of_sites
 from host.clock import Clock
+from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
 from tests.agent.journalled import CLOCK, build
@@ -92,6 +95,39 @@ def settings(folder: Path, port: int) -> str:
         f"ledger: {{path: {folder}/ledger.db}}\nweb: {{port: {free_port()}}}\n"
     )
     return str(path)
+
+
+def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp_path: Path) -> None:
+    """The ledger of half-way takes the place of the whole one, whose receipts the agent has."""
+    path, backup = tmp_path / "ledger.db", tmp_path / "backup.db"
+
+    async def scenario(port: int) -> None:
+        chosen = settings(tmp_path, port)
+        async with asyncio.timeout(WITHIN_S), collector(tmp_path, "collector", "run", chosen) as running:
+            async with agent(tmp_path, Broker(port=port)) as journal:
+                while (await journal.do(Journal.counts)).marked < MEASUREMENTS // 2:
+                    await asyncio.sleep(0.02)
+                await asyncio.to_thread(command, ["ledger", "backup", str(path), str(backup)])
+                while (await journal.do(Journal.counts)).marked < MEASUREMENTS:
+                    await asyncio.sleep(0.02)
+            running.terminate()
+            await running.wait()
+        assert command(["ledger", "restore", str(path), str(backup)]) == Exit.OK
+        assert MEASUREMENTS // 2 <= len(in_ledger(tmp_path)) < MEASUREMENTS
+        async with (
+            asyncio.timeout(WITHIN_S),
+            collector(tmp_path, "collector", "run", chosen),
+            agent(tmp_path, Broker(port=port)),
+        ):
+            while len(in_ledger(tmp_path)) < 2 * MEASUREMENTS:
+                await asyncio.sleep(0.05)
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scenario(broker.port))
+    assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
+    assert command(["ledger", "verify", str(path)]) == Exit.OK
+    (held,) = of_sites(path, 2**53)
+    assert (held.committed, held.is_whole, held.under_way) == (2 * MEASUREMENTS, True, 0)
 
 
 @pytest.mark.parametrize("nth", [1, 3])

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger.database import LedgerError, connect, explain, prepare
-from collector.ledger.lock import Lock
+from collector.ledger.lock import Lock, give_to_owner
 from collector.ledger.schema import batches, resends
 from collector.ledger.verification import Progress, Tell, Verified, verify
 
@@ -56,6 +56,8 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
             _copy(backup, copy, tell)
             _ask_again(copy, backup, now_us)
             _verified(copy, f"backup {backup}", now_us, tell)
+            with copy.open("rb") as file:
+                give_to_owner(file.fileno(), ledger.parent)
             aside = _set_aside(ledger, now_us)
             _give_name(copy, ledger, replace=True)
     finally:

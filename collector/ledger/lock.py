@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from collector.ledger.database import LedgerError
@@ -20,6 +21,7 @@ class Lock:
         except OSError as error:
             text = f"{path.name}: {error.strerror}: does the folder exist, and may this user write there?"
             raise LedgerError(f"ledger {ledger}: {text}") from None
+        give_to_owner(descriptor, ledger.parent)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -36,3 +38,11 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """What root makes in a folder belongs to the folder's owner: else its collector could not open it."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            owner = folder.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -348,6 +348,17 @@ def test_an_older_backup_is_brought_up_to_date(tmp_path: Path) -> None:
     assert query(backup, "SELECT version FROM ledger_version") == [(2,)]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_what_root_restores_belongs_to_the_folders_owner(ledger: Ledger, path: Path) -> None:
+    backup = saved(path)
+    folder = path.with_name("collector")
+    folder.mkdir()
+    os.chown(folder, 12345, 12346)
+    restore(folder / "ledger.db", backup, NOW_US, silent)
+    owners = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in folder.iterdir()}
+    assert owners == dict.fromkeys(("ledger.db", "ledger.db.lock"), (12345, 12346))
+
+
 def test_a_ledger_is_no_backup_of_itself(ledger: Ledger, path: Path) -> None:
     ledger.close()
     with pytest.raises(LedgerError, match="is the ledger itself: name another file"):

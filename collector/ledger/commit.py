@@ -134,6 +134,7 @@ class Ledger:
         except BaseException:
             self._keys.forget()
             self._boots.forget()
+            self._replacing.forget()
             raise
 
     def prune_payloads(self, before_us: int) -> int:

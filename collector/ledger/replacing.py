@@ -1,10 +1,10 @@
 """Placing anew, in portions in the writer's idle time, what was placed before its boot was known better."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select, update
 
 from collector.ledger import reading
 from collector.ledger.clocks import FIND, Boots, Clocks, anchor_of
@@ -13,7 +13,7 @@ from collector.ledger.schema import batches, boots, epochs, measurements, series
 from collector.observation import Observation
 from collector.placing import DRIFT, Anchor, Side, Source, between, by_anchor
 
-PORTION = 500  # rows a transaction, a few milliseconds
+PORTION = 300  # rows a transaction, some ten milliseconds
 BOOTS = 20  # a transaction
 CHAIN = 16  # epochs that are looked through for one that tells a time
 
@@ -23,17 +23,15 @@ _OF_BOOT = (
     _m.c.boot_key == bindparam("boot"),
     series.c.site_key == bindparam("site"),
 )
-_WORSE = or_(
-    _m.c.time_error_us.is_(None),
-    _m.c.time_error_us
-    > bindparam("error") + func.abs(_m.c.boot_us - bindparam("at"), type_=BigInteger) // DRIFT,
-)
-_TO_PLACE = (
-    select(_m.c.key, _m.c.boot_us, _m.c.time_us, _m.c.clock_offset_us, batches.c.received_us)
+_PART: Select[Any] = (
+    select(
+        _m.c.key, _m.c.boot_us, _m.c.time_us, _m.c.clock_offset_us, _m.c.time_error_us, batches.c.received_us
+    )
     .select_from(_rows_of.join(batches, batches.c.key == _m.c.batch_key))
-    .where(*_OF_BOOT, _WORSE)
+    .where(*_OF_BOOT, _m.c.key > bindparam("after"))
+    .order_by(_m.c.key)
     .limit(PORTION)
-)
+)  # fmt: skip
 _PLACE = (
     update(_m)
     .where(_m.c.key == bindparam("of"))
@@ -73,45 +71,71 @@ class Moved:
     observations: tuple[Observation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far one boot has been gone through by an anchor, and whether anything was placed anew."""
+
+    anchor: Anchor
+    after_key: int = 0
+    moved: bool = False
+
+
 class Replacing:
-    """Goes through what is to be placed anew, and then, in turn, through boots that nothing tells of."""
+    """Goes through what is to be placed anew, and then, in turn, through boots that nothing tells of.
+
+    After a failed transaction call :meth:`forget`: what was gone through is as it was.
+    """
 
     def __init__(self, keys: Keys, known: Boots) -> None:
         self._keys = keys
         self._known = known
+        self._progress: dict[int, _Progress] = {}  # by boot
         self._bounded = 0  # the key of the boot looked at last
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._progress.clear()
 
     def portion(self, connection: Connection) -> tuple[list[Moved], bool]:
         """Place a portion; returns the sites that it concerns, and whether there is more to do."""
-        moved, more = _place_anew(connection)
+        found = connection.execute(FIND.where(boots.c.settled.is_(False)).limit(BOOTS)).all()
+        moved: dict[int, None] = {}
+        left = PORTION
+        for row in found:
+            left -= self._go_through(connection, row, moved)
+            if left <= 0:
+                break
+        more = len(found) == BOOTS or left <= 0
         if not more:
             self._bounded = _bound(connection, self._keys, self._known, self._bounded)
-        return moved, more
+        return [_moved(connection, site_key) for site_key in moved], more
+
+    def _go_through(self, connection: Connection, boot: Row[Any], moved: dict[int, None]) -> int:
+        """A part of one boot; returns how many measurements were looked at."""
+        anchor = anchor_of(boot)
+        rows: Sequence[Row[Any]] = ()
+        if anchor is not None:
+            known = self._progress.get(boot.key)
+            done = known if known and known.anchor == anchor else _Progress(anchor)
+            of = {"site": boot.site_key, "boot": boot.boot_key, "after": done.after_key}
+            rows = connection.execute(_PART, of).all()
+            anew = _place(connection, rows, anchor) or done.moved
+            if len(rows) == PORTION:
+                self._progress[boot.key] = _Progress(anchor, rows[-1].key, anew)
+                return PORTION
+            if anew:
+                moved[boot.site_key] = None
+        self._progress.pop(boot.key, None)
+        connection.execute(update(boots).where(boots.c.key == boot.key).values(settled=True))
+        return len(rows)
 
 
-def _place_anew(connection: Connection) -> tuple[list[Moved], bool]:
-    found = connection.execute(FIND.where(boots.c.settled.is_(False)).limit(BOOTS)).all()
-    moved: dict[int, None] = {}
-    left = PORTION
-    for row in found:
-        anchor = anchor_of(row)
-        placed = 0 if anchor is None else _place(connection, row, anchor)
-        if placed:
-            moved[row.site_key] = None
-        if placed < PORTION:
-            connection.execute(update(boots).where(boots.c.key == row.key).values(settled=True))
-        left -= placed
-        if left <= 0:
-            break
-    told = [_moved(connection, site_key) for site_key in moved]
-    return told, len(found) == BOOTS or left <= 0
-
-
-def _place(connection: Connection, boot: Row[Any], anchor: Anchor) -> int:
-    of = {"site": boot.site_key, "boot": boot.boot_key, "error": anchor.error_us, "at": anchor.at_us}
-    rows = connection.execute(_TO_PLACE, of).all()
+def _place(connection: Connection, rows: Sequence[Row[Any]], anchor: Anchor) -> bool:
+    """Place those anew whose error the anchor lessens; whether there were any."""
     new = []
     for row in rows:
+        if row.time_error_us is not None and row.time_error_us <= anchor.error_at(row.boot_us):
+            continue
         when = by_anchor(row.boot_us, row.time_us + row.clock_offset_us, row.received_us, anchor)
         new.append({
             "of": row.key, "time": when.time_us, "clock_offset": when.clock_offset_us,
@@ -120,7 +144,7 @@ def _place(connection: Connection, boot: Row[Any], anchor: Anchor) -> int:
     if new:
         connection.execute(_PLACE, new)
         connection.execute(_SIDES, [{"of": one["of"], "time": one["time"]} for one in new])
-    return len(new)
+    return bool(new)
 
 
 def _moved(connection: Connection, site_key: int) -> Moved:

@@ -245,15 +245,41 @@ def test_what_was_measured_before_the_first_synchronisation_is_placed_by_it(
 
 
 def test_an_outage_of_which_the_end_alone_knew_the_time(ledger: Ledger, path: Path) -> None:
-    """Two days offline at 1970; synchronised before the last row, which is sent first."""
+    """A week offline at 1970, of which a part was sent before the clock was right: more than one portion."""
     machine = Machine().at_1970()
-    for _ in range(200):
+    for _ in range(700):
         machine.measure(every_us=15 * MINUTE_US)
+    machine.send(ledger)
     machine.synchronise()
     while machine.unsent:
         machine.send(ledger, most=50)
+    _, more = ledger.place_anew()
+    assert more
+    (told,) = idle(ledger)
+    assert [moved.site for moved in told.moved] == [SITE], "told once, when all is placed"
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + 8 * DAY_US // 10_000)
+
+
+def test_what_a_failed_transaction_had_gone_through_is_gone_through_again(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine().at_1970()
+    for _ in range(400):
+        machine.measure()
+    machine.send(ledger)
+    machine.synchronise()
+    machine.send(ledger)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    ledger.place_anew()  # the first 300
+    with monkeypatch.context() as patched:
+        patched.setattr("collector.ledger.replacing._moved", fail)
+        with pytest.raises(ZeroDivisionError):
+            ledger.place_anew()
     idle(ledger)
-    assert_within_their_errors(path, machine, SERVER_ERROR_US + 3 * DAY_US // 10_000)
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + DAY_US // 10_000)
 
 
 def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neighbours(

@@ -1,8 +1,8 @@
 """Journal, window and receipts against a collector's model, whatever becomes of disk, network and ledger.
 
 Once everything is quiet: what was journalled is in the ledger or declared lost, and no identity had two
-contents, but for a raw series that only a restored image had still. What a dead machine had in memory only was never journalled; what only a restored image lacks is not
-known to anybody.
+contents, but for a raw series that only a restored image had still. What a dead machine had in memory only
+was never journalled; what only a restored image lacks is not known to anybody.
 """
 
 import random
@@ -38,7 +38,8 @@ from wire.messages import (
 from wire.records import ClockReading
 
 PACE = Pace(interval_s=60, backlog_interval_s=30, receipt_timeout_s=60)
-SIZE = 120_000
+SIZE = 90_000
+IN_MEMORY = Path("/dev/shm")  # nobody cuts the power here: only kills
 Identity = tuple[str, int]
 
 
@@ -100,7 +101,7 @@ class Site(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         self.chance = random.Random(1)
         self.now = 0.0
         self.copies = 0
@@ -142,8 +143,12 @@ class Site(RuleBasedStateMachine):
         if self.journal._disk is not None:
             connection(self.journal).execute("PRAGMA synchronous = OFF")  # kills only: nobody cuts the power
 
-    @rule(count=st.integers(1, 40), kind=st.sampled_from(["stamp", "floor", "series"]))
-    def measure(self, count: int, kind: str) -> None:
+    @rule(
+        count=st.sampled_from([1, 7, 40, 80]),
+        kind=st.sampled_from(["stamp", "floor", "series"]),
+        prune=st.booleans(),
+    )
+    def measure(self, count: int, kind: str, prune: bool) -> None:
         build = stamp if kind == "stamp" else partial(floor, series=kind == "series")
         for _ in range(count):
             made = self.journal.commit(build, self._clock())
@@ -155,6 +160,8 @@ class Site(RuleBasedStateMachine):
                 self.volatile.add(identity)
             self.window.committed()
         self._mind_the_disk()
+        if prune:
+            self._prune()
 
     def _mind_the_disk(self) -> None:
         """As the uplink does."""
@@ -167,20 +174,22 @@ class Site(RuleBasedStateMachine):
         if not self.journal.trouble:
             self.volatile.clear()
 
-    @rule(seconds=st.sampled_from([1.0, 15.0, 61.0, 400.0]))
-    def wait(self, seconds: float) -> None:
+    @rule(
+        fate=st.sampled_from(["arrives", "arrives", "lost", "receipt lost", "twice", "refused"]),
+        share=st.sampled_from([0.0, 0.5, 1.0]),
+        seconds=st.sampled_from([0.0, 15.0, 61.0, 400.0]),
+    )
+    def send(self, fate: str, share: float, seconds: float) -> None:
         self.now += seconds
+        self._mind_the_disk()
         if self.window.release_due(self.now) and self.journal.release_quarantine():
             self.window.released()
-
-    @rule(fate=st.sampled_from(["arrives", "arrives", "lost", "receipt lost", "twice", "refused"]))
-    def send(self, fate: str) -> None:
-        self._mind_the_disk()
         for _ in range(4):
             want = self.window.want(self.now)
             if want is None:
-                return
+                break
             self._send(want, fate)
+        self._hear(share)
 
     def _send(self, want: Want, fate: str) -> None:
         rows = self.journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
@@ -212,10 +221,9 @@ class Site(RuleBasedStateMachine):
             self.window.forget(self.now)
             self.receipts.clear()  # of the ledger that was
 
-    @rule(share=st.sampled_from([0.5, 1.0]))
-    def hear(self, share: float) -> None:
+    def _hear(self, share: float) -> None:
         self.chance.shuffle(self.receipts)
-        while self.receipts and self.chance.random() <= share:
+        while self.receipts and self.chance.random() < share:
             heard = self.window.receipt(self.receipts.pop())
             self.journal.apply(heard.changes, self._clock(), heard.told)
 
@@ -223,8 +231,7 @@ class Site(RuleBasedStateMachine):
     def change_collector(self, rejects: bool, knows_gaps: bool) -> None:
         self.ledger.rejects, self.ledger.knows_gaps = rejects, knows_gaps
 
-    @rule()
-    def prune(self) -> None:
+    def _prune(self) -> None:
         before = self._held()
         self.journal.prune(self._clock())
         # A full journal forgets marked ones first; of those a ledger that was restored since has nothing.
@@ -254,14 +261,16 @@ class Site(RuleBasedStateMachine):
             self._lose_memory()
         self._start(self.directory)
 
-    @rule(flipped=st.none() | st.tuples(st.booleans(), st.integers(0, 10**6), st.integers(0, 7)))
-    def kill(self, flipped: tuple[bool, int, int] | None) -> None:
+    @rule(flips=st.sampled_from([0, 1, 3]), folded=st.booleans(), seed=st.integers(0, 2**32))
+    def kill(self, flips: int, folded: bool, seed: int) -> None:
         self._lose_memory()
+        if folded and self.journal._disk is not None and self.disk_works:
+            connection(self.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         copy = self._copy()
-        if flipped:
+        if flips:
             # Of what was marked nothing is declared; a ledger restored since may lack it.
             self.required -= self._held(State.MARKED) - self.ledger.contents.keys()
-            self._flip(copy, *flipped)
+            self._flip(copy, flips, random.Random(seed))
         self.journal._release()
         self._start(copy)
 
@@ -275,11 +284,13 @@ class Site(RuleBasedStateMachine):
                 shutil.copy(self.directory / name, copy / name)
         return copy
 
-    def _flip(self, directory: Path, log: bool, place: int, bit: int) -> None:
-        target = directory / ("journal.db-wal" if log else "journal.db")
-        data = bytearray(target.read_bytes()) if target.exists() else bytearray()
-        if data:
-            data[place % len(data)] ^= 1 << bit
+    def _flip(self, directory: Path, flips: int, chance: random.Random) -> None:
+        sizes = {file: file.stat().st_size for file in sorted(directory.iterdir())}
+        for target in (
+            chance.choices(list(sizes), list(sizes.values()), k=flips) if any(sizes.values()) else ()
+        ):
+            data = bytearray(target.read_bytes())
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
             target.write_bytes(data)
 
     @precondition(lambda self: self.journal.trouble is None and self.disk_works)
@@ -353,12 +364,9 @@ class Site(RuleBasedStateMachine):
         self.change_collector(False, True)
         self.disk_works_again()
         assert self.journal.trouble is None
-        self.wait(86_400.0)
-        for _ in range(400):
+        for _ in range(600):
             self.now = max(self.window.next_wake(self.now), self.now + 0.01)
-            self.wait(0.0)
-            self.send("arrives")
-            self.hear(1.0)
+            self.send("arrives", 1.0, 0.0)
             counted = self.journal.counts()
             if not counted.unsent and not counted.quarantined and not self.journal.gaps(1):
                 return
@@ -366,8 +374,8 @@ class Site(RuleBasedStateMachine):
 
 
 Site.TestCase.settings = settings(
-    max_examples=100,
-    stateful_step_count=25,
+    max_examples=120,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -215,6 +215,9 @@ def _prepared(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     try:
         _settle(connection, path)
+    except UnicodeDecodeError:  # SQLite quotes what it cannot make sense of
+        connection.close()
+        raise _damaged("what should be text is none") from None
     except BaseException:
         connection.close()
         raise

@@ -232,7 +232,7 @@ class Site(RuleBasedStateMachine):
         self.ledger.rejects, self.ledger.knows_gaps = rejects, knows_gaps
 
     def _prune(self) -> None:
-        before = self._held()
+        before = self._held(State.MARKED, State.CONFLICT)
         self.journal.prune(self._clock())
         # A full journal forgets marked ones first; of those a ledger that was restored since has nothing.
         self.required -= before - self._held() - self.ledger.contents.keys() - self._gaps()

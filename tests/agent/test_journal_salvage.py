@@ -146,6 +146,13 @@ def test_a_page_of_zeros_or_ones_costs_what_stood_on_it(tmp_path: Path, original
             original.check(path)
 
 
+def test_a_definition_that_is_no_text_is_damage(tmp_path: Path, original: Original) -> None:
+    path = original.copy(tmp_path / "copy")
+    for file in (path, path.with_name("journal.db-wal")):
+        file.write_bytes(file.read_bytes().replace(b"CREATE TABLE epoch", b"CREATE TA\xcfLE epoch"))
+    assert original.check(path)[1] == 0
+
+
 def test_pages_give_what_sqlite_gives(tmp_path: Path, original: Original) -> None:
     path = original.copy(tmp_path / "copy")
     pages = Pages(path)

@@ -10,6 +10,7 @@ that does not step.
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
+from sys import intern
 
 import msgspec
 from msgspec import Struct
@@ -166,8 +167,9 @@ class Window:
 
     def sent(self, digest: str, rows: tuple[Row, ...], now: float, gaps: Sequence[Gap] = ()) -> None:
         """This batch is about to be published."""
-        identities = tuple(_Identity(row.position, row.epoch, row.seq) for row in rows)
-        ranges = tuple(EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in gaps)
+        # One string an epoch, not one a row: this may be kept of a hundred batches.
+        identities = tuple(_Identity(row.position, intern(row.epoch), row.seq) for row in rows)
+        ranges = tuple(EpochRange(epoch=intern(gap.epoch), first=gap.first, last=gap.last) for gap in gaps)
         self._flying[digest] = _Batch(identities, ranges, now + self._pace.receipt_timeout_s)
 
     def not_published(self, digest: str) -> None:

@@ -15,6 +15,7 @@ from agent.journal import Counts, Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings
 from agent.settings import LineCounters as Counted
+from agent.status_file import AgentStatus
 from tests.agent.journalled import CLOCK, build, later
 from wire.records import (
     Direction,
@@ -173,3 +174,23 @@ def test_what_became_of_measurements_is_told(tmp_path: Path, number: int, told: 
     view = status.look(settings(tmp_path), CLOCK)
     counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
     assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
+
+
+def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(build, CLOCK)
+    view = status.look(settings(tmp_path), CLOCK)
+    running = AgentStatus(
+        written=CLOCK,
+        started=CLOCK,
+        process=1,
+        version="0.1.0",
+        site="0631234A",
+        running=(),
+        next_starts={},
+        journal_problem="/var/journal.db: database or disk is full",
+    )
+    told = replace(view, running=True, status=running).problems()
+    assert (
+        "journal: /var/journal.db: database or disk is full: measurements are kept in memory, half a day of"
+        " them: free or mend the disk"
+    ) in told

@@ -13,7 +13,17 @@ from agent.journal import Change, Journal, Row, State
 from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Heard, Pace, Want, Window, envelope
 from tests.agent.journalled import CLOCK, build, connection
 from wire import messages
-from wire.messages import Envelope, EpochMark, Fault, Reason, Receipt, ReceiptLine, ReceiptStatus
+from wire.messages import (
+    Envelope,
+    EpochMark,
+    Fault,
+    Gap,
+    GapReason,
+    Reason,
+    Receipt,
+    ReceiptLine,
+    ReceiptStatus,
+)
 
 E = "00112233445566ff"
 PACE = Pace(interval_s=60, backlog_interval_s=30, receipt_timeout_s=60)
@@ -272,7 +282,8 @@ def test_batches_without_a_receipt_cost_no_memory_worth_speaking_of() -> None:
     try:
         for number in range(3 * window.REMEMBERED):
             made = [Row(seq, E, seq, bytes(1000)) for seq in range(100 * number, 100 * number + BATCH_ROWS)]
-            subject.sent(f"{number:064x}", tuple(made), 0.0)
+            gaps = [Gap(epoch=E, first=n, last=n, reason=GapReason.DROPPED, at_us=0) for n in range(1, 65)]
+            subject.sent(f"{number:064x}", tuple(made), 0.0, gaps)
             subject.not_published(f"{number:064x}")
         kept, _ = tracemalloc.get_traced_memory()
     finally:

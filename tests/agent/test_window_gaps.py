@@ -76,7 +76,7 @@ def test_many_gaps_follow_each_other_at_the_backlogs_pace() -> None:
 def test_an_older_collector_is_told_ever_more_seldom() -> None:
     subject = window()
     moments, now = [], 0.0
-    for _ in range(14):
+    for _ in range(11):
         while subject.want(now) is None:
             now = max(subject.next_wake(now), now + 0.01)
         send(subject, [gap(1, 2)], now)

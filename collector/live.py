@@ -10,12 +10,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from collector import outages
+from collector.hearing import Hearing
 from collector.holding import Holding
 from collector.inventory import Site, Sites
-from collector.observation import AHEAD_US, Observation, Series
+from collector.observation import AHEAD_US, EVENTS, Observation, Series
+from collector.outages import Outage, outage_of
 from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
-from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
+from wire.records import (
+    Cause,
+    Direction,
+    Failure,
+    FloorValues,
+    InterfaceValues,
+    Outcome,
+    Standing,
+    Values,
+    Verdict,
+)
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
@@ -83,6 +96,7 @@ class SiteState:
 
     site_id: str
     inventory: Site | None
+    hearing: Hearing = field(default_factory=Hearing)
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
     measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
@@ -94,9 +108,14 @@ class SiteState:
     sides: Counter[Result] = field(default_factory=Counter)
     disagreed: dict[Direction, Joined] = field(default_factory=dict)
     lacks: Holding | None = None  # what is wrong with what the ledger holds of it
+    outages: dict[str, Outage] = field(default_factory=dict)
+    outages_counted: Counter[Cause] = field(default_factory=Counter)
+    outage_us: Counter[Cause] = field(default_factory=Counter)
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
+        if (told := outage_of(seen)) is not None:
+            outages.learn(self.outages, told)
         known = self.series.get(seen.series)
         if known is None:
             if len(self.series) >= MAX_SERIES:
@@ -105,7 +124,7 @@ class SiteState:
         known.learn(seen)
 
     def count(self, seen: Observation) -> None:
-        """Count an observation that has just come in. An outage's backlog has a counter of its own."""
+        """Count an observation that has just been learnt. An outage's backlog has a counter of its own."""
         probe = seen.series.probe
         if probe not in {series.probe for series in self.series}:
             return
@@ -120,6 +139,9 @@ class SiteState:
             self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
         if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
             self._count_interface(seen.values)
+        if (told := outage_of(seen)) is not None and told.lasted_us is not None:
+            self.outages_counted[told.cause] += 1
+            self.outage_us[told.cause] += told.lasted_us
 
     def _count_interface(self, found: InterfaceValues) -> None:
         """Each record tells what its own minute added. What an interface does not count stays absent."""
@@ -160,8 +182,12 @@ class SiteState:
 
     @property
     def newest_us(self) -> int | None:
-        """The time of the newest measurement of all."""
-        return max((state.newest.time_us for state in self.series.values()), default=None)
+        """The time of the newest measurement of a schedule. That something changed is no sign of life."""
+        return max((state.newest.time_us for _, state in self.scheduled()), default=None)
+
+    def scheduled(self) -> Iterator[tuple[Series, SeriesState]]:
+        """The series that go on whether anything changes or not."""
+        return ((series, state) for series, state in self.series.items() if series.probe not in EVENTS)
 
 
 def interval_us(seen: Observation) -> int:
@@ -201,10 +227,10 @@ def state_of(site: SiteState, now_us: int) -> State:
     """
     if site.inventory is None:
         return State.NOT_IN_INVENTORY
-    silent_us = silent_from_us(site)
-    if silent_us is None:
+    if site.newest_us is None:
         return State.WAITING
-    if now_us >= silent_us:
+    silent_us = silent_from_us(site)
+    if silent_us is not None and now_us >= silent_us:
         return State.SILENT
     floors = [series for direction in Direction if (series := site.of_floor(direction))]
     standings = {standing_of(series) for series in floors}
@@ -239,13 +265,20 @@ def silent_from_us(site: SiteState) -> int | None:
 
     Three intervals of its densest schedule after its newest measurement, and the time that a batch may take:
     trains each minute tell of a dark site long before an hourly test does. A schedule that had stopped before
-    the newest measurement was given up, and promises nothing.
+    the newest measurement was given up, and promises nothing. While the collector itself is deaf, nobody is
+    silent (None, too); when it hears again, its sites get the time that a backlog needs.
     """
     newest_us = site.newest_us
     if newest_us is None:
         return None
-    kept = [found.newest for found in site.series.values() if is_fresh(found.newest, newest_us - DELIVERY_US)]
-    return newest_us + STALE_INTERVALS * min(interval_us(seen) for seen in kept) + DELIVERY_US
+    due_us = newest_us + STALE_INTERVALS * densest_us(site, newest_us) + DELIVERY_US
+    return site.hearing.waited_until(due_us)
+
+
+def densest_us(site: SiteState, newest_us: int) -> int:
+    """The shortest interval of the schedules that were kept when the newest measurement was made."""
+    found = (state.newest for _, state in site.scheduled())
+    return min(interval_us(seen) for seen in found if is_fresh(seen, newest_us - DELIVERY_US))
 
 
 def next_change_us(site: SiteState, now_us: int) -> int | None:
@@ -277,6 +310,7 @@ class Fleet:
 
     def __init__(self, inventory: Sites) -> None:
         self.crowded = False
+        self.hearing = Hearing()
         self._sites: dict[str, SiteState] = {}
         self._strangers = 0
         self.take_inventory(inventory)
@@ -295,7 +329,7 @@ class Fleet:
         """Adopt an inventory. A site that left it stays while it has measurements."""
         before, self._sites = self._sites, {}
         for site_id, site in inventory.items():
-            known = before.pop(site_id, None) or SiteState(site_id, site)
+            known = before.pop(site_id, None) or SiteState(site_id, site, self.hearing)
             known.inventory = site
             self._sites[site_id] = known
         for site_id, known in before.items():
@@ -334,6 +368,12 @@ class Fleet:
             site.series.pop(one.series, None)
         for one in seen:
             site.learn(one)
+
+    def restore_outages(self, told: Iterable[Outage]) -> None:
+        """Learn the outages that the ledger holds, without counting them."""
+        for outage in told:
+            if site := self._sites.get(outage.site):
+                outages.learn(site.outages, outage)
 
     def restore_sides(self, joined: Iterable[Joined]) -> None:
         """Learn the disagreements that the ledger holds, without counting them."""
@@ -379,6 +419,6 @@ class Fleet:
         if known is None and self._strangers >= MAX_STRANGERS:
             self.crowded = True
         elif known is None:
-            known = self._sites[site_id] = SiteState(site_id, None)
+            known = self._sites[site_id] = SiteState(site_id, None, self.hearing)
             self._strangers += 1
         return known

@@ -1,5 +1,6 @@
 """A committed measurement as the views see it: which series, when, and what it found."""
 
+import sys
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -7,12 +8,14 @@ from msgspec import Struct, structs
 
 from wire.records import (
     CapacityValues,
+    ClockReading,
     Direction,
     Failure,
     FloorValues,
     Hop,
     Outcome,
     PathValues,
+    ReachabilityValues,
     Record,
     Values,
     probe_of,
@@ -20,7 +23,9 @@ from wire.records import (
 
 AHEAD_US = 300_000_000  # a claim of more than five minutes ahead of the collector's clock is a wrong clock
 
-
+EVENTS = frozenset(
+    {"reachability", "clock"}
+)  # probes that tell of a change when there is one, on no schedule
 _FAILURES = {failure.value: failure for failure in Failure}
 
 
@@ -45,7 +50,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     ``time_us`` is the measurement time that views go by (``collector.placing`` finds it), ``received_us``
     when it came. ``values`` are what :func:`for_views` leaves of them, ``busy_ratio`` how busy the agent's
-    machine was.
+    machine was, ``peer`` whom it was measured against.
     """
 
     series: Series
@@ -59,6 +64,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     bytes_sent: int = 0
     bytes_received: int = 0
     busy_ratio: float | None = None
+    peer: str = ""
 
 
 def failure_of(word: str | None) -> Failure | None:
@@ -68,6 +74,9 @@ def failure_of(word: str | None) -> Failure | None:
 
 def observe(site: str, record: Record, *, time_us: int, order: int, received_us: int) -> Observation:
     """The view's picture of a record that has just been committed."""
+    values = getattr(record, "values", None)
+    if isinstance(values, ReachabilityValues):
+        values = moments_placed(values, record.start.boot_id, record.start.boot_us, time_us)
     return Observation(
         series=Series(site, probe_of(record), record.direction, record.dscp),
         time_us=time_us,
@@ -76,11 +85,31 @@ def observe(site: str, record: Record, *, time_us: int, order: int, received_us:
         interval_us=record.interval_us,
         outcome=record.outcome,
         failure=failure_of(record.failure),
-        values=for_views(values) if (values := getattr(record, "values", None)) is not None else None,
+        values=for_views(values) if values is not None else None,
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,
         busy_ratio=record.host.busy_ratio if record.host else None,
+        peer=sys.intern(record.peer),  # a handful of names, in every observation
     )
+
+
+def moments_placed(
+    values: ReachabilityValues, boot_id: str, boot_us: int, time_us: int
+) -> ReachabilityValues:
+    """An outage with its moments' wall time as its measurement was placed.
+
+    In the boot of the measurement, which began at ``boot_us`` and is placed at ``time_us``, CLOCK_BOOTTIME
+    tells how far apart they are. Of an earlier boot there is its own wall clock, which cannot be later.
+    """
+
+    def placed_moment(moment: ClockReading) -> ClockReading:
+        wall_us = min(moment.wall_us, time_us)
+        if moment.boot_id == boot_id:
+            wall_us = max(0, time_us + moment.boot_us - boot_us)
+        return structs.replace(moment, wall_us=wall_us)
+
+    end = None if values.end is None else placed_moment(values.end)
+    return structs.replace(values, begin=placed_moment(values.begin), end=end)
 
 
 def for_views(values: Values) -> Values:

@@ -25,11 +25,20 @@ from collector.ledger.schema import (
 )
 from collector.ledger.sides import disagreements, newest_tests
 from collector.live import DEFAULT_INTERVAL_US, STALE_INTERVALS
-from collector.observation import Observation, Series, failure_of, for_views
+from collector.observation import Observation, Series, failure_of, for_views, moments_placed
 from collector.resend import Request
 from collector.two_sides import Joined
 from wire.commands import Resend
-from wire.records import KNOWN, Direction, Hop, LatencyUnderLoad, Outcome, Values, Verdict
+from wire.records import (
+    KNOWN,
+    Direction,
+    Hop,
+    LatencyUnderLoad,
+    Outcome,
+    ReachabilityValues,
+    Values,
+    Verdict,
+)
 
 _m = measurements.alias("m")
 _DAY_US = 86_400_000_000
@@ -149,6 +158,7 @@ class _Reading:
             bytes_sent=row.bytes_sent,
             bytes_received=row.bytes_received,
             busy_ratio=row.host_busy_ratio,
+            peer=self.word(row.peer_key),
         )
 
     def _values(self, row: Row[Any], probe: str, layout: Layout[Any]) -> Values | None:
@@ -159,7 +169,10 @@ class _Reading:
         if probe in _WITH_LOAD and found["u_measurement_key"] is not None:
             fields["under_load"] = LatencyUnderLoad(**rows.UNDER_LOAD.fields(found, self.word, "u_"))
         complete: Callable[..., Values] = layout.kind
-        return for_views(complete(**fields | self._parts(row.key, probe)))
+        values = complete(**fields | self._parts(row.key, probe))
+        if isinstance(values, ReachabilityValues):
+            values = moments_placed(values, self.word(row.boot_key), row.boot_us, row.time_us)
+        return for_views(values)
 
     def _parts(self, key: int, probe: str) -> dict[str, Any]:
         """What stands in tables of its own, as far as live state keeps it."""
@@ -256,7 +269,8 @@ def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: st
         .join(batches, batches.c.key == _m.c.batch_key)
     )
     common = ("key", "time_us", "interval_us", "outcome_key", "failure_key", "bytes_sent", "bytes_received")
-    columns: list[Any] = [_m.c[name] for name in (*common, "host_busy_ratio")]
+    columns: list[Any] = [_m.c[name] for name in (*common, "host_busy_ratio", "peer_key")]
+    columns += [_m.c.boot_us, _m.c.boot_key]
     columns += [series.c.probe_key, series.c.direction, series.c.dscp, sites.c.site_id, batches.c.received_us]
     if layout is not None:
         tables = tables.outerjoin(layout.table, layout.table.c.measurement_key == _m.c.key)

@@ -13,6 +13,7 @@ from wire.records import (
     CapacityInterval,
     CapacityMeasurement,
     CapacityValues,
+    Cause,
     ClockReading,
     Direction,
     Failure,
@@ -32,6 +33,8 @@ from wire.records import (
     PathMeasurement,
     PathValues,
     Purpose,
+    ReachabilityMeasurement,
+    ReachabilityValues,
     Spread,
     StampMeasurement,
     StampValues,
@@ -257,6 +260,30 @@ def path(
     )
 
 
+def outage(
+    seq: int,
+    begin_us: int,
+    end_us: int | None = None,
+    cause: Cause = Cause.ACCESS,
+    name: str = "outage-1",
+    **more: object,
+) -> ReachabilityMeasurement:
+    """The record of an outage's beginning or, with ``end_us``, of its end; each is made when it is seen."""
+    told_us = begin_us if end_us is None else end_us
+    values = ReachabilityValues(
+        outage=name,
+        cause=cause,
+        begin=clock(begin_us),
+        begin_error_us=10_000_000,
+        end=None if end_us is None else clock(end_us),
+        end_error_us=None if end_us is None else 10_000_000,
+        gateway=True,
+        first_hop=False,
+    )
+    made = common(seq, told_us, HOUR_US) | {"interval_us": None, "purpose": Purpose.EVENT}
+    return ReachabilityMeasurement(**made | {"duration_us": 0, "values": values} | more)
+
+
 def common(seq: int, start_us: int, interval_us: int) -> dict[str, Any]:
     """What measurements of a schedule have in common."""
     return {
@@ -319,6 +346,7 @@ def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | Non
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,
         busy_ratio=record.host.busy_ratio if record.host else None,
+        peer=record.peer,
     )
 
 

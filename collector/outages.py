@@ -1,0 +1,111 @@
+"""Outages as agents tell them, each put together from the records of its beginning and its end.
+
+Pure: observations in, outages out, the same whatever order they came in.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from collector.observation import Observation
+from wire.records import Cause, ReachabilityValues
+
+MAX_KEPT = 32  # of one site, in live state
+OURS = frozenset({Cause.BROKER, Cause.COLLECTOR})  # what watches the site failed, and not the site
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """One outage of a site: Unix microseconds; a change was at most its error before the moment told.
+
+    ``told_us`` is when its agent told of it last, by measurement time, ``received_us`` when that came.
+    """
+
+    site: str
+    name: str
+    begin_us: int
+    begin_error_us: int
+    end_us: int | None
+    end_error_us: int | None
+    cause: Cause
+    peer: str
+    told_us: int
+    order: int
+    received_us: int
+
+    @property
+    def lasted_us(self) -> int | None:
+        """From beginning to end, or None where no end was told."""
+        return None if self.end_us is None else max(0, self.end_us - self.begin_us)
+
+    def told_after(self, other: "Outage") -> bool:
+        """Whether this is the later word of the two on one outage: the end's, else that of later time."""
+        mine, others = ((told.end_us is not None, told.told_us, told.order) for told in (self, other))
+        return mine > others
+
+
+def outage_of(seen: Observation) -> Outage | None:
+    """The outage that an observation tells of, if it does."""
+    if not isinstance(seen.values, ReachabilityValues):
+        return None
+    return outage_of_values(
+        seen.values,
+        site=seen.series.site,
+        peer=seen.peer,
+        told_us=seen.time_us,
+        order=seen.order,
+        received_us=seen.received_us,
+    )
+
+
+def outage_of_values(
+    values: ReachabilityValues, *, site: str, peer: str, told_us: int, order: int, received_us: int
+) -> Outage:
+    """The outage that a record's values tell of, its moments placed."""
+    return Outage(
+        site=site,
+        name=values.outage,
+        begin_us=values.begin.wall_us,
+        begin_error_us=values.begin_error_us,
+        end_us=values.end.wall_us if values.end else None,
+        end_error_us=values.end_error_us,
+        cause=values.cause,
+        peer=peer,
+        told_us=told_us,
+        order=order,
+        received_us=received_us,
+    )
+
+
+def learn(known: dict[str, Outage], told: Outage) -> None:
+    """Take a word on an outage in. The later-told holds whole, its cause too: by then more was known.
+
+    Of more than 32 the one that began first gives way.
+    """
+    before = known.get(told.name)
+    if before is None or told.told_after(before):
+        known[told.name] = told
+    if len(known) > MAX_KEPT:
+        del known[min(known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
+
+
+def learn_every(told: Iterable[Outage]) -> list[Outage]:
+    """Every outage of every site, each as it was told last, in order of their beginning."""
+    known: dict[tuple[str, str], Outage] = {}
+    for word in told:
+        before = known.get((word.site, word.name))
+        if before is None or word.told_after(before):
+            known[word.site, word.name] = word
+    return sorted(known.values(), key=lambda outage: (outage.begin_us, outage.site, outage.name))
+
+
+def over_us(outage: Outage, healthy_us: int | None) -> int | None:
+    """When an outage was over: as told, or at the least until when it lasted, or None while it is open.
+
+    ``healthy_us`` is the site's newest measurement over its line that succeeded. An agent that never told the
+    end (killed, or its disk full) does not keep an outage open after that. One whose cause was the way to us
+    is over once anything of it has come.
+    """
+    if outage.end_us is not None:
+        return outage.end_us
+    superseded = healthy_us is not None and healthy_us > outage.told_us
+    return outage.told_us if superseded or outage.cause in OURS else None

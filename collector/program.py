@@ -9,12 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from collector import health
+from collector.absences import KEPT_US
+from collector.attention import Attention
 from collector.commands import Commands
 from collector.counting import Counting
 from collector.ingest import Arrival
 from collector.intake import Intake
 from collector.inventory import InventoryFile
-from collector.ledger import reading
+from collector.ledger import outages, reading
 from collector.ledger.commit import Ledger, Settled, no_fault
 from collector.ledger.database import LedgerError
 from collector.ledger.writer import Writer
@@ -76,6 +78,9 @@ class Program:
         self._views.fleet.restore(reading.newest(path))
         self._restore_sides(path)
         self._counting.begin()
+        self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US))
+        self._attention = Attention(self._views, lambda: not self._unready(), now_us)
+        self._attention.begin(outages.last_received_us(path))
         self._views.render([site.site_id for site in self._views.fleet], now_us())
         self._watch()
 
@@ -111,6 +116,7 @@ class Program:
                 self._keep_current(),
                 service.attend(self._fault),
                 self._counting.run(),
+                self._attention.run(),
             )
             tasks = [group.create_task(work) for work in endless]
             service.ready()
@@ -158,6 +164,8 @@ class Program:
             return
         taken = self._intake.offer(Arrival(topic, payload, now_us()))
         (self._meters.messages if taken else self._meters.refused).inc()
+        if not taken:
+            self._attention.refused()
 
     def _hand_over(self, settled: list[Settled], seconds: float) -> None:
         """Called in the writer's thread, after a commit."""
@@ -166,6 +174,8 @@ class Program:
 
     def _committed(self, settled: list[Settled], seconds: float) -> None:
         self._meters.commit_seconds.observe(seconds)
+        if any(found.receipt is not None for found in settled):
+            self._attention.heard()
         self._receipts.add([found.receipt for found in settled if found.receipt is not None])
         self._learn(settled)
 

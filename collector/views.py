@@ -7,10 +7,11 @@ collect what is ready.
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 
-from collector.exposition import Exposition
+from collector.event_view import EventView
+from collector.exposition import Exposition, site_labels
 from collector.holding import Holding
 from collector.inventory import Sites
-from collector.live import Fleet, next_change_us
+from collector.live import Fleet, SiteState, next_change_us
 from collector.observation import Observation
 from collector.overview import Summary, summarise
 from collector.two_sides import Joined
@@ -22,6 +23,7 @@ class Views:
 
     def __init__(self, inventory: Sites) -> None:
         self.fleet = Fleet(inventory)
+        self.events = EventView()
         self._exposition = Exposition()
         self._summaries: dict[str, Summary] = {}
         self._holdings: Collection[Holding] = ()
@@ -36,7 +38,8 @@ class Views:
 
     def pieces(self) -> Iterator[bytes]:
         """The fleet's metrics, in pieces of a page."""
-        return self._exposition.pieces()
+        yield from self._exposition.pieces()
+        yield from self.events.pieces()
 
     def learn(self, observations: Iterable[Observation], now_us: int) -> None:
         """Take in what has been committed."""
@@ -77,14 +80,22 @@ class Views:
         """Adopt an inventory; returns the sites to be rendered by :meth:`render`."""
         self.fleet.take_inventory(inventory)
         self._exposition.keep_only(site.site_id for site in self.fleet)
-        for site_id in self._summaries.keys() - {site.site_id for site in self.fleet}:
+        gone = self._summaries.keys() - {site.site_id for site in self.fleet}
+        for site_id in gone:
             del self._summaries[site_id]
+        self.events.drop(gone)
         return [site.site_id for site in self.fleet]
 
     def render(self, site_ids: Iterable[str], now_us: int) -> None:
         """Render these sites anew."""
         for site_id in site_ids:
             self._render(site_id, now_us)
+
+    def reschedule(self, site_ids: Iterable[str], now_us: int) -> None:
+        """Find out anew when time alone changes these sites: what the collector can hear has changed."""
+        for site_id in site_ids:
+            if (site := self.fleet.get(site_id)) is not None:
+                self._schedule(site, now_us)
 
     def expire(self, now_us: int, most: int) -> bool:
         """Render sites whose figures have become too old, at most ``most``; whether there are more."""
@@ -110,10 +121,14 @@ class Views:
         if site is None:
             return
         self._exposition.update(site, now_us)
-        self._summaries[site_id] = summarise(site, now_us)
-        due = self._due[site_id] = next_change_us(site, now_us)
-        if due is not None and due < self._queued.get(site_id, due + 1):
-            self._enqueue(site_id, due)
+        summary = self._summaries[site_id] = summarise(site, now_us)
+        self.events.update(site, summary.state, site_labels(site), now_us)
+        self._schedule(site, now_us)
+
+    def _schedule(self, site: SiteState, now_us: int) -> None:
+        due = self._due[site.site_id] = next_change_us(site, now_us)
+        if due is not None and due < self._queued.get(site.site_id, due + 1):
+            self._enqueue(site.site_id, due)
 
     def _enqueue(self, site_id: str, due: int) -> None:
         self._queued[site_id] = due

@@ -3,11 +3,12 @@
 May live here: families, from live state to samples. May not: text formats, and state of their own.
 """
 
-from collector.families import completeness, counts, floor, latency, line
+from collector.families import completeness, counts, floor, latency, line, outages
 from collector.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
     *floor.FAMILIES,
+    *outages.FAMILIES,
     *latency.FAMILIES,
     *line.FAMILIES,
     *counts.FAMILIES,

@@ -5,7 +5,8 @@ from collector.live import SiteState, is_fresh
 
 
 def _timestamp(site: SiteState, _now_us: int) -> Samples:
-    for series, found in site.series.items():
+    """Of what goes on whether anything changes or not: by these, too, it is seen who is silent."""
+    for series, found in site.scheduled():
         direction = f',direction="{series.direction or ""}"'
         yield f',probe="{series.probe}"{direction}{dscp_label(found.newest)}', found.newest.time_us / 1e6
 
@@ -58,7 +59,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_measurement_timestamp_seconds",
         "gauge",
-        "When the newest measurement of a series was made, whatever its outcome.",
+        "When the newest measurement of a schedule's series was made, whatever its outcome.",
         _timestamp,
     ),
     Family("qos_measurements_total", "counter", "Measurements that came in time.", _measurements),

@@ -25,6 +25,7 @@ from tests.collector.examples import (
     floor,
     floor_values,
     interface,
+    outage,
     path,
     seen,
     spread,
@@ -34,7 +35,7 @@ from tests.collector.examples import (
 )
 from tests.servers import require
 from wire.messages import PresenceState, ReceiptStatus
-from wire.records import Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
+from wire.records import Cause, Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -80,6 +81,8 @@ def fleet() -> Fleet:
         interface(9),
         path(10),
         stamp(11, dscp=34, values=REMARKED),
+        outage(12, NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US),
+        outage(13, NOW_US + 2, cause=Cause.PEER, name="outage-2"),
     ]
     made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)

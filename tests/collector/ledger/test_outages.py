@@ -1,0 +1,87 @@
+"""Outages out of the ledger: as live state has them, and of nothing that is older than asked for."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collector.hearing import Hearing
+from collector.ingest import judge
+from collector.inventory import Site
+from collector.ledger import outages
+from collector.ledger.commit import Ledger
+from collector.live import Fleet
+from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, failed, outage, stamp
+from wire.records import Cause, Known
+
+BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+
+def ledger(directory: Path, *records: Known, fleet: Fleet | None = None) -> Path:
+    path = directory / "ledger.db"
+    made = Ledger(path)
+    for record in records:
+        for settled in made.commit([judge(arrival(record))]):
+            if fleet is not None:
+                fleet.learn(settled.observations, NOW_US)
+    made.close()
+    return path
+
+
+def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
+    inventory = {SITE: Site(SITE, "Lycée")}
+    fleet, rebuilt = Fleet(inventory), Fleet(inventory)
+    records = [
+        outage(1, BEGIN_US, cause=Cause.UNKNOWN),
+        outage(2, BEGIN_US, END_US),
+        outage(3, END_US, cause=Cause.PEER, name="outage-2"),
+        outage(4, NOW_US - 3 * DAY_US, NOW_US - 2 * DAY_US, name="outage-0"),
+    ]
+    path = ledger(tmp_path, *records, fleet=fleet)
+    rebuilt.restore_outages(outages.outages(path, 0))
+    (live,), (again,) = fleet, rebuilt
+    assert again.outages == live.outages
+    assert set(live.outages) == {"outage-0", "outage-1", "outage-2"}
+    assert again.outages_counted.total() == 0
+    assert [found.name for found in outages.outages(path, NOW_US - DAY_US)] == ["outage-1", "outage-2"]
+
+
+def test_a_claim_of_the_future_is_no_outage(tmp_path: Path) -> None:
+    assert outages.outages(ledger(tmp_path, outage(1, NOW_US + DAY_US)), 0) == []
+
+
+def test_when_an_outage_was_over_that_nobody_closed(tmp_path: Path) -> None:
+    records = [
+        stamp(1, BEGIN_US - MINUTE_US),
+        outage(2, BEGIN_US),
+        failed(3, BEGIN_US + MINUTE_US),
+        stamp(4, END_US + MINUTE_US),
+        msgspec.structs.replace(stamp(5, END_US), dscp=0),
+        stamp(6, NOW_US),
+    ]
+    path = ledger(tmp_path, *records)
+    (found,) = outages.outages(path, 0)
+    assert outages.healthy_after(path, [found]) == {(SITE, "outage-1"): END_US}
+    later = msgspec.structs.replace(outage(7, NOW_US, name="outage-9"))
+    assert outages.healthy_after(ledger(tmp_path, later), outages.outages(path, NOW_US)) == {}
+
+
+def test_when_something_was_last_received(tmp_path: Path) -> None:
+    path = ledger(tmp_path)
+    assert outages.last_received_us(path) is None
+    assert outages.last_received_us(ledger(tmp_path, stamp(1))) == NOW_US
+
+
+def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"no ledger" * 200)
+    for read in (lambda path: outages.outages(path, 0), outages.last_received_us):
+        with pytest.raises(outages.LedgerError, match="this is no ledger: name another file"):
+            read(tmp_path / "ledger.db")
+
+
+def test_a_restart_is_a_spell_of_deafness_since_the_last_receipt() -> None:
+    hearing = Hearing()
+    hearing.lose(NOW_US)
+    assert hearing.waited_until(NOW_US) == NOW_US
+    assert hearing.waited_until(NOW_US + 1) is None

@@ -101,14 +101,21 @@ class EventView:
         if not self._changed:
             return None
         self._changed = False
+        return [each for found in self._absences.values() for each in found], self.census()
+
+    def census(self) -> Census:
+        """How many sites there are to be away, as it is now."""
         census = self._census
-        copied = replace(
+        return replace(
             census,
             pops=census.pops.copy(),
             departements=census.departements.copy(),
             peers=census.peers.copy(),
         )
-        return [each for found in self._absences.values() for each in found], copied
+
+    def places(self) -> dict[str, Place]:
+        """Where every site is that was heard of."""
+        return {site_id: counted.place for site_id, counted in self._counted.items()}
 
     def show(self, found: Sequence[Event]) -> None:
         """Show these events from now on."""

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from collector.absences import KEPT_US, open_outage
 from collector.inventory import Site
 from collector.live import SiteState, State, current, is_fresh, state_of
+from collector.outages import Outage
 from collector.remarks import Remark, remarks
 from wire.messages import PresenceState
 from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
@@ -64,7 +66,8 @@ class Summary:
     """One line of the overview. Times are Unix microseconds, ``rtt_us`` the median of the worst class.
 
     ``loaded_us`` is the 95th percentile while a floor test ran, of the worse direction. ``shortfall`` is the
-    missing share of the floor, of the worse direction; ``words`` what a search reads.
+    missing share of the floor, of the worse direction; ``words`` what a search reads. ``outage`` is the one
+    that the site is in or, of the last day, the newest; ``outage_lasts`` tells which.
     """
 
     site: Site
@@ -80,6 +83,8 @@ class Summary:
     remarks: tuple[Remark, ...]
     newest_us: int | None
     troubles: tuple[Trouble, ...]
+    outage: Outage | None
+    outage_lasts: bool
     presence: PresenceState | None
     shortfall: float
     words: str
@@ -90,6 +95,7 @@ def summarise(site: SiteState, now_us: int) -> Summary:
     found, state = site.inventory or Site(site.site_id, ""), state_of(site, now_us)
     figures = [_figure(site, direction, now_us) for direction in (Direction.DOWN, Direction.UP)]
     texts = (found.site_id, found.name, found.category, found.departement, found.commune, found.supplier)
+    lasting = open_outage(site)
     rtt_us, loss_ratio = _trains(site, now_us)
     return Summary(
         site=found,
@@ -105,10 +111,18 @@ def summarise(site: SiteState, now_us: int) -> Summary:
         remarks=remarks(site, now_us),
         newest_us=site.newest_us,
         troubles=tuple(dict.fromkeys(_troubles(site, now_us))),
+        outage=lasting or _newest_outage(site, now_us),
+        outage_lasts=lasting is not None,
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
-        words=fold(" ".join(texts)),
+        words=fold(" ".join((*texts, found.pop))),
     )
+
+
+def _newest_outage(site: SiteState, now_us: int) -> Outage | None:
+    """Of those that are over as their agent told; one never closed is told of on the page of outages."""
+    over = [each for each in site.outages.values() if each.end_us and now_us - each.end_us < KEPT_US]
+    return max(over, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
 
 def _shortfall(figure: Figure | None) -> float:

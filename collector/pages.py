@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 import jinja2
 
 from collector.catalogue import CATALOGUE, Language
+from collector.event_words import EventWords
 from collector.live import State
 from collector.overview import Figure, Filter, Overview
 from collector.remarks import Remark
+from collector.upstream import Event
 
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
@@ -26,6 +28,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+MOST_EVENTS = 8
 _AGES = (("day", 172_800, 86_400), ("hour", 7_200, 3_600), ("minute", 120, 60), ("second", 0, 1))
 
 
@@ -46,6 +49,7 @@ class Pages:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._words = CATALOGUE[language]
+        self._event_words = EventWords(self._words)
         made = environment()
         made.filters |= {
             "rate": self._rate,
@@ -56,9 +60,21 @@ class Pages:
         }
         self._template = made.get_template("overview.html")
 
-    def overview(self, found: Overview, wanted: Filter, problems: Sequence[str], now_us: int) -> str:
-        """The page. ``problems`` are the collector's own, one sentence each."""
+    def overview(
+        self,
+        found: Overview,
+        wanted: Filter,
+        problems: Sequence[str],
+        now_us: int,
+        events: Sequence[Event] = (),
+        event_of: Callable[[str], Event | None] = lambda _: None,
+    ) -> str:
+        """The page. ``problems`` are the collector's own, one sentence each; ``events`` those upstream."""
         return self._template.render(
+            self._event_words.frame(now_us),
+            events=events,
+            event_of=event_of,
+            most_events=MOST_EVENTS,
             t=self._words,
             language=self._language,
             other=next(language for language in Language if language is not self._language),

@@ -22,6 +22,7 @@ from collector.ledger.database import LedgerError
 from collector.ledger.writer import Writer
 from collector.live import MAX_STRANGERS
 from collector.meters import Meters
+from collector.outage_reader import OutageReader
 from collector.peers import Peers
 from collector.receipts import Receipts
 from collector.resend import Resends
@@ -238,6 +239,7 @@ class Program:
             self._counting,
             unready=self._unready,
             warnings=self._warnings,
+            history=OutageReader(Path(self._settings.ledger.path), self._views.events, now_us).read,
             language=self._settings.web.language,
             expose_fleet=self._settings.expose_fleet,
         )
@@ -253,7 +255,9 @@ class Program:
         crowded = (
             f"more than {MAX_STRANGERS} sites outside the inventory: the others stand in the ledger alone"
         )
+        deaf = "nothing that sites send gets through to the ledger: until it does, no site is called silent"
         return [
+            *([deaf] if self._views.fleet.hearing.deaf else []),
             *([self._inventory.problem] if self._inventory.problem else []),
             *([crowded] if self._views.fleet.crowded else []),
         ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -15,11 +15,14 @@ from collector.counting import Counting
 from collector.inventory import Site as InventorySite
 from collector.ledger.database import LedgerError
 from collector.meters import Meters
+from collector.outage_history import History
+from collector.outage_pages import OutagePages
 from collector.overview import Filter, overview
 from collector.pages import HEADERS, Pages
 from collector.views import Views
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MAX_ID = 64
 Problems = Callable[[], Sequence[str]]
 
 
@@ -34,6 +37,7 @@ class Site:
         *,
         unready: Problems,
         warnings: Problems,
+        history: Callable[[], Awaitable[History]],
         language: Language,
         expose_fleet: bool,
     ) -> None:
@@ -42,9 +46,11 @@ class Site:
         self._counting = counting
         self._unready = unready
         self._warnings = warnings
+        self._history = history
         self._language = language
         self._expose_fleet = expose_fleet
         self._pages = {spoken: Pages(spoken) for spoken in Language}
+        self._outage_pages = {spoken: OutagePages(spoken) for spoken in Language}
         self._completeness_pages = {spoken: CompletenessPages(spoken) for spoken in Language}
 
     def application(self) -> web.Application:
@@ -54,6 +60,7 @@ class Site:
             [
                 web.get("/", self._overview),
                 web.get("/completeness", self._completeness),
+                web.get("/outages", self._outages),
                 web.get("/metrics", self._metrics, allow_head=False),
                 web.get("/healthz", self._healthy),
                 web.get("/readyz", self._ready),
@@ -67,7 +74,10 @@ class Site:
         found = overview(self._views.summaries, wanted)
         problems = [*self._unready(), *self._warnings()]
         now_us = time.time_ns() // 1000
-        text = self._pages[language].overview(found, wanted, problems, now_us)
+        events = self._views.events
+        text = self._pages[language].overview(
+            found, wanted, problems, now_us, events.told(now_us), events.event_of
+        )
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
     async def _completeness(self, request: web.Request) -> web.Response:
@@ -92,6 +102,25 @@ class Site:
     def _inventory_site(self, site_id: str) -> InventorySite | None:
         known = self._views.fleet.get(site_id)
         return known.inventory if known else None
+
+    async def _outages(self, request: web.Request) -> web.Response:
+        """Events upstream or, with ``site``, its outages; not of live state but of the ledger."""
+        site_id, page = (
+            request.query.get("site", "").strip()[:MAX_ID],
+            self._outage_pages[self._spoken(request)],
+        )
+        found, problem, now_us = History(), "", time.time_ns() // 1000
+        try:
+            found = await self._history()
+        except LedgerError as error:
+            problem = str(error)
+        if site_id:
+            site, entries = self._inventory_site(site_id), found.sites.get(site_id, ())
+            text = page.site(site_id, site.name if site else "", entries, now_us, problem)
+        else:
+            text = page.events(found.events, now_us, problem)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def _spoken(self, request: web.Request) -> Language:
         accepted = request.headers.get("Accept-Language", "")

@@ -12,14 +12,20 @@ from collector.counting import Counting
 from collector.ingest import judge
 from collector.inventory import Site as InventorySite
 from collector.ledger.commit import Ledger
+from collector.ledger.database import LedgerError
 from collector.meters import Meters
+from collector.outage_history import History
 from collector.views import Views
 from collector.web import Site, serve
 from tests.collector.examples import NOW_US, arrival, stamp
 from tests.processes import free_port
 
 
-def site(size: int, ledger: Path = Path("no-ledger.db")) -> Site:
+def site(
+    size: int,
+    ledger: Path = Path("no-ledger.db"),
+    history: Callable[[], Awaitable[History]] = lambda: nothing_happened(),
+) -> Site:
     inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
     views = Views(inventory)
     views.render(inventory, NOW_US)
@@ -30,9 +36,18 @@ def site(size: int, ledger: Path = Path("no-ledger.db")) -> Site:
         counting,
         unready=list,
         warnings=list,
+        history=history,
         language=Language.ENGLISH,
         expose_fleet=True,
     )
+
+
+async def nothing_happened() -> History:
+    return History()
+
+
+async def unreadable() -> History:
+    raise LedgerError("ledger x: the disk is failing")
 
 
 def while_served(served: Site, work: Callable[[int], Awaitable[bytes]]) -> bytes:
@@ -78,6 +93,8 @@ def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixtur
     [
         ("GET /?q=%ed%a0%80&departement=%ff&state=%00&page=%d9%a1&lang=%f0", b"200 OK"),
         ("HEAD /", b"200 OK"),
+        ("GET /outages?site=%ed%a0%80&lang=fr", b"200 OK"),
+        ("GET /outages", b"200 OK"),
         ("HEAD /metrics", b"405 Method Not Allowed"),
         ("GET /elsewhere", b"404 Not Found"),
         ("POST /", b"405 Method Not Allowed"),
@@ -102,3 +119,11 @@ def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     answer = while_served(site(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert answer.endswith(b"file is not a database: this is no ledger: name another file\n")
+
+
+def test_a_ledger_that_cannot_be_read_is_told_in_place_of_outages() -> None:
+    answer = while_served(site(2, history=unreadable), lambda port: ask(port, "GET /outages?site=S1"))
+    assert answer.splitlines()[0] == b"HTTP/1.1 503 Service Unavailable"
+    assert b"The ledger cannot be read:" in answer
+    assert b"ledger x: the disk is failing" in answer
+    assert b"No outage was told" not in answer

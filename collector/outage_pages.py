@@ -1,0 +1,65 @@
+"""The pages of outages as HTML: words and looks for what ``outage_history`` found."""
+
+from collections.abc import Sequence
+
+from collector.catalogue import CATALOGUE, Language
+from collector.event_words import SECOND, EventWords, moment
+from collector.outage_history import Entry
+from collector.pages import STYLE, environment
+from collector.upstream import Event
+
+MOST_SITES = 60
+MOST_ROWS = 500
+
+
+class OutagePages:
+    """Renders them in one language. Everything that came from outside is escaped."""
+
+    def __init__(self, language: Language) -> None:
+        self._words = CATALOGUE[language]
+        self._event_words = EventWords(self._words)
+        made = environment()
+        made.globals |= {
+            "t": self._words,
+            "language": language,
+            "other": next(other for other in Language if other is not language),
+            "style": STYLE,
+            "most_sites": MOST_SITES,
+            "total": self._total,
+        }
+        self._template = made.get_template("outages.html")
+
+    def site(self, site_id: str, name: str, entries: Sequence[Entry], now_us: int, problem: str = "") -> str:
+        """One site's outages; ``problem`` says why none are known."""
+        return self._render(now_us, site_id=site_id, name=name, entries=entries, events=(), problem=problem)
+
+    def events(self, found: Sequence[Event], now_us: int, problem: str = "") -> str:
+        """Events upstream of several sites."""
+        return self._render(now_us, site_id="", name="", entries=(), events=found, problem=problem)
+
+    def _render(
+        self,
+        now_us: int,
+        *,
+        site_id: str,
+        name: str,
+        entries: Sequence[Entry],
+        events: Sequence[Event],
+        problem: str,
+    ) -> str:
+        return self._template.render(
+            self._event_words.frame(now_us),
+            now=moment(now_us, SECOND),
+            site_id=site_id,
+            name=name,
+            entries=entries[:MOST_ROWS],
+            events=events[:MOST_ROWS],
+            problem=problem,
+        )
+
+    def _total(self, entries: Sequence[Entry]) -> str:
+        return self._words["outages.total"].format(
+            count=len(entries),
+            lasted=self._event_words.lasted(sum(entry.outage.lasted_us or 0 for entry in entries)),
+            ours=sum(not entry.lines for entry in entries),
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from collector.absences import absences, is_watched, place_of
 from collector.families.family import escape
 from collector.live import SiteState, State
-from collector.upstream import Absence, Census, Event, Level, Place
+from collector.upstream import FEWEST_SITES, Absence, Census, Event, Level, Place
 
 SHOWN_US = 3_600_000_000  # how long an event that is over is still told of
 
@@ -149,14 +149,20 @@ class EventView:
         for labels, events in by_place.items():
             first = min(events, key=lambda event: event.begin_us)
             yield f'{BEGIN.name}{{{labels},cause="{first.cause}"}} {first.begin_us / 1e6!r}\n'
-        members = {
-            site_id: event.level for site_id, event in self._member.items() if event.level is not Level.FLEET
-        }  # all of the fleet would be as many lines as sites, to say what one line says
+        members = {site_id: event.level for site_id, event in self._member.items() if _held_back(event)}
         yield from _head(MEMBER, members)
         for site_id, level in members.items():
             counted = self._counted.get(site_id)
             if counted is not None:
                 yield f'{MEMBER.name}{{{counted.labels},level="{level}"}} 1\n'
+
+
+def _held_back(event: Event) -> bool:
+    """Whether its sites have no alerts of their own: the last one or two that stay away have.
+
+    All of the fleet would be as many lines as sites, to say what one line says.
+    """
+    return event.level is not Level.FLEET and len(event.away) >= FEWEST_SITES
 
 
 def _head(family: EventFamily, samples: Collection[object]) -> Iterator[str]:

@@ -195,6 +195,8 @@ def table(
     labels: Sequence[Label],
     columns: Sequence[Column],
     sort: Sequence[tuple[str, bool]],
+    *,
+    height: int = 22,
 ) -> Panel:
     """One row for each result of ``rows``, which must carry exactly ``labels``, the first one being the key.
 
@@ -221,7 +223,7 @@ def table(
             "sortBy": [{"displayName": name, "desc": desc} for name, desc in sort],
         },
     }
-    return Panel(title, GRID_COLUMNS, 22, body)
+    return Panel(title, GRID_COLUMNS, height, body)
 
 
 def _variable(variable: Variable) -> Json:

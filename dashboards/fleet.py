@@ -46,6 +46,21 @@ COLUMNS = (
     Column("Agent busy", f"max by (site_id) (qos_host_busy_ratio{{{FILTERS}}})", Unit.RATIO, BUSY),
     Column("Age", age(FILTERS), Unit.SECONDS),
 )
+EVENT_LABELS = (
+    Label("event", "Event upstream"),
+    Label("level", "Level"),
+    Label("cause", "Cause"),
+)
+_NAMED = 'label_join({}, "event", "", "pop", "departement", "peer")'
+_BEGIN = _NAMED.format("qos_upstream_event_begin_timestamp_seconds")
+EVENT_COLUMNS = (
+    Column("Sites", f"max by (event) ({_NAMED.format('qos_upstream_event_sites')})"),
+    Column(
+        "Since",
+        f"time() - min by (event) ({_BEGIN})",
+        Unit.SECONDS,
+    ),
+)
 
 
 def _counts() -> list[Panel]:
@@ -69,6 +84,14 @@ def dashboard() -> Dashboard:
         ),
         panels=(
             *_counts(),
+            table(
+                "Events upstream of several sites, now",
+                f"max by (event, level, cause) ({_BEGIN})",
+                EVENT_LABELS,
+                EVENT_COLUMNS,
+                [("Sites", True)],
+                height=6,
+            ),
             table("Sites, worst first", rows, LABELS, COLUMNS, [("State", True), ("Down / floor", False)]),
         ),
         since="now-1h",

@@ -60,6 +60,19 @@ def _standing() -> Panel:
     return state_timeline("Standing against the floor", [Query(rank, "{{direction}}")], STANDINGS)
 
 
+def _outages() -> list[Panel]:
+    open_now = Query(
+        f"max by (cause) (time() - qos_outage_begin_timestamp_seconds{{{SITE}}})", "now: {{cause}}"
+    )
+    told = Query(f"sum by (cause) (increase(qos_outage_seconds_total{{{SITE}}}[1d]))", "{{cause}}")
+    count = Query(f"sum by (cause) (increase(qos_outages_total{{{SITE}}}[1d]))", "{{cause}}")
+    return [
+        time_series("Outage that lasts: how long", [open_now], Unit.SECONDS, width=8),
+        time_series("Time in outages that ended, a day", [told], Unit.SECONDS, width=8),
+        time_series("Outages that ended, a day", [count], Unit.NONE, width=8),
+    ]
+
+
 def _load() -> list[Panel]:
     labels = "max by (direction, load, stat)"
     loaded = Query(
@@ -152,6 +165,7 @@ def dashboard() -> Dashboard:
             _capacity("Up: capacity against the floor", "up"),
             _standing(),
             state_timeline("Floor verdicts", verdicts, VERDICTS),
+            *_outages(),
             *_latency(),
             *_load(),
             _classes(),

@@ -138,3 +138,15 @@ def test_nothing_is_made_anew_where_nothing_changed() -> None:
     assert made.events.snapshot() is not None
     made.learn([seen(stamp(2, NOW_US + 1), 2, site=name) for name in TEN], NOW_US + 1)
     assert made.events.snapshot() is None
+
+
+def test_the_last_ones_that_stay_away_are_told_for_themselves() -> None:
+    made = fleet()
+    goes_on(made, OTHERS, CUT_US)
+    back_us = CUT_US + 4 * MINUTE_US
+    made.learn([seen(outage(3, NOW_US + 9, back_us), 3, site=name) for name in TEN[2:]], back_us)
+    goes_on(made, [*OTHERS, *TEN[2:]], back_us)
+    (event,) = made.events.events
+    assert event.away == set(TEN[:2])
+    assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 2\n' in text(made)
+    assert "\nqos_site_upstream_event" not in text(made)

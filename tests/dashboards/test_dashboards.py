@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from collector.event_view import EVENT_FAMILIES
 from collector.families import FAMILIES
 from collector.ledger.commit import Heard
 from collector.live import State
@@ -122,7 +123,7 @@ def test_the_worst_state_sorts_to_the_top_and_each_has_its_words() -> None:
 
 def test_the_fleet_links_to_the_dashboard_of_one_site() -> None:
     fleet, site = DASHBOARDS
-    (table,) = [panel for panel in panels(fleet) if panel["type"] == "table"]
+    (table,) = [panel for panel in panels(fleet) if panel["title"] == "Sites, worst first"]
     links = [
         entry["value"][0]["url"]
         for override in table["fieldConfig"]["overrides"]
@@ -142,7 +143,7 @@ def test_promtool_parses_every_expression(tmp_path: Path) -> None:
 
 
 def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
-    exposed = {family.name for family in FAMILIES} | WATCHED | of_process()
+    exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
     asked = expressions.metrics(expressions.of_dashboards() + expressions.of_rules())
     assert asked <= exposed
     variables = [
@@ -152,7 +153,7 @@ def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
 
 
 def test_runbooks_name_metrics_that_the_collector_exposes() -> None:
-    exposed = {family.name for family in FAMILIES} | of_process()
+    exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | of_process()
     pages = [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
     assert expressions.metrics(pages) <= exposed
 

@@ -9,6 +9,7 @@ import yaml
 from collector.ingest import Arrival, judge
 from collector.ledger.commit import Ledger
 from collector.settings import CollectorSettings
+from collector.upstream import Level
 from collector.views import Views
 from lab.fleet import PEER, Agent, sites
 from tests.collector.examples import NOW_US
@@ -59,8 +60,11 @@ def test_alertmanager_routes_and_inhibits_alerts_that_exist() -> None:
     matchers = [matcher for route in document["route"]["routes"] for matcher in route["matchers"]]
     for rule in document["inhibit_rules"]:
         matchers += rule["source_matchers"] + rule["target_matchers"]
-    named = {name for matcher in matchers for name in matcher.split('"')[1].split("|")}
+    by_name = [matcher for matcher in matchers if matcher.startswith("alertname")]
+    named = {name for matcher in by_name for name in matcher.split('"')[1].split("|")}
     assert named == alerts
+    others = {matcher for matcher in matchers if matcher not in by_name}
+    assert others <= {f'level="{level}"' for level in Level}
 
 
 def test_the_bound_of_samples_lets_the_greatest_fleet_through(tmp_path: Path) -> None:

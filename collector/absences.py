@@ -27,7 +27,7 @@ def ended_us(site: SiteState, outage: Outage) -> int | None:
 
 def open_outage(site: SiteState) -> Outage | None:
     """The outage that the site is in as far as its agent told, or None."""
-    lasting = [outage for outage in site.outages.values() if ended_us(site, outage) is None]
+    lasting = [outage for outage in site.outages.known.values() if ended_us(site, outage) is None]
     return max(lasting, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
 
@@ -55,7 +55,7 @@ def absences(site: SiteState, state: State, place: Place, now_us: int) -> tuple[
         return ()
     found = [
         _told(site, outage, place)
-        for outage in site.outages.values()
+        for outage in site.outages.known.values()
         if now_us - (ended_us(site, outage) or now_us) < KEPT_US
     ]
     lasting = [each for each in found if each.end_us is None]

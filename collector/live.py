@@ -10,25 +10,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from collector import outages
 from collector.hearing import Hearing
 from collector.holding import Holding
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, EVENTS, Observation, Series
-from collector.outages import Outage, outage_of
+from collector.outages import Outage, SiteOutages, outage_of
 from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
-from wire.records import (
-    Cause,
-    Direction,
-    Failure,
-    FloorValues,
-    InterfaceValues,
-    Outcome,
-    Standing,
-    Values,
-    Verdict,
-)
+from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
 
 STALE_INTERVALS = 3
 DEFAULT_INTERVAL_US = 3_600_000_000  # of a measurement outside any schedule
@@ -108,14 +97,12 @@ class SiteState:
     sides: Counter[Result] = field(default_factory=Counter)
     disagreed: dict[Direction, Joined] = field(default_factory=dict)
     lacks: Holding | None = None  # what is wrong with what the ledger holds of it
-    outages: dict[str, Outage] = field(default_factory=dict)
-    outages_counted: Counter[Cause] = field(default_factory=Counter)
-    outage_us: Counter[Cause] = field(default_factory=Counter)
+    outages: SiteOutages = field(default_factory=SiteOutages)
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
         if (told := outage_of(seen)) is not None:
-            outages.learn(self.outages, told)
+            self.outages.learn(told)
         known = self.series.get(seen.series)
         if known is None:
             if len(self.series) >= MAX_SERIES:
@@ -139,9 +126,8 @@ class SiteState:
             self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
         if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
             self._count_interface(seen.values)
-        if (told := outage_of(seen)) is not None and told.lasted_us is not None:
-            self.outages_counted[told.cause] += 1
-            self.outage_us[told.cause] += told.lasted_us
+        if (told := outage_of(seen)) is not None:
+            self.outages.count(told)
 
     def _count_interface(self, found: InterfaceValues) -> None:
         """Each record tells what its own minute added. What an interface does not count stays absent."""
@@ -373,7 +359,7 @@ class Fleet:
         """Learn the outages that the ledger holds, without counting them."""
         for outage in told:
             if site := self._sites.get(outage.site):
-                outages.learn(site.outages, outage)
+                site.outages.learn(outage)
 
     def restore_sides(self, joined: Iterable[Joined]) -> None:
         """Learn the disagreements that the ledger holds, without counting them."""

@@ -3,8 +3,9 @@
 Pure: observations in, outages out, the same whatever order they came in.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.observation import Observation
 from wire.records import Cause, ReachabilityValues
@@ -76,16 +77,30 @@ def outage_of_values(
     )
 
 
-def learn(known: dict[str, Outage], told: Outage) -> None:
-    """Take a word on an outage in. The later-told holds whole, its cause too: by then more was known.
+@dataclass(slots=True)
+class SiteOutages:
+    """The newest outages of one site, and counters of those whose end came in time."""
 
-    Of more than 32 the one that began first gives way.
-    """
-    before = known.get(told.name)
-    if before is None or told.told_after(before):
-        known[told.name] = told
-    if len(known) > MAX_KEPT:
-        del known[min(known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
+    known: dict[str, Outage] = field(default_factory=dict)
+    counted: Counter[Cause] = field(default_factory=Counter)
+    lasted_us: Counter[Cause] = field(default_factory=Counter)
+
+    def learn(self, told: Outage) -> None:
+        """Take a word on an outage in. The later-told holds whole, its cause too: by then more was known.
+
+        Of more than 32 the one that began first gives way.
+        """
+        before = self.known.get(told.name)
+        if before is None or told.told_after(before):
+            self.known[told.name] = told
+        if len(self.known) > MAX_KEPT:
+            del self.known[min(self.known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
+
+    def count(self, told: Outage) -> None:
+        """Count an outage whose end has just been told."""
+        if told.lasted_us is not None:
+            self.counted[told.cause] += 1
+            self.lasted_us[told.cause] += told.lasted_us
 
 
 def learn_every(told: Iterable[Outage]) -> list[Outage]:

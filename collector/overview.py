@@ -121,7 +121,7 @@ def summarise(site: SiteState, now_us: int) -> Summary:
 
 def _newest_outage(site: SiteState, now_us: int) -> Outage | None:
     """Of those that are over as their agent told; one never closed is told of on the page of outages."""
-    over = [each for each in site.outages.values() if each.end_us and now_us - each.end_us < KEPT_US]
+    over = [each for each in site.outages.known.values() if each.end_us and now_us - each.end_us < KEPT_US]
     return max(over, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
 

@@ -12,11 +12,13 @@ def _begin(site: SiteState, _now_us: int) -> Samples:
 
 
 def _outages(site: SiteState, _now_us: int) -> Samples:
-    return ((f',cause="{cause}"', count) for cause, count in sorted(site.outages_counted.items()))
+    return ((f',cause="{cause}"', count) for cause, count in sorted(site.outages.counted.items()))
 
 
 def _seconds(site: SiteState, _now_us: int) -> Samples:
-    return ((f',cause="{cause}"', lasted_us / 1e6) for cause, lasted_us in sorted(site.outage_us.items()))
+    return (
+        (f',cause="{cause}"', lasted_us / 1e6) for cause, lasted_us in sorted(site.outages.lasted_us.items())
+    )
 
 
 FAMILIES: tuple[Family, ...] = (

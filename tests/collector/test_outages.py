@@ -107,7 +107,7 @@ def test_a_beginning_in_the_boot_before_has_its_own_clock_and_is_never_after_the
 def test_live_state_keeps_the_newest_outages_of_a_site_that_flaps() -> None:
     flaps = [outage(number, NOW_US - number, name=f"o{number}") for number in range(1, MAX_KEPT + 9)]
     found = site(*flaps)
-    assert set(found.outages) == {f"o{number}" for number in range(1, MAX_KEPT + 1)}
+    assert set(found.outages.known) == {f"o{number}" for number in range(1, MAX_KEPT + 1)}
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_that_something_changed_makes_no_site_look_alive_or_dead(records: list[K
 
 def test_outages_are_counted_when_their_end_is_told_in_time() -> None:
     found = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US))
-    assert found.outages_counted == {Cause.ACCESS: 1}
-    assert found.outage_us == {Cause.ACCESS: 11 * MINUTE_US}
+    assert found.outages.counted == {Cause.ACCESS: 1}
+    assert found.outages.lasted_us == {Cause.ACCESS: 11 * MINUTE_US}
     late = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US), received_us=END_US + 4 * HOUR_US)
-    assert (late.outages_counted, late.late) == ({}, {"reachability": 2})
+    assert (late.outages.counted, late.late) == ({}, {"reachability": 2})
 
 
 def silent_states(found: SiteState) -> list[State]:

@@ -41,9 +41,9 @@ def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
     path = ledger(tmp_path, *records, fleet=fleet)
     rebuilt.restore_outages(outages.outages(path, 0))
     (live,), (again,) = fleet, rebuilt
-    assert again.outages == live.outages
-    assert set(live.outages) == {"outage-0", "outage-1", "outage-2"}
-    assert again.outages_counted.total() == 0
+    assert again.outages.known == live.outages.known
+    assert set(live.outages.known) == {"outage-0", "outage-1", "outage-2"}
+    assert again.outages.counted.total() == 0
     assert [found.name for found in outages.outages(path, NOW_US - DAY_US)] == ["outage-1", "outage-2"]
 
 

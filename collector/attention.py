@@ -62,6 +62,7 @@ class Attention:
 
     async def _make_events(self) -> None:
         """In a thread: of 60,000 sites that fall silent, nothing else has to wait for the grouping."""
-        taken = self._views.events.snapshot()
+        view = self._views.events
+        taken = view.snapshot()
         if taken is not None:
-            self._views.events.show(await asyncio.to_thread(events, *taken))
+            view.show(await asyncio.to_thread(lambda: view.arrange(events(*taken))))

@@ -1,7 +1,7 @@
 """The events upstream that are shown: what each site contributes, and what was last made of it.
 
 Sites are taken in one by one as they are rendered; :meth:`EventView.snapshot` is what
-:func:`collector.upstream.events` makes events of, elsewhere, and :meth:`EventView.show` shows them.
+:func:`collector.upstream.events` makes events of, elsewhere, which :meth:`EventView.show` shows.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,6 +22,15 @@ class _Counted:
     place: Place
     watched: bool
     labels: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Events, by site the one that keeps it away, and their metrics."""
+
+    events: list[Event]
+    member: dict[str, Event]
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +58,11 @@ class EventView:
     """What is away, and the events of it. Times are Unix microseconds."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
         self._absences: dict[str, tuple[Absence, ...]] = {}
         self._counted: dict[str, _Counted] = {}
         self._census = Census()
-        self._member: dict[str, Event] = {}
         self._changed = False
-        self._text = b""
+        self._shown = Arranged([], {}, b"")
 
     def update(self, site: SiteState, state: State, labels: str, now_us: int) -> None:
         """Take in what is known of a site now."""
@@ -117,12 +124,21 @@ class EventView:
         """Where every site is that was heard of."""
         return {site_id: counted.place for site_id, counted in self._counted.items()}
 
-    def show(self, found: Sequence[Event]) -> None:
-        """Show these events from now on."""
-        self.events = list(found)
+    def arrange(self, found: Sequence[Event]) -> Arranged:
+        """These events as they are shown. It is as long as they have sites, and may go on in a thread."""
         lasting = [event for event in found if event.end_us is None]
-        self._member = {site_id: event for event in reversed(lasting) for site_id in event.away}
-        self._text = "".join(self._lines(lasting)).encode()
+        member = {site_id: event for event in reversed(lasting) for site_id in event.away}
+        text = "".join(self._lines(lasting, member)).encode()
+        return Arranged(list(found), member, text)
+
+    def show(self, arranged: Arranged) -> None:
+        """Show these events from now on."""
+        self._shown = arranged
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of the last day."""
+        return self._shown.events
 
     def told(self, now_us: int) -> list[Event]:
         """The events that last, and those that ended within the last hour."""
@@ -130,14 +146,14 @@ class EventView:
 
     def event_of(self, site_id: str) -> Event | None:
         """The event that keeps the site away at present, or None."""
-        return self._member.get(site_id)
+        return self._shown.member.get(site_id)
 
     def pieces(self) -> Iterator[bytes]:
         """The events' metrics, in pieces of a page."""
-        if self._text:
-            yield self._text
+        if self._shown.text:
+            yield self._shown.text
 
-    def _lines(self, lasting: Sequence[Event]) -> Iterator[str]:
+    def _lines(self, lasting: Sequence[Event], member: dict[str, Event]) -> Iterator[str]:
         """Two events of one place may last at once: their samples are one, or the scrape would fail."""
         by_place: dict[str, list[Event]] = {}
         for event in lasting:
@@ -149,7 +165,7 @@ class EventView:
         for labels, events in by_place.items():
             first = min(events, key=lambda event: event.begin_us)
             yield f'{BEGIN.name}{{{labels},cause="{first.cause}"}} {first.begin_us / 1e6!r}\n'
-        members = {site_id: event.level for site_id, event in self._member.items() if _held_back(event)}
+        members = {site_id: event.level for site_id, event in member.items() if _held_back(event)}
         yield from _head(MEMBER, members)
         for site_id, level in members.items():
             counted = self._counted.get(site_id)

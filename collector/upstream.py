@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from collector.outages import OURS
 from wire.records import Cause
@@ -76,34 +77,37 @@ class Absence:
         return self.middle_us, self.site, self.outage, self.begin_us
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
-    """Absences with one cause upstream. ``place`` is the POP's, département's or peer's name, "" for ours."""
+    """Absences with one cause upstream. ``place`` is the POP's, département's or peer's name, "" for ours.
+
+    What it tells is worked out once: of a whole fleet, every line of the overview asks for it.
+    """
 
     level: Level
     place: str
     cause: Cause
     absences: tuple[Absence, ...]
 
-    @property
+    @cached_property
     def begin_us(self) -> int:
         """When the first site went, as agents tell; where none has, when one was heard for the last time."""
         told = [each.begin_us for each in self.absences if each.cause is not None and each.datable]
         return min(told or [each.begin_us for each in self.absences if each.datable])
 
-    @property
+    @cached_property
     def end_us(self) -> int | None:
         """When the last site was back, or None while one is away."""
         ends = [each.end_us for each in self.absences]
         known = [end_us for end_us in ends if end_us is not None]
         return max(known) if len(known) == len(ends) else None
 
-    @property
+    @cached_property
     def sites(self) -> frozenset[str]:
         """Every site of it."""
         return frozenset(each.site for each in self.absences)
 
-    @property
+    @cached_property
     def away(self) -> frozenset[str]:
         """The sites of it that are still away."""
         return frozenset(each.site for each in self.absences if each.end_us is None)

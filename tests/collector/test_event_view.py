@@ -31,7 +31,7 @@ def goes_on(made: Views, names: list[str], until_us: int) -> None:
     made.learn([seen(stamp(2, until_us), 2, site=name) for name in names], until_us)
     made.expire(until_us, 1000)
     if (taken := made.events.snapshot()) is not None:
-        made.events.show(events(*taken))
+        made.events.show(made.events.arrange(events(*taken)))
 
 
 def text(made: Views) -> str:
@@ -117,7 +117,7 @@ def test_two_events_of_one_place_are_one_sample() -> None:
         Event(event.level, event.place, event.cause, part)
         for part in (event.absences[:half], event.absences[half:])
     )
-    made.events.show([first, second])
+    made.events.show(made.events.arrange([first, second]))
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 10\n' in text(made)
 
 

@@ -49,7 +49,7 @@ def views(records: dict[str, list[Known]]) -> Views:
     for name, told in records.items():
         made.learn([seen(record, order, site=name) for order, record in enumerate(told)], NOW_US)
     taken = made.events.snapshot()
-    made.events.show(events(*taken) if taken else [])
+    made.events.show(made.events.arrange(events(*taken) if taken else []))
     return made
 
 
@@ -95,7 +95,7 @@ def test_an_outage_of_yesterday_is_the_other_pages() -> None:
 
 def test_an_event_stands_first_and_its_sites_name_it() -> None:
     made = views({name: [stamp(1, BEGIN_US)] for name in TEN} | {"R": [stamp(1)]})
-    made.events.show([event(Level.POP, "Clermont-2", Cause.UNKNOWN)])
+    made.events.show(made.events.arrange([event(Level.POP, "Clermont-2", Cause.UNKNOWN)]))
     told = page(made)
     assert "POP Clermont-2: 10 sites away since 23:13 UTC · cause not told yet" in told
     assert told.index("POP Clermont-2: 10 sites") < told.index("All sites")
@@ -137,13 +137,17 @@ def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object)
 )
 def test_an_event_says_where_how_many_since_when_and_whose(shown: Event, english: str) -> None:
     made = views({"R": [stamp(1)]})
-    made.events.show([shown])
+    made.events.show(made.events.arrange([shown]))
     assert english in page(made)
 
 
 def test_the_page_names_some_events_and_counts_the_others() -> None:
     made = views({"R": [stamp(1)]})
-    made.events.show([event(Level.POP, f"P{number}", Cause.ACCESS) for number in range(MOST_EVENTS + 3)])
+    made.events.show(
+        made.events.arrange(
+            [event(Level.POP, f"P{number}", Cause.ACCESS) for number in range(MOST_EVENTS + 3)]
+        )
+    )
     told = page(made)
     assert ("POP P7:" in told, "POP P8:" in told, " 3 more" in told) == (True, False, True)
 

@@ -18,12 +18,18 @@ AT_ONCE = 500  # sites to be looked at again, a few milliseconds
 
 
 class Attention:
-    """Looks every second. ``works`` tells whether broker and ledger do, ``now_us`` the time."""
+    """Looks every second. ``works`` tells whether broker and ledger do, ``now_us`` the time.
 
-    def __init__(self, views: Views, works: Callable[[], bool], now_us: Callable[[], int]) -> None:
+    ``noticed_us``: how long a broker that vanished without a word may go unnoticed.
+    """
+
+    def __init__(
+        self, views: Views, works: Callable[[], bool], now_us: Callable[[], int], noticed_us: int
+    ) -> None:
         self._views = views
         self._works = works
         self._now_us = now_us
+        self._noticed_us = noticed_us
         self._heard_us = 0
         self._refused_us = 0
 
@@ -51,7 +57,7 @@ class Attention:
         hearing, now_us = self._views.fleet.hearing, self._now_us()
         hears = self._works() and now_us - self._refused_us >= REFUSED_US
         if not hears and not hearing.deaf:
-            hearing.lose(min(self._heard_us or now_us, now_us))
+            hearing.lose(min(now_us, max(self._heard_us, now_us - self._noticed_us)))
             log.warning("nothing that sites send gets through to the ledger: no site is called silent for it")
         elif hears and hearing.deaf:
             hearing.regain(now_us)

@@ -80,7 +80,9 @@ class Program:
         self._restore_sides(path)
         self._counting.begin()
         self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US))
-        self._attention = Attention(self._views, lambda: not self._unready(), now_us)
+        self._attention = Attention(
+            self._views, lambda: not self._unready(), now_us, 2_000_000 * settings.broker.keepalive_s
+        )
         self._attention.begin(outages.last_received_us(path))
         self._views.render([site.site_id for site in self._views.fleet], now_us())
         self._watch()

@@ -27,7 +27,7 @@ class Stand:
         self.views = Views(inventory)
         self.views.render(inventory, NOW_US)
         self.measure([*TEN, *OTHERS])
-        self.attention = Attention(self.views, lambda: self.works, lambda: self.now_us)
+        self.attention = Attention(self.views, lambda: self.works, lambda: self.now_us, 2 * MINUTE_US)
         self.attention.heard()
 
     def measure(self, names: list[str]) -> None:
@@ -94,6 +94,18 @@ def test_the_spell_begins_with_the_last_thing_heard(monkeypatch: pytest.MonkeyPa
 
     look(monkeypatch, stand, breaks)
     assert stand.silent() == 0
+
+
+def test_of_a_fleet_that_died_long_before_a_broken_broker_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand = Stand()
+
+    def breaks() -> None:
+        stand.after(60).works = False
+
+    look(monkeypatch, stand, breaks)
+    assert stand.silent() == len(TEN) + len(OTHERS)
 
 
 def test_a_site_that_was_silent_with_ears_open_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "cause.agent-stopped": ("agent stopped", "agent arrêté"),
     "cause.unknown": ("cause unknown", "cause inconnue"),
     "cause.not-told": ("cause not told yet", "cause pas encore signalée"),
-    "level.fleet": ("The whole fleet", "L'ensemble du parc"),
+    "level.fleet": ("Our side", "De notre côté"),
     "level.peer": ("Peer {}", "Pair {}"),
     "level.pop": ("POP {}", "POP {}"),
     "level.departement": ("Département {}", "Département {}"),

@@ -131,7 +131,7 @@ def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object)
         ),
         (
             event(Level.FLEET, "", Cause.BROKER),
-            "The whole fleet: 10 sites away since 23:13 UTC · our broker, or the way to it · no site's line",
+            "Our side: 10 sites away since 23:13 UTC · our broker, or the way to it · no site's line",
         ),
     ],
 )

@@ -72,7 +72,7 @@ def _told(site: SiteState, outage: Outage, place: Place) -> Absence:
         site.site_id,
         Place(place.departement, place.pop, outage.peer),
         outage.begin_us,
-        -outage.begin_error_us,
+        -outage.begin_error_us if outage.dated else -KEPT_US,
         ended_us(site, outage),
         outage.cause,
         outage.name,

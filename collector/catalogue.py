@@ -127,6 +127,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "events.more": ("{} more", "{} de plus"),
     "outage.open": ("outage since {begin}: {cause}", "coupure depuis {begin} : {cause}"),
     "outage.over": ("outage from {begin} to {end}: {cause}", "coupure de {begin} à {end} : {cause}"),
+    "outage.undated": ("outage until {end}: {cause}", "coupure jusqu'à {end} : {cause}"),
+    "begin.undated": ("its clock was not set", "son horloge n'était pas à l'heure"),
     "silent-since": (
         "silent since {}: whether site, line or agent cannot be told from here",
         "muet depuis {} : site, ligne ou agent, d'ici on ne peut le dire",
@@ -206,7 +208,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "le plus que la dernière recherche ait trouvé que la ligne porte",
     ),
     "under-load": ("under load", "sous charge"),
-    "search": ("Site, town, supplier", "Site, commune, fournisseur"),
+    "search": ("Site, town, POP, supplier", "Site, commune, POP, fournisseur"),
     "departement": ("Département", "Département"),
     "everywhere": ("All départements", "Tous les départements"),
     "show": ("Show", "Afficher"),

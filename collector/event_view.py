@@ -99,9 +99,14 @@ class EventView:
         census, place = self._census, counted.place
         census.sites += one
         census.watched += one * counted.watched
-        census.pops[place.pop] += one
-        census.departements[place.departement] += one
-        census.peers[place.peer] += one
+        for counts, name in (
+            (census.pops, place.pop),
+            (census.departements, place.departement),
+            (census.peers, place.peer),
+        ):
+            counts[name] += one
+            if not counts[name]:
+                del counts[name]  # names of peers come from outside: those of yesterday are not kept
 
     def snapshot(self) -> tuple[list[Absence], Census] | None:
         """What to make events of, or None where nothing has changed since it was asked for last."""

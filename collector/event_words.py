@@ -48,7 +48,8 @@ class EventWords:
     def outage(self, outage: Outage, now_us: int) -> str:
         """From when to when, and whose it was."""
         end_us = outage.end_us
-        return self._words["outage.open" if end_us is None else "outage.over"].format(
+        kind = "open" if end_us is None else "over" if outage.dated else "undated"
+        return self._words[f"outage.{kind}"].format(
             begin=minute(outage.begin_us, now_us),
             end=minute(end_us or now_us, now_us),
             cause=self._words[f"cause.{outage.cause}"],

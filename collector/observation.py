@@ -99,13 +99,14 @@ def moments_placed(
     """An outage with its moments' wall time as its measurement was placed.
 
     In the boot of the measurement, which began at ``boot_us`` and is placed at ``time_us``, CLOCK_BOOTTIME
-    tells how far apart they are. Of an earlier boot there is its own wall clock, which cannot be later.
+    tells how far apart they are. Of an earlier boot there is its own wall clock, which cannot be later. What
+    is told of tomorrow is told wrongly, whatever the clocks say.
     """
 
     def placed_moment(moment: ClockReading) -> ClockReading:
         wall_us = min(moment.wall_us, time_us)
         if moment.boot_id == boot_id:
-            wall_us = max(0, time_us + moment.boot_us - boot_us)
+            wall_us = min(max(0, time_us + moment.boot_us - boot_us), time_us + AHEAD_US)
         return structs.replace(moment, wall_us=wall_us)
 
     end = None if values.end is None else placed_moment(values.end)

@@ -71,7 +71,7 @@ def _absence(outage: Outage, healthy: Healthy, places: Mapping[str, Place]) -> A
         site=outage.site,
         place=Place(place.departement, place.pop, outage.peer),
         begin_us=outage.begin_us,
-        slack_us=-outage.begin_error_us,
+        slack_us=-outage.begin_error_us if outage.dated else -MONTH_US,
         end_us=outage.end_us if outage.end_us is not None else _over_by_us(outage, healthy),
         cause=outage.cause,
         outage=outage.name,

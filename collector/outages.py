@@ -18,7 +18,8 @@ OURS = frozenset({Cause.BROKER, Cause.COLLECTOR})  # what watches the site faile
 class Outage:
     """One outage of a site: Unix microseconds; a change was at most its error before the moment told.
 
-    ``told_us`` is when its agent told of it last, by measurement time, ``received_us`` when that came.
+    ``told_us`` is when its agent told of it last, by measurement time, ``received_us`` when that came. Not
+    ``dated`` is one that began in a boot whose clock was never set: nobody knows when.
     """
 
     site: str
@@ -32,11 +33,12 @@ class Outage:
     told_us: int
     order: int
     received_us: int
+    dated: bool = True
 
     @property
     def lasted_us(self) -> int | None:
-        """From beginning to end, or None where no end was told."""
-        return None if self.end_us is None else max(0, self.end_us - self.begin_us)
+        """From beginning to end, or None where one of them is not known."""
+        return max(0, self.end_us - self.begin_us) if self.end_us is not None and self.dated else None
 
     def told_after(self, other: "Outage") -> bool:
         """Whether this is the later word of the two on one outage: the end's, else that of later time."""
@@ -62,6 +64,7 @@ def outage_of_values(
     values: ReachabilityValues, *, site: str, peer: str, told_us: int, order: int, received_us: int
 ) -> Outage:
     """The outage that a record's values tell of, its moments placed."""
+    same_boot = values.end is None or values.end.boot_id == values.begin.boot_id
     return Outage(
         site=site,
         name=values.outage,
@@ -74,6 +77,7 @@ def outage_of_values(
         told_us=told_us,
         order=order,
         received_us=received_us,
+        dated=same_boot or values.begin.synchronised,
     )
 
 
@@ -91,8 +95,8 @@ class SiteOutages:
         Of more than 32 the one that began first gives way.
         """
         before = self.known.get(told.name)
-        if before is None or told.told_after(before):
-            self.known[told.name] = told
+        if before is None or told.order == before.order or told.told_after(before):
+            self.known[told.name] = told  # the same record again was placed anew
         if len(self.known) > MAX_KEPT:
             del self.known[min(self.known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
 

@@ -3,13 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.absences import OVER_THE_LINE
 from collector.ledger import rows
 from collector.ledger.database import LedgerError, connect, explain
-from collector.ledger.schema import batches, measurements, names, reachability_values, series, sites
+from collector.ledger.schema import (
+    batches,
+    boots,
+    measurements,
+    names,
+    reachability_values,
+    series,
+    sites,
+)
 from collector.observation import moments_placed
 from collector.outages import Outage, learn_every, outage_of_values
 from wire.records import Outcome, ReachabilityValues
@@ -69,6 +78,8 @@ def _told(connection: Connection, since_us: int) -> list[Outage]:
         fields = rows.REACHABILITY.fields(row._mapping, known.__getitem__, "v_")
         boot_id = known[row.boot_key]
         values = moments_placed(ReachabilityValues(**fields), boot_id, row.boot_us, row.time_us)
+        if row.begin_offset_us is not None:
+            values = _begun_in_a_known_boot(values, row.begin_offset_us, row.time_us)
         found.append(
             outage_of_values(
                 values,
@@ -80,6 +91,13 @@ def _told(connection: Connection, since_us: int) -> list[Outage]:
             )
         )
     return found
+
+
+def _begun_in_a_known_boot(values: ReachabilityValues, offset_us: int, time_us: int) -> ReachabilityValues:
+    """The outage with its beginning by what is known of the clocks of that earlier boot."""
+    begin = values.begin
+    wall_us = min(max(0, begin.boot_us + offset_us), time_us)
+    return structs.replace(values, begin=structs.replace(begin, wall_us=wall_us, synchronised=True))
 
 
 class _Words(dict[int, str]):
@@ -104,9 +122,10 @@ def _query(since_us: int) -> Select[Any]:
         .join(v, v.c.measurement_key == m.c.key)
         .join(sites, sites.c.key == series.c.site_key)
         .join(batches, batches.c.key == m.c.batch_key)
+        .outerjoin(boots, _of_begin(v))
     )
     columns: list[Any] = [m.c.key, m.c.time_us, m.c.boot_us, m.c.boot_key, m.c.peer_key]
-    columns += [sites.c.site_id, batches.c.received_us]
+    columns += [sites.c.site_id, batches.c.received_us, boots.c.offset_us.label("begin_offset_us")]
     columns += [column.label(f"v_{column.name}") for column in v.c]
     return (
         select(*columns)
@@ -114,6 +133,16 @@ def _query(since_us: int) -> Select[Any]:
         .where(series.c.probe_key == _name_key("reachability"), _believed(), m.c.time_us >= since_us)
         .order_by(m.c.time_us.desc())
         .limit(MOST_RECORDS)
+    )
+
+
+def _of_begin(v: Any) -> Any:
+    """The boot in which the outage began, where that is not the measurement's own."""
+    named = select(names.c.key).where(names.c.name == v.c.begin_boot_id).scalar_subquery()
+    return (
+        (boots.c.site_key == series.c.site_key)
+        & (boots.c.boot_key == named)
+        & (boots.c.boot_key != measurements.c.boot_key)
     )
 
 

@@ -150,3 +150,11 @@ def test_the_last_ones_that_stay_away_are_told_for_themselves() -> None:
     assert event.away == set(TEN[:2])
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 2\n' in text(made)
     assert "\nqos_site_upstream_event" not in text(made)
+
+
+def test_names_of_peers_that_nobody_measures_against_any_more_are_forgotten() -> None:
+    made = fleet()
+    for number in range(3):
+        record = stamp(number, NOW_US + number + 1, peer=f"peer-{number}")
+        made.learn([seen(record, number + 9, site="C0")], NOW_US + number + 1)
+    assert set(made.events.census().peers) == {"pop-1", "peer-2"}

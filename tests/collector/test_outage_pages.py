@@ -6,6 +6,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from collector.catalogue import CATALOGUE, KEYS, Language
 from collector.event_view import EventView
@@ -31,7 +32,7 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, Known
+from wire.records import Cause, ClockReading, Known
 
 DAY_US = 24 * HOUR_US
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
@@ -263,3 +264,13 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
 
     assert asyncio.run(read()) == [1, 1, 2]
     ledger.close()
+
+
+def test_an_outage_whose_beginning_nobody_knows_says_so() -> None:
+    record = outage(1, BEGIN_US, END_US)
+    before = ClockReading(wall_us=7, boot_us=7, boot_id="boot-0", synchronised=False)
+    record = structs.replace(record, values=structs.replace(record.values, begin=before))
+    assert "outage until 23:24 UTC: access line" in page(views({"A": [record, stamp(3)]}))
+    entries = history(told(record), {}, {}, Census()).sites[SITE]
+    text = words(OutagePages(Language.ENGLISH).site(SITE, "", entries, NOW_US))
+    assert "its clock was not set 2026-03-31 23:24:20 UTC" in text

@@ -9,7 +9,7 @@ from collector.absences import absences, open_outage, place_of
 from collector.hearing import GRACE_US
 from collector.inventory import Site
 from collector.live import Fleet, SiteState, State, next_change_us, silent_from_us, state_of
-from collector.observation import Observation, observe
+from collector.observation import AHEAD_US, Observation, observe
 from collector.outages import MAX_KEPT, Outage, learn_every, outage_of
 from collector.upstream import Absence, Place
 from tests.collector.examples import (
@@ -88,6 +88,18 @@ def test_moments_are_placed_with_their_measurement() -> None:
     record = msgspec.structs.replace(record, start=moment(clock(END_US), wrong_us), values=values)
     found = placed(record, END_US)
     assert (found.begin_us, found.end_us) == (BEGIN_US, END_US)
+
+
+@pytest.mark.parametrize("wrong_us", [0, 2**53 - 1])
+def test_moments_that_cannot_be_are_within_reach_of_the_word(wrong_us: int) -> None:
+    record = outage(1, BEGIN_US, END_US)
+    for boot_id in ("boot-0", "boot-1"):
+        never = ClockReading(wall_us=wrong_us, boot_us=wrong_us, boot_id=boot_id, synchronised=True)
+        values = msgspec.structs.replace(record.values, begin=never, end=never)
+        found = placed(msgspec.structs.replace(record, values=values), END_US)
+        assert 0 <= found.begin_us <= END_US + AHEAD_US
+        assert found.end_us is not None
+        assert 0 <= found.end_us <= END_US + AHEAD_US
 
 
 def moment(reading: ClockReading, wall_us: int) -> ClockReading:

@@ -1,5 +1,7 @@
 """Outages out of the ledger: as live state has them, and of nothing that is older than asked for."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,7 @@ from collector.ledger import outages
 from collector.ledger.commit import Ledger
 from collector.live import Fleet
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, failed, outage, stamp
-from wire.records import Cause, Known
+from wire.records import Cause, ClockReading, Known
 
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
 DAY_US = 24 * HOUR_US
@@ -85,3 +87,27 @@ def test_a_restart_is_a_spell_of_deafness_since_the_last_receipt() -> None:
     hearing.lose(NOW_US)
     assert hearing.waited_until(NOW_US) == NOW_US
     assert hearing.waited_until(NOW_US + 1) is None
+
+
+def rebooted(begin_wall_us: int, boot_us: int) -> Known:
+    """An outage that began in the boot before, whose clock was never set."""
+    record = outage(1, BEGIN_US, END_US)
+    begin = ClockReading(wall_us=begin_wall_us, boot_us=boot_us, boot_id="boot-0", synchronised=False)
+    return msgspec.structs.replace(record, values=msgspec.structs.replace(record.values, begin=begin))
+
+
+def test_an_outage_that_began_while_no_clock_was_set_has_no_date_until_more_is_known(tmp_path: Path) -> None:
+    path = ledger(tmp_path, rebooted(1_000_000, 500))
+    (found,) = outages.outages(path, 0)
+    assert (found.dated, found.lasted_us, found.end_us) == (False, None, END_US)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO names (name) SELECT 'boot-0' WHERE 'boot-0' NOT IN (SELECT name FROM names)"
+        )
+        connection.execute(
+            "INSERT INTO boots (site_key, boot_key, offset_us, error_us, source_key)"
+            " SELECT sites.key, names.key, ?, 0, 0 FROM sites, names WHERE names.name = 'boot-0'",
+            (BEGIN_US - 500,),
+        )
+    (found,) = outages.outages(path, 0)
+    assert (found.dated, found.begin_us, found.lasted_us) == (True, BEGIN_US, END_US - BEGIN_US)

@@ -14,7 +14,7 @@ from collector.hearing import Hearing
 from collector.holding import Holding
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, EVENTS, Observation, Series
-from collector.outages import Outage, SiteOutages, outage_of
+from collector.outages import SiteOutages, outage_of
 from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
 from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
@@ -251,8 +251,7 @@ def silent_from_us(site: SiteState) -> int | None:
 
     Three intervals of its densest schedule after its newest measurement, and the time that a batch may take:
     trains each minute tell of a dark site long before an hourly test does. A schedule that had stopped before
-    the newest measurement was given up, and promises nothing. While the collector itself is deaf, nobody is
-    silent (None, too); when it hears again, its sites get the time that a backlog needs.
+    the newest measurement was given up, and promises nothing. None also while the collector itself is deaf.
     """
     newest_us = site.newest_us
     if newest_us is None:
@@ -354,12 +353,6 @@ class Fleet:
             site.series.pop(one.series, None)
         for one in seen:
             site.learn(one)
-
-    def restore_outages(self, told: Iterable[Outage]) -> None:
-        """Learn the outages that the ledger holds, without counting them."""
-        for outage in told:
-            if site := self._sites.get(outage.site):
-                site.outages.learn(outage)
 
     def restore_sides(self, joined: Iterable[Joined]) -> None:
         """Learn the disagreements that the ledger holds, without counting them."""

@@ -23,9 +23,7 @@ from wire.records import (
 
 AHEAD_US = 300_000_000  # a claim of more than five minutes ahead of the collector's clock is a wrong clock
 
-EVENTS = frozenset(
-    {"reachability", "clock"}
-)  # probes that tell of a change when there is one, on no schedule
+EVENTS = frozenset({"reachability", "clock"})  # probes that tell of a change, and on no schedule
 _FAILURES = {failure.value: failure for failure in Failure}
 
 

@@ -13,6 +13,7 @@ from collector.holding import Holding
 from collector.inventory import Sites
 from collector.live import Fleet, SiteState, next_change_us
 from collector.observation import Observation
+from collector.outages import Outage
 from collector.overview import Summary, summarise
 from collector.two_sides import Joined
 from wire.messages import PresenceState
@@ -51,6 +52,12 @@ class Views:
         for site_id, observations in moved:
             self.fleet.relearn(site_id, observations)
             self._render(site_id, now_us)
+
+    def restore_outages(self, told: Iterable[Outage]) -> None:
+        """Learn the outages that the ledger holds, without counting them; rendering shows them."""
+        for outage in told:
+            if site := self.fleet.get(outage.site):
+                site.outages.learn(outage)
 
     def learn_sides(self, joined: Iterable[Joined], now_us: int) -> None:
         """Take in how the two sides of load tests compared."""

@@ -1,7 +1,5 @@
 """Outages out of the ledger: as live state has them, and of nothing that is older than asked for."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -12,7 +10,11 @@ from collector.ingest import judge
 from collector.inventory import Site
 from collector.ledger import outages
 from collector.ledger.commit import Ledger
+from collector.ledger.database import connect
+from collector.ledger.keys import Keys
+from collector.ledger.schema import boots
 from collector.live import Fleet
+from collector.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, failed, outage, stamp
 from wire.records import Cause, ClockReading, Known
 
@@ -33,7 +35,7 @@ def ledger(directory: Path, *records: Known, fleet: Fleet | None = None) -> Path
 
 def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
     inventory = {SITE: Site(SITE, "Lycée")}
-    fleet, rebuilt = Fleet(inventory), Fleet(inventory)
+    fleet, rebuilt = Fleet(inventory), Views(inventory)
     records = [
         outage(1, BEGIN_US, cause=Cause.UNKNOWN),
         outage(2, BEGIN_US, END_US),
@@ -42,7 +44,7 @@ def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
     ]
     path = ledger(tmp_path, *records, fleet=fleet)
     rebuilt.restore_outages(outages.outages(path, 0))
-    (live,), (again,) = fleet, rebuilt
+    (live,), (again,) = fleet, rebuilt.fleet
     assert again.outages.known == live.outages.known
     assert set(live.outages.known) == {"outage-0", "outage-1", "outage-2"}
     assert again.outages.counted.total() == 0
@@ -100,14 +102,16 @@ def test_an_outage_that_began_while_no_clock_was_set_has_no_date_until_more_is_k
     path = ledger(tmp_path, rebooted(1_000_000, 500))
     (found,) = outages.outages(path, 0)
     assert (found.dated, found.lasted_us, found.end_us) == (False, None, END_US)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO names (name) SELECT 'boot-0' WHERE 'boot-0' NOT IN (SELECT name FROM names)"
-        )
-        connection.execute(
-            "INSERT INTO boots (site_key, boot_key, offset_us, error_us, source_key)"
-            " SELECT sites.key, names.key, ?, 0, 0 FROM sites, names WHERE names.name = 'boot-0'",
-            (BEGIN_US - 500,),
-        )
+    engine = connect(path, writing=True)
+    with engine.begin() as connection:
+        keys = Keys()
+        filled = {column.name: 0 for column in boots.c if not column.nullable and column.name != "key"}
+        known = {
+            "site_key": keys.site(connection, SITE),
+            "boot_key": keys.name(connection, "boot-0"),
+            "offset_us": BEGIN_US - 500,
+        }
+        connection.execute(boots.insert(), filled | known)
+    engine.dispose()
     (found,) = outages.outages(path, 0)
     assert (found.dated, found.begin_us, found.lasted_us) == (True, BEGIN_US, END_US - BEGIN_US)

@@ -14,7 +14,7 @@ from collector.hearing import Hearing
 from collector.holding import Holding
 from collector.inventory import Site, Sites
 from collector.observation import AHEAD_US, EVENTS, Observation, Series
-from collector.outages import SiteOutages, outage_of
+from collector.outages import SiteOutages
 from collector.two_sides import Joined, Result
 from wire.messages import PresenceState
 from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
@@ -101,8 +101,7 @@ class SiteState:
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
-        if (told := outage_of(seen)) is not None:
-            self.outages.learn(told)
+        self.outages.see(seen)
         known = self.series.get(seen.series)
         if known is None:
             if len(self.series) >= MAX_SERIES:
@@ -126,8 +125,7 @@ class SiteState:
             self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
         if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
             self._count_interface(seen.values)
-        if (told := outage_of(seen)) is not None:
-            self.outages.count(told)
+        self.outages.count(seen)
 
     def _count_interface(self, found: InterfaceValues) -> None:
         """Each record tells what its own minute added. What an interface does not count stays absent."""
@@ -346,8 +344,7 @@ class Fleet:
     def relearn(self, site_id: str, observations: Iterable[Observation]) -> None:
         """Take the newest of a site's series as the ledger has them now; they have been counted before."""
         seen = list(observations)
-        site = self._site(site_id)
-        if site is None:
+        if (site := self._site(site_id)) is None:
             return
         for one in seen:
             site.series.pop(one.series, None)

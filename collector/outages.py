@@ -89,6 +89,11 @@ class SiteOutages:
     counted: Counter[Cause] = field(default_factory=Counter)
     lasted_us: Counter[Cause] = field(default_factory=Counter)
 
+    def see(self, seen: Observation) -> None:
+        """Learn what an observation tells of an outage, if it does."""
+        if (told := outage_of(seen)) is not None:
+            self.learn(told)
+
     def learn(self, told: Outage) -> None:
         """Take a word on an outage in. The later-told holds whole, its cause too: by then more was known.
 
@@ -100,9 +105,10 @@ class SiteOutages:
         if len(self.known) > MAX_KEPT:
             del self.known[min(self.known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
 
-    def count(self, told: Outage) -> None:
+    def count(self, seen: Observation) -> None:
         """Count an outage whose end has just been told."""
-        if told.lasted_us is not None:
+        told = outage_of(seen)
+        if told is not None and told.lasted_us is not None:
             self.counted[told.cause] += 1
             self.lasted_us[told.cause] += told.lasted_us
 

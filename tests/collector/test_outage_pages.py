@@ -27,6 +27,7 @@ from tests.collector.examples import (
     NOW_US,
     SITE,
     arrival,
+    clock,
     failed,
     outage,
     seen,
@@ -247,7 +248,10 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
     path = tmp_path / "ledger.db"
     ledger = Ledger(path)
     unclosed = outage(1, BEGIN_US, cause=Cause.UNKNOWN)
-    old = outage(9, NOW_US - MONTH_US - 1, NOW_US - MONTH_US - 1, name="old")
+    old_us = NOW_US - MONTH_US - 1
+    before = clock(old_us, boot_id="boot-0")
+    old = outage(9, old_us, old_us, name="old", start=before)
+    old = structs.replace(old, values=structs.replace(old.values, begin=before, end=before))
     ledger.commit([judge(arrival(unclosed, old, failed(2, BEGIN_US + 1), stamp(3, END_US)))])
     now_us = [NOW_US]
     reader = OutageReader(path, EventView(), lambda: now_us[0])

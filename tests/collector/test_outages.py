@@ -251,3 +251,13 @@ def test_what_ended_a_day_ago_is_the_ledgers() -> None:
 def test_an_observation_of_another_probe_tells_of_no_outage() -> None:
     assert isinstance(seen(stamp(1)), Observation)
     assert outage_of(seen(stamp(1))) is None
+
+
+def test_an_outage_that_was_placed_anew_is_at_its_new_time() -> None:
+    made = Fleet(INVENTORY)
+    made.learn([seen(outage(1, BEGIN_US, END_US), 7)], NOW_US)
+    made.relearn(SITE, [seen(outage(1, BEGIN_US - HOUR_US, END_US - HOUR_US), 7)])
+    found = made.get(SITE)
+    assert found is not None
+    assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]
+    assert found.outages.counted == {Cause.ACCESS: 1}

@@ -68,6 +68,7 @@ class Resident:
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
         self._status_problem = ""
+        self._failing: dict[Task, Failure | None] = {}
         self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, Heeding)]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -195,7 +196,6 @@ class Resident:
         return self._runner.asked(task, lambda: continuing.instead(task, slot_us))
 
     async def _record_missed(self, slot: Slot) -> None:
-        log.warning("%s: a slot passed without a start", slot.task.name)
         await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
 
     async def _record_events(self) -> None:
@@ -205,9 +205,17 @@ class Resident:
 
     async def _record(self, attempt: Attempt) -> None:
         await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))
-        level = logging.INFO if attempt.reading.failure in _NOBODYS_FAULT else logging.WARNING
+        level = logging.WARNING if self._is_new_trouble(attempt) else logging.INFO
         log.log(level, "%s", report.sentence(attempt.measurement(*report.NO_IDENTITY)))
         self._uplink.committed()
+
+    def _is_new_trouble(self, attempt: Attempt) -> bool:
+        """Of a line that is out for days, each further attempt of a task that fails alike is no warning."""
+        failure, before = attempt.reading.failure, self._failing.pop(attempt.task, None)
+        if failure in _NOBODYS_FAULT:
+            return False
+        self._failing[attempt.task] = failure
+        return failure != before
 
     async def _end_runs(self) -> None:
         """Whatever still runs is cancelled, and its measurement recorded."""

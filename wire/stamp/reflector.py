@@ -31,10 +31,16 @@ _MASK_32 = 0xFFFF_FFFF
 _SSID_PLACE = slice(26, 28)
 
 
+MOST_BYTES = 9216
+"""The largest frame in use carries no more. A datagram in fragments measures no path, and 64 kB of TLVs would
+keep the reflector busy for 70 ms."""
+
+
 class Drop(StrEnum):
     """Why a packet is not answered."""
 
     SHORT = "short"
+    LONG = "long"
     UNAUTHENTICATED = "unauthenticated"
     OWN_PORT = "own-port"
     REFLECTED = "reflected"
@@ -265,6 +271,8 @@ def _refusal(data: bytes, arrival: Arrival) -> Drop | None:
         # Symmetric size keeps the amplification at 1; answering less with the base size would not
         # (section 4.6).
         return Drop.SHORT
+    if len(data) > MOST_BYTES:
+        return Drop.LONG
     if arrival.source[1] == arrival.destination[1]:
         # Two reflectors would answer each other for ever.
         return Drop.OWN_PORT

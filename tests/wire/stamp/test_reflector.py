@@ -2,7 +2,7 @@ import pytest
 
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
-from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.reflector import MOST_BYTES, Arrival, Drop, Reflection, Reflector, ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 from wire.stamp.tlv import Flag, FollowUp, Tlv, Type
 
@@ -84,6 +84,14 @@ def test_what_no_key_proves_gets_neither_answer_nor_memory(reflector):
 def test_less_than_a_base_packet_is_not_answered():
     for settings in (ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))):
         assert Reflector(settings).receive(packet(key=None)[:43], at(), US) is Drop.SHORT
+
+
+def test_what_no_frame_carries_is_not_answered():
+    for settings in (ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))):
+        key = settings.keys[0] if settings.keys else None
+        extra = bytes(MOST_BYTES - len(packet(key=key)))
+        assert isinstance(Reflector(settings).receive(packet(key=key, extra=extra), at(), US), Reflection)
+        assert Reflector(settings).receive(packet(key=key, extra=extra + b"\0"), at(), US) is Drop.LONG
 
 
 def test_the_own_port_and_groups_are_not_answered(reflector):

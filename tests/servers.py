@@ -53,6 +53,7 @@ SERVERS = (
     Server(("snmpd",), "snmpd"),
     Server(("cc", "gcc"), "gcc libc6-dev"),
     Server(("systemd-analyze",), "systemd"),
+    Server(("journalctl",), "systemd"),
     Server(("openssl",), "openssl"),
 )
 # An ordinary user's PATH lacks these, and Debian puts daemons there.

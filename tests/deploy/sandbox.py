@@ -32,6 +32,7 @@ _CLOCK = ("adjtimex", "clock_adjtime", "clock_settime", "settimeofday")
 
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21}
+_SEARCHABLE = 0o001
 _NEW_MOUNTS, _DETACH = 0x20000, 2
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # SCMP_ACT_ALLOW; SCMP_ACT_ERRNO with EPERM
 _EQUAL, _MASKED_EQUAL = 4, 7  # enum scmp_compare of <seccomp.h>
@@ -90,19 +91,41 @@ def _protect(unit: Unit, own: Iterable[str]) -> None:
     for place in own:
         _mount(place, place, _BIND)
     hidden = [place for directive, places in _HIDDEN.items() if unit.is_on(directive) for place in places]
-    for place in filter(os.path.isdir, hidden):
-        _hide(Path(place))
+    _hide(sorted({*hidden, *_closed()}))
     _make_read_only(except_below=(*_UNPROTECTED, *own, *hidden))
 
 
-def _hide(place: Path) -> None:
-    """An empty directory instead, with what the tests themselves need, where that lies in it."""
-    needed = {path: os.open(path, os.O_PATH) for path in _NEEDED if path.is_relative_to(place)}
-    _mount("tmpfs", str(place), 0, "tmpfs")
-    for path, descriptor in needed.items():
-        path.mkdir(parents=True)
-        _mount(f"/proc/self/fd/{descriptor}", str(path), _BIND)
-        os.close(descriptor)
+def _hide(places: Iterable[str]) -> None:
+    """An empty directory instead of each, with what the tests themselves need, where that lies in it."""
+    for place in filter(os.path.isdir, places):
+        needed = {path: os.open(path, os.O_DIRECTORY) for path in _NEEDED if path.is_relative_to(place)}
+        _mount("tmpfs", place, 0, "tmpfs")
+        for path, descriptor in needed.items():
+            path.mkdir(parents=True, exist_ok=True)
+            _lay(path, descriptor)
+            os.close(descriptor)
+
+
+def _lay(path: Path, descriptor: int) -> None:
+    """Put a directory there; of one that is its owner's alone, what is in it."""
+    source = f"/proc/self/fd/{descriptor}"
+    if os.fstat(descriptor).st_mode & _SEARCHABLE:
+        _mount(source, str(path), _BIND)
+        return
+    for name in os.listdir(descriptor):
+        there = path / name
+        if Path(source, name).is_dir():
+            there.mkdir()
+        else:
+            there.touch()
+        _mount(f"{source}/{name}", str(there), _BIND)
+
+
+def _closed() -> set[str]:
+    """The directories on the way to what is needed that only their owner may search."""
+    ways = (reversed((path, *path.parents)) for path in _NEEDED)
+    found = (next((place for place in way if not place.stat().st_mode & _SEARCHABLE), None) for way in ways)
+    return {str(place) for place in found if place is not None}
 
 
 def _let_go_of_network_namespaces() -> None:
@@ -208,8 +231,7 @@ def _finish(unit: Unit, command: list[str]) -> None:
 
 def _shell(root: Path, script: str) -> None:
     _enter(root)
-    for place in filter(os.path.isdir, _HIDDEN["ProtectHome"]):
-        _hide(Path(place))  # an interpreter that stands there is to be within everybody's reach
+    _hide(_closed())
     os.execv("/bin/sh", ["sh", "-c", script])
 
 

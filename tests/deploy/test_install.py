@@ -24,8 +24,10 @@ from lab.pki import Authority
 from tests.deploy import sandbox
 from tests.deploy.units import Unit
 from tests.documentation import ROOT, blocks, commands
+from tests.servers import require
 
 AGENT, COLLECTOR = (ROOT / "docs" / f"install-{name}.md" for name in ("agent", "collector"))
+LOG = ROOT / "docs" / "log.md"
 SITE, VERSION = "0631234A", "plancher-0.1.0"
 NOT_THERE = f"test $code -eq {Exit.UNAVAILABLE} -o $code -eq {Exit.FAIL}"
 ELSEWHERE = "example.net"  # the names in the pages are nobody's
@@ -152,7 +154,7 @@ def _written(folder: Path, name: str, page: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("page", [AGENT, COLLECTOR, ROOT / "docs" / "log.md"])
+@pytest.mark.parametrize("page", [AGENT, COLLECTOR, LOG])
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
@@ -163,3 +165,13 @@ def test_the_extras_that_the_pages_install_exist() -> None:
     for page in (AGENT, COLLECTOR):
         for extra in re.findall(r"'\.\[(\w+)\]'", page.read_text()):
             assert f"\n{extra} = [" in extras
+
+
+def test_journalctl_understands_what_the_page_of_the_log_asks(tmp_path: Path) -> None:
+    asked = [line for line in commands(LOG) if line.startswith("journalctl ")]
+    assert len(asked) == 4
+    program = require("journalctl")
+    for line in asked:
+        words = [program, *shlex.split(line)[1:], f"--directory={tmp_path}", "--no-pager"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.stderr == "No journal files were found.\n", (line, done.stderr)

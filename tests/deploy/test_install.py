@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from agent.settings import load as load_agent
+from collector.ingest import judge
 from collector.ledger.commit import Ledger
 from collector.settings import load as load_collector
 from host.exits import Exit
 from lab.pki import Authority
+from tests.collector import examples
 from tests.deploy import sandbox
 from tests.deploy.units import Unit
 from tests.documentation import ROOT, blocks, commands
@@ -126,13 +128,17 @@ def test_a_collector_is_installed_backed_up_and_restored_as_the_page_says(scratc
     assert installed.returncode == 0, installed.stdout + installed.stderr
     owner = scratch.at("/var/lib/plancher-collector").stat().st_uid
     ledger = scratch.at("/var/lib/plancher-collector/ledger.db")
-    Ledger(ledger).close()
-    os.chown(ledger, owner, owner)
+    opened = Ledger(ledger)
+    opened.commit([judge(examples.arrival(examples.stamp(1)))])
+    opened.close()
+    for path in ledger.parent.glob("ledger.db*"):
+        os.chown(path, owner, owner)
     (scratch.at("/opt") / VERSION).rmdir()
     rest = scratch.run([f"python3 -m venv /opt/{VERSION}", *lines[first:]])
     assert rest.returncode == 0, rest.stdout + rest.stderr
+    assert [*ledger.parent.glob("ledger.db.replaced-*")], "the restored one is the backup"
     with closing(sqlite3.connect(ledger)) as restored:
-        assert restored.execute("SELECT count(*) FROM measurements").fetchone() == (0,)
+        assert restored.execute("SELECT count(*) FROM measurements").fetchone() == (1,)
     assert ledger.stat().st_uid == owner
 
 
@@ -174,4 +180,4 @@ def test_journalctl_understands_what_the_page_of_the_log_asks(tmp_path: Path) ->
     for line in asked:
         words = [program, *shlex.split(line)[1:], f"--directory={tmp_path}", "--no-pager"]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-        assert done.stderr == "No journal files were found.\n", (line, done.stderr)
+        assert done.stderr in ("", "No journal files were found.\n"), (line, done.stderr)

@@ -35,6 +35,7 @@ DEFAULT_FLOOR_BPS = 8_000_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PROBLEMS = 20
 MAX_TEXT = 200
+MOST_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,12 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
 
 
 def _header_problems(header: list[str]) -> list[str]:
+    if len(header) > MOST_COLUMNS:
+        return [f"{len(header)} columns; there are: {', '.join(COLUMNS)}"]
     problems = [f"column {name!r} stands twice" for name in sorted(set(header)) if header.count(name) > 1]
     for name in header:
         if name not in COLUMNS:
-            close = difflib.get_close_matches(name, COLUMNS, n=1)
+            close = difflib.get_close_matches(name[:MAX_TEXT], COLUMNS, n=1)
             advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(COLUMNS)}"
             problems.append(f"no such column: {name!r}; {advice}")
     return problems + [f"column {name!r} is missing" for name in REQUIRED if name not in header]

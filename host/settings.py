@@ -17,6 +17,8 @@ from host import units
 
 Settings = TypeVar("Settings")
 MAX_FILE_BYTES = 1024 * 1024
+_MOST_CHARACTERS = 600  # of a sentence for a person, whatever stands in the file
+_LONGEST_KEY = 64
 
 _KINDS = {
     "int": "a whole number",
@@ -53,7 +55,7 @@ def load(path: Path, kind: type[Settings]) -> Settings:
     try:
         return convert(_parse(_read(path)), kind)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}: {_cut(str(error))}") from None
 
 
 def convert(document: object, kind: type[Settings]) -> Settings:
@@ -117,8 +119,12 @@ def _check_keys(document: dict[Any, Any], structs: list[type[msgspec.Struct]], p
         _refuse_unknown_keys(value, fields[key], where)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."
+
+
 def _suggest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else f"; there are: {', '.join(sorted(known))}"
 
 

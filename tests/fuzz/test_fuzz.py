@@ -50,6 +50,8 @@ FOUND = [
     ("handover", b'{"settings":{"site":"A","peer":{},"floor":{"retest_after":1' + b"0" * 400 + b"}}}"),
     ("proc-stat", b"cpu " + b"9" * 5000 + b" 1 1 1 1 1\n"),
     ("keys-file", b"9" * 5000 + b" secret\n"),
+    ("peer.yaml", b"udpstp: {highest_rate: '10 " + b"Mbi " * 1000 + b"'}\n"),
+    ("collector.yaml", b"x" * 100_000 + b": 1\n"),
     ("sites.csv", b",".join(b"%d" % number for number in range(300)) + b"\n"),
 ]
 

@@ -35,6 +35,8 @@ from wire.records import (
 
 ROOT = Path(__file__).parents[2]
 SITE, PEER = examples.SITE, "pop-1"
+YAML_S = 20.0
+"""PyYAML asks each open bracket about each token, until there are more than Python's recursion allows."""
 _LASTING = tempfile.TemporaryDirectory(prefix="plancher-fuzz-")
 _FOLDER = Path(_LASTING.name)
 OUTAGE = ReachabilityMeasurement(
@@ -299,16 +301,19 @@ TARGETS = (
             b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",
             _yaml("agent.yaml"),
         ),
+        slowest_s=YAML_S,
     ),
     Target(
         "peer.yaml",
         _settings(peer_settings.load),
         (b"keys: [{id: 1, key: k}]\nudpstp: {port: 1, highest_rate: 10 Mbit/s}\n", _yaml("peer.yaml")),
+        slowest_s=YAML_S,
     ),
     Target(
         "collector.yaml",
         _settings(collector_settings.load),
         (b"inventory: s.csv\nledger: {keep_payloads: 2 d}\n", _yaml("collector.yaml")),
+        slowest_s=YAML_S,
     ),
     Target("keys-file", _settings(_keys_file), (b"1 secret\n# note\n2 other\n",)),
     Target("key-file", _settings(_key_file), (b"secret\n",)),

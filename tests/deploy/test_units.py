@@ -269,7 +269,7 @@ def test_the_programs_work_within_what_their_units_forbid(tmp_path: Path) -> Non
         ledger = manager.root / "var/lib/plancher-collector/ledger.db"
         wanted = {"floor", "stamp", "path"}
         try:
-            wait_until(lambda: wanted <= measured(ledger), "a measurement of each kind is committed")
+            wait_until(lambda: wanted <= measured(ledger), "each probe is committed", 60)
             wait_until(lambda: told_by_peer(ledger) > 0, "the peer's own record of a test is committed")
         except AssertionError as error:
             logs = "\n".join(manager.log(name) for name in (AGENT, PEER, COLLECTOR))
@@ -284,11 +284,12 @@ def test_the_programs_work_within_what_their_units_forbid(tmp_path: Path) -> Non
 
 
 def measured(ledger: Path) -> set[str]:
-    """The probes of which a measurement that went well is in the ledger."""
+    """The probes that measured, as the ledger has it; a busy machine makes a load test invalid."""
     statement = (
         "SELECT DISTINCT probe.name FROM measurements JOIN series ON series.key = measurements.series_key"
         " JOIN names AS probe ON probe.key = series.probe_key"
-        " JOIN names AS outcome ON outcome.key = measurements.outcome_key WHERE outcome.name = 'ok'"
+        " JOIN names AS outcome ON outcome.key = measurements.outcome_key"
+        " WHERE outcome.name IN ('ok', 'invalid')"
     )
     with closing(sqlite3.connect(ledger)) as connection:
         return {probe for (probe,) in connection.execute(statement)}

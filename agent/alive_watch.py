@@ -9,7 +9,8 @@ from pathlib import Path
 from agent import alive_file, previous_end
 from agent.alive_file import Alive
 from agent.events import Event, Tell
-from agent.previous_end import Ending
+from agent.journal import Journal
+from agent.journal_thread import JournalThread
 from wire.records import ClockReading, ReachabilityMeasurement
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,16 @@ class AliveWatch:
 
     name = "sign of life"
 
-    def __init__(self, path: Path, clock: Callable[[], ClockReading], every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, path: Path, journal: JournalThread, clock: Callable[[], ClockReading], every_s: float = EVERY_S
+    ) -> None:
         self._path = path
+        self._journal = journal
         self._clock = clock
         self._every_s = every_s
         self._found = alive_file.read(path)
         self._problem = ""
+        self._told = False
 
     @property
     def before(self) -> ClockReading | None:
@@ -36,7 +41,7 @@ class AliveWatch:
 
     async def run(self, tell: Tell) -> None:
         """Watch until cancelled, which is an orderly end."""
-        self._tell(tell)
+        await self._tell(tell)
         try:
             while True:
                 self._write(stopped=False)
@@ -45,15 +50,15 @@ class AliveWatch:
             self._write(stopped=True)
             raise
 
-    def _tell(self, tell: Tell) -> None:
-        found, self._found = self._found, None
-        if found is None:
+    async def _tell(self, tell: Tell) -> None:
+        """Once: begun anew after a bug, this watch is no new run."""
+        if self._told:
             return
-        ending = Ending(found.clock, found.stopped)
-        told = previous_end.tell(
-            ending, self._clock(), round(self._every_s * 1e6), lambda: secrets.token_hex(8)
-        )
-        tell(Event(ReachabilityMeasurement, self._clock(), told.values, told.detail))
+        self._told, now = True, self._clock()
+        ending = previous_end.ending(self._found, await self._journal.do(Journal.previous_end))
+        if ending is not None:
+            told = previous_end.tell(ending, now, round(self._every_s * 1e6), lambda: secrets.token_hex(8))
+            tell(Event(ReachabilityMeasurement, now, told.values, told.detail))
 
     def _write(self, *, stopped: bool) -> None:
         problem = ""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from agent.alive_file import Alive
+from agent.journal_entries import PreviousEnd
 from wire.records import Cause, ClockReading, ReachabilityValues
 
 LATE_US = 45_000_000
@@ -16,6 +18,21 @@ class Ending(Struct, frozen=True):
 
     last: ClockReading
     orderly: bool
+
+
+def ending(alive: Alive | None, journal: PreviousEnd | None) -> Ending | None:
+    """What the sign of life beside the journal and the journal itself know; None if neither knows of a run.
+
+    The journal is right where they differ: it is durable, and a power cut may leave a sign of life of a run
+    before the last one.
+    """
+    known = [] if journal is None else [one for one in (journal.last, journal.closed) if one is not None]
+    if alive is not None and (not known or alive.clock.boot_id == known[-1].boot_id):
+        known.append(alive.clock)
+    if not known:
+        return None
+    orderly = journal.clean if journal is not None else alive is not None and alive.stopped
+    return Ending(max(known, key=lambda one: one.boot_us), orderly)
 
 
 class Told(Struct, frozen=True):

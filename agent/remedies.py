@@ -1,6 +1,6 @@
 """Whose fault a failure is, and what to do about it: what a deployer on site reads."""
 
-from wire.records import Failure
+from wire.records import Cause, Failure
 
 REMEDIES: dict[Failure, str] = {
     Failure.INTERNAL: "the agent: a bug; the log has its traceback, please report it",
@@ -25,6 +25,17 @@ REMEDIES: dict[Failure, str] = {
     Failure.MISSED_SLOT: "this machine: it slept, or the run before took the whole slot",
     Failure.SITE_IN_USE: "nobody: the site needed its line, the measurement gave way",
     Failure.BUDGET_SPENT: "the configuration: the byte budget of the day or month is spent (see capacity)",
+}
+
+OUTAGES: dict[Cause, str] = {
+    Cause.SITE: "the site: is the router on, is the cable in?",
+    Cause.ACCESS: "the access line: tell the supplier",
+    Cause.BEYOND: "the supplier's network beyond the access line: tell the supplier",
+    Cause.PEER: "the peer: whoever runs it is to look at it",
+    Cause.BROKER: "the broker: see what is said of it",
+    Cause.COLLECTOR: "the collector: whoever runs it is to look at it",
+    Cause.AGENT: "this agent: it was not running",
+    Cause.UNKNOWN: "not known: `plancher-agent check` says what of the line can be seen from here",
 }
 
 

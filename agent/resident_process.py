@@ -82,7 +82,7 @@ def _resident(given: Handover) -> Resident:
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
-    alive = AliveWatch(path.with_name(alive_file.NAME), clock.read, _sign_every_s(settings))
+    alive = AliveWatch(path.with_name(alive_file.NAME), journal, clock.read, _sign_every_s(settings))
     reachability = _reachability(around, uplink, alive)
     resident = Resident(
         settings,

@@ -15,8 +15,10 @@ from agent.commands.finding import Finding
 from agent.commands.machine import Link
 from agent.journal_file import Lock
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.outage_rules import WayKind
 from agent.probes.base import Surroundings, Task
 from agent.probes.path import PathProbe
+from agent.probes.reachability import ReachabilityProbe
 from agent.probes.stamp import StampProbe
 from agent.runner import Runner
 from agent.settings import AgentSettings
@@ -84,6 +86,8 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
             yield test
             if test.ok and isinstance(before, CounterReading):
                 yield advised(await counted(built_from, before), chosen, way_out)
+        if chosen.schedule.reachability is not None:
+            yield await reachability(built_from)
         if chosen.schedule.path is not None and chosen.stamp.classes:
             yield await path(built_from)
     yield await broker(chosen)
@@ -267,6 +271,15 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
     text = remedies.advice(floor_rules.failure_of(report), detail)
     return Finding("peer's UDPSTP", ok=False, text=text)
+
+
+async def reachability(built_from: Surroundings) -> Finding:
+    """Can an outage be told from here, and where it is? What is out now is found elsewhere."""
+    seen = await ReachabilityProbe(built_from).look()
+    if seen.way.kind is not WayKind.DIRECT and not seen.first_hop:
+        text = f"{seen}: where an outage is may stay unknown"
+        return Finding("reachability", ok=False, note=True, text=text)
+    return Finding("reachability", ok=True, text=str(seen))
 
 
 async def path(built_from: Surroundings) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agent import journal_file, journal_store, report, status_file
+from agent import journal_file, journal_store, remedies, report, status_file
 from agent.floor_sequence import FloorSequence
 from agent.floor_standing import CHOSEN
 from agent.journal_entries import Counts
@@ -20,7 +20,7 @@ from host.exits import Exit
 from host.units import counted
 from wire import messages
 from wire.messages import Fault
-from wire.records import ClockReading, Direction, FloorMeasurement, Record, Standing
+from wire.records import ClockReading, Direction, FloorMeasurement, ReachabilityValues, Record, Standing
 
 MANY_UNSENT = 500
 UNSEEN = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
@@ -74,6 +74,7 @@ class View:
             for one in self.results
             if one.line.tone in (Tone.FAIL, Tone.NEITHER)
         ]
+        found += [f"outage, {remedies.OUTAGES[one.cause]}" for one in _open_outages(self)]
         seen = self.settings.line_counters.source != "none"
         advice = "tell the supplier" if seen else UNSEEN
         found += [
@@ -167,6 +168,26 @@ def _not_running(view: View) -> str:
     return "the agent is not running: start its service, or `plancher-agent run`; its log says why it ended"
 
 
+def _open_outages(view: View) -> tuple[ReachabilityValues, ...]:
+    return view.status.outages if view.running and view.status else ()
+
+
+def _outage(one: ReachabilityValues, now: ClockReading) -> str:
+    """The cause, since when, and who answers."""
+    asked = (
+        ("gateway", one.gateway),
+        ("first hop", one.first_hop),
+        ("peer", one.peer),
+        ("broker", one.broker),
+        ("collector", one.collector),
+    )
+    parts = [f"{one.cause}, since {_span(max(0.0, _age_s(one.begin, now)))}"]
+    for wanted, words in ((True, "answering"), (False, "silent")):
+        names = [name for name, answers in asked if answers is wanted]
+        parts += [f"{words}: {', '.join(names)}"] if names else []
+    return "; ".join(parts)
+
+
 def _uplink_problems(view: View) -> list[str]:
     counts, found = view.counts, []
     if view.running and view.status and view.status.broker_problem:
@@ -247,6 +268,7 @@ def _facts(view: View) -> list[tuple[str, str]]:
         facts.append(
             ("journal", f"{counts.unsent} to send, {counts.marked} received, {counts.used / 1e6:.1f} MB")
         )
+    facts += [("outage", _outage(one, view.now)) for one in _open_outages(view)]
     if view.standings:
         told = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
         facts.append(("standing", told))

@@ -89,6 +89,13 @@ def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: 
     assert not (tmp_path / "state").exists()
 
 
+def test_measure_tells_who_answers(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    path = agent_file(tmp_path, peer=peer, broker={"port": broker_port})
+    done = call("measure", path, "--probe", "reachability", "--json")
+    [found] = json.loads(done.stdout)["measurements"]
+    assert (found["outcome"], found["detail"]) == ("ok", "peer answers, broker answers")
+
+
 def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
     """On a busy machine a test may have to be thrown away, which the verdict then says: so three tries."""
     path = agent_file(tmp_path, peer=peer)
@@ -207,6 +214,7 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
         "peer's name",
         "peer's STAMP",
         "peer's UDPSTP",
+        "reachability",
         "path",
         "broker",
     ]

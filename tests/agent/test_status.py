@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent import remedies, status_file
 from agent.commands import check, status
 from agent.floor_standing import CHOSEN
 from agent.journal import Counts, Journal
@@ -18,6 +19,7 @@ from agent.settings import LineCounters as Counted
 from agent.status_file import AgentStatus
 from tests.agent.journalled import CLOCK, build, later
 from wire.records import (
+    Cause,
     Direction,
     FloorMeasurement,
     FloorValues,
@@ -25,6 +27,7 @@ from wire.records import (
     LineCounters,
     Outcome,
     Purpose,
+    ReachabilityValues,
     Standing,
     Verdict,
 )
@@ -194,3 +197,36 @@ def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
         "journal: /var/journal.db: database or disk is full: measurements are kept in memory, half a day of"
         " them: free or mend the disk"
     ) in told
+
+
+def test_an_open_outage_is_told_with_its_cause_and_who_answers(tmp_path: Path, journal: Journal) -> None:
+    outage = ReachabilityValues(
+        outage="one",
+        cause=Cause.ACCESS,
+        begin=CLOCK,
+        begin_error_us=0,
+        gateway=True,
+        first_hop=False,
+        peer=False,
+    )
+    now = later(HOUR_US)
+    running = AgentStatus(
+        written=now,
+        started=CLOCK,
+        process=os.getpid(),
+        version="0.1.0",
+        site="A",
+        running=(),
+        next_starts={},
+        outages=(outage,),
+    )
+    status_file.write(tmp_path / "run", running)
+    view = status.look(settings(tmp_path), now)
+    told = "access-line, since 60 min; answering: gateway; silent: first hop, peer"
+    assert ("outage", told) in status._facts(view)
+    assert "outage, the access line: tell the supplier" in view.problems()
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_words(cause: Cause) -> None:
+    assert cause in remedies.OUTAGES

@@ -1,0 +1,97 @@
+"""What the kernel tells of ways, on loopback and, as root, behind a gateway; and what is said of packets."""
+
+import errno
+import select
+import socket
+
+import pytest
+
+from lab.namespaces import inside, requirements
+from lab.namespaces.chain import Chain, ChainRouter, ChainSettings
+from net import path_errors, routes
+from net.path_errors import PathError, Said
+from net.routes import Link, Route
+
+
+def test_to_this_machine_by_loopback() -> None:
+    route = routes.to("127.0.0.1")
+    assert route is not None
+    assert (route.gateway, route.interface) == (None, socket.if_nametoindex("lo"))
+    link = routes.link(route.interface)
+    assert link is not None
+    assert (link.name, link.loopback, link.point_to_point) == ("lo", True, False)
+    assert not routes.is_unresolved(route.interface, "127.0.0.1")
+
+
+def test_an_interface_that_is_not_there() -> None:
+    assert routes.link(2**30) is None
+
+
+def test_where_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: int, asked: bytes) -> bytes:
+        raise OSError(errno.ENETUNREACH, "no way")
+
+    monkeypatch.setattr(routes, "_ask", refuse)
+    assert routes.to("192.0.2.1") is None
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_a_closed_port_says_so_to_whoever_asked(family: socket.AddressFamily) -> None:
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.socket(family, socket.SOCK_DGRAM) as closed, socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            closed.bind((host, 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        port = closed.getsockname()[1]
+        closed.close()
+        sock.setblocking(False)
+        path_errors.enable(sock)
+        assert path_errors.send(sock, b"x", (host, port), 3)
+        assert path_errors.send(sock, b"x", (host, port))
+        found = path_errors.drain(sock)
+    assert set(found) == {PathError(host, Said.PORT_UNREACHABLE, host, port)}
+    assert len(found) == 2
+
+
+def test_what_is_no_message_is_not_read() -> None:
+    assert path_errors._read(b"\0" * 15, ("127.0.0.1", 9)) is None
+    local = path_errors._EXTENDED_ERROR.pack(113, 1, 0, 0, 0, 0, 0) + bytes(16)
+    assert path_errors._read(local, ("127.0.0.1", 9)) is None
+    nobody = path_errors._EXTENDED_ERROR.pack(113, 2, 11, 0, 0, 0, 0) + bytes(4)
+    assert path_errors._read(nobody, ("127.0.0.1", 9)) is None
+
+
+def look(address: str) -> tuple[Route | None, Link | None, list[PathError]]:
+    """Inside a site: the way, its interface, and what is said of three packets."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    route = routes.to(address)
+    found: list[PathError] = []
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        path_errors.enable(sock)
+        said = select.poll()
+        said.register(sock, select.POLLERR)
+        for ttl in (1, 2, 3):
+            path_errors.send(sock, b"", (address, 33434 + ttl), ttl)
+            said.poll(5000)
+            found += path_errors.drain(sock)
+    return route, None if route is None else routes.link(route.interface), found
+
+
+@pytest.mark.parametrize("over_ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_behind_a_gateway_each_router_tells_when_a_packets_time_is_over(over_ipv6: bool) -> None:
+    if lacking := requirements.lacking():
+        pytest.skip(f"a chain of routers needs {'; '.join(lacking)}")
+    with Chain(ChainSettings((ChainRouter(),) * 2)) as chain:
+        hops = chain.hop_addresses(over_ipv6=over_ipv6)
+        route, link, found = inside.call(chain.site, look, hops[-1])
+    assert route is not None
+    assert link is not None
+    assert (route.gateway, link.name, link.carrier, link.loopback) == (hops[0], "far", True, False)
+    said = [(one.sender, one.said) for one in found]
+    assert said == [
+        (hops[0], Said.TIME_EXCEEDED),
+        (hops[1], Said.TIME_EXCEEDED),
+        (hops[2], Said.PORT_UNREACHABLE),
+    ]

@@ -3,7 +3,7 @@
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,19 +65,19 @@ def _configure(broker: Broker) -> Path:
     return path
 
 
-def _write_passwords(path: Path, users: Sequence[str]) -> None:
-    path.write_text("".join(f"{user}:{user}\n" for user in users))
+def _write_passwords(path: Path, users: Mapping[str, str]) -> None:
+    path.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
     path.chmod(0o600)
     subprocess.run([require("mosquitto_passwd"), "-U", path], check=True, capture_output=True, timeout=30)
 
 
 @contextmanager
 def shipped_broker(
-    directory: Path, users: Sequence[str], sites: Authority, *, days: int = 2
+    directory: Path, users: Sequence[str] | Mapping[str, str], sites: Authority, *, days: int = 2
 ) -> Iterator[Broker]:
-    """A Mosquitto with the shipped files; each user's password is its name, ``sites`` issues certificates.
+    """A Mosquitto with the shipped files; ``sites`` issues certificates, the broker's own holds for ``days``.
 
-    The broker's own certificate holds for ``days``.
+    Each user's password is its name where none is told.
     """
     program = require("mosquitto")
     broker = Broker(free_port(), free_port(), directory)
@@ -86,7 +86,8 @@ def shipped_broker(
     own = Identity.at(certificates, "broker")
     sites.issue("broker", Usage.SERVER, files=own, names=["127.0.0.1"], days=days)
     (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
-    _write_passwords(directory / "plancher.passwords", users)
+    passwords = users if isinstance(users, Mapping) else {user: user for user in users}
+    _write_passwords(directory / "plancher.passwords", passwords)
     command: list[str | Path] = [program, "-c", _configure(broker)]
     with running(command, lambda: accepts(broker.tls_port), directory / "log"):
         yield broker

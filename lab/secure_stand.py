@@ -3,7 +3,6 @@
 import getpass
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 from agent import settings as agent_settings
 from agent.line_counters import INTERFACES
+from lab.pki import Authority, Identity, PkiError, Usage
 from lab.stand import HOST, KEY_ID, Stand, StandError
 
 SITE = "0639001A"
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class SecureStand(Stand):
@@ -35,8 +34,8 @@ class SecureStand(Stand):
 
     def bring_up(self) -> None:
         """Broker, peer and collector, with new certificates."""
-        mosquitto, openssl = _program("mosquitto", "mosquitto"), _program("openssl", "openssl")
-        self._certify(openssl)
+        mosquitto = _program("mosquitto", "mosquitto")
+        self._certify()
         self.start("mosquitto", (mosquitto, "-c", str(self._mosquitto())), "running")
         self.start_peer(self._secret, self._broker)
         collector = (sys.executable, "-m", "collector", "run", str(self._collector()))
@@ -53,19 +52,15 @@ class SecureStand(Stand):
         waiting = f"{code}\nimport time\nprint('ready', flush=True)\ntime.sleep(600)"
         return self.start(name, (self._python, "-P", "-c", waiting), "ready")
 
-    def _certify(self, openssl: str) -> None:
-        """An authority, and one certificate from it that serves all: they share this machine."""
-        at = self.folder.joinpath
-        authority = ("-x509", "-days", "2", "-subj", "/CN=bench authority")
-        certified = ("-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-days", "2", "-subj", f"/CN={HOST}")
-        named = ("-addext", f"subjectAltName=IP:{HOST}")
-        for options, name in ((authority, "ca"), (("-x509", *certified, *named), "own")):
-            files = ("-keyout", at(f"{name}.key"), "-out", at(f"{name}.pem"))
-            made = subprocess.run(  # noqa: S603 -- openssl with our own options, no shell
-                [openssl, "req", *NEW_KEY, *options, *files], capture_output=True, text=True, check=False
-            )
-            if made.returncode:
-                raise StandError(f"openssl could not make a certificate: {made.stderr.strip()}")
+    def _certify(self) -> None:
+        """An authority, the broker's certificate, and one that serves all others: they share this machine."""
+        try:
+            authority = Authority(self.folder).make()
+            served = Identity.at(self.folder, "broker")
+            authority.issue(HOST, Usage.SERVER, files=served, names=(HOST,))
+            authority.issue(SITE, files=Identity.at(self.folder, "own"))
+        except PkiError as error:
+            raise StandError(str(error)) from None
 
     @property
     def _broker(self) -> dict[str, Any]:
@@ -80,8 +75,8 @@ class SecureStand(Stand):
         lines = (
             f"listener {self.places.broker_port} {HOST}",
             f"cafile {self.folder / 'ca.pem'}",
-            f"certfile {self.folder / 'own.pem'}",
-            f"keyfile {self.folder / 'own.key'}",
+            f"certfile {self.folder / 'broker.pem'}",
+            f"keyfile {self.folder / 'broker.key'}",
             "require_certificate true",
             "allow_anonymous true",
             "persistence false",

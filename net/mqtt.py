@@ -235,8 +235,8 @@ class Session:
         before, self.dates_checked = self.dates_checked, self._clock_synchronised()
         if before and not self.dates_checked:
             log.warning(
-                "this clock is not synchronised: of the broker's certificate authority and name are checked, "
-                "and its dates are not"
+                "this clock is not synchronised: the broker's certificate is checked for its authority and "
+                "name, and not for its dates"
             )
         return self._credentials.context(check_dates=self.dates_checked)
 

@@ -48,7 +48,7 @@ class Broker:
         )
 
 
-def _configure(broker: Broker) -> Path:
+def _configure(broker: Broker, without: Sequence[str]) -> Path:
     """The shipped files as Debian includes them, with this test's paths and ports."""
     included = broker.directory / "conf.d"
     included.mkdir()
@@ -56,7 +56,8 @@ def _configure(broker: Broker) -> Path:
         text = (SHIPPED / name).read_text().replace("/etc/mosquitto/", f"{broker.directory}/")
         text = text.replace("listener 1883", f"listener {broker.port}")
         text = text.replace("listener 8883", f"listener {broker.tls_port} 127.0.0.1")
-        (included / name).write_text(text)
+        kept = [line for line in text.splitlines() if not line.startswith(tuple(without))]
+        (included / name).write_text("\n".join(kept) + "\n")
     (broker.directory / "plancher.acl").write_text((SHIPPED / "plancher.acl").read_text())
     # As its own user it could not read a test's directory.
     user = "user root\n" if os.geteuid() == 0 else ""
@@ -73,11 +74,16 @@ def _write_passwords(path: Path, users: Mapping[str, str]) -> None:
 
 @contextmanager
 def shipped_broker(
-    directory: Path, users: Sequence[str] | Mapping[str, str], sites: Authority, *, days: int = 2
+    directory: Path,
+    users: Sequence[str] | Mapping[str, str],
+    sites: Authority,
+    *,
+    days: int = 2,
+    without: Sequence[str] = (),
 ) -> Iterator[Broker]:
     """A Mosquitto with the shipped files; ``sites`` issues certificates, the broker's own holds for ``days``.
 
-    Each user's password is its name where none is told.
+    Each user's password is its name where none is told. ``without``: options that are left out.
     """
     program = require("mosquitto")
     broker = Broker(free_port(), free_port(), directory)
@@ -88,6 +94,6 @@ def shipped_broker(
     (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
     passwords = users if isinstance(users, Mapping) else {user: user for user in users}
     _write_passwords(directory / "plancher.passwords", passwords)
-    command: list[str | Path] = [program, "-c", _configure(broker)]
+    command: list[str | Path] = [program, "-c", _configure(broker, without)]
     with running(command, lambda: accepts(broker.tls_port), directory / "log"):
         yield broker

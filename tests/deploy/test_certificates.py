@@ -215,3 +215,23 @@ def test_the_same_certificate_elsewhere_takes_the_connection_over(broker: Shippe
                 await asyncio.wait_for(anext(aiter(first.messages)), 10)
 
     asyncio.run(scenario())
+
+
+def test_with_passwords_over_tls_a_site_is_who_its_password_says(
+    tmp_path_factory: pytest.TempPathFactory, sites: Authority, tmp_path: Path
+) -> None:
+    """The variant that plancher-tls.conf describes."""
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    left_out = ("cafile", "require_certificate", "use_identity_as_username")
+
+    async def let_in(broker: Shipped, text: str) -> str | None:
+        password.write_text(text)
+        place = Broker(port=broker.tls_port, tls=tls(sites), username="A", password_file=str(password))
+        return await outcome(Session(place, "a", subscriptions=[RECEIPTS]))
+
+    with shipped_broker(tmp_path_factory.mktemp("passwords"), ("A", "B"), sites, without=left_out) as broker:
+        assert asyncio.run(let_in(broker, "A")) is None
+        assert "refuses this user name or password" in str(asyncio.run(let_in(broker, "B")))
+        log = (broker.directory / "log").read_text()
+    assert " as A " in log  # the client id is the name, here too

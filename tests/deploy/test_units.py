@@ -238,7 +238,7 @@ for what, attempt in {
         (AGENT, ["write what is anybody's 30", "packet socket 1", "raw socket 1", "first in line 1",
                  "code made at run time 1"]),
         (COLLECTOR, ["write what is anybody's 30", "packet socket 1", "raw socket 1", "first in line 1",
-                     "code made at run time 1", "ask the clock 1"]),
+                     "code made at run time 1"]),
         (HELPER, ["write what is anybody's 30", "write state 30", "packet socket 1", "first in line 1",
                   "code made at run time 1", "ask the clock 1"]),
     ],

@@ -121,8 +121,7 @@ class Session:
             self._connected_at = None
             ended = await self._serve()
             self.problem = ended or f"{_place(self._broker)}: connecting anew"
-            if ended is not None:
-                backoff.ended(0.0 if self._connected_at is None else time.monotonic() - self._connected_at)
+            backoff.ended(0.0 if self._connected_at is None else time.monotonic() - self._connected_at)
             pause = random.uniform(0, backoff.longest_s)
             log.log(logging.WARNING if ended else logging.INFO, "%s; next try in %.1f s", self.problem, pause)
             await asyncio.sleep(pause)

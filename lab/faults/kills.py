@@ -15,7 +15,7 @@ from lab.faults.account import Account
 from lab.faults.effort import Effort
 from lab.faults.stage import Killed, Stage, Tell, chance, for_a_while, stage
 
-STANDS_WITHIN_S = 20.0
+STANDS_WITHIN_S = 8.0
 REFUSES_EVERY = 25
 """One collector of so many refuses everything while it lives."""
 WIPED_SHARE = 0.1

@@ -131,7 +131,7 @@ def open_store(path: Path, now_us: int, known: tuple[str, int] | None = None) ->
 def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store:
     fresh = path.with_name(f"{path.name}.salvaged")
     if fresh.exists() and not path.exists():
-        fresh.rename(path)  # the power went in between
+        _replace(path, fresh)  # the power went in between
     frames, tail = journal_salvage.tail(path)
     try:
         store = Store(_prepared(path))
@@ -140,8 +140,7 @@ def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store
             raise
         _salvage(path, fresh, tail, known, now_us)
         set_aside(path, now_us, str(error))
-        fresh.rename(path)
-        _settle_directory(path.parent)
+        _replace(path, fresh)
         return Store(_prepared(path))
     if frames > _frames(store.connection):
         journal_salvage.add_tail(tail, store, now_us)
@@ -162,8 +161,12 @@ def _salvage(
         store.close()
 
 
-def _settle_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _replace(path: Path, fresh: Path) -> None:
+    """What was set aside but for its log must not find that log again: it is in ``fresh``."""
+    for suffix in _SUFFIXES[1:]:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    fresh.rename(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

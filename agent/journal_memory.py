@@ -6,7 +6,7 @@ from agent.journal_entries import Change
 from agent.journal_store import Store
 from wire.messages import GapReason
 
-BYTES = 1_000_000  # of an agent that may have 32 MB: some 700 trains, half a day of the default cadence
+BYTES = 1_000_000  # of an agent that may have 32 MB: eight hours of trains and counters
 OWED = 1000
 
 _MEASUREMENTS = (

@@ -194,7 +194,7 @@ def _uplink_problems(view: View) -> list[str]:
         found.append(view.status.broker_problem)
     if view.running and view.status and view.status.journal_problem:
         found.append(
-            f"journal: {view.status.journal_problem}: measurements are kept in memory, half a day of them:"
+            f"journal: {view.status.journal_problem}: measurements are kept in memory, eight hours of them:"
             " free or mend the disk"
         )
     if counts and counts.unsent > MANY_UNSENT:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import journal_file
 from agent.journal import Change, Journal, State
 from agent.journal_pages import Pages
 from agent.journal_salvage import rows_of
@@ -159,6 +160,30 @@ def test_a_definition_that_is_no_text_is_damage(tmp_path: Path, original: Origin
     for file in (path, path.with_name("journal.db-wal")):
         file.write_bytes(file.read_bytes().replace(b"CREATE TABLE epoch", b"CREATE TA\xcfLE epoch"))
     assert original.check(path)[1] == 0
+
+
+@pytest.mark.parametrize("moved", [("",), ("", "-wal")])
+def test_power_may_go_while_a_damaged_one_is_set_aside(
+    tmp_path: Path, original: Original, monkeypatch: pytest.MonkeyPatch, moved: tuple[str, ...]
+) -> None:
+    path = original.copy(tmp_path / "copy")
+    data = bytearray(path.read_bytes())
+    hit = data.index(b'"seq":30,')
+    data[hit : hit + 9] = bytes(9)
+    path.write_bytes(data)
+
+    def cut(*_: object) -> None:
+        for suffix in moved:
+            path.with_name(path.name + suffix).rename(path.with_name(f"aside{suffix}"))
+        raise RuntimeError("the power is cut")
+
+    monkeypatch.setattr(journal_file, "set_aside", cut)
+    with pytest.raises(RuntimeError):
+        Journal(path, SIZE, CLOCK)
+    monkeypatch.undo()
+    found, lost = original.check(path)
+    assert lost == 1
+    assert found + lost >= 82 - len(original.marked)
 
 
 def test_pages_give_what_sqlite_gives(tmp_path: Path, original: Original) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as changed
@@ -347,6 +348,34 @@ def test_a_long_train_does_not_starve_a_probe_that_must_be_alone() -> None:
     tasks = {SOON: train, Task("floor", 3600): floor}
     assert agent_resident._line_wait_s(tasks) == 512.0
     assert agent_resident._line_wait_s({SOON: floor}) == LINE_WAIT_S
+
+
+def test_on_a_bad_disk_the_agent_measures_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, probe = settings(tmp_path), FakeProbe()
+    opened = journal_file.open_store
+    faults = [journal_file.DiskTroubleError("/var/journal.db: Read-only file system")]
+
+    def open_store(*arguments: Any) -> object:
+        if faults:
+            raise faults[0]
+        return opened(*arguments)
+
+    monkeypatch.setattr(journal_file, "open_store", open_store)
+
+    async def measured_and_told() -> bool:
+        status = status_file.read(Path(chosen.runtime_directory))
+        return bool(
+            probe.started
+            and probe.at_once == 0
+            and status
+            and status.journal_problem == "/var/journal.db: Read-only file system"
+            and not faults.clear()  # the disk works from now on: it is tried once more at the end
+        )
+
+    live(chosen, probe, measured_and_told)
+    assert [record.schedule for record in records(chosen)] == ["stamp-dscp-46"]
 
 
 def test_without_a_journal_the_agent_ends_and_says_why(tmp_path: Path) -> None:

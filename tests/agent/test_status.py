@@ -194,8 +194,8 @@ def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
     )
     told = replace(view, running=True, status=running).problems()
     assert (
-        "journal: /var/journal.db: database or disk is full: measurements are kept in memory, half a day of"
-        " them: free or mend the disk"
+        "journal: /var/journal.db: database or disk is full: measurements are kept in memory, eight hours"
+        " of them: free or mend the disk"
     ) in told
 
 

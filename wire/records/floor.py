@@ -44,7 +44,8 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
     ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent fast
     before what is told here, to empty a token bucket. ``ended_early``: stopped, because the site needed the
-    line. ``series`` is the raw series, kept where the verdict is not a pass.
+    line. ``series`` is the raw series, kept where the verdict is not a pass
+    and the site's journal had room.
     """
 
     session: Session

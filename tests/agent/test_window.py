@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent import window
@@ -217,7 +217,7 @@ class Exchange:
     def send(self, now: float) -> None:
         self.subject.release_due(now)
         while (want := self.subject.want(now)) is not None:
-            fetched = self.journal.unsent(want.limit, after=want.after)
+            fetched = self.journal.unsent(want.limit, after=want.after, skip=want.skip)
             chosen = self.subject.choose(want, fetched, now)
             if chosen:
                 self._publish(chosen, now)
@@ -244,6 +244,7 @@ class Exchange:
 
 
 @settings(max_examples=25, deadline=None)
+@example(seed=61, loss=0.3, bursts=[1, 101])
 @given(
     seed=st.integers(0, 2**32),
     loss=st.sampled_from([0.0, 0.3, 0.7]),

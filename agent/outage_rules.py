@@ -17,8 +17,8 @@ from wire.records import Cause, ClockReading, ReachabilityValues
 SUSPECTED = 0.2
 """Of an interval: how soon all are asked again once somebody did not answer; an ask waits as long."""
 
-REFUSED_INTERVALS = 9
-"""A session, ours or the collector's, may take that long to come back to a broker that answers."""
+SESSION_US = 90_000_000
+"""A session may take that long to come back to a broker that answers (``net.mqtt.BACKOFF_LAST_S``)."""
 
 
 class Target(StrEnum):
@@ -96,7 +96,6 @@ class OutageRules:
         self.way = Way()
         self.connection = Connection()
         self.down: ClockReading | None = None
-        self._interval_us = interval_us
         self._new_id = new_id
         self._before = before
         self._heard_before: ClockReading | None = None
@@ -305,7 +304,7 @@ class OutageRules:
         broker = self.targets[Target.BROKER]
         if self.down is None or not broker.answers or broker.back is None:
             return False
-        return now.boot_us - broker.back.boot_us >= REFUSED_INTERVALS * self._interval_us
+        return now.boot_us - broker.back.boot_us >= SESSION_US
 
     def _collector(self, now: ClockReading) -> list[ReachabilityValues]:
         """The broker takes batches, and no receipt comes."""

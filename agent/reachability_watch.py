@@ -10,7 +10,7 @@ from agent import reachability_state
 from agent.asking_plan import AskingPlan
 from agent.events import Event, Tell
 from agent.hearing import Hearing
-from agent.outage_rules import REFUSED_INTERVALS, SUSPECTED, Connection, OutageRules, Target, Track
+from agent.outage_rules import SUSPECTED, Connection, OutageRules, Target, Track
 from agent.probes.base import Surroundings
 from agent.reachability_asks import Asks
 from agent.reachability_state import ReachabilityState
@@ -19,6 +19,8 @@ from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValu
 
 log = logging.getLogger(__name__)
 
+PATIENCE_INTERVALS = 9
+"""So long a receipt may be late: the collector, too, may have to come back to the broker."""
 LOOK_UP_LOOKS = 300
 """The names of peer and broker are looked up again every so many looks, ten minutes, ..."""
 LOOK_UP_SILENT_LOOKS = 15
@@ -51,7 +53,7 @@ class ReachabilityWatch:
         self._hearing = hearing
         self._path = path
         receipt_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
-        self._patience_us = max(receipt_us, REFUSED_INTERVALS * interval_us)
+        self._patience_us = max(receipt_us, PATIENCE_INTERVALS * interval_us)
         self._rules = OutageRules(interval_us, lambda: secrets.token_hex(8), before)
         self._plan = AskingPlan(interval_us)
         self._asks = Asks(surroundings, self._rules)

@@ -21,9 +21,12 @@ class ReceiptWatch:
         """Another session with the broker, or a line in doubt: what was sent before proves nothing."""
         self.unanswered = self._newest = self._before = None
 
-    def sent(self, now: ClockReading) -> None:
-        """The broker took a batch, sent at ``now``: its receipt may have come before that was known."""
-        if self.heard is not None and self.heard.boot_us >= now.boot_us:
+    def taken(self, sent: ClockReading, now: ClockReading) -> None:
+        """The broker says that it took a batch. Its receipt may have come before.
+
+        Only from then on can one be missed: before, the batch may have waited for a line that was out.
+        """
+        if self.heard is not None and self.heard.boot_us >= sent.boot_us:
             return
         self.unanswered = self.unanswered or now
         self._before, self._newest = self._newest, now

@@ -142,7 +142,7 @@ class Uplink:
         if not await self._session.publish(Publication(topic, payload)):
             window.not_published(digest)
             return False
-        self.receipts.sent(sent)
+        self.receipts.taken(sent, self._clock())
         log.debug("%d measurements and %d gaps in flight as %s", len(rows), len(gaps), digest[:12])
         return True
 

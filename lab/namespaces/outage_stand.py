@@ -35,6 +35,8 @@ STAMP_PORT, CONTROL_PORT, BROKER_PORT, PAGE_PORT = 8862, 24601, 1883, 8080
 SITE, KEY_ID = "chain", 1
 START_S, WELL_S = 20.0, 60.0
 POLL_S = 0.05
+RECEIPT_S = 20.0
+"""A receipt may be late: no setting changes the pace at which a collector comes back to its broker."""
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -215,7 +217,7 @@ class OutageStand:
             "stamp": {"packets": 2, "spacing": "50 ms", "timeout": "500 ms"},
             "schedule": {"reachability": self.interval_s, "stamp": every, "first_within": 0, **never},
             "broker": broker,
-            "uplink": {"interval": every, "receipt_timeout": max(1.0, self.interval_s)},
+            "uplink": {"interval": every, "receipt_timeout": RECEIPT_S},
             "journal": {"path": str(self._journal)},
             "runtime_directory": str(self._folder / "run"),
         }

@@ -25,28 +25,28 @@ def test_the_lowest_router_that_answers_is_the_hop() -> None:
     assert (hop.ttl, hop.address, list(hop.asks())) == (None, None, list(range(1, MOST_TTL + 1)))
 
 
-def test_a_batch_waits_from_its_sending_until_any_receipt() -> None:
+def test_a_batch_waits_from_when_the_broker_took_it_until_any_receipt() -> None:
     watch = ReceiptWatch()
-    watch.sent(at(10))
-    watch.sent(at(20))
+    watch.taken(at(10), at(10))
+    watch.taken(at(20), at(20))
     assert (watch.unanswered, watch.heard) == (at(10), None)
     watch.received(at(21))
     assert (watch.unanswered, watch.heard, watch.missed) == (None, at(21), at(10))
-    watch.sent(at(30))
-    assert watch.unanswered == at(30)
+    watch.taken(at(30), at(47))
+    assert watch.unanswered == at(47)
 
 
 def test_a_receipt_may_overtake_the_brokers_word_that_it_took_the_batch() -> None:
     watch = ReceiptWatch()
     watch.received(at(11))
-    watch.sent(at(10))
+    watch.taken(at(10), at(10))
     assert watch.unanswered is None
 
 
 def test_what_was_sent_over_another_session_proves_nothing() -> None:
     watch = ReceiptWatch()
     watch.received(at(5))
-    watch.sent(at(10))
+    watch.taken(at(10), at(10))
     watch.begin_anew()
     assert (watch.unanswered, watch.heard) == (None, at(5))
     watch.received(at(12))

@@ -18,14 +18,14 @@ from rich.table import Table
 
 from host import command_line
 from host.exits import Exit
-from lab.namespaces.outage_stand import AWAY, EVERYTHING, RECEIPT_S, OutageStand, now_us
+from lab.namespaces.outage_stand import AWAY, EVERYTHING, OutageStand, now_us
 from lab.namespaces.requirements import KernelLinkError
 from wire.records import Cause, ReachabilityValues
 
 PROGRAM = "bench-outages"
 GATEWAY, HOP = 0, 1
 LASTS, COLLECTOR_LASTS = 4.5, 14.0
-"""Intervals for which each thing is out, a collector RECEIPT_S longer."""
+"""Intervals for which each thing is out: a receipt may be nine late before a collector is missed."""
 PATIENCE = 16.0
 """Intervals, and some seconds for programs to start, until an outage has to be told with its end."""
 START_S = 20.0
@@ -61,7 +61,7 @@ OUTAGES = (
     Outage("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
     Outage("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
     Outage("peer not reachable", Cause.PEER, OutageStand.silence_peer, OutageStand.hear_peer),
-    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), _start("mosquitto")),
+    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), OutageStand.start_broker),
     Outage("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
     Outage("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
     Outage("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
@@ -128,7 +128,7 @@ def measure(stand: OutageStand, outage: Outage) -> Told:
     stand.wait_until_well()
     before = len(stand.told())
     began = _timed(lambda: outage.out(stand))
-    time.sleep(outage.lasts * stand.interval_s + (RECEIPT_S if outage.cause is Cause.COLLECTOR else 0.0))
+    time.sleep(outage.lasts * stand.interval_s)
     ended = _timed(lambda: outage.back(stand))
     within_s = PATIENCE * stand.interval_s + START_S
     stand.wait(lambda: any(one.end is not None for one in stand.told()[before:]), within_s)

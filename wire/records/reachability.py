@@ -10,7 +10,8 @@ class ReachabilityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One outage. Its first record has no ``end``; the one that has it may name a cause that is known better.
 
     ``outage`` names it in both records. ``begin`` and ``end`` are the first moments at which the change was
-    seen, each at most its error after the change itself. Who answered when the cause was told: the site's
+    seen, each at most its error after the change itself; but an agent that stopped was last alive at
+    ``begin``, and stopped at most the error after it. Who answered when the cause was told: the site's
     gateway, the first hop beyond it, the peer, the broker, the collector (by its receipts); absent where that
     was not asked or cannot be known.
     """

@@ -31,7 +31,6 @@ class Broker:
         self._program = _program()
         self._store = folder / "broker"
         self._store.mkdir(exist_ok=True)
-        self._store.chmod(0o777)  # started by root, it becomes another user in some builds
         self._log = folder / "broker.log"
         self._configuration = folder / "mosquitto.conf"
         self._configuration.write_text("\n".join(self._lines()) + "\n", encoding="utf-8")

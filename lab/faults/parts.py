@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lab.faults import connections, images, kills
+from lab.faults import connections, images, kills, offline
 from lab.faults.effort import Effort
 from lab.faults.power import cuts
 
@@ -11,4 +11,5 @@ PARTS: dict[str, Callable[[Effort, Callable[[str], None]], bool]] = {
     "power": cuts.run,
     "images": images.run,
     "connections": connections.run,
+    "offline": offline.run,
 }

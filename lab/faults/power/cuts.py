@@ -22,14 +22,14 @@ from lab.faults.account import Account, Content, Gap, Held, Identity, Noted, set
 from lab.faults.effort import Effort
 from lab.faults.folders import in_memory
 from lab.faults.notes import digest_of
-from lab.faults.power import journal_workload, ledger_workload, shim
+from lab.faults.power import damage_workload, journal_workload, ledger_workload, shim
 from lab.faults.power.disk import Disk
 from lab.faults.power.journal_workload import SIZE, moment
 from lab.faults.power.ledger_workload import SITE
 from lab.faults.power.names import JOURNAL, LEDGER, NOTES
 from lab.faults.power.op_log import Operation
 
-CUTS, SHORT_CUTS = 300, 40
+CUTS, SHORT_CUTS = 300, 45
 A_ROUND = 50
 ANEW_SHARE = 0.25
 _AFTER_US = 1_900_000_000_000_000
@@ -41,13 +41,14 @@ Files = Mapping[str, bytes]
 
 @dataclass
 class Count:
-    """How the cuts came out. ``kept``: measurements that had to be there, over all cuts."""
+    """How the cuts came out. ``kept``: measurements that had to be there, or ``declared``, over all cuts."""
 
     cuts: int = 0
     lost: int = 0
     wrong: int = 0
     failed: int = 0
     kept: int = 0
+    declared: int = 0
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -57,8 +58,9 @@ class Count:
 
     def __str__(self) -> str:
         return (
-            f"{self.cuts:,} cuts: {self.failed} failed starts, {self.lost} committed measurements lost of"
-            f" {self.kept:,} looked for, {self.wrong} altered, invented or miscounted"
+            f"{self.cuts:,} cuts: {self.failed} failed starts, {self.lost} committed measurements lost"
+            f" of {self.kept:,} looked for ({self.declared:,} declared),"
+            f" {self.wrong} altered, invented or miscounted"
         )
 
 
@@ -72,13 +74,13 @@ class Subject:
 
 
 def run(effort: Effort, tell: Tell) -> bool:
-    """Cut the power, half of the times on a journal, half on a ledger; True if nothing was lost."""
+    """Cut the power on journals, damaged ones and ledgers in turn; True if nothing was lost."""
     cuts = effort.cuts or (SHORT_CUTS if effort.short else CUTS)
     clean = True
     with in_memory("cuts") as folder:  # what is cut is the model's disk, not this machine's
         built = shim.build(folder)
         for subject in SUBJECTS:
-            count = cut(subject, built, folder, (cuts + 1) // 2, effort.seed, tell)
+            count = cut(subject, built, folder, -(-cuts // len(SUBJECTS)), effort.seed, tell)
             tell(f"{subject.name}: {count}")
             for finding in count.findings[:5]:
                 tell(f"  {finding}")
@@ -130,6 +132,7 @@ def _try(subject: Subject, folder: Path, files: Files, count: Count, place: str)
         count.findings.append(f"{place}: does not start: {error}")
         return
     count.kept += account.journalled
+    count.declared += account.declared
     count.lost += len(account.lost)
     count.wrong += len(account.altered) + len(account.invented) + len(account.duplicated)
     count.wrong += len(account.miscounted) + account.missing
@@ -138,16 +141,33 @@ def _try(subject: Subject, folder: Path, files: Files, count: Count, place: str)
 
 
 def check_journal(root: Path, noted: Noted) -> Account:
-    """Open the journal, which must not begin afresh, and write to it. Raises JournalError."""
-    path = root / JOURNAL
-    with Journal(path, SIZE, moment(_AFTER_US)) as journal:
-        aside = [file.name for file in root.glob("*.broken-*")]
-        if aside:
-            raise JournalError(f"set aside as {aside[0]}")
+    """Open the journal, which must be whole and on its disk, and let it work. Raises JournalError.
+
+    It may have dropped what there was no room for; no damage excuses a loss.
+    """
+    _open(root)
+    if aside := [file.name for file in root.glob("*.broken-*")]:
+        raise JournalError(f"set aside as {aside[0]}")
+    return _settle(root, noted, "WHERE reason = 'dropped'")
+
+
+def check_damaged_journal(root: Path, noted: Noted) -> Account:
+    """Open the journal, which may take over what is left of it, and let it work. Raises JournalError."""
+    _open(root)
+    return _settle(root, noted, "")
+
+
+def _open(root: Path) -> None:
+    with Journal(root / JOURNAL, SIZE, moment(_AFTER_US)) as journal:
+        if journal.trouble:
+            raise JournalError(journal.trouble)
         journal.prune(moment(_AFTER_US - journal_workload.WEEK_US))
-    with closing(sqlite3.connect(path)) as connection:
+
+
+def _settle(root: Path, noted: Noted, which_gaps: str) -> Account:
+    with closing(sqlite3.connect(root / JOURNAL)) as connection:
         rows = connection.execute("SELECT epoch, seq, record FROM measurement").fetchall()
-        gaps = connection.execute("SELECT epoch, first, last FROM gap").fetchall()
+        gaps = connection.execute(f"SELECT epoch, first, last FROM gap {which_gaps}").fetchall()  # noqa: S608
     held = Held(
         contents=Counter(Content(Identity(SITE, epoch, seq), digest_of(raw)) for epoch, seq, raw in rows),
         gaps=tuple(Gap(SITE, *gap) for gap in gaps),
@@ -163,6 +183,7 @@ def check_ledger(root: Path, noted: Noted) -> Account:
 
 SUBJECTS = (
     Subject("journal", journal_workload.__name__, check_journal),
+    Subject("damaged journal", damage_workload.__name__, check_damaged_journal),
     Subject("ledger", ledger_workload.__name__, check_ledger),
 )
 

@@ -16,7 +16,7 @@ from lab.faults.power.names import JOURNAL, NOTES
 from wire.records import ClockReading, Known
 
 LIVES = 4
-SIZE = 300_000
+SIZE = 600_000
 WEEK_US = 7 * 86_400_000_000
 _FIRST_US = 1_775_000_000_000_000
 
@@ -27,7 +27,7 @@ def main(root: Path, seed: int) -> None:
     chance, notes = random.Random(seed), Notes(root / NOTES)
     # Epochs of the seed, too: where they stand in an index decides what is written.
     vars(secrets)["token_hex"] = lambda size: chance.randbytes(size).hex()
-    wall_us = _FIRST_US + seed * WEEK_US * LIVES
+    wall_us = first_us(seed)
     for life in range(LIVES):
         with Journal(root / JOURNAL, SIZE, moment(wall_us)) as journal:
             for number in range(chance.randint(20, 120)):
@@ -36,21 +36,30 @@ def main(root: Path, seed: int) -> None:
         wall_us += chance.choice((0, WEEK_US))
 
 
-def _step(journal: Journal, notes: Notes, chance: random.Random, serial: str, now: ClockReading) -> None:
+def commit(journal: Journal, notes: Notes, serial: str, now: ClockReading) -> None:
+    """Journal one measurement, with its notes."""
+
     def build(epoch: str, seq: int) -> Known:
         measurement = source.train(epoch, seq, serial=serial, start=now)
         notes.tried(measurement)
         return measurement
 
-    measurement = journal.commit(build, now)
-    if measurement is not None:
-        notes.committed(measurement)
+    notes.committed(journal.commit(build, now))
+
+
+def _step(journal: Journal, notes: Notes, chance: random.Random, serial: str, now: ClockReading) -> None:
+    commit(journal, notes, serial, now)
     if chance.random() < 0.04:
         rows = journal.unsent(chance.randint(1, 12))
         notes.let_go((row.epoch, row.seq) for row in rows)
         journal.apply([Change(row.epoch, row.seq, row.seq, State.MARKED) for row in rows], now)
     if chance.random() < 0.05:
         journal.prune(now)
+
+
+def first_us(seed: int) -> int:
+    """When the workload of this seed begins: each after those before it."""
+    return _FIRST_US + seed % 1000 * WEEK_US * LIVES
 
 
 def moment(wall_us: int) -> ClockReading:

@@ -1,0 +1,48 @@
+"""A journal that is damaged before the power is cut: ``damage_workload.py ROOT SEED``.
+
+Filled and closed, then some bytes of it fall over, and the next opening has to take over what is left: the
+cut may come while it does.
+"""
+
+import logging
+import os
+import random
+import secrets
+import sys
+from pathlib import Path
+
+from agent.journal import Journal
+from lab.faults.notes import Notes
+from lab.faults.power.journal_workload import SIZE, commit, first_us, moment
+from lab.faults.power.names import JOURNAL, NOTES
+
+LIVES = 3
+MOST_BYTES = 600
+
+
+def main(root: Path, seed: int) -> None:
+    """Work on the journal in ``root`` and harm it, and keep notes beside it."""
+    logging.disable(logging.CRITICAL)
+    chance, notes = random.Random(seed), Notes(root / NOTES)
+    vars(secrets)["token_hex"] = lambda size: chance.randbytes(size).hex()
+    wall_us = first_us(seed)
+    for life in range(LIVES):
+        with Journal(root / JOURNAL, SIZE, moment(wall_us)) as journal:
+            for number in range(chance.randint(10, 80)):
+                wall_us += 60_000_000
+                commit(journal, notes, f"{seed}-{life}-{number}", moment(wall_us))
+        if life < LIVES - 1:
+            _harm(root / JOURNAL, chance)
+
+
+def _harm(path: Path, chance: random.Random) -> None:
+    """Some bytes of the file are no longer what they were; the disk holds them so."""
+    file = os.open(path, os.O_RDWR)
+    harmed = chance.randbytes(chance.randint(1, MOST_BYTES))
+    os.pwrite(file, harmed, chance.randrange(path.stat().st_size - len(harmed)))
+    os.fsync(file)
+    os.close(file)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

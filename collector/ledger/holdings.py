@@ -23,17 +23,19 @@ MAX_EPOCHS = 100  # shown of one site
 MAX_RUNS = 10  # shown of one epoch
 MAX_SEARCHED = 20  # epochs of one site that are searched for runs
 
+# What a site says of its epochs is added up as no integer: a thousand of the longest are more than 64 bits
+# hold, and the sum would fail for every site.
 _SITES = text("""
 SELECT e.site_key, s.site_id, sum(e.committed) AS committed, sum(e.conflicts) AS conflicts,
-  sum(e.high_water - e.committed - e.declared) AS lacking
+  sum(1.0 * (e.high_water - e.committed - e.declared)) AS lacking
 FROM epochs e JOIN sites s ON s.key = e.site_key GROUP BY e.site_key, s.site_id
 """)
 
 # Declared lost and not come all the same.
 _DECLARED = text("""
-SELECT e.site_key, n.name AS reason, sum(g.last - g.first + 1 - (
+SELECT e.site_key, n.name AS reason, sum(1.0 * (g.last - g.first + 1 - (
   SELECT count(*) FROM measurements m
-  WHERE m.epoch_key = g.epoch_key AND m.seq BETWEEN g.first AND g.last)) AS lost
+  WHERE m.epoch_key = g.epoch_key AND m.seq BETWEEN g.first AND g.last))) AS lost
 FROM gaps g JOIN epochs e ON e.key = g.epoch_key JOIN names n ON n.key = g.reason_key
 GROUP BY e.site_key, n.name
 """)
@@ -104,13 +106,13 @@ def holdings(connection: Connection, now_us: int) -> list[Holding]:
     declared: dict[int, dict[str, int]] = defaultdict(dict)
     for row in connection.execute(_DECLARED):
         if row.lost:
-            declared[row.site_key][row.reason] = row.lost
+            declared[row.site_key][row.reason] = int(row.lost)
     forks = {row.site_key: row.forks for row in connection.execute(_FORKS)}
     return [
         Holding(
             row.site_id,
             row.committed,
-            missing=row.lacking - under_way.get(row.site_key, 0),
+            missing=max(0, int(row.lacking) - under_way.get(row.site_key, 0)),
             under_way=under_way.get(row.site_key, 0),
             declared=declared.get(row.site_key, {}),
             conflicts=row.conflicts,

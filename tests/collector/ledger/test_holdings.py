@@ -11,6 +11,7 @@ from collector.ingest import Arrival, judge
 from collector.ledger import holdings
 from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError, connect
+from collector.ledger.verification import verify
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values
 from wire.messages import EpochMark, Gap, GapReason
 
@@ -220,3 +221,20 @@ def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(LedgerError, match="not a database"):
         holdings.of_sites(path, NOW_US)
+
+
+def test_what_one_site_writes_of_its_epochs_takes_nobody_the_figures(site: Site) -> None:
+    """1,100 epochs as long as numbers go, or gaps as wide, add up to more than 64 bits hold."""
+    site.send(1, 2, 3, high=3, site="sound")
+    highest = 2**53
+    for start in range(0, 1100, 50):
+        epochs = [f"{number:016x}" for number in range(start, start + 50)]
+        marks = tuple(EpochMark(epoch=epoch, high_water=highest) for epoch in epochs)
+        gaps = tuple(msgspec.structs.replace(gap(1, highest), epoch=f"f{epoch[1:]}") for epoch in epochs)
+        body = payload(marks=marks, gaps=gaps)
+        site.ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, NOW_US))])
+    assert site.held(site="sound") == Holding("sound", 3)
+    held = site.held()
+    assert held.missing + held.under_way == 1100 * highest
+    assert held.declared == {"dropped": 1100 * highest}
+    assert verify(site.path, LATER_US, lambda _: None).problems == []

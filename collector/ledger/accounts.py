@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
 from collector.ledger import schema
 from collector.ledger.keys import Keys
@@ -27,7 +27,7 @@ _COUNT = (
     update(schema.epochs)
     .where(_e.key == bindparam("epoch_key"))
     .values(
-        high_water=func.max(_e.high_water, bindparam("mark")),
+        high_water=case((_e.high_water < bindparam("mark"), bindparam("mark")), else_=_e.high_water),
         previous=func.coalesce(_e.previous, bindparam("before")),
         previous_last=func.coalesce(_e.previous_last, bindparam("before_last")),
         committed=_e.committed + bindparam("more_committed"),

@@ -62,7 +62,7 @@ def test_alertmanager_routes_and_inhibits_alerts_that_exist() -> None:
         matchers += rule["source_matchers"] + rule["target_matchers"]
     by_name = [matcher for matcher in matchers if matcher.startswith("alertname")]
     named = {name for matcher in by_name for name in matcher.split('"')[1].split("|")}
-    assert named <= alerts
+    assert named == alerts
     others = {matcher for matcher in matchers if matcher not in by_name}
     assert others <= {f'level="{level}"' for level in Level}
 

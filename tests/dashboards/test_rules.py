@@ -97,6 +97,23 @@ def test_when_all_fall_silent_it_is_one_alert_and_none_for_each_site(tmp_path: P
     expect_firing(tmp_path, silence(silent=FLEET, dead=0), fleet=1, sites=0)
 
 
+def test_a_small_fleet_that_falls_silent_is_one_alert_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six sites never more than ten fall silent; the collector says that they are one event."""
+    monkeypatch.setattr(f"{__name__}.FLEET", 6)
+    expect_firing(tmp_path, [*silence(silent=6, dead=0), fleet_event("_x124 6+0x115")], fleet=1, sites=0)
+
+
+@pytest.mark.parametrize("left", [1, 3])
+def test_what_is_left_of_an_event_of_the_fleet_holds_back_no_sites_alert(tmp_path: Path, left: int) -> None:
+    expect_firing(tmp_path, [*silence(silent=3, dead=0), fleet_event(f"{left}+0x240")], fleet=0, sites=3)
+
+
+def fleet_event(sites: str) -> dict[str, str]:
+    return {"series": 'qos_upstream_event_sites{level="fleet",job="plancher-collector"}', "values": sites}
+
+
 def test_a_few_silent_sites_are_told_one_by_one(tmp_path: Path) -> None:
     expect_firing(tmp_path, silence(silent=3, dead=0), fleet=0, sites=3)
 

@@ -231,7 +231,7 @@ def _epoch(
         declared=row.declared,
         conflicts=row.conflicts,
         forks=beside,
-        is_behind=row.previous is not None and (row.previous_last or 0) < come,
+        is_behind=row.previous_last is not None and row.previous_last < come,
         begin_us=connection.execute(_AFTER, {"e": row.key, "seq": 0}).scalar(),
         end_us=connection.execute(_BEFORE, {"e": row.key, "seq": row.high_water + 1}).scalar(),
         runs=tuple(runs[:MAX_RUNS]),

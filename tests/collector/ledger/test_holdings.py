@@ -159,6 +159,16 @@ def test_an_epoch_that_goes_on_after_another_continued_it_is_a_fork(site: Site) 
     assert site.held().forks == 1
 
 
+def test_from_where_an_epoch_continues_has_to_be_told_to_be_behind(site: Site) -> None:
+    """List and page of the site say the same."""
+    site.send(1, 2, high=2)
+    mark = EpochMark(epoch=AFTER, high_water=1, previous=EPOCH)
+    site.ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", payload(marks=(mark,)), NOW_US))])
+    found = holdings.of_site(site.path, SITE, LATER_US)
+    assert found is not None
+    assert site.held().forks == sum(one.is_behind for one in found.epochs) == 0
+
+
 def test_sites_do_not_mix(site: Site) -> None:
     site.send(1, 3, high=3)
     site.send(1, 2, high=2, site="other")

@@ -276,6 +276,11 @@ class Program:
         watch("broker_connected", "Whether a broker connection stands.", lambda: self._session.connected)
         watch("ledger_working", "Whether the ledger takes commits.", lambda: not self._writer.problem)
         watch(
+            "hearing",
+            "Whether what sites send gets through to the ledger; where not, no site is called silent.",
+            lambda: not self._views.fleet.hearing.deaf,
+        )
+        watch(
             "inventory_valid",
             "Whether the inventory's file is in force.",
             lambda: not self._inventory.problem,

@@ -1,4 +1,4 @@
-"""What the program's views make of commits, in what order: without broker and writer."""
+"""What the program makes of commits, in what order, and whether it hears: without broker and writer."""
 
 import asyncio
 from pathlib import Path
@@ -13,15 +13,20 @@ from collector.settings import CollectorSettings, Ledger
 from tests.collector.examples import HOUR_US, NOW_US, SITE, seen, stamp
 
 
+def made(directory: Path) -> Program:
+    inventory = directory / "sites.csv"
+    inventory.write_text(f"site_id,name\n{SITE},Lycée\n")
+    return Program(
+        CollectorSettings(inventory=str(inventory), ledger=Ledger(path=str(directory / "ledger.db")))
+    )
+
+
 def test_what_was_placed_anew_is_not_shown_again_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group is learnt in parts; what was placed anew after its commit comes over while some wait."""
     monkeypatch.setattr(program_module, "now_us", lambda: NOW_US)
-    inventory = tmp_path / "sites.csv"
-    inventory.write_text(f"site_id,name\n{SITE},Lycée\n")
-    settings = CollectorSettings(inventory=str(inventory), ledger=Ledger(path=str(tmp_path / "ledger.db")))
-    program = Program(settings)
+    program = made(tmp_path)
     before, after = seen(stamp(1)), seen(stamp(1, NOW_US - HOUR_US))
     group = [Settled(None)] * LEARN_AT_ONCE + [Settled(None, (before,))]
 
@@ -37,3 +42,11 @@ def test_what_was_placed_anew_is_not_shown_again_as_it_was(
     program._ledger.close()
     assert site is not None
     assert site.newest_us == NOW_US - HOUR_US
+
+
+def test_it_tells_whether_it_hears(tmp_path: Path) -> None:
+    program = made(tmp_path)
+    program._ledger.close()
+    assert b"\nqos_collector_hearing 0.0\n" in program._meters.page(), "nothing came in before it ran"
+    program._views.fleet.hearing.regain(NOW_US)
+    assert b"\nqos_collector_hearing 1.0\n" in program._meters.page()

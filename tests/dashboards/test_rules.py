@@ -128,6 +128,30 @@ def test_a_collector_cut_off_does_not_call_the_fleet_silent(tmp_path: Path, gaug
     expect_firing(tmp_path, [*silence(silent=FLEET, dead=0), cut_off], fleet=0, sites=0)
 
 
+@pytest.mark.parametrize("gauge", ["broker_connected", "ledger_working", "hearing"])
+def test_a_collector_that_hears_nothing_is_told_whatever_keeps_it_from_hearing(
+    tmp_path: Path, gauge: str
+) -> None:
+    """A queue that stays full has a broker and a ledger, and calls nobody silent for it."""
+    names = ("broker_connected", "ledger_working", "hearing")
+    series = [
+        {
+            "series": f'qos_collector_{name}{{job="plancher-collector"}}',
+            "values": "1+0x10 0+0x50" if name == gauge else "1+0x60",
+        }
+        for name in names
+    ]
+    tests = [
+        {
+            "expr": 'count(ALERTS{alertname="CollectorCutOff", alertstate="firing"})',
+            "eval_time": eval_time,
+            "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+        }
+        for eval_time, fires in (("15m", False), ("20m", True))
+    ]
+    judge(tmp_path, RULES, [{"interval": "1m", "input_series": series, "promql_expr_test": tests}])
+
+
 @pytest.mark.parametrize(
     ("alert", "series", "hours"),
     [

@@ -31,7 +31,7 @@ def read(path: Path) -> Alive | None:
     try:
         with path.open("rb") as file:
             return _DECODER.decode(file.read(BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -35,7 +35,7 @@ def read(path: Path) -> ReachabilityState:
     try:
         with path.open("rb") as file:
             return _DECODER.decode(file.read(MAX_BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ReachabilityState()
 
 

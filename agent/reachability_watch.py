@@ -26,6 +26,9 @@ LOOK_UP_LOOKS = 300
 LOOK_UP_SILENT_LOOKS = 15
 """... and while one of them does not answer."""
 
+KEEP_AGAIN_LOOKS = 15
+"""What a disk did not take is written later: else the next run would tell of an outage that is long over."""
+
 
 class ReachabilityWatch:
     """Looks five times an interval; most looks ask nobody.
@@ -60,6 +63,7 @@ class ReachabilityWatch:
         self._looks = 0
         self._heard: ClockReading | None = None
         self._kept = ReachabilityState()
+        self._keep_at = 0
         self._problem = ""
 
     @property
@@ -70,7 +74,7 @@ class ReachabilityWatch:
     async def run(self, tell: Tell) -> None:
         """Watch until cancelled."""
         self._recall()
-        self._looks = 0
+        self._looks = self._keep_at = 0
         await self._asks.look_up_now()
         try:
             while True:
@@ -120,15 +124,18 @@ class ReachabilityWatch:
             hop_address=self._asks.hop.address,
             outages=dict(self._rules.outages),
         )
-        if state == self._kept:
+        if state == self._kept or self._looks < self._keep_at:
             return
-        self._kept = state
         try:
             reachability_state.write(self._path, state)
         except OSError as error:
+            self._keep_at = self._looks + KEEP_AGAIN_LOOKS
             self._complain(f"{self._path}: {error.strerror}: an outage may be told without its end")
+        else:
+            self._kept = state
+            self._complain("")
 
     def _complain(self, problem: str) -> None:
-        if problem != self._problem:
+        if problem and problem != self._problem:
             log.warning(problem)
         self._problem = problem

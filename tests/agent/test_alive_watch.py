@@ -70,7 +70,9 @@ def test_a_sign_of_life_is_written_over_in_place_and_whole(tmp_path: Path) -> No
     assert found.clock.boot_us == clock.boot_us - 10**12
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 512, b'{"clock":', b"[]", b"x" * 2000])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 512, b'{"clock":{"boot_id":"\xff"}}', b'{"clock":', b"[]", b"x" * 2000]
+)
 def test_what_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "alive.json"
     path.write_bytes(content)

@@ -124,6 +124,23 @@ def test_a_peer_that_goes_and_comes_back(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
+def test_what_the_disk_did_not_take_is_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def whole() -> None:
+        in_the_way = tmp_path / "reachability.json.new"
+        in_the_way.mkdir()
+        async with reflecting() as port:
+            built = around(tmp_path, port, 1)
+            async with watching(built, FakeUplink()):
+                await until(lambda: "without its end" in caplog.text)
+                in_the_way.rmdir()
+                await until(lambda: knows(built, Target.PEER))
+
+    asyncio.run(whole())
+    assert caplog.text.count("without its end") == 1
+
+
 def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -> None:
     async def whole() -> None:
         async with reflecting(key=b"another key that is not ours") as port:

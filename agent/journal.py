@@ -43,7 +43,7 @@ class Journal:
         self._path = path
         self._size = size
         self._now = now
-        self._seq, self._position, self._tried_us = 0, 0, now.boot_us
+        self._seq, self._stored, self._position, self._tried_us = 0, 0, 0, now.boot_us
         self._follows: tuple[str | None, int | None] = (None, None)
         self._lock: journal_file.Lock | None = None
         self._disk: Store | None = None
@@ -53,9 +53,10 @@ class Journal:
         self._previous_end: PreviousEnd | None = None
         self._opened = False
         self._repaired_us: int | None = None
+        self._damaged: tuple[str, int] | None = None  # an epoch, and how far its file had come
         self._draw_epoch((None, None))
         try:
-            self._open(None)
+            self._open()
         except DiskTroubleError as trouble:
             self._suffer(str(trouble))
         except BaseException:
@@ -123,6 +124,7 @@ class Journal:
         if self._memory:
             with self._memory.transaction():
                 changed += self._memory.unmark(since_us)
+        self._owed.clear()  # they were owed to the ledger that has just been lost
         self._obeyed = [*self._obeyed, command][-journal_store.COMMANDS_REMEMBERED :]
         return changed
 
@@ -138,7 +140,7 @@ class Journal:
         for store in (self._memory, self._disk):
             if store is not None and wanted:
                 marks: list[EpochMark] = self._look(store, lambda one: one.marks(wanted), [])
-                found |= {mark.epoch: mark for mark in marks}
+                found |= {one.epoch: one for one in marks if not _is_farther(found.get(one.epoch), one)}
         return tuple(found.values())
 
     def gaps(self, limit: int) -> list[Gap]:
@@ -224,15 +226,15 @@ class Journal:
         self.close()
 
     def _draw_epoch(self, follows: tuple[str | None, int | None]) -> None:
-        self.epoch, self._seq, self._follows = secrets.token_hex(8), 0, follows
+        self.epoch, self._seq, self._stored, self._follows = secrets.token_hex(8), 0, 0, follows
 
     def _mark(self) -> EpochMark:
         previous, last = self._follows
         return EpochMark(epoch=self.epoch, high_water=self._seq, previous=previous, previous_last=last)
 
-    def _open(self, known: tuple[str, int] | None) -> None:
+    def _open(self) -> None:
         self._lock = self._lock or journal_file.Lock(self._path)
-        disk = journal_file.open_store(self._path, self._now.wall_us, known)
+        disk = journal_file.open_store(self._path, self._now.wall_us, self._damaged)
         try:
             if not self._opened:
                 self._previous_end = disk.newest_end()
@@ -247,11 +249,11 @@ class Journal:
         if not self._opened and self._memory:
             self._memory.move(newest)
         self._position = max(newest, self._position + (0 if self._opened else newest))
-        self._disk, self._opened = disk, True
+        self._disk, self._opened, self._damaged = disk, True, None
 
     def _write_memory(self) -> None:
         if self._disk is None:
-            self._open(None)
+            self._open()
         disk, memory = self._disk, self._memory
         if disk is None or memory is None:
             return
@@ -259,6 +261,8 @@ class Journal:
             journal_memory.transfer(memory, disk)
             for change, marked_us in self._owed.all():
                 disk.change(change, marked_us)
+            newest = disk.newest_position()
+        self._stored, self._position = self._seq, max(self._position, newest)
         log.warning("the journal %s works again: what stood in memory is in it", self._path)
         self._owed.clear()
         memory.close()
@@ -274,6 +278,7 @@ class Journal:
         if not stored:
             self._remember(measurement)
         self._seq, self._position = self._seq + 1, self._position + 1
+        self._stored = self._seq if stored else self._stored
         return measurement
 
     def _insert(self, disk: Store, measurement: Known) -> bool:
@@ -321,18 +326,18 @@ class Journal:
         Its positions go on, because whoever reads only what is newer than some position goes on, too.
         """
         log.error("the journal %s: %s", self._path, error)
-        known = self.epoch, self._seq
+        self._damaged = self.epoch, self._stored  # what stands in memory is not lost
         if self._disk is not None:
             self._disk.close()
             self._disk = None
         again = self._repaired_us is not None and 0 <= self._now.boot_us - self._repaired_us < RETRY_US
         self._repaired_us = self._now.boot_us
-        self._draw_epoch(known)
+        self._draw_epoch((self.epoch, self._seq))
         if again:  # what damages a file at once will damage the next
             self._suffer(f"{self._path}: {error}")
             return
         try:
-            self._open(known)
+            self._open()
         except (DiskTroubleError, JournalError) as trouble:
             self._suffer(str(trouble))
         else:
@@ -355,6 +360,11 @@ class Journal:
                 store.close()
         if self._lock is not None:
             self._lock.release()
+
+
+def _is_farther(known: EpochMark | None, other: EpochMark) -> bool:
+    """Of an epoch that stands partly in memory both tell how far it came."""
+    return known is not None and known.high_water > other.high_water
 
 
 def _apply(store: Store, changes: list[Change], told: list[EpochRange], marked_us: int | None) -> int:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 KEPT_ASIDE = 1  # all that can be read of it is in the journal; it may be as large as that
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What Python says of a damaged text: in a column, and in one that a checksum is to be made of.
+_NO_TEXT = ("Could not decode to UTF-8", "user-defined function raised")
 _TROUBLE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -51,7 +53,7 @@ class DiskTroubleError(Exception):
 
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is damaged, rather than full or out of reach."""
-    return _code(error) in _BROKEN
+    return _code(error) in _BROKEN or str(error).startswith(_NO_TEXT)
 
 
 def _is_trouble(error: sqlite3.Error) -> bool:
@@ -220,7 +222,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
         _settle(connection, path)
     except UnicodeDecodeError:  # SQLite quotes what it cannot make sense of
         connection.close()
-        raise _damaged("what should be text is none") from None
+        raise journal_schema.damaged("what should be text is none") from None
     except BaseException:
         connection.close()
         raise
@@ -245,7 +247,7 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     if version is None:
         raise _unknown(path, *header)
     if header != ([journal_schema.APPLICATION_ID, version] if version else [0, 0]) or _is_odd(path):
-        raise _damaged("its header does not fit its tables")
+        raise journal_schema.damaged("its header does not fit its tables")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anybody hears of it
     connection.execute("PRAGMA journal_size_limit = 1000000")
@@ -253,7 +255,7 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
         journal_schema.create(connection)
     finding = journal_schema.damage(connection, version or journal_schema.SCHEMA_VERSION)
     if finding:
-        raise _damaged(finding)
+        raise journal_schema.damaged(finding)
     if version == 1:
         journal_schema.migrate(connection)
 
@@ -273,10 +275,4 @@ def _unknown(path: Path, application_id: int, version: int) -> Exception:
             f"journal.path: {path}: written by a newer agent (schema {version}, this one knows"
             f" {journal_schema.SCHEMA_VERSION}): upgrade this agent, or give it a journal of its own"
         )
-    return _damaged("its tables are not a journal's")
-
-
-def _damaged(finding: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(finding)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
+    return journal_schema.damaged("its tables are not a journal's")

@@ -13,6 +13,12 @@ _MEASUREMENTS = (
     "SELECT position, epoch, seq, state, worth, marked_us, schedule, slot_us, record FROM measurement"
     " ORDER BY position"
 )
+# What the disk said it did not take may stand there all the same, and a salvaged row may have the position.
+_PUT = (
+    "INSERT INTO measurement (position, epoch, seq, state, worth, marked_us, schedule, slot_us, record)"
+    " VALUES (CASE WHEN EXISTS (SELECT 1 FROM measurement WHERE position = ?1) THEN NULL ELSE ?1 END,"
+    " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (epoch, seq) DO NOTHING"
+)
 _EPOCHS = (
     "SELECT epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed FROM epoch"
     " ORDER BY rowid"
@@ -26,14 +32,12 @@ def transfer(memory: Store, disk: Store) -> None:
     into.executemany(
         "INSERT INTO epoch (epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET"
-        " last_seq = max(last_seq, excluded.last_seq), newest = coalesce(excluded.newest, newest)",
+        " last_seq = max(last_seq, excluded.last_seq), newest = coalesce(excluded.newest, newest),"
+        " previous = coalesce(previous, excluded.previous),"
+        " previous_last = coalesce(previous_last, excluded.previous_last)",
         source.execute(_EPOCHS),
     )
-    into.executemany(
-        "INSERT INTO measurement (position, epoch, seq, state, worth, marked_us, schedule, slot_us, record)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        source.execute(_MEASUREMENTS),
-    )
+    into.executemany(_PUT, source.execute(_MEASUREMENTS))
     for epoch, first, last, reason, at_us, told, told_us in source.execute(_GAPS):
         if told:
             into.execute(

@@ -132,6 +132,13 @@ def damage(connection: sqlite3.Connection, version: int = SCHEMA_VERSION) -> str
     return ""
 
 
+def damaged(finding: str) -> sqlite3.DatabaseError:
+    """The error that SQLite itself would raise, had it found that."""
+    error = sqlite3.DatabaseError(finding)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 def _current() -> str:
     return _TABLES + "".join(_trigger(table, when) for table in COLUMNS for when in ("INSERT", "UPDATE"))
 

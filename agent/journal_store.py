@@ -19,9 +19,10 @@ from wire.records import ClockReading, Failure, Known
 COMMANDS_REMEMBERED = 16
 FETCHED_BYTES = 256 * 1024
 
+_SOUND = f"checksum IS checksum('measurement', {journal_schema.COLUMNS['measurement']})"
 # One index serves all: each worth's newest are merged, which no sorting is needed for.
 _UNSENT = " UNION ALL ".join(
-    "SELECT position, epoch, seq, record, worth FROM measurement"  # noqa: S608 -- numbers of an enumeration
+    f"SELECT position, epoch, seq, record, worth, {_SOUND} FROM measurement"  # noqa: S608 -- nobody's input
     f" WHERE state = {State.UNSENT.value} AND worth = {worth.value} AND position > ?1"
     for worth in Worth
 )
@@ -135,11 +136,19 @@ class Store:
         )
 
     def unsent(self, limit: int, after: int, wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
-        """The newest measurements without a receipt, newest first, among positions beyond ``after``."""
+        """The newest measurements without a receipt, newest first, among positions beyond ``after``.
+
+        What is not what was written is not sent: it raises as other damage does.
+        """
         chosen: list[Row] = []
         size = 0
         with closing(self.connection.execute(f"{_UNSENT} ORDER BY position DESC", (after,))) as found:
-            for row in filter(wanted, (Row(*one) for one in found)):
+            for *columns, sound in found:
+                row = Row(*columns)
+                if not wanted(row):
+                    continue
+                if not sound:
+                    raise journal_schema.damaged("a measurement is not what was written")
                 chosen.append(row)
                 size += len(row.record)
                 if len(chosen) >= limit or size > FETCHED_BYTES:

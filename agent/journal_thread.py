@@ -35,6 +35,11 @@ class JournalThread:
         """Why measurements are kept in memory just now; None while the disk works."""
         return self._journal.trouble if self._journal else None
 
+    @property
+    def epoch(self) -> str:
+        """The present epoch: another one, where damage has begun it."""
+        return self._journal.epoch if self._journal else ""
+
     async def close(self, now: ClockReading | None = None) -> None:
         """Close after everything that was asked for before is done. ``now`` is when the agent ended."""
         journal, self._journal = self._journal, None

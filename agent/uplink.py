@@ -53,6 +53,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._pruned = 0.0
         self._troubled = False
+        self._epoch = ""
         self._session = Session(
             broker,
             f"plancher-agent-{site}",
@@ -78,6 +79,7 @@ class Uplink:
     async def run(self) -> None:
         """Send until cancelled, then say farewell if the broker can be reached."""
         newest = await self._journal.do(Journal.newest_position)
+        self._epoch = self._journal.epoch
         self._window = Window(self._pace, random.Random(), newest=newest, now=self._now())
         connection = asyncio.create_task(self._session.run())
         try:
@@ -92,6 +94,8 @@ class Uplink:
             await self._keep_house(window)
             while self._session.connected and await self._send_one(window):
                 pass
+            if self._journal.epoch != self._epoch:
+                continue  # what was to be sent was damaged: the rest of it is not to wait
             longest_s = RETRY_S if self._journal.trouble else LONGEST_NAP_S
             nap = min(longest_s, window.next_wake(self._now()) - self._now())
             nap = max(nap, 0.05) if self._session.connected else RECONNECTED_NAP_S
@@ -116,12 +120,13 @@ class Uplink:
             window.declared()
 
     async def _mind_the_disk(self, window: Window) -> None:
-        """What a disk gives that could not be read before is a backlog."""
+        """What a disk, or a file that took over from a damaged one, gives again is a backlog."""
         if self._journal.trouble:
             self._troubled = True
             await self._journal.do(lambda journal: journal.recover(self._clock()))
-        if self._troubled and not self._journal.trouble:
-            self._troubled = False
+        repaired = self._journal.epoch != self._epoch
+        if repaired or (self._troubled and not self._journal.trouble):
+            self._troubled, self._epoch = self._journal.trouble is not None, self._journal.epoch
             window.released()
             window.declared()
 

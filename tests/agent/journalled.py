@@ -1,6 +1,7 @@
 """Measurements for the journal's tests."""
 
 import sqlite3
+from pathlib import Path
 
 from agent.journal import Journal
 from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
@@ -46,3 +47,14 @@ def connection(journal: Journal) -> sqlite3.Connection:
     """The journal's own connection, to do harm by."""
     assert journal._disk is not None
     return journal._disk.connection
+
+
+def flip(journal: Journal, path: Path, text: bytes, bit: int = 1) -> None:
+    """Let a bit of the first place that holds ``text`` fall over in the file of a journal at work."""
+    connection(journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    place = content.index(text)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes([content[place] ^ bit]))
+    connection(journal).execute("PRAGMA shrink_memory")

@@ -17,7 +17,7 @@ from agent.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build, connection
+from tests.agent.journalled import CLOCK, build, connection, flip
 from tests.brokers import mosquitto
 from tests.processes import free_port
 from wire import messages
@@ -299,6 +299,25 @@ def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
             return site.journal.trouble is None and await site.state() == (0, 4, 0)
 
         await until(settled)
+
+    play(tmp_path, broker, scenario)
+
+
+def test_damage_that_is_met_on_sending_leaves_nothing_behind(tmp_path: Path, broker: Broker) -> None:
+    def harm(journal: Journal) -> None:
+        for _ in range(40):
+            journal.commit(partial(build, detail="to be damaged"), CLOCK)
+        flip(journal, tmp_path / "journal.db", b"to be damaged")
+
+    async def scenario(site: Site, collector: Collector) -> None:
+        await site.journal.do(harm)
+        site.uplink.committed()
+
+        async def complete() -> bool:
+            return await site.state() == (0, 39, 0) and not await site.journal.do(lambda one: one.gaps(9))
+
+        await until(complete)
+        assert len(set(collector.seqs)) == 39
 
     play(tmp_path, broker, scenario)
 

@@ -1,0 +1,139 @@
+"""Damage that is met while the agent runs: beside a disk in trouble, without room, in what is to be sent."""
+
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent import journal_file, journal_memory
+from agent.journal import Change, Journal, State
+from agent.journal_file import DiskTroubleError
+from agent.journal_store import Store
+from tests.agent.journalled import CLOCK, build, connection, flip, later
+from wire.messages import encode
+from wire.records import Known
+
+RETRY = later(20_000_000)
+Identity = tuple[str, int]
+
+
+def opened(folder: Path) -> Journal:
+    return Journal(folder / "journal.db", 64_000_000, CLOCK)
+
+
+def commit(journal: Journal, count: int, detail: str = "") -> list[Known]:
+    return [journal.commit(partial(build, detail=detail), CLOCK) for _ in range(count)]
+
+
+def identities(made: list[Known]) -> set[Identity]:
+    return {(one.epoch, one.seq) for one in made}
+
+
+def unsent(journal: Journal) -> set[Identity]:
+    return {(row.epoch, row.seq) for row in journal.unsent(5000)}
+
+
+def lost(journal: Journal) -> set[Identity]:
+    return {(gap.epoch, seq) for gap in journal.gaps(64) for seq in range(gap.first, gap.last + 1)}
+
+
+def destroy(journal: Journal, folder: Path) -> None:
+    """Nothing of the file can be read any more, and it is found out."""
+    (folder / "journal.db").write_bytes(b"x" * 8192)
+    (folder / "journal.db-wal").write_bytes(b"")
+    connection(journal).execute("PRAGMA shrink_memory")
+    assert journal.unsent(1) == [] or journal.trouble
+
+
+def test_what_stands_in_memory_is_not_declared_lost_with_the_file(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        written = commit(journal, 4)
+        connection(journal).execute("PRAGMA query_only = ON")
+        held = commit(journal, 3)
+        destroy(journal, tmp_path)
+        assert lost(journal) == identities(written)
+        assert unsent(journal) == identities(held)
+        [_, before] = journal.marks([held[0].epoch])
+        assert before.high_water == 7
+        assert journal.marks([])[0].previous_last == 7
+        journal.recover(RETRY)
+        assert journal.trouble is None
+        assert (lost(journal), unsent(journal)) == (identities(written), identities(held))
+        assert journal.marks([held[0].epoch])[1].high_water == 7
+
+
+def test_what_a_file_lost_is_declared_when_there_is_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> Store:
+        raise DiskTroubleError("full")
+
+    with opened(tmp_path) as journal:
+        made = commit(journal, 4)
+        with monkeypatch.context() as patched:
+            patched.setattr(journal_file, "open_store", no_room)
+            destroy(journal, tmp_path)
+        held = commit(journal, 2)
+        journal.recover(RETRY)
+        assert journal.trouble is None
+        assert (lost(journal), unsent(journal)) == (identities(made), identities(held))
+
+
+def test_a_ledger_that_asks_again_is_owed_nothing_of_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 4)
+        connection(journal).execute("PRAGMA query_only = ON")
+        made += commit(journal, 1)
+        journal.apply([Change(journal.epoch, 1, 2, State.MARKED)], CLOCK)
+        assert len(unsent(journal)) == 3
+        connection(journal).execute("PRAGMA query_only = OFF")
+        assert journal.resend("after a restore", 0) is not None
+        journal.recover(RETRY)
+        assert journal.trouble is None
+        assert unsent(journal) == identities(made)
+
+
+def test_a_bit_that_falls_over_at_work_is_not_sent(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 40, detail="a detail to be damaged")
+        flip(journal, tmp_path / "journal.db", b"a detail to be")
+        assert journal.unsent(100) == []
+        assert journal.trouble is None
+        contents = {(one.epoch, one.seq): encode(one) for one in made}
+        rows = journal.unsent(100)
+        assert len(rows) == 39
+        assert all(contents[row.epoch, row.seq] == row.record for row in rows)
+        assert lost(journal) == identities(made) - unsent(journal)
+
+
+def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 40)
+        flip(journal, tmp_path / "journal.db", b"stamp-dscp-0", bit=0x80)
+        journal.unsent(100)
+        assert journal.trouble is None
+        assert len(unsent(journal)) == 39
+        assert lost(journal) == identities(made) - unsent(journal)
+
+
+def test_memory_is_written_beside_what_stands_there_already(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        [first, second, third] = commit(journal, 3)
+        disk = Store(connection(journal))
+        memory = Store.in_memory()
+        memory.insert(2, second, CLOCK)  # the disk said no, and has it
+        memory.insert(3, build("0000000000000000", 1), CLOCK)  # its position was given to a salvaged row
+        with disk.transaction():
+            journal_memory.transfer(memory, disk)
+        memory.close()
+        assert unsent(journal) == {*identities([first, second, third]), ("0000000000000000", 1)}
+
+
+def test_errors_that_are_damage() -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
+    assert journal_file.is_broken(raised.value)
+    connection.close()
+    assert not journal_file.is_broken(sqlite3.OperationalError("disk I/O error"))

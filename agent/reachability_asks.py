@@ -230,6 +230,6 @@ def _is_over(error: PathError) -> bool:
 async def _place(host: str, port: int, kind: socket.SocketKind) -> Place | None:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
-    except OSError:
+    except (OSError, UnicodeError):  # the second: no name could look like that
         return None
     return found[0][0], str(found[0][4][0]), port

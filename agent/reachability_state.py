@@ -6,10 +6,12 @@ that was told to begin is to be told to end, whatever became of the agent meanwh
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from agent.first_hop import MOST_TTL
 from agent.outage_rules import Target, Track
 from wire.records import ReachabilityValues
 
@@ -22,7 +24,7 @@ class ReachabilityState(Struct, frozen=True):
 
     known: tuple[Target, ...] = ()
     gateway: str | None = None
-    hop_ttl: int | None = None
+    hop_ttl: Annotated[int, Meta(ge=1, le=MOST_TTL)] | None = None
     hop_address: str | None = None
     outages: dict[Track, ReachabilityValues] = {}
 

@@ -68,7 +68,8 @@ def test_what_was_learnt_outlives_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"", b"{", b'{"known":["moon"]}', b'{"hop_ttl":"two"}', b'{"gateway":"\xff"}']
+    "content",
+    [None, b"", b"{", b'{"known":["moon"]}', b'{"hop_ttl":"two"}', b'{"hop_ttl":99}', b'{"gateway":"\xff"}'],
 )
 def test_what_cannot_be_read_is_nothing(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "reachability.json"

@@ -132,8 +132,10 @@ def test_what_the_disk_did_not_take_is_written_later(
         in_the_way.mkdir()
         async with reflecting() as port:
             built = around(tmp_path, port, 1)
-            async with watching(built, FakeUplink()):
-                await until(lambda: "without its end" in caplog.text)
+            async with watching(built, FakeUplink()) as (watch, _):
+                await until(lambda: watch._rules.targets[Target.PEER].known)
+                looks = watch._looks
+                await until(lambda: watch._looks >= looks + 2)
                 in_the_way.rmdir()
                 await until(lambda: knows(built, Target.PEER))
 

@@ -1,5 +1,7 @@
 """Servers as processes of a test: started, waited for by asking them, and ended by their process id."""
 
+import itertools
+import random
 import socket
 import subprocess
 import time
@@ -9,14 +11,30 @@ from pathlib import Path
 
 READY_WITHIN_S = 30.0
 END_WITHIN_S = 10.0
+_CHANCE = random.SystemRandom()  # whatever a test seeds, two runs do not draw the same
 
 
-def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago."""
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port, of TCP and of UDP, that was free on loopback a moment ago.
+
+    Below those that the kernel gives out by itself: one of its own would often be another connection's, or
+    another run's server, by the time it is used.
+    """
+    while True:
+        port = _CHANCE.randrange(10_000, 32_768)
+        if free_at(host, port):
+            return port
+
+
+def free_at(host: str, *ports: int) -> bool:
+    """Whether nobody holds any of these ports there, neither of TCP nor of UDP."""
+    for kind, port in itertools.product((socket.SOCK_STREAM, socket.SOCK_DGRAM), ports):
+        with closing(socket.socket(socket.AF_INET, kind)) as sock:
+            try:
+                sock.bind((host, port))
+            except OSError:
+                return False
+    return True
 
 
 def accepts(port: int) -> bool:

@@ -1,7 +1,9 @@
 """A real Mosquitto to be killed: on a free port of loopback, its store in the run's folder."""
 
+import contextlib
 import getpass
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -18,6 +20,8 @@ HOST = "127.0.0.1"
 QUEUED = 10
 READY_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.01
+_PORTS = (10_000, 32_768)
+_CHANCE = random.SystemRandom()
 
 
 class Broker:
@@ -82,10 +86,16 @@ class Broker:
 
 
 def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+    """A TCP port that was free on loopback a moment ago.
+
+    Below those that the kernel gives out by itself: while a broker is dead, one of its own could become the
+    near end of somebody's connection, and the broker would not start again.
+    """
+    while True:
+        port = _CHANCE.randrange(*_PORTS)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((HOST, port))
+            return port
 
 
 def accepts(port: int) -> bool:

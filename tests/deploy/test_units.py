@@ -19,11 +19,10 @@ from tests.brokers import mosquitto
 from tests.deploy import sandbox
 from tests.deploy.units import FOLDER, SERVICES, Unit, installed_at
 from tests.documentation import ROOT, blocks
-from tests.processes import free_port, running, wait_until
+from tests.processes import free_at, free_port, running, wait_until
 from tests.servers import require
 
 MOST_EXPOSURE = 2.0
-HOST = "127.0.77.1"  # of this test alone: the peer takes its well-known ports there
 AGENT, PEER, COLLECTOR, HELPER = (
     f"plancher-{name}.service" for name in ("agent", "peer", "collector", "path@")
 )
@@ -181,11 +180,17 @@ def _short_path(path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
+def host_of_its_own() -> str:
+    """An address of loopback where the peer's well-known ports are free, whoever else runs this test."""
+    hosts = (f"127.0.77.{number}" for number in range(1, 255))
+    return next(host for host in hosts if free_at(host, 862, 24601))
+
+
 def write_settings(manager: Manager, broker: int, web: int) -> None:
     """Those of the installation pages, but for hosts, ports, TLS, and how soon measurements come."""
-    key = "a-key-of-this-test"
+    key, host = "a-key-of-this-test", host_of_its_own()
     agent = yaml.safe_load(blocks(ROOT / "docs/install-agent.md", "yaml")[0])
-    agent["peer"]["host"] = HOST
+    agent["peer"]["host"] = host
     agent["broker"] = {"port": broker}
     agent["schedule"] = {"first_within": "1 s"}
     agent["stamp"] = {"packets": 3, "spacing": "50 ms"}
@@ -199,7 +204,7 @@ def write_settings(manager: Manager, broker: int, web: int) -> None:
     manager.file("collector-password", "of no use here", "plancher-collector")
     manager.file("sites.csv", (ROOT / "sites.csv").read_text())
     peer = {
-        "host": HOST,
+        "host": host,
         "keys": [{"id": 1, "key_file": "/etc/plancher/peer-own.key"}],
         "stamp": {"port": 862},
         "broker": {"port": broker},

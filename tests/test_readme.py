@@ -18,6 +18,7 @@ import pytest
 
 from tests import servers
 from tests.processes import accepts, running, wait_until
+from tests.verdicts import until_told
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -148,6 +149,7 @@ def _free_ports() -> None:
         pytest.skip(f"ports {taken} of the examples are in use: stop what listens there")
 
 
+@pytest.mark.timeout(240)  # three measurements, on a machine that is too busy for the first two
 @pytest.mark.usefixtures("_free_ports")
 def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
     """Deployer and NOC operator: measure once, then the whole chain from agent to page."""
@@ -157,7 +159,7 @@ def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
         start(running(words(".venv/bin/plancher-peer run peer.yaml"), says(peer, "serving"), peer))
         checked = run(".venv/bin/plancher-agent check agent.yaml")
         assert "nothing listens there: is the broker running" in checked.stdout, checked.stdout
-        measured = run(".venv/bin/plancher-agent measure agent.yaml")
+        measured = until_told(lambda: run(".venv/bin/plancher-agent measure agent.yaml"), tries=3)
         assert measured.returncode == 0, measured.stdout + measured.stderr
         start(running(words("/usr/sbin/mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
         assert run(".venv/bin/plancher-agent check agent.yaml").returncode == 0

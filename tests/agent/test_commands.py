@@ -20,6 +20,7 @@ from agent.settings import load
 from lab.pki import Authority, Usage
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
+from tests.verdicts import until_told
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[2]
@@ -96,18 +97,21 @@ def test_measure_tells_who_answers(tmp_path: Path, peer: dict[str, object], brok
     assert (found["outcome"], found["detail"]) == ("ok", "peer answers, broker answers")
 
 
+@pytest.mark.timeout(240)  # five measurements, on a machine that is too busy for the first four
 def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
-    """On a busy machine a test may have to be thrown away, which the verdict then says: so three tries."""
     path = agent_file(tmp_path, peer=peer)
-    for _ in range(3):
+
+    def measure() -> "subprocess.CompletedProcess[str]":
         done = call("measure", path, "--probe", "floor", "--direction", "up", "--json")
         document = json.loads(done.stdout)
         [measurement] = document["measurements"]
         assert done.returncode == {"pass": 0, "could not tell": 2}[document["verdict"]]
         assert (measurement["probe"], measurement["direction"]) == ("floor", "up")
         assert "seq" not in measurement
-        if measurement["outcome"] == "ok":
-            break
+        return done
+
+    document = json.loads(until_told(measure).stdout)
+    [measurement] = document["measurements"]
     assert (document["site"], document["verdict"]) == (SITE, "pass")
     assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)
 

@@ -49,7 +49,7 @@ class Stand:
             "agent": f"""{broker}site: {SITE}
 peer: {{key: {KEY}, udpstp_port: {self.load}, stamp_port: {self.stamp}}}
 stamp: {{packets: 3, spacing: 50 ms}}
-schedule: {{first_within: 1 s, path: null, interface: null, capacity: null}}
+schedule: {{first_within: 1 s, floor: 20 s, stamp: 20 s, path: null, interface: null, capacity: null}}
 uplink: {{interval: 1 s}}
 journal: {{path: {self.folder}/journal.db}}
 runtime_directory: {self.folder}/run

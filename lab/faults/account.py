@@ -103,10 +103,9 @@ class Account:
 
     @property
     def closes(self) -> bool:
-        """Whether nothing was lost and nothing invented."""
-        return not (
-            self.lost or self.duplicated or self.altered or self.invented or self.premature or self.conflicts
-        )
+        """Whether nothing was lost and nothing invented, and the ledger itself says so."""
+        wrong = (self.lost, self.duplicated, self.altered, self.invented, self.premature, self.miscounted)
+        return not (any(wrong) or self.conflicts or self.missing)
 
     def lines(self) -> list[str]:
         """The account for a person."""

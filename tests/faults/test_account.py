@@ -93,3 +93,12 @@ def test_a_conflict_swallows_nothing_and_is_shown() -> None:
 def test_a_journal_need_not_keep_what_it_was_told_to_forget() -> None:
     told = noted(1, 2) | Noted(let_go=frozenset({content(1).identity}))
     assert {one.identity.seq for one in told.still_kept().committed} == {2}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [Held(marks={("A", "e"): 0}, counts={("A", "e"): (1, 0)}), Held(marks={("A", "e"): 1}, counts={})],
+    ids=["counts what it does not hold", "shows as missing what nobody journalled"],
+)
+def test_a_ledger_that_is_wrong_of_itself_keeps_the_account_open(held: Held) -> None:
+    assert not settle(Noted(), held).closes

@@ -31,9 +31,3 @@ def test_a_loss_that_was_declared_is_a_loss_all_the_same_where_no_journal_was_fu
     account = settle(noted, Held(gaps=gaps, marks={("SITE1", "e"): 1}, counts={("SITE1", "e"): (0, 1)}))
     assert account.closes
     assert not kills.clean(account)
-
-
-def test_a_ledger_that_counts_what_it_does_not_hold_is_found_out() -> None:
-    account = settle(Noted(), Held(marks={("SITE1", "e"): 1}, counts={("SITE1", "e"): (1, 0)}))
-    assert account.closes
-    assert not kills.clean(account)

@@ -1,10 +1,10 @@
 """aiomqtt's client, made to end in bounded time, to hold bounded memory, and to leave no socket behind.
 
-What aiomqtt 2.5 and paho 2 leave open: a broker that hangs up before its CONNACK is waited for until the
-time-out; an attempt that fails or is cancelled keeps its socket; a DISCONNECT that a dead link does not take
-ends in an error in place of the cancellation that asked for it, and other cancellations may be swallowed; why
-a read failed (with TLS 1.3, what the broker says about our certificate) is not told; a packet may grow to
-256 MB, and what is queued without end.
+What aiomqtt 2.5 and paho 2 leave open: a broker that hangs up before its CONNACK, or before it acknowledges
+a subscription or a publication, is waited for until the time-out; an attempt that fails or is cancelled
+keeps its socket; a DISCONNECT that a dead link does not take ends in an error in place of the cancellation
+that asked for it, and other cancellations may be swallowed; why a read failed (with TLS 1.3, what the broker
+says about our certificate) is not told; a packet may grow to 256 MB, and what is queued without end.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 import aiomqtt
 
-from net.mqtt_endings import HUNG_UP, TOO_LARGE, UNASKED, UNREAD
+from net.mqtt_endings import CLOSED, HUNG_UP, TOO_LARGE, UNASKED, UNREAD
 
 GOODBYE_S = 2.0
 """How long a DISCONNECT may take to leave; then the connection is dropped."""
@@ -113,9 +113,22 @@ class Client(aiomqtt.Client):
         """Within ``timeout`` seconds; Python 3.11's ``asyncio.wait_for`` may swallow a cancellation."""
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                return await fut
+                if fut is self._connected or fut is self._disconnected:
+                    return await fut
+                return await self._while_connected(fut)
         except TimeoutError:
             raise aiomqtt.MqttError("Operation timed out") from None
+
+    async def _while_connected(self, fut: Awaitable[T]) -> T:
+        """An acknowledgement, or the end of the connection it would have come on, as aiomqtt.MqttError."""
+        answer: asyncio.Future[T] = asyncio.ensure_future(fut)
+        try:
+            await asyncio.wait((answer, self._disconnected), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+        finally:
+            answer.cancel()
+        raise aiomqtt.MqttError(str(self.cause or "") or CLOSED)
 
     def leave(self) -> None:
         """End the connection in good order; ``left`` tells that it was meant."""

@@ -1,6 +1,7 @@
 """Why a connection to the broker ended, or never was: whose fault, and what to do, in one line."""
 
 HUNG_UP = "hung up before it answered"
+CLOSED = "closed the connection"
 SILENT = "acknowledged nothing"
 TOO_LARGE = "a packet beyond the bound"
 UNASKED = "a publication of QoS 2"
@@ -43,7 +44,7 @@ _SIGNS = (
     (TOO_LARGE, "sends a packet far larger than any message of ours: is this our broker?"),
     (UNASKED, "sends what was not asked for (QoS 2): is this our broker?"),
     (UNREAD, "sends without end and reads nothing: it hangs"),
-    ("Unspecified error", "closed the connection"),
+    ("Unspecified error", CLOSED),
     ("protocol", "speaks no MQTT that makes sense: is this our broker, or is the link damaged?"),
 )
 _HUNG_UP_ON_PLAIN = "hangs up at once: does this port want TLS (set broker.tls), or speak no MQTT at all?"

@@ -13,12 +13,13 @@ class FakeBroker:
     """What it does with its connections, and what it saw of them.
 
     ``goes_on``: gives what is sent next, without end, once somebody subscribed. ``drops``: closes then.
+    ``granted``: its answer to a subscription, None for no answer at all.
     """
 
     hangs_up: bool = False
     answers: bool = True
     reads: bool = True
-    granted: int = 1
+    granted: int | None = 1
     goes_on: Callable[[], bytes] | None = None
     drops: bool = False
     messages: list[tuple[str, bytes]] = field(default_factory=list)
@@ -42,7 +43,7 @@ class FakeBroker:
                     writer.write(b"\x40\x02" + body[after : after + 2])
                 elif kind == SUBSCRIBE:
                     self.subscriptions += 1
-                    writer.write(b"\x90\x03" + body[:2] + bytes([self.granted]))
+                    writer.write(self._answer(body[:2]))
                     for topic, payload in self.messages:
                         named = len(topic).to_bytes(2) + topic.encode() + payload
                         writer.write(bytes([PUBLISH << 4, len(named)]) + named)
@@ -60,6 +61,9 @@ class FakeBroker:
         finally:
             self.ended.set()
             writer.close()
+
+    def _answer(self, identifier: bytes) -> bytes:
+        return b"" if self.granted is None else b"\x90\x03" + identifier + bytes([self.granted])
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes] | None:

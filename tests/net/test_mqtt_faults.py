@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lab.fault_proxy import Fault, Kind, Way, fault_proxy
 from net.mqtt import Broker, Publication, Session
 from tests.net.fake_broker import FakeBroker, fake_broker
 from tests.net.sessions import running, until
@@ -22,6 +23,35 @@ def test_a_broker_that_hangs_up_before_it_answers_is_told_at_once() -> None:
             return session.problem
 
     assert "hangs up at once: does this port want TLS" in str(asyncio.run(scenario()))
+
+
+def test_a_connection_that_ends_before_a_subscription_is_answered_is_told_at_once() -> None:
+    async def scenario() -> str:
+        async with fake_broker(FakeBroker(granted=None, drops=True)) as fake:
+            session = Session(Broker(port=fake.port), "a", subscriptions=["qos/v1/A/receipts"])
+            began = time.monotonic()
+            async with running(session):
+                await until(lambda: session.problem != "not connected yet")
+            assert time.monotonic() - began < 5
+            return str(session.problem)
+
+    assert asyncio.run(scenario()).endswith("closed the connection")
+
+
+def test_a_connection_that_ends_before_a_publication_is_acknowledged_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        async with fake_broker(FakeBroker()) as fake, fault_proxy(fake.port) as proxy:
+            session = Session(Broker(port=proxy.port), "a", subscriptions=["a/b"])
+            async with running(session):
+                await until(lambda: session.connected)
+                proxy.set(Fault(Kind.SWALLOW, frozenset({Way.UP})))
+                publishing = asyncio.create_task(session.publish(Publication("a/c", b"lost")))
+                await asyncio.sleep(0)  # it is on its way
+                proxy.cut()
+                async with asyncio.timeout(5):
+                    assert not await publishing
+
+    asyncio.run(scenario())
 
 
 def test_a_refused_subscription_is_no_connection() -> None:

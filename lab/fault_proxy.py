@@ -115,6 +115,7 @@ class FaultProxy:
         self._changed = asyncio.Event()
         self._open: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> "FaultProxy":
         self._server = await asyncio.start_server(self._serve, HOST, self.port, limit=READ_BYTES)
@@ -122,9 +123,10 @@ class FaultProxy:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        self._closed = True
         self._server.close()
         self.cut()
-        if self._tasks:  # they end with their connections; asyncio complains of one that is cancelled
+        if self._tasks:  # they end with their connections
             await asyncio.wait(self._tasks, timeout=END_WITHIN_S)
 
     @property
@@ -155,15 +157,17 @@ class FaultProxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self.tally.connections += 1
-        try:
-            to_read, to_write = await asyncio.open_connection(HOST, self._target, limit=READ_BYTES)
-        except OSError:
-            writer.close()
-            return
+        # Nobody awaits this task but asyncio, and Python 3.11's complains of one that ends as cancelled.
+        with suppress(OSError, asyncio.CancelledError):
+            await self._connect(reader, writer)
+        writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_read, to_write = await asyncio.open_connection(HOST, self._target, limit=READ_BYTES)
         connection = _Connection(writer, to_write)
         self._open.add(connection)
-        if self._fault.kind in _ENDINGS:
-            connection.end(reset=self._fault.kind is Kind.RESET)
+        if self._closed or self._fault.kind in _ENDINGS:  # the cut at the end came before this one was open
+            connection.end(reset=self._closed or self._fault.kind is Kind.RESET)
         await self._pass_on(connection, reader, to_read)
 
     async def _pass_on(

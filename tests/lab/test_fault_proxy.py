@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from lab.fault_proxy import BOTH, NONE, Fault, FaultProxy, Kind, Way, fault_proxy, hosted
+from lab.fault_proxy import BOTH, END_WITHIN_S, NONE, Fault, FaultProxy, Kind, Way, fault_proxy, hosted
 
 UP, DOWN = frozenset({Way.UP}), frozenset({Way.DOWN})
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -257,6 +258,38 @@ def test_where_nothing_listens_the_client_is_hung_up_on() -> None:
                 writer.close()
 
     asyncio.run(scenario())
+
+
+def test_a_proxy_that_ends_takes_along_what_was_only_being_connected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            async with fault_proxy(server.getsockname()[1]) as proxy:
+                for _ in range(5):
+                    _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+                    writer.close()
+                began = time.monotonic()
+            assert time.monotonic() - began < END_WITHIN_S / 2
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_a_proxy_whose_event_loop_ends_first_is_cancelled_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            proxy = await FaultProxy(server.getsockname()[1]).__aenter__()
+            _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            await until(lambda: proxy.open_connections == 1)
+            proxy._server.close()
+            writer.close()
+            proxy.set(Fault(Kind.STALL))
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scenario())
+    assert not caplog.records
 
 
 def test_one_in_a_thread_serves_those_without_an_event_loop() -> None:

@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 from paho.mqtt.reasoncodes import ReasonCode
 
 from net import mqtt_endings
-from net.liveness import ANSWER_WITHIN_S, Backoff, Liveness
+from net.liveness import ANSWER_WITHIN_S, STABLE_S, Backoff, Liveness
 from net.mqtt_client import Client
 from net.tls import BrokerError as BrokerError
 from net.tls import Credentials, Tls
@@ -107,6 +107,7 @@ class Session:
         self.dates_checked = True
         self._client: Client | None = None
         self._connected_at: float | None = None
+        self._told: str | None = None
         self._liveness = Liveness(0.0)
 
     @property
@@ -121,10 +122,18 @@ class Session:
             self._connected_at = None
             ended = await self._serve()
             self.problem = ended or f"{_place(self._broker)}: connecting anew"
-            backoff.ended(0.0 if self._connected_at is None else time.monotonic() - self._connected_at)
+            lasted = 0.0 if self._connected_at is None else time.monotonic() - self._connected_at
+            backoff.ended(lasted)
             pause = random.uniform(0, backoff.longest_s)
-            log.log(logging.WARNING if ended else logging.INFO, "%s; next try in %.1f s", self.problem, pause)
+            log.log(self._level(ended, lasted), "%s; next try in %.1f s", self.problem, pause)
             await asyncio.sleep(pause)
+
+    def _level(self, ended: str | None, lasted: float) -> int:
+        """How loudly to tell why a connection ended: a reason that lasts is worth one warning."""
+        before, self._told = self._told, ended
+        if ended is not None and (ended != before or lasted > STABLE_S):
+            return logging.WARNING
+        return logging.DEBUG if self._connected_at is None else logging.INFO
 
     async def publish(self, publication: Publication, *, quality: int = 1) -> bool:
         """Publish; True once the broker acknowledged it, False if it could not be reached."""

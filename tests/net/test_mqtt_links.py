@@ -177,6 +177,25 @@ def test_a_connection_that_is_dropped_at_once_does_not_reset_the_pause(
     assert longest[:4] == [0.02, 0.04, 0.08, 0.16]
 
 
+def test_a_reason_that_lasts_is_warned_of_once_and_its_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def told(level: int) -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+    async def scenario() -> None:
+        async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
+            proxy.set(Fault(Kind.HANG_UP))
+            async with running(new_session(proxy.port)):
+                await until(lambda: proxy.tally.connections > 3)
+                proxy.set(NONE)
+                await until(lambda: bool(told(logging.INFO)))
+
+    with caplog.at_level(logging.DEBUG, "net.mqtt"):
+        asyncio.run(scenario())
+    assert len([line for line in told(logging.WARNING) if "hangs up at once" in line]) == 1
+    assert len([line for line in told(logging.DEBUG) if "hangs up at once" in line]) >= 2
+    assert "connected to broker" in told(logging.INFO)[-1]
+
+
 def test_a_stalled_handshake_ends() -> None:
     async def scenario() -> str:
         async with fake_broker(FakeBroker(answers=False)) as fake:

@@ -12,7 +12,7 @@ from agent.settings import Uplink as UplinkSettings
 from agent.window import Pace, Want, Window, envelope
 from net.mqtt import Broker, Publication, Session
 from wire import commands, messages, topics
-from wire.messages import MAX_GAPS, SCHEMA, Fault, Gap, Presence, PresenceState, Receipt
+from wire.messages import MAX_GAPS, SCHEMA, Fault, Gap, Presence, PresenceState, Reason, Receipt
 from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Uplink:
         self._pruned = 0.0
         self._troubled = False
         self._epoch = ""
+        self._refused: Reason | None = None
         self._session = Session(
             broker,
             f"plancher-agent-{site}",
@@ -179,12 +180,7 @@ class Uplink:
         if isinstance(receipt, Fault):
             log.warning("not a receipt on %s: %s: %s", topic, receipt.reason, receipt.detail)
             return
-        if receipt.reason is not None:
-            log.error(
-                "the collector refuses a batch (%s: %s): its measurements are kept and sent again later",
-                receipt.reason,
-                receipt.detail,
-            )
+        self._tell_of_refusal(receipt)
         if self._window is None:
             return
         heard = self._window.receipt(receipt)
@@ -192,6 +188,20 @@ class Uplink:
         self.receipts.received(self.last_receipt)
         if heard.changes or heard.told:
             await self._journal.do(lambda journal: journal.apply(heard.changes, self._clock(), heard.told))
+
+    def _tell_of_refusal(self, receipt: Receipt) -> None:
+        """Once for a reason, however many batches it meets, and once when it is over."""
+        before, self._refused = self._refused, receipt.reason
+        if receipt.reason == before:
+            return
+        if receipt.reason is None:
+            log.info("the collector takes batches again")
+            return
+        log.error(
+            "the collector refuses batches (%s: %s): their measurements are kept and sent again later",
+            receipt.reason,
+            receipt.detail,
+        )
 
     async def _on_connected(self) -> None:
         self.receipts.begin_anew()

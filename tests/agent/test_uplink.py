@@ -1,6 +1,7 @@
 """The uplink through a real Mosquitto, with a collector that answers as it is told."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -29,6 +30,7 @@ from wire.messages import (
     GapReason,
     Presence,
     PresenceState,
+    Reason,
     Receipt,
     ReceiptLine,
     ReceiptStatus,
@@ -208,6 +210,29 @@ def test_nonsense_on_the_receipts_topic_is_told_and_harmless(
         assert await site.state() == (1, 0, 0)
 
     play(tmp_path, broker, scenario)
+
+
+def test_a_collector_that_refuses_batches_is_told_once_until_it_takes_them(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    refused = Receipt(schema=1, site=SITE, payload="0" * 64, reason=Reason.STORAGE)
+
+    async def scenario(site: Site, collector: Collector) -> None:
+        async def connected() -> bool:
+            return site.uplink.problem is None
+
+        async def over() -> bool:
+            return "the collector takes batches again" in caplog.text
+
+        await until(connected)
+        for _ in range(3):
+            await collector.answer(refused)
+        await site.commit(1)
+        await until(over)
+
+    play(tmp_path, broker, scenario)
+    assert caplog.text.count("the collector refuses batches (storage: )") == 1
 
 
 def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(

@@ -134,18 +134,17 @@ def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store
     fresh = path.with_name(f"{path.name}.salvaged")
     if fresh.exists() and not path.exists():
         _replace(path, fresh)  # the power went in between
-    frames, tail = journal_salvage.tail(path)
+    tail = journal_salvage.tail(path)
     try:
         store = Store(_prepared(path))
     except sqlite3.Error as error:
         if _is_trouble(error):
             raise
-        _salvage(path, fresh, tail, known, now_us)
+        _salvage(path, fresh, tail.rows, known, now_us)
         set_aside(path, now_us, str(error))
         _replace(path, fresh)
         return Store(_prepared(path))
-    if frames > _frames(store.connection):
-        journal_salvage.add_tail(tail, store, now_us)
+    journal_salvage.add_tail(tail, _frames(store.connection), store, now_us)
     return store
 
 

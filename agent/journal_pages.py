@@ -56,6 +56,17 @@ class Pages:
         present = (n for n in range(self.frames) if (self._salt(n) ^ salt).bit_count() <= _FLIPPED)
         return max(present, default=-1) + 1
 
+    def synced_frames(self, live: int) -> int:
+        """How many of the first ``live`` frames were on the disk for certain, whatever became of them since.
+
+        The log is synced with each commit, so a commit's last frame that another frame goes on from was. What
+        comes after that may be a commit that the power cut short.
+        """
+        for frame in range(live - 1, 0, -1):
+            if self._ends_commit(frame - 1) and self._continues(frame):
+                return frame
+        return 0
+
     def rows(self, frames: range | None = None, *, log_only: bool = False) -> Iterator[tuple[int, Values]]:
         """Every row of every table leaf: its rowid and its columns. Raises OSError where the disk does."""
         if not log_only:
@@ -115,9 +126,36 @@ class Pages:
         self._log.seek(_WAL_HEADER + frame * _FRAME)
         return int.from_bytes(self._log.read(4))
 
+    def _ends_commit(self, frame: int) -> bool:
+        self._log.seek(_WAL_HEADER + frame * _FRAME + 4)
+        return any(self._log.read(4))
+
+    def _continues(self, frame: int) -> bool:
+        """Whether its checksum is that of the frame before, carried on.
+
+        In either order of bytes, since the header that says which may be damaged.
+        """
+        before, own = self._sums(frame - 1), self._sums(frame)
+        self._log.seek(_WAL_HEADER + frame * _FRAME)
+        summed = self._log.read(8) + self._logged(frame)
+        return any(_carried(before, summed, order) == own for order in "<>")
+
+    def _sums(self, frame: int) -> tuple[int, int]:
+        self._log.seek(_WAL_HEADER + frame * _FRAME + 16)
+        return int.from_bytes(self._log.read(4)), int.from_bytes(self._log.read(4))
+
     def _salt(self, frame: int) -> int:
         self._log.seek(_WAL_HEADER + frame * _FRAME + 8)
         return int.from_bytes(self._log.read(8))
+
+
+def _carried(sums: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+    """The log's running checksum (https://www.sqlite.org/fileformat2.html, section 4.2)."""
+    first, second = sums
+    for even, odd in struct.iter_unpack(f"{order}II", data):
+        first = first + even + second & 0xFFFFFFFF
+        second = second + odd + first & 0xFFFFFFFF
+    return first, second
 
 
 def _varint(data: bytes, start: int) -> tuple[int, int]:

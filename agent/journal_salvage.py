@@ -7,7 +7,7 @@ collector, which may have it, says so.
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -86,24 +86,64 @@ def salvage(
     log.error("%s gave %d measurements; %d that it lacks are declared lost", broken.name, held, lost)
 
 
-def tail(path: Path) -> tuple[int, list[SalvagedRow]]:
-    """Frames of the log's present turn, and the rows in them: to be read before SQLite opens the file."""
+class Tail(msgspec.Struct, frozen=True):
+    """A log as it was before SQLite opened it.
+
+    ``frames``: those of its present turn; ``synced``: how many of them were on the disk for certain.
+    """
+
+    frames: int
+    synced: int
+    rows: list[SalvagedRow]
+
+
+def tail(path: Path) -> Tail:
+    """The log's present turn: to be read before SQLite opens the file."""
     pages = Pages(path)
     try:
         frames = pages.live_frames()
         rows = rows_of(pages, range(max(0, frames - LONGEST_TAIL), frames), log_only=True)
-        return frames, list({row[:2]: row for row in rows}.values())
+        return Tail(frames, pages.synced_frames(frames), list({row[:2]: row for row in rows}.values()))
     finally:
         pages.close()
 
 
-def add_tail(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> None:
-    """What SQLite left in a log: all that stands behind a damaged part, or half of a last commit."""
-    _take(rows, store)
+def add_tail(found: Tail, believed: int, store: Store, wall_us: int) -> None:
+    """Take over what SQLite, which believes the first ``believed`` frames, left in a log.
+
+    The journal up to there is whole: what it lacks it has forgotten. Only what came after can be lost.
+    """
+    if found.frames <= believed:
+        return
+    if found.synced <= believed:
+        _add_unfinished(found.rows, store, wall_us)
+        return
+    reached = _reached(store)
+    _take(found.rows, store)
     with store.transaction():
-        lost = _declare_rest(store, None, wall_us)
-    if lost:
-        log.error("the journal's log is damaged: %d measurements that it lacks are declared lost", lost)
+        lost = _declare_rest(store, None, wall_us, reached)
+    log.error("the journal's log is damaged: %d measurements that it lacks are declared lost", lost)
+
+
+def _add_unfinished(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> None:
+    """A commit that the power cut short is no damage, and nothing that it changed came true.
+
+    A measurement that is whole in it was made all the same.
+    """
+    reached = _reached(store)
+    made = (row for row in rows if row[0] == "measurement" and _is_after(row[2], reached))
+    _take(made, store)
+    with store.transaction():
+        _complete_epochs(store, None, wall_us)
+
+
+def _reached(store: Store) -> dict[str, int]:
+    return dict(store.connection.execute("SELECT epoch, last_seq FROM epoch").fetchall())
+
+
+def _is_after(measurement: Values, reached: Mapping[str, int]) -> bool:
+    epoch, seq = msgspec.convert(measurement[1:3], tuple[str, int])
+    return seq > reached.get(epoch, 0)
 
 
 def _take(rows: Iterable[SalvagedRow], store: Store) -> None:
@@ -142,14 +182,20 @@ def _gap(*values: object) -> tuple[str, int, int, GapReason, int]:
     return msgspec.convert(values[:5], tuple[str, int, int, GapReason, int])
 
 
-def _declare_rest(store: Store, known: tuple[str, int] | None, wall_us: int) -> int:
-    """Let every epoch that is known of be complete: what is not there, and may have been, is a gap."""
+def _declare_rest(
+    store: Store, known: tuple[str, int] | None, wall_us: int, whole: Mapping[str, int] | None = None
+) -> int:
+    """Let every epoch that is known of be complete: what is not there, and may have been, is a gap.
+
+    ``whole`` is up to where nothing of an epoch was lost; what it lacks there was forgotten.
+    """
     _complete_epochs(store, known, wall_us)
     lost = 0
     epochs = store.connection.execute("SELECT epoch, settled, last_seq FROM epoch ORDER BY rowid").fetchall()
     for epoch, settled, last_seq in epochs:
         held = store.connection.execute(_HELD, (epoch, epoch))
-        for first, last in without(settled + 1, last_seq, held):
+        begin = max(settled, (whole or {}).get(epoch, 0)) + 1
+        for first, last in without(begin, last_seq, held):
             store.declare(epoch, first, last, GapReason.DAMAGED, wall_us)
             lost += last - first + 1
     return lost

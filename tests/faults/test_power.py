@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from agent import journal_salvage
+from agent.journal_salvage import Tail
+from agent.journal_store import Store
 from lab.faults.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject
 from lab.faults.power.op_log import Kind, Operation
 from tests.servers import require
+from wire.messages import GapReason
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,20 @@ def test_a_disk_that_forgets_its_syncs_is_found_out(
     count = cuts.cut(subject, built, tmp_path, 20, 1, print)
     assert not count.clean
     assert count.findings
+
+
+def test_damage_that_never_was_is_found_out(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def declare(_: Tail, believed: int, store: Store, wall_us: int) -> None:
+        epoch, reached = store.newest_epoch()
+        if believed and epoch and reached:
+            store.declare(epoch, reached, reached, GapReason.DAMAGED, wall_us)
+
+    monkeypatch.setattr(journal_salvage, "add_tail", declare)
+    count = cuts.cut(SUBJECTS[0], built, tmp_path, 10, 1, print)
+    assert count.failed
+    assert "declared as damaged, and nothing was" in count.findings[0]
 
 
 def test_a_shim_that_misses_something_is_found_out(

@@ -143,11 +143,14 @@ def _try(subject: Subject, folder: Path, files: Files, count: Count, place: str)
 def check_journal(root: Path, noted: Noted) -> Account:
     """Open the journal, which must be whole and on its disk, and let it work. Raises JournalError.
 
-    It may have dropped what there was no room for; no damage excuses a loss.
+    It may have dropped what there was no room for; no damage excuses a loss, and none may be declared.
     """
     _open(root)
     if aside := [file.name for file in root.glob("*.broken-*")]:
         raise JournalError(f"set aside as {aside[0]}")
+    with closing(sqlite3.connect(root / JOURNAL)) as connection:
+        if untrue := connection.execute("SELECT * FROM gap WHERE reason = 'damaged'").fetchall():
+            raise JournalError(f"declared as damaged, and nothing was: {untrue[0][:3]}")
     return _settle(root, noted, "WHERE reason = 'dropped'")
 
 

@@ -17,6 +17,7 @@ from agent import journal_file, journal_memory, journal_space, journal_store
 from agent.journal_entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
 from agent.journal_file import DiskTroubleError, JournalError
 from agent.journal_store import Store
+from host.lock import Lock
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Known
 
@@ -45,7 +46,7 @@ class Journal:
         self._now = now
         self._seq, self._stored, self._position, self._tried_us = 0, 0, 0, now.boot_us
         self._follows: tuple[str | None, int | None] = (None, None)
-        self._lock: journal_file.Lock | None = None
+        self._lock: Lock | None = None
         self._disk: Store | None = None
         self._memory: Store | None = None
         self._owed = journal_memory.Owed()
@@ -233,7 +234,7 @@ class Journal:
         return EpochMark(epoch=self.epoch, high_water=self._seq, previous=previous, previous_last=last)
 
     def _open(self) -> None:
-        self._lock = self._lock or journal_file.Lock(self._path)
+        self._lock = self._lock or journal_file.lock(self._path)
         disk = journal_file.open_store(self._path, self._now.wall_us, self._damaged)
         try:
             if not self._opened:

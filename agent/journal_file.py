@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 from agent import journal_salvage, journal_schema
 from agent.journal_salvage import SalvagedRow
 from agent.journal_store import Store
+from host.lock import HeldError, Lock, beside
 
 log = logging.getLogger(__name__)
 
@@ -72,48 +72,22 @@ def _complaint(error: OSError, path: Path, advice: str) -> Exception:
     return JournalError(f"journal.path: {path}: {error.strerror}: {advice}")
 
 
-class Lock:
-    """Keeps a second agent off one journal. Held by the open file, so a kill releases it."""
-
-    def __init__(self, journal: Path) -> None:
-        path = journal.with_name(journal.name + ".lock")
-        advice = "give a directory this user may write in"
-        try:
-            journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise JournalError(f"journal.path: {error.filename}: {error.strerror}: {advice}") from None
-        try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _complaint(error, path, advice) from None
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._descriptor, 20).decode(errors="replace").strip()
-            os.close(self._descriptor)
-            raise JournalError(
-                f"journal.path: {journal}: another agent (process {holder or 'unknown'}) has this journal:"
-                " end it, or give this one a journal of its own"
-            ) from None
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the name of who holds it
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-
-    @staticmethod
-    def is_held(journal: Path) -> bool:
-        """Whether an agent has this journal just now; takes nothing."""
-        try:
-            with journal.with_name(journal.name + ".lock").open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
-
-    def release(self) -> None:
-        """Let another agent have the journal."""
-        os.close(self._descriptor)
+def lock(journal: Path) -> Lock:
+    """The journal for this agent alone. Raises JournalError and DiskTroubleError."""
+    advice = "give a directory this user may write in"
+    try:
+        journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise JournalError(f"journal.path: {error.filename}: {error.strerror}: {advice}") from None
+    try:
+        return Lock(journal)
+    except OSError as error:
+        raise _complaint(error, beside(journal), advice) from None
+    except HeldError as error:
+        raise JournalError(
+            f"journal.path: {journal}: another agent (process {error.holder}) has this journal:"
+            " end it, or give this one a journal of its own"
+        ) from None
 
 
 def open_store(path: Path, now_us: int, known: tuple[str, int] | None = None) -> Store:

@@ -1,4 +1,4 @@
-"""What programs need from their machine: settings files, shared keys, log, clocks, load, exit codes.
+"""What programs need from their machine: settings, keys, locks, log, clocks, load, the service manager.
 
 May live here: what is the same for two or all of agent, peer and collector. May not: what one alone knows.
 """

@@ -13,7 +13,6 @@ from agent import assembly, floor_rules, remedies, settings, settings_rules, udp
 from agent.commands import machine
 from agent.commands.finding import Finding
 from agent.commands.machine import Link
-from agent.journal_file import Lock
 from agent.line_counters import CounterReading, LineCounterSource, Unavailable
 from agent.outage_rules import WayKind
 from agent.probes.base import Surroundings, Task
@@ -25,6 +24,7 @@ from agent.settings import AgentSettings
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
+from host.lock import is_held
 from host.settings import SettingsError
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
@@ -137,7 +137,7 @@ def journal(path: Path) -> Finding:
         return Finding("journal", ok=False, text=text)
     if path.is_dir():
         return Finding("journal", ok=False, text=f"{path} is a directory: give journal.path a file in it")
-    in_use = Lock.is_held(path)
+    in_use = is_held(path)
     return Finding("journal", ok=True, text=f"{path}, in use by the running agent" if in_use else str(path))
 
 

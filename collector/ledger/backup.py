@@ -11,10 +11,11 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ledger import lock
 from collector.ledger.database import LedgerError, connect, explain, prepare
-from collector.ledger.lock import Lock, give_to_owner
 from collector.ledger.schema import batches, resends
 from collector.ledger.verification import Progress, Tell, Verified, verify
+from host.lock import give_to_owner
 
 PAGES = 5000  # copied between two looks at the clock
 MARGIN_US = 3_600_000_000
@@ -50,7 +51,7 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
     _must_exist(backup)
     if ledger.exists() and ledger.samefile(backup):
         raise LedgerError(f"backup {backup}: is the ledger itself: name another file")
-    lock = Lock(ledger)
+    held = lock.take(ledger)
     try:
         with _partial(ledger.with_name(ledger.name + ".restoring")) as copy:
             _copy(backup, copy, tell)
@@ -61,7 +62,7 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
             aside = _set_aside(ledger, now_us)
             _give_name(copy, ledger, replace=True)
     finally:
-        lock.release()
+        held.release()
     return aside
 
 

@@ -25,13 +25,12 @@ from collector.ingest import (
     receipt_of_unreadable,
     told_gaps,
 )
-from collector.ledger import rows, schema
+from collector.ledger import lock, rows, schema
 from collector.ledger.accounts import Accounts
 from collector.ledger.clocks import Boots, Clocks
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
-from collector.ledger.lock import Lock
 from collector.ledger.replacing import Moved, Replacing
 from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
 from collector.observation import Observation, PassedOver, observe
@@ -95,7 +94,7 @@ class Ledger:
         reject_rows: int = 10_000,
         before_commit: Callable[[], None] = no_fault,
     ) -> None:
-        self._lock = Lock(path)
+        self._lock = lock.take(path)
         self._engine = connect(path, writing=True)
         self._keys = Keys()
         self._boots = Boots()

@@ -12,7 +12,7 @@ from collector.inventory import Site
 from collector.ledger.commit import Ledger
 from collector.views import Views
 from tests.collector.examples import NOW_US, SITE
-from tests.collector.ledger.test_accounts import batch, commit
+from tests.collector.ledger.filled import batch, commit
 
 
 def missing(views: Views) -> int:

@@ -1,55 +1,22 @@
 """What each epoch holds, counted as it is committed, against what counting the rows gives."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest import Arrival, Speaker, judge
+from collector.ingest import Arrival, Speaker
 from collector.ledger import accounts as accounts_module
 from collector.ledger.commit import Ledger, Settled
 from collector.ledger.verification import verify
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
-from wire.messages import EpochMark, EpochRange, Gap, GapReason
+from tests.collector.ledger.filled import batch, commit, gap, query
+from wire.messages import EpochMark, EpochRange, GapReason
 
 BEFORE, EARLIER = "a" * 16, "b" * 16
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    opened = Ledger(path)
-    yield opened
-    opened.close()
-
-
-def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(statement).fetchall()
-
-
-def gap(first: int, last: int, reason: GapReason = GapReason.DROPPED, epoch: str = EPOCH) -> Gap:
-    return Gap(epoch=epoch, first=first, last=last, reason=reason, at_us=NOW_US)
-
-
-def batch(*seqs: int, site: str = SITE, received_us: int = NOW_US, **more: object) -> Arrival:
-    body = payload(*(stamp(seq) for seq in seqs), site=site, **{"marks": ()} | more)
-    return Arrival(f"qos/v1/{site}/results", body, received_us)
-
-
-def commit(ledger: Ledger, *arrivals: Arrival) -> list[Settled]:
-    return ledger.commit([judge(one) for one in arrivals])
 
 
 def accounts(path: Path) -> dict[str, tuple[int, int, int, int]]:

@@ -1,14 +1,12 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from collector.ingest import Arrival, judge
+from collector.ingest import Arrival
 from collector.ledger import reading
 from collector.ledger.commit import Ledger, Settled
 from collector.ledger.database import LedgerError, connect
@@ -29,30 +27,10 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
+from tests.collector.ledger.filled import commit, query
 from wire import messages
 from wire.messages import Reason
 from wire.records import Outcome, Verdict
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    opened = Ledger(path)
-    yield opened
-    opened.close()
-
-
-def commit(ledger: Ledger, *arrivals: Arrival) -> list[Settled]:
-    return ledger.commit([judge(one) for one in arrivals])
-
-
-def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def lines(settled: Settled) -> list[tuple[int, int, str]]:

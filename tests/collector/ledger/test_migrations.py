@@ -4,7 +4,6 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,6 +16,7 @@ from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError, connect
 from collector.ledger.migrations import upgrading
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, arrival, floor, stamp
+from tests.collector.ledger.filled import query
 from wire.messages import ReceiptStatus
 from wire.records import CapacityValues, FloorValues, Verdict
 
@@ -33,11 +33,6 @@ def of_schema(number: int, path: Path) -> Path:
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     return of_schema(1, tmp_path / "ledger.db")
-
-
-def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def content(path: Path) -> str:

@@ -1,8 +1,6 @@
 """What each probe measured, in typed columns and back."""
 
-import sqlite3
 import zlib
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from tests.collector.examples import (
     stamp_values,
     under_load,
 )
+from tests.collector.ledger.filled import query
 from wire.records import (
     Bound,
     Failure,
@@ -93,11 +92,6 @@ def keep(file: Path, record: Known) -> Observation:
     ledger.close()
     (seen,) = settled.observations
     return seen
-
-
-def query(file: Path, statement: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -5,7 +5,6 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from host.clock import Clock
 from host.notify import NOBODY, Notifier
 from tests.agent.fakes import GOOD, FakeProbe
 from tests.agent.test_resident import HOURLY, settings
+from tests.service_manager import heard, service_manager
 from wire.records import Failure, Outcome
 
 WITHIN_S = 20.0
@@ -82,18 +82,8 @@ def test_of_attempts_that_fail_alike_the_first_is_a_warning(
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.setblocking(False)
+    with service_manager(tmp_path) as sock:
         yield sock
-
-
-def heard(manager: socket.socket) -> list[str]:
-    messages = []
-    with suppress(BlockingIOError):
-        while True:
-            messages.append(manager.recv(4096).decode())
-    return messages
 
 
 @dataclass

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import service_manager
 from tests.brokers import mosquitto
 from tests.deploy import sandbox
 from tests.deploy.units import FOLDER, SERVICES, Unit, installed_at
@@ -127,9 +128,7 @@ class Manager:
 
     def hears(self, sock: socket.socket, heard: list[str], text: str) -> Callable[[], bool]:
         def listened() -> bool:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    heard.append(sock.recv(4096).decode())
+            heard.extend(service_manager.heard(sock))
             return text in heard
 
         return listened

@@ -5,28 +5,19 @@ import itertools
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from host.notify import NOBODY, Notifier
+from tests.service_manager import heard, service_manager
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.setblocking(False)
+    with service_manager(tmp_path) as sock:
         yield sock
-
-
-def heard(manager: socket.socket) -> list[str]:
-    messages = []
-    with suppress(BlockingIOError):
-        while True:
-            messages.append(manager.recv(4096).decode())
-    return messages
 
 
 def environment(manager: socket.socket, **more: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from collector.holding import Holding
 from collector.inventory import Site
-from collector.overview import MAX_SEARCH, PAGE_ROWS, fold
+from collector.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked
 
 
 class Finding(StrEnum):
@@ -54,11 +54,11 @@ class Wanted:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Wanted":
         """Read a query string; what makes no sense is left out."""
-        finding, page = query.get("show", ""), query.get("page", "")
+        finding = query.get("show", "")
         return cls(
             finding=Finding(finding) if finding in set(Finding) else None,
             text=query.get("q", "")[:MAX_SEARCH].strip(),
-            page=int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1,
+            page=page_asked(query),
         )
 
 

@@ -1,13 +1,11 @@
 """The pages of completeness as HTML: words and looks for what ``completeness`` and the ledger found."""
 
-from datetime import UTC, datetime
-from urllib.parse import urlencode
-
 from collector.catalogue import CATALOGUE, Language
 from collector.completeness import Finding, Listing, Wanted, worst
+from collector.event_words import MINUTE, moment
 from collector.holding import EpochHolding, Holding, Run, SiteHolding
 from collector.inventory import Site
-from collector.pages import STYLE, environment
+from collector.pages import environment, linking
 from wire.messages import GapReason
 
 # Colours that the overview's states have.
@@ -25,27 +23,19 @@ class CompletenessPages:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._words = CATALOGUE[language]
-        made = environment()
+        made = environment(language)
         made.filters |= {
             "grouped": self._grouped,
             "plain": str,
             "reason": self._reason,
             "around": self._around,
         }
-        made.globals |= {
-            "t": self._words,
-            "language": language,
-            "other": next(other for other in Language if other is not language),
-            "style": STYLE,
-            "moment": _moment,
-            "tones": _TONES,
-        }
+        made.globals |= {"moment": _moment, "tones": _TONES}
         self._sites = made.get_template("completeness.html")
         self._site = made.get_template("completeness_site.html")
 
     def sites(self, found: Listing, wanted: Wanted, counted_us: int) -> str:
         """The list of sites, as they were counted then."""
-        query = {"q": wanted.text, "show": wanted.finding or ""}
         return self._sites.render(
             found=found,
             wanted=wanted,
@@ -53,7 +43,7 @@ class CompletenessPages:
             tone=_tone_of_site,
             subject="",
             counted_us=counted_us,
-            link=lambda **changes: self._link(query, **changes),
+            link=linking(self._language, q=wanted.text, show=wanted.finding or ""),
         )
 
     def site(self, site: Site, found: SiteHolding | None, counted_us: int) -> str:
@@ -64,13 +54,8 @@ class CompletenessPages:
             tone=_tone_of_epoch,
             subject=site.name or site.site_id,
             counted_us=counted_us,
-            link=lambda **changes: self._link({"site": site.site_id}, **changes),
+            link=linking(self._language, site=site.site_id),
         )
-
-    def _link(self, query: dict[str, str], **changes: object) -> str:
-        """A link to this page with some of its questions changed; one changed to "" is no longer asked."""
-        asked = {"lang": self._language} | query | changes
-        return "?" + urlencode({key: value for key, value in asked.items() if value})
 
     def _grouped(self, number: int) -> str:
         return f"{number:,}".replace(",", self._words["thousands"])
@@ -101,8 +86,4 @@ def _tone_of_epoch(epoch: EpochHolding) -> str:
 
 
 def _moment(time_us: int) -> str:
-    """To the minute; a time that no calendar holds (a clock may claim any) as its number."""
-    try:
-        return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return str(time_us)
+    return moment(time_us, MINUTE)

@@ -7,6 +7,7 @@ from collector.outages import Outage
 from collector.upstream import Event, Level
 
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
+MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 class EventWords:
@@ -68,11 +69,14 @@ class EventWords:
 
 
 def moment(time_us: int, form: str) -> str:
-    """A time in UTC."""
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime(form)
+    """A time in UTC; one that no calendar holds (a clock may claim any) as its number."""
+    try:
+        return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return str(time_us)
 
 
 def minute(time_us: int, now_us: int) -> str:
     """A time to the minute; within today without the day."""
     same_day = moment(time_us, "%Y-%m-%d") == moment(now_us, "%Y-%m-%d")
-    return moment(time_us, "%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
+    return moment(time_us, "%H:%M UTC" if same_day else MINUTE)

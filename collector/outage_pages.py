@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collector.catalogue import CATALOGUE, Language
 from collector.event_words import SECOND, EventWords, moment
 from collector.outage_history import Entry
-from collector.pages import STYLE, environment
+from collector.pages import environment
 from collector.upstream import Event
 
 MOST_SITES = 60
@@ -18,15 +18,8 @@ class OutagePages:
     def __init__(self, language: Language) -> None:
         self._words = CATALOGUE[language]
         self._event_words = EventWords(self._words)
-        made = environment()
-        made.globals |= {
-            "t": self._words,
-            "language": language,
-            "other": next(other for other in Language if other is not language),
-            "style": STYLE,
-            "most_sites": MOST_SITES,
-            "total": self._total,
-        }
+        made = environment(language)
+        made.globals |= {"most_sites": MOST_SITES, "total": self._total}
         self._template = made.get_template("outages.html")
 
     def site(self, site_id: str, name: str, entries: Sequence[Entry], now_us: int, problem: str = "") -> str:

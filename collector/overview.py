@@ -182,6 +182,12 @@ def fold(text: str) -> str:
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
 
 
+def page_asked(query: Mapping[str, str]) -> int:
+    """Which page of a list is asked for, from 1 on; the first where that makes no sense."""
+    page = query.get("page", "")
+    return int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What a reader asked for; ``page`` counts from 1."""
@@ -194,12 +200,12 @@ class Filter:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filter":
         """Read a query string; what makes no sense is left out."""
-        state, page = query.get("state", ""), query.get("page", "")
+        state = query.get("state", "")
         return cls(
             state=State(state) if state in set(State) else None,
             departement=query.get("departement", "")[:MAX_SEARCH],
             text=query.get("q", "")[:MAX_SEARCH].strip(),
-            page=int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1,
+            page=page_asked(query),
         )
 
 

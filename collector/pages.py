@@ -3,14 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
 import jinja2
 
 from collector.catalogue import CATALOGUE, Language
-from collector.event_words import EventWords
+from collector.event_words import SECOND, EventWords, moment
 from collector.live import State
 from collector.overview import Figure, Filter, Overview
 from collector.remarks import Remark
@@ -32,15 +31,32 @@ MOST_EVENTS = 8
 _AGES = (("day", 172_800, 86_400), ("hour", 7_200, 3_600), ("minute", 120, 60), ("second", 0, 1))
 
 
-def environment() -> jinja2.Environment:
-    """Templates whose every value is escaped, and in which no name may be unknown."""
-    return jinja2.Environment(
+def environment(language: Language) -> jinja2.Environment:
+    """Templates in one language, whose every value is escaped, and in which no name may be unknown."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    made.globals |= {
+        "t": CATALOGUE[language],
+        "language": language,
+        "other": next(other for other in Language if other is not language),
+        "style": STYLE,
+    }
+    return made
+
+
+def linking(language: Language, **query: str) -> Callable[..., str]:
+    """Makes links to a page with some of its questions changed; one changed to "" is no longer asked."""
+
+    def link(**changes: object) -> str:
+        asked = {**query, "lang": language} | changes
+        return "?" + urlencode({key: value for key, value in asked.items() if value})
+
+    return link
 
 
 class Pages:
@@ -50,7 +66,7 @@ class Pages:
         self._language = language
         self._words = CATALOGUE[language]
         self._event_words = EventWords(self._words)
-        made = environment()
+        made = environment(language)
         made.filters |= {
             "rate": self._rate,
             "megabits": self._megabits,
@@ -75,18 +91,19 @@ class Pages:
             events=events,
             event_of=event_of,
             most_events=MOST_EVENTS,
-            t=self._words,
-            language=self._language,
-            other=next(language for language in Language if language is not self._language),
-            style=STYLE,
             found=found,
             wanted=wanted,
             problems=problems,
             states=list(State),
-            link=lambda **changes: _link(wanted, self._language, **changes),
+            link=linking(
+                self._language,
+                q=wanted.text,
+                departement=wanted.departement,
+                state=wanted.state or "",
+            ),
             age=lambda time_us: self._age(now_us - time_us),
             floor=self._floor,
-            now=datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            now=moment(now_us, SECOND),
         )
 
     def _number(self, text: str) -> str:
@@ -128,14 +145,3 @@ class Pages:
             return self._words["age.future"]
         unit, _, size = next(step for step in _AGES if max(0, seconds) >= step[1])
         return self._words[f"age.{unit}"].format(max(0, seconds) // size)
-
-
-def _link(wanted: Filter, language: Language, **changes: object) -> str:
-    """A link to this page with some of its questions changed; one changed to "" is no longer asked."""
-    query: dict[str, object] = {
-        "q": wanted.text,
-        "departement": wanted.departement,
-        "state": wanted.state or "",
-        "lang": language,
-    }
-    return "?" + urlencode({key: value for key, value in (query | changes).items() if value})

@@ -5,7 +5,7 @@ measured by fixed-rate loads over a line without a limit (``lab.bench_load``).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -240,14 +240,24 @@ def _headlines(cases: Sequence[Case], loads: Sequence[bench_load.Row]) -> list[H
     worst = f"{max(errors):.2%}" if errors else "none"
     rates = sorted({case.rate_mbps for case in cases})
     span = f"{rates[0]:g} Mbit/s to {rates[-1]:g} Mbit/s" if rates else "no line"
-    found = [Headline(f"capacity, {span}, both directions: error of the median, worst rate", "0 %", worst)]
-    fastest = [row for row in loads if row.rate_mbps == max(row.rate_mbps for row in loads)]
-    for row in fastest:
-        ours, udp, tcp = (_short(_per_gb(costs)) for costs in (row.ours, row.udp, row.tcp))
-        question = f"processor seconds for a gigabyte, both ends, {row.name}"
-        found.append(Headline(question, "-", ours, f"iperf3 UDP {udp}, TCP {tcp}"))
-    return found
+    question = f"capacity, {span}, both directions: error of the median, worst rate"
+    return [Headline(question, "0 %", worst), *_costs(loads)]
 
 
-def _short(figure: Figure | None) -> str:
-    return f"{figure.median:.2f}" if figure else "none"
+def _costs(loads: Sequence[bench_load.Row]) -> Iterator[Headline]:
+    """One line of every link and direction at the highest rate; the table has each."""
+    fastest = max((row.rate_mbps for row in loads), default=0)
+    rows = [row for row in loads if row.rate_mbps == fastest]
+    if rows:
+        ours, udp, tcp = (
+            _span(_per_gb(costs) for costs in told)
+            for told in zip(*((row.ours, row.udp, row.tcp) for row in rows), strict=True)
+        )
+        question = f"processor seconds for a gigabyte at {fastest} Mbit/s, both ends"
+        cases = f"{len(rows)} links and directions, least to most"
+        yield Headline(f"{question} ({cases})", "-", ours, f"iperf3 UDP {udp}, TCP {tcp}")
+
+
+def _span(figures: Iterable[Figure | None]) -> str:
+    medians = sorted(figure.median for figure in figures if figure is not None)
+    return f"{medians[0]:.2f} to {medians[-1]:.2f}" if medians else "none"

@@ -12,6 +12,10 @@ from lab.accuracy.result import Bar, Cell, Effort, Figure, Result, Table
 
 NOTHING = "-"
 OTHERS_LOAD = 0.3
+WHERE = (
+    "[docs/methods.md](docs/methods.md#beside-the-truth-and-beside-other-tools)"
+    " has each case, the machine, and how busy it was"
+)
 
 
 class Measured(Struct, frozen=True):
@@ -111,7 +115,7 @@ def short_markdown(report: Report) -> str:
         return ""
     rows = [[line.question, line.truth, line.ours, line.others or NOTHING] for line in lines]
     table = markdown(["what", "truth", "Plancher", "other tools, same links"], rows)
-    return f"{table}\n\nMeasured by `make bench-accuracy`, {_when(report.parts)}."
+    return f"{table}\n\nMeasured by `make bench-accuracy`, {_when(report.parts)}; {WHERE}."
 
 
 def whole_markdown(report: Report) -> str:
@@ -140,9 +144,7 @@ def _part_markdown(part: Measured) -> str:
 
 def _when(parts: Sequence[Measured]) -> str:
     dates = sorted({part.date for part in parts})
-    machines = list(dict.fromkeys(part.machine for part in parts))
-    span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"{span}, {'; '.join(machines)}"
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
 def _number(value: float, decimals: int) -> str:

@@ -45,7 +45,7 @@ def test_searches_within_one_percent_and_cheap_loads_miss_nothing() -> None:
     assert row.more["of the median, %"] == pytest.approx(0.2)
     assert row.more["limited by"] == "requested-rate (1)"
     assert result.tables[1].rows[0].ratio == 0.5
-    assert [line.ours for line in result.headlines] == ["0.20%", "1.00"]
+    assert [line.ours for line in result.headlines] == ["0.20%", "1.00 to 1.00"]
 
 
 def test_one_search_that_is_astray_misses_the_bar_though_the_median_is_right() -> None:

@@ -71,7 +71,7 @@ def test_both_documents_get_their_tables_between_the_markers(tmp_path: Path) -> 
         f"before\n{documents.BEGIN}\n"
         "| what | truth | Plancher | other tools, same links |\n| --- | --- | --- | --- |\n"
         "| capacity of 8.4 Mbit/s | 8.4 | 8.40 | iperf3 7.9 |\n\n"
-        "Measured by `make bench-accuracy`, 2026-11-23, a machine with 2 cores.\n"
+        f"Measured by `make bench-accuracy`, 2026-11-23; {report.WHERE}.\n"
         f"{documents.END}\nafter\n"
     )
     assert "| 8.4 Mbit/s | 8.40 | 8.40 (8.30 to 8.60, n=3) | 7.90 | 0.50 | 2 |" in whole

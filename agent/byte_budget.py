@@ -1,16 +1,14 @@
 """The bytes that searches for the capacity may cost the line in a day and in a month, both ways together.
 
-Days and months are UTC. What was spent is kept in a small file, replaced whole (written aside, synced,
-renamed), so that a restart or a power cut does not give it back, and in memory while it cannot be written.
+Days and months are UTC. What was spent is kept in a small file, replaced whole and
+durably, so that a restart or a power cut does not give it back, and in memory while it cannot be written.
 A search is booked at its worst case before it begins and corrected when it is over, so that one that was cut
 off stays booked.
 
 A wall clock that is not synchronised may lie far back: it does not renew the budget, only a later day does.
 """
 
-import contextlib
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +16,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from agent import whole_file
 from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
@@ -97,19 +96,11 @@ class ByteBudget:
 
     def _keep(self, spent: Spent) -> None:
         self._kept, self._written = spent, False
-        aside = self._path.with_name(f"{self._path.name}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(msgspec.json.encode(spent))
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self._path)
+            whole_file.replace(self._path, msgspec.json.encode(spent), durably=True)
             self._written = True
         except OSError as error:
             log.warning("byte budget: %s cannot be written: %s", self._path, error.strerror)
-            with contextlib.suppress(OSError):
-                aside.unlink(missing_ok=True)
 
 
 def _gigabytes(spent: int, limit: int) -> str:

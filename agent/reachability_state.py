@@ -4,13 +4,13 @@ It is written when something is learnt, begins or ends, a few times a month, and
 that was told to begin is to be told to end, whatever became of the agent meanwhile.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
+from agent import whole_file
 from agent.first_hop import MOST_TTL
 from agent.outage_rules import Target, Track
 from wire.records import ReachabilityValues
@@ -43,10 +43,4 @@ def read(path: Path) -> ReachabilityState:
 
 def write(path: Path, state: ReachabilityState) -> None:
     """Replace the file, durably. Raises OSError if the disk does not take it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.new")
-    with partial.open("wb") as file:
-        file.write(msgspec.json.encode(state))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    whole_file.replace(path, msgspec.json.encode(state), durably=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from agent import whole_file
 from wire.records import ClockReading, ReachabilityValues
 
 NAME = "status.json"
@@ -44,10 +45,7 @@ _DECODER = msgspec.json.Decoder(AgentStatus)
 
 def write(directory: Path, status: AgentStatus) -> None:
     """Replace the status file. Raises OSError if the directory cannot be written."""
-    directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f"{NAME}.new"
-    partial.write_bytes(msgspec.json.encode(status))
-    partial.replace(directory / NAME)
+    whole_file.replace(directory / NAME, msgspec.json.encode(status), durably=False)
 
 
 def read(directory: Path) -> AgentStatus | None:

@@ -2,7 +2,6 @@
 
 import getpass
 import secrets
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 
 from agent import settings as agent_settings
 from agent.line_counters import INTERFACES
+from lab import installed
 from lab.pki import Authority, Identity, PkiError, Usage
 from lab.stand import HOST, KEY_ID, Stand, StandError
 
 SITE = "0639001A"
-# An ordinary user's PATH lacks these, and Debian puts daemons there.
-ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class SecureStand(Stand):
@@ -128,9 +126,7 @@ def _line_counters() -> dict[str, str]:
 
 
 def _program(name: str, package: str) -> str:
-    found = shutil.which(name) or next(
-        (str(path) for folder in ALSO_SEARCHED if (path := Path(folder) / name).is_file()), None
-    )
+    found = installed.path_of(name)
     if found is None:
         raise StandError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
     return found

@@ -4,7 +4,6 @@ import contextlib
 import getpass
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-from lab import tether
+from lab import installed, tether
 from lab.places import NoRoomError
-from lab.secure_stand import ALSO_SEARCHED
 
 HOST = "127.0.0.1"
 QUEUED = 10
@@ -106,9 +104,7 @@ def accepts(port: int) -> bool:
 
 
 def _program() -> str:
-    found = shutil.which("mosquitto") or next(
-        (str(path) for folder in ALSO_SEARCHED if (path := Path(folder) / "mosquitto").is_file()), None
-    )
+    found = installed.path_of("mosquitto")
     if found is None:
         raise NoRoomError("mosquitto is not installed; on Debian or Ubuntu: sudo apt-get install mosquitto")
     return found

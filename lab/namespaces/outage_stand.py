@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import sys
 import time
@@ -23,6 +22,7 @@ from agent import journal_file, reachability_state, status_file
 from agent import settings as agent_settings
 from agent.outage_rules import Target
 from agent.probes.reachability import state_path
+from lab import installed
 from lab.namespaces import requirements
 from lab.namespaces.chain import FAR, NEAR, Chain, ChainSettings
 from lab.namespaces.link import tool
@@ -35,7 +35,6 @@ STAMP_PORT, CONTROL_PORT, BROKER_PORT, PAGE_PORT = 8862, 24601, 1883, 8080
 SITE, KEY_ID = "chain", 1
 START_S, WELL_S = 20.0, 60.0
 POLL_S = 0.05
-ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -256,8 +255,7 @@ def _peer(host: str, key: str) -> dict[str, Any]:
 
 
 def _mosquitto() -> str:
-    places = os.pathsep.join((os.environ.get("PATH", ""), *ALSO_SEARCHED))
-    found = shutil.which("mosquitto", path=places)
+    found = installed.path_of("mosquitto")
     if found is None:
         raise KernelLinkError("the program mosquitto: on Debian or Ubuntu, apt-get install mosquitto")
     return found

@@ -1,12 +1,12 @@
 """What a machine must have for kernel links: Linux, root, and three programs."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
+from lab import installed
+
 PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
-ALSO_SEARCHED = ("/usr/sbin", "/sbin")
 # Bits of the effective capability set: devices and namespaces need one each.
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
@@ -24,7 +24,7 @@ def lacking() -> tuple[str, ...]:
 
 def path_of(program: str) -> str:
     """Where one of PROGRAMS is. Raises KernelLinkError if it is not installed."""
-    found = shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *ALSO_SEARCHED)))
+    found = installed.path_of(program)
     if found is None:
         raise KernelLinkError(_remedy(program))
     return found

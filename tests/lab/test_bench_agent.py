@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from host.exits import Exit
-from lab import bench_agent, secure_stand
+from lab import bench_agent, installed
 
 
 def test_a_missing_broker_is_named_with_what_mends_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(secure_stand, "ALSO_SEARCHED", ())
+    monkeypatch.setattr(installed, "ALSO_SEARCHED", ())
     assert bench_agent.main([]) == Exit.UNAVAILABLE
     assert capsys.readouterr().err == (
         "bench-agent: mosquitto is not installed; on Debian or Ubuntu: sudo apt-get install mosquitto\n"

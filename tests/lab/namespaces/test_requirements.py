@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import installed
 from lab.namespaces import requirements
 from lab.namespaces.link import KernelLink
 from lab.namespaces.requirements import KernelLinkError
@@ -17,7 +18,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in requirements.PROGRAMS:
         (tmp_path / name).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(requirements, "ALSO_SEARCHED", ())
+    monkeypatch.setattr(installed, "ALSO_SEARCHED", ())
     return tmp_path
 
 

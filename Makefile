@@ -63,7 +63,7 @@ bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,00
 	$(BIN)/python -m lab.bench_collector
 
 bench-outages: $(STAMP)  ## outages made in network namespaces, told by the agent, beside the truth, as root (INTERVAL=1: quick)
-	$(BIN)/python -m lab.outages $(if $(INTERVAL),--interval $(INTERVAL))
+	$(BIN)/python -m lab.bench_outages $(if $(INTERVAL),--interval $(INTERVAL))
 
 bench-load: $(STAMP)  ## loads to 1 Gbit/s and what they cost beside iperf3, as root with iperf3 and ethtool
 	$(BIN)/python -m lab.bench_load

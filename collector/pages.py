@@ -1,4 +1,4 @@
-"""The overview as HTML: words and looks for what ``overview`` found."""
+"""The overview as HTML: words and looks for what ``overview`` found. And what all pages are made with."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The collector's HTTP server: overview, metrics, health."""
+"""The collector's HTTP server: pages, metrics, health."""
 
 import asyncio
 import time

@@ -9,5 +9,5 @@ May live here: what breaks the real programs on purpose, and what counts what ca
 links (``lab.namespaces``) and the proxy (``lab.fault_proxy``), and anything the programs need in service.
 
 To add a part: one module with ``run(effort, tell) -> bool``, one line in ``parts.PARTS``, one test in
-``tests/faults`` that runs its short form and shows that it can fail.
+``tests/lab/faults`` that runs its short form and shows that it can fail.
 """

@@ -121,7 +121,7 @@ def test_an_agent_is_installed_as_the_page_says(scratch: Scratch, tmp_path: Path
 @needs_root
 def test_a_collector_is_installed_backed_up_and_restored_as_the_page_says(scratch: Scratch) -> None:
     (scratch.checkout / "collector.yaml").write_text(blocks(COLLECTOR, "yaml")[0])
-    (scratch.checkout / "collector-password").write_text("secret\n")
+    (scratch.checkout / "broker-password").write_text("secret\n")
     lines = commands(COLLECTOR)
     first = next(number for number, line in enumerate(lines) if "/backup" in line)
     installed = scratch.run(lines[:first])

@@ -200,7 +200,7 @@ def write_settings(manager: Manager, broker: int, web: int) -> None:
     collector["broker"] |= {"port": broker}
     collector["web"] = {"port": web}
     manager.file("collector.yaml", yaml.safe_dump(collector))
-    manager.file("collector-password", "of no use here", "plancher-collector")
+    manager.file("broker-password", "of no use here", "plancher-collector")
     manager.file("sites.csv", (ROOT / "sites.csv").read_text())
     peer = {
         "host": host,

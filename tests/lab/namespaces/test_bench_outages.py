@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from lab import outages
+from lab import bench_outages
+from lab.bench_outages import OUTAGES, Told
 from lab.namespaces.outage_stand import OutageStand
-from lab.outages import OUTAGES, Told
 from tests.servers import require
 from wire.records import Cause, ClockReading, ReachabilityValues
 
@@ -26,7 +26,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStand]:
 @pytest.mark.parametrize("what", SLICE)
 def test_the_agent_tells_what_is_out_and_since_when(what: str, request: pytest.FixtureRequest) -> None:
     [outage] = [one for one in OUTAGES if one.what == what]
-    told = outages.measure(request.getfixturevalue("stand"), outage)
+    told = bench_outages.measure(request.getfixturevalue("stand"), outage)
     assert told.right, told
 
 

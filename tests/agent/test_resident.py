@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace as changed
@@ -14,7 +13,6 @@ from agent import resident as agent_resident
 from agent.events import Event, Tell, Watch
 from agent.hours import NEVER
 from agent.journal import Journal
-from agent.journal_file import JournalError
 from agent.journal_thread import JournalThread
 from agent.probes.base import Again, Continuing, Heeding, Reading, Task
 from agent.resident import Resident
@@ -348,55 +346,3 @@ def test_a_long_train_does_not_starve_a_probe_that_must_be_alone() -> None:
     tasks = {SOON: train, Task("floor", 3600): floor}
     assert agent_resident._line_wait_s(tasks) == 512.0
     assert agent_resident._line_wait_s({SOON: floor}) == LINE_WAIT_S
-
-
-def test_on_a_bad_disk_the_agent_measures_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe()
-    opened = journal_file.open_store
-    faults = [journal_file.DiskTroubleError("/var/journal.db: Read-only file system")]
-
-    def open_store(*arguments: Any) -> object:
-        if faults:
-            raise faults[0]
-        return opened(*arguments)
-
-    monkeypatch.setattr(journal_file, "open_store", open_store)
-
-    async def measured_and_told() -> bool:
-        status = status_file.read(Path(chosen.runtime_directory))
-        return bool(
-            probe.started
-            and probe.at_once == 0
-            and status
-            and status.journal_problem == "/var/journal.db: Read-only file system"
-            and not faults.clear()  # the disk works from now on: it is tried once more at the end
-        )
-
-    live(chosen, probe, measured_and_told)
-    assert [record.schedule for record in records(chosen)] == ["stamp-dscp-46"]
-
-
-def test_without_a_journal_the_agent_ends_and_says_why(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
-    (tmp_path / "state").write_text("a file")
-
-    async def never() -> bool:
-        return False
-
-    with pytest.raises(JournalError, match="give a directory this user may write in"):
-        live(chosen, FakeProbe(), never)
-
-
-def test_a_runtime_directory_that_cannot_be_written_stops_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe()
-    (tmp_path / "run").write_text("a file")
-
-    async def measured() -> bool:
-        return bool(probe.started) and "status cannot be told" in caplog.text
-
-    live(chosen, probe, measured)
-    assert len(records(chosen)) == 1

@@ -111,17 +111,16 @@ class Client(aiomqtt.Client):
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 -- aiomqtt's
         """Within ``timeout`` seconds; Python 3.11's ``asyncio.wait_for`` may swallow a cancellation."""
+        by_itself = fut is self._connected or fut is self._disconnected
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                if fut is self._connected or fut is self._disconnected:
-                    return await fut
-                return await self._while_connected(fut)
+                return await (fut if by_itself else self._while_connected(fut))
         except TimeoutError:
             raise aiomqtt.MqttError("Operation timed out") from None
 
     async def _while_connected(self, fut: Awaitable[T]) -> T:
         """An acknowledgement, or the end of the connection it would have come on, as aiomqtt.MqttError."""
-        answer: asyncio.Future[T] = asyncio.ensure_future(fut)
+        answer = asyncio.ensure_future(fut)
         try:
             await asyncio.wait((answer, self._disconnected), return_when=asyncio.FIRST_COMPLETED)
             if answer.done():

@@ -266,11 +266,11 @@ def test_a_proxy_that_ends_takes_along_what_was_only_being_connected(
     async def scenario() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             async with fault_proxy(server.getsockname()[1]) as proxy:
-                for _ in range(5):
-                    _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-                    writer.close()
+                ends = [(await asyncio.open_connection("127.0.0.1", proxy.port))[1] for _ in range(5)]
                 began = time.monotonic()
             assert time.monotonic() - began < END_WITHIN_S / 2
+            for writer in ends:
+                writer.close()
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(scenario())

@@ -13,6 +13,8 @@ PEER_INTERVALS = 1.8
 silence within two intervals."""
 HOP_INTERVALS = 30
 """It is asked so that it is known to answer, and by which time to live."""
+UNKNOWN_HOP_INTERVALS = 12
+"""Until then sooner: an answer is easily lost, as routers give few a second."""
 
 
 class AskingPlan:
@@ -28,7 +30,8 @@ class AskingPlan:
         elif rules.outages:
             wanted = dict.fromkeys(Target, 1.0)
         else:
-            wanted = {Target.GATEWAY: 1.0, Target.PEER: PEER_INTERVALS, Target.FIRST_HOP: HOP_INTERVALS}
+            hop = HOP_INTERVALS if rules.targets[Target.FIRST_HOP].known else UNKNOWN_HOP_INTERVALS
+            wanted = {Target.GATEWAY: 1.0, Target.PEER: PEER_INTERVALS, Target.FIRST_HOP: hop}
             if not rules.connection.connected:
                 wanted[Target.BROKER] = 1.0
         if rules.way.kind is WayKind.DIRECT:

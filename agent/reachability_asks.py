@@ -88,7 +88,13 @@ class Asks:
         return Way(WayKind.DIRECT if link is None else _kind(route, link), carrier, failed, broker_shares)
 
     def ask(self, target: Target, now: ClockReading) -> None:
-        """Ask one of them. That it could not be sent is as good as no answer."""
+        """Ask one of them. That it could not be sent is as good as no answer.
+
+        But who is only being learnt was not asked then: it is a long time to the next ask.
+        """
+        unsent = self._socket is None or self._peer is None
+        if target is Target.FIRST_HOP and unsent and not self._rules.targets[target].known:
+            return
         self._rules.targets[target].ask(now)
         if target is Target.BROKER:
             self._connect()

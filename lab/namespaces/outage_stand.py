@@ -145,9 +145,11 @@ class OutageStand:
     def wait_until_well(self) -> None:
         """Until nothing is out, there is a session, and everybody who may be asked is known to answer."""
 
+        kept_at = state_path(str(self._journal))
+
         def well() -> bool:
             status = status_file.read(self._folder / "run")
-            kept = reachability_state.read(state_path(str(self._journal)))
+            kept = reachability_state.read(kept_at)
             return (
                 status is not None
                 and status.broker_problem is None
@@ -157,9 +159,15 @@ class OutageStand:
             )
 
         if not self.wait(well, WELL_S + 10 * self.interval_s):
-            raise KernelLinkError(
-                f"the agent is not well: {' | '.join(last_lines(self._folder / 'agent.log'))}"
+            status, kept = status_file.read(self._folder / "run"), reachability_state.read(kept_at)
+            told = (
+                f"broker: {status.broker_problem if status else 'no status'}",
+                f"out: {', '.join(one.cause for one in (status.outages if status else ())) or 'nothing'}",
+                f"kept as out: {', '.join(kept.outages) or 'nothing'}",
+                f"known to answer: {', '.join(kept.known) or 'nobody'}",
+                *last_lines(self._folder / "agent.log"),
             )
+            raise KernelLinkError(f"the agent is not well: {' | '.join(told)}")
 
     def wait(self, ready: Callable[[], bool], within_s: float) -> bool:
         """Ask until ``ready``; False after ``within_s``."""

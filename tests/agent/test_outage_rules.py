@@ -188,3 +188,9 @@ def test_a_day_costs_the_line_less_than_a_megabyte() -> None:
     assert 700_000 < cost < 1_000_000
     assert len(run.asked[Target.GATEWAY]) == 8640
     assert len(run.asked[Target.BROKER]) < 5
+
+
+def test_a_hop_that_is_not_known_to_answer_is_asked_sooner() -> None:
+    silent, answering = (Run(World(hop_filters=filters)).until(3600) for filters in (True, False))
+    assert len(silent.asked[Target.FIRST_HOP]) == 30
+    assert len(answering.asked[Target.FIRST_HOP]) == 12

@@ -210,7 +210,11 @@ def test_a_name_that_is_none_is_asked_in_vain(tmp_path: Path) -> None:
             await asks.look_up_now()
             for target in Target:
                 asks.ask(target, built.clock())
-        assert [rules.targets[target].asks for target in Target] == [1, 1, 1, 1]
+            asked = {target: rules.targets[target].asks for target in Target}
+            assert asked == {Target.GATEWAY: 1, Target.FIRST_HOP: 0, Target.PEER: 1, Target.BROKER: 1}
+            rules.targets[Target.FIRST_HOP].known = True
+            asks.ask(Target.FIRST_HOP, built.clock())
+            assert rules.targets[Target.FIRST_HOP].asks == 1
 
     asyncio.run(whole())
 

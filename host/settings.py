@@ -5,8 +5,10 @@ value, because a value may be a secret; quantities, which are none, are the exce
 """
 
 import difflib
+import re
 import types
 import typing
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +68,7 @@ def convert(document: object, kind: type[Settings]) -> Settings:
     try:
         return msgspec.convert(document, kind, dec_hook=_quantity)
     except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error))) from None
+        raise SettingsError(_explain(str(error), kind)) from None
 
 
 def _read(path: Path) -> str:
@@ -145,14 +147,28 @@ def _items(kind: Any) -> list[Any]:
     return []
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, kind: Any) -> str:
     """msgspec's sentence, turned into ours: the place first, then what was expected."""
     text, _, place = message.partition(" - at `")
     path = place.rstrip("`").removeprefix("$").removeprefix(".")
     words = text.replace("Object missing required field", "missing setting")
     if words.startswith("Expected "):
         words = _explain_expectation(words)
+    if words.startswith("Invalid enum value "):
+        words = f"expected one of {', '.join(_words(kind, re.findall(r'[a-z_]+', path)))}"
     return f"{path}: {words}" if path else words
+
+
+def _words(kind: Any, path: list[str]) -> list[str]:
+    """The words that may stand at a place: msgspec tells only the one that may not."""
+    if path:
+        structs = [struct for part in (kind, *_items(kind)) for struct in _structs(part)]
+        fields = [field for struct in structs for field in msgspec.structs.fields(struct)]
+        kinds = [field.type for field in fields if field.encode_name == path[0]]
+        return [word for one in kinds for word in _words(one, path[1:])]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(member.value) for member in kind]
+    return [word for part in typing.get_args(kind) for word in _words(part, [])]
 
 
 def _explain_expectation(words: str) -> str:

@@ -1,4 +1,5 @@
 import contextlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,20 @@ from host.settings import MAX_FILE_BYTES, SettingsError, load
 from host.units import BitRate, ByteSize, Seconds
 
 
+class Layer(StrEnum):
+    IP = "ip"
+    TCP = "tcp"
+
+
 class Floor(Struct):
     down: BitRate = BitRate(8_000_000)
     tries: Annotated[int, Meta(ge=1, le=5)] = 3
+    layer: Layer | None = None
 
 
 class Class(Struct):
     dscp: int
+    layer: Layer = Layer.IP
 
 
 class Example(Struct):
@@ -55,8 +63,9 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
             "site: A\nqqq: B",
             "qqq: no such setting; there are: classes, floor, interval, password, site, size",
         ),
-        ("site: A\nfloor: {up: 3}", "floor.up: no such setting; there are: down, tries"),
+        ("site: A\nfloor: {up: 3}", "floor.up: no such setting; there are: down, layer, tries"),
         ("site: A\nfloor: 8", "floor: expected a section of `key: value` lines, got a whole number"),
+        ("site: A\nfloor: {layer: udp}", "floor.layer: expected one of ip, tcp"),
         ("site: A\nfloor: {tries: 9}", "floor.tries: expected a whole number <= 5"),
         (
             "site: A\nfloor: {down: 8 mbps}",
@@ -67,6 +76,10 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ("site: A\ninterval: -1", "interval: expected a quantity such as '10 s', got -1"),
         ("site: A\ninterval: .nan", "interval: expected a quantity such as '10 s', got nan"),
         ("site: A\nclasses: [{dcsp: 46}]", "classes[0].dcsp: no such setting; did you mean `dscp`?"),
+        (
+            "site: A\nclasses: [{dscp: 46, layer: udp}]",
+            "classes[0].layer: expected one of ip, tcp",
+        ),
         ("site: A\nclasses: [{dscp: x}]", "classes[0].dscp: expected a whole number, got text"),
         (
             "site: A\npassword: 12345",

@@ -1,12 +1,26 @@
 """``plancher-agent run``: becomes the resident agent."""
 
+import os
+import sys
 from typing import NoReturn
 
 from agent.handover import Handover, replace_this_process
 from agent.settings import AgentSettings, peer_key, with_community
 from host.command_line import version
+from host.settings import SettingsError
 
 
 def main(settings: AgentSettings) -> NoReturn:
-    """Hand over to the resident agent. Raises SettingsError if a file that holds a secret cannot serve."""
-    replace_this_process(Handover(with_community(settings), peer_key(settings.peer), version()))
+    """Hand over to the resident agent.
+
+    Raises SettingsError if a file that holds a secret cannot serve, or this user may not start Python: root
+    may start this program for another user, from a folder that this user cannot enter.
+    """
+    handover = Handover(with_community(settings), peer_key(settings.peer), version())
+    try:
+        replace_this_process(handover)
+    except PermissionError:
+        python = os.path.realpath(sys.executable)
+        raise SettingsError(
+            f"{python}: this user may not run it: install with a Python outside /root and /home"
+        ) from None

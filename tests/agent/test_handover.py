@@ -1,12 +1,15 @@
 import os
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent import handover
+from agent.commands import run
 from agent.handover import Handover
 from agent.settings import load
+from host.settings import SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "agent.yaml"
 
@@ -25,6 +28,18 @@ def test_settings_key_and_version_arrive_as_they_were(monkeypatch: pytest.Monkey
     received = handover.receive(int(arguments[-1]))
     assert received == given
     assert type(received.settings.floor.down) is type(given.settings.floor.down)
+
+
+def test_a_python_that_this_user_may_not_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python3"
+    python.write_text("for nobody")
+    python.chmod(0o600)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(os, "environ", {})
+    with pytest.raises(SettingsError, match=rf"^{python}: this user may not run it: install with a Python"):
+        run.main(load(EXAMPLE))
 
 
 def test_what_is_shown_of_it_holds_no_secret() -> None:

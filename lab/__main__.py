@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from host import command_line, log
@@ -18,6 +19,7 @@ SOAK = """\
 Sites, a real Mosquitto and the collector on this machine, with a fault every few seconds: kills, a lying or
 broken broker, a collector that refuses everything. Then everything is mended and the account is told: what
 was journalled, what of it is in the ledger, what was lost. Exit 0 if the account closes."""
+MOST_MINUTES = 7 * 24 * 60
 CHECK = "compare every figure with the truth and exit: 0 if all agree, 1 if not; within 120 s"
 
 
@@ -40,13 +42,21 @@ def command(arguments: Sequence[str]) -> int:
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)
     soak = commands.add_parser("soak", help="the real programs, broken again and again", description=SOAK)
-    soak.add_argument("--minutes", type=float, default=5.0, help="how long faults come (default: 5)")
+    soak.add_argument("--minutes", type=_minutes, default=5.0, help="how long faults come (default: 5)")
     soak.add_argument("--seed", type=int, help="draw what this seed drew (default: a new one)")
     soak.set_defaults(run=_soak)
     options = parser.parse_args(arguments)
     log.start("warning")
     status: int = options.run(options)
     return status
+
+
+def _minutes(text: str) -> float:
+    # Without any time nothing is journalled, and an account of nothing closes.
+    with suppress(ValueError):
+        if 0 < float(text) <= MOST_MINUTES:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number of minutes above 0, at most {MOST_MINUTES}")
 
 
 def _demo(options: argparse.Namespace) -> Exit:

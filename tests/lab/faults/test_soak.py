@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from host.exits import Exit
+from lab.__main__ import command
 from tests.processes import wait_until
 from tests.servers import require
 
@@ -56,3 +60,11 @@ def test_ctrl_c_twice_ends_it_at_once_and_leaves_nothing_behind(tmp_path: Path) 
     assert log.read_text().splitlines()[-1] in ("ended; nothing is left behind", "the account closes")
     assert [file.name for file in tmp_path.iterdir()] == ["soak.log"]
     wait_until(lambda: descendants_of(f"{os.getpid()}c") == [], "nothing is left", 10)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "long"])
+def test_a_soak_without_any_time_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command(["soak", f"--minutes={minutes}"])
+    assert ended.value.code == Exit.USAGE
+    assert "expected a number of minutes above 0, at most 10080" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def _verify(options: Namespace) -> Exit:
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     for problem in found.problems:
-        print(f"WRONG  {problem}")
+        print(f"WRONG  {options.ledger}: {problem}")
     if found.problems:
         return Exit.FAIL
     print(f"ok     {options.ledger}: sound, {counted(found.measurements, 'measurement')}")

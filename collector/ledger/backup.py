@@ -78,6 +78,8 @@ def _partial(path: Path) -> Iterator[Path]:
         _remove(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         yield path
+    except FileNotFoundError:
+        raise LedgerError(f"{path.parent}: no such folder: make it, or name another") from None
     except OSError as error:
         raise LedgerError(f"ledger {error.filename or path}: {error.strerror}") from None
     except (sqlite3.Error, SQLAlchemyError) as error:

@@ -66,7 +66,7 @@ def test_a_backup_that_cannot_be_written_is_told_in_one_line(ledger: Ledger, pat
     target = path.with_name("nowhere") / "backup.db"
     with pytest.raises(LedgerError) as raised:
         back_up(path, target, NOW_US, silent, replace=False)
-    assert str(raised.value) == f"ledger {target}.partial: No such file or directory"
+    assert str(raised.value) == f"{target.parent}: no such folder: make it, or name another"
 
 
 def test_a_backup_ends_and_is_of_one_moment_while_commits_go_on(

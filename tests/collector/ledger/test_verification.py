@@ -94,7 +94,7 @@ def test_the_command_tells_soundness_and_what_each_site_lacks(
     change(path, "UPDATE epochs SET committed = 0")
     code, out, _ = run(capsys, "verify", path)
     assert code == Exit.FAIL
-    assert out[0] == f"WRONG  site {SITE}, epoch {EPOCH}: committed says 0, the rows 4"
+    assert out[0] == f"WRONG  {path}: site {SITE}, epoch {EPOCH}: committed says 0, the rows 4"
 
 
 def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(
@@ -117,7 +117,7 @@ def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(
     code, out, _ = run(capsys, "verify", text)
     assert (code, out) == (
         Exit.FAIL,
-        ["WRONG  file is not a database: this is no ledger: name another file"],
+        [f"WRONG  {text}: file is not a database: this is no ledger: name another file"],
     )
 
 

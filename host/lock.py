@@ -42,11 +42,11 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has it just now; takes nothing."""
+    """Whether a process has it just now, as far as this user may see; takes nothing."""
     try:
         with beside(path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     except OSError:
         return True

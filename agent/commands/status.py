@@ -17,6 +17,7 @@ from agent.settings import AgentSettings
 from agent.status_file import AgentStatus
 from host.clock import Clock
 from host.exits import Exit
+from host.lock import is_held
 from host.units import counted
 from wire import messages
 from wire.messages import Fault
@@ -60,6 +61,7 @@ class View:
     settings: AgentSettings
     now: ClockReading
     running: bool
+    has_journal: bool  # some agent has it, whether or not it can say so
     status: AgentStatus | None
     counts: Counts | None
     journal_problem: str
@@ -104,6 +106,7 @@ def look(chosen: AgentSettings, now: ClockReading) -> View:
         settings=chosen,
         now=now,
         running=status_file.is_running(status, now),
+        has_journal=is_held(Path(chosen.journal.path)),
         status=status,
         counts=counts,
         journal_problem=problem,
@@ -165,6 +168,12 @@ def _age_s(then: ClockReading, now: ClockReading) -> float:
 def _not_running(view: View) -> str:
     if view.running:
         return ""
+    if view.has_journal:
+        place = view.settings.runtime_directory
+        return (
+            "the agent has its journal, but says nothing of itself:"
+            f" is {place} of this user, and not full? Its log says why"
+        )
     return "the agent is not running: start its service, or `plancher-agent run`; its log says why it ended"
 
 
@@ -259,7 +268,7 @@ def _facts(view: View) -> list[tuple[str, str]]:
         since = _ago((view.now.boot_us - status.started.boot_us) / 1e6)
         facts.append(("agent", f"{status.version}, process {status.process}, started {since}"))
     else:
-        facts.append(("agent", "not running"))
+        facts.append(("agent", "running, but silent" if view.has_journal else "not running"))
     peer = settings.peer
     facts.append(("peer", f"{peer.name} at {peer.host}, UDPSTP {peer.udpstp_port}, STAMP {peer.stamp_port}"))
     facts.append(("broker", _broker(view)))

@@ -65,6 +65,15 @@ def stranger(journal: Journal, tmp_path: Path) -> Iterator[None]:
         place.chmod(0o700)
 
 
+def test_an_agent_that_cannot_tell_how_it_is_still_runs(tmp_path: Path) -> None:
+    with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK):
+        silent = status.look(settings(tmp_path), CLOCK).problems()[0]
+    assert silent.startswith(
+        f"the agent has its journal, but says nothing of itself: is {tmp_path}/run of this user"
+    )
+    assert status.look(settings(tmp_path), CLOCK).problems()[0].startswith("the agent is not running")
+
+
 @pytest.mark.usefixtures("stranger")
 def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
     view = status.look(settings(tmp_path), CLOCK)

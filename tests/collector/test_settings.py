@@ -43,7 +43,7 @@ def test_nothing_listens_beyond_loopback_by_default() -> None:
         ("web: {prot: 1}", "web.prot: no such setting; did you mean `port`?"),
         ("web: {port: 70000}", "web.port: expected a whole number <= 65535"),
         ("web: {port: high}", "web.port: expected a whole number, got text"),
-        ("web: {language: de}", "web.language: Invalid enum value 'de'"),
+        ("web: {language: de}", "web.language: expected one of en, fr"),
         ("expose_fleet: maybe", "expose_fleet: expected true or false, got text"),
         (
             "ledger: {keep_payloads: 2 weeks}",

@@ -81,9 +81,12 @@ class EpochRange(Struct, frozen=True, kw_only=True):
 
 
 class Gap(EpochRange, frozen=True, kw_only=True):
-    """Measurements that will never come, and why. ``at_us``: the sender's wall clock when that was known."""
+    """Measurements that will never come, and why. ``at_us``: the sender's wall clock when that was known.
 
-    reason: GapReason
+    ``reason`` is a word of ``GapReason``, or one of a newer agent: that alone must not cost its batch.
+    """
+
+    reason: Name
     at_us: Micros
 
 

@@ -1,7 +1,13 @@
 """What the ledger lacks of a site, or holds in doubt; of a site that is whole nothing is told."""
 
+from collections import Counter
+
 from collector.families.family import Family, Samples
 from collector.live import SiteState
+from wire.messages import GapReason
+
+_REASONS = frozenset(GapReason)
+_OTHER = "other"
 
 
 def _missing(site: SiteState, _now_us: int) -> Samples:
@@ -10,8 +16,12 @@ def _missing(site: SiteState, _now_us: int) -> Samples:
 
 
 def _declared(site: SiteState, _now_us: int) -> Samples:
-    if site.lacks:
-        yield from ((f',reason="{reason}"', lost) for reason, lost in sorted(site.lacks.declared.items()))
+    """A newer agent's reasons are one: their words come from outside, and each would be a series."""
+    counted: Counter[str] = Counter()
+    for reason, lost in (site.lacks.declared if site.lacks else {}).items():
+        counted[reason if reason in _REASONS else _OTHER] += lost
+    for reason, lost in sorted(counted.items()):
+        yield f',reason="{reason}"', lost
 
 
 def _conflicts(site: SiteState, _now_us: int) -> Samples:

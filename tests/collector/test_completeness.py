@@ -5,9 +5,10 @@ import pytest
 from collector.catalogue import CATALOGUE, KEYS, Language
 from collector.completeness import Finding, Wanted, listing, worst
 from collector.completeness_pages import CompletenessPages
+from collector.families import completeness
 from collector.holding import EpochHolding, Holding, Run, SiteHolding
 from collector.inventory import Site
-from collector.live import Fleet
+from collector.live import Fleet, SiteState
 from collector.overview import PAGE_ROWS
 from tests.collector.examples import HOUR_US, NOW_US, SITE
 from wire.messages import GapReason
@@ -159,3 +160,9 @@ def test_a_reason_of_a_later_agent_is_shown_as_it_is() -> None:
     held = [Holding("S1", 1, declared={"moon-phase": 2})]
     text = CompletenessPages(Language.ENGLISH).sites(listing(held, known, Wanted()), Wanted(), NOW_US)
     assert "moon-phase" in text
+
+
+def test_reasons_of_a_later_agent_are_one_series() -> None:
+    site = SiteState("S1", None, lacks=Holding("S1", 1, declared={"moon-phase": 2, "tide": 3, "dropped": 4}))
+    [family] = [one for one in completeness.FAMILIES if "declared_lost" in one.name]
+    assert list(family.samples(site, NOW_US)) == [(',reason="dropped"', 4), (',reason="other"', 5)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire import messages, records
-from wire.messages import Envelope, EpochMark, Fault, Presence, PresenceState, Reason, Receipt
+from wire.messages import Envelope, EpochMark, Fault, Gap, GapReason, Presence, PresenceState, Reason, Receipt
 
 CLOCK = records.ClockReading(wall_us=1_775_000_000_000_000, boot_us=5, boot_id="b", synchronised=True)
 STAMP = records.StampMeasurement(
@@ -39,6 +39,14 @@ def test_an_envelope_round_trips_with_its_measurements() -> None:
     decoded = messages.decode(messages.encode(envelope()), Envelope, "0631234A")
     assert isinstance(decoded, Envelope)
     assert messages.decode_measurement(decoded.measurements[0]) == STAMP
+
+
+@pytest.mark.parametrize("reason", [GapReason.DAMAGED, "moon-phase"])
+def test_why_a_gap_is_one_may_be_told_in_a_newer_word(reason: str) -> None:
+    gap = Gap(epoch=STAMP.epoch, first=1, last=2, reason=reason, at_us=3)
+    decoded = messages.decode(messages.encode(envelope(gaps=(gap,))), Envelope, "0631234A")
+    assert isinstance(decoded, Envelope)
+    assert decoded.gaps == (gap,)
 
 
 def test_a_failed_measurement_carries_no_values() -> None:

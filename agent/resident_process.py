@@ -6,18 +6,42 @@ if __name__ == "__main__":
     # Until there is something to end in order, an interrupt simply ends: no traceback out of an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import os
+
 from agent.deferred_import import defer
 
-# What the agent needs imports these for cases that it does not have, at a cost of 2.5 MB of its 32. paho asks
-# the first for proxies, and only where PySocks is installed; with it come http.client, email and tempfile.
-# The others: an address in square brackets in a URL, a subprocess that talks text, a source line in a
-# traceback, and what a type looks like.
-for _unused in ("urllib.request", "ipaddress", "locale", "tokenize", "msgspec.inspect"):
+CO_COROUTINE = 0x80
+
+
+def _is_coroutine_function(function: object) -> bool:
+    """As inspect tells of functions and methods: asyncio asks it of a signal's handler."""
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & CO_COROUTINE)
+
+
+# What the agent needs imports these for cases that it does not have, at a cost of 4 MB of its 32: what a type
+# or a function looks like (a data class without a description describes itself by its signature, which nobody
+# reads here), which system this is, a traceback, a path as an address, a host name that is not ASCII, ...
+defer("inspect", signature=lambda _: "", iscoroutinefunction=_is_coroutine_function)
+defer("platform", system=lambda: os.uname().sysname)
+defer("traceback", "extract_stack")
+defer("urllib.parse", "quote_from_bytes")
+defer("unicodedata", "ucd_3_2_0")
+# ... help texts, a subprocess that talks text, an address in square brackets in a URL, and proxies: paho asks
+# the last for them only where PySocks is installed, and with it come http.client, email and tempfile.
+for _unused in (
+    "stringprep",
+    "linecache",
+    "tokenize",
+    "textwrap",
+    "locale",
+    "ipaddress",
+    "urllib.request",
+    "msgspec.inspect",
+):
     defer(_unused)
 
 import asyncio  # noqa: E402
 import logging  # noqa: E402
-import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 

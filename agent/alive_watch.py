@@ -9,8 +9,8 @@ from pathlib import Path
 from agent import alive_file, previous_end
 from agent.alive_file import Alive
 from agent.events import Event, Tell
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from wire.records import ClockReading, ReachabilityMeasurement
 
 log = logging.getLogger(__name__)

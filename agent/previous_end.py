@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from agent.alive_file import Alive
-from agent.journal_entries import PreviousEnd
+from agent.journal.entries import PreviousEnd
 from wire.records import Cause, ClockReading, ReachabilityValues
 
 LATE_US = 45_000_000

@@ -12,8 +12,8 @@ import msgspec
 
 from agent import memory, report, status_file
 from agent.events import Event, Watch
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from agent.line_watch import LineWatch
 from agent.probes.base import Again, Continuing, Heeding, Probe, Reading, Task
 from agent.runner import LINE_WAIT_S, Attempt, Runner

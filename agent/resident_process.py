@@ -49,9 +49,9 @@ from agent import alive_file, alive_watch, assembly, handover, memory  # noqa: E
 from agent.alive_watch import AliveWatch  # noqa: E402
 from agent.clock_watch import ClockWatch  # noqa: E402
 from agent.handover import Handover  # noqa: E402
-from agent.journal import Journal  # noqa: E402
-from agent.journal_file import JournalError  # noqa: E402
-from agent.journal_thread import JournalThread  # noqa: E402
+from agent.journal.file import JournalError  # noqa: E402
+from agent.journal.journal import Journal  # noqa: E402
+from agent.journal.thread import JournalThread  # noqa: E402
 from agent.probes.base import Surroundings  # noqa: E402
 from agent.probes.reachability import state_path  # noqa: E402
 from agent.reachability_watch import ReachabilityWatch  # noqa: E402

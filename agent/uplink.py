@@ -5,8 +5,8 @@ import logging
 import random
 from collections.abc import Callable
 
-from agent.journal import Journal, Row
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal, Row
+from agent.journal.thread import JournalThread
 from agent.receipt_watch import ReceiptWatch
 from agent.settings import Uplink as UplinkSettings
 from agent.window import Pace, Want, Window, envelope

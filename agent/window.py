@@ -15,7 +15,7 @@ from sys import intern
 import msgspec
 from msgspec import Struct
 
-from agent.journal_entries import Change, Row, State, runs
+from agent.journal.entries import Change, Row, State, runs
 from wire import messages
 from wire.messages import SCHEMA, Envelope, EpochMark, EpochRange, Gap, Reason, Receipt, ReceiptStatus
 from wire.records import ClockReading

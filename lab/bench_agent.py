@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.journal import State
+from agent.journal.journal import State
 from agent.probes import PROBES
 from agent.settings import Schedule
 from host import command_line

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal, State
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal, State
+from agent.journal.thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
 from agent.uplink import Uplink
 from collector.__main__ import command

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-from agent import journal_file, journal_store, remedies, report, status_file
+from agent import remedies, report, status_file
 from agent.floor_sequence import FloorSequence
 from agent.floor_standing import CHOSEN
-from agent.journal_entries import Counts
+from agent.journal import file as journal_file
+from agent.journal import store as journal_store
+from agent.journal.entries import Counts
 from agent.report import Line, Tone
 from agent.settings import AgentSettings
 from agent.status_file import AgentStatus

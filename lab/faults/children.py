@@ -18,7 +18,7 @@ from lab.tether import PR_SET_PDEATHSIG
 
 PRELOADED = (
     "agent.uplink",
-    "agent.journal_thread",
+    "agent.journal.thread",
     "aiomqtt",
     "collector.program",
     "collector.settings",

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from agent import settings
-from agent.journal import Journal, Row
+from agent.journal.journal import Journal, Row
 from agent.window import Pace, Want, Window, envelope
 from collector.ingest import Arrival, judge
 from collector.ledger.commit import Ledger

@@ -7,7 +7,7 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from agent.journal import State
+from agent.journal.journal import State
 from lab.faults import notes
 from lab.faults.account import Account, Content, Gap, Held, Identity, Noted, settle
 

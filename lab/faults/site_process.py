@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import net.liveness
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
 from agent.uplink import Uplink
 from host import log

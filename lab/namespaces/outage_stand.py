@@ -18,8 +18,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from agent import journal_file, reachability_state, status_file
+from agent import reachability_state, status_file
 from agent import settings as agent_settings
+from agent.journal import file as journal_file
 from agent.outage_rules import Target
 from agent.probes.reachability import state_path
 from lab import installed

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from agent.journal import Journal
+from agent.journal.journal import Journal
 from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
 
 CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)

@@ -9,8 +9,8 @@ from agent import alive_file
 from agent.alive_file import Alive
 from agent.alive_watch import AliveWatch
 from agent.events import Event
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from tests.agent.fakes import FakeClock
 from wire.records import Cause, ReachabilityValues
 

@@ -4,7 +4,7 @@ import pytest
 
 from agent import previous_end
 from agent.alive_file import Alive
-from agent.journal_entries import PreviousEnd
+from agent.journal.entries import PreviousEnd
 from agent.previous_end import Ending
 from tests.agent.outage_world import at
 from wire.records import Cause

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from agent import journal_file, status_file
 from agent import resident as agent_resident
+from agent import status_file
 from agent.events import Event, Tell, Watch
 from agent.hours import NEVER
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal import file as journal_file
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from agent.probes.base import Again, Continuing, Heeding, Reading, Task
 from agent.resident import Resident
 from agent.runner import LINE_WAIT_S

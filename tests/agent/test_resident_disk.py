@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent import journal_file, status_file
-from agent.journal_file import JournalError
+from agent import status_file
+from agent.journal import file as journal_file
+from agent.journal.file import JournalError
 from tests.agent.fakes import FakeProbe
 from tests.agent.test_resident import live, records, settings
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent import resident as agent_resident
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from agent.probes.base import Again, Progress, Reading, Task
 from agent.resident import Resident
 from agent.uplink import Uplink

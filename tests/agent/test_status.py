@@ -12,7 +12,7 @@ import pytest
 from agent import remedies, status_file
 from agent.commands import check, status
 from agent.floor_standing import CHOSEN
-from agent.journal import Counts, Journal
+from agent.journal.journal import Counts, Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings
 from agent.settings import LineCounters as Counted

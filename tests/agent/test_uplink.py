@@ -11,8 +11,8 @@ import aiomqtt
 import msgspec
 import pytest
 
-from agent.journal import Journal
-from agent.journal_thread import JournalThread
+from agent.journal.journal import Journal
+from agent.journal.thread import JournalThread
 from agent.settings import Uplink as UplinkSettings
 from agent.uplink import Uplink
 from host.clock import Clock
@@ -305,7 +305,7 @@ def test_what_is_no_command_is_told_and_harmless(
 def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.journal.RETRY_US", 0)
+    monkeypatch.setattr("agent.journal.journal.RETRY_US", 0)
     monkeypatch.setattr("agent.uplink.RETRY_S", 0.1)
 
     async def scenario(site: Site, collector: Collector) -> None:

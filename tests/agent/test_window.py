@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent import window
-from agent.journal import Change, Journal, Row, State
+from agent.journal.journal import Change, Journal, Row, State
 from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Heard, Pace, Want, Window, envelope
 from tests.agent.journalled import CLOCK, build, connection
 from wire import messages

@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from agent.journal import Change, Row, State
+from agent.journal.journal import Change, Row, State
 from agent.window import BATCH_ROWS, SLOWEST_GAPS, WINDOW, Heard, Want, Window
 from tests.agent.test_window import DIGEST, PACE, E, lined, rows
 from wire.messages import EpochRange, Gap, GapReason, Receipt, ReceiptStatus

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from agent.journal import Journal
-from agent.journal_file import JournalError
+from agent.journal.file import JournalError
+from agent.journal.journal import Journal
 from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError
 from lab.faults import notes, reading

@@ -11,7 +11,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from agent.journal import Journal
+from agent.journal.journal import Journal
 from lab.faults.notes import Notes
 from lab.faults.power.journal_workload import SIZE, commit, first_us, moment
 from lab.faults.power.names import JOURNAL, NOTES

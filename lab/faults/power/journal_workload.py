@@ -9,7 +9,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from agent.journal import Change, Journal, State
+from agent.journal.journal import Change, Journal, State
 from lab.faults import source
 from lab.faults.notes import Notes
 from lab.faults.power.names import JOURNAL, NOTES

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import journal_salvage
-from agent.journal_salvage import Tail
-from agent.journal_store import Store
+from agent.journal import salvage as journal_salvage
+from agent.journal.salvage import Tail
+from agent.journal.store import Store
 from lab.faults.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject

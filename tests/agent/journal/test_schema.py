@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import journal_schema
-from agent.journal import Counts, Journal
+from agent.journal import schema as journal_schema
+from agent.journal.journal import Counts, Journal
 from tests.agent.journalled import CLOCK, connection, later
 from wire.messages import EpochMark, GapReason, decode_measurement
 
-DUMP = Path(__file__).with_name("journal_schema_1.sql")
+DUMP = Path(__file__).with_name("schema_1.sql")
 SIZE = 64_000_000
 
 

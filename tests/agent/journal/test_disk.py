@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import journal_memory
-from agent.journal import Change, Journal, PreviousEnd, State
-from agent.journal_file import JournalError
+from agent.journal import memory as journal_memory
+from agent.journal.file import JournalError
+from agent.journal.journal import Change, Journal, PreviousEnd, State
+from tests.agent.journal.test_schema import old_journal
 from tests.agent.journalled import CLOCK, build, connection, later
-from tests.agent.test_journal_schema import old_journal
 from wire.messages import EpochRange, GapReason
 from wire.records import ClockReading, Known
 

@@ -9,8 +9,8 @@ import logging
 
 import msgspec
 
-from agent.journal_entries import State, Worth, runs
-from agent.journal_store import Store, used_bytes
+from agent.journal.entries import State, Worth, runs
+from agent.journal.store import Store, used_bytes
 from wire import messages
 from wire.messages import GapReason
 from wire.records import ClockReading, FloorMeasurement

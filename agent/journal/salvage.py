@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.journal_entries import without
-from agent.journal_pages import Pages, Values
-from agent.journal_schema import checksum
-from agent.journal_store import Store
+from agent.journal.entries import without
+from agent.journal.pages import Pages, Values
+from agent.journal.schema import checksum
+from agent.journal.store import Store
 from wire.messages import GapReason
 
 log = logging.getLogger(__name__)

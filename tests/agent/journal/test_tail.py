@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Change, Journal, State
-from agent.journal_pages import Pages
-from agent.journal_schema import PAGE_BYTES
+from agent.journal.journal import Change, Journal, State
+from agent.journal.pages import Pages
+from agent.journal.schema import PAGE_BYTES
+from tests.agent.journal.test_salvage import every_gap, everything
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
-from tests.agent.test_journal_salvage import every_gap, everything
 
 SIZE = 64_000_000
 SECTOR = 512

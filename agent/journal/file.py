@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent import journal_salvage, journal_schema
-from agent.journal_salvage import SalvagedRow
-from agent.journal_store import Store
+from agent.journal import salvage as journal_salvage
+from agent.journal import schema as journal_schema
+from agent.journal.salvage import SalvagedRow
+from agent.journal.store import Store
 from host.lock import HeldError, Lock, beside
 
 log = logging.getLogger(__name__)

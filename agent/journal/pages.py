@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.journal_schema import PAGE_BYTES
+from agent.journal.schema import PAGE_BYTES
 
 Values = tuple[int | float | str | bytes | None, ...]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from agent.journal_entries import Change
-from agent.journal_store import Store
+from agent.journal.entries import Change
+from agent.journal.store import Store
 from wire.messages import GapReason
 
 BYTES = 1_000_000  # of an agent that may have 32 MB: eight hours of trains and counters

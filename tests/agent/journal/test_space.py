@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.journal import Change, Journal, State, Worth
-from agent.journal_entries import worth_of
-from agent.journal_space import AT_ONCE, without_series
-from agent.journal_store import used_bytes
+from agent.journal.entries import worth_of
+from agent.journal.journal import Change, Journal, State, Worth
+from agent.journal.space import AT_ONCE, without_series
+from agent.journal.store import used_bytes
 from agent.settings import Journal as Settings
 from tests.agent.journalled import CLOCK, DAY_US, connection, later
 from tests.collector import examples

@@ -10,8 +10,8 @@ from typing import Self
 
 import msgspec
 
-from agent import journal_schema
-from agent.journal_entries import Change, Counts, PreviousEnd, Row, State, Worth, worth_of
+from agent.journal import schema as journal_schema
+from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, worth_of
 from wire import messages
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Failure, Known

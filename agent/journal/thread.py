@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from agent.journal import Journal
+from agent.journal.journal import Journal
 from wire.records import ClockReading
 
 Result = TypeVar("Result")

@@ -13,10 +13,13 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from agent import journal_file, journal_memory, journal_space, journal_store
-from agent.journal_entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
-from agent.journal_file import DiskTroubleError, JournalError
-from agent.journal_store import Store
+from agent.journal import file as journal_file
+from agent.journal import memory as journal_memory
+from agent.journal import space as journal_space
+from agent.journal import store as journal_store
+from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
+from agent.journal.file import DiskTroubleError, JournalError
+from agent.journal.store import Store
 from host.lock import Lock
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Known

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent import journal_file
-from agent.journal import Journal, Row, State
-from agent.journal_file import DiskTroubleError
-from agent.journal_space import without_series
+from agent.journal import file as journal_file
+from agent.journal.file import DiskTroubleError
+from agent.journal.journal import Journal, Row, State
+from agent.journal.space import without_series
 from agent.window import Pace, Want, Window, envelope
+from tests.agent.journal.test_space import floor, stamp
 from tests.agent.journalled import connection, later
-from tests.agent.test_journal_space import floor, stamp
 from wire import messages
 from wire.messages import (
     MAX_GAPS,

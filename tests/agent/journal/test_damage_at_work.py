@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import journal_file, journal_memory
-from agent.journal import Change, Journal, State
-from agent.journal_file import DiskTroubleError
-from agent.journal_store import Store
+from agent.journal import file as journal_file
+from agent.journal import memory as journal_memory
+from agent.journal.file import DiskTroubleError
+from agent.journal.journal import Change, Journal, State
+from agent.journal.store import Store
 from tests.agent.journalled import CLOCK, build, connection, flip, later
 from wire.messages import encode
 from wire.records import Known

@@ -4,10 +4,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from agent.journal import Journal, Row
+from agent.journal.journal import Journal, Row
 from agent.window import envelope
+from tests.agent.journal.test_machine import Ledger
 from tests.agent.journalled import CLOCK, build, later
-from tests.agent.test_journal_machine import Ledger
 
 SIZE = 64_000_000
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import journal_file
-from agent.journal import Change, Journal, PreviousEnd, State, runs
-from agent.journal_file import JournalError
-from agent.journal_store import newest_records
-from agent.journal_thread import JournalThread
+from agent.journal import file as journal_file
+from agent.journal.file import JournalError
+from agent.journal.journal import Change, Journal, PreviousEnd, State, runs
+from agent.journal.store import newest_records
+from agent.journal.thread import JournalThread
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages import EpochMark, decode_measurement
 from wire.records import Known
@@ -305,7 +305,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
     printed: list[tuple[str, int]] = []
     for wanted in (25, 40):
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.agent.journal_child", str(path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.agent.journal.child", str(path)], stdout=subprocess.PIPE, text=True
         ) as child:
             assert child.stdout is not None
             for line in child.stdout:

@@ -4,7 +4,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from agent.journal import Change, Journal, State
+from agent.journal.journal import Change, Journal, State
 from tests.agent.fakes import FakeClock
 from tests.agent.journalled import build
 

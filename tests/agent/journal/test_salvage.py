@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import journal_file
-from agent.journal import Change, Journal, State
-from agent.journal_pages import Pages
-from agent.journal_salvage import rows_of
-from agent.journal_schema import PAGE_BYTES
+from agent.journal import file as journal_file
+from agent.journal.journal import Change, Journal, State
+from agent.journal.pages import Pages
+from agent.journal.salvage import rows_of
+from agent.journal.schema import PAGE_BYTES
 from tests.agent.journalled import CLOCK, build, connection, later
 from wire.messages import Gap, GapReason, decode_measurement
 from wire.records import Known

@@ -1,6 +1,6 @@
 """The path probe: the routers on the way to the peer, what they do to the DSCP mark, and the path MTU.
 
-The packets are sent by a helper of a few seconds, :mod:`agent.path_child`; here they are made, since the key
+The packets are sent by a helper of a few seconds, :mod:`agent.path.child`; here they are made, since the key
 stays with the agent, and what came back is verified.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent import path_helper
 from agent.change_detector import ChangeDetector
-from agent.path_helper import HelperError
+from agent.path import helper as path_helper
+from agent.path.helper import HelperError
 from agent.probes.base import Heeding, Progress, Reading, Surroundings, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest

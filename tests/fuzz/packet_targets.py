@@ -1,8 +1,8 @@
 """Decoders of what is packets: load tests, STAMP, ICMP and SNMP."""
 
-from agent import path_packets
-from agent.path_packets import Flow
-from tests.agent.test_path_packets import FLOW, FLOW_6, PAYLOAD, ROUTER, ROUTER_6, icmp
+from agent.path import packets as path_packets
+from agent.path.packets import Flow
+from tests.agent.path.test_packets import FLOW, FLOW_6, PAYLOAD, ROUTER, ROUTER_6, icmp
 from tests.fuzz.running import Target
 from tests.wire.test_snmp import RESPONSE, wrapped
 from wire import interface_mib, snmp

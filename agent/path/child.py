@@ -15,8 +15,8 @@ from dataclasses import replace
 
 import msgspec
 
-from agent import path_sockets
-from agent.path_sockets import PathSockets
+from agent.path import sockets as path_sockets
+from agent.path.sockets import PathSockets
 from net import timestamps
 from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.path import exchange, findings
@@ -48,7 +48,7 @@ class _Shell:
 
     def __init__(self, request: PathRequest, sockets: PathSockets) -> None:
         # Loaded here, when no right is left: it reads what anybody may have sent.
-        from agent import path_packets
+        from agent.path import packets as path_packets
 
         self._packets = path_packets
         self._request = request

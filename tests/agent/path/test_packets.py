@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.path_packets import Flow, packet, quoted
+from agent.path.packets import Flow, packet, quoted
 from wire.path.probing import Kind
 
 FLOW = Flow("192.0.2.1", "198.51.100.9", 40000, 862, 46)

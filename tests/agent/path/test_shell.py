@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from agent import path_child
-from agent.path_sockets import PathSockets
+from agent.path import child as path_child
+from agent.path.sockets import PathSockets
 from net import timestamps
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent import path_helper
-from agent.path_helper import HelperError, ask_child, ask_socket
+from agent.path import helper as path_helper
+from agent.path.helper import HelperError, ask_child, ask_socket
 
 ECHO = "import sys; sys.stdout.write(sys.stdin.read())"
 WAIT = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)"

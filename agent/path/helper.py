@@ -16,7 +16,7 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-I", "-m", "agent.path_child")
+COMMAND = (sys.executable, "-I", "-m", "agent.path.child")
 _CHUNK_BYTES = 65_536
 _MOST_WORDS = 200
 _LAST_MOMENT_S = 0.5

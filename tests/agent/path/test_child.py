@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import path_child, path_helper, path_sockets
+from agent.path import child as path_child
+from agent.path import helper as path_helper
+from agent.path import sockets as path_sockets
 from wire.path.exchange import PathAnswer, PathRequest, decode_answer
 from wire.records import Failure
 from wire.stamp.sender import Sender, SenderSettings
@@ -23,7 +25,7 @@ from wire.stamp.timestamp import ErrorEstimate
 WITHOUT_SCAPY = """
 import sys
 sys.modules["scapy"] = None
-from agent import path_child
+from agent.path import child as path_child
 sys.exit(path_child.main())
 """
 
@@ -68,7 +70,7 @@ def test_without_scapy_it_says_what_to_install() -> None:
 @pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
 def test_on_loopback_the_first_hop_is_the_peer() -> None:
     """Nothing listens at the discard port: the peer itself says so."""
-    found = answered("-m", "agent.path_child", document=request())
+    found = answered("-m", "agent.path.child", document=request())
     assert found.values is not None, found
     assert found.values.reached
     assert [(hop.address, hop.answered) for hop in found.values.hops] == [("127.0.0.1", 1)]
@@ -89,8 +91,8 @@ def test_without_the_right_it_says_which(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_an_ordinary_user_is_refused_by_the_kernel() -> None:
-    code = "import os, sys\nos.setuid(65534)\nfrom agent import path_child\nsys.exit(path_child.main())"
-    preloaded = f"import agent.path_child, wire.path.exchange\n{code}"
+    code = "import os, sys\nos.setuid(65534)\nfrom agent.path import child\nsys.exit(child.main())"
+    preloaded = f"import agent.path.child, wire.path.exchange\n{code}"
     assert answered("-c", preloaded, document=request()).failure is Failure.CONFIGURATION
 
 
@@ -131,7 +133,7 @@ def test_it_serves_one_connection_as_a_service_manager_hands_it_over(tmp_path: P
 
 
 def test_it_does_not_wait_for_a_request_that_never_comes() -> None:
-    code = "from agent import path_child\npath_child.GRACE_S = 1\npath_child.main()"
+    code = "from agent.path import child\nchild.GRACE_S = 1\nchild.main()"
     with subprocess.Popen((sys.executable, "-I", "-c", code), stdin=subprocess.PIPE) as waiting:
         assert waiting.wait(60) == -signal.SIGALRM
 
@@ -157,7 +159,7 @@ def test_what_is_no_request_is_answered_all_the_same(document: bytes) -> None:
 def test_once_its_sockets_are_open_it_can_open_no_more() -> None:
     code = (
         "import socket\n"
-        "from agent import path_sockets\n"
+        "from agent.path import sockets as path_sockets\n"
         "with path_sockets.open_to('127.0.0.1', 9):\n"
         "    path_sockets.give_up_rights()\n"
         "    try:\n"
@@ -175,6 +177,6 @@ def test_the_largest_packet_worth_trying_is_the_interfaces() -> None:
 
 
 def test_importing_the_helper_does_not_load_scapy() -> None:
-    code = "import sys, agent.path_child, agent.probes.path\nassert 'scapy' not in sys.modules"
+    code = "import sys, agent.path.child, agent.probes.path\nassert 'scapy' not in sys.modules"
     done = subprocess.run((sys.executable, "-I", "-c", code), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from agent import hours
 from agent.again import Again
 from agent.floor_standing import Course, recalled
 from agent.hours import Hours
-from agent.line_watch import LineWatch
+from agent.line.watch import LineWatch
 from agent.settings import Floor
 from wire import ip_layer
 from wire.records import ClockReading, Direction, FloorValues, LineCounters, Spread, Standing, Verdict

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from agent import floor_series
 from agent.floor_rules import FASTEST_BPS, OwnTraffic
-from agent.line_counters import Unavailable
-from agent.load_meter import LoadMeter
-from agent.own_traffic import should_give_way
+from agent.line.counters import Unavailable
+from agent.line.load_meter import LoadMeter
+from agent.line.own_traffic import should_give_way
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 

@@ -14,7 +14,7 @@ from agent import memory, report, status_file
 from agent.events import Event, Watch
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
-from agent.line_watch import LineWatch
+from agent.line.watch import LineWatch
 from agent.probes.base import Again, Continuing, Heeding, Probe, Reading, Task
 from agent.runner import LINE_WAIT_S, Attempt, Runner
 from agent.scheduler import Missed, Retest, Scheduler, Slot

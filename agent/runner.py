@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.events import Event, Tell, Watch
-from agent.line_lock import LineBusyError, LineLock
+from agent.line.lock import LineBusyError, LineLock
 from agent.probes.base import Probe, Progress, Reading, Task
 from host import load
 from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose

@@ -142,7 +142,7 @@ class Snmp(Struct, frozen=True):
 
 
 class LineCounters(Struct, frozen=True):
-    """How the site's own traffic is known during a test: see ``agent.line_counters``."""
+    """How the site's own traffic is known during a test: see ``agent.line.counters``."""
 
     source: str = "none"
     interface: str | None = None

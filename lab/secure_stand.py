@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import settings as agent_settings
-from agent.line_counters import INTERFACES
+from agent.line.counters import INTERFACES
 from lab import installed
 from lab.pki import Authority, Identity, PkiError, Usage
 from lab.stand import HOST, KEY_ID, Stand, StandError

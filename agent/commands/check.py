@@ -13,7 +13,7 @@ from agent import assembly, floor_rules, remedies, settings, settings_rules, udp
 from agent.commands import machine
 from agent.commands.finding import Finding
 from agent.commands.machine import Link
-from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from agent.outage_rules import WayKind
 from agent.probes.base import Surroundings, Task
 from agent.probes.path import PathProbe

@@ -13,8 +13,8 @@ from msgspec import Struct, field
 from agent.again import Again as Again
 from agent.hearing import Hearing
 from agent.hours import Hours
-from agent.line_counters import LineCounterSource
-from agent.line_watch import LineWatch
+from agent.line.counters import LineCounterSource
+from agent.line.watch import LineWatch
 from agent.peer_time import PeerTime
 from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values

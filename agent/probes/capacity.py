@@ -14,7 +14,7 @@ from agent.byte_budget import ByteBudget
 from agent.floor_rules import OwnTraffic
 from agent.hours import Hours
 from agent.latency_under_load import beside_load
-from agent.load_meter import LoadMeter
+from agent.line.load_meter import LoadMeter
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.settings import Capacity
 from agent.udpstp_client import run_search

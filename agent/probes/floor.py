@@ -17,8 +17,8 @@ from agent.floor_search import search_of
 from agent.floor_sequence import FloorSequence
 from agent.floor_test import RunLoad, Tested
 from agent.latency_under_load import beside_load
-from agent.line_counters import Unavailable
-from agent.load_meter import LoadMeter
+from agent.line.counters import Unavailable
+from agent.line.load_meter import LoadMeter
 from agent.probes.base import Again, Continuing, Progress, Reading, Surroundings, Task
 from agent.settings import Floor
 from agent.udpstp_client import run_load

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from agent.line_counters import Unavailable
-from agent.line_tally import LineTally, Window, next_boundary, next_reading
+from agent.line.counters import Unavailable
+from agent.line.tally import LineTally, Window, next_boundary, next_reading
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.slots import offset_us
 from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome

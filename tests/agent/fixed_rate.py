@@ -5,10 +5,10 @@ from random import Random
 
 from msgspec.structs import replace
 
-from agent import own_traffic
 from agent.floor_rules import OwnTraffic
-from agent.line_counters import CounterReading, Unavailable
-from agent.own_traffic import Mark
+from agent.line import own_traffic
+from agent.line.counters import CounterReading, Unavailable
+from agent.line.own_traffic import Mark
 from lab.line import Line, LineSettings
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent import assembly
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes.base import Surroundings
 from agent.runner import Runner
 from agent.settings import AgentSettings, Peer

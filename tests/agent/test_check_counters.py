@@ -3,7 +3,7 @@
 import pytest
 
 from agent.commands.check import Finding, line_counters, movement
-from agent.line_counters import CounterReading, DirectorySource, NoSource, Unavailable
+from agent.line.counters import CounterReading, DirectorySource, NoSource, Unavailable
 from wire.records import LineCounters
 
 

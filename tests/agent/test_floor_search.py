@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.floor_search import search_of, sustained_bps
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes.base import Surroundings
 from agent.settings import AgentSettings, Peer
 from tests.agent.fakes import FakeClock

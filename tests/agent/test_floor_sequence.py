@@ -7,8 +7,8 @@ from agent.again import Again
 from agent.floor_sequence import IDLE_KEPT, NEAR_US, FloorSequence, Searched, Told, quiet_hours
 from agent.floor_standing import CHOSEN
 from agent.hours import parse
-from agent.line_counters import CounterReading, NoSource
-from agent.line_watch import LineWatch
+from agent.line.counters import CounterReading, NoSource
+from agent.line.watch import LineWatch
 from agent.scheduler import utc_second_of_week
 from agent.settings import Floor
 from tests.agent.fakes import FakeClock

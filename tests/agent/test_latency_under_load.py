@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from agent import latency_under_load
 from agent.latency_under_load import beside_load, spacing_s
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes.base import Surroundings
 from agent.settings import AgentSettings, Peer
 from host.clock import Clock

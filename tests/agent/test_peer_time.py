@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.peer_time import PeerTime
 from agent.probes.base import Surroundings
 from agent.probes.stamp import StampProbe

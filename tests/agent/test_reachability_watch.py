@@ -11,7 +11,7 @@ import pytest
 from agent import reachability_state
 from agent.events import Event
 from agent.hearing import Hearing
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.outage_rules import OutageRules, Target, Track, WayKind
 from agent.probes.base import Surroundings
 from agent.probes.reachability import ReachabilityProbe, state_path

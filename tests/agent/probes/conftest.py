@@ -2,7 +2,8 @@
 
 import pytest
 
-from agent import floor_test, load_meter
+from agent import floor_test
+from agent.line import load_meter
 from agent.probes import floor
 from tests.agent.probes.floor_lines import Clock
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from agent.floor_sequence import FloorSequence, Searched
 from agent.floor_test import RunLoad
-from agent.line_counters import CounterReading, LineCounterSource, Unavailable
-from agent.load_meter import LoadMeter
+from agent.line.counters import CounterReading, LineCounterSource, Unavailable
+from agent.line.load_meter import LoadMeter
 from agent.probes.base import Reading
 from agent.probes.floor import Contract, FloorProbe
 from agent.scheduler import utc_second_of_week

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from agent import hours
 from agent.byte_budget import ByteBudget
-from agent.line_counters import NoSource
-from agent.load_meter import LoadMeter
+from agent.line.counters import NoSource
+from agent.line.load_meter import LoadMeter
 from agent.probes import capacity
 from agent.probes.base import Progress, Reading, Surroundings, Task
 from agent.probes.capacity import CapacityProbe

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from agent.again import Again
 from agent.floor_standing import CHOSEN
-from agent.line_counters import CounterReading, NoSource
-from agent.line_watch import LineWatch
+from agent.line.counters import CounterReading, NoSource
+from agent.line.watch import LineWatch
 from agent.probes.base import Surroundings, Task
 from agent.probes.floor import Contract, FloorProbe
 from agent.settings import AgentSettings, Peer

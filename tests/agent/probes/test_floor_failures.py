@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent import floor_validity
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes import floor
 from agent.probes.base import Surroundings
 from agent.probes.floor import FloorProbe

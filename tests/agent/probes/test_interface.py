@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.line_counters import CounterReading, LineCounterSource, NoSource, Unavailable
+from agent.line.counters import CounterReading, LineCounterSource, NoSource, Unavailable
 from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.interface import InterfaceProbe
 from agent.runner import Runner

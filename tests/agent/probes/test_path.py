@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes import path as path_probe
 from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.path import PathProbe

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.line_counters import InterfaceSource
+from agent.line.counters import InterfaceSource
 from agent.probes import PROBES
 from agent.probes.base import Surroundings
 from agent.settings import AgentSettings, Peer

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from agent.line_counters import NoSource
+from agent.line.counters import NoSource
 from agent.probes import stamp
 from agent.probes.base import Reading, Surroundings, Task
 from agent.probes.stamp import StampProbe

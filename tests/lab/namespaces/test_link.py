@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.line_counters import CounterReading, InterfaceSource, Unavailable
+from agent.line.counters import CounterReading, InterfaceSource, Unavailable
 from lab.line import DropCause
 from lab.namespaces import inside, names
 from lab.namespaces.link import KernelLink

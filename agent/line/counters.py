@@ -2,7 +2,7 @@
 
 Where the agent stands decides what it can know: ``inline`` sees all traffic of the site on one interface,
 ``directory`` reads counters laid out like /sys/class/net/<interface>/statistics (a router's mount), ``snmp``
-asks the router (``agent.snmp_counters``), ``none`` knows nothing and says so.
+asks the router (``agent.line.snmp_counters``), ``none`` knows nothing and says so.
 """
 
 import fcntl
@@ -133,8 +133,8 @@ def source_of(chosen: LineCounters) -> LineCounterSource:
     if chosen.source == "directory":
         return DirectorySource(Path(chosen.path or ""))
     if chosen.source == "snmp" and chosen.snmp is not None:
+        from agent.line.snmp_counters import SnmpSource
         from agent.settings import snmp_community
-        from agent.snmp_counters import SnmpSource
 
         return SnmpSource(chosen.snmp, snmp_community(chosen.snmp))
     return NoSource()

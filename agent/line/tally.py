@@ -2,7 +2,7 @@
 
 from msgspec import Struct, field
 
-from agent.line_counters import CounterReading, LineCounterSource, Reset, Unavailable
+from agent.line.counters import CounterReading, LineCounterSource, Reset, Unavailable
 from wire.records import InterfaceFlow, InterfaceValues
 
 NOTHING_YET = Unavailable("the line's counters were not read twice yet")

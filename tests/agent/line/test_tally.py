@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line_counters import CounterReading, NoSource, Unavailable
-from agent.line_tally import LineTally, next_boundary, next_reading
+from agent.line.counters import CounterReading, NoSource, Unavailable
+from agent.line.tally import LineTally, next_boundary, next_reading
 from wire.records import InterfaceValues, LineCounters
 
 SECOND = 1_000_000

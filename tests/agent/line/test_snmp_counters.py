@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.line_counters import CounterReading, InterfaceSource, Reset, Unavailable, source_of
+from agent.line.counters import CounterReading, InterfaceSource, Reset, Unavailable, source_of
+from agent.line.snmp_counters import SnmpSource
 from agent.settings import LineCounters, Snmp
-from agent.snmp_counters import SnmpSource
 from host.units import Seconds
 from lab.namespaces import inside
 from lab.namespaces.link import KernelLink
@@ -141,7 +141,7 @@ def test_an_agent_that_has_not_counted_its_packets_yet_is_asked_again(
             assert seconds >= 3
             router.variables[(*IF_X, 7, 2)] = 100
 
-        monkeypatch.setattr("agent.snmp_counters.asyncio.sleep", counts_meanwhile)
+        monkeypatch.setattr("agent.line.snmp_counters.asyncio.sleep", counts_meanwhile)
         assert of(await source.ask()).received_packets == 100
         router.variables[(*IF_X, 7, 2)] = 0
         assert of(await source.ask()).received_packets == 100
@@ -154,7 +154,7 @@ def test_an_agent_that_counts_no_packets_will_not_do(monkeypatch: pytest.MonkeyP
         async def no_time(seconds: float) -> None:
             pass
 
-        monkeypatch.setattr("agent.snmp_counters.asyncio.sleep", no_time)
+        monkeypatch.setattr("agent.line.snmp_counters.asyncio.sleep", no_time)
         reading = await source.ask()
         assert isinstance(reading, Unavailable)
         assert reading.detail.endswith("wan0 of the router 127.0.0.1 counts no packets")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent import busy_window, floor_series
-from agent.busy_window import Arrived, Place, Window
+from agent import floor_series
 from agent.floor_rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
-from agent.line_counters import CounterReading, Unavailable
+from agent.line import busy_window
+from agent.line.busy_window import Arrived, Place, Window
+from agent.line.counters import CounterReading, Unavailable
 from wire.records import Direction
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 

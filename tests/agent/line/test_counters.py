@@ -3,7 +3,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.line_counters import (
+from agent.line.counters import (
     CounterReading,
     DirectorySource,
     InterfaceSource,

@@ -3,8 +3,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.line_counters import CounterReading, InterfaceSource, NoSource, Unavailable
-from agent.line_watch import LineWatch, Stretches
+from agent.line.counters import CounterReading, InterfaceSource, NoSource, Unavailable
+from agent.line.watch import LineWatch, Stretches
 from host.clock import Clock
 from wire import records
 
@@ -125,7 +125,7 @@ def watch(source: Source, monkeypatch: pytest.MonkeyPatch, own_test: Callable[[]
             wall_us=0, boot_us=next(boot), boot_id=clock.boot_id, synchronised=False
         ),
     )
-    monkeypatch.setattr("agent.line_watch.EVERY_S", 0)
+    monkeypatch.setattr("agent.line.watch.EVERY_S", 0)
 
     async def scenario() -> None:
         running = asyncio.ensure_future(subject.run(own_test))

@@ -4,10 +4,10 @@ import pytest
 from msgspec import structs
 from msgspec.structs import replace
 
-from agent import own_traffic
 from agent.floor_rules import OwnTraffic
-from agent.line_counters import CounterReading, Unavailable
-from agent.own_traffic import Mark
+from agent.line import own_traffic
+from agent.line.counters import CounterReading, Unavailable
+from agent.line.own_traffic import Mark
 from lab.line import LineSettings
 from tests.agent import fixed_rate
 from wire.records import Direction

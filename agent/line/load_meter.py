@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from agent import own_traffic
 from agent.floor_rules import OwnTraffic
-from agent.line_counters import CounterReading, LineCounterSource, Unavailable
-from agent.own_traffic import Mark
+from agent.line import own_traffic
+from agent.line.counters import CounterReading, LineCounterSource, Unavailable
+from agent.line.own_traffic import Mark
 from wire.records import Direction, LineCounters
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from agent.line_counters import CounterReading, LineCounterSource, Unavailable
+from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from wire.records import ClockReading, LineCounters
 
 EVERY_S = 1.0

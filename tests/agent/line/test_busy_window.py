@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from agent import busy_window, own_traffic
-from agent.busy_window import Arrived, Place
 from agent.floor_rules import OwnTraffic
+from agent.line import busy_window, own_traffic
+from agent.line.busy_window import Arrived, Place
 from lab.line import LineSettings
 from tests.agent import fixed_rate
 from wire.records import Direction

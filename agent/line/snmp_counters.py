@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agent.line_counters import CounterReading, Unavailable
+from agent.line.counters import CounterReading, Unavailable
 from agent.settings import Snmp
 from net.snmp import NoAnswer, SnmpAgent
 from wire import interface_mib, records

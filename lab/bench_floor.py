@@ -20,7 +20,7 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
-from agent import floor_rules
+from agent.floor import rules as floor_rules
 from agent.probes.base import Reading
 from agent.probes.floor import SETUP_TRIES
 from host import command_line

@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from agent.floor_standing import CHOSEN, Sequential
+from agent.floor.standing import CHOSEN, Sequential
 from host import command_line
 from lab.error_models import (
     BAD,

@@ -1,6 +1,6 @@
 """Models of what goes wrong on lines, good and bad, for ``make simulate-floor``.
 
-The real core (``agent.floor_standing``) is given verdicts drawn from stated models of error. What happens to
+The real core (``agent.floor.standing``) is given verdicts drawn from stated models of error. What happens to
 a good line whose tests fail independently is computed exactly, by following every course of the core with its
 probability; what fails together (a point of presence or a peer disturbed for minutes, a backup at night that
 the agent cannot see) is simulated, as are lines that are really bad. The seed is fixed.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from statistics import NormalDist, mean, median, quantiles, stdev
 
-from agent.floor_standing import Course, Sequential
+from agent.floor.standing import Course, Sequential
 from wire.records import Standing, Verdict
 
 SEED = 946

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent import assembly, floor_rules, remedies, settings, settings_rules, udpstp_client
+from agent import assembly, remedies, settings, settings_rules, udpstp_client
 from agent.commands import machine
 from agent.commands.finding import Finding
 from agent.commands.machine import Link
+from agent.floor import rules as floor_rules
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from agent.outage_rules import WayKind
 from agent.probes.base import Surroundings, Task

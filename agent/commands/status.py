@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from agent import remedies, report, status_file
-from agent.floor_sequence import FloorSequence
-from agent.floor_standing import CHOSEN
+from agent.floor.sequence import FloorSequence
+from agent.floor.standing import CHOSEN
 from agent.journal import file as journal_file
 from agent.journal import store as journal_store
 from agent.journal.entries import Counts

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from agent.floor_rules import OwnTraffic
+from agent.floor.rules import OwnTraffic
 from agent.line import own_traffic
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from agent.line.own_traffic import Mark

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent import floor_series
-from agent.floor_rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
+from agent.floor import series as floor_series
+from agent.floor.rules import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
 from agent.line import busy_window
 from agent.line.busy_window import Arrived, Place, Window
 from agent.line.counters import CounterReading, Unavailable

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from msgspec import structs
 
-from agent import floor_validity, hours
+from agent import hours
 from agent.byte_budget import ByteBudget
-from agent.floor_rules import OwnTraffic
+from agent.floor import validity as floor_validity
+from agent.floor.rules import OwnTraffic
 from agent.hours import Hours
 from agent.latency_under_load import beside_load
 from agent.line.load_meter import LoadMeter

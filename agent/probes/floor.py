@@ -1,7 +1,7 @@
 """The floor probe: fixed-rate RFC 9946 tests until the floor is proven, refuted or found undecidable.
 
-What the tests mean is in ``agent.floor_rules``, how one is run in ``agent.floor_test``; here they are run one
-after the other, and their verdict is told.
+What the tests mean is in ``agent.floor.rules``, how one is run in ``agent.floor.fixed_rate``; here they are
+run one after the other, and their verdict is told.
 """
 
 import asyncio
@@ -11,11 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct, field, structs
 
-from agent import floor_rules, floor_series, floor_test, floor_validity
-from agent.floor_rules import Conclusion, OwnTraffic, Step
-from agent.floor_search import search_of
-from agent.floor_sequence import FloorSequence
-from agent.floor_test import RunLoad, Tested
+from agent.floor import fixed_rate
+from agent.floor import rules as floor_rules
+from agent.floor import series as floor_series
+from agent.floor import validity as floor_validity
+from agent.floor.fixed_rate import RunLoad, Tested
+from agent.floor.rules import Conclusion, OwnTraffic, Step
+from agent.floor.search import search_of
+from agent.floor.sequence import FloorSequence
 from agent.latency_under_load import beside_load
 from agent.line.counters import Unavailable
 from agent.line.load_meter import LoadMeter
@@ -242,15 +245,15 @@ class FloorProbe(Continuing):
 
     async def _once(self, step: Step, run: _Run) -> Tested:
         """One attempt; the run's first test has the round-trip time measured beside it."""
-        plan = floor_test.Plan(
+        plan = fixed_rate.Plan(
             run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
         )
         if run.tests:
-            return await floor_test.run_test(plan, self._meter, self._run_load)
+            return await fixed_rate.run_test(plan, self._meter, self._run_load)
         gathered: list[Tested] = []
 
         async def load() -> LoadReport:
-            gathered.append(await floor_test.run_test(plan, self._meter, self._run_load))
+            gathered.append(await fixed_rate.run_test(plan, self._meter, self._run_load))
             return gathered[0].report
 
         report, latency = await self._beside(step.rate_bps, load)

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from agent import assembly
 from agent import settings as agent_settings
 from agent.again import Again
-from agent.floor_sequence import quiet_hours
+from agent.floor.sequence import quiet_hours
 from agent.probes.base import Reading
 from agent.probes.floor import FloorProbe
 from host.clock import Clock, second_of_week

@@ -5,7 +5,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from agent.floor_rules import OwnTraffic
+from agent.floor.rules import OwnTraffic
 from agent.line import own_traffic
 from agent.line.counters import CounterReading, Unavailable
 from agent.line.own_traffic import Mark

@@ -11,7 +11,7 @@ import pytest
 
 from agent import remedies, status_file
 from agent.commands import check, status
-from agent.floor_standing import CHOSEN
+from agent.floor.standing import CHOSEN
 from agent.journal.journal import Counts, Journal
 from agent.settings import AgentSettings, Peer
 from agent.settings import Journal as JournalSettings

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from agent.floor_standing import CHOSEN, Sequential
+from agent.floor.standing import CHOSEN, Sequential
 from lab import condemnation, error_models
 from lab.error_models import BAD, DAY_S, DISTURBED_MEDIAN_S, HOUR_S, MINUTE_S, Spell
 from wire.records import Standing

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from agent.floor_rules import OwnTraffic
+from agent.floor.rules import OwnTraffic
 from agent.line import busy_window, own_traffic
 from agent.line.busy_window import Arrived, Place
 from lab.line import LineSettings

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 from msgspec.structs import replace
 
-from agent.floor_rules import OwnTraffic
+from agent.floor.rules import OwnTraffic
 from agent.line import own_traffic
 from agent.line.counters import CounterReading, Unavailable
 from agent.line.own_traffic import Mark

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent import floor_test
+from agent.floor import fixed_rate
 from agent.line import load_meter
 from agent.probes import floor
 from tests.agent.probes.floor_lines import Clock
@@ -18,5 +18,5 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(load_meter, "time", clock)
-    monkeypatch.setattr(floor_test, "time", clock)
+    monkeypatch.setattr(fixed_rate, "time", clock)
     return clock

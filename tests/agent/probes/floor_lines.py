@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agent.floor_sequence import FloorSequence, Searched
-from agent.floor_test import RunLoad
+from agent.floor.fixed_rate import RunLoad
+from agent.floor.sequence import FloorSequence, Searched
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from agent.line.load_meter import LoadMeter
 from agent.probes.base import Reading

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.again import Again
-from agent.floor_standing import CHOSEN
+from agent.floor.standing import CHOSEN
 from agent.line.counters import CounterReading, NoSource
 from agent.line.watch import LineWatch
 from agent.probes.base import Surroundings, Task

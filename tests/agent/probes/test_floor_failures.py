@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent import floor_validity
+from agent.floor import validity as floor_validity
 from agent.line.counters import NoSource
 from agent.probes import floor
 from agent.probes.base import Surroundings

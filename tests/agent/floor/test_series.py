@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent import floor_series
+from agent.floor import series as floor_series
 from lab.line import LineSettings
 from tests.agent import fixed_rate
 from wire.records import Direction

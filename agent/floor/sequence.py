@@ -1,6 +1,6 @@
 """The floor's measurements of one agent as a sequence: standing, retests, quiet windows, passive passes.
 
-The standing itself is ``agent.floor_standing``'s; here is what it needs of the agent: the time between
+The standing itself is ``agent.floor.standing``'s; here is what it needs of the agent: the time between
 verdicts, the search before a condemnation, and whether a fail may count although nobody sees the site's own
 traffic: in the quiet hours, outside the site's, with the idle round-trip time at its baseline.
 """
@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from agent import hours
 from agent.again import Again
-from agent.floor_standing import Course, recalled
+from agent.floor.standing import Course, recalled
 from agent.hours import Hours
 from agent.line.watch import LineWatch
 from agent.settings import Floor

@@ -4,8 +4,8 @@ import pytest
 from msgspec import structs
 
 from agent.again import Again
-from agent.floor_sequence import IDLE_KEPT, NEAR_US, FloorSequence, Searched, Told, quiet_hours
-from agent.floor_standing import CHOSEN
+from agent.floor.sequence import IDLE_KEPT, NEAR_US, FloorSequence, Searched, Told, quiet_hours
+from agent.floor.standing import CHOSEN
 from agent.hours import parse
 from agent.line.counters import CounterReading, NoSource
 from agent.line.watch import LineWatch

@@ -6,8 +6,10 @@ import pytest
 from msgspec import structs
 from msgspec.structs import replace
 
-from agent import floor_rules, floor_series, floor_validity
-from agent.floor_rules import Conclusion, OwnTraffic, Step
+from agent.floor import rules as floor_rules
+from agent.floor import series as floor_series
+from agent.floor import validity as floor_validity
+from agent.floor.rules import Conclusion, OwnTraffic, Step
 from lab.line import LineSettings, LossPlace
 from tests.agent import fixed_rate
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent.floor_series import Growth, queue_growth, share_above
-from agent.floor_validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
-from agent.floor_validity import failure_of as failure_of
+from agent.floor.series import Growth, queue_growth, share_above
+from agent.floor.validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
+from agent.floor.validity import failure_of as failure_of
 from agent.line.busy_window import Window
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 from wire.udpstp.load import LoadReport

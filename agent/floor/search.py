@@ -5,7 +5,7 @@ It is judged by its second half, by when a token bucket in front of a slower lin
 
 import time
 
-from agent.floor_sequence import Search, Searched
+from agent.floor.sequence import Search, Searched
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
 from agent.probes.base import Surroundings
 from agent.udpstp_client import run_search

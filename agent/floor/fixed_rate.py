@@ -1,6 +1,6 @@
 """Runs one fixed-rate test of the floor probe: its load, what is read meanwhile, and what comes before it.
 
-What the test means is in ``agent.floor_rules``.
+What the test means is in ``agent.floor.rules``.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from agent import floor_series
-from agent.floor_rules import FASTEST_BPS, OwnTraffic
+from agent.floor import series as floor_series
+from agent.floor.rules import FASTEST_BPS, OwnTraffic
 from agent.line.counters import Unavailable
 from agent.line.load_meter import LoadMeter
 from agent.line.own_traffic import should_give_way

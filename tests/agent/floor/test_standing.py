@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.floor_standing import CHOSEN, MOST_RETESTS, Course, Sequential, recalled
+from agent.floor.standing import CHOSEN, MOST_RETESTS, Course, Sequential, recalled
 from wire.records import FloorValues, LineCounters, Standing, Verdict
 
 MINUTE = 60_000_000

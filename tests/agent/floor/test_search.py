@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from agent.floor_search import search_of, sustained_bps
+from agent.floor.search import search_of, sustained_bps
 from agent.line.counters import NoSource
 from agent.probes.base import Surroundings
 from agent.settings import AgentSettings, Peer

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from agent.hearing import Hearing
 from agent.line.counters import LineCounterSource, source_of
 from agent.line.watch import LineWatch
+from agent.outages.hearing import Hearing
 from agent.probes import PROBES
 from agent.probes.base import Probe, Surroundings, Task, Watched
 from agent.settings import AgentSettings, Floor, peer_key

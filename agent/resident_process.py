@@ -45,16 +45,17 @@ import logging  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from agent import alive_file, alive_watch, assembly, handover, memory  # noqa: E402
-from agent.alive_watch import AliveWatch  # noqa: E402
+from agent import assembly, handover, memory  # noqa: E402
 from agent.clock_watch import ClockWatch  # noqa: E402
 from agent.handover import Handover  # noqa: E402
 from agent.journal.file import JournalError  # noqa: E402
 from agent.journal.journal import Journal  # noqa: E402
 from agent.journal.thread import JournalThread  # noqa: E402
+from agent.outages import alive_file, alive_watch  # noqa: E402
+from agent.outages.alive_watch import AliveWatch  # noqa: E402
+from agent.outages.watch import ReachabilityWatch  # noqa: E402
 from agent.probes.base import Surroundings  # noqa: E402
 from agent.probes.reachability import state_path  # noqa: E402
-from agent.reachability_watch import ReachabilityWatch  # noqa: E402
 from agent.resident import Resident  # noqa: E402
 from agent.settings import AgentSettings  # noqa: E402
 from agent.uplink import Uplink  # noqa: E402

@@ -15,7 +15,7 @@ from agent.commands.finding import Finding
 from agent.commands.machine import Link
 from agent.floor import rules as floor_rules
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
-from agent.outage_rules import WayKind
+from agent.outages.rules import WayKind
 from agent.probes.base import Surroundings, Task
 from agent.probes.path import PathProbe
 from agent.probes.reachability import ReachabilityProbe

@@ -11,10 +11,10 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from agent.again import Again as Again
-from agent.hearing import Hearing
 from agent.hours import Hours
 from agent.line.counters import LineCounterSource
 from agent.line.watch import LineWatch
+from agent.outages.hearing import Hearing
 from agent.peer_time import PeerTime
 from agent.settings import AgentSettings
 from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agent import reachability_state
-from agent.outage_rules import Connection, OutageRules, Target, Way, WayKind
+from agent.outages import state as reachability_state
+from agent.outages.asks import Asks
+from agent.outages.rules import Connection, OutageRules, Target, Way, WayKind
+from agent.outages.silence import ASKS
 from agent.probes.base import Progress, Reading, Surroundings, Task, Watched
-from agent.reachability_asks import Asks
-from agent.silence import ASKS
 from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4

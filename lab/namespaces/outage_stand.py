@@ -18,10 +18,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from agent import reachability_state, status_file
 from agent import settings as agent_settings
+from agent import status_file
 from agent.journal import file as journal_file
-from agent.outage_rules import Target
+from agent.outages import state as reachability_state
+from agent.outages.rules import Target
 from agent.probes.reachability import state_path
 from lab import installed
 from lab.namespaces import requirements

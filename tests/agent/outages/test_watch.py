@@ -8,15 +8,15 @@ from typing import cast
 
 import pytest
 
-from agent import reachability_state
 from agent.events import Event
-from agent.hearing import Hearing
 from agent.line.counters import NoSource
-from agent.outage_rules import OutageRules, Target, Track, WayKind
+from agent.outages import state as reachability_state
+from agent.outages.asks import Asks
+from agent.outages.hearing import Hearing
+from agent.outages.rules import OutageRules, Target, Track, WayKind
+from agent.outages.watch import ReachabilityWatch
 from agent.probes.base import Surroundings
 from agent.probes.reachability import ReachabilityProbe, state_path
-from agent.reachability_asks import Asks
-from agent.reachability_watch import ReachabilityWatch
 from agent.receipt_watch import ReceiptWatch
 from agent.settings import AgentSettings, Journal, Peer, Stamp
 from agent.uplink import Uplink

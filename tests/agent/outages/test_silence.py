@@ -1,7 +1,7 @@
 """Who is silent, by value."""
 
-from agent.silence import ANSWERS, ASKS, Silence
-from tests.agent.outage_world import at
+from agent.outages.silence import ANSWERS, ASKS, Silence
+from tests.agent.outages.world import at
 
 WAIT_US = 2_000_000
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from agent import previous_end
-from agent.alive_file import Alive
 from agent.journal.entries import PreviousEnd
-from agent.previous_end import Ending
-from tests.agent.outage_world import at
+from agent.outages import previous_end
+from agent.outages.alive_file import Alive
+from agent.outages.previous_end import Ending
+from tests.agent.outages.world import at
 from wire.records import Cause
 
 NOW = at(1000)

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent import whole_file
-from agent.first_hop import MOST_TTL
-from agent.outage_rules import Target, Track
+from agent.outages.first_hop import MOST_TTL
+from agent.outages.rules import Target, Track
 from wire.records import ReachabilityValues
 
 NAME = "reachability.json"

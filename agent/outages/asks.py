@@ -1,4 +1,4 @@
-"""Asks gateway, first hop, peer and broker whether they are there: the sockets behind ``agent.outage_rules``.
+"""Asks gateway, first hop, peer and broker whether they are there: the sockets behind ``rules``.
 
 Without any right: UDP packets that a router or the gateway has to answer by an ICMP message, which the kernel
 keeps for the sender; one STAMP packet for the peer, whose reply is authenticated; a TCP connection to the
@@ -11,8 +11,8 @@ import secrets
 import socket
 import time
 
-from agent.first_hop import FirstHop
-from agent.outage_rules import OutageRules, Target, Way, WayKind
+from agent.outages.first_hop import FirstHop
+from agent.outages.rules import OutageRules, Target, Way, WayKind
 from agent.probes.base import Surroundings
 from net import path_errors, routes
 from net.path_errors import PathError, Said

@@ -4,8 +4,8 @@ On the line itself the peer alone is asked while it answers, since its answer pr
 train's replies save asking it. The gateway costs the line nothing. No I/O, no clock.
 """
 
-from agent.outage_rules import SUSPECTED, OutageRules, Target, WayKind
-from agent.silence import latest
+from agent.outages.rules import SUSPECTED, OutageRules, Target, WayKind
+from agent.outages.silence import latest
 from wire.records import ClockReading
 
 PEER_INTERVALS = 1.8

@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agent.silence import ANSWERS, Silence, latest
+from agent.outages.silence import ANSWERS, Silence, latest
 from wire.records import Cause, ClockReading, ReachabilityValues
 
 SUSPECTED = 0.2

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent.asking_plan import AskingPlan
-from agent.outage_rules import Connection, OutageRules, Target, Way, WayKind
+from agent.outages.asking_plan import AskingPlan
+from agent.outages.rules import Connection, OutageRules, Target, Way, WayKind
 from wire.records import ClockReading, ReachabilityValues
 
 INTERVAL_S = 10.0

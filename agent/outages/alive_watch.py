@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from agent import alive_file, previous_end
-from agent.alive_file import Alive
 from agent.events import Event, Tell
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
+from agent.outages import alive_file, previous_end
+from agent.outages.alive_file import Alive
 from wire.records import ClockReading, ReachabilityMeasurement
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agent.outage_rules import Target, Track, WayKind
-from tests.agent.outage_world import INTERVAL_S, Run, World, at, during, fresh_rules, second_of, who
+from agent.outages.rules import Target, Track, WayKind
+from tests.agent.outages.world import INTERVAL_S, Run, World, at, during, fresh_rules, second_of, who
 from wire.records import Cause
 
 OUT, BACK, END = 301.0, 503.0, 800.0

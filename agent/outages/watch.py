@@ -6,14 +6,14 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from agent import reachability_state
-from agent.asking_plan import AskingPlan
 from agent.events import Event, Tell
-from agent.hearing import Hearing
-from agent.outage_rules import SUSPECTED, Connection, OutageRules, Target, Track
+from agent.outages import state as reachability_state
+from agent.outages.asking_plan import AskingPlan
+from agent.outages.asks import Asks
+from agent.outages.hearing import Hearing
+from agent.outages.rules import SUSPECTED, Connection, OutageRules, Target, Track
+from agent.outages.state import ReachabilityState
 from agent.probes.base import Surroundings
-from agent.reachability_asks import Asks
-from agent.reachability_state import ReachabilityState
 from agent.uplink import Uplink
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 

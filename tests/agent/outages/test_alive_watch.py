@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import alive_file
-from agent.alive_file import Alive
-from agent.alive_watch import AliveWatch
 from agent.events import Event
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
+from agent.outages import alive_file
+from agent.outages.alive_file import Alive
+from agent.outages.alive_watch import AliveWatch
 from tests.agent.fakes import FakeClock
 from wire.records import Cause, ReachabilityValues
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import reachability_state
-from agent.first_hop import MOST_TTL, FirstHop
-from agent.outage_rules import Target, Track
-from agent.reachability_state import ReachabilityState
+from agent.outages import state as reachability_state
+from agent.outages.first_hop import MOST_TTL, FirstHop
+from agent.outages.rules import Target, Track
+from agent.outages.state import ReachabilityState
 from agent.receipt_watch import ReceiptWatch
-from tests.agent.outage_world import at
+from tests.agent.outages.world import at
 from wire.records import Cause, ReachabilityValues
 
 

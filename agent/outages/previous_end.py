@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from agent.alive_file import Alive
 from agent.journal.entries import PreviousEnd
+from agent.outages.alive_file import Alive
 from wire.records import Cause, ClockReading, ReachabilityValues
 
 LATE_US = 45_000_000

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from agent.probes.base import Surroundings
 from agent.stamp_session import Train, TrainResult, run_train
+from agent.surroundings import Surroundings
 from wire.ip_layer import IPV4_UDP_BYTES
 from wire.records import LatencyUnderLoad
 from wire.stamp import packet

@@ -54,10 +54,10 @@ from agent.journal.thread import JournalThread  # noqa: E402
 from agent.outages import alive_file, alive_watch  # noqa: E402
 from agent.outages.alive_watch import AliveWatch  # noqa: E402
 from agent.outages.watch import ReachabilityWatch  # noqa: E402
-from agent.probes.base import Surroundings  # noqa: E402
 from agent.probes.reachability import state_path  # noqa: E402
 from agent.resident import Resident  # noqa: E402
 from agent.settings import AgentSettings  # noqa: E402
+from agent.surroundings import Surroundings  # noqa: E402
 from agent.uplink import Uplink  # noqa: E402
 from host import log  # noqa: E402
 from host.clock import Clock  # noqa: E402

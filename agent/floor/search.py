@@ -7,7 +7,7 @@ import time
 
 from agent.floor.sequence import Search, Searched
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
-from agent.probes.base import Surroundings
+from agent.surroundings import Surroundings
 from agent.udpstp_client import run_search
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport

@@ -13,7 +13,7 @@ import time
 
 from agent.outages.first_hop import FirstHop
 from agent.outages.rules import OutageRules, Target, Way, WayKind
-from agent.probes.base import Surroundings
+from agent.surroundings import Surroundings
 from net import path_errors, routes
 from net.path_errors import PathError, Said
 from net.routes import Route

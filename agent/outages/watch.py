@@ -13,7 +13,7 @@ from agent.outages.asks import Asks
 from agent.outages.hearing import Hearing
 from agent.outages.rules import SUSPECTED, Connection, OutageRules, Target, Track
 from agent.outages.state import ReachabilityState
-from agent.probes.base import Surroundings
+from agent.surroundings import Surroundings
 from agent.uplink import Uplink
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 

@@ -8,41 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from agent.again import Again as Again
 from agent.hours import Hours
-from agent.line.counters import LineCounterSource
-from agent.line.watch import LineWatch
-from agent.outages.hearing import Hearing
-from agent.peer_time import PeerTime
-from agent.settings import AgentSettings
-from wire.records import ClockReading, Direction, Failure, Known, Outcome, Record, Values
-
-
-class Surroundings(Struct, frozen=True):
-    """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
-
-    ``line_watch`` sees what the site itself receives, ``hearing`` is told of each answer of the peer; None
-    where nothing is to be watched. ``peer_time`` is what probes that speak STAMP learn for those that sign
-    with the peer's time.
-    """
-
-    settings: AgentSettings
-    peer_key: bytes
-    line_counters: LineCounterSource
-    clock: Callable[[], ClockReading]
-    line_watch: LineWatch | None = None
-    peer_time: PeerTime = field(default_factory=PeerTime)
-    hearing: Hearing | None = None
-
-    @property
-    def peer_ahead_s(self) -> float:
-        """The peer's time less our wall clock's, in seconds, as far as it is known."""
-        return self.peer_time.ahead_s(self.clock())
-
-    def __repr__(self) -> str:
-        return f"Surroundings({self.settings.site!r})"
+from agent.surroundings import Surroundings as Surroundings
+from wire.records import Direction, Failure, Known, Outcome, Record, Values
 
 
 class Task(Struct, frozen=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.journal import salvage as journal_salvage
 from agent.journal import schema as journal_schema
+from agent.journal.reached import Reached
 from agent.journal.salvage import SalvagedRow
 from agent.journal.store import Store
 from host.lock import HeldError, Lock, beside
@@ -91,10 +92,10 @@ def lock(journal: Path) -> Lock:
         ) from None
 
 
-def open_store(path: Path, now_us: int, known: tuple[str, int] | None = None) -> Store:
+def open_store(path: Path, now_us: int, known: Reached | None = None) -> Store:
     """Open the journal; of a damaged one all that can be read goes into a fresh one, the rest is gaps.
 
-    ``known`` is an epoch and how far it came, as the agent knows. Raises JournalError, or DiskTroubleError
+    ``known`` is how far it had come, whatever the file itself says. Raises JournalError, or DiskTroubleError
     where the disk is to blame.
     """
     try:
@@ -105,7 +106,7 @@ def open_store(path: Path, now_us: int, known: tuple[str, int] | None = None) ->
         raise _complaint(error, path, "check the disk and its rights") from None
 
 
-def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store:
+def _open_store(path: Path, now_us: int, known: Reached | None) -> Store:
     fresh = path.with_name(f"{path.name}.salvaged")
     if fresh.exists() and not path.exists():
         _replace(path, fresh)  # the power went in between
@@ -119,12 +120,12 @@ def _open_store(path: Path, now_us: int, known: tuple[str, int] | None) -> Store
         set_aside(path, now_us, str(error))
         _replace(path, fresh)
         return Store(_prepared(path))
-    journal_salvage.add_tail(tail, _frames(store.connection), store, now_us)
+    journal_salvage.add_tail(tail, _frames(store.connection), store, known, now_us)
     return store
 
 
 def _salvage(
-    path: Path, fresh: Path, tail: Sequence[SalvagedRow], known: tuple[str, int] | None, now_us: int
+    path: Path, fresh: Path, tail: Sequence[SalvagedRow], known: Reached | None, now_us: int
 ) -> None:
     """Beside the damaged file, which stays where it is until all of this is on the disk."""
     for suffix in _SUFFIXES:

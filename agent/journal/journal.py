@@ -19,6 +19,7 @@ from agent.journal import space as journal_space
 from agent.journal import store as journal_store
 from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
 from agent.journal.file import DiskTroubleError, JournalError
+from agent.journal.reached import ReachedFile
 from agent.journal.store import Store
 from host.lock import Lock
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
@@ -47,7 +48,7 @@ class Journal:
         self._path = path
         self._size = size
         self._now = now
-        self._seq, self._stored, self._position, self._tried_us = 0, 0, 0, now.boot_us
+        self._seq, self._position, self._tried_us = 0, 0, now.boot_us
         self._follows: tuple[str | None, int | None] = (None, None)
         self._lock: Lock | None = None
         self._disk: Store | None = None
@@ -57,7 +58,7 @@ class Journal:
         self._previous_end: PreviousEnd | None = None
         self._opened = False
         self._repaired_us: int | None = None
-        self._damaged: tuple[str, int] | None = None  # an epoch, and how far its file had come
+        self._reached = ReachedFile(path)
         self._draw_epoch((None, None))
         try:
             self._open()
@@ -122,6 +123,7 @@ class Journal:
         """
         if command in self._obeyed:
             return None
+        self._reached.unsettle()
         changed = self._try(lambda disk: _unmark(disk, command, since_us), None)
         if changed is None:
             return None
@@ -230,7 +232,7 @@ class Journal:
         self.close()
 
     def _draw_epoch(self, follows: tuple[str | None, int | None]) -> None:
-        self.epoch, self._seq, self._stored, self._follows = secrets.token_hex(8), 0, 0, follows
+        self.epoch, self._seq, self._follows = secrets.token_hex(8), 0, follows
 
     def _mark(self) -> EpochMark:
         previous, last = self._follows
@@ -238,7 +240,7 @@ class Journal:
 
     def _open(self) -> None:
         self._lock = self._lock or journal_file.lock(self._path)
-        disk = journal_file.open_store(self._path, self._now.wall_us, self._damaged)
+        disk = journal_file.open_store(self._path, self._now.wall_us, self._reached.newest)
         try:
             if not self._opened:
                 self._previous_end = disk.newest_end()
@@ -253,7 +255,7 @@ class Journal:
         if not self._opened and self._memory:
             self._memory.move(newest)
         self._position = max(newest, self._position + (0 if self._opened else newest))
-        self._disk, self._opened, self._damaged = disk, True, None
+        self._disk, self._opened = disk, True
 
     def _write_memory(self) -> None:
         if self._disk is None:
@@ -265,8 +267,9 @@ class Journal:
             journal_memory.transfer(memory, disk)
             for change, marked_us in self._owed.all():
                 disk.change(change, marked_us)
-            newest = disk.newest_position()
-        self._stored, self._position = self._seq, max(self._position, newest)
+            newest, settled = disk.newest_position(), disk.settled(self.epoch)
+        self._reached.tell(newest, self.epoch, self._seq, settled)
+        self._position = max(self._position, newest)
         log.warning("the journal %s works again: what stood in memory is in it", self._path)
         self._owed.clear()
         memory.close()
@@ -282,12 +285,13 @@ class Journal:
         if not stored:
             self._remember(measurement)
         self._seq, self._position = self._seq + 1, self._position + 1
-        self._stored = self._seq if stored else self._stored
         return measurement
 
     def _insert(self, disk: Store, measurement: Known) -> bool:
         with disk.transaction():
             disk.insert(self._position + 1, measurement, self._now)
+            settled = disk.settled(measurement.epoch)
+        self._reached.tell(self._position + 1, measurement.epoch, measurement.seq, settled)
         return True
 
     def _remember(self, measurement: Known) -> None:
@@ -330,7 +334,6 @@ class Journal:
         Its positions go on, because whoever reads only what is newer than some position goes on, too.
         """
         log.error("the journal %s: %s", self._path, error)
-        self._damaged = self.epoch, self._stored  # what stands in memory is not lost
         if self._disk is not None:
             self._disk.close()
             self._disk = None
@@ -362,6 +365,7 @@ class Journal:
         for store in (self._disk, self._memory):
             if store is not None:
                 store.close()
+        self._reached.close()
         if self._lock is not None:
             self._lock.release()
 

@@ -14,6 +14,7 @@ import msgspec
 
 from agent.journal.entries import without
 from agent.journal.pages import Pages, Values
+from agent.journal.reached import Reached
 from agent.journal.schema import checksum
 from agent.journal.store import Store
 from wire.messages import GapReason
@@ -65,12 +66,12 @@ def rows_of(pages: Pages, frames: range | None = None, *, log_only: bool = False
 
 
 def salvage(
-    broken: Path, tail: Iterable[SalvagedRow], store: Store, known: tuple[str, int] | None, wall_us: int
+    broken: Path, tail: Iterable[SalvagedRow], store: Store, known: Reached | None, wall_us: int
 ) -> None:
     """Take over what a damaged journal still gives, and the ``tail`` that was found in its log.
 
-    ``known`` is an epoch and how far it came, as its agent knows. Raises sqlite3.Error if the fresh journal
-    takes nothing.
+    ``known`` is how far it had come, whatever it says itself. Raises sqlite3.Error if the fresh journal takes
+    nothing.
     """
     pages = Pages(broken)
     try:
@@ -81,7 +82,7 @@ def salvage(
         pages.close()
     _take(tail, store)
     with store.transaction():
-        lost = _declare_rest(store, known, wall_us)
+        lost = _declare_rest(store, _beyond(known, store), wall_us)
     held = store.connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
     log.error("%s gave %d measurements; %d that it lacks are declared lost", broken.name, held, lost)
 
@@ -108,21 +109,24 @@ def tail(path: Path) -> Tail:
         pages.close()
 
 
-def add_tail(found: Tail, believed: int, store: Store, wall_us: int) -> None:
+def add_tail(found: Tail, believed: int, store: Store, known: Reached | None, wall_us: int) -> None:
     """Take over what SQLite, which believes the first ``believed`` frames, left in a log.
 
-    The journal up to there is whole: what it lacks it has forgotten. Only what came after can be lost.
+    The journal up to there is whole: what it lacks it has forgotten. Only what came after can be lost, and
+    that is what the log itself or ``known`` says was on the disk.
     """
-    if found.frames <= believed:
-        return
-    if found.synced <= believed:
-        _add_unfinished(found.rows, store, wall_us)
+    beyond = _beyond(known, store)
+    if beyond is None and found.synced <= believed:
+        if found.frames > believed:
+            _add_unfinished(found.rows, store, wall_us)
         return
     reached = _reached(store)
-    _take(found.rows, store)
+    if found.frames > believed:
+        _take(found.rows, store)
     with store.transaction():
-        lost = _declare_rest(store, None, wall_us, reached)
-    log.error("the journal's log is damaged: %d measurements that it lacks are declared lost", lost)
+        lost = _declare_rest(store, beyond, wall_us, reached)
+    if lost or found.synced > believed:
+        log.error("the journal lacks %d measurements that were in it: they are declared lost", lost)
 
 
 def _add_unfinished(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> None:
@@ -135,6 +139,14 @@ def _add_unfinished(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> 
     _take(made, store)
     with store.transaction():
         _complete_epochs(store, None, wall_us)
+
+
+def _beyond(known: Reached | None, store: Store) -> Reached | None:
+    """What is known, if the journal does not come as far.
+
+    One that does, or has come farther since, knows itself what it has forgotten.
+    """
+    return known if known is not None and known.position > store.newest_position() else None
 
 
 def _reached(store: Store) -> dict[str, int]:
@@ -183,7 +195,7 @@ def _gap(*values: object) -> tuple[str, int, int, GapReason, int]:
 
 
 def _declare_rest(
-    store: Store, known: tuple[str, int] | None, wall_us: int, whole: Mapping[str, int] | None = None
+    store: Store, known: Reached | None, wall_us: int, whole: Mapping[str, int] | None = None
 ) -> int:
     """Let every epoch that is known of be complete: what is not there, and may have been, is a gap.
 
@@ -201,18 +213,23 @@ def _declare_rest(
     return lost
 
 
-def _complete_epochs(store: Store, known: tuple[str, int] | None, wall_us: int) -> None:
+def _complete_epochs(store: Store, known: Reached | None, wall_us: int) -> None:
     """An epoch whose own row is lost is known by what it holds, and goes as far as that."""
     newest = store.newest_position()
-    found = store.connection.execute(_REACHED).fetchall()
-    for epoch, last, position in [*found, *([] if known is None else [(*known, newest)])]:
-        raised = store.connection.execute(
-            "UPDATE epoch SET last_seq = max(last_seq, ?) WHERE epoch = ?", (last, epoch)
-        ).rowcount
-        if not raised:
-            rowid = _NEXT if position == newest else _BEFORE
-            store.connection.execute(
-                "INSERT INTO epoch (rowid, epoch, last_seq, opened_us, newest)"  # noqa: S608 -- stand above
-                f" VALUES ({rowid}, ?, ?, ?, '')",
-                (epoch, last, wall_us),
-            )
+    for epoch, last, position in store.connection.execute(_REACHED).fetchall():
+        _raise_epoch(store, (epoch, last, 0), wall_us, _NEXT if position == newest else _BEFORE)
+    if known is not None:
+        _raise_epoch(store, (known.epoch, known.seq, known.settled), wall_us, _NEXT)
+
+
+def _raise_epoch(store: Store, far: tuple[str, int, int], wall_us: int, rowid: str) -> None:
+    epoch, last, settled = far
+    raised = store.connection.execute(
+        "UPDATE epoch SET last_seq = max(last_seq, ?) WHERE epoch = ?", (last, epoch)
+    ).rowcount
+    if not raised:
+        store.connection.execute(
+            "INSERT INTO epoch (rowid, epoch, last_seq, settled, opened_us, newest)"  # noqa: S608 -- stand above
+            f" VALUES ({rowid}, ?, ?, ?, ?, '')",
+            (epoch, last, settled, wall_us),
+        )

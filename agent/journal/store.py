@@ -196,6 +196,11 @@ class Store:
         """Note up to where nothing of an epoch waits for a receipt: damage can lose nothing of that."""
         self.connection.execute(f"UPDATE epoch SET settled = {_SETTLED} WHERE settled IS NOT {_SETTLED}")  # noqa: S608 -- stands above
 
+    def settled(self, epoch: str) -> int:
+        """What was noted of an epoch by ``settle``."""
+        found = self.connection.execute("SELECT settled FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
+        return int(found[0]) if found else 0
+
     def marks(self, epochs: Sequence[str]) -> list[EpochMark]:
         """How far the epochs named have come, and what each follows."""
         holes = ", ".join("?" * len(epochs))

@@ -2,17 +2,18 @@
 
 An image has the identities of its past and not what came after it. So every opening of a journal draws a new
 epoch: nothing is given out twice, and the ledger sees two epochs follow the same one. What only the lost
-present knew is shown as missing as far as it had been announced.
+present knew is shown as missing as far as it had been announced; where the journal alone was put back, what
+stands beside it still tells, and it is declared.
 """
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from lab.faults import reading
-from lab.faults.account import Account
+from lab.faults.account import Account, Identity
 from lab.faults.effort import Effort
 from lab.faults.stage import Stage, Tell, stage
 
@@ -20,7 +21,8 @@ SITE, CLONE = "SITE1", "SITE1~2"
 EVERY_S = 0.02
 WHILE_S, SHORT_WHILE_S = 6.0, 1.5
 WITHIN_S = 60.0
-_SUFFIXES = (".db", ".db-wal", ".db-shm")
+_JOURNAL = (".db", ".db-wal", ".db-shm")
+_CARD = (*_JOURNAL, ".db-reached")
 
 Finding = tuple[str, bool]
 Scene = Callable[[Stage, float, Tell], Awaitable[tuple[Account, list[Finding]]]]
@@ -67,19 +69,9 @@ async def restored(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
 
 async def lost(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """What was measured after the image never reached the ledger; its epoch was announced."""
-    await _measure_and_take_image(running, seconds)
-    known = {content.identity.epoch for content in reading.noted_of(running.folder, [SITE]).committed}
-    running.start_collector(refusing=True)
-    running.start_site(SITE)
-    await asyncio.sleep(seconds)
-    running.every_s = 0.0
-    await running.end_site(SITE)
-    running.start_site(SITE)  # which announces how far the epoch before came
-    gone = await running.until(lambda account: bool(account.lost) and account.lost == account.shown, WITHIN_S)
-    running.start_collector()
+    expected = await _lose(running, seconds)
     await _bring_image_back(running)
     await asyncio.sleep(seconds)
-    expected = tuple(at for at in gone.lost if at.epoch not in known)
     account = await running.closed(WITHIN_S, tell, lambda found: found.lost == found.shown == expected)
     return account, [
         ("what the image did not have is lost, and nothing else", account.lost == expected != ()),
@@ -89,10 +81,23 @@ async def lost(running: Stage, seconds: float, tell: Tell) -> tuple[Account, lis
     ]
 
 
+async def put_back(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
+    """The same, but that what stands beside the journal is still there."""
+    expected = await _lose(running, seconds)
+    await _bring_image_back(running, _JOURNAL)
+    await asyncio.sleep(seconds)
+    account = await running.closed(WITHIN_S, tell)
+    return account, [
+        ("what the image did not have is declared, and nothing else", account.declared == len(expected) > 0),
+        ("the account closes", account.closes),
+        ("the ledger shows two epochs after one", _forked(running)),
+    ]
+
+
 async def cloned(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """Two agents of one site at once: each time one connects, the broker drops the other."""
     await _measure_and_take_image(running, seconds)
-    for suffix in _SUFFIXES:
+    for suffix in _CARD:
         if (image := running.folder / f"image{suffix}").exists():
             shutil.copy(image, running.folder / f"{CLONE}{suffix}")
     running.names.append(CLONE)
@@ -108,21 +113,36 @@ async def cloned(running: Stage, seconds: float, tell: Tell) -> tuple[Account, l
     ]
 
 
-SCENES = {"restored": restored, "lost": lost, "cloned": cloned}
+SCENES = {"restored": restored, "lost": lost, "put back": put_back, "cloned": cloned}
 
 
 async def _measure_and_take_image(running: Stage, seconds: float) -> None:
     await asyncio.sleep(seconds)
     running.sites[SITE].kill()  # an image is taken of a running system
     del running.sites[SITE]
-    for suffix in _SUFFIXES:
+    for suffix in _CARD:
         if (file := running.folder / f"{SITE}{suffix}").exists():
             shutil.copy(file, running.folder / f"image{suffix}")
 
 
-async def _bring_image_back(running: Stage) -> None:
+async def _lose(running: Stage, seconds: float) -> tuple[Identity, ...]:
+    """Measure what no collector takes, after an image; what of it the image has not."""
+    await _measure_and_take_image(running, seconds)
+    known = {content.identity.epoch for content in reading.noted_of(running.folder, [SITE]).committed}
+    running.start_collector(refusing=True)
+    running.start_site(SITE)
+    await asyncio.sleep(seconds)
+    running.every_s = 0.0
     await running.end_site(SITE)
-    for suffix in _SUFFIXES:
+    running.start_site(SITE)  # which announces how far the epoch before came
+    gone = await running.until(lambda account: bool(account.lost) and account.lost == account.shown, WITHIN_S)
+    running.start_collector()
+    return tuple(at for at in gone.lost if at.epoch not in known)
+
+
+async def _bring_image_back(running: Stage, suffixes: Iterable[str] = _CARD) -> None:
+    await running.end_site(SITE)
+    for suffix in suffixes:
         target, image = running.folder / f"{SITE}{suffix}", running.folder / f"image{suffix}"
         target.unlink(missing_ok=True)
         if image.exists():

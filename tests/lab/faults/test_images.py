@@ -7,7 +7,7 @@ from lab.faults.effort import Effort
 from tests.servers import require
 
 
-@pytest.mark.parametrize("scene", ["restored", "lost"])
+@pytest.mark.parametrize("scene", ["restored", "lost", "put back"])
 def test_a_restored_journal_swallows_nothing_and_shows(scene: str, monkeypatch: pytest.MonkeyPatch) -> None:
     require("mosquitto")
     monkeypatch.setattr(images, "SCENES", {scene: images.SCENES[scene]})

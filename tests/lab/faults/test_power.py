@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal import salvage as journal_salvage
+from agent.journal.reached import Reached
 from agent.journal.salvage import Tail
 from agent.journal.store import Store
 from lab.faults.effort import Effort
@@ -47,7 +48,7 @@ def test_a_disk_that_forgets_its_syncs_is_found_out(
 def test_damage_that_never_was_is_found_out(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def declare(_: Tail, believed: int, store: Store, wall_us: int) -> None:
+    def declare(_: Tail, believed: int, store: Store, known: Reached | None, wall_us: int) -> None:
         epoch, reached = store.newest_epoch()
         if believed and epoch and reached:
             store.declare(epoch, reached, reached, GapReason.DAMAGED, wall_us)

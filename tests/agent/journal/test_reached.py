@@ -1,0 +1,223 @@
+"""What is told beside the journal, and what it is worth when the journal itself has lost it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from agent.journal.journal import Change, Journal, State
+from agent.journal.pages import Pages
+from agent.journal.reached import PLACE_BYTES, ReachedFile
+from agent.journal.schema import PAGE_BYTES
+from tests.agent.journal.test_salvage import every_gap, everything
+from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
+from wire.messages import decode_measurement
+from wire.records import Known
+
+SIZE = 64_000_000
+MADE = 25
+FRAME = 24 + PAGE_BYTES
+FILES = ("journal.db", "journal.db-wal", "journal.db-reached")
+
+
+def told(path: Path) -> tuple[str, int, int] | None:
+    newest = ReachedFile(path).newest
+    return newest and (newest.epoch, newest.seq, newest.settled)
+
+
+def test_it_tells_the_newest_commit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    assert told(path) is None
+    with Journal(path, SIZE, CLOCK) as journal:
+        for seq in range(1, 4):
+            journal.commit(build, CLOCK)
+            assert told(path) == (journal.epoch, seq, 0)
+        journal.apply([Change(journal.epoch, 1, 2, State.MARKED)], CLOCK)
+        journal.prune(CLOCK)
+        journal.commit(build, CLOCK)
+        assert told(path) == (journal.epoch, 4, 2)
+        assert journal.resend("again", 0) == 2
+        assert told(path) == (journal.epoch, 4, 0), "what was settled waits for a receipt again"
+    assert (tmp_path / "journal.db-reached").stat().st_mode & 0o077 == 0
+
+
+def test_a_write_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    beside = ReachedFile(path)
+    for seq in range(1, 4):
+        beside.tell(seq, "e", seq, 0)
+    beside.close()
+    file = tmp_path / "journal.db-reached"
+    assert told(path) == ("e", 3, 0)
+    whole = file.read_bytes()
+    for begin, left in ((0, 2), (PLACE_BYTES, 3)):
+        for offset in range(begin, begin + PLACE_BYTES - 1, 7):
+            harmed = bytearray(whole)
+            harmed[offset] ^= 0x41
+            file.write_bytes(harmed)
+            assert told(path) in {("e", 3, 0), ("e", left, 0)}
+    file.write_bytes(b"")
+    assert told(path) is None
+
+
+def test_a_disk_that_does_not_take_it_is_no_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    (tmp_path / "journal.db-reached").mkdir()
+    with Journal(path, SIZE, CLOCK) as journal:
+        assert journal.commit(build, CLOCK).seq == 1
+        assert journal.trouble is None
+    assert told(path) is None
+
+
+class Left(NamedTuple):
+    """A journal whose agent was killed after a commit, its files, and what it had made."""
+
+    folder: Path
+    epochs: list[str]
+    made: dict[tuple[str, int], Known]
+
+    def copy(self, folder: Path) -> Path:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.folder, folder)
+        return folder / "journal.db"
+
+    def account(self, path: Path) -> tuple[int, int]:
+        """Open it twice; what was made is there as it was, or declared. Returns how many of each."""
+        for _ in range(2):
+            with Journal(path, SIZE, later(9 * DAY_US)) as journal:
+                assert journal.trouble is None
+                there = {(row.epoch, row.seq): row.record for row in everything(journal)}
+                gaps = every_gap(journal)
+            lost = {(gap.epoch, seq) for gap in gaps for seq in range(gap.first, gap.last + 1)}
+            assert there.keys() | lost == self.made.keys(), "missing or invented"
+            assert all(decode_measurement(record) == self.made[key] for key, record in there.items())
+        return len(there), len(lost - there.keys())
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """Its log ends in a commit of one measurement, and holds others before it."""
+    working, folder = tmp_path_factory.mktemp("working"), tmp_path_factory.mktemp("left")
+    made: dict[tuple[str, int], Known] = {}
+    epochs = []
+    for _ in range(2):
+        journal = Journal(working / "journal.db", SIZE, CLOCK)
+        epochs.append(journal.epoch)
+        for seq in range(1, MADE + 1):
+            made[journal.epoch, seq] = journal.commit(partial(build, detail="x" * (seq * 12)), CLOCK)
+            if seq == MADE // 2:
+                connection(journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if len(epochs) == 2:
+            for name in FILES:
+                shutil.copy(working / name, folder / name)
+        journal.close()
+    return Left(folder, epochs, made)
+
+
+def last_commit(path: Path) -> range:
+    """The bytes of the log's last commit: from its first frame to the log's end."""
+    pages = Pages(path)
+    try:
+        frames = pages.live_frames()
+        return range(32 + pages.synced_frames(frames) * FRAME, 32 + frames * FRAME)
+    finally:
+        pages.close()
+
+
+def turned(left: Left, folder: Path, name: str, offsets: range) -> Iterator[tuple[int, Path]]:
+    for offset in offsets:
+        path = left.copy(folder)
+        harmed = path.with_name(name)
+        with harmed.open("r+b") as file:
+            byte = os.pread(file.fileno(), 1, offset)[0]
+            os.pwrite(file.fileno(), bytes([byte ^ 1 << offset % 8]), offset)
+        yield offset, path
+
+
+def test_whatever_falls_over_in_the_last_commit_is_declared(tmp_path: Path, left: Left) -> None:
+    span = last_commit(left.folder / "journal.db")
+    assert len(span) >= FRAME
+    lost = 0
+    for offset, path in turned(left, tmp_path / "copy", "journal.db-wal", span[::101]):
+        try:
+            lost += left.account(path)[1]
+        except BaseException as error:
+            error.add_note(f"byte {offset} of the log")
+            raise
+    assert lost, "no flip hit the row itself: the test tries nothing"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_whatever_falls_over_in_any_page_is_declared(tmp_path: Path, left: Left, name: str) -> None:
+    size = (left.folder / name).stat().st_size
+    for offset, path in turned(left, tmp_path / "copy", name, range(17, size, min(4093, size // 3))):
+        try:
+            there, lost = left.account(path)
+        except BaseException as error:
+            error.add_note(f"byte {offset} of {name}")
+            raise
+        assert there + lost == len(left.made)
+        assert name != "journal.db-reached" or not lost
+
+
+def test_a_log_whose_end_is_gone_is_declared(tmp_path: Path, left: Left) -> None:
+    """As a disk may leave it that took back what it had acknowledged."""
+    path = left.copy(tmp_path / "copy")
+    os.truncate(path.with_name("journal.db-wal"), last_commit(path)[0])
+    assert left.account(path) == (len(left.made) - 1, 1)
+
+
+def test_a_journal_that_is_gone_is_declared(tmp_path: Path, left: Left) -> None:
+    path = left.copy(tmp_path / "copy")
+    for name in FILES[:2]:
+        path.with_name(name).unlink()
+    with Journal(path, SIZE, later(1)) as journal:
+        gaps = every_gap(journal)
+        assert [(gap.epoch, gap.first, gap.last) for gap in gaps] == [(left.epochs[-1], 1, MADE)]
+        mark = journal.marks([])[0]
+        assert (mark.previous, mark.previous_last) == (left.epochs[-1], MADE)
+
+
+def test_a_journal_gone_that_had_settled_part_of_its_epoch_declares_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        for _ in range(6):
+            journal.commit(build, CLOCK)
+        journal.apply([Change(journal.epoch, 1, 4, State.MARKED)], CLOCK)
+        journal.prune(CLOCK)
+        journal.commit(build, CLOCK)
+    path.unlink()
+    with Journal(path, SIZE, CLOCK) as journal:
+        assert [(gap.first, gap.last) for gap in every_gap(journal)] == [(5, 7)]
+
+
+def test_a_journal_that_went_on_without_it_is_believed(tmp_path: Path, left: Left) -> None:
+    """An older agent tells nothing beside it; what the journal has forgotten since is not lost."""
+    path = left.copy(tmp_path / "copy")
+    beside = path.with_name("journal.db-reached")
+    before = beside.read_bytes()
+    with Journal(path, SIZE, CLOCK) as journal:
+        journal.apply([Change(epoch, 1, MADE, State.MARKED) for epoch in left.epochs], CLOCK)
+        journal.commit(build, CLOCK)
+        journal.prune(later(8 * DAY_US))
+    beside.write_bytes(before)
+    with Journal(path, SIZE, later(9 * DAY_US)) as journal:
+        assert every_gap(journal) == []
+
+
+def test_all_forgotten_is_not_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        for _ in range(6):
+            journal.commit(build, CLOCK)
+        journal.apply([Change(journal.epoch, 1, 6, State.MARKED)], CLOCK)
+        journal.prune(later(8 * DAY_US))
+    with Journal(path, SIZE, later(9 * DAY_US)) as journal:
+        assert every_gap(journal) == []
+        assert journal.commit(build, CLOCK).seq == 1
+        assert told(path) == (journal.epoch, 1, 0)
+    assert not caplog.records

@@ -2,8 +2,11 @@
 
 import importlib
 import sys
+from _thread import allocate_lock
 from types import ModuleType
 from typing import Any
+
+_making_room = allocate_lock()
 
 
 class _Deferred(ModuleType):
@@ -49,6 +52,7 @@ def defer(name: str, *taken: str, **answers: object) -> None:
 
 
 def _load(deferred: _Deferred) -> ModuleType:
-    if sys.modules.get(deferred.__name__) is deferred:
-        del sys.modules[deferred.__name__]
+    with _making_room:  # of two threads the second must not make away with what the first has loaded
+        if sys.modules.get(deferred.__name__) is deferred:
+            del sys.modules[deferred.__name__]
     return importlib.import_module(deferred.__name__)

@@ -8,9 +8,11 @@ import logging
 import os
 import sys
 import time
+from types import TracebackType
 from typing import TextIO
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -25,6 +27,13 @@ class _Formatter(logging.Formatter):
         record.priority = _PRIORITY.get(record.levelno, 6)
         record.level = record.levelname.lower()
         return super().format(record)
+
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 -- logging's
+        """A traceback; where none can be made (no more files to open, a bad disk) the error alone."""
+        try:
+            return super().formatException(ei)
+        except Exception:
+            return repr(ei[1])
 
 
 def _is_journal(stream: TextIO) -> bool:

@@ -184,7 +184,8 @@ class Journal:
     def prune(self, now: ClockReading) -> None:
         """Forget what a receipt marked a week ago, and keep the file within its size."""
         self._now = now
-        self._try(lambda disk: journal_space.forget_old(disk, now), None)
+        told = self._reached.newest
+        self._try(lambda disk: journal_space.forget_old(disk, now, told.epoch if told else None), None)
         dropped = self._try(
             lambda disk: journal_space.keep_within(disk, self._size, GapReason.DROPPED, now.wall_us), 0
         )
@@ -240,13 +241,15 @@ class Journal:
 
     def _open(self) -> None:
         self._lock = self._lock or journal_file.lock(self._path)
-        disk = journal_file.open_store(self._path, self._now.wall_us, self._reached.newest)
+        told = self._reached.look()
+        disk = journal_file.open_store(self._path, self._now.wall_us, told)
         try:
             if not self._opened:
                 self._previous_end = disk.newest_end()
                 self._follows = disk.newest_epoch()
             self._obeyed = disk.obeyed()
-            newest = disk.newest_position()
+            # What was told must not seem to be ahead of what is made from now on.
+            newest = max(disk.newest_position(), told.position if told else 0)
             with disk.transaction():
                 disk.begin_epoch(self._mark(), self._now)
         except sqlite3.Error as error:
@@ -268,7 +271,8 @@ class Journal:
             for change, marked_us in self._owed.all():
                 disk.change(change, marked_us)
             newest, settled = disk.newest_position(), disk.settled(self.epoch)
-        self._reached.tell(newest, self.epoch, self._seq, settled)
+        if self._seq:
+            self._reached.tell(newest, self.epoch, self._seq, settled)
         self._position = max(self._position, newest)
         log.warning("the journal %s works again: what stood in memory is in it", self._path)
         self._owed.clear()

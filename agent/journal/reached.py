@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 SUFFIX = "-reached"
 PLACE_BYTES = 512  # a sector: written whole or not at all
-_PLACES = 2
+PLACES = (0, 4096)  # not in one page of a card, which a cut may take whole
+_OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # whatever stands there: no waiting for it
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 class ReachedFile:
-    """The file beside one journal. ``newest`` is what it tells.
+    """The file beside one journal, of whoever has the journal's lock. ``newest`` is what it tells.
 
     A disk that does not take it is no trouble: then it tells of an earlier measurement, as truly.
     """
@@ -44,18 +45,27 @@ class ReachedFile:
     def __init__(self, journal: Path) -> None:
         self._path = journal.with_name(journal.name + SUFFIX)
         self._descriptor: int | None = None
-        self.newest = _newest(self._path)
+        self._complained = False
+        self.newest: Reached | None = None
+
+    def look(self) -> Reached | None:
+        """What is told now."""
+        with contextlib.suppress(OSError):
+            self._open(0)
+        return self.newest
 
     def tell(self, position: int, epoch: str, seq: int, settled: int) -> None:
         """Let it be told, on the disk, that this was on the disk."""
-        number = self.newest.number + 1 if self.newest else 0
-        self.newest = Reached(number, position, epoch, seq, settled)
         try:
-            self._descriptor = _opened(self._path) if self._descriptor is None else self._descriptor
-            os.pwrite(self._descriptor, _encoded(self.newest), number % _PLACES * PLACE_BYTES)
-            os.fdatasync(self._descriptor)
+            descriptor = self._open(os.O_CREAT)
+            told = self._next(position, epoch, seq, settled)
+            os.pwrite(descriptor, _encoded(told), PLACES[told.number % len(PLACES)])
+            os.fdatasync(descriptor)
         except OSError as error:
-            log.debug("%s: %s", self._path, error.strerror)
+            self.newest = self._next(position, epoch, seq, settled)
+            self._complain(error)
+        else:
+            self.newest, self._complained = told, False
 
     def unsettle(self) -> None:
         """Before what was settled may wait for a receipt again."""
@@ -68,12 +78,38 @@ class ReachedFile:
             os.close(self._descriptor)
         self._descriptor = None
 
+    def _open(self, creating: int) -> int:
+        """What stands there is read as soon as it can be, so that what is told goes on from it."""
+        if self._descriptor is None:
+            descriptor = _opened(self._path, creating)
+            try:
+                found = [_decoded(os.pread(descriptor, PLACE_BYTES, place)) for place in PLACES]
+            except OSError:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            every = [one for one in (*found, self.newest) if one is not None]
+            self.newest = max(every, key=lambda one: one.number, default=None)
+        return self._descriptor
 
-def _opened(path: Path) -> int:
-    """For writing; of a new one the name must be on the disk, too."""
+    def _next(self, position: int, epoch: str, seq: int, settled: int) -> Reached:
+        return Reached(self.newest.number + 1 if self.newest else 0, position, epoch, seq, settled)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._complained:
+            log.warning(
+                "%s: %s: if the journal is damaged, its last measurement may go without a word",
+                self._path,
+                error.strerror,
+            )
+        self._complained = True
+
+
+def _opened(path: Path, creating: int) -> int:
+    """Of a new one the name must be on the disk, too."""
     with contextlib.suppress(FileNotFoundError):
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, _OPEN)
+    descriptor = os.open(path, _OPEN | creating, 0o600)
     give_to_owner(descriptor, path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -86,16 +122,6 @@ def _opened(path: Path) -> int:
 def _encoded(reached: Reached) -> bytes:
     content = msgspec.json.encode(reached)
     return (b"%08x " % zlib.crc32(content) + content).ljust(PLACE_BYTES - 1) + b"\n"
-
-
-def _newest(path: Path) -> Reached | None:
-    try:
-        with path.open("rb") as file:
-            places = [file.read(PLACE_BYTES) for _ in range(_PLACES)]
-    except OSError:
-        return None
-    found = [reached for reached in map(_decoded, places) if reached is not None]
-    return max(found, key=lambda reached: reached.number, default=None)
 
 
 def _decoded(place: bytes) -> Reached | None:

@@ -82,6 +82,7 @@ def salvage(
         pages.close()
     _take(tail, store)
     with store.transaction():
+        _complete_epochs(store, None, wall_us)
         lost = _declare_rest(store, _beyond(known, store), wall_us)
     held = store.connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
     log.error("%s gave %d measurements; %d that it lacks are declared lost", broken.name, held, lost)
@@ -121,9 +122,9 @@ def add_tail(found: Tail, believed: int, store: Store, known: Reached | None, wa
             _add_unfinished(found.rows, store, wall_us)
         return
     reached = _reached(store)
-    if found.frames > believed:
-        _take(found.rows, store)
-    with store.transaction():
+    with store.transaction():  # in part, it would seem to be all
+        if found.frames > believed:
+            _put(found.rows, store)
         lost = _declare_rest(store, beyond, wall_us, reached)
     if lost or found.synced > believed:
         log.error("the journal lacks %d measurements that were in it: they are declared lost", lost)
@@ -136,17 +137,22 @@ def _add_unfinished(rows: Iterable[SalvagedRow], store: Store, wall_us: int) -> 
     """
     reached = _reached(store)
     made = (row for row in rows if row[0] == "measurement" and _is_after(row[2], reached))
-    _take(made, store)
     with store.transaction():
+        _put(made, store)
         _complete_epochs(store, None, wall_us)
 
 
 def _beyond(known: Reached | None, store: Store) -> Reached | None:
     """What is known, if the journal does not come as far.
 
-    One that does, or has come farther since, knows itself what it has forgotten.
+    Of an epoch that it does not know, it may have gone on long enough since to have forgotten it.
     """
-    return known if known is not None and known.position > store.newest_position() else None
+    if known is None:
+        return None
+    reached = _reached(store).get(known.epoch)
+    if reached is None:
+        return known if known.position > store.newest_position() else None
+    return known if known.seq > reached else None
 
 
 def _reached(store: Store) -> dict[str, int]:
@@ -164,22 +170,23 @@ def _take(rows: Iterable[SalvagedRow], store: Store) -> None:
     for row in rows:
         waiting.append(row)
         if len(waiting) == _AT_ONCE:
-            _write(waiting, store)
+            with store.transaction():
+                _put(waiting, store)
             waiting.clear()
-    _write(waiting, store)
-
-
-def _write(rows: Iterable[SalvagedRow], store: Store) -> None:
     with store.transaction():
-        for table, rowid, values in rows:
-            if table == "measurement":
-                _insert(store, _MEASUREMENT, values)
-            elif table == "epoch":
-                _insert(store, _EPOCH, (rowid, *values))
-            elif table == "fact":
-                store.connection.execute(_FACT, values)
-            else:
-                store.declare(*_gap(*values))
+        _put(waiting, store)
+
+
+def _put(rows: Iterable[SalvagedRow], store: Store) -> None:
+    for table, rowid, values in rows:
+        if table == "measurement":
+            _insert(store, _MEASUREMENT, values)
+        elif table == "epoch":
+            _insert(store, _EPOCH, (rowid, *values))
+        elif table == "fact":
+            store.connection.execute(_FACT, values)
+        else:
+            store.declare(*_gap(*values))
 
 
 def _insert(store: Store, statement: str, values: Values) -> None:
@@ -225,7 +232,8 @@ def _complete_epochs(store: Store, known: Reached | None, wall_us: int) -> None:
 def _raise_epoch(store: Store, far: tuple[str, int, int], wall_us: int, rowid: str) -> None:
     epoch, last, settled = far
     raised = store.connection.execute(
-        "UPDATE epoch SET last_seq = max(last_seq, ?) WHERE epoch = ?", (last, epoch)
+        "UPDATE epoch SET last_seq = max(last_seq, ?), settled = max(settled, ?) WHERE epoch = ?",
+        (last, settled, epoch),
     ).rowcount
     if not raised:
         store.connection.execute(

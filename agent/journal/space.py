@@ -24,12 +24,12 @@ EPOCHS_KEPT = 50
 _DONE = (State.MARKED, State.CONFLICT)
 
 
-def forget_old(store: Store, now: ClockReading) -> None:
-    """Forget what a receipt marked a week ago, by a clock that can be trusted."""
+def forget_old(store: Store, now: ClockReading, told: str | None = None) -> None:
+    """Forget what a receipt marked a week ago, by a clock that can be trusted; not the epoch ``told`` of."""
     with store.transaction():
         if now.synchronised:
             _forget_marked(store, now.wall_us)
-        _forget_epochs(store)
+        _forget_epochs(store, told)
         store.settle()
 
 
@@ -60,12 +60,12 @@ def _forget_marked(store: Store, wall_us: int) -> None:
     store.connection.execute("DELETE FROM gap WHERE told AND told_us < ?", (before_us,))
 
 
-def _forget_epochs(store: Store) -> None:
+def _forget_epochs(store: Store, told: str | None) -> None:
     """Of epochs that left nothing only the newest matter: the present one is chained to them."""
     store.connection.execute(
         "DELETE FROM epoch WHERE epoch NOT IN (SELECT epoch FROM measurement UNION SELECT epoch FROM gap)"
-        " AND rowid <= (SELECT max(rowid) FROM epoch) - ?",
-        (EPOCHS_KEPT,),
+        " AND rowid <= (SELECT max(rowid) FROM epoch) - ? AND epoch IS NOT ?",
+        (EPOCHS_KEPT, told),
     )
 
 

@@ -34,6 +34,21 @@ def test_a_log_line_has_time_level_and_component(
     assert time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
 
 
+def test_an_error_is_told_without_what_makes_tracebacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more_files(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    log.start()
+    monkeypatch.setattr("traceback.print_exception", no_more_files)
+    try:
+        raise KeyError("lost")
+    except KeyError:
+        logging.getLogger("agent.part").exception("went wrong")
+    assert capsys.readouterr().err.splitlines()[-2:][0].endswith("error agent.part: went wrong")
+
+
 def test_under_systemd_the_journal_stamps(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

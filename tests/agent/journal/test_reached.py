@@ -1,5 +1,6 @@
 """What is told beside the journal, and what it is worth when the journal itself has lost it."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from agent.journal import salvage as journal_salvage
 from agent.journal.journal import Change, Journal, State
 from agent.journal.pages import Pages
-from agent.journal.reached import PLACE_BYTES, ReachedFile
+from agent.journal.reached import PLACE_BYTES, PLACES, ReachedFile
 from agent.journal.schema import PAGE_BYTES
 from tests.agent.journal.test_salvage import every_gap, everything
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
@@ -25,7 +27,9 @@ FILES = ("journal.db", "journal.db-wal", "journal.db-reached")
 
 
 def told(path: Path) -> tuple[str, int, int] | None:
-    newest = ReachedFile(path).newest
+    beside = ReachedFile(path)
+    newest = beside.look()
+    beside.close()
     return newest and (newest.epoch, newest.seq, newest.settled)
 
 
@@ -54,23 +58,63 @@ def test_a_write_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
     file = tmp_path / "journal.db-reached"
     assert told(path) == ("e", 3, 0)
     whole = file.read_bytes()
-    for begin, left in ((0, 2), (PLACE_BYTES, 3)):
+    for begin, rest in zip(PLACES, (2, 3), strict=True):
         for offset in range(begin, begin + PLACE_BYTES - 1, 7):
             harmed = bytearray(whole)
             harmed[offset] ^= 0x41
             file.write_bytes(harmed)
-            assert told(path) in {("e", 3, 0), ("e", left, 0)}
+            assert told(path) in {("e", 3, 0), ("e", rest, 0)}
     file.write_bytes(b"")
     assert told(path) is None
 
 
-def test_a_disk_that_does_not_take_it_is_no_trouble(tmp_path: Path) -> None:
+def test_a_disk_that_does_not_take_it_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "journal.db"
     (tmp_path / "journal.db-reached").mkdir()
     with Journal(path, SIZE, CLOCK) as journal:
-        assert journal.commit(build, CLOCK).seq == 1
+        for seq in (1, 2):
+            assert journal.commit(build, CLOCK).seq == seq
         assert journal.trouble is None
     assert told(path) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "noise"])
+def test_whatever_stands_there_is_neither_waited_for_nor_followed(tmp_path: Path, what: str) -> None:
+    path, beside = tmp_path / "journal.db", tmp_path / "journal.db-reached"
+    if what == "pipe":
+        os.mkfifo(beside)
+    elif what == "link":
+        beside.symlink_to(tmp_path / "elsewhere")
+    else:
+        beside.write_bytes(os.urandom(100_000))
+    with Journal(path, SIZE, CLOCK) as journal:
+        assert journal.commit(build, CLOCK).seq == 1
+        assert journal.trouble is None
+    assert not (tmp_path / "elsewhere").exists()
+    assert (told(path) is not None) is (what == "noise")
+
+
+def test_what_could_not_be_read_at_first_is_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    beside = ReachedFile(path)
+    for seq in range(1, 5):
+        beside.tell(seq, "e", seq, 0)
+    beside.close()
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "the test's")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", fails)
+        later_on = ReachedFile(path)
+        assert later_on.look() is None
+        later_on.tell(5, "e", 5, 0)
+    later_on.tell(6, "e", 6, 0)
+    later_on.close()
+    assert told(path) == ("e", 6, 0)
 
 
 class Left(NamedTuple):
@@ -171,6 +215,27 @@ def test_a_log_whose_end_is_gone_is_declared(tmp_path: Path, left: Left) -> None
     assert left.account(path) == (len(left.made) - 1, 1)
 
 
+def test_a_kill_while_it_is_declared_loses_nothing(
+    tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A break further up: taking over what follows it and declaring what it hit is one thing, or nothing."""
+    path = left.copy(tmp_path / "copy")
+    log = path.with_name("journal.db-wal")
+    with log.open("r+b") as file:
+        broken = log.read_bytes().index(b"x" * (MADE - 3) * 12)
+        os.pwrite(file.fileno(), b"y", broken)
+
+    def killed(*_: object) -> int:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_salvage, "_declare_rest", killed)
+        with pytest.raises(RuntimeError):
+            Journal(path, SIZE, CLOCK)
+    there, lost = left.account(path)
+    assert there + lost == len(left.made)
+
+
 def test_a_journal_that_is_gone_is_declared(tmp_path: Path, left: Left) -> None:
     path = left.copy(tmp_path / "copy")
     for name in FILES[:2]:
@@ -207,6 +272,58 @@ def test_a_journal_that_went_on_without_it_is_believed(tmp_path: Path, left: Lef
     beside.write_bytes(before)
     with Journal(path, SIZE, later(9 * DAY_US)) as journal:
         assert every_gap(journal) == []
+
+
+def test_the_copy_of_a_settled_journal_declares_what_was_not(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        journal.commit(build, CLOCK)
+        copy = [
+            (file, file.read_bytes()) for file in tmp_path.glob("journal.db*") if "reached" not in file.name
+        ]
+        for _ in range(5):
+            journal.commit(build, CLOCK)
+        journal.apply([Change(journal.epoch, 1, 4, State.MARKED)], CLOCK)
+        journal.prune(CLOCK)
+        journal.commit(build, CLOCK)
+    for file in tmp_path.glob("journal.db*"):
+        if "reached" not in file.name:
+            file.unlink()
+    for file, content in copy:
+        file.write_bytes(content)
+    with Journal(path, SIZE, CLOCK) as journal:
+        assert [(gap.first, gap.last) for gap in every_gap(journal)] == [(5, 7)]
+
+
+def test_an_older_copy_is_told_by_after_all_was_forgotten(tmp_path: Path) -> None:
+    path, copy = tmp_path / "journal.db", tmp_path / "copy.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        for _ in range(9):
+            journal.commit(build, CLOCK)
+    shutil.copy(path, copy)
+    with Journal(path, SIZE, CLOCK) as journal:
+        journal.apply([Change(epoch, 1, 9, State.MARKED) for epoch in (told(path) or ("",))[:1]], CLOCK)
+        journal.prune(later(8 * DAY_US))
+    with Journal(path, SIZE, later(8 * DAY_US)) as journal:
+        newest = journal.epoch
+        for _ in range(3):
+            journal.commit(build, CLOCK)
+    shutil.copy(copy, path)
+    with Journal(path, SIZE, later(9 * DAY_US)) as journal:
+        assert [(gap.epoch, gap.first, gap.last) for gap in every_gap(journal)] == [(newest, 1, 3)]
+
+
+def test_openings_without_a_commit_do_not_forget_the_epoch_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        for _ in range(6):
+            journal.commit(build, CLOCK)
+        journal.apply([Change(journal.epoch, 1, 6, State.MARKED)], CLOCK)
+        journal.prune(later(8 * DAY_US))
+    for day in range(60):
+        with Journal(path, SIZE, later((9 + day) * DAY_US)) as journal:
+            journal.prune(later((9 + day) * DAY_US))
+            assert every_gap(journal) == []
 
 
 def test_all_forgotten_is_not_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, 
 
 from collector.ledger import schema
 from collector.ledger.keys import Keys
+from collector.ledger.lookout import Lookout
 from wire.messages import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query
@@ -78,9 +79,10 @@ class _Entry:
 class Accounts:
     """One transaction's changes to the accounts of epochs: told one by one, written at the end."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, lookout: Lookout) -> None:
         self._connection = connection
         self._keys = keys
+        self._lookout = lookout
         self._entries: dict[int, _Entry] = defaultdict(_Entry)
         self._gaps: list[tuple[int, Gap, int]] = []
 
@@ -97,12 +99,15 @@ class Accounts:
 
         That epoch has an account from then on, also where nothing of it ever came.
         """
-        entry = self._raise(self._keys.epoch(self._connection, site, mark.epoch), mark.high_water)
+        epoch_key = self._keys.epoch(self._connection, site, mark.epoch)
+        entry = self._raise(epoch_key, mark.high_water)
         if mark.previous is None:
             return
         if entry.previous is None:
             entry.previous, entry.previous_last = mark.previous, mark.previous_last
-        self._raise(self._keys.epoch(self._connection, site, mark.previous), mark.previous_last or 0)
+        previous_key = self._keys.epoch(self._connection, site, mark.previous)
+        self._raise(previous_key, mark.previous_last or 0)
+        self._lookout.chained(epoch_key, previous_key)
 
     def declare(self, site: str, gap: Gap, received_us: int) -> None:
         """A site says what is lost for good. What came all the same, or comes later, is not declared."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from collector.ingest import Accepted, Batch
 from collector.ledger.keys import Keys
+from collector.ledger.lookout import Boot, Lookout
 from collector.ledger.schema import boots, names
 from collector.placing import Anchor, Placed, Source, by_record, by_sending, improves, is_better, placed
 from wire.records import Record
@@ -22,8 +23,6 @@ FIND = select(boots, names.c.name.label("source")).select_from(
 _OF_BOOT = (boots.c.site_key == bindparam("site"), boots.c.boot_key == bindparam("boot"))
 _FIND = FIND.where(*_OF_BOOT)
 _CHANGE = update(boots).where(*_OF_BOOT).values({name: bindparam(f"new_{name}") for name in _COLUMNS})
-
-Boot = tuple[int, int]  # the keys of site and boot id
 
 
 class Boots:
@@ -72,10 +71,11 @@ def anchor_of(row: Row[Any]) -> Anchor | None:
 class Clocks:
     """One transaction's work on boots: learn from batches, place their measurements, write."""
 
-    def __init__(self, connection: Connection, keys: Keys, known: Boots) -> None:
+    def __init__(self, connection: Connection, keys: Keys, known: Boots, lookout: Lookout) -> None:
         self._connection = connection
         self._keys = keys
         self._known = known
+        self._lookout = lookout
         self._states: dict[Boot, State] = {}
 
     def learn(self, batch: Batch) -> None:
@@ -100,8 +100,11 @@ class Clocks:
             when = placed(start, sent, received_us)
             if when.believed:
                 return when
-        state = self._state(self._boot(batch.site, start.boot_id))
+        boot = self._boot(batch.site, start.boot_id)
+        state = self._state(boot)
         state.changed |= not state.held
+        if state.anchor is None or state.anchor.source is Source.NEIGHBOURS:
+            self._lookout.call(boot)
         return placed(start, sent, received_us, state.anchor)
 
     def better(self, boot: Boot, anchor: Anchor) -> None:

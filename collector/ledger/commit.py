@@ -31,6 +31,7 @@ from collector.ledger.clocks import Boots, Clocks
 from collector.ledger.database import connect, prepare
 from collector.ledger.keys import Keys
 from collector.ledger.layout import Row
+from collector.ledger.lookout import Lookout, Spans
 from collector.ledger.replacing import Moved, Replacing
 from collector.ledger.sides import Sides, Told, give_up, held_tests, of_agent, of_peer, peer_row
 from collector.observation import Observation, PassedOver, observe
@@ -98,7 +99,8 @@ class Ledger:
         self._engine = connect(path, writing=True)
         self._keys = Keys()
         self._boots = Boots()
-        self._replacing = Replacing(self._keys, self._boots)
+        self._lookout = Lookout()
+        self._replacing = Replacing(self._keys, self._boots, self._lookout)
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
@@ -119,7 +121,9 @@ class Ledger:
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
         with self._writing() as connection:
-            work = _Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
+            work = _Group(
+                connection, self._keys, self._inserts, self._reject_rows, self._boots, self._lookout
+            )
             settled = work.settle(group)
             self._before_commit()
         return settled
@@ -133,6 +137,7 @@ class Ledger:
         except BaseException:
             self._keys.forget()
             self._boots.forget()
+            self._lookout.forget()
             self._replacing.forget()
             raise
 
@@ -172,16 +177,18 @@ class _Group:
     inserts: dict[str, str]
     reject_rows: int
     boots: Boots
+    lookout: Lookout
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
     tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
+    dated: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
-        self.clocks = Clocks(self.connection, self.keys, self.boots)
-        self.accounts = Accounts(self.connection, self.keys)
+        self.clocks = Clocks(self.connection, self.keys, self.boots, self.lookout)
+        self.accounts = Accounts(self.connection, self.keys, self.lookout)
 
     def settle(self, group: Sequence[Judged]) -> list[Settled]:
         batches = [message for message in group if isinstance(message, Batch)]
@@ -189,6 +196,7 @@ class _Group:
         settled = [self._settle(message) for message in group]
         self._write()
         self._account(batches)
+        self.lookout.dated(self.dated)
         if self.sides:
             seen_us = max(message.arrival.received_us for message in group)
             joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
@@ -278,6 +286,8 @@ class _Group:
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
         received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
         when = self.clocks.place(batch, item.record)
+        if when.error_us is not None:
+            self.dated.add(keys["epoch_key"], item.record.seq)
         record = believable(item.record, when)
         seen = observe(batch.site, record, time_us=when.time_us, order=key, received_us=received_us)
         keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}

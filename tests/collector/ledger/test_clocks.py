@@ -119,6 +119,44 @@ def test_what_a_failed_transaction_had_gone_through_is_gone_through_again(
     assert_within_their_errors(path, machine, SERVER_ERROR_US + DAY_US // 10_000)
 
 
+def test_what_was_placed_anew_is_told_also_when_a_group_failed_meanwhile(ledger: Ledger, path: Path) -> None:
+    machine = half_placed_anew(ledger)
+    machine.unsent = [stamp(1, epoch="ff" * 8)]
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    ledger._before_commit, before = fail, ledger._before_commit
+    with pytest.raises(ZeroDivisionError):
+        machine.send(ledger)
+    ledger._before_commit = before
+    assert [moved.site for told in idle(ledger) for moved in told.moved] == [SITE]
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + DAY_US // 10_000)
+
+
+def test_what_was_placed_anew_is_told_also_when_still_more_is_known_meanwhile(
+    ledger: Ledger, path: Path
+) -> None:
+    machine = half_placed_anew(ledger)
+    machine.now_us += 12 * 30 * DAY_US
+    machine.measure()
+    machine.send(ledger)
+    assert [moved.site for told in idle(ledger) for moved in told.moved] == [SITE]
+    assert_within_their_errors(path, machine, SERVER_ERROR_US + 360 * DAY_US // 10_000)
+
+
+def half_placed_anew(ledger: Ledger) -> Machine:
+    """A portion of one boot of 300 measurements is; its end is still to be found."""
+    machine = Machine().at_1970()
+    for _ in range(300):
+        machine.measure()
+    machine.send(ledger)
+    machine.synchronise()
+    machine.send(ledger)
+    assert ledger.place_anew() == ([], True)
+    return machine
+
+
 def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neighbours(
     ledger: Ledger, path: Path
 ) -> None:

@@ -156,6 +156,19 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Un site encore absent en rendra compte à son retour.",
     ),
     "outages.unreadable": ("The ledger cannot be read:", "Le registre est illisible :"),
+    "outages.left-out": ("Not all is here:", "Tout n'est pas ici :"),
+    "outages.since": (
+        "More was told than is read. All that was told since {} is here.",
+        "Il en a été dit plus qu'il n'en est lu. Tout ce qui a été dit depuis {} est ici.",
+    ),
+    "outages.partly": (
+        "Sites that told more than is read: {}. Their older outages are part of no event.",
+        "Sites qui en ont dit plus qu'il n'en est lu : {}. Leurs plus anciennes sont hors événement.",
+    ),
+    "outages.unlisted": (
+        "The newest {shown} are listed, {more} more are not.",
+        "Les {shown} plus récentes sont affichées, {more} autres ne le sont pas.",
+    ),
     "outages.find": ("Site id", "Identifiant du site"),
     "outages.back": ("All sites", "Tous les sites"),
     "column.begin": ("Begin", "Début"),

@@ -37,10 +37,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Every event, the newest first, and every site's outages, the newest first."""
+    """Every event, the newest first, and every site's outages, the newest first.
+
+    ``partly``: of sites that told more than is read, since when all of it is.
+    """
 
     events: tuple[Event, ...] = ()
     sites: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    partly: Mapping[str, int] = field(default_factory=dict)
 
 
 def history(

@@ -22,23 +22,42 @@ class OutagePages:
         made.globals |= {"most_sites": MOST_SITES, "total": self._total}
         self._template = made.get_template("outages.html")
 
-    def site(self, site_id: str, name: str, entries: Sequence[Entry], now_us: int, problem: str = "") -> str:
-        """One site's outages; ``problem`` says why none are known."""
-        return self._render(now_us, site_id=site_id, name=name, entries=entries, events=(), problem=problem)
+    def site(
+        self,
+        site_id: str,
+        name: str,
+        entries: Sequence[Entry],
+        now_us: int,
+        problem: str = "",
+        since_us: int | None = None,
+    ) -> str:
+        """One site's outages; ``problem`` says why none are known, ``since_us`` since when all are here."""
+        left_out = [] if since_us is None else [self._words["outages.since"].format(moment(since_us, SECOND))]
+        left_out += self._unlisted(entries)
+        return self._render(
+            now_us, site_id=site_id, name=name, entries=entries, problem=problem, left_out=left_out
+        )
 
-    def events(self, found: Sequence[Event], now_us: int, problem: str = "") -> str:
-        """Events upstream of several sites."""
-        return self._render(now_us, site_id="", name="", entries=(), events=found, problem=problem)
+    def events(self, found: Sequence[Event], now_us: int, problem: str = "", partly: int = 0) -> str:
+        """Events upstream of several sites; of ``partly`` sites older outages are part of none."""
+        left_out = [self._words["outages.partly"].format(partly)] if partly else []
+        left_out += self._unlisted(found)
+        return self._render(now_us, events=found, problem=problem, left_out=left_out)
+
+    def _unlisted(self, found: Sequence[object]) -> list[str]:
+        more = len(found) - MOST_ROWS
+        return [self._words["outages.unlisted"].format(shown=MOST_ROWS, more=more)] if more > 0 else []
 
     def _render(
         self,
         now_us: int,
         *,
-        site_id: str,
-        name: str,
-        entries: Sequence[Entry],
-        events: Sequence[Event],
+        site_id: str = "",
+        name: str = "",
+        entries: Sequence[Entry] = (),
+        events: Sequence[Event] = (),
         problem: str,
+        left_out: Sequence[str],
     ) -> str:
         return self._template.render(
             self._event_words.frame(now_us),
@@ -48,6 +67,7 @@ class OutagePages:
             entries=entries[:MOST_ROWS],
             events=events[:MOST_ROWS],
             problem=problem,
+            left_out=left_out,
         )
 
     def _total(self, entries: Sequence[Entry]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from collector.event_view import EventView
@@ -36,5 +37,6 @@ class OutageReader:
 
     def _make(self, now_us: int, places: dict[str, Place], census: Census) -> History:
         told = outages(self._path, now_us - MONTH_US)
-        unclosed = [each for each in told if each.end_us is None and each.cause not in OURS]
-        return history(told, healthy_after(self._path, unclosed), places, census)
+        unclosed = [each for each in told.outages if each.end_us is None and each.cause not in OURS]
+        made = history(told.outages, healthy_after(self._path, unclosed), places, census)
+        return replace(made, partly=told.partly)

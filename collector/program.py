@@ -81,7 +81,7 @@ class Program:
         self._views.fleet.restore(reading.newest(path))
         self._restore_sides(path)
         self._counting.begin()
-        self._views.restore_outages(outages.outages(path, now_us() - KEPT_US))
+        self._views.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
         self._attention = Attention(
             self._views, lambda: not self._unready(), now_us, 2_000_000 * settings.broker.keepalive_s
         )

@@ -120,9 +120,10 @@ class Site:
         if site_id:
             site, entries = self._inventory_site(site_id), found.sites.get(site_id, ())
             name = site.name if site else ""
-            text = await asyncio.to_thread(page.site, site_id, name, entries, now_us, problem)
+            since_us = found.partly.get(site_id)
+            text = await asyncio.to_thread(page.site, site_id, name, entries, now_us, problem, since_us)
         else:  # of hundreds of events with dozens of sites each, others would wait 0.1 s
-            text = await asyncio.to_thread(page.events, found.events, now_us, problem)
+            text = await asyncio.to_thread(page.events, found.events, now_us, problem, len(found.partly))
         status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 

@@ -1,10 +1,12 @@
 """Outages as the ledger holds them: for live state after a restart, and for the page that lists them."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import CTE, BigInteger, Connection, Select, Text, bindparam, column, func, select, values
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.absences import OVER_THE_LINE
@@ -23,15 +25,34 @@ from collector.observation import moments_placed
 from collector.outages import Outage, learn_every, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
-MOST_RECORDS = 200_000  # of a period, the newest: 60,000 sites with an outage a week tell 500,000 in a month
+MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
+MOST_IN_ALL = (
+    200_000  # 60,000 sites with an outage a week tell 500,000 in a month: each then has the same share
+)
+ASKED_AT_ONCE = 500  # sites
 
 
-def outages(path: Path, since_us: int) -> list[Outage]:
-    """Every outage of which was told since then, each whole. Raises LedgerError where it cannot be read."""
+class Told(NamedTuple):
+    """Outages by their beginning. ``partly``: of sites that told more, since when all of it is here."""
+
+    outages: list[Outage]
+    partly: dict[str, int]
+
+
+def outages(path: Path, since_us: int) -> Told:
+    """Every outage of which was told since then, each whole. Raises LedgerError where it cannot be read.
+
+    Of each site the newest so many, so that what one tells never stands in the place of what others do.
+    """
     engine = connect(path, writing=False)
     try:
         with engine.begin() as connection:
-            return learn_every(_told(connection, since_us))
+            period = {"probe": _probe_key(connection), "since": since_us}
+            counts = connection.execute(_COUNTS, period | {"most": MOST_OF_SITE + 1}).all()
+            share = fair_share([row.told for row in counts], MOST_OF_SITE, MOST_IN_ALL)
+            words = _told(connection, period | {"share": share})
+            partly = {row.site_id for row in counts if row.told > share}
+            return Told(learn_every(words), _since(words, partly))
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
@@ -46,15 +67,11 @@ def healthy_after(path: Path, open_ones: list[Outage]) -> dict[tuple[str, str], 
     engine = connect(path, writing=False)
     try:
         with engine.begin() as connection:
-            found = {
-                (outage.site, outage.name): connection.execute(_healthy(outage)).scalar()
-                for outage in open_ones
-            }
+            return _healthy_after(connection, open_ones)
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
-    return {key: time_us for key, time_us in found.items() if time_us is not None}
 
 
 def last_received_us(path: Path) -> int | None:
@@ -71,10 +88,38 @@ def last_received_us(path: Path) -> int | None:
     return found
 
 
-def _told(connection: Connection, since_us: int) -> list[Outage]:
+def fair_share(counts: Iterable[int], most: int, in_all: int) -> int:
+    """How many each may have of what they have, none more than ``most``, so that all fit.
+
+    What those leave who have little is the others'. Each has one at least.
+    """
+    left, wanted = in_all, sorted(min(count, most) for count in counts)
+    for served, count in enumerate(wanted):
+        share = left // (len(wanted) - served)
+        if count > share:
+            return max(1, share)
+        left -= count
+    return most
+
+
+def _since(words: Iterable[Outage], sites_of: Collection[str]) -> dict[str, int]:
+    """By site: when the first of these was told."""
+    since: dict[str, int] = {}
+    for word in words:
+        if word.site in sites_of:
+            since[word.site] = min(word.told_us, since.get(word.site, word.told_us))
+    return since
+
+
+def _probe_key(connection: Connection) -> int | None:
+    found: int | None = connection.execute(select(_name_key("reachability"))).scalar()
+    return found
+
+
+def _told(connection: Connection, bounds: Mapping[str, int | None]) -> list[Outage]:
     known = _Words(connection)
     found = []
-    for row in connection.execute(_query(since_us)):
+    for row in connection.execute(_QUERY, bounds):
         fields = rows.REACHABILITY.fields(row._mapping, known.__getitem__, "v_")
         boot_id = known[row.boot_key]
         values = moments_placed(ReachabilityValues(**fields), boot_id, row.boot_us, row.time_us)
@@ -114,28 +159,6 @@ class _Words(dict[int, str]):
         return found
 
 
-def _query(since_us: int) -> Select[Any]:
-    """By way of each series' index on time: what is older than the period is not read."""
-    m, v = measurements, reachability_values
-    tables = (
-        series.join(m, m.c.series_key == series.c.key)
-        .join(v, v.c.measurement_key == m.c.key)
-        .join(sites, sites.c.key == series.c.site_key)
-        .join(batches, batches.c.key == m.c.batch_key)
-        .outerjoin(boots, _of_begin(v))
-    )
-    columns: list[Any] = [m.c.key, m.c.time_us, m.c.boot_us, m.c.boot_key, m.c.peer_key]
-    columns += [sites.c.site_id, batches.c.received_us, boots.c.offset_us.label("begin_offset_us")]
-    columns += [column.label(f"v_{column.name}") for column in v.c]
-    return (
-        select(*columns)
-        .select_from(tables)
-        .where(series.c.probe_key == _name_key("reachability"), _believed(), m.c.time_us >= since_us)
-        .order_by(m.c.time_us.desc())
-        .limit(MOST_RECORDS)
-    )
-
-
 def _of_begin(v: Any) -> Any:
     """The boot in which the outage began, where that is not the measurement's own."""
     named = select(names.c.key).where(names.c.name == v.c.begin_boot_id).scalar_subquery()
@@ -146,7 +169,79 @@ def _of_begin(v: Any) -> Any:
     )
 
 
-def _healthy(outage: Outage) -> Select[Any]:
+def _of_period(table: Any, of: Any) -> tuple[Any, ...]:
+    """By way of each series' index on time: what is older than the period is not read."""
+    return (
+        of.c.probe_key == bindparam("probe"),
+        table.c.series_key == of.c.key,
+        table.c.ahead.is_(False),
+        table.c.time_us >= bindparam("since"),
+    )
+
+
+def _count() -> Select[Any]:
+    """How much each site told in the period; beyond ``most`` it is not counted on."""
+    m, of = measurements.alias("told"), series.alias("of_site")
+    found = select(m.c.key).where(of.c.site_key == sites.c.key, *_of_period(m, of)).limit(bindparam("most"))
+    told = select(func.count()).select_from(found.correlate(sites).subquery()).scalar_subquery()
+    telling = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
+    return select(sites.c.site_id, told.label("told")).where(sites.c.key.in_(telling))
+
+
+def _query() -> Select[Any]:
+    m, v = measurements, reachability_values
+    newest, of = measurements.alias("newest"), series.alias("of_site")
+    share = (
+        select(newest.c.key)
+        .where(of.c.site_key == sites.c.key, *_of_period(newest, of))
+        .order_by(newest.c.time_us.desc(), newest.c.key.desc())
+        .limit(bindparam("share"))
+        .correlate(sites)
+    )
+    tables = (
+        sites.join(m, m.c.key.in_(share))
+        .join(series, series.c.key == m.c.series_key)
+        .join(v, v.c.measurement_key == m.c.key)
+        .join(batches, batches.c.key == m.c.batch_key)
+        .outerjoin(boots, _of_begin(v))
+    )
+    columns: list[Any] = [m.c.key, m.c.time_us, m.c.boot_us, m.c.boot_key, m.c.peer_key]
+    columns += [sites.c.site_id, batches.c.received_us, boots.c.offset_us.label("begin_offset_us")]
+    columns += [column.label(f"v_{column.name}") for column in v.c]
+    telling = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
+    return select(*columns).select_from(tables).where(sites.c.key.in_(telling), _believed())
+
+
+def _healthy_after(connection: Connection, open_ones: Iterable[Outage]) -> dict[tuple[str, str], int]:
+    """Each site is asked from its first outage on, and again only for what was told after the answer."""
+    found: dict[tuple[str, str], int] = {}
+    waiting: dict[str, list[Outage]] = defaultdict(list)
+    for outage in sorted(open_ones, key=lambda each: each.told_us):
+        waiting[outage.site].append(outage)
+    while waiting:
+        healthy = _first_healthy(connection, {site: told[0].told_us for site, told in waiting.items()})
+        later: dict[str, list[Outage]] = {}
+        for site, told in waiting.items():
+            if (time_us := healthy.get(site)) is None:
+                continue  # nor after what was told later
+            found |= {(site, each.name): time_us for each in told if each.told_us < time_us}
+            later[site] = [each for each in told if each.told_us >= time_us]
+        waiting = {site: told for site, told in later.items() if told}
+    return found
+
+
+def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str, int]:
+    """When each site first measured over its line after the moment given: one query for many."""
+    found: dict[str, int] = {}
+    asked = list(after.items())
+    for start in range(0, len(asked), ASKED_AT_ONCE):
+        of = values(column("site_id", Text), column("told_us", BigInteger), name="of")
+        query = _healthy(of.data(asked[start : start + ASKED_AT_ONCE]).cte("asked"))
+        found |= {site: time_us for site, time_us in connection.execute(query) if time_us is not None}
+    return found
+
+
+def _healthy(asked: CTE) -> Select[Any]:
     """The first of each of the site's series, and of them the first: each is one look into its index."""
     m = measurements
     first = (
@@ -155,18 +250,17 @@ def _healthy(outage: Outage) -> Select[Any]:
             m.c.series_key == series.c.key,
             _believed(),
             m.c.outcome_key == _name_key(Outcome.OK),
-            m.c.time_us > outage.told_us,
+            m.c.time_us > asked.c.told_us,
         )
         .order_by(m.c.time_us)
         .limit(1)
-        .correlate(series)
+        .correlate(series, asked)
         .scalar_subquery()
     )
     of_line = select(names.c.key).where(names.c.name.in_(sorted(OVER_THE_LINE)))
-    return (
-        select(func.min(first))
-        .select_from(series.join(sites, sites.c.key == series.c.site_key))
-        .where(sites.c.site_id == outage.site, series.c.probe_key.in_(of_line))
+    of_site = select(func.min(first)).where(series.c.site_key == sites.c.key, series.c.probe_key.in_(of_line))
+    return select(asked.c.site_id, of_site.correlate(sites, asked).scalar_subquery()).select_from(
+        asked.join(sites, sites.c.site_id == asked.c.site_id)
     )
 
 
@@ -176,3 +270,6 @@ def _believed() -> Any:
 
 def _name_key(word: str) -> Any:
     return select(names.c.key).where(names.c.name == word).scalar_subquery()
+
+
+_COUNTS, _QUERY = _count(), _query()

@@ -14,7 +14,7 @@ from collector.ingest import judge
 from collector.inventory import Site
 from collector.ledger.commit import Ledger
 from collector.outage_history import MONTH_US, Entry, history
-from collector.outage_pages import OutagePages
+from collector.outage_pages import MOST_ROWS, OutagePages
 from collector.outage_reader import KEPT_US, OutageReader
 from collector.outages import Outage, learn_every, outage_of
 from collector.overview import Filter, overview
@@ -218,6 +218,32 @@ def test_the_page_of_events_lists_them_with_their_sites() -> None:
     assert '<a href="?site=C3&amp;lang=en">C3</a>' in text
     empty = words(OutagePages(Language.ENGLISH).events((), NOW_US))
     assert "No event upstream of several sites" in empty
+
+
+def test_the_pages_say_what_is_left_out() -> None:
+    entries, found = month()
+    english, french = OutagePages(Language.ENGLISH), OutagePages(Language.FRENCH)
+    assert "Not all is here" not in english.site("C3", "", entries, NOW_US) + english.events(found, NOW_US)
+    text = words(english.site("C3", "", entries, NOW_US, since_us=BEGIN_US))
+    assert "All that was told since 2026-03-31 23:13:20 UTC is here." in text
+    text = words(french.events(found, NOW_US, partly=3))
+    assert "Sites qui en ont dit plus qu'il n'en est lu : 3." in text
+    many = entries[:1] * (MOST_ROWS + 7)
+    assert "The newest 500 are listed, 7 more are not." in words(english.site("C3", "", many, NOW_US))
+    assert "The newest 500 are listed" not in words(english.site("C3", "", many[:MOST_ROWS], NOW_US))
+    assert "The newest 500 are listed, 1 more" in words(english.events(found * (MOST_ROWS + 1), NOW_US))
+
+
+def test_what_a_site_told_too_much_of_reaches_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.ledger.outages.MOST_OF_SITE", 1)
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path)
+    ledger.commit([judge(arrival(outage(1, BEGIN_US), outage(2, END_US, name="o2")))])
+    ledger.close()
+    found = asyncio.run(OutageReader(path, EventView(), lambda: NOW_US).read())
+    assert found.partly == {SITE: END_US}
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

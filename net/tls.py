@@ -10,6 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from net.complaint import Complaint
+
 # X509_V_FLAG_NO_CHECK_TIME of <openssl/x509_vfy.h>, which Python's ssl has no name for.
 NO_CHECK_TIME = 0x200000
 
@@ -38,7 +40,7 @@ class Credentials:
         self._tls = tls
         self._seen = _stamps(tls)
         self._context = tls_context(tls)
-        self._problem: str | None = None
+        self._complaint = Complaint()
 
     def context(self, *, check_dates: bool) -> ssl.SSLContext:
         """For the next connection. Without ``check_dates``, chain and name are checked, and no dates."""
@@ -53,23 +55,20 @@ class Credentials:
         Stamps are read before the files: what is written in between is seen as a change next time.
         """
         stamps = _stamps(self._tls)
-        if stamps == self._seen and self._problem is None:
+        if stamps == self._seen and not self._complaint.problem:
             return False
         try:
             context = tls_context(self._tls)
         except BrokerError as error:
-            self._complain(str(error))
+            if self._complaint.is_news(str(error)):
+                log.error("%s: what was there before stays in use", error)
             return False
         finally:
             self._seen = stamps
-        self._context, self._problem = context, None
+        self._context = context
+        self._complaint.is_news("")
         log.info("broker.tls: new files are in use from the next connection on")
         return True
-
-    def _complain(self, problem: str) -> None:
-        if problem != self._problem:
-            log.error("%s: what was there before stays in use", problem)
-        self._problem = problem
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

@@ -3,6 +3,7 @@
 import logging
 
 from host.settings import SettingsError
+from net.complaint import Complaint
 from peer import settings
 from peer.settings import PeerSettings
 
@@ -15,7 +16,7 @@ class Keys:
     def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:
         self.secrets = secrets
         self._chosen = chosen
-        self._problem: str | None = None
+        self._complaint = Complaint()
 
     def renew(self) -> bool:
         """Read the files; returns whether other keys are in force now.
@@ -25,11 +26,10 @@ class Keys:
         try:
             found = settings.secrets(self._chosen)
         except SettingsError as error:
-            if str(error) != self._problem:
+            if self._complaint.is_news(str(error)):
                 _LOG.error("%s: the keys read before stay in force", error)
-            self._problem = str(error)
             return False
-        self._problem = None
+        self._complaint.is_news("")
         if found == self.secrets:
             return False
         _LOG.info("keys renewed: %s", ", ".join(_changes(self.secrets, found)))

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from host.units import counted
+from net.complaint import Complaint
 from net.mqtt import Broker, Publication, Session
 from peer.outbox import Outbox, Pace
 from peer.record import Entry, entry
@@ -46,6 +47,7 @@ class Publisher:
         self._peer, self._program, self._pace, self._log, self._clock = peer, program, pace, log, clock
         self._told: deque[Entry] = deque(maxlen=MOST_WAITING)
         self._lost = 0
+        self._complaint = Complaint()
         self._news, self._wake = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tests")
         self._outbox: Outbox | None = None
@@ -149,9 +151,9 @@ class Publisher:
         if isinstance(receipt, Fault):
             _LOG.warning("not a receipt on %s: %s: %s", topic, receipt.reason, receipt.detail)
             return
-        if receipt.reason is not None:
-            _LOG.error("the collector refuses a batch (%s: %s): its tests are kept and sent again later",
-                       receipt.reason, receipt.detail)  # fmt: skip
+        refusal = "" if receipt.reason is None else f"{receipt.reason}: {receipt.detail}"
+        if self._complaint.is_news(refusal):
+            _LOG.error("the collector refuses a batch (%s): its tests are kept and sent again later", refusal)
         states = self._outbox.receipt(receipt) if self._outbox is not None else {}
         if states:
             await self._do(lambda: self._log.settle(states))

@@ -11,6 +11,7 @@ from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
 from agent.outages import alive_file, previous_end
 from agent.outages.alive_file import Alive
+from net.complaint import Complaint
 from wire.records import ClockReading, ReachabilityMeasurement
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class AliveWatch:
         self._clock = clock
         self._every_s = every_s
         self._found = alive_file.read(path)
-        self._problem = ""
+        self._complaint = Complaint()
         self._told = False
 
     @property
@@ -66,6 +67,5 @@ class AliveWatch:
             alive_file.write(self._path, Alive(self._clock(), stopped))
         except OSError as error:
             problem = f"{self._path}: {error.strerror}: how this run ends may not be known to the next"
-        if problem and problem != self._problem:
+        if self._complaint.is_news(problem):
             log.warning(problem)
-        self._problem = problem

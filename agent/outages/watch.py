@@ -15,6 +15,7 @@ from agent.outages.rules import SUSPECTED, Connection, OutageRules, Target, Trac
 from agent.outages.state import ReachabilityState
 from agent.surroundings import Surroundings
 from agent.uplink import Uplink
+from net.complaint import Complaint
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class ReachabilityWatch:
         self._heard: ClockReading | None = None
         self._kept = ReachabilityState()
         self._keep_at = 0
-        self._problem = ""
+        self._complaint = Complaint()
 
     @property
     def outages(self) -> tuple[ReachabilityValues, ...]:
@@ -136,6 +137,5 @@ class ReachabilityWatch:
             self._complain("")
 
     def _complain(self, problem: str) -> None:
-        if problem and problem != self._problem:
+        if self._complaint.is_news(problem):
             log.warning(problem)
-        self._problem = problem

@@ -18,7 +18,7 @@ from peer.record_log import RecordLog
 from tests.brokers import mosquitto
 from tests.peer.examples import entries, peer_test
 from wire import messages
-from wire.messages import SCHEMA, ReceiptStatus
+from wire.messages import SCHEMA, Reason, ReceiptStatus
 from wire.peer_tests import (
     PeerEnvelope,
     PeerReceipt,
@@ -164,6 +164,30 @@ def test_a_file_that_another_holds_keeps_nobody_waiting(tmp_path: Path) -> None:
     with closing(holder):
         asyncio.run(scenario())
     assert kept(tmp_path) == (50, 50)
+
+
+def test_a_collector_that_refuses_every_batch_for_the_same_reason_is_complained_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(port: int) -> None:
+        async with asyncio.timeout(40), collecting(port) as collector, publishing(tmp_path, port) as peer:
+            refused = 0
+            peer.tell(peer_test(1))
+            async for message in collector.messages:
+                payload = payload_of(message)
+                if refused == 3:
+                    await answer(collector, payload)
+                    await until(lambda: kept(tmp_path)[1] < 4)  # all that came before it has been heard
+                    return
+                refused += 1
+                digest, reason = messages.digest(payload), Reason.STORAGE
+                told = PeerReceipt(schema=SCHEMA, peer=PEER, payload=digest, reason=reason, detail="full")
+                await collector.publish(peer_topic(PEER, PeerKind.RECEIPTS), messages.encode(told), qos=1)
+                peer.tell(peer_test(1 + refused))
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scenario(broker.port))
+    assert caplog.text.count("the collector refuses a batch (storage: full)") == 1
 
 
 def test_noise_instead_of_a_receipt_changes_nothing(tmp_path: Path) -> None:

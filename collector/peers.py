@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from collector.ledger.commit import Heard
+from collector.ledger.settled import Heard
 from collector.two_sides import Joined, Result
 
 MAX_PEERS = 1000  # their names come from outside

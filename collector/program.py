@@ -14,14 +14,15 @@ from collector.absences import KEPT_US
 from collector.attention import Attention
 from collector.commands import Commands
 from collector.counting import Counting
+from collector.fleet import MAX_STRANGERS
 from collector.ingest import Arrival
 from collector.intake import Intake
 from collector.inventory import InventoryFile
 from collector.ledger import outages, reading
-from collector.ledger.commit import Ledger, Settled, no_fault
+from collector.ledger.commit import Ledger, no_fault
 from collector.ledger.database import LedgerError
+from collector.ledger.settled import Settled
 from collector.ledger.writer import Writer
-from collector.live import MAX_STRANGERS
 from collector.meters import Meters
 from collector.outage_reader import OutageReader
 from collector.peers import Peers

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from collector.event_view import EventView
 from collector.exposition import Exposition, site_labels
+from collector.fleet import Fleet
 from collector.holding import Holding
 from collector.inventory import Sites
-from collector.live import Fleet, SiteState, next_change_us
+from collector.live import SiteState, next_change_us
 from collector.observation import Observation
 from collector.outages import Outage
 from collector.overview import Summary, summarise

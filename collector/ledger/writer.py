@@ -9,8 +9,9 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from collector.ingest import Arrival, Batch, Judged, PeerBatch, Unreadable, judge
 from collector.intake import Intake
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
 from collector.ledger.database import explain, takes_nothing
+from collector.ledger.settled import Settled
 from wire.messages import Fault, Reason
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,10 @@ from collector.catalogue import CATALOGUE, KEYS, Language
 from collector.completeness import Finding, Wanted, listing, worst
 from collector.completeness_pages import CompletenessPages
 from collector.families import completeness
+from collector.fleet import Fleet
 from collector.holding import EpochHolding, Holding, Run, SiteHolding
 from collector.inventory import Site
-from collector.live import Fleet, SiteState
+from collector.live import SiteState
 from collector.overview import PAGE_ROWS
 from tests.collector.examples import HOUR_US, NOW_US, SITE
 from wire.messages import GapReason

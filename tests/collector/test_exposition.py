@@ -8,10 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector import exposition as exposition_module
 from collector.exposition import Exposition
 from collector.families import FAMILIES
+from collector.fleet import Fleet
 from collector.holding import Holding
 from collector.inventory import Site
-from collector.ledger.commit import Heard
-from collector.live import STALE_INTERVALS, Fleet, State
+from collector.ledger.settled import Heard
+from collector.live import STALE_INTERVALS, State
 from collector.meters import Meters
 from collector.peers import Peers
 from collector.two_sides import Joined, Result

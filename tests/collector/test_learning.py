@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from collector import program as program_module
-from collector.ledger.commit import Settled
 from collector.ledger.replacing import Moved
+from collector.ledger.settled import Settled
 from collector.program import LEARN_AT_ONCE, Program
 from collector.settings import CollectorSettings, Ledger
 from tests.collector.examples import HOUR_US, NOW_US, SITE, seen, stamp

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector import live
+from collector.fleet import Fleet
 from collector.ingest import judge
 from collector.inventory import Site
 from collector.ledger import reading
 from collector.ledger.commit import Ledger
-from collector.live import MAX_SERIES, Fleet, SeriesState, SiteState, State, next_change_us, state_of
+from collector.live import MAX_SERIES, SeriesState, SiteState, State, next_change_us, state_of
 from collector.observation import Observation, Series
 from collector.two_sides import Joined, Result
 from tests.collector.examples import (
@@ -204,7 +204,7 @@ def test_the_number_of_series_of_a_site_is_bounded() -> None:
 
 
 def test_the_number_of_sites_outside_the_inventory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_STRANGERS", 3)
+    monkeypatch.setattr("collector.fleet.MAX_STRANGERS", 3)
     made = Fleet(INVENTORY)
     made.learn([seen(stamp(1), site=f"stranger-{number}") for number in range(3)], NOW_US)
     assert (len(made), made.crowded) == (4, False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from collector.event_view import EVENT_FAMILIES
 from collector.families import FAMILIES
-from collector.ledger.commit import Heard
+from collector.ledger.settled import Heard
 from collector.meters import Meters
 from collector.peers import Peers
 from collector.program import Program

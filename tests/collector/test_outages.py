@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from collector.absences import absences, open_outage, place_of
+from collector.fleet import Fleet
 from collector.hearing import GRACE_US
 from collector.inventory import Site
-from collector.live import Fleet, SiteState, State, next_change_us, silent_from_us, state_of
+from collector.live import SiteState, State, next_change_us, silent_from_us, state_of
 from collector.observation import AHEAD_US, Observation, observe
 from collector.outages import MAX_KEPT, Outage, learn_every, outage_of
 from collector.upstream import Absence, Place

@@ -5,8 +5,9 @@ import msgspec
 import pytest
 
 from collector.catalogue import CATALOGUE, KEYS, Language, choose
+from collector.fleet import Fleet
 from collector.inventory import Site
-from collector.live import Fleet, State
+from collector.live import State
 from collector.observation import Series
 from collector.overview import PAGE_ROWS, Filter, Overview, Summary, Trouble, Waiting, overview, summarise
 from collector.pages import HEADERS, Pages

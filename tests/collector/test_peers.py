@@ -1,7 +1,7 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from collector import peers as module
-from collector.ledger.commit import Heard
+from collector.ledger.settled import Heard
 from collector.peers import Peers
 from collector.two_sides import Joined, Result
 from tests.collector.examples import NOW_US, SITE

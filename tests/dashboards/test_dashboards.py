@@ -9,7 +9,7 @@ import yaml
 
 from collector.event_view import EVENT_FAMILIES
 from collector.families import FAMILIES
-from collector.ledger.commit import Heard
+from collector.ledger.settled import Heard
 from collector.live import State
 from collector.meters import Meters
 from collector.peers import Peers

@@ -7,7 +7,8 @@ import pytest
 
 from collector import ingest
 from collector.ingest import Accepted, Arrival
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from tests.collector import examples
 from tests.fuzz.text_targets import CLOCK, GAP, OUTAGE
 from tests.versions.v0_1.wire import messages as old_messages

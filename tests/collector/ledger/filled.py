@@ -9,7 +9,8 @@ import pytest
 
 from collector.__main__ import command
 from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from tests.collector.examples import EPOCH, HOUR_US, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from wire.messages import Gap, GapReason
 

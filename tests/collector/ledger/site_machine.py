@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from tests.collector.examples import (
     MINUTE_US,
     NOW_US,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from collector.ingest import Arrival, Speaker
 from collector.ledger import accounts as accounts_module
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from collector.ledger.verification import verify
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from tests.collector.ledger.filled import batch, commit, gap, query

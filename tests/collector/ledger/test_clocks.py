@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from collector.fleet import Fleet
 from collector.ledger.commit import Ledger
-from collector.live import Fleet
 from collector.observation import PassedOver
 from collector.placing import DELIVERY_US
 from tests.collector.examples import (

@@ -8,10 +8,11 @@ import pytest
 
 from collector.ingest import Arrival
 from collector.ledger import reading
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
 from collector.ledger.database import LedgerError, connect
 from collector.ledger.keys import Keys
 from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.settled import Settled
 from tests.collector.examples import (
     EPOCH,
     HOUR_US,

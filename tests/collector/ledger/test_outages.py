@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from collector.fleet import Fleet
 from collector.hearing import Hearing
 from collector.ingest import judge
 from collector.inventory import Site
@@ -15,7 +16,6 @@ from collector.ledger.commit import Ledger
 from collector.ledger.database import connect
 from collector.ledger.keys import Keys
 from collector.ledger.schema import boots
-from collector.live import Fleet
 from collector.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, clock, failed, outage, stamp
 from wire.records import Cause, ClockReading, Known

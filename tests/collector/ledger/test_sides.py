@@ -5,7 +5,8 @@ import pytest
 
 from collector.ingest import Arrival
 from collector.ledger import reading
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from collector.two_sides import Joined, Result
 from tests.collector.examples import (
     HOUR_US,

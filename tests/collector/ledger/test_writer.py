@@ -9,7 +9,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from collector.ingest import Arrival, Judged
 from collector.intake import Intake
 from collector.ledger import writer as module
-from collector.ledger.commit import Ledger, Settled
+from collector.ledger.commit import Ledger
+from collector.ledger.settled import Settled
 from collector.ledger.writer import Writer
 from tests.collector.examples import NOW_US, SITE, arrival, stamp
 from wire.messages import Reason

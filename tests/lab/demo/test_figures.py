@@ -3,8 +3,8 @@
 import pytest
 
 from collector.exposition import Exposition
+from collector.fleet import Fleet
 from collector.inventory import Site
-from collector.live import Fleet
 from collector.observation import Observation, Series
 from collector.two_sides import Joined, Result
 from lab.demo.figures import Capacity, Figures, fetch

@@ -70,11 +70,24 @@ def failure_of(word: str | None) -> Failure | None:
     return _FAILURES.get(word) if word is not None else None
 
 
-def observe(site: str, record: Record, *, time_us: int, order: int, received_us: int) -> Observation:
-    """The view's picture of a record that has just been committed."""
+def observe(
+    site: str,
+    record: Record,
+    *,
+    time_us: int,
+    order: int,
+    received_us: int,
+    begin_offset_us: int | None = None,
+) -> Observation:
+    """The view's picture of a record that has just been committed.
+
+    ``begin_offset_us`` is what :func:`begun_by` needs of an outage that began in an earlier boot, if known.
+    """
     values = getattr(record, "values", None)
     if isinstance(values, ReachabilityValues):
         values = moments_placed(values, record.start.boot_id, record.start.boot_us, time_us)
+        if begin_offset_us is not None:
+            values = begun_by(values, begin_offset_us, time_us)
     return Observation(
         series=Series(site, probe_of(record), record.direction, record.dscp),
         time_us=time_us,
@@ -109,6 +122,16 @@ def moments_placed(
 
     end = None if values.end is None else placed_moment(values.end)
     return structs.replace(values, begin=placed_moment(values.begin), end=end)
+
+
+def begun_by(values: ReachabilityValues, offset_us: int, time_us: int) -> ReachabilityValues:
+    """The outage with its beginning by what is known of the clocks of the earlier boot in which that was.
+
+    ``offset_us`` is UTC less CLOCK_BOOTTIME of that boot. It began before its measurement, at ``time_us``.
+    """
+    begin = values.begin
+    wall_us = min(max(0, begin.boot_us + offset_us), time_us)
+    return structs.replace(values, begin=structs.replace(begin, wall_us=wall_us, synchronised=True))
 
 
 def for_views(values: Values) -> Values:

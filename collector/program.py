@@ -200,9 +200,8 @@ class Program:
             tell_conflicts(found)
             self._ask(found)
         self._views.learn((seen for found in now for seen in found.observations), now_us())
-        self._views.relearn(
-            ((moved.site, moved.observations) for found in now for moved in found.moved), now_us()
-        )
+        moved = (one for found in now for one in found.moved)
+        self._views.relearn(((one.site, one.observations, one.outages) for one in moved), now_us())
         self._learn_sides([joined for found in now for joined in found.joined])
 
     def _ask(self, found: Settled) -> None:

@@ -48,10 +48,13 @@ class Views:
         for site_id in self.fleet.learn(observations, now_us):
             self._render(site_id, now_us)
 
-    def relearn(self, moved: Iterable[tuple[str, Iterable[Observation]]], now_us: int) -> None:
+    def relearn(
+        self, moved: Iterable[tuple[str, Iterable[Observation], Iterable[Outage]]], now_us: int
+    ) -> None:
         """Show sites as the ledger has them, after some of their measurements were placed anew in time."""
-        for site_id, observations in moved:
+        for site_id, observations, outages in moved:
             self.fleet.relearn(site_id, observations)
+            self.restore_outages(outages)
             self._render(site_id, now_us)
 
     def restore_outages(self, told: Iterable[Outage]) -> None:

@@ -13,7 +13,7 @@ from collector.ledger.keys import Keys
 from collector.ledger.lookout import Boot, Lookout
 from collector.ledger.schema import boots, names
 from collector.placing import Anchor, Placed, Source, by_record, by_sending, improves, is_better, placed
-from wire.records import Record
+from wire.records import ReachabilityMeasurement, Record
 
 BOUND = 200_000
 _COLUMNS = ("offset_us", "error_us", "at_us", "source_key")
@@ -106,6 +106,16 @@ class Clocks:
         if state.anchor is None or state.anchor.source is Source.NEIGHBOURS:
             self._lookout.call(boot)
         return placed(start, sent, received_us, state.anchor)
+
+    def begin_offset_us(self, site_id: str, record: Record) -> int | None:
+        """Of an outage that began in an earlier boot: how UTC stood to its clock then, as far as is known."""
+        if not isinstance(record, ReachabilityMeasurement) or record.values is None:
+            return None
+        begun = record.values.begin.boot_id
+        if begun == record.start.boot_id:
+            return None
+        anchor = self._state(self._boot(site_id, begun)).anchor
+        return anchor.offset_us if anchor is not None else None
 
     def better(self, boot: Boot, anchor: Anchor) -> None:
         """Take ``anchor`` where it is better than what is known of the boot."""

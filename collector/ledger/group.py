@@ -165,7 +165,14 @@ class Group:
         if when.error_us is not None:
             self.dated.add(keys["epoch_key"], item.record.seq)
         record = believable(item.record, when)
-        seen = observe(batch.site, record, time_us=when.time_us, order=key, received_us=received_us)
+        seen = observe(
+            batch.site,
+            record,
+            time_us=when.time_us,
+            order=key,
+            received_us=received_us,
+            begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
+        )
         keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
         self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))
         for table, found in rows.values(key, record, item.raw, self._name_key).items():

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from msgspec import structs
 from sqlalchemy import CTE, BigInteger, Connection, Select, Text, bindparam, column, func, select, values
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.absences import OVER_THE_LINE
+from collector.absences import KEPT_US, OVER_THE_LINE
 from collector.ledger import rows
 from collector.ledger.database import LedgerError, connect, explain
 from collector.ledger.schema import (
@@ -21,8 +20,8 @@ from collector.ledger.schema import (
     series,
     sites,
 )
-from collector.observation import moments_placed
-from collector.outages import Outage, learn_every, outage_of_values
+from collector.observation import begun_by, moments_placed
+from collector.outages import MAX_KEPT, Outage, learn_every, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
 MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
@@ -30,6 +29,7 @@ MOST_IN_ALL = (
     200_000  # 60,000 sites with an outage a week tell 500,000 in a month: each then has the same share
 )
 ASKED_AT_ONCE = 500  # sites
+_WORDS = 4  # records of one outage: of its beginning, its end, and of another cause meanwhile
 
 
 class Told(NamedTuple):
@@ -57,6 +57,14 @@ def outages(path: Path, since_us: int) -> Told:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
+
+
+def newest_of(connection: Connection, site_key: int) -> list[Outage]:
+    """What live state keeps of one site's outages, as it would be rebuilt now."""
+    newest = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
+    received_us: int = connection.execute(newest).scalar() or 0
+    period = {"probe": _probe_key(connection), "since": received_us - KEPT_US}
+    return learn_every(_told(connection, period | {"share": _WORDS * MAX_KEPT}, site_key))
 
 
 def healthy_after(path: Path, open_ones: list[Outage]) -> dict[tuple[str, str], int]:
@@ -116,15 +124,18 @@ def _probe_key(connection: Connection) -> int | None:
     return found
 
 
-def _told(connection: Connection, bounds: Mapping[str, int | None]) -> list[Outage]:
+def _told(
+    connection: Connection, bounds: Mapping[str, int | None], site_key: int | None = None
+) -> list[Outage]:
     known = _Words(connection)
     found = []
-    for row in connection.execute(_QUERY, bounds):
+    query = _QUERY if site_key is None else _QUERY.where(sites.c.key == site_key)
+    for row in connection.execute(query, bounds):
         fields = rows.REACHABILITY.fields(row._mapping, known.__getitem__, "v_")
         boot_id = known[row.boot_key]
         values = moments_placed(ReachabilityValues(**fields), boot_id, row.boot_us, row.time_us)
         if row.begin_offset_us is not None:
-            values = _begun_in_a_known_boot(values, row.begin_offset_us, row.time_us)
+            values = begun_by(values, row.begin_offset_us, row.time_us)
         found.append(
             outage_of_values(
                 values,
@@ -136,13 +147,6 @@ def _told(connection: Connection, bounds: Mapping[str, int | None]) -> list[Outa
             )
         )
     return found
-
-
-def _begun_in_a_known_boot(values: ReachabilityValues, offset_us: int, time_us: int) -> ReachabilityValues:
-    """The outage with its beginning by what is known of the clocks of that earlier boot."""
-    begin = values.begin
-    wall_us = min(max(0, begin.boot_us + offset_us), time_us)
-    return structs.replace(values, begin=structs.replace(begin, wall_us=wall_us, synchronised=True))
 
 
 class _Words(dict[int, str]):

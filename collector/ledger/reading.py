@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Result, Row, Select, func, select
+from sqlalchemy import Connection, Result, Row, Select, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger import rows
@@ -14,6 +14,7 @@ from collector.ledger.database import LedgerError, connect, explain
 from collector.ledger.layout import Layout, Word
 from collector.ledger.schema import (
     batches,
+    boots,
     floor_values,
     latency_under_load,
     measurements,
@@ -25,7 +26,7 @@ from collector.ledger.schema import (
 )
 from collector.ledger.sides import disagreements, newest_tests
 from collector.live import DEFAULT_INTERVAL_US, STALE_INTERVALS
-from collector.observation import Observation, Series, failure_of, for_views, moments_placed
+from collector.observation import Observation, Series, begun_by, failure_of, for_views, moments_placed
 from collector.resend import Request
 from collector.two_sides import Joined
 from wire.commands import Resend
@@ -53,6 +54,15 @@ _LAYOUTS: dict[str, Layout[Any]] = {
 }
 _WITH_LOAD = frozenset({"floor", "capacity"})
 _DECISIVE = (Verdict.PASS, Verdict.FAIL)
+_BEGUN = (
+    select(boots.c.offset_us)
+    .join(names, names.c.key == boots.c.boot_key)
+    .where(
+        boots.c.site_key == bindparam("site"),
+        names.c.name == bindparam("begun"),
+        boots.c.boot_key != bindparam("boot"),
+    )
+)
 
 
 def newest(path: Path) -> Iterator[Observation]:
@@ -172,6 +182,9 @@ class _Reading:
         values = complete(**fields | self._parts(row.key, probe))
         if isinstance(values, ReachabilityValues):
             values = moments_placed(values, self.word(row.boot_key), row.boot_us, row.time_us)
+            begun = {"site": row.site_key, "begun": values.begin.boot_id, "boot": row.boot_key}
+            if (offset_us := self.connection.execute(_BEGUN, begun).scalar()) is not None:
+                values = begun_by(values, offset_us, row.time_us)
         return for_views(values)
 
     def _parts(self, key: int, probe: str) -> dict[str, Any]:
@@ -271,7 +284,14 @@ def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: st
     common = ("key", "time_us", "interval_us", "outcome_key", "failure_key", "bytes_sent", "bytes_received")
     columns: list[Any] = [_m.c[name] for name in (*common, "host_busy_ratio", "peer_key")]
     columns += [_m.c.boot_us, _m.c.boot_key]
-    columns += [series.c.probe_key, series.c.direction, series.c.dscp, sites.c.site_id, batches.c.received_us]
+    columns += [
+        series.c.site_key,
+        series.c.probe_key,
+        series.c.direction,
+        series.c.dscp,
+        sites.c.site_id,
+        batches.c.received_us,
+    ]
     if layout is not None:
         tables = tables.outerjoin(layout.table, layout.table.c.measurement_key == _m.c.key)
         columns += [column.label(f"v_{column.name}") for column in layout.table.c]

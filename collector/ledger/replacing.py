@@ -6,13 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
-from collector.ledger import reading
+from collector.ledger import outages, reading
 from collector.ledger.bounding import Bounding
 from collector.ledger.clocks import FIND, Boots, anchor_of
 from collector.ledger.keys import Keys
 from collector.ledger.lookout import Boot, Lookout, Spans
 from collector.ledger.schema import batches, boots, measurements, series, sites, two_sides
 from collector.observation import Observation
+from collector.outages import Outage
 from collector.placing import Anchor, by_anchor
 
 PORTION = 300  # rows a transaction, some ten milliseconds
@@ -52,10 +53,11 @@ _SIDES = (
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A site of which measurements were placed anew, and the newest of its series as they are now."""
+    """A site of which measurements were placed anew: the newest of its series, and its outages, as now."""
 
     site: str
     observations: tuple[Observation, ...]
+    outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,5 @@ class Replacing:
 
 def _moved(connection: Connection, site_key: int) -> Moved:
     site = connection.execute(select(sites.c.site_id).where(sites.c.key == site_key)).scalar_one()
-    return Moved(site, tuple(reading.newest_of(connection, site_key)))
+    newest = tuple(reading.newest_of(connection, site_key))
+    return Moved(site, newest, tuple(outages.newest_of(connection, site_key)))

@@ -284,15 +284,17 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
 
     async def read() -> list[int]:
         seen_then = []
-        for later_us in (0, KEPT_US - 1, KEPT_US):
+        for later_us in (0, KEPT_US - 1, KEPT_US, KEPT_US - 1):
             now_us[0] = NOW_US + later_us
             found = await reader.read()
             seen_then.append(len(found.sites[SITE]))
             assert found.sites[SITE][-1].over_by_us == END_US
             ledger.commit([judge(arrival(outage(5, NOW_US, name="new")))])
+            if later_us == KEPT_US:
+                ledger.commit([judge(arrival(outage(6, NOW_US, name="newer")))])
         return seen_then
 
-    assert asyncio.run(read()) == [1, 1, 2]
+    assert asyncio.run(read()) == [1, 1, 2, 3], "the last after the clock was set back"
     ledger.close()
 
 

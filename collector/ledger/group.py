@@ -162,7 +162,7 @@ class Group:
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
         received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
         when = self.clocks.place(batch, item.record)
-        if when.error_us is not None:
+        if when.error_us is not None and self.lookout.watches(keys["epoch_key"]):
             self.dated.add(keys["epoch_key"], item.record.seq)
         record = believable(item.record, when)
         seen = observe(

@@ -95,6 +95,10 @@ class Lookout:
                 watched = self._stretches[place.epoch_key]
                 watched[boot] = (*watched.get(boot, ()), place)
 
+    def watches(self, epoch_key: int) -> bool:
+        """Whether any boot rests on this epoch: of hardly any does one."""
+        return epoch_key in self._stretches
+
     def dated(self, spans: Spans, of: Boot | None = None) -> None:
         """Within these bounds measurements got a time, all of boot ``of`` where that is given."""
         for epoch_key, first, last in spans:
@@ -108,6 +112,8 @@ class Lookout:
 
     def chained(self, epoch_key: int, previous_key: int) -> None:
         """An epoch is said to continue another one."""
+        if not self._ends:
+            return
         for end in (End(epoch_key, later=False), End(previous_key, later=True)):
             for boot in list(self._ends.get(end, ())):
                 self.call(boot)

@@ -14,7 +14,7 @@ from agent.journal import schema as journal_schema
 from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, worth_of
 from wire import messages
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
-from wire.records import ClockReading, Failure, Known
+from wire.records import ClockReading, Failure, Known, Micros
 
 COMMANDS_REMEMBERED = 16
 FETCHED_BYTES = 256 * 1024
@@ -36,6 +36,7 @@ _SETTLED = (
     f" AND state IN ({State.UNSENT.value}, {State.QUARANTINED.value})), last_seq)"
 )
 _READING = msgspec.json.Decoder(ClockReading)
+_REASONS = {reason.encode(): reason for reason in GapReason}
 
 
 class Transaction:
@@ -215,15 +216,33 @@ class Store:
         ]
 
     def gaps(self, limit: int) -> list[Gap]:
-        """Declared gaps that no receipt has named, oldest first."""
+        """Declared gaps that no receipt has named, oldest first.
+
+        One whose reason no longer reads is ``damaged`` from now on. What else does not read raises as other
+        damage does: no collector would take it.
+        """
+        # As bytes: text that is none would raise before anything can be made of it.
         found = self.connection.execute(
-            "SELECT epoch, first, last, reason, at_us FROM gap WHERE NOT told ORDER BY rowid LIMIT ?",
+            "SELECT rowid, CAST(epoch AS BLOB), first, last, CAST(reason AS BLOB), at_us FROM gap"
+            " WHERE NOT told ORDER BY rowid LIMIT ?",
             (limit,),
-        )
-        return [
-            Gap(epoch=epoch, first=first, last=last, reason=GapReason(reason), at_us=max(0, at_us))
-            for epoch, first, last, reason, at_us in found
-        ]
+        ).fetchall()
+        return [self._gap(*columns) for columns in found]
+
+    def _gap(self, rowid: int, epoch: bytes, first: int, last: int, word: bytes, at_us: int) -> Gap:
+        broken = journal_schema.damaged("a gap is not what was written")
+        try:
+            told = msgspec.convert({"epoch": epoch.decode(), "first": first, "last": last}, EpochRange)
+            at_us = msgspec.convert(max(0, at_us), Micros)
+        except (msgspec.ValidationError, UnicodeDecodeError, TypeError):
+            raise broken from None
+        if told.last < told.first:
+            raise broken
+        reason = _REASONS.get(word)
+        if reason is None:
+            reason = GapReason.DAMAGED
+            self.connection.execute("UPDATE gap SET reason = ? WHERE rowid = ?", (reason, rowid))
+        return Gap(epoch=told.epoch, first=told.first, last=told.last, reason=reason, at_us=at_us)
 
     def declare(self, epoch: str, first: int, last: int, reason: GapReason, wall_us: int) -> None:
         """Note measurements that are lost for good, beside their like if nobody has been told of those."""

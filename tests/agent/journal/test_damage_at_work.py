@@ -12,7 +12,7 @@ from agent.journal.file import DiskTroubleError
 from agent.journal.journal import Change, Journal, State
 from agent.journal.store import Store
 from tests.agent.journalled import CLOCK, build, connection, flip, later
-from wire.messages import encode
+from wire.messages import EpochRange, GapReason, encode
 from wire.records import Known
 
 RETRY = later(20_000_000)
@@ -116,6 +116,38 @@ def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
         assert journal.trouble is None
         assert len(unsent(journal)) == 39
         assert lost(journal) == identities(made) - unsent(journal)
+
+
+@pytest.mark.parametrize("bit", [1, 0x80], ids=["another word", "no text"])
+def test_a_gap_whose_reason_no_longer_reads_is_told_all_the_same(tmp_path: Path, bit: int) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 3)
+        connection(journal).execute("DELETE FROM measurement WHERE seq = 2")
+        Store(connection(journal)).declare(journal.epoch, 2, 2, GapReason.DROPPED, CLOCK.wall_us)
+        journal.apply([Change(journal.epoch, 1, 3, State.MARKED)], CLOCK)
+        journal.prune(CLOCK)  # nothing waits for a receipt now, so that a salvage would not miss it
+        flip(journal, tmp_path / "journal.db", b"dropped", bit)
+        [gap] = journal.gaps(64)
+        assert (gap.first, gap.last, gap.reason) == (2, 2, GapReason.DAMAGED)
+        assert (journal.epoch, journal.trouble) == (made[0].epoch, None)
+        assert journal.gaps(64) == [gap]
+        journal.apply([], CLOCK, [EpochRange(epoch=gap.epoch, first=2, last=2)])
+        assert journal.gaps(64) == []
+    with opened(tmp_path) as journal:
+        assert journal.counts().gaps == 1
+        assert not list(tmp_path.glob("*.broken-*"))
+
+
+def test_a_gap_that_no_collector_would_take_is_damage(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        made = commit(journal, 1)
+        store = Store(connection(journal))
+        store.declare("f" * 16, 77, 77, GapReason.DROPPED, CLOCK.wall_us)
+        flip(journal, tmp_path / "journal.db", b"f" * 16, 0x20)
+        assert journal.gaps(64) == []
+        assert journal.epoch != made[0].epoch
+        assert journal.trouble is None
+        assert unsent(journal) == identities(made)
 
 
 def test_memory_is_written_beside_what_stands_there_already(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _resident(given: Handover) -> Resident:
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
     alive = AliveWatch(path.with_name(alive_file.NAME), journal, clock.read, _sign_every_s(settings))
-    reachability = _reachability(around, uplink, alive)
+    reachability = _reachability(around, uplink, journal, alive)
     resident = Resident(
         settings,
         version,
@@ -145,13 +145,15 @@ def _sign_every_s(settings: AgentSettings) -> float:
     return min(alive_watch.EVERY_S, float(settings.schedule.reachability or alive_watch.EVERY_S))
 
 
-def _reachability(around: Surroundings, uplink: Uplink, alive: AliveWatch) -> list[ReachabilityWatch]:
+def _reachability(
+    around: Surroundings, uplink: Uplink, journal: JournalThread, alive: AliveWatch
+) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
     every, hearing = around.settings.schedule.reachability, around.hearing
     if every is None or hearing is None:
         return []
     path = state_path(around.settings.journal.path)
-    return [ReachabilityWatch(around, float(every), uplink, hearing, path, alive.before)]
+    return [ReachabilityWatch(around, float(every), uplink, hearing, journal, path, alive.before)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

@@ -21,14 +21,18 @@ class JournalThread:
 
     async def open(self) -> None:
         """Open the journal. Raises JournalError."""
-        self._journal = await self._submit(self._open)
+        self._journal = await self.beside(self._open)
 
     async def do(self, work: Callable[[Journal], Result]) -> Result:
         """Do ``work`` on the journal's thread and return its result; raises what it raises."""
         journal = self._journal
         if journal is None:
             raise RuntimeError("the journal is not open")
-        return await self._submit(lambda: work(journal))
+        return await self.beside(lambda: work(journal))
+
+    def beside(self, work: Callable[[], Result]) -> "asyncio.Future[Result]":
+        """Do ``work``, which waits for the same disk, in its turn: after all that was asked for before."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     @property
     def trouble(self) -> str | None:
@@ -44,8 +48,5 @@ class JournalThread:
         """Close after everything that was asked for before is done. ``now`` is when the agent ended."""
         journal, self._journal = self._journal, None
         if journal is not None:
-            await self._submit(lambda: journal.close(now))
+            await self.beside(lambda: journal.close(now))
         self._executor.shutdown(wait=True)
-
-    async def _submit(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -45,10 +45,10 @@ class AliveWatch:
         await self._tell(tell)
         try:
             while True:
-                self._write(stopped=False)
+                await self._write(stopped=False)
                 await asyncio.sleep(self._every_s)
         except asyncio.CancelledError:
-            self._write(stopped=True)
+            await self._write(stopped=True)
             raise
 
     async def _tell(self, tell: Tell) -> None:
@@ -61,10 +61,11 @@ class AliveWatch:
             told = previous_end.tell(ending, now, round(self._every_s * 1e6), lambda: secrets.token_hex(8))
             tell(Event(ReachabilityMeasurement, now, told.values, told.detail))
 
-    def _write(self, *, stopped: bool) -> None:
-        problem = ""
+    async def _write(self, *, stopped: bool) -> None:
+        """On the journal's thread: even what is not waited for may have to wait for a card that is busy."""
+        problem, alive = "", Alive(self._clock(), stopped)
         try:
-            alive_file.write(self._path, Alive(self._clock(), stopped))
+            await self._journal.beside(lambda: alive_file.write(self._path, alive))
         except OSError as error:
             problem = f"{self._path}: {error.strerror}: how this run ends may not be known to the next"
         if self._complaint.is_news(problem):

@@ -4,9 +4,11 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agent.events import Event, Tell
+from agent.journal.thread import JournalThread
 from agent.outages import state as reachability_state
 from agent.outages.asking_plan import AskingPlan
 from agent.outages.asks import Asks
@@ -46,6 +48,7 @@ class ReachabilityWatch:
         interval_s: float,
         uplink: Uplink,
         hearing: Hearing,
+        journal: JournalThread,
         path: Path,
         before: ClockReading | None = None,
     ) -> None:
@@ -55,6 +58,7 @@ class ReachabilityWatch:
         self._clock = surroundings.clock
         self._uplink = uplink
         self._hearing = hearing
+        self._journal = journal
         self._path = path
         receipt_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
         self._patience_us = max(receipt_us, PATIENCE_INTERVALS * interval_us)
@@ -64,6 +68,7 @@ class ReachabilityWatch:
         self._looks = 0
         self._heard: ClockReading | None = None
         self._kept = ReachabilityState()
+        self._keeping: asyncio.Future[None] | None = None
         self._keep_at = 0
         self._complaint = Complaint()
 
@@ -84,6 +89,7 @@ class ReachabilityWatch:
                 await asyncio.sleep(self._look_s)
         finally:
             self._asks.close()
+            await self._keep_last()
 
     def _look(self, tell: Tell) -> None:
         self._looks += 1
@@ -118,23 +124,40 @@ class ReachabilityWatch:
         self._asks.hop.ttl, self._asks.hop.address = kept.hop_ttl, kept.hop_address
 
     def _keep(self) -> None:
-        state = ReachabilityState(
-            known=tuple(target for target in Target if self._rules.targets[target].known),
-            gateway=self._asks.gateway,
-            hop_ttl=self._asks.hop.ttl,
-            hop_address=self._asks.hop.address,
-            outages=dict(self._rules.outages),
-        )
-        if state == self._kept or self._looks < self._keep_at:
+        """On the journal's thread, ahead of the records of what this look told; one after the other."""
+        state = self._state()
+        if self._keeping is not None or state == self._kept or self._looks < self._keep_at:
             return
+        self._keeping = self._journal.beside(partial(reachability_state.write, self._path, state))
+        self._keeping.add_done_callback(partial(self._was_kept, state))
+
+    async def _keep_last(self) -> None:
+        """What is being written, and what has changed since."""
+        self._keep_at = 0
+        for _ in range(2):
+            self._keep()
+            if self._keeping is not None:
+                await asyncio.wait([self._keeping])
+
+    def _was_kept(self, state: ReachabilityState, done: "asyncio.Future[None]") -> None:
+        self._keeping = None
         try:
-            reachability_state.write(self._path, state)
+            done.result()
         except OSError as error:
             self._keep_at = self._looks + KEEP_AGAIN_LOOKS
             self._complain(f"{self._path}: {error.strerror}: an outage may be told without its end")
         else:
             self._kept = state
             self._complain("")
+
+    def _state(self) -> ReachabilityState:
+        return ReachabilityState(
+            known=tuple(target for target in Target if self._rules.targets[target].known),
+            gateway=self._asks.gateway,
+            hop_ttl=self._asks.hop.ttl,
+            hop_address=self._asks.hop.address,
+            outages=dict(self._rules.outages),
+        )
 
     def _complain(self, problem: str) -> None:
         if self._complaint.is_news(problem):

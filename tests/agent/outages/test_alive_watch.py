@@ -1,6 +1,7 @@
 """Signs of life, and what the next run makes of them."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,40 @@ def test_what_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "alive.json"
     path.write_bytes(content)
     assert alive_file.read(path) is None
+
+
+def test_a_sign_of_life_that_takes_its_time_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, held = threading.Event(), threading.Event(), []
+    write, clock, path = alive_file.write, FakeClock(), tmp_path / "alive.json"
+
+    def slowly(place: Path, alive: Alive) -> None:
+        begun.set()
+        held.append(go_on.wait(10))
+        write(place, alive)
+
+    monkeypatch.setattr(alive_file, "write", slowly)
+
+    async def whole() -> None:
+        journal = JournalThread(lambda: Journal(tmp_path / "journal.db", 10**8, clock.read()))
+        await journal.open()
+        watching = asyncio.create_task(AliveWatch(path, journal, clock.read, EVERY_S).run(lambda _: None))
+        async with asyncio.timeout(10):
+            while not begun.is_set():
+                await asyncio.sleep(0.005)
+        assert not path.exists()
+        watching.cancel()
+        await asyncio.sleep(0)  # the last sign waits behind the first
+        go_on.set()
+        await asyncio.gather(watching, return_exceptions=True)
+        await journal.close()
+
+    asyncio.run(whole())
+    assert held == [True, True]
+    last = alive_file.read(path)
+    assert last is not None
+    assert last.stopped
 
 
 def test_a_place_that_cannot_be_written_is_told_once(

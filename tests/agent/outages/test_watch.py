@@ -1,6 +1,7 @@
 """The watch and its asks on loopback: a real reflector, a listening socket for a broker, no gateway."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import cast
 import pytest
 
 from agent.events import Event
+from agent.journal import Journal as AgentJournal
+from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.outages import state as reachability_state
 from agent.outages.asks import Asks
 from agent.outages.hearing import Hearing
 from agent.outages.rules import OutageRules, Target, Track, WayKind
+from agent.outages.state import ReachabilityState
 from agent.outages.watch import ReachabilityWatch
 from agent.probes.base import Surroundings
 from agent.probes.reachability import ReachabilityProbe, state_path
@@ -70,13 +74,15 @@ async def watching(
     told: list[Event] = []
     assert built.hearing is not None
     path = state_path(built.settings.journal.path)
-    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.hearing, path)
+    thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
+    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.hearing, thread, path)
     task = asyncio.create_task(watch.run(told.append))
     try:
         yield watch, told
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await thread.close()
 
 
 async def listening(port: int = 0) -> asyncio.Server:
@@ -141,6 +147,34 @@ def test_what_the_disk_did_not_take_is_written_later(
 
     asyncio.run(whole())
     assert caplog.text.count("without its end") == 1
+
+
+def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    write, held = reachability_state.write, []
+
+    def slowly(path: Path, state: ReachabilityState) -> None:
+        begun.set()
+        held.append(go_on.wait(WITHIN_S))
+        write(path, state)
+
+    monkeypatch.setattr(reachability_state, "write", slowly)
+
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), 1)
+        port = built.settings.peer.stamp_port
+        async with watching(built, FakeUplink()) as (watch, told):
+            async with reflecting(port):
+                await until(begun.is_set)
+                looks = watch._looks
+                await until(lambda: watch._looks >= looks + 5)
+            await until(lambda: causes(told) == [(Cause.PEER, False)])
+            assert not (tmp_path / reachability_state.NAME).exists()
+            asyncio.get_running_loop().call_soon(go_on.set)  # it ends while the last is being written
+        assert held[0] is True
+        assert Track.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
+
+    asyncio.run(whole())
 
 
 def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -> None:

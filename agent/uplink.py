@@ -109,11 +109,6 @@ class Uplink:
         connection.result()  # it ends by an exception only, which is a bug to be told
 
     async def _keep_house(self, window: Window) -> None:
-        if window.release_due(self._now()):
-            released = await self._journal.do(Journal.release_quarantine)
-            if released:
-                window.released()
-                log.info("%d rejected measurements are sent again", released)
         await self._mind_the_disk(window)
         if self._now() - self._pruned > PRUNE_EVERY_S or not self._pruned:
             self._pruned = self._now()
@@ -136,7 +131,7 @@ class Uplink:
         want = window.want(self._now())
         if want is None:
             return False
-        fetched, gaps = await self._journal.do(lambda journal: _fetch(journal, want))
+        fetched, gaps = await self._journal.do(lambda journal: fetch(journal, want))
         rows = window.choose(want, fetched, self._now(), gaps)
         if not rows and not gaps:
             return True
@@ -180,10 +175,13 @@ class Uplink:
         if isinstance(receipt, Fault):
             log.warning("not a receipt on %s: %s: %s", topic, receipt.reason, receipt.detail)
             return
-        self._tell_of_refusal(receipt)
         if self._window is None:
             return
         heard = self._window.receipt(receipt)
+        if not heard.trial:
+            self._tell_of_refusal(receipt)
+        if heard.culprit is not None:
+            self._tell_of_culprit(*heard.culprit, receipt)
         self.last_receipt = self._clock()
         self.receipts.received(self.last_receipt)
         if heard.changes or heard.told:
@@ -199,6 +197,16 @@ class Uplink:
             return
         log.error(
             "the collector refuses batches (%s: %s): their measurements are kept and sent again later",
+            receipt.reason,
+            receipt.detail,
+        )
+
+    @staticmethod
+    def _tell_of_culprit(epoch: str, seq: int, receipt: Receipt) -> None:
+        log.error(
+            "the collector refuses measurement %d of epoch %s even alone (%s: %s): kept, and tried daily",
+            seq,
+            epoch,
             receipt.reason,
             receipt.detail,
         )
@@ -228,6 +236,10 @@ class Uplink:
         return asyncio.get_running_loop().time()
 
 
-def _fetch(journal: Journal, want: Want) -> tuple[list[Row], list[Gap]]:
-    rows = journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
+def fetch(journal: Journal, want: Want) -> tuple[list[Row], list[Gap]]:
+    """What a window wants of a journal: measurements and gaps."""
+    if want.trial:
+        rows = journal.quarantined(want.limit, after=want.after, before=want.before, skip=want.skip)
+    else:
+        rows = journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
     return rows, journal.gaps(MAX_GAPS) if want.gaps else []

@@ -2,9 +2,9 @@
 
 New measurements go first, at their own pace; the backlog follows behind them, newest first and slower. A
 batch is in flight under the SHA-256 of its payload until a receipt names it or its time is up; what stays
-without a receipt is simply sent again. Declared gaps ride along, and go alone where there is nothing else; a
-collector that never names them in a receipt is told again ever more seldom. Moments are seconds on any clock
-that does not step.
+without a receipt is simply sent again; what was rejected is tried now and then behind the backlog
+(``agent.trial``). Declared gaps ride along, and go alone where there is nothing else; a collector that never
+names them in a receipt is told again ever more seldom. Moments are seconds on any clock that does not step.
 """
 
 import random
@@ -15,7 +15,8 @@ from sys import intern
 import msgspec
 from msgspec import Struct
 
-from agent.journal.entries import Change, Row, State, runs
+from agent.journal.entries import EVERYTHING, Change, Row, State, runs
+from agent.trial import Trial
 from wire import messages
 from wire.messages import SCHEMA, Envelope, EpochMark, EpochRange, Gap, Reason, Receipt, ReceiptStatus
 from wire.records import ClockReading
@@ -27,7 +28,9 @@ BATCH_EPOCHS = 32
 REMEMBERED = 64
 SLOWEST = 16.0  # times the backlog's interval, while no receipt comes at all
 SLOWEST_GAPS = 360.0  # times the time for a receipt, while none names a gap
-QUARANTINE_S = 86_400.0
+
+_OF_A_ROW = (Reason.MALFORMED, Reason.INVALID, Reason.TOO_LARGE)
+"""What one measurement may bring upon its batch. The other reasons would meet any batch of this agent."""
 
 _STATES = {
     ReceiptStatus.COMMITTED: State.MARKED,
@@ -49,7 +52,8 @@ class Want(Struct, frozen=True):
     """Fetch the newest ``limit`` unsent rows beyond position ``after``, to be sent now, but not ``skip``.
 
     ``limit`` is one more than can be used, so that it shows whether something is left for the backlog.
-    ``gaps``: and those that no receipt has named.
+    ``gaps``: and those that no receipt has named. ``trial``: rows in quarantine instead, at most ``limit``,
+    of positions below ``before``.
     """
 
     live: bool
@@ -57,13 +61,21 @@ class Want(Struct, frozen=True):
     limit: int
     skip: frozenset[int] = frozenset()
     gaps: bool = False
+    before: int = EVERYTHING
+    trial: bool = False
 
 
 class Heard(Struct, frozen=True):
-    """What a receipt says: of measurements, and which gaps the collector knows of now."""
+    """What a receipt says: of measurements, and which gaps the collector knows of now.
+
+    ``trial``: the batch was one of rejected measurements. ``culprit``: epoch and seq of one that is refused
+    even alone, the first time.
+    """
 
     changes: list[Change]
     told: list[EpochRange]
+    trial: bool = False
+    culprit: tuple[str, int] | None = None
 
 
 class _Identity(Struct, frozen=True):
@@ -78,6 +90,11 @@ class _Batch(Struct, frozen=True):
     rows: tuple[_Identity, ...]
     gaps: tuple[EpochRange, ...]
     until: float
+    trial: bool
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        return tuple(row.position for row in self.rows)
 
 
 class Window:
@@ -93,7 +110,9 @@ class Window:
         self._backlog = newest > 0
         self._next_live = now
         self._next_backlog = now + chance.uniform(0, pace.backlog_interval_s)
-        self._next_release = now
+        self._trial = Trial(now)
+        self._next_trial = self._next_backlog
+        self._tried_last = False
         self._silent = 0
         self._gaps = True
         self._next_gaps = now
@@ -103,16 +122,6 @@ class Window:
     def committed(self) -> None:
         """There is a new measurement in the journal."""
         self._fresh = True
-
-    def release_due(self, now: float) -> bool:
-        """Whether to give quarantined measurements another chance: at the start, then once a day.
-
-        Not for ever: a release of the collector that rejects in error is mended without touching the sites.
-        """
-        if now < self._next_release:
-            return False
-        self._next_release = now + QUARANTINE_S
-        return True
 
     def released(self) -> None:
         """Older measurements are to be sent again."""
@@ -126,19 +135,25 @@ class Window:
         """All is to be sent that has no receipt from now on: those of what is under way count no more."""
         self._flying.clear()
         self._late.clear()
+        self._trial.lost()
         self._backlog = self._gaps = True
         self._next_gaps = now
 
     def want(self, now: float) -> Want | None:
         """What to fetch and send now, if anything. One place of the window is kept for live batches."""
         self._expire(now)
+        self._trial.look(now)
         gaps = self._gaps and now >= self._next_gaps
         skip = self._under_way()
         if self._fresh and now >= self._next_live and len(self._flying) < WINDOW:
             return Want(live=True, after=self._live_after, limit=BATCH_ROWS + 1, skip=skip, gaps=gaps)
         if len(self._flying) >= WINDOW - 1:
             return None
-        if self._backlog and now >= self._next_backlog:
+        backlog = self._backlog and now >= self._next_backlog
+        if self._trial.ready and now >= self._next_trial and not (backlog and self._tried_last):
+            span, limit = self._trial.portion(BATCH_ROWS)
+            return Want(live=False, after=span.after, limit=limit, skip=skip, before=span.before, trial=True)
+        if backlog:
             return Want(live=False, after=0, limit=BATCH_ROWS + 1, skip=skip, gaps=gaps)
         return Want(live=False, after=0, limit=0, gaps=True) if gaps else None
 
@@ -154,6 +169,9 @@ class Window:
         if not want.limit:
             return ()
         chosen = _fitting(rows, self._under_way())
+        if want.trial:
+            self._choose_for_trial(chosen, now)
+            return chosen
         if want.live:
             self._fresh = False
             self._next_live = now + self._pace.interval_s
@@ -161,16 +179,28 @@ class Window:
         else:
             self._backlog = bool(chosen)
             self._next_backlog = now + self._backlog_pause()
+            self._tried_last = False
+            self._next_trial = max(self._next_trial, self._next_backlog)
         if chosen:
             self._live_after = max(self._live_after, chosen[0].position)
         return chosen
+
+    def _choose_for_trial(self, chosen: Sequence[Row], now: float) -> None:
+        """Together with the backlog no faster than the backlog alone: they take turns."""
+        self._trial.chosen([row.position for row in chosen])
+        if chosen:
+            pause_s = self._backlog_pause()
+            self._tried_last = True
+            self._next_trial = now + pause_s * self._trial.patience
+            self._next_backlog = max(self._next_backlog, now + pause_s)
 
     def sent(self, digest: str, rows: tuple[Row, ...], now: float, gaps: Sequence[Gap] = ()) -> None:
         """This batch is about to be published."""
         # One string an epoch, not one a row: this may be kept of a hundred batches.
         identities = tuple(_Identity(row.position, intern(row.epoch), row.seq) for row in rows)
         ranges = tuple(EpochRange(epoch=intern(gap.epoch), first=gap.first, last=gap.last) for gap in gaps)
-        self._flying[digest] = _Batch(identities, ranges, now + self._pace.receipt_timeout_s)
+        trial = self._trial.tries([row.position for row in rows])
+        self._flying[digest] = _Batch(identities, ranges, now + self._pace.receipt_timeout_s, trial)
 
     def not_published(self, digest: str) -> None:
         """The broker did not take it, as far as can be told: a receipt may still come."""
@@ -185,7 +215,7 @@ class Window:
             return Heard([], [])
         self._silent = 0
         states = _states(receipt, batch.rows)
-        self._backlog = self._backlog or len(states) < len(batch.rows)
+        culprit = self._judge(receipt, batch, states)
         changes = [
             Change(epoch, first, last, state)
             for state in State
@@ -194,15 +224,52 @@ class Window:
         told = _told(receipt.declared, batch.gaps)
         if told:
             self._gaps_unheard, self._next_gaps = 0, self._gaps_at_once
-        return Heard(changes, told)
+        return Heard(changes, told, batch.trial, culprit)
+
+    def _judge(
+        self, receipt: Receipt, batch: _Batch, states: dict[tuple[str, int], State]
+    ) -> tuple[str, int] | None:
+        """What the fate of a batch means for the trial; the row that is at fault, to be named."""
+        accepted = State.MARKED in states.values() or State.CONFLICT in states.values()
+        if batch.trial:
+            named = self._trial.tries(batch.positions) and self._tried(receipt, states, accepted=accepted)
+        else:
+            named = self._sent_before(receipt, batch, states)
+            if accepted:
+                self._trial.accepted()
+        return (batch.rows[0].epoch, batch.rows[0].seq) if named else None
+
+    def _tried(self, receipt: Receipt, states: dict[tuple[str, int], State], *, accepted: bool) -> bool:
+        if not states:
+            self._trial.lost()
+        elif not _is_refused(receipt):
+            self._trial.taken(any_accepted=accepted)
+        elif receipt.reason in _OF_A_ROW:
+            return self._trial.refused()
+        else:
+            self._trial.denied()
+        return False
+
+    def _sent_before(self, receipt: Receipt, batch: _Batch, states: dict[tuple[str, int], State]) -> bool:
+        self._backlog = self._backlog or len(states) < len(batch.rows)
+        if not states or not _is_refused(receipt):
+            return False
+        if receipt.reason in _OF_A_ROW and len(batch.rows) == 1:
+            return self._trial.refused_alone(batch.rows[0].position)
+        self._trial.suspect(batch.positions)
+        if receipt.reason not in _OF_A_ROW:
+            self._trial.denied()
+        return False
 
     def next_wake(self, now: float) -> float:
-        """When ``want`` or ``release_due`` may next have something to say."""
-        moments = [self._next_release, *(batch.until for batch in self._flying.values())]
+        """When ``want`` may next have something to say."""
+        moments = [self._trial.next_day, *(batch.until for batch in self._flying.values())]
         if self._fresh and len(self._flying) < WINDOW:
             moments.append(self._next_live)
         if self._backlog and len(self._flying) < WINDOW - 1:
             moments.append(self._next_backlog)
+        if self._trial.ready and len(self._flying) < WINDOW - 1:
+            moments.append(self._next_trial)
         if self._gaps and len(self._flying) < WINDOW - 1:
             moments.append(self._next_gaps)
         return max(now, min(moments))
@@ -224,7 +291,9 @@ class Window:
             self._remember(digest, self._flying.pop(digest))
 
     def _remember(self, digest: str, batch: _Batch) -> None:
-        self._backlog = True
+        if batch.trial:
+            self._trial.lost()
+        self._backlog = self._backlog or not batch.trial
         self._late[digest] = batch
         while len(self._late) > REMEMBERED:
             self._late.popitem(last=False)
@@ -252,7 +321,7 @@ def _fitting(rows: Sequence[Row], flying: frozenset[int]) -> tuple[Row, ...]:
 
 def _states(receipt: Receipt, rows: Sequence[_Identity]) -> dict[tuple[str, int], State]:
     """The new state of each row that the receipt speaks of. A full ledger is no verdict on a row."""
-    if receipt.reason is not None and not receipt.lines:
+    if _is_refused(receipt):
         if receipt.reason is Reason.STORAGE:
             return {}
         return {(row.epoch, row.seq): State.QUARANTINED for row in rows}
@@ -263,6 +332,11 @@ def _states(receipt: Receipt, rows: Sequence[_Identity]) -> dict[tuple[str, int]
         for row in rows
         if row.epoch == line.epoch and line.first <= row.seq <= line.last
     }
+
+
+def _is_refused(receipt: Receipt) -> bool:
+    """Whether it speaks of the batch as a whole."""
+    return receipt.reason is not None and not receipt.lines
 
 
 def _told(declared: Sequence[EpochRange], gaps: Sequence[EpochRange]) -> list[EpochRange]:

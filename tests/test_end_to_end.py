@@ -21,7 +21,7 @@ from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build
+from tests.agent.journalled import CLOCK, build, connection
 from tests.brokers import mosquitto
 from tests.processes import free_port
 
@@ -37,9 +37,13 @@ def query(path: Path, statement: str) -> list[Key]:
         return connection.execute(statement).fetchall()
 
 
-def marked(folder: Path) -> set[Key]:
-    statement = f"SELECT epoch, seq FROM measurement WHERE state = {State.MARKED.value}"
+def in_state(folder: Path, state: State) -> set[Key]:
+    statement = f"SELECT epoch, seq FROM measurement WHERE state = {state.value}"
     return set(query(folder / "journal.db", statement))
+
+
+def marked(folder: Path) -> set[Key]:
+    return in_state(folder, State.MARKED)
 
 
 def journalled(folder: Path) -> list[Key]:
@@ -128,6 +132,37 @@ def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp
     assert command(["ledger", "verify", str(path)]) == Exit.OK
     (held,) = of_sites(path, 2**53)
     assert (held.committed, held.is_whole, held.under_way) == (2 * MEASUREMENTS, True, 0)
+
+
+def test_what_the_collector_cannot_decode_holds_back_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two make no JSON of their batch, so that it is refused whole; the identity of one does not read."""
+    bad = {17: b'{"probe":"stamp"', 55: b"\0", 56: b'{"probe":"stamp","epoch":"none"}'}
+    with Journal(tmp_path / "journal.db", 10**8, CLOCK) as journal:
+        for _ in range(100):
+            journal.commit(partial(build), CLOCK)
+        for seq, record in bad.items():
+            connection(journal).execute("UPDATE measurement SET record = ? WHERE seq = ?", (record, seq))
+        refused = {(journal.epoch, seq) for seq in bad}
+
+    async def scenario(port: int) -> None:
+        async with (
+            asyncio.timeout(WITHIN_S),
+            collector(tmp_path, "collector", "run", settings(tmp_path, port)),
+            agent(tmp_path, Broker(port=port)) as site,
+        ):
+            while (await site.do(Journal.counts)).marked < 100 - len(bad) + MEASUREMENTS:
+                await asyncio.sleep(0.05)
+            while caplog.text.count("even alone") < len(bad):
+                await asyncio.sleep(0.05)
+
+    with mosquitto(tmp_path) as broker:
+        asyncio.run(scenario(broker.port))
+    assert set(journalled(tmp_path)) - set(in_ledger(tmp_path)) == refused
+    assert in_state(tmp_path, State.QUARANTINED) == refused
+    named = [record.getMessage() for record in caplog.records if "even alone" in record.getMessage()]
+    assert sorted(int(text.split()[4]) for text in named) == sorted(bad)
 
 
 @pytest.mark.parametrize("nth", [1, 3])

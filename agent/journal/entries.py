@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from wire.records import ClockReading, FloorMeasurement, InterfaceMeasurement, Known, StampMeasurement
 
+EVERYTHING = 2**62
+"""A position beyond all."""
+
 
 class State(IntEnum):
     """What became of a measurement, as far as receipts tell."""

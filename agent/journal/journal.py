@@ -17,7 +17,7 @@ from agent.journal import file as journal_file
 from agent.journal import memory as journal_memory
 from agent.journal import space as journal_space
 from agent.journal import store as journal_store
-from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, runs
+from agent.journal.entries import EVERYTHING, Change, Counts, PreviousEnd, Row, State, Worth, runs
 from agent.journal.file import DiskTroubleError, JournalError
 from agent.journal.reached import ReachedFile
 from agent.journal.store import Store
@@ -87,17 +87,21 @@ class Journal:
         now on, so that their content is final.
         """
 
-        def wanted(row: Row) -> bool:
-            return row.position not in skip and not self._owed.covers(row.epoch, row.seq)
-
-        held = self._memory.unsent(limit, after, wanted) if self._memory else []
+        held = self._newest(self._memory, State.UNSENT, limit, (after, EVERYTHING), skip)
         if self._memory:
             self._memory.leave(held)
-        none: list[Row] = []
-        stored = self._try(lambda disk: disk.unsent(limit, after, wanted), none)
+        stored = self._newest(self._disk, State.UNSENT, limit, (after, EVERYTHING), skip)
         if any(row.worth == Worth.SERIES for row in stored):
             final = self._try(lambda disk: disk.leave(stored), False)
             stored = stored if final else [row for row in stored if row.worth != Worth.SERIES]
+        return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
+
+    def quarantined(
+        self, limit: int, *, after: int = 0, before: int = EVERYTHING, skip: Container[int] = ()
+    ) -> list[Row]:
+        """The newest rejected measurements, newest first, of positions between ``after`` and ``before``."""
+        stores = (self._memory, self._disk)
+        held, stored = (self._newest(one, State.QUARANTINED, limit, (after, before), skip) for one in stores)
         return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
 
     def apply(self, changes: Iterable[Change], now: ClockReading, told: Iterable[EpochRange] = ()) -> int:
@@ -111,10 +115,6 @@ class Journal:
             for change in changes:
                 self._owed.add(change, marked_us)
         return done + (stored or 0)
-
-    def release_quarantine(self) -> int:
-        """Let rejected measurements be sent again; returns how many."""
-        return sum(self._each(Store.release_quarantine))
 
     def resend(self, command: str, since_us: int) -> int | None:
         """Let what was marked since then be sent again, and note the command, at once.
@@ -212,7 +212,9 @@ class Journal:
 
     def counts(self) -> Counts:
         """What the journal holds."""
-        each = self._each(lambda store: journal_store.counts(store.connection))
+        none: list[Counts] = []
+        each = self._try(lambda disk: [journal_store.counts(disk.connection)], none)
+        each += [journal_store.counts(self._memory.connection)] if self._memory else []
         return Counts(*(sum(getattr(one, name) for one in each) for name in Counts.__struct_fields__))
 
     def close(self, now: ClockReading | None = None) -> None:
@@ -317,14 +319,19 @@ class Journal:
             self._fail(error)
             return otherwise
 
+    def _newest(
+        self, store: Store | None, state: State, limit: int, within: tuple[int, int], skip: Container[int]
+    ) -> list[Row]:
+        def wanted(row: Row) -> bool:
+            return row.position not in skip and not self._owed.covers(row.epoch, row.seq)
+
+        none: list[Row] = []
+        return (
+            self._look(store, lambda one: one.newest(state, limit, within, wanted), none) if store else none
+        )
+
     def _look(self, store: Store, work: Callable[[Store], Result], otherwise: Result) -> Result:
         return work(store) if store is self._memory else self._try(work, otherwise)
-
-    def _each(self, work: Callable[[Store], Result]) -> list[Result]:
-        """Of memory and disk, whichever there are and work."""
-        held = [work(self._memory)] if self._memory else []
-        none: list[Result] = []
-        return held + self._try(lambda disk: [work(disk)], none)
 
     def _fail(self, error: sqlite3.Error) -> None:
         if journal_file.is_broken(error):

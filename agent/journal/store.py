@@ -21,9 +21,9 @@ FETCHED_BYTES = 256 * 1024
 
 _SOUND = f"checksum IS checksum('measurement', {journal_schema.COLUMNS['measurement']})"
 # One index serves all: each worth's newest are merged, which no sorting is needed for.
-_UNSENT = " UNION ALL ".join(
+_NEWEST = " UNION ALL ".join(
     f"SELECT position, epoch, seq, record, worth, {_SOUND} FROM measurement"  # noqa: S608 -- nobody's input
-    f" WHERE state = {State.UNSENT.value} AND worth = {worth.value} AND position > ?1"
+    f" WHERE state = ?1 AND worth = {worth.value} AND position > ?2 AND position < ?3"
     for worth in Worth
 )
 # SQLite gives the other columns of the row that has the maximum.
@@ -35,6 +35,7 @@ _SETTLED = (
     "coalesce((SELECT min(seq) - 1 FROM measurement WHERE measurement.epoch = epoch.epoch"  # noqa: S608 -- numbers
     f" AND state IN ({State.UNSENT.value}, {State.QUARANTINED.value})), last_seq)"
 )
+Range = tuple[int, int]
 _READING = msgspec.json.Decoder(ClockReading)
 _REASONS = {reason.encode(): reason for reason in GapReason}
 
@@ -136,14 +137,15 @@ class Store:
             (measurement.seq, _text(now), measurement.epoch),
         )
 
-    def unsent(self, limit: int, after: int, wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
-        """The newest measurements without a receipt, newest first, among positions beyond ``after``.
+    def newest(self, state: State, limit: int, within: Range, wanted: Callable[[Row], bool]) -> list[Row]:
+        """The newest measurements in a state, newest first, of positions ``within`` these two, both excluded.
 
         What is not what was written is not sent: it raises as other damage does.
         """
         chosen: list[Row] = []
         size = 0
-        with closing(self.connection.execute(f"{_UNSENT} ORDER BY position DESC", (after,))) as found:
+        query = f"{_NEWEST} ORDER BY position DESC"
+        with closing(self.connection.execute(query, (state, *within))) as found:
             for *columns, sound in found:
                 row = Row(*columns)
                 if not wanted(row):
@@ -171,12 +173,6 @@ class Store:
             "UPDATE measurement SET state = ?, marked_us = ?"
             " WHERE epoch = ? AND seq BETWEEN ? AND ? AND state IN (?, ?)",
             (change.state, marked_us, change.epoch, change.first, change.last, *states),
-        ).rowcount
-
-    def release_quarantine(self) -> int:
-        """Let rejected measurements be sent again; returns how many."""
-        return self.connection.execute(
-            "UPDATE measurement SET state = ? WHERE state = ?", (State.UNSENT, State.QUARANTINED)
         ).rowcount
 
     def unmark(self, since_us: int) -> int:

@@ -15,6 +15,7 @@ from random import Random
 
 from agent import settings
 from agent.journal.journal import Journal, Row
+from agent.uplink import fetch
 from agent.window import Pace, Want, Window, envelope
 from collector.ingest import Arrival, judge
 from collector.ledger.commit import Ledger
@@ -26,7 +27,7 @@ from lab.faults.folders import in_memory
 from lab.faults.notes import Notes
 from lab.faults.stage import Tell, stage
 from wire import messages, topics
-from wire.messages import MAX_GAPS, Gap, Receipt
+from wire.messages import Receipt
 from wire.records import ClockReading, Known
 
 Claim = tuple[str, bool]
@@ -141,7 +142,7 @@ class Drain:
     def run(self) -> Drained:
         """Send until nothing is left, measuring on."""
         clock, site = self._site.clock, self._site
-        while site.journal.counts().unsent or self._window.in_flight():
+        while self._is_anything_left():
             if clock.seconds - self._began > DRAINED_WITHIN_S:
                 break
             self._take_receipts()
@@ -153,6 +154,10 @@ class Drain:
                 self._measure()
             self.found.seconds = clock.seconds - self._began
         return self.found
+
+    def _is_anything_left(self) -> bool:
+        counts = self._site.journal.counts()
+        return bool(counts.unsent or counts.quarantined or self._window.in_flight())
 
     def _measure(self) -> None:
         for measurement in self._site.minute():
@@ -166,13 +171,10 @@ class Drain:
         for receipt in due:
             heard = self._window.receipt(receipt)
             journal.apply(heard.changes, clock.read(), heard.told)
-        if self._window.release_due(clock.seconds) and journal.release_quarantine():
-            self._window.released()
 
     def _send(self, want: Want) -> None:
         journal, clock = self._site.journal, self._site.clock
-        fetched = journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
-        gaps: list[Gap] = journal.gaps(MAX_GAPS) if want.gaps else []
+        fetched, gaps = fetch(journal, want)
         rows = self._window.choose(want, fetched, clock.seconds, gaps)
         if not rows and not gaps:
             return

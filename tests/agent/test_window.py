@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agent import window
 from agent.journal.journal import Change, Journal, Row, State
-from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Heard, Pace, Want, Window, envelope
+from agent.uplink import fetch
+from agent.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Pace, Want, Window, envelope
 from tests.agent.journalled import CLOCK, build, connection
 from wire import messages
 from wire.messages import (
@@ -35,9 +36,12 @@ def rows(*seqs: int, epoch: str = E, size: int = 100) -> list[Row]:
 
 
 def fresh(*, newest: int = 0, now: float = 0.0) -> Window:
+    """Of a journal without a gap and with nothing in quarantine."""
     subject = Window(PACE, random.Random(1), newest=newest, now=now)
-    assert subject.release_due(now)
-    subject.choose(Want(live=False, after=0, limit=0, gaps=True), [], now)  # the journal has no gap
+    assert subject.want(now) == Want(live=False, after=0, limit=0, gaps=True)
+    subject.choose(Want(live=False, after=0, limit=0, gaps=True), [], now)
+    subject._trial.portion(1)
+    subject._trial.chosen(())
     return subject
 
 
@@ -132,7 +136,8 @@ def test_a_receipt_changes_only_rows_of_its_own_batch(receipt: Receipt, changes:
     subject = fresh()
     subject.committed()
     send(subject, rows(1, 2, 3), 0)
-    assert subject.receipt(receipt) == Heard(changes, [])
+    heard = subject.receipt(receipt)
+    assert (heard.changes, heard.told) == (changes, [])
 
 
 def test_a_receipt_that_comes_late_or_after_a_failed_publication_still_counts() -> None:
@@ -160,13 +165,6 @@ def test_silence_slows_the_backlog_and_a_receipt_brings_it_back() -> None:
         pauses.append(now - began)
     assert pauses[0] < 40
     assert pauses[-1] > 100
-
-
-def test_quarantine_is_given_another_chance_once_a_day() -> None:
-    subject = Window(PACE, random.Random(1), newest=0, now=0)
-    assert [hour for hour in range(50) if subject.release_due(hour * 3600.0)] == [0, 24, 48]
-    subject.released()
-    assert subject.want(30) == Want(live=False, after=0, limit=BATCH_ROWS + 1, gaps=True)
 
 
 def test_an_envelope_carries_the_journals_own_bytes() -> None:
@@ -215,9 +213,8 @@ class Exchange:
         self.on_their_way: list[Receipt] = []
 
     def send(self, now: float) -> None:
-        self.subject.release_due(now)
         while (want := self.subject.want(now)) is not None:
-            fetched = self.journal.unsent(want.limit, after=want.after, skip=want.skip)
+            fetched, _ = fetch(self.journal, want)
             chosen = self.subject.choose(want, fetched, now)
             if chosen:
                 self._publish(chosen, now)

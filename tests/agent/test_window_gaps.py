@@ -24,8 +24,11 @@ def declaring(*ranges: tuple[int, int]) -> Receipt:
 
 
 def window() -> Window:
+    """Of a journal with nothing in quarantine."""
     subject = Window(PACE, random.Random(1), newest=0, now=0)
-    assert subject.release_due(0)
+    assert subject.want(0) == ALONE
+    subject._trial.portion(1)
+    subject._trial.chosen(())
     return subject
 
 

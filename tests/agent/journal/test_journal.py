@@ -93,14 +93,32 @@ def test_only_receipts_change_what_is_unsent(tmp_path: Path) -> None:
         assert state(journal) == (2, 2, 1, 1, 0)
 
 
-def test_a_marked_measurement_stays_marked_and_quarantine_can_be_sent_again(tmp_path: Path) -> None:
+def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_tried(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 2)
         journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK)
         journal.apply([Change(journal.epoch, 1, 2, State.QUARANTINED)], CLOCK)
         assert state(journal) == (0, 1, 1, 0, 0)
-        assert journal.release_quarantine() == 1
-        assert keys(journal) == [2]
+        assert keys(journal) == []
+        [rejected] = journal.quarantined(10)
+        assert (rejected.epoch, rejected.seq) == (journal.epoch, 2)
+        assert journal.quarantined(10, after=rejected.position) == []
+        assert journal.quarantined(10, before=rejected.position) == []
+        assert journal.quarantined(10, skip=[rejected.position]) == []
+        journal.apply([Change(journal.epoch, 2, 2, State.MARKED)], CLOCK)
+        assert (state(journal), journal.quarantined(10)) == ((0, 2, 0, 0, 0), [])
+
+
+def test_what_is_in_quarantine_in_memory_and_on_the_disk_comes_newest_first(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 3)
+        connection(journal).execute("PRAGMA query_only = ON")
+        commit(journal, 3)
+        assert journal.trouble
+        connection(journal).execute("PRAGMA query_only = OFF")
+        journal.apply([Change(journal.epoch, 1, 6, State.QUARANTINED)], CLOCK)
+        assert [row.seq for row in journal.quarantined(10)] == [6, 5, 4, 3, 2, 1]
+        assert [row.seq for row in journal.quarantined(2, before=journal.newest_position())] == [5, 4]
 
 
 def test_marked_measurements_stay_a_week(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Once everything is quiet: what was journalled is in the ledger or declared lost, and no identity had two
 contents, but for a raw series that only a restored image had still. What a dead machine had in memory only
-was never journalled; what only a restored image lacks is not known to anybody.
+was never journalled; what only a restored image lacks is not known to anybody. What makes the ledger refuse
+every batch that it is in (poison) holds back nothing else, and stays in the journal.
 """
 
 import random
@@ -20,12 +21,12 @@ from agent.journal import file as journal_file
 from agent.journal.file import DiskTroubleError
 from agent.journal.journal import Journal, Row, State
 from agent.journal.space import without_series
+from agent.uplink import fetch
 from agent.window import Pace, Want, Window, envelope
 from tests.agent.journal.test_space import floor, stamp
 from tests.agent.journalled import connection, later
 from wire import messages
 from wire.messages import (
-    MAX_GAPS,
     Envelope,
     EpochRange,
     Fault,
@@ -51,6 +52,8 @@ class Ledger:
         self.declared: set[Identity] = set()
         self.high_water: dict[str, int] = {}
         self.rejects = False
+        self.refuses = False
+        self.poison: set[Identity] = set()
         self.knows_gaps = True
         self.command: str | None = None
         self.since_us = 0
@@ -59,6 +62,8 @@ class Ledger:
     def take(self, payload: bytes) -> Receipt:
         batch = messages.decode(payload, Envelope, "A")
         assert not isinstance(batch, Fault)
+        if self.refuses or any(self._identity(bytes(raw)) in self.poison for raw in batch.measurements):
+            return Receipt(schema=1, site="A", payload=messages.digest(payload), reason=Reason.MALFORMED)
         for mark in batch.marks:
             self.high_water[mark.epoch] = max(self.high_water.get(mark.epoch, 0), mark.high_water)
         for gap in batch.gaps:
@@ -73,10 +78,14 @@ class Ledger:
             declared=tuple(named) if self.knows_gaps else (),
         )
 
-    def _line(self, raw: bytes) -> ReceiptLine:
+    @staticmethod
+    def _identity(raw: bytes) -> Identity:
         record = messages.decode_measurement(raw)
         assert not isinstance(record, Fault)
-        identity, reason = (record.epoch, record.seq), None
+        return record.epoch, record.seq
+
+    def _line(self, raw: bytes) -> ReceiptLine:
+        identity, reason = self._identity(raw), None
         if self.rejects:
             status, reason = ReceiptStatus.REJECTED, Reason.INVALID
         elif self.contents.get(identity, raw) != raw:
@@ -88,9 +97,8 @@ class Ledger:
         else:
             self.contents[identity] = raw
             status = ReceiptStatus.COMMITTED
-        return ReceiptLine(
-            epoch=record.epoch, first=record.seq, last=record.seq, status=status, reason=reason
-        )
+        epoch, seq = identity
+        return ReceiptLine(epoch=epoch, first=seq, last=seq, status=status, reason=reason)
 
     def backup(self) -> tuple[dict[Identity, bytes], set[Identity], dict[str, int]]:
         return dict(self.contents), set(self.declared), dict(self.high_water)
@@ -147,8 +155,9 @@ class Site(RuleBasedStateMachine):
         count=st.sampled_from([1, 7, 40, 80]),
         kind=st.sampled_from(["stamp", "floor", "series"]),
         prune=st.booleans(),
+        poison=st.sampled_from([False, False, False, True]),
     )
-    def measure(self, count: int, kind: str, prune: bool) -> None:
+    def measure(self, count: int, kind: str, prune: bool, poison: bool) -> None:
         build = stamp if kind == "stamp" else partial(floor, series=kind == "series")
         for _ in range(count):
             made = self.journal.commit(build, self._clock())
@@ -159,6 +168,8 @@ class Site(RuleBasedStateMachine):
             if self.journal.trouble:
                 self.volatile.add(identity)
             self.window.committed()
+        if poison:
+            self.ledger.poison.add(identity)
         self._mind_the_disk()
         if prune:
             self._prune()
@@ -182,8 +193,6 @@ class Site(RuleBasedStateMachine):
     def send(self, fate: str, share: float, seconds: float) -> None:
         self.now += seconds
         self._mind_the_disk()
-        if self.window.release_due(self.now) and self.journal.release_quarantine():
-            self.window.released()
         for _ in range(4):
             want = self.window.want(self.now)
             if want is None:
@@ -192,8 +201,7 @@ class Site(RuleBasedStateMachine):
         self._hear(share)
 
     def _send(self, want: Want, fate: str) -> None:
-        rows = self.journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
-        gaps = self.journal.gaps(MAX_GAPS) if want.gaps else []
+        rows, gaps = fetch(self.journal, want)
         chosen = self.window.choose(want, rows, self.now, gaps)
         if not chosen and not gaps:
             return
@@ -227,9 +235,10 @@ class Site(RuleBasedStateMachine):
             heard = self.window.receipt(self.receipts.pop())
             self.journal.apply(heard.changes, self._clock(), heard.told)
 
-    @rule(rejects=st.booleans(), knows_gaps=st.booleans())
-    def change_collector(self, rejects: bool, knows_gaps: bool) -> None:
+    @rule(rejects=st.booleans(), knows_gaps=st.booleans(), refuses=st.booleans())
+    def change_collector(self, rejects: bool, knows_gaps: bool, refuses: bool) -> None:
         self.ledger.rejects, self.ledger.knows_gaps = rejects, knows_gaps
+        self.ledger.refuses = refuses
 
     def _prune(self) -> None:
         before = self._held(State.MARKED, State.CONFLICT)
@@ -279,7 +288,7 @@ class Site(RuleBasedStateMachine):
 
     def _copy(self) -> Path:
         copy = self._directory()
-        for name in ("journal.db", "journal.db-wal"):
+        for name in ("journal.db", "journal.db-wal", "journal.db-reached"):
             if (self.directory / name).exists():
                 shutil.copy(self.directory / name, copy / name)
         return copy
@@ -355,20 +364,22 @@ class Site(RuleBasedStateMachine):
         try:
             self._become_quiet()
             missing = self.required - self.ledger.contents.keys() - self.ledger.declared
+            missing -= self._held(State.QUARANTINED) & self.ledger.poison
             assert not missing, f"{len(missing)} neither in the ledger nor declared: {sorted(missing)[:3]}"
         finally:
             self.journal._release()
             shutil.rmtree(self.folder)
 
     def _become_quiet(self) -> None:
-        self.change_collector(False, True)
+        self.change_collector(False, True, False)
         self.disk_works_again()
         assert self.journal.trouble is None
         for _ in range(600):
             self.now = max(self.window.next_wake(self.now), self.now + 0.01)
             self.send("arrives", 1.0, 0.0)
             counted = self.journal.counts()
-            if not counted.unsent and not counted.quarantined and not self.journal.gaps(1):
+            tried = self._held(State.QUARANTINED) <= self.ledger.poison
+            if not counted.unsent and tried and not self.journal.gaps(1):
                 return
         raise AssertionError(f"it never became quiet: {counted}")
 

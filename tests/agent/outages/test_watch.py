@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from agent.events import Event
-from agent.journal import Journal as AgentJournal
+from agent.journal.journal import Journal as AgentJournal
 from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.outages import state as reachability_state

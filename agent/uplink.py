@@ -52,8 +52,7 @@ class Uplink:
         self._window: Window | None = None
         self._wake = asyncio.Event()
         self._pruned = 0.0
-        self._troubled = False
-        self._epoch = ""
+        self._known = ("", 0)
         self._refused: Reason | None = None
         self._session = Session(
             broker,
@@ -80,7 +79,7 @@ class Uplink:
     async def run(self) -> None:
         """Send until cancelled, then say farewell if the broker can be reached."""
         newest = await self._journal.do(Journal.newest_position)
-        self._epoch = self._journal.epoch
+        self._known = self._journal.epoch, self._journal.recoveries
         self._window = Window(self._pace, random.Random(), newest=newest, now=self._now())
         connection = asyncio.create_task(self._session.run())
         try:
@@ -95,7 +94,7 @@ class Uplink:
             await self._keep_house(window)
             while self._session.connected and await self._send_one(window):
                 pass
-            if self._journal.epoch != self._epoch:
+            if self._journal.epoch != self._known[0]:
                 continue  # what was to be sent was damaged: the rest of it is not to wait
             longest_s = RETRY_S if self._journal.trouble else LONGEST_NAP_S
             nap = min(longest_s, window.next_wake(self._now()) - self._now())
@@ -118,11 +117,10 @@ class Uplink:
     async def _mind_the_disk(self, window: Window) -> None:
         """What a disk, or a file that took over from a damaged one, gives again is a backlog."""
         if self._journal.trouble:
-            self._troubled = True
             await self._journal.do(lambda journal: journal.recover(self._clock()))
-        repaired = self._journal.epoch != self._epoch
-        if repaired or (self._troubled and not self._journal.trouble):
-            self._troubled, self._epoch = self._journal.trouble is not None, self._journal.epoch
+        known = self._journal.epoch, self._journal.recoveries
+        if known != self._known:  # trouble may have come and gone unseen
+            self._known = known
             window.released()
             window.declared()
 
@@ -239,7 +237,7 @@ class Uplink:
 def fetch(journal: Journal, want: Want) -> tuple[list[Row], list[Gap]]:
     """What a window wants of a journal: measurements and gaps."""
     if want.trial:
-        rows = journal.quarantined(want.limit, after=want.after, before=want.before, skip=want.skip)
+        rows = journal.quarantined(want.limit, after=want.after, before=want.before)
     else:
         rows = journal.unsent(want.limit, after=want.after, skip=want.skip) if want.limit else []
     return rows, journal.gaps(MAX_GAPS) if want.gaps else []

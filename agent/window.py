@@ -152,7 +152,7 @@ class Window:
         backlog = self._backlog and now >= self._next_backlog
         if self._trial.ready and now >= self._next_trial and not (backlog and self._tried_last):
             span, limit = self._trial.portion(BATCH_ROWS)
-            return Want(live=False, after=span.after, limit=limit, skip=skip, before=span.before, trial=True)
+            return Want(live=False, after=span.after, limit=limit, before=span.before, trial=True)
         if backlog:
             return Want(live=False, after=0, limit=BATCH_ROWS + 1, skip=skip, gaps=gaps)
         return Want(live=False, after=0, limit=0, gaps=True) if gaps else None

@@ -20,7 +20,7 @@ from agent.journal import store as journal_store
 from agent.journal.entries import EVERYTHING, Change, Counts, PreviousEnd, Row, State, Worth, runs
 from agent.journal.file import DiskTroubleError, JournalError
 from agent.journal.reached import ReachedFile
-from agent.journal.store import Store
+from agent.journal.store import Range, Store
 from host.lock import Lock
 from wire.messages import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Known
@@ -39,12 +39,14 @@ class Journal:
     """One open journal. Not for several threads at once; every method may wait for the disk.
 
     Raises JournalError on opening if the path cannot be used. A disk in trouble is none: measurements are
-    kept in memory until it works, and ``trouble`` says why. What a damaged file still gives is taken over.
+    kept in memory until it works, and ``trouble`` says why; ``recoveries`` counts how often it has worked
+    again. What a damaged file still gives is taken over.
     """
 
     def __init__(self, path: Path, size: int, now: ClockReading) -> None:
         self.epoch = ""
         self.trouble: str | None = None
+        self.recoveries = 0
         self._path = path
         self._size = size
         self._now = now
@@ -96,12 +98,10 @@ class Journal:
             stored = stored if final else [row for row in stored if row.worth != Worth.SERIES]
         return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
 
-    def quarantined(
-        self, limit: int, *, after: int = 0, before: int = EVERYTHING, skip: Container[int] = ()
-    ) -> list[Row]:
+    def quarantined(self, limit: int, *, after: int = 0, before: int = EVERYTHING) -> list[Row]:
         """The newest rejected measurements, newest first, of positions between ``after`` and ``before``."""
         stores = (self._memory, self._disk)
-        held, stored = (self._newest(one, State.QUARANTINED, limit, (after, before), skip) for one in stores)
+        held, stored = (self._newest(one, State.QUARANTINED, limit, (after, before)) for one in stores)
         return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
 
     def apply(self, changes: Iterable[Change], now: ClockReading, told: Iterable[EpochRange] = ()) -> int:
@@ -279,7 +279,7 @@ class Journal:
         log.warning("the journal %s works again: what stood in memory is in it", self._path)
         self._owed.clear()
         memory.close()
-        self._memory, self.trouble = None, None
+        self._memory, self.trouble, self.recoveries = None, None, self.recoveries + 1
 
     def _place(self, build: Callable[[str, int], Known]) -> Known | None:
         """None if damage has begun another epoch meanwhile."""
@@ -320,7 +320,7 @@ class Journal:
             return otherwise
 
     def _newest(
-        self, store: Store | None, state: State, limit: int, within: tuple[int, int], skip: Container[int]
+        self, store: Store | None, state: State, limit: int, within: Range, skip: Container[int] = ()
     ) -> list[Row]:
         def wanted(row: Row) -> bool:
             return row.position not in skip and not self._owed.covers(row.epoch, row.seq)

@@ -40,6 +40,11 @@ class JournalThread:
         return self._journal.trouble if self._journal else None
 
     @property
+    def recoveries(self) -> int:
+        """How often the disk has worked again: what waited for it can be sent now."""
+        return self._journal.recoveries if self._journal else 0
+
+    @property
     def epoch(self) -> str:
         """The present epoch: another one, where damage has begun it."""
         return self._journal.epoch if self._journal else ""

@@ -104,7 +104,6 @@ def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_trie
         assert (rejected.epoch, rejected.seq) == (journal.epoch, 2)
         assert journal.quarantined(10, after=rejected.position) == []
         assert journal.quarantined(10, before=rejected.position) == []
-        assert journal.quarantined(10, skip=[rejected.position]) == []
         journal.apply([Change(journal.epoch, 2, 2, State.MARKED)], CLOCK)
         assert (state(journal), journal.quarantined(10)) == ((0, 2, 0, 0, 0), [])
 

@@ -144,7 +144,7 @@ class Site(RuleBasedStateMachine):
         self._make_quick()
         newest = self.journal.newest_position()
         self.window = Window(PACE, self.chance, newest=newest, now=self.now)
-        self.troubled = self.journal.trouble is not None
+        self.recoveries = self.journal.recoveries
         self.receipts.clear()
 
     def _make_quick(self) -> None:
@@ -176,10 +176,8 @@ class Site(RuleBasedStateMachine):
 
     def _mind_the_disk(self) -> None:
         """As the uplink does."""
-        if self.journal.trouble:
-            self.troubled = True
-        elif self.troubled:
-            self.troubled = False
+        if self.journal.recoveries != self.recoveries:
+            self.recoveries = self.journal.recoveries
             self.window.released()
             self.window.declared()
         if not self.journal.trouble:
@@ -391,3 +389,11 @@ Site.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestSite = Site.TestCase
+
+
+def test_a_trouble_that_comes_and_goes_between_two_looks_leaves_nothing_unsent() -> None:
+    site = Site()
+    site.measure(count=1, kind="series", prune=False, poison=False)
+    site.disk_fails()
+    site.send("arrives", 0.0, 0.0)
+    site.teardown()

@@ -1,31 +1,29 @@
 """Asks gateway, first hop, peer and broker whether they are there: the sockets behind ``rules``.
 
 Without any right: UDP packets that a router or the gateway has to answer by an ICMP message, which the kernel
-keeps for the sender; one STAMP packet for the peer, whose reply is authenticated; a TCP connection to the
-broker, opened and closed, only while its session is down or somebody else is silent.
+keeps for the sender; a STAMP packet for the peer, whose reply proves that it has the key; a TCP connection to
+the broker, opened and closed, only while its session is down or somebody else is silent.
 """
 
 import asyncio
 import contextlib
-import secrets
 import socket
 import time
 
 from agent.outages.first_hop import FirstHop
+from agent.outages.peer_asks import PeerAsks
 from agent.outages.rules import OutageRules, Target, Way, WayKind
 from agent.surroundings import Surroundings
 from net import path_errors, routes
 from net.path_errors import PathError, Said
 from net.routes import Route
 from wire.records import ClockReading
-from wire.stamp.sender import Sender, SenderSettings, Verdict
 from wire.stamp.timestamp import ErrorEstimate
 
 FIRST_PORT = 33434
 """Where nothing listens, by custom: traceroute's. The time to live is added, so that an answer tells it."""
 
 _GATEWAY_TTL = 1
-_PACKETS_A_SENDER = 16
 _ELSEWHERE = "203.0.113.1"  # RFC 5737: nobody's, so what leads there is the default route
 _DATAGRAM_BYTES = 2048
 _DATAGRAMS_A_TURN = 16
@@ -42,15 +40,13 @@ class Asks:
         self.gateway: str | None = None
         self._rules = rules
         self._clock = surroundings.clock
-        self._key = surroundings.peer_key if settings.stamp.authenticated else None
+        self._peer_asks = PeerAsks(surroundings.peer_key if settings.stamp.authenticated else None)
         self._peer_name = (settings.peer.host, settings.peer.stamp_port)
         self._broker_name = (settings.broker.host, settings.broker.port)
         self._peer: Place | None = None
         self._broker: Place | None = None
         self._route: Route | None = None
         self._socket: socket.socket | None = None
-        self._senders: list[Sender] = []
-        self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._resolving: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
 
@@ -103,7 +99,9 @@ class Asks:
         if sock is None or peer is None:
             return
         if target is Target.PEER:
-            path_errors.send(sock, self._packet(), (peer[1], peer[2]))
+            estimate = ErrorEstimate.of_clock(now)
+            for packet in self._peer_asks.packets(self._rules.targets[target].asks, time.time_ns(), estimate):
+                path_errors.send(sock, packet, (peer[1], peer[2]))
         elif target is Target.GATEWAY:
             self._ask_gateway(sock, peer)
         else:
@@ -123,12 +121,6 @@ class Asks:
             place = (self.gateway, FIRST_PORT)
         path_errors.send(sock, b"", place)
 
-    def _packet(self) -> bytes:
-        if not self._senders or len(self._senders[-1].exchanges) >= _PACKETS_A_SENDER:
-            # The one before is kept for replies that are late.
-            self._senders = [*self._senders[-1:], Sender(SenderSettings(self._ssid, self._key))]
-        return self._senders[-1].packet(time.time_ns(), ErrorEstimate.of_clock(self._clock()))
-
     def _readable(self, sock: socket.socket) -> None:
         for error in path_errors.drain(sock):
             self._take_error(error)
@@ -137,14 +129,9 @@ class Asks:
                 data, address = sock.recvfrom(_DATAGRAM_BYTES)
             except OSError:
                 break  # nothing more, or what was said of a packet, which is read above
-            if self._peer is not None and address[0] == self._peer[1]:
-                self._take_reply(data)
-
-    def _take_reply(self, data: bytes) -> None:
-        for sender in self._senders:
-            if sender.received(data, time.time_ns(), by_kernel=False) is Verdict.ACCEPTED:
+            of_peer = self._peer is not None and address[0] == self._peer[1]
+            if of_peer and self._peer_asks.received(data, time.time_ns()):
                 self._rules.targets[Target.PEER].answer(self._clock())
-                return
 
     def _take_error(self, error: PathError) -> None:
         targets, now = self._rules.targets, self._clock()

@@ -13,6 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from wire.stamp import answer as tlv_answer
+from wire.stamp import brief
 from wire.stamp.packet import (
     AUTHENTICATED_BASE_BYTES,
     BASE_BYTES,
@@ -28,7 +29,7 @@ from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
 MOST_KEYS = 256
 _MASK_32 = 0xFFFF_FFFF
-_SSID_PLACE = slice(26, 28)
+_SSID_PLACE, _SSID_PLACE_OPEN = slice(26, 28), slice(14, 16)
 
 
 MOST_BYTES = 9216
@@ -56,11 +57,12 @@ def any_dscp(_: int) -> bool:
 class ReflectorSettings:
     """How a reflector serves.
 
-    ``keys``: at most 256, tried in this order; a packet names no key. ``open_mode``: also answer
-    unauthenticated packets. ``most_sessions`` bounds the memory: beyond it the session longest unheard
-    goes. ``expiry_ns``: a session unheard for so long is forgotten, and its counter with it.
-    ``allows_dscp``: whether a requested reply DSCP is obeyed (RFC 8972 section 4.4). ``extensions``:
-    read what follows the base packet as TLVs; False copies it, for TWAMP senders that pad.
+    ``keys``: at most 256, tried in this order; a packet names no key. An unauthenticated one whose HMAC TLV
+    holds by one of them is answered, too (RFC 8972 section 4.8). ``open_mode``: also answer those without.
+    ``most_sessions`` bounds the memory: beyond it the session longest unheard goes. ``expiry_ns``: a session
+    unheard for so long is forgotten, and its counter with it. ``allows_dscp``: whether a requested reply DSCP
+    is obeyed (RFC 8972 section 4.4). ``extensions``: read what follows the base packet as TLVs; False copies
+    it, for TWAMP senders that pad.
 
     Raises ValueError for settings under which nothing could be answered.
     """
@@ -122,14 +124,19 @@ class Reflection:
 
 @dataclass(slots=True)
 class _Session:
-    """``sent_ns``: when the newest reply left by the kernel's stamp, 0 until that is known."""
+    """``key``: of the packets, or of their TLVs alone where ``brief``.
+
+    ``sent_ns``: when the newest reply left by the kernel's stamp, 0 until that is known.
+    """
 
     key: bytes | None = field(repr=False)
+    brief: bool
     heard_ns: int
     next_sequence: int = 0
     sent_ns: int = 0
 
 
+_Accepted = tuple[Request, bytes | None, bool]
 _SessionName = tuple[tuple[str, int], tuple[str, int], int]
 
 
@@ -164,8 +171,10 @@ class Reflector:
         if isinstance(accepted, Drop):
             self.counters[accepted] += 1
             return accepted
-        request, key = accepted
-        session = self._session((arrival.source, arrival.destination, request.ssid), key, arrival.received_ns)
+        request, key, is_brief = accepted
+        name = (arrival.source, arrival.destination, request.ssid)
+        session = self._session(name, key, arrival.received_ns)
+        session.brief = is_brief
         self.counters["answered"] += 1
         return self._reflect(request, arrival, estimate, session)
 
@@ -179,7 +188,9 @@ class Reflector:
         if session.next_sequence == reflection.sequence + 1 & _MASK_32:
             session.sent_ns = sent_ns
 
-    def _authenticate(self, data: bytes, arrival: Arrival) -> tuple[Request, bytes | None] | Drop:
+    def _authenticate(self, data: bytes, arrival: Arrival) -> _Accepted | Drop:
+        if self._settings.extensions and (found := self._proved_by_tlv(data, arrival)) is not None:
+            return found
         for key in self._candidates(data, arrival):
             request = decode_request(data, key)
             if isinstance(request, Fault) or (key is None and request.estimate.multiplier == 0):
@@ -190,27 +201,39 @@ class Reflector:
                 # Two reflectors of one key would answer each other for ever, once set going by a forged
                 # source.
                 return Drop.REFLECTED
-            return request, key
+            return request, key, False
         return Drop.UNAUTHENTICATED
+
+    def _proved_by_tlv(self, data: bytes, arrival: Arrival) -> _Accepted | Drop | None:
+        found = brief.read_request(data)
+        if found is None:
+            return None
+        request, tlvs = found
+        for key in self._keys(arrival, data[_SSID_PLACE_OPEN]):
+            if brief.is_proved(tlvs, b"", key, request.sequence):
+                reflected = looks_reflected(data, authenticated=False)
+                return Drop.REFLECTED if reflected else (request, key, True)
+        return None
 
     def _candidates(self, data: bytes, arrival: Arrival) -> Iterator[bytes | None]:
         """The keys to try, the one that this session's last packet was proved by first; None is open mode."""
-        settings = self._settings
-        if settings.keys and len(data) >= AUTHENTICATED_BASE_BYTES:
-            ssid = int.from_bytes(data[_SSID_PLACE])
-            known = self._sessions.get((arrival.source, arrival.destination, ssid))
-            remembered = known.key if known else None
-            if remembered is not None:
-                yield remembered
-            yield from (key for key in settings.keys if key != remembered)
-        if settings.open_mode:
+        if len(data) >= AUTHENTICATED_BASE_BYTES:
+            yield from self._keys(arrival, data[_SSID_PLACE])
+        if self._settings.open_mode:
             yield None
+
+    def _keys(self, arrival: Arrival, ssid: bytes) -> Iterator[bytes]:
+        known = self._sessions.get((arrival.source, arrival.destination, int.from_bytes(ssid)))
+        remembered = known.key if known else None
+        if remembered is not None:
+            yield remembered
+        yield from (key for key in self._settings.keys if key != remembered)
 
     def _session(self, name: _SessionName, key: bytes | None, now_ns: int) -> _Session:
         self._expire(now_ns)
         session = self._sessions.get(name)
         if session is None:
-            session = self._sessions[name] = _Session(key, now_ns)
+            session = self._sessions[name] = _Session(key, False, now_ns)
             if len(self._sessions) > self._settings.most_sessions:
                 self._sessions.popitem(last=False)
                 self.counters["evicted"] += 1
@@ -248,8 +271,9 @@ class Reflector:
         # claims none.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
-        draft = draft_reply(reply, session.key)
-        return Reflection(draft, dscp << 2, session.key, session, sequence, answer.follow_up)
+        base_key = None if session.brief else session.key
+        draft = draft_reply(reply, base_key)
+        return Reflection(draft, dscp << 2, base_key, session, sequence, answer.follow_up)
 
     def _answer(self, request: Request, arrival: Arrival, session: _Session) -> tlv_answer.Answer:
         if not self._settings.extensions:

@@ -1,11 +1,25 @@
 """Which outage is told, by value: what goes out when, and what comes of it."""
 
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from agent.outages.rules import Target, Track, WayKind
-from tests.agent.outages.world import INTERVAL_S, Run, World, at, during, fresh_rules, second_of, who
+from tests.agent.outages.test_peer_asks import Exchange, anything
+from tests.agent.outages.world import (
+    INTERVAL_S,
+    Run,
+    World,
+    at,
+    during,
+    fresh_rules,
+    never,
+    second_of,
+    who,
+)
+from wire.ip_layer import IPV4_UDP_BYTES
 from wire.records import Cause
 
 OUT, BACK, END = 301.0, 503.0, 800.0
@@ -181,11 +195,23 @@ def test_nothing_known_from_before_is_unknown_and_as_old_as_the_boot() -> None:
     assert (begun.cause, begun.begin_error_us) == (Cause.UNKNOWN, begun.begin.boot_us)
 
 
-def test_a_day_costs_the_line_less_than_a_megabyte() -> None:
-    """140 bytes each way for the peer, 84 both ways for a hop; a train answers 10 s of each minute."""
-    run = Run(World(), train=lambda second: second % 60 < 10).until(86_400)
-    cost = 280 * len(run.asked[Target.PEER]) + 84 * len(run.asked[Target.FIRST_HOP])
-    assert 700_000 < cost < 1_000_000
+@pytest.mark.parametrize(
+    ("train", "least", "most"),
+    [(never, 900_000, 1_000_000), (lambda second: second % 60 < 10, 500_000, 700_000)],
+    ids=["no train", "a train a minute"],
+)
+def test_a_day_costs_the_line_less_than_a_megabyte(
+    train: Callable[[float], bool], least: int, most: int
+) -> None:
+    """At the IP layer, both ways, over IPv4: what the plan asks for, in the packets that are sent for it.
+
+    A router's answer holds the empty datagram that it is about, behind 28 bytes of its own.
+    """
+    run = Run(World(), train=train).until(86_400)
+    packets = chain(*Exchange().ask(len(run.asked[Target.PEER]), anything).sizes)
+    peer = sum(2 * (IPV4_UDP_BYTES + payload) for payload in packets)
+    hop = len(run.asked[Target.FIRST_HOP]) * (IPV4_UDP_BYTES + 28 + IPV4_UDP_BYTES)
+    assert least < peer + hop < most
     assert len(run.asked[Target.GATEWAY]) == 8640
     assert len(run.asked[Target.BROKER]) < 5
 

@@ -1,6 +1,7 @@
 """The watch and its asks on loopback: a real reflector, a listening socket for a broker, no gateway."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -25,10 +26,13 @@ from agent.receipt_watch import ReceiptWatch
 from agent.settings import AgentSettings, Journal, Peer, Stamp
 from agent.uplink import Uplink
 from host.clock import Clock
+from net import path_errors
 from net.mqtt import Broker
 from peer.reflector import Reflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.stamp.brief import BYTES
+from wire.stamp.packet import AUTHENTICATED_BASE_BYTES
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -175,6 +179,28 @@ def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch
         assert Track.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
 
     asyncio.run(whole())
+
+
+def test_a_peer_that_understands_the_brief_form_is_asked_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = path_errors.send
+
+    def counting(sock: socket.socket, payload: bytes, address: tuple[str, int]) -> bool:
+        sent.append(len(payload))
+        return send(sock, payload, address)
+
+    monkeypatch.setattr(path_errors, "send", counting)
+
+    async def whole() -> None:
+        async with reflecting() as port, watching(around(tmp_path, port, 1), FakeUplink()) as (_, told):
+            await until(lambda: sent[2:].count(BYTES) >= 5)
+            assert told == []
+
+    asyncio.run(whole())
+    assert sent[:2] == [AUTHENTICATED_BASE_BYTES, BYTES]
+    assert sent.count(BYTES) > sent.count(AUTHENTICATED_BASE_BYTES)
 
 
 def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""The brief exchange, against our own reflector and against whoever has not the key."""
+
+import hashlib
+import hmac
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.stamp.brief import BYTES, BriefSender
+from wire.stamp.packet import AUTHENTICATED_BASE_BYTES, Request, encode_request
+from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.timestamp import ErrorEstimate, to_ntp
+from wire.stamp.tlv import Tlv, Type, encode, hmac_tlv
+
+KEY, OTHER_KEY = b"site one", b"site two"
+NOW = 1_775_000_000_500_000_000
+SSID = 42
+ARRIVAL = Arrival(NOW, ("198.51.100.7", 50_000), ("192.0.2.1", 862))
+SYNCHRONISED = ErrorEstimate(synchronised=True)
+
+
+def reflector(*keys: bytes, open_mode: bool = False, extensions: bool = True) -> Reflector:
+    return Reflector(ReflectorSettings(keys=keys, open_mode=open_mode, extensions=extensions))
+
+
+def answer(of: Reflector, data: bytes) -> bytes | Drop:
+    reflection = of.receive(data, ARRIVAL, SYNCHRONISED)
+    return reflection.encode(NOW + 1000) if isinstance(reflection, Reflection) else reflection
+
+
+@pytest.fixture
+def sender() -> BriefSender:
+    return BriefSender(KEY, SSID)
+
+
+def test_a_request_byte_for_byte(sender: BriefSender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_bytes", lambda count: bytes(range(count)))
+    sender.packet(NOW, SYNCHRONISED)
+    padding = bytes.fromhex("80010004 00010203")
+    proof = hmac.new(KEY, bytes.fromhex("00000001") + padding, hashlib.sha256).digest()[:16]
+    base = bytes.fromhex("00000001 ed76d84080000000 8001 002a") + bytes(28)
+    assert sender.packet(NOW, SYNCHRONISED) == base + padding + bytes.fromhex("80080010") + proof
+
+
+def test_who_has_the_key_answers_with_as_many_bytes_and_is_believed_once(sender: BriefSender) -> None:
+    served = reflector(OTHER_KEY, KEY)
+    for _ in range(3):
+        asked = sender.packet(NOW, SYNCHRONISED)
+        reply = answer(served, asked)
+        assert isinstance(reply, bytes)
+        assert len(reply) == len(asked) == BYTES < AUTHENTICATED_BASE_BYTES
+        assert sender.received(reply)
+        assert not sender.received(reply)
+    assert (served.sessions, served.counters) == (1, {"answered": 3})
+
+
+def test_late_replies_count_as_long_as_the_last_sixteen_are_remembered(sender: BriefSender) -> None:
+    served = reflector(KEY)
+    replies = [answer(served, sender.packet(NOW, SYNCHRONISED)) for _ in range(20)]
+    believed = [isinstance(reply, bytes) and sender.received(reply) for reply in reversed(replies)]
+    assert believed == [True] * 16 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("served", "outcome"),
+    [
+        (reflector(OTHER_KEY), Drop.UNAUTHENTICATED),
+        (reflector(KEY, extensions=False), Drop.UNAUTHENTICATED),
+        (reflector(OTHER_KEY, open_mode=True), bytes),
+        (reflector(open_mode=True), bytes),
+    ],
+    ids=["another key", "no extensions", "open and another key", "open"],
+)
+def test_who_has_not_the_key_is_not_believed(
+    sender: BriefSender, served: Reflector, outcome: Drop | type
+) -> None:
+    reply = answer(served, sender.packet(NOW, SYNCHRONISED))
+    if isinstance(reply, Drop):
+        assert reply is outcome
+    else:
+        assert outcome is bytes
+        assert not sender.received(reply)
+
+
+def test_our_own_packet_thrown_back_is_no_answer(sender: BriefSender) -> None:
+    assert not sender.received(sender.packet(NOW, SYNCHRONISED))
+
+
+def test_an_answer_to_another_packet_of_that_number_is_none(sender: BriefSender) -> None:
+    """As somebody on the way could send who has seen an earlier run of the agent."""
+    earlier = BriefSender(KEY, SSID)
+    seen = answer(reflector(KEY), earlier.packet(NOW, SYNCHRONISED))
+    sender.packet(NOW, SYNCHRONISED)
+    assert isinstance(seen, bytes)
+    assert not sender.received(seen)
+    assert earlier.received(seen)
+
+
+@pytest.mark.parametrize("octet", [3, *range(44, 52), *range(53, BYTES)])
+def test_one_changed_octet_of_what_is_covered_breaks_it(sender: BriefSender, octet: int) -> None:
+    served, asked = reflector(KEY), sender.packet(NOW, SYNCHRONISED)
+    reply = answer(served, asked)
+    assert isinstance(reply, bytes)
+    changed = bytearray(reply)
+    changed[octet] ^= 1
+    assert not sender.received(bytes(changed))
+    assert sender.received(reply)
+    changed = bytearray(asked)
+    changed[octet] ^= 1
+    assert answer(served, bytes(changed)) is Drop.UNAUTHENTICATED
+
+
+def test_two_reflectors_of_one_key_do_not_answer_each_other(sender: BriefSender) -> None:
+    reply = answer(reflector(KEY), sender.packet(NOW, SYNCHRONISED))
+    assert isinstance(reply, bytes)
+    assert answer(reflector(KEY), reply) is Drop.REFLECTED
+
+
+def test_a_key_that_was_taken_away_proves_nothing(sender: BriefSender) -> None:
+    served = reflector(KEY)
+    assert isinstance(answer(served, sender.packet(NOW, SYNCHRONISED)), bytes)
+    served.take(ReflectorSettings(keys=(OTHER_KEY,)))
+    assert answer(served, sender.packet(NOW, SYNCHRONISED)) is Drop.UNAUTHENTICATED
+
+
+def test_both_forms_may_share_a_session(sender: BriefSender) -> None:
+    served = reflector(KEY)
+    request = Request(9, to_ntp(NOW), SYNCHRONISED, SSID)
+    for _ in range(2):
+        long = answer(served, encode_request(request, KEY))
+        assert isinstance(long, bytes)
+        assert len(long) == AUTHENTICATED_BASE_BYTES
+        brief = answer(served, sender.packet(NOW, SYNCHRONISED))
+        assert isinstance(brief, bytes)
+        assert sender.received(brief)
+    assert served.sessions == 1
+
+
+def test_an_error_of_nought_is_not_answered() -> None:
+    padding = [Tlv(Type.EXTRA_PADDING, b"1234")]
+    extra = encode([*padding, hmac_tlv(KEY, 0, padding)])
+    whole = bytearray(encode_request(Request(0, to_ntp(NOW), SYNCHRONISED, SSID, extra)))
+    whole[12:14] = bytes(2)
+    assert answer(reflector(KEY), bytes(whole)) is Drop.UNAUTHENTICATED
+
+
+@given(st.one_of(st.binary(max_size=200), st.binary(min_size=BYTES, max_size=BYTES)))
+def test_chance_bytes_are_no_answer_and_get_none(data: bytes) -> None:
+    asking = BriefSender(KEY, SSID)
+    asking.packet(NOW, SYNCHRONISED)
+    assert not asking.received(data)
+    assert isinstance(answer(reflector(KEY), data), Drop)

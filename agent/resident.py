@@ -23,6 +23,7 @@ from agent.status_file import AgentStatus
 from agent.uplink import Uplink
 from host.clock import second_of_week
 from host.notify import NOBODY, Notifier
+from net.complaint import Complaint
 from wire import messages
 from wire.messages import Fault
 from wire.records import ClockReading, Failure, Outcome, Purpose, ReachabilityValues
@@ -67,7 +68,7 @@ class Resident:
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
-        self._status_problem = ""
+        self._complaint = Complaint()
         self._failing: dict[Task, Failure | None] = {}
         self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, Heeding)]
 
@@ -241,12 +242,11 @@ class Resident:
         try:
             status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs
         except OSError as error:
-            self._tell_once(f"runtime_directory: {directory}: {error.strerror}: status cannot be told")
-
-    def _tell_once(self, problem: str) -> None:
-        if problem != self._status_problem:
-            log.warning(problem)
-        self._status_problem = problem
+            problem = f"runtime_directory: {directory}: {error.strerror}: status cannot be told"
+            if self._complaint.is_news(problem):
+                log.warning(problem)
+        else:
+            self._complaint.is_news("")
 
     def _status(self, scheduler: Scheduler) -> AgentStatus:
         now = self._clock()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent.journal.entries import EVERYTHING
+from agent.journal.entries import BEYOND_ALL
 
 DAY_S = 86_400.0
 LONE_REFUSALS = 3
@@ -51,7 +51,7 @@ class Trial:
         if now >= self.next_day:
             self.next_day = now + DAY_S
             self._left, self._alone, self._fruitless = REFUSALS_A_DAY, 0, 0
-            self._next, self._next_suspects = Span(0, EVERYTHING), 0
+            self._next, self._next_suspects = Span(0, BEYOND_ALL), 0
 
     @property
     def ready(self) -> bool:

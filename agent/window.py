@@ -15,7 +15,7 @@ from sys import intern
 import msgspec
 from msgspec import Struct
 
-from agent.journal.entries import EVERYTHING, Change, Row, State, runs
+from agent.journal.entries import BEYOND_ALL, Change, Row, State, runs
 from agent.trial import Trial
 from wire import messages
 from wire.messages import SCHEMA, Envelope, EpochMark, EpochRange, Gap, Reason, Receipt, ReceiptStatus
@@ -61,7 +61,7 @@ class Want(Struct, frozen=True):
     limit: int
     skip: frozenset[int] = frozenset()
     gaps: bool = False
-    before: int = EVERYTHING
+    before: int = BEYOND_ALL
     trial: bool = False
 
 

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from wire.records import ClockReading, FloorMeasurement, InterfaceMeasurement, Known, StampMeasurement
 
-EVERYTHING = 2**62
-"""A position beyond all."""
+BEYOND_ALL = 2**62
+"""A position that no measurement comes to."""
 
 
 class State(IntEnum):

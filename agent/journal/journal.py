@@ -17,7 +17,7 @@ from agent.journal import file as journal_file
 from agent.journal import memory as journal_memory
 from agent.journal import space as journal_space
 from agent.journal import store as journal_store
-from agent.journal.entries import EVERYTHING, Change, Counts, PreviousEnd, Row, State, Worth, runs
+from agent.journal.entries import BEYOND_ALL, Change, Counts, PreviousEnd, Row, State, Worth, runs
 from agent.journal.file import DiskTroubleError, JournalError
 from agent.journal.reached import ReachedFile
 from agent.journal.store import Range, Store
@@ -89,16 +89,16 @@ class Journal:
         now on, so that their content is final.
         """
 
-        held = self._newest(self._memory, State.UNSENT, limit, (after, EVERYTHING), skip)
+        held = self._newest(self._memory, State.UNSENT, limit, (after, BEYOND_ALL), skip)
         if self._memory:
             self._memory.leave(held)
-        stored = self._newest(self._disk, State.UNSENT, limit, (after, EVERYTHING), skip)
+        stored = self._newest(self._disk, State.UNSENT, limit, (after, BEYOND_ALL), skip)
         if any(row.worth == Worth.SERIES for row in stored):
             final = self._try(lambda disk: disk.leave(stored), False)
             stored = stored if final else [row for row in stored if row.worth != Worth.SERIES]
         return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
 
-    def quarantined(self, limit: int, *, after: int = 0, before: int = EVERYTHING) -> list[Row]:
+    def quarantined(self, limit: int, *, after: int = 0, before: int = BEYOND_ALL) -> list[Row]:
         """The newest rejected measurements, newest first, of positions between ``after`` and ``before``."""
         stores = (self._memory, self._disk)
         held, stored = (self._newest(one, State.QUARANTINED, limit, (after, before)) for one in stores)
@@ -223,7 +223,7 @@ class Journal:
         self._tried_us = self._now.boot_us - RETRY_US
         self.recover(self._now)
         if self.trouble is None:
-            self._try(lambda disk: _end(disk, self.epoch, self._seq, self._now), None)
+            self._try(lambda disk: disk.end_epoch(self.epoch, self._seq, self._now), None)
         if self._memory:
             log.error("the disk never took what stood in memory (%s): it is lost", self.trouble)
         self._release()
@@ -396,8 +396,3 @@ def _unmark(store: Store, command: str, since_us: int) -> int:
     with store.transaction():
         store.obey(command)
         return store.unmark(since_us)
-
-
-def _end(store: Store, epoch: str, seq: int, now: ClockReading) -> None:
-    with store.transaction():
-        store.end_epoch(epoch, seq, now)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from host.lock import give_to_owner
+from net.complaint import Complaint
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class ReachedFile:
     def __init__(self, journal: Path) -> None:
         self._path = journal.with_name(journal.name + SUFFIX)
         self._descriptor: int | None = None
-        self._complained = False
+        self._complaint = Complaint()
         self.newest: Reached | None = None
 
     def look(self) -> Reached | None:
@@ -63,9 +64,10 @@ class ReachedFile:
             os.fdatasync(descriptor)
         except OSError as error:
             self.newest = self._next(position, epoch, seq, settled)
-            self._complain(error)
+            self._complain(error.strerror or "")
         else:
-            self.newest, self._complained = told, False
+            self.newest = told
+            self._complain("")
 
     def unsettle(self) -> None:
         """Before what was settled may wait for a receipt again."""
@@ -95,14 +97,13 @@ class ReachedFile:
     def _next(self, position: int, epoch: str, seq: int, settled: int) -> Reached:
         return Reached(self.newest.number + 1 if self.newest else 0, position, epoch, seq, settled)
 
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
+    def _complain(self, problem: str) -> None:
+        if self._complaint.is_news(problem):
             log.warning(
                 "%s: %s: if the journal is damaged, its last measurement may go without a word",
                 self._path,
-                error.strerror,
+                problem,
             )
-        self._complained = True
 
 
 def _opened(path: Path, creating: int) -> int:

@@ -32,8 +32,9 @@ _NEWEST_SLOTS = (
     " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
 )
 _SETTLED = (
-    "coalesce((SELECT min(seq) - 1 FROM measurement WHERE measurement.epoch = epoch.epoch"  # noqa: S608 -- numbers
-    f" AND state IN ({State.UNSENT.value}, {State.QUARANTINED.value})), last_seq)"
+    "min(coalesce((SELECT min(seq) - 1 FROM measurement WHERE measurement.epoch = epoch.epoch"  # noqa: S608 -- numbers
+    f" AND state IN ({State.UNSENT.value}, {State.QUARANTINED.value})), last_seq),"
+    " coalesce((SELECT min(first) - 1 FROM gap WHERE gap.epoch = epoch.epoch AND NOT told), last_seq))"
 )
 Range = tuple[int, int]
 _READING = msgspec.json.Decoder(ClockReading)
@@ -111,9 +112,10 @@ class Store:
 
     def end_epoch(self, epoch: str, last_seq: int, now: ClockReading) -> None:
         """Write that the agent ended in order."""
-        self.connection.execute(
-            "UPDATE epoch SET last_seq = ?, closed = ? WHERE epoch = ?", (last_seq, _text(now), epoch)
-        )
+        with self.transaction():
+            self.connection.execute(
+                "UPDATE epoch SET last_seq = ?, closed = ? WHERE epoch = ?", (last_seq, _text(now), epoch)
+            )
 
     def insert(self, position: int, measurement: Known, now: ClockReading) -> None:
         """A new measurement, and with it how far its epoch has come."""

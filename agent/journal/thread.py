@@ -32,7 +32,8 @@ class JournalThread:
 
     def beside(self, work: Callable[[], Result]) -> "asyncio.Future[Result]":
         """Do ``work``, which waits for the same disk, in its turn: after all that was asked for before."""
-        return asyncio.get_running_loop().run_in_executor(self._executor, work)
+        # Shielded: the loop would take what still waits for its turn back from the thread.
+        return asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
 
     @property
     def trouble(self) -> str | None:

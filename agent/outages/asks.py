@@ -1,4 +1,4 @@
-"""Asks gateway, first hop, peer and broker whether they are there: the sockets behind ``rules``.
+"""Asks gateway, first hop, peer and broker whether they are there: the sockets of ``agent.outages.rules``.
 
 Without any right: UDP packets that a router or the gateway has to answer by an ICMP message, which the kernel
 keeps for the sender; a STAMP packet for the peer, whose reply proves that it has the key; a TCP connection to

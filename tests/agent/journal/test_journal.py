@@ -1,4 +1,3 @@
-import asyncio
 import itertools
 import logging
 import os
@@ -18,7 +17,6 @@ from agent.journal import file as journal_file
 from agent.journal.file import JournalError
 from agent.journal.journal import Change, Journal, PreviousEnd, State, runs
 from agent.journal.store import newest_records
-from agent.journal.thread import JournalThread
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages import EpochMark, decode_measurement
 from wire.records import Known
@@ -337,18 +335,6 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
         marked = journal.counts().marked
         assert marked % 5 == 0
         assert marked >= 15  # two tens in the first life, one in the second
-
-
-def test_the_journal_works_on_its_own_thread(tmp_path: Path) -> None:
-    async def scenario() -> list[int]:
-        thread = JournalThread(partial(opened, tmp_path))
-        await thread.open()
-        await asyncio.gather(*(thread.do(lambda journal: commit(journal)) for _ in range(10)))
-        found = await thread.do(keys)
-        await thread.close()
-        return found
-
-    assert asyncio.run(scenario()) == list(range(10, 0, -1))
 
 
 @given(st.sets(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 30))))

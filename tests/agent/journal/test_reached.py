@@ -17,7 +17,7 @@ from agent.journal.reached import PLACE_BYTES, PLACES, ReachedFile
 from agent.journal.schema import PAGE_BYTES
 from tests.agent.journal.test_salvage import every_gap, everything
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
-from wire.messages import decode_measurement
+from wire.messages import EpochRange, decode_measurement
 from wire.records import Known
 
 SIZE = 64_000_000
@@ -47,6 +47,26 @@ def test_it_tells_the_newest_commit(tmp_path: Path) -> None:
         assert journal.resend("again", 0) == 2
         assert told(path) == (journal.epoch, 4, 0), "what was settled waits for a receipt again"
     assert (tmp_path / "journal.db-reached").stat().st_mode & 0o077 == 0
+
+
+def test_a_gap_that_nobody_was_told_of_is_not_settled(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, SIZE, CLOCK) as journal:
+        for _ in range(4):
+            journal.commit(build, CLOCK)
+        epoch = journal.epoch
+        journal.apply([Change(epoch, 1, 1, State.MARKED), Change(epoch, 4, 4, State.MARKED)], CLOCK)
+        connection(journal).execute("DELETE FROM measurement WHERE seq IN (2, 3)")
+        connection(journal).execute(
+            "INSERT INTO gap (epoch, first, last, reason, at_us) VALUES (?, 2, 3, 'dropped', 0)", (epoch,)
+        )
+        journal.prune(CLOCK)
+        journal.commit(build, CLOCK)
+        assert told(path) == (epoch, 5, 1)
+        journal.apply([], CLOCK, [EpochRange(epoch=epoch, first=2, last=3)])
+        journal.prune(CLOCK)
+        journal.commit(build, CLOCK)
+        assert told(path) == (epoch, 6, 4)
 
 
 def test_a_write_cut_short_leaves_the_one_before(tmp_path: Path) -> None:

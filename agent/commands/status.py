@@ -176,7 +176,10 @@ def _not_running(view: View) -> str:
             "the agent has its journal, but says nothing of itself:"
             f" is {place} of this user, and not full? Its log says why"
         )
-    return "the agent is not running: start its service, or `plancher-agent run`; its log says why it ended"
+    start = "start its service, or `plancher-agent run`"
+    if view.counts is None and not view.journal_problem:
+        return f"the agent never ran: no journal at {view.settings.journal.path}: {start}"
+    return f"the agent is not running: {start}; its log says why it ended"
 
 
 def _open_outages(view: View) -> tuple[ReachabilityValues, ...]:

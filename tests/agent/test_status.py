@@ -71,7 +71,15 @@ def test_an_agent_that_cannot_tell_how_it_is_still_runs(tmp_path: Path) -> None:
     assert silent.startswith(
         f"the agent has its journal, but says nothing of itself: is {tmp_path}/run of this user"
     )
-    assert status.look(settings(tmp_path), CLOCK).problems()[0].startswith("the agent is not running")
+    ended = status.look(settings(tmp_path), CLOCK).problems()[0]
+    assert ended.startswith("the agent is not running: ")
+    assert ended.endswith("; its log says why it ended")
+
+
+def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -> None:
+    [problem] = status.look(settings(tmp_path), CLOCK).problems()
+    remedy = "start its service, or `plancher-agent run`"
+    assert problem == f"the agent never ran: no journal at {tmp_path}/state/journal.db: {remedy}"
 
 
 @pytest.mark.usefixtures("stranger")

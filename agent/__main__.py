@@ -8,6 +8,7 @@ from agent import settings
 from agent.probes import PROBES
 from agent.settings import AgentSettings
 from host import command_line
+from host.finding import CODES
 
 PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
@@ -29,7 +30,7 @@ def _parser() -> command_line.Parser:
     measure.add_argument("--probe", metavar="NAME", help=f"this probe only: {', '.join(PROBES)}")
     measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
     measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
-    _add(commands, "check", "try everything the settings ask for, and say what is wrong")
+    _add(commands, "check", f"try everything the settings ask for, and say what is wrong; {CODES}")
     status = _add(commands, "status", "how the agent on this machine is, on one screen")
     status.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     return parser
@@ -59,7 +60,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
     if parsed.command == "run":
         from agent.commands import run
 
-        return run.main(chosen)
+        return run.main(chosen, parsed.file)
     if parsed.command == "status":
         from agent.commands import status
 
@@ -72,7 +73,7 @@ def _measure(chosen: AgentSettings, parsed: argparse.Namespace) -> int:
     from agent.commands.measure import Selection
 
     selection = Selection(parsed.peer, parsed.probe, parsed.direction)
-    return measure.main(chosen, selection, json=parsed.json)
+    return measure.main(chosen, parsed.file, selection, json=parsed.json)
 
 
 def main() -> None:

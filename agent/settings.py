@@ -203,7 +203,8 @@ def peer_key(peer: Peer) -> bytes:
 
     if peer.key is not None:
         return peer.key.encode()
-    key = shared_key.read_private("peer.key_file", Path(peer.key_file or "")).strip()
+    source = "whoever runs the peer has the key of this site: write it there"
+    key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
     problem = shared_key.problem(key, on_loopback=settings_rules.is_loopback(peer.host))
     if problem:
         raise settings.SettingsError(f"peer.key_file: {problem}")
@@ -218,7 +219,8 @@ def snmp_community(snmp: Snmp) -> str:
     from host import settings, shared_key
 
     place = "line_counters.snmp.community_file"
-    community = shared_key.read_private(place, Path(snmp.community_file or "")).strip()
+    source = "write the router's SNMP community there"
+    community = shared_key.read_private(place, Path(snmp.community_file or ""), source).strip()
     problem = settings_rules.community_problem(community)
     if problem:
         raise settings.SettingsError(f"{place}: {problem}")

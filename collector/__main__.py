@@ -21,7 +21,9 @@ from collector.program import Program, now_us
 from host import command_line, log
 from host.command_line import Parser
 from host.exits import Exit
+from host.finding import CODES, Finding, amount_to, tell
 from host.notify import Notifier
+from host.settings import SettingsError
 from host.units import counted
 from net.mqtt import BrokerError
 
@@ -36,10 +38,13 @@ def command(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
         ("run", "collect until told to stop", _run),
-        ("check", "try settings, inventory, ledger and broker, and say what is wrong", _check),
+        ("check", f"try settings, inventory, ledger and broker, and say what is wrong; {CODES}", _check),
     ):
-        added = commands.add_parser(name, help=text)
-        added.add_argument("file", nargs="?", type=Path, default=Path("collector.yaml"), metavar="FILE")
+        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        added.add_argument(
+            "file", nargs="?", type=Path, default=Path("collector.yaml"), metavar="FILE",
+            help="the settings file (default: collector.yaml)",
+        )  # fmt: skip
         added.set_defaults(action=action)
     _add_ledger(commands)
     options: Namespace = parser.parse_args(arguments)
@@ -74,8 +79,10 @@ def _run(options: Namespace) -> Exit:
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_told(Program(chosen)))
-    except (InventoryError, BrokerError) as error:
+    except InventoryError as error:
         return _complain(str(error), Exit.CONFIGURATION)
+    except BrokerError as error:
+        return _complain(f"{options.file}: {error}", Exit.CONFIGURATION)
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     except OSError as error:
@@ -96,11 +103,13 @@ async def _until_told(program: Program) -> None:
 
 
 def _check(options: Namespace) -> Exit:
-    codes = []
-    for finding in check(settings.load(options.file)):
-        print(f"{'ok' if finding.code is Exit.OK else 'WRONG':5}  {finding.subject}: {finding.text}")
-        codes.append(finding.code)
-    return next((code for code in codes if code is not Exit.OK), Exit.OK)
+    log.start("error")  # what the broker says is a finding, and needs no second line
+    try:
+        chosen = settings.load(options.file)
+    except SettingsError as error:
+        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
+    tell(Finding("settings", str(options.file)))
+    return amount_to([tell(finding) for finding in check(chosen)])
 
 
 def _verify(options: Namespace) -> Exit:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from collector import inventory
@@ -13,18 +12,10 @@ from collector.ledger.schema import SCHEMA_VERSION
 from collector.settings import CollectorSettings
 from host.clock import Clock
 from host.exits import Exit
+from host.finding import Finding
 from net.mqtt import BrokerError, Session
 
 BROKER_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried: what it showed, and the exit code that it asks for."""
-
-    subject: str
-    text: str
-    code: Exit = Exit.OK
 
 
 def check(settings: CollectorSettings) -> Iterator[Finding]:

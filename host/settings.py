@@ -8,6 +8,8 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +60,15 @@ def load(path: Path, kind: type[Settings]) -> Settings:
         return convert(_parse(_read(path)), kind)
     except SettingsError as error:
         raise SettingsError(f"{path}: {_cut(str(error))}") from None
+
+
+@contextmanager
+def belonging_to(path: Path) -> Iterator[None]:
+    """Within, a SettingsError about what ``path`` names, such as a key's file, is told with ``path``, too."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
 
 
 def convert(document: object, kind: type[Settings]) -> Settings:

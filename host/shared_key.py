@@ -8,10 +8,11 @@ EXAMPLE = "example-key-change-me"
 MAX_BYTES = 64
 
 
-def read_private(place: str, path: Path) -> str:
+def read_private(place: str, path: Path, source: str) -> str:
     """The text of a file that nobody else may read.
 
-    Raises SettingsError, whose text begins with ``place``, the setting that names the file.
+    ``source``: how one comes by such a file. Raises SettingsError, whose text begins with ``place``, the
+    setting that names the file.
     """
     try:
         if path.stat().st_mode & 0o077:
@@ -19,6 +20,12 @@ def read_private(place: str, path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SettingsError(f"{place}: {path}: not text: this is no key file") from None
+    except FileNotFoundError:
+        raise SettingsError(f"{place}: {path}: no such file: {source} (and chmod 600)") from None
+    except PermissionError:
+        raise SettingsError(
+            f"{place}: {path}: this user may not read it: run as whom it belongs to"
+        ) from None
     except OSError as error:
         raise SettingsError(f"{place}: {path}: {error.strerror}") from None
 

@@ -12,7 +12,10 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
+from host.finding import CODES, Finding, amount_to, tell
 from host.notify import Notifier
+from host.settings import SettingsError, belonging_to
+from host.units import counted
 from net.mqtt import BrokerError
 from peer import check, settings
 from peer.program import PortTakenError, Program
@@ -27,7 +30,7 @@ def command(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
         ("run", "serve until told to stop", _run),
-        ("check", "try settings, keys, ports, file and broker, and say what is wrong", _check),
+        ("check", f"try settings, keys, ports, file and broker, and say what is wrong; {CODES}", _check),
     ):
         added = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         added.add_argument(
@@ -36,24 +39,30 @@ def command(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         added.set_defaults(action=action)
     options: Namespace = parser.parse_args(arguments)
-    chosen = settings.load(options.file)
-    code: Exit = options.action(chosen, settings.secrets(chosen))
+    code: Exit = options.action(options.file)
     return code
 
 
-def _run(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
+def _load(path: Path) -> tuple[PeerSettings, dict[int, bytes]]:
+    chosen = settings.load(path)
+    with belonging_to(path):
+        return chosen, settings.secrets(chosen)
+
+
+def _run(path: Path) -> Exit:
+    chosen, secrets = _load(path)
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_told(Program(chosen, secrets)))
     except PortTakenError as error:
-        return _complain(error, Exit.UNAVAILABLE)
+        return _complain(str(error), Exit.UNAVAILABLE)
     except BrokerError as error:
-        return _complain(error, Exit.CONFIGURATION)
+        return _complain(f"{path}: {error}", Exit.CONFIGURATION)
     return Exit.OK
 
 
-def _complain(error: Exception, code: Exit) -> Exit:
-    print(f"{PROGRAM}: {error}", file=sys.stderr)
+def _complain(text: str, code: Exit) -> Exit:
+    print(f"{PROGRAM}: {text}", file=sys.stderr)
     return code
 
 
@@ -71,12 +80,14 @@ async def _until_told(program: Program) -> None:
     logging.getLogger("peer").info("stopped, as asked by %s", asked_by[0])
 
 
-def _check(chosen: PeerSettings, secrets: dict[int, bytes]) -> Exit:
-    code = Exit.OK
-    for finding in check.findings(chosen, secrets):
-        print(finding)
-        code = code or finding.code
-    return code
+def _check(path: Path) -> Exit:
+    log.start("error")  # what the broker says is a finding, and needs no second line
+    try:
+        chosen, secrets = _load(path)
+    except SettingsError as error:
+        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
+    tell(Finding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
+    return amount_to([tell(finding) for finding in check.findings(chosen, secrets)])
 
 
 def main() -> NoReturn:

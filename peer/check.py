@@ -4,13 +4,13 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from host.clock import Clock
 from host.exits import Exit
+from host.finding import Finding
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import why_not
 from peer.program import PortTakenError, Program
@@ -19,29 +19,15 @@ from peer.settings import PeerSettings, Tests
 from wire.topics import PeerKind, peer_topic
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried. ``note``: worth knowing, and nothing wrong."""
-
-    text: str
-    code: Exit = Exit.OK
-    note: bool = False
-
-    def __str__(self) -> str:
-        word = "note" if self.note else "ok" if self.code is Exit.OK else "WRONG"
-        return f"{word:<6} {self.text}"
-
-
 def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Finding]:
     """Everything that can be tried, one after the other."""
-    yield Finding(f"settings and {len(secrets)} key{'s' if len(secrets) > 1 else ''}")
     try:
         # The broker's part has its own finding, whatever it is.
         yield ports(Program(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
-        yield Finding(str(error), Exit.UNAVAILABLE)
+        yield Finding("ports", str(error), Exit.UNAVAILABLE)
     if chosen.broker is None:
-        yield Finding("no broker: of a load test nothing is kept but its line in the log", note=True)
+        yield Finding("broker", "none: of a load test nothing is kept but its line in the log", note=True)
         return
     yield file(chosen.tests)
     yield broker(chosen.name, chosen.broker)
@@ -51,7 +37,7 @@ def ports(program: Program, chosen: PeerSettings) -> Finding:
     """Can both ports be had? Raises PortTakenError."""
     asyncio.run(_try_ports(program))
     return Finding(
-        f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
+        "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
     )
 
 
@@ -73,25 +59,25 @@ def file(tests: Tests) -> Finding:
         opened.close()
     except (FileError, OSError, sqlite3.Error) as error:
         return _no_file(path, error)
-    return Finding(f"tests: {path}: {kept} kept, {unsent} of them without a receipt")
+    return Finding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
 
 
 def _no_file(path: Path, error: Exception) -> Finding:
     if isinstance(error, sqlite3.Error) and is_broken(error):
-        text = f"tests.path: {path}: damaged ({error}): the next start begins a fresh one"
-        return Finding(text, note=True)
+        text = f"{path}: damaged ({error}): the next start begins a fresh one"
+        return Finding("tests", text, note=True)
     why = getattr(error, "strerror", None) or str(error)
-    remedy = "" if isinstance(error, FileError) else ": give a file this user may write"
-    return Finding(f"tests.path: {path}: {why}{remedy}", Exit.CANNOT_CREATE)
+    remedy = "" if isinstance(error, FileError) else ": give tests.path a file this user may write"
+    return Finding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
 
 
 def _new_file(path: Path) -> Finding:
     absolute = path.absolute()
     place = next(folder for folder in absolute.parents if folder.exists())
     if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
-        text = f"tests.path: {place} cannot be written: give a directory this user may write in"
-        return Finding(text, Exit.CANNOT_CREATE)
-    return Finding(f"tests: {path}: will be made")
+        text = f"{place} cannot be written: give tests.path a directory this user may write in"
+        return Finding("tests", text, Exit.CANNOT_CREATE)
+    return Finding("tests", f"{path}: will be made")
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
@@ -105,7 +91,7 @@ def broker(name: str, chosen: Broker) -> Finding:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
     except BrokerError as error:
-        return Finding(str(error), Exit.CONFIGURATION)
+        return Finding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
-        return Finding(problem, Exit.UNAVAILABLE)
-    return Finding(f"broker: {chosen.host}:{chosen.port} lets {name} in")
+        return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
+    return Finding("broker", f"{chosen.host}:{chosen.port} lets {name} in")

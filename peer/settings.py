@@ -186,7 +186,9 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
         place = f"keys[{index}]"
         _add(found, place, key.id, _text(f"{place}.key_file", key), chosen.host)
     if chosen.keys_file is not None:
-        lines = shared_key.read_private("keys_file", Path(chosen.keys_file)).splitlines()
+        path = Path(chosen.keys_file)
+        source = f"""make it with a first key: echo "1 $(openssl rand -hex 24)" > {path}"""
+        lines = shared_key.read_private("keys_file", path, source).splitlines()
         for number, line in enumerate(lines, start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 place = f"keys_file: {chosen.keys_file}: line {number}"
@@ -197,8 +199,10 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
 
 
 def _text(place: str, key: Key) -> str:
-    text = key.key if key.key is not None else shared_key.read_private(place, Path(key.key_file or ""))
-    return text.strip()
+    if key.key is not None:
+        return key.key.strip()
+    source = f"make one: openssl rand -hex 24 > {key.key_file}"
+    return shared_key.read_private(place, Path(key.key_file or ""), source).strip()
 
 
 def _key_line(place: str, line: str) -> tuple[int, str]:

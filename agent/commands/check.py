@@ -11,7 +11,6 @@ import msgspec
 
 from agent import assembly, remedies, settings, settings_rules, udpstp_client
 from agent.commands import machine
-from agent.commands.finding import Finding
 from agent.commands.machine import Link
 from agent.floor import rules as floor_rules
 from agent.line.counters import CounterReading, LineCounterSource, Unavailable
@@ -25,8 +24,9 @@ from agent.settings import AgentSettings
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
+from host.finding import Finding, amount_to, tell
 from host.lock import is_held
-from host.settings import SettingsError
+from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
@@ -42,28 +42,20 @@ PROBED_BYTES = PROBED_BPS // 8
 
 
 def main(path: Path) -> int:
-    """Print one line for each thing tried; 0 if nothing is wrong, 1 otherwise, 78 for wrong settings."""
+    """Print one line for each thing tried; 0 if nothing is wrong, else by whose fault (``host.finding``)."""
     log.start("error")
     try:
         chosen = settings.load(path)
-        built_from = assembly.surroundings(chosen, Clock().read)
+        with belonging_to(path):
+            built_from = assembly.surroundings(chosen, Clock().read)
     except SettingsError as error:
-        return _tell(Finding("settings", ok=False, text=str(error)), Exit.CONFIGURATION)
-    _tell(Finding("settings", ok=True, text=f"{path}: site {chosen.site}"))
+        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
+    tell(Finding("settings", f"{path}: site {chosen.site}"))
     return asyncio.run(_tell_all(built_from))
 
 
-def _tell(finding: Finding, code: Exit = Exit.OK) -> Exit:
-    print(finding, flush=True)  # noqa: T201 -- the command's result
-    return code
-
-
 async def _tell_all(built_from: Surroundings) -> Exit:
-    code = Exit.OK
-    async for finding in findings(built_from):
-        wrong = not finding.ok and not finding.note
-        code = _tell(finding, Exit.FAIL if wrong else code)
-    return code
+    return amount_to([tell(finding) async for finding in findings(built_from)])
 
 
 async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
@@ -98,9 +90,9 @@ def clock(built_from: Surroundings) -> Finding:
     """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
     reading = built_from.clock()
     if reading.synchronised:
-        return Finding("clock", ok=True, text="synchronised")
+        return Finding("clock", "synchronised")
     text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
-    return Finding("clock", ok=False, note=True, text=text)
+    return Finding("clock", text, note=True)
 
 
 async def other_programs() -> Finding:
@@ -132,23 +124,25 @@ def journal(path: Path) -> Finding:
     """May this user write a journal there, or does a running agent?"""
     place = _nearest(path.parent)
     if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
-        return Finding("journal", ok=False, text=f"{path} belongs to another user: run as that one")
+        return Finding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
     if not os.access(place, os.W_OK | os.X_OK):
         text = f"{place} cannot be written: give journal.path a directory this user may write in"
-        return Finding("journal", ok=False, text=text)
+        return Finding("journal", text, Exit.CANNOT_CREATE)
     if path.is_dir():
-        return Finding("journal", ok=False, text=f"{path} is a directory: give journal.path a file in it")
+        return Finding(
+            "journal", f"{path} is a directory: give journal.path a file in it", Exit.CANNOT_CREATE
+        )
     in_use = is_held(path)
-    return Finding("journal", ok=True, text=f"{path}, in use by the running agent" if in_use else str(path))
+    return Finding("journal", f"{path}, in use by the running agent" if in_use else str(path))
 
 
 def runtime_directory(path: Path) -> Finding:
     """May this user write the status file there?"""
     place = _nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
-        return Finding("runtime directory", ok=True, text=str(path))
+        return Finding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
-    return Finding("runtime directory", ok=False, text=text)
+    return Finding("runtime directory", text, Exit.CANNOT_CREATE)
 
 
 def _nearest(path: Path) -> Path:
@@ -172,18 +166,19 @@ def line_counters(source: LineCounterSource, reading: CounterReading | Unavailab
     """Can the site's own traffic be seen, and how is its interface?"""
     if source.kind is LineCounters.NONE:
         text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
-        return Finding("line counters", ok=False, note=True, text=text)
+        return Finding("line counters", text, note=True)
     if isinstance(reading, Unavailable):
-        return Finding("line counters", ok=False, text=reading.detail)
+        whose = Exit.UNAVAILABLE if source.kind is LineCounters.SNMP else Exit.CONFIGURATION
+        return Finding("line counters", reading.detail, whose)
     if reading.carrier is False:
         text = f"{source.interface} has no link: is its cable in, is it the interface towards the line?"
-        return Finding("line counters", ok=False, text=text)
+        return Finding("line counters", text, Exit.UNAVAILABLE)
     speed = f" at {megabits(reading.speed_bps)} Mbit/s" if reading.speed_bps else ""
     text = (
         f"{source.kind}: {source.interface}{speed}, {reading.frame_bytes} B a packet beyond the IP layer,"
         f" {reading.received_packets} packets received, {reading.sent_packets} sent so far"
     )
-    return Finding("line counters", ok=True, text=text)
+    return Finding("line counters", text)
 
 
 async def counted(built_from: Surroundings, before: CounterReading) -> Finding:
@@ -208,19 +203,19 @@ def movement(
     what = "counters move"
     added = after if isinstance(after, Unavailable) else after.since(before)
     if isinstance(added, Unavailable):
-        return Finding(what, ok=False, text=added.detail)
+        return Finding(what, added.detail, Exit.UNAVAILABLE)
     down, up = added.received_ip_bytes, added.sent_ip_bytes
     seen = f"of a test of {PROBED_BYTES} B towards the site, {interface} counted {down} B received"
     if down >= PROBED_BYTES / 2:
-        return Finding(what, ok=True, text=seen)
+        return Finding(what, seen)
     if up >= PROBED_BYTES / 2:
         text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
-        return Finding(what, ok=False, text=text)
+        return Finding(what, text, Exit.CONFIGURATION)
     if on_loopback:
         text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
-        return Finding(what, ok=False, text=text)
+        return Finding(what, text, Exit.CONFIGURATION)
     text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
-    return Finding(what, ok=False, text=text)
+    return Finding(what, text, Exit.CONFIGURATION)
 
 
 async def peer_name(chosen: AgentSettings) -> Finding:
@@ -230,8 +225,8 @@ async def peer_name(chosen: AgentSettings) -> Finding:
         address = await address_of(host)
     except OSError as error:
         text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
-        return Finding("peer's name", ok=False, text=text)
-    return Finding("peer's name", ok=True, text=f"{host} is {address}")
+        return Finding("peer's name", text, Exit.UNAVAILABLE)
+    return Finding("peer's name", f"{host} is {address}")
 
 
 async def address_of(host: str) -> str:
@@ -250,9 +245,9 @@ async def peer_stamp(built_from: Surroundings) -> Finding:
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
     if reading.outcome is Outcome.OK:
-        return Finding("peer's STAMP", ok=True, text=f"answers on port {chosen.peer.stamp_port}")
+        return Finding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
     text = remedies.advice(reading.failure, reading.detail) if reading.failure else reading.detail
-    return Finding("peer's STAMP", ok=False, text=text)
+    return Finding("peer's STAMP", text, Exit.UNAVAILABLE)
 
 
 async def peer_udpstp(built_from: Surroundings) -> Finding:
@@ -268,19 +263,21 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
         duration_s=1,
     )
     if report.ending is Ending.COMPLETED:
-        return Finding("peer's UDPSTP", ok=True, text=f"answers on port {peer.udpstp_port}")
+        return Finding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
     text = remedies.advice(floor_rules.failure_of(report), detail)
-    return Finding("peer's UDPSTP", ok=False, text=text)
+    return Finding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 
 async def reachability(built_from: Surroundings) -> Finding:
-    """Can an outage be told from here, and where it is? What is out now is found elsewhere."""
+    """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
     seen = await ReachabilityProbe(built_from).look()
     if seen.way.kind is not WayKind.DIRECT and not seen.first_hop:
         text = f"{seen}: where an outage is may stay unknown"
-        return Finding("reachability", ok=False, note=True, text=text)
-    return Finding("reachability", ok=True, text=str(seen))
+        return Finding("reachability", text, note=True)
+    if seen.outage is not None:
+        return Finding("reachability", f"{seen}: outage, {remedies.OUTAGES[seen.outage.cause]}", note=True)
+    return Finding("reachability", str(seen), note=not (seen.peer and seen.broker))
 
 
 async def path(built_from: Surroundings) -> Finding:
@@ -292,9 +289,9 @@ async def path(built_from: Surroundings) -> Finding:
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
-        return Finding("path", ok=False, note=True, text=reading.detail)
+        return Finding("path", reading.detail, note=True)
     who = "this program" if chosen.path.helper is None else "the helper"
-    return Finding("path", ok=True, text=f"{who} may send what a trace takes")
+    return Finding("path", f"{who} may send what a trace takes")
 
 
 async def broker(chosen: AgentSettings) -> Finding:
@@ -304,7 +301,7 @@ async def broker(chosen: AgentSettings) -> Finding:
             chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
         )
     except BrokerError as error:
-        return Finding("broker", ok=False, text=str(error))
+        return Finding("broker", str(error), Exit.CONFIGURATION)
     connecting = asyncio.create_task(session.run())
     undecided = session.problem
     try:
@@ -326,9 +323,9 @@ def _synchronised() -> bool:
 def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> Finding:
     place = f"{chosen.broker.host}:{chosen.broker.port}"
     if timed_out:
-        text = f"broker {place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
-        return Finding("broker", ok=False, text=text)
+        text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
+        return Finding("broker", text, Exit.UNAVAILABLE)
     if session.problem:
-        return Finding("broker", ok=False, text=session.problem)
+        return Finding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
-    return Finding("broker", ok=True, text=f"{place} lets us in{but}")
+    return Finding("broker", f"{place} lets us in{but}")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from agent.commands.finding import Finding
 from agent.settings import LineCounters
+from host.exits import Exit
+from host.finding import Finding
 from host.units import amount, megabits
 
 MOST_LINKS_TOLD = 8
@@ -102,9 +103,9 @@ def interfaces(found: Sequence[Link], way_out: Link | None) -> Finding:
     if len(told) > MOST_LINKS_TOLD:
         told[MOST_LINKS_TOLD:] = [f"and {len(told) - MOST_LINKS_TOLD} more"]
     if way_out:
-        return Finding("interfaces", ok=True, text="; ".join(told))
+        return Finding("interfaces", "; ".join(told))
     text = "none leads out: is a cable in, is there an address and a default route?"
-    return Finding("interfaces", ok=False, note=True, text="; ".join([*told, text]))
+    return Finding("interfaces", "; ".join([*told, text]), note=True)
 
 
 def forwards() -> bool:
@@ -139,7 +140,7 @@ def space(place: Path, journal: Path, size: int) -> Finding:
     try:
         free = psutil.disk_usage(str(place)).free
     except OSError as error:
-        return Finding("space", ok=False, note=True, text=f"{place}: {error.strerror}")
+        return Finding("space", f"{place}: {error.strerror}", note=True)
     kind = file_system(place, [(disk.mountpoint, disk.fstype) for disk in psutil.disk_partitions(all=True)])
     return room(place, kind, free, max(0, size - _used(journal)))
 
@@ -148,11 +149,11 @@ def room(place: Path, kind: str, free: int, wanted: int) -> Finding:
     """What to say of ``free`` bytes on a file system where a journal may still take ``wanted``."""
     told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
-        return Finding("space", ok=False, text=f"{told}: make room there, or lower journal.size")
+        return Finding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
     if kind in _IN_MEMORY:
         text = f"{place} is in memory ({kind}): what was not sent yet is lost when this machine stops"
-        return Finding("space", ok=False, note=True, text=f"{text}; give journal.path a place on a disk")
-    return Finding("space", ok=True, text=told)
+        return Finding("space", f"{text}; give journal.path a place on a disk", note=True)
+    return Finding("space", told)
 
 
 def file_system(place: Path, mounts: Iterable[tuple[str, str]]) -> str:
@@ -227,8 +228,8 @@ def leaves_room(busy_ratio: float, cores: int, most: Program | None, lasted_s: f
     named = most is not None and share >= BUSY_SHARE
     crowded = named and cores * (1 - busy_ratio) < FREE_CORES
     if not crowded and busy_ratio < BUSY_RATIO:
-        return Finding("other programs", ok=True, text=told)
+        return Finding("other programs", told)
     if most is not None and named:
         told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
     text = f"{told}: while it is, tests may be late and be thrown away"
-    return Finding("other programs", ok=False, note=True, text=text)
+    return Finding("other programs", text, note=True)

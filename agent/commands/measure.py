@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from agent.settings import AgentSettings
 from host import log
 from host.clock import Clock
 from host.exits import Exit
-from host.settings import SettingsError
+from host.settings import SettingsError, belonging_to
 from wire.records import Known, Purpose
 
 _EXITS = {
@@ -42,13 +43,17 @@ class Selection:
     direction: str | None = None
 
 
-def main(chosen: AgentSettings, selection: Selection, *, json: bool) -> int:
-    """Measure and print. Raises SettingsError if nothing is left to measure or the key cannot be read."""
+def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool) -> int:
+    """Measure and print. ``path``: the file of the settings.
+
+    Raises SettingsError if nothing is left to measure or the key cannot be read.
+    """
     log.start("error")
     chosen = _with_peer(chosen, selection.peer)
     clock = Clock()
-    built_from = assembly.surroundings(chosen, clock.read)
-    tasks = _selected(assembly.tasks(built_from), selection)
+    with belonging_to(path):
+        built_from = assembly.surroundings(chosen, clock.read)
+    tasks = _selected(assembly.tasks(built_from), selection, chosen)
     runner = Runner(chosen.peer.name, clock.read)
     searches = None if json else Searches.among(tasks, built_from)
     if searches:
@@ -74,18 +79,34 @@ def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
     return changed
 
 
-def _selected(tasks: dict[Task, Probe], selection: Selection) -> dict[Task, Probe]:
+def _selected(tasks: dict[Task, Probe], selection: Selection, chosen: AgentSettings) -> dict[Task, Probe]:
     kept = {
         task: probe
         for task, probe in tasks.items()
         if _is_asked_for(task.probe, selection.probe) and selection.direction in (None, task.direction)
     }
     if not kept:
+        if selection.probe is not None:
+            raise SettingsError(f"nothing to measure: {_why_none(tasks, selection.probe, chosen)}")
         there = ", ".join(task.name for task in tasks) or "nothing"
-        left_out = sorted({task.probe for task in tasks} & BY_NAME_ONLY) if selection.probe is None else []
+        left_out = sorted({task.probe for task in tasks} & BY_NAME_ONLY)
         hint = f"; by --probe alone: {', '.join(left_out)}" if left_out else ""
         raise SettingsError(f"nothing to measure: the settings ask for {there}{hint}")
     return kept
+
+
+def _why_none(tasks: dict[Task, Probe], probe: str, chosen: AgentSettings) -> str:
+    """Why a probe that was named has no task, or none in the direction asked for, and what to set."""
+    there = [task.name for task in tasks if task.probe == probe]
+    if there and all(task.direction is None for task in tasks if task.probe == probe):
+        return f"{probe} takes both directions at once: leave out --direction"
+    if there or probe == "floor":
+        return "the settings promise no floor in that direction: set floor.down or floor.up"
+    if probe == "interface" and chosen.line_counters.source == "none":
+        return "line_counters.source is none: say where the line's counters are (inline, directory or snmp)"
+    if probe in ("stamp", "path") and not chosen.stamp.classes:
+        return "stamp.classes is empty: name a class of service"
+    return f"schedule.{probe} is null: set how often it is to run"
 
 
 def _is_asked_for(probe: str, named: str | None) -> bool:

@@ -2,21 +2,23 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from agent.handover import Handover, replace_this_process
 from agent.settings import AgentSettings, peer_key, with_community
 from host.command_line import version
-from host.settings import SettingsError
+from host.settings import SettingsError, belonging_to
 
 
-def main(settings: AgentSettings) -> NoReturn:
-    """Hand over to the resident agent.
+def main(settings: AgentSettings, path: Path) -> NoReturn:
+    """Hand over to the resident agent. ``path``: the file of the settings.
 
     Raises SettingsError if a file that holds a secret cannot serve, or this user may not start Python: root
     may start this program for another user, from a folder that this user cannot enter.
     """
-    handover = Handover(with_community(settings), peer_key(settings.peer), version())
+    with belonging_to(path):
+        handover = Handover(with_community(settings), peer_key(settings.peer), version())
     try:
         replace_this_process(handover)
     except PermissionError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.commands.check import Finding, line_counters, movement
+from agent.commands.check import line_counters, movement
 from agent.line.counters import CounterReading, DirectorySource, NoSource, Unavailable
 from wire.records import LineCounters
 
@@ -30,11 +30,11 @@ ELSEWHERE = "the line's traffic does not pass there; name the interface towards 
         (READING, SHOWN),
         (
             CounterReading(1, 1, 1, 1, carrier=False),
-            "wrong  line counters: wan0 has no link: is its cable in, is it the interface towards the line?",
+            "WRONG  line counters: wan0 has no link: is its cable in, is it the interface towards the line?",
         ),
         (
             Unavailable("line_counters.snmp: router r: no"),
-            "wrong  line counters: line_counters.snmp: router r: no",
+            "WRONG  line counters: line_counters.snmp: router r: no",
         ),
     ],
 )
@@ -55,26 +55,25 @@ def test_without_counters_it_is_a_note() -> None:
         (CounterReading(141_000, 110, 3_000, 30), f"ok     {TEST} 138600 B received"),
         (
             CounterReading(1_500, 15, 142_000, 120),
-            f"wrong  {TEST} 430 B received and 138600 B sent: {WRONG_SIDE}",
+            f"WRONG  {TEST} 430 B received and 138600 B sent: {WRONG_SIDE}",
         ),
-        (CounterReading(1_500, 15, 2_500, 25), f"wrong  {TEST} 430 B received: {ELSEWHERE}"),
+        (CounterReading(1_500, 15, 2_500, 25), f"WRONG  {TEST} 430 B received: {ELSEWHERE}"),
         (
             CounterReading(1, 1, 1, 1),
-            "wrong  counters move: a counter of the line went back: the interface was set up anew",
+            "WRONG  counters move: a counter of the line went back: the interface was set up anew",
         ),
-        (Unavailable("no answer"), "wrong  counters move: no answer"),
+        (Unavailable("no answer"), "WRONG  counters move: no answer"),
     ],
 )
 def test_whether_they_count_the_lines_traffic(after: CounterReading | Unavailable, told: str) -> None:
     finding = movement("wan0", CounterReading(1_000, 10, 2_000, 20), after)
-    assert isinstance(finding, Finding)
     assert str(finding) == told
 
 
 def test_of_a_peer_on_this_machine_no_other_interface_counts_anything() -> None:
     before, after = CounterReading(1_000, 10, 2_000, 20), CounterReading(1_000, 10, 2_000, 20)
     assert str(movement("wan0", before, after, on_loopback=True)) == (
-        f"wrong  {TEST} 0 B received: the peer is on this machine, and its tests do not leave it; name the"
+        f"WRONG  {TEST} 0 B received: the peer is on this machine, and its tests do not leave it; name the"
         " site's own peer"
     )
 

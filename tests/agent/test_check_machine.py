@@ -10,9 +10,10 @@ import pytest
 
 from agent.commands import machine
 from agent.commands.check import advised
-from agent.commands.finding import Finding
 from agent.commands.machine import Link, Program
 from agent.settings import AgentSettings, LineCounters, Peer, Snmp
+from host.exits import Exit
+from host.finding import Finding
 
 LO = Link("lo", ("127.0.0.1", "::1"), on=True, running=True, loopback=True)
 ETH0 = Link("eth0", ("192.168.1.2", "2001:db8::2"), on=True, running=True, speed_bps=1e9)
@@ -101,11 +102,11 @@ def test_what_to_set_the_counters_to(
 
 def test_only_what_does_not_work_is_advised_on() -> None:
     settings = AgentSettings("A", Peer(), line_counters=LineCounters("inline", "eth9"))
-    missing = Finding("line counters", ok=False, text="no interface eth9 here")
+    missing = Finding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
     assert str(advised(missing, settings, ETH0)) == (
-        "wrong  line counters: no interface eth9 here (likely eth0, which leads out)"
+        "WRONG  line counters: no interface eth9 here (likely eth0, which leads out)"
     )
-    fine = Finding("line counters", ok=True, text="inline: eth9")
+    fine = Finding("line counters", "inline: eth9")
     assert advised(fine, settings, ETH0) is fine
 
 
@@ -124,7 +125,7 @@ def test_only_what_does_not_work_is_advised_on() -> None:
             63 * MB,
             64 * MB,
             (
-                "wrong  space: 63 MB free at /var, the journal may still take 64 MB: make room there, or"
+                "WRONG  space: 63 MB free at /var, the journal may still take 64 MB: make room there, or"
                 " lower journal.size"
             ),
         ),
@@ -142,7 +143,7 @@ def test_only_what_does_not_work_is_advised_on() -> None:
             1 * MB,
             64 * MB,
             (
-                "wrong  space: 1 MB free at /var, the journal may still take 64 MB: make room there, or lower"
+                "WRONG  space: 1 MB free at /var, the journal may still take 64 MB: make room there, or lower"
                 " journal.size"
             ),
         ),

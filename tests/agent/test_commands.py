@@ -151,7 +151,11 @@ def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--probe", "path"], "nothing to measure: the settings ask for floor down, floor up, stamp dscp 0"),
+        (["--probe", "path"], "nothing to measure: schedule.path is null: set how often it is to run"),
+        (
+            ["--probe", "stamp", "--direction", "up"],
+            "nothing to measure: stamp takes both directions at once: leave out --direction",
+        ),
         (
             ["--peer", "192.0.2.1"],
             "peer.key: the example key is known to everybody: only a peer on this machine may use it",
@@ -161,6 +165,42 @@ def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Pa
 def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
     done = call("measure", agent_file(tmp_path, schedule=ONLY_FLOOR_AND_STAMP), *arguments)
     assert (done.returncode, done.stderr) == (78, f"plancher-agent: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "why"),
+    [
+        (
+            {},
+            ["--probe", "interface"],
+            "line_counters.source is none: say where the line's counters are (inline, directory or snmp)",
+        ),
+        (
+            {"line_counters": {"source": "inline", "interface": "eth0"}, "schedule": ONLY_FLOOR_AND_STAMP},
+            ["--probe", "interface"],
+            "schedule.interface is null: set how often it is to run",
+        ),
+        ({"stamp": {"classes": []}}, ["--probe", "path"], "stamp.classes is empty: name a class of service"),
+        (
+            {"floor": {"up": None}},
+            ["--probe", "floor", "--direction", "up"],
+            "the settings promise no floor in that direction: set floor.down or floor.up",
+        ),
+    ],
+)
+def test_measure_says_why_a_probe_is_not_there(
+    tmp_path: Path, settings: dict[str, object], arguments: list[str], why: str
+) -> None:
+    done = call("measure", agent_file(tmp_path, **settings), *arguments)
+    assert (done.returncode, done.stderr) == (78, f"plancher-agent: nothing to measure: {why}\n")
+
+
+@pytest.mark.parametrize("verb", ["check", "measure", "run"])
+def test_a_key_that_is_not_there_is_told_with_the_settings_file(tmp_path: Path, verb: str) -> None:
+    path = agent_file(tmp_path, peer={"key_file": f"{tmp_path}/none"})
+    done = call(verb, path)
+    assert done.returncode == 78
+    assert f": {path}: peer.key_file: {tmp_path}/none: no such file: " in done.stdout + done.stderr
 
 
 def test_measure_leaves_out_what_is_run_by_name_alone(tmp_path: Path) -> None:
@@ -233,8 +273,10 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
         "check",
         agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}),
     )
-    assert done.returncode == 1
-    wrong = [line.removeprefix("wrong  ") for line in done.stdout.splitlines() if line.startswith("wrong")]
+    assert done.returncode == 78, "the first that is wrong says how it ends: the line counters"
+    wrong = [line.removeprefix("WRONG  ") for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    silent = "note   reachability: peer does not answer, broker does not answer: outage, the peer: "
+    assert silent in done.stdout, "what does not answer is never ok"
     expected = (
         ("line counters", "lo is a loopback, which counts every byte of a test twice"),
         ("peer's STAMP", "(the peer: is it running, are peer's ports and key the same there?)"),
@@ -251,7 +293,7 @@ def test_check_of_wrong_settings(tmp_path: Path) -> None:
     assert done.returncode == 78
     assert (
         done.stdout
-        == f"wrong  settings: {tmp_path}/agent.yaml: sight: no such setting; did you mean `site`?\n"
+        == f"WRONG  settings: {tmp_path}/agent.yaml: sight: no such setting; did you mean `site`?\n"
     )
 
 
@@ -304,7 +346,7 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
     )
     stopped = call("status", path)
     assert stopped.returncode == 1
-    assert "the agent is not running: start its service, or `plancher-agent run`" in stopped.stdout
+    assert "the agent never ran: no journal at " in stopped.stdout
     with running(
         command("run", path), (tmp_path / "run" / "status.json").exists, tmp_path / "log"
     ) as process:

@@ -233,7 +233,10 @@ def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
     settings = read(tmp_path, f"site: A\npeer: {{key_file: {tmp_path}/none}}\n")
     with pytest.raises(SettingsError) as caught:
         peer_key(settings.peer)
-    assert str(caught.value) == f"peer.key_file: {tmp_path}/none: No such file or directory"
+    assert str(caught.value) == (
+        f"peer.key_file: {tmp_path}/none: no such file: whoever runs the peer has the key of this site: write"
+        " it there (and chmod 600)"
+    )
 
 
 def test_a_community_in_a_file_is_read_and_never_shown(tmp_path: Path) -> None:

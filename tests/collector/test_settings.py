@@ -1,6 +1,4 @@
-import logging
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,16 +12,7 @@ from host.settings import SettingsError
 from tests.brokers import mosquitto
 from tests.processes import free_port
 
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    """``run`` sends the log of the whole process elsewhere."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
+pytestmark = pytest.mark.usefixtures("log_as_before")
 
 EXAMPLE = Path(__file__).parents[2] / "collector.yaml"
 
@@ -79,6 +68,7 @@ def test_check_finds_everything_in_order(tmp_path: Path, capsys: pytest.CaptureF
         path = write(tmp_path, broker.port)
         assert program.command(["check", str(path)]) == Exit.OK
     assert capsys.readouterr().out == (
+        f"ok     settings: {path}\n"
         f"ok     inventory: {tmp_path}/sites.csv: 1 sites, 0 with a floor of their own\n"
         f"ok     ledger: {tmp_path}/ledger.db: not there yet; it will be created\n"
         f"ok     broker: 127.0.0.1:{broker.port}: connected\n"
@@ -95,14 +85,32 @@ def test_check_tells_all_that_is_wrong_and_whose_fault_it_is(
     assert program.command(["check", str(path)]) == Exit.CONFIGURATION
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
+        "ok     settings",
         "WRONG  inventory",
         "WRONG  inventory",
         "WRONG  ledger",
         "WRONG  broker",
     ]
-    assert lines[2].endswith("ledger.db: file is not a database: this is no ledger: name another file")
+    assert lines[3].endswith("ledger.db: file is not a database: this is no ledger: name another file")
     advice = "nothing listens there: is the broker running, and is the port right?"
-    assert lines[3] == f"WRONG  broker: 127.0.0.1:{port}: {advice}"
+    assert lines[4] == f"WRONG  broker: 127.0.0.1:{port}: {advice}"
+
+
+def test_check_of_wrong_settings_is_a_finding_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "collector.yaml"
+    path.write_text("inventry: sites.csv")
+    assert program.command(["check", str(path)]) == Exit.CONFIGURATION
+    told = f"{path}: inventry: no such setting; did you mean `inventory`?"
+    assert capsys.readouterr() == (f"WRONG  settings: {told}\n", "")
+
+
+def test_run_names_the_settings_file_whose_broker_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, 1, more=", password_file: nowhere")
+    assert program.command(["run", str(path)]) == Exit.CONFIGURATION
+    told = f"plancher-collector: {path}: broker.password_file: of no use without broker.username\n"
+    assert capsys.readouterr().err == told
 
 
 def test_check_refuses_a_password_that_others_can_read(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
-from host.settings import MAX_FILE_BYTES, SettingsError, load
+from host.settings import MAX_FILE_BYTES, SettingsError, belonging_to, load
 from host.units import BitRate, ByteSize, Seconds
 
 
@@ -97,6 +97,12 @@ def test_every_mistake_is_told_with_its_place(tmp_path: Path, text: str | bytes,
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path}/x.yaml: {message}"
+
+
+def test_what_a_file_names_is_told_with_the_file() -> None:
+    with pytest.raises(SettingsError) as caught, belonging_to(Path("a.yaml")):
+        raise SettingsError("key_file: none")
+    assert str(caught.value) == "a.yaml: key_file: none"
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

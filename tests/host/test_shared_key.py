@@ -32,7 +32,7 @@ def test_what_a_key_must_be(key: str, on_loopback: bool, problem: str | None) ->
     [
         (b"a secret", 0o640, "others can read it: chmod 600 {}"),
         (b"\xff a secret", 0o600, "not text: this is no key file"),
-        (None, 0o600, "No such file or directory"),
+        (None, 0o600, "no such file: ask for one (and chmod 600)"),
     ],
 )
 def test_a_file_that_cannot_serve_is_told_with_its_setting(
@@ -43,5 +43,5 @@ def test_a_file_that_cannot_serve_is_told_with_its_setting(
         path.write_bytes(content)
         path.chmod(mode)
     with pytest.raises(SettingsError) as caught:
-        shared_key.read_private("peer.key_file", path)
+        shared_key.read_private("peer.key_file", path, "ask for one")
     assert str(caught.value) == f"peer.key_file: {path}: {message.format(path)}"

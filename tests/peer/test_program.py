@@ -14,6 +14,7 @@ import pytest
 
 from agent.udpstp_client import run_load
 from host.exits import Exit
+from host.settings import SettingsError
 from peer.__main__ import command
 from peer.record_file import RecordFile
 from tests.brokers import mosquitto
@@ -21,6 +22,8 @@ from tests.peer.examples import entries
 from tests.processes import free_port
 from wire.records import Direction
 from wire.udpstp.load import Ending
+
+pytestmark = pytest.mark.usefixtures("log_as_before")
 
 
 def free_ports() -> tuple[int, int]:
@@ -65,9 +68,9 @@ def test_check_tells_that_all_is_well(
 ) -> None:
     assert command(["check", str(file)]) == Exit.OK
     assert capsys.readouterr().out.splitlines() == [
-        "ok     settings and 1 key",
-        f"ok     127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
-        "note   no broker: of a load test nothing is kept but its line in the log",
+        f"ok     settings: {file}: peer, 1 key",
+        f"ok     ports: 127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
+        "note   broker: none: of a load test nothing is kept but its line in the log",
     ]
 
 
@@ -102,22 +105,23 @@ def test_check_names_a_broker_that_is_not_there(file: Path, capsys: pytest.Captu
     with_broker(file, port)
     code, told = checked(file, capsys)
     why = "nothing listens there: is the broker running, and is the port right?"
-    assert (code, told[1]) == (Exit.UNAVAILABLE, f"WRONG  broker 127.0.0.1:{port}: {why}")
+    assert (code, told[1]) == (Exit.UNAVAILABLE, f"WRONG  broker: 127.0.0.1:{port}: {why}")
 
 
 def test_a_broker_that_cannot_be_used_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_broker(file, 1883, ", password_file: nowhere")
     wanted = "broker.password_file: of no use without broker.username"
     code, told = checked(file, capsys)
-    assert (code, told[1]) == (Exit.CONFIGURATION, f"WRONG  {wanted}")
+    assert (code, told[1]) == (Exit.CONFIGURATION, f"WRONG  broker: {wanted}")
     assert command(["run", str(file)]) == Exit.CONFIGURATION
-    assert capsys.readouterr().err == f"plancher-peer: {wanted}\n"
+    assert capsys.readouterr().err == f"plancher-peer: {file}: {wanted}\n"
 
 
 @pytest.mark.parametrize(("content", "code", "told"), [
     (b"no database, " * 800, Exit.UNAVAILABLE,
-     "note   tests.path: {kept}: damaged (file is not a database): the next start begins a fresh one"),
-    (None, Exit.CANNOT_CREATE, "WRONG  tests.path: {kept}: Is a directory: give a file this user may write"),
+     "note   tests: {kept}: damaged (file is not a database): the next start begins a fresh one"),
+    (None, Exit.CANNOT_CREATE,
+     "WRONG  tests: {kept}: Is a directory: give tests.path a file this user may write"),
 ])  # fmt: skip
 def test_check_tells_of_a_file_that_cannot_be_used(
     file: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: Exit, told: str
@@ -136,8 +140,27 @@ def test_check_tells_of_a_place_where_no_file_can_be_made(
 ) -> None:
     kept = with_broker(file, free_port())
     file.write_text(file.read_text().replace(str(kept), f"{file}/deep/tests.db"))
-    wanted = f"WRONG  tests.path: {file} cannot be written: give a directory this user may write in"
+    wanted = f"WRONG  tests: {file} cannot be written: give tests.path a directory this user may write in"
     assert checked(file, capsys)[1][0] == wanted
+
+
+@pytest.mark.parametrize(("setting", "how"), [
+    ("keys_file: {none}",
+     'keys_file: {none}: no such file: make it with a first key: echo "1 $(openssl rand -hex 24)" > {none}'),
+    ("keys: [{{id: 1, key_file: {none}}}]",
+     "keys[0].key_file: {none}: no such file: make one: openssl rand -hex 24 > {none}"),
+])  # fmt: skip
+def test_a_key_that_is_not_there_is_told_with_the_settings_file_and_how_to_make_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, how: str
+) -> None:
+    path, none = tmp_path / "peer.yaml", tmp_path / "none.key"
+    path.write_text(setting.format(none=none))
+    told = f"{path}: {how.format(none=none)} (and chmod 600)"
+    assert command(["check", str(path)]) == Exit.CONFIGURATION
+    assert capsys.readouterr() == (f"WRONG  settings: {told}\n", "")
+    with pytest.raises(SettingsError) as caught:
+        command(["run", str(path)])
+    assert str(caught.value) == told
 
 
 @pytest.mark.parametrize(("which", "name"), [(0, "udpstp"), (1, "stamp")])

@@ -116,7 +116,9 @@ def test_mistakes_in_a_key_file_name_the_line_and_no_key(tmp_path: Path, lines: 
 
 @pytest.mark.parametrize(("text", "message"), [
     ("", "keys: none found: agents are served only with a shared key"),
-    ("missing", "keys_file: {path}: No such file or directory"),
+    ("missing",
+     ('keys_file: {path}: no such file: make it with a first key: echo "1 $(openssl rand -hex 24)" > {path}'
+      " (and chmod 600)")),
 ])  # fmt: skip
 def test_a_key_file_that_holds_nothing_or_is_not_there(tmp_path: Path, text: str, message: str) -> None:
     path = private(tmp_path, text)

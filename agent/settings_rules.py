@@ -89,7 +89,8 @@ def _floors(chosen: AgentSettings) -> str | None:
         if rate is None:
             continue
         if not FLOOR_LEAST <= rate <= FLOOR_MOST:
-            return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none"
+            bare = "; a number without a unit is bit/s" if rate < FLOOR_LEAST else ""
+            return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none{bare}"
         if ip_layer.ip_rate(rate, floor.layer) > FLOOR_MOST:
             return f"floor.{direction}: out of range: more than 1 Gbit/s of IP packets at this floor.layer"
     if floor.pre_drain and not PRE_DRAIN_LEAST <= floor.pre_drain <= PRE_DRAIN_MOST:

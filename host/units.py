@@ -12,6 +12,7 @@ class BitRate(int):
 
     units: ClassVar[dict[str, float]] = {"bit/s": 1, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9}
     example: ClassVar[str] = "8 Mbit/s"
+    least_bare: ClassVar[int] = 1000
 
 
 class Seconds(float):
@@ -19,6 +20,7 @@ class Seconds(float):
 
     units: ClassVar[dict[str, float]] = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
     example: ClassVar[str] = "10 s"
+    least_bare: ClassVar[int] = 0
 
 
 class ByteSize(int):
@@ -26,6 +28,7 @@ class ByteSize(int):
 
     units: ClassVar[dict[str, float]] = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
     example: ClassVar[str] = "200 MB"
+    least_bare: ClassVar[int] = 1000
 
 
 Quantity = TypeVar("Quantity", BitRate, Seconds, ByteSize)
@@ -39,6 +42,10 @@ def parse(kind: type[Quantity], value: object) -> Quantity:
     number = _number(kind, value) if isinstance(value, str) else float(value)
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"expected a quantity such as {kind.example!r}, got {value!r}")
+    if not isinstance(value, str) and 0 < number < kind.least_bare:
+        # Nobody means 8 bit/s or 64 bytes: the unit was forgotten.
+        unit = next(iter(kind.units))
+        raise ValueError(f"{value!r} alone is {value!r} {unit}: write it with its unit, as {kind.example!r}")
     return kind(round(number) if issubclass(kind, int) else number)
 
 

@@ -33,7 +33,10 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         (GOOD + "floor: {down: fast}\n", "floor.down: expected a quantity such as '8 Mbit/s', got 'fast'"),
         (
             GOOD + "floor: {down: 999 kbit/s}\n",
-            "floor.down: out of range: 1 Mbit/s to 1 Gbit/s, or null for none",
+            (
+                "floor.down: out of range: 1 Mbit/s to 1 Gbit/s, or null for none; a number without a unit is"
+                " bit/s"
+            ),
         ),
         (
             GOOD + "floor: {up: 1001 Mbit/s}\n",

@@ -90,7 +90,7 @@ def test_a_french_spreadsheet_is_read_too() -> None:
         ),
         (
             "site_id,name,floor_up\nA,x,8\n",
-            ["sites.csv, line 2, column floor_up: '8' is not between 1 kbit/s and 10 Gbit/s"],
+            ["sites.csv, line 2, column floor_up: 8 alone is 8 bit/s: write it with its unit, as '8 Mbit/s'"],
         ),
         (
             "site_id,name,lat,floor_up\nA,x,100,fast\n",

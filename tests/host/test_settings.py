@@ -73,6 +73,12 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ),
         ("site: A\nfloor: {down: fast}", "floor.down: expected a quantity such as '8 Mbit/s', got 'fast'"),
         ("site: A\nfloor: {down: yes}", "floor.down: expected a quantity such as '8 Mbit/s', got bool"),
+        (
+            "site: A\nfloor: {down: 8}",
+            "floor.down: 8 alone is 8 bit/s: write it with its unit, as '8 Mbit/s'",
+        ),
+        ("site: A\nfloor: {down: '8'}", "floor.down: expected a quantity such as '8 Mbit/s', got '8'"),
+        ("site: A\nsize: 64", "size: 64 alone is 64 B: write it with its unit, as '200 MB'"),
         ("site: A\ninterval: -1", "interval: expected a quantity such as '10 s', got -1"),
         ("site: A\ninterval: .nan", "interval: expected a quantity such as '10 s', got nan"),
         ("site: A\nclasses: [{dcsp: 46}]", "classes[0].dcsp: no such setting; did you mean `dscp`?"),
@@ -97,6 +103,11 @@ def test_every_mistake_is_told_with_its_place(tmp_path: Path, text: str | bytes,
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path}/x.yaml: {message}"
+
+
+def test_a_number_alone_is_in_the_smallest_unit_where_that_can_be_meant(tmp_path: Path) -> None:
+    read_so = read(tmp_path, "site: A\nfloor: {down: 8000000}\nsize: 0\ninterval: 10\n")
+    assert (read_so.floor.down, read_so.size, read_so.interval) == (8_000_000, 0, 10)
 
 
 def test_what_a_file_names_is_told_with_the_file() -> None:

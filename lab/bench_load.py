@@ -22,8 +22,9 @@ from rich.table import Table
 
 from host import command_line
 from host.exits import Exit
-from lab import load_tools, places
+from lab import installed, load_tools, places
 from lab.load_tools import KEY_ID, Cost, Place, ToolError
+from lab.namespaces import requirements
 from lab.namespaces.joining import join_arrivals
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
@@ -34,6 +35,7 @@ from lab.supervisor import Program, Supervisor
 from wire.records import Direction
 
 PROGRAM = "bench-load"
+TOOLS = {"iperf3": "iperf3", "ethtool": "ethtool"}
 RATES_MBPS = (8, 100, 500, 1000)
 IPERF_PORT = 5201
 PEER_STARTS_WITHIN_S = 15.0
@@ -90,6 +92,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    if lacking := (*requirements.lacking(), *installed.lacking(TOOLS)):
+        told = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
+        Console(stderr=True, soft_wrap=True, markup=False).print(told)
+        return Exit.UNAVAILABLE
     rows = []
     for enter in (_loopback, kernel_link, joining_link):
         try:

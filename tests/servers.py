@@ -1,9 +1,10 @@
-"""The servers and tools that tests use: where they are, and how to get those that are not there.
+"""The servers, tools and libraries that tests use: where they are, and how to get those that are not there.
 
 ``python -m tests.servers`` provides them before the tests run; ``require`` is what a test asks. Nothing is
 ever started as a service: a test starts its own server, on a free port, and ends it.
 """
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -16,6 +17,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A shared library that tests load, by the name under which the loader knows it."""
+
+    name: str
+    package: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,9 @@ SERVERS = (
     Server(("journalctl",), "systemd"),
     Server(("openssl",), "openssl"),
 )
+# By which systemd makes its filters of system calls, and the tests of its units make theirs.
+SECCOMP = Library("libseccomp.so.2", "libseccomp2")
+LIBRARIES = (SECCOMP,)
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/snap/bin")
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -63,18 +75,32 @@ POLICY_TEXT = "#!/bin/sh\n# Test servers are being installed; 101 forbids starti
 APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60")
 
 Run = Callable[[Sequence[str]], int]
+Needed = Server | Library
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What providing the servers depends on. ``run`` runs a command and returns its exit status."""
+    """What providing the servers depends on. ``run`` runs a command and returns its exit status.
+
+    ``loads``: whether the loader finds a library of this name.
+    """
 
     directories: tuple[Path, ...]
     root: bool
     debian: bool
     continuous_integration: bool
     run: Run
+    loads: Callable[[str], bool]
     policy: Path = POLICY
+
+
+def loads(library: str) -> bool:
+    """Whether the loader finds it on this machine."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def search_path(environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -94,9 +120,10 @@ def find(server: Server, directories: Sequence[Path]) -> Path | None:
     return next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
 
 
-def missing(directories: Sequence[Path]) -> list[Server]:
-    """The servers that are not installed."""
-    return [server for server in SERVERS if find(server, directories) is None]
+def missing(machine: Machine) -> list[Needed]:
+    """The servers and libraries that are not installed."""
+    servers = [server for server in SERVERS if find(server, machine.directories) is None]
+    return [*servers, *(library for library in LIBRARIES if not machine.loads(library.name))]
 
 
 def require(program: str) -> Path:
@@ -107,11 +134,18 @@ def require(program: str) -> Path:
     server = {server.name: server for server in SERVERS}[program]
     path = find(server, search_path(os.environ))
     if path is None:
-        _not_there(f"{program} is not installed: {_how_to_install([server])}")
+        not_there(f"{program} is not installed: {_how_to_install([server])}")
     return path
 
 
-def _not_there(reason: str) -> NoReturn:
+def require_library(library: Library) -> None:
+    """Skip the test that asks if the library is missing, or fail it where CI is true."""
+    if not loads(library.name):
+        not_there(f"{library.name} is not installed: {_how_to_install([library])}")
+
+
+def not_there(reason: str) -> NoReturn:
+    """Skip the test for what is missing, or fail it where CI is true."""
     if in_continuous_integration(os.environ):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -119,12 +153,12 @@ def _not_there(reason: str) -> NoReturn:
 
 def provide(machine: Machine) -> int:
     """Install what is missing where that is possible, say what is left, and return the exit status."""
-    lacking = missing(machine.directories)
+    lacking = missing(machine)
     if lacking and machine.root and machine.debian:
         _install(_packages(lacking), machine)
-        lacking = missing(machine.directories)
+        lacking = missing(machine)
     if not lacking:
-        print(f"Servers for the tests: all {len(SERVERS)} are there.")
+        print(f"Servers for the tests: all {len(SERVERS) + len(LIBRARIES)} are there.")
         return 0
     for server in lacking:
         print(f"Missing: {server.name} (Debian package {server.package})", file=sys.stderr)
@@ -136,12 +170,12 @@ def provide(machine: Machine) -> int:
     return 0
 
 
-def _packages(servers: Sequence[Server]) -> list[str]:
-    return list(dict.fromkeys(package for server in servers for package in server.package.split()))
+def _packages(needed: Sequence[Needed]) -> list[str]:
+    return list(dict.fromkeys(package for one in needed for package in one.package.split()))
 
 
-def _how_to_install(servers: Sequence[Server]) -> str:
-    packages = " ".join(_packages(servers))
+def _how_to_install(needed: Sequence[Needed]) -> str:
+    packages = " ".join(_packages(needed))
     return (
         f"on Debian or Ubuntu: sudo apt-get install {packages} (or `sudo make servers`, which starts none)"
         "; elsewhere: the packages of the same names"
@@ -199,6 +233,7 @@ def main() -> int:
             debian=_is_debian(),
             continuous_integration=in_continuous_integration(os.environ),
             run=_run,
+            loads=loads,
         )
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.servers import SERVERS, Machine, Server
+from tests.servers import LIBRARIES, SERVERS, Library, Machine, Server
 
 
 class Apt:
@@ -23,9 +23,9 @@ class Apt:
         if not self._works:
             return 100
         if "install" in command:
-            for server in SERVERS:
-                if server.package in command:
-                    executable(self._directory / server.name)
+            for needed in (*SERVERS, *LIBRARIES):
+                if needed.package in command:
+                    executable(self._directory / needed.name)
         return 0
 
 
@@ -36,7 +36,10 @@ def executable(path: Path) -> Path:
 
 
 def machine(apt: Apt, tmp_path: Path, *, root: bool = True, debian: bool = True, ci: bool = False) -> Machine:
-    return Machine((tmp_path,), root, debian, ci, apt, tmp_path / "policy-rc.d")
+    def loads(library: str) -> bool:
+        return (tmp_path / library).exists()
+
+    return Machine((tmp_path,), root, debian, ci, apt, loads, tmp_path / "policy-rc.d")
 
 
 def apt_at(tmp_path: Path, *, works: bool = True) -> Apt:
@@ -44,24 +47,25 @@ def apt_at(tmp_path: Path, *, works: bool = True) -> Apt:
 
 
 def test_nothing_is_run_when_all_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for server in SERVERS:
-        executable(tmp_path / server.name)
+    for needed in (*SERVERS, *LIBRARIES):
+        executable(tmp_path / needed.name)
     apt = apt_at(tmp_path)
     assert servers.provide(machine(apt, tmp_path)) == 0
     assert apt.commands == []
-    assert capsys.readouterr().out == f"Servers for the tests: all {len(SERVERS)} are there.\n"
+    count = len(SERVERS) + len(LIBRARIES)
+    assert capsys.readouterr().out == f"Servers for the tests: all {count} are there.\n"
 
 
 def test_root_on_debian_installs_what_is_missing_without_starting_it(tmp_path: Path) -> None:
-    for server in SERVERS:
-        if server.package != "prometheus":
-            executable(tmp_path / server.name)
+    for needed in (*SERVERS, *LIBRARIES):
+        if needed.package not in ("prometheus", "libseccomp2"):
+            executable(tmp_path / needed.name)
     apt = apt_at(tmp_path)
     assert servers.provide(machine(apt, tmp_path)) == 0
     update, install = apt.commands
     assert update[0] == "apt-get"
     assert update[-1] == "update"
-    assert install[-2:] == ["--no-install-recommends", "prometheus"]
+    assert install[-3:] == ["--no-install-recommends", "prometheus", "libseccomp2"]
     assert all(text.endswith("exit 101\n") for text in apt.policies)
     assert not (tmp_path / "policy-rc.d").exists()
 
@@ -89,8 +93,8 @@ def test_a_policy_that_was_there_stays(tmp_path: Path) -> None:
 def test_elsewhere_it_says_what_is_missing_and_how_to_get_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], root: bool, debian: bool
 ) -> None:
-    for server in SERVERS[:-1]:
-        executable(tmp_path / server.name)
+    for needed in (*SERVERS[:-1], *LIBRARIES):
+        executable(tmp_path / needed.name)
     apt = apt_at(tmp_path)
     assert servers.provide(machine(apt, tmp_path, root=root, debian=debian)) == 0
     assert apt.commands == []
@@ -152,6 +156,14 @@ def test_a_test_without_its_server_fails_in_continuous_integration(monkeypatch: 
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="promtool is not installed"):
         servers.require("promtool")
+
+
+def test_a_library_is_there_if_the_loader_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert servers.loads("libc.so.6")
+    monkeypatch.setenv("CI", "true")
+    nowhere = Library("libnowhere.so.1", "libnowhere1")
+    with pytest.raises(pytest.fail.Exception, match=r"libnowhere\.so\.1 is not installed: .* libnowhere1"):
+        servers.require_library(nowhere)
 
 
 def test_a_program_that_is_not_listed_is_a_mistake_of_the_test() -> None:

@@ -1,7 +1,6 @@
 """The command line of ``make bench-accuracy``."""
 
 import argparse
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.table import Table as TextTable
 
 from host import command_line
 from host.exits import Exit
+from lab import installed
 from lab.accuracy import documents, report, running
 from lab.accuracy.part import Part
 from lab.accuracy.parts import PARTS, named
@@ -76,12 +76,7 @@ def _part(name: str) -> Part:
 
 def _lacking(parts: Sequence[Part]) -> list[str]:
     programs = {program: package for part in parts for program, package in part.programs.items()}
-    missing = [
-        f"the program {program}: on Debian or Ubuntu, apt-get install {package}"
-        for program, package in programs.items()
-        if shutil.which(program) is None
-    ]
-    return [*requirements.lacking(), *missing]
+    return [*requirements.lacking(), *installed.lacking(programs)]
 
 
 def _list(console: Console) -> None:

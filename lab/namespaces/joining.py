@@ -1,8 +1,8 @@
 """Ends that join what arrives, as drivers of network cards do (GRO); without it a link hands over singly."""
 
-import shutil
 import subprocess
 
+from lab import installed
 from lab.namespaces.link import KernelLink
 from lab.namespaces.names import End
 from lab.namespaces.places import INTERFACE, LEAVES_BY
@@ -21,8 +21,8 @@ def join_arrivals(link: KernelLink) -> None:
 
     Raises KernelLinkError without ethtool, or when a device refuses.
     """
-    if shutil.which("ethtool") is None:
-        raise KernelLinkError("the program ethtool: on Debian or Ubuntu, apt-get install ethtool")
+    if lacking := installed.lacking({"ethtool": "ethtool"}):
+        raise KernelLinkError(*lacking)
     for end, device, *switch in _JOINING:
         command = link.inside(end, "ethtool", "-K", device, *switch)
         try:

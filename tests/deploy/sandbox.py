@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.deploy.units import Unit
+from tests.servers import SECCOMP
 
 REPOSITORY = Path(__file__).parents[2]
 USERS = {"plancher": 64101, "plancher-peer": 64102, "plancher-collector": 64103}
@@ -169,7 +170,7 @@ class _Filter:
     """A filter of libseccomp, by which systemd makes its own."""
 
     def __init__(self, default: int) -> None:
-        self._library = ctypes.CDLL("libseccomp.so.2")
+        self._library = ctypes.CDLL(SECCOMP.name)
         self._library.seccomp_init.restype = ctypes.c_void_p
         self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(default)))
 

@@ -1,5 +1,11 @@
 """What the load benchmark counts as a missed bar, by value."""
 
+from pathlib import Path
+
+import pytest
+
+from host.exits import Exit
+from lab import bench_load
 from lab.bench_load import Row
 from lab.load_tools import Cost
 from wire.records import Direction
@@ -39,3 +45,21 @@ def test_a_row_without_measurements_is_no_success() -> None:
     assert empty.faults() == ["loopback up 8 Mbit/s: nothing was measured"]
     empty.problems.append("our client: no-answer")
     assert empty.faults() == ["loopback up 8 Mbit/s: our client: no-answer"]
+
+
+@pytest.mark.usefixtures("_no_programs")
+def test_what_this_machine_lacks_is_told_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench_load.main([]) == Exit.UNAVAILABLE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("bench-load: this machine lacks ")
+    for package in ("iproute2", "nftables", "iperf3", "ethtool"):
+        assert f"on Debian or Ubuntu, apt-get install {package}" in told.err
+
+
+@pytest.fixture
+def _no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lab.installed.ALSO_SEARCHED", ())

@@ -13,9 +13,10 @@ import pytest
 
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
+from tests.servers import not_there
 from tests.versions.freeze import ROOT, check_out, environment
+from tests.versions.history import COMMIT, is_here
 
-COMMIT = "a9ab4a6"
 SITE = "0631234A"
 PROBES = ("floor", "stamp")
 KEY = "a-key-of-this-test"
@@ -25,10 +26,9 @@ KEY = "a-key-of-this-test"
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree of 0.1."""
     tree = tmp_path_factory.mktemp("0.1")
-    try:
-        check_out(COMMIT, tree)
-    except (subprocess.CalledProcessError, FileNotFoundError):
-        pytest.skip(f"no commit {COMMIT} in this clone: its history was cut off, or there is no git")
+    if not is_here():
+        not_there(f"no commit {COMMIT[:7]} in this clone: `make history` fetches it, or says why it cannot")
+    check_out(COMMIT, tree)
     return tree
 
 

@@ -45,12 +45,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
     """Make what is asked for; ``say`` gets each file made, ``complain`` the errors."""
     try:
-        for made in _make(options):
-            say(str(made))
+        made = [_told(path, say) for path in _make(options)]
     except PkiError as error:
         complain(str(error))
         return Exit.CANNOT_CREATE
+    if not made:
+        say(_nothing_asked(options.directory))
     return Exit.OK
+
+
+def _told(made: Path, say: Say) -> Path:
+    say(str(made))
+    return made
+
+
+def _nothing_asked(directory: Path) -> str:
+    """What is there, and what may be asked for."""
+    there = sorted(str(path.relative_to(directory)) for path in directory.rglob("*.pem"))
+    return (
+        f"nothing was asked for; {directory} has {', '.join(there)};"
+        " --broker NAME, --site ID, --collector and --peer make more"
+    )
 
 
 def _make(options: argparse.Namespace) -> Iterator[Path]:

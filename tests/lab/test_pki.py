@@ -62,6 +62,18 @@ def test_nothing_is_overwritten_and_the_same_authority_issues_more(
         Authority(tmp_path).make()
 
 
+def test_where_nothing_is_asked_for_it_says_what_is_there_and_what_can_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["pki", str(tmp_path), "--site", "A"]) == Exit.OK
+    capsys.readouterr()
+    assert command(["pki", str(tmp_path)]) == Exit.OK
+    assert capsys.readouterr().out == (
+        f"nothing was asked for; {tmp_path} has ca.pem, sites/A.pem;"
+        " --broker NAME, --site ID, --collector and --peer make more\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

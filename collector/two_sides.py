@@ -40,11 +40,12 @@ class Result(StrEnum):
 class Claim:
     """What the agent told of one test. Of a search it tells rates alone. Rates at the IP layer.
 
-    ``received_bps`` None: the test was ended before its time. The agent may judge a part of it, and of what
-    was under way at its end only the load's receiver knows.
+    ``sent_bps`` None: the peer sent on when the agent had ended. ``received_bps`` None: the test was ended
+    before its time. The agent may judge a part of it, and of what was under way at its end only the load's
+    receiver knows.
     """
 
-    sent_bps: float
+    sent_bps: float | None
     received_bps: float | None
     duration_us: int | None = None
     sent_packets: int | None = None

@@ -23,6 +23,8 @@ _PORTION = 2000
 COMPLETED = "completed"
 """A load that ran to its end (``wire.udpstp.server.Outcome``). Of one that the agent ends itself, as after a
 pre-drain or for the site's sake, its record tells a part."""
+WATCHDOG = "watchdog"
+"""The agent's word to stop was lost: a peer that hears nothing sends on, ever slower, for seconds."""
 
 
 def _same(table: Any) -> Any:
@@ -153,7 +155,9 @@ class Sides:
     def _compare(self, found: Any) -> Comparison:
         test = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
         claim = self._claim(found["measurement_key"], found["ordinal"])
-        return compare(claim if test.outcome == COMPLETED else Claim(claim.sent_bps, None), test)
+        if test.outcome != COMPLETED:
+            claim = Claim(None if test.outcome == WATCHDOG else claim.sent_bps, None)
+        return compare(claim, test)
 
     def _claim(self, measurement_key: int, ordinal: int | None) -> Claim:
         if ordinal is None:

@@ -101,6 +101,13 @@ def test_of_a_load_that_the_agent_ended_the_rate_sent_is_compared(
     assert [one.result for one in joined(commit(ledger, arrival(ours), peer_arrival(theirs)))] == [result]
 
 
+def test_of_a_load_whose_end_the_peer_did_not_hear_no_figure_is_compared(ledger: Ledger) -> None:
+    """It sends on, slower, until its watchdog: at half the agent's rate over twice the time."""
+    theirs = peer_test(outcome="watchdog", sent_packets=3293, sent_bytes=4_064_649, load_us=5_948_854)
+    [one] = joined(commit(ledger, arrival(floor(1)), peer_arrival(theirs)))
+    assert (one.result, one.difference) == (Result.AGREE, None)
+
+
 @pytest.mark.parametrize("changes", [{"direction": Direction.UP}, {"session": "other"}])
 def test_another_test_is_not_joined(ledger: Ledger, changes: dict[str, object]) -> None:
     assert joined(commit(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes)))) == []

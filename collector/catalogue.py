@@ -170,7 +170,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Les {shown} plus récentes sont affichées, {more} autres ne le sont pas.",
     ),
     "outages.find": ("Site id", "Identifiant du site"),
-    "outages.back": ("All sites", "Tous les sites"),
+    "outages.back": ("Sites and their floor", "Les sites et leur débit plancher"),
     "column.begin": ("Begin", "Début"),
     "column.end": ("End", "Fin"),
     "column.lasted": ("Lasted", "Durée"),

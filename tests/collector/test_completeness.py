@@ -142,6 +142,7 @@ def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
         "7 more epochs are not shown.",
         str(2**62),
         'href="?site=S5&lang=fr"',
+        'href="/outages?site=S5&lang=en"',
     ):
         assert told in text, told
     assert "S5" in CompletenessPages(Language.FRENCH).site(Site("S5", ""), None, NOW_US)

@@ -199,7 +199,9 @@ def test_a_month_of_a_site_tells_what_each_outage_was_part_of() -> None:
 
 def test_the_page_of_a_site_tells_begin_end_cause_and_event() -> None:
     entries, _ = month()
-    text = words(OutagePages(Language.ENGLISH).site("C3", "Lycée C3", entries, NOW_US))
+    made = OutagePages(Language.ENGLISH).site("C3", "Lycée C3", entries, NOW_US)
+    assert 'href="/completeness?site=C3&amp;lang=en"' in made
+    text = words(made)
     assert "Outages of Lycée C3 C3" in text
     assert "Outages: 4 · in all: 11 min 43 s · neither the site's nor its line's: 2." in text
     assert "2026-03-31 23:13:20 UTC 2026-03-31 23:24:20 UTC 11 min beyond the access line POP" in text

@@ -112,6 +112,10 @@ def words(text: str) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("≥ ", "≥")
 
 
+def test_a_site_leads_to_its_outages_and_says_them_in_the_same_language() -> None:
+    assert '<a class="site" href="/outages?site=bad&amp;lang=fr">Lycée bad</a>' in html(Language.FRENCH)
+
+
 def test_the_worst_site_comes_first() -> None:
     everything = [
         "worse",

@@ -12,11 +12,12 @@ from host.finding import CODES
 
 PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
-MEASURE = "measure once, now, and show the result; exit 0 pass or measured, 1 fail, 2 else"
+MEASURE = "measure once, now, and show the result"
 MEASURE_AT_LENGTH = (
-    f"{MEASURE}. Without --probe floor and STAMP are measured. By name alone: capacity, which fills the line"
-    " and may cost hundreds of megabytes, within its budget; path, which needs a right of its own"
-    " (CAP_NET_RAW); interface, which takes a minute; and reachability, which tells who answers."
+    f"{MEASURE}; exit 0: pass, or measured where there is no floor; 1: fail; 2: could not tell. Without"
+    " --probe floor and STAMP are measured. By name alone: capacity, which fills the line and may cost"
+    " hundreds of megabytes, within its budget; path, which needs a right of its own (CAP_NET_RAW);"
+    " interface, which takes a minute; and reachability, which tells who answers."
 )
 
 
@@ -24,25 +25,29 @@ def _parser() -> command_line.Parser:
     parser = command_line.parser(PROGRAM, "Measures a site's line against the floor it was promised.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add(commands, "run", "measure on schedule and send the results, until SIGTERM")
-    measure = _add(commands, "measure", MEASURE)
-    measure.description = MEASURE_AT_LENGTH
+    measure = _add(commands, "measure", MEASURE, MEASURE_AT_LENGTH)
     measure.add_argument("--peer", metavar="HOST", help="measure against this peer instead")
     measure.add_argument("--probe", metavar="NAME", help=f"this probe only: {', '.join(PROBES)}")
     measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
     measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
-    _add(commands, "check", f"try everything the settings ask for, and say what is wrong; {CODES}")
-    status = _add(commands, "status", "how the agent on this machine is, on one screen")
+    check = "try everything the settings ask for, and say what is wrong"
+    _add(commands, "check", check, f"{check}; {CODES}.")
+    shown = "how the agent on this machine is, on one screen"
+    at_length = f"{shown}; exit 0: it runs, and nothing is wrong; 1: something is."
+    status = _add(commands, "status", shown, at_length)
     status.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     return parser
 
 
 def _add(
-    commands: "argparse._SubParsersAction[command_line.Parser]", name: str, text: str
+    commands: "argparse._SubParsersAction[command_line.Parser]", name: str, text: str, at_length: str = ""
 ) -> command_line.Parser:
-    added = commands.add_parser(name, help=text, description=text)
+    described = at_length or f"{text}."
+    added = commands.add_parser(name, help=text, description=described[0].upper() + described[1:])
     added.add_argument(
-        "file", nargs="?", type=Path, default=Path(DEFAULT_FILE), metavar="FILE", help="settings (agent.yaml)"
-    )
+        "file", nargs="?", type=Path, default=Path(DEFAULT_FILE), metavar="FILE",
+        help=f"the settings file (default: {DEFAULT_FILE})",
+    )  # fmt: skip
     added.set_defaults(parser=added)
     return added
 

@@ -36,11 +36,11 @@ def command(arguments: Sequence[str]) -> int:
         PROGRAM, "Takes measurements from the broker, keeps them, and shows the fleet."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, text, action in (
-        ("run", "collect until told to stop", _run),
-        ("check", f"try settings, inventory, ledger and broker, and say what is wrong; {CODES}", _check),
+    for name, text, codes, action in (
+        ("run", "collect until told to stop", "", _run),
+        ("check", "try settings, inventory, ledger and broker, and say what is wrong", f"; {CODES}", _check),
     ):
-        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}{codes}.")
         added.add_argument(
             "file", nargs="?", type=Path, default=Path("collector.yaml"), metavar="FILE",
             help="the settings file (default: collector.yaml)",
@@ -53,7 +53,8 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
-    ledger = commands.add_parser("ledger", help="verify a ledger, back it up, restore it")
+    told = "verify a ledger, back it up, restore it"
+    ledger = commands.add_parser("ledger", help=told, description=f"{told.capitalize()}.")
     of_ledger = ledger.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
         (
@@ -64,7 +65,7 @@ def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
         ("backup", "copy a ledger, also while a collector writes it, and verify the copy", _back_up),
         ("restore", "put a backup in a ledger's place; agents are then asked for what it lacks", _restore),
     ):
-        added = of_ledger.add_parser(name, help=text)
+        added = of_ledger.add_parser(name, help=text, description=f"{text.capitalize()}.")
         added.add_argument("ledger", type=Path, metavar="FILE", help="the ledger")
         added.set_defaults(action=action)
         if name == "backup":

@@ -28,11 +28,11 @@ def command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status. Raises SettingsError for settings that cannot serve."""
     parser = command_line.parser(PROGRAM, "The measurement peer: answers the load tests and STAMP of agents.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, text, action in (
-        ("run", "serve until told to stop", _run),
-        ("check", f"try settings, keys, ports, file and broker, and say what is wrong; {CODES}", _check),
+    for name, text, codes, action in (
+        ("run", "serve until told to stop", "", _run),
+        ("check", "try settings, keys, ports, file and broker, and say what is wrong", f"; {CODES}", _check),
     ):
-        added = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        added = commands.add_parser(name, help=text, description=f"{text.capitalize()}{codes}.")
         added.add_argument(
             "file", nargs="?", type=Path, default=Path("peer.yaml"), metavar="FILE",
             help="the settings file (default: peer.yaml)",

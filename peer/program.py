@@ -1,6 +1,7 @@
 """The peer as a whole: both servers with one set of keys, and the record of their tests, to a clean end."""
 
 import asyncio
+import errno
 import logging
 import time
 from importlib.metadata import version
@@ -106,4 +107,8 @@ class Program:
 def _why(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another, or grant it"
-    return f"{error.strerror}: choose another host or port, or stop what holds it"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            "in use, by this peer if it is running: else choose another host or port, or stop what holds it"
+        )
+    return f"{error.strerror}: choose another host or port"

@@ -173,8 +173,8 @@ def test_a_port_that_is_taken_is_named(
         assert command([verb, str(file)]) == Exit.UNAVAILABLE
     told = capsys.readouterr()
     wanted = (
-        f"{name}.port: 127.0.0.1 port {ports[which]}: Address already in use: "
-        "choose another host or port, or stop what holds it"
+        f"{name}.port: 127.0.0.1 port {ports[which]}: in use, by this peer if it is running: "
+        "else choose another host or port, or stop what holds it"
     )
     assert wanted in told.out + told.err
 

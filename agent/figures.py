@@ -39,7 +39,7 @@ def of(values: Values) -> str:
 def _floor(values: FloorValues) -> str:
     bps, exact = values.told_capacity()
     figure = megabits(bps) if exact else f"at least {megabits(bps)}"
-    parts = [f"{figure} Mbit/s", f"floor {megabits(values.floor_bps)}"]
+    parts = [f"{figure} Mbit/s", f"floor {megabits(values.floor_bps)} Mbit/s"]
     if values.loss_ratio:
         parts.append(f"loss {_percent(values.loss_ratio)}")
     if values.passive_us is not None:

@@ -10,6 +10,7 @@ from wire.records import (
     Failure,
     FloorMeasurement,
     Outcome,
+    ReachabilityMeasurement,
     Record,
     UnknownMeasurement,
     Verdict,
@@ -87,6 +88,8 @@ def _tone(record: Record) -> Tone:
 def _verdict(record: Record) -> str:
     if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
         return str(record.values.verdict)
+    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+        return "outage"  # the asking went well, what it found did not
     return str(record.outcome)
 
 

@@ -6,6 +6,7 @@ from agent.remedies import REMEDIES
 from agent.report import Line, Tone, line, overall, sentence
 from tests.agent.journalled import CLOCK
 from wire.records import (
+    Cause,
     Direction,
     Failure,
     Finding,
@@ -17,6 +18,8 @@ from wire.records import (
     Outcome,
     PathValues,
     Purpose,
+    ReachabilityMeasurement,
+    ReachabilityValues,
     Record,
     Spread,
     StampMeasurement,
@@ -45,6 +48,17 @@ VALUES = FloorValues(
     line_counters=LineCounters.INLINE,
     tests=(TEST,),
     at_least_bps=7.95e6,
+)
+OUTAGE = ReachabilityMeasurement(
+    epoch="0" * 16,
+    seq=1,
+    purpose=Purpose.ON_DEMAND,
+    peer="p",
+    start=CLOCK,
+    duration_us=1,
+    outcome=Outcome.OK,
+    detail="broker does not answer",
+    values=ReachabilityValues(outage="one", cause=Cause.BROKER, begin=CLOCK, begin_error_us=1),
 )
 FLOOR = FloorMeasurement(
     epoch="0" * 16,
@@ -82,7 +96,7 @@ STAMP = StampMeasurement(
 @pytest.mark.parametrize(
     ("record", "shown"),
     [
-        (FLOOR, Line("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00", "")),
+        (FLOOR, Line("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00 Mbit/s", "")),
         (
             replace(
                 FLOOR,
@@ -98,7 +112,7 @@ STAMP = StampMeasurement(
                 "floor down",
                 Tone.PASS,
                 "pass",
-                "at least 9.50 Mbit/s, floor 8.00, carried by the site's own traffic for 4.0 s",
+                "at least 9.50 Mbit/s, floor 8.00 Mbit/s, carried by the site's own traffic for 4.0 s",
                 "",
             ),
         ),
@@ -117,7 +131,7 @@ STAMP = StampMeasurement(
                 "floor down",
                 Tone.FAIL,
                 "fail",
-                "6.50 Mbit/s, floor 8.00, a search found 6.60 Mbit/s at most, direction condemned",
+                "6.50 Mbit/s, floor 8.00 Mbit/s, a search found 6.60 Mbit/s at most, direction condemned",
                 "",
             ),
         ),
@@ -126,7 +140,7 @@ STAMP = StampMeasurement(
                 FLOOR,
                 values=replace(VALUES, verdict=Verdict.FAIL, capacity_bps=6.5e6, loss_ratio=0.012),
             ),
-            Line("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00, loss 1.2 %", ""),
+            Line("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00 Mbit/s, loss 1.2 %", ""),
         ),
         (
             replace(
@@ -138,7 +152,7 @@ STAMP = StampMeasurement(
                 "floor down",
                 Tone.NEITHER,
                 "unconfirmed",
-                "6.50 Mbit/s, floor 8.00",
+                "6.50 Mbit/s, floor 8.00 Mbit/s",
                 "the site's own traffic is not known",
             ),
         ),
@@ -167,6 +181,20 @@ STAMP = StampMeasurement(
                 "failed",
                 "",
                 f"nothing came ({REMEDIES[Failure.NO_ANSWER]})",
+            ),
+        ),
+        (
+            OUTAGE,
+            Line("reachability", Tone.MEASURED, "outage", "outage, cause broker", "broker does not answer"),
+        ),
+        (
+            replace(OUTAGE, values=replace(OUTAGE.values, end=CLOCK, end_error_us=1)),
+            Line(
+                "reachability",
+                Tone.MEASURED,
+                "ok",
+                "outage over after 0 s, cause broker",
+                "broker does not answer",
             ),
         ),
         (
@@ -257,6 +285,6 @@ def test_a_log_line_says_what_the_table_says() -> None:
         detail="line_counters.source is none",
     )
     assert sentence(missed) == (
-        "floor down: unconfirmed; 6.00 Mbit/s, floor 8.00; line_counters.source is none"
+        "floor down: unconfirmed; 6.00 Mbit/s, floor 8.00 Mbit/s; line_counters.source is none"
     )
-    assert sentence(FLOOR) == "floor down: pass; at least 8.00 Mbit/s, floor 8.00"
+    assert sentence(FLOOR) == "floor down: pass; at least 8.00 Mbit/s, floor 8.00 Mbit/s"

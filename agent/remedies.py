@@ -18,7 +18,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.PEER_BUSY: "the peer: it has no room for a test just now; the next slot will try again",
     Failure.PEER_PROTOCOL: "the peer: its answers do not fit; compare versions, ports and keys at both ends",
     Failure.PEER_SLOW: "the peer: it cannot send fast enough",
-    Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys at both ends",
+    Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys (or key ids) at both ends",
     Failure.UNREACHABLE: "this machine or the line: no route to the peer",
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
     Failure.LINE_BUSY: "nobody: another probe had the line for too long",

@@ -256,10 +256,8 @@ def _print(view: View) -> None:
     for name, text in _facts(view):
         console.print(f"[bold]{name:<9}[/] {escape(text)}")
     for one in view.results:
-        verdict = f"[{one.line.tone.style}]{one.line.verdict}[/]"
-        console.print(
-            f"[bold]{one.line.task:<14}[/] {verdict:<10} {escape(one.line.figures)}  {_ago(one.age_s)}"
-        )
+        verdict = f"[{one.line.tone.style}]{one.line.verdict:<11}[/]"  # unconfirmed is the longest
+        console.print(f"[bold]{one.line.task:<14}[/] {verdict} {escape(one.line.figures)}  {_ago(one.age_s)}")
     problems = view.problems()
     console.print("[green]nothing is wrong[/]" if not problems else "[bold yellow]what is wrong[/]")
     for problem in problems:

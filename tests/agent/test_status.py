@@ -118,9 +118,16 @@ def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path,
         assert [one.line.task for one in results] == ["stamp dscp 0", "stamp dscp 46"][-shown:]
 
 
-def floored(epoch: str, seq: int, *, direction: Direction, standing: Standing | None) -> Known:
+def floored(
+    epoch: str,
+    seq: int,
+    *,
+    direction: Direction,
+    standing: Standing | None,
+    verdict: Verdict = Verdict.FAIL,
+) -> Known:
     values = FloorValues(
-        verdict=Verdict.FAIL,
+        verdict=verdict,
         floor_bps=8e6,
         line_counters=LineCounters.INLINE,
         tests=(),
@@ -141,6 +148,18 @@ def floored(epoch: str, seq: int, *, direction: Direction, standing: Standing | 
         direction=direction,
         values=values if standing else None,
     )
+
+
+def test_figures_stand_below_each_other(
+    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for direction, verdict in ((Direction.DOWN, Verdict.PASS), (Direction.UP, Verdict.UNCONFIRMED)):
+        commit = partial(floored, direction=direction, standing=Standing.CLEAR, verdict=verdict)
+        journal.commit(commit, CLOCK)
+    status.main(settings(tmp_path), json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("floor ")]
+    assert [line.split()[2] for line in lines] == ["pass", "unconfirmed"]
+    assert len({line.index("Mbit") for line in lines}) == 1, lines
 
 
 def test_the_standing_of_each_direction_is_told(

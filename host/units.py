@@ -4,6 +4,7 @@ import math
 import re
 from typing import ClassVar, TypeVar
 
+_FOUND: dict[type, str] = {bool: "true or false", list: "a list", dict: "a section", type(None): "nothing"}
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)")
 
 
@@ -38,7 +39,8 @@ QUANTITIES: tuple[type[BitRate], type[Seconds], type[ByteSize]] = (BitRate, Seco
 def parse(kind: type[Quantity], value: object) -> Quantity:
     """A quantity from what stands in a file. Raises ValueError with a sentence for a person."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"expected a quantity such as {kind.example!r}, got {type(value).__name__}")
+        found = _FOUND.get(type(value), "something else")
+        raise ValueError(f"expected a quantity such as {kind.example!r}, got {found}")
     number = _number(kind, value) if isinstance(value, str) else float(value)
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"expected a quantity such as {kind.example!r}, got {value!r}")

@@ -72,7 +72,10 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
             "floor.down: unknown unit 'mbps': write one of bit/s, kbit/s, Mbit/s, Gbit/s",
         ),
         ("site: A\nfloor: {down: fast}", "floor.down: expected a quantity such as '8 Mbit/s', got 'fast'"),
-        ("site: A\nfloor: {down: yes}", "floor.down: expected a quantity such as '8 Mbit/s', got bool"),
+        (
+            "site: A\nfloor: {down: yes}",
+            "floor.down: expected a quantity such as '8 Mbit/s', got true or false",
+        ),
         (
             "site: A\nfloor: {down: 8}",
             "floor.down: 8 alone is 8 bit/s: write it with its unit, as '8 Mbit/s'",

@@ -133,6 +133,9 @@ class Pages:
         return self._number(megabits.removesuffix("0"))
 
     def _milliseconds(self, time_us: int) -> str:
+        """Tenths, and never 0: no packet takes no time."""
+        if time_us < 50:
+            return f"<{self._number('0.1')}"
         return self._number(f"{time_us / 1000:.1f}")
 
     def _percent(self, ratio: float) -> str:

@@ -253,6 +253,18 @@ def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
     assert not re.search(r"\b(path|search|suspect downstream|under load)\b", french)
 
 
+@pytest.mark.parametrize(
+    ("rtt_us", "english", "french"),
+    [(4, "<0.1 ms", "<0,1 ms"), (49, "<0.1 ms", "<0,1 ms"), (50, "0.1 ms", "0,1 ms")],
+)
+def test_no_round_trip_takes_no_time(rtt_us: int, english: str, french: str) -> None:
+    quick = Fleet({"quick": Site("quick", "Lycée")})
+    quick.learn([seen(stamp(2, values=stamp_values(rtt_us)), site="quick")], NOW_US)
+    found = overview([summarise(site, NOW_US) for site in quick], Filter())
+    for language, told in ((Language.ENGLISH, english), (Language.FRENCH, french)):
+        assert f" {told} " in words(Pages(language).overview(found, Filter(), (), NOW_US))
+
+
 def test_a_disagreement_is_shown_for_a_day() -> None:
     made = fleet()
     (site,) = [found for found in made if found.site_id == "remarkable"]

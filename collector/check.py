@@ -1,6 +1,7 @@
 """``plancher-collector check``: everything that ``run`` needs, tried, and what is wrong with whose."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from collector import inventory
 from collector.inventory import InventoryError, InventoryFile
 from collector.ledger.database import LedgerError, connect, prepare
 from collector.ledger.schema import SCHEMA_VERSION
-from collector.settings import CollectorSettings
+from collector.settings import CollectorSettings, Web
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import Finding
+from host.lock import is_held
+from host.units import counted
 from net.mqtt import BrokerError, Session
 
 BROKER_SECONDS = 10.0
@@ -22,6 +25,7 @@ def check(settings: CollectorSettings) -> Iterator[Finding]:
     """Try everything, one finding after the other; nothing is created or changed."""
     yield from _check_inventory(settings)
     yield _check_ledger(Path(settings.ledger.path))
+    yield _check_web(settings.web, Path(settings.ledger.path))
     yield asyncio.run(_check_broker(settings))
 
 
@@ -35,9 +39,8 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[Finding]:
         return
     default = inventory.DEFAULT_FLOOR_BPS
     special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
-    yield Finding(
-        "inventory", f"{settings.inventory}: {len(file.sites)} sites, {special} with a floor of their own"
-    )
+    sites = counted(len(file.sites), "site")
+    yield Finding("inventory", f"{settings.inventory}: {sites}, {special} with a floor of their own")
 
 
 def _check_ledger(path: Path) -> Finding:
@@ -60,6 +63,25 @@ def _check_ledger(path: Path) -> Finding:
         text = f"of schema {schema}; the next start brings it to {SCHEMA_VERSION}: copy the file first"
         return Finding("ledger", f"{path}: {text}")
     return Finding("ledger", f"{path}: can be written")
+
+
+def _check_web(web: Web, ledger: Path) -> Finding:
+    """Can the pages be served there? A running collector has the port, and is known by its ledger."""
+    place = f"{web.host}:{web.port}"
+    try:
+        asyncio.run(_try_web(web))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and is_held(ledger):
+            return Finding("web", f"{place}, in use by the running collector")
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        return Finding("web", f"{place}: {why}: name another host or port", Exit.UNAVAILABLE)
+    return Finding("web", place)
+
+
+async def _try_web(web: Web) -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), web.host, web.port)
+    server.close()
+    await server.wait_closed()
 
 
 async def _check_broker(settings: CollectorSettings) -> Finding:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from collector.holding import Holding
 from collector.inventory import Site
 from collector.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked
+from host.units import counted
 
 
 class Finding(StrEnum):
@@ -128,7 +129,7 @@ def account(held: Iterable[Holding]) -> Iterator[str]:
         total.update(figures)
         if figures:
             yield f"site {one.site_id}: {_told(figures)}"
-    yield f"{sites} sites: {_told({'committed': committed} | total)}"
+    yield f"{counted(sites, 'site')}: {_told({'committed': committed} | total)}"
 
 
 def _figures(held: Holding) -> dict[str, int]:

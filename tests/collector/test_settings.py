@@ -8,6 +8,7 @@ from collector import __main__ as program
 from collector import settings
 from collector.settings import CollectorSettings
 from host.exits import Exit
+from host.lock import Lock
 from host.settings import SettingsError
 from tests.brokers import mosquitto
 from tests.processes import free_port
@@ -69,8 +70,9 @@ def test_check_finds_everything_in_order(tmp_path: Path, capsys: pytest.CaptureF
         assert program.command(["check", str(path)]) == Exit.OK
     assert capsys.readouterr().out == (
         f"ok     settings: {path}\n"
-        f"ok     inventory: {tmp_path}/sites.csv: 1 sites, 0 with a floor of their own\n"
+        f"ok     inventory: {tmp_path}/sites.csv: 1 site, 0 with a floor of their own\n"
         f"ok     ledger: {tmp_path}/ledger.db: not there yet; it will be created\n"
+        f"ok     web: 127.0.0.1:{settings.load(path).web.port}\n"
         f"ok     broker: 127.0.0.1:{broker.port}: connected\n"
     )
     assert not (tmp_path / "ledger.db").exists()
@@ -89,11 +91,30 @@ def test_check_tells_all_that_is_wrong_and_whose_fault_it_is(
         "WRONG  inventory",
         "WRONG  inventory",
         "WRONG  ledger",
+        "ok     web",
         "WRONG  broker",
     ]
     assert lines[3].endswith("ledger.db: file is not a database: this is no ledger: name another file")
     advice = "nothing listens there: is the broker running, and is the port right?"
-    assert lines[4] == f"WRONG  broker: 127.0.0.1:{port}: {advice}"
+    assert lines[5] == f"WRONG  broker: 127.0.0.1:{port}: {advice}"
+
+
+def test_check_tells_a_port_that_somebody_has_from_one_that_a_running_collector_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, free_port())
+    web = settings.load(path).web
+    with closing(socket.socket()) as taken:
+        taken.bind((web.host, web.port))
+        taken.listen()
+        assert program.command(["check", str(path)]) == Exit.UNAVAILABLE
+        wanted = f"web: {web.host}:{web.port}"
+        strangers = f"WRONG  {wanted}: Address already in use: name another host or port\n"
+        assert strangers in capsys.readouterr().out
+        running = Lock(tmp_path / "ledger.db")
+        program.command(["check", str(path)])
+        running.release()
+        assert f"ok     {wanted}, in use by the running collector\n" in capsys.readouterr().out
 
 
 def test_check_of_wrong_settings_is_a_finding_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

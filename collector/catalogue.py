@@ -143,6 +143,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Outages: {count} · in all: {lasted} · neither the site's nor its line's: {ours}.",
         "Coupures : {count} · durée totale : {lasted} · ni du site ni de sa ligne : {ours}.",
     ),
+    "outages.unknown": (
+        "No site of this id is in the inventory, and none has been heard of.",
+        "Aucun site de ce nom n'est à l'inventaire, et aucun ne s'est signalé.",
+    ),
     "outages.none": (
         "No outage was told within the last 31 days.",
         "Aucune coupure n'a été signalée ces 31 derniers jours.",

@@ -25,13 +25,16 @@ class OutagePages:
     def site(
         self,
         site_id: str,
-        name: str,
+        name: str | None,
         entries: Sequence[Entry],
         now_us: int,
         problem: str = "",
         since_us: int | None = None,
     ) -> str:
-        """One site's outages; ``problem`` says why none are known, ``since_us`` since when all are here."""
+        """One site's outages; ``problem`` says why none are known, ``since_us`` since when all are here.
+
+        ``name`` is None where nobody knows such a site.
+        """
         left_out = [] if since_us is None else [self._words["outages.since"].format(moment(since_us, SECOND))]
         left_out += self._unlisted(entries)
         return self._render(
@@ -53,7 +56,7 @@ class OutagePages:
         now_us: int,
         *,
         site_id: str = "",
-        name: str = "",
+        name: str | None = "",
         entries: Sequence[Entry] = (),
         events: Sequence[Event] = (),
         problem: str,

@@ -119,12 +119,15 @@ class Site:
             problem = str(error)
         if site_id:
             site, entries = self._inventory_site(site_id), found.sites.get(site_id, ())
-            name = site.name if site else ""
+            known = bool(problem or entries) or self._views.fleet.get(site_id) is not None
+            name = (site.name if site else "") if known else None
             since_us = found.partly.get(site_id)
             text = await asyncio.to_thread(page.site, site_id, name, entries, now_us, problem, since_us)
+            status = HTTPStatus.OK if known else HTTPStatus.NOT_FOUND
         else:  # of hundreds of events with dozens of sites each, others would wait 0.1 s
             text = await asyncio.to_thread(page.events, found.events, now_us, problem, len(found.partly))
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+            status = HTTPStatus.OK
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problem else status
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def _spoken(self, request: web.Request) -> Language:

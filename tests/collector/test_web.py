@@ -96,7 +96,8 @@ def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixtur
     [
         ("GET /?q=%ed%a0%80&departement=%ff&state=%00&page=%d9%a1&lang=%f0", b"200 OK"),
         ("HEAD /", b"200 OK"),
-        ("GET /outages?site=%ed%a0%80&lang=fr", b"200 OK"),
+        ("GET /outages?site=%ed%a0%80&lang=fr", b"404 Not Found"),
+        ("GET /outages?site=S1", b"200 OK"),
         ("GET /outages", b"200 OK"),
         ("HEAD /metrics", b"405 Method Not Allowed"),
         ("GET /elsewhere", b"404 Not Found"),

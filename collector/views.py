@@ -53,6 +53,8 @@ class Views:
     ) -> None:
         """Show sites as the ledger has them, after some of their measurements were placed anew in time."""
         for site_id, observations, outages in moved:
+            if site := self.fleet.get(site_id):
+                site.outages.known.clear()  # what moved to before the last day is none of them now
             self.fleet.relearn(site_id, observations)
             self.restore_outages(outages)
             self._render(site_id, now_us)

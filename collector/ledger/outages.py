@@ -25,21 +25,21 @@ from collector.outages import MAX_KEPT, Outage, learn_every, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
 MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
-MOST_IN_ALL = (
-    200_000  # 60,000 sites with an outage a week tell 500,000 in a month: each then has the same share
-)
+MOST_IN_ALL = 200_000
+"""60,000 sites with an outage a week tell 500,000 in a month: each then has the same share."""
+
 ASKED_AT_ONCE = 500  # sites
 _WORDS = 4  # records of one outage: of its beginning, its end, and of another cause meanwhile
 
 
-class Told(NamedTuple):
+class Period(NamedTuple):
     """Outages by their beginning. ``partly``: of sites that told more, since when all of it is here."""
 
     outages: list[Outage]
     partly: dict[str, int]
 
 
-def outages(path: Path, since_us: int) -> Told:
+def outages(path: Path, since_us: int) -> Period:
     """Every outage of which was told since then, each whole. Raises LedgerError where it cannot be read.
 
     Of each site the newest so many, so that what one tells never stands in the place of what others do.
@@ -52,7 +52,7 @@ def outages(path: Path, since_us: int) -> Told:
             share = fair_share([row.told for row in counts], MOST_OF_SITE, MOST_IN_ALL)
             words = _told(connection, period | {"share": share})
             partly = {row.site_id for row in counts if row.told > share}
-            return Told(learn_every(words), _since(words, partly))
+            return Period(learn_every(words), _since(words, partly))
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
@@ -61,10 +61,14 @@ def outages(path: Path, since_us: int) -> Told:
 
 def newest_of(connection: Connection, site_key: int) -> list[Outage]:
     """What live state keeps of one site's outages, as it would be rebuilt now."""
-    newest = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
-    received_us: int = connection.execute(newest).scalar() or 0
-    period = {"probe": _probe_key(connection), "since": received_us - KEPT_US}
+    period = _last_day(connection)
     return learn_every(_told(connection, period | {"share": _WORDS * MAX_KEPT}, site_key))
+
+
+def began_in(connection: Connection, site_key: int, boot_key: int) -> bool:
+    """Whether live state may keep an outage of the site that began in this boot and was told in another."""
+    bounds = _last_day(connection) | {"site": site_key, "boot": boot_key}
+    return connection.execute(_BEGAN_IN, bounds).first() is not None
 
 
 def healthy_after(path: Path, open_ones: list[Outage]) -> dict[tuple[str, str], int]:
@@ -85,10 +89,9 @@ def healthy_after(path: Path, open_ones: list[Outage]) -> dict[tuple[str, str], 
 def last_received_us(path: Path) -> int | None:
     """When the ledger last took anything of a site. Raises LedgerError where the file cannot be read."""
     engine = connect(path, writing=False)
-    newest = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
     try:
         with engine.begin() as connection:
-            found: int | None = connection.execute(newest).scalar()
+            found: int | None = connection.execute(_NEWEST_RECEIVED).scalar()
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
@@ -122,6 +125,12 @@ def _since(words: Iterable[Outage], sites_of: Collection[str]) -> dict[str, int]
 def _probe_key(connection: Connection) -> int | None:
     found: int | None = connection.execute(select(_name_key("reachability"))).scalar()
     return found
+
+
+def _last_day(connection: Connection) -> dict[str, int | None]:
+    """The period of which live state keeps outages, up to what came last."""
+    received_us: int = connection.execute(_NEWEST_RECEIVED).scalar() or 0
+    return {"probe": _probe_key(connection), "since": received_us - KEPT_US}
 
 
 def _told(
@@ -211,9 +220,18 @@ def _query() -> Select[Any]:
     )
     columns: list[Any] = [m.c.key, m.c.time_us, m.c.boot_us, m.c.boot_key, m.c.peer_key]
     columns += [sites.c.site_id, batches.c.received_us, boots.c.offset_us.label("begin_offset_us")]
-    columns += [column.label(f"v_{column.name}") for column in v.c]
+    columns += [each.label(f"v_{each.name}") for each in v.c]
     telling = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
     return select(*columns).select_from(tables).where(sites.c.key.in_(telling), _believed())
+
+
+def _began_in() -> Select[Any]:
+    m, v = measurements, reachability_values
+    named = select(names.c.name).where(names.c.key == bindparam("boot")).scalar_subquery()
+    tables = series.join(m, m.c.series_key == series.c.key).join(v, v.c.measurement_key == m.c.key)
+    elsewhere = (m.c.boot_key != bindparam("boot"), v.c.begin_boot_id == named)
+    of_site = (series.c.site_key == bindparam("site"), *_of_period(m, series))
+    return select(m.c.key).select_from(tables).where(*of_site, *elsewhere).limit(1)
 
 
 def _healthy_after(connection: Connection, open_ones: Iterable[Outage]) -> dict[tuple[str, str], int]:
@@ -276,4 +294,5 @@ def _name_key(word: str) -> Any:
     return select(names.c.key).where(names.c.name == word).scalar_subquery()
 
 
-_COUNTS, _QUERY = _count(), _query()
+_NEWEST_RECEIVED = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
+_COUNTS, _QUERY, _BEGAN_IN = _count(), _query(), _began_in()

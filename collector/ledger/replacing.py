@@ -78,7 +78,7 @@ class Replacing:
         self._lookout = lookout
         self._bounding = Bounding(keys, known, lookout)
         self._progress: dict[int, _Progress] = {}  # by boot
-        self._untold: dict[int, None] = {}  # sites of which something was placed anew
+        self._untold: dict[int, None] = {}  # sites of which something was placed anew, or dated
         self._telling: dict[int, None] = {}  # those of them that the last transaction told
 
     def forget(self) -> None:
@@ -115,6 +115,8 @@ class Replacing:
             if len(rows) == PORTION:
                 self._progress[boot.key] = _Progress(anchor, rows[-1].key)
                 return PORTION
+            if outages.began_in(connection, boot.site_key, boot.boot_key):
+                self._untold[boot.site_key] = None  # it may have been told before this boot was known
             if boot.site_key in self._untold:
                 self._telling[boot.site_key] = None
         self._progress.pop(boot.key, None)

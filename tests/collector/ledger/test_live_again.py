@@ -1,5 +1,6 @@
 """Live state as it grew is what the ledger would make of it anew, also where times were placed later."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,56 @@ def test_outages_that_are_placed_better_when_the_clock_is_set(ledger: Ledger, pa
     machine.synchronise()
     learn(views, ledger, machine)
     assert_same(views, path, machine.now_us)
+
+
+def test_an_outage_that_is_placed_anew_to_before_the_last_day(ledger: Ledger, path: Path) -> None:
+    """Bounded by its neighbours it is within it; then the backlog brings what a peer told of that boot."""
+    machine, views = Machine(synchronised=True), Views(INVENTORY)
+    machine.measure()
+    learn(views, ledger, machine)
+    machine.reboot()
+    machine.hear_of_peer()
+    kept, machine.unsent = machine.unsent, []
+    tell_outage(machine, "first")
+    tell_outage(machine, "second")
+    machine.reboot(29 * HOUR_US)
+    machine.synchronise()
+    machine.measure()
+    learn(views, ledger, machine)
+    (site,) = views.fleet
+    assert set(site.outages.known) == {"first", "second"}
+    machine.unsent = kept
+    learn(views, ledger, machine)
+    assert_same(views, path, machine.now_us)
+    assert "first" not in site.outages.known
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("told_by", [Machine.hear_of_peer, Machine.synchronise])
+def test_an_outage_that_began_in_a_boot_of_which_the_backlog_comes_after_it(
+    ledger: Ledger, path: Path, told_by: Callable[[Machine], None], *, restarted: bool
+) -> None:
+    """The backlog brings its anchor along, so nothing is placed anew."""
+    machine, views = Machine(synchronised=True), Views(INVENTORY)
+    machine.measure()
+    learn(views, ledger, machine)
+    machine.reboot()
+    begin, begin_us = machine.clock(), machine.now_us
+    told_by(machine)
+    machine.measure()
+    kept, machine.unsent = machine.unsent, []
+    machine.reboot(HOUR_US)
+    machine.synchronise()
+    tell_outage(machine, "cut", begin)
+    learn(views, ledger, machine)
+    if restarted:
+        ledger.close()
+        ledger, views = Ledger(path), rebuilt(path, machine.now_us)
+    (site,) = views.fleet
+    assert not site.outages.known["cut"].dated
+    machine.unsent = kept
+    learn(views, ledger, machine)
+    ledger.close()
+    assert_same(views, path, machine.now_us)
+    assert site.outages.known["cut"].dated
+    assert abs(site.outages.known["cut"].begin_us - begin_us) < MINUTE_US

@@ -55,18 +55,38 @@ def _nearest(*, later: bool) -> Select[Any]:
     )
 
 
-def _beside(*, later: bool) -> Select[Any]:
-    one, other = epochs.alias("one"), epochs.alias("other")
-    chained = other.c.previous == one.c.epoch if later else other.c.epoch == one.c.previous
-    return (
-        select(other.c.key)
-        .where(one.c.key == bindparam("epoch"), other.c.site_key == one.c.site_key, chained)
-        .limit(1)
-    )
+def _links() -> Select[Any]:
+    """Which epochs of a site continue which: gone through once, each looked up once."""
+    before, after = epochs.alias("before"), epochs.alias("after")
+    same = (before.c.site_key == after.c.site_key) & (before.c.epoch == after.c.previous)
+    of_site = after.c.site_key == bindparam("site")
+    joined = select(before.c.key, after.c.key).join_from(after, before, same)
+    return joined.where(of_site).order_by(after.c.key)
 
 
 _NEAREST = {later: _nearest(later=later) for later in (False, True)}
-_BESIDE = {later: _beside(later=later) for later in (False, True)}
+_LINKS = _links()
+
+
+class _Chains:
+    """Which epoch is beside which, of each site asked for once in a transaction.
+
+    One epoch's next one alone would be found no sooner: no index leads to it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._of_site: dict[int, dict[bool, dict[int, int]]] = {}
+
+    def beside(self, site_key: int, epoch_key: int, *, later: bool) -> int | None:
+        """The key of the epoch that follows this one, or goes before it, as far as its site has told."""
+        links = self._of_site.get(site_key)
+        if links is None:
+            links = self._of_site[site_key] = {False: {}, True: {}}
+            for before, after in self._connection.execute(_LINKS, {"site": site_key}):
+                links[True].setdefault(before, after)
+                links[False][after] = before
+        return links[later].get(epoch_key)
 
 
 class Bounding:
@@ -82,9 +102,10 @@ class Bounding:
     def portion(self, connection: Connection) -> None:
         """Look at some of them. What is known better of one by now is to be placed anew."""
         clocks = Clocks(connection, self._keys, self._known, self._lookout)
+        chains = _Chains(connection)
         rows = count = 0
         while rows < ROWS and count < BOOTS and (boot := self._next(connection)) is not None:
-            rows += self._look_at(connection, clocks, boot)
+            rows += self._look_at(connection, clocks, chains, boot)
             count += 1
         clocks.write()
 
@@ -107,7 +128,7 @@ class Bounding:
             self._lookout.call((row.site_key, row.boot_key))
         return int(found[-1].key) if len(found) == BOOTS else None
 
-    def _look_at(self, connection: Connection, clocks: Clocks, boot: Boot) -> int:
+    def _look_at(self, connection: Connection, clocks: Clocks, chains: _Chains, boot: Boot) -> int:
         """Returns how many measurements the boot has."""
         anchor = self._known.state(connection, boot).anchor
         if anchor is not None and anchor.source is not Source.NEIGHBOURS:
@@ -115,7 +136,7 @@ class Bounding:
         parts = connection.execute(_PARTS, {"site": boot[0], "boot": boot[1]}).all()
         if not parts:
             return 0
-        surroundings = _Surroundings(connection, boot, {part.epoch_key for part in parts})
+        surroundings = _Surroundings(connection, chains, boot, {part.epoch_key for part in parts})
         found = surroundings.between(parts)
         self._lookout.wait(boot, tuple(surroundings.rests_on))
         if found is not None:
@@ -128,6 +149,7 @@ class _Surroundings:
     """What the journal holds beside one boot, and where it was looked for."""
 
     connection: Connection
+    chains: _Chains
     boot: Boot
     own: Collection[int]  # epochs
     rests_on: list[Stretch | End] = field(default_factory=list)
@@ -162,7 +184,7 @@ class _Surroundings:
             self.rests_on.append(Stretch(epoch_key, min(seq, end), max(seq, end)))
             if row is not None:
                 return row
-            beside: int | None = self.connection.execute(_BESIDE[later], {"epoch": epoch_key}).scalar()
+            beside = self.chains.beside(self.boot[0], epoch_key, later=later)
             if beside is None:
                 self.rests_on.append(End(epoch_key, later))
             if beside is None or beside in self.own:

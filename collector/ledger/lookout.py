@@ -13,7 +13,13 @@ Boot = tuple[int, int]  # the keys of site and boot id
 Found = TypeVar("Found")
 Place = TypeVar("Place", bound=Hashable)
 
-BOUND = 100_000  # boots: their names come from outside
+BOUND = 50_000
+"""Boots, and places that they rest on: the names of both come from outside. At the most 30 MB."""
+
+OF_BOOT = BOUND // 10
+"""Places that one boot rests on. What changes in its others is news once all was forgotten: rather that than
+one boot that has all forgotten, and is found and looked at again, for ever."""
+
 NO_SEQ = -1  # below every sequence number
 EVERY_SEQ = 2**63 - 1
 
@@ -54,6 +60,7 @@ class Lookout:
     def __init__(self) -> None:
         self.generation = 0  # how often everything was forgotten
         self._called = 0
+        self._rested_on = 0  # places, of each boot anew
         self._due: dict[int, dict[int, None]] = {}  # boots by site, the site whose turn it is first
         self._waiting: dict[Boot, tuple[Stretch | End, ...]] = {}
         self._stretches: dict[int, dict[Boot, tuple[Stretch, ...]]] = defaultdict(dict)  # by epoch
@@ -61,15 +68,14 @@ class Lookout:
 
     def forget(self) -> None:
         """Remember nothing."""
-        self.generation, self._called = self.generation + 1, 0
+        self.generation, self._called, self._rested_on = self.generation + 1, 0, 0
         for known in (self._due, self._waiting, self._stretches, self._ends):
             known.clear()
 
     def call(self, boot: Boot) -> None:
         """A boot is due: new, or with more measurements than before."""
-        if self._called + len(self._waiting) >= BOUND:
-            self.forget()
         self._remove(boot)
+        self._make_room(1)
         of_site = self._due.setdefault(boot[0], {})
         self._called += boot[1] not in of_site
         of_site[boot[1]] = None
@@ -87,7 +93,11 @@ class Lookout:
 
     def wait(self, boot: Boot, rests_on: tuple[Stretch | End, ...]) -> None:
         """A boot has been looked at; what was found of it holds until something changes in these places."""
+        rests_on = rests_on[:OF_BOOT]
+        self._remove(boot)
+        self._make_room(1 + len(rests_on))
         self._waiting[boot] = rests_on
+        self._rested_on += len(rests_on)
         for place in rests_on:
             if isinstance(place, End):
                 self._ends[place][boot] = None
@@ -96,7 +106,7 @@ class Lookout:
                 watched[boot] = (*watched.get(boot, ()), place)
 
     def watches(self, epoch_key: int) -> bool:
-        """Whether any boot rests on this epoch: of hardly any does one."""
+        """Whether any boot rests on this epoch; hardly any epoch has one."""
         return epoch_key in self._stretches
 
     def dated(self, spans: Spans, of: Boot | None = None) -> None:
@@ -118,8 +128,14 @@ class Lookout:
             for boot in list(self._ends.get(end, ())):
                 self.call(boot)
 
+    def _make_room(self, wanted: int) -> None:
+        if self._called + len(self._waiting) + self._rested_on + wanted > BOUND:
+            self.forget()
+
     def _remove(self, boot: Boot) -> None:
-        for place in self._waiting.pop(boot, ()):
+        rested_on = self._waiting.pop(boot, ())
+        self._rested_on -= len(rested_on)
+        for place in rested_on:
             if isinstance(place, End):
                 _discard(self._ends, place, boot)
             else:

@@ -7,7 +7,7 @@ import pytest
 
 from collector.ledger import bounding
 from collector.ledger.commit import Ledger
-from collector.ledger.lookout import BOUND, EVERY_SEQ, End, Lookout, Spans, Stretch
+from collector.ledger.lookout import BOUND, EVERY_SEQ, OF_BOOT, End, Lookout, Spans, Stretch
 from tests.collector.examples import HOUR_US
 from tests.collector.ledger.filled import query
 from tests.collector.ledger.site_machine import Machine, assert_within_their_errors
@@ -197,6 +197,38 @@ def test_what_a_failed_transaction_had_looked_at_is_looked_at_again(
     assert len(looked) == 3
 
 
+def work_of_a_look(path: Path, epochs: int) -> int:
+    """In hundreds of the database's own steps: a boot in which the agent was started so many times."""
+    ledger, machine = Ledger(path), Machine(synchronised=True)
+    machine.measure()
+    machine.reboot()
+    for _ in range(epochs):
+        machine.measure(every_us=5_000_000)
+        machine.lasts[machine.epochs] = machine.seq
+        machine.epochs, machine.seq = machine.epochs + 1, 0
+    machine.reboot()
+    machine.synchronise()
+    while machine.unsent:
+        machine.send(ledger, most=50)
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    with ledger._engine.connect() as connection:
+        connection.connection.driver_connection.set_progress_handler(step, 100)
+    ledger.place_anew()
+    ledger.close()
+    return steps
+
+
+def test_a_boot_of_many_epochs_costs_as_many_times_as_much(tmp_path: Path, looked: list[int]) -> None:
+    few, many = (work_of_a_look(tmp_path / f"{epochs}.db", epochs) for epochs in (150, 600))
+    assert looked
+    assert 0 < many < 6 * few
+
+
 def spans(*of: tuple[int, int]) -> Spans:
     found = Spans()
     for epoch_key, seq in of:
@@ -258,3 +290,33 @@ def test_beyond_the_bound_all_is_forgotten_and_looked_for_anew() -> None:
     assert lookout.generation == 0
     lookout.call((2, 1))
     assert (lookout.generation, taken(lookout)) == (1, [(2, 1)])
+
+
+def places(number: int) -> tuple[Stretch, ...]:
+    return tuple(Stretch(epoch_key, 1, 2) for epoch_key in range(number))
+
+
+def test_what_boots_rest_on_counts_and_is_forgotten_with_them() -> None:
+    lookout = Lookout()
+    for boot_key in range(10):
+        lookout.wait((1, boot_key), places(BOUND // 10 - 1))
+    assert lookout.generation == 0
+    for _ in range(5):
+        lookout.call((1, 3))
+        lookout.take()
+        lookout.wait((1, 3), places(BOUND // 10 - 1))
+    assert lookout.generation == 0, "looked at again it counts no more than before"
+    lookout.wait((1, 10), places(1))
+    assert (lookout.generation, list(lookout._waiting)) == (1, [(1, 10)])
+
+
+def test_one_boot_of_many_epochs_has_nothing_forgotten() -> None:
+    lookout = Lookout()
+    for _ in range(3):
+        lookout.call((1, 1))
+        assert lookout.take() == (1, 1)
+        lookout.wait((1, 1), places(2 * BOUND))
+    lookout.call((1, 2))
+    assert (lookout.generation, len(lookout._waiting[(1, 1)])) == (0, OF_BOOT)
+    lookout.dated(spans((OF_BOOT - 1, 1)))
+    assert taken(lookout) == [(1, 2), (1, 1)]

@@ -171,7 +171,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "outages.unlisted": (
         "The newest {shown} are listed, {more} more are not.",
-        "Les {shown} plus récentes sont affichées, {more} autres ne le sont pas.",
+        "Les {shown} entrées les plus récentes sont affichées, {more} autres ne le sont pas.",
     ),
     "outages.find": ("Site id", "Identifiant du site"),
     "outages.back": ("Sites and their floor", "Les sites et leur débit plancher"),

@@ -12,6 +12,7 @@ from collector.intake import Intake
 from collector.ledger.commit import Ledger
 from collector.ledger.database import explain, takes_nothing
 from collector.ledger.settled import Settled
+from net.complaint import Complaint
 from wire.messages import Fault, Reason
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Writer(threading.Thread):
         self._keep_payloads_s = keep_payloads_s
         self._side_grace_s = side_grace_s
         self._next_prune = 0.0
+        self._unpruned = Complaint()
 
     def run(self) -> None:
         """The thread's loop."""
@@ -110,15 +112,15 @@ class Writer(threading.Thread):
         now = time.monotonic()
         if now < self._next_prune:
             return
+        problem = ""
         try:
             left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
             left += self._give_up_sides(now)
             left += self._place_anew()
         except SQLAlchemyError as error:
-            log.warning(
-                "old payloads not dropped, lone sides not settled, or nothing placed anew: %s", explain(error)
-            )
-            left = 0
+            left, problem = 0, explain(error)
+        if self._unpruned.is_news(problem):
+            log.warning("old payloads not dropped, lone sides unsettled, or nothing placed anew: %s", problem)
         self._next_prune = now if left else now + PRUNE_SECONDS
 
     def _place_anew(self) -> bool:

@@ -234,6 +234,9 @@ def test_the_pages_say_what_is_left_out() -> None:
     assert "The newest 500 are listed, 7 more are not." in words(english.site("C3", "", many, NOW_US))
     assert "The newest 500 are listed" not in words(english.site("C3", "", many[:MOST_ROWS], NOW_US))
     assert "The newest 500 are listed, 1 more" in words(english.events(found * (MOST_ROWS + 1), NOW_US))
+    of_either_gender = "Les 500 entrées les plus récentes sont affichées, 7 autres ne le sont pas."
+    assert of_either_gender in words(french.site("C3", "", many, NOW_US))
+    assert of_either_gender in words(french.events(found * (MOST_ROWS + 7), NOW_US))
 
 
 def test_what_a_site_told_too_much_of_reaches_its_page(

@@ -44,6 +44,18 @@ class Damaged(Ledger):
         raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
 
 
+class Unpruned(Ledger):
+    """A ledger from which nothing can be dropped at the first looks, nor at the last."""
+
+    looks = 0
+
+    def prune_payloads(self, before_us: int) -> int:
+        self.looks += 1
+        if self.looks == 4:
+            return super().prune_payloads(before_us)
+        raise OperationalError("DELETE", {}, sqlite3.OperationalError("database is locked"))
+
+
 class FullAfterTwo(Choking):
     """A ledger that chokes on a message, and whose disk is full when the third message comes alone."""
 
@@ -57,11 +69,8 @@ def is_refusal(message: Judged) -> bool:
     return hasattr(message, "fault")
 
 
-def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[Settled], list[int]]:
-    settled: list[Settled] = []
-    unsettled: list[int] = []
-    intake = Intake(100, 1_000_000)
-    writer = Writer(
+def writer_of(ledger: Ledger, intake: Intake, settled: list[Settled], unsettled: list[int]) -> Writer:
+    return Writer(
         ledger,
         intake,
         lambda found, _seconds: settled.extend(found),
@@ -69,6 +78,13 @@ def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[Settled], lis
         keep_payloads_s=0,
         side_grace_s=3600,
     )
+
+
+def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[Settled], list[int]]:
+    settled: list[Settled] = []
+    unsettled: list[int] = []
+    intake = Intake(100, 1_000_000)
+    writer = writer_of(ledger, intake, settled, unsettled)
     for one in arrivals:
         assert intake.offer(one)
     intake.close()
@@ -142,3 +158,17 @@ def test_what_was_committed_before_the_disk_was_full_is_receipted(
     _, settled, unsettled = work(FullAfterTwo(path), arrival(stamp(1)), POISON, THIRD)
     assert (statuses(settled), sum(unsettled)) == ([["committed"], []], 1)
     assert len(settled[0].observations) == count(path, "measurements") == 1
+
+
+def test_what_cannot_be_pruned_is_told_once_and_again_after_it_could(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "PRUNE_SECONDS", 0.0)
+    ledger = Unpruned(tmp_path / "ledger.db")
+    writer = writer_of(ledger, Intake(100, 1_000_000), [], [])
+    warned = []
+    for _ in range(6):
+        writer._prune()
+        warned.append(len(caplog.records))
+    ledger.close()
+    assert warned == [1, 1, 1, 1, 2, 2]

@@ -252,8 +252,9 @@ class Journal:
             self._obeyed = disk.obeyed()
             # What was told must not seem to be ahead of what is made from now on.
             newest = max(disk.newest_position(), told.position if told else 0)
-            with disk.transaction():
-                disk.begin_epoch(self._mark(), self._now)
+            if self._memory is None:  # else it comes with what it holds, which it would claim to have
+                with disk.transaction():
+                    disk.begin_epoch(self._mark(), self._now)
         except sqlite3.Error as error:
             disk.close()
             raise DiskTroubleError(f"{self._path}: {error}") from None

@@ -39,7 +39,7 @@ def test_a_python_that_this_user_may_not_start_is_told(
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(os, "environ", {})
     with pytest.raises(SettingsError, match=rf"^{python}: this user may not run it: install with a Python"):
-        run.main(load(EXAMPLE))
+        run.main(load(EXAMPLE), EXAMPLE)
 
 
 def test_what_is_shown_of_it_holds_no_secret() -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 
+from agent.journal import file as journal_file
 from agent.journal import salvage as journal_salvage
+from agent.journal.file import DiskTroubleError
 from agent.journal.journal import Change, Journal, State
 from agent.journal.pages import Pages
 from agent.journal.reached import PLACE_BYTES, PLACES, ReachedFile
@@ -213,6 +216,25 @@ def test_whatever_falls_over_in_the_last_commit_is_declared(tmp_path: Path, left
             error.add_note(f"byte {offset} of the log")
             raise
     assert lost, "no flip hit the row itself: the test tries nothing"
+
+
+def test_what_memory_held_is_declared_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written in one commit when the disk works again, that one with its epoch."""
+    working, folder = tmp_path / "working", tmp_path / "left"
+    working.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_file, "open_store", mock.Mock(side_effect=DiskTroubleError("the test's")))
+        journal = Journal(working / "journal.db", SIZE, CLOCK)
+    made = {(journal.epoch, seq): journal.commit(build, CLOCK) for seq in (1, 2)}
+    journal.recover(later(60_000_000))
+    assert journal.trouble is None
+    shutil.copytree(working, folder)
+    left = Left(folder, [journal.epoch], made)
+    journal.close()
+    span, lost = last_commit(folder / "journal.db"), 0
+    for _, path in turned(left, tmp_path / "copy", "journal.db-wal", span[::307]):
+        lost += left.account(path)[1]
+    assert lost
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -68,6 +68,7 @@ class ReachabilityWatch:
         self._looks = 0
         self._heard: ClockReading | None = None
         self._kept = ReachabilityState()
+        self._asked = self._kept
         self._keeping: asyncio.Future[None] | None = None
         self._keep_at = 0
         self._complaint = Complaint()
@@ -116,7 +117,7 @@ class ReachabilityWatch:
         return Connection(connected, receipts.unanswered, receipts.heard, receipts.missed, self._patience_us)
 
     def _recall(self) -> None:
-        self._kept = kept = reachability_state.read(self._path)
+        self._asked = self._kept = kept = reachability_state.read(self._path)
         for target in kept.known:
             self._rules.targets[target].known = True
         self._rules.outages.update(kept.outages)
@@ -124,23 +125,28 @@ class ReachabilityWatch:
         self._asks.hop.ttl, self._asks.hop.address = kept.hop_ttl, kept.hop_address
 
     def _keep(self) -> None:
-        """On the journal's thread, ahead of the records of what this look told; one after the other."""
+        """On the journal's thread, ahead of the records of what this look told; one after the other.
+
+        What has changed waits for no write that is under way: that would let the records go first.
+        """
         state = self._state()
-        if self._keeping is not None or state == self._kept or self._looks < self._keep_at:
+        again = self._keeping is None and state != self._kept and self._looks >= self._keep_at
+        if state == self._asked and not again:
             return
+        self._asked = state
         self._keeping = self._journal.beside(partial(reachability_state.write, self._path, state))
         self._keeping.add_done_callback(partial(self._was_kept, state))
 
     async def _keep_last(self) -> None:
         """What is being written, and what has changed since."""
         self._keep_at = 0
-        for _ in range(2):
-            self._keep()
-            if self._keeping is not None:
-                await asyncio.wait([self._keeping])
+        self._keep()
+        if self._keeping is not None:
+            await asyncio.wait([self._keeping])
 
     def _was_kept(self, state: ReachabilityState, done: "asyncio.Future[None]") -> None:
-        self._keeping = None
+        if self._keeping is done:
+            self._keeping = None
         try:
             done.result()
         except OSError as error:

@@ -181,6 +181,49 @@ def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch
     asyncio.run(whole())
 
 
+def test_the_file_is_written_before_the_record_though_a_write_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    write, order = reachability_state.write, []
+
+    def slowly(path: Path, state: ReachabilityState) -> None:
+        begun.set()
+        go_on.wait(WITHIN_S)
+        write(path, state)
+        order.append(f"file with {len(state.outages)}")
+
+    monkeypatch.setattr(reachability_state, "write", slowly)
+
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), 1)
+        path = state_path(built.settings.journal.path)
+        thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
+        await thread.open()
+        assert built.hearing is not None
+        watch = ReachabilityWatch(
+            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.hearing, thread, path
+        )
+        recording: list[asyncio.Task[None]] = []
+
+        def tell(_: Event) -> None:
+            record = thread.do(lambda _: order.append("record"))
+            recording.append(asyncio.get_running_loop().create_task(record))
+
+        task = asyncio.create_task(watch.run(tell))
+        async with reflecting(built.settings.peer.stamp_port):
+            await until(begun.is_set)
+        await until(lambda: bool(recording))
+        go_on.set()
+        await asyncio.gather(*recording)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await thread.close()
+
+    asyncio.run(whole())
+    assert order.index("file with 1") < order.index("record")
+
+
 def test_a_peer_that_understands_the_brief_form_is_asked_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,12 @@ It is a test packet of the unauthenticated mode with random padding and an HMAC 
 and TLVs and no time, so that the reply is a sign of life and nothing else. Times are Unix nanoseconds.
 """
 
+import hmac
 import secrets
 from collections import OrderedDict
 from typing import Final
+
+from msgspec import Struct
 
 from wire.stamp import tlv
 from wire.stamp.packet import (
@@ -19,9 +22,11 @@ from wire.stamp.packet import (
     decode_reply,
     decode_request,
     encode_request,
+    mac,
+    sequence_octets,
 )
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
-from wire.stamp.tlv import Tlv, Type
+from wire.stamp.tlv import Flag, Tlv, Type
 
 NONCE_BYTES: Final = 4
 BYTES: Final = BASE_BYTES + 2 * tlv.HEADER_BYTES + NONCE_BYTES + HMAC_BYTES
@@ -55,20 +60,40 @@ class BriefSender:
         if not isinstance(reply, Reply) or reply.ssid != self._ssid:
             return False
         tlvs, rest = tlv.decode(reply.extra)
+        asked = self._asked.get(reply.sender_sequence)
         # Cleared flags, which the HMAC covers, tell an answer from our own packet thrown back.
-        padding = [one.value for one in tlvs if one.type == Type.EXTRA_PADDING and not one.flags]
-        if padding != [self._asked.get(reply.sender_sequence)] or not is_proved(
-            tlvs, rest, self._key, reply.sequence
-        ):
+        if asked is None or tlvs[:1] != [Tlv(Type.EXTRA_PADDING, asked, 0)]:
+            return False
+        proof = _proof(reply.sequence, tlvs, rest)
+        if proof is None or not proof.holds(self._key):
             return False
         del self._asked[reply.sender_sequence]
         return True
 
 
-def read_request(data: bytes) -> tuple[Request, list[Tlv]] | None:
-    """A packet of the unauthenticated mode with an HMAC TLV, which no authenticated one is as short as.
+class Proof(Struct, frozen=True):
+    """What an HMAC TLV covers, and what it says: read once, held against one key after the other."""
 
-    None if it is no such packet. Nothing is proved yet.
+    covered: bytes
+    value: bytes
+
+    def holds(self, key: bytes) -> bool:
+        """Whether somebody made it who has this key."""
+        return hmac.compare_digest(mac(key, self.covered), self.value)
+
+
+class Asked(Struct, frozen=True):
+    """A brief request, not proved yet. ``is_reply``: by its flags a reflector has had it in hand."""
+
+    request: Request
+    proof: Proof
+    is_reply: bool
+
+
+def read_request(data: bytes) -> Asked | None:
+    """A packet of the unauthenticated mode with padding and an HMAC TLV over it; None if it is none.
+
+    No authenticated one is as short.
     """
     if not BASE_BYTES < len(data) < AUTHENTICATED_BASE_BYTES:
         return None
@@ -76,9 +101,16 @@ def read_request(data: bytes) -> tuple[Request, list[Tlv]] | None:
     if not isinstance(request, Request) or request.estimate.multiplier == 0:
         return None
     tlvs, rest = tlv.decode(request.extra)
-    return None if rest or tlv.hmac_place(tlvs) is None else (request, tlvs)
+    proof = _proof(request.sequence, tlvs, rest)
+    # Time and addresses are not covered, the U flag of the padding is: a reflector clears it.
+    return None if proof is None else Asked(request, proof, not tlvs[0].flags & Flag.UNRECOGNISED)
 
 
-def is_proved(tlvs: list[Tlv], rest: bytes, key: bytes, sequence: int) -> bool:
-    """Whether there is an HMAC TLV at all, and it holds."""
-    return tlv.hmac_place(tlvs) is not None and tlv.hmac_holds(tlvs, rest, key, sequence)
+def _proof(sequence: int, tlvs: list[Tlv], rest: bytes) -> Proof | None:
+    """None but for padding and its HMAC alone: the TLVs of a train, moved into such a packet, are none."""
+    if rest or [one.type for one in tlvs] != [Type.EXTRA_PADDING, Type.HMAC]:
+        return None
+    padding, proof = tlvs
+    if len(padding.value) < NONCE_BYTES or len(proof.value) != HMAC_BYTES:
+        return None
+    return Proof(sequence_octets(sequence) + padding.encode(), proof.value)

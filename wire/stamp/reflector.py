@@ -2,7 +2,7 @@
 
 Bytes, addresses and ``now`` in; a reflection or the reason for a drop out. A session is the 4-tuple and
 the SSID (RFC 8972 section 3), has its own sequence counter, and is known only once a valid packet has
-come from it.
+come from it. Brief requests (``wire.stamp.brief``) are answered without one, as a stateless reflector does.
 """
 
 from collections import Counter, OrderedDict
@@ -29,7 +29,7 @@ from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
 MOST_KEYS = 256
 _MASK_32 = 0xFFFF_FFFF
-_SSID_PLACE, _SSID_PLACE_OPEN = slice(26, 28), slice(14, 16)
+_SSID_PLACE = slice(26, 28)
 
 
 MOST_BYTES = 9216
@@ -124,13 +124,12 @@ class Reflection:
 
 @dataclass(slots=True)
 class _Session:
-    """``key``: of the packets, or of their TLVs alone where ``brief``.
+    """``key``: of the packets, or of their TLVs alone where they are brief.
 
     ``sent_ns``: when the newest reply left by the kernel's stamp, 0 until that is known.
     """
 
     key: bytes | None = field(repr=False)
-    brief: bool
     heard_ns: int
     next_sequence: int = 0
     sent_ns: int = 0
@@ -172,11 +171,15 @@ class Reflector:
             self.counters[accepted] += 1
             return accepted
         request, key, is_brief = accepted
+        self.counters["answered"] += 1
+        if is_brief:
+            # Their SSID is not covered: who has overheard one could fill the sessions with it. The reply's
+            # number is the request's (RFC 8762 section 4).
+            session = _Session(key, arrival.received_ns, request.sequence)
+            return self._reflect(request, arrival, estimate, session, None)
         name = (arrival.source, arrival.destination, request.ssid)
         session = self._session(name, key, arrival.received_ns)
-        session.brief = is_brief
-        self.counters["answered"] += 1
-        return self._reflect(request, arrival, estimate, session)
+        return self._reflect(request, arrival, estimate, session, key)
 
     def transmitted(self, reflection: Reflection, sent_ns: int) -> None:
         """Supply the kernel's transmit stamp of a reply (Unix ns), for the session's next one to tell.
@@ -189,7 +192,7 @@ class Reflector:
             session.sent_ns = sent_ns
 
     def _authenticate(self, data: bytes, arrival: Arrival) -> _Accepted | Drop:
-        if self._settings.extensions and (found := self._proved_by_tlv(data, arrival)) is not None:
+        if self._settings.extensions and (found := self._proved_by_tlv(data)) is not None:
             return found
         for key in self._candidates(data, arrival):
             request = decode_request(data, key)
@@ -204,15 +207,14 @@ class Reflector:
             return request, key, False
         return Drop.UNAUTHENTICATED
 
-    def _proved_by_tlv(self, data: bytes, arrival: Arrival) -> _Accepted | Drop | None:
-        found = brief.read_request(data)
-        if found is None:
+    def _proved_by_tlv(self, data: bytes) -> _Accepted | Drop | None:
+        asked = brief.read_request(data)
+        if asked is None:
             return None
-        request, tlvs = found
-        for key in self._keys(arrival, data[_SSID_PLACE_OPEN]):
-            if brief.is_proved(tlvs, b"", key, request.sequence):
-                reflected = looks_reflected(data, authenticated=False)
-                return Drop.REFLECTED if reflected else (request, key, True)
+        for key in self._settings.keys:
+            if asked.proof.holds(key):
+                reflected = asked.is_reply or looks_reflected(data, authenticated=False)
+                return Drop.REFLECTED if reflected else (asked.request, key, True)
         return None
 
     def _candidates(self, data: bytes, arrival: Arrival) -> Iterator[bytes | None]:
@@ -233,7 +235,7 @@ class Reflector:
         self._expire(now_ns)
         session = self._sessions.get(name)
         if session is None:
-            session = self._sessions[name] = _Session(key, False, now_ns)
+            session = self._sessions[name] = _Session(key, now_ns)
             if len(self._sessions) > self._settings.most_sessions:
                 self._sessions.popitem(last=False)
                 self.counters["evicted"] += 1
@@ -250,7 +252,12 @@ class Reflector:
             self.counters["expired"] += 1
 
     def _reflect(
-        self, request: Request, arrival: Arrival, estimate: ErrorEstimate, session: _Session
+        self,
+        request: Request,
+        arrival: Arrival,
+        estimate: ErrorEstimate,
+        session: _Session,
+        base_key: bytes | None,
     ) -> Reflection:
         sequence = session.next_sequence
         answer = self._answer(request, arrival, session)
@@ -271,7 +278,6 @@ class Reflector:
         # claims none.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
-        base_key = None if session.brief else session.key
         draft = draft_reply(reply, base_key)
         return Reflection(draft, dscp << 2, base_key, session, sequence, answer.follow_up)
 

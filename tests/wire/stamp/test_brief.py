@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire.stamp import brief
 from wire.stamp.brief import BYTES, BriefSender
-from wire.stamp.packet import AUTHENTICATED_BASE_BYTES, Request, encode_request
+from wire.stamp.packet import AUTHENTICATED_BASE_BYTES, Reply, Request, encode_reply, encode_request
 from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 from wire.stamp.tlv import Tlv, Type, encode, hmac_tlv
@@ -53,7 +54,7 @@ def test_who_has_the_key_answers_with_as_many_bytes_and_is_believed_once(sender:
         assert len(reply) == len(asked) == BYTES < AUTHENTICATED_BASE_BYTES
         assert sender.received(reply)
         assert not sender.received(reply)
-    assert (served.sessions, served.counters) == (1, {"answered": 3})
+    assert (served.sessions, served.counters) == (0, {"answered": 3})
 
 
 def test_late_replies_count_as_long_as_the_last_sixteen_are_remembered(sender: BriefSender) -> None:
@@ -116,6 +117,63 @@ def test_two_reflectors_of_one_key_do_not_answer_each_other(sender: BriefSender)
     reply = answer(reflector(KEY), sender.packet(NOW, SYNCHRONISED))
     assert isinstance(reply, bytes)
     assert answer(reflector(KEY), reply) is Drop.REFLECTED
+
+
+def test_a_reply_passed_off_as_a_request_is_not_answered(sender: BriefSender) -> None:
+    """Its times are not covered: what makes it look like a request can be put there."""
+    reply = answer(reflector(KEY), sender.packet(NOW, SYNCHRONISED))
+    assert isinstance(reply, bytes)
+    assert answer(reflector(KEY), reply[:16] + bytes(8) + reply[24:]) is Drop.REFLECTED
+
+
+def test_one_overheard_request_takes_no_session_from_anybody(sender: BriefSender) -> None:
+    served = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
+    train = Request(0, to_ntp(NOW), SYNCHRONISED, SSID)
+    assert isinstance(answer(served, encode_request(train, KEY)), bytes)
+    overheard = sender.packet(NOW, SYNCHRONISED)
+    for ssid in range(100, 110):
+        changed = overheard[:14] + ssid.to_bytes(2) + overheard[16:]
+        assert isinstance(answer(served, changed), bytes)
+    assert (served.sessions, served.counters["evicted"]) == (1, 0)
+
+
+PADDING = Tlv(Type.EXTRA_PADDING, b"1234")
+MISSHAPEN = {
+    "padding behind": [hmac_tlv(KEY, 0, []), PADDING],
+    "no padding": [hmac_tlv(KEY, 0, [])],
+    "the TLVs of a train": [COS := Tlv(Type.CLASS_OF_SERVICE, bytes(4)), hmac_tlv(KEY, 0, [COS])],
+    "a proof that is cut": [PADDING, Tlv(Type.HMAC, hmac_tlv(KEY, 0, [PADDING]).value[:15])],
+    "two proofs": [PADDING, hmac_tlv(KEY, 0, [PADDING]), hmac_tlv(KEY, 0, [PADDING])],
+}
+
+
+@pytest.mark.parametrize("tlvs", MISSHAPEN.values(), ids=MISSHAPEN)
+def test_another_shape_is_dropped_before_any_key(tlvs: list[Tlv], monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+    data = encode_request(Request(0, to_ntp(NOW), SYNCHRONISED, SSID, encode(tlvs)))
+    monkeypatch.setattr(brief, "mac", lambda key, _: tried.append(key) or bytes(16))
+    assert answer(reflector(KEY), data) is Drop.UNAUTHENTICATED
+    assert tried == []
+
+
+def test_the_covered_bytes_of_a_forged_packet_are_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Tlv] = []
+    data = BriefSender(b"nobody's", SSID).packet(NOW, SYNCHRONISED)
+    encoding = Tlv.encode
+    monkeypatch.setattr(Tlv, "encode", lambda one: encoded.append(one) or encoding(one))
+    keys = tuple(number.to_bytes(2) for number in range(1, 257))
+    assert answer(reflector(*keys), data) is Drop.UNAUTHENTICATED
+    assert len(encoded) <= 1
+
+
+def test_a_reply_whose_padding_is_not_covered_is_none(sender: BriefSender) -> None:
+    padding = Tlv(Type.EXTRA_PADDING, sender.packet(NOW, SYNCHRONISED)[48:52], 0)
+    for tlvs, believed in (
+        ([hmac_tlv(KEY, 5, [], 0), padding], False),
+        ([padding, hmac_tlv(KEY, 5, [padding], 0)], True),
+    ):
+        reply = Reply(5, 0, SYNCHRONISED, SSID, 0, 0, 0, SYNCHRONISED, 64, encode(tlvs))
+        assert sender.received(encode_reply(reply)) is believed
 
 
 def test_a_key_that_was_taken_away_proves_nothing(sender: BriefSender) -> None:

@@ -78,9 +78,11 @@ class Uplink:
 
     async def run(self) -> None:
         """Send until cancelled, then say farewell if the broker can be reached."""
+        chance = random.Random()
         newest = await self._journal.do(Journal.newest_position)
+        begin = await self._journal.do(lambda journal: journal.quarantined_at(chance.random()))
         self._known = self._journal.epoch, self._journal.recoveries
-        self._window = Window(self._pace, random.Random(), newest=newest, now=self._now())
+        self._window = Window(self._pace, chance, newest=newest, now=self._now(), begin=begin)
         connection = asyncio.create_task(self._session.run())
         try:
             await self._send_while(connection, self._window)

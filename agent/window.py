@@ -98,9 +98,12 @@ class _Batch(Struct, frozen=True):
 
 
 class Window:
-    """Batches in flight. ``newest`` is the journal's newest position at the start: all of that is backlog."""
+    """Batches in flight. ``newest`` is the journal's newest position at the start: all of that is backlog.
 
-    def __init__(self, pace: Pace, chance: random.Random, *, newest: int, now: float) -> None:
+    ``begin``: which of the rejected measurements is tried first, by position; 0 for the newest.
+    """
+
+    def __init__(self, pace: Pace, chance: random.Random, *, newest: int, now: float, begin: int = 0) -> None:
         self._pace = pace
         self._chance = chance
         self._flying: OrderedDict[str, _Batch] = OrderedDict()
@@ -110,7 +113,7 @@ class Window:
         self._backlog = newest > 0
         self._next_live = now
         self._next_backlog = now + chance.uniform(0, pace.backlog_interval_s)
-        self._trial = Trial(now)
+        self._trial = Trial(now, begin)
         self._next_trial = self._next_backlog
         self._tried_last = False
         self._silent = 0
@@ -124,8 +127,9 @@ class Window:
         self._fresh = True
 
     def released(self) -> None:
-        """Older measurements are to be sent again."""
+        """Older measurements can be read again, be they to be sent or to be tried."""
         self._backlog = True
+        self._trial.again()
 
     def declared(self) -> None:
         """There may be gaps that no receipt has named."""
@@ -168,7 +172,8 @@ class Window:
             self._gaps_unheard += bool(gaps)
         if not want.limit:
             return ()
-        chosen = _fitting(rows, self._under_way())
+        # A copy of a portion that was given up may still be under way: it says nothing of these.
+        chosen = _fitting(rows, frozenset() if want.trial else self._under_way())
         if want.trial:
             self._choose_for_trial(chosen, now)
             return chosen
@@ -230,20 +235,19 @@ class Window:
         self, receipt: Receipt, batch: _Batch, states: dict[tuple[str, int], State]
     ) -> tuple[str, int] | None:
         """What the fate of a batch means for the trial; the row that is at fault, to be named."""
-        accepted = State.MARKED in states.values() or State.CONFLICT in states.values()
         if batch.trial:
-            named = self._trial.tries(batch.positions) and self._tried(receipt, states, accepted=accepted)
+            named = self._trial.tries(batch.positions) and self._tried(receipt, batch, states)
         else:
             named = self._sent_before(receipt, batch, states)
-            if accepted:
+            if _any_accepted(states):
                 self._trial.accepted()
         return (batch.rows[0].epoch, batch.rows[0].seq) if named else None
 
-    def _tried(self, receipt: Receipt, states: dict[tuple[str, int], State], *, accepted: bool) -> bool:
+    def _tried(self, receipt: Receipt, batch: _Batch, states: dict[tuple[str, int], State]) -> bool:
         if not states:
-            self._trial.lost()
+            self._lost(batch)
         elif not _is_refused(receipt):
-            self._trial.taken(any_accepted=accepted)
+            self._trial.taken(any_accepted=_any_accepted(states))
         elif receipt.reason in _OF_A_ROW:
             return self._trial.refused()
         else:
@@ -292,11 +296,17 @@ class Window:
 
     def _remember(self, digest: str, batch: _Batch) -> None:
         if batch.trial:
-            self._trial.lost()
+            self._lost(batch)
         self._backlog = self._backlog or not batch.trial
         self._late[digest] = batch
         while len(self._late) > REMEMBERED:
             self._late.popitem(last=False)
+
+    def _lost(self, batch: _Batch) -> None:
+        """Nothing is known of a portion, unless it is no longer its turn or a copy of it is under way."""
+        copies = any(other.positions == batch.positions for other in self._flying.values())
+        if self._trial.tries(batch.positions) and not copies:
+            self._trial.lost()
 
     def _backlog_pause(self) -> float:
         """Drawn, so that 6,000 sites coming back together do not send together."""
@@ -332,6 +342,10 @@ def _states(receipt: Receipt, rows: Sequence[_Identity]) -> dict[tuple[str, int]
         for row in rows
         if row.epoch == line.epoch and line.first <= row.seq <= line.last
     }
+
+
+def _any_accepted(states: dict[tuple[str, int], State]) -> bool:
+    return State.MARKED in states.values() or State.CONFLICT in states.values()
 
 
 def _is_refused(receipt: Receipt) -> bool:

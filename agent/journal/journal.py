@@ -88,7 +88,6 @@ class Journal:
         Without those of the positions ``skip``, and no more than two batches' bytes. They may be sent from
         now on, so that their content is final.
         """
-
         held = self._newest(self._memory, State.UNSENT, limit, (after, BEYOND_ALL), skip)
         if self._memory:
             self._memory.leave(held)
@@ -104,13 +103,17 @@ class Journal:
         held, stored = (self._newest(one, State.QUARANTINED, limit, (after, before)) for one in stores)
         return sorted([*held, *stored], key=lambda row: -row.position)[:limit]
 
+    def quarantined_at(self, place: float) -> int:
+        """The position of the rejected measurement at ``place`` between 0, the oldest, and 1; 0 for none."""
+        return self._try(lambda disk: disk.at(State.QUARANTINED, place), 0)
+
     def apply(self, changes: Iterable[Change], now: ClockReading, told: Iterable[EpochRange] = ()) -> int:
         """Do what receipts say of measurements and gaps; returns how many measurements changed."""
         self._now = now
         marked_us = now.wall_us if now.synchronised else None
         changes, told = list(changes), list(told)
-        done = _apply(self._memory, changes, told, marked_us) if self._memory else 0
-        stored = self._try(lambda disk: _apply(disk, changes, told, marked_us), None)
+        done = self._memory.apply(changes, told, marked_us) if self._memory else 0
+        stored = self._try(lambda disk: disk.apply(changes, told, marked_us), None)
         if stored is None and self.trouble:
             for change in changes:
                 self._owed.add(change, marked_us)
@@ -385,12 +388,6 @@ class Journal:
 def _is_farther(known: EpochMark | None, other: EpochMark) -> bool:
     """Of an epoch that stands partly in memory both tell how far it came."""
     return known is not None and known.high_water > other.high_water
-
-
-def _apply(store: Store, changes: list[Change], told: list[EpochRange], marked_us: int | None) -> int:
-    with store.transaction():
-        store.told(told, marked_us)
-        return sum(store.change(change, marked_us) for change in changes)
 
 
 def _unmark(store: Store, command: str, since_us: int) -> int:

@@ -26,6 +26,10 @@ _NEWEST = " UNION ALL ".join(
     f" WHERE state = ?1 AND worth = {worth.value} AND position > ?2 AND position < ?3"
     for worth in Worth
 )
+_AT = (
+    "SELECT position FROM measurement WHERE state = :state ORDER BY position LIMIT 1"
+    " OFFSET (SELECT CAST(:place * count(*) AS INTEGER) FROM measurement WHERE state = :state)"
+)
 # SQLite gives the other columns of the row that has the maximum.
 _NEWEST_SLOTS = (
     "SELECT schedule, slot_us, max(position) FROM measurement"
@@ -160,6 +164,11 @@ class Store:
                     break
         return chosen
 
+    def at(self, state: State, place: float) -> int:
+        """The position at ``place``, 0 to below 1, of those in a state, oldest first; 0 if there are none."""
+        found = self.connection.execute(_AT, {"state": state, "place": place}).fetchone()
+        return int(found[0]) if found else 0
+
     def leave(self, rows: Sequence[Row]) -> bool:
         """These may be sent from now on, and therefore never change."""
         positions = [(Worth.FLOOR, row.position) for row in rows if row.worth == Worth.SERIES]
@@ -167,6 +176,12 @@ class Store:
             with self.transaction():
                 self.connection.executemany("UPDATE measurement SET worth = ? WHERE position = ?", positions)
         return True
+
+    def apply(self, changes: list[Change], told: list[EpochRange], marked_us: int | None) -> int:
+        """Do all of this or nothing; returns how many measurements changed."""
+        with self.transaction():
+            self.told(told, marked_us)
+            return sum(self.change(change, marked_us) for change in changes)
 
     def change(self, change: Change, marked_us: int | None) -> int:
         """Give measurements a new state; a marked one stays marked. Returns how many changed."""

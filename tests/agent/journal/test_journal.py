@@ -99,11 +99,21 @@ def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_trie
         assert state(journal) == (0, 1, 1, 0, 0)
         assert keys(journal) == []
         [rejected] = journal.quarantined(10)
+        assert journal.quarantined_at(0.5) == rejected.position
         assert (rejected.epoch, rejected.seq) == (journal.epoch, 2)
         assert journal.quarantined(10, after=rejected.position) == []
         assert journal.quarantined(10, before=rejected.position) == []
         journal.apply([Change(journal.epoch, 2, 2, State.MARKED)], CLOCK)
         assert (state(journal), journal.quarantined(10)) == ((0, 2, 0, 0, 0), [])
+        assert journal.quarantined_at(0.5) == 0
+
+
+def test_a_place_in_quarantine_is_among_what_is_there(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 9)
+        journal.apply([Change(journal.epoch, 3, 6, State.QUARANTINED)], CLOCK)
+        placed = [journal.quarantined_at(place) for place in (0, 0.24, 0.25, 0.5, 0.999)]
+        assert placed == [3, 3, 4, 5, 6]
 
 
 def test_what_is_in_quarantine_in_memory_and_on_the_disk_comes_newest_first(tmp_path: Path) -> None:

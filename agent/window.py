@@ -248,6 +248,9 @@ class Window:
             self._lost(batch)
         elif not _is_refused(receipt):
             self._trial.taken(any_accepted=_any_accepted(states))
+            # One whose identity does not read has no line; alone in a batch it is refused by name.
+            if unsaid := [row.position for row in batch.rows if (row.epoch, row.seq) not in states]:
+                self._trial.suspect(unsaid)
         elif receipt.reason in _OF_A_ROW:
             return self._trial.refused()
         else:

@@ -36,11 +36,13 @@ class Site:
     """A window over a journal by value, and a collector that refuses whole batches as told.
 
     ``chance`` draws where a start begins, None for the newest; ``late_s``: how long each receipt takes.
-    ``sent``: when, and which measurements; ``by_line``: those that it rejects each by itself.
+    ``sent``: when, and which measurements; ``by_line``: those that it rejects each by itself; ``unread``:
+    those whose identity it cannot read, so that no line tells of them.
     """
 
     def __init__(self, refuses: Refuses = nothing, by_line: Collection[int] = ()) -> None:
         self.refuses, self.by_line = refuses, by_line
+        self.unread: Collection[int] = ()
         self.states: dict[int, State] = {}
         self.now = 0.0
         self.sent: list[tuple[float, tuple[int, ...]]] = []
@@ -107,7 +109,9 @@ class Site:
         reason = self.refuses(seqs)
         if reason is not None:
             return Receipt(schema=1, site="A", payload=digest, reason=reason)
-        lines = tuple(self._line(seq) for seq in seqs)
+        lines = tuple(self._line(seq) for seq in seqs if seq not in self.unread)
+        if not lines:
+            return Receipt(schema=1, site="A", payload=digest, reason=Reason.INVALID)
         return Receipt(schema=1, site="A", payload=digest, lines=lines)
 
     def _line(self, seq: int) -> ReceiptLine:
@@ -133,6 +137,14 @@ def test_one_bad_measurement_holds_back_no_other_and_is_named() -> None:
     assert len(site.are(State.MARKED)) == 99
     assert site.named == [37]
     assert len(site.sent) <= 2 + 2 * ceil(log2(100))
+
+
+def test_one_that_no_line_tells_of_is_named_too() -> None:
+    site = Site(poisoned(37))
+    site.unread = (20, 40)
+    site.measure(100).until(HOUR_S)
+    assert site.are(State.QUARANTINED) == {20, 37, 40}
+    assert sorted(site.named) == [20, 37, 40]
 
 
 def test_it_is_tried_again_daily_behind_all_others_and_named_no_second_time() -> None:

@@ -10,6 +10,8 @@ from wire.records import ClockReading, Known, Outcome, StampMeasurement, StampVa
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)
 GOOD = Reading(Outcome.OK, VALUES, bytes_sent=1440, bytes_received=1440)
 TASK = Task("stamp", 60, dscp=46)
+DAILY = Task("stamp", 86_400, dscp=46)
+"""For a start at once, whatever the time: a minute's slot may be as good as over."""
 
 
 @dataclass

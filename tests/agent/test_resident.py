@@ -24,7 +24,7 @@ from agent.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.fakes import GOOD, FakeProbe
+from tests.agent.fakes import DAILY, GOOD, FakeProbe
 from tests.processes import free_port
 from wire import messages
 from wire.messages import Fault
@@ -41,7 +41,6 @@ from wire.records import (
 
 WITHIN_S = 20.0
 HOURLY = Task("stamp", 3600, dscp=46)
-SOON = Task("stamp", 60, dscp=46)
 TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 
 
@@ -153,7 +152,7 @@ def records(chosen: AgentSettings) -> list[Record]:
 
 
 def test_a_task_is_run_in_its_slot_and_journalled(tmp_path: Path) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe()
+    chosen, probe = settings(tmp_path), FakeProbe(asked=[DAILY])
 
     async def journalled() -> bool:
         return bool(probe.started) and probe.at_once == 0
@@ -163,12 +162,12 @@ def test_a_task_is_run_in_its_slot_and_journalled(tmp_path: Path) -> None:
     assert (record.purpose, record.schedule, record.dscp) == (Purpose.SCHEDULED, "stamp-dscp-46", 46)
     assert record.slot_us is not None
     assert record.slot_us % 1_000_000 == 0
-    assert record.slot_us <= record.start.wall_us < record.slot_us + 60_000_000
+    assert record.slot_us <= record.start.wall_us < record.slot_us + DAILY.interval_s * 1_000_000
 
 
 def test_a_stop_cancels_and_records_what_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60)
+    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60, asked=[DAILY])
 
     async def started() -> bool:
         return bool(probe.started)
@@ -181,31 +180,29 @@ def test_a_stop_cancels_and_records_what_runs(tmp_path: Path, caplog: pytest.Log
 
 
 def test_a_restart_does_not_measure_a_slot_twice(tmp_path: Path) -> None:
-    hourly = changed(SOON, interval_s=3600 * 24)
     chosen = settings(tmp_path)
 
     async def done(probe: FakeProbe) -> bool:
         return bool(probe.started) and probe.at_once == 0
 
-    first, second = FakeProbe(asked=[hourly]), FakeProbe(asked=[hourly])
+    first, second = FakeProbe(asked=[DAILY]), FakeProbe(asked=[DAILY])
     live(chosen, first, lambda: done(first))
-    other = Task("stamp", 60, dscp=0)
-    second.asked = [hourly, other]
+    other = changed(DAILY, dscp=0)
+    second.asked = [DAILY, other]
     live(chosen, second, lambda: done(second))
     assert second.started == [other]
 
 
 def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path) -> None:
-    daily = changed(SOON, interval_s=3600 * 24)
     chosen = settings(tmp_path)
 
     async def started(probe: FakeProbe) -> bool:
         return bool(probe.started)
 
     for answer in (None, GOOD):
-        probe = FakeProbe(answer, asked=[daily])
+        probe = FakeProbe(answer, asked=[DAILY])
         live(chosen, probe, partial(started, probe))
-        assert probe.started == [daily]
+        assert probe.started == [DAILY]
     assert [one.failure for one in records(chosen)] == [None, Failure.CANCELLED]
 
 
@@ -321,7 +318,7 @@ def test_what_a_watch_tells_is_journalled_to_the_last_and_a_bug_in_it_ends_no_ag
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60)
+    chosen, probe = settings(tmp_path), FakeProbe(None, deadline_s=60, asked=[DAILY])
     directory = Path(chosen.runtime_directory)
     now = Clock().read()
 
@@ -344,6 +341,6 @@ def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:
 
 def test_a_long_train_does_not_starve_a_probe_that_must_be_alone() -> None:
     train, floor = FakeProbe(deadline_s=512.0), FakeProbe(deadline_s=900.0, alone=True)
-    tasks = {SOON: train, Task("floor", 3600): floor}
+    tasks = {DAILY: train, Task("floor", 3600): floor}
     assert agent_resident._line_wait_s(tasks) == 512.0
-    assert agent_resident._line_wait_s({SOON: floor}) == LINE_WAIT_S
+    assert agent_resident._line_wait_s({DAILY: floor}) == LINE_WAIT_S

@@ -8,14 +8,14 @@ import pytest
 from agent import status_file
 from agent.journal import file as journal_file
 from agent.journal.file import JournalError
-from tests.agent.fakes import FakeProbe
+from tests.agent.fakes import DAILY, FakeProbe
 from tests.agent.test_resident import live, records, settings
 
 
 def test_on_a_bad_disk_the_agent_measures_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe()
+    chosen, probe = settings(tmp_path), FakeProbe(asked=[DAILY])
     opened = journal_file.open_store
     faults = [journal_file.DiskTroubleError("/var/journal.db: Read-only file system")]
 
@@ -54,7 +54,7 @@ def test_without_a_journal_the_agent_ends_and_says_why(tmp_path: Path) -> None:
 def test_a_runtime_directory_that_cannot_be_written_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chosen, probe = settings(tmp_path), FakeProbe()
+    chosen, probe = settings(tmp_path), FakeProbe(asked=[DAILY])
     (tmp_path / "run").write_text("a file")
 
     async def measured() -> bool:

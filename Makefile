@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults fuzz check lint types imports servers history bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test test-faults fuzz check lint types imports servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ install: $(STAMP)  ## create the virtual environment and install everything into
 demo: $(STAMP)  ## four emulated sites, measured, on a page: no root, Ctrl-C ends it
 	@exec $(BIN)/plancher-lab demo
 
-test: $(STAMP) servers history  ## all tests
+test: $(STAMP) servers  ## all tests
 	$(BIN)/python -m pytest
 
 fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in all (SEED=: as one was printed)
@@ -40,9 +40,6 @@ test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the accou
 
 servers: $(STAMP)  ## the servers that tests use: install them (root on Debian) or say what is missing
 	@$(BIN)/python -m tests.servers
-
-history: $(STAMP)  ## the commit of 0.1, whose programs are run beside today's: fetch it where the clone was cut off
-	@$(BIN)/python -m tests.versions.history
 
 check: lint types imports  ## lint, types and the import rule
 

@@ -54,25 +54,25 @@ imports: $(STAMP)  ## the import rule of the packages
 	$(BIN)/lint-imports
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
-	$(BIN)/python -m lab.bench_floor
+	$(BIN)/python -m lab.bench.floor
 
 bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
-	$(BIN)/python -m lab.bench_agent
+	$(BIN)/python -m lab.bench.agent
 
 bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
-	$(BIN)/python -m lab.bench_collector
+	$(BIN)/python -m lab.bench.collector
 
 bench-outages: $(STAMP)  ## outages made in network namespaces, told by the agent, beside the truth, as root (INTERVAL=1: quick)
-	$(BIN)/python -m lab.bench_outages $(if $(INTERVAL),--interval $(INTERVAL))
+	$(BIN)/python -m lab.bench.outages $(if $(INTERVAL),--interval $(INTERVAL))
 
 bench-load: $(STAMP)  ## loads to 1 Gbit/s and what they cost beside iperf3, as root with iperf3 and ethtool
-	$(BIN)/python -m lab.bench_load
+	$(BIN)/python -m lab.bench.load
 
 bench-accuracy: $(STAMP)  ## figures beside the truth and beside other tools, as root (FULL=1: long, WRITE=1: into the documents)
-	$(BIN)/python -m lab.accuracy $(if $(FULL),--full) $(if $(WRITE),--write) $(OPTIONS)
+	$(BIN)/python -m lab.bench.accuracy $(if $(FULL),--full) $(if $(WRITE),--write) $(OPTIONS)
 
 simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a bad line is condemned
-	$(BIN)/python -m lab.condemnation
+	$(BIN)/python -m lab.simulate.condemnation
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -22,7 +22,7 @@ from host import log
 from host.clock import Clock
 from host.exits import Exit
 from host.settings import SettingsError, belonging_to
-from wire.records import Known, Purpose
+from wire.records import Measurement, Purpose
 
 _EXITS = {
     Tone.PASS: Exit.OK,
@@ -115,7 +115,7 @@ def _is_asked_for(probe: str, named: str | None) -> bool:
     return probe == named if named is not None else probe not in BY_NAME_ONLY
 
 
-async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Known]:
+async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Measurement]:
     records = []
     for number, (task, probe) in enumerate(tasks.items(), start=1):
         with _progress(f"{number}/{len(tasks)} {task.name}", show=show_progress) as progress:
@@ -145,7 +145,7 @@ class _Spinner:
         self._status.stop()
 
 
-def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
+def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> str:
     measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
     for fields in measurements:
         del fields["epoch"], fields["seq"]

@@ -8,7 +8,7 @@ from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
 from agent.task.task import Probe, Surroundings, Task
 from host.units import amount, counted
-from wire.records import CapacityMeasurement, ClockReading, Known
+from wire.records import CapacityMeasurement, ClockReading, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Searches:
         directions = counted(self.number, "direction")
         return f"capacity: fills the line in {directions} and may cost up to {most}; {left.words}"
 
-    def did_cost(self, records: Iterable[Known]) -> str:
+    def did_cost(self, records: Iterable[Measurement]) -> str:
         """After the last: the bytes both ways, and what may still be spent."""
         spent = sum(
             record.bytes_sent + record.bytes_received

@@ -34,6 +34,7 @@ def of(values: Values) -> str:
             return _reachability(values)
         case ClockValues():
             return _clock(values)
+    return ""
 
 
 def _floor(values: FloorValues) -> str:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from agent.report import figures, remedies
 from wire.records import (
-    KNOWN,
+    BY_NAME,
     Failure,
     FloorMeasurement,
     Outcome,
@@ -76,7 +76,7 @@ def _task(record: Record) -> str:
 
 
 def _tone(record: Record) -> Tone:
-    newer = isinstance(record, UnknownMeasurement) and record.probe in KNOWN
+    newer = isinstance(record, UnknownMeasurement) and record.probe in BY_NAME
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
     if not isinstance(record, FloorMeasurement):

@@ -17,7 +17,7 @@ from agent.schedule.line_lock import LineBusyError, LineLock
 from agent.task.task import Probe, Progress, Reading, Task
 from agent.task.watch import Event, Tell, Watch
 from host import load
-from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
+from wire.records import ClockReading, Failure, HostLoad, Measurement, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ _ERRNO = {
 class Attempt(Struct, frozen=True):
     """One attempt, whatever became of it; the journal gives it its identity."""
 
-    record: type[Known]
+    record: type[Measurement]
     task: Task
     purpose: Purpose
     peer: str
@@ -64,7 +64,7 @@ class Attempt(Struct, frozen=True):
     slot_us: int | None = None
     host: HostLoad | None = None
 
-    def measurement(self, epoch: str, seq: int) -> Known:
+    def measurement(self, epoch: str, seq: int) -> Measurement:
         """The record that goes into the journal. ``slot_us`` moves from the boot clock to the wall clock."""
         reading, task = self.reading, self.task
         scheduled = self.purpose in _OF_SCHEDULE
@@ -87,7 +87,7 @@ class Attempt(Struct, frozen=True):
             bytes_sent=reading.bytes_sent,
             bytes_received=reading.bytes_received,
             host=self.host,
-            values=reading.values,  # type: ignore[arg-type]  # a probe's values are those of its record
+            values=reading.values,
         )
 
 

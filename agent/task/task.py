@@ -13,7 +13,7 @@ from msgspec import Struct
 from agent.settings.hours import Hours
 from agent.task.context import Surroundings as Surroundings
 from agent.task.retest import Again as Again
-from wire.records import Direction, Failure, Known, Outcome, Record, Values
+from wire.records import Direction, Failure, Measurement, Outcome, Record, Values
 
 
 class Task(Struct, frozen=True):
@@ -67,7 +67,7 @@ class Probe(Protocol):
     runs. ``deadline_s`` is how long one run may take before the runner ends it.
     """
 
-    record: type[Known]
+    record: type[Measurement]
     alone: bool
     deadline_s: float
 

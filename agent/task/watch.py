@@ -8,13 +8,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from wire.records import ClockReading, Known, Values
+from wire.records import ClockReading, Measurement, Values
 
 
 class Event(Struct, frozen=True):
     """One change: the kind of record it leaves, when it was seen, what was seen, and more of it in words."""
 
-    record: type[Known]
+    record: type[Measurement]
     start: ClockReading
     values: Values
     detail: str = ""

@@ -16,7 +16,16 @@ from collector.model.freshness import is_fresh
 from collector.model.inventory import Site
 from collector.model.outages import KEPT_US, Outage
 from wire.messages.envelope import PresenceState
-from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+from wire.records import (
+    BY_NAME,
+    CapacityValues,
+    Direction,
+    Failure,
+    FloorValues,
+    Outcome,
+    StampValues,
+    Verdict,
+)
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
@@ -174,7 +183,7 @@ def _troubles(site: SiteState, now_us: int) -> Iterator[Trouble]:
         if found.newest.outcome is Outcome.OK or failure is None or failure is Failure.BUDGET_SPENT:
             continue  # a budget has a remark of its own
         if failure not in _ROUTINE or not is_fresh(found.valued, now_us):
-            yield Trouble(series.probe if series.probe in KNOWN else "", failure)
+            yield Trouble(series.probe if series.probe in BY_NAME else "", failure)
 
 
 def fold(text: str) -> str:

@@ -26,9 +26,9 @@ from wire.records import (
     ClockReading,
     Direction,
     Failure,
-    Known,
     LatencyUnderLoad,
     LineCounters,
+    Measurement,
     Outcome,
 )
 from wire.udpstp.load import Ending, LoadReport
@@ -56,7 +56,7 @@ RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, Lat
 class CapacityProbe:
     """How much does the line carry, as far as it may be asked? One task a direction."""
 
-    record: type[Known] = CapacityMeasurement
+    record: type[Measurement] = CapacityMeasurement
     alone = True
 
     def __init__(

@@ -36,11 +36,11 @@ from wire.records import (
     FloorMeasurement,
     FloorTest,
     FloorValues,
-    Known,
     LatencyUnderLoad,
     Layer,
     LineCounters,
     LoadSample,
+    Measurement,
     Outcome,
     Record,
     Spread,
@@ -107,7 +107,7 @@ class FloorProbe(Continuing):
     traffic. ``suspect`` says whether the run of a direction follows a fail.
     """
 
-    record: type[Known] = FloorMeasurement
+    record: type[Measurement] = FloorMeasurement
     alone = True
     deadline_s = 180.0
     landmark = FloorSequence.landmark

@@ -7,7 +7,7 @@ from agent.line.readings import Unavailable
 from agent.probes.interface.rules import LineTally, Window, next_boundary, next_reading
 from agent.task.slots import offset_us
 from agent.task.task import Progress, Reading, Surroundings, Task
-from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
+from wire.records import Failure, InterfaceMeasurement, LineCounters, Measurement, Outcome
 
 _SLACK_S = 30.0  # a router may be asked three times for each of several answers
 
@@ -21,7 +21,7 @@ class InterfaceProbe:
     started; the first, after a start of the agent, takes two readings of its own.
     """
 
-    record: type[Known] = InterfaceMeasurement
+    record: type[Measurement] = InterfaceMeasurement
     alone = False
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -19,7 +19,7 @@ from agent.probes.path.rules import ChangeDetector
 from agent.task.task import Heeding, Progress, Reading, Surroundings, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
-from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
+from wire.records import Failure, Hop, Measurement, Outcome, PathMeasurement, PathValues, StampValues
 from wire.stamp.sender import Sender, SenderSettings
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -39,7 +39,7 @@ class PathProbe(Heeding):
     Besides its schedule it is run once more for a class whose STAMP trains have changed.
     """
 
-    record: type[Known] = PathMeasurement
+    record: type[Measurement] = PathMeasurement
     alone = False
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -12,7 +12,7 @@ from agent.probes.reachability.asks import Asks
 from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
 from agent.probes.reachability.rules.silence import ASKS
 from agent.task.task import Progress, Reading, Surroundings, Task, Watched
-from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.records import ClockReading, Measurement, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
@@ -51,7 +51,7 @@ class Seen(Struct, frozen=True):
 class ReachabilityProbe(Watched):
     """Asks everybody once, and the silent again. What an earlier run learnt of gateway and hop is known."""
 
-    record: type[Known] = ReachabilityMeasurement
+    record: type[Measurement] = ReachabilityMeasurement
     alone = False
     deadline_s = _DEADLINE_S
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.task.task import Progress, Reading, Surroundings, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
-from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
+from wire.records import Failure, Measurement, Outcome, StampMeasurement, StampValues
 from wire.stamp.sender import Verdict
 from wire.stamp.statistics import TrainStatistics
 from wire.stamp.timestamp import ErrorEstimate
@@ -16,7 +16,7 @@ _SLACK_S = 10.0  # for a slow name server and a busy machine, before the runner 
 class StampProbe:
     """One train a run, one task a DSCP class of the settings."""
 
-    record: type[Known] = StampMeasurement
+    record: type[Measurement] = StampMeasurement
     alone = False
 
     def __init__(self, surroundings: Surroundings) -> None:

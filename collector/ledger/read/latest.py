@@ -31,7 +31,7 @@ from collector.model.observation import Observation, Series, begun_by, failure_o
 from collector.model.peer_comparison import Joined
 from wire.messages.commands import Resend
 from wire.records import (
-    KNOWN,
+    BY_NAME,
     Direction,
     Hop,
     LatencyUnderLoad,
@@ -301,5 +301,5 @@ def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: st
     query = select(*columns).select_from(tables)
     if probe is not None:
         return query.where(series.c.probe_key == _name_key(probe))
-    known = select(names.c.key).where(names.c.name.in_(list(KNOWN)))
+    known = select(names.c.key).where(names.c.name.in_(list(BY_NAME)))
     return query.where(series.c.probe_key.not_in(known))

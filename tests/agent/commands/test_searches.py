@@ -12,7 +12,7 @@ from agent.settings.sections import AgentSettings, Journal, Peer
 from agent.task.task import Surroundings
 from tests.agent.fakes import FakeClock
 from tests.agent.journalled import CLOCK
-from wire.records import CapacityMeasurement, Direction, Known, Outcome, Purpose, StampMeasurement
+from wire.records import CapacityMeasurement, Direction, Measurement, Outcome, Purpose, StampMeasurement
 
 MB = 1_000_000
 SEARCH = CapacityMeasurement(
@@ -45,7 +45,7 @@ def test_the_most_is_the_worst_case_or_what_is_left(tmp_path: Path, number: int,
 def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path: Path) -> None:
     made = searches(tmp_path, month=500 * MB)
     made.budget.book(104 * MB, made.clock())
-    records: list[Known] = [SEARCH, TRAIN, replace(SEARCH, direction=Direction.UP)]
+    records: list[Measurement] = [SEARCH, TRAIN, replace(SEARCH, direction=Direction.UP)]
     assert made.did_cost(records).startswith(
         "capacity: used 104 MB, 396 MB may still be spent; byte budget: 0.10 of 3.00 GB spent today, "
         "0.10 of 0.50 GB this month; renews "

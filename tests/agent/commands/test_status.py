@@ -24,8 +24,8 @@ from wire.records import (
     Direction,
     FloorMeasurement,
     FloorValues,
-    Known,
     LineCounters,
+    Measurement,
     Outcome,
     Purpose,
     ReachabilityValues,
@@ -126,7 +126,7 @@ def floored(
     direction: Direction,
     standing: Standing | None,
     verdict: Verdict = Verdict.FAIL,
-) -> Known:
+) -> Measurement:
     values = FloorValues(
         verdict=verdict,
         floor_bps=8e6,

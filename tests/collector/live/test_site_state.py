@@ -29,7 +29,7 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
-from wire.records import Direction, Failure, FloorValues, Known, Outcome, Purpose, Standing, Verdict
+from wire.records import Direction, Failure, FloorValues, Measurement, Outcome, Purpose, Standing, Verdict
 
 INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
 PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
@@ -47,13 +47,13 @@ PASSIVE = msgspec.structs.replace(
 )
 
 
-def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
+def fleet(*records: Measurement, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
     made = Fleet(inventory)
     made.learn([seen(record, order) for order, record in enumerate(records)], now_us)
     return made
 
 
-def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
+def site(*records: Measurement, inventory: dict[str, Site] = INVENTORY) -> SiteState:
     found = fleet(*records, inventory=inventory).get(SITE)
     assert found is not None
     return found
@@ -102,7 +102,7 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
         ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], State.OK),
     ],
 )
-def test_what_a_site_is_in(records: list[Known], expected: State) -> None:
+def test_what_a_site_is_in(records: list[Measurement], expected: State) -> None:
     assert state_of(site(*records), NOW_US) is expected
 
 
@@ -258,7 +258,7 @@ RECORDS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.randoms(use_true_random=False))
 def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
-    tmp_path: Path, records: list[Known], random: object
+    tmp_path: Path, records: list[Measurement], random: object
 ) -> None:
     file = tmp_path / "ledger.db"
     file.unlink(missing_ok=True)

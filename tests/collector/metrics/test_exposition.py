@@ -36,7 +36,7 @@ from tests.collector.examples import (
 )
 from tests.servers import require
 from wire.messages.envelope import PresenceState, ReceiptStatus
-from wire.records import Cause, Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
+from wire.records import Cause, Direction, Failure, HostLoad, Measurement, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -184,7 +184,7 @@ GAUGES_OF_FLOOR = (
     ],
 )
 def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
-    record: Known, interval_us: int, gauges: tuple[str, ...]
+    record: Measurement, interval_us: int, gauges: tuple[str, ...]
 ) -> None:
     made = Fleet({SITE: LYCEE})
     made.learn([seen(record)], NOW_US)

@@ -26,19 +26,19 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, ClockReading, Failure, Known
+from wire.records import Cause, ClockReading, Failure, Measurement
 
 INVENTORY = {SITE: Site(SITE, "Lycée", departement="63", pop="pop-1")}
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
 
 
-def told(record: Known, order: int = 1) -> Outage:
+def told(record: Measurement, order: int = 1) -> Outage:
     found = outage_of(seen(record, order))
     assert found is not None
     return found
 
 
-def site(*records: Known, received_us: int | None = None) -> SiteState:
+def site(*records: Measurement, received_us: int | None = None) -> SiteState:
     made = Fleet(INVENTORY)
     came = [seen(record, order, received_us=received_us) for order, record in enumerate(records)]
     made.learn(came, NOW_US)
@@ -74,7 +74,7 @@ def test_of_two_words_without_an_end_the_later_holds() -> None:
     assert [found.cause for found in learn_every([told(late), told(early, 2)])] == [Cause.BEYOND]
 
 
-def placed(record: Known, time_us: int) -> Outage:
+def placed(record: Measurement, time_us: int) -> Outage:
     made = observe(SITE, record, time_us=time_us, order=1, received_us=NOW_US)
     found = outage_of(made)
     assert found is not None
@@ -138,7 +138,7 @@ def test_live_state_keeps_the_newest_outages_of_a_site_that_flaps() -> None:
         ([outage(1, BEGIN_US), outage(2, END_US, cause=Cause.PEER, name="o2")], Cause.PEER),
     ],
 )
-def test_which_outage_a_site_is_in(records: list[Known], expected: Cause | None) -> None:
+def test_which_outage_a_site_is_in(records: list[Measurement], expected: Cause | None) -> None:
     found = open_outage(site(*records))
     assert (found and found.cause) == expected
 
@@ -161,7 +161,7 @@ EVENTS = [outage(8, NOW_US - 1), outage(9, NOW_US - 1, NOW_US, name="o2")]
         [stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US)],
     ],
 )
-def test_that_something_changed_makes_no_site_look_alive_or_dead(records: list[Known]) -> None:
+def test_that_something_changed_makes_no_site_look_alive_or_dead(records: list[Measurement]) -> None:
     quiet, with_events = site(*records), site(*records, *EVENTS)
     assert with_events.newest_us == quiet.newest_us
     assert silent_from_us(with_events) == silent_from_us(quiet)
@@ -239,7 +239,7 @@ def test_a_peer_that_no_longer_answers_is_told_as_that() -> None:
         [failed(1, NOW_US - MINUTE_US), stamp(2)],
     ],
 )
-def test_what_is_not_the_peers_is_not_told_as_the_peers(records: list[Known]) -> None:
+def test_what_is_not_the_peers_is_not_told_as_the_peers(records: list[Measurement]) -> None:
     assert away(site(*records)) == ()
 
 

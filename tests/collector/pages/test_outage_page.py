@@ -34,7 +34,7 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, ClockReading, Known
+from wire.records import Cause, ClockReading, Measurement
 
 DAY_US = 24 * HOUR_US
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
@@ -46,7 +46,7 @@ def words(text: str) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def views(records: dict[str, list[Known]]) -> Views:
+def views(records: dict[str, list[Measurement]]) -> Views:
     made = Views({name: Site(name, f"Lycée {name}", departement="63", pop="Clermont-2") for name in records})
     made.render(records, NOW_US)
     for name, told in records.items():
@@ -84,7 +84,7 @@ def page(made: Views, language: Language = Language.ENGLISH) -> str:
         ),
     ],
 )
-def test_a_site_tells_since_when_and_whose(records: list[Known], english: str, french: str) -> None:
+def test_a_site_tells_since_when_and_whose(records: list[Measurement], english: str, french: str) -> None:
     made = views({"A": records})
     assert english in page(made)
     assert french in page(made, Language.FRENCH)
@@ -161,7 +161,7 @@ def test_a_pop_is_found_by_its_name() -> None:
     assert overview(made.summaries, Filter(text="clermont-3")).matching == 0
 
 
-def told(*records: Known, site: str = SITE) -> list[Outage]:
+def told(*records: Measurement, site: str = SITE) -> list[Outage]:
     found = [outage_of(seen(record, order, site=site)) for order, record in enumerate(records)]
     return [each for each in found if each is not None]
 

@@ -7,7 +7,7 @@ from collector.ingest.decode import Batch, PeerBatch, judge
 from collector.model.observation import EVENTS
 from lab.bench import collector as bench_collector
 from lab.simulate import fleet
-from wire.records import KNOWN
+from wire.records import BY_NAME
 
 
 def test_an_invented_fleet_is_taken_whole() -> None:
@@ -17,7 +17,7 @@ def test_an_invented_fleet_is_taken_whole() -> None:
     items = [item for batch in batches if isinstance(batch, Batch) for item in batch.items]
     records = [item.record for item in items if hasattr(item, "record")]
     assert len(records) == 400
-    measured = {kind for probe, kind in KNOWN.items() if probe not in EVENTS}
+    measured = {kind for probe, kind in BY_NAME.items() if probe not in EVENTS}
     assert {type(record) for record in records} == measured
     assert len({(record.epoch, record.seq) for record in records}) == 400
 

@@ -18,13 +18,13 @@ from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, clock, failed, outage, stamp
-from wire.records import Cause, ClockReading, Known
+from wire.records import Cause, ClockReading, Measurement
 
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
 DAY_US = 24 * HOUR_US
 
 
-def ledger(directory: Path, *records: Known, fleet: Fleet | None = None) -> Path:
+def ledger(directory: Path, *records: Measurement, fleet: Fleet | None = None) -> Path:
     path = directory / "ledger.db"
     made = Ledger(path)
     for record in records:
@@ -172,7 +172,7 @@ def test_a_restart_is_a_spell_of_deafness_since_the_last_receipt() -> None:
     assert hearing.waited_until(NOW_US + 1) is None
 
 
-def rebooted(begin_wall_us: int, boot_us: int) -> Known:
+def rebooted(begin_wall_us: int, boot_us: int) -> Measurement:
     """An outage that began in the boot before, whose clock was never set."""
     record = outage(1, BEGIN_US, END_US)
     begin = ClockReading(wall_us=begin_wall_us, boot_us=boot_us, boot_id="boot-0", synchronised=False)

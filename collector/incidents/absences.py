@@ -4,9 +4,10 @@ Pure; :mod:`collector.incidents.correlation` makes events of it.
 """
 
 from collector.incidents.correlation import DATABLE_US, Absence, Place
+from collector.kinds import PROVES_LINE
+from collector.kinds.views import is_fresh
 from collector.live.site_state import SiteState, State, densest_us
-from collector.model.freshness import is_fresh
-from collector.model.outages import KEPT_US, OVER_THE_LINE, Outage, over_us
+from collector.model.outages import KEPT_US, Outage, over_us
 from wire.records import Cause, Failure
 
 UNANSWERED = frozenset({Failure.NO_ANSWER, Failure.PEER_REFUSED})
@@ -14,7 +15,7 @@ UNANSWERED = frozenset({Failure.NO_ANSWER, Failure.PEER_REFUSED})
 
 def healthy_us(site: SiteState) -> int | None:
     """When a measurement over the line last succeeded."""
-    found = (state.valued for series, state in site.series.items() if series.probe in OVER_THE_LINE)
+    found = (state.valued for series, state in site.series.items() if series.probe in PROVES_LINE)
     return max((seen.time_us for seen in found if seen is not None), default=None)
 
 
@@ -36,7 +37,7 @@ def place_of(site: SiteState, now_us: int) -> Place:
     newest = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in OVER_THE_LINE and is_fresh(state.newest, now_us)
+        if series.probe in PROVES_LINE and is_fresh(state.newest, now_us)
     ]
     peer = max(newest, key=lambda seen: seen.time_us).peer if newest else ""
     return Place(found.departement, found.pop, peer) if found else Place(peer=peer)
@@ -91,7 +92,7 @@ def _unanswered(site: SiteState, place: Place, now_us: int) -> Absence | None:
     tries = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in OVER_THE_LINE
+        if series.probe in PROVES_LINE
         and state.newest.failure in UNANSWERED
         and state.newest.time_us > answered_us
         and is_fresh(state.newest, now_us)

@@ -4,29 +4,32 @@ Pure: observations, inventory and ``now`` (Unix microseconds) in, states out. Ev
 away and rebuilt from the ledger; counters then begin again at 0, as a restarted program's do.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from collector.kinds import BY_VALUES, EVENTS
+from collector.kinds.floor import DECISIVE
+from collector.kinds.kind import STALE_INTERVALS
+from collector.kinds.views import expires_us, interval_us, is_fresh, is_late
 from collector.live.blackout import Hearing
 from collector.model.completeness import Holding
-from collector.model.freshness import STALE_INTERVALS, expires_us, interval_us, is_fresh, is_late
 from collector.model.inventory import Site
-from collector.model.observation import EVENTS, Observation, Series
+from collector.model.observation import Observation, Series
 from collector.model.outages import SiteOutages
 from collector.model.peer_comparison import Joined, Result
 from wire.messages.envelope import PresenceState
-from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
+from wire.records import Direction, Failure, FloorValues, Outcome, Standing, Values, Verdict
 
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
 SIDES_LATE_US = 86_400_000_000  # a comparison of tests older than a day speaks of a backlog
 MAX_SERIES = 128  # of one site: names of probes come from outside
 FLOOR_PROBE = "floor"
-Kind = TypeVar("Kind", bound=Values)
+Kept = TypeVar("Kept", bound=Values)
 OF_A_SITE = (Result.AGREE, Result.DISAGREE, Result.AGENT_ONLY)  # whose a peer's lone test was, nobody knows
-DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 class State(StrEnum):
@@ -38,13 +41,6 @@ class State(StrEnum):
     WAITING = "waiting"
     NOT_IN_INVENTORY = "not-in-inventory"
     OK = "ok"
-
-
-class Refused(StrEnum):
-    """What an interface did not carry."""
-
-    ERRORS = "errors"
-    DROPS = "drops"
 
 
 @dataclass(slots=True)
@@ -87,11 +83,9 @@ class SiteState:
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
     measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
-    verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
+    totals: dict[str, Counter[str]] = field(default_factory=dict)  # by metric, then labels
     late: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
-    refused: Counter[tuple[Refused, Direction]] = field(default_factory=Counter)
-    carrier_losses: int | None = None
     sides: Counter[Result] = field(default_factory=Counter)
     disagreed: dict[Direction, Joined] = field(default_factory=dict)
     lacks: Holding | None = None  # what is wrong with what the ledger holds of it
@@ -119,20 +113,11 @@ class SiteState:
         if seen.bytes_sent or seen.bytes_received:  # reading counters costs the line nothing
             self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
             self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
-        if isinstance(seen.values, FloorValues) and seen.series.direction:
-            self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
-        if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
-            self._count_interface(seen.values)
-        self.outages.count(seen)
-
-    def _count_interface(self, found: InterfaceValues) -> None:
-        """Each record tells what its own minute added. What an interface does not count stays absent."""
-        for direction, flow in ((Direction.DOWN, found.down), (Direction.UP, found.up)):
-            for kind, count in ((Refused.ERRORS, flow.errors), (Refused.DROPS, flow.drops)):
-                if count is not None:
-                    self.refused[(kind, direction)] += count
-        if found.carrier_losses is not None:
-            self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
+        if seen.values is not None and (kind := BY_VALUES.get(type(seen.values))) is not None:
+            for total in kind.totals:
+                counted = self.totals.setdefault(total.name, Counter())
+                for labels, addition in total.additions(seen, seen.values):
+                    counted[sys.intern(labels)] += addition
 
     def learn_side(self, joined: Joined) -> None:
         """Take in how the two sides of a load test compared, wherever in time it belongs."""
@@ -172,7 +157,7 @@ class SiteState:
         return ((series, state) for series, state in self.series.items() if series.probe not in EVENTS)
 
 
-def current(site: SiteState, kind: type[Kind], now_us: int) -> Iterator[tuple[Observation, Kind]]:
+def current(site: SiteState, kind: type[Kept], now_us: int) -> Iterator[tuple[Observation, Kept]]:
     """The newest values of one kind, of every series in which they still speak for the present."""
     for found in site.series.values():
         seen = found.valued

@@ -3,7 +3,6 @@
 Pure: observations in, outages out, the same whatever order they came in.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,7 +10,6 @@ from collector.model.observation import Observation
 from wire.records import Cause, ReachabilityValues
 
 KEPT_US = 86_400_000_000  # live state keeps an outage that ended this long ago; older ones are the ledger's
-OVER_THE_LINE = frozenset({"stamp", "floor", "capacity"})
 MAX_KEPT = 32  # of one site, in live state
 OURS = frozenset({Cause.BROKER, Cause.COLLECTOR})  # what watches the site failed, and not the site
 
@@ -85,11 +83,9 @@ def outage_of_values(
 
 @dataclass(slots=True)
 class SiteOutages:
-    """The newest outages of one site, and counters of those whose end came in time."""
+    """The newest outages of one site."""
 
     known: dict[str, Outage] = field(default_factory=dict)
-    counted: Counter[Cause] = field(default_factory=Counter)
-    lasted_us: Counter[Cause] = field(default_factory=Counter)
 
     def see(self, seen: Observation) -> None:
         """Learn what an observation tells of an outage, if it does."""
@@ -106,13 +102,6 @@ class SiteOutages:
             self.known[told.name] = told  # the same record again was placed anew
         if len(self.known) > MAX_KEPT:
             del self.known[min(self.known.values(), key=lambda outage: (outage.begin_us, outage.name)).name]
-
-    def count(self, seen: Observation) -> None:
-        """Count an outage whose end has just been told."""
-        told = outage_of(seen)
-        if told is not None and told.lasted_us is not None:
-            self.counted[told.cause] += 1
-            self.lasted_us[told.cause] += told.lasted_us
 
 
 def learn_every(told: Iterable[Outage]) -> list[Outage]:

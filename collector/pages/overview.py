@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.incidents.absences import open_outage
-from collector.live.notices import Remark, remarks
+from collector.kinds import BY_PROBE
+from collector.kinds.views import is_fresh
+from collector.live.notices import notices
 from collector.live.site_state import SiteState, State, current, state_of
-from collector.model.freshness import is_fresh
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.outages import KEPT_US, Outage
 from wire.messages.envelope import PresenceState
 from wire.records import (
-    BY_NAME,
     CapacityValues,
     Direction,
     Failure,
@@ -90,7 +91,7 @@ class Summary:
     rtt_us: int | None
     loaded_us: int | None
     loss_ratio: float | None
-    remarks: tuple[Remark, ...]
+    notices: tuple[Notice, ...]
     newest_us: int | None
     troubles: tuple[Trouble, ...]
     outage: Outage | None
@@ -118,7 +119,7 @@ def summarise(site: SiteState, now_us: int) -> Summary:
         rtt_us=rtt_us,
         loaded_us=_loaded(site, now_us),
         loss_ratio=loss_ratio,
-        remarks=remarks(site, now_us),
+        notices=notices(site, now_us),
         newest_us=site.newest_us,
         troubles=tuple(dict.fromkeys(_troubles(site, now_us))),
         outage=lasting or _newest_outage(site, now_us),
@@ -181,9 +182,9 @@ def _troubles(site: SiteState, now_us: int) -> Iterator[Trouble]:
     for series, found in site.series.items():
         failure = found.newest.failure
         if found.newest.outcome is Outcome.OK or failure is None or failure is Failure.BUDGET_SPENT:
-            continue  # a budget has a remark of its own
+            continue  # a budget has a notice of its own
         if failure not in _ROUTINE or not is_fresh(found.valued, now_us):
-            yield Trouble(series.probe if series.probe in BY_NAME else "", failure)
+            yield Trouble(series.probe if series.probe in BY_PROBE else "", failure)
 
 
 def fold(text: str) -> str:

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import jinja2
 
 from collector.incidents.correlation import Event
-from collector.live.notices import Remark
 from collector.live.site_state import State
+from collector.model.notice import Notice
 from collector.pages.incident_texts import SECOND, EventWords, moment
 from collector.pages.overview import Figure, Filter, Overview
 from collector.pages.texts import CATALOGUE, Language
@@ -72,7 +72,7 @@ class Pages:
             "megabits": self._megabits,
             "ms": self._milliseconds,
             "percent": self._percent,
-            "remark": self._remark,
+            "notice": self._notice,
         }
         self._template = made.get_template("overview.html")
 
@@ -120,11 +120,11 @@ class Pages:
     def _megabits(self, bps: float) -> str:
         return self._number(f"{bps / 1e6:.{1 if bps < 100e6 else 0}f}")
 
-    def _remark(self, remark: Remark) -> str:
-        direction = self._words[f"direction.{remark.direction}"] if remark.direction else ""
-        place = f"({remark.place})" if remark.place else ""
-        sentence = self._words[f"remark.{remark.kind}"]
-        figures = {"number": remark.number, "other": remark.other}
+    def _notice(self, notice: Notice) -> str:
+        direction = self._words[f"direction.{notice.direction}"] if notice.direction else ""
+        place = f"({notice.place})" if notice.place else ""
+        sentence = self._words[f"notice.{notice.word}"]
+        figures = {"number": notice.number, "other": notice.other}
         return sentence.format(direction=direction, place=place, **figures).strip()
 
     def _floor(self, figure: Figure) -> str:

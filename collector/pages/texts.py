@@ -1,7 +1,10 @@
 """Every word that the collector's pages say to people, in English and French."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+
+from collector.kinds import KINDS
+from collector.kinds.kind import Both
 
 
 class Language(StrEnum):
@@ -11,7 +14,7 @@ class Language(StrEnum):
     FRENCH = "fr"
 
 
-_WORDS: dict[str, tuple[str, str]] = {
+_WORDS: dict[str, Both] = {
     "title": ("Sites and their floor", "Les sites et leur débit plancher"),
     "lead": (
         "Capacity measured at the IP layer, against what each site was promised.",
@@ -67,13 +70,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "presence.stopped": ("agent stopped", "agent arrêté"),
     "presence.connection-lost": ("agent's connection lost", "connexion de l'agent perdue"),
     "trouble.": ("last attempt:", "dernière tentative :"),
-    "trouble.floor": ("last floor test:", "dernier test du plancher :"),
-    "trouble.stamp": ("last latency train:", "dernière mesure de latence :"),
-    "trouble.capacity": ("last search:", "dernière recherche :"),
-    "trouble.interface": ("last reading of the interface:", "dernier relevé de l'interface :"),
-    "trouble.path": ("last trace:", "dernier relevé du chemin :"),
-    "trouble.reachability": ("last outage:", "dernière coupure :"),
-    "trouble.clock": ("wall clock:", "horloge :"),
     "failure.internal-error": ("error in the agent", "erreur de l'agent"),
     "failure.deadline-exceeded": ("took too long", "trop long"),
     "failure.cancelled": ("cancelled", "annulée"),
@@ -185,35 +181,15 @@ _WORDS: dict[str, tuple[str, str]] = {
     "end.open": ("still open", "en cours"),
     "end.not-told": ("not told; over by {}", "non signalée ; finie avant {}"),
     "unit.day": ("d", "j"),
-    "remark.suspect": (
+    "notice.suspect": (
         "suspect {direction}: a floor test failed and is being repeated",
         "suspect {direction} : un test du plancher a échoué et va être répété",
     ),
-    "remark.sides-disagree": (
+    "notice.sides-disagree": (
         "agent and peer tell differently {direction}: {number} % apart",
         "agent et pair se contredisent {direction} : {number} % d'écart",
     ),
-    "remark.class-changed": (
-        "DSCP {number} arrives as {other} {direction}",
-        "DSCP {number} arrive en {other} {direction}",
-    ),
-    "remark.path-class-changed": (
-        "path: DSCP {number} is changed before hop {other} {place}",
-        "chemin : DSCP {number} modifié avant le saut {other} {place}",
-    ),
-    "remark.path-mtu": (
-        "path: packets of at most {number} bytes, from hop {other} {place}",
-        "chemin : paquets d'au plus {number} octets, à partir du saut {other} {place}",
-    ),
-    "remark.black-hole": (
-        "path: packets above {number} bytes vanish and nobody says so",
-        "chemin : les paquets de plus de {number} octets disparaissent sans avertissement",
-    ),
-    "remark.not-reached": (
-        "path: ends at hop {number}, before the peer",
-        "chemin : s'arrête au saut {number}, avant le pair",
-    ),
-    "remark.budget-spent": (
+    "notice.budget-spent": (
         "search skipped: byte budget spent",
         "recherche omise : quota d'octets épuisé",
     ),
@@ -332,9 +308,17 @@ def _typeset(words: str) -> str:
     return words.replace(" :", "\N{NO-BREAK SPACE}:").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-KEYS = frozenset(_WORDS)
+def _of_kinds() -> Iterator[tuple[str, Both]]:
+    """Texts that the kinds of measurement bring."""
+    for kind in KINDS:
+        yield f"trouble.{kind.name}", kind.attempt
+        yield from ((f"notice.{word}", texts) for word, texts in kind.sentences.items())
+
+
+_ALL = _WORDS | dict(_of_kinds())
+KEYS = frozenset(_ALL)
 CATALOGUE: Mapping[Language, Mapping[str, str]] = {
-    language: {key: _typeset(words[place]) for key, words in _WORDS.items()}
+    language: {key: _typeset(words[place]) for key, words in _ALL.items()}
     for place, language in enumerate(Language)
 }
 

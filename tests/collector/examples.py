@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from collector.ingest.decode import Arrival
-from collector.model.observation import Observation, Series, for_views
+from collector.kinds.views import for_views
+from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
 from wire.messages import peer_tests
 from wire.messages.peer_tests import PeerTest, TestKind

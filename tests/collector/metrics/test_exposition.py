@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.kinds.views import STALE_INTERVALS
 from collector.live.fleet import Fleet
 from collector.live.peers import Peers
 from collector.live.site_state import State
@@ -12,7 +13,6 @@ from collector.metrics import exposition as exposition_module
 from collector.metrics.exposition import Exposition
 from collector.metrics.families import FAMILIES
 from collector.model.completeness import Holding
-from collector.model.freshness import STALE_INTERVALS
 from collector.model.inventory import Site
 from collector.model.own_counters import Meters
 from collector.model.peer_comparison import Heard, Joined, Result

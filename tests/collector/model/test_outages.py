@@ -7,11 +7,12 @@ import pytest
 
 from collector.incidents.absences import absences, open_outage, place_of
 from collector.incidents.correlation import Absence, Place
+from collector.kinds.views import observe
 from collector.live.blackout import GRACE_US
 from collector.live.fleet import Fleet
 from collector.live.site_state import SiteState, State, next_change_us, silent_from_us, state_of
 from collector.model.inventory import Site
-from collector.model.observation import AHEAD_US, Observation, observe
+from collector.model.observation import AHEAD_US, Observation
 from collector.model.outages import MAX_KEPT, Outage, learn_every, outage_of
 from tests.collector.examples import (
     BOOT_US,
@@ -171,10 +172,10 @@ def test_that_something_changed_makes_no_site_look_alive_or_dead(records: list[M
 
 def test_outages_are_counted_when_their_end_is_told_in_time() -> None:
     found = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US))
-    assert found.outages.counted == {Cause.ACCESS: 1}
-    assert found.outages.lasted_us == {Cause.ACCESS: 11 * MINUTE_US}
+    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}
+    assert found.totals["qos_outage_seconds_total"] == {',cause="access-line"': 11 * MINUTE_US}
     late = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US), received_us=END_US + 4 * HOUR_US)
-    assert (late.outages.counted, late.late) == ({}, {"reachability": 2})
+    assert (late.totals, late.late) == ({}, {"reachability": 2})
 
 
 def silent_states(found: SiteState) -> list[State]:
@@ -261,4 +262,4 @@ def test_an_outage_that_was_placed_anew_is_at_its_new_time() -> None:
     found = made.get(SITE)
     assert found is not None
     assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]
-    assert found.outages.counted == {Cause.ACCESS: 1}
+    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}

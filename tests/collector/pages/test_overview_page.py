@@ -5,9 +5,10 @@ import msgspec
 import pytest
 
 from collector.live.fleet import Fleet
-from collector.live.notices import Kind, Remark, remarks
+from collector.live.notices import SIDES_DISAGREE, notices
 from collector.live.site_state import State
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.observation import Series
 from collector.model.peer_comparison import Joined, Result
 from collector.pages.overview import (
@@ -287,15 +288,15 @@ def test_no_round_trip_takes_no_time(rtt_us: int, english: str, french: str) -> 
 def test_a_disagreement_is_shown_for_a_day() -> None:
     made = fleet()
     (site,) = [found for found in made if found.site_id == "remarkable"]
-    kinds = [{remark.kind for remark in remarks(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
-    assert [Kind.SIDES_DISAGREE in found for found in kinds] == [True, False]
+    kinds = [{notice.word for notice in notices(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
+    assert [SIDES_DISAGREE in found for found in kinds] == [True, False]
 
 
 def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
     lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(path(1, values=lost), site="a")], NOW_US)
-    assert remarks(next(iter(site)), NOW_US) == (Remark(Kind.NOT_REACHED, None, 4),)
+    assert notices(next(iter(site)), NOW_US) == (Notice("not-reached", None, 4),)
 
 
 def of_records(*records: Measurement) -> str:
@@ -393,7 +394,7 @@ def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> Non
         *(f"verdict.{verdict}" for verdict in Verdict),
         *(f"presence.{presence}" for presence in PresenceState),
         *(f"waiting.{waiting}" for waiting in Waiting),
-        *(f"remark.{kind}" for kind in Kind),
+        *(f"notice.{word}" for word in ("suspect", "sides-disagree", "budget-spent")),
         *(f"direction.{direction}" for direction in Direction),
         *(f"trouble.{probe}" for probe in ("", *BY_NAME)),
     }

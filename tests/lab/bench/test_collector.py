@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from collector.ingest.decode import Batch, PeerBatch, judge
-from collector.model.observation import EVENTS
+from collector.kinds import EVENTS
 from lab.bench import collector as bench_collector
 from lab.simulate import fleet
 from wire.records import BY_NAME

@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults fuzz check lint types imports house house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ imports: $(STAMP)  ## the import rule of the packages
 
 house: $(STAMP)  ## figures of rooms, names and sentences beside those of an older revision (BASE=REV)
 	@$(BIN)/python -m tests.house.figures --base $(or $(BASE),312fabb)
+
+house-walk: $(STAMP)  ## the files that one measurement passes, from the probe to the page (BASE=REV: beside that)
+	@$(BIN)/python -m tests.house.walk $(if $(BASE),--base $(BASE))
 
 house-check: $(STAMP)  ## the house rules: unique class names, docstrings, commit subjects
 	$(BIN)/python -m tests.house.checks

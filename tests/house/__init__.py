@@ -5,6 +5,9 @@
 ``owed`` keeps the list of what older code still owes, which only shrinks (``make house-owed``).
 ``tree`` reads the sources, ``rooms`` their imports, ``writing`` their lines and docstrings.
 
-All of it reads source text. No module here imports a module of the product, so that every revision can be
-read from any other one. The standard library is enough, and no test of another room imports this one.
+``walk`` runs agent and collector under ``tracer`` and lists the files that one measurement passes
+(``make house-walk``); ``relay`` marks that measurement by its round trip.
+
+Nothing here imports the product: it is read as text, or started by its commands. So every revision can be
+measured by the same script. No test of another room imports this one.
 """

@@ -108,25 +108,29 @@ def of_work_tree(root: Path = ROOT) -> Tree:
 
 def of_revision(revision: str, root: Path = ROOT) -> Tree:
     """Read the files of a commit; raises NoTreeError where the clone does not have it."""
+    files = {}
+    with archive(revision, root) as tar:
+        for member in tar:
+            content = tar.extractfile(member) if _is_wanted(PurePosixPath(member.name).name) else None
+            if content is not None:
+                files[member.name] = content.read().decode()
+    return Tree(files)
+
+
+def archive(revision: str, root: Path = ROOT) -> tarfile.TarFile:
+    """Open all files of a commit as an archive; raises NoTreeError where the clone does not have it."""
     try:
-        # A leading dash would be read as an option.
-        archive = subprocess.run(
+        done = subprocess.run(
             ["git", "archive", "--format=tar", f"{revision}^{{tree}}"],
             cwd=root, capture_output=True, check=True,
-        ).stdout  # fmt: skip
+        )  # fmt: skip
     except FileNotFoundError:
         raise NoTreeError("git is not installed, and older revisions are read with it") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
         message = f"cannot read revision {revision} ({said}); in a shallow clone: git fetch --unshallow"
         raise NoTreeError(message) from None
-    files = {}
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            content = tar.extractfile(member) if _is_wanted(PurePosixPath(member.name).name) else None
-            if content is not None:
-                files[member.name] = content.read().decode()
-    return Tree(files)
+    return tarfile.open(fileobj=io.BytesIO(done.stdout))
 
 
 def _is_wanted(name: str) -> bool:

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent import configuration
 from agent.probes import PROBES
-from agent.settings import file as settings
 from agent.settings.sections import AgentSettings
 from host import command_line
 from host.finding import CODES
@@ -61,7 +61,7 @@ def _dispatch(arguments: Sequence[str] | None) -> int:
         from agent.commands import check
 
         return check.main(parsed.file)
-    chosen = settings.load(parsed.file)
+    chosen = configuration.load(parsed.file)
     if parsed.command == "run":
         from agent.commands import run
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import configuration
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
@@ -155,7 +155,7 @@ def test_a_secret_that_is_shown_would_be_found(tmp_path: Path) -> None:
 
 def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
     stand = Stand(tmp_path, 1883)
-    served, measured = peer_settings.load(stand.peer), agent_settings.load(stand.agent)
+    served, measured = peer_settings.load(stand.peer), configuration.load(stand.agent)
     secrets = peer_settings.secrets(served)
     holders = (
         served,

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
 from agent.commands import machine
 from agent.commands.machine import Link
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
 from agent.probes.floor.rules import decision as floor_rules
 from agent.probes.path.probe import PathProbe
+from agent.probes.path.settings import PathSettings
 from agent.probes.reachability.probe import ReachabilityProbe
 from agent.probes.reachability.rules.outages import WayKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings import file as settings
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import Surroundings, Task
@@ -49,7 +50,7 @@ def main(path: Path) -> int:
     """Print one line for each thing tried; 0 if nothing is wrong, else by whose fault (``host.finding``)."""
     log.start("error")
     try:
-        chosen = settings.load(path)
+        chosen = configuration.load(path)
         with belonging_to(path):
             built_from = assembly.surroundings(chosen, Clock().read)
     except SettingsError as error:
@@ -83,9 +84,9 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
             yield test
             if test.ok and isinstance(before, CounterReading):
                 yield advised(await counted(built_from, before), chosen, way_out)
-        if chosen.schedule.reachability is not None:
+        if chosen.every_s("reachability") is not None:
             yield await reachability(built_from)
-        if chosen.schedule.path is not None and chosen.stamp.classes:
+        if chosen.every_s("path") is not None and chosen.stamp.classes:
             yield await path(built_from)
     yield await broker(chosen)
 
@@ -287,14 +288,16 @@ async def reachability(built_from: Surroundings) -> Finding:
 async def path(built_from: Surroundings) -> Finding:
     """May the path helper send what it has to? One packet as far as the first hop."""
     chosen = built_from.settings
-    quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))
+    quick = msgspec.structs.replace(
+        chosen.section(PathSettings), hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S)
+    )
     changed = msgspec.structs.replace(chosen, path=quick)
     probe = PathProbe(msgspec.structs.replace(built_from, settings=changed))
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
         return Finding("path", reading.detail, note=True)
-    who = "this program" if chosen.path.helper is None else "the helper"
+    who = "this program" if chosen.section(PathSettings).helper is None else "the helper"
     return Finding("path", f"{who} may send what a trace takes")
 
 

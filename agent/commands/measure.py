@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from agent import configuration
 from agent.commands.searches import Searches
+from agent.probes import PROBES
 from agent.report import measurement as report
 from agent.report.measurement import NO_IDENTITY, Line, Tone
 from agent.schedule.runner import Runner, quiet
 from agent.service import wiring as assembly
-from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import Probe, Progress, Task
 from host import log
@@ -32,8 +33,8 @@ _EXITS = {
 }
 PIPED_WIDTH = 160
 
-BY_NAME_ONLY = frozenset({"capacity", "interface", "path", "reachability"})
-"""Run by ``--probe`` alone: one fills the line, one takes a minute, one needs a right, one has no figures."""
+BY_NAME_ONLY = frozenset(name for name, probe in PROBES.items() if probe.by_name_only)
+"""Run by ``--probe`` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
         return chosen
     peer = msgspec.structs.replace(chosen.peer, host=host)
     changed = msgspec.structs.replace(chosen, peer=peer)
-    problem = settings_rules.first_problem(changed)
+    problem = configuration.first_problem(changed)
     if problem:
         raise SettingsError(problem)
     return changed

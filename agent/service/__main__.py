@@ -143,14 +143,14 @@ def _resident(given: Handover) -> Resident:
 
 def _sign_every_s(settings: AgentSettings) -> float:
     """A sign of life as often as somebody is asked for one, where that is oftener than usual."""
-    return min(alive_watch.EVERY_S, float(settings.schedule.reachability or alive_watch.EVERY_S))
+    return min(alive_watch.EVERY_S, float(settings.every_s("reachability") or alive_watch.EVERY_S))
 
 
 def _reachability(
     around: Surroundings, uplink: Uplink, journal: JournalThread, alive: AliveWatch
 ) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
-    every, hearing = around.settings.schedule.reachability, around.hearing
+    every, hearing = around.settings.every_s("reachability"), around.hearing
     if every is None or hearing is None:
         return []
     path = state_path(around.settings.journal.path)

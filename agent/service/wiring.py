@@ -7,6 +7,7 @@ from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
 from agent.probes import PROBES
 from agent.settings.sections import AgentSettings, Floor
+from agent.task.declaration import ProbeDeclaration
 from agent.task.task import Probe, Surroundings, Task, Watched
 from agent.train.peer_last_seen import Hearing
 from wire import ip_layer
@@ -34,11 +35,9 @@ def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockR
     return LineWatch(counters, ip_layer.ip_rate(float(floor.down), floor.layer), clock)
 
 
-def tasks(
-    built_from: Surroundings, registry: Mapping[str, Callable[[Surroundings], Probe]] = PROBES
-) -> dict[Task, Probe]:
+def tasks(built_from: Surroundings, registry: Mapping[str, ProbeDeclaration] = PROBES) -> dict[Task, Probe]:
     """Every task that the settings ask for, with the probe that does it."""
-    probes = [factory(built_from) for factory in registry.values()]
+    probes = [declared.build(built_from) for declared in registry.values()]
     return {task: probe for probe in probes for task in probe.tasks()}
 
 

@@ -1,4 +1,4 @@
-"""Reads ``agent.yaml`` and the secrets that it names, and checks both.
+"""Reads the secrets that ``agent.yaml`` names, and checks them.
 
 The resident agent gets its settings ready-made and imports ``agent.settings.sections`` alone: this module
 brings the YAML reader.
@@ -11,15 +11,6 @@ from msgspec import structs
 from agent.settings import rules
 from agent.settings.sections import AgentSettings, Peer, Snmp
 from host import settings, shared_key
-
-
-def load(path: Path) -> AgentSettings:
-    """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
-    loaded = settings.load(path, AgentSettings)
-    problem = rules.first_problem(loaded)
-    if problem:
-        raise settings.SettingsError(f"{path}: {problem}")
-    return loaded
 
 
 def peer_key(peer: Peer) -> bytes:

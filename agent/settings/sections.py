@@ -3,18 +3,20 @@
 Defaults are for a site with one line and one peer, so that a working file is about ten lines.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, field
 
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
-from wire.records import Algorithm, Layer
+from wire.records import Layer
 from wire.stamp import packet
 from wire.udpstp import pdu
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
+FLOOR_LEAST, FLOOR_MOST = BitRate(1_000_000), BitRate(1_000_000_000)
+Section = TypeVar("Section", bound=Struct)
 
 
 class Peer(Struct, frozen=True):
@@ -73,50 +75,12 @@ class Stamp(Struct, frozen=True):
 
 
 class Schedule(Struct, frozen=True):
-    """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait."""
+    """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait.
 
-    floor: Seconds = Seconds(3600)
-    stamp: Seconds = Seconds(60)
-    interface: Seconds | None = Seconds(60)
-    capacity: Seconds | None = Seconds(30 * 86400)
-    path: Seconds | None = Seconds(86400)
-    reachability: Seconds | None = Seconds(10)
+    The interval of each probe is a setting of its name, which its declaration adds.
+    """
+
     first_within: Seconds = Seconds(300)
-
-
-class Capacity(Struct, frozen=True):
-    """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
-
-    ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
-    directions together: a search ends before it exceeds them, and with less than 20 MB left it is skipped,
-    and recorded as such.
-    """
-
-    highest: BitRate = BitRate(1_000_000_000)
-    duration: Seconds = Seconds(10)
-    algorithm: Algorithm = Algorithm.B
-    hours: str = "01:00-05:00"
-    day_budget: ByteSize = ByteSize(3_000_000_000)
-    month_budget: ByteSize = ByteSize(6_000_000_000)
-
-
-class Interface(Struct, frozen=True):
-    """How often the line's counters are read within each record of the interface probe."""
-
-    read_every: Seconds = Seconds(10)
-
-
-class PathTrace(Struct, frozen=True):
-    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
-
-    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
-    packets; without it the agent starts one as its child.
-    """
-
-    hops: Annotated[int, Meta(ge=1, le=64)] = 30
-    packets: Annotated[int, Meta(ge=1, le=10)] = 3
-    timeout: Seconds = Seconds(60)
-    helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
 class Snmp(Struct, frozen=True):
@@ -164,15 +128,15 @@ class Journal(Struct, frozen=True):
 
 
 class AgentSettings(Struct, frozen=True):
-    """Everything in ``agent.yaml``."""
+    """Everything in ``agent.yaml`` but the intervals and own sections of probes.
+
+    :mod:`agent.configuration` adds these, as each probe declares them.
+    """
 
     site: str
     peer: Peer
     floor: Floor = field(default_factory=Floor)
     stamp: Stamp = field(default_factory=Stamp)
-    capacity: Capacity = field(default_factory=Capacity)
-    interface: Interface = field(default_factory=Interface)
-    path: PathTrace = field(default_factory=PathTrace)
     schedule: Schedule = field(default_factory=Schedule)
     line_counters: LineCounters = field(default_factory=LineCounters)
     broker: Broker = field(default_factory=Broker)
@@ -180,3 +144,14 @@ class AgentSettings(Struct, frozen=True):
     journal: Journal = field(default_factory=Journal)
     runtime_directory: str = "var/agent/run"
     log_level: str = "info"
+
+    def every_s(self, probe: str) -> float | None:
+        """Interval of a probe in seconds, None for never."""
+        every: float | None = getattr(self.schedule, probe)
+        return None if every is None else float(every)
+
+    def section(self, kind: type[Section]) -> Section:
+        """The own section of a probe, by its type."""
+        return next(
+            found for name in self.__struct_fields__ if isinstance(found := getattr(self, name), kind)
+        )

@@ -1,7 +1,8 @@
 """Kinds: one declaration of each kind of measurement, from which the rest of the collector is derived.
 
-A kind's module names its record and values, its metrics, its texts in both languages, how long it speaks for
-the present, and whether it proves that the line is up. Its tables are made from the values' struct.
+A kind's module names its record and values, its metrics, and its texts in both languages. It also says how
+long values speak for the present, and whether they prove that the line is up. Tables are made from the
+values' struct.
 To add a kind: its module here, and one line in ``KINDS``.
 
 Lives here: the declarations, and an observation made from a record.

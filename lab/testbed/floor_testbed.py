@@ -4,10 +4,11 @@ import secrets
 import sys
 from pathlib import Path
 
+from agent.configuration import SETTINGS
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Floor, LineCounters, Peer
+from agent.settings.sections import Floor, LineCounters, Peer
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, ByteSize
@@ -37,7 +38,7 @@ class FloorStand(Stand):
 
     async def verdict(self, direction: Direction, floor_bps: int) -> Reading:
         """The reading of one direction by the floor probe, put together as in an agent at this site."""
-        settings = AgentSettings(
+        settings = SETTINGS(
             site="bench",
             peer=Peer(
                 host=self.places.links[0],

@@ -16,9 +16,9 @@ from agent.load.rules import validity as floor_validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_search
 from agent.probes.capacity.byte_budget import ByteBudget
+from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.settings.sections import Capacity
 from agent.task.task import Progress, Reading, Surroundings, Task
 from host.units import megabits
 from wire.records import (
@@ -61,7 +61,7 @@ class CapacityProbe:
 
     def __init__(
         self,
-        settings: Capacity,
+        settings: CapacitySettings,
         interval_s: float | None,
         meter: LoadMeter,
         budget: ByteBudget,
@@ -82,10 +82,9 @@ class CapacityProbe:
         """The probe as the settings ask for it."""
         chosen = surroundings.settings
         meter = LoadMeter(surroundings.line_counters)
-        interval = chosen.schedule.capacity
         return cls(
-            chosen.capacity,
-            None if interval is None else float(interval),
+            chosen.section(CapacitySettings),
+            chosen.every_s("capacity"),
             meter,
             budget_of(surroundings),
             surroundings.clock,
@@ -168,11 +167,13 @@ def budget_of(surroundings: Surroundings) -> ByteBudget:
     """The budget of this agent's line: its file stands beside the journal."""
     chosen = surroundings.settings
     path = Path(chosen.journal.path).with_name(BUDGET_FILE)
-    return ByteBudget(path, int(chosen.capacity.day_budget), int(chosen.capacity.month_budget))
+    capacity = chosen.section(CapacitySettings)
+    return ByteBudget(path, int(capacity.day_budget), int(capacity.month_budget))
 
 
 def _searcher(surroundings: Surroundings, meter: LoadMeter) -> RunSearch:
-    peer, capacity = surroundings.settings.peer, surroundings.settings.capacity
+    peer = surroundings.settings.peer
+    capacity = surroundings.settings.section(CapacitySettings)
 
     async def search(
         direction: Direction, byte_limit: int, progress: Progress

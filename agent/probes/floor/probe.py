@@ -147,7 +147,7 @@ class FloorProbe(Continuing):
 
         return cls(
             contracts(settings.floor),
-            float(settings.schedule.floor),
+            settings.every_s("floor") or 0.0,
             LoadMeter(surroundings.line_counters),
             _loader(surroundings),
             beside,

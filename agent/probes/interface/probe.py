@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from agent.line.readings import Unavailable
 from agent.probes.interface.rules import LineTally, Window, next_boundary, next_reading
+from agent.probes.interface.settings import InterfaceSettings
 from agent.task.slots import offset_us
 from agent.task.task import Progress, Reading, Surroundings, Task
 from wire.records import Failure, InterfaceMeasurement, LineCounters, Measurement, Outcome
@@ -29,10 +30,10 @@ class InterfaceProbe:
         self._source = surroundings.line_counters
         self._clock = surroundings.clock
         self._site = settings.site
-        off = settings.schedule.interface is None or self._source.kind is LineCounters.NONE
-        self._interval_s = None if off else float(settings.schedule.interface or 0)
-        self._read_s = float(settings.interface.read_every)
-        if not off:
+        off = self._source.kind is LineCounters.NONE
+        self._interval_s = None if off else settings.every_s("interface")
+        self._read_s = float(settings.section(InterfaceSettings).read_every)
+        if self._interval_s is not None:
             self._read_s = max(self._read_s, self._source.least_interval_s)
         self._reading_us = round(self._read_s * 1e6)
         self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))

@@ -16,6 +16,7 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
+from agent.probes.path.settings import PathSettings
 from agent.task.task import Heeding, Progress, Reading, Surroundings, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
@@ -44,14 +45,14 @@ class PathProbe(Heeding):
 
     def __init__(self, surroundings: Surroundings) -> None:
         settings = surroundings.settings
-        self._path = settings.path
+        self._path = settings.section(PathSettings)
         self._peer = settings.peer
         self._classes = settings.stamp.classes
-        self._interval_s = settings.schedule.path
+        self._interval_s = settings.every_s("path")
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
         self._detectors = {one.dscp: ChangeDetector() for one in settings.stamp.classes}
-        self.deadline_s = settings.path.timeout + SLACK_S
+        self.deadline_s = self._path.timeout + SLACK_S
 
     def tasks(self) -> Sequence[Task]:
         """One for each class of service; none where the schedule says never."""

@@ -4,3 +4,16 @@ Lives here: the probe, the watch that stands in for it in the resident agent, it
 May not live here: decisions: they are in ``rules``, which is pure.
 Imported by: the registry ``agent.probes``, ``agent.service``.
 """
+
+from agent.probes.reachability.figures import figures
+from agent.probes.reachability.probe import ReachabilityProbe
+from agent.task.declaration import Interval, ProbeDeclaration
+from wire.records import ReachabilityMeasurement
+
+PROBE = ProbeDeclaration(
+    record=ReachabilityMeasurement,
+    build=ReachabilityProbe,
+    figures=figures,
+    interval=Interval("10 s", least="500 ms", most="5 min"),
+    by_name_only=True,  # it has no figures of the line
+)

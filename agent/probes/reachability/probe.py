@@ -57,7 +57,7 @@ class ReachabilityProbe(Watched):
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self._interval_s = surroundings.settings.schedule.reachability
+        self._interval_s = surroundings.settings.every_s("reachability")
 
     def tasks(self) -> Sequence[Task]:
         """One, unless the settings say never."""

@@ -23,7 +23,7 @@ class StampProbe:
         settings = surroundings.settings
         self._stamp = settings.stamp
         self._peer = settings.peer
-        self._interval_s = float(settings.schedule.stamp)
+        self._interval_s = settings.every_s("stamp") or 0.0
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
         self._peer_time = surroundings.peer_time

@@ -168,7 +168,7 @@ class _Reading:
 
 
 def _conditions(tables: ValueTables) -> list[Select[tuple[int]]]:
-    """What is read of each series of a kind: the newest, that with values, and its landmarks."""
+    """Queries for each series of a kind: its newest, its newest with values, and its landmarks."""
     kind = tables.kind
     valued = _with_values() if kind.shown_when_stale else _with_values_lately(kind.stale_intervals)
     return [_any(), valued, *(_landmark(tables.table, conditions) for conditions in kind.landmarks)]

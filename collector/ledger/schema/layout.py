@@ -1,4 +1,4 @@
-"""How a struct stands in a table: its columns, its row, and the struct read back.
+"""Layout of a struct in a table: its columns, its row, and the struct read back.
 
 ========================  ============================================================
 field                     stands as
@@ -31,7 +31,7 @@ Word = Callable[[int], str]
 Placed = TypeVar("Placed", bound=Struct)
 
 
-class Told(NamedTuple):
+class FieldType(NamedTuple):
     """A field's type without its wrappings. ``most`` is the greatest number that it may hold."""
 
     type: Any
@@ -39,7 +39,7 @@ class Told(NamedTuple):
     most: float | None
 
 
-def told(hint: Any) -> Told:
+def field_type(hint: Any) -> FieldType:
     """A field's type behind ``Annotated`` and ``| None``."""
     optional, most = False, None
     while True:
@@ -49,13 +49,13 @@ def told(hint: Any) -> Told:
         elif NoneType in get_args(hint) and len(get_args(hint)) == 2:
             hint, optional = next(part for part in get_args(hint) if part is not NoneType), True
         else:
-            return Told(hint, optional, most)
+            return FieldType(hint, optional, most)
 
 
 def items_of(hint: Any) -> type | None:
     """The type of a tuple's items, or None for what is no tuple."""
-    found = told(hint).type
-    return told(get_args(found)[0]).type if get_origin(found) is tuple else None
+    found = field_type(hint).type
+    return field_type(get_args(found)[0]).type if get_origin(found) is tuple else None
 
 
 class Layout(Generic[Placed]):
@@ -83,7 +83,7 @@ class Layout(Generic[Placed]):
         self._nothing: Row = dict.fromkeys(self._types)
 
     def _place(self, field: str, hint: Any) -> None:
-        found, column = told(hint), self._prefix + field
+        found, column = field_type(hint), self._prefix + field
         item = items_of(hint)
         if isinstance(item, type) and issubclass(item, Struct):
             self.parts[field] = item
@@ -147,7 +147,7 @@ class Layout(Generic[Placed]):
         return found
 
 
-def _sql_type(found: Told, place: str) -> Any:
+def _sql_type(found: FieldType, place: str) -> Any:
     if found.type is bool:
         return Boolean
     if found.type is int:

@@ -1,8 +1,8 @@
 """Tables of what each kind measured, made from the structs of its record.
 
 ``<kind>_values`` has one row a measurement, ``<kind>_<field>`` one row an item of a field that is a tuple of
-structs. A raw series within such an item (a tuple of array-like structs) stands compressed in a table of its
-own, for it is large and few items have one.
+structs. A raw series within such an item is itself a tuple of structs. It stands compressed in a table of its
+own: it is large, and few items have one.
 """
 
 import zlib

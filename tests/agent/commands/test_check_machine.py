@@ -11,7 +11,8 @@ import pytest
 from agent.commands import machine
 from agent.commands.check import advised
 from agent.commands.machine import Link, Program
-from agent.settings.sections import AgentSettings, LineCounters, Peer, Snmp
+from agent.configuration import SETTINGS
+from agent.settings.sections import LineCounters, Peer, Snmp
 from host.exits import Exit
 from host.finding import Finding
 
@@ -101,7 +102,7 @@ def test_what_to_set_the_counters_to(
 
 
 def test_only_what_does_not_work_is_advised_on() -> None:
-    settings = AgentSettings("A", Peer(), line_counters=LineCounters("inline", "eth9"))
+    settings = SETTINGS("A", Peer(), line_counters=LineCounters("inline", "eth9"))
     missing = Finding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
     assert str(advised(missing, settings, ETH0)) == (
         "WRONG  line counters: no interface eth9 here (likely eth0, which leads out)"

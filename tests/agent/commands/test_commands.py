@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent.commands.measure import BY_NAME_ONLY
+from agent.configuration import load
 from agent.probes import PROBES
 from agent.report.measurement import Tone
-from agent.settings.file import load
 from collector.certificates.authority import Authority, Usage
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until

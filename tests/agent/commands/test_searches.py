@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from agent.commands.searches import Searches
+from agent.configuration import SETTINGS
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Journal, Peer
+from agent.settings.sections import Journal, Peer
 from agent.task.task import Surroundings
 from tests.agent.fakes import FakeClock
 from tests.agent.journalled import CLOCK
@@ -53,7 +54,7 @@ def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path
 
 
 def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:
-    settings = AgentSettings("A", Peer(key="k"), journal=Journal(path=str(tmp_path / "journal.db")))
+    settings = SETTINGS("A", Peer(key="k"), journal=Journal(path=str(tmp_path / "journal.db")))
     built_from: Surroundings = assembly.surroundings(settings, FakeClock().read)
     tasks = assembly.tasks(built_from)
     found = Searches.among(tasks, built_from)

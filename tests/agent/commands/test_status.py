@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.commands import check, status
+from agent.configuration import SETTINGS
 from agent.journal.journal import Counts, Journal
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import remedies
@@ -37,7 +38,7 @@ HOUR_US = 3_600_000_000
 
 
 def settings(tmp_path: Path) -> AgentSettings:
-    return AgentSettings(
+    return SETTINGS(
         site="A",
         peer=Peer(key="k"),
         journal=JournalSettings(path=str(tmp_path / "state" / "journal.db")),

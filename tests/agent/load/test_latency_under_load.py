@@ -6,10 +6,11 @@ import socket
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.load import latency_under_load
 from agent.load.latency_under_load import beside_load, spacing_s
-from agent.settings.sections import AgentSettings, Peer
+from agent.settings.sections import Peer
 from agent.task.task import Surroundings
 from host.clock import Clock
 from lab.links.line import LineSettings
@@ -26,7 +27,7 @@ REPORT = replace(fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000))[0]
 
 
 def surroundings(port: int) -> Surroundings:
-    settings = AgentSettings(site="A", peer=Peer(host="127.0.0.1", stamp_port=port, key=KEY.decode()))
+    settings = SETTINGS(site="A", peer=Peer(host="127.0.0.1", stamp_port=port, key=KEY.decode()))
     return Surroundings(settings, KEY, NoSource(), Clock().read)
 
 

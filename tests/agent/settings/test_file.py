@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings.file import load, peer_key, snmp_community, with_community
+from agent.configuration import load
+from agent.probes.interface.settings import InterfaceSettings
+from agent.settings.file import peer_key, snmp_community, with_community
 from agent.settings.rules import is_host
 from agent.settings.sections import AgentSettings, Snmp
 from host.settings import SettingsError
@@ -125,7 +127,7 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             GOOD + "schedule: {stamp: 5 s}\n",
             "schedule.stamp: shorter than one train of stamp.packets, which takes up to 12 s",
         ),
-        (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: at most 1 d"),
+        (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: 1 ms to 1 d"),
         (
             GOOD + "schedule: {path: 5 min}\n",
             "schedule.path: out of range: 15 min to 31 d, or null for never",
@@ -274,4 +276,4 @@ def test_the_example_of_a_router_works_when_its_comments_are_taken_off(tmp_path:
     assert chosen.line_counters.snmp == Snmp(
         "192.168.1.1", "wan0", community_file="/etc/plancher/snmp-community", frame_bytes=18
     )
-    assert (chosen.schedule.interface, chosen.interface.read_every) == (60, 10)
+    assert (chosen.every_s("interface"), chosen.section(InterfaceSettings).read_every) == (60, 10)

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
+from agent.settings.sections import Peer, Stamp, StampClass
 from agent.task.task import Surroundings
 from agent.train.peer_time import PeerTime
 from host.clock import Clock
@@ -125,7 +126,7 @@ def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, kno
         stamp = Stamp(
             (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
         )
-        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
+        chosen = SETTINGS(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
         built = Surroundings(chosen, KEY, NoSource(), Clock().read)
         try:
             probe = StampProbe(built)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from agent import configuration
 from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequence import quiet_hours
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from agent.task.retest import Again
 from agent.task.task import Reading
@@ -96,7 +96,7 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
     Raises KernelLinkError when a run measures nothing.
     """
-    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCounters())
+    chosen = structs.replace(configuration.load(agent_file), line_counters=sections.LineCounters())
     quiet, clock, found = quiet_hours(chosen.floor), LeapingClock(), Night()
     clock.leap_to(BEGIN_S)
     begin_s = clock.ahead_s
@@ -116,4 +116,4 @@ def _runs(chosen: sections.AgentSettings, clock: LeapingClock, direction: Direct
         if not isinstance(reading.values, FloorValues):
             raise KernelLinkError(f"a run measured nothing: {reading.failure} {reading.detail}")
         yield reading.values
-        clock.leap(reading.again, float(chosen.schedule.floor))
+        clock.leap(reading.again, chosen.every_s("floor") or 0.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from agent import configuration
 from agent.settings import file as agent_settings
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.clock import Clock
@@ -122,7 +123,7 @@ def irtt_round_trips(output: str) -> RoundTrips:
 
 
 def _train(agent_file: Path, count: int, interval_s: float) -> TrainResult:
-    settings = agent_settings.load(agent_file)
+    settings = configuration.load(agent_file)
     clock = Clock().read
     train = Train(
         host=settings.peer.host,

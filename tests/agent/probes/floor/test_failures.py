@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.load.rules import validity as floor_validity
 from agent.probes.floor import probe as floor
 from agent.probes.floor.probe import FloorProbe
-from agent.settings.sections import AgentSettings, Peer
+from agent.settings.sections import Peer
 from agent.task.task import Surroundings
 from tests.agent.fakes import FakeClock
 from tests.agent.load import fixed_rate
@@ -62,7 +63,7 @@ def test_whose_fault_it_is_over_a_real_socket(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = AgentSettings(site="A", peer=Peer(host=host, udpstp_port=port, key="k"))
+    settings = SETTINGS(site="A", peer=Peer(host=host, udpstp_port=port, key="k"))
     reading = run(FloorProbe.of(Surroundings(settings, b"k", NoSource(), FakeClock().read)))
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
     assert reading.detail.startswith(told)

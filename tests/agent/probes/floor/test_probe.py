@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import CounterReading
 from agent.probes.floor.probe import Contract, FloorProbe
 from agent.probes.floor.rules.sequential_test import CHOSEN
-from agent.settings.sections import AgentSettings, Peer
+from agent.settings.sections import Peer
 from agent.task.retest import Again
 from agent.task.task import Surroundings, Task
 from lab.links.line import LineSettings
@@ -48,7 +49,7 @@ from wire.udpstp.load import Ending, LoadReport
 
 def test_each_direction_with_a_floor_is_a_task(clock: Clock) -> None:
     made = FloorProbe.of(
-        Surroundings(AgentSettings(site="A", peer=Peer(key="k")), b"k", NoSource(), FakeClock().read)
+        Surroundings(SETTINGS(site="A", peer=Peer(key="k")), b"k", NoSource(), FakeClock().read)
     )
     assert made.tasks() == [Task("floor", 3600, Direction.DOWN), Task("floor", 3600, Direction.UP)]
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.probes.interface.probe import InterfaceProbe
 from agent.schedule.runner import Runner
 from agent.schedule.scheduler import Scheduler, Start
-from agent.settings.sections import AgentSettings, Peer, Schedule
+from agent.settings.sections import AgentSettings, Peer
 from agent.task.slots import offset_us
 from agent.task.task import Reading, Surroundings, Task
 from host.units import Seconds
@@ -81,8 +82,8 @@ def timeline(monkeypatch: pytest.MonkeyPatch) -> Timeline:
 
 
 def settings(interval: float | None = 60.0) -> AgentSettings:
-    schedule = Schedule(interface=None if interval is None else Seconds(interval))
-    return AgentSettings(site=SITE, peer=Peer(key="x"), schedule=schedule)
+    schedule = SCHEDULE(interface=None if interval is None else Seconds(interval))
+    return SETTINGS(site=SITE, peer=Peer(key="x"), schedule=schedule)
 
 
 def probe_of(

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.path import probe as path_probe
 from agent.probes.path.probe import PathProbe
-from agent.settings.sections import AgentSettings, PathTrace, Peer, Schedule, Stamp, StampClass
+from agent.probes.path.settings import PathSettings
+from agent.settings.sections import Peer, Stamp, StampClass
 from agent.task.task import Reading, Surroundings, Task
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
@@ -27,12 +29,12 @@ MILLISECOND_NS = 1_000_000
 
 
 def probe(helper: Path | None = None, **schedule: object) -> PathProbe:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="lycee-1",
         peer=Peer(host="127.0.0.1", stamp_port=862, key="x"),
         stamp=Stamp(CLASSES),
-        path=PathTrace(hops=4, packets=2, helper=None if helper is None else str(helper)),
-        schedule=Schedule(**schedule),  # type: ignore[arg-type]
+        path=PathSettings(hops=4, packets=2, helper=None if helper is None else str(helper)),
+        schedule=SCHEDULE(**schedule),  # type: ignore[arg-type]
     )
     return PathProbe(Surroundings(settings, KEY, NoSource(), FakeClock().read))
 

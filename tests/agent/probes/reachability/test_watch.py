@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from agent.configuration import SETTINGS
 from agent.journal.journal import Journal as AgentJournal
 from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
@@ -19,7 +20,7 @@ from agent.probes.reachability.probe import ReachabilityProbe, state_path
 from agent.probes.reachability.rules.outages import OutageRules, Target, Track, WayKind
 from agent.probes.reachability.state import ReachabilityState
 from agent.probes.reachability.watch import ReachabilityWatch
-from agent.settings.sections import AgentSettings, Journal, Peer, Stamp
+from agent.settings.sections import Journal, Peer, Stamp
 from agent.task.task import Surroundings
 from agent.task.watch import Event
 from agent.train.peer_last_seen import Hearing
@@ -50,7 +51,7 @@ class FakeUplink:
 
 
 def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> Surroundings:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="A",
         peer=Peer(host=host, stamp_port=stamp_port, key=KEY.decode()),
         stamp=Stamp(classes=()),

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Schedule, Stamp, StampClass
+from agent.settings.sections import Peer, Stamp, StampClass
 from agent.task.task import Reading, Surroundings, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
@@ -28,11 +29,11 @@ CLASSES = (StampClass("default", 0), StampClass("voice", 46))
 
 
 def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> Surroundings:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="lycee-1",
         peer=Peer(key="x", stamp_port=port),
         stamp=Stamp(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
-        schedule=Schedule(stamp=Seconds(60)),
+        schedule=SCHEDULE(stamp=Seconds(60)),
     )
     return Surroundings(settings, key, NoSource(), Clock().read)
 

@@ -1,0 +1,27 @@
+"""Settings of the path probe: section ``path`` of ``agent.yaml``."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from agent.settings.sections import AgentSettings
+from host.units import Seconds
+
+
+class PathSettings(Struct, frozen=True):
+    """Trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
+
+    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
+    packets; without it the agent starts one as its child.
+    """
+
+    hops: Annotated[int, Meta(ge=1, le=64)] = 30
+    packets: Annotated[int, Meta(ge=1, le=10)] = 3
+    timeout: Seconds = Seconds(60)
+    helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+
+
+def problem(chosen: AgentSettings) -> str | None:
+    """The first broken rule in words, or None."""
+    in_range = 5 <= chosen.section(PathSettings).timeout <= 600
+    return None if in_range else "path.timeout: out of range: 5 s to 10 min"

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from net import timestamps
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 READ_EVERY_NS = 5_000_000

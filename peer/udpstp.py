@@ -15,8 +15,7 @@ from net import load, timestamps
 from net.timestamps import Datagram
 from peer.admission import Admission, Denial, Ticket
 from wire.udpstp import reception
-from wire.udpstp.coercion import Limits
-from wire.udpstp.reception import Offer, Reception, Refusal
+from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import Outcome, ServerTest
 
 _LOG = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from wire.snmp import codec as snmp
 from wire.snmp import interface_mib
 from wire.stamp import answer, packet, reflector, tlv
 from wire.stamp.timestamp import ErrorEstimate
-from wire.udpstp import auth, batches, pdu, reception
+from wire.udpstp import auth, pdu, reception
+from wire.udpstp.ends import batches
 
 DATAGRAM = 65_535
 KEY, COMMUNITY = b"secret", b"public"

@@ -11,7 +11,7 @@ import pytest
 
 from net import load
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 IP_MTU_DISCOVER, PMTUDISC_DO = 10, 2

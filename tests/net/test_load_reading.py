@@ -5,7 +5,7 @@ import threading
 
 from net import load
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 

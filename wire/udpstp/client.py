@@ -14,13 +14,13 @@ from enum import Enum, auto
 
 from wire import ip_layer
 from wire.records import Algorithm, Direction
-from wire.udpstp import auth, batches, client_load, pdu, rates, reporting
+from wire.udpstp import auth, client_load, pdu, rates
 from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.byte_limit import ByteLimit
 from wire.udpstp.client_phase import LoadPhase
-from wire.udpstp.ends import Tempo
-from wire.udpstp.load import Ending, LoadReport, LoadSoFar
-from wire.udpstp.plan import Address, Plan, session_id
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.load import Address, Ending, LoadReport, LoadSoFar, Plan, session_id
 
 INITIATION_NS = 2_000_000_000
 """How long set-up and activation may take together (§6.1 leaves the time-out open)."""
@@ -329,7 +329,7 @@ class Client:
 
     def report(self) -> LoadReport:
         """What came of it; complete once ``finished``."""
-        around = reporting.Around(
+        around = client_load.Around(
             ending=self._ending,
             detail=self._detail,
             refusal=self._refusal,
@@ -340,7 +340,7 @@ class Client:
             bytes_received=self.bytes_received,
             bytes_spent=self._byte_limit.reached,
         )
-        return reporting.report(self.plan, self.session, self._load, around)
+        return client_load.report(self.plan, self.session, self._load, around)
 
 
 def _byte_limit(plan: Plan) -> ByteLimit:

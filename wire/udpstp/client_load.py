@@ -1,14 +1,15 @@
 """Begins the client's part of a test as the server has accepted it."""
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.records import Algorithm, Direction
-from wire.udpstp import adjustment, pdu, rates
+from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import LoadPhase
 from wire.udpstp.downstream import Downstream
-from wire.udpstp.load import Ending
-from wire.udpstp.plan import Plan, Search
-from wire.udpstp.rate_control import is_sane
+from wire.udpstp.ends import rate_control
+from wire.udpstp.ends.rate_control import is_sane
+from wire.udpstp.load import Ending, LoadReport, Plan, Search
 from wire.udpstp.upstream import Upstream
 
 _S = 1_000_000_000
@@ -51,7 +52,7 @@ def _coerced(plan: Plan, response: pdu.Activation) -> str:
 
 
 def _another_rate(plan: Plan, response: pdu.Activation) -> str:
-    if adjustment.is_search(response):
+    if rate_control.is_search(response):
         return "the peer would search for the capacity instead of sending at a fixed rate"
     if response.row != plan.row:
         return f"the peer would send at row {response.row} instead of {plan.row}"
@@ -62,12 +63,60 @@ def _another_rate(plan: Plan, response: pdu.Activation) -> str:
 
 def _another_search(plan: Plan, search: Search, response: pdu.Activation) -> str:
     """A lower start is still the search asked for: the server may cap it (§7.2.1)."""
-    if not adjustment.is_search(response):
+    if not rate_control.is_search(response):
         return "the peer would send at a fixed rate instead of searching for the capacity"
-    if adjustment.start_row(response) > (search.start_row or 0):
-        return f"the peer would begin its search at row {adjustment.start_row(response)}"
+    if rate_control.start_row(response) > (search.start_row or 0):
+        return f"the peer would begin its search at row {rate_control.start_row(response)}"
     if response.algorithm != ALGORITHMS[search.algorithm]:
         return "the peer would search by another algorithm"
     if plan.direction is Direction.UP and not is_sane(response.rate):
         return "the peer names a first sending rate that cannot be"
     return ""
+
+
+_S = 1_000_000_000
+
+
+class Around(Struct, frozen=True, kw_only=True):
+    """What a report holds beside the load itself. ``ending`` and ``detail`` are those of the set-up."""
+
+    ending: Ending
+    detail: str
+    refusal: int | None = None
+    rtt_ns: int | None = None
+    wall_step_ns: int = 0
+    receiver_drops: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    bytes_spent: bool = False
+
+
+def report(plan: Plan, session: str, phase: LoadPhase | None, around: Around) -> LoadReport:
+    """Put together what the set-up and, if it came to that, the load left behind."""
+    rate = rates.sending_rate(plan.row)
+    fields: dict[str, object] = {}
+    ending, detail, duration_ns = around.ending, around.detail, plan.duration_s * _S
+    if phase is not None:
+        ending, detail, duration_ns = phase.ending, phase.detail, phase.duration_ns
+        fields = phase.fields()
+    planned = 0 if plan.search else round(rates.packets_per_second(rate) * duration_ns / _S)
+    round_trips = [value for value in (around.rtt_ns, fields.pop("rtt_ns", None)) if isinstance(value, int)]
+    return LoadReport(
+        session=session,
+        direction=plan.direction,
+        row=plan.row,
+        planned_bps=round(rates.bits_per_second(rate)),
+        planned_duration_us=duration_ns // 1000,
+        planned_packets=planned,
+        ending=ending,
+        detail=detail,
+        refusal=around.refusal,
+        rtt_min_us=min(round_trips) // 1000 if round_trips else None,
+        wall_step_us=around.wall_step_ns // 1000,
+        receiver_drops=around.receiver_drops,
+        bytes_sent=around.bytes_sent,
+        bytes_received=around.bytes_received,
+        algorithm=plan.search.algorithm if plan.search else None,
+        bytes_spent=around.bytes_spent,
+        **fields,  # type: ignore[arg-type]
+    )

@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 
-from wire.udpstp.ends import Tempo, Watchdog
-from wire.udpstp.load import Ending, LoadSoFar
-from wire.udpstp.plan import Plan
+from wire.udpstp.ends.watchdog import Tempo, Watchdog
+from wire.udpstp.load import Ending, LoadSoFar, Plan
 
 _MS = 1_000_000
 NEVER = 1 << 62

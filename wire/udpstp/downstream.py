@@ -1,13 +1,14 @@
 """The client's part of a running test downstream: it receives the load and tells the server of it."""
 
-from wire.udpstp import batches, pdu, rates
-from wire.udpstp.arrivals import ArrivalSeries
-from wire.udpstp.batches import LoadRun
+from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import LINGER_NS, NEVER, TOLERANCE_NS, LoadPhase
-from wire.udpstp.ends import ReceivingEnd, Tempo
-from wire.udpstp.load import Ending, LoadSoFar
-from wire.udpstp.plan import Plan
-from wire.udpstp.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.batches import LoadRun
+from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
+from wire.udpstp.ends.series import ArrivalSeries
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.load import Ending, LoadSoFar, Plan
 
 _MS = 1_000_000
 _S = 1_000_000_000

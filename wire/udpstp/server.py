@@ -8,19 +8,21 @@ Two rules where the RFC leaves a choice:
   same client socket to another port for the test port. The digest of the activation proves the rest.
 """
 
+from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from msgspec.structs import replace
 
 from wire import ip_layer
-from wire.udpstp import adjustment, auth, batches, pdu, rates, served
-from wire.udpstp.coercion import Limits, coerced
-from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
-from wire.udpstp.feedback import FeedbackTotals
-from wire.udpstp.load import Ending
-from wire.udpstp.plan import Address
-from wire.udpstp.rate_control import FixedRate, Searching
-from wire.udpstp.reception import Offer
+from wire.udpstp import auth, pdu, rates
+from wire.udpstp.ends import batches, rate_control
+from wire.udpstp.ends.rate_control import FixedRate, Searching
+from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.sender import SendingEnd
+from wire.udpstp.ends.series import FeedbackTotals
+from wire.udpstp.ends.watchdog import TERMINATION_NS, Tempo, Watchdog
+from wire.udpstp.load import Address, Ending
+from wire.udpstp.reception import Limits, Offer, coerced
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -44,6 +46,55 @@ class Outcome(StrEnum):
     WATCHDOG = "watchdog"
     FAILED = "failed"
     """An error of the server's own; it is the shell that says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCounts:
+    """Counts of Load PDUs of the test itself, as ``wire.udpstp.load`` has them; bytes at the IP layer.
+
+    None is what this end was not told. ``lost`` is the load receiver's own count, which what was lost behind
+    the last packet to arrive is not in. ``span_us`` lies between first and last Load PDU here.
+    """
+
+    sent_packets: int | None = None
+    sent_ip_bytes: int | None = None
+    received_packets: int | None = None
+    received_ip_bytes: int | None = None
+    lost: int | None = None
+    span_us: int | None = None
+
+
+def of_sending(end: SendingEnd, told: FeedbackTotals, overhead: int) -> LoadCounts:
+    """Downstream: sent as counted here, received as the client's Status PDUs told."""
+    sender = end.sender
+    sent = LoadCounts(
+        sent_packets=sender.sent_packets,
+        sent_ip_bytes=sender.sent_payload_bytes + sender.sent_packets * overhead,
+        span_us=(sender.last_sent - sender.first_sent) // 1000,
+    )
+    if not told.highest:
+        return sent
+    totals = told.totals()
+    return LoadCounts(
+        sent_packets=sent.sent_packets,
+        sent_ip_bytes=sent.sent_ip_bytes,
+        received_packets=totals.datagrams,
+        received_ip_bytes=totals.payload_bytes + totals.datagrams * overhead,
+        lost=totals.lost,
+        span_us=sent.span_us,
+    )
+
+
+def of_receiving(end: ReceivingEnd, overhead: int) -> LoadCounts:
+    """Upstream: received as counted here, sent as far as sequence numbers tell."""
+    receiver = end.receiver
+    return LoadCounts(
+        sent_packets=receiver.highest,
+        received_packets=receiver.packets,
+        received_ip_bytes=end.payload_bytes + receiver.packets * overhead,
+        lost=max(receiver.highest - (receiver.packets - end.duplicated), 0),
+        span_us=max(receiver.last_wall - receiver.first_wall, 0) // 1000,
+    )
 
 
 class _Phase(Enum):
@@ -114,11 +165,11 @@ class ServerTest:
         return 0 if self._end is None else self._end.receiver.packets
 
     @property
-    def counts(self) -> served.LoadCounts:
+    def counts(self) -> LoadCounts:
         """What is known of the load so far."""
         if isinstance(self._end, SendingEnd):
-            return served.of_sending(self._end, self._told, self._overhead)
-        return served.LoadCounts() if self._end is None else served.of_receiving(self._end, self._overhead)
+            return of_sending(self._end, self._told, self._overhead)
+        return LoadCounts() if self._end is None else of_receiving(self._end, self._overhead)
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
@@ -234,7 +285,7 @@ class ServerTest:
             return
         self.destination, self.settled = source, True
         accepted = self._is_acceptable(request)
-        limits = self._search_limits if adjustment.is_search(request) else self._limits
+        limits = self._search_limits if rate_control.is_search(request) else self._limits
         answer = coerced(request, limits) if accepted else request
         if accepted:
             self._begin(answer, now, wall)
@@ -253,7 +304,7 @@ class ServerTest:
         command = pdu.UPSTREAM if setup.upstream else pdu.DOWNSTREAM
         if request.command != command:
             return False
-        if adjustment.is_search(request):
+        if rate_control.is_search(request):
             return True
         if request.row > self._limits.highest_row:
             return False
@@ -261,13 +312,13 @@ class ServerTest:
         return rate <= setup.bandwidth_mbps * 1e6
 
     def _begin(self, activation: pdu.Activation, now: int, wall: int) -> None:
-        self.row, self.dscp_ecn = adjustment.start_row(activation), activation.dscp_ecn
-        self.searches = adjustment.is_search(activation)
+        self.row, self.dscp_ecn = rate_control.start_row(activation), activation.dscp_ecn
+        self.searches = rate_control.is_search(activation)
         highest = self._search_limits.highest_row
         self.activated = now, wall
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
-            search = adjustment.algorithm(activation, highest) if self.searches else None
+            search = rate_control.algorithm(activation, highest) if self.searches else None
             self._end = ReceivingEnd(activation, sending_rate_told(activation), search)
             self._stop_at = now + activation.test_s * _S + GRACE_NS
         else:
@@ -297,4 +348,4 @@ def sending_rate_told(activation: pdu.Activation) -> pdu.SendingRate:
     """srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
     if activation.command != pdu.UPSTREAM:
         return pdu.OFF
-    return rates.sending_rate(adjustment.start_row(activation))
+    return rates.sending_rate(rate_control.start_row(activation))

@@ -1,13 +1,13 @@
 """The client's part of a running test upstream: it sends the load and hears from the server what came."""
 
-from wire.udpstp import batches, feedback, pdu, rates
+from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import BYTES_SPENT, NEVER, TOLERANCE_NS, LoadPhase
-from wire.udpstp.ends import SendingEnd, Tempo
-from wire.udpstp.feedback import FeedbackSeries, Totals
-from wire.udpstp.load import Ending, LoadInterval, LoadSoFar
-from wire.udpstp.plan import Plan
-from wire.udpstp.rate_control import FixedRate, Told
-from wire.udpstp.sent import SentSeries
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.rate_control import FixedRate, Told
+from wire.udpstp.ends.sender import SendingEnd
+from wire.udpstp.ends.series import FeedbackSeries, SentSeries, Totals, whole_interval_bps
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.load import Ending, LoadInterval, LoadSoFar, Plan
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -187,7 +187,7 @@ class Upstream(LoadPhase):
 
 def _receive_span_us(intervals: tuple[LoadInterval, ...], packets: int, ip_bytes: int) -> int:
     """The span that makes the report's rate that of the whole intervals."""
-    rate = feedback.whole_interval_bps(intervals)
+    rate = whole_interval_bps(intervals)
     if not rate or not packets:
         return sum(interval.duration_us for interval in intervals)
     return round(ip_bytes * (packets - 1) / packets * 8e6 / rate)

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from wire.udpstp import batches
 from wire.udpstp.client import Client
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import LoadReport
-from wire.udpstp.plan import Address, Plan
-from wire.udpstp.reception import Offer, Reception, Refusal
+from wire.udpstp.ends import batches
+from wire.udpstp.load import Address, LoadReport, Plan
+from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import ServerTest
 
 MS = 1_000_000

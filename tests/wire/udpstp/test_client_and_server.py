@@ -6,10 +6,8 @@ from msgspec.structs import replace
 from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, TEST_PORT, WALL, S, Way, World
 from wire.records import Direction
 from wire.udpstp import auth, pdu, rates, server
-from wire.udpstp.coercion import Limits, coerced
-from wire.udpstp.load import Ending
-from wire.udpstp.plan import Address, Plan
-from wire.udpstp.reception import Offer, Reception
+from wire.udpstp.load import Address, Ending, Plan
+from wire.udpstp.reception import Limits, Offer, Reception, coerced
 from wire.udpstp.server import Outcome, ServerTest
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))

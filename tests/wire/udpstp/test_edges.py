@@ -9,10 +9,9 @@ from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
 from wire.records import Direction
 from wire.udpstp import auth, client_load, pdu, rates
 from wire.udpstp.client import Client
-from wire.udpstp.load import Ending
+from wire.udpstp.ends.sender import LoadSender
+from wire.udpstp.load import Ending, Plan
 from wire.udpstp.pdu import Activation, Status, SubInterval
-from wire.udpstp.plan import Plan
-from wire.udpstp.sender import LoadSender
 
 OVERHEAD = 28
 

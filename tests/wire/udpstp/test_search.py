@@ -7,9 +7,8 @@ from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, Way, World
 from wire.records import Algorithm, Direction
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.client import Client
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import Ending, LoadReport
-from wire.udpstp.plan import Address, Plan, Search
+from wire.udpstp.load import Address, Ending, LoadReport, Plan, Search
+from wire.udpstp.reception import Limits
 from wire.udpstp.server import Outcome
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))

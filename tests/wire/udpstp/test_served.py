@@ -7,11 +7,9 @@ import pytest
 from tests.wire.udpstp.simulation import MS, SERVER, S, Way, World
 from wire.records import Direction
 from wire.udpstp import pdu
-from wire.udpstp.feedback import FeedbackTotals
-from wire.udpstp.load import LoadReport
-from wire.udpstp.plan import Plan, Search
-from wire.udpstp.served import LoadCounts
-from wire.udpstp.server import ServerTest
+from wire.udpstp.ends.series import FeedbackTotals
+from wire.udpstp.load import LoadReport, Plan, Search
+from wire.udpstp.server import LoadCounts, ServerTest
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 

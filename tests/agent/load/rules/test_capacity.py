@@ -6,9 +6,8 @@ from msgspec.structs import replace
 from agent.load.rules import capacity as capacity_rules
 from tests.wire.udpstp.simulation import SERVER, World
 from wire.records import Algorithm, Bound, Direction, Failure, LineCounters
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import Ending, LoadInterval, LoadReport, SentInterval
-from wire.udpstp.plan import Plan, Search
+from wire.udpstp.load import Ending, LoadInterval, LoadReport, Plan, Search, SentInterval
+from wire.udpstp.reception import Limits
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 MS50 = 50_000

@@ -22,8 +22,8 @@ from peer.udpstp import UdpstpServer
 from tests.agent.fakes import FakeClock
 from tests.agent.load.rules.test_capacity import report, series
 from wire.records import Algorithm, Bound, CapacityValues, Direction, Failure, LatencyUnderLoad, Outcome
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.reception import Limits
 
 DOWN = Task("capacity", 3600, Direction.DOWN)
 SETTINGS = Capacity(

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from wire.udpstp import pdu, rates
+from wire.udpstp.ends.rate_control import FixedRate, RateControl, Searching, Told, is_sane
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
-from wire.udpstp.rate_control import FixedRate, RateControl, Searching, Told, is_sane
 
 MS = 1_000_000
 FIXED = pdu.Activation(command=1, row=8, test_s=1, auth_time=0, key_id=0)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S
 from wire.records import Direction
-from wire.udpstp import batches, client_load, client_phase, pdu, rates
+from wire.udpstp import client_load, client_phase, pdu, rates
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.sender import LoadSender
+from wire.udpstp.load import Plan
 from wire.udpstp.pdu import Activation
-from wire.udpstp.plan import Plan
-from wire.udpstp.sender import LoadSender
 
 OVERHEAD = 28
 ROW = 300

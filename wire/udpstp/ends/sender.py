@@ -2,9 +2,12 @@
 
 import random
 
-from wire.udpstp import batches, pdu
-from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
-from wire.udpstp.schedule import Schedule
+from wire.udpstp import pdu
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.rate_control import RateControl
+from wire.udpstp.ends.schedule import Schedule
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.pdu import RANDOM_SIZE, STOP, TESTING, SendingRate
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -140,3 +143,71 @@ def _fitting(size: int, room: int) -> int:
     if size < pdu.LOAD_HEADER.size:
         return 1
     return max(min(min(room, batches.MOST_BYTES) // size, batches.MOST_SEGMENTS), 1)
+
+
+_MS = 1_000_000
+STOP_SPACING_NS = 20 * _MS
+"""Between Load PDUs that say stop; repeated because nothing acknowledges them but the other end's stop."""
+
+_NEVER = 1 << 62
+
+
+class SendingEnd:
+    """Sends a load from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives.
+
+    ``control`` hears every Status PDU, and every silence.
+    """
+
+    tempo = Tempo.SEND
+
+    def __init__(self, control: RateControl, *, ipv6: bool, start: int, duration_ns: int, wall: int) -> None:
+        self.action = TESTING
+        self.sender = LoadSender(control.rate, ipv6=ipv6, start=start, end=start + duration_ns, wall=wall)
+        self.control = control
+        self.segment_bytes = 0
+        self._stop_due = _NEVER
+        self._last_was_load = False
+
+    def stop(self, now: int) -> None:
+        """Send no more load; from now on say stop."""
+        if self.action == TESTING:
+            self.action, self._stop_due = STOP, now
+
+    def status(self, status: pdu.Status, now: int, wall: int) -> None:
+        """Take in a Status PDU received at ``now`` with the receive stamp ``wall``."""
+        self.sender.feedback(status, wall)
+        changed = self.control.heard(status, now)
+        if changed is not None:
+            self.sender.set_rate(changed)
+
+    @property
+    def deadline(self) -> int:
+        """When there is next something to send; far in the future when the load is through."""
+        if self.action != TESTING:
+            return self._stop_due
+        return _NEVER if self.sender.done else self.sender.deadline
+
+    def transmit(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
+        self._last_was_load = self.action == TESTING
+        if self._last_was_load:
+            size = self._load(buffer, now, wall, receive_stopped)
+            self.segment_bytes = self.sender.segment_bytes
+            return size
+        if now < self._stop_due:
+            return 0
+        self._stop_due = now + STOP_SPACING_NS
+        size = self.segment_bytes = pdu.LOAD_HEADER.size
+        self.sender.pack_header(buffer, size, STOP, receive_stopped=receive_stopped, wall=wall)
+        return size
+
+    def _load(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
+        lower = None if self.sender.done else self.control.silent(now)
+        if lower is not None:
+            self.sender.set_rate(lower)
+        return self.sender.pack(buffer, now, wall, receive_stopped)
+
+    def blocked(self, sent: int) -> None:
+        """Of what was last packed only the first ``sent`` bytes left this host, mostly none."""
+        if self._last_was_load:
+            self.sender.blocked(sent)

@@ -3,7 +3,7 @@
 import pytest
 
 from wire.udpstp import pdu
-from wire.udpstp.adjustment import (
+from wire.udpstp.ends.rate_control import (
     Algorithm,
     AlgorithmB,
     AlgorithmC,

@@ -7,9 +7,14 @@ the sum over an interval keeps a mean finer than a millisecond.
 from collections import deque
 from enum import Enum
 
-from wire.udpstp import pdu
-from wire.udpstp.batches import LoadRun
-from wire.udpstp.pdu import NO_DELAY, SendingRate, SubInterval
+from msgspec.structs import replace
+
+from wire.udpstp import pdu, rates
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.batches import LoadRun
+from wire.udpstp.ends.rate_control import Algorithm, Observation
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.pdu import NO_DELAY, OFF, STOP, TESTING, SendingRate, SubInterval
 
 RECENT = 32
 """How many accepted sequence numbers are remembered to tell a duplicate from a late packet."""
@@ -205,3 +210,84 @@ class LoadReceiver:
             rtt_min=_ms_or_none(running.rtt_min), rtt_max=_to_ms(running.rtt_max),
             elapsed=self._elapsed_ns // _MS,
         )  # fmt: skip
+
+
+_MS = 1_000_000
+_NEVER = 1 << 62
+
+
+class ReceivingEnd:
+    """Receives a load and sends a Status PDU every trial interval, the first after the first Load (§8.2).
+
+    Each tells the sender the rate to use from now on: ``rate``, or what a ``search`` makes of the interval
+    that the Status itself tells of. ``payload_bytes`` is the UDP payload received, ``duplicated`` how many
+    packets came again.
+    """
+
+    tempo = Tempo.RECEIVE
+
+    def __init__(
+        self, activation: pdu.Activation, rate: SendingRate = OFF, search: Algorithm | None = None
+    ) -> None:
+        self.action = TESTING
+        self.search = search
+        self._activation = activation
+        self.receiver = LoadReceiver(activation)
+        self.payload_bytes = self.duplicated = 0
+        self.segment_bytes = 0
+        self._interval = activation.trial_interval * _MS
+        self._rate = rate
+        self._due: int | None = None
+
+    def load(self, run: batches.LoadRun, now: int, wall: int) -> Arrival:
+        """Take in Load PDUs of the test received at ``now`` with the receive stamp ``wall``.
+
+        More than one only where ``takes_whole`` says so.
+        """
+        if self._due is None:
+            self._due = now + self._interval
+        arrival = self.receiver.load(run, now, wall)
+        self.payload_bytes += run.payload * run.count
+        self.duplicated += arrival is Arrival.DUPLICATE
+        return arrival
+
+    def takes_whole(self, run: batches.LoadRun) -> bool:
+        """Whether all packets of ``run`` are in order, so that they may be counted together."""
+        return run.count == 1 or run.first > self.receiver.highest
+
+    def stop(self, now: int) -> None:
+        """Say stop in every Status PDU from now on, the first one at once."""
+        if self.action == TESTING:
+            self.action, self._due = STOP, now
+
+    @property
+    def deadline(self) -> int:
+        """When the next Status is due; far in the future before the first Load."""
+        return _NEVER if self._due is None else self._due
+
+    def transmit(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
+        """Put the Status that is due into ``buffer`` and return its size, 0 for none."""
+        if self._due is None or now < self._due:
+            return 0
+        # Late by whole intervals: those that passed in the meantime are one longer interval, not a burst of
+        # PDUs.
+        self._due = max(self._due + self._interval, now + self._interval // 2)
+        packed = self.receiver.status(
+            now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
+        )
+        if self.search is not None and self.action == TESTING:
+            packed = self._searched(packed, self.search)
+        buffer[: len(packed)] = packed
+        self.segment_bytes = len(packed)
+        return len(packed)
+
+    def _searched(self, packed: bytes, search: Algorithm) -> bytes:
+        """The same Status with the next rate, a step of the search from what the Status tells (§5.1)."""
+        status = pdu.parse_status(packed)
+        if status is None:
+            return packed
+        self._rate = rates.sending_rate(search.step(Observation.told_by(status).sign(self._activation)))
+        return replace(status, rate=self._rate).pack()
+
+    def blocked(self, sent: int) -> None:
+        """A Status that did not leave is one that was lost: the next sub-interval makes good for it."""

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.udpstp import pdu
-from wire.udpstp.batches import load_runs
+from wire.udpstp.ends.batches import load_runs
+from wire.udpstp.ends.receiver import LoadReceiver
 from wire.udpstp.pdu import NO_DELAY, Activation, Status
-from wire.udpstp.receiver import LoadReceiver
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -3,8 +3,8 @@
 import pytest
 
 from wire.udpstp import pdu, rates
+from wire.udpstp.ends.sender import LoadSender
 from wire.udpstp.pdu import SendingRate, Status
-from wire.udpstp.sender import LoadSender
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from net import load, timestamps
 from wire.records import Algorithm, Direction
-from wire.udpstp import client_load, rates
+from wire.udpstp import client, rates
 from wire.udpstp.client import Client
 from wire.udpstp.load import Address, Ending, LoadReport, LoadSoFar, Plan, Search
 
@@ -192,4 +192,4 @@ def _run(core: Client, cancelled: threading.Event) -> LoadReport:
 
 def _failed(plan: Plan, ending: Ending, detail: str) -> LoadReport:
     """A report of a test that never sent a packet, hence without a session."""
-    return client_load.report(plan, "", None, client_load.Around(ending=ending, detail=detail))
+    return client.report(plan, "", None, client.AttemptSummary(ending=ending, detail=detail))

@@ -1,8 +1,8 @@
-"""The control port of an RFC 9946 server: who is answered, and what (§6.2).
+"""Control port of an RFC 9946 server: answers to Setup Requests (§6.2), and limits on activations (§7.2.1).
 
-A wrong digest, a request out of its time or one seen before is met with silence (§6.2.1), so that an
-address is answered only if a holder of the key has named it; and then, Null Request included, with 104
-bytes to its 56.
+A request with a wrong digest, outside the time window, or seen before, gets no answer (§6.2.1). An address is
+therefore answered only if a key holder has used it. The answer, Null Request included, has 104 bytes to the
+request's 56: the server is no useful reflector for an attack.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ NO_CONNECTION = 13
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A believed Setup Request: the caller accepts it with a test port, or refuses it."""
+    """Verified Setup Request: the caller accepts it with a test port, or refuses it."""
 
     setup: pdu.Setup
     keys: auth.Keys
@@ -36,20 +36,20 @@ class Offer:
 
     @property
     def session(self) -> str:
-        """The session id both ends derive."""
+        """Session id, which both ends derive from the Setup Request."""
         return session_id(self.setup.auth_time, self.setup.ident)
 
     @property
     def direction(self) -> Direction:
-        """Which way the load is to go, seen from the client."""
+        """Direction of the load, seen from the client."""
         return Direction.UP if self.setup.upstream else Direction.DOWN
 
     def accept(self, test_port: int, wall: int) -> bytes:
-        """The Setup Response that names the test port."""
+        """Build the Setup Response that names the test port."""
         return self._respond(ACCEPTED, test_port, wall)
 
     def refuse(self, code: int, wall: int) -> bytes:
-        """The Setup Response that says why not (§12.3.5)."""
+        """Build the Setup Response with a refusal code (§12.3.5)."""
         return self._respond(code, 0, wall)
 
     def _respond(self, code: int, test_port: int, wall: int) -> bytes:
@@ -62,7 +62,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A believed Setup Request that cannot be served, with the answer to send and why."""
+    """Verified Setup Request that cannot be served, with the answer to send and its code."""
 
     answer: bytes
     code: int
@@ -70,19 +70,20 @@ class Refusal:
 
 
 class Reception:
-    """The control port: believes a Setup Request or keeps silent (§6.2)."""
+    """Control port: verifies Setup Requests (§6.2)."""
 
     def __init__(self, secrets: dict[int, bytes]) -> None:
         self._secrets = secrets
         self._replays = auth.ReplayCache()
 
     def take_keys(self, secrets: dict[int, bytes]) -> None:
-        """Believe these keys from now on. What was set up with another before is not concerned."""
+        """Replace the shared keys; tests that are set up already keep theirs."""
         self._secrets = secrets
 
     def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | None:
-        """Take in a datagram at the control port; None is to be met with silence."""
+        """Process a datagram at the control port; None means no answer."""
         setup = pdu.parse_setup(data)
+        # The command is checked, too: a reflected Setup Response is no request.
         if setup is None or setup.command != pdu.REQUEST or setup.key_id not in self._secrets:
             return None
         keys = auth.derive_keys(self._secrets[setup.key_id], setup.auth_time)
@@ -97,7 +98,7 @@ class Reception:
 
 
 def _setup_fault(setup: pdu.Setup) -> int:
-    """The code to refuse with, 0 for none. No row served has jumbo packets: either choice will do."""
+    # The jumbo bit is not compared: no row that is served has jumbo packets, so that either choice fits.
     if setup.version != pdu.PROTOCOL_VERSION:
         return BAD_VERSION
     if setup.modifiers & pdu.SETUP_TRADITIONAL_MTU:
@@ -108,9 +109,9 @@ def _setup_fault(setup: pdu.Setup) -> int:
 
 
 class Limits(Struct, frozen=True):
-    """What the server lets a client ask for. ``longest_s``: a longer test is shortened.
+    """Limits of the server on a test. A test longer than ``longest_s`` is shortened.
 
-    A fixed rate above ``highest_row`` is refused, a search ends its climb there.
+    A fixed rate above ``highest_row`` is refused; a search climbs no further than that row.
     """
 
     highest_row: int = 1000
@@ -118,11 +119,11 @@ class Limits(Struct, frozen=True):
 
 
 def coerced(request: pdu.Activation, limits: Limits) -> pdu.Activation:
-    """The request with every value this server would not run brought into range (§7.2.1).
+    """Bring every value of an Activation Request into the range that this server runs (§7.2.1).
 
-    Values outside the reference program's ranges become the defaults; a test of 1 s or more keeps its
-    length up to the configured one. ECN bits are cleared (§7.1: Not-ECT), and payloads are not random here.
-    The start of a search is brought down to the highest row.
+    Values outside the reference program's ranges become the defaults, except that tests of 1 to 4 s are
+    allowed. ECN bits are cleared (§7.1: Not-ECT), and payloads are never random. The start of a search is
+    lowered to the highest row.
     """
     low, upper = request.low_threshold, request.upper_threshold
     if not (1 <= low <= upper <= 10_000):

@@ -1,6 +1,28 @@
-"""Who decides the sending rate of a load: its plan, a search, or the peer that searches.
+"""Control of a load's sending rate (RFC 9946 §5.1, RFC 9097 §8.1).
 
-A sender that hears nothing steps down "as if bad" (RFC 9097 §8.1), whichever of the three it follows.
+One of three controls sets the rate of a sender:
+
+| control | sender | rate |
+|---|---|---|
+| ``FixedRate`` | either end | the planned row |
+| ``LocalSearch`` | server, downstream | a search by algorithm B or C, one step for each Status received |
+| ``RemoteSearch`` | client, upstream | the rate that each Status of the searching server requests |
+
+A sender without feedback must lower its rate, whichever control it has. It then steps down as by algorithm B
+after a bad interval (RFC 9097 §8.1). The next Status ends that.
+
+The search is a state machine of its own. Once a trial interval the load's receiver reports what it received.
+Errors and delay variation make it good, bad or neither, and the algorithm turns that into a row:
+
+| interval | climbing fast | after congestion |
+|---|---|---|
+| good | B: 10 rows up; C: twice the row, every second time | one row up |
+| neither | the same row | the same row |
+| bad | one row down; at the third bad one 30 rows down, and congestion is declared | one row down |
+
+Ten, three and 30 are the defaults of the activation's parameters. B declares congestion once and for all (RFC
+9097 appendix A, ITU-T Y.1540 Annex B). C forgets it after some slow steps (RFC 9946 §12.3.8). At 1 Gbit/s and
+above every step is one row.
 """
 
 from abc import ABC, abstractmethod
@@ -12,22 +34,29 @@ from wire.udpstp import pdu, rates
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
 
 FAST_STEPS_BACK = 3
-"""How many fast steps are taken back when congestion is declared (RFC 9097 §8.1)."""
+"""Fast steps taken back when congestion is declared (RFC 9097 §8.1)."""
 
 FIRST_RETRY, RETRY_LONGER = 5, 5
-"""Slow steps of algorithm C before it multiplies again, and how many more each further time."""
+"""Slow steps of algorithm C before it climbs fast again, and the number added each further time."""
+
+_MS = 1_000_000
+_LARGEST_PAYLOAD = 1472
+"""UDP payload of a packet of 1,500 bytes, the largest that RFC 9946 §6.1 allows up to 1 Gbit/s."""
+
+_PACKETS_BEYOND = 2
+"""Bound on the packet rate of a lower row of any table, in packet rates of the highest row."""
 
 
 class Sign(Enum):
-    """What one trial interval says of the path at the present rate."""
+    """Judgement of one trial interval at the present rate."""
 
     GOOD = auto()
     HOLD = auto()
     BAD = auto()
 
 
-class Observation(Struct, frozen=True):
-    """What the receiver saw in one trial interval; delays in ms.
+class TrialInterval(Struct, frozen=True):
+    """Errors and delays of one trial interval at the receiver; delays in ms.
 
     ``delay`` is the mean one-way delay variation, ``rtt_variation`` the newest round-trip one; None where
     there was no sample.
@@ -40,8 +69,8 @@ class Observation(Struct, frozen=True):
     rtt_variation: int | None = None
 
     @classmethod
-    def told_by(cls, status: pdu.Status) -> "Observation":
-        """That of the trial interval of a Status PDU."""
+    def of(cls, status: pdu.Status) -> "TrialInterval":
+        """Read the trial interval of a Status PDU."""
         mean = round(status.delay_sum / status.delay_count) if status.delay_count else None
         rtt = status.rtt_variation
         return cls(
@@ -49,7 +78,7 @@ class Observation(Struct, frozen=True):
         )
 
     def sign(self, activation: pdu.Activation) -> Sign:
-        """Judged by the thresholds of the test. Without a delay sample errors alone may be a bad sign."""
+        """Judge by the thresholds of the test; without a delay sample errors alone can make it bad."""
         errors = self.lost
         if not activation.ignore_reordering:
             errors += self.reordered + self.duplicated
@@ -60,10 +89,10 @@ class Observation(Struct, frozen=True):
         return Sign.GOOD if delay < activation.low_threshold else Sign.HOLD
 
 
-class Algorithm(ABC):
-    """The state that both algorithms have: the present row, and the bad signs since it last climbed fast.
+class RateAlgorithm(ABC):
+    """Load-rate adjustment algorithm: the present ``row``, and the bad intervals since the last fast step.
 
-    ``highest`` is the last row that may be used; above 1 Gbit/s nothing climbs fast.
+    ``highest`` is the last row that may be used.
     """
 
     def __init__(self, activation: pdu.Activation, row: int, highest: int) -> None:
@@ -74,7 +103,7 @@ class Algorithm(ABC):
         self._bad = 0
 
     def step(self, sign: Sign) -> int:
-        """Take in one sign and return the row from now on."""
+        """Process one interval and return the row from now on."""
         if sign is Sign.GOOD:
             self._good()
         elif sign is Sign.BAD:
@@ -92,7 +121,7 @@ class Algorithm(ABC):
     def _worse(self) -> None: ...
 
     def _declares_congestion(self) -> bool:
-        """Count a bad sign; the one that reaches the threshold takes the fast steps back."""
+        """Count a bad interval; the one that reaches the threshold takes the fast steps back."""
         self._bad += 1
         if self.row >= rates.HIGH_SPEED_ROW or self._bad != self._threshold:
             return False
@@ -100,8 +129,8 @@ class Algorithm(ABC):
         return True
 
 
-class AlgorithmB(Algorithm):
-    """Climbs by ``high_speed_delta`` rows until congestion was declared once, then by single rows."""
+class AlgorithmB(RateAlgorithm):
+    """Climbs by ``high_speed_delta`` rows until congestion is declared, then by single rows."""
 
     def _good(self) -> None:
         if self._fast:
@@ -115,12 +144,12 @@ class AlgorithmB(Algorithm):
             self.row = max(self.row - 1, 0)
 
 
-class AlgorithmC(Algorithm):
-    """Doubles every second good interval; after enough single steps it forgets congestion and tries again."""
+class AlgorithmC(RateAlgorithm):
+    """Doubles every second good interval; forgets congestion after enough single steps and doubles again."""
 
     def __init__(self, activation: pdu.Activation, row: int, highest: int) -> None:
         super().__init__(activation, row, highest)
-        self._armed = False
+        self._doubles_next = False
         self._slow_steps, self._retry_after = 0, FIRST_RETRY
 
     def _good(self) -> None:
@@ -136,8 +165,8 @@ class AlgorithmC(Algorithm):
         if 2 * self.row > rates.HIGH_SPEED_ROW:
             return rates.HIGH_SPEED_ROW
         row = max(self.row, 1)
-        self._armed = not self._armed
-        return row if self._armed else 2 * row
+        self._doubles_next = not self._doubles_next
+        return row if self._doubles_next else 2 * row
 
     def _worse(self) -> None:
         if not self._declares_congestion() and self.row > 0:
@@ -152,38 +181,30 @@ class AlgorithmC(Algorithm):
         return True
 
 
-def algorithm(activation: pdu.Activation, highest: int) -> Algorithm:
-    """The algorithm that the (coerced) activation asks for, at its first row."""
+def rate_algorithm(activation: pdu.Activation, highest: int) -> RateAlgorithm:
+    """Create the algorithm that the (coerced) activation asks for, at its first row."""
     kind = AlgorithmC if activation.algorithm else AlgorithmB
     return kind(activation, min(start_row(activation), highest), highest)
 
 
 def is_search(activation: pdu.Activation) -> bool:
-    """Whether the rate is to be adjusted: by index, or by the bit that makes the index a start (§7.1)."""
+    """Check if the rate is to be adjusted: index 0xFFFF, or the bit that makes the index a start (§7.1)."""
     return activation.row == pdu.SEARCH_INDEX or bool(activation.modifiers & pdu.ACTIVATION_START_INDEX)
 
 
 def start_row(activation: pdu.Activation) -> int:
-    """The first row: 0xFFFF means index 0 with the start bit (§7.1)."""
+    """First row: 0xFFFF means index 0 with the start bit (§7.1)."""
     return 0 if activation.row == pdu.SEARCH_INDEX else activation.row
 
 
-_MS = 1_000_000
-_LARGEST_PAYLOAD = 1472
-"""Of a packet within 1,500 bytes, the most that RFC 9946 §6.1 lets a sender use up to 1 Gbit/s."""
-
-_PACKETS_BEYOND = 2
-"""How many times the packets of the highest row any lower row of a table may have."""
-
-
 class RateControl(ABC):
-    """The rate to send at now, ``rate``, and when silence changes it, ``deadline`` (ns).
+    """Control of one sender: the present ``rate``, and the ``deadline`` (ns) for the next Status.
 
-    The first step for want of feedback comes after upperThresh + 2 feedback intervals, each further one an
-    interval later (RFC 9097 §8.1). Before the first Status the path's round-trip time is unknown, so that
-    the silence allowed is the watchdog's warning time. ``backoff_steps`` counts such steps.
+    The first step down comes upperThresh + 2 feedback intervals after the last Status, each further one an
+    interval later (RFC 9097 §8.1). ``backoff_steps`` counts them.
     """
 
+    # The round-trip time is unknown before the first Status: the silence allowed is the watchdog's warning.
     FIRST_FEEDBACK_NS = 1_000 * _MS
 
     def __init__(self, activation: pdu.Activation, rate: SendingRate, start: int) -> None:
@@ -195,19 +216,17 @@ class RateControl(ABC):
         self._patience = (activation.upper_threshold + 2 * activation.trial_interval) * _MS
         self._newest = 0
 
-    def heard(self, status: pdu.Status, now: int) -> SendingRate | None:
-        """A Status arrived at ``now``: the rate from now on, where it changes.
-
-        One that comes late or again ends the silence, but tells of the past.
-        """
+    def status(self, status: pdu.Status, now: int) -> SendingRate | None:
+        """Process a Status received at ``now``, and return the new rate where it changes."""
         self.deadline = now + self._patience
         if status.sequence <= self._newest:
+            # Late or duplicated: it proves that feedback arrives, but reports an older interval.
             return None
         self._newest = status.sequence
-        return self._change(self._told(status))
+        return self._change(self._next_rate(status))
 
-    def silent(self, now: int) -> SendingRate | None:
-        """The lower rate to send at from ``now`` on, when the silence has lasted long enough for a step."""
+    def no_status(self, now: int) -> SendingRate | None:
+        """Return a lower rate at ``now`` where feedback has been missing long enough for a step."""
         if now < self.deadline:
             return None
         self.deadline = now + self._interval
@@ -221,23 +240,23 @@ class RateControl(ABC):
         return rate
 
     @abstractmethod
-    def _told(self, status: pdu.Status) -> SendingRate:
-        """What the newest Status makes of the rate."""
+    def _next_rate(self, status: pdu.Status) -> SendingRate:
+        """Rate after the newest Status."""
 
     @abstractmethod
     def _step_down(self) -> int:
-        """The row after one more bad sign."""
+        """Row after one more bad interval."""
 
 
 class FixedRate(RateControl):
-    """One row for the whole test; feedback restores it after silence."""
+    """One row for the whole test; a Status restores it after a step down."""
 
     def __init__(self, activation: pdu.Activation, start: int) -> None:
         super().__init__(activation, rates.sending_rate(activation.row), start)
         self._planned = self.rate
         self._lowered: AlgorithmB | None = None
 
-    def _told(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status) -> SendingRate:
         self._lowered = None
         return self._planned
 
@@ -247,26 +266,26 @@ class FixedRate(RateControl):
         return self._lowered.step(Sign.BAD)
 
 
-class Searching(RateControl):
-    """The server's own search downstream: each Status is one step of the algorithm (RFC 9946 §5.1)."""
+class LocalSearch(RateControl):
+    """Search by the server itself, downstream: each Status is one step of the algorithm (RFC 9946 §5.1)."""
 
     def __init__(self, activation: pdu.Activation, highest_row: int, start: int) -> None:
-        self._algorithm = algorithm(activation, highest_row)
+        self._algorithm = rate_algorithm(activation, highest_row)
         super().__init__(activation, rates.sending_rate(self._algorithm.row), start)
 
-    def _told(self, status: pdu.Status) -> SendingRate:
-        sign = Observation.told_by(status).sign(self._activation)
+    def _next_rate(self, status: pdu.Status) -> SendingRate:
+        sign = TrialInterval.of(status).sign(self._activation)
         return rates.sending_rate(self._algorithm.step(sign))
 
     def _step_down(self) -> int:
         return self._algorithm.step(Sign.BAD)
 
 
-class Told(RateControl):
-    """Obeys the server's search upstream: each Status carries the rate to use next (RFC 9946 §8.2).
+class RemoteSearch(RateControl):
+    """Search by the server, upstream: each Status carries the next rate of the client (RFC 9946 §8.2).
 
-    Only within bounds: Status PDUs are not authenticated in mode 1 (§11), so that a rate above the one asked
-    for is cut to that, and one that no sending-rate table can mean is ignored.
+    Status PDUs are not authenticated in mode 1 (§11), so that the rate is bounded. A rate above the one asked
+    for is reduced to it, and one that no sending-rate table can contain is ignored.
     """
 
     def __init__(self, activation: pdu.Activation, highest_row: int, start: int) -> None:
@@ -281,7 +300,7 @@ class Told(RateControl):
         too_many = rates.packets_per_second(rate) > _PACKETS_BEYOND * rates.packets_per_second(most)
         return most if too_fast or too_many else rate
 
-    def _told(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status) -> SendingRate:
         self._lowered = None
         return self._bounded(status.rate) if is_sane(status.rate) else self.rate
 
@@ -292,7 +311,7 @@ class Told(RateControl):
 
 
 def is_sane(rate: SendingRate) -> bool:
-    """Whether some sending-rate table may mean this: it sends something, in packets that fit the line."""
+    """Check if a sending-rate table can contain this rate: some packets, all within 1,500 bytes."""
     for interval, sizes in (
         (rate.interval_1_us, (rate.payload_1,) * bool(rate.burst_1)),
         (rate.interval_2_us, (rate.payload_2,) * bool(rate.burst_2) + (rate.addon_2,) * bool(rate.addon_2)),

@@ -1,7 +1,8 @@
-"""The load receiver: counts Load PDUs as RFC 9946 §8.2 wants and packs the Status PDUs that tell of them.
+"""Receiver of a load: counts Load PDUs and packs the Status PDUs that report them (RFC 9946 §8.2).
 
-Delays are kept in nanoseconds and rounded to the protocol's milliseconds only when they are written, so that
-the sum over an interval keeps a mean finer than a millisecond.
+``LoadReceiver`` counts. ``ReceivingEnd`` adds the time: a Status every trial interval, with the next rate of
+a search. Delays are kept in nanoseconds and rounded to the protocol's milliseconds when they are written. In
+this way the sum over an interval gives a mean finer than a millisecond.
 """
 
 from collections import deque
@@ -12,12 +13,12 @@ from msgspec.structs import replace
 from wire.udpstp import pdu, rates
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.batches import LoadRun
-from wire.udpstp.ends.rate_control import Algorithm, Observation
+from wire.udpstp.ends.rate_control import RateAlgorithm, TrialInterval
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.pdu import NO_DELAY, OFF, STOP, TESTING, SendingRate, SubInterval
 
 RECENT = 32
-"""How many accepted sequence numbers are remembered to tell a duplicate from a late packet."""
+"""Number of accepted sequence numbers kept to distinguish a duplicate from a late packet."""
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -29,14 +30,14 @@ def _to_ms(nanoseconds: int) -> int:
 
 
 class Arrival(Enum):
-    """What a Load PDU was, by its sequence number."""
+    """Class of a Load PDU by its sequence number."""
 
     IN_ORDER = 1
     LATE = 2
     DUPLICATE = 3
 
 
-class Tally:
+class IntervalCounters:
     """Counters of one interval at the receiver; delays in ns above the minimum known at each packet."""
 
     __slots__ = (
@@ -72,13 +73,14 @@ def _ms_or_none(value: int | None) -> int:
 
 
 class LoadReceiver:
-    """Counts one load.
+    """Counters of one load.
 
-    ``packets`` were received, duplicates included; ``highest`` is the greatest sequence number seen,
-    ``delay_minimum`` the least one-way delay (receive stamp minus send stamp in ns, of two clocks: it may
-    be negative), ``rtt_minimum`` the least round trip in ns. ``rtt_bound`` is the least of those round
-    trips that cannot be too small: the response delay is whole milliseconds, and only one of 0 takes
-    nothing off.
+    ``packets`` are those received, duplicates included; ``highest`` is the highest sequence number seen.
+    ``delay_minimum`` is the smallest one-way delay: receive stamp minus send stamp in ns, negative where the
+    clocks differ. ``rtt_minimum`` is the smallest round trip in ns.
+
+    ``rtt_bound`` is the smallest round trip whose response delay was 0. Others may be too small: the response
+    delay is subtracted, and it is stated in whole milliseconds.
     """
 
     def __init__(self, activation: pdu.Activation) -> None:
@@ -89,7 +91,7 @@ class LoadReceiver:
         self.rtt_bound: int | None = None
         self.first_wall = self.last_wall = 0
         self._recent = deque([0] * RECENT, RECENT)
-        self._trial, self._running = Tally(), Tally()
+        self._trial, self._running = IntervalCounters(), IntervalCounters()
         self._interval_begin = 0
         self._last_echo = (0, 0)
         self._rtt_sample: int | None = None
@@ -102,17 +104,17 @@ class LoadReceiver:
         self._elapsed_ns = 0
 
     def load(self, run: LoadRun, now: int, wall: int) -> Arrival:
-        """Count sound Load PDUs of the test, received at ``now`` with the receive stamp ``wall``.
+        """Count valid Load PDUs of the test, received at ``now`` with the receive stamp ``wall``.
 
-        Of more than one packet the run must begin above ``highest``: then all of it is in order.
+        A run of several packets must begin above ``highest``, which puts all of it in order.
         """
         if not self.packets:
             self.first_wall, self._interval_begin = wall, now
         self.last_wall = wall
         self.packets += run.count
-        for tally in (self._trial, self._running):
-            tally.datagrams += run.count
-            tally.payload_bytes += run.payload * run.count
+        for counters in (self._trial, self._running):
+            counters.datagrams += run.count
+            counters.payload_bytes += run.payload * run.count
         arrival = Arrival.IN_ORDER
         if run.first > self.highest:
             self._in_order(run, wall - run.sent)
@@ -132,7 +134,8 @@ class LoadReceiver:
         self.highest = run.last
         self._trial.lost += missing
         self._running.lost += missing
-        if self.delay_minimum is None:  # what sets the minimum of the test is itself no sample above it
+        if self.delay_minimum is None:
+            # The first packet sets the minimum and gives no sample above it, as in the reference program.
             samples -= 1
         if self.delay_minimum is None or delay < self.delay_minimum:
             self.delay_minimum = delay
@@ -143,18 +146,20 @@ class LoadReceiver:
 
     def _out_of_order(self, sequence: int) -> Arrival:
         duplicate = sequence in self._recent
-        for tally in (self._trial, self._running):
+        for counters in (self._trial, self._running):
             if duplicate:
-                tally.duplicated += 1
+                counters.duplicated += 1
             else:
-                tally.reordered += 1
-                tally.lost -= tally.lost > 0
+                counters.reordered += 1
+                # Its gap was counted as a loss, unless a Status has reported that interval already.
+                counters.lost -= counters.lost > 0
         return Arrival.DUPLICATE if duplicate else Arrival.LATE
 
     def _round_trip(self, elapsed: int, response_delay: int) -> None:
-        """One sample for each Status echoed; a response delay rounded up must not make it negative."""
+        """Add one sample for each Status echoed."""
         rtt = elapsed - response_delay
         if rtt < 0:
+            # A response delay rounded up by less than 1 ms means 0; a larger one is not trusted at all.
             rtt = 0 if rtt >= -_MS else max(elapsed, 0)
         if not response_delay and (self.rtt_bound is None or rtt < self.rtt_bound):
             self.rtt_bound = rtt
@@ -180,27 +185,27 @@ class LoadReceiver:
             datagrams=trial.datagrams, payload_bytes=trial.payload_bytes & _COUNTER_MAX,
             sent_s=wall // _S & _COUNTER_MAX, sent_ns=wall % _S,
         ).pack()  # fmt: skip
-        self._trial, self._interval_begin = Tally(), now
+        self._trial, self._interval_begin = IntervalCounters(), now
         self._rtt_sample, self._minimum_updated = None, 0
-        self._turn_sub_interval(now)
+        self._close_sub_interval(now)
         return packed
 
     def _clock_delta(self) -> int:
         delta = _to_ms(self.delay_minimum or 0)
         return max(-(2**31), min(delta, 2**31 - 1))
 
-    def _turn_sub_interval(self, now: int) -> None:
-        """Sub-intervals begin with the first Status; a finished one rides in the PDUs after it (§8.2)."""
+    def _close_sub_interval(self, now: int) -> None:
+        # The first begins with the first Status; a finished one is part of the Status PDUs after it (§8.2).
         if self._period_begin is not None:
             length = now - self._period_begin
             if length <= self._period_ns:
                 return
             self._elapsed_ns += length
-            self._finished = self._close(length // 1000)
+            self._finished = self._sub_interval(length // 1000)
             self._finished_number += 1
-        self._running, self._period_begin = Tally(), now
+        self._running, self._period_begin = IntervalCounters(), now
 
-    def _close(self, duration_us: int) -> SubInterval:
+    def _sub_interval(self, duration_us: int) -> SubInterval:
         running = self._running
         return SubInterval(
             datagrams=running.datagrams, payload_bytes=running.payload_bytes, duration_us=duration_us,
@@ -217,17 +222,17 @@ _NEVER = 1 << 62
 
 
 class ReceivingEnd:
-    """Receives a load and sends a Status PDU every trial interval, the first after the first Load (§8.2).
+    """Receiving end of a load: sends a Status every trial interval from the first Load on (§8.2).
 
-    Each tells the sender the rate to use from now on: ``rate``, or what a ``search`` makes of the interval
-    that the Status itself tells of. ``payload_bytes`` is the UDP payload received, ``duplicated`` how many
-    packets came again.
+    Each Status requests a rate of the sender: ``rate``, or the next step of ``search`` from the interval that
+    the Status reports. ``payload_bytes`` is the UDP payload received, ``duplicated`` the number of
+    duplicates.
     """
 
     tempo = Tempo.RECEIVE
 
     def __init__(
-        self, activation: pdu.Activation, rate: SendingRate = OFF, search: Algorithm | None = None
+        self, activation: pdu.Activation, rate: SendingRate = OFF, search: RateAlgorithm | None = None
     ) -> None:
         self.action = TESTING
         self.search = search
@@ -240,9 +245,9 @@ class ReceivingEnd:
         self._due: int | None = None
 
     def load(self, run: batches.LoadRun, now: int, wall: int) -> Arrival:
-        """Take in Load PDUs of the test received at ``now`` with the receive stamp ``wall``.
+        """Count Load PDUs of the test received at ``now`` with the receive stamp ``wall``.
 
-        More than one only where ``takes_whole`` says so.
+        A run of several packets must be one for which ``takes_whole`` is true.
         """
         if self._due is None:
             self._due = now + self._interval
@@ -252,25 +257,24 @@ class ReceivingEnd:
         return arrival
 
     def takes_whole(self, run: batches.LoadRun) -> bool:
-        """Whether all packets of ``run`` are in order, so that they may be counted together."""
+        """Check if all packets of ``run`` are in order and may be counted together."""
         return run.count == 1 or run.first > self.receiver.highest
 
     def stop(self, now: int) -> None:
-        """Say stop in every Status PDU from now on, the first one at once."""
+        """Send testAction 2 in every Status PDU from now on, the first one at once."""
         if self.action == TESTING:
             self.action, self._due = STOP, now
 
     @property
     def deadline(self) -> int:
-        """When the next Status is due; far in the future before the first Load."""
+        """Time of the next Status; far in the future before the first Load."""
         return _NEVER if self._due is None else self._due
 
     def transmit(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
-        """Put the Status that is due into ``buffer`` and return its size, 0 for none."""
+        """Put the due Status into ``buffer`` and return its bytes, 0 for none."""
         if self._due is None or now < self._due:
             return 0
-        # Late by whole intervals: those that passed in the meantime are one longer interval, not a burst of
-        # PDUs.
+        # A receiver late by whole intervals reports them as one longer interval, not as a burst of PDUs.
         self._due = max(self._due + self._interval, now + self._interval // 2)
         packed = self.receiver.status(
             now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
@@ -281,13 +285,13 @@ class ReceivingEnd:
         self.segment_bytes = len(packed)
         return len(packed)
 
-    def _searched(self, packed: bytes, search: Algorithm) -> bytes:
-        """The same Status with the next rate, a step of the search from what the Status tells (§5.1)."""
+    def _searched(self, packed: bytes, search: RateAlgorithm) -> bytes:
+        """Set the next rate of the search in a Status, from the interval that it reports (§5.1)."""
         status = pdu.parse_status(packed)
         if status is None:
             return packed
-        self._rate = rates.sending_rate(search.step(Observation.told_by(status).sign(self._activation)))
+        self._rate = rates.sending_rate(search.step(TrialInterval.of(status).sign(self._activation)))
         return replace(status, rate=self._rate).pack()
 
     def blocked(self, sent: int) -> None:
-        """A Status that did not leave is one that was lost: the next sub-interval makes good for it."""
+        """Count a Status that the kernel refused as a lost one: the next sub-interval repeats its counts."""

@@ -1,4 +1,8 @@
-"""The load sender: headers of the Load PDUs that are due, and the account of what was sent."""
+"""Sender of a load: Load PDUs packed at their deadlines, and the counts of packets sent (RFC 9946 §8.1).
+
+``LoadSender`` packs the packets of a schedule. ``SendingEnd`` adds the feedback: Status PDUs, or their
+absence, set the rate. After a stop it sends PDUs with testAction 2.
+"""
 
 import random
 
@@ -16,7 +20,7 @@ _ANY_REORDERING = 0xFFFF
 
 
 class LoadSender:
-    """Sends one load from ``start`` (ns) until ``end``; nothing that is due at ``end`` or later is sent.
+    """Load PDUs due from ``start`` (ns) until before ``end``, with the counts of those sent.
 
     ``segment_bytes`` is the size of each packet last packed; of several, the last may be shorter.
     """
@@ -38,13 +42,13 @@ class LoadSender:
         self._feedback_errors = 0
 
     def set_rate(self, rate: SendingRate) -> None:
-        """Send by these transmitters from each one's next deadline on."""
+        """Use these transmitters, each from its next deadline on."""
         self.rate = rate
         self._schedule.set_rate(rate)
 
     @property
     def end(self) -> int:
-        """When the load ends; it may be set earlier."""
+        """End of the load; it may be set to an earlier time."""
         return self._schedule.end
 
     @end.setter
@@ -53,21 +57,21 @@ class LoadSender:
 
     @property
     def stall_ns(self) -> int:
-        """How long the schedule was put off, this host being late by more than it may make up."""
+        """Time by which the schedule was shifted because this host was later than the catch-up allows."""
         return self._schedule.stall_ns
 
     @property
     def deadline(self) -> int:
-        """When to send next; after the last packet, ``end``."""
+        """Time of the next packet; ``end`` after the last one."""
         return self._schedule.deadline
 
     @property
     def done(self) -> bool:
-        """Whether every packet of the schedule was sent."""
+        """True once every packet of the schedule has been sent."""
         return self._schedule.done
 
     def feedback(self, status: pdu.Status, wall: int) -> None:
-        """Take note of a Status PDU received at ``wall``; the coming Load PDUs echo its time (§8.1)."""
+        """Note a Status PDU received at ``wall``; the next Load PDUs echo its time (§8.1)."""
         missed = status.sequence - self._feedback_sequence - 1
         self._feedback_errors = min(missed, _ANY_REORDERING) if missed >= 0 else _ANY_REORDERING
         self._feedback_sequence = max(status.sequence, self._feedback_sequence)
@@ -75,16 +79,16 @@ class LoadSender:
         self._feedback_wall = wall
 
     def pack(self, buffer: bytearray, now: int, wall: int, receive_stopped: int = 0) -> int:
-        """Put what is due at ``now`` into ``buffer``, as far as one call can carry it; its bytes, 0 for none.
+        """Put the packets due at ``now`` into ``buffer``, as many as one call carries; return their bytes.
 
-        Packets go together that are of one size, a shorter one behind them included, and of one burst or of
-        bursts that leave together. They bear one send stamp.
+        A batch has packets of one size, perhaps with a shorter one behind them. They have one send stamp.
         """
         size = self._schedule.next_size(now)
         if not size:
             return 0
         if not self.sequence:
-            buffer[:] = bytes(len(buffer))  # payloads are all zeros (§8.1), whatever was sent before
+            # Payloads are all zeros (§8.1), but the buffer has been used for control PDUs.
+            buffer[:] = bytes(len(buffer))
         if size & RANDOM_SIZE:
             whole, tail = self._schedule.take(1), 0
             size = random.randint(self._smallest_random, size & ~RANDOM_SIZE)
@@ -104,7 +108,7 @@ class LoadSender:
     def pack_header(
         self, buffer: bytearray, size: int, action: int, *, receive_stopped: int, wall: int, offset: int = 0
     ) -> None:
-        """Put the next Load header at ``offset``, whatever its testAction; the payload is left alone."""
+        """Put the next Load header at ``offset``, with any testAction; the payload is left as it is."""
         self.sequence += 1
         response_delay = min(max(wall - self._feedback_wall, 0) // _MS, 0xFFFF)
         pdu.LOAD_HEADER.pack_into(
@@ -124,9 +128,9 @@ class LoadSender:
         self.sent_payload_bytes += self._packed
 
     def blocked(self, sent: int = 0) -> None:
-        """Of what was last packed only the first ``sent`` bytes left: whole packets, mostly none.
+        """Correct the counts: only the first ``sent`` bytes last packed, whole packets, left this host.
 
-        Those that the kernel refused took no sequence number and must not read as loss.
+        The refused packets give back their sequence numbers. Otherwise the receiver would count them as lost.
         """
         packed = batches.datagrams(self._packed, self.segment_bytes)
         refused = packed - sent // self.segment_bytes
@@ -139,7 +143,7 @@ class LoadSender:
 
 
 def _fitting(size: int, room: int) -> int:
-    """How many packets of ``size`` one call can carry; a header alone may be larger than a size once told."""
+    # A peer's rate may state a size below the header's: then the header alone is sent.
     if size < pdu.LOAD_HEADER.size:
         return 1
     return max(min(min(room, batches.MOST_BYTES) // size, batches.MOST_SEGMENTS), 1)
@@ -147,16 +151,13 @@ def _fitting(size: int, room: int) -> int:
 
 _MS = 1_000_000
 STOP_SPACING_NS = 20 * _MS
-"""Between Load PDUs that say stop; repeated because nothing acknowledges them but the other end's stop."""
+"""Interval of Load PDUs with testAction 2; repeated because only the other end's stop acknowledges them."""
 
 _NEVER = 1 << 62
 
 
 class SendingEnd:
-    """Sends a load from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives.
-
-    ``control`` hears every Status PDU, and every silence.
-    """
+    """Sending end of a load, from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives."""
 
     tempo = Tempo.SEND
 
@@ -169,20 +170,20 @@ class SendingEnd:
         self._last_was_load = False
 
     def stop(self, now: int) -> None:
-        """Send no more load; from now on say stop."""
+        """Send no more load; from now on send testAction 2."""
         if self.action == TESTING:
             self.action, self._stop_due = STOP, now
 
     def status(self, status: pdu.Status, now: int, wall: int) -> None:
-        """Take in a Status PDU received at ``now`` with the receive stamp ``wall``."""
+        """Process a Status PDU received at ``now`` with the receive stamp ``wall``."""
         self.sender.feedback(status, wall)
-        changed = self.control.heard(status, now)
+        changed = self.control.status(status, now)
         if changed is not None:
             self.sender.set_rate(changed)
 
     @property
     def deadline(self) -> int:
-        """When there is next something to send; far in the future when the load is through."""
+        """Time of the next packet; far in the future once the load has ended."""
         if self.action != TESTING:
             return self._stop_due
         return _NEVER if self.sender.done else self.sender.deadline
@@ -202,12 +203,12 @@ class SendingEnd:
         return size
 
     def _load(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
-        lower = None if self.sender.done else self.control.silent(now)
+        lower = None if self.sender.done else self.control.no_status(now)
         if lower is not None:
             self.sender.set_rate(lower)
         return self.sender.pack(buffer, now, wall, receive_stopped)
 
     def blocked(self, sent: int) -> None:
-        """Of what was last packed only the first ``sent`` bytes left this host, mostly none."""
+        """Correct the counts: only the first ``sent`` bytes last packed left this host."""
         if self._last_was_load:
             self.sender.blocked(sent)

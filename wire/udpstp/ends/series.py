@@ -1,4 +1,15 @@
-"""Series of a load: as its receiver counted it, as Status PDUs reported it, and as its sender sent it."""
+"""Series of a load in intervals of about 50 ms, as the reporting client records them.
+
+| direction | packets received | packets sent |
+|---|---|---|
+| down | ``ArrivalSeries``: every packet, to the nanosecond | inferred from sequence numbers and send stamps |
+| up | ``FeedbackSeries``: Status PDUs, some of them lost | ``SentSeries`` |
+
+A Status reports one trial interval, once. The block of a sub-interval is repeated in every Status until the
+next sub-interval is finished: totals over numbered sub-intervals survive lost Status PDUs. No finished
+sub-interval contains the packets before the first Status, nor those after the last finished one. For both of
+these the trial intervals are the only source (``FeedbackCounter``).
+"""
 
 from msgspec import Struct
 
@@ -9,9 +20,10 @@ from wire.udpstp.load import LoadInterval, SentInterval
 
 INTERVAL_NS = 50_000_000
 MOST_INTERVALS = 20 * 3600
+"""Intervals of an hour, the longest load that a peer's settings allow."""
 
 
-class _Bin(Struct):
+class _ArrivalInterval(Struct):
     datagrams: int = 0
     payload_bytes: int = 0
     lost: int = 0
@@ -30,10 +42,10 @@ class _Bin(Struct):
 
 
 class ArrivalSeries:
-    """Bins arrivals by receive stamp and reads the sender's behaviour from sequence numbers and send stamps.
+    """Counts arrivals by receive stamp, and infers the sender's timing from sequence numbers and send stamps.
 
-    ``spacing_ns`` is the mean time between packets of the plan. ``first_sequence`` is that of the first
-    packet of the load, 1 unless the sender began at another rate.
+    ``spacing_ns`` is the mean time between packets of the plan. ``first_sequence`` is the number of the
+    load's first packet, 1 unless the sender began at another rate.
     """
 
     def __init__(self, *, overhead: int, spacing_ns: float) -> None:
@@ -47,24 +59,22 @@ class ArrivalSeries:
         self._overhead = overhead
         self._spacing = spacing_ns
         self._delay_minimum = 0
-        self._bins: list[_Bin] = []
+        self._intervals: list[_ArrivalInterval] = []
 
     def begin(self, first_sequence: int, sequence: int, wall: int, sent: int) -> None:
-        """The first packet to arrive: send stamp ``sent``, receive stamp ``wall`` (Unix ns).
-
-        It need not be the first that was sent: when that one left is inferred from the plan, lest those lost
-        before it read as a sender that began late.
-        """
+        """Note the first packet to arrive: send stamp ``sent``, receive stamp ``wall`` (Unix ns)."""
         self.first_sequence = first_sequence
         self.highest = first_sequence - 1
         self.first_wall = self.last_wall = wall
+        # The time of the first packet sent is inferred from the plan: packets lost before the first arrival
+        # would otherwise look like a sender that began late.
         self.first_sent = sent - round((sequence - first_sequence) * self._spacing)
         self.last_sent = sent
         self._delay_minimum = wall - sent
 
     def add(self, run: LoadRun, arrival: Arrival, wall: int) -> None:
-        """Count Load PDUs of the load with the receive stamp ``wall``; what is not in order comes alone."""
-        interval = self._bin(wall)
+        """Count Load PDUs of the load with the receive stamp ``wall``; several at once only if in order."""
+        interval = self._interval_at(wall)
         self.packets += run.count
         self.payload_bytes += run.payload * run.count
         interval.datagrams += run.count
@@ -80,13 +90,13 @@ class ArrivalSeries:
         else:
             self._in_order(interval, run, wall)
 
-    def _bin(self, wall: int) -> _Bin:
+    def _interval_at(self, wall: int) -> _ArrivalInterval:
         index = min(max(wall - self.first_wall, 0) // INTERVAL_NS, MOST_INTERVALS - 1)
-        while len(self._bins) <= index:
-            self._bins.append(_Bin())
-        return self._bins[index]
+        while len(self._intervals) <= index:
+            self._intervals.append(_ArrivalInterval())
+        return self._intervals[index]
 
-    def _in_order(self, interval: _Bin, run: LoadRun, wall: int) -> None:
+    def _in_order(self, interval: _ArrivalInterval, run: LoadRun, wall: int) -> None:
         missing = run.first - self.highest - 1
         interval.lost += missing
         delay = wall - run.sent
@@ -95,7 +105,7 @@ class ArrivalSeries:
         if not missing:
             self.longest_gap_ns = max(self.longest_gap_ns, run.sent - self.last_sent)
         self.highest, self.last_sent = run.last, run.sent
-        # Of packets that left together the first is the latest against its schedule.
+        # Packets sent together have one send stamp: the first is the latest against its schedule.
         self._lateness_most = max(self._lateness_most, self._lateness(run.first, run.sent))
         self._lateness_least = min(self._lateness_least, self._lateness(run.last, run.sent))
 
@@ -103,14 +113,14 @@ class ArrivalSeries:
         return sent - self.first_sent - (sequence - self.first_sequence) * self._spacing
 
     def stall_ns(self, allowed_ns: int) -> int:
-        """How far the sender drifted from its schedule, beyond what it may catch up."""
+        """Drift of the sender from its schedule, beyond the catch-up that it is allowed."""
         return max(int(self._lateness_most - self._lateness_least) - allowed_ns, 0)
 
     def intervals(self) -> tuple[LoadInterval, ...]:
-        """The series, delays above the smallest of all."""
-        return tuple(self._interval(index, interval) for index, interval in enumerate(self._bins))
+        """Series so far, with delays above the smallest of all."""
+        return tuple(self._load_interval(index, interval) for index, interval in enumerate(self._intervals))
 
-    def _interval(self, index: int, interval: _Bin) -> LoadInterval:
+    def _load_interval(self, index: int, interval: _ArrivalInterval) -> LoadInterval:
         count = interval.delay_count
         low = self._delay_minimum
         return LoadInterval(
@@ -128,11 +138,11 @@ class ArrivalSeries:
 
 
 MOST_STATUSES = 20 * 3600
-"""Beyond an hour's worth no more are kept: Status PDUs are not authenticated in mode 1."""
+"""Bound on the Status PDUs kept, those of an hour: they are not authenticated in mode 1."""
 
 
-class Totals(Struct, frozen=True):
-    """Sums over the whole load so far. ``complete``: nothing that the receiver told is missing in them."""
+class FeedbackTotals(Struct, frozen=True):
+    """Totals of the load so far; ``complete`` where every interval that the receiver reported is in them."""
 
     datagrams: int
     payload_bytes: int
@@ -141,23 +151,26 @@ class Totals(Struct, frozen=True):
     duplicated: int
     complete: bool
     first_known: bool
-    """Whether the trial interval before the first Status is among them: no sub-interval holds it."""
+    """True where the trial interval of the first Status is known; no sub-interval contains it."""
 
 
-class FeedbackTotals:
-    """Sums what Status PDUs tell, in whatever order they come; keeps none of them longer than it has to."""
+class FeedbackCounter:
+    """Adds up Status PDUs, in any order; ``highest`` is the highest sequence number.
+
+    A Status is kept as long as no finished sub-interval makes it superfluous.
+    """
 
     def __init__(self) -> None:
         self.highest = 0
         self._first: pdu.Status | None = None
         self._statuses: dict[int, pdu.Status] = {}
-        self._settled = 0
+        self._oldest_kept = 0
         self._last = 0
         self._finished: dict[int, pdu.SubInterval] = {}
-        self._first_with: dict[int, int] = {}
+        self._first_with: dict[int, int] = {}  # sub-interval -> the first Status that contains it
 
     def add(self, status: pdu.Status) -> None:
-        """Take in one Status PDU; one that was already seen changes nothing."""
+        """Add one Status PDU; a duplicate changes nothing."""
         sequence, number = status.sequence, status.sub_interval_number
         if len(self._statuses) >= MOST_STATUSES or len(self._finished) >= MOST_STATUSES:
             return
@@ -167,20 +180,20 @@ class FeedbackTotals:
             self._finished.setdefault(number, status.sub_interval)
         self._first_with[number] = min(self._first_with.get(number, sequence), sequence)
         self.highest = max(self.highest, sequence)
-        if sequence >= self._settled:
+        if sequence >= self._oldest_kept:
             self._statuses.setdefault(sequence, status)
         if number > self._last:
-            self._settle(number)
+            self._drop_superfluous(number)
 
-    def _settle(self, number: int) -> None:
-        """What closed the sub-interval before the last one may still come late, but nothing before it."""
+    def _drop_superfluous(self, number: int) -> None:
+        # A late Status may still close the sub-interval before ``number``, but none before that one.
         before, self._last = self._last, number
-        self._settled = max(self._settled, self._first_with.get(before, 0) - 1)
-        self._statuses = {key: kept for key, kept in self._statuses.items() if key >= self._settled}
+        self._oldest_kept = max(self._oldest_kept, self._first_with.get(before, 0) - 1)
+        self._statuses = {key: kept for key, kept in self._statuses.items() if key >= self._oldest_kept}
         self._first_with = {key: first for key, first in self._first_with.items() if key >= before}
 
-    def totals(self) -> Totals:
-        """The first trial interval + finished sub-intervals + the trial intervals after the last of them."""
+    def totals(self) -> FeedbackTotals:
+        """Sum of the first trial interval, the finished sub-intervals, and the trial intervals after them."""
         last = max(self._finished, default=0)
         closing = self._first_with[last] - 1 if last else 0
         tail = [self._statuses[number] for number in sorted(self._statuses) if number > closing]
@@ -192,7 +205,7 @@ class FeedbackTotals:
             and len(tail) == self.highest - closing
             and (not last or closing in self._statuses)
         )
-        return Totals(
+        return FeedbackTotals(
             datagrams=sum(part.datagrams for part in parts),
             payload_bytes=sum(part.payload_bytes for part in parts),
             lost=sum(part.lost for part in parts),
@@ -204,27 +217,30 @@ class FeedbackTotals:
 
 
 class FeedbackSeries:
-    """Collects Status PDUs in whatever order they come."""
+    """Series of the trial intervals that Status PDUs report, in any order.
+
+    While the load runs, ``reported_packets``, ``reported_lost`` and ``newest_delay_us`` give what the
+    received Status PDUs report; ``totals`` is exact.
+    """
 
     def __init__(self, *, overhead: int) -> None:
         self._overhead = overhead
         self._statuses: dict[int, pdu.Status] = {}
-        self._totals = FeedbackTotals()
+        self._counter = FeedbackCounter()
         self.highest = 0
-        self.told_packets = self.told_lost = 0
+        self.reported_packets = self.reported_lost = 0
         self.newest_delay_us = 0
-        """By the trial intervals whose Status PDUs came: while the load runs, not to judge by."""
         self.empty_us = 0
-        """How long the receiver has now received nothing, by its newest Status PDUs."""
+        """Time for which the receiver has received no packet, by its newest Status PDUs."""
 
     def add(self, status: pdu.Status) -> None:
-        """Take in one Status PDU; one that was already seen changes nothing."""
+        """Add one Status PDU; a duplicate changes nothing."""
         if status.sequence in self._statuses or len(self._statuses) >= MOST_STATUSES:
             return
         self._statuses[status.sequence] = status
-        self.told_packets += max(0, status.datagrams - status.duplicated)
-        self.told_lost += status.lost
-        self._totals.add(status)
+        self.reported_packets += max(0, status.datagrams - status.duplicated)
+        self.reported_lost += status.lost
+        self._counter.add(status)
         if status.sequence > self.highest:
             self.highest = status.sequence
             if status.delay_min != pdu.NO_DELAY:
@@ -233,23 +249,23 @@ class FeedbackSeries:
 
     @property
     def missing(self) -> int:
-        """How many Status PDUs up to the newest one never came."""
+        """Number of Status PDUs missing up to the newest one."""
         return self.highest - len(self._statuses)
 
     @property
     def rtt_minimum_ms(self) -> int | None:
-        """The smallest round trip the receiver told of."""
+        """Smallest round trip that the receiver reported."""
         known = [
             status.rtt_minimum for status in self._statuses.values() if status.rtt_minimum != pdu.NO_DELAY
         ]
         return min(known) if known else None
 
-    def totals(self) -> Totals:
-        """Sums over the whole load so far."""
-        return self._totals.totals()
+    def totals(self) -> FeedbackTotals:
+        """Totals of the load so far."""
+        return self._counter.totals()
 
     def intervals(self) -> tuple[LoadInterval, ...]:
-        """The series up to the last interval that held a packet; lost Status PDUs leave holes."""
+        """Series up to the last interval with a packet; a lost Status PDU leaves a gap."""
         statuses = [self._statuses[number] for number in sorted(self._statuses)]
         while statuses and not statuses[-1].datagrams:
             statuses.pop()
@@ -260,7 +276,7 @@ class FeedbackSeries:
         return tuple(self._interval(status, begin, low) for status in statuses)
 
     def _interval(self, status: pdu.Status, begin: int, low: int) -> LoadInterval:
-        """Delays in the PDU are above the minimum known then; ``low`` (ms) is that of the whole test."""
+        # Delays in the PDU are above the minimum known at that time, ``low`` (ms) is that of the whole test.
         base = (status.clock_delta_min - low) * 1000
         known = status.delay_count > 0 and status.delay_min != pdu.NO_DELAY
         return LoadInterval(
@@ -282,29 +298,24 @@ def _begin_us(status: pdu.Status) -> int:
 
 
 def whole_interval_bps(intervals: tuple[LoadInterval, ...]) -> float:
-    """Mean IP-layer rate over the intervals that lie wholly within the load; 0 when there are none.
-
-    The first begins with the first packet and the last ends after the last one: neither length fits its
-    packets.
-    """
+    """Mean IP-layer rate of the intervals that are entirely within the load; 0 when there are none."""
+    # The first interval begins with a packet and the last one ends after the last packet: neither has the
+    # length that its packets take.
     inner = intervals[1:-1]
     duration = sum(interval.duration_us for interval in inner)
     return sum(interval.ip_bytes for interval in inner) * 8e6 / duration if duration else 0.0
 
 
-MOST_INTERVALS = 20 * 3600
-
-
 class SentSeries:
-    """Begins with the first packet; times are ns of one clock, bytes are totals at the IP layer."""
+    """Series of the bytes sent between Status PDUs; times are ns of one clock, bytes are IP-layer totals."""
 
     def __init__(self) -> None:
         self._begin: int | None = None
         self._last = self._last_bytes = 0
         self._intervals: list[SentInterval] = []
 
-    def mark(self, first_sent: int, now: int, ip_bytes: int, told_bps: float) -> None:
-        """A Status arrived at ``now``; up to it the sender was to send at ``told_bps``."""
+    def add(self, first_sent: int, now: int, ip_bytes: int, requested_bps: float) -> None:
+        """Add the interval up to a Status received at ``now``; its rate was to be ``requested_bps``."""
         if self._begin is None:
             self._begin = self._last = first_sent
         if now <= self._last or len(self._intervals) >= MOST_INTERVALS:
@@ -313,12 +324,12 @@ class SentSeries:
             SentInterval(
                 offset_us=(self._last - self._begin) // 1000,
                 duration_us=(now - self._last) // 1000,
-                told_bps=told_bps,
+                requested_bps=requested_bps,
                 ip_bytes=ip_bytes - self._last_bytes,
             )
         )
         self._last, self._last_bytes = now, ip_bytes
 
     def intervals(self) -> tuple[SentInterval, ...]:
-        """The series so far."""
+        """Series so far."""
         return tuple(self._intervals)

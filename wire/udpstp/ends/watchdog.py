@@ -1,39 +1,41 @@
-"""Watchdog and tempo of either end of a test."""
+"""Watchdog of either end of a test (RFC 9946 §6.1), and the tempo that an end asks of its shell."""
 
 from enum import Enum
 
 _MS = 1_000_000
 WARNING_NS = 1_000 * _MS
+"""Silence after which rxStopped is sent (§6.1)."""
+
 TERMINATION_NS = 3_000 * _MS
-"""The watchdog of §6.1: a warning after 1 s of silence, the end 2 s later."""
+"""Silence that ends the test: the warning and 2 s more (§6.1)."""
 
 
 class Tempo(Enum):
-    """What the shell that runs a core has to be prompt at."""
+    """Demand of a core on the promptness of the shell that runs it."""
 
     ANSWER = 1
-    """Reading what comes."""
+    """Read received packets at once."""
     SEND = 2
-    """Sending at the deadlines; what comes may wait a little."""
+    """Send at the deadlines; received packets may wait a little."""
     RECEIVE = 3
-    """Reading all that has come before it sends at a deadline; nothing in between is urgent."""
+    """Read all received packets before one is sent at a deadline; between deadlines nothing is urgent."""
 
 
 class Watchdog:
-    """When the other end was last heard of."""
+    """Time since the last valid PDU of the other end."""
 
     def __init__(self, now: int) -> None:
-        self._heard = now
+        self._last_pdu = now
 
     def feed(self, now: int) -> None:
-        """A valid PDU came."""
-        self._heard = max(self._heard, now)
+        """Note a valid PDU."""
+        self._last_pdu = max(self._last_pdu, now)
 
     def receive_stopped(self, now: int) -> int:
-        """The value of rxStopped to send (§8.1)."""
-        return int(now - self._heard >= WARNING_NS)
+        """Value of rxStopped to send (§8.1)."""
+        return int(now - self._last_pdu >= WARNING_NS)
 
     @property
     def deadline(self) -> int:
-        """When silence ends the test."""
-        return self._heard + TERMINATION_NS
+        """Time at which silence ends the test."""
+        return self._last_pdu + TERMINATION_NS

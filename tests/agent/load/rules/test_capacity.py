@@ -126,10 +126,13 @@ def test_a_rate_that_swings_about_a_row_is_no_cap() -> None:
     assert capacity_rules.bound(report(swinging)) is Bound.SENDER
 
 
-def up(told_bps: float, sent_bps: float, **changes: int) -> LoadReport:
+def up(requested_bps: float, sent_bps: float, **changes: int) -> LoadReport:
     sent = tuple(
         SentInterval(
-            offset_us=index * MS50, duration_us=MS50, told_bps=told_bps, ip_bytes=round(sent_bps / 160)
+            offset_us=index * MS50,
+            duration_us=MS50,
+            requested_bps=requested_bps,
+            ip_bytes=round(sent_bps / 160),
         )
         for index in range(60)
     )

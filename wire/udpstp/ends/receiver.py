@@ -29,7 +29,7 @@ def _to_ms(nanoseconds: int) -> int:
     return min((nanoseconds + _MS // 2) // _MS, _COUNTER_MAX - 1)
 
 
-class Arrival(Enum):
+class PacketOrder(Enum):
     """Class of a Load PDU by its sequence number."""
 
     IN_ORDER = 1
@@ -103,7 +103,7 @@ class LoadReceiver:
         self._finished_number = 0
         self._elapsed_ns = 0
 
-    def load(self, run: LoadRun, now: int, wall: int) -> Arrival:
+    def load(self, run: LoadRun, now: int, wall: int) -> PacketOrder:
         """Count valid Load PDUs of the test, received at ``now`` with the receive stamp ``wall``.
 
         A run of several packets must begin above ``highest``, which puts all of it in order.
@@ -115,12 +115,12 @@ class LoadReceiver:
         for counters in (self._trial, self._running):
             counters.datagrams += run.count
             counters.payload_bytes += run.payload * run.count
-        arrival = Arrival.IN_ORDER
+        arrival = PacketOrder.IN_ORDER
         if run.first > self.highest:
             self._in_order(run, wall - run.sent)
         else:
             arrival = self._out_of_order(run.first)
-            if arrival is Arrival.DUPLICATE:
+            if arrival is PacketOrder.DUPLICATE:
                 return arrival
         self._recent.extend(range(run.first, run.last + 1))
         if run.echo != self._last_echo:
@@ -144,7 +144,7 @@ class LoadReceiver:
             self._trial.delay(delay - self.delay_minimum, samples)
             self._running.delay(delay - self.delay_minimum, samples)
 
-    def _out_of_order(self, sequence: int) -> Arrival:
+    def _out_of_order(self, sequence: int) -> PacketOrder:
         duplicate = sequence in self._recent
         for counters in (self._trial, self._running):
             if duplicate:
@@ -153,7 +153,7 @@ class LoadReceiver:
                 counters.reordered += 1
                 # Its gap was counted as a loss, unless a Status has reported that interval already.
                 counters.lost -= counters.lost > 0
-        return Arrival.DUPLICATE if duplicate else Arrival.LATE
+        return PacketOrder.DUPLICATE if duplicate else PacketOrder.LATE
 
     def _round_trip(self, elapsed: int, response_delay: int) -> None:
         """Add one sample for each Status echoed."""
@@ -244,7 +244,7 @@ class ReceivingEnd:
         self._rate = rate
         self._due: int | None = None
 
-    def load(self, run: batches.LoadRun, now: int, wall: int) -> Arrival:
+    def load(self, run: batches.LoadRun, now: int, wall: int) -> PacketOrder:
         """Count Load PDUs of the test received at ``now`` with the receive stamp ``wall``.
 
         A run of several packets must be one for which ``takes_whole`` is true.
@@ -253,7 +253,7 @@ class ReceivingEnd:
             self._due = now + self._interval
         arrival = self.receiver.load(run, now, wall)
         self.payload_bytes += run.payload * run.count
-        self.duplicated += arrival is Arrival.DUPLICATE
+        self.duplicated += arrival is PacketOrder.DUPLICATE
         return arrival
 
     def takes_whole(self, run: batches.LoadRun) -> bool:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from wire.udpstp import pdu
 from wire.udpstp.ends.batches import LoadRun
-from wire.udpstp.ends.receiver import Arrival
+from wire.udpstp.ends.receiver import PacketOrder
 from wire.udpstp.load import LoadInterval, SentInterval
 
 INTERVAL_NS = 50_000_000
@@ -72,7 +72,7 @@ class ArrivalSeries:
         self.last_sent = sent
         self._delay_minimum = wall - sent
 
-    def add(self, run: LoadRun, arrival: Arrival, wall: int) -> None:
+    def add(self, run: LoadRun, arrival: PacketOrder, wall: int) -> None:
         """Count Load PDUs of the load with the receive stamp ``wall``; several at once only if in order."""
         interval = self._interval_at(wall)
         self.packets += run.count
@@ -80,10 +80,10 @@ class ArrivalSeries:
         interval.datagrams += run.count
         interval.payload_bytes += run.payload * run.count
         self.last_wall = max(self.last_wall, wall)
-        if arrival is Arrival.DUPLICATE:
+        if arrival is PacketOrder.DUPLICATE:
             self.duplicated += 1
             interval.duplicated += 1
-        elif arrival is Arrival.LATE:
+        elif arrival is PacketOrder.LATE:
             self.reordered += 1
             interval.reordered += 1
             interval.lost -= interval.lost > 0

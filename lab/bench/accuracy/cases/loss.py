@@ -15,7 +15,7 @@ from lab.bench.accuracy.tools.round_trip_tools import ToolStand
 from lab.links.line import DropCause
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
-from wire.stamp.sender import Verdict
+from wire.stamp.sender import ReplyVerdict
 
 LOSSES = (0.001, 0.01, 0.05)
 REORDERING, HELD_BACK_NS = 0.01, 7 * 10**6
@@ -92,7 +92,7 @@ def _losses(case: Case, stand: ToolStand) -> None:
     train = stand.train(PACKETS, INTERVAL_S)
     after, seen = _lost(case, stand), train.statistics
     # The packet that closes a train is in no statistic; the router drops it like any other.
-    closing = 0 if train.received[Verdict.CLOSING] else 1
+    closing = 0 if train.received[ReplyVerdict.CLOSING] else 1
     if seen.loss is None:
         case.ours.untold += 1
     else:

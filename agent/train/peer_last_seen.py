@@ -5,7 +5,7 @@ from collections.abc import Callable
 from wire.records import ClockReading
 
 
-class Hearing:
+class PeerLastSeen:
     """``newest``: the newest authentic reply, None before the first."""
 
     def __init__(self, clock: Callable[[], ClockReading]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from statistics import NormalDist, mean, median, quantiles, stdev
 
-from agent.probes.floor.rules.sequential_test import Course, Sequential
+from agent.probes.floor.rules.sequential_test import SequentialState, SequentialTest
 from wire.records import Standing, Verdict
 
 SEED = 946
@@ -72,13 +72,13 @@ def follow(
     *,
     begin: float,
     end: float,
-    test: Sequential,
+    test: SequentialTest,
     decisive: float = 1.0,
     half_life_s: float = math.inf,
     until_clear: bool = False,
 ) -> Followed:
     """Hourly tests and the retests that they ask for. A search agrees as often as a test would fail."""
-    seen, course, now, again, last = Followed([], []), Course(), begin, math.inf, begin
+    seen, course, now, again, last = Followed([], []), SequentialState(), begin, math.inf, begin
     slots = (math.floor(begin / HOUR_S) * HOUR_S + HOUR_S * number for number in count(1))
     slot = begin if until_clear else next(slots) + chance.uniform(0, HOUR_S)
     while (now := min(slot, again)) < end:
@@ -106,19 +106,24 @@ def _verdict(fails: float, decisive: float, chance: random.Random) -> Verdict:
 
 
 def _step(
-    course: Course, verdict: Verdict, fails: float, now: float, test: Sequential, chance: random.Random
-) -> Course:
+    course: SequentialState,
+    verdict: Verdict,
+    fails: float,
+    now: float,
+    test: SequentialTest,
+    chance: random.Random,
+) -> SequentialState:
     course = course.after(verdict, round(now * 1e6), round(SPACING_S * 1e6), test)
     if verdict is Verdict.FAIL and course.awaits_search(test):
         return course.searched(0.0 if chance.random() < fails else math.inf, 1.0)
     return course
 
 
-def _decayed(course: Course, passed_s: float, half_life_s: float) -> Course:
+def _decayed(course: SequentialState, passed_s: float, half_life_s: float) -> SequentialState:
     if math.isinf(half_life_s) or course.standing is Standing.CLEAR:
         return course
     kept = course.evidence * 0.5 ** (passed_s / half_life_s)
-    return Course(course.standing, kept, course.counted_us, course.verdicts, course.doubtful)
+    return SequentialState(course.standing, kept, course.counted_us, course.verdicts, course.doubtful)
 
 
 def _note(seen: Followed, standing: Standing, now: float) -> None:
@@ -137,15 +142,15 @@ class Exactly:
     retests: float
 
 
-def exactly(fails: float, test: Sequential) -> Exactly:
+def exactly(fails: float, test: SequentialTest) -> Exactly:
     """Follow every course after a first fail, each with its probability, until next to nothing is left."""
     spacing_us = round(SPACING_S * 1e6)
-    courses = {Course().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
+    courses = {SequentialState().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
     condemned = retests = 0.0
     for step in count(1):
         if sum(courses.values()) < 1e-15:
             return Exactly(condemned, retests)
-        following: dict[Course, float] = {}
+        following: dict[SequentialState, float] = {}
         for course, weight in courses.items():
             retests += weight
             for verdict, share in ((Verdict.FAIL, fails), (Verdict.PASS, 1 - fails)):
@@ -189,7 +194,7 @@ class Together:
 
 
 def together(
-    test: Sequential,
+    test: SequentialTest,
     sampled: int,
     *,
     half_life_s: float = math.inf,
@@ -218,7 +223,7 @@ def together(
 
 
 def _episode(
-    spell: Spell, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
+    spell: Spell, at: float, chance: random.Random, test: SequentialTest, half_life_s: float = math.inf
 ) -> Followed:
     def fails(now: float) -> float:
         return spell.fails if spell.begin <= now < spell.end else FALSE_FAIL
@@ -242,7 +247,7 @@ class Fleet:
     quiet_bytes_a_day: float
 
 
-def fleet(test: Sequential, sampled: int, half_life_s: float = math.inf) -> Fleet:
+def fleet(test: SequentialTest, sampled: int, half_life_s: float = math.inf) -> Fleet:
     """What the models do to 6,000 good sites in a month."""
     tests = SERIES * DAYS * 24
     idle, busy, unseen = (exactly(share, test) for share in (FALSE_FAIL, BUSY_FALSE_FAIL, BACKUP_UNSEEN))
@@ -295,7 +300,7 @@ class Found:
     bytes_a_day: float
 
 
-def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf) -> Found:
+def found(kind: Bad, test: SequentialTest, lines: int, half_life_s: float = math.inf) -> Found:
     """Follow ``lines`` lines for a month from the moment they became bad."""
     chance = random.Random(SEED)
     followed = [
@@ -317,7 +322,7 @@ def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf
     return Found(len(took) / lines, median(took) if took else math.nan, late, changes, cost)
 
 
-def repaired(test: Sequential, lines: int) -> list[float]:
+def repaired(test: SequentialTest, lines: int) -> list[float]:
     """How long a condemned line that is good again stays condemned."""
     chance, mended = random.Random(SEED), 3 * HOUR_S
     seen = [
@@ -327,7 +332,7 @@ def repaired(test: Sequential, lines: int) -> list[float]:
     return [one.cleared[0] - mended for one in seen if one.cleared]
 
 
-def lasting(minutes: float, test: Sequential, series: int = 2000) -> float:
+def lasting(minutes: float, test: SequentialTest, series: int = 2000) -> float:
     """The share of all series that a disturbance of this length condemns, if every test in it fails."""
     chance, spell = random.Random(SEED), Spell(0.0, minutes * MINUTE_S, 1.0)
     seen = [_episode(spell, at, chance, test) for at in touched(spell, series, chance)]

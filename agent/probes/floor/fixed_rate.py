@@ -46,7 +46,7 @@ class RunLoad(Protocol):
         ...
 
 
-class Plan(Struct, frozen=True):
+class FixedRatePlan(Struct, frozen=True):
     """One test: of a direction with its floor, at a rate (bit/s), after ``pre_drain`` bytes (0 for none)."""
 
     direction: Direction
@@ -56,7 +56,7 @@ class Plan(Struct, frozen=True):
     pre_drain: int = 0
 
 
-class Tested(Struct, frozen=True):
+class FixedRateResult(Struct, frozen=True):
     """What a test gave: ``report`` is the part of it to judge, of the test whose other facts it holds."""
 
     report: LoadReport
@@ -66,7 +66,7 @@ class Tested(Struct, frozen=True):
     drained: LoadReport | None = None
 
 
-async def run_test(plan: Plan, meter: LoadMeter, run_load: RunLoad) -> Tested:
+async def run_test(plan: FixedRatePlan, meter: LoadMeter, run_load: RunLoad) -> FixedRateResult:
     """Run the test; it is stopped early where the site needs the line."""
     await meter.start()
     load = _Load(plan, meter)
@@ -83,7 +83,7 @@ async def run_test(plan: Plan, meter: LoadMeter, run_load: RunLoad) -> Tested:
 class _Load:
     """One running test: marks it, and ends it when enough has been seen."""
 
-    def __init__(self, plan: Plan, meter: LoadMeter) -> None:
+    def __init__(self, plan: FixedRatePlan, meter: LoadMeter) -> None:
         self.plan, self.meter = plan, meter
         self.cancel = threading.Event()
         self.began = asyncio.Event()
@@ -117,14 +117,14 @@ class _Load:
         return report if part is None else part
 
 
-async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -> Tested:
+async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -> FixedRateResult:
     judged = load.part_to_judge(report)
     stopped_by_us = report.ending is Ending.STOPPED and load.cancel.is_set()
     completed = report.ending is Ending.COMPLETED or stopped_by_us
     own: OwnTraffic | Unavailable = Unavailable("the test was not completed")
     if completed:
         own = await load.meter.own_traffic(judged, drained, report.intervals)
-    return Tested(judged, own, completed, load.gave_way, drained)
+    return FixedRateResult(judged, own, completed, load.gave_way, drained)
 
 
 async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, LoadReport | None]:
@@ -148,7 +148,7 @@ async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, L
             await asyncio.wait({running})
 
 
-async def _pre_drain(plan: Plan, run_load: RunLoad) -> LoadReport | None:
+async def _pre_drain(plan: FixedRatePlan, run_load: RunLoad) -> LoadReport | None:
     """Send the bytes as fast as the peer allows; None where it allows nothing much faster than the floor."""
     rate_bps = min(DRAIN_RATIO * plan.floor_bps, FASTEST_BPS)
     while rate_bps >= min(LEAST_DRAIN_RATIO * plan.floor_bps, FASTEST_BPS):

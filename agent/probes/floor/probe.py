@@ -19,13 +19,13 @@ from agent.load.rules import validity as floor_validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_load
 from agent.probes.floor import fixed_rate
-from agent.probes.floor.fixed_rate import RunLoad, Tested
+from agent.probes.floor.fixed_rate import FixedRateResult, RunLoad
 from agent.probes.floor.rules import decision as floor_rules
 from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
-from agent.settings.sections import Floor
-from agent.task.task import Again, Continuing, Progress, Reading, Surroundings, Task
+from agent.settings.sections import FloorSettings
+from agent.task.task import ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
@@ -99,7 +99,7 @@ class _Run(Struct):
         return tuple(structs.replace(test, series=series) for test, series in pairs)
 
 
-class FloorProbe(Continuing):
+class FloorProbe(ResumingProbe):
     """Is this direction of the line at least as fast as the floor? One task a direction with a floor.
 
     The ``sequence`` tells what one verdict after the other amounts to. ``quiet`` says, by the idle round-trip
@@ -136,7 +136,7 @@ class FloorProbe(Continuing):
         self.suspect: Callable[[Direction], bool] = sequence.is_suspect
 
     @classmethod
-    def of(cls, surroundings: Surroundings) -> "FloorProbe":
+    def of(cls, surroundings: ProbeContext) -> "FloorProbe":
         """The probe as the settings ask for it."""
         settings = surroundings.settings
 
@@ -174,7 +174,7 @@ class FloorProbe(Continuing):
         if isinstance(conclusion, Reading):
             return conclusion
         values, failure, detail = self._concluded(conclusion, run)
-        told = await self._sequence.told(direction, values)
+        told = await self._sequence.add(direction, values)
         return Reading(
             outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
             values=told.values,
@@ -183,15 +183,15 @@ class FloorProbe(Continuing):
             session=run.tests[-1].session,
             bytes_sent=run.bytes_sent + told.searched.bytes_sent,
             bytes_received=run.bytes_received + told.searched.bytes_received,
-            again=told.again,
+            retest=told.retest,
         )
 
-    def recall(self, task: Task, record: Record) -> Again | None:
+    def resume(self, task: Task, record: Record) -> RetestRequest | None:
         """Stand where the newest record of the direction stands."""
         values = record.values if isinstance(record, FloorMeasurement) else None
-        return self._sequence.recall(task.direction or Direction.DOWN, values) if values else None
+        return self._sequence.resume(task.direction or Direction.DOWN, values) if values else None
 
-    def instead(self, task: Task, slot_us: int) -> Reading | None:
+    def passive_reading(self, task: Task, slot_us: int) -> Reading | None:
         """A passive pass, where what the site itself received proved the floor."""
         direction = task.direction or Direction.DOWN
         contract = self._contracts[direction]
@@ -205,7 +205,7 @@ class FloorProbe(Continuing):
             at_least_bps=contract.floor_bps,
         )
         told = self._sequence.passive(direction, slot_us, proven)
-        return Reading(Outcome.OK, told.values, again=told.again) if told else None
+        return Reading(Outcome.OK, told.values, retest=told.retest) if told else None
 
     def _bytes_to_drain(self, direction: Direction) -> int:
         """Now and then a token bucket is emptied first, and always when the direction is under suspicion."""
@@ -233,7 +233,7 @@ class FloorProbe(Continuing):
         other_bps = await self._meter.others_bps(direction)
         return structs.replace(step, rate_bps=max(step.rate_bps - other_bps, LEAST_SHARE * step.rate_bps))
 
-    async def _test(self, step: Step, run: _Run) -> Tested:
+    async def _test(self, step: Step, run: _Run) -> FixedRateResult:
         """One test, set up again where a control message was lost or the peer was full."""
         for _ in range(SETUP_TRIES):
             tested = await self._once(step, run)
@@ -244,14 +244,14 @@ class FloorProbe(Continuing):
                 break
         return tested
 
-    async def _once(self, step: Step, run: _Run) -> Tested:
+    async def _once(self, step: Step, run: _Run) -> FixedRateResult:
         """One attempt; the run's first test has the round-trip time measured beside it."""
-        plan = fixed_rate.Plan(
+        plan = fixed_rate.FixedRatePlan(
             run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
         )
         if run.tests:
             return await fixed_rate.run_test(plan, self._meter, self._run_load)
-        gathered: list[Tested] = []
+        gathered: list[FixedRateResult] = []
 
         async def load() -> LoadReport:
             gathered.append(await fixed_rate.run_test(plan, self._meter, self._run_load))
@@ -264,7 +264,7 @@ class FloorProbe(Continuing):
         )
         return structs.replace(gathered[0], report=report)
 
-    def _judge(self, tested: Tested, run: _Run) -> None:
+    def _judge(self, tested: FixedRateResult, run: _Run) -> None:
         own = tested.own
         if isinstance(own, Unavailable):
             run.counters_problem = run.counters_problem or own.detail
@@ -305,7 +305,7 @@ class FloorProbe(Continuing):
 _DETAILS = {Verdict.UNCONFIRMED: "the site was using the line: its own traffic may explain what is missing"}
 
 
-def contracts(floor: Floor) -> dict[Direction, Contract]:
+def contracts(floor: FloorSettings) -> dict[Direction, Contract]:
     """What the settings say was promised of each direction."""
     promised = {Direction.DOWN: floor.down, Direction.UP: floor.up}
     return {
@@ -313,7 +313,7 @@ def contracts(floor: Floor) -> dict[Direction, Contract]:
     }
 
 
-def _loader(surroundings: Surroundings) -> RunLoad:
+def _loader(surroundings: ProbeContext) -> RunLoad:
     peer = surroundings.settings.peer
 
     async def load(

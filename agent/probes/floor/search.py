@@ -7,19 +7,19 @@ import time
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load.udpstp_client import run_search
-from agent.probes.floor.rules.sequence import Search, Searched
-from agent.task.context import Surroundings
+from agent.probes.floor.rules.sequence import CapacitySearch, SearchResult
+from agent.task.context import ProbeContext
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
 
 DURATION_S = 10
 
 
-def search_of(surroundings: Surroundings) -> Search:
+def search_of(surroundings: ProbeContext) -> CapacitySearch:
     """The search against the peer of the settings."""
     peer, counters = surroundings.settings.peer, surroundings.line_counters
 
-    async def search(direction: Direction, highest_bps: float) -> Searched:
+    async def search(direction: Direction, highest_bps: float) -> SearchResult:
         before, began_s = await _counted(counters), time.monotonic()
         report = await run_search(
             peer.host,
@@ -35,7 +35,7 @@ def search_of(surroundings: Surroundings) -> Search:
         other_bps = _other_bps(before, await _counted(counters), report, time.monotonic() - began_s)
         found = sustained_bps(report)
         maximum = None if found is None else found + other_bps
-        return Searched(maximum, report.bytes_sent, report.bytes_received)
+        return SearchResult(maximum, report.bytes_sent, report.bytes_received)
 
     return search
 

@@ -13,7 +13,7 @@ import time
 from agent.probes.reachability.rules.first_hop import FirstHop
 from agent.probes.reachability.rules.outages import OutageRules, Target, Way, WayKind
 from agent.probes.reachability.rules.peer_asks import PeerAsks
-from agent.task.context import Surroundings
+from agent.task.context import ProbeContext
 from net import path_errors, routes
 from net.path_errors import PathError, Said
 from net.routes import Route
@@ -34,7 +34,7 @@ Place = tuple[socket.AddressFamily, str, int]
 class Asks:
     """Open until ``close``. What comes of an ask goes into ``rules.targets`` when it comes."""
 
-    def __init__(self, surroundings: Surroundings, rules: OutageRules) -> None:
+    def __init__(self, surroundings: ProbeContext, rules: OutageRules) -> None:
         settings = surroundings.settings
         self.hop = FirstHop()
         self.gateway: str | None = None

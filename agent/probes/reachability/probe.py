@@ -11,14 +11,14 @@ from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.asks import Asks
 from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
 from agent.probes.reachability.rules.silence import ASKS
-from agent.task.task import Progress, Reading, Surroundings, Task, Watched
+from agent.task.task import ProbeContext, Progress, Reading, Task, UnscheduledProbe
 from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
 
 
-class Seen(Struct, frozen=True):
+class ReachabilitySnapshot(Struct, frozen=True):
     """Who answered; None for who is not on the way, or cannot be told from silence.
 
     ``gateway_name`` and ``hop_name`` are their addresses, ``outage`` what is out, if anything.
@@ -48,14 +48,14 @@ class Seen(Struct, frozen=True):
         return ", ".join(parts)
 
 
-class ReachabilityProbe(Watched):
+class ReachabilityProbe(UnscheduledProbe):
     """Asks everybody once, and the silent again. What an earlier run learnt of gateway and hop is known."""
 
     record: type[Known] = ReachabilityMeasurement
     alone = False
     deadline_s = _DEADLINE_S
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         self._surroundings = surroundings
         self._interval_s = surroundings.settings.schedule.reachability
 
@@ -69,7 +69,7 @@ class ReachabilityProbe(Watched):
         seen = await self.look()
         return Reading(Outcome.OK, seen.outage, detail=str(seen))
 
-    async def look(self) -> Seen:
+    async def look(self) -> ReachabilitySnapshot:
         """Who answers now."""
         around = self._surroundings
         rules = OutageRules(round(_PAUSE_S * 5e6), lambda: secrets.token_hex(8))
@@ -87,7 +87,9 @@ class ReachabilityProbe(Watched):
             asks.close()
 
 
-async def _look(rules: OutageRules, asks: Asks, around: Surroundings, began: ClockReading) -> Seen:
+async def _look(
+    rules: OutageRules, asks: Asks, around: ProbeContext, began: ClockReading
+) -> ReachabilitySnapshot:
     told: list[ReachabilityValues] = []
     for _ in range(ASKS + 1):
         now, way = around.clock(), asks.way()
@@ -100,7 +102,7 @@ async def _look(rules: OutageRules, asks: Asks, around: Surroundings, began: Clo
         await asyncio.sleep(_PAUSE_S)
     now = around.clock()
     told += rules.decide(now, way, Connection())
-    return Seen(
+    return ReachabilitySnapshot(
         way=way,
         gateway=rules.answering(Target.GATEWAY, began, now),
         first_hop=rules.answering(Target.FIRST_HOP, began, now),

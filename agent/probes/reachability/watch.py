@@ -13,9 +13,9 @@ from agent.probes.reachability.asks import Asks
 from agent.probes.reachability.rules.asking_plan import AskingPlan
 from agent.probes.reachability.rules.outages import SUSPECTED, Connection, OutageRules, Target, Track
 from agent.probes.reachability.state import ReachabilityState
-from agent.task.context import Surroundings
-from agent.task.watch import Event, Tell
-from agent.train.peer_last_seen import Hearing
+from agent.task.context import ProbeContext
+from agent.task.watch import EmitEvent, WatchEvent
+from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from net.complaint import Complaint
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
@@ -44,10 +44,10 @@ class ReachabilityWatch:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        surroundings: ProbeContext,
         interval_s: float,
         uplink: Uplink,
-        hearing: Hearing,
+        peer_last_seen: PeerLastSeen,
         journal: JournalThread,
         path: Path,
         before: ClockReading | None = None,
@@ -57,7 +57,7 @@ class ReachabilityWatch:
         self._look_s = interval_s * SUSPECTED
         self._clock = surroundings.clock
         self._uplink = uplink
-        self._hearing = hearing
+        self._peer_last_seen = peer_last_seen
         self._journal = journal
         self._path = path
         receipt_us = round(surroundings.settings.uplink.receipt_timeout * 1e6)
@@ -78,7 +78,7 @@ class ReachabilityWatch:
         """Those that are open, the line's first."""
         return tuple(self._rules.outages[track] for track in Track if track in self._rules.outages)
 
-    async def run(self, tell: Tell) -> None:
+    async def run(self, tell: EmitEvent) -> None:
         """Watch until cancelled."""
         self._recall()
         self._looks = self._keep_at = 0
@@ -92,16 +92,16 @@ class ReachabilityWatch:
             self._asks.close()
             await self._keep_last()
 
-    def _look(self, tell: Tell) -> None:
+    def _look(self, tell: EmitEvent) -> None:
         self._looks += 1
         rules, now = self._rules, self._clock()
-        if self._hearing.newest != self._heard:
-            self._heard = self._hearing.newest
+        if self._peer_last_seen.newest != self._heard:
+            self._heard = self._peer_last_seen.newest
             peer = rules.targets[Target.PEER]
             if self._heard is not None and not peer.is_asked_since(self._heard):
                 peer.answer(self._heard)
         for values in rules.decide(now, self._asks.way(), self._connection()):
-            tell(Event(ReachabilityMeasurement, values.end or values.begin, values))
+            tell(WatchEvent(ReachabilityMeasurement, values.end or values.begin, values))
         if rules.is_line_in_doubt(now):
             self._uplink.receipts.begin_anew()
         for target in self._plan.due(rules, now):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agent.load.rules.busy_window import Window
+from agent.load.rules.busy_window import BusyWindow
 from agent.load.rules.own_traffic import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
 from agent.load.rules.series import Growth, queue_growth, share_above
 from agent.load.rules.validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
@@ -209,7 +209,7 @@ class _Seen(Struct, frozen=True):
         return self.report.planned_bps < self.floor_bps
 
     @property
-    def window(self) -> Window | None:
+    def window(self) -> BusyWindow | None:
         """The part of the test to go by, among others."""
         return self.own.window if self.among_others else None
 

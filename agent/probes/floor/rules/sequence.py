@@ -13,11 +13,11 @@ from typing import ClassVar
 from msgspec import Struct, structs
 
 from agent.line.passive_proof import LineWatch
-from agent.probes.floor.rules.sequential_test import Course, recalled
+from agent.probes.floor.rules.sequential_test import SequentialState, recalled
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.settings.sections import Floor
-from agent.task.retest import Again
+from agent.settings.sections import FloorSettings
+from agent.task.retest import RetestRequest
 from wire import ip_layer
 from wire.records import ClockReading, Direction, FloorValues, LineCounters, Spread, Standing, Verdict
 
@@ -31,7 +31,7 @@ SEARCH_SHARE = 2.0
 """How far above the floor the search before a condemnation goes: far enough to refute it, no further."""
 
 
-class Searched(Struct, frozen=True):
+class SearchResult(Struct, frozen=True):
     """What a search gave, bit/s (IP layer), None where it gave nothing; and what it cost the line."""
 
     maximum_bps: float | None
@@ -39,16 +39,16 @@ class Searched(Struct, frozen=True):
     bytes_received: int = 0
 
 
-Search = Callable[[Direction, float], Awaitable[Searched]]
+CapacitySearch = Callable[[Direction, float], Awaitable[SearchResult]]
 """Search the capacity of a direction up to a rate, bit/s; never raises for the line."""
 
 
-class Told(Struct, frozen=True):
+class SequencedVerdict(Struct, frozen=True):
     """A run as part of the sequence: its values with the standing, the next wish, and the search made."""
 
     values: FloorValues
-    again: Again | None = None
-    searched: Searched = Searched(None)
+    retest: RetestRequest | None = None
+    searched: SearchResult = SearchResult(None)
 
 
 class FloorSequence:
@@ -62,10 +62,10 @@ class FloorSequence:
 
     def __init__(
         self,
-        floor: Floor,
+        floor: FloorSettings,
         clock: Callable[[], ClockReading],
         second_of_week: Callable[[int], int],
-        search: Search,
+        search: CapacitySearch,
         watch: LineWatch | None = None,
     ) -> None:
         self._floors_bps = {
@@ -79,13 +79,13 @@ class FloorSequence:
         self._second_of_week = second_of_week
         self._search = search
         self._watch = watch
-        self._courses: dict[Direction, Course] = {}
+        self._courses: dict[Direction, SequentialState] = {}
         self._unconfirmed: set[Direction] = set()
         self._idle: deque[int] = deque(maxlen=IDLE_KEPT)
 
-    def course(self, direction: Direction) -> Course:
+    def course(self, direction: Direction) -> SequentialState:
         """Where a direction stands."""
-        return self._courses.get(direction, Course())
+        return self._courses.get(direction, SequentialState())
 
     def is_suspect(self, direction: Direction) -> bool:
         """Whether the next run of a direction follows a fail that was not taken back yet.
@@ -106,11 +106,11 @@ class FloorSequence:
         near = len(self._idle) >= IDLE_LEAST and idle.p50_us <= min(self._idle) + NEAR_US
         return near and self._quiet.contains(self._second_of_week(self._clock().wall_us))
 
-    async def told(self, direction: Direction, values: FloorValues) -> Told:
+    async def add(self, direction: Direction, values: FloorValues) -> SequencedVerdict:
         """Count the verdict of one run; searches where only that is missing for a condemnation."""
         now = self._clock()
         course = self._counted(direction, values.verdict, now)
-        searched = Searched(None)
+        searched = SearchResult(None)
         if values.verdict is Verdict.FAIL and course.awaits_search():
             searched = await self._search(direction, SEARCH_SHARE * values.floor_bps)
             if searched.maximum_bps is not None:
@@ -118,7 +118,7 @@ class FloorSequence:
         values = structs.replace(values, search_bps=searched.maximum_bps)
         return self._stands(direction, values, course, now, searched)
 
-    def passive(self, direction: Direction, slot_us: int, proven: FloorValues) -> Told | None:
+    def passive(self, direction: Direction, slot_us: int, proven: FloorValues) -> SequencedVerdict | None:
         """A pass by what the site itself received since the slot began; ``proven`` holds the floor.
 
         None of a direction under suspicion: a token bucket lets through two seconds at the floor as well.
@@ -132,25 +132,25 @@ class FloorSequence:
             proven, line_counters=self._watch.kind, at_least_bps=proof.bps, passive_us=proof.lasted_us
         )
         course = self._counted(direction, values.verdict, now)
-        return self._stands(direction, values, course, now, Searched(None))
+        return self._stands(direction, values, course, now, SearchResult(None))
 
     def _stands(
         self,
         direction: Direction,
         values: FloorValues,
-        course: Course,
+        course: SequentialState,
         now: ClockReading,
-        searched: Searched,
-    ) -> Told:
+        searched: SearchResult,
+    ) -> SequencedVerdict:
         self._courses[direction] = course
         again = self._again(direction, values, course, now)
         values = structs.replace(values, standing=course.standing, evidence=course.evidence)
-        return Told(values, again, searched)
+        return SequencedVerdict(values, again, searched)
 
-    def _counted(self, direction: Direction, verdict: Verdict, now: ClockReading) -> Course:
+    def _counted(self, direction: Direction, verdict: Verdict, now: ClockReading) -> SequentialState:
         return self.course(direction).after(verdict, now.boot_us, round(self._spacing_s * 1e6))
 
-    def recall(self, direction: Direction, values: FloorValues) -> Again | None:
+    def resume(self, direction: Direction, values: FloorValues) -> RetestRequest | None:
         """Go on from the newest record of a direction after a restart, if it was of the present floor.
 
         Its idle train is remembered, too: five after a restart beside a backup would make that the baseline.
@@ -162,12 +162,12 @@ class FloorSequence:
         self._courses[direction] = course = recalled(values)
         if _is_blind(values):
             self._unconfirmed.add(direction)
-            return Again(self._spacing_s, self._quiet)
-        return Again(self._spacing_s) if course.asks_again(values.verdict) else None
+            return RetestRequest(self._spacing_s, self._quiet)
+        return RetestRequest(self._spacing_s) if course.asks_again(values.verdict) else None
 
     def _again(
-        self, direction: Direction, values: FloorValues, course: Course, now: ClockReading
-    ) -> Again | None:
+        self, direction: Direction, values: FloorValues, course: SequentialState, now: ClockReading
+    ) -> RetestRequest | None:
         """A retest soon where the course asks for one, else one in the quiet hours for what waits for them.
 
         Where fails are confirmed only there, a retest at another time could only pass: a good line is cleared
@@ -179,8 +179,8 @@ class FloorSequence:
             self._unconfirmed.add(direction)
         if direction in self._unconfirmed:
             within = self._quiet.contains(self._second_of_week(now.wall_us))
-            return Again(UNCONFIRMED_AGAIN_S if within else self._spacing_s, self._quiet)
-        return Again(self._spacing_s) if course.asks_again(values.verdict) else None
+            return RetestRequest(UNCONFIRMED_AGAIN_S if within else self._spacing_s, self._quiet)
+        return RetestRequest(self._spacing_s) if course.asks_again(values.verdict) else None
 
 
 def _is_blind(values: FloorValues) -> bool:
@@ -188,6 +188,6 @@ def _is_blind(values: FloorValues) -> bool:
     return values.verdict is Verdict.UNCONFIRMED and values.line_counters is LineCounters.NONE
 
 
-def quiet_hours(floor: Floor) -> Hours:
+def quiet_hours(floor: FloorSettings) -> Hours:
     """When a fail may be confirmed without seeing the site's own traffic. The settings were checked."""
     return hours.parse(floor.quiet_hours).without(hours.parse(floor.site_hours))

@@ -20,7 +20,7 @@ MOST_DOUBTFUL = 2
 BAD_SHARE = 0.98  # of the floor: up to here a test fails, and a search agrees that it does
 
 
-class Sequential(Struct, frozen=True):
+class SequentialTest(Struct, frozen=True):
     """The parameters: see the module. ``alpha`` and ``beta`` are the nominal risks of the two errors."""
 
     p0: float
@@ -49,10 +49,10 @@ class Sequential(Struct, frozen=True):
         return math.log(self.beta / (1 - self.alpha))
 
 
-CHOSEN = Sequential(p0=0.2, p1=0.6, alpha=1e-6, beta=1e-1)
+CHOSEN = SequentialTest(p0=0.2, p1=0.6, alpha=1e-6, beta=1e-1)
 
 
-class Course(Struct, frozen=True):
+class SequentialState(Struct, frozen=True):
     """Where the test of one direction stands.
 
     ``counted_us`` is when a verdict was counted last, ``verdicts`` how many came since the test began, and
@@ -65,7 +65,9 @@ class Course(Struct, frozen=True):
     verdicts: int = 0
     doubtful: int = 0
 
-    def after(self, verdict: Verdict, now_us: int, spacing_us: int, test: Sequential = CHOSEN) -> "Course":
+    def after(
+        self, verdict: Verdict, now_us: int, spacing_us: int, test: SequentialTest = CHOSEN
+    ) -> "SequentialState":
         """The course with one more verdict; one that comes too soon after the last says nothing new."""
         if verdict not in (Verdict.PASS, Verdict.FAIL):
             return self if self.standing is Standing.CLEAR else self._doubting()
@@ -75,32 +77,32 @@ class Course(Struct, frozen=True):
             return replace(self, counted_us=now_us)
         evidence = self.evidence + (test.of_fail if verdict is Verdict.FAIL else test.of_pass)
         if evidence <= test.clears_at:
-            return Course(counted_us=now_us)
+            return SequentialState(counted_us=now_us)
         condemned = self.standing is Standing.CONDEMNED
-        return Course(
+        return SequentialState(
             Standing.CONDEMNED if condemned else Standing.SUSPECT,
             min(evidence, test.condemns_at),
             now_us,
             0 if condemned and evidence >= test.condemns_at else self.verdicts + 1,
         )
 
-    def _doubting(self) -> "Course":
+    def _doubting(self) -> "SequentialState":
         return replace(self, verdicts=self.verdicts + 1, doubtful=self.doubtful + 1)
 
     def _is_too_soon(self, now_us: int, spacing_us: int) -> bool:
         return self.counted_us is not None and 0 <= now_us - self.counted_us < spacing_us
 
-    def awaits_search(self, test: Sequential = CHOSEN) -> bool:
+    def awaits_search(self, test: SequentialTest = CHOSEN) -> bool:
         """Whether all but the search is there for a condemnation."""
         return self.standing is Standing.SUSPECT and self.evidence >= test.condemns_at
 
-    def searched(self, maximum_bps: float, floor_bps: float) -> "Course":
+    def searched(self, maximum_bps: float, floor_bps: float) -> "SequentialState":
         """The course after a search: condemned if its maximum fails too, else what led to it was wrong."""
         if maximum_bps <= BAD_SHARE * floor_bps:
             return replace(self, standing=Standing.CONDEMNED, verdicts=0)
-        return Course(counted_us=self.counted_us)
+        return SequentialState(counted_us=self.counted_us)
 
-    def asks_again(self, verdict: Verdict, test: Sequential = CHOSEN) -> bool:
+    def asks_again(self, verdict: Verdict, test: SequentialTest = CHOSEN) -> bool:
         """Whether a verdict is to be followed by a retest.
 
         A suspect direction is tested until it is decided. A condemned one that begins to recover and fails
@@ -115,6 +117,6 @@ class Course(Struct, frozen=True):
         return self.standing is Standing.SUSPECT
 
 
-def recalled(values: FloorValues) -> Course:
+def recalled(values: FloorValues) -> SequentialState:
     """The course as a record tells it, for an agent that was started anew."""
-    return Course(values.standing or Standing.CLEAR, values.evidence or 0.0)
+    return SequentialState(values.standing or Standing.CLEAR, values.evidence or 0.0)

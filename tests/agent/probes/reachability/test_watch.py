@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from agent.journal.journal import Journal as AgentJournal
+from agent.journal.journal import JournalSettings as AgentJournal
 from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.probes.reachability import state as reachability_state
@@ -19,10 +19,10 @@ from agent.probes.reachability.probe import ReachabilityProbe, state_path
 from agent.probes.reachability.rules.outages import OutageRules, Target, Track, WayKind
 from agent.probes.reachability.state import ReachabilityState
 from agent.probes.reachability.watch import ReachabilityWatch
-from agent.settings.sections import AgentSettings, Journal, Peer, Stamp
-from agent.task.task import Surroundings
-from agent.task.watch import Event
-from agent.train.peer_last_seen import Hearing
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings, StampTrainSettings
+from agent.task.task import ProbeContext
+from agent.task.watch import WatchEvent
+from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.rules import ReceiptWatch
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
@@ -49,16 +49,16 @@ class FakeUplink:
         self.receipts = ReceiptWatch()
 
 
-def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> Surroundings:
+def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> ProbeContext:
     settings = AgentSettings(
         site="A",
-        peer=Peer(host=host, stamp_port=stamp_port, key=KEY.decode()),
-        stamp=Stamp(classes=()),
+        peer=PeerAccessSettings(host=host, stamp_port=stamp_port, key=KEY.decode()),
+        stamp=StampTrainSettings(classes=()),
         broker=Broker(port=broker_port),
-        journal=Journal(path=str(folder / "journal.db")),
+        journal=JournalSettings(path=str(folder / "journal.db")),
     )
     clock = Clock().read
-    return Surroundings(settings, KEY, NoSource(), clock, hearing=Hearing(clock))
+    return ProbeContext(settings, KEY, NoSource(), clock, peer_last_seen=PeerLastSeen(clock))
 
 
 @asynccontextmanager
@@ -73,13 +73,13 @@ async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def watching(
-    built: Surroundings, uplink: FakeUplink
-) -> AsyncIterator[tuple[ReachabilityWatch, list[Event]]]:
-    told: list[Event] = []
-    assert built.hearing is not None
+    built: ProbeContext, uplink: FakeUplink
+) -> AsyncIterator[tuple[ReachabilityWatch, list[WatchEvent]]]:
+    told: list[WatchEvent] = []
+    assert built.peer_last_seen is not None
     path = state_path(built.settings.journal.path)
     thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
-    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.hearing, thread, path)
+    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.peer_last_seen, thread, path)
     task = asyncio.create_task(watch.run(told.append))
     try:
         yield watch, told
@@ -100,12 +100,12 @@ async def until(ready: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def causes(told: list[Event]) -> list[tuple[Cause, bool]]:
+def causes(told: list[WatchEvent]) -> list[tuple[Cause, bool]]:
     values = [cast("ReachabilityValues", one.values) for one in told]
     return [(one.cause, one.end is not None) for one in values]
 
 
-def knows(built: Surroundings, *targets: Target) -> bool:
+def knows(built: ProbeContext, *targets: Target) -> bool:
     kept = reachability_state.read(state_path(built.settings.journal.path))
     return set(targets) <= set(kept.known)
 
@@ -200,13 +200,13 @@ def test_the_file_is_written_before_the_record_though_a_write_is_under_way(
         path = state_path(built.settings.journal.path)
         thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
         await thread.open()
-        assert built.hearing is not None
+        assert built.peer_last_seen is not None
         watch = ReachabilityWatch(
-            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.hearing, thread, path
+            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.peer_last_seen, thread, path
         )
         recording: list[asyncio.Task[None]] = []
 
-        def tell(_: Event) -> None:
+        def tell(_: WatchEvent) -> None:
             record = thread.do(lambda _: order.append("record"))
             recording.append(asyncio.get_running_loop().create_task(record))
 
@@ -250,11 +250,11 @@ def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -
     async def whole() -> None:
         async with reflecting(key=b"another key that is not ours") as port:
             built = around(tmp_path, port, 1)
-            hearing = built.hearing
-            assert hearing is not None
+            peer_last_seen = built.peer_last_seen
+            assert peer_last_seen is not None
             async with watching(built, FakeUplink()) as (watch, told):
                 for _ in range(40):
-                    hearing.heard()
+                    peer_last_seen.heard()
                     await asyncio.sleep(INTERVAL_S / 8)
                 assert told == []
                 watch.own_test = lambda: True

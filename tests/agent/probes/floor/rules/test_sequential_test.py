@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probes.floor.rules.sequential_test import CHOSEN, MOST_RETESTS, Course, Sequential, recalled
+from agent.probes.floor.rules.sequential_test import (
+    CHOSEN,
+    MOST_RETESTS,
+    SequentialState,
+    SequentialTest,
+    recalled,
+)
 from wire.records import FloorValues, LineCounters, Standing, Verdict
 
 MINUTE = 60_000_000
@@ -15,15 +21,17 @@ FAIL, PASS = Verdict.FAIL, Verdict.PASS
 INDECISIVE = [Verdict.UNDETERMINED, Verdict.INVALID, Verdict.UNCONFIRMED, Verdict.GREY]
 
 
-def course(verdicts: list[Verdict], begin: Course | None = None, test: Sequential = CHOSEN) -> Course:
-    subject = begin or Course()
+def course(
+    verdicts: list[Verdict], begin: SequentialState | None = None, test: SequentialTest = CHOSEN
+) -> SequentialState:
+    subject = begin or SequentialState()
     for index, verdict in enumerate(verdicts, 1):
         at = (subject.counted_us or 0) + index * SPACING
         subject = subject.after(verdict, at, SPACING, test)
     return subject
 
 
-def condemned() -> Course:
+def condemned() -> SequentialState:
     return course([FAIL] * 20).searched(7e6, EIGHT)
 
 
@@ -35,7 +43,7 @@ def test_one_fail_makes_a_suspect_and_condemns_nobody() -> None:
 
 
 def test_the_boundaries_are_walds() -> None:
-    test = Sequential(p0=0.1, p1=0.5, alpha=0.01, beta=0.05)
+    test = SequentialTest(p0=0.1, p1=0.5, alpha=0.01, beta=0.05)
     assert test.condemns_at == pytest.approx(math.log(95))
     assert test.clears_at == pytest.approx(math.log(0.05 / 0.99))
     assert test.of_fail == pytest.approx(math.log(5))
@@ -49,7 +57,7 @@ def test_fails_alone_do_not_condemn_the_search_must_agree() -> None:
     assert subject.awaits_search()
     assert subject.standing is Standing.SUSPECT
     assert subject.searched(7.84e6, EIGHT).standing is Standing.CONDEMNED
-    assert subject.searched(7.85e6, EIGHT) == Course(counted_us=subject.counted_us)
+    assert subject.searched(7.85e6, EIGHT) == SequentialState(counted_us=subject.counted_us)
 
 
 def test_where_no_search_can_be_made_retests_end_all_the_same() -> None:
@@ -66,8 +74,8 @@ def test_a_suspect_that_passes_again_is_clear_and_starts_from_nothing() -> None:
 
 
 @pytest.mark.parametrize("verdict", INDECISIVE)
-@pytest.mark.parametrize("begin", [Course(), course([FAIL]), condemned()])
-def test_what_decides_nothing_moves_nothing(verdict: Verdict, begin: Course) -> None:
+@pytest.mark.parametrize("begin", [SequentialState(), course([FAIL]), condemned()])
+def test_what_decides_nothing_moves_nothing(verdict: Verdict, begin: SequentialState) -> None:
     subject = course([verdict] * 50, begin)
     assert (subject.standing, subject.evidence) == (begin.standing, begin.evidence)
     assert not subject.asks_again(verdict)
@@ -83,13 +91,13 @@ def test_a_suspect_is_tested_again_after_a_doubt_and_left_to_the_schedule_after_
 
 
 def test_tests_less_than_five_minutes_apart_are_one() -> None:
-    first = Course().after(FAIL, 0, SPACING)
+    first = SequentialState().after(FAIL, 0, SPACING)
     assert first.after(FAIL, SPACING - 1, SPACING) == first
     assert first.after(FAIL, SPACING, SPACING).evidence > first.evidence
 
 
 def test_a_boot_clock_that_began_anew_hinders_nothing() -> None:
-    late = Course(Standing.SUSPECT, 1.0, counted_us=10**12)
+    late = SequentialState(Standing.SUSPECT, 1.0, counted_us=10**12)
     assert late.after(FAIL, MINUTE, SPACING).evidence > 1.0
 
 
@@ -112,7 +120,7 @@ def test_a_condemned_line_that_fails_while_it_recovers_is_retested_until_it_is_w
 
 @given(seed=st.integers(), share=st.floats(0, 1))
 def test_evidence_stays_between_its_boundaries_and_retests_end(seed: int, share: float) -> None:
-    chance, subject, asked = random.Random(seed), Course(), 0
+    chance, subject, asked = random.Random(seed), SequentialState(), 0
     for at in range(1, 400):
         verdict = FAIL if chance.random() < share else PASS
         subject = subject.after(verdict, at * SPACING, SPACING)
@@ -134,4 +142,4 @@ def test_it_goes_on_from_its_record() -> None:
         standing=Standing.SUSPECT,
         evidence=3.3,
     )
-    assert recalled(values) == Course(Standing.SUSPECT, 3.3)
+    assert recalled(values) == SequentialState(Standing.SUSPECT, 3.3)

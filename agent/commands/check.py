@@ -16,7 +16,7 @@ from agent.load import udpstp_client
 from agent.probes.floor.rules import decision as floor_rules
 from agent.probes.path.probe import PathProbe
 from agent.probes.reachability.probe import ReachabilityProbe
-from agent.probes.reachability.rules.outages import WayKind
+from agent.probes.reachability.rules.network_view import EgressKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
@@ -276,7 +276,7 @@ async def peer_udpstp(built_from: ProbeContext) -> Finding:
 async def reachability(built_from: ProbeContext) -> Finding:
     """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
     seen = await ReachabilityProbe(built_from).look()
-    if seen.way.kind is not WayKind.DIRECT and not seen.first_hop:
+    if seen.egress.kind is not EgressKind.DIRECT and not seen.first_hop:
         text = f"{seen}: where an outage is may stay unknown"
         return Finding("reachability", text, note=True)
     if seen.outage is not None:

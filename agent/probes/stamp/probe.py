@@ -40,7 +40,7 @@ class StampProbe:
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         before = self._clock()
-        heard = self._peer_last_seen.heard if self._peer_last_seen else None
+        heard = self._peer_last_seen.record_answer if self._peer_last_seen else None
         result = await run_train(train, self._estimate, heard=heard)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())

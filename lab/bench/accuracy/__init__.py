@@ -8,7 +8,7 @@ To add a part:
    median and spread), says which bars were met, and which lines belong into README.md (``Headline``).
 2. One line in ``parts.PARTS``: name, question, module, minutes of its short run, programs beside ours, and
    ``alone=False`` if another part may load the machine meanwhile.
-3. One test in ``tests/lab/accuracy``: what it makes of known results, and one short real run.
+3. One test in ``tests/lab/bench/accuracy``: what it makes of known results, and one short real run.
 
 Each part runs as a process of its own (``running``), so it may raise what it likes: its bar is then missed,
 and the others go on. ``python -m lab.bench.accuracy --only NAME --runs 2`` runs one; ``--list`` names them.

@@ -6,7 +6,7 @@ from lab.bench.accuracy.result import Effort
 
 
 def part(name: str, *, minutes: float = 1.0, alone: bool = True) -> Part:
-    return Part(name, f"{name}?", f"tests.lab.accuracy.{name}", minutes, {}, alone)
+    return Part(name, f"{name}?", f"tests.lab.bench.accuracy.{name}", minutes, {}, alone)
 
 
 def test_parts_are_measured_each_by_itself_and_a_failing_one_stops_no_other() -> None:

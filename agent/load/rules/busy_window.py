@@ -60,7 +60,7 @@ class BusyWindow(Struct, frozen=True):
     most_other_bps: float
 
 
-class ArrivalSeries:
+class OwnArrivals:
     """The test's own packets as they arrived: from how many of them were sent before to when, and back.
 
     ``packet_bytes`` is their mean size. A series with gaps, or out of order, tells nothing.
@@ -119,7 +119,7 @@ class ArrivalSeries:
         ]
 
 
-def downstream(places: Sequence[AlignedMark], arrived: ArrivalSeries, guard_us: float) -> BusyWindow | None:
+def downstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
     """The longest window, if it is long enough and what arrived in it came evenly."""
     found = max(_runs(places, arrived, guard_us), key=_lasted_s, default=None)
     if found is None or _lasted_s(found) * 1e6 < LEAST_SPAN_US or not _even(found):
@@ -132,7 +132,7 @@ def downstream(places: Sequence[AlignedMark], arrived: ArrivalSeries, guard_us: 
     return BusyWindow(round(seconds * 1e6), share, other, other * _uncounted(first, last))
 
 
-def upstream(places: Sequence[AlignedMark], arrived: ArrivalSeries, guard_us: float) -> BusyWindow | None:
+def upstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
     """The longest window without loss, or else the one that leaves the least room for others' traffic."""
     windows = [
         _offered(run[begin], run[end], arrived)
@@ -147,7 +147,7 @@ def upstream(places: Sequence[AlignedMark], arrived: ArrivalSeries, guard_us: fl
     return min(windows, key=lambda one: one.share_bps + one.most_other_bps, default=None)
 
 
-def _offered(first: AlignedMark, last: AlignedMark, arrived: ArrivalSeries) -> BusyWindow:
+def _offered(first: AlignedMark, last: AlignedMark, arrived: OwnArrivals) -> BusyWindow:
     lasted_us = last.series_us - first.series_us
     own, lost = arrived.between(first.series_us, last.series_us)
     other = max(0, last.line_bytes - first.line_bytes - (last.own_bytes - first.own_bytes))
@@ -164,7 +164,7 @@ def _uncounted(first: AlignedMark, last: AlignedMark) -> float:
     return UNCOUNTED_HEADERS if other_bytes > LARGEST_PACKET * (other_packets + 1) else 1.0
 
 
-def _runs(places: Sequence[AlignedMark], arrived: ArrivalSeries, guard_us: float) -> list[list[AlignedMark]]:
+def _runs(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> list[list[AlignedMark]]:
     """The marks, cut wherever the queue may have emptied between two of them."""
     runs: list[list[AlignedMark]] = []
     for before, after in pairwise(places):

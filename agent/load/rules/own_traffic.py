@@ -11,7 +11,7 @@ from msgspec import Struct
 from agent.line.readings import CounterReading, Unavailable
 from agent.load.rules import busy_window
 from agent.load.rules import series as floor_series
-from agent.load.rules.busy_window import AlignedMark, ArrivalSeries, BusyWindow
+from agent.load.rules.busy_window import AlignedMark, BusyWindow, OwnArrivals
 from wire.records import Direction
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
@@ -87,7 +87,7 @@ def busy(
         return None
     down = report.direction is Direction.DOWN
     size = report.sent_ip_bytes / report.sent_packets
-    arrived = ArrivalSeries(whole, size)
+    arrived = OwnArrivals(whole, size)
     if not arrived.whole:
         return None
     guard_us = max(busy_window.STANDING_US, report.longest_gap_us)
@@ -96,7 +96,7 @@ def busy(
 
 
 def _places(
-    marks: Sequence[CounterMark], arrived: ArrivalSeries, size: float, *, down: bool
+    marks: Sequence[CounterMark], arrived: OwnArrivals, size: float, *, down: bool
 ) -> list[AlignedMark]:
     """The marks that have a place in the series: those of whose bytes it tells when they arrived."""
     places = []

@@ -20,7 +20,7 @@ class StateWriter:
     """Writes each change of the state, in order and ahead of the records that the same look emitted.
 
     The journal's thread does one thing after the other. A change is handed to it at once, also while an
-    earlier write is not done: if it waited, the records would get ahead of it.
+    earlier write is not done. If the change waited, the records would get ahead of it.
     """
 
     def __init__(self, path: Path, journal: JournalThread) -> None:

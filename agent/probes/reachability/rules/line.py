@@ -77,11 +77,11 @@ def _is_out(view: NetworkView) -> bool:
 
 
 def _may_answer(one: TargetHistory, view: NetworkView) -> bool:
-    """Whether a target must still be polled before its silence or its answer tells the section."""
+    """True if a target must still be polled before its silence or its answer tells the section."""
     return one.known and not one.is_silent(view.now) and not one.answered_since(view.mute_since())
 
 
 def _has_two_beyond(view: NetworkView) -> bool:
-    """Whether two targets beyond the access line are silent together: a single one may be out itself."""
+    """True if two targets beyond the access line are silent together: a single one may be out itself."""
     out_themselves = any(scope in view.open_scopes for scope in (OutageScope.PEER, OutageScope.BROKER))
     return sum(one.known for one in view.beyond_access) > 1 and not out_themselves

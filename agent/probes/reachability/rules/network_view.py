@@ -53,15 +53,15 @@ class Egress(Struct, frozen=True):
 
     @property
     def is_cut_here(self) -> bool:
-        """Whether no packet gets as far as the gateway."""
+        """True if no packet gets as far as the gateway."""
         return self.kind is EgressKind.NONE or self.carrier is False or self.neighbour_failed
 
 
 class UplinkState(Struct, frozen=True):
     """Session with the broker, and receipts of the collector.
 
-    ``awaited_since`` is when the broker took the first batch after the newest receipt, ``last_receipt`` the
-    time of that receipt, ``last_missed`` the newest batch before it without one. A receipt may take
+    ``last_receipt`` is the time of the newest receipt. ``awaited_since`` is when the broker took the first
+    batch after it. ``last_missed`` is the newest batch before it that got none. A receipt may take
     ``receipt_wait_us``, which includes the time that a collector needs to reconnect to the broker.
     """
 
@@ -129,7 +129,7 @@ class NetworkView(Struct, frozen=True):
         return earliest(*not_before(first, heard)) or earliest(*first)
 
     def answers(self, target: Target, then: ClockReading | None) -> bool | None:
-        """Whether ``target`` has answered since ``then``; None where it was not polled or is not known."""
+        """True if ``target`` has answered since ``then``, False if not; None where silence proves nothing."""
         one = self.targets[target]
         if one.answered_since(then):
             return True

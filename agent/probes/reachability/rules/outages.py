@@ -126,7 +126,7 @@ class OutageRules:
         return records
 
     def suspects(self, now: ClockReading) -> bool:
-        """Whether an outage may have begun or ended that cannot be decided yet: all are polled soon."""
+        """True if an outage may have begun or ended that cannot be decided yet: all are polled soon."""
         for scope in self.outages:
             if any(0 < self.targets[target].answers.count < ANSWERS for target in _POLLED_FOR_END[scope]):
                 return True
@@ -142,7 +142,7 @@ class OutageRules:
         )
 
     def is_line_in_doubt(self, now: ClockReading) -> bool:
-        """Whether a packet that is sent now may be lost on the line."""
+        """True if a packet that is sent now may be lost on the line."""
         return OutageScope.LINE in self.outages or self.suspects(now)
 
     def _advance(self, scope: OutageScope, view: NetworkView) -> list[ReachabilityValues]:

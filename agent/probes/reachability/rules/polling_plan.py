@@ -1,7 +1,7 @@
 """Polling plan: which target is to be polled at which moment. Pure.
 
-Polls use the line that they watch (decision 23). While all is well only the peer is polled across it: its
-answer proves everything before it, and a reply to a train replaces a poll. The gateway costs the line
+Polls use the line that they watch (decision 23). While all is well only the peer is polled across it,
+because its answer proves everything before it. A reply to a train replaces a poll. The gateway costs the line
 nothing.
 
 | state | gateway | peer | first hop | broker |

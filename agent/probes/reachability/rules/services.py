@@ -135,7 +135,7 @@ class CollectorRules:
 
 
 def _is_way_open(view: NetworkView, then: ClockReading) -> bool:
-    """Whether the way to the broker was open after ``then``, so that only the broker can be out."""
+    """True if the way to the broker was open after ``then``, so that only the broker can be out."""
     return not view.egress.broker_shares or view.peer.answered_since(then) or view.broker.refused_since(then)
 
 

@@ -118,35 +118,35 @@ class TargetHistory(Struct):
         self.reset()
 
     def is_overdue(self, now: ClockReading) -> bool:
-        """Whether the newest poll is unanswered after ``answer_wait_us``."""
+        """True if the newest poll is unanswered after ``answer_wait_us``."""
         last = self.last_poll
         if last is None or not self.unanswered.count:
             return False
         return now.boot_us - last.boot_us >= self.answer_wait_us
 
     def is_silent(self, now: ClockReading) -> bool:
-        """Whether a whole row of polls is without an answer."""
+        """True if a whole row of polls is without an answer."""
         return self.unanswered.count >= POLLS and self.is_overdue(now)
 
     def is_mute(self, now: ClockReading) -> bool:
-        """Whether a whole row of polls is without an answer and without a refusal."""
+        """True if a whole row of polls is without an answer and without a refusal."""
         return self.mute.count >= POLLS and self.is_overdue(now)
 
     def is_back(self) -> bool:
-        """Whether a whole row of polls was answered."""
+        """True if a whole row of polls was answered."""
         return self.answers.count >= ANSWERS
 
     def was_polled_after(self, then: ClockReading) -> bool:
-        """Whether a poll later than ``then`` is unanswered."""
+        """True if a poll later than ``then`` is unanswered."""
         first = self.unanswered.first
         return first is not None and first.boot_us > then.boot_us
 
     def answered_since(self, then: ClockReading | None) -> bool:
-        """Whether there was an answer at ``then`` or later; at any time where ``then`` is None."""
+        """True if there was an answer at ``then`` or later; at any time where ``then`` is None."""
         return _is_since(self.last_answer, then)
 
     def refused_since(self, then: ClockReading | None) -> bool:
-        """Whether there was a refusal at ``then`` or later; at any time where ``then`` is None."""
+        """True if there was a refusal at ``then`` or later; at any time where ``then`` is None."""
         return _is_since(self.last_refusal, then)
 
     def _clear_polls(self) -> None:

@@ -13,7 +13,7 @@ from agent.commands import machine
 from agent.commands.machine import NetworkInterface
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
-from agent.probes.floor.rules import decision as floor_rules
+from agent.load.rules import validity
 from agent.probes.path.probe import PathProbe
 from agent.probes.reachability.probe import ReachabilityProbe
 from agent.probes.reachability.rules.network_view import EgressKind
@@ -269,7 +269,7 @@ async def peer_udpstp(built_from: ProbeContext) -> Finding:
     if report.ending is Ending.COMPLETED:
         return Finding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
-    text = remedies.advice(floor_rules.failure_of(report), detail)
+    text = remedies.advice(validity.failure_of(report), detail)
     return Finding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 

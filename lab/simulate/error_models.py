@@ -78,7 +78,7 @@ def follow(
     until_clear: bool = False,
 ) -> Followed:
     """Hourly tests and the retests that they ask for. A search agrees as often as a test would fail."""
-    seen, course, now, again, last = Followed([], []), SequentialState(), begin, math.inf, begin
+    seen, state, now, again, last = Followed([], []), SequentialState(), begin, math.inf, begin
     slots = (math.floor(begin / HOUR_S) * HOUR_S + HOUR_S * number for number in count(1))
     slot = begin if until_clear else next(slots) + chance.uniform(0, HOUR_S)
     while (now := min(slot, again)) < end:
@@ -90,11 +90,11 @@ def follow(
             verdict = Verdict.FAIL
         if verdict is Verdict.FAIL and seen.first_fail is None:
             seen.first_fail = now
-        course = _decayed(course, now - last, half_life_s)
-        course, last = _step(course, verdict, fails(now), now, test, chance), now
-        again = now + RETEST_S if course.asks_again(verdict, test) else math.inf
-        _note(seen, course.standing, now)
-        if until_clear and course.standing is not Standing.SUSPECT:
+        state = _decayed(state, now - last, half_life_s)
+        state, last = _step(state, verdict, fails(now), now, test, chance), now
+        again = now + RETEST_S if state.wants_retest(verdict, test) else math.inf
+        _note(seen, state.standing, now)
+        if until_clear and state.standing is not Standing.SUSPECT:
             break
     return seen
 
@@ -106,24 +106,24 @@ def _verdict(fails: float, decisive: float, chance: random.Random) -> Verdict:
 
 
 def _step(
-    course: SequentialState,
+    state: SequentialState,
     verdict: Verdict,
     fails: float,
     now: float,
     test: SequentialTest,
     chance: random.Random,
 ) -> SequentialState:
-    course = course.after(verdict, round(now * 1e6), round(SPACING_S * 1e6), test)
-    if verdict is Verdict.FAIL and course.awaits_search(test):
-        return course.searched(0.0 if chance.random() < fails else math.inf, 1.0)
-    return course
+    state = state.after(verdict, round(now * 1e6), round(SPACING_S * 1e6), test)
+    if verdict is Verdict.FAIL and state.awaits_search(test):
+        return state.after_search(0.0 if chance.random() < fails else math.inf, 1.0)
+    return state
 
 
-def _decayed(course: SequentialState, passed_s: float, half_life_s: float) -> SequentialState:
-    if math.isinf(half_life_s) or course.standing is Standing.CLEAR:
-        return course
-    kept = course.evidence * 0.5 ** (passed_s / half_life_s)
-    return SequentialState(course.standing, kept, course.counted_us, course.verdicts, course.doubtful)
+def _decayed(state: SequentialState, passed_s: float, half_life_s: float) -> SequentialState:
+    if math.isinf(half_life_s) or state.standing is Standing.CLEAR:
+        return state
+    kept = state.evidence * 0.5 ** (passed_s / half_life_s)
+    return SequentialState(state.standing, kept, state.counted_us, state.verdicts, state.indecisive)
 
 
 def _note(seen: Followed, standing: Standing, now: float) -> None:
@@ -143,23 +143,23 @@ class Exactly:
 
 
 def exactly(fails: float, test: SequentialTest) -> Exactly:
-    """Follow every course after a first fail, each with its probability, until next to nothing is left."""
+    """Follow every state after a first fail, each with its probability, until next to nothing is left."""
     spacing_us = round(SPACING_S * 1e6)
-    courses = {SequentialState().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
+    states = {SequentialState().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
     condemned = retests = 0.0
     for step in count(1):
-        if sum(courses.values()) < 1e-15:
+        if sum(states.values()) < 1e-15:
             return Exactly(condemned, retests)
         following: dict[SequentialState, float] = {}
-        for course, weight in courses.items():
+        for state, weight in states.items():
             retests += weight
             for verdict, share in ((Verdict.FAIL, fails), (Verdict.PASS, 1 - fails)):
-                found = course.after(verdict, step * spacing_us, spacing_us, test)
+                found = state.after(verdict, step * spacing_us, spacing_us, test)
                 if found.awaits_search(test):
                     condemned += weight * share * fails  # the search is as wrong as a test
                 elif found.standing is Standing.SUSPECT:
                     following[found] = following.get(found, 0.0) + weight * share
-        courses = following
+        states = following
     raise AssertionError  # count() does not end
 
 

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from agent.journal.journal import State
 from agent.probes import PROBES
-from agent.settings.sections import Schedule
+from agent.settings.sections import ScheduleSettings
 from host import command_line
 from host.exits import Exit
 from lab.bench import base_install, weighing
@@ -174,7 +174,7 @@ def _works(works: dict[Doing, weighing.Work], spans: Sequence[Span]) -> Table:
 
 def _ordinary_share(works: dict[Doing, weighing.Work], spans: Sequence[Span]) -> float:
     """What the default schedule costs with one class: idle, a train a minute, two floor tests an hour."""
-    schedule = Schedule()
+    schedule = ScheduleSettings()
     tests = sum(span.doing is Doing.FLOOR for span in spans)
     each_test_s = works[Doing.FLOOR].cpu_s / tests if tests else 0.0
     train = (works[Doing.TRAIN].share - works[Doing.IDLE].share) * TRAIN_S / schedule.stamp

@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from agent.probes.floor.rules.sequential_test import CHOSEN, Sequential
+from agent.probes.floor.rules.sequential_test import CHOSEN, SequentialTest
 from host import command_line
 from lab.simulate.error_models import (
     BAD,
@@ -30,13 +30,13 @@ from lab.simulate.error_models import (
 PROGRAM = "simulate-floor"
 
 COMPARED = (
-    ("few fails decide", Sequential(0.05, 0.8, 1e-4, 1e-1)),
-    ("lower p0 and p1", Sequential(0.1, 0.5, 1e-6, 1e-1)),
-    ("higher p1", Sequential(0.2, 0.8, 1e-6, 1e-1)),
-    ("greater alpha", Sequential(0.2, 0.6, 1e-5, 1e-1)),
+    ("few fails decide", SequentialTest(0.05, 0.8, 1e-4, 1e-1)),
+    ("lower p0 and p1", SequentialTest(0.1, 0.5, 1e-6, 1e-1)),
+    ("higher p1", SequentialTest(0.2, 0.8, 1e-6, 1e-1)),
+    ("greater alpha", SequentialTest(0.2, 0.6, 1e-5, 1e-1)),
     ("chosen", CHOSEN),
-    ("smaller alpha", Sequential(0.2, 0.6, 1e-7, 1e-1)),
-    ("smaller beta", Sequential(0.2, 0.6, 1e-6, 1e-2)),
+    ("smaller alpha", SequentialTest(0.2, 0.6, 1e-7, 1e-1)),
+    ("smaller beta", SequentialTest(0.2, 0.6, 1e-6, 1e-2)),
 )
 
 

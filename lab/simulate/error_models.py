@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from statistics import NormalDist, mean, median, quantiles, stdev
 
-from agent.probes.floor.rules.sequential_test import Course, Sequential
+from agent.probes.floor.rules.sequential_test import SequentialState, SequentialTest
 from wire.records import Standing, Verdict
 
 SEED = 946
@@ -72,13 +72,13 @@ def follow(
     *,
     begin: float,
     end: float,
-    test: Sequential,
+    test: SequentialTest,
     decisive: float = 1.0,
     half_life_s: float = math.inf,
     until_clear: bool = False,
 ) -> Followed:
     """Hourly tests and the retests that they ask for. A search agrees as often as a test would fail."""
-    seen, course, now, again, last = Followed([], []), Course(), begin, math.inf, begin
+    seen, state, now, again, last = Followed([], []), SequentialState(), begin, math.inf, begin
     slots = (math.floor(begin / HOUR_S) * HOUR_S + HOUR_S * number for number in count(1))
     slot = begin if until_clear else next(slots) + chance.uniform(0, HOUR_S)
     while (now := min(slot, again)) < end:
@@ -90,11 +90,11 @@ def follow(
             verdict = Verdict.FAIL
         if verdict is Verdict.FAIL and seen.first_fail is None:
             seen.first_fail = now
-        course = _decayed(course, now - last, half_life_s)
-        course, last = _step(course, verdict, fails(now), now, test, chance), now
-        again = now + RETEST_S if course.asks_again(verdict, test) else math.inf
-        _note(seen, course.standing, now)
-        if until_clear and course.standing is not Standing.SUSPECT:
+        state = _decayed(state, now - last, half_life_s)
+        state, last = _step(state, verdict, fails(now), now, test, chance), now
+        again = now + RETEST_S if state.wants_retest(verdict, test) else math.inf
+        _note(seen, state.standing, now)
+        if until_clear and state.standing is not Standing.SUSPECT:
             break
     return seen
 
@@ -106,19 +106,24 @@ def _verdict(fails: float, decisive: float, chance: random.Random) -> Verdict:
 
 
 def _step(
-    course: Course, verdict: Verdict, fails: float, now: float, test: Sequential, chance: random.Random
-) -> Course:
-    course = course.after(verdict, round(now * 1e6), round(SPACING_S * 1e6), test)
-    if verdict is Verdict.FAIL and course.awaits_search(test):
-        return course.searched(0.0 if chance.random() < fails else math.inf, 1.0)
-    return course
+    state: SequentialState,
+    verdict: Verdict,
+    fails: float,
+    now: float,
+    test: SequentialTest,
+    chance: random.Random,
+) -> SequentialState:
+    state = state.after(verdict, round(now * 1e6), round(SPACING_S * 1e6), test)
+    if verdict is Verdict.FAIL and state.awaits_search(test):
+        return state.after_search(0.0 if chance.random() < fails else math.inf, 1.0)
+    return state
 
 
-def _decayed(course: Course, passed_s: float, half_life_s: float) -> Course:
-    if math.isinf(half_life_s) or course.standing is Standing.CLEAR:
-        return course
-    kept = course.evidence * 0.5 ** (passed_s / half_life_s)
-    return Course(course.standing, kept, course.counted_us, course.verdicts, course.doubtful)
+def _decayed(state: SequentialState, passed_s: float, half_life_s: float) -> SequentialState:
+    if math.isinf(half_life_s) or state.standing is Standing.CLEAR:
+        return state
+    kept = state.evidence * 0.5 ** (passed_s / half_life_s)
+    return SequentialState(state.standing, kept, state.counted_us, state.verdicts, state.indecisive)
 
 
 def _note(seen: Followed, standing: Standing, now: float) -> None:
@@ -137,24 +142,24 @@ class Exactly:
     retests: float
 
 
-def exactly(fails: float, test: Sequential) -> Exactly:
-    """Follow every course after a first fail, each with its probability, until next to nothing is left."""
+def exactly(fails: float, test: SequentialTest) -> Exactly:
+    """Follow every state after a first fail, each with its probability, until next to nothing is left."""
     spacing_us = round(SPACING_S * 1e6)
-    courses = {Course().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
+    states = {SequentialState().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
     condemned = retests = 0.0
     for step in count(1):
-        if sum(courses.values()) < 1e-15:
+        if sum(states.values()) < 1e-15:
             return Exactly(condemned, retests)
-        following: dict[Course, float] = {}
-        for course, weight in courses.items():
+        following: dict[SequentialState, float] = {}
+        for state, weight in states.items():
             retests += weight
             for verdict, share in ((Verdict.FAIL, fails), (Verdict.PASS, 1 - fails)):
-                found = course.after(verdict, step * spacing_us, spacing_us, test)
+                found = state.after(verdict, step * spacing_us, spacing_us, test)
                 if found.awaits_search(test):
                     condemned += weight * share * fails  # the search is as wrong as a test
                 elif found.standing is Standing.SUSPECT:
                     following[found] = following.get(found, 0.0) + weight * share
-        courses = following
+        states = following
     raise AssertionError  # count() does not end
 
 
@@ -189,7 +194,7 @@ class Together:
 
 
 def together(
-    test: Sequential,
+    test: SequentialTest,
     sampled: int,
     *,
     half_life_s: float = math.inf,
@@ -218,7 +223,7 @@ def together(
 
 
 def _episode(
-    spell: Spell, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
+    spell: Spell, at: float, chance: random.Random, test: SequentialTest, half_life_s: float = math.inf
 ) -> Followed:
     def fails(now: float) -> float:
         return spell.fails if spell.begin <= now < spell.end else FALSE_FAIL
@@ -242,7 +247,7 @@ class Fleet:
     quiet_bytes_a_day: float
 
 
-def fleet(test: Sequential, sampled: int, half_life_s: float = math.inf) -> Fleet:
+def fleet(test: SequentialTest, sampled: int, half_life_s: float = math.inf) -> Fleet:
     """What the models do to 6,000 good sites in a month."""
     tests = SERIES * DAYS * 24
     idle, busy, unseen = (exactly(share, test) for share in (FALSE_FAIL, BUSY_FALSE_FAIL, BACKUP_UNSEEN))
@@ -295,7 +300,7 @@ class Found:
     bytes_a_day: float
 
 
-def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf) -> Found:
+def found(kind: Bad, test: SequentialTest, lines: int, half_life_s: float = math.inf) -> Found:
     """Follow ``lines`` lines for a month from the moment they became bad."""
     chance = random.Random(SEED)
     followed = [
@@ -317,7 +322,7 @@ def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf
     return Found(len(took) / lines, median(took) if took else math.nan, late, changes, cost)
 
 
-def repaired(test: Sequential, lines: int) -> list[float]:
+def repaired(test: SequentialTest, lines: int) -> list[float]:
     """How long a condemned line that is good again stays condemned."""
     chance, mended = random.Random(SEED), 3 * HOUR_S
     seen = [
@@ -327,7 +332,7 @@ def repaired(test: Sequential, lines: int) -> list[float]:
     return [one.cleared[0] - mended for one in seen if one.cleared]
 
 
-def lasting(minutes: float, test: Sequential, series: int = 2000) -> float:
+def lasting(minutes: float, test: SequentialTest, series: int = 2000) -> float:
     """The share of all series that a disturbance of this length condemns, if every test in it fails."""
     chance, spell = random.Random(SEED), Spell(0.0, minutes * MINUTE_S, 1.0)
     seen = [_episode(spell, at, chance, test) for at in touched(spell, series, chance)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Floor, LineCounters, Peer
+from agent.settings.sections import AgentSettings, FloorSettings, LineCountersSettings, PeerAccessSettings
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, ByteSize
@@ -39,17 +39,17 @@ class FloorStand(Stand):
         """The reading of one direction by the floor probe, put together as in an agent at this site."""
         settings = AgentSettings(
             site="bench",
-            peer=Peer(
+            peer=PeerAccessSettings(
                 host=self.places.links[0],
                 udpstp_port=self.places.control_port,
                 stamp_port=self.places.stamp_port,
                 key_id=KEY_ID,
                 key=self._secret,
             ),
-            floor=Floor(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
-            line_counters=LineCounters("directory", path=str(self._counters)),
+            floor=FloorSettings(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
+            line_counters=LineCountersSettings("directory", path=str(self._counters)),
         )
-        probe = FloorProbe.of(assembly.surroundings(settings, Clock().read))
+        probe = FloorProbe.of(assembly.probe_context(settings, Clock().read))
         task = next(task for task in probe.tasks() if task.direction is direction)
         return await probe.run(task, lambda _: None)
 

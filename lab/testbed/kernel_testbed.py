@@ -166,8 +166,8 @@ def _verdict(case: _Case) -> Reading:
     )
     chosen = msgspec.structs.replace(chosen, floor=floor)
     if not case.visible:
-        chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCounters())
-    probe = FloorProbe.of(assembly.surroundings(chosen, Clock().read))
+        chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCountersSettings())
+    probe = FloorProbe.of(assembly.probe_context(chosen, Clock().read))
     probe.quiet = lambda _: case.quiet
     task = next(task for task in probe.tasks() if task.direction is case.direction)
     return asyncio.run(probe.run(task, lambda _: None))

@@ -21,7 +21,7 @@ from typing import Any, Self
 from agent.journal import file as journal_file
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
-from agent.probes.reachability.rules.outages import Target
+from agent.probes.reachability.rules.network_view import Target
 from agent.service import status_file
 from agent.settings import file as agent_settings
 from lab.netns import requirements

@@ -126,7 +126,7 @@ class PathStand:
 
 def _measure(agent_file: Path, probe: str, dscp: int) -> Reading:
     chosen = agent_settings.load(agent_file)
-    tasks = assembly.tasks(assembly.surroundings(chosen, Clock().read))
+    tasks = assembly.tasks(assembly.probe_context(chosen, Clock().read))
     task, doing = next(
         (task, doing) for task, doing in tasks.items() if task.probe == probe and task.dscp == dscp
     )

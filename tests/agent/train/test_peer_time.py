@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from agent.line.counters import NoSource
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings, StampClass, StampTrainSettings
+from agent.task.task import ProbeContext
 from agent.train.peer_time import PeerTime
 from host.clock import Clock
 from host.units import Seconds
@@ -122,11 +122,13 @@ def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, kno
         serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
         reflector = Reflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
         await reflector.start()
-        stamp = Stamp(
+        stamp = StampTrainSettings(
             (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
         )
-        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
-        built = Surroundings(chosen, KEY, NoSource(), Clock().read)
+        chosen = AgentSettings(
+            site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp
+        )
+        built = ProbeContext(chosen, KEY, NoSource(), Clock().read)
         try:
             probe = StampProbe(built)
             reading = await probe.run(probe.tasks()[0], lambda _: None)

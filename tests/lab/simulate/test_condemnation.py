@@ -3,12 +3,12 @@ import random
 
 import pytest
 
-from agent.probes.floor.rules.sequential_test import CHOSEN, Sequential
+from agent.probes.floor.rules.sequential_test import CHOSEN, SequentialTest
 from lab.simulate import condemnation, error_models
 from lab.simulate.error_models import BAD, DAY_S, DISTURBED_MEDIAN_S, HOUR_S, MINUTE_S, Spell
 from wire.records import Standing
 
-WEAK = Sequential(0.2, 0.6, 0.02, 0.1)
+WEAK = SequentialTest(0.2, 0.6, 0.02, 0.1)
 
 
 def test_the_exact_probability_is_what_simulation_finds() -> None:
@@ -35,7 +35,7 @@ def test_the_chosen_parameters_keep_the_promise_of_the_decision() -> None:
 
 
 def test_a_hasty_choice_would_not_keep_it() -> None:
-    hasty = error_models.fleet(Sequential(0.05, 0.8, 1e-4, 1e-1), 100)
+    hasty = error_models.fleet(SequentialTest(0.05, 0.8, 1e-4, 1e-1), 100)
     assert hasty.together.condemned - hasty.together.margin > 1
 
 
@@ -72,7 +72,7 @@ def test_a_disturbance_of_an_hour_condemns_nobody_and_one_of_two_hours_does() ->
 
 
 def test_disturbances_that_are_left_out_condemn_nobody() -> None:
-    for test, fails in ((CHOSEN, 13), (Sequential(0.05, 0.8, 1e-4, 1e-1), 4)):
+    for test, fails in ((CHOSEN, 13), (SequentialTest(0.05, 0.8, 1e-4, 1e-1), 4)):
         longest_s = 0.92 * error_models.RETEST_S * (fails - 1)
         assert error_models.lasting(longest_s / MINUTE_S, test, 2000) == 0.0
         assert error_models.lasting(longest_s / MINUTE_S + 15, test, 2000) > 0.0

@@ -27,7 +27,7 @@ def search(agent_file: Path, direction: Direction) -> Reading:
     chosen = agent_settings.load(agent_file)
     capacity = msgspec.structs.replace(chosen.capacity, highest=BitRate(40_000_000), duration=Seconds(6))
     chosen = msgspec.structs.replace(chosen, capacity=capacity)
-    probe = CapacityProbe.of(assembly.surroundings(chosen, Clock().read))
+    probe = CapacityProbe.of(assembly.probe_context(chosen, Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))
 

@@ -139,7 +139,7 @@ def search(agent_file: Path, direction: Direction) -> Reading:
     """One search by the probe; to be called inside the site."""
     chosen = agent_settings.load(agent_file)
     capacity = structs.replace(chosen.capacity, day_budget=UNLIMITED, month_budget=UNLIMITED)
-    probe = CapacityProbe.of(assembly.surroundings(structs.replace(chosen, capacity=capacity), Clock().read))
+    probe = CapacityProbe.of(assembly.probe_context(structs.replace(chosen, capacity=capacity), Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))  # fmt: skip
 

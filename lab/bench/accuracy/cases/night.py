@@ -17,7 +17,7 @@ from agent.probes.floor.rules.sequence import quiet_hours
 from agent.service import wiring as assembly
 from agent.settings import file as agent_settings
 from agent.settings import sections
-from agent.task.retest import Again
+from agent.task.retest import RetestRequest
 from agent.task.task import Reading
 from host.clock import Clock, second_of_week
 from lab.netns.requirements import KernelLinkError
@@ -82,7 +82,7 @@ class LeapingClock:
         """The next time that it is so late."""
         self.ahead_s += (second_of_day - self.second()) % DAY_S
 
-    def leap(self, again: Again | None, interval_s: float) -> None:
+    def leap(self, again: RetestRequest | None, interval_s: float) -> None:
         """To the next run: what the last one wished for, or the schedule's next, whichever is sooner."""
         scheduled = self.ahead_s + interval_s
         self.ahead_s += again.after_s if again else interval_s
@@ -96,7 +96,7 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
     Raises KernelLinkError when a run measures nothing.
     """
-    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCounters())
+    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCountersSettings())
     quiet, clock, found = quiet_hours(chosen.floor), LeapingClock(), Night()
     clock.leap_to(BEGIN_S)
     begin_s = clock.ahead_s
@@ -109,11 +109,11 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
 
 def _runs(chosen: sections.AgentSettings, clock: LeapingClock, direction: Direction) -> Iterator[FloorValues]:
-    probe = FloorProbe.of(assembly.surroundings(chosen, clock.read))
+    probe = FloorProbe.of(assembly.probe_context(chosen, clock.read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     while True:
         reading: Reading = asyncio.run(probe.run(task, lambda _: None))
         if not isinstance(reading.values, FloorValues):
             raise KernelLinkError(f"a run measured nothing: {reading.failure} {reading.detail}")
         yield reading.values
-        clock.leap(reading.again, float(chosen.schedule.floor))
+        clock.leap(reading.retest, float(chosen.schedule.floor))

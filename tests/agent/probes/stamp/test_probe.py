@@ -11,8 +11,14 @@ from msgspec.structs import replace
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Schedule, Stamp, StampClass
-from agent.task.task import Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+    StampClass,
+    StampTrainSettings,
+)
+from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
 from host.units import Seconds
@@ -27,18 +33,18 @@ KEY = b"the site's key"
 CLASSES = (StampClass("default", 0), StampClass("voice", 46))
 
 
-def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> Surroundings:
+def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> ProbeContext:
     settings = AgentSettings(
         site="lycee-1",
-        peer=Peer(key="x", stamp_port=port),
-        stamp=Stamp(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
-        schedule=Schedule(stamp=Seconds(60)),
+        peer=PeerAccessSettings(key="x", stamp_port=port),
+        stamp=StampTrainSettings(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
+        schedule=ScheduleSettings(stamp=Seconds(60)),
     )
-    return Surroundings(settings, key, NoSource(), Clock().read)
+    return ProbeContext(settings, key, NoSource(), Clock().read)
 
 
 def measure(
-    serving: ReflectorSettings, built: Callable[[int], Surroundings] = surroundings
+    serving: ReflectorSettings, built: Callable[[int], ProbeContext] = surroundings
 ) -> tuple[list[Reading], list[str]]:
     """Run every task of the probe, one after the other."""
     told: list[str] = []

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.settings.hours import parse
-from agent.task.retest import Again
+from agent.task.retest import RetestRequest
 from lab.bench.accuracy.cases import cross, night
 from lab.bench.accuracy.cases.cross import Case, Kind, NightCase
 from lab.bench.accuracy.cases.night import LeapingClock, Night
@@ -83,12 +83,12 @@ def test_a_leap_goes_to_the_wish_within_its_hours_but_never_beyond_the_schedule(
     clock = LeapingClock()
     clock.leap_to(20 * 3600)
     before = clock.ahead_s
-    clock.leap(Again(300.0), 3600.0)
+    clock.leap(RetestRequest(300.0), 3600.0)
     assert clock.ahead_s - before == 300
-    clock.leap(Again(300.0, parse("01:00-05:00")), 3600.0)
+    clock.leap(RetestRequest(300.0, parse("01:00-05:00")), 3600.0)
     assert clock.ahead_s - before == 3900
     clock.leap_to(3600 - 120)
-    clock.leap(Again(30.0, parse("01:00-05:00")), 3600.0)
+    clock.leap(RetestRequest(30.0, parse("01:00-05:00")), 3600.0)
     assert parse("01:00-05:00").contains(clock.second())
     assert clock.second() % 86_400 < 3600 + 120
     clock.leap(None, 1800.0)

@@ -25,8 +25,8 @@ from host import command_line
 from host.exits import Exit
 from lab.bench import base_install, weighing
 from lab.bench.weighing import Doing, Sample, Span, Weight
-from lab.testbed.base import StandError
-from lab.testbed.secure_testbed import SecureStand
+from lab.testbed.base import TestbedError
+from lab.testbed.secure_testbed import SecureTestbed
 from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
@@ -81,22 +81,22 @@ def main(arguments: Sequence[str]) -> int:
     try:
         console.print(f"Probes {', '.join(PROBES)}; mutual TLS through Mosquitto; {options.seconds:g} s ...")
         observed = observe(options.seconds)
-    except StandError as error:
+    except TestbedError as error:
         Console(stderr=True, soft_wrap=True).print(f"{PROGRAM}: {error}", markup=False)
         return Exit.UNAVAILABLE
     return _show(observed, console)
 
 
 def observe(seconds: float) -> Observed:
-    """Watch an agent for so long, in an environment of its own. Raises StandError."""
+    """Watch an agent for so long, in an environment of its own. Raises TestbedError."""
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         python = base_install.make(Path(name) / "installed", PATH_EXTRA)
-        with SecureStand(Path(name), python, SETTINGS) as stand:
-            compared = [(name, weighing.weigh(stand.start_python(name, code))) for name, code in COMPARED]
-            pid = stand.start_agent()
-            samples = _watch(stand, pid, seconds)
+        with SecureTestbed(Path(name), python, SETTINGS) as testbed:
+            compared = [(name, weighing.weigh(testbed.start_python(name, code))) for name, code in COMPARED]
+            pid = testbed.start_agent()
+            samples = _watch(testbed, pid, seconds)
             largest = weighing.largest_resident(pid)
-            return Observed(compared, samples, *_journalled(stand.journal), largest)
+            return Observed(compared, samples, *_journalled(testbed.journal), largest)
 
 
 def _show(observed: Observed, console: Console) -> Exit:
@@ -111,11 +111,11 @@ def _show(observed: Observed, console: Console) -> Exit:
     return Exit.OK if all(kept for _, kept in found) else Exit.FAIL
 
 
-def _watch(stand: SecureStand, pid: int, seconds: float) -> list[Sample]:
+def _watch(testbed: SecureTestbed, pid: int, seconds: float) -> list[Sample]:
     samples = [weighing.sample(pid)]
     end_us = samples[0].at_us + seconds * 1e6
     while samples[-1].at_us < end_us:
-        stand.wait(SAMPLE_S)
+        testbed.wait(SAMPLE_S)
         samples.append(weighing.sample(pid))
     return samples
 
@@ -129,7 +129,7 @@ def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
     for _, raw in rows:
         record = messages.decode_measurement(raw)
         if isinstance(record, messages.Fault):
-            raise StandError(f"the journal holds what is no measurement: {record.detail}")
+            raise TestbedError(f"the journal holds what is no measurement: {record.detail}")
         probe = probe_of(record)
         outcomes[f"{probe} {record.outcome}"] += 1
         doing = DOINGS.get(probe, Doing.TRAIN)

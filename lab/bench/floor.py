@@ -26,8 +26,8 @@ from agent.task.task import Reading
 from host import command_line
 from host.exits import Exit
 from lab.bench.verdicts import Verdicts, spent
-from lab.testbed.base import StandError
-from lab.testbed.floor_testbed import FloorStand
+from lab.testbed.base import TestbedError
+from lab.testbed.floor_testbed import FloorTestbed
 from wire.records import Direction, Verdict
 from wire.udpstp.load import Ending
 
@@ -94,24 +94,24 @@ def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tal
     tally = Tally(case, direction)
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         try:
-            with FloorStand(Path(folder), case.link) as stand:
-                asyncio.run(_fill(tally, stand, runs, saturating))
-        except (OSError, StandError) as error:
+            with FloorTestbed(Path(folder), case.link) as testbed:
+                asyncio.run(_fill(tally, testbed, runs, saturating))
+        except (OSError, TestbedError) as error:
             tally.problem = str(error)
     return tally
 
 
-async def _fill(tally: Tally, stand: FloorStand, runs: int, saturating: int) -> None:
+async def _fill(tally: Tally, testbed: FloorTestbed, runs: int, saturating: int) -> None:
     for _ in range(runs):
-        tally.readings.append(await stand.verdict(tally.direction, FLOOR_BPS))
+        tally.readings.append(await testbed.verdict(tally.direction, FLOOR_BPS))
     for _ in range(saturating):
-        tally.saturating.append(await _saturate(stand, tally.direction))
+        tally.saturating.append(await _saturate(testbed, tally.direction))
 
 
-async def _saturate(stand: FloorStand, direction: Direction) -> float:
+async def _saturate(testbed: FloorTestbed, direction: Direction) -> float:
     """The received rate of one saturating test; a lost set-up is tried again, as the probe does."""
     for _ in range(SETUP_TRIES):
-        report = await stand.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
+        report = await testbed.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
         if report.ending is not Ending.NO_ANSWER:
             break
     return report.received_bps

@@ -19,7 +19,7 @@ from rich.table import Table
 from host import command_line
 from host.exits import Exit
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.outage_testbed import AWAY, EVERYTHING, OutageStand, now_us
+from lab.testbed.outage_testbed import AWAY, EVERYTHING, OutageTestbed, now_us
 from wire.records import Cause, ReachabilityValues
 
 PROGRAM = "bench-outages"
@@ -32,7 +32,7 @@ START_S = 20.0
 WITHIN = 2.0
 """Intervals that begin and end may be off."""
 
-Act = Callable[[OutageStand], None]
+Act = Callable[[OutageTestbed], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,21 @@ class Outage:
 
 
 def _kill(name: str) -> Act:
-    return lambda stand: stand.end(name)
+    return lambda testbed: testbed.end(name)
 
 
 def _start(name: str) -> Act:
-    return lambda stand: stand.start(name)
+    return lambda testbed: testbed.start(name)
 
 
 OUTAGES = (
-    Outage("cable pulled", Cause.SITE, OutageStand.pull_the_cable, OutageStand.plug_the_cable),
+    Outage("cable pulled", Cause.SITE, OutageTestbed.pull_the_cable, OutageTestbed.plug_the_cable),
     Outage("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
     Outage("access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, AWAY), lambda s: s.mend(GATEWAY)),
     Outage("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
     Outage("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
-    Outage("peer not reachable", Cause.PEER, OutageStand.silence_peer, OutageStand.hear_peer),
-    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), OutageStand.start_broker),
+    Outage("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.hear_peer),
+    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),
     Outage("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
     Outage("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
     Outage("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
@@ -123,17 +123,17 @@ def _off_s(moment: int, truth: tuple[int, int]) -> float:
     return (moment - last if moment > last else min(0, moment - first)) / 1e6
 
 
-def measure(stand: OutageStand, outage: Outage) -> Told:
+def measure(testbed: OutageTestbed, outage: Outage) -> Told:
     """Make an outage, end it, and read what the agent recorded. Raises KernelLinkError."""
-    stand.wait_until_well()
-    before = len(stand.told())
-    began = _timed(lambda: outage.out(stand))
-    time.sleep(outage.lasts * stand.interval_s)
-    ended = _timed(lambda: outage.back(stand))
-    within_s = PATIENCE * stand.interval_s + START_S
-    stand.wait(lambda: any(one.end is not None for one in stand.told()[before:]), within_s)
-    stand.wait_until_well()
-    return Told(outage, stand.interval_s, began, ended, tuple(stand.told()[before:]))
+    testbed.wait_until_well()
+    before = len(testbed.told())
+    began = _timed(lambda: outage.out(testbed))
+    time.sleep(outage.lasts * testbed.interval_s)
+    ended = _timed(lambda: outage.back(testbed))
+    within_s = PATIENCE * testbed.interval_s + START_S
+    testbed.wait(lambda: any(one.end is not None for one in testbed.told()[before:]), within_s)
+    testbed.wait_until_well()
+    return Told(outage, testbed.interval_s, began, ended, tuple(testbed.told()[before:]))
 
 
 def _timed(act: Callable[[], None]) -> tuple[int, int]:
@@ -144,9 +144,9 @@ def _timed(act: Callable[[], None]) -> tuple[int, int]:
 
 def measured(folder: Path, interval_s: float) -> Iterator[Told]:
     """Every outage, one after the other. Raises KernelLinkError."""
-    with OutageStand(folder, interval_s) as stand:
+    with OutageTestbed(folder, interval_s) as testbed:
         for outage in OUTAGES:
-            yield measure(stand, outage)
+            yield measure(testbed, outage)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -18,14 +18,14 @@ KEY_ID = 1
 READY_WITHIN_S = 20.0
 
 
-class StandError(Exception):
+class TestbedError(Exception):
     """Something needed is missing or did not come up; the text says what, and how to mend it."""
 
 
-class Stand(ABC):
+class Testbed(ABC):
     """Programs and their files in ``folder``; what was started in the block is ended with it.
 
-    A kind of stand starts its programs in ``bring_up``. Raises StandError on entering.
+    A kind of stand starts its programs in ``bring_up``. Raises TestbedError on entering.
     """
 
     def __init__(self, folder: Path, links: int) -> None:
@@ -35,14 +35,14 @@ class Stand(ABC):
 
     @abstractmethod
     def bring_up(self) -> None:
-        """Start what this stand is made of; ``places`` are claimed by then. Raises StandError."""
+        """Start what this stand is made of; ``places`` are claimed by then. Raises TestbedError."""
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             try:
                 self.places = entering.enter_context(places.claim(self._links))
             except places.NoRoomError as error:
-                raise StandError(str(error)) from None
+                raise TestbedError(str(error)) from None
             self._supervisor = entering.enter_context(Supervisor(self.folder))
             self.bring_up()
             self._leaving = entering.pop_all()
@@ -59,11 +59,11 @@ class Stand(ABC):
         log = self._supervisor.log_of(name)
         if not self._wait(lambda: sign in log.read_text(encoding="utf-8", errors="replace"), READY_WITHIN_S):
             said = " | ".join(last_lines(log))
-            raise StandError(f"{name} was not ready after {READY_WITHIN_S:g} s: {said}")
+            raise TestbedError(f"{name} was not ready after {READY_WITHIN_S:g} s: {said}")
         return pid
 
     def wait(self, seconds: float) -> None:
-        """Let everything run. Raises StandError when a program ends meanwhile."""
+        """Let everything run. Raises TestbedError when a program ends meanwhile."""
         self._wait(lambda: False, seconds)
 
     def write(self, name: str, document: Mapping[str, object]) -> Path:
@@ -92,5 +92,5 @@ class Stand(ABC):
     def _wait(self, ready: Callable[[], bool], within_s: float) -> bool:
         found = self._supervisor.wait_until(ready, within_s)
         if isinstance(found, Death):
-            raise StandError(str(found))
+            raise TestbedError(str(found))
         return found

@@ -11,13 +11,13 @@ from agent.settings.sections import AgentSettings, Floor, LineCounters, Peer
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, ByteSize
-from lab.testbed.base import KEY_ID, Stand
+from lab.testbed.base import KEY_ID, Testbed
 from wire.records import Direction
 from wire.udpstp import rates
 from wire.udpstp.load import LoadReport
 
 
-class FloorStand(Stand):
+class FloorTestbed(Testbed):
     """A peer and a link as processes of their own. ``link`` are options of ``plancher-lab link``."""
 
     def __init__(self, folder: Path, link: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ from wire.records import Direction
 from wire.stamp.statistics import percentile
 
 if TYPE_CHECKING:
-    from lab.testbed.kernel_testbed import KernelStand
+    from lab.testbed.kernel_testbed import KernelTestbed
 
 Say = Callable[[str], None]
 
@@ -101,12 +101,12 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> int:
         complain(f"configuration: no program {command[0]} here that could be run at the site")
         return Exit.USAGE
     # Agent and peer weigh twice as much as all that the lab's other commands need.
-    from lab.testbed.kernel_testbed import KernelStand
+    from lab.testbed.kernel_testbed import KernelTestbed
 
     try:
         _remove_stale_files()
         with _ended_by_signals(), TemporaryDirectory(prefix=names.files_prefix()) as folder:
-            return _serve(KernelStand(Path(folder), settings), command, say, complain)
+            return _serve(KernelTestbed(Path(folder), settings), command, say, complain)
     except KernelLinkError as error:
         complain(f"this machine: {error}")
         return Exit.UNAVAILABLE
@@ -150,39 +150,39 @@ def _line(options: argparse.Namespace, direction: int) -> KernelLineSettings:
     )
 
 
-def _serve(stand: "KernelStand", command: Sequence[str], say: Say, complain: Say) -> int:
-    with stand:
-        status = _run_inside(stand, command) if command else _wait(stand, say)
+def _serve(testbed: "KernelTestbed", command: Sequence[str], say: Say, complain: Say) -> int:
+    with testbed:
+        status = _run_inside(testbed, command) if command else _wait(testbed, say)
         # What removes the namespaces must not be interrupted by a second Ctrl-C, nor its programs.
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         tell = complain if command else say
         for direction in Direction:
-            tell(describe(direction, stand.link.counters(direction)))
-            if stand.link.settings.line(direction).wired:
-                tell(describe_delays(stand.link, direction))
+            tell(describe(direction, testbed.link.counters(direction)))
+            if testbed.link.settings.line(direction).wired:
+                tell(describe_delays(testbed.link, direction))
     return status
 
 
-def _run_inside(stand: "KernelStand", command: Sequence[str]) -> int:
+def _run_inside(testbed: "KernelTestbed", command: Sequence[str]) -> int:
     """The terminal's Ctrl-C reaches the command itself; other requests to end are passed on to it."""
     signal.signal(signal.SIGINT, lambda *_: None)
-    words = [word.replace(AGENT_FILE, str(stand.agent_file)) for word in command]
+    words = [word.replace(AGENT_FILE, str(testbed.agent_file)) for word in command]
     tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
-    process = subprocess.Popen((*tied, *stand.link.inside(End.SITE, *words)))  # noqa: S603 -- the caller's own
+    process = subprocess.Popen((*tied, *testbed.link.inside(End.SITE, *words)))  # noqa: S603 -- the caller's own
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: process.send_signal(number))
     status = process.wait()
     return 128 - status if status < 0 else status
 
 
-def _wait(stand: "KernelStand", say: Say) -> Exit:
-    site = stand.link.namespace(End.SITE)
+def _wait(testbed: "KernelTestbed", say: Say) -> Exit:
+    site = testbed.link.namespace(End.SITE)
     agent = Path(sys.executable).parent / "plancher-agent"
     with contextlib.suppress(KeyboardInterrupt):
         say(f"kernel link up: peer at {FAR_ADDRESS}, ports {CONTROL_PORT}, {STAMP_PORT}; Ctrl-C ends it")
         say(f"enter:   ip netns exec {site} sh")
-        say(f"measure: ip netns exec {site} {agent} measure {stand.agent_file}")
+        say(f"measure: ip netns exec {site} {agent} measure {testbed.agent_file}")
         while True:
             signal.pause()
     return Exit.OK

@@ -40,7 +40,7 @@ FLOOR_BPS = 8_000_000
 Value = TypeVar("Value")
 
 
-class KernelStand:
+class KernelTestbed:
     """The link, and the peer as a process inside its far end; both are gone after the block.
 
     ``folder`` is a private directory: the peer's key is written there. ``agent_file`` holds settings with
@@ -84,7 +84,7 @@ class KernelStand:
         ``visible``: the line's interface tells the site's own traffic; ``quiet``: the probe takes the hour
         for a quiet one; ``pre_drain``: it empties a token bucket before each test.
         """
-        case = _Case(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
+        case = _FloorRun(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
         return await self._measured(partial(_verdict, case))
 
     async def load(self, direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
@@ -147,7 +147,7 @@ def _agent(key: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-class _Case(msgspec.Struct, frozen=True):
+class _FloorRun(msgspec.Struct, frozen=True):
     agent_file: Path
     direction: Direction
     floor_bps: int
@@ -156,7 +156,7 @@ class _Case(msgspec.Struct, frozen=True):
     pre_drain: bool
 
 
-def _verdict(case: _Case) -> Reading:
+def _verdict(case: _FloorRun) -> Reading:
     chosen = agent_settings.load(case.agent_file)
     floor = msgspec.structs.replace(
         chosen.floor,

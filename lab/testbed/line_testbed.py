@@ -21,7 +21,7 @@ from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.programs import tether
 from lab.programs.supervisor import Program, Supervisor
-from lab.testbed.kernel_testbed import FLOOR_BPS, KernelStand
+from lab.testbed.kernel_testbed import FLOOR_BPS, KernelTestbed
 from wire.records import Direction
 
 TCP_PAYLOAD, IP_PACKET = 1448, 1500
@@ -39,7 +39,7 @@ START_S, SLACK_S, LONGEST_CROSS_S = 10.0, 20.0, 900
 SIGN_BYTES = 100_000
 
 
-class ToolError(Exception):
+class IperfError(Exception):
     """iperf3 did not do what it was started for; the text says what it said."""
 
 
@@ -56,7 +56,7 @@ def policed(rate_mbps: float) -> KernelLinkSettings:
     return KernelLinkSettings(line, line)
 
 
-class LineStand:
+class LineTestbed:
     """Everything is gone after the block. Raises KernelLinkError on entering when it does not come up."""
 
     def __init__(self, settings: KernelLinkSettings) -> None:
@@ -66,7 +66,7 @@ class LineStand:
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
-            self._stand = entering.enter_context(KernelStand(folder, self._settings))
+            self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
             self._serve_iperf(supervisor)
             self._leaving = entering.pop_all()
@@ -78,12 +78,12 @@ class LineStand:
     @property
     def link(self) -> KernelLink:
         """What the packets cross."""
-        return self._stand.link
+        return self._testbed.link
 
     @property
     def agent_file(self) -> Path:
         """Settings with which an agent measures inside the site."""
-        return self._stand.agent_file
+        return self._testbed.agent_file
 
     def delivered(self, *directions: Direction) -> int:
         """IP-layer bytes that the line has carried so far, both ways unless told which."""
@@ -94,21 +94,21 @@ class LineStand:
         return [int(one) for one in tool("ip", "netns", "pids", self.link.namespace(end)).split()]
 
     def verdict(self, direction: Direction, *, visible: bool = True, pre_drain: bool = False) -> Reading:
-        """The floor probe's reading, by day; see ``KernelStand.verdict``."""
-        return asyncio.run(self._stand.verdict(direction, FLOOR_BPS, visible=visible, pre_drain=pre_drain))
+        """The floor probe's reading, by day; see ``KernelTestbed.verdict``."""
+        return asyncio.run(self._testbed.verdict(direction, FLOOR_BPS, visible=visible, pre_drain=pre_drain))
 
     def goodput_bps(self, direction: Direction, congestion: str, seconds: int) -> float:
-        """What iperf3 says its receiver got of one TCP connection, payload. Raises ToolError."""
+        """What iperf3 says its receiver got of one TCP connection, payload. Raises IperfError."""
         options = ("-t", str(seconds), "-C", congestion)
         for _ in range(TRIES):
             told = self._iperf(direction, *options, within_s=seconds + SLACK_S)
             if "error" not in told:
                 return float(told["end"]["sum_received"]["bits_per_second"])
-        raise ToolError(f"iperf3: {told['error']}")
+        raise IperfError(f"iperf3: {told['error']}")
 
     @contextlib.contextmanager
     def cross(self, direction: Direction, rate_bps: float, *, udp: bool) -> Iterator[None]:
-        """Other traffic of the site, at an IP-layer rate as far as the line lets it. Raises ToolError."""
+        """Other traffic of the site, at an IP-layer rate as far as the line lets it. Raises IperfError."""
         share = UDP_PAYLOAD / UDP_PACKET if udp else 1 / TO_IP_LAYER
         options = ("-u", "-l", str(UDP_PAYLOAD)) if udp else ()
         length = ("-b", str(round(rate_bps * share)), "-t", str(LONGEST_CROSS_S))
@@ -121,7 +121,7 @@ class LineStand:
                 self._await_flow(client, direction, before)
                 yield
                 if client.poll() is not None:
-                    raise ToolError(f"iperf3 ended early (status {client.returncode})")
+                    raise IperfError(f"iperf3 ended early (status {client.returncode})")
             finally:
                 client.terminate()
 
@@ -129,7 +129,7 @@ class LineStand:
         limit = time.monotonic() + START_S
         while self.delivered(direction) < before + SIGN_BYTES:
             if client.poll() is not None or time.monotonic() > limit:
-                raise ToolError("iperf3's traffic does not flow")
+                raise IperfError("iperf3's traffic does not flow")
             time.sleep(0.05)
 
     def _client(self, direction: Direction, *options: str) -> tuple[str, ...]:

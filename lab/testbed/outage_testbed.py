@@ -41,7 +41,7 @@ WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-class OutageStand:
+class OutageTestbed:
     """All of it; gone after the block. ``interval_s``: the agent's between two asks.
 
     Raises KernelLinkError on entering when something is lacking or does not come up.

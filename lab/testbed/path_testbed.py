@@ -54,7 +54,7 @@ class PathRow:
         return self.truth == self.ours
 
 
-class PathStand:
+class PathTestbed:
     """The chain, and the peer as a process at its far end; both are gone after the block.
 
     Raises KernelLinkError on entering when chain or peer do not come up.
@@ -140,14 +140,14 @@ def measure_path(settings: ChainSettings, dscp: int = 46) -> list[PathRow]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="plancher-path-") as name,
-        PathStand(Path(name), settings) as stand,
+        PathTestbed(Path(name), settings) as testbed,
     ):
-        reading = stand.measure("path", dscp)
-        truth = _truth(settings, dscp, stand.chain.hop_addresses())
+        reading = testbed.measure("path", dscp)
+        truth = _truth(settings, dscp, testbed.chain.hop_addresses())
         if not isinstance(reading.values, PathValues):
             return [PathRow("a trace", "values", f"{reading.failure}: {reading.detail}")]
         ours = _ours(reading.values)
-        others = {tool: _others(stand, tool) for tool in OTHERS}
+        others = {tool: _others(testbed, tool) for tool in OTHERS}
     return [
         PathRow(what, told, ours.get(what), **{tool: found.get(what) for tool, found in others.items()})
         for what, told in truth.items()
@@ -203,12 +203,12 @@ def _ours(values: PathValues) -> dict[str, str | None]:
     }
 
 
-def _others(stand: PathStand, tool: str) -> dict[str, str | None]:
+def _others(testbed: PathTestbed, tool: str) -> dict[str, str | None]:
     """Hops and MTU as another program prints them; empty where it is not installed."""
     found = shutil.which(tool)
     if found is None:
         return {}
-    command = stand.chain.inside(stand.chain.site, found, *OTHERS[tool], stand.address)
+    command = testbed.chain.inside(testbed.chain.site, found, *OTHERS[tool], testbed.address)
     said = _said(command)
     told: dict[str, str | None] = {f"hop {ttl}": address for ttl, address in _HOP.findall(said)}
     sizes = _MTU.findall(said)

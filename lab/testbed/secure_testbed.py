@@ -11,12 +11,12 @@ from agent.line.counters import INTERFACES
 from agent.settings import file as agent_settings
 from collector.certificates.authority import Authority, Identity, PkiError, Usage
 from lab.programs import installed
-from lab.testbed.base import HOST, KEY_ID, Stand, StandError
+from lab.testbed.base import HOST, KEY_ID, Testbed, TestbedError
 
 SITE = "0639001A"
 
 
-class SecureStand(Stand):
+class SecureTestbed(Testbed):
     """Everything but the agent runs from the block's beginning; what is started in it is ended with it.
 
     ``python`` is the interpreter that the agent runs in; ``settings`` are the agent's beyond those that make
@@ -40,7 +40,7 @@ class SecureStand(Stand):
         self.start("collector", collector, "connected")
 
     def start_agent(self) -> int:
-        """Start the agent and return its process id. Raises StandError when it does not connect."""
+        """Start the agent and return its process id. Raises TestbedError when it does not connect."""
         path = self.write("agent.yaml", self._agent())
         agent_settings.load(path)
         return self.start("agent", (self._python, "-P", "-m", "agent", "run", str(path)), "connected")
@@ -58,7 +58,7 @@ class SecureStand(Stand):
             authority.issue(HOST, Usage.SERVER, files=served, names=(HOST,))
             authority.issue(SITE, files=Identity.at(self.folder, "own"))
         except PkiError as error:
-            raise StandError(str(error)) from None
+            raise TestbedError(str(error)) from None
 
     @property
     def _broker(self) -> dict[str, Any]:
@@ -128,5 +128,5 @@ def _line_counters() -> dict[str, str]:
 def _program(name: str, package: str) -> str:
     found = installed.path_of(name)
     if found is None:
-        raise StandError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
+        raise TestbedError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
     return found

@@ -8,7 +8,7 @@ import pytest
 from lab.netns import names
 from lab.netns.names import End
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
-from lab.testbed.kernel_testbed import KernelStand
+from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadReport
 
@@ -22,10 +22,10 @@ def settings(rate: int) -> KernelLinkSettings:
     return KernelLinkSettings(line, line)
 
 
-async def undisturbed(stand: KernelStand, direction: Direction, rate_bps: float) -> LoadReport:
+async def undisturbed(testbed: KernelTestbed, direction: Direction, rate_bps: float) -> LoadReport:
     """A test that a busy machine spoilt at its sender says nothing of the line: it is tried again."""
     for _ in range(TRIES):
-        report = await stand.load(direction, rate_bps, seconds=2)
+        report = await testbed.load(direction, rate_bps, seconds=2)
         if report.ending is Ending.COMPLETED and report.stall_us < MOST_STALL_US:
             break
     return report
@@ -34,9 +34,9 @@ async def undisturbed(stand: KernelStand, direction: Direction, rate_bps: float)
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize(("direction", "rate"), [(Direction.DOWN, 7_600_000), (Direction.UP, 8_400_000)])
 def test_the_rate_received_is_the_rate_of_the_line(tmp_path: Path, direction: Direction, rate: int) -> None:
-    with KernelStand(tmp_path, settings(rate)) as stand:
-        report = asyncio.run(undisturbed(stand, direction, 10e6))
-        inside = {stand.link.namespace(end) for end in End}
+    with KernelTestbed(tmp_path, settings(rate)) as testbed:
+        report = asyncio.run(undisturbed(testbed, direction, 10e6))
+        inside = {testbed.link.namespace(end) for end in End}
         assert inside <= set(names.present())
     assert report.ending is Ending.COMPLETED
     assert report.received_bps == pytest.approx(rate, rel=0.01)

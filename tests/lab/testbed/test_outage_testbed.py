@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from lab.bench import outages as bench_outages
 from lab.bench.outages import OUTAGES, Told
-from lab.testbed.outage_testbed import OutageStand
+from lab.testbed.outage_testbed import OutageTestbed
 from tests.servers import require
 from wire.records import Cause, ClockReading, ReachabilityValues
 
@@ -16,9 +16,9 @@ INTERVAL_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStand]:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageTestbed]:
     require("mosquitto")
-    with OutageStand(tmp_path_factory.mktemp("outages"), INTERVAL_S) as standing:
+    with OutageTestbed(tmp_path_factory.mktemp("outages"), INTERVAL_S) as standing:
         yield standing
 
 
@@ -26,7 +26,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStand]:
 @pytest.mark.parametrize("what", SLICE)
 def test_the_agent_tells_what_is_out_and_since_when(what: str, request: pytest.FixtureRequest) -> None:
     [outage] = [one for one in OUTAGES if one.what == what]
-    told = bench_outages.measure(request.getfixturevalue("stand"), outage)
+    told = bench_outages.measure(request.getfixturevalue("testbed"), outage)
     assert told.right, told
 
 

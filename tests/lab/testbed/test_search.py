@@ -15,7 +15,7 @@ from host.units import BitRate, Seconds
 from lab.netns import inside
 from lab.netns.names import End
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
-from lab.testbed.kernel_testbed import KernelStand
+from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import CapacityValues, Direction, LineCounters, Outcome
 
 TRIES = 3
@@ -36,10 +36,10 @@ def search(agent_file: Path, direction: Direction) -> Reading:
 @pytest.mark.parametrize(("direction", "rate"), [(Direction.DOWN, 4_000_000), (Direction.UP, 8_400_000)])
 def test_a_search_finds_the_rate_of_the_line(tmp_path: Path, direction: Direction, rate: int) -> None:
     line = KernelLineSettings(rate=rate, queue=rate // 80)
-    with KernelStand(tmp_path, KernelLinkSettings(line, line)) as stand:
-        site = stand.link.namespace(End.SITE)
+    with KernelTestbed(tmp_path, KernelLinkSettings(line, line)) as testbed:
+        site = testbed.link.namespace(End.SITE)
         for _ in range(TRIES):
-            reading = inside.call(site, search, stand.agent_file, direction)
+            reading = inside.call(site, search, testbed.agent_file, direction)
             values = reading.values
             if reading.outcome is Outcome.OK and isinstance(values, CapacityValues) and not values.bound:
                 break

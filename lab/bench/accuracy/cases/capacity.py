@@ -24,7 +24,7 @@ from lab.bench.load_tools import Cost
 from lab.netns import inside
 from lab.netns.links.joining import join_arrivals
 from lab.netns.names import End
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.testbed.line_testbed import LineTestbed, shaped
 from wire.records import Bound, CapacityValues, Direction, Outcome
 
 SLOW_MBPS, MIDDLE_MBPS, FAST_MBPS = (4, 8, 20), (100,), (500, 1000)
@@ -111,14 +111,14 @@ def measure(effort: Effort, tell: Tell) -> Result:
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
     def fill(case: Case, turns: Turns) -> None:
-        with LineStand(shaped(case.rate_mbps)) as stand:
+        with LineTestbed(shaped(case.rate_mbps)) as testbed:
             if case.rate_mbps in FAST_MBPS:
-                join_arrivals(stand.link)
-            site = stand.link.namespace(End.SITE)
+                join_arrivals(testbed.link)
+            site = testbed.link.namespace(End.SITE)
             for _ in turns(runs + SPARE):
                 if len(case.found()) == runs:
                     break
-                case.readings.append(inside.call(site, search, stand.agent_file, case.direction))
+                case.readings.append(inside.call(site, search, testbed.agent_file, case.direction))
 
     found: list[Case] = []
     for rates, at_once in ((SLOW_MBPS, SLOW_AT_ONCE), (MIDDLE_MBPS, MIDDLE_AT_ONCE), (FAST_MBPS, 1)):

@@ -19,7 +19,7 @@ from lab.netns import inside
 from lab.netns.names import End
 from lab.netns.settings import KernelLinkSettings
 from lab.testbed.kernel_testbed import FLOOR_BPS
-from lab.testbed.line_testbed import LineStand, policed, shaped
+from lab.testbed.line_testbed import LineTestbed, policed, shaped
 from wire.records import Direction, Finding, Standing, Verdict
 
 RATES = (7.6, 8.4, 20)
@@ -150,20 +150,20 @@ def measure(effort: Effort, tell: Tell) -> Result:
 
 
 def _fill(case: Case, turns: Turns, runs: int) -> None:
-    with LineStand(case.settings) as stand, contextlib.ExitStack() as crossing:
+    with LineTestbed(case.settings) as testbed, contextlib.ExitStack() as crossing:
         if case.cross_mbps:
-            crossing.enter_context(stand.cross(case.direction, case.cross_mbps * 1e6, udp=case.udp))
+            crossing.enter_context(testbed.cross(case.direction, case.cross_mbps * 1e6, udp=case.udp))
         for _ in turns(runs):
-            reading = stand.verdict(
+            reading = testbed.verdict(
                 case.direction, visible=case.kind is not Kind.UNSEEN, pre_drain=case.pre_drain
             )
             case.verdicts.readings.append(reading)
 
 
 def _pass_nights(case: NightCase) -> None:
-    with LineStand(shaped(CONDEMNED_MBPS)) as stand:
-        site = stand.link.namespace(End.SITE)
-        case.night = inside.call(site, night.until_condemned, stand.agent_file, case.direction)
+    with LineTestbed(shaped(CONDEMNED_MBPS)) as testbed:
+        site = testbed.link.namespace(End.SITE)
+        case.night = inside.call(site, night.until_condemned, testbed.agent_file, case.direction)
 
 
 def _words(case: Case | NightCase) -> str:

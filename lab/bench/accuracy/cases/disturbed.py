@@ -19,7 +19,7 @@ from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_e
 from lab.bench.verdicts import Verdicts
 from lab.netns.names import End
 from lab.testbed.kernel_testbed import FLOOR_BPS
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.testbed.line_testbed import LineTestbed, shaped
 from wire.records import Direction, Verdict
 
 RATES = (7.6, 8.4)
@@ -85,9 +85,9 @@ def measure(effort: Effort, tell: Tell) -> Result:
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
     def fill(case: Case, turns: Turns) -> None:
-        with LineStand(shaped(case.rate_mbps)) as stand, _stopping(case, stand):
+        with LineTestbed(shaped(case.rate_mbps)) as testbed, _stopping(case, testbed):
             for _ in turns(runs):
-                case.verdicts.readings.append(stand.verdict(case.direction))
+                case.verdicts.readings.append(testbed.verdict(case.direction))
 
     stopped = [case for case in cases if case.disturbance in ENDS]
     measure_each(stopped, STOPPED_AT_ONCE, fill, teller(tell, _words))
@@ -98,13 +98,13 @@ def measure(effort: Effort, tell: Tell) -> Result:
 
 
 @contextlib.contextmanager
-def _stopping(case: Case, stand: LineStand) -> Iterator[None]:
+def _stopping(case: Case, testbed: LineTestbed) -> Iterator[None]:
     """Meanwhile stop the processes at the case's end in the middle of each load, where it has an end."""
     end, ended = ENDS.get(case.disturbance), threading.Event()
     if end is None:
         yield
         return
-    stopper = threading.Thread(target=_stop_in_each_load, args=(case, stand, end, ended))
+    stopper = threading.Thread(target=_stop_in_each_load, args=(case, testbed, end, ended))
     stopper.start()
     try:
         yield
@@ -113,12 +113,12 @@ def _stopping(case: Case, stand: LineStand) -> Iterator[None]:
         stopper.join()
 
 
-def _stop_in_each_load(case: Case, stand: LineStand, end: End, ended: threading.Event) -> None:
+def _stop_in_each_load(case: Case, testbed: LineTestbed, end: End, ended: threading.Event) -> None:
     """Once in each: between two loads the line is idle for longer than it takes to look twice."""
     began, stopped = None, False
-    seen, at = stand.delivered(case.direction), time.monotonic()
+    seen, at = testbed.delivered(case.direction), time.monotonic()
     while not ended.wait(POLL_S):
-        newest, now = stand.delivered(case.direction), time.monotonic()
+        newest, now = testbed.delivered(case.direction), time.monotonic()
         loaded = (newest - seen) * 8 / (now - at) > LOAD_SHARE * FLOOR_BPS
         seen, at = newest, now
         if not loaded:
@@ -126,9 +126,9 @@ def _stop_in_each_load(case: Case, stand: LineStand, end: End, ended: threading.
         elif began is None:
             began = now
         elif now - began >= INTO_S and not stopped:
-            _stop(stand.processes(end))
+            _stop(testbed.processes(end))
             case.stops += 1
-            seen, at, stopped = stand.delivered(case.direction), time.monotonic(), True
+            seen, at, stopped = testbed.delivered(case.direction), time.monotonic(), True
 
 
 def _stop(processes: Sequence[int]) -> None:

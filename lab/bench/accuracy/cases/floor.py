@@ -11,7 +11,7 @@ from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.verdicts import Verdicts
 from lab.testbed.kernel_testbed import FLOOR_BPS
-from lab.testbed.line_testbed import TO_IP_LAYER, LineStand, shaped
+from lab.testbed.line_testbed import TO_IP_LAYER, LineTestbed, shaped
 from wire.records import Direction, Verdict
 
 RATES = (7.2, 7.6, 7.8, 8.2, 8.4, 9, 20, 100)
@@ -83,37 +83,37 @@ def measure(effort: Effort, tell: Tell) -> Result:
     runs, answers = effort.times(SHORT_RUNS, FULL_RUNS), effort.times(SHORT_IPERF, FULL_IPERF)
 
     def fill(case: Case, turns: Turns) -> None:
-        with LineStand(shaped(case.rate_mbps)) as stand:
+        with LineTestbed(shaped(case.rate_mbps)) as testbed:
             for _ in turns(runs):
-                case.megabytes.append(_cost(stand, lambda: _judge(case, stand)))
+                case.megabytes.append(_cost(testbed, lambda: _judge(case, testbed)))
             for _ in turns(answers):
-                _ask_others(case, stand)
+                _ask_others(case, testbed)
 
     measure_each(cases, LINKS_AT_ONCE, fill, teller(tell, _words))
     return judge(cases, runs)
 
 
-def _judge(case: Case, stand: LineStand) -> None:
-    case.verdicts.readings.append(stand.verdict(case.direction))
+def _judge(case: Case, testbed: LineTestbed) -> None:
+    case.verdicts.readings.append(testbed.verdict(case.direction))
 
 
-def _ask_others(case: Case, stand: LineStand) -> None:
+def _ask_others(case: Case, testbed: LineTestbed) -> None:
     for control in CONTROLS:
         for seconds in SECONDS:
             answers = case.others[f"iperf3 {control} {seconds} s"]
 
             def ask(control: str = control, seconds: int = seconds, answers: Answers = answers) -> None:
-                goodput = stand.goodput_bps(case.direction, control, seconds)
+                goodput = testbed.goodput_bps(case.direction, control, seconds)
                 answers.told_bps.append(goodput * TO_IP_LAYER)
 
-            answers.megabytes.append(_cost(stand, ask))
+            answers.megabytes.append(_cost(testbed, ask))
 
 
-def _cost(stand: LineStand, what: Callable[[], None]) -> float:
+def _cost(testbed: LineTestbed, what: Callable[[], None]) -> float:
     """MB that crossed the line meanwhile."""
-    before = stand.delivered()
+    before = testbed.delivered()
     what()
-    return (stand.delivered() - before) / 1e6
+    return (testbed.delivered() - before) / 1e6
 
 
 def _words(case: Case) -> str:

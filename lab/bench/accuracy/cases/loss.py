@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lab.bench.accuracy.result import Bar, Effort, Headline, Result, Row, Table, Tell
 from lab.bench.accuracy.tools import binomial, truth
-from lab.bench.accuracy.tools.round_trip_tools import ToolStand
+from lab.bench.accuracy.tools.round_trip_tools import ToolTestbed
 from lab.links.line import DropCause
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
@@ -80,17 +80,17 @@ def measure(effort: Effort, tell: Tell) -> Result:
     cases = [Case("loss", direction, share) for share in LOSSES for direction in Direction]
     cases += [Case("reordering", direction, REORDERING) for direction in Direction]
     for place, case in enumerate(cases):
-        with ToolStand(case.settings(effort.seed + place)) as stand:
+        with ToolTestbed(case.settings(effort.seed + place)) as testbed:
             for _ in range(effort.times(SHORT_RUNS, FULL_RUNS)):
-                _reordering(case, stand) if case.kind == "reordering" else _losses(case, stand)
+                _reordering(case, testbed) if case.kind == "reordering" else _losses(case, testbed)
         tell(f"{case.label}: {case.ours.true} of {case.ours.offered}, told {_told(case.ours)}")
     return judge(cases)
 
 
-def _losses(case: Case, stand: ToolStand) -> None:
-    before = _lost(case, stand)
-    train = stand.train(PACKETS, INTERVAL_S)
-    after, seen = _lost(case, stand), train.statistics
+def _losses(case: Case, testbed: ToolTestbed) -> None:
+    before = _lost(case, testbed)
+    train = testbed.train(PACKETS, INTERVAL_S)
+    after, seen = _lost(case, testbed), train.statistics
     # The packet that closes a train is in no statistic; the router drops it like any other.
     closing = 0 if train.received[Verdict.CLOSING] else 1
     if seen.loss is None:
@@ -101,21 +101,21 @@ def _losses(case: Case, stand: ToolStand) -> None:
         told = {Direction.UP: seen.loss.forward, Direction.DOWN: seen.loss.returning}
         case.ours.add(offered, after - before - closing, told)
     before = after
-    case.ping_told += PACKETS - len(stand.ping(PACKETS, INTERVAL_S))
-    after = _lost(case, stand)
+    case.ping_told += PACKETS - len(testbed.ping(PACKETS, INTERVAL_S))
+    after = _lost(case, testbed)
     case.ping_true += after - before
-    case.irtt.add(PACKETS, 0, irtt_losses(stand.irtt_output(PACKETS, INTERVAL_S)))
-    case.irtt.true += _lost(case, stand) - after
+    case.irtt.add(PACKETS, 0, irtt_losses(testbed.irtt_output(PACKETS, INTERVAL_S)))
+    case.irtt.true += _lost(case, testbed) - after
 
 
-def _lost(case: Case, stand: ToolStand) -> int:
-    return stand.link.counters(case.direction).dropped_packets[DropCause.LOSS]
+def _lost(case: Case, testbed: ToolTestbed) -> int:
+    return testbed.link.counters(case.direction).dropped_packets[DropCause.LOSS]
 
 
-def _reordering(case: Case, stand: ToolStand) -> None:
-    stand.link.forget_log()
-    seen = stand.train(PACKETS, INTERVAL_S).statistics
-    true = truth.reordered(stand.link.log(case.direction), truth.stamp_own_number)
+def _reordering(case: Case, testbed: ToolTestbed) -> None:
+    testbed.link.forget_log()
+    seen = testbed.train(PACKETS, INTERVAL_S).statistics
+    true = truth.reordered(testbed.link.log(case.direction), truth.stamp_own_number)
     told = {Direction.UP: seen.reordered_forward, Direction.DOWN: seen.reordered_return}
     case.ours.add(PACKETS, true, told)
 

@@ -14,7 +14,7 @@ from statistics import median
 from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell, rank
 from lab.bench.accuracy.tools import truth
 from lab.bench.accuracy.tools.busy import busy
-from lab.bench.accuracy.tools.round_trip_tools import Tool, ToolStand
+from lab.bench.accuracy.tools.round_trip_tools import Tool, ToolTestbed
 from lab.bench.accuracy.tools.truth import Key
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.stamp.statistics import percentile
@@ -26,9 +26,9 @@ SHORT_RUNS, FULL_RUNS = 5, 40
 BUDGET_US = {50: 50.0, 99: 250.0}
 OURS = "Plancher"
 TOOLS: dict[str, tuple[Tool, Key]] = {
-    OURS: (ToolStand.stamp, truth.stamp_number),
-    "ping": (ToolStand.ping, truth.ping_number),
-    "irtt": (ToolStand.irtt, truth.irtt_number),
+    OURS: (ToolTestbed.stamp, truth.stamp_number),
+    "ping": (ToolTestbed.ping, truth.ping_number),
+    "irtt": (ToolTestbed.irtt, truth.irtt_number),
 }
 NOTE = (
     "What the link's log does not contain (veth crossings, sockets) counts as error; `ping` prints 0.1 ms "
@@ -79,22 +79,22 @@ def measure(effort: Effort, tell: Tell) -> Result:
     cases = []
     for delay_ms in DELAYS_MS:
         line = KernelLineSettings(delay=delay_ms * 10**6)
-        with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand:
+        with ToolTestbed(KernelLinkSettings(line, line, logged=True)) as testbed:
             for processes in BUSY:
                 case = Case(delay_ms, processes)
                 cases.append(case)
                 with busy(processes):
-                    _fill(case, stand, effort.times(SHORT_RUNS, FULL_RUNS))
+                    _fill(case, testbed, effort.times(SHORT_RUNS, FULL_RUNS))
                 tell(f"{case.label}: {', '.join(_brief(case, tool) for tool in TOOLS)}")
     return judge(cases)
 
 
-def _fill(case: Case, stand: ToolStand, runs: int) -> None:
+def _fill(case: Case, testbed: ToolTestbed, runs: int) -> None:
     for _ in range(runs):
         for name, (tool, key) in TOOLS.items():
-            stand.link.forget_log()
-            told = tool(stand, PACKETS, INTERVAL_S)
-            true = truth.round_trips(stand.link, key)
+            testbed.link.forget_log()
+            told = tool(testbed, PACKETS, INTERVAL_S)
+            true = truth.round_trips(testbed.link, key)
             case.runs[name].append([(true[number], told[number]) for number in true.keys() & told.keys()])
 
 

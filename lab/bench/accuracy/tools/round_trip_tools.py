@@ -22,7 +22,7 @@ from lab.netns.places import FAR_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
 from lab.programs.supervisor import Program, Supervisor
-from lab.testbed.kernel_testbed import KernelStand
+from lab.testbed.kernel_testbed import KernelTestbed
 from wire.stamp.statistics import round_trip_ns
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -34,7 +34,7 @@ RoundTrips = dict[int, int]
 """Ns by the packet's number."""
 
 
-class ToolStand:
+class ToolTestbed:
     """A link with our peer and an irtt server at the far end; the tools run at the site."""
 
     def __init__(self, settings: KernelLinkSettings) -> None:
@@ -44,7 +44,7 @@ class ToolStand:
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
-            self._stand = entering.enter_context(KernelStand(folder, self._settings))
+            self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
             self._serve_irtt(supervisor)
             executor = inside.executor(self.link.namespace(End.SITE))
@@ -58,11 +58,11 @@ class ToolStand:
     @property
     def link(self) -> KernelLink:
         """What the packets cross."""
-        return self._stand.link
+        return self._testbed.link
 
     def train(self, count: int, interval_s: float) -> TrainResult:
         """Our own train, by the probe's code, against the real peer. Raises KernelLinkError if none came."""
-        sent = self._site.submit(_train, self._stand.agent_file, count, interval_s)
+        sent = self._site.submit(_train, self._testbed.agent_file, count, interval_s)
         result: TrainResult = sent.result()
         if result.failure is not None or not result.statistics.received:
             raise KernelLinkError(f"the train gave nothing: {result.failure} {result.detail}")
@@ -101,7 +101,7 @@ class ToolStand:
             raise KernelLinkError(f"irtt did not come up: {log.read_text()}")
 
 
-Tool = Callable[[ToolStand, int, float], RoundTrips]
+Tool = Callable[[ToolTestbed, int, float], RoundTrips]
 
 
 def stamp_round_trips(result: TrainResult) -> RoundTrips:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from lab.bench.accuracy.result import Bar, Tell
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.line_testbed import ToolError
+from lab.testbed.line_testbed import IperfError
 
 
 class Line(Protocol):
@@ -45,7 +45,7 @@ def measure_each(
             return
         try:
             measure(case, turns)
-        except (KernelLinkError, ToolError, BrokenExecutor, OSError) as error:
+        except (KernelLinkError, IperfError, BrokenExecutor, OSError) as error:
             case.problem = str(error) or type(error).__name__
         tell(case)
 

@@ -8,7 +8,7 @@ import pytest
 from lab.netns import names
 from lab.netns.links.chain import Chain, ChainRouter, ChainSettings
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.path_testbed import PathRow, PathStand, measure_path
+from lab.testbed.path_testbed import PathRow, PathTestbed, measure_path
 from wire.records import Outcome, PathValues, StampValues
 
 pytestmark = pytest.mark.usefixtures("kernel")
@@ -26,8 +26,8 @@ def found(rows: list[PathRow]) -> dict[str, str | None]:
 
 
 def path_values(settings: ChainSettings, folder: Path, *, over_ipv6: bool = False) -> PathValues:
-    with PathStand(folder, settings, over_ipv6=over_ipv6) as stand:
-        reading = stand.measure("path", 46)
+    with PathTestbed(folder, settings, over_ipv6=over_ipv6) as testbed:
+        reading = testbed.measure("path", 46)
     assert reading.outcome is Outcome.OK, reading
     assert isinstance(reading.values, PathValues)
     return reading.values
@@ -67,8 +67,8 @@ def test_over_ipv6_too(tmp_path: Path) -> None:
 
 
 def test_the_words_name_who_does_it(tmp_path: Path) -> None:
-    with PathStand(tmp_path, THE_ISSUES) as stand:
-        reading = stand.measure("path", 46)
+    with PathTestbed(tmp_path, THE_ISSUES) as testbed:
+        reading = testbed.measure("path", 46)
     assert reading.detail == (
         "DSCP 46 becomes 0 between hop 2 (10.91.2.2) and hop 3 (10.91.3.2); "
         "packets above 1400 B are refused behind hop 3 (10.91.3.2)"
@@ -94,8 +94,8 @@ def test_the_words_name_who_does_it(tmp_path: Path) -> None:
 def test_stamp_tells_a_remark_on_the_way_there_from_one_on_the_way_back(
     router: ChainRouter, there: int, back: int, detail: str, over_ipv6: bool, tmp_path: Path
 ) -> None:
-    with PathStand(tmp_path, ChainSettings((PLAIN, router)), over_ipv6=over_ipv6) as stand:
-        reading = stand.measure("stamp", 46)
+    with PathTestbed(tmp_path, ChainSettings((PLAIN, router)), over_ipv6=over_ipv6) as testbed:
+        reading = testbed.measure("stamp", 46)
     assert (reading.outcome, reading.detail) == (Outcome.OK, detail)
     values = reading.values
     assert isinstance(values, StampValues)

@@ -9,7 +9,7 @@ from lab.bench.accuracy.cases.capacity import Case
 from lab.bench.load_tools import Cost
 from lab.netns import inside
 from lab.netns.names import End
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.testbed.line_testbed import LineTestbed, shaped
 from tests.servers import require
 from wire.records import Algorithm, Bound, CapacityValues, Direction, LineCounters, Outcome
 
@@ -88,9 +88,9 @@ def test_a_dear_gigabyte_and_a_load_that_failed_miss_their_bars() -> None:
 @pytest.mark.usefixtures("kernel")
 def test_a_search_inside_the_site_finds_what_the_line_carries() -> None:
     require("iperf3")
-    with LineStand(shaped(20)) as stand:
-        site = stand.link.namespace(End.SITE)
-        reading = inside.call(site, capacity.search, stand.agent_file, Direction.DOWN)
+    with LineTestbed(shaped(20)) as testbed:
+        site = testbed.link.namespace(End.SITE)
+        reading = inside.call(site, capacity.search, testbed.agent_file, Direction.DOWN)
     assert isinstance(reading.values, CapacityValues)
     # Nothing passes faster than the line; how near a search comes on a busy machine is the benchmark's.
     assert 10e6 < reading.values.maximum_bps < 20.2e6

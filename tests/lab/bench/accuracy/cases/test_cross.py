@@ -9,7 +9,7 @@ from lab.bench.accuracy.cases.cross import Case, Kind, NightCase
 from lab.bench.accuracy.cases.night import LeapingClock, Night
 from lab.netns import inside
 from lab.netns.names import End
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.testbed.line_testbed import LineTestbed, shaped
 from tests.lab.bench.accuracy.readings import reading
 from tests.servers import require
 from wire.records import Direction, Finding, Standing, Verdict
@@ -98,17 +98,17 @@ def test_a_leap_goes_to_the_wish_within_its_hours_but_never_beyond_the_schedule(
 @pytest.mark.usefixtures("kernel")
 def test_cross_traffic_flows_while_a_verdict_is_asked_for() -> None:
     require("iperf3")
-    with LineStand(shaped(20)) as stand, stand.cross(Direction.UP, 3e6, udp=True):
-        before = stand.delivered(Direction.UP)
-        found = stand.verdict(Direction.DOWN, visible=False)
+    with LineTestbed(shaped(20)) as testbed, testbed.cross(Direction.UP, 3e6, udp=True):
+        before = testbed.delivered(Direction.UP)
+        found = testbed.verdict(Direction.DOWN, visible=False)
         assert found.values is not None
-        assert stand.delivered(Direction.UP) > before + 250_000
+        assert testbed.delivered(Direction.UP) > before + 250_000
 
 
 @pytest.mark.usefixtures("kernel")
 def test_an_evening_on_a_good_line_condemns_nothing() -> None:
     require("iperf3")
-    with LineStand(shaped(20)) as stand:
-        site = stand.link.namespace(End.SITE)
-        found = inside.call(site, night.until_condemned, stand.agent_file, Direction.DOWN, 2)
+    with LineTestbed(shaped(20)) as testbed:
+        site = testbed.link.namespace(End.SITE)
+        found = inside.call(site, night.until_condemned, testbed.agent_file, Direction.DOWN, 2)
     assert (found.standing, found.by_day, found.fails, found.hours) == (Standing.CLEAR, 2, 0, 1.0)

@@ -8,7 +8,7 @@ import pytest
 from lab.bench.accuracy.cases import disturbed
 from lab.bench.accuracy.cases.disturbed import Case, Disturbance
 from lab.netns.names import End
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.testbed.line_testbed import LineTestbed, shaped
 from tests.lab.bench.accuracy.readings import reading
 from tests.servers import require
 from wire.records import Direction, Verdict
@@ -52,10 +52,10 @@ def test_a_wrong_verdict_misses_its_bar() -> None:
 def test_the_sender_is_stopped_in_the_middle_of_a_real_test() -> None:
     require("iperf3")
     one = Case(Disturbance.PEER, DOWN, 20)
-    with LineStand(shaped(20)) as stand:
-        assert stand.processes(End.FAR)
-        with disturbed._stopping(one, stand):
-            found = stand.verdict(DOWN)
+    with LineTestbed(shaped(20)) as testbed:
+        assert testbed.processes(End.FAR)
+        with disturbed._stopping(one, testbed):
+            found = testbed.verdict(DOWN)
     assert one.stops >= 1
     one.verdicts.readings.append(found)
     assert one.verdicts.thrown_away >= 1
@@ -66,8 +66,8 @@ def test_the_sender_is_stopped_in_the_middle_of_a_real_test() -> None:
 def test_nothing_is_stopped_on_an_idle_line() -> None:
     require("iperf3")
     one, ended = Case(Disturbance.PEER, DOWN, 20), threading.Event()
-    with LineStand(shaped(20)) as stand:
-        looking = threading.Thread(target=disturbed._stop_in_each_load, args=(one, stand, End.FAR, ended))
+    with LineTestbed(shaped(20)) as testbed:
+        looking = threading.Thread(target=disturbed._stop_in_each_load, args=(one, testbed, End.FAR, ended))
         looking.start()
         time.sleep(1)  # there is nothing to ask for: nothing is to happen
         ended.set()

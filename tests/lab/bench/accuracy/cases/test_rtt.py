@@ -5,7 +5,7 @@ import pytest
 from lab.bench.accuracy.cases import rtt
 from lab.bench.accuracy.tools import truth
 from lab.bench.accuracy.tools.busy import busy
-from lab.bench.accuracy.tools.round_trip_tools import ToolStand, irtt_round_trips, ping_round_trips
+from lab.bench.accuracy.tools.round_trip_tools import ToolTestbed, irtt_round_trips, ping_round_trips
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from tests.servers import require
 
@@ -66,12 +66,12 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
     for program in ("ping", "irtt"):
         require(program)
     line = KernelLineSettings(delay=5 * MS)
-    with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand, busy(1):
+    with ToolTestbed(KernelLinkSettings(line, line, logged=True)) as testbed, busy(1):
         for tool, key in rtt.TOOLS.values():
-            stand.link.forget_log()
-            told = tool(stand, 20, 0.005)
-            true = truth.round_trips(stand.link, key)
-            closing = {20} if tool is ToolStand.stamp else set()  # a train is closed by one packet more
+            testbed.link.forget_log()
+            told = tool(testbed, 20, 0.005)
+            true = truth.round_trips(testbed.link, key)
+            closing = {20} if tool is ToolTestbed.stamp else set()  # a train is closed by one packet more
             assert told.keys() == true.keys() - closing
             # irtt sends for a time, not a number: fewer where the machine stalls.
             assert 10 <= len(told) <= 20

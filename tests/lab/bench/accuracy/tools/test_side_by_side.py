@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
-from lab.testbed.line_testbed import ToolError
+from lab.testbed.line_testbed import IperfError
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ def test_what_a_tool_does_wrong_is_the_problem_of_its_line_alone() -> None:
 
     def measure(line: Line, turns: Turns) -> None:
         if line.label == "bad":
-            raise ToolError("iperf3 ended early")
+            raise IperfError("iperf3 ended early")
         line.turns += turns(1)
 
     measure_each(lines, 1, measure, teller(said.append, lambda line: "done"))

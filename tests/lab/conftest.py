@@ -13,6 +13,7 @@ from lab.links.datagrams import Datagram, Endpoint
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import LineSettings
 from lab.links.link import Link, LinkSettings
+from tests.lab.kernel import kernel  # noqa: F401 -- a fixture
 
 DEADLINE_SECONDS = 10
 

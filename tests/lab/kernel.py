@@ -1,4 +1,4 @@
-"""What links in real namespaces need on this machine, or the reason why their tests are skipped."""
+"""Fixture for tests over kernel links."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.servers import require
 
 @pytest.fixture
 def kernel() -> None:
-    """Skips without root; a missing program is a failure where CI is true."""
+    """Skip the test without root; fail it where CI is true and a program is missing."""
     for program in requirements.PROGRAMS:
         require(program)
     if lacking := requirements.lacking():

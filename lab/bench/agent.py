@@ -24,7 +24,7 @@ from agent.settings.sections import Schedule
 from host import command_line
 from host.exits import Exit
 from lab.bench import base_install, weighing
-from lab.bench.weighing import Doing, Sample, Span, Weight
+from lab.bench.weighing import Activity, ActivitySpan, MemoryUse, Sample
 from lab.testbed.base import TestbedError
 from lab.testbed.secure_testbed import SecureTestbed
 from wire.messages import envelope as messages
@@ -43,7 +43,7 @@ SETTINGS = {
     "capacity": {"hours": "always"},
 }
 PATH_EXTRA = ("scapy",)
-DOINGS = {"floor": Doing.FLOOR, "capacity": Doing.SEARCH, "path": Doing.TRACE}
+DOINGS = {"floor": Activity.FLOOR, "capacity": Activity.SEARCH, "path": Activity.TRACE}
 TRAIN_S = 10.0
 """How long a train of the default settings lasts."""
 COMPARED = (
@@ -52,22 +52,22 @@ COMPARED = (
     ("the agent's imports", "import agent.service.__main__"),
 )
 
-Rows = list[tuple[str, Weight]]
+Rows = list[tuple[str, MemoryUse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedAgent:
     """An agent watched from its connection on. ``compared``: what other interpreters weigh."""
 
     compared: Rows
     samples: list[Sample]
-    spans: list[Span]
+    spans: list[ActivitySpan]
     outcomes: Counter[str]
     committed: int
     largest: int
 
     @property
-    def works(self) -> dict[Doing, weighing.Work]:
+    def works(self) -> dict[Activity, weighing.CpuUse]:
         """Processor time by what was going on."""
         return weighing.work(self.samples, self.spans)
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     return _show(observed, console)
 
 
-def observe(seconds: float) -> Observed:
+def observe(seconds: float) -> ObservedAgent:
     """Watch an agent for so long, in an environment of its own. Raises TestbedError."""
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         python = base_install.make(Path(name) / "installed", PATH_EXTRA)
@@ -96,10 +96,10 @@ def observe(seconds: float) -> Observed:
             pid = testbed.start_agent()
             samples = _watch(testbed, pid, seconds)
             largest = weighing.largest_resident(pid)
-            return Observed(compared, samples, *_journalled(testbed.journal), largest)
+            return ObservedAgent(compared, samples, *_journalled(testbed.journal), largest)
 
 
-def _show(observed: Observed, console: Console) -> Exit:
+def _show(observed: ObservedAgent, console: Console) -> Exit:
     console.print(_weights(observed.compared, observed.samples, observed.spans))
     console.print(_works(observed.works, observed.spans))
     counted = ", ".join(f"{count} {name}" for name, count in sorted(observed.outcomes.items()))
@@ -120,11 +120,11 @@ def _watch(testbed: SecureTestbed, pid: int, seconds: float) -> list[Sample]:
     return samples
 
 
-def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
+def _journalled(journal: Path) -> tuple[list[ActivitySpan], Counter[str], int]:
     """Every measurement's time, how many there were by outcome, and how many the collector committed."""
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT state, record FROM measurement ORDER BY position").fetchall()
-    spans: list[Span] = []
+    spans: list[ActivitySpan] = []
     outcomes: Counter[str] = Counter()
     for _, raw in rows:
         record = messages.decode_measurement(raw)
@@ -132,16 +132,16 @@ def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
             raise TestbedError(f"the journal holds what is no measurement: {record.detail}")
         probe = probe_of(record)
         outcomes[f"{probe} {record.outcome}"] += 1
-        doing = DOINGS.get(probe, Doing.TRAIN)
+        doing = DOINGS.get(probe, Activity.TRAIN)
         name = f"{probe} {record.direction or ''}".strip()
         if probe == "interface" or record.outcome is Outcome.SKIPPED:
             continue  # what is read all the time, or was not done, belongs to what the agent does when idle
         begin = record.start.boot_us
-        spans.append(Span(begin, begin + record.duration_us, doing, name))
+        spans.append(ActivitySpan(begin, begin + record.duration_us, doing, name))
     return spans, outcomes, sum(state == State.MARKED for state, _ in rows)
 
 
-def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[Span]) -> Table:
+def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[ActivitySpan]) -> Table:
     table = Table("", "RSS, MB", "PSS, MB", title="Weight (MB = 10^6 bytes; PSS shares out common pages)")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -150,7 +150,7 @@ def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[Span]) -
     return table
 
 
-def _over_time(samples: Sequence[Sample], spans: Sequence[Span]) -> Rows:
+def _over_time(samples: Sequence[Sample], spans: Sequence[ActivitySpan]) -> Rows:
     """The agent's weight when connected, after the first measurement of each kind, and at the end."""
     rows = [("agent, connected", samples[0].weight)]
     for name in dict.fromkeys(span.name for span in spans):
@@ -160,7 +160,7 @@ def _over_time(samples: Sequence[Sample], spans: Sequence[Span]) -> Rows:
     return [*rows, ("agent, at the end", samples[-1].weight)]
 
 
-def _works(works: dict[Doing, weighing.Work], spans: Sequence[Span]) -> Table:
+def _works(works: dict[Activity, weighing.CpuUse], spans: Sequence[ActivitySpan]) -> Table:
     table = Table("", "of a core", "CPU ms each", "watched, s", title="Work")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -172,18 +172,18 @@ def _works(works: dict[Doing, weighing.Work], spans: Sequence[Span]) -> Table:
     return table
 
 
-def _ordinary_share(works: dict[Doing, weighing.Work], spans: Sequence[Span]) -> float:
+def _ordinary_share(works: dict[Activity, weighing.CpuUse], spans: Sequence[ActivitySpan]) -> float:
     """What the default schedule costs with one class: idle, a train a minute, two floor tests an hour."""
     schedule = Schedule()
-    tests = sum(span.doing is Doing.FLOOR for span in spans)
-    each_test_s = works[Doing.FLOOR].cpu_s / tests if tests else 0.0
-    train = (works[Doing.TRAIN].share - works[Doing.IDLE].share) * TRAIN_S / schedule.stamp
-    return works[Doing.IDLE].share + max(0.0, train) + 2 * each_test_s / schedule.floor
+    tests = sum(span.doing is Activity.FLOOR for span in spans)
+    each_test_s = works[Activity.FLOOR].cpu_s / tests if tests else 0.0
+    train = (works[Activity.TRAIN].share - works[Activity.IDLE].share) * TRAIN_S / schedule.stamp
+    return works[Activity.IDLE].share + max(0.0, train) + 2 * each_test_s / schedule.floor
 
 
-def verdicts(observed: Observed) -> list[tuple[str, bool]]:
+def verdicts(observed: ObservedAgent) -> list[tuple[str, bool]]:
     """What an agent has to keep to, in words with its figure, and whether it did."""
-    idle, largest = observed.works[Doing.IDLE].share, observed.largest
+    idle, largest = observed.works[Activity.IDLE].share, observed.largest
     # Reachability is recorded when something is out, and without root nobody here may trace a path.
     needed = set(PROBES) - {"reachability"} - ({"path"} if os.geteuid() else set())
     lacking = [name for name in PROBES if name in needed and not observed.outcomes[f"{name} {Outcome.OK}"]]

@@ -49,7 +49,7 @@ CREATE TABLE t (site, epoch, seq, record, PRIMARY KEY (site, epoch, seq));
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class BudgetFigure:
     """One row: ours and the other way, medians of runs, and whether our budget is met."""
 
     what: str
@@ -77,7 +77,7 @@ def _yes(met: bool) -> str:
 
 def arrivals(measurements: int, batch: int, sites: int, *, settled: bool = False) -> list[Arrival]:
     """Messages of ``batch`` measurements each, from the sites in turn, and what the peer tells of each."""
-    agents = [(site, fleet.Agent(site, NOW_US, settled=settled)) for site in fleet.sites(sites)]
+    agents = [(site, fleet.SimulatedAgent(site, NOW_US, settled=settled)) for site in fleet.sites(sites)]
     found = []
     for index in range(measurements // batch):
         site, agent = agents[index % len(agents)]
@@ -124,7 +124,7 @@ def rates(way: Callable[[Sequence[Arrival], Path], None], messages: Sequence[Arr
         return count / (time.perf_counter() - began)
 
 
-def taking(batch: int, measurements: int, runs: int) -> Figure:
+def taking(batch: int, measurements: int, runs: int) -> BudgetFigure:
     """Durable measurements a second, both ways, run by run in turn."""
     messages = arrivals(measurements, batch, sites=600, settled=True)
     ours, other = [], []
@@ -132,7 +132,9 @@ def taking(batch: int, measurements: int, runs: int) -> Figure:
         ours.append(rates(into_ledger, messages, measurements))
         other.append(rates(into_plain_sqlite, messages, measurements))
     met = median(ours) >= LEAST_A_SECOND
-    return Figure(f"durable measurements/s, batches of {batch}", ours, other, f">= {LEAST_A_SECOND:,}", met)
+    return BudgetFigure(
+        f"durable measurements/s, batches of {batch}", ours, other, f">= {LEAST_A_SECOND:,}", met
+    )
 
 
 class _Page(Collector):
@@ -145,7 +147,7 @@ class _Page(Collector):
         return self._families or [GaugeMetricFamily("none", "none")]
 
 
-def showing(sites: int, runs: int) -> tuple[Figure, int]:
+def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
     """Milliseconds to render the fleet's page, and how many samples it has."""
     views = Views(fleet.sites(sites))
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
@@ -160,17 +162,19 @@ def showing(sites: int, runs: int) -> tuple[Figure, int]:
     registry = CollectorRegistry()
     registry.register(_Page(text_string_to_metric_families(page.decode())))
     ours = []
-    agents = {site: fleet.Agent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
+    agents = {site: fleet.SimulatedAgent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
     for minute in range(max(runs, 5)):
         _renew(views, agents, NOW_US + minute * 1_000_000)
         ours.append(_milliseconds(lambda: sum(map(len, views.pieces()))))
     other = [_milliseconds(lambda: generate_latest(registry)) for _ in range(min(runs, 3))]
     samples = sum(not line.startswith(b"#") for line in page.splitlines())
     met = median(ours) <= MOST_PAGE_MS
-    return Figure(f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met), samples
+    return BudgetFigure(
+        f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met
+    ), samples
 
 
-def _renew(views: Views, agents: Mapping[str, fleet.Agent], now_us: int) -> None:
+def _renew(views: Views, agents: Mapping[str, fleet.SimulatedAgent], now_us: int) -> None:
     """Every site sends a minute's measurements: trains and counters."""
     for site, agent in agents.items():
         batch = judge(Arrival(topic(site, Kind.RESULTS), agent.envelope(3), now_us))

@@ -39,7 +39,7 @@ SATURATING_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class EmulatedLineCase:
     """One emulated line, and which verdicts would be wrong on it."""
 
     label: str
@@ -49,22 +49,22 @@ class Case:
     rate_bps: float
 
 
-def _case(rate: float, loss: int = 0) -> Case:
+def _case(rate: float, loss: int = 0) -> EmulatedLineCase:
     label = f"{rate:g} Mbit/s" + (f", {loss} % loss" if loss else "")
     link = (f"--down={rate}M", f"--up={rate}M", "--delay=10ms", "--jitter=1ms", f"--loss={loss}%")
     wrong = Verdict.PASS if rate * 1e6 < FLOOR_BPS else Verdict.FAIL
     near = abs(rate * 1e6 / FLOOR_BPS - 1) < 0.05 - 1e-9
-    return Case(label, link, frozenset({wrong}), decisive=not near, rate_bps=rate * 1e6)
+    return EmulatedLineCase(label, link, frozenset({wrong}), decisive=not near, rate_bps=rate * 1e6)
 
 
 CASES = [*(_case(rate) for rate in (7.6, 7.8, 8.2, 8.4, 20.0)), *(_case(20.0, loss) for loss in (1, 3, 5))]
 
 
 @dataclass(slots=True)
-class Tally:
+class FloorTally:
     """What came of one case and direction."""
 
-    case: Case
+    case: EmulatedLineCase
     direction: Direction
     readings: list[Reading] = field(default_factory=list)
     saturating: list[float] = field(default_factory=list)
@@ -89,9 +89,9 @@ class Tally:
         return found
 
 
-def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tally:
+def measure(case: EmulatedLineCase, direction: Direction, runs: int, saturating: int) -> FloorTally:
     """One case and direction, start to end, in a process of its own with its own peer and link."""
-    tally = Tally(case, direction)
+    tally = FloorTally(case, direction)
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         try:
             with FloorTestbed(Path(folder), case.link) as testbed:
@@ -101,7 +101,7 @@ def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tal
     return tally
 
 
-async def _fill(tally: Tally, testbed: FloorTestbed, runs: int, saturating: int) -> None:
+async def _fill(tally: FloorTally, testbed: FloorTestbed, runs: int, saturating: int) -> None:
     for _ in range(runs):
         tally.readings.append(await testbed.verdict(tally.direction, FLOOR_BPS))
     for _ in range(saturating):
@@ -136,9 +136,9 @@ def main(arguments: Sequence[str]) -> int:
     return Exit.FAIL if faults else Exit.OK
 
 
-def _measure_all(options: argparse.Namespace, console: Console) -> list[Tally]:
+def _measure_all(options: argparse.Namespace, console: Console) -> list[FloorTally]:
     with ProcessPoolExecutor(options.workers) as pool:
-        futures: list[Future[Tally]] = []
+        futures: list[Future[FloorTally]] = []
         for case in CASES:
             for direction in Direction:
                 futures.append(pool.submit(measure, case, direction, options.runs, options.saturating))
@@ -146,11 +146,11 @@ def _measure_all(options: argparse.Namespace, console: Console) -> list[Tally]:
         return [future.result() for future in futures]
 
 
-def _announcer(console: Console, case: Case, direction: Direction) -> Callable[[object], None]:
+def _announcer(console: Console, case: EmulatedLineCase, direction: Direction) -> Callable[[object], None]:
     return lambda _: console.print(f"measured {case.label} {direction}")
 
 
-def _print(tallies: Sequence[Tally], console: Console) -> None:
+def _print(tallies: Sequence[FloorTally], console: Console) -> None:
     table = Table(
         title=f"floor {FLOOR_BPS / 1e6:g} Mbit/s, IP layer; saturating: {SATURATING_S} s at 10 Mbit/s"
     )
@@ -164,7 +164,7 @@ def _print(tallies: Sequence[Tally], console: Console) -> None:
     console.print(table)
 
 
-def _row(tally: Tally) -> tuple[str, ...]:
+def _row(tally: FloorTally) -> tuple[str, ...]:
     seen = tally.verdicts
     megabytes = [spent(one) / 1e6 for one in tally.readings]
     truth = tally.case.rate_bps >= FLOOR_BPS

@@ -23,16 +23,16 @@ from rich.table import Table
 from host import command_line
 from host.exits import Exit
 from lab.bench import load_tools
-from lab.bench.load_tools import KEY_ID, Cost, Place, ToolError
+from lab.bench.load_tools import KEY_ID, Cost, LoadLine, LoadToolError
 from lab.netns import requirements
 from lab.netns.links.joining import join_arrivals
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, STAMP_PORT
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
 from lab.programs import installed, places
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
 from wire.records import Direction
 
 PROGRAM = "bench-load"
@@ -46,7 +46,7 @@ RECEIVED_SHARE = 0.99
 
 
 @dataclass(slots=True)
-class Row:
+class LoadRow:
     """What came of one line, direction and rate."""
 
     place: str
@@ -113,47 +113,47 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def _loopback() -> Iterator[tuple[Place, int]]:
+def _loopback() -> Iterator[tuple[LoadLine, int]]:
     def here(*command: str) -> tuple[str, ...]:
         return command
 
     with places.claim(0) as claimed:
-        place = Place("loopback", here, here, places.PEER_HOST, claimed.control_port, claimed.page_port)
+        place = LoadLine("loopback", here, here, places.PEER_HOST, claimed.control_port, claimed.page_port)
         yield place, claimed.stamp_port
 
 
 @contextmanager
-def kernel_link() -> Iterator[tuple[Place, int]]:
+def kernel_link() -> Iterator[tuple[LoadLine, int]]:
     """Packets cross singly and arrive singly: the worst a receiver can have."""
     with KernelLink(KernelLinkSettings()) as link:
         yield _place("kernel link", link), STAMP_PORT
 
 
 @contextmanager
-def joining_link() -> Iterator[tuple[Place, int]]:
+def joining_link() -> Iterator[tuple[LoadLine, int]]:
     """Packets cross singly, and the receiving device joins them, as drivers of network cards do (GRO)."""
     with KernelLink(KernelLinkSettings()) as link:
         join_arrivals(link)
         yield _place(JOINED, link), STAMP_PORT
 
 
-def _place(name: str, link: KernelLink) -> Place:
+def _place(name: str, link: KernelLink) -> LoadLine:
     def at_site(*command: str) -> tuple[str, ...]:
-        return link.inside(End.SITE, *command)
+        return link.inside(LinkNode.SITE, *command)
 
     def at_far(*command: str) -> tuple[str, ...]:
-        return link.inside(End.FAR, *command)
+        return link.inside(LinkNode.FAR, *command)
 
-    return Place(name, at_site, at_far, FAR_ADDRESS, CONTROL_PORT, IPERF_PORT)
+    return LoadLine(name, at_site, at_far, FAR_ADDRESS, CONTROL_PORT, IPERF_PORT)
 
 
 def measure(
-    enter: Callable[[], AbstractContextManager[tuple[Place, int]]],
+    enter: Callable[[], AbstractContextManager[tuple[LoadLine, int]]],
     rates_mbps: Sequence[int],
     runs: int,
     seconds: int,
     tell: Callable[[str], None],
-) -> list[Row]:
+) -> list[LoadRow]:
     """All rounds on one line. Raises KernelLinkError, NoRoomError, OSError where it does not come up."""
     with ExitStack() as entering:
         place, stamp_port = entering.enter_context(enter())
@@ -162,7 +162,7 @@ def measure(
         supervisor = entering.enter_context(Supervisor(folder))
         peer = _start_peer(supervisor, folder, place, stamp_port, secret)
         rows = [
-            Row(place.name, direction, rate) for rate in rates_mbps for direction in Direction
+            LoadRow(place.name, direction, rate) for rate in rates_mbps for direction in Direction
         ]  # fmt: skip
         for turn in range(runs):
             for row in rows:
@@ -171,7 +171,7 @@ def measure(
     return rows
 
 
-def _round(row: Row, place: Place, peer: int, secret: str, seconds: int) -> None:
+def _round(row: LoadRow, place: LoadLine, peer: int, secret: str, seconds: int) -> None:
     """One test of each kind, in turn: what disturbs the machine disturbs all of them."""
     rate = row.rate_mbps * 1e6
     measures: tuple[tuple[list[Cost], Callable[[], Cost]], ...] = (
@@ -182,11 +182,11 @@ def _round(row: Row, place: Place, peer: int, secret: str, seconds: int) -> None
     for costs, measure in measures:
         try:
             costs.append(measure())
-        except ToolError as error:
+        except LoadToolError as error:
             row.problems.append(str(error))
 
 
-def _start_peer(supervisor: Supervisor, folder: Path, place: Place, stamp_port: int, secret: str) -> int:
+def _start_peer(supervisor: Supervisor, folder: Path, place: LoadLine, stamp_port: int, secret: str) -> int:
     settings = {
         "host": place.far_address,
         "keys": [{"id": KEY_ID, "key": secret}],
@@ -199,7 +199,7 @@ def _start_peer(supervisor: Supervisor, folder: Path, place: Place, stamp_port: 
     path.touch(mode=0o600)
     path.write_text(json.dumps(settings), encoding="ascii")
     command = place.at_far(sys.executable, "-m", "peer", "run", str(path))
-    pid = supervisor.start(Program("peer", command))
+    pid = supervisor.start(ChildProgram("peer", command))
     log = supervisor.log_of("peer")
     came_up = supervisor.wait_until(
         lambda: "serving" in log.read_text(errors="replace"), PEER_STARTS_WITHIN_S
@@ -209,7 +209,7 @@ def _start_peer(supervisor: Supervisor, folder: Path, place: Place, stamp_port: 
     return pid
 
 
-def _print(rows: Sequence[Row], console: Console) -> None:
+def _print(rows: Sequence[LoadRow], console: Console) -> None:
     cores = os.cpu_count()
     table = Table(title=f"medians (least-most); CPU-s/GB are user + system, site + far end; {cores} cores")
     for heading in (
@@ -222,7 +222,7 @@ def _print(rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: LoadRow) -> tuple[str, ...]:
     return (
         row.place,
         row.direction,

@@ -34,12 +34,12 @@ Inside = Callable[..., tuple[str, ...]]
 """Makes a command line one that runs at an end of the line."""
 
 
-class ToolError(Exception):
+class LoadToolError(Exception):
     """A tool did not do what it was started for; the text says what it said."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LoadLine:
     """A line: how to run something at its site and at its far end, and the address there."""
 
     name: str
@@ -83,8 +83,10 @@ class Cost:
         return self.site_per_gb + self.far_per_gb
 
 
-def ours(place: Place, peer: int, secret: str, direction: Direction, rate_bps: float, seconds: int) -> Cost:
-    """A test of our client against the peer with process id ``peer``. Raises ToolError."""
+def ours(
+    place: LoadLine, peer: int, secret: str, direction: Direction, rate_bps: float, seconds: int
+) -> Cost:
+    """A test of our client against the peer with process id ``peer``. Raises LoadToolError."""
     row = str(rates.row_for(rate_bps))
     command = place.at_site(
         sys.executable, "-m", "lab.bench.load_tools", place.far_address, str(place.control_port),
@@ -96,12 +98,12 @@ def ours(place: Place, peer: int, secret: str, direction: Direction, rate_bps: f
             command, input=secret, capture_output=True, text=True, timeout=seconds + SLACK_S
         )
     except subprocess.TimeoutExpired:
-        raise ToolError(f"our client did not end within {seconds + SLACK_S:g} s") from None
+        raise LoadToolError(f"our client did not end within {seconds + SLACK_S:g} s") from None
     if ended.returncode:
-        raise ToolError(f"our client: {ended.stderr.strip()[-300:]}")
+        raise LoadToolError(f"our client: {ended.stderr.strip()[-300:]}")
     told = json.loads(ended.stdout)
     if told["ending"] != "completed" or not told["received_bytes"]:
-        raise ToolError(f"our client: {told['ending']} {told['detail']}")
+        raise LoadToolError(f"our client: {told['ending']} {told['detail']}")
     return Cost(
         sent_bps=told["sent_bps"],
         received_bps=told["received_bps"],
@@ -121,8 +123,8 @@ def _drops(pid: int) -> int:
     return int(values[names.index("RcvbufErrors")])
 
 
-def iperf(place: Place, direction: Direction, rate_bps: float, seconds: int, *, udp: bool) -> Cost:
-    """The same with iperf3, UDP or TCP. Raises ToolError."""
+def iperf(place: LoadLine, direction: Direction, rate_bps: float, seconds: int, *, udp: bool) -> Cost:
+    """The same with iperf3, UDP or TCP. Raises LoadToolError."""
     port = str(place.iperf_port)
     options = ["-u", "-l", str(PAYLOAD)] if udp else []
     options += ["-R"] if direction is Direction.DOWN else []
@@ -145,13 +147,13 @@ def _iperf_cost(told: bytes, site_cpu_s: float, far_cpu_s: float, *, udp: bool) 
     try:
         document = json.loads(told)
     except ValueError:
-        raise ToolError(f"iperf3: {told[-300:]!r}") from None
+        raise LoadToolError(f"iperf3: {told[-300:]!r}") from None
     if "error" in document:
-        raise ToolError(f"iperf3: {document['error']}")
+        raise LoadToolError(f"iperf3: {document['error']}")
     end = document["end"]
     sent, received = end["sum_sent"], end["sum_received"]
     if not received["bytes"]:
-        raise ToolError("iperf3: nothing was received")
+        raise LoadToolError("iperf3: nothing was received")
     share = IPERF_SHARE if udp else 1.0
     return Cost(
         sent_bps=sent["bits_per_second"] / share,
@@ -179,7 +181,7 @@ def _await_line(process: "subprocess.Popen[bytes]", sign: bytes) -> None:
     while line := _output(process).readline():
         if sign in line:
             return
-    raise ToolError("iperf3's server ended before it listened")
+    raise LoadToolError("iperf3's server ended before it listened")
 
 
 def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> tuple[bytes, float]:
@@ -195,7 +197,7 @@ def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> tuple[bytes, 
         time.sleep(0.02)
     process.kill()
     process.wait()
-    raise ToolError(f"iperf3 did not end within {within_s:g} s: {said[-300:]!r}")
+    raise LoadToolError(f"iperf3 did not end within {within_s:g} s: {said[-300:]!r}")
 
 
 def _client(arguments: Sequence[str]) -> None:

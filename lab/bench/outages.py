@@ -36,7 +36,7 @@ Act = Callable[[OutageTestbed], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class OutageCase:
     """What is done, what an agent has to call it, and how it is undone."""
 
     what: str
@@ -55,30 +55,30 @@ def _start(name: str) -> Act:
 
 
 OUTAGES = (
-    Outage("cable pulled", Cause.SITE, OutageTestbed.pull_the_cable, OutageTestbed.plug_the_cable),
-    Outage("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
-    Outage("access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, AWAY), lambda s: s.mend(GATEWAY)),
-    Outage("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
-    Outage("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
-    Outage("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.hear_peer),
-    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),
-    Outage("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
-    Outage("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
-    Outage("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
-    Outage(
+    OutageCase("cable pulled", Cause.SITE, OutageTestbed.pull_the_cable, OutageTestbed.plug_the_cable),
+    OutageCase("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
+    OutageCase("access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, AWAY), lambda s: s.mend(GATEWAY)),
+    OutageCase("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
+    OutageCase("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
+    OutageCase("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.hear_peer),
+    OutageCase("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),
+    OutageCase("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
+    OutageCase("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
+    OutageCase("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
+    OutageCase(
         "machine begun anew", Cause.UNKNOWN, _kill("agent"), lambda s: s.start("agent", str(uuid.uuid4()))
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ObservedOutage:
     """One outage as it was, and what the agent recorded: all of it, and its last record.
 
     Moments are microseconds of CLOCK_BOOTTIME; ``began`` and ``ended`` say between which two it did.
     """
 
-    outage: Outage
+    outage: OutageCase
     interval_s: float
     began: tuple[int, int]
     ended: tuple[int, int]
@@ -103,7 +103,7 @@ class Told:
 
     @property
     def right(self) -> bool:
-        """Told once, under the right cause, each moment within two intervals and its own error."""
+        """One outage, under the right cause, each moment within two intervals and its own error."""
         last, begin, end = self.last, self.begin_off_s, self.end_off_s
         if last is None or begin is None or end is None or last.end_error_us is None:
             return False
@@ -123,7 +123,7 @@ def _off_s(moment: int, truth: tuple[int, int]) -> float:
     return (moment - last if moment > last else min(0, moment - first)) / 1e6
 
 
-def measure(testbed: OutageTestbed, outage: Outage) -> Told:
+def measure(testbed: OutageTestbed, outage: OutageCase) -> ObservedOutage:
     """Make an outage, end it, and read what the agent recorded. Raises KernelLinkError."""
     testbed.wait_until_well()
     before = len(testbed.told())
@@ -133,7 +133,7 @@ def measure(testbed: OutageTestbed, outage: Outage) -> Told:
     within_s = PATIENCE * testbed.interval_s + START_S
     testbed.wait(lambda: any(one.end is not None for one in testbed.told()[before:]), within_s)
     testbed.wait_until_well()
-    return Told(outage, testbed.interval_s, began, ended, tuple(testbed.told()[before:]))
+    return ObservedOutage(outage, testbed.interval_s, began, ended, tuple(testbed.told()[before:]))
 
 
 def _timed(act: Callable[[], None]) -> tuple[int, int]:
@@ -142,7 +142,7 @@ def _timed(act: Callable[[], None]) -> tuple[int, int]:
     return before, now_us()
 
 
-def measured(folder: Path, interval_s: float) -> Iterator[Told]:
+def measured(folder: Path, interval_s: float) -> Iterator[ObservedOutage]:
     """Every outage, one after the other. Raises KernelLinkError."""
     with OutageTestbed(folder, interval_s) as testbed:
         for outage in OUTAGES:
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
     return Exit.OK if all(told.right for told in found) else Exit.FAIL
 
 
-def table(found: Sequence[Told]) -> Table:
+def table(found: Sequence[ObservedOutage]) -> Table:
     """One row an outage: the truth, what was told, and how far each moment was off and may have been."""
     shown = Table(title=f"Outages, asked every {found[0].interval_s:g} s" if found else "Outages")
     for heading in (

@@ -16,7 +16,7 @@ KIB = 1024
 AFTERMATH_US = 500_000
 
 
-class Doing(StrEnum):
+class Activity(StrEnum):
     """What the agent was doing during a sample, the heaviest first."""
 
     SEARCH = "capacity search"
@@ -27,7 +27,7 @@ class Doing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class MemoryUse:
     """Resident and proportional set size in bytes: the second shares out what processes have in common.
 
     ``anonymous`` is what the process itself made, heap and the like: pages of files come and go without it.
@@ -43,22 +43,22 @@ class Sample:
     """One look at a process: when, its weight, and the processor time it has used so far."""
 
     at_us: int
-    weight: Weight
+    weight: MemoryUse
     cpu_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ActivitySpan:
     """A measurement's time, from ``begin_us`` to ``end_us``."""
 
     begin_us: int
     end_us: int
-    doing: Doing
+    doing: Activity
     name: str
 
 
 @dataclass(slots=True)
-class Work:
+class CpuUse:
     """Processor time used in some kind of samples, and the time that they cover."""
 
     cpu_s: float = 0.0
@@ -75,10 +75,10 @@ def sample(pid: int) -> Sample:
     return Sample(boot_us(), weigh(pid), time.clock_gettime_ns(_cpu_clock(pid)))
 
 
-def weigh(pid: int) -> Weight:
+def weigh(pid: int) -> MemoryUse:
     """The process's weight now. Raises OSError when it is gone."""
     fields = _kilobytes(Path(f"/proc/{pid}/smaps_rollup"))
-    return Weight(fields["Rss"] * KIB, fields["Pss"] * KIB, fields["Anonymous"] * KIB)
+    return MemoryUse(fields["Rss"] * KIB, fields["Pss"] * KIB, fields["Anonymous"] * KIB)
 
 
 def largest_resident(pid: int) -> int:
@@ -91,9 +91,9 @@ def boot_us() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
 
-def work(samples: Sequence[Sample], spans: Sequence[Span]) -> dict[Doing, Work]:
+def work(samples: Sequence[Sample], spans: Sequence[ActivitySpan]) -> dict[Activity, CpuUse]:
     """Processor time by what was going on; a sample counts to the heaviest thing it touches."""
-    found = {doing: Work() for doing in Doing}
+    found = {doing: CpuUse() for doing in Activity}
     for earlier, later in itertools.pairwise(samples):
         kind = found[_doing(earlier.at_us, later.at_us, spans)]
         kind.cpu_s += (later.cpu_ns - earlier.cpu_ns) / 1e9
@@ -111,11 +111,11 @@ def after(samples: Iterable[Sample], at_us: int) -> Sample | None:
     return next((one for one in samples if one.at_us >= at_us), None)
 
 
-def _doing(begin_us: int, end_us: int, spans: Sequence[Span]) -> Doing:
+def _doing(begin_us: int, end_us: int, spans: Sequence[ActivitySpan]) -> Activity:
     touched = {
         span.doing for span in spans if span.begin_us < end_us and begin_us < span.end_us + AFTERMATH_US
     }
-    return next((doing for doing in Doing if doing in touched), Doing.IDLE)
+    return next((doing for doing in Activity if doing in touched), Activity.IDLE)
 
 
 def _cpu_clock(pid: int) -> int:

@@ -10,7 +10,7 @@ from lab.demo.figures import fetch
 from lab.demo.files import Files
 from lab.demo.sites import LINES, Direction, Line
 from lab.programs.places import PEER_HOST, NoRoomError, Places
-from lab.programs.supervisor import Program
+from lab.programs.supervisor import ChildProgram
 
 NEEDED_MODULES = ("amqtt", "aiohttp", "jinja2", "sqlalchemy", "prometheus_client")
 PROGRAMS = ("plancher-peer", "plancher-collector", "plancher-agent", "plancher-lab")
@@ -30,36 +30,36 @@ def require() -> None:
         )
 
 
-def broker(places: Places) -> tuple[Program, Callable[[], bool]]:
+def broker(places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
     """The MQTT broker, and whether it accepts connections."""
     command = (sys.executable, "-m", "lab.demo.broker", str(places.broker_port))
-    return Program("broker", command, BROKER_WAVE), lambda: _accepts(places.broker_port)
+    return ChildProgram("broker", command, BROKER_WAVE), lambda: _accepts(places.broker_port)
 
 
-def peer(files: Files, places: Places) -> tuple[Program, Callable[[], bool]]:
+def peer(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
     """The measurement peer, and whether both its ports are held."""
-    program = Program("peer", _run("plancher-peer", files.peer()), SERVER_WAVE)
+    program = ChildProgram("peer", _run("plancher-peer", files.peer()), SERVER_WAVE)
     return program, lambda: all(_is_held(port) for port in (places.control_port, places.stamp_port))
 
 
-def collector(files: Files, places: Places) -> tuple[Program, Callable[[], bool]]:
+def collector(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
     """The collector, and whether it says it is ready."""
-    program = Program("collector", _run("plancher-collector", files.collector()), SERVER_WAVE)
+    program = ChildProgram("collector", _run("plancher-collector", files.collector()), SERVER_WAVE)
     return program, lambda: fetch(f"{places.page}readyz") is not None
 
 
-def links(files: Files, places: Places) -> list[Program]:
+def links(files: Files, places: Places) -> list[ChildProgram]:
     """One emulated link for each line."""
     return [
-        Program(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
+        ChildProgram(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
         for index, line in enumerate(LINES)
     ]
 
 
-def agents(files: Files, places: Places) -> list[Program]:
+def agents(files: Files, places: Places) -> list[ChildProgram]:
     """One agent for each line, which sees the peer at its link's address."""
     return [
-        Program(
+        ChildProgram(
             f"agent-{line.site.site_id}",
             _run("plancher-agent", files.agent(line, address)),
             SITE_WAVE,

@@ -10,7 +10,7 @@ from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
 from lab.programs.places import Places
-from lab.programs.supervisor import Death, Program, Supervisor
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 READY_WITHIN_S = 20.0
@@ -86,12 +86,12 @@ class Stage:
             self._supervisor.start(program)
             self._next_agent = time.monotonic() + FIRST_WITHIN_S
 
-    def _start(self, program: Program, ready: Callable[[], bool]) -> None:
+    def _start(self, program: ChildProgram, ready: Callable[[], bool]) -> None:
         self._supervisor.start(program)
         if not self._wait(ready, READY_WITHIN_S):
             raise DiedError(f"{program.name} was not ready after {READY_WITHIN_S:g} s")
 
-    def _relays(self, program: Program) -> Callable[[], bool]:
+    def _relays(self, program: ChildProgram) -> Callable[[], bool]:
         log = self._supervisor.log_of(program.name)
         return lambda: "relaying" in log.read_text()
 
@@ -101,7 +101,7 @@ class Stage:
             return ready()
 
         found = self._supervisor.wait_until(asked, within_s)
-        if isinstance(found, Death):
+        if isinstance(found, ChildExit):
             raise DiedError(str(found))
         return found
 

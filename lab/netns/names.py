@@ -18,7 +18,7 @@ _NAME = re.compile(r"plancher-(\d+)-(\d+)-\d+-(?:site|router|far|r\d+|files-\w+)
 _numbers = itertools.count()
 
 
-class End(StrEnum):
+class LinkNode(StrEnum):
     """The namespaces of a link."""
 
     SITE = "site"
@@ -26,17 +26,17 @@ class End(StrEnum):
     FAR = "far"
 
 
-def fresh() -> dict[End, str]:
+def fresh() -> dict[LinkNode, str]:
     """Names for one more link of this process."""
     begin = _begin()
-    return {end: f"{begin}{end}" for end in End}
+    return {end: f"{begin}{end}" for end in LinkNode}
 
 
 def fresh_chain(routers: int) -> list[str]:
     """Names for one more chain of this process: the site, so many routers, the far end."""
     begin = _begin()
     middle = [f"{begin}r{number}" for number in range(1, routers + 1)]
-    return [f"{begin}{End.SITE}", *middle, f"{begin}{End.FAR}"]
+    return [f"{begin}{LinkNode.SITE}", *middle, f"{begin}{LinkNode.FAR}"]
 
 
 def files_prefix() -> str:

@@ -1,15 +1,15 @@
 """Where things are inside a kernel link; the same in every link, for no link sees another."""
 
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from wire.records import Direction
 
 INTERFACE = "line"
 """The one device inside the site and inside the far end."""
 
-ADDRESSES = {End.SITE: "10.90.1.2", End.FAR: "10.90.2.2"}
-GATEWAYS = {End.SITE: "10.90.1.1", End.FAR: "10.90.2.1"}
-SITE_ADDRESS, FAR_ADDRESS = ADDRESSES[End.SITE], ADDRESSES[End.FAR]
-LEAVES_BY = {Direction.DOWN: End.SITE, Direction.UP: End.FAR}
+ADDRESSES = {LinkNode.SITE: "10.90.1.2", LinkNode.FAR: "10.90.2.2"}
+GATEWAYS = {LinkNode.SITE: "10.90.1.1", LinkNode.FAR: "10.90.2.1"}
+SITE_ADDRESS, FAR_ADDRESS = ADDRESSES[LinkNode.SITE], ADDRESSES[LinkNode.FAR]
+LEAVES_BY = {Direction.DOWN: LinkNode.SITE, Direction.UP: LinkNode.FAR}
 """The router's device, named like what is behind it, at which a direction has its queue."""
 
 WIRES = {Direction.DOWN: "wire-down", Direction.UP: "wire-up"}

@@ -1,6 +1,6 @@
 """What the programs are told to build a link: for ``ip -batch``, ``tc`` and ``nft``."""
 
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY, WIRE_TABLES, WIRES
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings, WirePlace
 from wire.ip_layer import ETHERNET_HEADER_BYTES
@@ -25,7 +25,7 @@ SWITCHES = {
 }
 
 
-def devices(router: str, end: End) -> str:
+def devices(router: str, end: LinkNode) -> str:
     """For ``ip -n <site or far> -batch -``: its half of the veth pair, joined to the namespace ``router``.
 
     Packets cross one at a time (``gso_max_segs 1``), as they cross a real line: loss would otherwise take up
@@ -126,11 +126,11 @@ def _sometimes(probability: float) -> str:
     return f"numgen random mod {PARTS_PER_MILLION} < {round(probability * PARTS_PER_MILLION)}"
 
 
-def arrives_by(direction: Direction) -> End:
+def arrives_by(direction: Direction) -> LinkNode:
     """The router's device at which a direction arrives."""
     return LEAVES_BY[Direction.UP if direction is Direction.DOWN else Direction.DOWN]
 
 
-def _mac(end: End, side: int) -> str:
+def _mac(end: LinkNode, side: int) -> str:
     """A locally administered address: side 1 is the router's."""
-    return f"02:00:00:00:{1 if end is End.SITE else 2:02x}:{side:02x}"
+    return f"02:00:00:00:{1 if end is LinkNode.SITE else 2:02x}:{side:02x}"

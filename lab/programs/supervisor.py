@@ -19,7 +19,7 @@ POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ChildProgram:
     """A child to start. ``wave``: children of higher waves are ended before those of lower ones."""
 
     name: str
@@ -28,7 +28,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class ChildExit:
     """A child that ended by itself: how, and the last lines it said."""
 
     name: str
@@ -43,7 +43,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    program: Program
+    program: ChildProgram
     process: "subprocess.Popen[bytes]"
     log: Path
 
@@ -59,7 +59,7 @@ class Supervisor:
         self._directory = directory
         self._children: list[_Child] = []
 
-    def start(self, program: Program) -> int:
+    def start(self, program: ChildProgram) -> int:
         """Start a program and return its process id. Raises OSError when it cannot be started."""
         log = self.log_of(program.name)
         command = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *program.command)
@@ -79,14 +79,14 @@ class Supervisor:
         """Where the output of the child of this name goes."""
         return self._directory / f"{name}.log"
 
-    def death(self) -> Death | None:
+    def death(self) -> ChildExit | None:
         """The first child found to have ended by itself, or None."""
         for child in self._children:
             if (status := child.process.poll()) is not None:
-                return Death(child.program.name, status, last_lines(child.log))
+                return ChildExit(child.program.name, status, last_lines(child.log))
         return None
 
-    def wait_until(self, ready: Callable[[], bool], within_s: float) -> Death | bool:
+    def wait_until(self, ready: Callable[[], bool], within_s: float) -> ChildExit | bool:
         """Ask until ``ready``: True then, False after ``within_s``, the death of a child meanwhile."""
         limit = time.monotonic() + within_s
         while True:

@@ -14,17 +14,17 @@ from rich.table import Table
 from agent.probes.floor.rules.sequential_test import CHOSEN, Sequential
 from host import command_line
 from lab.simulate.error_models import (
-    BAD,
+    BAD_LINES,
     DAY_S,
     DAYS,
     DIRECTIONS,
     HOUR_S,
     SEED,
     SITES,
-    fleet,
-    found,
-    lasting,
-    repaired,
+    bad_line_effect,
+    condemned_share,
+    fleet_forecast,
+    repair_times,
 )
 
 PROGRAM = "simulate-floor"
@@ -40,7 +40,7 @@ COMPARED = (
 )
 
 
-BAD_COMPARED = ("greater alpha", "chosen", "smaller beta")
+BAD_LINES_COMPARED = ("greater alpha", "chosen", "smaller beta")
 DECAYING = (("chosen, evidence halves in a day", DAY_S), ("chosen, evidence halves in an hour", HOUR_S))
 
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     console.print(_good(options.sampled))
     console.print(_bad(options.lines))
     console.print(_lasting())
-    times = repaired(CHOSEN, options.lines)
+    times = repair_times(CHOSEN, options.lines)
     console.print(f"Repaired: clear after {median(times) / HOUR_S:.1f} h (median of {len(times)})")
     return 0
 
@@ -79,7 +79,7 @@ def _good(sampled: int) -> Table:
     rows = [(name, test, math.inf) for name, test in COMPARED]
     rows += [(name, CHOSEN, half_life_s) for name, half_life_s in DECAYING]
     for name, test, half_life_s in rows:
-        result = fleet(test, sampled, half_life_s)
+        result = fleet_forecast(test, sampled, half_life_s)
         table.add_row(
             name,
             *(f"{value:g}" for value in (test.p0, test.p1, test.alpha, test.beta)),
@@ -98,10 +98,10 @@ def _bad(lines: int) -> Table:
     table = Table(title="Bad lines: time from the first fail to the condemnation, of a month")
     for heading in ("", "parameters", "condemned", "median", "p95", "times", "MB a day"):
         table.add_column(heading)
-    chosen = [(name, test, math.inf) for name, test in COMPARED if name in BAD_COMPARED]
+    chosen = [(name, test, math.inf) for name, test in COMPARED if name in BAD_LINES_COMPARED]
     for name, test, half_life_s in [*chosen, (DECAYING[1][0], CHOSEN, HOUR_S)]:
-        for kind in BAD:
-            result = found(kind, test, lines, half_life_s)
+        for kind in BAD_LINES:
+            result = bad_line_effect(kind, test, lines, half_life_s)
             table.add_row(
                 kind.name,
                 name,
@@ -119,7 +119,7 @@ def _lasting() -> Table:
     table = Table(
         "minutes", *(str(length) for length in lengths), title="A disturbance in which every test fails"
     )
-    table.add_row("series it condemns", *(f"{lasting(length, CHOSEN):.1%}" for length in lengths))
+    table.add_row("series it condemns", *(f"{condemned_share(length, CHOSEN):.1%}" for length in lengths))
     return table
 
 

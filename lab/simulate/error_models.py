@@ -47,7 +47,7 @@ Fails = Callable[[float], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class FailurePeriod:
     """From ``begin`` to ``end``, in seconds, a test fails with probability ``fails``."""
 
     begin: float
@@ -56,7 +56,7 @@ class Spell:
 
 
 @dataclass(slots=True)
-class Followed:
+class SimulatedSeries:
     """One direction followed for a while: when it was condemned and cleared, and what retests cost."""
 
     condemned: list[float]
@@ -76,9 +76,9 @@ def follow(
     decisive: float = 1.0,
     half_life_s: float = math.inf,
     until_clear: bool = False,
-) -> Followed:
+) -> SimulatedSeries:
     """Hourly tests and the retests that they ask for. A search agrees as often as a test would fail."""
-    seen, course, now, again, last = Followed([], []), Course(), begin, math.inf, begin
+    seen, course, now, again, last = SimulatedSeries([], []), Course(), begin, math.inf, begin
     slots = (math.floor(begin / HOUR_S) * HOUR_S + HOUR_S * number for number in count(1))
     slot = begin if until_clear else next(slots) + chance.uniform(0, HOUR_S)
     while (now := min(slot, again)) < end:
@@ -121,7 +121,7 @@ def _decayed(course: Course, passed_s: float, half_life_s: float) -> Course:
     return Course(course.standing, kept, course.counted_us, course.verdicts, course.doubtful)
 
 
-def _note(seen: Followed, standing: Standing, now: float) -> None:
+def _note(seen: SimulatedSeries, standing: Standing, now: float) -> None:
     if standing is Standing.CONDEMNED and seen.standing is not Standing.CONDEMNED:
         seen.condemned.append(now)
     elif seen.standing is Standing.CONDEMNED and standing is not Standing.CONDEMNED:
@@ -130,21 +130,21 @@ def _note(seen: Followed, standing: Standing, now: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Exactly:
+class FalseFailEffect:
     """What follows one false fail: the probability of a condemnation, and the mean number of retests."""
 
     condemned: float
     retests: float
 
 
-def exactly(fails: float, test: Sequential) -> Exactly:
+def false_fail_effect(fails: float, test: Sequential) -> FalseFailEffect:
     """Follow every course after a first fail, each with its probability, until next to nothing is left."""
     spacing_us = round(SPACING_S * 1e6)
     courses = {Course().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
     condemned = retests = 0.0
     for step in count(1):
         if sum(courses.values()) < 1e-15:
-            return Exactly(condemned, retests)
+            return FalseFailEffect(condemned, retests)
         following: dict[Course, float] = {}
         for course, weight in courses.items():
             retests += weight
@@ -158,7 +158,7 @@ def exactly(fails: float, test: Sequential) -> Exactly:
     raise AssertionError  # count() does not end
 
 
-def lengths(
+def drawn_length(
     chance: random.Random, longer: float, least_s: float, spread: float = DISTURBED_SPREAD
 ) -> tuple[float, float]:
     """A disturbance's length among those of ``least_s`` and more, and which share of all these are."""
@@ -168,7 +168,7 @@ def lengths(
     return median_s * math.exp(spread * deviation), beyond
 
 
-def touched(spell: Spell, series: int, chance: random.Random) -> Iterator[float]:
+def first_fails(spell: FailurePeriod, series: int, chance: random.Random) -> Iterator[float]:
     """When the first fail comes of each series whose hourly test falls into a spell and fails."""
     for _ in range(series):
         at = spell.begin + chance.uniform(0, HOUR_S)
@@ -180,7 +180,7 @@ def touched(spell: Spell, series: int, chance: random.Random) -> Iterator[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class DisturbanceEffect:
     """What disturbances do in a month: condemnations with the half width of their 95 % interval, retests."""
 
     condemned: float
@@ -188,7 +188,7 @@ class Together:
     retests: float
 
 
-def together(
+def disturbance_effect(
     test: Sequential,
     sampled: int,
     *,
@@ -196,7 +196,7 @@ def together(
     longer: float = 1.0,
     spread: float = DISTURBED_SPREAD,
     all_of_them: bool = False,
-) -> Together:
+) -> DisturbanceEffect:
     """Sample disturbances long enough to condemn (or all of them) and, in each, some of the series touched.
 
     Where too few retests fit in, none is condemned: leaving these out loses nothing and makes the rest many.
@@ -206,20 +206,21 @@ def together(
     fails = math.ceil(test.condemns_at / test.of_fail)
     least_s = 0.0 if all_of_them else 0.92 * RETEST_S * (fails - 1)  # a scheduled test may save some seconds
     for _ in range(sampled):
-        length, share = lengths(chance, longer, least_s, spread)
-        spell = Spell(0.0, length, chance.uniform(*DISTURBED_FAIL))
+        length, share = drawn_length(chance, longer, least_s, spread)
+        spell = FailurePeriod(0.0, length, chance.uniform(*DISTURBED_FAIL))
         seen = [
-            _episode(spell, at, chance, test, half_life_s) for at in touched(spell, SERIES_SAMPLED, chance)
+            _episode(spell, at, chance, test, half_life_s)
+            for at in first_fails(spell, SERIES_SAMPLED, chance)
         ]
         weight = share * DISTURBANCES * 2 * SERIES / SERIES_SAMPLED  # all of the fleet hangs on both kinds
         condemned.append(weight * sum(bool(one.condemned) for one in seen))
         retests.append(weight * sum(one.retests for one in seen))
-    return Together(mean(condemned), 1.96 * stdev(condemned) / math.sqrt(sampled), mean(retests))
+    return DisturbanceEffect(mean(condemned), 1.96 * stdev(condemned) / math.sqrt(sampled), mean(retests))
 
 
 def _episode(
-    spell: Spell, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
-) -> Followed:
+    spell: FailurePeriod, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
+) -> SimulatedSeries:
     def fails(now: float) -> float:
         return spell.fails if spell.begin <= now < spell.end else FALSE_FAIL
 
@@ -228,41 +229,43 @@ def _episode(
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetForecast:
     """A fleet of good lines in a month: condemnations by cause, and bytes of retests a site and day.
 
     ``quiet_bytes_a_day`` is that cost without the guess for the hours in which the site is in use.
     """
 
     alone: float
-    together: Together
-    longer: Together
-    wider: Together
+    together: DisturbanceEffect
+    longer: DisturbanceEffect
+    wider: DisturbanceEffect
     bytes_a_day: float
     quiet_bytes_a_day: float
 
 
-def fleet(test: Sequential, sampled: int, half_life_s: float = math.inf) -> Fleet:
+def fleet_forecast(test: Sequential, sampled: int, half_life_s: float = math.inf) -> FleetForecast:
     """What the models do to 6,000 good sites in a month."""
     tests = SERIES * DAYS * 24
-    idle, busy, unseen = (exactly(share, test) for share in (FALSE_FAIL, BUSY_FALSE_FAIL, BACKUP_UNSEEN))
+    idle, busy, unseen = (
+        false_fail_effect(share, test) for share in (FALSE_FAIL, BUSY_FALSE_FAIL, BACKUP_UNSEEN)
+    )
     fails = (tests * (1 - BUSY_SHARE) * FALSE_FAIL, tests * BUSY_SHARE * BUSY_FALSE_FAIL)
     backups = SERIES * BLIND_SHARE * DAYS * BACKUP_NIGHTS * BACKUP_S / HOUR_S * BACKUP_UNSEEN
-    rare = together(test, sampled, half_life_s=half_life_s)
-    extra = together(test, sampled // 10, all_of_them=True).retests + backups * unseen.retests
+    rare = disturbance_effect(test, sampled, half_life_s=half_life_s)
+    extra = disturbance_effect(test, sampled // 10, all_of_them=True).retests + backups * unseen.retests
     a_day = RETEST_BYTES / SITES / DAYS
-    return Fleet(
+    return FleetForecast(
         fails[0] * idle.condemned + fails[1] * busy.condemned + backups * unseen.condemned,
         rare,
-        together(test, sampled, half_life_s=half_life_s, longer=LONGER),
-        together(test, sampled, half_life_s=half_life_s, spread=WIDER),
+        disturbance_effect(test, sampled, half_life_s=half_life_s, longer=LONGER),
+        disturbance_effect(test, sampled, half_life_s=half_life_s, spread=WIDER),
         a_day * (fails[0] * idle.retests + fails[1] * busy.retests + extra),
         a_day * (tests * FALSE_FAIL * idle.retests + extra),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class BadLine:
     """A kind of line that is really bad."""
 
     name: str
@@ -274,18 +277,18 @@ def _evening(now: float) -> float:
     return 0.98 if 18 * HOUR_S <= now % DAY_S < 23 * HOUR_S else FALSE_FAIL
 
 
-BAD = (
-    Bad("always below the floor", lambda _: 0.99, decisive=0.98),
-    Bad("below the floor from 18:00 to 23:00", _evening),
-    Bad("at the failing boundary: half fail, half undetermined", lambda _: 1.0, decisive=0.5),
-    Bad("half fail, half pass", lambda _: 0.5),
-    Bad("one in three fails", lambda _: 1 / 3),
-    Bad("one in ten fails", lambda _: 0.1),
+BAD_LINES = (
+    BadLine("always below the floor", lambda _: 0.99, decisive=0.98),
+    BadLine("below the floor from 18:00 to 23:00", _evening),
+    BadLine("at the failing boundary: half fail, half undetermined", lambda _: 1.0, decisive=0.5),
+    BadLine("half fail, half pass", lambda _: 0.5),
+    BadLine("one in three fails", lambda _: 1 / 3),
+    BadLine("one in ten fails", lambda _: 0.1),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BadLineEffect:
     """What became of many lines of one kind: share condemned, time from the first fail, cost, changes."""
 
     share: float
@@ -295,7 +298,9 @@ class Found:
     bytes_a_day: float
 
 
-def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf) -> Found:
+def bad_line_effect(
+    kind: BadLine, test: Sequential, lines: int, half_life_s: float = math.inf
+) -> BadLineEffect:
     """Follow ``lines`` lines for a month from the moment they became bad."""
     chance = random.Random(SEED)
     followed = [
@@ -314,10 +319,10 @@ def found(kind: Bad, test: Sequential, lines: int, half_life_s: float = math.inf
     late = quantiles(took, n=20)[-1] if len(took) > 1 else math.nan
     cost = sum(one.retests for one in followed) / lines * RETEST_BYTES / DAYS
     changes = sum(len(one.condemned) for one in followed) / lines
-    return Found(len(took) / lines, median(took) if took else math.nan, late, changes, cost)
+    return BadLineEffect(len(took) / lines, median(took) if took else math.nan, late, changes, cost)
 
 
-def repaired(test: Sequential, lines: int) -> list[float]:
+def repair_times(test: Sequential, lines: int) -> list[float]:
     """How long a condemned line that is good again stays condemned."""
     chance, mended = random.Random(SEED), 3 * HOUR_S
     seen = [
@@ -327,8 +332,8 @@ def repaired(test: Sequential, lines: int) -> list[float]:
     return [one.cleared[0] - mended for one in seen if one.cleared]
 
 
-def lasting(minutes: float, test: Sequential, series: int = 2000) -> float:
+def condemned_share(minutes: float, test: Sequential, series: int = 2000) -> float:
     """The share of all series that a disturbance of this length condemns, if every test in it fails."""
-    chance, spell = random.Random(SEED), Spell(0.0, minutes * MINUTE_S, 1.0)
-    seen = [_episode(spell, at, chance, test) for at in touched(spell, series, chance)]
+    chance, spell = random.Random(SEED), FailurePeriod(0.0, minutes * MINUTE_S, 1.0)
+    seen = [_episode(spell, at, chance, test) for at in first_fails(spell, series, chance)]
     return sum(bool(one.condemned) for one in seen) / series

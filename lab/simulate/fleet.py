@@ -68,7 +68,7 @@ def sites(count: int) -> dict[str, Site]:
     return found
 
 
-class Agent:
+class SimulatedAgent:
     """One site's agent, as far as a collector can tell: an epoch, and measurements in ever new envelopes."""
 
     def __init__(self, site: str, now_us: int, *, settled: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 import yaml
 
 from lab.programs import places
-from lab.programs.supervisor import Death, Program, Supervisor, last_lines
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor, last_lines
 
 HOST = places.PEER_HOST
 KEY_ID = 1
@@ -55,7 +55,7 @@ class Testbed(ABC):
 
     def start(self, name: str, command: tuple[str, ...], sign: str) -> int:
         """Start a program, wait until its output holds ``sign``, and return its process id."""
-        pid = self._supervisor.start(Program(name, command))
+        pid = self._supervisor.start(ChildProgram(name, command))
         log = self._supervisor.log_of(name)
         if not self._wait(lambda: sign in log.read_text(encoding="utf-8", errors="replace"), READY_WITHIN_S):
             said = " | ".join(last_lines(log))
@@ -91,6 +91,6 @@ class Testbed(ABC):
 
     def _wait(self, ready: Callable[[], bool], within_s: float) -> bool:
         found = self._supervisor.wait_until(ready, within_s)
-        if isinstance(found, Death):
+        if isinstance(found, ChildExit):
             raise TestbedError(str(found))
         return found

@@ -19,7 +19,7 @@ from lab.links import quantities
 from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
 from lab.netns import names
 from lab.netns.links.link import KernelLineCounters, KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings, WirePlace
@@ -169,7 +169,7 @@ def _run_inside(testbed: "KernelTestbed", command: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     words = [word.replace(AGENT_FILE, str(testbed.agent_file)) for word in command]
     tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
-    process = subprocess.Popen((*tied, *testbed.link.inside(End.SITE, *words)))  # noqa: S603 -- the caller's own
+    process = subprocess.Popen((*tied, *testbed.link.inside(LinkNode.SITE, *words)))  # noqa: S603 -- the caller's own
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: process.send_signal(number))
     status = process.wait()
@@ -177,7 +177,7 @@ def _run_inside(testbed: "KernelTestbed", command: Sequence[str]) -> int:
 
 
 def _wait(testbed: "KernelTestbed", say: Say) -> Exit:
-    site = testbed.link.namespace(End.SITE)
+    site = testbed.link.namespace(LinkNode.SITE)
     agent = Path(sys.executable).parent / "plancher-agent"
     with contextlib.suppress(KeyboardInterrupt):
         say(f"kernel link up: peer at {FAR_ADDRESS}, ports {CONTROL_PORT}, {STAMP_PORT}; Ctrl-C ends it")

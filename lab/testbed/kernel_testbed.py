@@ -22,11 +22,11 @@ from host.clock import Clock
 from host.units import BitRate, ByteSize
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
 from peer import settings as peer_settings
 from wire.records import Direction
 from wire.udpstp import rates
@@ -62,7 +62,7 @@ class KernelTestbed:
             self._write_files()
             supervisor = entering.enter_context(Supervisor(self._folder))
             self._start_peer(supervisor)
-            site = inside.executor(self.link.namespace(End.SITE))
+            site = inside.executor(self.link.namespace(LinkNode.SITE))
             self._site = entering.enter_context(site)
             self._leaving = entering.pop_all()
         return self
@@ -96,7 +96,7 @@ class KernelTestbed:
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))
-        supervisor.start(Program("peer", self.link.inside(End.FAR, *arguments)))
+        supervisor.start(ChildProgram("peer", self.link.inside(LinkNode.FAR, *arguments)))
         log = supervisor.log_of("peer")
         came_up = supervisor.wait_until(lambda: "serving" in log.read_text(errors="replace"), START_S)
         if came_up is not True:

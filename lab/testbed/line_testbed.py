@@ -15,12 +15,12 @@ from typing import Any, Self
 
 from agent.task.task import Reading
 from lab.netns.links.link import KernelLink, tool
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.programs import tether
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
 from lab.testbed.kernel_testbed import FLOOR_BPS, KernelTestbed
 from wire.records import Direction
 
@@ -89,7 +89,7 @@ class LineTestbed:
         """IP-layer bytes that the line has carried so far, both ways unless told which."""
         return sum(self.link.counters(way).delivered_bytes for way in directions or Direction)
 
-    def processes(self, end: End) -> list[int]:
+    def processes(self, end: LinkNode) -> list[int]:
         """The ids of all processes inside one end."""
         return [int(one) for one in tool("ip", "netns", "pids", self.link.namespace(end)).split()]
 
@@ -134,7 +134,7 @@ class LineTestbed:
 
     def _client(self, direction: Direction, *options: str) -> tuple[str, ...]:
         backwards = ("-R",) if direction is Direction.DOWN else ()
-        return self.link.inside(End.SITE, "iperf3", "-c", FAR_ADDRESS, *options, *backwards)
+        return self.link.inside(LinkNode.SITE, "iperf3", "-c", FAR_ADDRESS, *options, *backwards)
 
     def _iperf(self, direction: Direction, *options: str, within_s: float) -> dict[str, Any]:
         command = self._client(direction, *options, "-J")
@@ -148,7 +148,9 @@ class LineTestbed:
         return told
 
     def _serve_iperf(self, supervisor: Supervisor) -> None:
-        supervisor.start(Program("iperf3", self.link.inside(End.FAR, "iperf3", "-s", "--forceflush")))
+        supervisor.start(
+            ChildProgram("iperf3", self.link.inside(LinkNode.FAR, "iperf3", "-s", "--forceflush"))
+        )
         log = supervisor.log_of("iperf3")
         if supervisor.wait_until(lambda: "listening" in log.read_text(), START_S) is not True:
             raise KernelLinkError(f"iperf3 did not come up: {log.read_text()}")

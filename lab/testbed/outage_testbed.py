@@ -29,7 +29,7 @@ from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
 from lab.netns.links.link import tool
 from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
-from lab.programs.supervisor import Program, Supervisor, last_lines
+from lab.programs.supervisor import ChildProgram, Supervisor, last_lines
 from wire.messages import envelope as messages
 from wire.records import ReachabilityMeasurement, ReachabilityValues
 
@@ -81,7 +81,7 @@ class OutageTestbed:
             # ``ip netns exec`` has given it mounts of its own.
             command = ("sh", "-ec", f'mount --bind "$0" {BOOT_ID}; exec "$@"', str(file), *command)
         supervisor = Supervisor(self._folder)
-        pid = supervisor.start(Program(name, self.chain.inside(place, *command)))
+        pid = supervisor.start(ChildProgram(name, self.chain.inside(place, *command)))
         self._programs[name] = (supervisor, pid)
         log = supervisor.log_of(name)
         if supervisor.wait_until(lambda: sign in log.read_text(errors="replace"), START_S) is not True:

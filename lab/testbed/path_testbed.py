@@ -21,7 +21,7 @@ from host.clock import Clock
 from lab.netns import inside
 from lab.netns.links.chain import ORDINARY_MTU, Chain, ChainRouter, ChainSettings
 from lab.netns.requirements import KernelLinkError
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
 from peer import settings as peer_settings
 from wire.records import PathValues
 
@@ -84,7 +84,7 @@ class PathTestbed:
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))
-        supervisor.start(Program("peer", self.chain.inside(self.chain.far, *arguments)))
+        supervisor.start(ChildProgram("peer", self.chain.inside(self.chain.far, *arguments)))
         log = supervisor.log_of("peer")
         came_up = supervisor.wait_until(lambda: "serving" in log.read_text(errors="replace"), START_S)
         if came_up is not True:

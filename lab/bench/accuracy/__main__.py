@@ -15,8 +15,8 @@ from host.exits import Exit
 from lab.bench.accuracy import documents, report, running
 from lab.bench.accuracy.part import Part
 from lab.bench.accuracy.parts import PARTS, named
-from lab.bench.accuracy.report import Measured, Report
-from lab.bench.accuracy.result import Effort
+from lab.bench.accuracy.report import MeasuredPart, Report
+from lab.bench.accuracy.result import BenchEffort
 from lab.netns import requirements
 from lab.programs import installed
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; 0 if every bar is met."""
     options = _parser().parse_args(arguments)
     if options.inside:
-        effort = msgspec.json.decode(options.effort, type=Effort)
+        effort = msgspec.json.decode(options.effort, type=BenchEffort)
         running.run_here(options.inside, effort, options.result, lambda line: print(line, flush=True))
         return Exit.OK
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False)
@@ -86,7 +86,7 @@ def _list(console: Console) -> None:
 
 def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, console: Console) -> int:
     began = time.monotonic()
-    effort = Effort(full=options.full, runs=options.runs, seed=options.seed)
+    effort = BenchEffort(full=options.full, runs=options.runs, seed=options.seed)
     measured = running.run_all(parts, effort, console.print)
     renewed = kept.renewed(measured, [part.name for part in PARTS])
     report.save(renewed, options.result)
@@ -101,7 +101,7 @@ def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, con
     return Exit.FAIL if faults else written
 
 
-def _show(part: Measured, console: Console) -> None:
+def _show(part: MeasuredPart, console: Console) -> None:
     console.print(f"\n{part.name}: {part.question} ({part.seconds:.0f} s)")
     for table in part.result.tables:
         headings, rows = report.cells(table)

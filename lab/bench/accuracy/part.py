@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 
 FULL_FACTOR = 6
 PATIENCE_FACTOR = 3
@@ -25,10 +25,10 @@ class Part:
     programs: "dict[str, str]"
     alone: bool = True
 
-    def deadline_s(self, effort: Effort) -> float:
+    def deadline_s(self, effort: BenchEffort) -> float:
         """After how long the part counts as stuck."""
         return 60 * self.minutes * PATIENCE_FACTOR * (FULL_FACTOR if effort.full else 1)
 
 
-Measure = Callable[[Effort, Tell], Result]
+Measure = Callable[[BenchEffort, Tell], PartResult]
 """The type of a part's ``measure``. Raises what it likes: its bar is then missed, with the error as text."""

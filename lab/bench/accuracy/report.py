@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from lab.bench.accuracy.result import Bar, Cell, Effort, Figure, Result, Table
+from lab.bench.accuracy.result import Bar, BenchEffort, Cell, PartResult, ResultTable, SampleSummary
 
 NOTHING = "-"
 OTHERS_LOAD = 0.3
@@ -18,24 +18,24 @@ WHERE = (
 )
 
 
-class Measured(Struct, frozen=True):
+class MeasuredPart(Struct, frozen=True):
     """One part's result. ``date``: ISO 8601 day. ``machine``: its kind in words. ``seconds`` it took."""
 
     name: str
     question: str
     date: str
     machine: str
-    effort: Effort
+    effort: BenchEffort
     seconds: float
-    result: Result
+    result: PartResult
 
 
 class Report(Struct, frozen=True):
     """The newest result of each part."""
 
-    parts: tuple[Measured, ...] = ()
+    parts: tuple[MeasuredPart, ...] = ()
 
-    def renewed(self, newer: Iterable[Measured], order: Sequence[str]) -> "Report":
+    def renewed(self, newer: Iterable[MeasuredPart], order: Sequence[str]) -> "Report":
         """This report with newer results in the place of older ones, in ``order``."""
         found = {one.name: one for one in (*self.parts, *newer)}
         return Report(tuple(found[name] for name in order if name in found))
@@ -64,7 +64,7 @@ def kind_of_machine(load: float) -> str:
     return f"{kind} with {os.cpu_count()} cores ({platform.machine()}), Linux {release}{busy}"
 
 
-def cells(table: Table) -> tuple[list[str], list[list[str]]]:
+def cells(table: ResultTable) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of a table as text; a column that no row fills is left out."""
     others = list(dict.fromkeys(name for row in table.rows for name in row.others))
     more = list(dict.fromkeys(name for row in table.rows for name in row.more))
@@ -89,7 +89,7 @@ def text(cell: Cell, decimals: int) -> str:
     match cell:
         case None:
             return NOTHING
-        case Figure(n=n, median=median):
+        case SampleSummary(n=n, median=median):
             spread = f"{_number(cell.p10, decimals)} to {_number(cell.p90, decimals)}, n={n}"
             return f"{_number(median, decimals)} ({spread})"
         case float():
@@ -98,14 +98,14 @@ def text(cell: Cell, decimals: int) -> str:
             return str(cell)
 
 
-def missed(parts: Iterable[Measured]) -> list[str]:
+def missed(parts: Iterable[MeasuredPart]) -> list[str]:
     """The bars that were not met, each with its part's name."""
     return [f"{part.name}: {bar.text}" for part in parts for bar in part.result.bars if not bar.met]
 
 
-def failed(text: str) -> Result:
+def failed(text: str) -> PartResult:
     """The result of a part that did not finish."""
-    return Result(bars=(Bar(text, met=False),))
+    return PartResult(bars=(Bar(text, met=False),))
 
 
 def short_markdown(report: Report) -> str:
@@ -129,7 +129,7 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
 
-def _part_markdown(part: Measured) -> str:
+def _part_markdown(part: MeasuredPart) -> str:
     effort = "the long run" if part.effort.full else "the short run"
     blocks = [
         f"**{part.question}** (`{part.name}`, {effort}, {part.date}, {part.machine}; {part.seconds:.0f} s.)"
@@ -142,7 +142,7 @@ def _part_markdown(part: Measured) -> str:
     return "\n\n".join([*blocks, "\n".join(verdicts)] if verdicts else blocks)
 
 
-def _when(parts: Sequence[Measured]) -> str:
+def _when(parts: Sequence[MeasuredPart]) -> str:
     dates = sorted({part.date for part in parts})
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 

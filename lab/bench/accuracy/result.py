@@ -9,7 +9,7 @@ Tell = Callable[[str], None]
 """Says one line on the terminal."""
 
 
-class Figure(Struct, frozen=True):
+class SampleSummary(Struct, frozen=True):
     """A value measured ``n`` times: its median, and its 10th and 90th percentile (nearest rank)."""
 
     n: int
@@ -18,7 +18,7 @@ class Figure(Struct, frozen=True):
     p90: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Figure | None":
+    def of(cls, values: Iterable[float]) -> "SampleSummary | None":
         """The figure of these values; None without any."""
         ordered = sorted(values)
         if not ordered:
@@ -26,11 +26,11 @@ class Figure(Struct, frozen=True):
         return cls(len(ordered), median(ordered), rank(ordered, 10), rank(ordered, 90))
 
 
-Cell = Figure | str | int | float | None
+Cell = SampleSummary | str | int | float | None
 """What stands in a table: a figure, a word, a count or a value; None where there is nothing to say."""
 
 
-class Row(Struct, frozen=True):
+class ResultRow(Struct, frozen=True):
     """One case. ``ratio`` is ours to another's, as the table says. ``more``: further columns by heading."""
 
     case: str
@@ -41,14 +41,14 @@ class Row(Struct, frozen=True):
     more: Mapping[str, Cell] = {}
 
 
-class Table(Struct, frozen=True):
+class ResultTable(Struct, frozen=True):
     """Rows of one kind. ``title`` says what is told, in which unit; ``decimals`` is how fine.
 
     ``truth`` and ``ratio`` are headings: what the truth is, and of what to what the ratio is.
     """
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     decimals: int = 1
     truth: str = "truth"
     ratio: str = "ratio"
@@ -71,15 +71,15 @@ class Headline(Struct, frozen=True):
     others: str = ""
 
 
-class Result(Struct, frozen=True):
+class PartResult(Struct, frozen=True):
     """All that a part found."""
 
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     bars: tuple[Bar, ...] = ()
     headlines: tuple[Headline, ...] = ()
 
 
-class Effort(Struct, frozen=True):
+class BenchEffort(Struct, frozen=True):
     """How much to measure. ``runs`` None leaves it to the part; ``seed`` is of all that is random."""
 
     full: bool = False

@@ -18,8 +18,8 @@ from types import FrameType
 import msgspec
 
 from lab.bench.accuracy.part import Measure, Part
-from lab.bench.accuracy.report import Measured, failed, kind_of_machine
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.report import MeasuredPart, failed, kind_of_machine
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 from lab.programs import tether
 
 PATIENCE_S = 20.0
@@ -27,7 +27,7 @@ CARRIED = 3
 """Lines of a part's own words that are told when it fails."""
 
 
-def run_all(parts: Sequence[Part], effort: Effort, tell: Tell) -> list[Measured]:
+def run_all(parts: Sequence[Part], effort: BenchEffort, tell: Tell) -> list[MeasuredPart]:
     """Run parts: those that may share the machine beside each other, then the others one by one."""
     # Before the parts themselves make a load.
     machine = kind_of_machine(os.getloadavg()[0])
@@ -45,7 +45,7 @@ def run_all(parts: Sequence[Part], effort: Effort, tell: Tell) -> list[Measured]
     return sorted(found, key=lambda one: order.index(one.name))
 
 
-def run_here(module: str, effort: Effort, target: Path, tell: Tell) -> None:
+def run_here(module: str, effort: BenchEffort, target: Path, tell: Tell) -> None:
     """Inside a part's own process: measure and leave the result in ``target``."""
     # Leaving by an exception is what removes links and programs.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -54,14 +54,14 @@ def run_here(module: str, effort: Effort, target: Path, tell: Tell) -> None:
     target.write_bytes(msgspec.json.encode(measure(effort, tell)))
 
 
-def _run(children: "_Children", part: Part, effort: Effort, tell: Tell, machine: str) -> Measured:
+def _run(children: "_Children", part: Part, effort: BenchEffort, tell: Tell, machine: str) -> MeasuredPart:
     tell(f"{part.name}: {part.question}")
     began = time.monotonic()
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         result = children.run(part, effort, Path(folder) / "result.json", tell)
     seconds = time.monotonic() - began
     day = datetime.now(UTC).date().isoformat()
-    return Measured(part.name, part.question, day, machine, effort, seconds, result)
+    return MeasuredPart(part.name, part.question, day, machine, effort, seconds, result)
 
 
 class _Children:
@@ -78,11 +78,11 @@ class _Children:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def run(self, part: Part, effort: Effort, target: Path, tell: Tell) -> Result:
+    def run(self, part: Part, effort: BenchEffort, target: Path, tell: Tell) -> PartResult:
         with self._started(_command(part, effort, target)) as process:
             said = _listen(process, part, tell, part.deadline_s(effort))
         if process.returncode == 0:
-            return msgspec.json.decode(target.read_bytes(), type=Result)
+            return msgspec.json.decode(target.read_bytes(), type=PartResult)
         return failed(f"did not finish (status {process.returncode}): {' | '.join(said[-CARRIED:])}")
 
     @contextlib.contextmanager
@@ -109,7 +109,7 @@ class _Children:
                 _end(process)
 
 
-def _command(part: Part, effort: Effort, target: Path) -> tuple[str, ...]:
+def _command(part: Part, effort: BenchEffort, target: Path) -> tuple[str, ...]:
     told = msgspec.json.encode(effort).decode()
     python = sys.executable
     ours = (

@@ -3,15 +3,15 @@
 import subprocess
 
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import INTERFACE, LEAVES_BY
 from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
 
 _JOINING = [
-    *((End.ROUTER, device, "tso", "off") for device in LEAVES_BY.values()),
-    (End.SITE, INTERFACE, "gro", "on"),
-    (End.FAR, INTERFACE, "gro", "on"),
+    *((LinkNode.ROUTER, device, "tso", "off") for device in LEAVES_BY.values()),
+    (LinkNode.SITE, INTERFACE, "gro", "on"),
+    (LinkNode.FAR, INTERFACE, "gro", "on"),
 ]
 """A veth device joins only what its other half cannot have joined (``veth_skb_is_eligible_for_gro``)."""
 

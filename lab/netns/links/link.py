@@ -12,7 +12,7 @@ from lab.netns import names, places, requirements, rules
 from lab.netns.links.link_log import LinkLog
 from lab.netns.links.passages import Passage
 from lab.netns.links.wire import Wire
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
@@ -56,7 +56,7 @@ class KernelLink:
         remove_stale()
         with contextlib.ExitStack() as entering:
             # The router first: with it go the devices, so that a process that stays inside an end is cut off.
-            for end in (End.FAR, End.SITE, End.ROUTER):
+            for end in (LinkNode.FAR, LinkNode.SITE, LinkNode.ROUTER):
                 tool("ip", "netns", "add", self._names[end])
                 entering.callback(remove_namespace, self._names[end])
                 self._switch(end)
@@ -67,17 +67,17 @@ class KernelLink:
     def __exit__(self, *_: object) -> None:
         self._leaving.close()
 
-    def namespace(self, end: End) -> str:
+    def namespace(self, end: LinkNode) -> str:
         """The name of a namespace, as ``ip netns`` knows it."""
         return self._names[end]
 
-    def inside(self, end: End, *command: str) -> tuple[str, ...]:
+    def inside(self, end: LinkNode, *command: str) -> tuple[str, ...]:
         """The command line that runs ``command`` inside; its /sys/class/net shows that end's devices."""
         return (requirements.path_of("ip"), "netns", "exec", self._names[end], *command)
 
     def counters(self, direction: Direction) -> KernelLineCounters:
         """What the kernel counted at the router. Raises KernelLinkError when it cannot be asked."""
-        router = self._names[End.ROUTER]
+        router = self._names[LinkNode.ROUTER]
         line = self.settings.line(direction)
         device = rules.queue_device(direction, line)
         queue = json.loads(tool("tc", "-n", router, "-s", "-j", "qdisc", "show", "dev", device))[0]
@@ -92,7 +92,7 @@ class KernelLink:
             dropped_packets=Counter({cause: count for cause, count in dropped.items() if count}),
         )
 
-    def _switch(self, end: End) -> None:
+    def _switch(self, end: LinkNode) -> None:
         """Set what the kernel keeps for each namespace; a kernel without IPv6 lacks its files."""
         files = (f"/proc/sys/net/{file}" for file in rules.SWITCHES)
         writes = (
@@ -118,7 +118,7 @@ class KernelLink:
             self._log.forget()
 
     def _build(self, entering: contextlib.ExitStack) -> None:
-        router = self._names[End.ROUTER]
+        router = self._names[LinkNode.ROUTER]
         for end in places.ADDRESSES:
             tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
         tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
@@ -130,10 +130,10 @@ class KernelLink:
         if self.settings.logged:
             self._log = entering.enter_context(LinkLog(router))
         if fates := rules.fates(self.settings):
-            tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
+            tool(*self.inside(LinkNode.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
 
     def _lay(self, direction: Direction, line: KernelLineSettings, entering: contextlib.ExitStack) -> None:
-        router = self._names[End.ROUTER]
+        router = self._names[LinkNode.ROUTER]
         wire = entering.enter_context(Wire(router, places.WIRES[direction], line.wire))
         tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
         wire.start()
@@ -144,7 +144,7 @@ class KernelLink:
         if not rules.fates(self.settings):
             return 0, 0
         nft = requirements.path_of("nft")
-        listed = json.loads(tool(*self.inside(End.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
+        listed = json.loads(tool(*self.inside(LinkNode.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
         ours = [item["rule"] for item in listed if item.get("rule", {}).get("comment") == direction]
         return _packets(ours, "inet"), _packets(ours, "netdev")
 

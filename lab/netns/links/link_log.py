@@ -7,7 +7,7 @@ from typing import Self
 from lab.netns import rules
 from lab.netns.links.passages import Passage, Sighting, passages
 from lab.netns.links.tap import Tap
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import LEAVES_BY
 from lab.netns.requirements import KernelLinkError
 from wire.records import Direction
@@ -21,8 +21,8 @@ class LinkLog:
     """
 
     def __init__(self, router: str) -> None:
-        self._taps: dict[End, Tap] = {}
-        self._seen: dict[End, list[Sighting]] = {end: [] for end in LEAVES_BY.values()}
+        self._taps: dict[LinkNode, Tap] = {}
+        self._seen: dict[LinkNode, list[Sighting]] = {end: [] for end in LEAVES_BY.values()}
         self._lacking = dict.fromkeys(self._seen, 0)
         try:
             for end in self._seen:

@@ -1,7 +1,7 @@
 """What the floor benchmark counts as a missed bar, by value."""
 
 from agent.task.task import Reading
-from lab.bench.floor import CASES, Tally
+from lab.bench.floor import CASES, FloorTally
 from wire.records import Direction, Finding, FloorTest, FloorValues, LineCounters, Outcome, Verdict
 
 BY_LABEL = {case.label: case for case in CASES}
@@ -20,7 +20,7 @@ def reading(verdict: Verdict, megabytes: float = 2.0) -> Reading:
 
 
 def faults(label: str, *verdicts: Verdict, megabytes: float = 2.0) -> list[str]:
-    tally = Tally(BY_LABEL[label], Direction.DOWN, [reading(verdict, megabytes) for verdict in verdicts])
+    tally = FloorTally(BY_LABEL[label], Direction.DOWN, [reading(verdict, megabytes) for verdict in verdicts])
     return tally.faults()
 
 
@@ -54,6 +54,6 @@ def test_a_dear_first_test_is_a_missed_bar() -> None:
 
 
 def test_a_stand_that_did_not_come_up_is_a_missed_bar() -> None:
-    assert Tally(BY_LABEL["20 Mbit/s"], Direction.UP, problem="peer ended").faults() == [
+    assert FloorTally(BY_LABEL["20 Mbit/s"], Direction.UP, problem="peer ended").faults() == [
         "20 Mbit/s up: peer ended"
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from host.exits import Exit
 from lab.bench import load as bench_load
-from lab.bench.load import Row
+from lab.bench.load import LoadRow
 from lab.bench.load_tools import Cost
 from wire.records import Direction
 
@@ -17,8 +17,8 @@ def cost(received: float = 1e9, *, loss: float = 0.0, cpu_s: float = 1.0) -> Cos
     return Cost(1e9, received, loss, GB, cpu_s / 2, cpu_s / 2)
 
 
-def row(rate: int, ours: list[Cost], udp: list[Cost]) -> Row:
-    return Row("loopback", Direction.UP, rate, ours, udp)
+def row(rate: int, ours: list[Cost], udp: list[Cost]) -> LoadRow:
+    return LoadRow("loopback", Direction.UP, rate, ours, udp)
 
 
 def test_a_load_that_arrives_and_costs_less_misses_nothing() -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lab.bench import load_tools
-from lab.bench.load_tools import Place, ToolError
+from lab.bench.load_tools import LoadLine, LoadToolError
 from wire.records import Direction
 
 
@@ -16,7 +16,7 @@ def nothing(*_: str) -> tuple[str, ...]:
     return (sys.executable, "-c", "")
 
 
-PLACE = Place("nowhere", nothing, nothing, "127.0.0.1", 1, 2)
+PLACE = LoadLine("nowhere", nothing, nothing, "127.0.0.1", 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ PLACE = Place("nowhere", nothing, nothing, "127.0.0.1", 1, 2)
     ],
 )
 def test_what_iperf3_says_without_having_measured_is_its_failure(told: bytes, message: str) -> None:
-    with pytest.raises(ToolError, match=message):
+    with pytest.raises(LoadToolError, match=message):
         load_tools._iperf_cost(told, 1.0, 1.0, udp=True)
 
 
@@ -42,10 +42,10 @@ def test_a_client_that_does_not_end_is_a_failure_of_that_test(monkeypatch: pytes
 
     monkeypatch.setattr(subprocess, "run", never)
     me = os.getpid()
-    with pytest.raises(ToolError, match="our client did not end within 21 s"):
+    with pytest.raises(LoadToolError, match="our client did not end within 21 s"):
         load_tools.ours(PLACE, me, "secret", Direction.DOWN, 8e6, 1)
 
 
 def test_a_server_that_ends_before_it_listens_is_a_failure_of_that_test() -> None:
-    with pytest.raises(ToolError, match="ended before it listened"):
+    with pytest.raises(LoadToolError, match="ended before it listened"):
         load_tools.iperf(PLACE, Direction.UP, 8e6, 1, udp=True)

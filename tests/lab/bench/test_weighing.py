@@ -1,4 +1,4 @@
-"""Work is counted to what was going on, and this process weighs something."""
+"""Processor time is counted to what was going on, and this process weighs something."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ import time
 import pytest
 
 from lab.bench import weighing
-from lab.bench.weighing import AFTERMATH_US, Doing, Sample, Span, Weight, Work
+from lab.bench.weighing import AFTERMATH_US, Activity, ActivitySpan, CpuUse, MemoryUse, Sample
 
-NOTHING = Weight(0, 0, 0)
+NOTHING = MemoryUse(0, 0, 0)
 
 
 def samples(*seen: tuple[float, float]) -> list[Sample]:
@@ -18,26 +18,28 @@ def samples(*seen: tuple[float, float]) -> list[Sample]:
     return [Sample(round(at * 1e6), NOTHING, round(cpu * 1e9)) for at, cpu in seen]
 
 
-def span(begin_s: float, end_s: float, doing: Doing) -> Span:
-    return Span(round(begin_s * 1e6), round(end_s * 1e6), doing, doing.value)
+def span(begin_s: float, end_s: float, doing: Activity) -> ActivitySpan:
+    return ActivitySpan(round(begin_s * 1e6), round(end_s * 1e6), doing, doing.value)
 
 
 def test_work_is_counted_to_the_heaviest_thing_going_on() -> None:
     seen = samples((0, 0), (1, 0.1), (2, 0.3), (3, 0.6), (4, 1.0))
-    spans = [span(1.2, 1.4, Doing.TRAIN), span(2.5, 2.6, Doing.FLOOR), span(2.0, 2.9, Doing.TRAIN)]
+    spans = [span(1.2, 1.4, Activity.TRAIN), span(2.5, 2.6, Activity.FLOOR), span(2.0, 2.9, Activity.TRAIN)]
     found = weighing.work(seen, spans)
-    assert found[Doing.IDLE] == Work(pytest.approx(0.1), pytest.approx(1))
-    assert found[Doing.TRAIN] == Work(pytest.approx(0.2), pytest.approx(1))
-    assert found[Doing.FLOOR] == Work(pytest.approx(0.7), pytest.approx(2)), "the aftermath belongs to it"
+    assert found[Activity.IDLE] == CpuUse(pytest.approx(0.1), pytest.approx(1))
+    assert found[Activity.TRAIN] == CpuUse(pytest.approx(0.2), pytest.approx(1))
+    assert found[Activity.FLOOR] == CpuUse(pytest.approx(0.7), pytest.approx(2)), (
+        "the aftermath belongs to it"
+    )
 
 
 def test_a_measurement_long_over_leaves_the_sample_idle() -> None:
     end_s = 1 - AFTERMATH_US / 1e6 - 0.01
-    assert weighing.work(samples((1, 0), (2, 1)), [span(0, end_s, Doing.FLOOR)])[Doing.IDLE].cpu_s == 1
+    assert weighing.work(samples((1, 0), (2, 1)), [span(0, end_s, Activity.FLOOR)])[Activity.IDLE].cpu_s == 1
 
 
 def test_a_share_of_no_time_is_nothing() -> None:
-    assert Work().share == 0
+    assert CpuUse().share == 0
 
 
 def test_the_first_sample_after_a_time() -> None:

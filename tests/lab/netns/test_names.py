@@ -3,12 +3,12 @@ import subprocess
 import sys
 
 from lab.netns import names
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 
 
 def test_each_link_of_a_process_has_names_of_its_own() -> None:
     first, second = names.fresh(), names.fresh()
-    assert len({*first.values(), *second.values()}) == 2 * len(End)
+    assert len({*first.values(), *second.values()}) == 2 * len(LinkNode)
     assert names.stale([*first.values(), *second.values()]) == []
 
 
@@ -20,7 +20,7 @@ def test_what_an_ended_process_left_is_stale() -> None:
         check=True,
     )
     left = ended.stdout.split()
-    assert len(left) == len(End)
+    assert len(left) == len(LinkNode)
     assert names.stale(left) == left
 
 

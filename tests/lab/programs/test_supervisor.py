@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.programs.supervisor import Death, Program, Supervisor
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor
 
 SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
 
 
-def python(name: str, code: str, wave: int = 0) -> Program:
-    return Program(name, (sys.executable, "-c", code), wave)
+def python(name: str, code: str, wave: int = 0) -> ChildProgram:
+    return ChildProgram(name, (sys.executable, "-c", code), wave)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
         yield running
 
 
-def start_ready(supervisor: Supervisor, program: Program) -> int:
+def start_ready(supervisor: Supervisor, program: ChildProgram) -> int:
     pid = supervisor.start(program)
     assert supervisor.wait_until(says_ready(supervisor, program.name), 10) is True
     return pid
@@ -84,14 +84,14 @@ def test_a_child_that_dies_is_reported_with_its_last_words(supervisor: Superviso
     supervisor.start(python("well", SLEEPER))
     supervisor.start(python("ill", "import sys; sys.exit('the cat is on the cable')"))
     death = supervisor.wait_until(lambda: False, 10)
-    assert death == Death("ill", 1, ("the cat is on the cable",))
+    assert death == ChildExit("ill", 1, ("the cat is on the cable",))
     assert str(death) == "ill ended with status 1; its last words:\n  | the cat is on the cable"
 
 
 def test_a_child_that_was_killed_is_reported_so(supervisor: Supervisor) -> None:
     os.kill(start_ready(supervisor, python("one", SLEEPER)), signal.SIGKILL)
     death = supervisor.wait_until(lambda: False, 10)
-    assert isinstance(death, Death)
+    assert isinstance(death, ChildExit)
     assert str(death).startswith("one was ended by signal 9;")
 
 
@@ -103,9 +103,9 @@ def test_waiting_gives_up_in_time(supervisor: Supervisor) -> None:
 def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from lab.programs.supervisor import Program, Supervisor\n"
+        "from lab.programs.supervisor import ChildProgram, Supervisor\n"
         f"supervisor = Supervisor(Path({str(tmp_path)!r}))\n"
-        f"pid = supervisor.start(Program('child', (sys.executable, '-c', {SLEEPER!r})))\n"
+        f"pid = supervisor.start(ChildProgram('child', (sys.executable, '-c', {SLEEPER!r})))\n"
         f"supervisor.wait_until(lambda: 'ready' in supervisor.log_of('child').read_text(), 10)\n"
         "print(pid, flush=True)\ntime.sleep(60)"
     )

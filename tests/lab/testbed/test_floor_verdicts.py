@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import SITE_ADDRESS
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.testbed.kernel_testbed import KernelTestbed
@@ -50,7 +50,7 @@ while True:
 @contextmanager
 def download(testbed: KernelTestbed, bps: float) -> Iterator[None]:
     """Datagrams to the site's discard port at an IP-layer rate, for as long as the block runs."""
-    command = testbed.link.inside(End.FAR, sys.executable, "-c", SENDER, SITE_ADDRESS, str(bps))
+    command = testbed.link.inside(LinkNode.FAR, sys.executable, "-c", SENDER, SITE_ADDRESS, str(bps))
     before = testbed.link.counters(Direction.DOWN).delivered_bytes
     with subprocess.Popen(command) as sending:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.netns import names
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import Direction
@@ -36,7 +36,7 @@ async def undisturbed(testbed: KernelTestbed, direction: Direction, rate_bps: fl
 def test_the_rate_received_is_the_rate_of_the_line(tmp_path: Path, direction: Direction, rate: int) -> None:
     with KernelTestbed(tmp_path, settings(rate)) as testbed:
         report = asyncio.run(undisturbed(testbed, direction, 10e6))
-        inside = {testbed.link.namespace(end) for end in End}
+        inside = {testbed.link.namespace(end) for end in LinkNode}
         assert inside <= set(names.present())
     assert report.ending is Ending.COMPLETED
     assert report.received_bps == pytest.approx(rate, rel=0.01)

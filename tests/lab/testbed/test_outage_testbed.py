@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from lab.bench import outages as bench_outages
-from lab.bench.outages import OUTAGES, Told
+from lab.bench.outages import OUTAGES, ObservedOutage
 from lab.testbed.outage_testbed import OutageTestbed
 from tests.servers import require
 from wire.records import Cause, ClockReading, ReachabilityValues
@@ -34,7 +34,7 @@ def reading(boot_us: int) -> ClockReading:
     return ClockReading(wall_us=boot_us, boot_us=boot_us, boot_id="boot", synchronised=True)
 
 
-def told(cause: Cause, begin_s: float, end_s: float | None, error_s: float = 2.0) -> Told:
+def told(cause: Cause, begin_s: float, end_s: float | None, error_s: float = 2.0) -> ObservedOutage:
     """Of a cable that was out from the 100th to the 110th second."""
     values = ReachabilityValues(
         outage="one",
@@ -44,7 +44,9 @@ def told(cause: Cause, begin_s: float, end_s: float | None, error_s: float = 2.0
         end=None if end_s is None else reading(round(end_s * 1e6)),
         end_error_us=None if end_s is None else round(error_s * 1e6),
     )
-    return Told(OUTAGES[0], INTERVAL_S, (99_900_000, 100_000_000), (109_900_000, 110_000_000), (values,))
+    return ObservedOutage(
+        OUTAGES[0], INTERVAL_S, (99_900_000, 100_000_000), (109_900_000, 110_000_000), (values,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,11 +61,11 @@ def told(cause: Cause, begin_s: float, end_s: float | None, error_s: float = 2.0
         (told(Cause.SITE, 101.0, 111.0, error_s=0.5), False),
     ],
 )
-def test_only_what_is_told_rightly_and_in_time_counts(one: Told, right: bool) -> None:
+def test_only_what_is_told_rightly_and_in_time_counts(one: ObservedOutage, right: bool) -> None:
     assert one.right is right
 
 
 def test_an_outage_told_twice_is_wrong() -> None:
     one = told(Cause.SITE, 101.0, 111.0)
     other = tuple(replace(values, outage="two") for values in one.records)
-    assert not Told(one.outage, one.interval_s, one.began, one.ended, (*other, *one.records)).right
+    assert not ObservedOutage(one.outage, one.interval_s, one.began, one.ended, (*other, *one.records)).right

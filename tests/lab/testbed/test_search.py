@@ -13,7 +13,7 @@ from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, Seconds
 from lab.netns import inside
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import CapacityValues, Direction, LineCounters, Outcome
@@ -37,7 +37,7 @@ def search(agent_file: Path, direction: Direction) -> Reading:
 def test_a_search_finds_the_rate_of_the_line(tmp_path: Path, direction: Direction, rate: int) -> None:
     line = KernelLineSettings(rate=rate, queue=rate // 80)
     with KernelTestbed(tmp_path, KernelLinkSettings(line, line)) as testbed:
-        site = testbed.link.namespace(End.SITE)
+        site = testbed.link.namespace(LinkNode.SITE)
         for _ in range(TRIES):
             reading = inside.call(site, search, testbed.agent_file, direction)
             values = reading.values

@@ -12,9 +12,18 @@ from pathlib import Path
 from agent.probes import PROBES
 from lab.bench import agent as bench_agent
 from lab.bench import base_install, weighing
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
-from lab.bench.agent import Observed
-from lab.bench.weighing import Doing, Sample, Span
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+)
+from lab.bench.agent import ObservedAgent
+from lab.bench.weighing import Activity, ActivitySpan, Sample
 
 SHORT_S, FULL_S = 60, 600
 IMPORTS = {
@@ -34,7 +43,7 @@ NOTE = (
 )
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``agent``."""
     imports = dict(_import_times(effort.times(SHORT_RUNS, FULL_RUNS)))
     tell(f"imports: {', '.join(f'{name} {figure.median:.0f} ms' for name, figure in imports.items())}")
@@ -45,7 +54,7 @@ def measure(effort: Effort, tell: Tell) -> Result:
     return judge(observed, imports)
 
 
-def _import_times(runs: int) -> Iterator[tuple[str, Figure]]:
+def _import_times(runs: int) -> Iterator[tuple[str, SampleSummary]]:
     """Milliseconds, in an environment with the base install and the extra for the path."""
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         python = base_install.make(Path(name) / "installed", bench_agent.PATH_EXTRA)
@@ -56,58 +65,59 @@ def _import_times(runs: int) -> Iterator[tuple[str, Figure]]:
                 float(subprocess.run(command, check=True, capture_output=True).stdout) * 1e3  # noqa: S603
                 for _ in range(runs)
             )
-            if figure := Figure.of(times):
+            if figure := SampleSummary.of(times):
                 yield what, figure
 
 
-def judge(observed: Observed, imports: dict[str, Figure]) -> Result:
+def judge(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> PartResult:
     """Tables, bars and headlines of an agent that was watched."""
     compared = [
-        Row(name, None, None, {"beside it": weight.resident / 1e6}) for name, weight in observed.compared
+        ResultRow(name, None, None, {"beside it": weight.resident / 1e6})
+        for name, weight in observed.compared
     ]
-    weights = Table(
+    weights = ResultTable(
         title="Resident set size, MB",
         rows=(*_weight_rows(observed), *compared),
         truth="before",
         note=NOTE,
     )
-    works = Table(
+    works = ResultTable(
         title="Processor time",
         rows=tuple(_work_rows(observed)),
         decimals=2,
         truth="watched, s",
         note="ours: percent of a core. CPU ms: of the agent, for one such measurement.",
     )
-    times = Table(
+    times = ResultTable(
         title="Import time, ms",
-        rows=tuple(Row(name, IMPORTS[name], figure) for name, figure in imports.items()),
+        rows=tuple(ResultRow(name, IMPORTS[name], figure) for name, figure in imports.items()),
         truth="code",
         note="Of a fresh interpreter, modules already compiled.",
     )
-    return Result((weights, works, times), tuple(_bars(observed)), tuple(_headlines(observed, imports)))
+    return PartResult((weights, works, times), tuple(_bars(observed)), tuple(_headlines(observed, imports)))
 
 
-def _weight_rows(observed: Observed) -> Iterator[Row]:
+def _weight_rows(observed: ObservedAgent) -> Iterator[ResultRow]:
     first = observed.samples[0].weight.resident
-    yield Row("connected", None, first / 1e6)
+    yield ResultRow("connected", None, first / 1e6)
     for name in dict.fromkeys(span.name for span in observed.spans):
         spans = [span for span in observed.spans if span.name == name]
         earlier, later = _around(observed.samples, spans[0])
-        yield Row(
+        yield ResultRow(
             case=name,
             truth=earlier.weight.resident / 1e6 if earlier else None,
             ours=later.weight.resident / 1e6 if later else None,
             more={"most": _most(observed.samples, spans), "n": len(spans)},
         )
-    yield Row("largest ever", None, observed.largest / 1e6)
+    yield ResultRow("largest ever", None, observed.largest / 1e6)
 
 
-def _around(samples: list[Sample], span: Span) -> tuple[Sample | None, Sample | None]:
+def _around(samples: list[Sample], span: ActivitySpan) -> tuple[Sample | None, Sample | None]:
     """The last sample before a measurement and the first after it."""
     return weighing.before(samples, span.begin_us), weighing.after(samples, span.end_us)
 
 
-def _most(samples: list[Sample], spans: list[Span]) -> float | None:
+def _most(samples: list[Sample], spans: list[ActivitySpan]) -> float | None:
     during = (
         one.weight.resident / 1e6
         for one in samples
@@ -117,14 +127,14 @@ def _most(samples: list[Sample], spans: list[Span]) -> float | None:
     return max(during, default=None)
 
 
-def _work_rows(observed: Observed) -> Iterator[Row]:
+def _work_rows(observed: ObservedAgent) -> Iterator[ResultRow]:
     for doing, work in observed.works.items():
         count = sum(span.doing is doing for span in observed.spans)
         each = work.cpu_s * 1e3 / count if count else None
-        yield Row(doing.value, work.lasted_s, 100 * work.share, more={"n": count, "CPU ms": each})
+        yield ResultRow(doing.value, work.lasted_s, 100 * work.share, more={"n": count, "CPU ms": each})
 
 
-def _bars(observed: Observed) -> list[Bar]:
+def _bars(observed: ObservedAgent) -> list[Bar]:
     growth = trace_growth_bytes(observed)
     told = "no trace was seen" if growth is None else f"{growth / 1e6:+.2f} MB"
     return [
@@ -136,20 +146,20 @@ def _bars(observed: Observed) -> list[Bar]:
     ]
 
 
-def trace_growth_bytes(observed: Observed) -> int | None:
+def trace_growth_bytes(observed: ObservedAgent) -> int | None:
     """What the first path trace left behind in the resident agent; None where none was seen whole.
 
     Pages of files are left out: the agent gives them back now and then, and reads again what it uses.
     """
     for span in observed.spans:
         earlier, later = _around(observed.samples, span)
-        if span.doing is Doing.TRACE and earlier and later:
+        if span.doing is Activity.TRACE and earlier and later:
             return later.weight.anonymous - earlier.weight.anonymous
     return None
 
 
-def _headlines(observed: Observed, imports: dict[str, Figure]) -> list[Headline]:
-    idle = observed.works[Doing.IDLE].share
+def _headlines(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> list[Headline]:
+    idle = observed.works[Activity.IDLE].share
     loaded = imports.get("the agent")
     return [
         Headline(

@@ -18,12 +18,21 @@ from agent.task.task import Reading
 from host.clock import Clock
 from host.units import ByteSize
 from lab.bench import load as bench_load
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+)
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.load_tools import Cost
 from lab.netns import inside
 from lab.netns.links.joining import join_arrivals
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.testbed.line_testbed import LineTestbed, shaped
 from wire.records import Bound, CapacityValues, Direction, Outcome
 
@@ -56,7 +65,7 @@ COST_NOTE = (
 
 
 @dataclass(slots=True)
-class Case:
+class CapacityCase:
     """One rate and direction, and what each search gave."""
 
     rate_mbps: float
@@ -102,27 +111,27 @@ class Case:
     @property
     def median_error(self) -> float | None:
         """Of the median of all that count, lower bounds too."""
-        figure = Figure.of(self.maxima_mbps())
+        figure = SampleSummary.of(self.maxima_mbps())
         return None if figure is None else abs(figure.median / self.rate_mbps - 1)
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``capacity``."""
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
-    def fill(case: Case, turns: Turns) -> None:
+    def fill(case: CapacityCase, turns: Turns) -> None:
         with LineTestbed(shaped(case.rate_mbps)) as testbed:
             if case.rate_mbps in FAST_MBPS:
                 join_arrivals(testbed.link)
-            site = testbed.link.namespace(End.SITE)
+            site = testbed.link.namespace(LinkNode.SITE)
             for _ in turns(runs + SPARE):
                 if len(case.found()) == runs:
                     break
                 case.readings.append(inside.call(site, search, testbed.agent_file, case.direction))
 
-    found: list[Case] = []
+    found: list[CapacityCase] = []
     for rates, at_once in ((SLOW_MBPS, SLOW_AT_ONCE), (MIDDLE_MBPS, MIDDLE_AT_ONCE), (FAST_MBPS, 1)):
-        cases = [Case(rate, direction) for rate in rates for direction in Direction]
+        cases = [CapacityCase(rate, direction) for rate in rates for direction in Direction]
         measure_each(cases, at_once, fill, teller(tell, _words))
         found += cases
     rounds = effort.times(SHORT_ROUNDS, FULL_ROUNDS)
@@ -144,21 +153,21 @@ def search(agent_file: Path, direction: Direction) -> Reading:
     return asyncio.run(probe.run(task, lambda _: None))  # fmt: skip
 
 
-def _words(case: Case) -> str:
+def _words(case: CapacityCase) -> str:
     maxima = ", ".join(f"{found:.3f}" for found in case.maxima_mbps())
     return f"{maxima or 'nothing'} {case.bounds}".rstrip()
 
 
-def judge(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> Result:
+def judge(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow], runs: int) -> PartResult:
     """Tables, bars and headlines of measured searches and loads."""
-    searches = Table(
+    searches = ResultTable(
         title="Maximum IP-layer capacity found, Mbit/s",
         rows=tuple(map(_search_row, cases)),
         decimals=3,
         truth="shaped IP rate, Mbit/s",
         note=SEARCH_NOTE,
     )
-    costs = Table(
+    costs = ResultTable(
         title="Processor seconds for a gigabyte (10^9 bytes)",
         rows=tuple(map(_cost_row, loads)),
         decimals=2,
@@ -166,14 +175,14 @@ def judge(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> 
         ratio="ours / iperf3 UDP",
         note=COST_NOTE,
     )
-    return Result((searches, costs), tuple(_bars(cases, loads, runs)), tuple(_headlines(cases, loads)))
+    return PartResult((searches, costs), tuple(_bars(cases, loads, runs)), tuple(_headlines(cases, loads)))
 
 
-def _search_row(case: Case) -> Row:
-    return Row(
+def _search_row(case: CapacityCase) -> ResultRow:
+    return ResultRow(
         case=case.label,
         truth=float(case.rate_mbps),
-        ours=Figure.of(case.maxima_mbps()),
+        ours=SampleSummary.of(case.maxima_mbps()),
         more={
             "error, %": None if case.error is None else 100 * case.error,
             "of the median, %": None if case.median_error is None else 100 * case.median_error,
@@ -183,10 +192,10 @@ def _search_row(case: Case) -> Row:
     )
 
 
-def _cost_row(row: bench_load.Row) -> Row:
+def _cost_row(row: bench_load.LoadRow) -> ResultRow:
     others = {"iperf3 UDP": _per_gb(row.udp), "iperf3 TCP": _per_gb(row.tcp)}
     ours, theirs = _per_gb(row.ours), others["iperf3 UDP"]
-    return Row(
+    return ResultRow(
         case=row.name,
         truth=row.rate_mbps,
         ours=ours,
@@ -200,15 +209,15 @@ def _cost_row(row: bench_load.Row) -> Row:
     )
 
 
-def _per_gb(costs: Sequence[Cost]) -> Figure | None:
+def _per_gb(costs: Sequence[Cost]) -> SampleSummary | None:
     return _figure(costs, lambda cost: cost.per_gb)
 
 
-def _figure(costs: Iterable[Cost], figure: Callable[[Cost], float]) -> Figure | None:
-    return Figure.of(figure(cost) for cost in costs)
+def _figure(costs: Iterable[Cost], figure: Callable[[Cost], float]) -> SampleSummary | None:
+    return SampleSummary.of(figure(cost) for cost in costs)
 
 
-def _bars(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> list[Bar]:
+def _bars(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow], runs: int) -> list[Bar]:
     astray = [case.label for case in cases if case.error is not None and case.error > WITHIN]
     off = [case.label for case in cases if case.median_error is not None and case.median_error > WITHIN]
     lacking = [case.label for case in cases if len(case.maxima_mbps()) < runs]
@@ -226,7 +235,7 @@ def _bars(cases: Sequence[Case], loads: Sequence[bench_load.Row], runs: int) -> 
     ]  # fmt: skip
 
 
-def _is_dearer(row: bench_load.Row) -> bool:
+def _is_dearer(row: bench_load.LoadRow) -> bool:
     ours, theirs = _per_gb(row.ours), _per_gb(row.udp)
     return ours is not None and theirs is not None and ours.median > theirs.median
 
@@ -235,7 +244,7 @@ def _names(labels: Sequence[str]) -> str:
     return f"; not {', '.join(labels)}" if labels else ""
 
 
-def _headlines(cases: Sequence[Case], loads: Sequence[bench_load.Row]) -> list[Headline]:
+def _headlines(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow]) -> list[Headline]:
     errors = [case.median_error for case in cases if case.median_error is not None]
     worst = f"{max(errors):.2%}" if errors else "none"
     rates = sorted({case.rate_mbps for case in cases})
@@ -244,7 +253,7 @@ def _headlines(cases: Sequence[Case], loads: Sequence[bench_load.Row]) -> list[H
     return [Headline(question, "0 %", worst), *_costs(loads)]
 
 
-def _costs(loads: Sequence[bench_load.Row]) -> Iterator[Headline]:
+def _costs(loads: Sequence[bench_load.LoadRow]) -> Iterator[Headline]:
     """A line for each kind of link at the highest rate, both directions; the table has each."""
     fastest = max((row.rate_mbps for row in loads), default=0)
     told = [row for row in loads if row.rate_mbps == fastest]
@@ -258,6 +267,6 @@ def _costs(loads: Sequence[bench_load.Row]) -> Iterator[Headline]:
         yield Headline(question, "-", ours, f"iperf3 UDP {udp}, TCP {tcp}")
 
 
-def _span(figures: Iterable[Figure | None]) -> str:
+def _span(figures: Iterable[SampleSummary | None]) -> str:
     medians = sorted(figure.median for figure in figures if figure is not None)
     return f"{medians[0]:.2f} to {medians[-1]:.2f}" if medians else "none"

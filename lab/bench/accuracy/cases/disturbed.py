@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lab.bench.accuracy.result import Bar, Effort, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import Bar, BenchEffort, Headline, PartResult, ResultRow, ResultTable, Tell
 from lab.bench.accuracy.tools.busy import busy
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.verdicts import Verdicts
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.testbed.kernel_testbed import FLOOR_BPS
 from lab.testbed.line_testbed import LineTestbed, shaped
 from wire.records import Direction, Verdict
@@ -35,7 +35,7 @@ SHORT_RUNS, FULL_RUNS = 2, 20
 STOPPED_AT_ONCE, BUSY_AT_ONCE = 4, 2
 
 
-class Disturbance(StrEnum):
+class MachineDisturbance(StrEnum):
     """What happens to the machine."""
 
     PEER = "peer stopped 300 ms"
@@ -43,15 +43,15 @@ class Disturbance(StrEnum):
     BUSY = "6 busy processes"
 
 
-ENDS = {Disturbance.PEER: End.FAR, Disturbance.AGENT: End.SITE}
-SENDERS = {Direction.DOWN: Disturbance.PEER, Direction.UP: Disturbance.AGENT}
+ENDS = {MachineDisturbance.PEER: LinkNode.FAR, MachineDisturbance.AGENT: LinkNode.SITE}
+SENDERS = {Direction.DOWN: MachineDisturbance.PEER, Direction.UP: MachineDisturbance.AGENT}
 
 
 @dataclass(slots=True)
-class Case:
+class BusyMachineCase:
     """One line, direction and disturbance. ``stops``: how often the processes were stopped."""
 
-    disturbance: Disturbance
+    disturbance: MachineDisturbance
     direction: Direction
     rate_mbps: float
     verdicts: Verdicts = field(init=False)
@@ -74,17 +74,17 @@ class Case:
         return SENDERS[self.direction] is self.disturbance
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``disturbed``."""
     cases = [
-        Case(disturbance, direction, rate)
-        for disturbance in Disturbance
+        BusyMachineCase(disturbance, direction, rate)
+        for disturbance in MachineDisturbance
         for rate in RATES
         for direction in Direction
     ]
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
-    def fill(case: Case, turns: Turns) -> None:
+    def fill(case: BusyMachineCase, turns: Turns) -> None:
         with LineTestbed(shaped(case.rate_mbps)) as testbed, _stopping(case, testbed):
             for _ in turns(runs):
                 case.verdicts.readings.append(testbed.verdict(case.direction))
@@ -92,13 +92,13 @@ def measure(effort: Effort, tell: Tell) -> Result:
     stopped = [case for case in cases if case.disturbance in ENDS]
     measure_each(stopped, STOPPED_AT_ONCE, fill, teller(tell, _words))
     with busy(BUSY_PROCESSES):
-        rest = [case for case in cases if case.disturbance is Disturbance.BUSY]
+        rest = [case for case in cases if case.disturbance is MachineDisturbance.BUSY]
         measure_each(rest, BUSY_AT_ONCE, fill, teller(tell, _words))
     return judge(cases)
 
 
 @contextlib.contextmanager
-def _stopping(case: Case, testbed: LineTestbed) -> Iterator[None]:
+def _stopping(case: BusyMachineCase, testbed: LineTestbed) -> Iterator[None]:
     """Meanwhile stop the processes at the case's end in the middle of each load, where it has an end."""
     end, ended = ENDS.get(case.disturbance), threading.Event()
     if end is None:
@@ -113,7 +113,9 @@ def _stopping(case: Case, testbed: LineTestbed) -> Iterator[None]:
         stopper.join()
 
 
-def _stop_in_each_load(case: Case, testbed: LineTestbed, end: End, ended: threading.Event) -> None:
+def _stop_in_each_load(
+    case: BusyMachineCase, testbed: LineTestbed, end: LinkNode, ended: threading.Event
+) -> None:
     """Once in each: between two loads the line is idle for longer than it takes to look twice."""
     began, stopped = None, False
     seen, at = testbed.delivered(case.direction), time.monotonic()
@@ -142,7 +144,7 @@ def _stop(processes: Sequence[int]) -> None:
                 os.kill(process, signal.SIGCONT)
 
 
-def _words(case: Case) -> str:
+def _words(case: BusyMachineCase) -> str:
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid; "
@@ -150,20 +152,20 @@ def _words(case: Case) -> str:
     )
 
 
-def judge(cases: Sequence[Case]) -> Result:
-    """Table, bars and headline of measured cases."""
-    table = Table(
+def judge(cases: Sequence[BusyMachineCase]) -> PartResult:
+    """Build table, bars and headline from measured cases."""
+    table = ResultTable(
         title="Verdicts while the machine stands still or is busy",
         rows=tuple(map(_row, cases)),
         truth="at least 8 Mbit/s",
         note=f"ours: right / wrong. A stop comes {INTO_S:g} s into the load of each test.",
     )
-    return Result((table,), tuple(_bars(cases)), (_headline(cases),))
+    return PartResult((table,), tuple(_bars(cases)), (_headline(cases),))
 
 
-def _row(case: Case) -> Row:
+def _row(case: BusyMachineCase) -> ResultRow:
     seen = case.verdicts
-    return Row(
+    return ResultRow(
         case=case.label,
         truth="yes" if case.rate_mbps * 1e6 >= FLOOR_BPS else "no",
         ours=f"{seen.right} / {seen.wrong}",
@@ -177,7 +179,7 @@ def _row(case: Case) -> Row:
     )
 
 
-def _bars(cases: Sequence[Case]) -> list[Bar]:
+def _bars(cases: Sequence[BusyMachineCase]) -> list[Bar]:
     wrong = [case.label for case in cases if case.verdicts.wrong]
     asked = sum(len(case.verdicts.readings) for case in cases)
     sender = [case for case in cases if case.is_sender]
@@ -196,7 +198,7 @@ def _names(labels: Sequence[str]) -> str:
     return f"; not {', '.join(labels)}" if labels else ""
 
 
-def _headline(cases: Sequence[Case]) -> Headline:
+def _headline(cases: Sequence[BusyMachineCase]) -> Headline:
     seen = [case.verdicts for case in cases]
     wrong, asked = sum(one.wrong for one in seen), sum(len(one.readings) for one in seen)
     invalid = sum(one.invalid for one in seen)

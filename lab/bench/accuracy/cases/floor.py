@@ -7,7 +7,16 @@ always decides; ours may leave it open. What an answer costs is counted for both
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+)
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.verdicts import Verdicts
 from lab.testbed.kernel_testbed import FLOOR_BPS
@@ -33,26 +42,26 @@ COST_NOTE = "IP-layer bytes that crossed the line both ways, counted at its queu
 
 
 @dataclass(slots=True)
-class Answers:
+class IperfAnswers:
     """What iperf3 said, run by run: bit/s at the IP layer."""
 
     told_bps: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
 
 
-def _tools() -> dict[str, Answers]:
-    return {f"iperf3 {control} {seconds} s": Answers() for control in CONTROLS for seconds in SECONDS}
+def _tools() -> dict[str, IperfAnswers]:
+    return {f"iperf3 {control} {seconds} s": IperfAnswers() for control in CONTROLS for seconds in SECONDS}
 
 
 @dataclass(slots=True)
-class Case:
+class FloorCase:
     """One rate and direction; ``verdicts`` are ours, ``megabytes`` what each of them cost the line."""
 
     rate_mbps: float
     direction: Direction
     verdicts: Verdicts = field(init=False)
     megabytes: list[float] = field(default_factory=list)
-    others: dict[str, Answers] = field(default_factory=_tools)
+    others: dict[str, IperfAnswers] = field(default_factory=_tools)
     problem: str = ""
 
     def __post_init__(self) -> None:
@@ -69,7 +78,7 @@ class Case:
         return self.rate_mbps * 1e6 >= FLOOR_BPS
 
     def wrong_of(self, tool: str) -> int:
-        """Answers of a tool that the truth contradicts."""
+        """Count the answers of a tool that the truth contradicts."""
         return sum((bps >= FLOOR_BPS) != self.fulfils for bps in self.others[tool].told_bps)
 
     def is_from(self, distance: float) -> bool:
@@ -77,12 +86,12 @@ class Case:
         return abs(self.rate_mbps * 1e6 / FLOOR_BPS - 1) >= distance - 1e-9
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``floor``."""
-    cases = [Case(rate, direction) for rate in RATES for direction in Direction]
+    cases = [FloorCase(rate, direction) for rate in RATES for direction in Direction]
     runs, answers = effort.times(SHORT_RUNS, FULL_RUNS), effort.times(SHORT_IPERF, FULL_IPERF)
 
-    def fill(case: Case, turns: Turns) -> None:
+    def fill(case: FloorCase, turns: Turns) -> None:
         with LineTestbed(shaped(case.rate_mbps)) as testbed:
             for _ in turns(runs):
                 case.megabytes.append(_cost(testbed, lambda: _judge(case, testbed)))
@@ -93,16 +102,16 @@ def measure(effort: Effort, tell: Tell) -> Result:
     return judge(cases, runs)
 
 
-def _judge(case: Case, testbed: LineTestbed) -> None:
+def _judge(case: FloorCase, testbed: LineTestbed) -> None:
     case.verdicts.readings.append(testbed.verdict(case.direction))
 
 
-def _ask_others(case: Case, testbed: LineTestbed) -> None:
+def _ask_others(case: FloorCase, testbed: LineTestbed) -> None:
     for control in CONTROLS:
         for seconds in SECONDS:
             answers = case.others[f"iperf3 {control} {seconds} s"]
 
-            def ask(control: str = control, seconds: int = seconds, answers: Answers = answers) -> None:
+            def ask(control: str = control, seconds: int = seconds, answers: IperfAnswers = answers) -> None:
                 goodput = testbed.goodput_bps(case.direction, control, seconds)
                 answers.told_bps.append(goodput * TO_IP_LAYER)
 
@@ -116,7 +125,7 @@ def _cost(testbed: LineTestbed, what: Callable[[], None]) -> float:
     return (testbed.delivered() - before) / 1e6
 
 
-def _words(case: Case) -> str:
+def _words(case: FloorCase) -> str:
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid; "
@@ -124,15 +133,15 @@ def _words(case: Case) -> str:
     )
 
 
-def judge(cases: Sequence[Case], runs: int) -> Result:
+def judge(cases: Sequence[FloorCase], runs: int) -> PartResult:
     """Tables, bars and headlines of measured cases."""
-    verdicts = Table(
+    verdicts = ResultTable(
         title="Verdicts: is the line at least 8 Mbit/s (IP layer)?",
         rows=tuple(map(_verdict_row, cases)),
         decimals=3,
         note=VERDICT_NOTE,
     )
-    costs = Table(
+    costs = ResultTable(
         title="MB for one answer",
         rows=tuple(map(_cost_row, cases)),
         decimals=2,
@@ -140,12 +149,12 @@ def judge(cases: Sequence[Case], runs: int) -> Result:
         ratio="ours / cheapest other",
         note=COST_NOTE,
     )
-    return Result((verdicts, costs), tuple(_bars(cases, runs)), tuple(_headlines(cases)))
+    return PartResult((verdicts, costs), tuple(_bars(cases, runs)), tuple(_headlines(cases)))
 
 
-def _verdict_row(case: Case) -> Row:
+def _verdict_row(case: FloorCase) -> ResultRow:
     seen = case.verdicts
-    return Row(
+    return ResultRow(
         case=case.label,
         truth="yes" if case.fulfils else "no",
         ours=f"{seen.right} / {seen.wrong}",
@@ -154,25 +163,25 @@ def _verdict_row(case: Case) -> Row:
             "undetermined": seen.undecided,
             "invalid (single tests)": f"{seen.invalid} ({seen.thrown_away})",
             "failed": seen.failed,
-            "capacity told, Mbit/s": Figure.of(bps / 1e6 for bps in seen.capacities_bps()),
+            "capacity told, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
         },
     )
 
 
-def _right_wrong(case: Case, tool: str) -> str:
+def _right_wrong(case: FloorCase, tool: str) -> str:
     wrong = case.wrong_of(tool)
     return f"{len(case.others[tool].told_bps) - wrong} / {wrong}"
 
 
-def _cost_row(case: Case) -> Row:
-    ours = Figure.of(case.megabytes)
-    others = {tool: Figure.of(answers.megabytes) for tool, answers in case.others.items()}
+def _cost_row(case: FloorCase) -> ResultRow:
+    ours = SampleSummary.of(case.megabytes)
+    others = {tool: SampleSummary.of(answers.megabytes) for tool, answers in case.others.items()}
     cheapest = min((figure.median for figure in others.values() if figure), default=0.0)
     ratio = ours.median / cheapest if ours and cheapest else None
-    return Row(case.label, case.rate_mbps, ours, others, ratio)
+    return ResultRow(case.label, case.rate_mbps, ours, others, ratio)
 
 
-def _bars(cases: Sequence[Case], runs: int) -> list[Bar]:
+def _bars(cases: Sequence[FloorCase], runs: int) -> list[Bar]:
     wrong = sum(case.verdicts.wrong for case in cases if case.is_from(NEAR))
     first = max((case.verdicts.first_test_bytes for case in cases), default=0)
     short = [case.label for case in cases if len(case.verdicts.readings) < runs]
@@ -186,7 +195,7 @@ def _bars(cases: Sequence[Case], runs: int) -> list[Bar]:
     ]
 
 
-def _decisive_near(cases: Sequence[Case]) -> Bar:
+def _decisive_near(cases: Sequence[FloorCase]) -> Bar:
     """Rate by rate, lest one that decides well hide one that does not."""
     shares = {
         rate: _decisive_share([case for case in cases if case.rate_mbps == rate])
@@ -198,19 +207,19 @@ def _decisive_near(cases: Sequence[Case]) -> Bar:
     return Bar(f"at least 95 % decisive at each rate 2.5 % or more from the floor{told}", met=not poor)
 
 
-def _decisive_far(cases: Sequence[Case]) -> Bar:
+def _decisive_far(cases: Sequence[FloorCase]) -> Bar:
     share = _decisive_share([case for case in cases if case.is_from(FAR)])
     return Bar(
         f"at least 99 % decisive at 5 % or more from the floor: {share:.1%}", met=share >= DECISIVE[FAR]
     )
 
 
-def _decisive_share(cases: Sequence[Case]) -> float:
+def _decisive_share(cases: Sequence[FloorCase]) -> float:
     asked = sum(len(case.verdicts.readings) for case in cases)
     return sum(case.verdicts.decisive for case in cases) / asked if asked else 0.0
 
 
-def _headlines(cases: Sequence[Case]) -> list[Headline]:
+def _headlines(cases: Sequence[FloorCase]) -> list[Headline]:
     seen = [case.verdicts for case in cases]
     ours = f"{sum(one.right for one in seen)} / {sum(one.wrong for one in seen)}, {_open(seen)} left open"
     tools = list(cases[0].others) if cases else []

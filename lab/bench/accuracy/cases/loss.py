@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lab.bench.accuracy.result import Bar, Effort, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import Bar, BenchEffort, Headline, PartResult, ResultRow, ResultTable, Tell
 from lab.bench.accuracy.tools import binomial, truth
 from lab.bench.accuracy.tools.round_trip_tools import ToolTestbed
 from lab.links.line import DropCause
@@ -27,7 +27,7 @@ TRAIN_NOTE = (
 
 
 @dataclass(slots=True)
-class Count:
+class LossCount:
     """Packets of one tool: what was true and what was told. ``untold``: trains that gave no direction."""
 
     offered: int = 0
@@ -44,14 +44,14 @@ class Count:
 
 
 @dataclass(slots=True)
-class Case:
+class LossCase:
     """One direction with one share of packets lost or reordered."""
 
     kind: str
     direction: Direction
     share: float
-    ours: Count = field(default_factory=Count)
-    irtt: Count = field(default_factory=Count)
+    ours: LossCount = field(default_factory=LossCount)
+    irtt: LossCount = field(default_factory=LossCount)
     ping_told: int = 0
     ping_true: int = 0
 
@@ -75,10 +75,10 @@ class Case:
         return KernelLinkSettings(lines[Direction.DOWN], lines[Direction.UP], logged=True)
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``loss``."""
-    cases = [Case("loss", direction, share) for share in LOSSES for direction in Direction]
-    cases += [Case("reordering", direction, REORDERING) for direction in Direction]
+    cases = [LossCase("loss", direction, share) for share in LOSSES for direction in Direction]
+    cases += [LossCase("reordering", direction, REORDERING) for direction in Direction]
     for place, case in enumerate(cases):
         with ToolTestbed(case.settings(effort.seed + place)) as testbed:
             for _ in range(effort.times(SHORT_RUNS, FULL_RUNS)):
@@ -87,7 +87,7 @@ def measure(effort: Effort, tell: Tell) -> Result:
     return judge(cases)
 
 
-def _losses(case: Case, testbed: ToolTestbed) -> None:
+def _losses(case: LossCase, testbed: ToolTestbed) -> None:
     before = _lost(case, testbed)
     train = testbed.train(PACKETS, INTERVAL_S)
     after, seen = _lost(case, testbed), train.statistics
@@ -108,11 +108,11 @@ def _losses(case: Case, testbed: ToolTestbed) -> None:
     case.irtt.true += _lost(case, testbed) - after
 
 
-def _lost(case: Case, testbed: ToolTestbed) -> int:
+def _lost(case: LossCase, testbed: ToolTestbed) -> int:
     return testbed.link.counters(case.direction).dropped_packets[DropCause.LOSS]
 
 
-def _reordering(case: Case, testbed: ToolTestbed) -> None:
+def _reordering(case: LossCase, testbed: ToolTestbed) -> None:
     testbed.link.forget_log()
     seen = testbed.train(PACKETS, INTERVAL_S).statistics
     true = truth.reordered(testbed.link.log(case.direction), truth.stamp_own_number)
@@ -127,48 +127,50 @@ def irtt_losses(output: str) -> dict[Direction, int]:
     return {Direction.UP: sent - served, Direction.DOWN: served - stats["packets_received"]}
 
 
-def judge(cases: Sequence[Case]) -> Result:
+def judge(cases: Sequence[LossCase]) -> PartResult:
     """Tables, bars and headlines of measured cases."""
     lost = [case for case in cases if case.kind == "loss"]
     reordered = [case for case in cases if case.kind == "reordering"]
     tables = (
-        Table(
+        ResultTable(
             "Lost packets told, by direction",
             tuple(map(_loss_row, lost)),
             truth="dropped by the router",
             note=TRAIN_NOTE,
         ),
-        Table(
+        ResultTable(
             "Reordered packets told (RFC 4737), by direction",
             tuple(map(_row, reordered)),
             truth="overtaken in the link's log",
             note=TRAIN_NOTE,
         ),
     )
-    return Result(tables, tuple(_bars(cases)), tuple(_headlines(cases)))
+    return PartResult(tables, tuple(_bars(cases)), tuple(_headlines(cases)))
 
 
-def _row(case: Case) -> Row:
+def _row(case: LossCase) -> ResultRow:
     low, high = case.interval
     found = f"{case.ours.true} of {case.ours.offered}"
-    return Row(case.label, found, _told(case.ours), more={"99 % interval of the setting": f"{low} to {high}"})
+    return ResultRow(
+        case.label, found, _told(case.ours), more={"99 % interval of the setting": f"{low} to {high}"}
+    )
 
 
-def _loss_row(case: Case) -> Row:
+def _loss_row(case: LossCase) -> ResultRow:
     row = _row(case)
     others = {
         "irtt": f"{_told(case.irtt)} (of {case.irtt.true})",
         "ping, round trip": f"{case.ping_told} (of {case.ping_true})",
     }
-    return Row(row.case, row.truth, row.ours, others, more=row.more)
+    return ResultRow(row.case, row.truth, row.ours, others, more=row.more)
 
 
-def _told(count: Count) -> str:
+def _told(count: LossCount) -> str:
     untold = f", {count.untold} trains untold" if count.untold else ""
     return f"{count.told[Direction.UP]} up, {count.told[Direction.DOWN]} down{untold}"
 
 
-def _bars(cases: Sequence[Case]) -> list[Bar]:
+def _bars(cases: Sequence[LossCase]) -> list[Bar]:
     wrong = [case for case in cases if not exact(case)]
     confused = [case for case in cases if case.ours.told[_other(case.direction)]]
     outside = [
@@ -185,7 +187,7 @@ def _bars(cases: Sequence[Case]) -> list[Bar]:
     ]
 
 
-def exact(case: Case) -> bool:
+def exact(case: LossCase) -> bool:
     """Whether what was told can be the share that was true, by the binomial 99 % interval of that share."""
     ours = case.ours
     if not ours.offered:
@@ -194,11 +196,11 @@ def exact(case: Case) -> bool:
     return low <= ours.told[case.direction] <= high
 
 
-def _named(cases: Sequence[Case]) -> str:
+def _named(cases: Sequence[LossCase]) -> str:
     return f": not {', '.join(case.label for case in cases)}" if cases else ""
 
 
-def _headlines(cases: Sequence[Case]) -> list[Headline]:
+def _headlines(cases: Sequence[LossCase]) -> list[Headline]:
     lost = [case for case in cases if case.kind == "loss"]
     found = []
     if lost:

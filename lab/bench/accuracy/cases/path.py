@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lab.bench.accuracy.result import Bar, Effort, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import Bar, BenchEffort, Headline, PartResult, ResultRow, ResultTable, Tell
 from lab.netns.links.chain import ChainRouter, ChainSettings
 from lab.netns.requirements import KernelLinkError
 from lab.testbed.path_testbed import PathRow, measure_path
@@ -28,7 +28,7 @@ NOTE = (
 
 
 @dataclass(slots=True)
-class Case:
+class PathCase:
     """One chain, and what was said of it, trace by trace."""
 
     name: str
@@ -44,9 +44,9 @@ class Case:
         return [row for rows in self.traces for row in rows if row.what == what]
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``path``."""
-    cases = [Case(name) for name in CHAINS]
+    cases = [PathCase(name) for name in CHAINS]
     for case in cases:
         for _ in range(effort.times(SHORT_RUNS, FULL_RUNS)):
             case.traces.append(_traced(CHAINS[case.name]))
@@ -62,17 +62,17 @@ def _traced(chain: ChainSettings) -> list[PathRow]:
         return [PathRow("a trace", "values", str(error))]
 
 
-def judge(cases: Sequence[Case]) -> Result:
-    """Table, bars and headline of traced chains."""
+def judge(cases: Sequence[PathCase]) -> PartResult:
+    """Build table, bars and headline from traced chains."""
     rows = tuple(_row(case, what) for case in cases for what in case.whats)
-    table = Table("Three routers: what each trace says", rows, note=NOTE)
-    return Result((table,), tuple(_bar(case) for case in cases), tuple(map(_headline, cases[:1])))
+    table = ResultTable("Three routers: what each trace says", rows, note=NOTE)
+    return PartResult((table,), tuple(_bar(case) for case in cases), tuple(map(_headline, cases[:1])))
 
 
-def _row(case: Case, what: str) -> Row:
+def _row(case: PathCase, what: str) -> ResultRow:
     found = case.rows(what)
     others = {tool: _said([getattr(row, tool) for row in found]) for tool in TOOLS}
-    return Row(
+    return ResultRow(
         case=f"{case.name}: {what}",
         truth=_said([row.truth for row in found]),
         ours=_said([row.ours for row in found]),
@@ -88,13 +88,13 @@ def _said(answers: Sequence[str | None]) -> str | None:
     return ", ".join(f"{answer} ({count} of {len(answers)})" for answer, count in counts.items()) or None
 
 
-def _bar(case: Case) -> Bar:
+def _bar(case: PathCase) -> Bar:
     wrong = [what for what in case.whats if not all(row.right for row in case.rows(what))]
     told = f"; wrong: {', '.join(wrong)}" if wrong else ""
     return Bar(f"{case.name}: named rightly{told}", met=bool(case.whats) and not wrong)
 
 
-def _headline(case: Case) -> Headline:
+def _headline(case: PathCase) -> Headline:
     right = sum(all(row.right for row in rows) for rows in case.traces)
     others = [
         f"{tool} {sum(getattr(row, tool) == row.truth is not None for rows in case.traces for row in rows)}"

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell, rank
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+    rank,
+)
 from lab.bench.accuracy.tools import truth
 from lab.bench.accuracy.tools.busy import busy
 from lab.bench.accuracy.tools.round_trip_tools import Tool, ToolTestbed
@@ -40,7 +50,7 @@ Pairs = list[tuple[int, int]]
 
 
 @dataclass(slots=True)
-class Case:
+class RoundTripCase:
     """One delay and load, and what each tool said there, run by run."""
 
     delay_ms: int
@@ -74,14 +84,14 @@ class Case:
         ]
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     """The part ``rtt``."""
     cases = []
     for delay_ms in DELAYS_MS:
         line = KernelLineSettings(delay=delay_ms * 10**6)
         with ToolTestbed(KernelLinkSettings(line, line, logged=True)) as testbed:
             for processes in BUSY:
-                case = Case(delay_ms, processes)
+                case = RoundTripCase(delay_ms, processes)
                 cases.append(case)
                 with busy(processes):
                     _fill(case, testbed, effort.times(SHORT_RUNS, FULL_RUNS))
@@ -89,7 +99,7 @@ def measure(effort: Effort, tell: Tell) -> Result:
     return judge(cases)
 
 
-def _fill(case: Case, testbed: ToolTestbed, runs: int) -> None:
+def _fill(case: RoundTripCase, testbed: ToolTestbed, runs: int) -> None:
     for _ in range(runs):
         for name, (tool, key) in TOOLS.items():
             testbed.link.forget_log()
@@ -98,13 +108,13 @@ def _fill(case: Case, testbed: ToolTestbed, runs: int) -> None:
             case.runs[name].append([(true[number], told[number]) for number in true.keys() & told.keys()])
 
 
-def _brief(case: Case, tool: str) -> str:
+def _brief(case: RoundTripCase, tool: str) -> str:
     return f"{tool} {case.error_us(tool, 50):.0f}/{case.error_us(tool, 99):.0f} us"
 
 
-def judge(cases: Sequence[Case]) -> Result:
+def judge(cases: Sequence[RoundTripCase]) -> PartResult:
     """Tables, bars and headline of measured cases."""
-    each = Table(
+    each = ResultTable(
         title="Error of each packet's round trip, without sign, in microseconds",
         rows=tuple(_error_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
@@ -112,20 +122,20 @@ def judge(cases: Sequence[Case]) -> Result:
         ratio="ours / best other",
         note=NOTE,
     )
-    told = Table(
+    told = ResultTable(
         title="Error of the percentile that a train of 100 packets tells, in microseconds",
         rows=tuple(_figure_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
     )
-    return Result((each, told), tuple(_bars(cases)), tuple(_headlines(cases)))
+    return PartResult((each, told), tuple(_bars(cases)), tuple(_headlines(cases)))
 
 
-def _error_row(case: Case, percent: int) -> Row:
+def _error_row(case: RoundTripCase, percent: int) -> ResultRow:
     errors = {tool: case.error_us(tool, percent) for tool in TOOLS}
     others = {tool: error for tool, error in errors.items() if tool != OURS}
     best = min(others.values())
-    return Row(
+    return ResultRow(
         case=f"{case.label}, {_name(percent)}",
         truth=_true(case, percent),
         ours=errors[OURS],
@@ -135,18 +145,18 @@ def _error_row(case: Case, percent: int) -> Row:
     )
 
 
-def _figure_row(case: Case, percent: int) -> Row:
-    figures = {tool: Figure.of(case.figure_errors_us(tool, percent)) for tool in TOOLS}
+def _figure_row(case: RoundTripCase, percent: int) -> ResultRow:
+    figures = {tool: SampleSummary.of(case.figure_errors_us(tool, percent)) for tool in TOOLS}
     others = {tool: figure for tool, figure in figures.items() if tool != OURS}
-    return Row(f"{case.label}, {_name(percent)}", _true(case, percent), figures[OURS], others)
+    return ResultRow(f"{case.label}, {_name(percent)}", _true(case, percent), figures[OURS], others)
 
 
-def _true(case: Case, percent: int) -> str:
+def _true(case: RoundTripCase, percent: int) -> str:
     truths = case.truths_ns()
     return f"{percentile(truths, percent) / 1e6:.3f}" if truths else "none"
 
 
-def _bars(cases: Sequence[Case]) -> list[Bar]:
+def _bars(cases: Sequence[RoundTripCase]) -> list[Bar]:
     found = []
     for percent, budget in BUDGET_US.items():
         worst = max(cases, key=lambda case: case.error_us(OURS, percent))
@@ -162,7 +172,7 @@ def _bars(cases: Sequence[Case]) -> list[Bar]:
     ]
 
 
-def _headlines(cases: Sequence[Case]) -> list[Headline]:
+def _headlines(cases: Sequence[RoundTripCase]) -> list[Headline]:
     """One line an idle machine, one a busy one: the median over the delays."""
     found = []
     for processes in BUSY:

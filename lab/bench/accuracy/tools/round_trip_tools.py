@@ -17,11 +17,11 @@ from host.clock import Clock
 from lab.bench.accuracy.tools.truth import IRTT_PORT
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
 from lab.testbed.kernel_testbed import KernelTestbed
 from wire.stamp.statistics import round_trip_ns
 from wire.stamp.timestamp import ErrorEstimate
@@ -47,7 +47,7 @@ class ToolTestbed:
             self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
             self._serve_irtt(supervisor)
-            executor = inside.executor(self.link.namespace(End.SITE))
+            executor = inside.executor(self.link.namespace(LinkNode.SITE))
             self._site: ProcessPoolExecutor = entering.enter_context(executor)
             self._leaving = entering.pop_all()
         return self
@@ -87,15 +87,15 @@ class ToolTestbed:
 
     def _run(self, *command: str) -> str:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-            self.link.inside(End.SITE, *command), capture_output=True, text=True, timeout=120
+            self.link.inside(LinkNode.SITE, *command), capture_output=True, text=True, timeout=120
         )
         if ended.returncode:
             raise KernelLinkError(f"{command[0]}: {ended.stderr.strip() or ended.stdout.strip()}")
         return ended.stdout
 
     def _serve_irtt(self, supervisor: Supervisor) -> None:
-        command = self.link.inside(End.FAR, "irtt", "server", "-i", "1ms", "-b", _irtt_server())
-        supervisor.start(Program("irtt", command))
+        command = self.link.inside(LinkNode.FAR, "irtt", "server", "-i", "1ms", "-b", _irtt_server())
+        supervisor.start(ChildProgram("irtt", command))
         log = supervisor.log_of("irtt")
         if supervisor.wait_until(lambda: "starting IPv4" in log.read_text(), START_S) is not True:
             raise KernelLinkError(f"irtt did not come up: {log.read_text()}")

@@ -11,7 +11,7 @@ from lab.netns.requirements import KernelLinkError
 from lab.testbed.line_testbed import IperfError
 
 
-class Line(Protocol):
+class LineCase(Protocol):
     """A case that is measured on a line of its own; ``problem`` is why it was not, if it was not."""
 
     problem: str
@@ -25,11 +25,14 @@ class Line(Protocol):
 Turns = Callable[[int], Iterator[int]]
 """Counts so many turns, fewer when the benchmark is being ended."""
 
-Case = TypeVar("Case", bound=Line)
+AnyCase = TypeVar("AnyCase", bound=LineCase)
 
 
 def measure_each(
-    cases: Sequence[Case], at_once: int, measure: Callable[[Case, Turns], None], tell: Callable[[Case], None]
+    cases: Sequence[AnyCase],
+    at_once: int,
+    measure: Callable[[AnyCase, Turns], None],
+    tell: Callable[[AnyCase], None],
 ) -> None:
     """Call ``measure`` for every case, ``at_once`` at a time, and ``tell`` of each that is done.
 
@@ -40,7 +43,7 @@ def measure_each(
     def turns(count: int) -> Iterator[int]:
         return itertools.takewhile(lambda _: not ending.is_set(), range(count))
 
-    def one(case: Case) -> None:
+    def one(case: AnyCase) -> None:
         if ending.is_set():
             return
         try:
@@ -60,12 +63,12 @@ def measure_each(
             raise
 
 
-def teller(tell: Tell, words: Callable[[Case], str]) -> Callable[[Case], None]:
+def teller(tell: Tell, words: Callable[[AnyCase], str]) -> Callable[[AnyCase], None]:
     """Tells of a case that is done: its words, or its problem."""
     return lambda case: tell(f"{case.label}: {case.problem or words(case)}")
 
 
-def all_measured(cases: Sequence[Line]) -> Bar:
+def all_measured(cases: Sequence[LineCase]) -> Bar:
     """Whether no line had a problem."""
     problems = [f"{case.label}: {case.problem}" for case in cases if case.problem]
     return Bar("every line was measured" + "".join(f"; {one}" for one in problems), met=not problems)

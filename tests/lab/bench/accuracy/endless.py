@@ -2,12 +2,12 @@
 
 import signal
 
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     try:
         signal.pause()
     finally:
         tell("removed its links")
-    return Result()
+    return PartResult()

@@ -5,35 +5,37 @@ from pathlib import Path
 import pytest
 
 from lab.bench.accuracy import documents, report
-from lab.bench.accuracy.report import Measured, Report
-from lab.bench.accuracy.result import Bar, Effort, Figure, Result, Row, Table
+from lab.bench.accuracy.report import MeasuredPart, Report
+from lab.bench.accuracy.result import Bar, BenchEffort, PartResult, ResultRow, ResultTable, SampleSummary
 from tests.lab.bench.accuracy import parts
 
 QUESTION = "How fast is the line?"
 
 
-def measured(name: str = "capacity", date: str = "2026-11-23") -> Measured:
-    result = parts.measure(Effort(), lambda _: None)
-    return Measured(name, QUESTION, date, "a machine with 2 cores", Effort(), 61.4, result)
+def measured(name: str = "capacity", date: str = "2026-11-23") -> MeasuredPart:
+    result = parts.measure(BenchEffort(), lambda _: None)
+    return MeasuredPart(name, QUESTION, date, "a machine with 2 cores", BenchEffort(), 61.4, result)
 
 
 def test_a_figure_is_a_median_with_nearest_rank_percentiles() -> None:
-    assert Figure.of([]) is None
-    assert Figure.of([3.0]) == Figure(1, 3.0, 3.0, 3.0)
-    assert Figure.of(float(value) for value in range(100, 0, -1)) == Figure(100, 50.5, 10.0, 90.0)
+    assert SampleSummary.of([]) is None
+    assert SampleSummary.of([3.0]) == SampleSummary(1, 3.0, 3.0, 3.0)
+    assert SampleSummary.of(float(value) for value in range(100, 0, -1)) == SampleSummary(
+        100, 50.5, 10.0, 90.0
+    )
 
 
 def test_effort_is_what_was_told_before_what_the_part_likes() -> None:
-    assert [Effort().times(20, 50), Effort(full=True).times(20, 50)] == [20, 50]
-    assert Effort(full=True, runs=3).times(20, 50) == 3
+    assert [BenchEffort().times(20, 50), BenchEffort(full=True).times(20, 50)] == [20, 50]
+    assert BenchEffort(full=True, runs=3).times(20, 50) == 3
 
 
 def test_columns_that_no_row_fills_are_left_out() -> None:
     rows = (
-        Row("a", 1.0, Figure(3, 1.02, 1.0, 1.26), {"ping": 1}),
-        Row("b", "none", None, {"irtt": 1234.5}, more={"MB": 2}),
+        ResultRow("a", 1.0, SampleSummary(3, 1.02, 1.0, 1.26), {"ping": 1}),
+        ResultRow("b", "none", None, {"irtt": 1234.5}, more={"MB": 2}),
     )
-    headings, texts = report.cells(Table("t", rows, truth="log"))
+    headings, texts = report.cells(ResultTable("t", rows, truth="log"))
     assert headings == ["case", "log", "Plancher", "ping", "irtt", "MB"]
     assert texts == [
         ["a", "1.0", "1.0 (1.0 to 1.3, n=3)", "1", "-", "-"],
@@ -53,8 +55,8 @@ def test_a_report_is_kept_and_renewed_part_by_part(tmp_path: Path) -> None:
 
 
 def test_missed_bars_are_named_with_their_part() -> None:
-    result = Result(bars=(Bar("fine", met=True), Bar("p50 60 us, at most 50", met=False)))
-    one = Measured("rtt", "?", "", "", Effort(), 1.0, result)
+    result = PartResult(bars=(Bar("fine", met=True), Bar("p50 60 us, at most 50", met=False)))
+    one = MeasuredPart("rtt", "?", "", "", BenchEffort(), 1.0, result)
     assert report.missed([one]) == ["rtt: p50 60 us, at most 50"]
 
 

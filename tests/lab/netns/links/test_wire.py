@@ -17,7 +17,7 @@ from lab.netns import inside
 from lab.netns.links.link import KernelLink
 from lab.netns.links.passages import Passage
 from lab.netns.links.tap import Tap
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS, SITE_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings, WirePlace
@@ -54,10 +54,10 @@ def carried(
     settings: KernelLinkSettings, count: int, spacing_s: float = 0.0
 ) -> tuple[list[int], list[Passage]]:
     """Send upwards; the numbers in their order of arrival, and the log of the wire up."""
-    with KernelLink(settings) as link, inside.executor(link.namespace(End.FAR)) as far:
+    with KernelLink(settings) as link, inside.executor(link.namespace(LinkNode.FAR)) as far:
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, count)
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, count, spacing_s)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, count, spacing_s)
         return arrived.result(), link.log(Direction.UP)
 
 
@@ -97,8 +97,8 @@ def test_a_share_of_packets_is_overtaken() -> None:
 def test_only_the_direction_that_has_a_wire_is_delayed() -> None:
     settings = KernelLinkSettings(down=KernelLineSettings(delay=20 * MS), logged=True)
     with KernelLink(settings) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
-        inside.call(link.namespace(End.FAR), send, SITE_ADDRESS, 20)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 10)
+        inside.call(link.namespace(LinkNode.FAR), send, SITE_ADDRESS, 20)
         wait_until(lambda: sent_through(link) == 20, "20 packets have left the link")
         assert all((one.delay_ns or 20 * MS) >= 20 * MS for one in link.log(Direction.DOWN))
         assert min(one.delay_ns or 20 * MS for one in link.log(Direction.UP)) < 20 * MS
@@ -115,11 +115,11 @@ def test_a_wire_stands_before_or_after_the_queue_and_the_rate_is_the_same(place:
     line = KernelLineSettings(rate=8_000_000, queue=1_000_000, delay=5 * MS, wire_place=place)
     with (
         KernelLink(KernelLinkSettings(up=line, logged=True)) as link,
-        inside.executor(link.namespace(End.FAR)) as far,
+        inside.executor(link.namespace(LinkNode.FAR)) as far,
     ):
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, 400)
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 400, 0.0, 1472)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 400, 0.0, 1472)
         assert arrived.result() == list(range(400))
         counters = link.counters(Direction.UP)
         log = link.log(Direction.UP)
@@ -133,20 +133,20 @@ def test_a_wire_stands_before_or_after_the_queue_and_the_rate_is_the_same(place:
 
 def test_a_log_that_could_not_keep_up_says_so() -> None:
     with KernelLink(KernelLinkSettings(logged=True)) as link, small_tap(link) as tap:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 2000)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 2000)
         wait_until(lambda: len(link.log(Direction.UP)) >= 2000, "all have passed")
         assert tap.overflowed >= 2000 - 512
         assert any(not seen.outgoing for seen in tap.read())
 
 
 def small_tap(link: KernelLink) -> Tap:
-    return Tap(link.namespace(End.ROUTER), "site", packets=500)
+    return Tap(link.namespace(LinkNode.ROUTER), "site", packets=500)
 
 
 def test_a_lost_packet_entered_and_never_left() -> None:
     settings = KernelLinkSettings(up=KernelLineSettings(loss=0.2), logged=True)
     with KernelLink(settings) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 500)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 500)
         log = link.log(Direction.UP)
         lost = link.counters(Direction.UP).dropped_packets[DropCause.LOSS]
     assert lost > 0
@@ -155,10 +155,10 @@ def test_a_lost_packet_entered_and_never_left() -> None:
 
 def test_what_is_forgotten_is_not_in_the_log() -> None:
     with KernelLink(KernelLinkSettings(logged=True)) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 10)
         wait_until(lambda: len(link.log(Direction.UP)) == 10, "all have passed")
         link.forget_log()
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 3)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 3)
         assert [number_of(one) for one in link.log(Direction.UP)] == [0, 1, 2]
 
 

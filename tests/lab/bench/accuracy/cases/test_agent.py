@@ -6,30 +6,30 @@ import pytest
 
 from agent.probes import PROBES
 from lab.bench.accuracy.cases import agent
-from lab.bench.accuracy.result import Figure
-from lab.bench.agent import Observed
-from lab.bench.weighing import Doing, Sample, Span, Weight
+from lab.bench.accuracy.result import SampleSummary
+from lab.bench.agent import ObservedAgent
+from lab.bench.weighing import Activity, ActivitySpan, MemoryUse, Sample
 
 S = 1_000_000
-IMPORTS = {"the agent": Figure(5, 101.0, 99.0, 110.0)}
+IMPORTS = {"the agent": SampleSummary(5, 101.0, 99.0, 110.0)}
 ALL = Counter({f"{name} ok": 1 for name in PROBES})
 
 
-def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.0) -> Observed:
+def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.0) -> ObservedAgent:
     """A sample a second; a trace in the second after the second sample, a search after the fourth."""
     samples = [
-        Sample(place * S, Weight(round(size * 1e6), 0, round(size * 1e6)), round(place * cpu_ms * 1e6))
+        Sample(place * S, MemoryUse(round(size * 1e6), 0, round(size * 1e6)), round(place * cpu_ms * 1e6))
         for place, size in enumerate(megabytes)
     ]
     spans = [
-        Span(round(1.2 * S), round(1.4 * S), Doing.TRACE, "path"),
-        Span(round(3.2 * S), round(4.5 * S), Doing.SEARCH, "capacity down"),
+        ActivitySpan(round(1.2 * S), round(1.4 * S), Activity.TRACE, "path"),
+        ActivitySpan(round(3.2 * S), round(4.5 * S), Activity.SEARCH, "capacity down"),
     ]
     largest = max(sample.weight.resident for sample in samples)
-    return Observed([("python3", Weight(9_000_000, 0, 0))], samples, spans, outcomes, 2, largest)
+    return ObservedAgent([("python3", MemoryUse(9_000_000, 0, 0))], samples, spans, outcomes, 2, largest)
 
 
-def missed(one: Observed) -> list[str]:
+def missed(one: ObservedAgent) -> list[str]:
     return [bar.text for bar in agent.judge(one, IMPORTS).bars if not bar.met]
 
 
@@ -58,7 +58,7 @@ def test_an_agent_within_its_budgets_misses_nothing_and_every_weight_is_told() -
         (observed(30), ["a path trace leaves nothing behind"]),
     ],
 )
-def test_what_is_beyond_a_budget_misses_its_bar(one: Observed, bars: list[str]) -> None:
+def test_what_is_beyond_a_budget_misses_its_bar(one: ObservedAgent, bars: list[str]) -> None:
     found = missed(one)
     assert len(found) == len(bars)
     assert all(text.startswith(bar) for text, bar in zip(found, bars, strict=True))

@@ -5,10 +5,10 @@ import pytest
 from agent.settings.hours import parse
 from agent.task.retest import Again
 from lab.bench.accuracy.cases import cross, night
-from lab.bench.accuracy.cases.cross import Case, Kind, NightCase
+from lab.bench.accuracy.cases.cross import CrossTrafficCase, LineDisturbance, NightCase
 from lab.bench.accuracy.cases.night import LeapingClock, Night
 from lab.netns import inside
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.testbed.line_testbed import LineTestbed, shaped
 from tests.lab.bench.accuracy.readings import reading
 from tests.servers import require
@@ -17,28 +17,30 @@ from wire.records import Direction, Finding, Standing, Verdict
 CONDEMNED = Night(standing=Standing.CONDEMNED, by_day=5, fails=13, search_bps=7.6e6)
 
 
-def some(kind: Kind, rate: float, *verdicts: Verdict, finding: Finding | None = None) -> list[Case]:
+def some(
+    kind: LineDisturbance, rate: float, *verdicts: Verdict, finding: Finding | None = None
+) -> list[CrossTrafficCase]:
     chosen = [case for case in cross.cases() if case.kind is kind and case.rate_mbps == rate]
     for case in chosen:
         case.verdicts.readings += [reading(verdict, finding=finding) for verdict in verdicts]
     return chosen
 
 
-def missed(found: list[Case], *nights: Night) -> list[str]:
+def missed(found: list[CrossTrafficCase], *nights: Night) -> list[str]:
     shown = [NightCase(Direction.DOWN, one) for one in nights or (CONDEMNED,)]
-    wanted = {kind.value: kind for kind in Kind}
+    wanted = {kind.value: kind for kind in LineDisturbance}
     result = cross.judge([*found, *rest({case.kind for case in found}, wanted.values())], shown, 2)
     return [bar.text.partition(";")[0] for bar in result.bars if not bar.met]
 
 
-def rest(present: set[Kind], wanted: object) -> list[Case]:
+def rest(present: set[LineDisturbance], wanted: object) -> list[CrossTrafficCase]:
     """The kinds that a test is not about, all right."""
     right = {
-        Kind.SEEN: (20, Verdict.PASS, None),
-        Kind.UNSEEN: (20, Verdict.PASS, None),
-        Kind.LOSS: (20, Verdict.PASS, None),
-        Kind.BUCKET: (6, Verdict.FAIL, None),
-        Kind.POLICER: (7.6, Verdict.FAIL, Finding.POLICED),
+        LineDisturbance.SEEN: (20, Verdict.PASS, None),
+        LineDisturbance.UNSEEN: (20, Verdict.PASS, None),
+        LineDisturbance.LOSS: (20, Verdict.PASS, None),
+        LineDisturbance.BUCKET: (6, Verdict.FAIL, None),
+        LineDisturbance.POLICER: (7.6, Verdict.FAIL, Finding.POLICED),
     }
     return [
         case
@@ -49,8 +51,14 @@ def rest(present: set[Kind], wanted: object) -> list[Case]:
 
 
 def test_every_disturbance_is_there_in_both_directions() -> None:
-    counts = {kind: sum(case.kind is kind for case in cross.cases()) for kind in Kind}
-    assert counts == {Kind.SEEN: 24, Kind.UNSEEN: 24, Kind.LOSS: 6, Kind.BUCKET: 2, Kind.POLICER: 2}
+    counts = {kind: sum(case.kind is kind for case in cross.cases()) for kind in LineDisturbance}
+    assert counts == {
+        LineDisturbance.SEEN: 24,
+        LineDisturbance.UNSEEN: 24,
+        LineDisturbance.LOSS: 6,
+        LineDisturbance.BUCKET: 2,
+        LineDisturbance.POLICER: 2,
+    }
 
 
 def test_what_is_right_everywhere_misses_nothing() -> None:
@@ -60,16 +68,26 @@ def test_what_is_right_everywhere_misses_nothing() -> None:
 @pytest.mark.parametrize(
     ("kind", "rate", "verdict", "bar"),
     [
-        (Kind.SEEN, 7.6, Verdict.PASS, "cross traffic through the measured interface: 0 wrong, of 16"),
-        (Kind.UNSEEN, 7.6, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
-        (Kind.UNSEEN, 20, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
-        (Kind.LOSS, 20, Verdict.FAIL, "20 Mbit/s with random loss never fails, of 12"),
-        (Kind.BUCKET, 6, Verdict.UNDETERMINED, "a bucket of 2 MB over 6 Mbit/s is found every time"),
-        (Kind.POLICER, 7.6, Verdict.FAIL, "a policer at 7.6 Mbit/s is found and named every time"),
+        (
+            LineDisturbance.SEEN,
+            7.6,
+            Verdict.PASS,
+            "cross traffic through the measured interface: 0 wrong, of 16",
+        ),
+        (LineDisturbance.UNSEEN, 7.6, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
+        (LineDisturbance.UNSEEN, 20, Verdict.FAIL, "cross traffic that is not visible: 0 fails by day"),
+        (LineDisturbance.LOSS, 20, Verdict.FAIL, "20 Mbit/s with random loss never fails, of 12"),
+        (
+            LineDisturbance.BUCKET,
+            6,
+            Verdict.UNDETERMINED,
+            "a bucket of 2 MB over 6 Mbit/s is found every time",
+        ),
+        (LineDisturbance.POLICER, 7.6, Verdict.FAIL, "a policer at 7.6 Mbit/s is found and named every time"),
     ],
 )
 def test_a_wrong_verdict_misses_the_bar_of_its_kind(
-    kind: Kind, rate: float, verdict: Verdict, bar: str
+    kind: LineDisturbance, rate: float, verdict: Verdict, bar: str
 ) -> None:
     [text] = missed(some(kind, rate, verdict, verdict))
     assert text.startswith(bar)
@@ -109,6 +127,6 @@ def test_cross_traffic_flows_while_a_verdict_is_asked_for() -> None:
 def test_an_evening_on_a_good_line_condemns_nothing() -> None:
     require("iperf3")
     with LineTestbed(shaped(20)) as testbed:
-        site = testbed.link.namespace(End.SITE)
+        site = testbed.link.namespace(LinkNode.SITE)
         found = inside.call(site, night.until_condemned, testbed.agent_file, Direction.DOWN, 2)
     assert (found.standing, found.by_day, found.fails, found.hours) == (Standing.CLEAR, 2, 0, 1.0)

@@ -3,8 +3,8 @@
 import pytest
 
 from lab.bench.accuracy.cases import floor
-from lab.bench.accuracy.cases.floor import Case
-from lab.bench.accuracy.result import Effort
+from lab.bench.accuracy.cases.floor import FloorCase
+from lab.bench.accuracy.result import BenchEffort
 from tests.lab.bench.accuracy.readings import reading
 from tests.servers import require
 from wire.records import Direction, Verdict
@@ -12,14 +12,14 @@ from wire.records import Direction, Verdict
 CUBIC = "iperf3 cubic 3 s"
 
 
-def case(rate: float, *verdicts: Verdict, direction: Direction = Direction.DOWN) -> Case:
-    made = Case(rate, direction)
+def case(rate: float, *verdicts: Verdict, direction: Direction = Direction.DOWN) -> FloorCase:
+    made = FloorCase(rate, direction)
     made.verdicts.readings += [reading(verdict) for verdict in verdicts]
     made.megabytes += [2.0] * len(verdicts)
     return made
 
 
-def missed(*cases: Case, runs: int = 20) -> list[str]:
+def missed(*cases: FloorCase, runs: int = 20) -> list[str]:
     return [bar.text for bar in floor.judge(cases, runs).bars if not bar.met]
 
 
@@ -67,13 +67,13 @@ def test_a_short_real_run_asks_both_tools(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(floor, "CONTROLS", ("cubic",))
     monkeypatch.setattr(floor, "SECONDS", (3,))
     said: list[str] = []
-    result = floor.measure(Effort(runs=1), said.append)
+    result = floor.measure(BenchEffort(runs=1), said.append)
     assert len(said) == 2
     assert result.bars[0].met
     for verdicts, costs in zip(*(table.rows for table in result.tables), strict=True):
         assert verdicts.others == {CUBIC: "1 / 0"}
         ours, theirs = costs.ours, costs.others[CUBIC]
-        assert isinstance(ours, floor.Figure)
-        assert isinstance(theirs, floor.Figure)
+        assert isinstance(ours, floor.SampleSummary)
+        assert isinstance(theirs, floor.SampleSummary)
         assert ours.median > 1.9
         assert theirs.median > 2

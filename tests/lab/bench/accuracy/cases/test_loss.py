@@ -3,21 +3,21 @@
 import pytest
 
 from lab.bench.accuracy.cases import loss
-from lab.bench.accuracy.cases.loss import Case
-from lab.bench.accuracy.result import Effort
+from lab.bench.accuracy.cases.loss import LossCase
+from lab.bench.accuracy.result import BenchEffort
 from tests.servers import require
 from wire.records import Direction
 
 UP, DOWN = Direction.UP, Direction.DOWN
 
 
-def case(direction: Direction, true: int, told: dict[Direction, int], kind: str = "loss") -> Case:
-    made = Case(kind, direction, 0.01)
+def case(direction: Direction, true: int, told: dict[Direction, int], kind: str = "loss") -> LossCase:
+    made = LossCase(kind, direction, 0.01)
     made.ours.add(6000, true, told)
     return made
 
 
-def met(*cases: Case) -> list[bool]:
+def met(*cases: LossCase) -> list[bool]:
     return [bar.met for bar in loss.judge(cases).bars]
 
 
@@ -40,7 +40,7 @@ def test_one_case_may_be_outside_of_the_settings_interval_two_may_not() -> None:
 
 
 def test_a_case_that_was_never_told_misses_the_bar() -> None:
-    assert met(Case("loss", UP, 0.05)) == [False, True, True]
+    assert met(LossCase("loss", UP, 0.05)) == [False, True, True]
 
 
 def test_losses_of_irtt_are_read_by_direction() -> None:
@@ -55,7 +55,7 @@ def test_a_short_real_run_finds_exactly_what_the_link_did(monkeypatch: pytest.Mo
     monkeypatch.setattr(loss, "LOSSES", (0.05,))
     monkeypatch.setattr(loss, "PACKETS", 300)
     said: list[str] = []
-    result = loss.measure(Effort(runs=1), said.append)
+    result = loss.measure(BenchEffort(runs=1), said.append)
     assert len(said) == 4
     assert result.bars[1].met
     lost, reordered = result.tables

@@ -22,8 +22,8 @@ IRTT = """{"round_trips": [
   {"seqno": 1, "lost": "true", "delay": {}}]}"""
 
 
-def case(errors_us: dict[str, list[int]], processes: int = 0) -> rtt.Case:
-    made = rtt.Case(20, processes)
+def case(errors_us: dict[str, list[int]], processes: int = 0) -> rtt.RoundTripCase:
+    made = rtt.RoundTripCase(20, processes)
     for tool, errors in errors_us.items():
         made.runs[tool].append([(40 * MS, 40 * MS + error * 1000) for error in errors])
     return made
@@ -55,7 +55,7 @@ def test_an_error_beyond_the_budget_misses_its_bar(ours: list[int], missed: list
 
 
 def test_the_percentile_a_train_tells_is_held_against_that_of_its_own_packets() -> None:
-    one = rtt.Case(5, 0)
+    one = rtt.RoundTripCase(5, 0)
     one.runs["ping"].append([(10_000, 12_000), (20_000, 21_000), (30_000, 50_000)])
     assert one.figure_errors_us("ping", 50) == [1.0]
     assert one.figure_errors_us("ping", 99) == [20.0]

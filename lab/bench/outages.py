@@ -19,7 +19,7 @@ from rich.table import Table
 from host import command_line
 from host.exits import Exit
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.outage_testbed import AWAY, EVERYTHING, OutageTestbed, now_us
+from lab.testbed.outage_testbed import EVERYTHING, FAR_SIDE, OutageTestbed, now_us
 from wire.records import Cause, ReachabilityValues
 
 PROGRAM = "bench-outages"
@@ -57,10 +57,12 @@ def _start(name: str) -> Act:
 OUTAGES = (
     OutageCase("cable pulled", Cause.SITE, OutageTestbed.pull_the_cable, OutageTestbed.plug_the_cable),
     OutageCase("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
-    OutageCase("access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, AWAY), lambda s: s.mend(GATEWAY)),
-    OutageCase("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
+    OutageCase(
+        "access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, FAR_SIDE), lambda s: s.mend(GATEWAY)
+    ),
+    OutageCase("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, FAR_SIDE), lambda s: s.mend(HOP)),
     OutageCase("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
-    OutageCase("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.hear_peer),
+    OutageCase("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.unsilence_peer),
     OutageCase("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),
     OutageCase("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
     OutageCase("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
@@ -126,14 +128,14 @@ def _off_s(moment: int, truth: tuple[int, int]) -> float:
 def measure(testbed: OutageTestbed, outage: OutageCase) -> ObservedOutage:
     """Make an outage, end it, and read what the agent recorded. Raises KernelLinkError."""
     testbed.wait_until_well()
-    before = len(testbed.told())
+    before = len(testbed.recorded())
     began = _timed(lambda: outage.out(testbed))
     time.sleep(outage.lasts * testbed.interval_s)
     ended = _timed(lambda: outage.back(testbed))
     within_s = PATIENCE * testbed.interval_s + START_S
-    testbed.wait(lambda: any(one.end is not None for one in testbed.told()[before:]), within_s)
+    testbed.wait(lambda: any(one.end is not None for one in testbed.recorded()[before:]), within_s)
     testbed.wait_until_well()
-    return ObservedOutage(outage, testbed.interval_s, began, ended, tuple(testbed.told()[before:]))
+    return ObservedOutage(outage, testbed.interval_s, began, ended, tuple(testbed.recorded()[before:]))
 
 
 def _timed(act: Callable[[], None]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a benchmark measures in: programs started until each is ready, and ended together."""
+"""Base class of testbeds: programs started until each is ready, and ended together."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -19,13 +19,13 @@ READY_WITHIN_S = 20.0
 
 
 class TestbedError(Exception):
-    """Something needed is missing or did not come up; the text says what, and how to mend it."""
+    """A program is missing or did not start; the text names it and the remedy."""
 
 
 class Testbed(ABC):
-    """Programs and their files in ``folder``; what was started in the block is ended with it.
+    """Programs and their files in ``folder``, ended together when the block ends.
 
-    A kind of stand starts its programs in ``bring_up``. Raises TestbedError on entering.
+    Subclasses start their programs in ``bring_up``. Raises TestbedError on entering.
     """
 
     def __init__(self, folder: Path, links: int) -> None:
@@ -35,7 +35,7 @@ class Testbed(ABC):
 
     @abstractmethod
     def bring_up(self) -> None:
-        """Start what this stand is made of; ``places`` are claimed by then. Raises TestbedError."""
+        """Start the programs; ``places`` are claimed by then. Raises TestbedError."""
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
@@ -54,29 +54,29 @@ class Testbed(ABC):
         self._leaving.close()
 
     def start(self, name: str, command: tuple[str, ...], sign: str) -> int:
-        """Start a program, wait until its output holds ``sign``, and return its process id."""
+        """Start a program, wait until its output contains ``sign``, and return its process id."""
         pid = self._supervisor.start(ChildProgram(name, command))
         log = self._supervisor.log_of(name)
         if not self._wait(lambda: sign in log.read_text(encoding="utf-8", errors="replace"), READY_WITHIN_S):
-            said = " | ".join(last_lines(log))
-            raise TestbedError(f"{name} was not ready after {READY_WITHIN_S:g} s: {said}")
+            output = " | ".join(last_lines(log))
+            raise TestbedError(f"{name} was not ready after {READY_WITHIN_S:g} s: {output}")
         return pid
 
     def wait(self, seconds: float) -> None:
-        """Let everything run. Raises TestbedError when a program ends meanwhile."""
+        """Wait while all programs run. Raises TestbedError when one of them ends."""
         self._wait(lambda: False, seconds)
 
     def write(self, name: str, document: Mapping[str, object]) -> Path:
-        """A settings file, which nobody else may read."""
+        """Write a settings file that only this user can read."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(dict(document)), encoding="utf-8")
         return path
 
     def start_peer(self, key: str, broker: Mapping[str, object] | None = None) -> None:
-        """The real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``.
+        """Start the real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``.
 
-        With a ``broker``, its settings, the peer tells of its tests there.
+        With ``broker``, its settings, the peer reports its tests to that broker.
         """
         settings: dict[str, object] = {
             "host": HOST,

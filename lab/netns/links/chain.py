@@ -75,7 +75,7 @@ class Chain:
             for name in self._names:
                 tool("ip", "netns", "add", name)
                 entering.callback(remove_namespace, name)
-                self._tell(name, "sh", "-ec", _switches())
+                self._run(name, "sh", "-ec", _switches())
             self._build()
             self._leaving = entering.pop_all()
         return self
@@ -111,18 +111,18 @@ class Chain:
         """The command line that runs ``command`` inside one of the namespaces."""
         return (requirements.path_of("ip"), "netns", "exec", name, *command)
 
-    def _tell(self, name: str, *command: str, told: str = "") -> str:
-        return tool(*self.inside(name, *command), told=told)
+    def _run(self, name: str, *command: str, stdin: str = "") -> str:
+        return tool(*self.inside(name, *command), stdin=stdin)
 
     def _build(self) -> None:
         for link in range(1, len(self._names)):
             self._join(link)
         last = len(self._names) - 1
         for place, name in enumerate(self._names):
-            tool("ip", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=False))
-            tool("ip", "-6", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=True))
+            tool("ip", "-n", name, "-batch", "-", stdin=_routes(place, last, over_ipv6=False))
+            tool("ip", "-6", "-n", name, "-batch", "-", stdin=_routes(place, last, over_ipv6=True))
         for name, router in zip(self._names[1:-1], self.settings.routers, strict=True):
-            self._tell(name, requirements.path_of("nft"), "-f", "-", told=_rules(router))
+            self._run(name, requirements.path_of("nft"), "-f", "-", stdin=_rules(router))
 
     def _join(self, link: int) -> None:
         """A veth pair between one namespace and the next."""
@@ -130,8 +130,8 @@ class Chain:
         mtu = self.settings.routers[link - 2].mtu if link > 1 else ORDINARY_MTU
         peer = f"peer name {NEAR} mtu {mtu} address {_mac(link, 2)} netns {farther}"
         made = f"link add {FAR} mtu {mtu} address {_mac(link, 1)} type veth {peer}\n"
-        tool("ip", "-n", nearer, "-batch", "-", told=made + _up(link, 1, FAR))
-        tool("ip", "-n", farther, "-batch", "-", told=_up(link, 2, NEAR))
+        tool("ip", "-n", nearer, "-batch", "-", stdin=made + _up(link, 1, FAR))
+        tool("ip", "-n", farther, "-batch", "-", stdin=_up(link, 2, NEAR))
 
 
 def _switches() -> str:

@@ -120,8 +120,8 @@ class KernelLink:
     def _build(self, entering: contextlib.ExitStack) -> None:
         router = self._names[LinkNode.ROUTER]
         for end in places.ADDRESSES:
-            tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
-        tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
+            tool("ip", "-n", self._names[end], "-batch", "-", stdin=rules.devices(router, end))
+        tool("ip", "-n", router, "-batch", "-", stdin=rules.router_devices())
         for direction in Direction:
             line = self.settings.line(direction)
             if line.wired:
@@ -130,12 +130,12 @@ class KernelLink:
         if self.settings.logged:
             self._log = entering.enter_context(LinkLog(router))
         if fates := rules.fates(self.settings):
-            tool(*self.inside(LinkNode.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
+            tool(*self.inside(LinkNode.ROUTER, requirements.path_of("nft"), "-f", "-"), stdin=fates)
 
     def _lay(self, direction: Direction, line: KernelLineSettings, entering: contextlib.ExitStack) -> None:
         router = self._names[LinkNode.ROUTER]
         wire = entering.enter_context(Wire(router, places.WIRES[direction], line.wire))
-        tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
+        tool("ip", "-n", router, "-batch", "-", stdin=rules.wire(direction))
         wire.start()
         self._wires[direction] = wire
 
@@ -171,12 +171,12 @@ def remove_namespace(name: str) -> None:
             raise
 
 
-def tool(program: str, *arguments: str, told: str = "") -> str:
+def tool(program: str, *arguments: str, stdin: str = "") -> str:
     """Run one of the programs and return its output. Raises KernelLinkError with what it said."""
     path = requirements.path_of(program) if program in requirements.PROGRAMS else program
     try:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-            (path, *arguments), input=told, capture_output=True, text=True, timeout=TOOL_S
+            (path, *arguments), input=stdin, capture_output=True, text=True, timeout=TOOL_S
         )
     except subprocess.TimeoutExpired:
         raise KernelLinkError(f"{program} did not end within {TOOL_S:g} s") from None

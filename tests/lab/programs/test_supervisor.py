@@ -1,4 +1,4 @@
-"""Children: started, watched, ended, and nothing of them left."""
+"""Child processes: start, watch and end."""
 
 import os
 import signal
@@ -47,21 +47,21 @@ def test_a_child_leads_its_own_session(supervisor: Supervisor) -> None:
     assert os.getsid(pid) == pid != os.getsid(0)
 
 
-def test_stopping_ends_all_and_kills_none_that_listens(supervisor: Supervisor) -> None:
+def test_stop_ends_all_children_by_sigterm(supervisor: Supervisor) -> None:
     pids = [start_ready(supervisor, python(name, SLEEPER)) for name in ("one", "two")]
     assert supervisor.stop() == ()
     assert [group_members(pid) for pid in pids] == [[], []]
 
 
 def test_a_child_that_ignores_sigterm_is_killed_within_the_limit(supervisor: Supervisor) -> None:
-    pid = start_ready(supervisor, python("deaf", STUBBORN))
+    pid = start_ready(supervisor, python("stubborn", STUBBORN))
     began = time.monotonic()
-    assert supervisor.stop(patience_s=0.3) == ("deaf",)
+    assert supervisor.stop(patience_s=0.3) == ("stubborn",)
     assert time.monotonic() - began < 2
     assert group_members(pid) == []
 
 
-def test_what_a_child_started_is_killed_with_it(supervisor: Supervisor) -> None:
+def test_descendants_of_a_child_are_killed_with_it(supervisor: Supervisor) -> None:
     pid = start_ready(supervisor, python("parent", PARENT))
     supervisor.stop(patience_s=1)
     assert group_members(pid) == []
@@ -80,22 +80,22 @@ def test_higher_waves_end_first(supervisor: Supervisor, tmp_path: Path) -> None:
     assert ends.read_text().split() == ["first", "second", "third"]
 
 
-def test_a_child_that_dies_is_reported_with_its_last_words(supervisor: Supervisor) -> None:
+def test_a_child_that_ends_is_reported_with_its_last_output(supervisor: Supervisor) -> None:
     supervisor.start(python("well", SLEEPER))
     supervisor.start(python("ill", "import sys; sys.exit('the cat is on the cable')"))
-    death = supervisor.wait_until(lambda: False, 10)
-    assert death == ChildExit("ill", 1, ("the cat is on the cable",))
-    assert str(death) == "ill ended with status 1; its last words:\n  | the cat is on the cable"
+    ended = supervisor.wait_until(lambda: False, 10)
+    assert ended == ChildExit("ill", 1, ("the cat is on the cable",))
+    assert str(ended) == "ill ended with status 1; its last output:\n  | the cat is on the cable"
 
 
-def test_a_child_that_was_killed_is_reported_so(supervisor: Supervisor) -> None:
+def test_a_killed_child_is_reported_with_its_signal(supervisor: Supervisor) -> None:
     os.kill(start_ready(supervisor, python("one", SLEEPER)), signal.SIGKILL)
-    death = supervisor.wait_until(lambda: False, 10)
-    assert isinstance(death, ChildExit)
-    assert str(death).startswith("one was ended by signal 9;")
+    ended = supervisor.wait_until(lambda: False, 10)
+    assert isinstance(ended, ChildExit)
+    assert str(ended).startswith("one was ended by signal 9;")
 
 
-def test_waiting_gives_up_in_time(supervisor: Supervisor) -> None:
+def test_wait_until_returns_after_its_limit(supervisor: Supervisor) -> None:
     supervisor.start(python("one", SLEEPER))
     assert supervisor.wait_until(lambda: False, 0.1) is False
 

@@ -1,4 +1,4 @@
-"""The floor probe over real kernel queues: what a short test easily gets wrong. Skipped without root."""
+"""Floor verdicts over kernel links where a short test is easily misled. Skipped without root."""
 
 import asyncio
 import subprocess
@@ -27,13 +27,13 @@ def both(line: KernelLineSettings) -> KernelLinkSettings:
 
 
 def decided(testbed: KernelTestbed, direction: Direction, *, pre_drain: bool = False) -> FloorValues:
-    """A measurement that a busy machine spoilt says nothing of the line: it is tried again."""
+    """Return the first verdict that is not invalid: a busy machine can spoil single measurements."""
     for _ in range(TRIES):
         reading = asyncio.run(testbed.verdict(direction, FLOOR, pre_drain=pre_drain))
         assert isinstance(reading.values, FloorValues), reading.detail
         if reading.values.verdict is not Verdict.INVALID:
             return reading.values
-    pytest.fail(f"thrown away {TRIES} times: {reading.failure}")
+    pytest.fail(f"invalid {TRIES} times: {reading.failure}")
 
 
 SENDER = """
@@ -49,7 +49,7 @@ while True:
 
 @contextmanager
 def download(testbed: KernelTestbed, bps: float) -> Iterator[None]:
-    """Datagrams to the site's discard port at an IP-layer rate, for as long as the block runs."""
+    """Send datagrams to the site's discard port at an IP-layer rate."""
     command = testbed.link.inside(LinkNode.FAR, sys.executable, "-c", SENDER, SITE_ADDRESS, str(bps))
     before = testbed.link.counters(Direction.DOWN).delivered_bytes
     with subprocess.Popen(command) as sending:
@@ -73,13 +73,13 @@ def test_a_bucket_of_two_megabytes_over_a_slow_line_is_found(tmp_path: Path, dir
     assert values.tests[-1].series
 
 
-def test_a_good_line_is_not_failed_by_its_own_pre_drain(tmp_path: Path) -> None:
+def test_a_pre_drain_does_not_fail_a_good_line(tmp_path: Path) -> None:
     with KernelTestbed(tmp_path, both(KernelLineSettings(rate=8_400_000, queue=420_000))) as testbed:
         values = decided(testbed, Direction.DOWN, pre_drain=True)
     assert values.verdict is Verdict.PASS
 
 
-def test_a_policer_is_told_from_a_lossy_line(tmp_path: Path) -> None:
+def test_a_policer_is_distinguished_from_random_loss(tmp_path: Path) -> None:
     (tmp_path / "policer").mkdir()
     (tmp_path / "lossy").mkdir()
     with KernelTestbed(
@@ -95,7 +95,9 @@ def test_a_policer_is_told_from_a_lossy_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rate", "right"), [(7_400_000, Verdict.FAIL), (8_600_000, Verdict.PASS)])
-def test_the_sites_own_download_neither_hides_nor_condemns(tmp_path: Path, rate: int, right: Verdict) -> None:
+def test_the_sites_own_download_does_not_change_the_verdict(
+    tmp_path: Path, rate: int, right: Verdict
+) -> None:
     line = KernelLineSettings(rate=rate, queue=rate // 80)
     with (
         KernelTestbed(tmp_path, both(line)) as testbed,

@@ -1,4 +1,4 @@
-"""Our own load test over real kernel queues against the real peer; without root these tests are skipped."""
+"""Fixed-rate load tests over kernel links against the real peer. Skipped without root."""
 
 import asyncio
 from pathlib import Path
@@ -17,13 +17,13 @@ MOST_STALL_US = 20_000
 
 
 def settings(rate: int) -> KernelLinkSettings:
-    """Both directions alike; the queue takes 100 ms at the rate."""
+    """Return settings of a line with a queue of 100 ms in both directions."""
     line = KernelLineSettings(rate=rate, queue=rate // 80)
     return KernelLinkSettings(line, line)
 
 
 async def undisturbed(testbed: KernelTestbed, direction: Direction, rate_bps: float) -> LoadReport:
-    """A test that a busy machine spoilt at its sender says nothing of the line: it is tried again."""
+    """Repeat a test whose sender was held up by a busy machine."""
     for _ in range(TRIES):
         report = await testbed.load(direction, rate_bps, seconds=2)
         if report.ending is Ending.COMPLETED and report.stall_us < MOST_STALL_US:

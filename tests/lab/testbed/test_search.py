@@ -1,4 +1,4 @@
-"""The capacity probe over real kernel queues against the real peer; without root these tests are skipped."""
+"""Capacity searches over kernel links against the real peer. Skipped without root."""
 
 import asyncio
 from pathlib import Path
@@ -18,12 +18,12 @@ from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import CapacityValues, Direction, LineCounters, Outcome
 
+# A busy machine can spoil single searches.
 TRIES = 3
-"""A search that a busy machine spoilt says nothing of the line."""
 
 
 def search(agent_file: Path, direction: Direction) -> Reading:
-    """Runs inside the site."""
+    """Run one search; called inside the site's namespace."""
     chosen = agent_settings.load(agent_file)
     capacity = msgspec.structs.replace(chosen.capacity, highest=BitRate(40_000_000), duration=Seconds(6))
     chosen = msgspec.structs.replace(chosen, capacity=capacity)
@@ -52,5 +52,7 @@ def test_a_search_finds_the_rate_of_the_line(tmp_path: Path, direction: Directio
     assert values.other_traffic_bps < 0.03 * rate
     assert values.under_load is not None
     assert values.under_load.loaded is not None
-    assert values.under_load.loaded.p95_us > values.under_load.idle.p95_us + 20_000, "the queue shows"
+    assert values.under_load.loaded.p95_us > values.under_load.idle.p95_us + 20_000, (
+        "the queue delays packets under load"
+    )
     assert (tmp_path / "byte-budget.json").exists()

@@ -77,7 +77,7 @@ def _yes(met: bool) -> str:
 
 def arrivals(measurements: int, batch: int, sites: int, *, settled: bool = False) -> list[Arrival]:
     """Messages of ``batch`` measurements each, from the sites in turn, and what the peer tells of each."""
-    agents = [(site, fleet.SimulatedAgent(site, NOW_US, settled=settled)) for site in fleet.sites(sites)]
+    agents = [(site, fleet.SimulatedAgent(site, NOW_US, started=settled)) for site in fleet.sites(sites)]
     found = []
     for index in range(measurements // batch):
         site, agent = agents[index % len(agents)]
@@ -162,7 +162,7 @@ def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
     registry = CollectorRegistry()
     registry.register(_Page(text_string_to_metric_families(page.decode())))
     ours = []
-    agents = {site: fleet.SimulatedAgent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
+    agents = {site: fleet.SimulatedAgent(site, NOW_US, started=True) for site in fleet.sites(sites)}
     for minute in range(max(runs, 5)):
         _renew(views, agents, NOW_US + minute * 1_000_000)
         ours.append(_milliseconds(lambda: sum(map(len, views.pieces()))))

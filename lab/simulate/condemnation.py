@@ -1,6 +1,7 @@
-"""``make simulate-floor``: how often a good line would be condemned, and how soon a bad one is.
+"""Command of ``make simulate-floor``: false condemnations of good lines, and delay until a bad line is
+condemned.
 
-The models are in ``lab.simulate.error_models``; here parameters are compared under them.
+It compares parameters of the sequential test under the models of ``lab.simulate.error_models``.
 """
 
 import math
@@ -45,10 +46,16 @@ DECAYING = (("chosen, evidence halves in a day", DAY_S), ("chosen, evidence halv
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Simulate, and print the tables."""
-    parser = command_line.parser(PROGRAM, "False condemnations and time to condemn, under stated models.")
-    parser.add_argument("--sampled", type=int, default=3000, help="disturbances a row (default: 3000)")
-    parser.add_argument("--lines", type=int, default=200, help="bad lines of each kind (default: 200)")
+    """Run the simulations and print the tables."""
+    parser = command_line.parser(
+        PROGRAM, "Simulate false condemnations of good lines, and the time until a bad line is condemned."
+    )
+    parser.add_argument(
+        "--sampled", type=int, default=3000, help="simulated disturbances for each row (default: 3000)"
+    )
+    parser.add_argument(
+        "--lines", type=int, default=200, help="simulated bad lines of each kind (default: 200)"
+    )
     options = parser.parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
     console.print(f"{SITES} sites, {DIRECTIONS} directions, {DAYS} days; seed {SEED}")
@@ -56,12 +63,12 @@ def main(arguments: Sequence[str]) -> int:
     console.print(_bad(options.lines))
     console.print(_lasting())
     times = repair_times(CHOSEN, options.lines)
-    console.print(f"Repaired: clear after {median(times) / HOUR_S:.1f} h (median of {len(times)})")
+    console.print(f"A repaired line is clear after {median(times) / HOUR_S:.1f} h (median of {len(times)})")
     return 0
 
 
 def _good(sampled: int) -> Table:
-    table = Table(title="Good lines: false condemnations in the fleet and month, with their 95 % interval")
+    table = Table(title="Good lines: false condemnations in the fleet in a month, with their 95 % interval")
     for heading in (
         "",
         "p0",
@@ -95,7 +102,7 @@ def _good(sampled: int) -> Table:
 
 
 def _bad(lines: int) -> Table:
-    table = Table(title="Bad lines: time from the first fail to the condemnation, of a month")
+    table = Table(title="Bad lines: time from the first fail to the condemnation, within a month")
     for heading in ("", "parameters", "condemned", "median", "p95", "times", "MB a day"):
         table.add_column(heading)
     chosen = [(name, test, math.inf) for name, test in COMPARED if name in BAD_LINES_COMPARED]
@@ -119,7 +126,7 @@ def _lasting() -> Table:
     table = Table(
         "minutes", *(str(length) for length in lengths), title="A disturbance in which every test fails"
     )
-    table.add_row("series it condemns", *(f"{condemned_share(length, CHOSEN):.1%}" for length in lengths))
+    table.add_row("condemned series", *(f"{condemned_share(length, CHOSEN):.1%}" for length in lengths))
     return table
 
 

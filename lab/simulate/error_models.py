@@ -1,10 +1,13 @@
-"""Models of what goes wrong on lines, good and bad, for ``make simulate-floor``.
+"""Models of measuring errors on good and bad lines, for ``make simulate-floor``.
 
-The real core (``agent.probes.floor.rules.sequential_test``) is given verdicts drawn from stated models of
-error. What happens to a good line whose tests fail independently is computed exactly, by following every
-course of the core with its probability; what fails together (a point of presence or a peer disturbed for
-minutes, a backup at night that the agent cannot see) is simulated, as are lines that are really bad. The seed
-is fixed.
+The agent's own sequential test (``agent.probes.floor.rules.sequential_test``) gets verdicts drawn from these
+models:
+
+- independent false fails of a good line: computed exactly, over all courses with their probabilities;
+- common disturbances (a point of presence or a peer, a backup at night that the agent cannot see): simulated;
+- bad lines: simulated.
+
+The random seed is fixed.
 """
 
 import math
@@ -21,34 +24,34 @@ SEED = 946
 SITES, DIRECTIONS, DAYS = 6_000, 2, 30
 SERIES = SITES * DIRECTIONS
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
-RETEST_S = 5 * MINUTE_S + 15  # what a retest itself takes included
+RETEST_S = 5 * MINUTE_S + 15  # the interval and the retest itself
 SPACING_S = 5 * MINUTE_S
 SCHEDULED_BYTES, RETEST_BYTES = 2.0e6, 4.5e6  # a retest sends its pre-drain first
 
-# A good line. Independent false fails: none in 480 verdicts of good lines in two runs of bench-floor, hence
-# at most this with 95 % confidence (the rule of three); while the site is in use, a guess on the safe side.
+# Independent false fails of a good line: none in 480 verdicts in two runs of bench-floor, hence at most this
+# with 95 % confidence (rule of three). The share while the site is in use is a guess on the safe side.
 FALSE_FAIL = 3 / 480
 BUSY_FALSE_FAIL = 0.03
 BUSY_SHARE = 12 / 24 * 5 / 7
 DISTURBANCES = 1.0  # a month, of each point of presence, and of each peer
 SERIES_SAMPLED = 20
 DISTURBED_MEDIAN_S, DISTURBED_SPREAD = 5 * MINUTE_S, 0.6  # log-normal: 5 % last longer than 13 minutes
-LONGER = 3.0  # and once more with disturbances that last three times as long,
-WIDER = 1.0  # and with a longer tail: 5 % last longer than 26 minutes, one in two hundred longer than 65
-DISTURBED_FAIL = (0.3, 1.0)  # the probability that a test fails is uniform between these
+LONGER = 3.0  # disturbances three times as long
+WIDER = 1.0  # spread of a longer tail: 5 % last longer than 26 minutes, one in two hundred longer than 65
+DISTURBED_FAIL = (0.3, 1.0)  # the probability of a fail during a disturbance is uniform between these
 BLIND_SHARE = 0.2  # of all sites have no counters and rely on the quiet window
 BACKUP_NIGHTS, BACKUP_S = 0.05, 7200.0
-BACKUP_UNSEEN = (
-    0.1  # of the tests during a backup that fills the line although the idle round-trip time looked fine
-)
+# Share of the tests during a backup that start although the backup fills the line: the idle round-trip time
+# looked fine.
+BACKUP_UNSEEN = 0.1
 
+# Probability that a test fails, by time.
 Fails = Callable[[float], float]
-"""The probability that a test at a time fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailurePeriod:
-    """From ``begin`` to ``end``, in seconds, a test fails with probability ``fails``."""
+    """Time from ``begin`` to ``end``, in seconds, in which a test fails with probability ``fails``."""
 
     begin: float
     end: float
@@ -57,7 +60,7 @@ class FailurePeriod:
 
 @dataclass(slots=True)
 class SimulatedSeries:
-    """One direction followed for a while: when it was condemned and cleared, and what retests cost."""
+    """One direction followed for a while: times of condemnation and clearing, and the number of retests."""
 
     condemned: list[float]
     cleared: list[float]
@@ -77,7 +80,7 @@ def follow(
     half_life_s: float = math.inf,
     until_clear: bool = False,
 ) -> SimulatedSeries:
-    """Hourly tests and the retests that they ask for. A search agrees as often as a test would fail."""
+    """Simulate hourly tests and their retests. A search fails as often as a test."""
     seen, course, now, again, last = SimulatedSeries([], []), Course(), begin, math.inf, begin
     slots = (math.floor(begin / HOUR_S) * HOUR_S + HOUR_S * number for number in count(1))
     slot = begin if until_clear else next(slots) + chance.uniform(0, HOUR_S)
@@ -131,14 +134,17 @@ def _note(seen: SimulatedSeries, standing: Standing, now: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FalseFailEffect:
-    """What follows one false fail: the probability of a condemnation, and the mean number of retests."""
+    """Effect of one false fail: probability of a condemnation, and mean number of retests."""
 
     condemned: float
     retests: float
 
 
 def false_fail_effect(fails: float, test: Sequential) -> FalseFailEffect:
-    """Follow every course after a first fail, each with its probability, until next to nothing is left."""
+    """Compute the effect of one false fail exactly.
+
+    It follows every course with its probability, until the rest is below 1e-15.
+    """
     spacing_us = round(SPACING_S * 1e6)
     courses = {Course().after(Verdict.FAIL, 0, spacing_us, test): 1.0}
     condemned = retests = 0.0
@@ -161,27 +167,29 @@ def false_fail_effect(fails: float, test: Sequential) -> FalseFailEffect:
 def drawn_length(
     chance: random.Random, longer: float, least_s: float, spread: float = DISTURBED_SPREAD
 ) -> tuple[float, float]:
-    """A disturbance's length among those of ``least_s`` and more, and which share of all these are."""
+    """Draw the length of a disturbance of at least ``least_s``; return it with the share of such
+    disturbances.
+    """
     normal, median_s = NormalDist(), longer * DISTURBED_MEDIAN_S
     beyond = normal.cdf(-math.log(max(least_s, 1e-9) / median_s) / spread)
     deviation = -normal.inv_cdf(min(beyond * (1 - chance.random()), 1 - 1e-16))
     return median_s * math.exp(spread * deviation), beyond
 
 
-def first_fails(spell: FailurePeriod, series: int, chance: random.Random) -> Iterator[float]:
-    """When the first fail comes of each series whose hourly test falls into a spell and fails."""
+def first_fails(period: FailurePeriod, series: int, chance: random.Random) -> Iterator[float]:
+    """Yield the time of the first fail of each series that has a failed hourly test in the period."""
     for _ in range(series):
-        at = spell.begin + chance.uniform(0, HOUR_S)
-        while at < spell.end:
-            if chance.random() < spell.fails:
+        at = period.begin + chance.uniform(0, HOUR_S)
+        while at < period.end:
+            if chance.random() < period.fails:
                 yield at
                 break
-            at = spell.begin + (at - spell.begin) // HOUR_S * HOUR_S + HOUR_S + chance.uniform(0, HOUR_S)
+            at = period.begin + (at - period.begin) // HOUR_S * HOUR_S + HOUR_S + chance.uniform(0, HOUR_S)
 
 
 @dataclass(frozen=True, slots=True)
 class DisturbanceEffect:
-    """What disturbances do in a month: condemnations with the half width of their 95 % interval, retests."""
+    """Effect of disturbances in a month: condemnations, half width of their 95 % interval, and retests."""
 
     condemned: float
     margin: float
@@ -197,20 +205,20 @@ def disturbance_effect(
     spread: float = DISTURBED_SPREAD,
     all_of_them: bool = False,
 ) -> DisturbanceEffect:
-    """Sample disturbances long enough to condemn (or all of them) and, in each, some of the series touched.
+    """Sample disturbances long enough to condemn (or all of them), and some of the series in each.
 
-    Where too few retests fit in, none is condemned: leaving these out loses nothing and makes the rest many.
-    The interval is of what differs between disturbances: series in the same one are not independent.
+    Shorter disturbances have too few retests to condemn; leaving them out makes the sample of the others
+    larger. The interval is the variation between disturbances: series in one disturbance are not independent.
     """
     chance, condemned, retests = random.Random(SEED), [], []
     fails = math.ceil(test.condemns_at / test.of_fail)
     least_s = 0.0 if all_of_them else 0.92 * RETEST_S * (fails - 1)  # a scheduled test may save some seconds
     for _ in range(sampled):
         length, share = drawn_length(chance, longer, least_s, spread)
-        spell = FailurePeriod(0.0, length, chance.uniform(*DISTURBED_FAIL))
+        period = FailurePeriod(0.0, length, chance.uniform(*DISTURBED_FAIL))
         seen = [
-            _episode(spell, at, chance, test, half_life_s)
-            for at in first_fails(spell, SERIES_SAMPLED, chance)
+            _episode(period, at, chance, test, half_life_s)
+            for at in first_fails(period, SERIES_SAMPLED, chance)
         ]
         weight = share * DISTURBANCES * 2 * SERIES / SERIES_SAMPLED  # all of the fleet hangs on both kinds
         condemned.append(weight * sum(bool(one.condemned) for one in seen))
@@ -219,10 +227,10 @@ def disturbance_effect(
 
 
 def _episode(
-    spell: FailurePeriod, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
+    period: FailurePeriod, at: float, chance: random.Random, test: Sequential, half_life_s: float = math.inf
 ) -> SimulatedSeries:
     def fails(now: float) -> float:
-        return spell.fails if spell.begin <= now < spell.end else FALSE_FAIL
+        return period.fails if period.begin <= now < period.end else FALSE_FAIL
 
     end = at + 7 * DAY_S
     return follow(fails, chance, begin=at, end=end, test=test, half_life_s=half_life_s, until_clear=True)
@@ -230,9 +238,9 @@ def _episode(
 
 @dataclass(frozen=True, slots=True)
 class FleetForecast:
-    """A fleet of good lines in a month: condemnations by cause, and bytes of retests a site and day.
+    """Month of a fleet of good lines: condemnations by cause, and bytes of retests for each site and day.
 
-    ``quiet_bytes_a_day`` is that cost without the guess for the hours in which the site is in use.
+    ``quiet_bytes_a_day`` leaves out the guess for the hours in which the site is in use.
     """
 
     alone: float
@@ -244,7 +252,7 @@ class FleetForecast:
 
 
 def fleet_forecast(test: Sequential, sampled: int, half_life_s: float = math.inf) -> FleetForecast:
-    """What the models do to 6,000 good sites in a month."""
+    """Compute a month of 6,000 good sites."""
     tests = SERIES * DAYS * 24
     idle, busy, unseen = (
         false_fail_effect(share, test) for share in (FALSE_FAIL, BUSY_FALSE_FAIL, BACKUP_UNSEEN)
@@ -266,7 +274,7 @@ def fleet_forecast(test: Sequential, sampled: int, half_life_s: float = math.inf
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A kind of line that is really bad."""
+    """Kind of bad line."""
 
     name: str
     fails: Fails
@@ -289,7 +297,7 @@ BAD_LINES = (
 
 @dataclass(frozen=True, slots=True)
 class BadLineEffect:
-    """What became of many lines of one kind: share condemned, time from the first fail, cost, changes."""
+    """Result of many lines of one kind: share condemned, time from the first fail, changes, cost."""
 
     share: float
     median_s: float
@@ -301,7 +309,7 @@ class BadLineEffect:
 def bad_line_effect(
     kind: BadLine, test: Sequential, lines: int, half_life_s: float = math.inf
 ) -> BadLineEffect:
-    """Follow ``lines`` lines for a month from the moment they became bad."""
+    """Simulate ``lines`` lines for a month after they became bad."""
     chance = random.Random(SEED)
     followed = [
         follow(
@@ -323,7 +331,7 @@ def bad_line_effect(
 
 
 def repair_times(test: Sequential, lines: int) -> list[float]:
-    """How long a condemned line that is good again stays condemned."""
+    """Return the times for which repaired lines stay condemned."""
     chance, mended = random.Random(SEED), 3 * HOUR_S
     seen = [
         follow(lambda now: 1.0 if now < mended else FALSE_FAIL, chance, begin=0, end=DAYS * DAY_S, test=test)
@@ -333,7 +341,7 @@ def repair_times(test: Sequential, lines: int) -> list[float]:
 
 
 def condemned_share(minutes: float, test: Sequential, series: int = 2000) -> float:
-    """The share of all series that a disturbance of this length condemns, if every test in it fails."""
-    chance, spell = random.Random(SEED), FailurePeriod(0.0, minutes * MINUTE_S, 1.0)
-    seen = [_episode(spell, at, chance, test) for at in first_fails(spell, series, chance)]
+    """Return the share of series that a disturbance of this length condemns if every test in it fails."""
+    chance, period = random.Random(SEED), FailurePeriod(0.0, minutes * MINUTE_S, 1.0)
+    seen = [_episode(period, at, chance, test) for at in first_fails(period, series, chance)]
     return sum(bool(one.condemned) for one in seen) / series

@@ -1,4 +1,4 @@
-"""A kernel link: set up on entering a block, always removed on leaving it, and counted in between."""
+"""Kernel link: set up on entering a block, removed on leaving it, with packet counters in between."""
 
 import contextlib
 import json
@@ -22,9 +22,9 @@ TOOL_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class KernelLineCounters:
-    """What became of one direction's packets so far; bytes are IP-layer bytes.
+    """Packet counters of one direction; bytes are IP-layer bytes.
 
-    ``delivered`` has left the queue and includes copies; ``waiting`` is still in it.
+    ``delivered``: packets that have left the queue, copies included. ``waiting``: packets still in the queue.
     """
 
     delivered_packets: int
@@ -35,10 +35,10 @@ class KernelLineCounters:
 
 
 class KernelLink:
-    """Three namespaces with a line through them; see the package for the picture.
+    """Three namespaces with a line between them; see the package for a picture.
 
-    Entering first removes what processes that are gone left behind. Raises ValueError when built from
-    settings that have faults, KernelLinkError on entering when something is lacking or the kernel refuses.
+    Entering first removes namespaces whose creator has ended. Raises ValueError for invalid settings, and
+    KernelLinkError on entering when something is missing or the kernel refuses.
     """
 
     def __init__(self, settings: KernelLinkSettings) -> None:
@@ -55,7 +55,8 @@ class KernelLink:
             raise KernelLinkError(f"a kernel link needs {'; '.join(lacking)}")
         remove_stale()
         with contextlib.ExitStack() as entering:
-            # The router first: with it go the devices, so that a process that stays inside an end is cut off.
+            # The router is removed first, and the devices with it: a process left inside an end is then cut
+            # off.
             for end in (LinkNode.FAR, LinkNode.SITE, LinkNode.ROUTER):
                 tool("ip", "netns", "add", self._names[end])
                 entering.callback(remove_namespace, self._names[end])
@@ -68,15 +69,17 @@ class KernelLink:
         self._leaving.close()
 
     def namespace(self, end: LinkNode) -> str:
-        """The name of a namespace, as ``ip netns`` knows it."""
+        """Return the name of a namespace, as ``ip netns`` uses it."""
         return self._names[end]
 
     def inside(self, end: LinkNode, *command: str) -> tuple[str, ...]:
-        """The command line that runs ``command`` inside; its /sys/class/net shows that end's devices."""
+        """Return the command line that runs ``command`` in a namespace, with that namespace's
+        /sys/class/net.
+        """
         return (requirements.path_of("ip"), "netns", "exec", self._names[end], *command)
 
     def counters(self, direction: Direction) -> KernelLineCounters:
-        """What the kernel counted at the router. Raises KernelLinkError when it cannot be asked."""
+        """Return the kernel's counters at the router. Raises KernelLinkError."""
         router = self._names[LinkNode.ROUTER]
         line = self.settings.line(direction)
         device = rules.queue_device(direction, line)
@@ -93,7 +96,7 @@ class KernelLink:
         )
 
     def _switch(self, end: LinkNode) -> None:
-        """Set what the kernel keeps for each namespace; a kernel without IPv6 lacks its files."""
+        # A kernel without IPv6 lacks its files.
         files = (f"/proc/sys/net/{file}" for file in rules.SWITCHES)
         writes = (
             f"[ ! -e {file} ] || echo {value} > {file}"
@@ -102,18 +105,19 @@ class KernelLink:
         tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
 
     def log(self, direction: Direction) -> list[Passage]:
-        """When each packet entered and left the link, since the beginning or ``forget_log``.
+        """Return each packet's times of entry and exit since the beginning or the last ``forget_log``.
 
-        Raises KernelLinkError when the log has gaps, a wire has ended, or none is kept (``logged``).
+        Raises KernelLinkError when the log has gaps, a wire has ended, or the settings ask for no log
+        (``logged``).
         """
         if self._log is None:
-            raise KernelLinkError("this link keeps no log: its settings say so")
+            raise KernelLinkError("this link has no log: set logged=True in its settings")
         for wire in self._wires.values():
             wire.check()
         return self._log.read(direction)
 
     def forget_log(self) -> None:
-        """Begin the log anew, where one is kept."""
+        """Clear the log, where there is one."""
         if self._log is not None:
             self._log.forget()
 
@@ -140,7 +144,7 @@ class KernelLink:
         self._wires[direction] = wire
 
     def _fates(self, direction: Direction) -> tuple[int, int]:
-        """Packets lost and duplicated at random."""
+        """Return the numbers of packets lost and duplicated at random."""
         if not rules.fates(self.settings):
             return 0, 0
         nft = requirements.path_of("nft")
@@ -150,7 +154,7 @@ class KernelLink:
 
 
 def remove_stale() -> list[str]:
-    """Remove the namespaces of creators that have ended, and return their names. Raises KernelLinkError."""
+    """Remove the namespaces whose creator has ended, and return their names. Raises KernelLinkError."""
     found = names.stale(names.present())
     for name in found:
         remove_namespace(name)
@@ -163,16 +167,17 @@ def _packets(rules_found: list[dict[str, Any]], family: str) -> int:
 
 
 def remove_namespace(name: str) -> None:
-    """Remove one; another start may be removing the same stale one: gone is gone. Raises KernelLinkError."""
+    """Remove a namespace. Raises KernelLinkError if it still exists afterwards."""
     try:
         tool("ip", "netns", "delete", name)
     except KernelLinkError:
+        # Another process may have removed the same stale namespace.
         if name in names.present():
             raise
 
 
 def tool(program: str, *arguments: str, stdin: str = "") -> str:
-    """Run one of the programs and return its output. Raises KernelLinkError with what it said."""
+    """Run a program and return its output. Raises KernelLinkError with the program's error message."""
     path = requirements.path_of(program) if program in requirements.PROGRAMS else program
     try:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
@@ -181,6 +186,6 @@ def tool(program: str, *arguments: str, stdin: str = "") -> str:
     except subprocess.TimeoutExpired:
         raise KernelLinkError(f"{program} did not end within {TOOL_S:g} s") from None
     if ended.returncode:
-        said = " ".join(ended.stderr.split()) or f"status {ended.returncode}"
-        raise KernelLinkError(f"{program} {' '.join(arguments[:4])} ...: {said}")
+        error = " ".join(ended.stderr.split()) or f"status {ended.returncode}"
+        raise KernelLinkError(f"{program} {' '.join(arguments[:4])} ...: {error}")
     return ended.stdout

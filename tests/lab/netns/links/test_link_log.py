@@ -1,4 +1,4 @@
-"""The log of a link begun anew, over taps by value."""
+"""Log of a link, with taps replaced by lists."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from wire.records import Direction
 
 
 class FakeTap:
-    """``meanwhile`` happens right after a reading."""
+    """Tap of a list of sightings. ``meanwhile`` is called after each reading."""
 
     def __init__(self, namespace: str, device: str) -> None:
         self.ring: list[Sighting] = []
@@ -52,7 +52,7 @@ def crosses(taps: dict[str, FakeTap], number: int, entering: LinkNode, leaving: 
     [(Direction.UP, LinkNode.SITE, LinkNode.FAR), (Direction.DOWN, LinkNode.FAR, LinkNode.SITE)],
 )
 @pytest.mark.parametrize("read_first", [LinkNode.SITE, LinkNode.FAR])
-def test_what_passes_while_the_log_is_begun_anew_does_not_seem_lost(
+def test_packets_that_pass_while_the_log_is_cleared_do_not_seem_lost(
     direction: Direction,
     entering: LinkNode,
     leaving: LinkNode,
@@ -68,13 +68,13 @@ def test_what_passes_while_the_log_is_begun_anew_does_not_seem_lost(
     assert [(one.head[-1], one.left_ns is not None) for one in passed] == [(2, True)]
 
 
-def test_what_was_lacking_before_is_not_lacking_after(taps: dict[str, FakeTap]) -> None:
+def test_losses_before_the_log_was_cleared_are_not_reported_again(taps: dict[str, FakeTap]) -> None:
     with LinkLog("router") as log:
         taps[LinkNode.SITE].overflowed = 7
-        with pytest.raises(KernelLinkError, match="lacks 7 packets"):
+        with pytest.raises(KernelLinkError, match="has lost 7 packets"):
             log.read(Direction.UP)
         log.forget()
         assert log.read(Direction.UP) == []
         taps[LinkNode.SITE].overflowed = 9
-        with pytest.raises(KernelLinkError, match="lacks 2 packets"):
+        with pytest.raises(KernelLinkError, match="has lost 2 packets"):
             log.read(Direction.UP)

@@ -1,8 +1,9 @@
-"""``make bench-floor``: is the floor verdict right? Emulated lines of known rate, the real peer and probe.
+"""Benchmark ``make bench-floor``: floor verdicts over emulated lines of known rate, with the real peer and
+probe.
 
-For every line and direction the probe's verdicts are counted as right, wrong or undecided. Beside them, on
-the same line and in the same run, stands what a saturating test says: 10 s at 1.25 times the floor, read as a
-speed test would be ("is the received rate at least the floor?"). Exit status 0 only if every bar is met.
+It counts right, wrong and undecided verdicts for every line and direction. Beside them is a saturating test
+on the same line: 10 s at 1.25 times the floor, read as a speed test ("is the received rate at least the
+floor?"). Exit status 0 only if every bar is met.
 """
 
 import argparse
@@ -40,7 +41,7 @@ SATURATING_S = 10
 
 @dataclass(frozen=True, slots=True)
 class EmulatedLineCase:
-    """One emulated line, and which verdicts would be wrong on it."""
+    """One emulated line, and the verdicts that would be wrong on it."""
 
     label: str
     link: tuple[str, ...]
@@ -62,7 +63,7 @@ CASES = [*(_case(rate) for rate in (7.6, 7.8, 8.2, 8.4, 20.0)), *(_case(20.0, lo
 
 @dataclass(slots=True)
 class FloorTally:
-    """What came of one case and direction."""
+    """Results of one case and direction."""
 
     case: EmulatedLineCase
     direction: Direction
@@ -72,11 +73,11 @@ class FloorTally:
 
     @property
     def verdicts(self) -> Verdicts:
-        """The readings, held against the truth."""
+        """Readings, compared with the truth."""
         return Verdicts(self.case.wrong, self.readings)
 
     def faults(self) -> list[str]:
-        """Which bars this line of the table misses."""
+        """List the bars that this row misses."""
         name = f"{self.case.label} {self.direction}"
         found = [f"{name}: {self.problem}"] if self.problem else []
         seen = self.verdicts
@@ -85,12 +86,12 @@ class FloorTally:
         if self.case.decisive and seen.decisive < DECISIVE_SHARE * len(self.readings):
             found.append(f"{name}: only {seen.decisive} of {len(self.readings)} decisive")
         if seen.first_test_bytes > FIRST_TEST_BYTES:
-            found.append(f"{name}: a first test of {seen.first_test_bytes / 1e6:.2f} MB")
+            found.append(f"{name}: the first test cost {seen.first_test_bytes / 1e6:.2f} MB")
         return found
 
 
 def measure(case: EmulatedLineCase, direction: Direction, runs: int, saturating: int) -> FloorTally:
-    """One case and direction, start to end, in a process of its own with its own peer and link."""
+    """Measure one case and direction, in a process with its own peer and link."""
     tally = FloorTally(case, direction)
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         try:
@@ -109,8 +110,8 @@ async def _fill(tally: FloorTally, testbed: FloorTestbed, runs: int, saturating:
 
 
 async def _saturate(testbed: FloorTestbed, direction: Direction) -> float:
-    """The received rate of one saturating test; a lost set-up is tried again, as the probe does."""
-    for _ in range(SETUP_TRIES):
+    """Return the received rate of one saturating test."""
+    for _ in range(SETUP_TRIES):  # a lost set-up is repeated, as by the probe
         report = await testbed.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
         if report.ending is not Ending.NO_ANSWER:
             break
@@ -118,13 +119,20 @@ async def _saturate(testbed: FloorTestbed, direction: Direction) -> float:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every bar is met."""
-    parser = command_line.parser(PROGRAM, "Floor verdicts over emulated lines.")
-    parser.add_argument("--runs", type=int, default=20, help="verdicts a line and direction (default: 20)")
+    """Run the benchmark; return 0 if every bar is met."""
+    parser = command_line.parser(PROGRAM, "Count right and wrong floor verdicts over emulated lines.")
     parser.add_argument(
-        "--saturating", type=int, default=1, help="saturating tests a line and direction (default: 1)"
+        "--runs", type=int, default=20, help="verdicts for each line and direction (default: 20)"
     )
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="lines at once")
+    parser.add_argument(
+        "--saturating", type=int, default=1, help="saturating tests for each line and direction (default: 1)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=max(1, (os.cpu_count() or 1)),
+        help="lines measured at once (default: one for each core)",
+    )
     options = parser.parse_args(arguments)
     console, began = Console(width=None if sys.stdout.isatty() else 140), monotonic()
     tallies = _measure_all(options, console)
@@ -176,7 +184,7 @@ def _row(tally: FloorTally) -> tuple[str, ...]:
         str(seen.right),
         str(seen.wrong),
         str(seen.undecided),
-        f"{seen.invalid} ({seen.thrown_away})",
+        f"{seen.invalid} ({seen.invalid_tests})",
         str(seen.failed),
         _spread(seen),
         f"{seen.first_test_bytes / 1e6:.2f}" if seen.first_test_bytes else "-",

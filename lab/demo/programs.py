@@ -1,4 +1,4 @@
-"""The demo's programs, from the broker to the agents: their commands, and when each is ready."""
+"""Programs of the demo, from the broker to the agents: their commands, and when each is ready."""
 
 import importlib.util
 import socket
@@ -18,38 +18,38 @@ BROKER_WAVE, SERVER_WAVE, SITE_WAVE = 0, 1, 2
 
 
 def require() -> None:
-    """Raise NoRoomError, with the command that mends it, when this installation cannot run the demo."""
+    """Raise NoRoomError, with the command that installs what is missing, when the demo cannot run here."""
     if sys.platform != "linux":
         raise NoRoomError("the demo needs Linux: kernel time stamps and addresses 127.0.1.* on loopback")
     missing = [name for name in NEEDED_MODULES if importlib.util.find_spec(name) is None]
     missing += [name for name in PROGRAMS if not _installed(name).exists()]
     if missing:
         raise NoRoomError(
-            f"not installed: {', '.join(missing)}. Mend it with `make install`, "
+            f"not installed: {', '.join(missing)}. Install with `make install`, "
             f"or `{sys.executable} -m pip install plancher-lab`"
         )
 
 
 def broker(places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
-    """The MQTT broker, and whether it accepts connections."""
+    """Return the MQTT broker, and a check that it accepts connections."""
     command = (sys.executable, "-m", "lab.demo.broker", str(places.broker_port))
     return ChildProgram("broker", command, BROKER_WAVE), lambda: _accepts(places.broker_port)
 
 
 def peer(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
-    """The measurement peer, and whether both its ports are held."""
+    """Return the measurement peer, and a check that both its ports are bound."""
     program = ChildProgram("peer", _run("plancher-peer", files.peer()), SERVER_WAVE)
-    return program, lambda: all(_is_held(port) for port in (places.control_port, places.stamp_port))
+    return program, lambda: all(_is_bound(port) for port in (places.control_port, places.stamp_port))
 
 
 def collector(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
-    """The collector, and whether it says it is ready."""
+    """Return the collector, and a check that it is ready."""
     program = ChildProgram("collector", _run("plancher-collector", files.collector()), SERVER_WAVE)
     return program, lambda: fetch(f"{places.page}readyz") is not None
 
 
 def links(files: Files, places: Places) -> list[ChildProgram]:
-    """One emulated link for each line."""
+    """Return one emulated link for each line."""
     return [
         ChildProgram(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
         for index, line in enumerate(LINES)
@@ -57,7 +57,7 @@ def links(files: Files, places: Places) -> list[ChildProgram]:
 
 
 def agents(files: Files, places: Places) -> list[ChildProgram]:
-    """One agent for each line, which sees the peer at its link's address."""
+    """Return one agent for each line, which reaches the peer at its link's address."""
     return [
         ChildProgram(
             f"agent-{line.site.site_id}",
@@ -69,8 +69,8 @@ def agents(files: Files, places: Places) -> list[ChildProgram]:
 
 
 def _link(line: Line, index: int, files: Files, places: Places) -> tuple[str, ...]:
-    def both(told: Callable[[Direction], str]) -> str:
-        return f"{told(line.down)},{told(line.up)}"
+    def both(text: Callable[[Direction], str]) -> str:
+        return f"{text(line.down)},{text(line.up)}"
 
     return (
         str(_installed("plancher-lab")), "link",
@@ -101,8 +101,9 @@ def _accepts(port: int) -> bool:
         return asking.connect_ex((PEER_HOST, port)) == 0
 
 
-def _is_held(port: int) -> bool:
-    """Whether the peer's UDP port is bound. Trying to bind it could keep the peer from doing so."""
+def _is_bound(port: int) -> bool:
+    """Return whether the peer's UDP port is bound."""
+    # Read from /proc: a trial bind could take the port at the moment in which the peer wants it.
     address = f"{int.from_bytes(socket.inet_aton(PEER_HOST), sys.byteorder):08X}:{port:04X}"
     table = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
     return any(line.split()[1] == address for line in table)

@@ -1,4 +1,4 @@
-"""The command line of ``make bench-accuracy``."""
+"""Command line of ``make bench-accuracy``."""
 
 import argparse
 import sys
@@ -22,13 +22,11 @@ from lab.programs import installed
 
 PROGRAM = "bench-accuracy"
 KEPT = Path("var") / "accuracy.json"
-DESCRIPTION = (
-    "What Plancher measures beside the truth and beside other tools, on links of real kernel queues; as root."
-)
+DESCRIPTION = "Compare our figures with the truth and with other tools, over Linux kernel queues, as root."
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every bar is met."""
+    """Run the benchmark; return 0 if every bar is met."""
     options = _parser().parse_args(arguments)
     if options.inside:
         effort = msgspec.json.decode(options.effort, type=BenchEffort)
@@ -53,14 +51,18 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROGRAM, DESCRIPTION)
     add = parser.add_argument
-    add("--only", type=_part, action="append", metavar="PART", help="run this part (may be given again)")
-    add("--runs", type=int, help="repetitions of each case (default: the part's own)")
-    add("--full", action="store_true", help="the long run")
-    add("--seed", type=int, default=1, help="of all that is random (default: %(default)s)")
-    add("--list", action="store_true", help="name the parts and what they ask")
-    add("--result", type=Path, default=KEPT, help="where results are kept (default: %(default)s)")
-    add("--write", action="store_true", help="put the tables into README.md and docs/methods.md")
-    add("--write-only", action="store_true", help="the same from what is kept, measuring nothing")
+    add("--only", type=_part, action="append", metavar="PART", help="run only this part (may be repeated)")
+    add("--runs", type=int, help="repetitions of each case (default: as the part says)")
+    add("--full", action="store_true", help="measure more, for hours")
+    add("--seed", type=int, default=1, help="random seed (default: %(default)s)")
+    add("--list", action="store_true", help="list the parts")
+    add("--result", type=Path, default=KEPT, help="file of the results (default: %(default)s)")
+    add("--write", action="store_true", help="write the tables into README.md and docs/methods.md")
+    add(
+        "--write-only",
+        action="store_true",
+        help="write the tables from the file of the results, without measuring",
+    )
     add("--inside", metavar="MODULE", help=argparse.SUPPRESS)
     add("--effort", help=argparse.SUPPRESS)
     return parser
@@ -70,7 +72,7 @@ def _part(name: str) -> Part:
     part = named(name)
     if part is None:
         known = ", ".join(one.name for one in PARTS)
-        raise argparse.ArgumentTypeError(f"there is no part {name!r}; there are {known}")
+        raise argparse.ArgumentTypeError(f"there is no part {name!r}; the parts are {known}")
     return part
 
 
@@ -96,7 +98,7 @@ def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, con
     for fault in faults:
         console.print(f"missed: {fault}")
     verdict = "bars missed" if faults else "every bar met"
-    console.print(f"{time.monotonic() - began:.0f} s; {verdict}; kept in {options.result}")
+    console.print(f"{time.monotonic() - began:.0f} s; {verdict}; results in {options.result}")
     written = _write(renewed, console) if options.write else Exit.OK
     return Exit.FAIL if faults else written
 

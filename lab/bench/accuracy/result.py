@@ -1,16 +1,16 @@
-"""What a part of the benchmark gives back: tables, bars, and the lines for README.md."""
+"""Result of a part: tables, bars, and lines for README.md."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from msgspec import Struct, field
 
+# Prints one line on the terminal.
 Tell = Callable[[str], None]
-"""Says one line on the terminal."""
 
 
 class SampleSummary(Struct, frozen=True):
-    """A value measured ``n`` times: its median, and its 10th and 90th percentile (nearest rank)."""
+    """Value measured ``n`` times: median, 10th and 90th percentile (nearest rank)."""
 
     n: int
     median: float
@@ -19,19 +19,19 @@ class SampleSummary(Struct, frozen=True):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "SampleSummary | None":
-        """The figure of these values; None without any."""
+        """Summarise values; None without any."""
         ordered = sorted(values)
         if not ordered:
             return None
         return cls(len(ordered), median(ordered), rank(ordered, 10), rank(ordered, 90))
 
 
+# Content of a cell: a figure, a word, a count or a value; None leaves it empty.
 Cell = SampleSummary | str | int | float | None
-"""What stands in a table: a figure, a word, a count or a value; None where there is nothing to say."""
 
 
 class ResultRow(Struct, frozen=True):
-    """One case. ``ratio`` is ours to another's, as the table says. ``more``: further columns by heading."""
+    """One case. ``ratio``: as the table's heading says. ``more``: further columns by heading."""
 
     case: str
     truth: Cell
@@ -42,9 +42,9 @@ class ResultRow(Struct, frozen=True):
 
 
 class ResultTable(Struct, frozen=True):
-    """Rows of one kind. ``title`` says what is told, in which unit; ``decimals`` is how fine.
+    """Rows of one kind. ``title`` names what is measured, in which unit; ``decimals`` rounds the figures.
 
-    ``truth`` and ``ratio`` are headings: what the truth is, and of what to what the ratio is.
+    ``truth`` and ``ratio`` are headings: the kind of truth, and the two sides of the ratio.
     """
 
     title: str
@@ -56,14 +56,14 @@ class ResultTable(Struct, frozen=True):
 
 
 class Bar(Struct, frozen=True):
-    """One thing that must hold, in words with its figure, and whether it did."""
+    """One requirement, in words with the measured figure, and whether it was met."""
 
     text: str
     met: bool
 
 
 class Headline(Struct, frozen=True):
-    """One line of the short table in README.md. ``others`` names tool and figure."""
+    """One line of the short table in README.md. ``others``: tool and figure."""
 
     question: str
     truth: str
@@ -72,7 +72,7 @@ class Headline(Struct, frozen=True):
 
 
 class PartResult(Struct, frozen=True):
-    """All that a part found."""
+    """All results of a part."""
 
     tables: tuple[ResultTable, ...] = ()
     bars: tuple[Bar, ...] = ()
@@ -80,19 +80,22 @@ class PartResult(Struct, frozen=True):
 
 
 class BenchEffort(Struct, frozen=True):
-    """How much to measure. ``runs`` None leaves it to the part; ``seed`` is of all that is random."""
+    """Amount of work.
+
+    ``runs`` None leaves the number of repetitions to the part; ``seed`` is the random seed.
+    """
 
     full: bool = False
     runs: int | None = None
     seed: int = field(default=1)
 
     def times(self, short: int, full: int) -> int:
-        """How often to repeat: what the person said, or the part's own number for a short or a full run."""
+        """Return the number of repetitions: ``runs``, or the part's own for a short or a full run."""
         if self.runs is not None:
             return self.runs
         return full if self.full else short
 
 
 def rank(ordered: Sequence[float], percent: int) -> float:
-    """The nearest-rank percentile of sorted values, at least one of them."""
+    """Return the nearest-rank percentile of at least one sorted value."""
     return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

@@ -32,10 +32,10 @@ def test_the_kernel_gets_the_bucket_it_needs(line: KernelLineSettings, bucket: i
             "queue and burst must be at most 2147483648 B, the kernel's limit",
         ),
         (KernelLineSettings(burst=9000), "a burst needs a rate"),
-        (KernelLineSettings(rate=8_000_000), "the queue must hold at least 1500 B, not 0 B"),
+        (KernelLineSettings(rate=8_000_000), "the queue needs room for at least 1500 B, not 0 B"),
         (KernelLineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
         (KernelLineSettings(duplication=-0.1), "duplication must lie between 0 and 1, not -0.1"),
-        (KernelLineSettings(reordering=0.01), "reordering needs a delay by which packets are held back"),
+        (KernelLineSettings(reordering=0.01), "reordering needs a reordering delay"),
         (
             KernelLineSettings(rate=100, queue=1500),
             "a bucket of 5000 B needs a rate of at least 160 bit/s, not 100",
@@ -67,5 +67,5 @@ def test_a_fault_names_its_direction() -> None:
     settings = KernelLinkSettings(KernelLineSettings(loss=2), KernelLineSettings(rate=8_000_000))
     assert settings.faults() == (
         "down: loss must lie between 0 and 1, not 2",
-        "up: the queue must hold at least 1500 B, not 0 B",
+        "up: the queue needs room for at least 1500 B, not 0 B",
     )

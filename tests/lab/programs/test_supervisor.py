@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor
+from tests.processes import wait_until
 
 SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
@@ -50,21 +51,21 @@ def test_a_child_leads_its_own_session(supervisor: Supervisor) -> None:
 def test_stop_ends_all_children_by_sigterm(supervisor: Supervisor) -> None:
     pids = [start_ready(supervisor, python(name, SLEEPER)) for name in ("one", "two")]
     assert supervisor.stop() == ()
-    assert [group_members(pid) for pid in pids] == [[], []]
+    wait_until(lambda: not any(map(group_members, pids)), "all have ended")
 
 
 def test_a_child_that_ignores_sigterm_is_killed_within_the_limit(supervisor: Supervisor) -> None:
     pid = start_ready(supervisor, python("stubborn", STUBBORN))
     began = time.monotonic()
     assert supervisor.stop(patience_s=0.3) == ("stubborn",)
-    assert time.monotonic() - began < 2
-    assert group_members(pid) == []
+    assert time.monotonic() - began < 5
+    wait_until(lambda: not group_members(pid), "it has ended")
 
 
 def test_descendants_of_a_child_are_killed_with_it(supervisor: Supervisor) -> None:
     pid = start_ready(supervisor, python("parent", PARENT))
     supervisor.stop(patience_s=1)
-    assert group_members(pid) == []
+    wait_until(lambda: not group_members(pid), "both have ended")
 
 
 def test_higher_waves_end_first(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -114,7 +115,4 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         assert group_members(child)
         parent.kill()
-    limit = time.monotonic() + 10
-    while group_members(child):
-        assert time.monotonic() < limit, "the child outlived its parent"
-        time.sleep(0.01)
+    wait_until(lambda: not group_members(child), "the child ends with its parent")

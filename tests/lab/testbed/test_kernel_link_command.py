@@ -143,7 +143,7 @@ def test_an_unreadable_value_is_reported(
     ("options", "message"),
     [
         (("--policer", "--up", "8M"), "down: a policer needs a rate"),
-        (("--up", "8M", "--queue", "1kB"), "up: the queue must hold at least 1500 B, not 1000 B"),
+        (("--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
         (
             ("--", "no-such-program"),
             "cannot run no-such-program at the site: this machine has no such program",

@@ -1,7 +1,7 @@
-"""What the resident agent weighs and works: all probes on, over mutual TLS, as ``make bench-agent`` does.
+"""Part ``agent``: memory and processor time of the resident agent, with all probes over mutual TLS.
 
-Its searches go up to 1 Gbit/s over loopback, and its path traces go through a helper of their own: after
-each kind of measurement it has to weigh what it weighed before.
+It is observed as by ``make bench-agent``. Searches go up to 1 Gbit/s over loopback, and path traces run in a
+helper process. After each kind of measurement the agent has to need no more memory than before.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.probes import PROBES
 from lab.bench import agent as bench_agent
-from lab.bench import base_install, weighing
+from lab.bench import base_install, process_usage
 from lab.bench.accuracy.result import (
     Bar,
     BenchEffort,
@@ -23,28 +23,28 @@ from lab.bench.accuracy.result import (
     Tell,
 )
 from lab.bench.agent import ObservedAgent
-from lab.bench.weighing import Activity, ActivitySpan, Sample
+from lab.bench.process_usage import Activity, ActivitySpan, Sample
 
 SHORT_S, FULL_S = 60, 600
 IMPORTS = {
     "python3 alone": "pass",
     "asyncio": "import asyncio",
     "the agent": "import agent.service.__main__",
-    "scapy, which the agent does without": "import scapy.all",
+    "scapy, which the agent does not load": "import scapy.all",
 }
 SHORT_RUNS, FULL_RUNS = 5, 30
 TIMED = "import time; began = time.perf_counter(); {code}; print(time.perf_counter() - began)"
+# Allowed growth by a trace: the modules that start the helper are loaded at the first one.
 UNCHANGED_BYTES = 300_000
-"""What a trace may leave behind: the modules that start the helper, loaded at the first one."""
 
 NOTE = (
     "MB are 10^6 bytes. Before and after: the nearest samples, half a second apart, around the first "
-    "measurement of each kind; most: during any of them. Searches climb to 1 Gbit/s over loopback."
+    "measurement of each kind; most: during any of them. Searches go up to 1 Gbit/s over loopback."
 )
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``agent``."""
+    """Run the part ``agent``."""
     imports = dict(_import_times(effort.times(SHORT_RUNS, FULL_RUNS)))
     tell(f"imports: {', '.join(f'{name} {figure.median:.0f} ms' for name, figure in imports.items())}")
     seconds = FULL_S if effort.full else SHORT_S
@@ -55,7 +55,7 @@ def measure(effort: BenchEffort, tell: Tell) -> PartResult:
 
 
 def _import_times(runs: int) -> Iterator[tuple[str, SampleSummary]]:
-    """Milliseconds, in an environment with the base install and the extra for the path."""
+    """Measure import times in ms, in an environment with the base install and the extra for the path."""
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         python = base_install.make(Path(name) / "installed", bench_agent.PATH_EXTRA)
         for what, code in IMPORTS.items():
@@ -70,10 +70,9 @@ def _import_times(runs: int) -> Iterator[tuple[str, SampleSummary]]:
 
 
 def judge(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> PartResult:
-    """Tables, bars and headlines of an agent that was watched."""
+    """Build tables, bars and headlines from an observed agent."""
     compared = [
-        ResultRow(name, None, None, {"beside it": weight.resident / 1e6})
-        for name, weight in observed.compared
+        ResultRow(name, None, None, {"alone": weight.resident / 1e6}) for name, weight in observed.compared
     ]
     weights = ResultTable(
         title="Resident set size, MB",
@@ -85,14 +84,14 @@ def judge(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> PartRes
         title="Processor time",
         rows=tuple(_work_rows(observed)),
         decimals=2,
-        truth="watched, s",
-        note="ours: percent of a core. CPU ms: of the agent, for one such measurement.",
+        truth="observed, s",
+        note="Plancher: percent of a core. CPU ms: of the agent, for one such measurement.",
     )
     times = ResultTable(
         title="Import time, ms",
         rows=tuple(ResultRow(name, IMPORTS[name], figure) for name, figure in imports.items()),
         truth="code",
-        note="Of a fresh interpreter, modules already compiled.",
+        note="In a new interpreter, with compiled modules.",
     )
     return PartResult((weights, works, times), tuple(_bars(observed)), tuple(_headlines(observed, imports)))
 
@@ -113,8 +112,8 @@ def _weight_rows(observed: ObservedAgent) -> Iterator[ResultRow]:
 
 
 def _around(samples: list[Sample], span: ActivitySpan) -> tuple[Sample | None, Sample | None]:
-    """The last sample before a measurement and the first after it."""
-    return weighing.before(samples, span.begin_us), weighing.after(samples, span.end_us)
+    """Return the last sample before a measurement and the first after it."""
+    return process_usage.before(samples, span.begin_us), process_usage.after(samples, span.end_us)
 
 
 def _most(samples: list[Sample], spans: list[ActivitySpan]) -> float | None:
@@ -128,32 +127,32 @@ def _most(samples: list[Sample], spans: list[ActivitySpan]) -> float | None:
 
 
 def _work_rows(observed: ObservedAgent) -> Iterator[ResultRow]:
-    for doing, work in observed.works.items():
-        count = sum(span.doing is doing for span in observed.spans)
+    for activity, work in observed.works.items():
+        count = sum(span.activity is activity for span in observed.spans)
         each = work.cpu_s * 1e3 / count if count else None
-        yield ResultRow(doing.value, work.lasted_s, 100 * work.share, more={"n": count, "CPU ms": each})
+        yield ResultRow(activity.value, work.lasted_s, 100 * work.share, more={"n": count, "CPU ms": each})
 
 
 def _bars(observed: ObservedAgent) -> list[Bar]:
     growth = trace_growth_bytes(observed)
-    told = "no trace was seen" if growth is None else f"{growth / 1e6:+.2f} MB"
+    change = "no trace was observed" if growth is None else f"{growth / 1e6:+.2f} MB"
     return [
         *(Bar(text, kept) for text, kept in bench_agent.verdicts(observed)),
         Bar(
-            f"a path trace leaves nothing behind in the agent (anonymous memory): {told}",
+            f"a path trace does not increase the agent's anonymous memory: {change}",
             met=growth is not None and growth <= UNCHANGED_BYTES,
         ),
     ]
 
 
 def trace_growth_bytes(observed: ObservedAgent) -> int | None:
-    """What the first path trace left behind in the resident agent; None where none was seen whole.
+    """Return the growth of anonymous memory by the first path trace; None where none was observed whole.
 
-    Pages of files are left out: the agent gives them back now and then, and reads again what it uses.
+    Pages of files are left out: the agent releases them from time to time and reads them again.
     """
     for span in observed.spans:
         earlier, later = _around(observed.samples, span)
-        if span.doing is Activity.TRACE and earlier and later:
+        if span.activity is Activity.TRACE and earlier and later:
             return later.weight.anonymous - earlier.weight.anonymous
     return None
 

@@ -1,7 +1,7 @@
-"""Searches for the capacity of lines of known rate, and what a gigabyte of load costs beside iperf3's.
+"""Part ``capacity``: searches on lines of known rate, and processor time for a gigabyte beside iperf3's.
 
-The searches are the capacity probe's own, as an agent puts it together, up to 1 Gbit/s. Processor time is
-measured by fixed-rate loads over a line without a limit (``lab.bench.load``).
+The searches are the capacity probe's own, wired as in an agent, up to 1 Gbit/s. Processor time is measured by
+fixed-rate loads over a line without a limit (``lab.bench.load``).
 """
 
 import asyncio
@@ -42,31 +42,31 @@ SHORT_LOADS_MBPS, FULL_LOADS_MBPS = (1000,), (100, 500, 1000)
 LOAD_S = 3
 SHORT_RUNS, FULL_RUNS = 3, 10
 SHORT_ROUNDS, FULL_ROUNDS = 2, 5
+# Extra searches in place of invalid ones, which are counted and say nothing of the line.
 SPARE = 2
-"""Searches beyond those, where some were invalid: that is counted, and says nothing of the line."""
 
 WITHIN = 0.01
+# Bounds of a search that found the line's rate. One that reached the highest requested rate found it too.
 OF_THE_LINE = (None, Bound.REQUESTED_RATE)
-"""What a search says that found the line; one may reach all that it asks for, and the line's rate with it."""
 
+# A monthly byte budget that no benchmark spends.
 UNLIMITED = ByteSize(10**13)
-"""A month's budget of bytes that no benchmark spends."""
 
 SEARCH_NOTE = (
-    "The greatest second of a search of 10 s up to 1 Gbit/s (RFC 9097 algorithm B). Error: the "
-    "farthest of all searches, of a lower bound as far as it is too great. Lines of 4 to 20 Mbit/s are "
-    "measured beside each other; at 500 and 1000 Mbit/s the ends join what arrives (GRO), as cards do."
+    "The best second of a search of 10 s up to 1 Gbit/s (RFC 9097 algorithm B). Error: the largest "
+    "of all searches; a lower bound counts only where it is too high. Lines of 4 to 20 Mbit/s are "
+    "measured beside each other; at 500 and 1000 Mbit/s the ends join packets (GRO), as network cards do."
 )
 COST_NOTE = (
     f"User and system time of both ends together; loads of {LOAD_S} s, UDP packets of the same size at the "
     "same rate, and one TCP connection. Packets cross the line one by one; with GRO the receiving device "
-    "joins them again, as network cards do."
+    "joins them, as network cards do."
 )
 
 
 @dataclass(slots=True)
 class CapacityCase:
-    """One rate and direction, and what each search gave."""
+    """One rate and direction, with the readings of its searches."""
 
     rate_mbps: float
     direction: Direction
@@ -75,31 +75,31 @@ class CapacityCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}"
 
     def found(self) -> list[CapacityValues]:
-        """Of the searches that count."""
+        """Return the values of the searches that count."""
         values = (one.values for one in self.readings if one.outcome is Outcome.OK)
         return [one for one in values if isinstance(one, CapacityValues)]
 
     def maxima_mbps(self) -> list[float]:
-        """What they found."""
+        """Return the maxima of the searches that count."""
         return [one.maximum_bps / 1e6 for one in self.found()]
 
     @property
     def bounds(self) -> str:
-        """What else than the line is said to have limited a search, if anything."""
+        """Bounds other than the line that the searches reported, with their numbers."""
         values = (one.values for one in self.readings)
         said = [one.bound for one in values if isinstance(one, CapacityValues) and one.bound]
         return ", ".join(f"{bound} ({said.count(bound)})" for bound in dict.fromkeys(said))
 
     @property
     def error(self) -> float | None:
-        """The farthest of those that say "this is the line" from the truth, as a share of it.
+        """Largest error of a search that claims the line's rate, as a share of it.
 
-        One that says it was limited otherwise (RFC 9097 section 6.5) gives a lower bound, and no figure that
-        could be wrong but by being too great.
+        A search limited otherwise (RFC 9097 section 6.5) gives a lower bound, which is wrong only where it is
+        too high.
         """
         errors = [one.maximum_bps / 1e6 / self.rate_mbps - 1 for one in self.found()]
         bounds = [one.bound not in OF_THE_LINE for one in self.found()]
@@ -110,13 +110,13 @@ class CapacityCase:
 
     @property
     def median_error(self) -> float | None:
-        """Of the median of all that count, lower bounds too."""
+        """Error of the median of all searches that count, lower bounds included."""
         figure = SampleSummary.of(self.maxima_mbps())
         return None if figure is None else abs(figure.median / self.rate_mbps - 1)
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``capacity``."""
+    """Run the part ``capacity``."""
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
     def fill(case: CapacityCase, turns: Turns) -> None:
@@ -145,7 +145,7 @@ def measure(effort: BenchEffort, tell: Tell) -> PartResult:
 
 
 def search(agent_file: Path, direction: Direction) -> Reading:
-    """One search by the probe; to be called inside the site."""
+    """Run one search by the probe; called inside the site's namespace."""
     chosen = agent_settings.load(agent_file)
     capacity = structs.replace(chosen.capacity, day_budget=UNLIMITED, month_budget=UNLIMITED)
     probe = CapacityProbe.of(assembly.surroundings(structs.replace(chosen, capacity=capacity), Clock().read))
@@ -159,7 +159,7 @@ def _words(case: CapacityCase) -> str:
 
 
 def judge(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow], runs: int) -> PartResult:
-    """Tables, bars and headlines of measured searches and loads."""
+    """Build tables, bars and headlines from searches and loads."""
     searches = ResultTable(
         title="Maximum IP-layer capacity found, Mbit/s",
         rows=tuple(map(_search_row, cases)),
@@ -224,11 +224,11 @@ def _bars(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow], ru
     problems = [f"{row.name}: {problem}" for row in loads for problem in row.problems]
     dear = [row.name for row in loads if row.place == bench_load.JOINED and _is_dearer(row)]
     return [
-        Bar("every search is within 1 % of the shaped IP rate, or says what else limited it" + _names(astray),
+        Bar("every search is within 1 % of the shaped IP rate, or names another limit" + _names(astray),
             met=not astray),
         Bar("the median of the searches is within 1 % at each rate and direction" + _names(off), met=not off),
         Bar(f"{runs} searches that count at each rate and direction" + _names(lacking), met=not lacking),
-        Bar("where packets arrive joined, a gigabyte costs no more processor time than by iperf3's UDP"
+        Bar("with GRO, a gigabyte costs no more processor time than with iperf3's UDP"
             + _names(dear), met=not dear),
         Bar("every load was measured" + _names(problems), met=bool(loads) and not problems),
         all_measured(cases),
@@ -254,7 +254,7 @@ def _headlines(cases: Sequence[CapacityCase], loads: Sequence[bench_load.LoadRow
 
 
 def _costs(loads: Sequence[bench_load.LoadRow]) -> Iterator[Headline]:
-    """A line for each kind of link at the highest rate, both directions; the table has each."""
+    """Yield a line for each kind of link at the highest rate, both directions; the table has each."""
     fastest = max((row.rate_mbps for row in loads), default=0)
     told = [row for row in loads if row.rate_mbps == fastest]
     for place in dict.fromkeys(row.place for row in told):

@@ -1,8 +1,9 @@
-"""Floor verdicts where a short test is easily misled: cross traffic, losses, a token bucket, a policer.
+"""Part ``cross``: floor verdicts where a short test is easily misled.
 
-Cross traffic is iperf3's, through the interface whose counters the agent reads. The same traffic is then
-measured with ``line_counters: none``, as by an agent beside the router: no fail may be told there, and a bad
-line still has to be condemned in the quiet window (``night``).
+The disturbances are cross traffic, losses, a token bucket and a policer. Cross traffic is iperf3's, through
+the interface whose counters the agent reads. The same traffic is then measured with ``line_counters: none``,
+as by an agent beside the router. There a fail by day would be wrong, and a bad line has to be condemned in
+the quiet hours (``night``).
 """
 
 import contextlib
@@ -43,7 +44,7 @@ LINKS_AT_ONCE = 4
 
 
 class LineDisturbance(StrEnum):
-    """What is on the line beside the test, or what the line does to it."""
+    """Disturbance of a line during the tests."""
 
     SEEN = "cross traffic, counted"
     UNSEEN = "cross traffic, not visible"
@@ -54,7 +55,7 @@ class LineDisturbance(StrEnum):
 
 @dataclass(slots=True)
 class CrossTrafficCase:
-    """One line, direction and disturbance. ``cross_mbps`` 0: none; ``contradicted``: what would be wrong."""
+    """One line, direction and disturbance. ``cross_mbps`` 0: none. ``contradicted``: wrong verdicts."""
 
     kind: LineDisturbance
     direction: Direction
@@ -72,24 +73,24 @@ class CrossTrafficCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}, {self.words}"
 
     @property
     def pre_drain(self) -> bool:
-        """Whether the probe empties a bucket first: now and then it does, on every line."""
+        """True if the probe empties a token bucket before the test."""
         return self.kind is LineDisturbance.BUCKET
 
     @property
     def policed_seen(self) -> int:
-        """Verdicts that name a policer."""
+        """Number of verdicts that name a policer."""
         return sum(
             any(test.finding is Finding.POLICED for test in values.tests) for values in self.verdicts.values()
         )
 
 
 def cases() -> list[CrossTrafficCase]:
-    """All of them."""
+    """Return all cases."""
     return [
         *(_crossed(kind, direction, rate, cross, udp=udp)
           for kind in (LineDisturbance.SEEN, LineDisturbance.UNSEEN) for rate in RATES for cross in CROSS_MBPS
@@ -106,7 +107,7 @@ def _crossed(
     slow = rate * 1e6 < FLOOR_BPS
     wrong = {Verdict.PASS if slow else Verdict.FAIL}
     if kind is LineDisturbance.UNSEEN:
-        # Who does not see the traffic must not condemn for it, be the line good or bad.
+        # Without counters the agent cannot tell cross traffic from a slow line: any fail by day is wrong.
         wrong.add(Verdict.FAIL)
     words = f"{cross:g} Mbit/s {'UDP' if udp else 'TCP'}"
     return CrossTrafficCase(kind, direction, rate, shaped(rate), frozenset(wrong), cross, udp, words)
@@ -141,7 +142,7 @@ def _policer(direction: Direction) -> CrossTrafficCase:
 
 @dataclass(slots=True)
 class NightCase:
-    """One direction of a bad line, seen by an agent without counters until it is condemned."""
+    """One direction of a bad line, measured by an agent without counters until it is condemned."""
 
     direction: Direction
     night: Night = field(default_factory=Night)
@@ -149,12 +150,12 @@ class NightCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{CONDEMNED_MBPS:g} Mbit/s {self.direction}, not visible, at night"
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``cross``."""
+    """Run the part ``cross``."""
     found, nights = cases(), [NightCase(direction) for direction in Direction]
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
@@ -192,28 +193,28 @@ def _words(case: CrossTrafficCase | NightCase) -> str:
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid "
-        f"({seen.thrown_away} tests)"
+        f"({seen.invalid_tests} tests)"
     )
 
 
 def judge(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase], runs: int) -> PartResult:
-    """Tables, bars and headlines of measured cases."""
+    """Build tables, bars and headlines from measured cases."""
     lines = ResultTable(
         title="Verdicts beside cross traffic, under loss, behind a bucket and a policer",
         rows=tuple(map(_row, found)),
         decimals=2,
         truth="at least 8 Mbit/s",
         note=(
-            "ours: pass / fail / unconfirmed. Cross traffic is iperf3's, at the IP layer. An agent that does "
-            "not see it may fail no line beside it: a line that seems bad is unconfirmed until the night."
+            "Plancher: pass / fail / unconfirmed. Cross traffic is iperf3's, at the IP layer. An agent that "
+            "cannot count it may not fail a line: a line that seems bad is unconfirmed until the quiet hours."
         ),
     )
     condemned = ResultTable(
-        title="A bad line that nobody sees the traffic of: verdicts until it is condemned",
+        title="A bad line whose other traffic is not counted: verdicts until it is condemned",
         rows=tuple(map(_night_row, nights)),
         decimals=2,
         truth="at least 8 Mbit/s",
-        note="The agent's own clock and schedule, the time between two verdicts skipped.",
+        note="The agent's own schedule; its clock skips the time between two verdicts.",
     )
     return PartResult((lines, condemned), tuple(_bars(found, nights, runs)), (_headline(found, nights),))
 
@@ -228,7 +229,7 @@ def _row(case: CrossTrafficCase) -> ResultRow:
         ),
         more={
             "undetermined": seen.count(Verdict.UNDETERMINED),
-            "invalid (single tests)": f"{seen.invalid} ({seen.thrown_away})",
+            "invalid (single tests)": f"{seen.invalid} ({seen.invalid_tests})",
             "failed": seen.failed,
             "named a policer": case.policed_seen,
             "capacity told, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
@@ -261,7 +262,7 @@ def _bars(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase], runs: 
         _never_wrong("cross traffic through the measured interface: 0 wrong", kinds[LineDisturbance.SEEN]),
         _never_wrong("cross traffic that is not visible: 0 fails by day, no bad line passed",
                      kinds[LineDisturbance.UNSEEN]),
-        Bar("a bad line is condemned in the quiet window" + _names(clear), met=not clear),
+        Bar("a bad line is condemned in the quiet hours" + _names(clear), met=not clear),
         _never_wrong(f"{LOSSY_MBPS} Mbit/s with random loss never fails", kinds[LineDisturbance.LOSS]),
         Bar(f"a bucket of {BUCKET_BYTES / 1e6:g} MB over {BUCKET_MBPS} Mbit/s is found every time"
             + _names(hidden), met=not hidden),

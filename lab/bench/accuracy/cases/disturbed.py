@@ -1,7 +1,9 @@
-"""Floor verdicts on a machine that stands still or is busy: thrown away, but never wrong.
+"""Part ``disturbed``: floor verdicts on a machine that is stopped or busy. They may be invalid, but never
+wrong.
 
-The processes at one end are stopped for 300 ms in the middle of each test: the sender then leaves a gap and
-must not catch up into the line's queue, the receiver must not take its own sleep for a queue of the line.
+The processes at one end are stopped for 300 ms in the middle of each test. A stopped sender leaves a gap and
+must not send faster afterwards, into the line's queue. A stopped receiver must not take its own pause for a
+queue of the line.
 """
 
 import contextlib
@@ -23,12 +25,12 @@ from lab.testbed.line_testbed import LineTestbed, shaped
 from wire.records import Direction, Verdict
 
 RATES = (7.6, 8.4)
+# Length of a stop, and its begin after the start of a load.
 STOP_S, INTO_S = 0.3, 0.8
-"""How long the stop lasts, and how far into a load it comes."""
 
 POLL_S = 0.1
+# Share of the floor above which traffic on the line is the load of a test.
 LOAD_SHARE = 0.5
-"""Of the floor: what crosses the line faster than this is the load of a test."""
 
 BUSY_PROCESSES = 6
 SHORT_RUNS, FULL_RUNS = 2, 20
@@ -36,7 +38,7 @@ STOPPED_AT_ONCE, BUSY_AT_ONCE = 4, 2
 
 
 class MachineDisturbance(StrEnum):
-    """What happens to the machine."""
+    """Disturbance of the machine during the tests."""
 
     PEER = "peer stopped 300 ms"
     AGENT = "agent stopped 300 ms"
@@ -64,18 +66,18 @@ class BusyMachineCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         who = " (the sender)" if self.is_sender else ""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}, {self.disturbance}{who}"
 
     @property
     def is_sender(self) -> bool:
-        """Whether it is the sender that is stopped."""
+        """True if the sender is stopped."""
         return SENDERS[self.direction] is self.disturbance
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``disturbed``."""
+    """Run the part ``disturbed``."""
     cases = [
         BusyMachineCase(disturbance, direction, rate)
         for disturbance in MachineDisturbance
@@ -99,7 +101,7 @@ def measure(effort: BenchEffort, tell: Tell) -> PartResult:
 
 @contextlib.contextmanager
 def _stopping(case: BusyMachineCase, testbed: LineTestbed) -> Iterator[None]:
-    """Meanwhile stop the processes at the case's end in the middle of each load, where it has an end."""
+    """Stop the processes at the case's end in the middle of each load, while the block runs."""
     end, ended = ENDS.get(case.disturbance), threading.Event()
     if end is None:
         yield
@@ -116,7 +118,7 @@ def _stopping(case: BusyMachineCase, testbed: LineTestbed) -> Iterator[None]:
 def _stop_in_each_load(
     case: BusyMachineCase, testbed: LineTestbed, end: LinkNode, ended: threading.Event
 ) -> None:
-    """Once in each: between two loads the line is idle for longer than it takes to look twice."""
+    # One stop in each load: between two loads the line is idle for longer than two polls.
     began, stopped = None, False
     seen, at = testbed.delivered(case.direction), time.monotonic()
     while not ended.wait(POLL_S):
@@ -148,17 +150,17 @@ def _words(case: BusyMachineCase) -> str:
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid; "
-        f"{seen.thrown_away} tests thrown away, {case.stops} stops"
+        f"{seen.invalid_tests} invalid tests, {case.stops} stops"
     )
 
 
 def judge(cases: Sequence[BusyMachineCase]) -> PartResult:
     """Build table, bars and headline from measured cases."""
     table = ResultTable(
-        title="Verdicts while the machine stands still or is busy",
+        title="Verdicts while the machine is stopped or busy",
         rows=tuple(map(_row, cases)),
         truth="at least 8 Mbit/s",
-        note=f"ours: right / wrong. A stop comes {INTO_S:g} s into the load of each test.",
+        note=f"Plancher: right / wrong. A stop begins {INTO_S:g} s after the start of each load.",
     )
     return PartResult((table,), tuple(_bars(cases)), (_headline(cases),))
 
@@ -174,7 +176,7 @@ def _row(case: BusyMachineCase) -> ResultRow:
             "invalid": seen.invalid,
             "failed": seen.failed,
             "stops": case.stops if case.disturbance in ENDS else None,
-            "single tests thrown away": seen.thrown_away,
+            "invalid tests": seen.invalid_tests,
         },
     )
 
@@ -183,11 +185,11 @@ def _bars(cases: Sequence[BusyMachineCase]) -> list[Bar]:
     wrong = [case.label for case in cases if case.verdicts.wrong]
     asked = sum(len(case.verdicts.readings) for case in cases)
     sender = [case for case in cases if case.is_sender]
-    unnoticed = [case.label for case in sender if not 0 < case.stops <= case.verdicts.thrown_away]
+    unnoticed = [case.label for case in sender if not 0 < case.stops <= case.verdicts.invalid_tests]
     return [
         Bar(f"never a wrong verdict, of {asked}" + _names(wrong), met=bool(asked) and not wrong),
         Bar(
-            "every test whose sender was stopped is thrown away" + _names(unnoticed),
+            "every test whose sender was stopped is invalid" + _names(unnoticed),
             met=bool(sender) and not unnoticed,
         ),
         all_measured(cases),
@@ -203,7 +205,7 @@ def _headline(cases: Sequence[BusyMachineCase]) -> Headline:
     wrong, asked = sum(one.wrong for one in seen), sum(len(one.readings) for one in seen)
     invalid = sum(one.invalid for one in seen)
     return Headline(
-        "wrong verdicts with processes stopped 300 ms in each test, or six busy ones beside",
+        "wrong verdicts with processes stopped for 300 ms in each test, or beside six busy ones",
         f"0 of {asked}",
-        f"{wrong} of {asked}, {invalid} thrown away",
+        f"{wrong} of {asked}, {invalid} invalid",
     )

@@ -1,7 +1,8 @@
-"""Floor verdicts beside iperf3's: is a line of known rate at least as fast as the floor?
+"""Part ``floor``: floor verdicts beside iperf3's, on lines of known rate.
 
-iperf3's TCP is read as its user would: goodput, converted to the IP layer, at least the floor or not. It
-always decides; ours may leave it open. What an answer costs is counted for both at the line itself.
+iperf3's TCP goodput, converted to the IP layer, is compared with the floor, as its user would do. iperf3
+always decides; our verdict may be undetermined. The bytes of an answer are counted at the line itself, for
+both.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,14 +29,14 @@ CONTROLS = ("cubic", "bbr")
 SECONDS = (3, 10)
 SHORT_RUNS, FULL_RUNS = 20, 50
 SHORT_IPERF, FULL_IPERF = 2, 10
+# Lines of mostly 8 Mbit/s need less than half of two cores, and no test delays another.
 LINKS_AT_ONCE = 8
-"""Of 8 Mbit/s each, most of the time: less than half of two cores, so that no test is late for another."""
 
 NEAR, FAR = 0.025, 0.05
 DECISIVE = {NEAR: 0.95, FAR: 0.99}
 FIRST_TEST_BYTES = 2_200_000
 VERDICT_NOTE = (
-    "right / wrong. iperf3: TCP, received goodput x 1500/1448 held against the floor, "
+    "right / wrong. iperf3: TCP, received goodput x 1500/1448 compared with the floor, "
     "congestion control and length as named."
 )
 COST_NOTE = "IP-layer bytes that crossed the line both ways, counted at its queues."
@@ -43,9 +44,9 @@ COST_NOTE = "IP-layer bytes that crossed the line both ways, counted at its queu
 
 @dataclass(slots=True)
 class IperfAnswers:
-    """What iperf3 said, run by run: bit/s at the IP layer."""
+    """Answers of iperf3, run by run: bit/s at the IP layer, and MB on the line."""
 
-    told_bps: list[float] = field(default_factory=list)
+    rates_bps: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
 
 
@@ -55,7 +56,7 @@ def _tools() -> dict[str, IperfAnswers]:
 
 @dataclass(slots=True)
 class FloorCase:
-    """One rate and direction; ``verdicts`` are ours, ``megabytes`` what each of them cost the line."""
+    """One rate and direction. ``verdicts`` are ours; ``megabytes`` is the traffic of each."""
 
     rate_mbps: float
     direction: Direction
@@ -69,25 +70,25 @@ class FloorCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}"
 
     @property
     def fulfils(self) -> bool:
-        """The truth."""
+        """True if the line's rate is at least the floor."""
         return self.rate_mbps * 1e6 >= FLOOR_BPS
 
     def wrong_of(self, tool: str) -> int:
         """Count the answers of a tool that the truth contradicts."""
-        return sum((bps >= FLOOR_BPS) != self.fulfils for bps in self.others[tool].told_bps)
+        return sum((bps >= FLOOR_BPS) != self.fulfils for bps in self.others[tool].rates_bps)
 
     def is_from(self, distance: float) -> bool:
-        """Whether the rate is so far, as a share of the floor, from it or farther."""
+        """Return whether the rate differs from the floor by at least this share of the floor."""
         return abs(self.rate_mbps * 1e6 / FLOOR_BPS - 1) >= distance - 1e-9
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``floor``."""
+    """Run the part ``floor``."""
     cases = [FloorCase(rate, direction) for rate in RATES for direction in Direction]
     runs, answers = effort.times(SHORT_RUNS, FULL_RUNS), effort.times(SHORT_IPERF, FULL_IPERF)
 
@@ -113,13 +114,13 @@ def _ask_others(case: FloorCase, testbed: LineTestbed) -> None:
 
             def ask(control: str = control, seconds: int = seconds, answers: IperfAnswers = answers) -> None:
                 goodput = testbed.goodput_bps(case.direction, control, seconds)
-                answers.told_bps.append(goodput * TO_IP_LAYER)
+                answers.rates_bps.append(goodput * TO_IP_LAYER)
 
             answers.megabytes.append(_cost(testbed, ask))
 
 
 def _cost(testbed: LineTestbed, what: Callable[[], None]) -> float:
-    """MB that crossed the line meanwhile."""
+    """Return the MB that cross the line during ``what``."""
     before = testbed.delivered()
     what()
     return (testbed.delivered() - before) / 1e6
@@ -134,7 +135,7 @@ def _words(case: FloorCase) -> str:
 
 
 def judge(cases: Sequence[FloorCase], runs: int) -> PartResult:
-    """Tables, bars and headlines of measured cases."""
+    """Build tables, bars and headlines from measured cases."""
     verdicts = ResultTable(
         title="Verdicts: is the line at least 8 Mbit/s (IP layer)?",
         rows=tuple(map(_verdict_row, cases)),
@@ -161,16 +162,16 @@ def _verdict_row(case: FloorCase) -> ResultRow:
         others={tool: _right_wrong(case, tool) for tool in case.others},
         more={
             "undetermined": seen.undecided,
-            "invalid (single tests)": f"{seen.invalid} ({seen.thrown_away})",
+            "invalid (single tests)": f"{seen.invalid} ({seen.invalid_tests})",
             "failed": seen.failed,
-            "capacity told, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
+            "capacity found, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
         },
     )
 
 
 def _right_wrong(case: FloorCase, tool: str) -> str:
     wrong = case.wrong_of(tool)
-    return f"{len(case.others[tool].told_bps) - wrong} / {wrong}"
+    return f"{len(case.others[tool].rates_bps) - wrong} / {wrong}"
 
 
 def _cost_row(case: FloorCase) -> ResultRow:
@@ -190,21 +191,21 @@ def _bars(cases: Sequence[FloorCase], runs: int) -> list[Bar]:
         _decisive_near(cases),
         _decisive_far(cases),
         Bar(f"a first test of at most 2.2 MB: {first / 1e6:.2f} MB", met=0 < first <= FIRST_TEST_BYTES),
-        Bar("every verdict was asked for" + "".join(f"; not {one}" for one in short), met=not short),
+        Bar("every verdict was measured" + "".join(f"; not {one}" for one in short), met=not short),
         all_measured(cases),
     ]
 
 
 def _decisive_near(cases: Sequence[FloorCase]) -> Bar:
-    """Rate by rate, lest one that decides well hide one that does not."""
+    # Rate by rate: a mean could hide a rate at which few verdicts are decisive.
     shares = {
         rate: _decisive_share([case for case in cases if case.rate_mbps == rate])
         for rate in sorted({case.rate_mbps for case in cases if case.is_from(NEAR)})
     }
     least = min(shares.values(), default=0.0)
     poor = [f"{rate:g} Mbit/s {share:.1%}" for rate, share in shares.items() if share < DECISIVE[NEAR]]
-    told = f": not {', '.join(poor)}" if poor else f": least {least:.1%}"
-    return Bar(f"at least 95 % decisive at each rate 2.5 % or more from the floor{told}", met=not poor)
+    detail = f": not {', '.join(poor)}" if poor else f": least {least:.1%}"
+    return Bar(f"at least 95 % decisive at each rate 2.5 % or more from the floor{detail}", met=not poor)
 
 
 def _decisive_far(cases: Sequence[FloorCase]) -> Bar:
@@ -221,10 +222,10 @@ def _decisive_share(cases: Sequence[FloorCase]) -> float:
 
 def _headlines(cases: Sequence[FloorCase]) -> list[Headline]:
     seen = [case.verdicts for case in cases]
-    ours = f"{sum(one.right for one in seen)} / {sum(one.wrong for one in seen)}, {_open(seen)} left open"
+    ours = f"{sum(one.right for one in seen)} / {sum(one.wrong for one in seen)}, {_open(seen)} undecided"
     tools = list(cases[0].others) if cases else []
     counts = {tool: sum(case.wrong_of(tool) for case in cases) for tool in tools}
-    asked = {tool: sum(len(case.others[tool].told_bps) for case in cases) for tool in tools}
+    asked = {tool: sum(len(case.others[tool].rates_bps) for case in cases) for tool in tools}
     theirs = ", ".join(f"{tool} {asked[tool] - counts[tool]} / {counts[tool]}" for tool in tools)
     spans = {tool: _span([mb for case in cases for mb in case.others[tool].megabytes]) for tool in tools}
     costs = ", ".join(f"{tool} {span}" for tool, span in spans.items())

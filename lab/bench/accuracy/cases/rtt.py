@@ -1,9 +1,9 @@
-"""Round-trip time: how far each tool is from the link's own log of its packets, idle and on a busy machine.
+"""Part ``rtt``: error of round-trip times by three tools, on an idle and on a busy machine.
 
-A packet's error is the tool's round trip minus the time that this packet and its answer spent inside the
-link, between the kernel's stamps at the router's two devices. What lies outside (a veth crossing at each end
-each way, sockets, the far end's answer as far as the tool does not subtract it) is thereby counted as error,
-for every tool alike.
+The error of a packet is the tool's round trip minus the time that packet and answer spent inside the link,
+between the kernel's stamps at the router's two devices. Time outside counts as error, for every tool alike: a
+veth crossing at each end in each direction, sockets, and the far end's answer as far as the tool does not
+subtract it.
 """
 
 import math
@@ -41,17 +41,17 @@ TOOLS: dict[str, tuple[Tool, Key]] = {
     "irtt": (ToolTestbed.irtt, truth.irtt_number),
 }
 NOTE = (
-    "What the link's log does not contain (veth crossings, sockets) counts as error; `ping` prints 0.1 ms "
-    f"above 10 ms, 1 ms above 100. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms."
+    "Time outside the link's log (veth crossings, sockets) counts as error; `ping` prints 0.1 ms steps "
+    f"above 10 ms, 1 ms steps above 100. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms."
 )
 
+# True round trip and the tool's, in ns, for each packet that returned.
 Pairs = list[tuple[int, int]]
-"""Of each packet that came back: the truth and what the tool said, ns."""
 
 
 @dataclass(slots=True)
 class RoundTripCase:
-    """One delay and load, and what each tool said there, run by run."""
+    """One delay and load, with the results of each tool, run by run."""
 
     delay_ms: int
     busy: int
@@ -59,25 +59,25 @@ class RoundTripCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         load = f"{self.busy} busy processes" if self.busy else "idle"
         return f"{self.delay_ms} ms each way, {load}"
 
     def errors_us(self, tool: str) -> list[float]:
-        """Of every packet, without sign, sorted."""
+        """Return the absolute errors of all packets, sorted."""
         return sorted(abs(told - true) / 1e3 for pairs in self.runs[tool] for true, told in pairs)
 
     def error_us(self, tool: str, percent: int) -> float:
-        """That percentile of the errors; infinite for a tool that measured nothing."""
+        """Return a percentile of the errors; infinite for a tool that measured nothing."""
         errors = self.errors_us(tool)
         return rank(errors, percent) if errors else math.inf
 
     def truths_ns(self) -> list[int]:
-        """The true round trips of our own packets, sorted."""
+        """Return the true round trips of our own packets, sorted."""
         return sorted(true for pairs in self.runs[OURS] for true, _ in pairs)
 
     def figure_errors_us(self, tool: str, percent: int) -> list[float]:
-        """Run by run: the tool's percentile minus the true percentile of the same packets."""
+        """Return the tool's percentile minus the true percentile of the same packets, run by run."""
         return [
             (percentile(sorted(told), percent) - percentile(sorted(true), percent)) / 1e3
             for true, told in (zip(*pairs, strict=True) for pairs in self.runs[tool] if pairs)
@@ -85,7 +85,7 @@ class RoundTripCase:
 
 
 def measure(effort: BenchEffort, tell: Tell) -> PartResult:
-    """The part ``rtt``."""
+    """Run the part ``rtt``."""
     cases = []
     for delay_ms in DELAYS_MS:
         line = KernelLineSettings(delay=delay_ms * 10**6)
@@ -113,9 +113,9 @@ def _brief(case: RoundTripCase, tool: str) -> str:
 
 
 def judge(cases: Sequence[RoundTripCase]) -> PartResult:
-    """Tables, bars and headline of measured cases."""
+    """Build tables, bars and headline from measured cases."""
     each = ResultTable(
-        title="Error of each packet's round trip, without sign, in microseconds",
+        title="Absolute error of each packet's round trip, in microseconds",
         rows=tuple(_error_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
@@ -123,7 +123,7 @@ def judge(cases: Sequence[RoundTripCase]) -> PartResult:
         note=NOTE,
     )
     told = ResultTable(
-        title="Error of the percentile that a train of 100 packets tells, in microseconds",
+        title="Error of the percentile of a train of 100 packets, in microseconds",
         rows=tuple(_figure_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
@@ -173,7 +173,7 @@ def _bars(cases: Sequence[RoundTripCase]) -> list[Bar]:
 
 
 def _headlines(cases: Sequence[RoundTripCase]) -> list[Headline]:
-    """One line an idle machine, one a busy one: the median over the delays."""
+    """Return one line for an idle machine and one for a busy one: the median over the delays."""
     found = []
     for processes in BUSY:
         chosen = [case for case in cases if case.busy == processes]

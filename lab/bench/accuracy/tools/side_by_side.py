@@ -1,4 +1,4 @@
-"""Several lines measured beside each other, each with a link of its own."""
+"""Cases measured beside each other, each on a link of its own."""
 
 import itertools
 import threading
@@ -12,18 +12,18 @@ from lab.testbed.line_testbed import IperfError
 
 
 class LineCase(Protocol):
-    """A case that is measured on a line of its own; ``problem`` is why it was not, if it was not."""
+    """Case that is measured on a line of its own; ``problem`` is the reason if that failed."""
 
     problem: str
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         ...
 
 
+# Counts repetitions, fewer when the benchmark is being ended.
 Turns = Callable[[int], Iterator[int]]
-"""Counts so many turns, fewer when the benchmark is being ended."""
 
 AnyCase = TypeVar("AnyCase", bound=LineCase)
 
@@ -34,9 +34,9 @@ def measure_each(
     measure: Callable[[AnyCase, Turns], None],
     tell: Callable[[AnyCase], None],
 ) -> None:
-    """Call ``measure`` for every case, ``at_once`` at a time, and ``tell`` of each that is done.
+    """Call ``measure`` for every case, ``at_once`` at a time, and ``tell`` for each that is done.
 
-    What a link or a tool does wrong becomes the case's problem; any other exception ends it all.
+    An error of a link or a tool becomes the case's problem; any other exception ends the part.
     """
     ending = threading.Event()
 
@@ -58,17 +58,17 @@ def measure_each(
             for future in futures:
                 future.result()
         except BaseException:
-            # The pool waits for its threads, and those for their turns.
+            # The pool waits for its threads, and each thread for its turns.
             ending.set()
             raise
 
 
 def teller(tell: Tell, words: Callable[[AnyCase], str]) -> Callable[[AnyCase], None]:
-    """Tells of a case that is done: its words, or its problem."""
+    """Return a function that prints a case's label with its words or its problem."""
     return lambda case: tell(f"{case.label}: {case.problem or words(case)}")
 
 
 def all_measured(cases: Sequence[LineCase]) -> Bar:
-    """Whether no line had a problem."""
+    """Return the bar that no case had a problem."""
     problems = [f"{case.label}: {case.problem}" for case in cases if case.problem]
     return Bar("every line was measured" + "".join(f"; {one}" for one in problems), met=not problems)

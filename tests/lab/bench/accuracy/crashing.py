@@ -1,4 +1,4 @@
-"""A part that fails in mid-run."""
+"""Part that fails."""
 
 from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 

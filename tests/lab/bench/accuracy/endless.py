@@ -1,4 +1,4 @@
-"""A part that never ends by itself, and leaves a sign when it is asked to end."""
+"""Part that never ends by itself, and prints a line when it is asked to end."""
 
 import signal
 

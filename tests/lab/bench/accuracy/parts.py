@@ -1,4 +1,4 @@
-"""Parts for tests of the frame: each is a module's ``measure``, run in a process of its own."""
+"""Part for tests of the frame: a module with ``measure``, run in a process of its own."""
 
 from lab.bench.accuracy.result import (
     Bar,

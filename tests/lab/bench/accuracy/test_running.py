@@ -9,7 +9,7 @@ def part(name: str, *, minutes: float = 1.0, alone: bool = True) -> Part:
     return Part(name, f"{name}?", f"tests.lab.bench.accuracy.{name}", minutes, {}, alone)
 
 
-def test_parts_are_measured_each_by_itself_and_a_failing_one_stops_no_other() -> None:
+def test_a_failing_part_does_not_stop_the_others() -> None:
     said: list[str] = []
     parts = [part("crashing"), part("parts", alone=False)]
     crashed, measured = running.run_all(parts, BenchEffort(seed=7), said.append)
@@ -23,7 +23,7 @@ def test_parts_are_measured_each_by_itself_and_a_failing_one_stops_no_other() ->
     assert (crashed.name, crashed.question) == ("crashing", "crashing?")
 
 
-def test_a_part_that_takes_far_too_long_is_asked_to_end_and_cleans_up() -> None:
+def test_a_part_beyond_its_deadline_is_terminated() -> None:
     said: list[str] = []
     [late] = running.run_all([part("endless", minutes=1.5 / 60)], BenchEffort(), said.append)
     assert [bar.met for bar in late.result.bars] == [False]

@@ -1,4 +1,4 @@
-"""Verdicts while processes are stopped: the counting by value, one real stop."""
+"""Judgement of verdicts while processes are stopped, and one real stop."""
 
 import threading
 import time
@@ -28,19 +28,19 @@ def missed(*cases: BusyMachineCase) -> list[str]:
     return [bar.text for bar in disturbed.judge(cases).bars if not bar.met]
 
 
-def test_a_stopped_sender_is_thrown_away_a_stopped_receiver_may_be_judged() -> None:
+def test_only_tests_of_a_stopped_sender_have_to_be_invalid() -> None:
     sender = case(MachineDisturbance.PEER, DOWN, Verdict.INVALID, stops=1)
     receiver = case(MachineDisturbance.AGENT, DOWN, Verdict.PASS, stops=1)
     assert missed(sender, receiver) == []
-    assert disturbed.judge([sender, receiver]).headlines[0].ours == "0 of 2, 1 thrown away"
+    assert disturbed.judge([sender, receiver]).headlines[0].ours == "0 of 2, 1 invalid"
 
 
 @pytest.mark.parametrize(
     ("verdict", "stops"), [(Verdict.PASS, 1), (Verdict.INVALID, 0), (Verdict.INVALID, 2)]
 )
-def test_a_stop_of_the_sender_that_left_no_trace_misses_its_bar(verdict: Verdict, stops: int) -> None:
+def test_a_valid_test_of_a_stopped_sender_misses_its_bar(verdict: Verdict, stops: int) -> None:
     [text] = missed(case(MachineDisturbance.AGENT, UP, verdict, stops=stops))
-    assert text.startswith("every test whose sender was stopped is thrown away; not 8.4 Mbit/s up, agent")
+    assert text.startswith("every test whose sender was stopped is invalid; not 8.4 Mbit/s up, agent")
 
 
 def test_a_wrong_verdict_misses_its_bar() -> None:
@@ -60,7 +60,7 @@ def test_the_sender_is_stopped_in_the_middle_of_a_real_test() -> None:
             found = testbed.verdict(DOWN)
     assert one.stops >= 1
     one.verdicts.readings.append(found)
-    assert one.verdicts.thrown_away >= 1
+    assert one.verdicts.invalid_tests >= 1
     assert one.verdicts.wrong == 0
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_stopped_on_an_idle_line() -> None:
             target=disturbed._stop_in_each_load, args=(one, testbed, LinkNode.FAR, ended)
         )
         looking.start()
-        time.sleep(1)  # there is nothing to ask for: nothing is to happen
+        time.sleep(1)
         ended.set()
         looking.join()
     assert one.stops == 0

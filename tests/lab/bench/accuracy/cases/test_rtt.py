@@ -1,4 +1,4 @@
-"""Errors of round-trip times: the sums by value, one short real run."""
+"""Judgement of round-trip times, and one short real run."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def case(errors_us: dict[str, list[int]], processes: int = 0) -> rtt.RoundTripCa
     return made
 
 
-def test_what_the_other_tools_print_is_read() -> None:
+def test_the_output_of_other_tools_is_read() -> None:
     assert ping_round_trips(PING) == {1: 11_300_000, 3: 71_000}
     assert irtt_round_trips(IRTT) == {0: 10_454_416}
 
 
-def test_errors_count_without_sign_packet_by_packet_and_the_bars_are_of_ours() -> None:
+def test_absolute_errors_of_each_packet_are_judged() -> None:
     good = case({"Plancher": [*[-30] * 98, 100, 240], "ping": [60] * 100, "irtt": [900] * 100})
     result = rtt.judge([good])
     p50, p99 = result.tables[0].rows
@@ -54,7 +54,7 @@ def test_an_error_beyond_the_budget_misses_its_bar(ours: list[int], missed: list
     assert [place for place, bar in enumerate(result.bars) if not bar.met] == missed
 
 
-def test_the_percentile_a_train_tells_is_held_against_that_of_its_own_packets() -> None:
+def test_a_percentile_is_compared_with_that_of_the_same_packets() -> None:
     one = rtt.RoundTripCase(5, 0)
     one.runs["ping"].append([(10_000, 12_000), (20_000, 21_000), (30_000, 50_000)])
     assert one.figure_errors_us("ping", 50) == [1.0]
@@ -62,7 +62,7 @@ def test_the_percentile_a_train_tells_is_held_against_that_of_its_own_packets() 
 
 
 @pytest.mark.usefixtures("kernel")
-def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
+def test_packets_of_every_tool_are_found_in_the_log_of_a_real_link() -> None:
     for program in ("ping", "irtt"):
         require(program)
     line = KernelLineSettings(delay=5 * MS)
@@ -76,5 +76,5 @@ def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
             # irtt sends for a time, not a number: fewer where the machine stalls.
             assert 10 <= len(told) <= 20
             assert min(true.values()) >= 10 * MS
-            # What a tool tells contains the link; ping cuts off at 0.1 ms.
+            # A tool's round trip includes the link; ping rounds down to 0.1 ms.
             assert all(told[number] > true[number] - MS / 10 for number in told)

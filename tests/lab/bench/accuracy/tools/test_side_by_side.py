@@ -1,4 +1,4 @@
-"""Several lines beside each other: each is told, a problem stays with its line, an end is heard."""
+"""Cases measured beside each other."""
 
 import threading
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Line:
     turns: list[int] = field(default_factory=list)
 
 
-def test_lines_are_measured_at_once_and_each_is_told() -> None:
+def test_cases_are_measured_at_once_and_each_is_reported() -> None:
     lines = [Line("one"), Line("two")]
     together = threading.Barrier(2, timeout=10)
     said: list[str] = []
@@ -30,7 +30,7 @@ def test_lines_are_measured_at_once_and_each_is_told() -> None:
     assert all_measured(lines).met
 
 
-def test_what_a_tool_does_wrong_is_the_problem_of_its_line_alone() -> None:
+def test_a_failing_tool_is_a_problem_of_its_case_alone() -> None:
     lines, said = [Line("bad"), Line("good")], list[str]()
 
     def measure(line: Line, turns: Turns) -> None:
@@ -44,7 +44,7 @@ def test_what_a_tool_does_wrong_is_the_problem_of_its_line_alone() -> None:
     assert (bar.met, bar.text) == (False, "every line was measured; bad: iperf3 ended early")
 
 
-def test_any_other_exception_ends_all_turns() -> None:
+def test_any_other_exception_ends_all_cases() -> None:
     begun = threading.Event()
     patient, broken = Line("patient"), Line("broken")
 

@@ -1,7 +1,7 @@
 """Benchmark ``make bench-accuracy``: figures of Plancher beside the truth and other tools, on the same links.
 
-Lives here: the frame of the benchmark: its parts, processes (``running``), results, report and documents. May
-not live here: emulation (``lab.netns``), and what a part measures (``cases``).
+Lives here: the frame of the benchmark: its parts, processes (``running``), results, report and documents.
+May not live here: emulation (``lab.netns``), and what a part measures (``cases``).
 Imported by: ``make`` and tests.
 
 To add a part:

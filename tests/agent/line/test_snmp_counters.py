@@ -16,7 +16,7 @@ from lab.netns.links.link import KernelLink
 from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.settings import KernelLinkSettings
-from tests.lab.kernel import kernel  # noqa: F401 -- a fixture
+from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
 from tests.processes import running, wait_until
 from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, snmpd, snmpd_on_loopback
 from wire import records

@@ -1,12 +1,12 @@
-"""The counting rules of a load receiver (RFC 9946 §8.2), and any header it may be given."""
+"""Counting rules of a load receiver (RFC 9946 §8.2), and arbitrary headers."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.udpstp import pdu
-from wire.udpstp.batches import load_runs
+from wire.udpstp.ends.batches import load_runs
+from wire.udpstp.ends.receiver import LoadReceiver
 from wire.udpstp.pdu import NO_DELAY, Activation, Status
-from wire.udpstp.receiver import LoadReceiver
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -73,7 +73,7 @@ def test_the_first_packet_sets_the_minimum_and_gives_no_sample() -> None:
     assert empty.clock_delta_min == 30
 
 
-def test_the_sum_of_delays_keeps_what_is_finer_than_a_millisecond() -> None:
+def test_the_sum_of_delays_is_more_precise_than_a_millisecond() -> None:
     receiver = LoadReceiver(ACTIVATION)
     take(receiver, load_pdu(1, WALL), 0, WALL)
     for sequence in range(2, 52):
@@ -109,7 +109,7 @@ def test_a_response_delay_rounded_up_makes_no_negative_round_trip() -> None:
     assert receiver.rtt_minimum == 0
 
 
-def test_sub_intervals_begin_with_the_first_status_and_ride_in_those_after_them() -> None:
+def test_sub_intervals_begin_with_the_first_status_and_are_sent_in_later_ones() -> None:
     receiver = LoadReceiver(ACTIVATION)
     seen = []
     for tick in range(1, 13):
@@ -129,7 +129,7 @@ headers = st.binary(min_size=26, max_size=26).map(lambda body: b"\xbe\xef\x00\x0
 @given(
     packets=st.lists(headers, max_size=60), stamps=st.lists(st.integers(0, 2**62), min_size=60, max_size=60)
 )
-def test_any_headers_leave_a_status_that_packs(packets: list[bytes], stamps: list[int]) -> None:
+def test_any_headers_give_a_status_that_can_be_packed(packets: list[bytes], stamps: list[int]) -> None:
     receiver = LoadReceiver(ACTIVATION)
     for at, packet in enumerate(packets):
         take(receiver, packet, at * MS, stamps[at])

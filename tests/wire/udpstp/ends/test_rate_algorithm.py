@@ -1,16 +1,16 @@
-"""The load-rate-adjustment algorithms, row by row as the reference program 9.0.0 was traced."""
+"""Load-rate adjustment algorithms, row by row as traced in the reference program 9.0.0."""
 
 import pytest
 
 from wire.udpstp import pdu
-from wire.udpstp.adjustment import (
-    Algorithm,
+from wire.udpstp.ends.rate_control import (
     AlgorithmB,
     AlgorithmC,
-    Observation,
+    RateAlgorithm,
     Sign,
-    algorithm,
+    TrialInterval,
     is_search,
+    rate_algorithm,
     start_row,
 )
 
@@ -18,7 +18,7 @@ GOOD, HOLD, BAD = Sign.GOOD, Sign.HOLD, Sign.BAD
 SEARCH = pdu.Activation(command=pdu.DOWNSTREAM, row=pdu.SEARCH_INDEX, test_s=10, auth_time=0, key_id=0)
 
 
-def rows(machine: Algorithm, *signs: Sign) -> list[int]:
+def rows(machine: RateAlgorithm, *signs: Sign) -> list[int]:
     return [machine.step(sign) for sign in signs]
 
 
@@ -56,14 +56,14 @@ def test_algorithm_c_waits_longer_before_each_further_retry() -> None:
 
 
 @pytest.mark.parametrize("kind", [AlgorithmB, AlgorithmC])
-def test_rows_stay_between_the_first_and_the_highest(kind: type[Algorithm]) -> None:
+def test_rows_stay_between_the_first_and_the_highest(kind: type[RateAlgorithm]) -> None:
     machine = kind(SEARCH, 0, 25)
     assert rows(machine, BAD, BAD, BAD, BAD) == [0, 0, 0, 0]
     machine = kind(SEARCH, 0, 25)
     assert max(rows(machine, *[GOOD] * 30)) == machine.row == 25
 
 
-def test_nothing_climbs_or_falls_fast_above_one_gigabit() -> None:
+def test_above_one_gigabit_all_steps_are_single_rows() -> None:
     machine = AlgorithmB(SEARCH, 995, 1152)
     assert rows(machine, GOOD, GOOD, BAD, BAD, BAD) == [1000, 1001, 1000, 999, 969]
     machine = AlgorithmB(SEARCH, 1100, 1152)
@@ -71,43 +71,43 @@ def test_nothing_climbs_or_falls_fast_above_one_gigabit() -> None:
 
 
 @pytest.mark.parametrize(("seen", "sign"), [
-    (Observation(lost=10, delay=0), GOOD), (Observation(lost=11, delay=0), BAD),
-    (Observation(delay=29), GOOD), (Observation(delay=30), HOLD), (Observation(delay=60), HOLD),
-    (Observation(delay=90), HOLD), (Observation(delay=91), BAD),
-    (Observation(), HOLD), (Observation(lost=11), BAD),
-    (Observation(reordered=20, duplicated=20, delay=0), GOOD),
-    (Observation(delay=0, rtt_variation=200), GOOD),
+    (TrialInterval(lost=10, delay=0), GOOD), (TrialInterval(lost=11, delay=0), BAD),
+    (TrialInterval(delay=29), GOOD), (TrialInterval(delay=30), HOLD), (TrialInterval(delay=60), HOLD),
+    (TrialInterval(delay=90), HOLD), (TrialInterval(delay=91), BAD),
+    (TrialInterval(), HOLD), (TrialInterval(lost=11), BAD),
+    (TrialInterval(reordered=20, duplicated=20, delay=0), GOOD),
+    (TrialInterval(delay=0, rtt_variation=200), GOOD),
 ])  # fmt: skip
-def test_edges_of_the_signs(seen: Observation, sign: Sign) -> None:
+def test_thresholds_of_the_signs(seen: TrialInterval, sign: Sign) -> None:
     assert seen.sign(SEARCH) is sign
 
 
-def test_reordering_counts_where_asked_and_round_trips_may_drive() -> None:
+def test_reordering_and_round_trips_count_where_the_activation_says_so() -> None:
     assert (
-        Observation(lost=4, reordered=4, duplicated=3, delay=0).sign(activation(ignore_reordering=0)) is BAD
+        TrialInterval(lost=4, reordered=4, duplicated=3, delay=0).sign(activation(ignore_reordering=0)) is BAD
     )
     by_round_trip = activation(one_way_variation=0)
-    assert Observation(delay=200, rtt_variation=3).sign(by_round_trip) is GOOD
-    assert Observation(delay=0, rtt_variation=91).sign(by_round_trip) is BAD
-    assert Observation(delay=0).sign(by_round_trip) is HOLD
+    assert TrialInterval(delay=200, rtt_variation=3).sign(by_round_trip) is GOOD
+    assert TrialInterval(delay=0, rtt_variation=91).sign(by_round_trip) is BAD
+    assert TrialInterval(delay=0).sign(by_round_trip) is HOLD
 
 
-def test_an_observation_from_a_status() -> None:
-    told = pdu.Status(sequence=1, lost=2, reordered=3, duplicated=4, delay_sum=149, delay_count=10)
-    assert Observation.told_by(told) == Observation(2, 3, 4, 15, None)
-    assert Observation.told_by(pdu.Status(sequence=1, rtt_variation=7)) == Observation(rtt_variation=7)
+def test_trial_interval_of_a_status() -> None:
+    status = pdu.Status(sequence=1, lost=2, reordered=3, duplicated=4, delay_sum=149, delay_count=10)
+    assert TrialInterval.of(status) == TrialInterval(2, 3, 4, 15, None)
+    assert TrialInterval.of(pdu.Status(sequence=1, rtt_variation=7)) == TrialInterval(rtt_variation=7)
 
 
 @pytest.mark.parametrize(("changes", "searches", "begins"), [
     ({}, True, 0), ({"row": 8}, False, 8), ({"row": 8, "modifiers": 1}, True, 8), ({"modifiers": 1}, True, 0),
 ])  # fmt: skip
-def test_what_asks_for_a_search(changes: dict[str, int], searches: bool, begins: int) -> None:
+def test_activations_that_ask_for_a_search(changes: dict[str, int], searches: bool, begins: int) -> None:
     asked = activation(**changes)
     assert (is_search(asked), start_row(asked)) == (searches, begins)
 
 
-def test_the_algorithm_asked_for_begins_at_its_row_and_not_above_the_highest() -> None:
-    machine = algorithm(activation(row=50, modifiers=1, algorithm=1), 40)
+def test_the_algorithm_begins_at_its_row_and_not_above_the_highest() -> None:
+    machine = rate_algorithm(activation(row=50, modifiers=1, algorithm=1), 40)
     assert isinstance(machine, AlgorithmC)
     assert machine.row == 40
-    assert isinstance(algorithm(SEARCH, 40), AlgorithmB)
+    assert isinstance(rate_algorithm(SEARCH, 40), AlgorithmB)

@@ -1,4 +1,4 @@
-"""Batches of datagrams: counted together or singly, what is told of them is the same."""
+"""Batches of datagrams: counted together or one by one, they give the same report."""
 
 import random
 from itertools import pairwise
@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S
 from wire.records import Direction
-from wire.udpstp import batches, client_load, client_phase, pdu, rates
+from wire.udpstp import client, client_phase, pdu, rates
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.sender import LoadSender
+from wire.udpstp.load import Plan
 from wire.udpstp.pdu import Activation
-from wire.udpstp.plan import Plan
-from wire.udpstp.sender import LoadSender
 
 OVERHEAD = 28
 ROW = 300
@@ -39,12 +40,12 @@ def downstream() -> client_phase.LoadPhase:
     accepted = Activation(
         command=pdu.DOWNSTREAM, row=ROW, test_s=1, auth_time=0, key_id=7, response=1, sub_interval=250
     )
-    return client_load.begin(plan, accepted, 0, WALL, OVERHEAD)
+    return client.begin_load(plan, accepted, 0, WALL, OVERHEAD)
 
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[bytes]:
-    """A load as a bad line delivers it: bursts with one stamp, losses, duplicates, late packets, junk."""
+    """Load over a bad line: bursts with one stamp, losses, duplicates, late packets, junk."""
     chance = random.Random(draw(st.integers(0, 2**32)))
     packets: list[bytes] = []
     sent, number, echo = WALL + 5 * MS, 1, 0
@@ -72,7 +73,7 @@ def disturbed(packets: list[bytes], chance: random.Random, share: float) -> list
 
 
 def joined(packets: list[bytes], chance: random.Random) -> list[tuple[bytes, int]]:
-    """Cut into batches as a kernel may join them: of one size, a shorter one at the end."""
+    """Join packets into batches as a kernel may do: of one size, with a shorter one at the end."""
     out: list[tuple[bytes, int]] = []
     while packets:
         size, count = len(packets[0]), 1
@@ -84,8 +85,8 @@ def joined(packets: list[bytes], chance: random.Random) -> list[tuple[bytes, int
     return out
 
 
-def told(phase: client_phase.LoadPhase, received: list[tuple[bytes, int, int, int]]) -> tuple[object, ...]:
-    """All that the phase sends and reports when it is given ``received`` and asked every 7 ms."""
+def outcome(phase: client_phase.LoadPhase, received: list[tuple[bytes, int, int, int]]) -> tuple[object, ...]:
+    """Everything that the phase sends and reports for ``received``, with a transmit every 7 ms."""
     buffer, statuses, asked = bytearray(2000), [], 0
     for data, segment_bytes, now, wall in received:
         while asked < now:
@@ -102,7 +103,7 @@ def told(phase: client_phase.LoadPhase, received: list[tuple[bytes, int, int, in
 
 @settings(max_examples=200, deadline=None)
 @given(packets=arrivals(), seed=st.integers(0, 2**32))
-def test_a_batch_tells_what_its_datagrams_tell_singly(packets: list[bytes], seed: int) -> None:
+def test_a_batch_gives_the_report_of_its_single_datagrams(packets: list[bytes], seed: int) -> None:
     chance = random.Random(seed)
     together, singly, now = [], [], 0
     for data, segment_bytes in joined(packets, chance):
@@ -110,11 +111,11 @@ def test_a_batch_tells_what_its_datagrams_tell_singly(packets: list[bytes], seed
         wall = WALL + now + chance.randint(0, 2 * MS)
         together.append((data, segment_bytes, now, wall))
         singly += [(piece, 0, now, wall) for piece in batches.pieces(data, segment_bytes)]
-    assert told(downstream(), together) == told(downstream(), singly)
+    assert outcome(downstream(), together) == outcome(downstream(), singly)
 
 
-def test_the_strategy_reaches_what_it_is_for() -> None:
-    """Losses, duplicates and late packets are found in what the phase reports of one disturbed load."""
+def test_the_strategy_produces_every_disturbance() -> None:
+    """The report of one disturbed load has losses, duplicates and late packets."""
     chance = random.Random(1)
     packets = [load_pdu(number, WALL + number // 30 * 100_000) for number in range(1, 3000)]
     phase = downstream()
@@ -124,7 +125,7 @@ def test_the_strategy_reaches_what_it_is_for() -> None:
     assert 0 not in (fields["duplicated"], fields["reordered"], fields["lost"])
 
 
-def test_packets_alike_are_one_run_and_a_checksum_makes_each_its_own() -> None:
+def test_equal_packets_are_one_run_unless_they_have_checksums() -> None:
     packets = [load_pdu(number, WALL) for number in range(7, 57)]
     (run,) = batches.load_runs(b"".join(packets), FULL)
     assert (run.first, run.last, run.count, run.payload, run.sent) == (7, 56, 50, FULL, WALL)
@@ -144,20 +145,20 @@ def test_a_gap_another_stamp_and_junk_divide_runs() -> None:
 @pytest.mark.parametrize(("size", "segment_bytes", "count"), [
     (1222, 0, 1), (1222, 1222, 1), (1222, 2000, 1), (2444, 1222, 2), (2445, 1222, 3), (0, 0, 1), (0, 100, 1),
 ])  # fmt: skip
-def test_how_many_datagrams_a_batch_holds(size: int, segment_bytes: int, count: int) -> None:
+def test_number_of_datagrams_in_a_batch(size: int, segment_bytes: int, count: int) -> None:
     assert batches.datagrams(size, segment_bytes) == count
     assert len(list(batches.pieces(bytes(size), segment_bytes))) == count
 
 
 @given(data=st.binary(max_size=300), segment_bytes=st.integers(0, 400))
-def test_any_bytes_give_sound_runs_only(data: bytes, segment_bytes: int) -> None:
+def test_any_bytes_give_valid_runs_only(data: bytes, segment_bytes: int) -> None:
     runs = list(batches.load_runs(data, segment_bytes))
     sound = [piece for piece in batches.pieces(data, segment_bytes) if pdu.is_load(piece)]
     assert sum(run.count for run in runs) == len(sound)
 
 
 @pytest.mark.parametrize("row", [8, 15, 50, 123, 300, 999, 1000])
-def test_what_is_packed_together_fits_one_call_and_reads_as_sent(row: int) -> None:
+def test_a_packed_batch_fits_one_call_and_is_read_as_sent(row: int) -> None:
     sender = LoadSender(rates.sending_rate(row), ipv6=False, start=0, end=S // 10, wall=WALL)
     buffer, calls = bytearray(65_535), 0
     runs: list[batches.LoadRun] = []

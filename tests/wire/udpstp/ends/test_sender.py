@@ -1,10 +1,10 @@
-"""When load packets leave: absolute deadlines, three packets of catch-up, back-off without feedback."""
+"""Times of load packets: absolute deadlines, and three packets of catch-up."""
 
 import pytest
 
 from wire.udpstp import pdu, rates
+from wire.udpstp.ends.sender import LoadSender
 from wire.udpstp.pdu import SendingRate, Status
-from wire.udpstp.sender import LoadSender
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -16,7 +16,7 @@ def sender_at(row: int, *, seconds: int = 1, ipv6: bool = False) -> LoadSender:
 
 
 def run(sender: LoadSender, wakings: list[int]) -> list[int]:
-    """Send all that is due at each time of ``wakings``; how many packets left at each."""
+    """Send the due packets at each time of ``wakings``, and count them."""
     buffer = bytearray(2000)
     counts = []
     for now in wakings:
@@ -41,7 +41,7 @@ def test_a_punctual_sender_sends_exactly_its_row(row: int, seconds: int, packets
     assert sender.pack(buffer, seconds * S, WALL) == 0
 
 
-def test_nothing_leaves_before_its_time() -> None:
+def test_no_packet_is_sent_before_its_deadline() -> None:
     assert run(sender_at(8), [0, MS - 1, MS, 2 * MS - 1]) == [1, 0, 1, 0]
 
 
@@ -51,7 +51,7 @@ def test_a_late_sender_catches_up_by_three_packets_without_stall() -> None:
     assert sender.stall_ns == 0
 
 
-def test_beyond_three_packets_the_schedule_is_put_off() -> None:
+def test_beyond_three_packets_the_schedule_is_shifted() -> None:
     sender = sender_at(8)
     assert run(sender, [0, 304 * MS, 305 * MS, 306 * MS]) == [1, 4, 1, 1]
     assert (sender.stall_ns, sender.longest_gap_ns) == (300 * MS, 304 * MS)
@@ -91,8 +91,8 @@ def test_a_packet_the_kernel_refused_takes_no_number() -> None:
 
 
 @pytest.mark.parametrize(("left", "refused"), [(0, 4), (1222, 3), (2444, 2), (3666, 1)])
-def test_of_a_batch_the_kernel_refused_what_did_not_leave_takes_no_number(left: int, refused: int) -> None:
-    """Row 33: three full packets and a shorter one every millisecond."""
+def test_packets_of_a_batch_that_the_kernel_refused_take_no_number(left: int, refused: int) -> None:
+    """Row 33 sends three full packets and a shorter one every millisecond."""
     sender = sender_at(33)
     buffer = bytearray(65_535)
     sender.pack(buffer, 0, WALL)
@@ -105,7 +105,7 @@ def test_of_a_batch_the_kernel_refused_what_did_not_leave_takes_no_number(left: 
     assert pdu.LOAD_HEADER.unpack_from(buffer)[3] == 9 - refused
 
 
-def test_a_rate_of_hundreds_leaves_every_half_millisecond_with_one_send_stamp() -> None:
+def test_a_high_rate_is_sent_every_half_millisecond_with_one_send_stamp() -> None:
     sender = sender_at(1000)
     buffer = bytearray(65_535)
     assert sender.pack(buffer, 399_999, WALL) == 0
@@ -135,7 +135,7 @@ def test_row_0_draws_its_sizes() -> None:
     assert all(52 <= size <= 1222 for size in sizes)
 
 
-def test_payloads_are_zeros_whatever_stood_in_the_buffer() -> None:
+def test_payloads_are_zeros_with_any_bytes_in_the_buffer() -> None:
     sender = sender_at(8)
     buffer = bytearray(b"\xff" * 65_535)
     for number, row in enumerate([8, 10, 25, 123, 15, 987, 25, 8]):

@@ -1,9 +1,12 @@
-"""When which packets of a load are due: two transmitters, each a burst every interval (RFC 9946 §7.1).
+"""Schedule of a load: two transmitters, each with a burst every interval (RFC 9946 §7.1).
 
-Deadlines are absolute, so that a late packet does not make the ones behind it late. A sender that was held
-up may catch up by three packets, or two milliseconds' worth where that is more; beyond that the schedule is
-put off and the time told as stall. A burst after a stall would overflow the line's queue and read as its
-loss.
+Deadlines are absolute: a late packet does not delay the next ones. A delayed sender may catch up by three
+packets, or by 2 ms where that is more (decision 4). Beyond that the whole schedule is shifted, and the shift
+is counted as stall. Without this limit a burst after a stall would overflow the line's queue and look like
+loss of the line.
+
+Per transmitter the schedule keeps only the next deadline, and beside it the packets of a burst that has
+begun. Every packet is handed out once, or never where its deadline is at or after ``end``.
 """
 
 from msgspec import Struct
@@ -14,17 +17,17 @@ from wire.udpstp.pdu import SendingRate
 CATCH_UP_PACKETS = 3
 CATCH_UP_NS = 2_000_000
 WAKE_NS = 500_000
-"""Bursts that are closer together leave together: waking for each would cost more than sending them."""
+"""Bursts closer together than this are sent together: a wake-up for each costs more CPU time than sending."""
 
 _S = 1_000_000_000
 _NEVER = 1 << 62
 
 _Group = tuple[int, int]
-"""A size (UDP payload bytes as sent, over IPv6 already reduced) and how many packets have it."""
+"""Size (UDP payload bytes as sent, already reduced for IPv6) and number of packets of that size."""
 
 
 class _Transmitter(Struct):
-    """One burst every interval; ``due`` stands still while it is off."""
+    """One burst every interval; ``due`` does not advance while the transmitter is off."""
 
     interval_ns: int
     burst: tuple[_Group, ...]
@@ -37,7 +40,7 @@ class _Transmitter(Struct):
 
 
 class Schedule:
-    """Packets from ``start`` (ns) until ``end``: nothing that is due at ``end`` or later is handed out."""
+    """Packets due from ``start`` (ns) until before ``end``; ``stall_ns`` is the sum of all shifts."""
 
     def __init__(self, rate: SendingRate, *, ipv6: bool, start: int, end: int) -> None:
         self.end = end
@@ -49,8 +52,8 @@ class Schedule:
         self.set_rate(rate)
 
     def set_rate(self, rate: SendingRate) -> None:
-        """Go on with these transmitters from each one's next deadline."""
-        # The deadline of one that was off stands still: it starts with the other's.
+        """Use these transmitters, each from its next deadline on."""
+        # The deadline of a transmitter that was off is in the past: it starts with the other one.
         running = self._next.due if self._transmitters else self._due
         dues = [one.due if one.on else running for one in self._transmitters] or [running, running]
         self._transmitters = (
@@ -72,25 +75,25 @@ class Schedule:
 
     @property
     def deadline(self) -> int:
-        """When to send next; after the last packet, ``end``."""
+        """Time of the next packet; ``end`` after the last one."""
         return min(self._due + self._lag, self.end)
 
     @property
     def done(self) -> bool:
-        """Whether every packet of the schedule was taken."""
+        """True once every packet of the schedule has been taken."""
         return not self._pending and self._due >= self.end
 
     def next_size(self, now: int) -> int:
-        """The size of the packet to send at ``now``, 0 for none. What is too late puts the schedule off."""
+        """Size of the packet to send at ``now``, 0 for none; shifts the schedule where it is too late."""
         if not self._pending and not self._begin(now):
             return 0
         return self._pending[-1][0]
 
     def gather(self, size: int, most: int, now: int) -> tuple[int, int]:
-        """Take up to ``most`` of what may go together, the next packet being one of ``size``.
+        """Take up to ``most`` packets for one batch, the next packet being one of ``size``.
 
-        Gives how many packets of ``size``, and the size of a shorter one behind them, or 0. Only packets of
-        one burst go together, or of bursts that leave together.
+        Returns the number of packets of ``size``, and the size of a shorter one behind them or 0. A batch has
+        packets of one burst, or of bursts that are sent together.
         """
         whole = 0
         while whole < most and (self._pending or self._join(now, most - whole)):
@@ -104,7 +107,7 @@ class Schedule:
         return whole, 0
 
     def take(self, most: int) -> int:
-        """Take up to ``most`` packets of the size that is next; how many there were."""
+        """Take up to ``most`` packets of the next size, and return their number."""
         size, count = self._pending.pop()
         if count > most:
             self._pending.append((size, count - most))
@@ -115,20 +118,20 @@ class Schedule:
             return False
         late = now - self._due - self._allowed_lateness
         if late > 0:
-            self._put_off(late)
+            self._shift(late)
         if self._due >= self.end:
             return False
         self._burst(self._next, 1)
         return True
 
-    def _put_off(self, late: int) -> None:
+    def _shift(self, late: int) -> None:
         self.stall_ns += late
         for transmitter in self._transmitters:
             transmitter.due += late
         self._choose()
 
     def _join(self, now: int, room: int) -> bool:
-        """Begin what further bursts are due, as far as they fit in whole, where bursts leave together."""
+        """Begin further due bursts that fit into ``room`` as a whole, where bursts are sent together."""
         transmitter, until = self._next, min(now + 1, self._turn_ends, self.end)
         if not self._lag or self._due >= until or transmitter.packets > room:
             return False
@@ -145,7 +148,7 @@ class Schedule:
         self._choose()
 
     def _choose(self) -> None:
-        """Which transmitter is next, when, and until when; the first one goes first where both are due."""
+        """Choose the next transmitter, its deadline and the end of its turn; the first where both are due."""
         first, second = self._transmitters
         if first.on and (not second.on or first.due <= second.due):
             self._next, self._due = first, first.due

@@ -1,8 +1,8 @@
-"""Several datagrams of one size back to back in one buffer: what one system call carries.
+"""Batches: several datagrams of one size back to back in one buffer, for one system call.
 
-The kernel cuts such a buffer into datagrams when it sends (UDP_SEGMENT) and puts those of one flow together
-when it receives (UDP_GRO); the last one may be shorter. Load PDUs that follow each other in such a batch and
-differ in nothing but their number are a run: to read, count and pack a run costs little more than one packet.
+The kernel cuts such a buffer into datagrams when it sends (UDP_SEGMENT), and joins datagrams of one flow when
+it receives (UDP_GRO). The last one may be shorter. Load PDUs that follow each other in a batch and differ
+only in their number are a run. Reading, counting or packing a run costs little more than one packet.
 """
 
 import struct
@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from wire.udpstp import pdu
 
 MOST_SEGMENTS = 64
-"""What older kernels take in one call (UDP_MAX_SEGMENTS, ``include/linux/udp.h``)."""
+"""Limit of older kernels for one call (UDP_MAX_SEGMENTS, ``include/linux/udp.h``)."""
 
 MOST_BYTES = 65_507
-"""The largest UDP payload over IPv4; the kernel builds a batch as one datagram of that size at most."""
+"""Largest UDP payload over IPv4; the kernel builds a batch as one datagram of that size at most."""
 
 _S = 1_000_000_000
 _NUMBER_AT, _AFTER_NUMBER = 4, 8
@@ -29,10 +29,10 @@ Bytes = bytes | bytearray | memoryview
 
 
 class LoadRun(Struct, eq=False):
-    """``count`` Load PDUs numbered from ``first`` on, alike in all else that a receiver reads.
+    """Run of ``count`` Load PDUs, numbered from ``first`` on and otherwise equal.
 
-    ``payload`` is the UDP payload each states, in bytes; ``sent`` its send stamp in Unix ns; ``echo`` the
-    send time (s, ns) of the Status it answers, and ``response_delay`` how many ms it took to.
+    ``payload`` is udpPayload in bytes, ``sent`` the send stamp in Unix ns. ``echo`` is the send time (s, ns)
+    of the latest Status, and ``response_delay`` the time in ms from its reception to this PDU (§8.1).
     """
 
     action: int
@@ -45,22 +45,22 @@ class LoadRun(Struct, eq=False):
 
     @property
     def last(self) -> int:
-        """The number of the last packet."""
+        """Sequence number of the last packet."""
         return self.first + self.count - 1
 
     def singles(self) -> Iterator["LoadRun"]:
-        """Each packet as a run of its own."""
+        """Split the run into runs of one packet."""
         for number in range(self.first, self.first + self.count):
             yield replace(self, first=number, count=1)
 
 
 def datagrams(size: int, segment_bytes: int) -> int:
-    """How many datagrams ``size`` bytes are, in segments of ``segment_bytes``; 0 stands for a single one."""
+    """Count the datagrams in ``size`` bytes of segments of ``segment_bytes``; 0 means a single datagram."""
     return -(-size // segment_bytes) if 0 < segment_bytes < size else 1
 
 
 def pieces(data: Bytes, segment_bytes: int) -> Iterator[bytes]:
-    """The datagrams of a batch, each on its own."""
+    """Split a batch into its datagrams."""
     if not 0 < segment_bytes < len(data):
         yield bytes(data)
         return
@@ -69,7 +69,7 @@ def pieces(data: Bytes, segment_bytes: int) -> Iterator[bytes]:
 
 
 def load_runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
-    """The sound Load PDUs of a batch, in their order; whatever else is in it is passed over."""
+    """Find the valid Load PDUs of a batch, in their order; other datagrams are skipped."""
     if segment_bytes < _HEADER or segment_bytes >= len(data):
         yield from _alone(data, segment_bytes)
         return
@@ -95,7 +95,6 @@ def _run(packet: Bytes, count: int) -> LoadRun:
 
 
 def _runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
-    """Runs among segments that are all ``segment_bytes`` long."""
     count = len(data) // segment_bytes
     fields = _layout(segment_bytes, count).unpack_from(data)
     heads, numbers, tails = fields[0::3], fields[1::3], fields[2::3]
@@ -111,10 +110,11 @@ def _runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
 def _end_of_run(
     heads: tuple[bytes, ...], numbers: tuple[int, ...], tails: tuple[bytes, ...], begin: int
 ) -> int:
-    """Where the run that begins at ``begin`` ends. A checksum covers the number: each packet has its own."""
     head, number, tail, count = heads[begin], numbers[begin], tails[begin], len(heads)
+    # A checksum covers the number, so that a packet with one equals no other and is a run of its own.
     if tail[-2:] != b"\0\0":
         return begin + 1
+    # The usual case first, compared in C: the whole batch is one run.
     alike = not begin and tails.count(tail) == count and heads.count(head) == count
     if alike and numbers == tuple(range(number, number + count)):
         return count
@@ -125,7 +125,7 @@ def _end_of_run(
 
 
 def pack_run(buffer: bytearray, segment_bytes: int, count: int, number: int) -> None:
-    """Repeat the Load header at the beginning of ``buffer`` ``count`` times, numbered from ``number`` on."""
+    """Repeat the Load header at the start of ``buffer`` in ``count`` segments, from number ``number`` on."""
     if count < 2:
         return
     head, tail = bytes(buffer[:_NUMBER_AT]), bytes(buffer[_AFTER_NUMBER:_HEADER])
@@ -136,6 +136,6 @@ def pack_run(buffer: bytearray, segment_bytes: int, count: int, number: int) -> 
 
 @lru_cache(_LAYOUTS_KEPT)
 def _layout(segment_bytes: int, count: int) -> struct.Struct:
-    """For each segment: what stands before the number, the number, the rest of the header; and its filler."""
+    """Layout of the segments: bytes before the number, the number, the rest of the header, the payload."""
     tail = _HEADER - _AFTER_NUMBER
     return struct.Struct("!" + f"{_NUMBER_AT}sI{tail}s{segment_bytes - _HEADER}x" * count)

@@ -1,8 +1,9 @@
-"""Asks gateway, first hop, peer and broker whether they are there: the sockets of ``rules.outages``.
+"""Poller: the sockets through which gateway, first hop, peer and broker are polled.
 
-Without any right: UDP packets that a router or the gateway has to answer by an ICMP message, which the kernel
-keeps for the sender; a STAMP packet for the peer, whose reply proves that it has the key; a TCP connection to
-the broker, opened and closed, only while its session is down or somebody else is silent.
+No capability is needed. Gateway and first hop get UDP packets that they have to answer by an ICMP message,
+which the kernel keeps for the sender (``IP_RECVERR``). The peer gets a STAMP packet, whose reply proves that
+it has the key. The broker gets a TCP connection that is opened and closed, only while its session is down or
+a target is silent.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ import socket
 import time
 
 from agent.probes.reachability.rules.first_hop import FirstHop
-from agent.probes.reachability.rules.outages import OutageRules, Target, Way, WayKind
+from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target
+from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.peer_asks import PeerAsks
-from agent.task.context import Surroundings
+from agent.task.context import ProbeContext
 from net import path_errors, routes
 from net.path_errors import PathError, Said
 from net.routes import Route
@@ -21,77 +23,84 @@ from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate
 
 FIRST_PORT = 33434
-"""Where nothing listens, by custom: traceroute's. The time to live is added, so that an answer tells it."""
+"""Port where nothing listens, by the custom of traceroute.
+
+The time to live is added to identify an answer.
+"""
 
 _GATEWAY_TTL = 1
-_ELSEWHERE = "203.0.113.1"  # RFC 5737: nobody's, so what leads there is the default route
+_ELSEWHERE = "203.0.113.1"  # RFC 5737, documentation: nobody has it, hence its route is the default route
 _DATAGRAM_BYTES = 2048
-_DATAGRAMS_A_TURN = 16
+_DATAGRAMS_A_TURN = 16  # then the event loop serves others
 
-Place = tuple[socket.AddressFamily, str, int]
+Endpoint = tuple[socket.AddressFamily, str, int]
 
 
-class Asks:
-    """Open until ``close``. What comes of an ask goes into ``rules.targets`` when it comes."""
+class TargetPoller:
+    """Polls targets until ``close``, and records polls and answers in ``rules.targets``."""
 
-    def __init__(self, surroundings: Surroundings, rules: OutageRules) -> None:
-        settings = surroundings.settings
+    def __init__(self, context: ProbeContext, rules: OutageRules) -> None:
+        settings = context.settings
         self.hop = FirstHop()
         self.gateway: str | None = None
         self._rules = rules
-        self._clock = surroundings.clock
-        self._peer_asks = PeerAsks(surroundings.peer_key if settings.stamp.authenticated else None)
+        self._clock = context.clock
+        self._peer_asks = PeerAsks(context.peer_key if settings.stamp.authenticated else None)
         self._peer_name = (settings.peer.host, settings.peer.stamp_port)
         self._broker_name = (settings.broker.host, settings.broker.port)
-        self._peer: Place | None = None
-        self._broker: Place | None = None
+        self._peer: Endpoint | None = None
+        self._broker: Endpoint | None = None
         self._route: Route | None = None
         self._socket: socket.socket | None = None
         self._resolving: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """End everything that is under way."""
+        """End everything that is still running, and close the socket."""
         for task in (self._resolving, self._connecting):
             if task is not None:
                 task.cancel()
         self._close_socket()
 
-    def look_up(self) -> None:
-        """Ask the name service for peer and broker, in the background; what is known stays meanwhile."""
+    def start_lookup(self) -> None:
+        """Resolve the names of peer and broker in the background; known addresses stay meanwhile."""
         if self._resolving is None or self._resolving.done():
-            self._resolving = asyncio.create_task(self._look_up())
+            self._resolving = asyncio.create_task(self.look_up())
 
-    async def look_up_now(self) -> None:
-        """As ``look_up``, to its end."""
-        await self._look_up()
+    async def look_up(self) -> None:
+        """Resolve the names of peer and broker."""
+        peer = await _endpoint(*self._peer_name, socket.SOCK_DGRAM)
+        if peer is not None and peer != self._peer:
+            self._peer = peer
+            self._open_socket(peer)
+        self._broker = await _endpoint(*self._broker_name, socket.SOCK_STREAM) or self._broker
 
-    def way(self) -> Way:
-        """What the kernel says of the way to the peer, or to anywhere while the peer's address is unknown."""
-        broker_shares = self._rules.way.broker_shares
+    def egress(self) -> Egress:
+        """Egress to the peer as the kernel reports it, or to anywhere while the peer's address is unknown."""
+        broker_shares = self._rules.egress.broker_shares
         try:
             route = routes.to(self._peer[1] if self._peer else _ELSEWHERE)
             if route is None:
-                return Way(WayKind.NONE, self._carrier(self._route), broker_shares=broker_shares)
+                return Egress(EgressKind.NONE, self._carrier(self._route), broker_shares=broker_shares)
             link = routes.link(route.interface)
             if self._broker is not None and link is not None and not link.loopback:
-                broker_shares = _leads_alike(routes.to(self._broker[1]), route, default=broker_shares)
+                broker_shares = _is_same(routes.to(self._broker[1]), route, default=broker_shares)
         except OSError:
-            return self._rules.way
-        self._take_route(route, WayKind.DIRECT if link is None else _kind(route, link))
+            return self._rules.egress  # the kernel was asked in vain: what it said last is the best guess
+        kind = EgressKind.DIRECT if link is None else _kind(route, link)
+        self._take_route(route, kind)
         carrier = None if link is None or link.loopback else link.carrier
         failed = route.gateway is not None and routes.is_unresolved(route.interface, route.gateway)
-        return Way(WayKind.DIRECT if link is None else _kind(route, link), carrier, failed, broker_shares)
+        return Egress(kind, carrier, failed, broker_shares)
 
-    def ask(self, target: Target, now: ClockReading) -> None:
-        """Ask one of them. That it could not be sent is as good as no answer.
-
-        But who is only being learnt was not asked then: it is a long time to the next ask.
-        """
+    def poll(self, target: Target, now: ClockReading) -> None:
+        """Poll one target. A packet that cannot be sent counts as a poll without an answer."""
+        history = self._rules.targets[target]
         unsent = self._socket is None or self._peer is None
-        if target is Target.FIRST_HOP and unsent and not self._rules.targets[target].known:
+        if target is Target.FIRST_HOP and unsent and not history.known:
+            # While the hop is being learnt its next poll is minutes away: this one must not count as made.
             return
-        self._rules.targets[target].ask(now)
+        history.poll(now)
         if target is Target.BROKER:
             self._connect()
             return
@@ -100,18 +109,18 @@ class Asks:
             return
         if target is Target.PEER:
             estimate = ErrorEstimate.of_clock(now)
-            for packet in self._peer_asks.packets(self._rules.targets[target].asks, time.time_ns(), estimate):
+            for packet in self._peer_asks.packets(history.unanswered.count, time.time_ns(), estimate):
                 path_errors.send(sock, packet, (peer[1], peer[2]))
         elif target is Target.GATEWAY:
-            self._ask_gateway(sock, peer)
+            self._poll_gateway(sock, peer)
         else:
-            if not self._rules.targets[target].known and not self._rules.outages:
-                self.hop.forget(self.hop.lowest)
-            for ttl in self.hop.asks():
+            if not history.known and not self._rules.outages:
+                self.hop.forget(self.hop.lowest_ttl)
+            for ttl in self.hop.ttls():
                 path_errors.send(sock, b"", (peer[1], FIRST_PORT + ttl), ttl)
 
-    def _ask_gateway(self, sock: socket.socket, peer: Place) -> None:
-        """In two ways: some gateways answer to the one, some to the other."""
+    def _poll_gateway(self, sock: socket.socket, peer: Endpoint) -> None:
+        # Some gateways answer when a time to live expires, others only at a closed port of their own.
         path_errors.send(sock, b"", (peer[1], FIRST_PORT + _GATEWAY_TTL), _GATEWAY_TTL)
         if self.gateway is None or self._route is None or (":" in self.gateway) != (":" in peer[1]):
             return
@@ -128,7 +137,7 @@ class Asks:
             try:
                 data, address = sock.recvfrom(_DATAGRAM_BYTES)
             except OSError:
-                break  # nothing more, or what was said of a packet, which is read above
+                break  # nothing more, or an ICMP error about a packet, which is in the queue read above
             of_peer = self._peer is not None and address[0] == self._peer[1]
             if of_peer and self._peer_asks.received(data, time.time_ns()):
                 self._rules.targets[Target.PEER].answer(self._clock())
@@ -136,13 +145,13 @@ class Asks:
     def _take_error(self, error: PathError) -> None:
         targets, now = self._rules.targets, self._clock()
         ttl = error.port - FIRST_PORT
-        if error.sender == self.gateway or (ttl == _GATEWAY_TTL < self.hop.lowest and _is_over(error)):
+        if error.sender == self.gateway or (ttl == _GATEWAY_TTL < self.hop.lowest_ttl and _is_over(error)):
             targets[Target.GATEWAY].answer(now)
         elif self._peer is not None and error.sender == self._peer[1]:
             if error.said is Said.PORT_UNREACHABLE:
                 targets[Target.PEER].refuse(now)
-        elif _is_over(error) and ttl >= self.hop.lowest:
-            if self.hop.takes(ttl, error.sender):
+        elif _is_over(error) and ttl >= self.hop.lowest_ttl:
+            if self.hop.take(ttl, error.sender):
                 targets[Target.FIRST_HOP].answer(now)
         elif error.sender == self.hop.address:
             targets[Target.FIRST_HOP].answer(now)
@@ -151,10 +160,10 @@ class Asks:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._broker is not None:
-            self._connecting = asyncio.create_task(self._try_broker(self._broker))
+            self._connecting = asyncio.create_task(self._connect_to(self._broker))
 
-    async def _try_broker(self, place: Place) -> None:
-        family, address, port = place
+    async def _connect_to(self, broker: Endpoint) -> None:
+        family, address, port = broker
         with socket.socket(family, socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
             try:
@@ -166,17 +175,10 @@ class Asks:
             else:
                 self._rules.targets[Target.BROKER].answer(self._clock())
 
-    async def _look_up(self) -> None:
-        peer = await _place(*self._peer_name, socket.SOCK_DGRAM)
-        if peer is not None and peer != self._peer:
-            self._peer = peer
-            self._open_socket(peer)
-        self._broker = await _place(*self._broker_name, socket.SOCK_STREAM) or self._broker
-
-    def _open_socket(self, peer: Place) -> None:
-        """Not connected: what is said of one packet is not to end the others."""
+    def _open_socket(self, peer: Endpoint) -> None:
         self._close_socket()
         with contextlib.suppress(OSError):
+            # Not connected: the ICMP error about one packet would end the receipt of all others.
             sock = socket.socket(peer[0], socket.SOCK_DGRAM)
             sock.setblocking(False)
             path_errors.enable(sock)
@@ -189,15 +191,15 @@ class Asks:
             self._socket.close()
             self._socket = None
 
-    def _take_route(self, route: Route, kind: WayKind) -> None:
-        """By another gateway another hop is the first."""
-        lowest = 1 if kind is WayKind.POINT_TO_POINT else 2
+    def _take_route(self, route: Route, kind: EgressKind) -> None:
+        """Remember the route; through another gateway, another router is the first hop."""
+        lowest_ttl = 1 if kind is EgressKind.POINT_TO_POINT else 2
         known = self._route is not None or self.gateway is not None
-        if known and (route.gateway != self.gateway or lowest != self.hop.lowest):
+        if known and (route.gateway != self.gateway or lowest_ttl != self.hop.lowest_ttl):
             for target in (Target.GATEWAY, Target.FIRST_HOP):
-                self._rules.targets[target].forget()
-            self.hop.forget(lowest)
-        self.hop.lowest = lowest
+                self._rules.targets[target].replace()
+            self.hop.forget(lowest_ttl)
+        self.hop.lowest_ttl = lowest_ttl
         self._route, self.gateway = route, route.gateway
 
     @staticmethod
@@ -206,13 +208,13 @@ class Asks:
         return None if link is None else link.carrier
 
 
-def _kind(route: Route, link: routes.Link) -> WayKind:
+def _kind(route: Route, link: routes.Link) -> EgressKind:
     if route.gateway is not None:
-        return WayKind.ROUTED
-    return WayKind.POINT_TO_POINT if link.point_to_point and not link.loopback else WayKind.DIRECT
+        return EgressKind.ROUTED
+    return EgressKind.POINT_TO_POINT if link.point_to_point and not link.loopback else EgressKind.DIRECT
 
 
-def _leads_alike(route: Route | None, other: Route, *, default: bool) -> bool:
+def _is_same(route: Route | None, other: Route, *, default: bool) -> bool:
     return default if route is None else route == other
 
 
@@ -220,9 +222,9 @@ def _is_over(error: PathError) -> bool:
     return error.said is Said.TIME_EXCEEDED
 
 
-async def _place(host: str, port: int, kind: socket.SocketKind) -> Place | None:
+async def _endpoint(host: str, port: int, kind: socket.SocketKind) -> Endpoint | None:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
-    except (OSError, UnicodeError):  # the second: no name could look like that
+    except (OSError, UnicodeError):  # UnicodeError: getaddrinfo raises it for a host that cannot be a name
         return None
     return found[0][0], str(found[0][4][0]), port

@@ -6,7 +6,7 @@ from collector.live.fleet import Fleet
 from collector.metrics.exposition import Exposition
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
-from collector.model.peer_comparison import Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from lab.demo.figures import Capacity, Figures
 from wire.records import Direction, FloorValues, LineCounters, Outcome, Spread, StampValues, Verdict
 
@@ -75,8 +75,11 @@ def test_floor_figures() -> None:
 def test_peer_comparisons_are_read_from_each_page() -> None:
     fleet = Fleet({SITE: Site(SITE, "Lycée")})
     exposition, figures = Exposition(), Figures(100)
-    for results in ((Result.AGREE, Result.AGREE), (Result.AGREE, Result.DISAGREE)):
-        joined = [Joined("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
+    for results in (
+        (ComparisonResult.AGREE, ComparisonResult.AGREE),
+        (ComparisonResult.AGREE, ComparisonResult.DISAGREE),
+    ):
+        joined = [ComparedTest("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
         fleet.learn_sides(joined, NOW_US)
         for site in fleet:
             exposition.update(site, NOW_US)

@@ -23,7 +23,7 @@ from agent.settings.sections import (
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import BitRate, ByteSize, Seconds
 from peer.admission import Admission
-from peer.admission import Capacity as Room
+from peer.admission import AdmissionLimits as Room
 from peer.udpstp import UdpstpServer
 from tests.agent.fakes import FakeClock
 from tests.agent.load.rules.test_capacity import report, series

@@ -22,7 +22,7 @@ from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
 from host.units import Seconds
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.records import Failure, Outcome, StampValues
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
@@ -50,7 +50,7 @@ def measure(
     told: list[str] = []
 
     async def run() -> list[Reading]:
-        reflector = Reflector("127.0.0.1", 0, serving, ErrorEstimate)
+        reflector = StampReflector("127.0.0.1", 0, serving, ErrorEstimate)
         await reflector.start()
         try:
             probe = StampProbe(built(reflector.port))

@@ -10,7 +10,7 @@ from msgspec import Struct, defstruct, field
 
 from agent.probes import PROBES
 from agent.settings import rules
-from agent.settings.sections import AgentSettings, Schedule
+from agent.settings.sections import AgentSettings, ScheduleSettings
 from agent.task.declaration import Interval, ProbeDeclaration
 from host.units import Seconds
 
@@ -18,7 +18,7 @@ from host.units import Seconds
 def composed(probes: Mapping[str, ProbeDeclaration]) -> type[AgentSettings]:
     """Type of all settings of an agent that has these probes."""
     intervals = [_interval(name, probe.interval) for name, probe in probes.items()]
-    schedule = defstruct("ProbeSchedule", intervals, bases=(Schedule,), frozen=True)
+    schedule = defstruct("ProbeSchedule", intervals, bases=(ScheduleSettings,), frozen=True)
     own = {name: probe.section for name, probe in probes.items() if probe.section is not None}
     sections: dict[str, type[Struct]] = {"schedule": schedule, **own}
     fields = [(name, kind, field(default_factory=kind)) for name, kind in sections.items()]
@@ -30,7 +30,7 @@ def _interval(name: str, interval: Interval) -> tuple[str, object, Seconds]:
 
 
 SETTINGS = composed(PROBES)
-SCHEDULE: type[Schedule] = SETTINGS.__annotations__["schedule"]
+SCHEDULE: type[ScheduleSettings] = SETTINGS.__annotations__["schedule"]
 
 
 def load(path: Path) -> AgentSettings:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from agent.settings.sections import AgentSettings
-from agent.task.context import Surroundings
+from agent.task.context import ProbeContext
 from agent.task.task import Probe
 from host.units import Seconds, parse
 from wire.records import Measurement, name_of
@@ -42,7 +42,7 @@ class ProbeDeclaration(Struct, frozen=True):
     """
 
     record: type[Measurement]
-    build: Callable[[Surroundings], Probe]
+    build: Callable[[ProbeContext], Probe]
     figures: Callable[[Any], str]
     interval: Interval
     section: type[Struct] | None = None

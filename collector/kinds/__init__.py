@@ -17,13 +17,13 @@ from collector.kinds.capacity import CAPACITY
 from collector.kinds.clock import CLOCK
 from collector.kinds.floor import FLOOR
 from collector.kinds.interface import INTERFACE
-from collector.kinds.kind import Kind
+from collector.kinds.kind import MeasurementKind
 from collector.kinds.path import PATH
 from collector.kinds.reachability import REACHABILITY
 from collector.kinds.stamp import STAMP
 from wire.records import Values
 
-KINDS: tuple[Kind[Any], ...] = (
+KINDS: tuple[MeasurementKind[Any], ...] = (
     FLOOR,
     STAMP,
     CAPACITY,
@@ -33,8 +33,8 @@ KINDS: tuple[Kind[Any], ...] = (
     CLOCK,
 )
 
-BY_PROBE: Mapping[str, Kind[Any]] = {kind.name: kind for kind in KINDS}
-BY_VALUES: Mapping[type[Values], Kind[Any]] = {kind.values: kind for kind in KINDS}
+BY_PROBE: Mapping[str, MeasurementKind[Any]] = {kind.name: kind for kind in KINDS}
+BY_VALUES: Mapping[type[Values], MeasurementKind[Any]] = {kind.values: kind for kind in KINDS}
 
 EVENTS = frozenset(kind.name for kind in KINDS if kind.is_event)
 PROVES_LINE = frozenset(kind.name for kind in KINDS if kind.proves_line)

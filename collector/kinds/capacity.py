@@ -1,6 +1,6 @@
 """Searches for the maximum capacity of one direction."""
 
-from collector.kinds.kind import AttemptGauge, Gauge, Kind, Samples
+from collector.kinds.kind import AttemptGauge, Gauge, MeasurementKind, Samples
 from collector.kinds.samples import UNDER_LOAD, direction_of
 from collector.model.observation import Observation
 from wire.records import CapacityMeasurement, CapacityValues, Failure
@@ -15,7 +15,7 @@ def _budget(seen: Observation) -> Samples:
     return ((f',probe="{seen.series.probe}"{direction_of(seen)}', int(spent)),)
 
 
-CAPACITY = Kind(
+CAPACITY = MeasurementKind(
     record=CapacityMeasurement,
     values=CapacityValues,
     attempt=("last search:", "dernière recherche :"),

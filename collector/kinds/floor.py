@@ -1,6 +1,6 @@
 """Floor tests: a verdict on one direction. :mod:`collector.live` decides where a site stands by them."""
 
-from collector.kinds.kind import Condition, Kind, Total
+from collector.kinds.kind import Condition, MeasurementKind, Total
 from collector.kinds.samples import UNDER_LOAD
 from collector.model.observation import Observation
 from wire.records import FloorMeasurement, FloorValues, Verdict
@@ -13,7 +13,7 @@ def _verdicts(seen: Observation, values: FloorValues) -> list[tuple[str, int]]:
     return [(f',direction="{direction}",verdict="{values.verdict}"', 1)] if direction else []
 
 
-FLOOR = Kind(
+FLOOR = MeasurementKind(
     record=FloorMeasurement,
     values=FloorValues,
     attempt=("last floor test:", "dernier test du plancher :"),

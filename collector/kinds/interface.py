@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from collector.kinds.kind import Gauge, Kind, Samples, Total
+from collector.kinds.kind import Gauge, MeasurementKind, Samples, Total
 from collector.model.observation import Observation
 from wire.records import Direction, InterfaceFlow, InterfaceMeasurement, InterfaceValues, Outcome
 
@@ -45,7 +45,7 @@ def _carrier_losses(seen: Observation, values: InterfaceValues) -> Iterator[tupl
         yield "", values.carrier_losses
 
 
-INTERFACE = Kind(
+INTERFACE = MeasurementKind(
     record=InterfaceMeasurement,
     values=InterfaceValues,
     attempt=("last reading of the interface:", "dernier relevé de l'interface :"),

@@ -61,7 +61,7 @@ def nothing_to_say(_seen: Observation, _values: Any) -> Iterable[Notice]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(Generic[Kept]):
+class MeasurementKind(Generic[Kept]):
     """One kind of measurement.
 
     ``attempt`` stands on the page before the failure of a newest attempt. ``is_event``: it is recorded when

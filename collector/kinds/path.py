@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from collector.kinds.kind import Gauge, Kind, Samples
+from collector.kinds.kind import Gauge, MeasurementKind, Samples
 from collector.kinds.samples import dscp_label
 from collector.model.notice import Notice
 from collector.model.observation import Observation
@@ -55,7 +55,7 @@ def _place(found: PathValues, ttl: int) -> str:
     return next((hop.address or "" for hop in found.hops if hop.ttl == ttl), "")
 
 
-PATH = Kind(
+PATH = MeasurementKind(
     record=PathMeasurement,
     values=PathValues,
     attempt=("last trace:", "dernier relevé du chemin :"),

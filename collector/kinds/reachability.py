@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from collector.kinds.kind import Kind, Total
+from collector.kinds.kind import MeasurementKind, Total
 from collector.model.observation import Observation
 from collector.model.outages import outage_of
 from wire.records import ReachabilityMeasurement, ReachabilityValues
@@ -19,7 +19,7 @@ def _lasted(seen: Observation, _values: ReachabilityValues) -> Iterator[tuple[st
         yield f',cause="{outage.cause}"', outage.lasted_us
 
 
-REACHABILITY = Kind(
+REACHABILITY = MeasurementKind(
     record=ReachabilityMeasurement,
     values=ReachabilityValues,
     attempt=("last outage:", "dernière coupure :"),

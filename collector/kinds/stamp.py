@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from collector.kinds.kind import Gauge, Kind, Samples
+from collector.kinds.kind import Gauge, MeasurementKind, Samples
 from collector.kinds.samples import dscp_label, stats
 from collector.model.notice import Notice
 from collector.model.observation import Observation
@@ -49,7 +49,7 @@ def _notices(seen: Observation, values: StampValues) -> Iterator[Notice]:
             yield Notice("class-changed", direction, sent, arrived)
 
 
-STAMP = Kind(
+STAMP = MeasurementKind(
     record=StampMeasurement,
     values=StampValues,
     attempt=("last latency train:", "dernière mesure de latence :"),

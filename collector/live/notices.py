@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from collector.kinds import BY_VALUES
 from collector.kinds.views import is_fresh
-from collector.live.site_state import SiteState, standing_of
+from collector.live.site_state import LiveSite, standing_of
 from collector.model.notice import Notice
 from wire.records import Direction, Failure, Standing
 
@@ -18,7 +18,7 @@ SIDES_DISAGREE = "sides-disagree"
 BUDGET_SPENT = "budget-spent"
 
 
-def notices(site: SiteState, now_us: int) -> tuple[Notice, ...]:
+def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
     """All notices of a site, what concerns the evidence first."""
     return (
         *_suspect(site),
@@ -28,20 +28,20 @@ def notices(site: SiteState, now_us: int) -> tuple[Notice, ...]:
     )
 
 
-def _suspect(site: SiteState) -> Iterator[Notice]:
+def _suspect(site: LiveSite) -> Iterator[Notice]:
     for direction in (Direction.DOWN, Direction.UP):
         series = site.of_floor(direction)
         if series is not None and standing_of(series) is Standing.SUSPECT:
             yield Notice(SUSPECT, direction)
 
 
-def _sides(site: SiteState, now_us: int) -> Iterator[Notice]:
+def _sides(site: LiveSite, now_us: int) -> Iterator[Notice]:
     for direction, joined in sorted(site.disagreed.items()):
         if now_us - joined.time_us < DISAGREED_US:
             yield Notice(SIDES_DISAGREE, direction, number=round(100 * (joined.difference or 0)))
 
 
-def _of_kinds(site: SiteState, now_us: int) -> Iterator[Notice]:
+def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:
     for series in site.series.values():
         seen = series.valued
         kind = BY_VALUES.get(type(seen.values)) if seen is not None and seen.values is not None else None
@@ -49,7 +49,7 @@ def _of_kinds(site: SiteState, now_us: int) -> Iterator[Notice]:
             yield from kind.notices(seen, seen.values)
 
 
-def _budget(site: SiteState, now_us: int) -> Iterator[Notice]:
+def _budget(site: LiveSite, now_us: int) -> Iterator[Notice]:
     skipped = (series.newest for series in site.series.values() if is_fresh(series.newest, now_us))
     if any(seen.failure is Failure.BUDGET_SPENT for seen in skipped):
         yield Notice(BUDGET_SPENT)

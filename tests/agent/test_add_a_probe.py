@@ -15,9 +15,9 @@ from agent.configuration import composed
 from agent.line.counters import NoSource
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings.sections import Peer
+from agent.settings.sections import PeerAccessSettings
 from agent.task.declaration import ProbeDeclaration
-from agent.task.task import Surroundings
+from agent.task.task import ProbeContext
 from collector.ledger.schema.layout import Layout
 from tests.agent.fakes import FakeClock
 from wire.messages import envelope as messages
@@ -42,8 +42,8 @@ def measured(page: dict[str, Any], host: str) -> Any:
     clock = FakeClock()
     declared: ProbeDeclaration = page["PROBE"]
     made = composed({"name": declared})
-    settings = made(site="A", peer=Peer(host=host, key="k"))
-    built_from = Surroundings(settings, b"k", NoSource(), clock.read)
+    settings = made(site="A", peer=PeerAccessSettings(host=host, key="k"))
+    built_from = ProbeContext(settings, b"k", NoSource(), clock.read)
     [(task, probe)] = assembly.tasks(built_from, {"name": declared}).items()
     runner = Runner("peer", clock.read)
     return asyncio.run(runner.run(probe, task, Purpose.SCHEDULED, slot_us=0)).measurement(EPOCH, 1)

@@ -26,7 +26,7 @@ from collector.ledger.schema.layout import Word
 from collector.ledger.schema.values import VALUES, PartTables, ValueTables
 from collector.ledger.store import LedgerError, connect, explain
 from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed
-from collector.model.peer_comparison import Joined
+from collector.model.peer_comparison import ComparedTest
 from wire.messages.commands import Resend
 from wire.records import Direction, Outcome, ReachabilityValues, Values
 
@@ -68,7 +68,7 @@ def newest_of(connection: Connection, site_key: int) -> Iterator[Observation]:
 class KnownSides:
     """Of the second sides: each site's newest disagreements, and when each peer's newest test began."""
 
-    disagreements: list[Joined]
+    disagreements: list[ComparedTest]
     newest_tests: dict[str, int]
 
 

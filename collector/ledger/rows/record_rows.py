@@ -4,7 +4,7 @@ import hashlib
 
 from collector.ledger.schema.layout import NameKey, Row
 from collector.ledger.schema.values import VALUES, Tables
-from collector.model.clock_correction import Placed
+from collector.model.clock_correction import CorrectedTime
 from wire.records import Record, UnknownMeasurement, probe_of
 
 
@@ -13,7 +13,7 @@ def content_digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()[:16]
 
 
-def measurement(record: Record, when: Placed, keys: Row, name_key: NameKey) -> Row:
+def measurement(record: Record, when: CorrectedTime, keys: Row, name_key: NameKey) -> Row:
     """The row of ``measurements``: what is common to all. ``keys`` are the row's own keys and digest."""
     return keys | {
         "seq": record.seq,

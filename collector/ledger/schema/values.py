@@ -14,7 +14,7 @@ from msgspec import Struct
 from sqlalchemy import Column, LargeBinary, SmallInteger, Table
 
 from collector.kinds import KINDS
-from collector.kinds.kind import Kind
+from collector.kinds.kind import MeasurementKind
 from collector.ledger.schema.columns import key, metadata
 from collector.ledger.schema.layout import Layout, NameKey, Row
 from wire.records import Values
@@ -58,7 +58,7 @@ class PartTables:
 class ValueTables:
     """Tables of one kind of measurement."""
 
-    def __init__(self, kind: Kind[Any]) -> None:
+    def __init__(self, kind: MeasurementKind[Any]) -> None:
         self.kind = kind
         self.layout: Layout[Any] = Layout(kind.values)
         self.table = Table(f"{kind.name}_values", metadata, key("measurement_key"), *self.layout.columns())

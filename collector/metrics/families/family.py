@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from collector.kinds.kind import Samples
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 
 UNKNOWN = "unknown"
 
@@ -16,7 +16,7 @@ class Family:
     name: str
     kind: str
     help: str
-    samples: Callable[[SiteState, int], Samples]
+    samples: Callable[[LiveSite, int], Samples]
 
 
 def escape(text: str) -> str:

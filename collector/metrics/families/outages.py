@@ -2,11 +2,11 @@
 
 from collector.incidents.absences import open_outage
 from collector.kinds.kind import Samples
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.metrics.families.family import Family
 
 
-def _begin(site: SiteState, _now_us: int) -> Samples:
+def _begin(site: LiveSite, _now_us: int) -> Samples:
     outage = open_outage(site)
     if outage is not None:
         yield f',cause="{outage.cause}"', outage.begin_us / 1e6

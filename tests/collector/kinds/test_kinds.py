@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from collector.kinds import BY_PROBE, KINDS
-from collector.kinds.kind import Kind
+from collector.kinds.kind import MeasurementKind
 from collector.ledger.schema import VALUES, metadata
 from collector.ledger.schema.layout import Layout
 from collector.metrics.families import FAMILIES
@@ -25,7 +25,7 @@ def test_each_known_record_is_one_kind_with_its_own_values_and_tables() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_what_a_kind_names_of_its_values_is_there(kind: Kind) -> None:
+def test_what_a_kind_names_of_its_values_is_there(kind: MeasurementKind) -> None:
     fields = set(kind.values.__struct_fields__)
     assert {condition.field for conditions in kind.landmarks for condition in conditions} <= fields
     assert set(kind.left_out) <= set(Layout(kind.values).parts)

@@ -15,17 +15,17 @@ from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
 from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
-from agent.settings.sections import Journal, Peer, Schedule
-from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.settings.sections import JournalSettings, PeerAccessSettings, ScheduleSettings
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import BitRate, ByteSize, Seconds
 from peer.admission import Admission
-from peer.admission import Capacity as Room
+from peer.admission import AdmissionLimits as Room
 from peer.udpstp import UdpstpServer
 from tests.agent.fakes import FakeClock
 from tests.agent.load.rules.test_capacity import report, series
 from wire.records import Algorithm, Bound, CapacityValues, Direction, Failure, LatencyUnderLoad, Outcome
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.reception import Limits
 
 DOWN = Task("capacity", 3600, Direction.DOWN)
 CHOSEN = CapacitySettings(
@@ -128,14 +128,14 @@ def test_what_becomes_of_other_endings(
     assert (reading.outcome, reading.failure) == (outcome, failure)
 
 
-def surroundings(folder: Path, port: int = 1, schedule: Schedule | None = None) -> Surroundings:
+def surroundings(folder: Path, port: int = 1, schedule: ScheduleSettings | None = None) -> ProbeContext:
     settings = SETTINGS(
-        site="lycee-1", peer=Peer(udpstp_port=port, stamp_port=port, key="secret"),
-        journal=Journal(str(folder / "journal.db")),
+        site="lycee-1", peer=PeerAccessSettings(udpstp_port=port, stamp_port=port, key="secret"),
+        journal=JournalSettings(str(folder / "journal.db")),
         schedule=schedule or SCHEDULE(),
         capacity=CapacitySettings(highest=BitRate(10_000_000), duration=Seconds(2), algorithm=Algorithm.C),
     )  # fmt: skip
-    return Surroundings(settings, b"secret", NoSource(), FakeClock().read)
+    return ProbeContext(settings, b"secret", NoSource(), FakeClock().read)
 
 
 def test_both_directions_in_their_hours_or_never(tmp_path: Path) -> None:

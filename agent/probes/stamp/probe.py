@@ -40,8 +40,8 @@ class StampProbe:
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         before = self._clock()
-        heard = self._peer_last_seen.record_answer if self._peer_last_seen else None
-        result = await run_train(train, self._estimate, heard=heard)
+        on_reply = self._peer_last_seen.record_answer if self._peer_last_seen else None
+        result = await run_train(train, self._estimate, on_reply=on_reply)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())
         return _reading(train, result)

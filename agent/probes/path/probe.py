@@ -20,7 +20,7 @@ from agent.task.task import ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
-from wire.stamp.sender import Sender, SenderSettings
+from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class PathProbe(ReactingProbe):
             address = await self._resolve()
         except socket.gaierror as error:
             return _failed(Failure.NAME_UNKNOWN, f"{self._peer.host}: {error.strerror}")
-        sender = Sender(SenderSettings(1 + secrets.randbelow(0xFFFF), self._key, wanted_dscp=dscp))
+        sender = SessionSender(SenderSettings(1 + secrets.randbelow(0xFFFF), self._key, wanted_dscp=dscp))
         try:
             answer = exchange.decode_answer(await self._ask(self._request(address, dscp, sender)))
         except OSError as error:
@@ -97,7 +97,7 @@ class PathProbe(ReactingProbe):
         found = await loop.getaddrinfo(self._peer.host, self._peer.stamp_port, type=socket.SOCK_DGRAM)
         return str(found[0][4][0])
 
-    def _request(self, address: str, dscp: int, sender: Sender) -> PathRequest:
+    def _request(self, address: str, dscp: int, sender: SessionSender) -> PathRequest:
         estimate = ErrorEstimate.of_clock(self._clock())
         count = self._path.hops * self._path.packets + SEARCH_PACKETS
         return PathRequest(
@@ -126,7 +126,7 @@ def _train(reading: Reading) -> tuple[int | None, float] | None:
     return (None, 1.0) if reading.failure is Failure.NO_ANSWER else None
 
 
-def reading(answer: PathAnswer, sender: Sender, dscp: int) -> Reading:
+def reading(answer: PathAnswer, sender: SessionSender, dscp: int) -> Reading:
     """What the helper's answer amounts to; ``sender`` made the packets, ``dscp`` is their class."""
     values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:

@@ -6,7 +6,7 @@ from agent.task.task import ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
 from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
-from wire.stamp.sender import Verdict
+from wire.stamp.sender import ReplyVerdict
 from wire.stamp.statistics import TrainStatistics
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -87,9 +87,9 @@ def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
         return Failure.CLOCK_STEPPED, f"the wall clock jumped by {result.clock_step_us} us during the train"
     if result.statistics.received:
         return None, ""
-    if result.received[Verdict.BAD_HMAC]:
+    if result.received[ReplyVerdict.BAD_HMAC]:
         return Failure.PEER_PROTOCOL, f"{where} answers under another key"
-    if result.received.total() - result.received[Verdict.CLOSING] > result.statistics.late:
+    if result.received.total() - result.received[ReplyVerdict.CLOSING] > result.statistics.late:
         return Failure.PEER_PROTOCOL, f"what answers on {where}, peer.stamp_port, does not speak STAMP"
     if result.refused:
         return Failure.PEER_REFUSED, f"nothing listens on {where}"

@@ -13,7 +13,7 @@ from agent.settings.sections import LineCountersSettings, SnmpSettings
 from host.units import Seconds
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.settings import KernelLinkSettings
 from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
@@ -208,8 +208,8 @@ def read_interface(name: str) -> CounterReading | Unavailable:
 @pytest.mark.usefixtures("kernel")
 def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
     """1,000 packets of 1,028 bytes of IP through a router: net-snmp passes on Linux's 14 bytes of frame."""
-    with KernelLink(KernelLinkSettings()) as link, inside.executor(link.namespace(End.ROUTER)) as router:
-        command = link.inside(End.ROUTER, *map(str, snmpd(tmp_path, ROUTER_ADDRESS, PORT)))
+    with KernelLink(KernelLinkSettings()) as link, inside.executor(link.namespace(LinkNode.ROUTER)) as router:
+        command = link.inside(LinkNode.ROUTER, *map(str, snmpd(tmp_path, ROUTER_ADDRESS, PORT)))
 
         def answers() -> bool:
             return isinstance(router.submit(ask_snmpd, "site").result(), CounterReading)
@@ -220,7 +220,7 @@ def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
                 "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                 f"for _ in range({PACKETS}): s.sendto(bytes({IP_BYTES - 28}), ('{FAR_ADDRESS}', 9))"
             )
-            subprocess.run(link.inside(End.SITE, "python3", "-c", script), check=True)
+            subprocess.run(link.inside(LinkNode.SITE, "python3", "-c", script), check=True)
             kernel = of(router.submit(read_interface, "site").result())
             ask = partial(router.submit, ask_snmpd, "site")
             wait_until(

@@ -13,7 +13,7 @@ from agent.settings.sections import AgentSettings, PeerAccessSettings
 from agent.task.task import ProbeContext
 from host.clock import Clock
 from lab.links.line import LineSettings
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from tests.agent.load import fixed_rate
 from wire.records import LatencyUnderLoad
 from wire.stamp.reflector import ReflectorSettings
@@ -32,7 +32,7 @@ def surroundings(port: int) -> ProbeContext:
     return ProbeContext(settings, KEY, NoSource(), Clock().read)
 
 
-class OwnReflector(Reflector):
+class OwnReflector(StampReflector):
     """With this site's key, on a free port."""
 
     def __init__(self) -> None:

@@ -23,13 +23,13 @@ from agent.settings.sections import (
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import BitRate, ByteSize, Seconds
 from peer.admission import Admission
-from peer.admission import Capacity as Room
+from peer.admission import AdmissionLimits as Room
 from peer.udpstp import UdpstpServer
 from tests.agent.fakes import FakeClock
 from tests.agent.load.rules.test_capacity import report, series
 from wire.records import Algorithm, Bound, CapacityValues, Direction, Failure, LatencyUnderLoad, Outcome
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.reception import Limits
 
 DOWN = Task("capacity", 3600, Direction.DOWN)
 SETTINGS = CapacitySettings(

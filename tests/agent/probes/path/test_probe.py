@@ -25,7 +25,7 @@ from tests.agent.fakes import FakeClock
 from wire.path.exchange import PathAnswer, PathRequest, PeerReply, decode_request
 from wire.records import Failure, Hop, Outcome, PathValues, Spread, StampValues
 from wire.stamp import reflector
-from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
 KEY = b"the site's key"
@@ -55,8 +55,8 @@ def hops(*dscps: int | None) -> tuple[Hop, ...]:
 
 def reply_to(request: PathRequest, *, key: bytes = KEY, dscp: int = 0, number: int = 5) -> PeerReply:
     """What the real reflector core answers, kept for a millisecond and seen after five."""
-    core = reflector.Reflector(ReflectorSettings(keys=(key,)))
-    arrival = Arrival(0, ("192.0.2.1", 40000), ("198.51.100.9", 862), dscp_ecn=dscp << 2)
+    core = reflector.SessionReflector(ReflectorSettings(keys=(key,)))
+    arrival = RequestArrival(0, ("192.0.2.1", 40000), ("198.51.100.9", 862), dscp_ecn=dscp << 2)
     answer = core.receive(request.test_packets[number], arrival, ErrorEstimate())
     assert isinstance(answer, Reflection)
     return PeerReply(ttl=3, rtt_ns=5 * MILLISECOND_NS, payload=answer.encode(MILLISECOND_NS))

@@ -29,7 +29,7 @@ from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from net import path_errors
 from net.mqtt import Broker
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
 from wire.stamp.brief import BYTES
@@ -64,7 +64,7 @@ def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.
 
 @asynccontextmanager
 async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
-    reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(key,)), ErrorEstimate)
+    reflector = StampReflector("127.0.0.1", port, ReflectorSettings(keys=(key,)), ErrorEstimate)
     await reflector.start()
     try:
         yield reflector.port

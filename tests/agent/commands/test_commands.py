@@ -230,7 +230,7 @@ def test_a_probe_that_is_none_is_told_with_all_there_are(tmp_path: Path) -> None
     assert done.returncode == 64
     names = ", ".join(PROBES)
     assert done.stderr.startswith("usage: plancher-agent measure ")
-    assert done.stderr.endswith(f"\nplancher-agent measure: no probe foo: one of {names}\n")
+    assert done.stderr.endswith(f"\nplancher-agent measure: unknown probe foo: choose from {names}\n")
     shown = " ".join(call("measure", "--help").stdout.split())
     assert f"this probe only: {names}" in shown
     assert all(name in shown for name in BY_NAME_ONLY)
@@ -265,7 +265,7 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
     of_this_machine = {"clock", "other programs", "space", "interfaces", "line counters", "path"}
     assert {what for word, what in told if word == "note"} <= of_this_machine
     path = next(line for line in done.stdout.splitlines() if " path: " in line)
-    assert path.startswith("note") or path == "ok     path: this program may send what a trace takes"
+    assert path.startswith("note") or path == "ok     path: this program may send the packets of a trace"
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The socket of the STAMP Session-Reflector: kernel stamps of requests and of replies.
+"""The socket of the STAMP Session-StampReflector: kernel stamps of requests and of replies.
 
 A reply carries its own sending time as late-stamped as can be; the kernel's stamp of its leaving comes only
 afterwards, for the next reply to tell.
@@ -27,7 +27,7 @@ _MASK_32 = 0xFFFF_FFFF
 _ancillary = lru_cache(maxsize=256)(timestamps.ancillary_of)  # of a few classes and addresses of our own
 
 
-class Reflector:
+class StampReflector:
     """Serves STAMP on one UDP address and port.
 
     ``address`` is an IP address, ``port`` 0 takes a free one. ``estimate`` tells what the wall clock's

@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.line.readings import CounterReading, Unavailable
-from agent.settings.sections import Snmp
+from agent.settings.sections import SnmpSettings
 from net.snmp import NoAnswer, SnmpAgent
 from wire import records
 from wire.snmp import interface_mib
@@ -20,7 +20,7 @@ class SnmpSource:
     least_interval_s = LEAST_INTERVAL_S
     lag_s = LAG_S
 
-    def __init__(self, chosen: Snmp, community: str) -> None:
+    def __init__(self, chosen: SnmpSettings, community: str) -> None:
         self.interface = str(chosen.interface)
         self._wanted = chosen.interface
         self._router = f"router {chosen.host}"

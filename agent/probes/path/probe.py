@@ -16,7 +16,7 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
-from agent.task.task import Heeding, Progress, Reading, Surroundings, Task
+from agent.task.task import ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
@@ -33,7 +33,7 @@ SLACK_S = 15.0
 """Beyond the helper's own time-out: for its start on a slow machine, and a slow name server."""
 
 
-class PathProbe(Heeding):
+class PathProbe(ReactingProbe):
     """One trace a run, one task a DSCP class of the STAMP settings.
 
     Besides its schedule it is run once more for a class whose STAMP trains have changed.
@@ -42,7 +42,7 @@ class PathProbe(Heeding):
     record: type[Known] = PathMeasurement
     alone = False
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         settings = surroundings.settings
         self._path = settings.path
         self._peer = settings.peer
@@ -59,7 +59,7 @@ class PathProbe(Heeding):
             return []
         return [self._task(one.dscp) for one in self._classes]
 
-    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+    def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         """A trace of the class whose round-trip time or loss has changed, if ``reading`` shows it has."""
         detector = self._detectors.get(task.dscp or 0)
         train = _train(reading) if task.probe == "stamp" else None

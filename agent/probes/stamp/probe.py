@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
 from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
@@ -19,7 +19,7 @@ class StampProbe:
     record: type[Known] = StampMeasurement
     alone = False
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         settings = surroundings.settings
         self._stamp = settings.stamp
         self._peer = settings.peer
@@ -27,7 +27,7 @@ class StampProbe:
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
         self._peer_time = surroundings.peer_time
-        self._hearing = surroundings.hearing
+        self._peer_last_seen = surroundings.peer_last_seen
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
 
@@ -40,7 +40,7 @@ class StampProbe:
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         before = self._clock()
-        heard = self._hearing.heard if self._hearing else None
+        heard = self._peer_last_seen.record_answer if self._peer_last_seen else None
         result = await run_train(train, self._estimate, heard=heard)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())

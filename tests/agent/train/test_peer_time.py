@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from agent.line.counters import NoSource
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings, StampClass, StampTrainSettings
+from agent.task.task import ProbeContext
 from agent.train.peer_time import PeerTime
 from host.clock import Clock
 from host.units import Seconds
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from tests.agent.fakes import FakeClock
 from wire.records import ClockReading
 from wire.stamp.packet import Reply, decode_request, encode_reply
@@ -120,13 +120,15 @@ def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
 def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, known: bool) -> None:
     async def scenario() -> PeerTime:
         serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
-        reflector = Reflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
+        reflector = StampReflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
         await reflector.start()
-        stamp = Stamp(
+        stamp = StampTrainSettings(
             (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
         )
-        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
-        built = Surroundings(chosen, KEY, NoSource(), Clock().read)
+        chosen = AgentSettings(
+            site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp
+        )
+        built = ProbeContext(chosen, KEY, NoSource(), Clock().read)
         try:
             probe = StampProbe(built)
             reading = await probe.run(probe.tasks()[0], lambda _: None)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from agent.train import stamp_session
 from agent.train.stamp_session import Train, TrainResult, run_train
 from net import timestamps
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.records import Failure
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.sender import ReplyVerdict
@@ -29,11 +29,11 @@ def train(port: int, **changes: object) -> Train:
 
 
 def against_reflector(
-    work: Callable[[Reflector], Awaitable[TrainResult]], settings: ReflectorSettings | None = None
+    work: Callable[[StampReflector], Awaitable[TrainResult]], settings: ReflectorSettings | None = None
 ) -> TrainResult:
     async def run() -> TrainResult:
         serving = settings or ReflectorSettings(keys=(KEY,))
-        reflector = Reflector("127.0.0.1", 0, serving, estimate)
+        reflector = StampReflector("127.0.0.1", 0, serving, estimate)
         await reflector.start()
         try:
             return await work(reflector)
@@ -45,7 +45,7 @@ def against_reflector(
 
 @pytest.mark.parametrize("key", [KEY, None], ids=["authenticated", "open"])
 def test_a_train_on_loopback(key):
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, key=key), estimate)
 
     result = against_reflector(work, ReflectorSettings(keys=(KEY,), open_mode=True))
@@ -66,7 +66,7 @@ def test_a_train_on_loopback(key):
 
 
 def test_the_replies_true_sending_times_come_from_the_reflectors_kernel():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     assert against_reflector(work).statistics.followed_up == 10
@@ -74,7 +74,7 @@ def test_the_replies_true_sending_times_come_from_the_reflectors_kernel():
 
 @pytest.mark.parametrize("changes", [{"follow_up": False}, {"follow_up": False, "class_of_service": False}])
 def test_a_train_that_does_not_ask_for_them_is_as_short_as_it_was(changes):
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, **changes), estimate)
 
     result = against_reflector(work)
@@ -94,7 +94,7 @@ def test_an_unanswered_closing_packet_costs_no_figure(monkeypatch):
 
     monkeypatch.setattr(timestamps, "send", losing_send)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     result = against_reflector(work)
@@ -115,7 +115,7 @@ def test_a_peer_whose_kernel_gives_no_stamps_gets_no_closing_packet(monkeypatch)
 
     monkeypatch.setattr(timestamps, "enable", no_transmit_stamps)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     result = against_reflector(work)
@@ -124,7 +124,7 @@ def test_a_peer_whose_kernel_gives_no_stamps_gets_no_closing_packet(monkeypatch)
 
 
 def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         turns = 0
 
         async def other_work() -> None:
@@ -145,7 +145,7 @@ def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():
 
 
 def test_kernel_stamps_are_used_where_the_kernel_gives_them():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         # The kernel switches stamping on a moment after it is first asked to: let a train pass.
         await run_train(train(reflector.port), estimate)
         return await run_train(train(reflector.port), estimate)
@@ -156,7 +156,7 @@ def test_kernel_stamps_are_used_where_the_kernel_gives_them():
 def test_without_kernel_stamps_the_result_says_so(monkeypatch):
     monkeypatch.setattr(timestamps, "enable", lambda *_, **__: False)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     seen = against_reflector(work).statistics
@@ -166,7 +166,7 @@ def test_without_kernel_stamps_the_result_says_so(monkeypatch):
 
 
 def test_a_wrong_key_is_silence():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, key=b"another", count=3, timeout_s=0.1), estimate)
 
     result = against_reflector(work)
@@ -205,7 +205,7 @@ def test_a_peer_that_comes_up_meanwhile_is_measured():
         running = asyncio.create_task(run_train(train(port, count=4, interval_s=0.3), estimate))
         while not refusals:
             await asyncio.sleep(0.01)
-        reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(KEY,)), estimate)
+        reflector = StampReflector("127.0.0.1", port, ReflectorSettings(keys=(KEY,)), estimate)
         await reflector.start()
         try:
             return await running
@@ -282,7 +282,7 @@ def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypat
 
     monkeypatch.setattr(timestamps, "send", failing_send)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, interval_s=0.02), estimate)
 
     result = against_reflector(work)

@@ -46,7 +46,7 @@ class PeerAsks:
         return asked
 
     def received(self, data: bytes, now_ns: int) -> bool:
-        """Whether this is an answer, and the first since the newest ask: one in two forms counts once."""
+        """True if this is an answer, and the first since the newest ask: one in two forms counts once."""
         if self._brief is not None and self._brief.received(data):
             self._understood, self._missed = True, 0
         elif any(

@@ -11,8 +11,15 @@ import pytest
 from agent.line.counters import NoSource
 from agent.probes.path import probe as path_probe
 from agent.probes.path.probe import PathProbe
-from agent.settings.sections import AgentSettings, PathTrace, Peer, Schedule, Stamp, StampClass
-from agent.task.task import Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    PathSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+    StampClass,
+    StampTrainSettings,
+)
+from agent.task.task import ProbeContext, Reading, Task
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
 from wire.path.exchange import PathAnswer, PathRequest, PeerReply, decode_request
@@ -29,12 +36,12 @@ MILLISECOND_NS = 1_000_000
 def probe(helper: Path | None = None, **schedule: object) -> PathProbe:
     settings = AgentSettings(
         site="lycee-1",
-        peer=Peer(host="127.0.0.1", stamp_port=862, key="x"),
-        stamp=Stamp(CLASSES),
-        path=PathTrace(hops=4, packets=2, helper=None if helper is None else str(helper)),
-        schedule=Schedule(**schedule),  # type: ignore[arg-type]
+        peer=PeerAccessSettings(host="127.0.0.1", stamp_port=862, key="x"),
+        stamp=StampTrainSettings(CLASSES),
+        path=PathSettings(hops=4, packets=2, helper=None if helper is None else str(helper)),
+        schedule=ScheduleSettings(**schedule),  # type: ignore[arg-type]
     )
-    return PathProbe(Surroundings(settings, KEY, NoSource(), FakeClock().read))
+    return PathProbe(ProbeContext(settings, KEY, NoSource(), FakeClock().read))
 
 
 def hops(*dscps: int | None) -> tuple[Hop, ...]:
@@ -244,7 +251,7 @@ OTHER_FAILURE = Reading(Outcome.FAILED, failure=Failure.NAME_UNKNOWN)
 
 
 def heeded(made: PathProbe, task: Task, readings: list[Reading]) -> list[Task]:
-    found = [made.heed(task, one, number * 60_000_000) for number, one in enumerate(readings)]
+    found = [made.react(task, one, number * 60_000_000) for number, one in enumerate(readings)]
     return [due for due in found if due is not None]
 
 

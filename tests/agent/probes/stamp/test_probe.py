@@ -11,12 +11,18 @@ from msgspec.structs import replace
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Schedule, Stamp, StampClass
-from agent.task.task import Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+    StampClass,
+    StampTrainSettings,
+)
+from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
 from host.units import Seconds
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.records import Failure, Outcome, StampValues
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
@@ -27,24 +33,24 @@ KEY = b"the site's key"
 CLASSES = (StampClass("default", 0), StampClass("voice", 46))
 
 
-def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> Surroundings:
+def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> ProbeContext:
     settings = AgentSettings(
         site="lycee-1",
-        peer=Peer(key="x", stamp_port=port),
-        stamp=Stamp(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
-        schedule=Schedule(stamp=Seconds(60)),
+        peer=PeerAccessSettings(key="x", stamp_port=port),
+        stamp=StampTrainSettings(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
+        schedule=ScheduleSettings(stamp=Seconds(60)),
     )
-    return Surroundings(settings, key, NoSource(), Clock().read)
+    return ProbeContext(settings, key, NoSource(), Clock().read)
 
 
 def measure(
-    serving: ReflectorSettings, built: Callable[[int], Surroundings] = surroundings
+    serving: ReflectorSettings, built: Callable[[int], ProbeContext] = surroundings
 ) -> tuple[list[Reading], list[str]]:
     """Run every task of the probe, one after the other."""
     told: list[str] = []
 
     async def run() -> list[Reading]:
-        reflector = Reflector("127.0.0.1", 0, serving, ErrorEstimate)
+        reflector = StampReflector("127.0.0.1", 0, serving, ErrorEstimate)
         await reflector.start()
         try:
             probe = StampProbe(built(reflector.port))

@@ -154,7 +154,7 @@ def showing(sites: int, runs: int) -> tuple[Figure, int]:
             [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
         ):
             views.learn(settled.observations, NOW_US)
-            views.learn_sides(settled.joined, NOW_US)
+            views.learn_comparisons(settled.joined, NOW_US)
         ledger.close()
     page = b"".join(views.pieces())
     registry = CollectorRegistry()

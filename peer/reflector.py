@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from net import timestamps
 from net.timestamps import Datagram, StampSource
 from wire.stamp import reflector
-from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
@@ -44,7 +44,7 @@ class StampReflector:
     ) -> None:
         self._address = address
         self._asked_port = self._port = port
-        self._core = reflector.Reflector(settings)
+        self._core = reflector.SessionReflector(settings)
         self._read_estimate = estimate
         self._estimate = ErrorEstimate()
         self._estimate_until = 0.0
@@ -126,7 +126,7 @@ class StampReflector:
         if headers.source is StampSource.USER:
             self.counters["user_stamped"] += 1
         destination = headers.destination or self._address
-        arrival = Arrival(
+        arrival = RequestArrival(
             received_ns=headers.received_ns,
             source=datagram.address[:2],
             destination=(destination, self.port),

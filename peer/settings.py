@@ -17,8 +17,8 @@ from wire.messages import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
 from wire.udpstp import pdu
-from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
+from wire.udpstp.reception import Limits
 
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")

@@ -162,8 +162,8 @@ def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
         measured,
         PeerKeys(served, secrets),
         served.reflector(secrets),
-        assembly.surroundings(measured, Clock().read),
-        sections.Peer(key=KEY),
+        assembly.probe_context(measured, Clock().read),
+        sections.PeerAccessSettings(key=KEY),
         peer_settings.KeySettings(1, key=KEY),
     )
     shown = " ".join(repr(holder) + str(holder) for holder in holders)

@@ -119,7 +119,7 @@ async def exchange(sock: socket.socket, data: bytes) -> Reply:
 
 
 def told(reply: Reply) -> FollowUp | None:
-    return tlv.said_in_reply(reply.extra, reply.sequence, KEY).follow_up
+    return tlv.read_reply(reply.extra, reply.sequence, KEY).follow_up
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])

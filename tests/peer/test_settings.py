@@ -9,7 +9,7 @@ from host.settings import SettingsError
 from peer import settings
 from peer.admission import AdmissionLimits
 from peer.outbox import Pace
-from wire.udpstp.coercion import Limits
+from wire.udpstp.reception import Limits
 
 ROOT = Path(__file__).parents[2]
 KEYS = "keys: [{id: 1, key: something}]\n"

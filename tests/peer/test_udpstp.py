@@ -13,8 +13,8 @@ from agent.load.udpstp_client import run_load, run_search
 from peer.admission import Admission, AdmissionLimits
 from peer.udpstp import UdpstpServer
 from wire.records import Algorithm, Direction
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
+from wire.udpstp.reception import Limits
 
 KEY_ID, SECRET = 7, b"a shared secret"
 BOTH = pytest.mark.parametrize("direction", list(Direction))

@@ -27,7 +27,7 @@ _SIDES, _TESTS = schema.two_sides, schema.peer_tests
 _PORTION = 2000
 
 COMPLETED = "completed"
-"""A load that ran to its end (``wire.udpstp.server.Outcome``). Of one that the agent ends itself, as after a
+"""A load that ran to its end (``ServerOutcome``). Of one that the agent ends itself, as after a
 pre-drain or for the site's sake, its record tells a part."""
 WATCHDOG = "watchdog"
 """The agent's word to stop was lost: a peer that hears nothing sends on, ever slower, for seconds."""

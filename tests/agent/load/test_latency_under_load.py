@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from agent.line.counters import NoSource
 from agent.load import latency_under_load
 from agent.load.latency_under_load import beside_load, spacing_s
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from host.clock import Clock
 from lab.links.line import LineSettings
 from peer.reflector import StampReflector
@@ -25,9 +25,11 @@ PACKET_BYTES = 112 + 28
 REPORT = replace(fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000))[0], bytes_received=2_000_000)
 
 
-def surroundings(port: int) -> Surroundings:
-    settings = AgentSettings(site="A", peer=Peer(host="127.0.0.1", stamp_port=port, key=KEY.decode()))
-    return Surroundings(settings, KEY, NoSource(), Clock().read)
+def surroundings(port: int) -> ProbeContext:
+    settings = AgentSettings(
+        site="A", peer=PeerAccessSettings(host="127.0.0.1", stamp_port=port, key=KEY.decode())
+    )
+    return ProbeContext(settings, KEY, NoSource(), Clock().read)
 
 
 class OwnReflector(StampReflector):

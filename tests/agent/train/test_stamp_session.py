@@ -13,7 +13,7 @@ from net import timestamps
 from peer.reflector import StampReflector
 from wire.records import Failure
 from wire.stamp.reflector import ReflectorSettings
-from wire.stamp.sender import Verdict
+from wire.stamp.sender import ReplyVerdict
 from wire.stamp.timestamp import ErrorEstimate
 
 KEY = b"the site's key"
@@ -59,7 +59,7 @@ def test_a_train_on_loopback(key):
     assert seen.delay_forward is not None
     assert (seen.forward_dscp, seen.reply_dscp) == (46, 46)
     # One packet more closes the train, for the last one's true sending time.
-    assert result.received == {Verdict.ACCEPTED: 10, Verdict.CLOSING: 1}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10, ReplyVerdict.CLOSING: 1}
     payload = 112 + 8 + 20 + 20 if key else 44 + 8 + 20
     assert result.bytes_sent == result.bytes_received == 11 * (payload + 28)
     assert (result.unsent, result.failure, result.clock_step_us) == (0, None, 0)
@@ -78,7 +78,7 @@ def test_a_train_that_does_not_ask_for_them_is_as_short_as_it_was(changes):
         return await run_train(train(reflector.port, **changes), estimate)
 
     result = against_reflector(work)
-    assert result.received == {Verdict.ACCEPTED: 10}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10}
     assert result.statistics.followed_up == 0
     assert result.bytes_sent == 10 * (112 + 28 + (28 if changes.get("class_of_service", True) else 0))
 
@@ -119,7 +119,7 @@ def test_a_peer_whose_kernel_gives_no_stamps_gets_no_closing_packet(monkeypatch)
         return await run_train(train(reflector.port), estimate)
 
     result = against_reflector(work)
-    assert result.received == {Verdict.ACCEPTED: 10}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10}
     assert (result.statistics.received, result.statistics.followed_up) == (10, 0)
 
 
@@ -248,8 +248,8 @@ def test_replies_of_somebody_else_are_counted_and_not_believed():
 
     result = asyncio.run(echo_rubbish())
     assert result.statistics.received == 0
-    assert result.received[Verdict.SHORT] == 3
-    assert result.received[Verdict.NOT_OURS] == 3
+    assert result.received[ReplyVerdict.SHORT] == 3
+    assert result.received[ReplyVerdict.NOT_OURS] == 3
 
 
 def test_an_unknown_name_is_the_configurations_fault(monkeypatch):

@@ -144,7 +144,7 @@ def _judged(data: bytes) -> str:
     topic, _, payload = data.partition(b"\n")
     judged = ingest.judge(ingest.Arrival(topic.decode(errors="replace"), payload, examples.NOW_US))
     match judged:
-        case ingest.Unreadable():
+        case ingest.UnreadableMessage():
             receipt = ingest.receipt_of_unreadable(judged)
             assert receipt is None or len(messages.encode(receipt)) < 2000
             return told(judged.fault)

@@ -17,7 +17,7 @@ from collector.ingest.decode import (
     PeerItem,
     Refused,
     Speaker,
-    Unreadable,
+    UnreadableMessage,
     receipt_of_batch,
     receipt_of_peer,
     receipt_of_unreadable,
@@ -82,7 +82,7 @@ class Group:
         return settled
 
     def _settle(self, message: Judged) -> Settled:
-        if isinstance(message, Unreadable):
+        if isinstance(message, UnreadableMessage):
             self._reject(message, message.fault, message.arrival.payload)
             return Settled(receipt_of_unreadable(message), rejected=(message.fault.reason,))
         if isinstance(message, PeerBatch):

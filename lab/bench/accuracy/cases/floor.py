@@ -1,6 +1,6 @@
 """Part ``floor``: floor verdicts beside iperf3's, on lines of known rate.
 
-iperf3's TCP goodput, converted to the IP layer, is compared with the floor, as its user would do. iperf3
+Its TCP goodput, converted to the IP layer, is compared with the floor, as its user would do. Iperf3
 always decides; our verdict may be undetermined. The bytes of an answer are counted at the line itself, for
 both.
 """

@@ -141,7 +141,7 @@ def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp
     assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
     assert command(["ledger", "verify", str(path)]) == Exit.OK
     (held,) = of_sites(path, 2**53)
-    assert (held.committed, held.is_whole, held.under_way) == (3 * HALF, True, 0)
+    assert (held.committed, held.is_complete, held.pending) == (3 * HALF, True, 0)
 
 
 def test_what_the_collector_cannot_decode_holds_back_nothing_else(

@@ -80,7 +80,7 @@ def test_peer_comparisons_are_read_from_each_page() -> None:
         (ComparisonResult.AGREE, ComparisonResult.DISAGREE),
     ):
         joined = [ComparedTest("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
-        fleet.learn_sides(joined, NOW_US)
+        fleet.learn_comparisons(joined, NOW_US)
         for site in fleet:
             exposition.update(site, NOW_US)
         figures.take(b"".join(exposition.pieces()).decode())

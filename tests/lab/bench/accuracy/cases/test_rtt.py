@@ -74,7 +74,7 @@ def test_packets_of_every_tool_are_found_in_the_log_of_a_real_link() -> None:
             closing = {20} if tool is ToolTestbed.stamp else set()  # a train is closed by one packet more
             assert told.keys() == true.keys() - closing
             # irtt sends for a time, not a number: fewer where the machine stalls.
-            assert 1 <= len(told) <= 20
+            assert 10 <= len(told) <= 20
             assert min(true.values()) >= 10 * MS
             # A tool's round trip includes the link; ping rounds down to 0.1 ms.
             assert all(told[number] > true[number] - MS / 10 for number in told)

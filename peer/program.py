@@ -68,7 +68,9 @@ class PeerService:
             if self._publisher is not None:
                 self._publisher.start()
             service.ready()
-            beside = [asyncio.create_task(work) for work in (service.attend(self._fault), self._keep_keys())]
+            beside = [
+                asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
+            ]
             await stop.wait()
             for task in beside:
                 task.cancel()

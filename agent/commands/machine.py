@@ -13,7 +13,7 @@ import psutil
 
 from agent.settings.sections import LineCountersSettings
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from host.units import amount, megabits
 
 MOST_INTERFACES = 8
@@ -87,7 +87,7 @@ def _source(target: str) -> str | None:
         return None
 
 
-def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> Finding:
+def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> CheckFinding:
     """List the interfaces, the outgoing one first."""
     others = sorted(
         (link for link in found if link != way_out and not link.loopback),
@@ -99,9 +99,9 @@ def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | No
     if len(told) > MOST_INTERFACES:
         told[MOST_INTERFACES:] = [f"and {len(told) - MOST_INTERFACES} more"]
     if way_out:
-        return Finding("interfaces", "; ".join(told))
+        return CheckFinding("interfaces", "; ".join(told))
     text = "none is outgoing: is a cable connected, is there an address and a default route?"
-    return Finding("interfaces", "; ".join([*told, text]), note=True)
+    return CheckFinding("interfaces", "; ".join([*told, text]), note=True)
 
 
 def forwards() -> bool:
@@ -128,7 +128,7 @@ def counters_hint(chosen: LineCountersSettings, way_out: NetworkInterface | None
     )
 
 
-def space(place: Path, journal: Path, size: int) -> Finding:
+def space(place: Path, journal: Path, size: int) -> CheckFinding:
     """Compare the free space at ``place`` with a journal of ``size`` bytes, and look if the disk is one.
 
     ``place`` is its directory, or the one in which that would be made.
@@ -136,20 +136,20 @@ def space(place: Path, journal: Path, size: int) -> Finding:
     try:
         free = psutil.disk_usage(str(place)).free
     except OSError as error:
-        return Finding("space", f"{place}: {error.strerror}", note=True)
+        return CheckFinding("space", f"{place}: {error.strerror}", note=True)
     kind = file_system(place, [(disk.mountpoint, disk.fstype) for disk in psutil.disk_partitions(all=True)])
     return room(place, kind, free, max(0, size - _used(journal)))
 
 
-def room(place: Path, kind: str, free: int, wanted: int) -> Finding:
-    """Finding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
+def room(place: Path, kind: str, free: int, wanted: int) -> CheckFinding:
+    """CheckFinding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
     told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
-        return Finding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
+        return CheckFinding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
     if kind in _IN_MEMORY:
         text = f"{place} is in memory ({kind}): unsent measurements are lost when this machine stops"
-        return Finding("space", f"{text}; give journal.path a place on a disk", note=True)
-    return Finding("space", told)
+        return CheckFinding("space", f"{text}; give journal.path a place on a disk", note=True)
+    return CheckFinding("space", told)
 
 
 def file_system(place: Path, mounts: Iterable[tuple[str, str]]) -> str:
@@ -213,21 +213,21 @@ def busiest(before: RunningPrograms, after: RunningPrograms) -> RunningProgram |
     return max((program for program in had if program.seconds > 0), key=lambda one: one.seconds, default=None)
 
 
-def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> Finding:
+def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
     """Judge if other programs leave a core for measuring. ``most`` is the busiest within ``lasted_s``."""
     cores = psutil.cpu_count() or 1
     return leaves_room(busy_ratio or 0.0, cores, most, lasted_s)
 
 
-def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> Finding:
+def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
     """As ``load``, for a machine with this number of cores."""
     told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0
     named = most is not None and share >= BUSY_SHARE
     crowded = named and cores * (1 - busy_ratio) < FREE_CORES
     if not crowded and busy_ratio < BUSY_RATIO:
-        return Finding("other programs", told)
+        return CheckFinding("other programs", told)
     if most is not None and named:
         told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
     text = f"{told}: tests on a busy machine may be late, and invalid"
-    return Finding("other programs", text, note=True)
+    return CheckFinding("other programs", text, note=True)

@@ -238,7 +238,7 @@ class Resident:
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _tell(self, status: AgentStatus) -> None:
-        self._service.tell(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
+        self._service.set_status(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
         directory = Path(self._settings.runtime_directory)
         try:
             status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs

@@ -1,6 +1,6 @@
-"""What else is worth a line on the overview: classes not kept, the path, a budget spent, sides that disagree.
+"""Notices: lines on the overview about a site, beside its state and figures. Pure.
 
-Pure; each remark is a word of a closed vocabulary and its figures, the sentence is the catalogue's.
+A notice is a word of a closed vocabulary with its figures. Its sentence is in ``collector.pages.texts``.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ DISAGREED_US = 86_400_000_000  # a disagreement is shown for a day
 
 
 class NoticeKind(StrEnum):
-    """What there is to remark. Figures: see the catalogue's sentences."""
+    """Subject of a notice; the catalogue's sentences have its figures."""
 
     SUSPECT = "suspect"
-    SIDES_DISAGREE = "sides-disagree"
+    RECORDS_DISAGREE = "records-disagree"
     CLASS_CHANGED = "class-changed"
     PATH_CLASS_CHANGED = "path-class-changed"
     PATH_MTU = "path-mtu"
@@ -30,7 +30,7 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One remark: ``number`` and ``other`` are figures of its sentence, ``place`` a router or nothing."""
+    """One notice: ``number`` and ``other`` are figures of its sentence, ``place`` is a router's address."""
 
     kind: NoticeKind
     direction: Direction | None = None
@@ -39,12 +39,12 @@ class Notice:
     place: str = ""
 
 
-def remarks(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
-    """Everything to remark of a site, what concerns the evidence first."""
+def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
+    """Notices about a site, those that concern the evidence first."""
     return (
         *_suspect(site),
-        *_sides(site, now_us),
-        *dict.fromkeys(remark for seen in _current(site, now_us) for remark in _of(seen)),
+        *_disagreements(site, now_us),
+        *dict.fromkeys(notice for seen in _current(site, now_us) for notice in _of(seen)),
         *_budget(site, now_us),
     )
 
@@ -57,15 +57,16 @@ def _current(site: LiveSite, now_us: int) -> Iterator[Observation]:
 
 def _suspect(site: LiveSite) -> Iterator[Notice]:
     for direction in (Direction.DOWN, Direction.UP):
-        series = site.of_floor(direction)
+        series = site.floor_series(direction)
         if series is not None and standing_of(series) is Standing.SUSPECT:
             yield Notice(NoticeKind.SUSPECT, direction)
 
 
-def _sides(site: LiveSite, now_us: int) -> Iterator[Notice]:
-    for direction, joined in sorted(site.disagreed.items()):
-        if now_us - joined.time_us < DISAGREED_US:
-            yield Notice(NoticeKind.SIDES_DISAGREE, direction, number=round(100 * (joined.difference or 0)))
+def _disagreements(site: LiveSite, now_us: int) -> Iterator[Notice]:
+    for direction, compared in sorted(site.disagreements.items()):
+        if now_us - compared.time_us < DISAGREED_US:
+            percent = round(100 * (compared.difference or 0))
+            yield Notice(NoticeKind.RECORDS_DISAGREE, direction, number=percent)
 
 
 def _of(seen: Observation) -> Iterator[Notice]:
@@ -78,9 +79,10 @@ def _of(seen: Observation) -> Iterator[Notice]:
 def _classes(sent: int | None, found: StampValues) -> Iterator[Notice]:
     if sent is not None and found.forward_dscp is not None and found.forward_dscp != sent:
         yield Notice(NoticeKind.CLASS_CHANGED, Direction.UP, sent, found.forward_dscp)
-    wished = None if found.reply_refused else found.wished_dscp
-    if wished is not None and found.reply_dscp is not None and found.reply_dscp != wished:
-        yield Notice(NoticeKind.CLASS_CHANGED, Direction.DOWN, wished, found.reply_dscp)
+    # A reflector that refused to set the class on its reply did not change it on the way.
+    requested = None if found.reply_refused else found.wished_dscp
+    if requested is not None and found.reply_dscp is not None and found.reply_dscp != requested:
+        yield Notice(NoticeKind.CLASS_CHANGED, Direction.DOWN, requested, found.reply_dscp)
 
 
 def _path(sent: int | None, found: PathValues) -> Iterator[Notice]:

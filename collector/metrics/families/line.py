@@ -80,8 +80,8 @@ def _drops(site: LiveSite, _now_us: int) -> Samples:
 
 def _refused(site: LiveSite, kind: InterfaceLoss) -> Samples:
     for direction in Direction:
-        if (kind, direction) in site.refused:
-            yield f',direction="{direction}"', site.refused[kind, direction]
+        if (kind, direction) in site.interface_losses:
+            yield f',direction="{direction}"', site.interface_losses[kind, direction]
 
 
 def _carrier_losses(site: LiveSite, _now_us: int) -> Samples:

@@ -109,7 +109,7 @@ async def other_programs() -> CheckFinding:
 
 
 def advised(finding: CheckFinding, chosen: AgentSettings, way_out: NetworkInterface | None) -> CheckFinding:
-    """CheckFinding about the line's counters, with the settings that would work, as far as they are known."""
+    """Finding about the line's counters, with the settings that would work, as far as they are known."""
     if finding.ok:
         return finding
     hint = machine.counters_hint(chosen.line_counters, way_out, is_router=machine.forwards())

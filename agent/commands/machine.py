@@ -142,7 +142,7 @@ def space(place: Path, journal: Path, size: int) -> CheckFinding:
 
 
 def room(place: Path, kind: str, free: int, wanted: int) -> CheckFinding:
-    """CheckFinding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
+    """Finding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
     told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
         return CheckFinding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)

@@ -42,9 +42,9 @@ class Train(Struct, frozen=True):
 
     A reply counts within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
     ``class_of_service`` requests the same DSCP on the reply (RFC 8972 section 4.4). ``follow_up`` requests
-    the replies' true sending times (section 4.7); a peer that knows them gets one closing packet more, which
-    is in no figure but the bytes. ``payload_bytes`` pads the UDP payload. A ``stateful`` reflector counts its
-    own packets; without that there is no loss per direction.
+    the replies' true sending times (section 4.7). A peer that knows them gets one closing packet more, which
+    counts in the bytes only. ``payload_bytes`` pads the UDP payload. A ``stateful`` reflector counts its own
+    packets; without that there is no loss per direction.
     """
 
     host: str

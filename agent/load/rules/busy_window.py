@@ -10,7 +10,7 @@ the line never idles. All that leaves it in that time, the site's own traffic in
 | up, with loss or a full queue | what was offered to the line | at most so much of the others' traffic |
 
 The ends of a window are marks of the counters. A mark is placed in the series of the test by the bytes of the
-test that had been sent or received when it was taken.
+test sent or received before it.
 """
 
 from bisect import bisect_left

@@ -6,8 +6,8 @@ of each is the IP-layer bits *received* in it, without duplicates, over its leng
 excludes a sub-interval, since a line with random loss would then have no capacity at all.
 
 **Refinement.** Behind the line's queue, nothing passes faster than the line, except the depth of its token
-bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways;
-one row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
+bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways.
+One row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
 in every second (measured, 100 ms of queue), one of 20 delivers 19.96. Therefore time in which there was a
 queue throughout is put together to sub-intervals of the same length. They contain no idle line and no bucket.
 The greatest of them replaces the maximum, unless it is more than 2 % below. A line that slowed down, or whose

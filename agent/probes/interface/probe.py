@@ -15,7 +15,7 @@ _SLACK_S = 30.0  # SNMP: three tries for each of several answers
 class InterfaceProbe:
     """Reads the line's counters all the time; each run reports the sums since the run before.
 
-    An asyncio task of its own reads between runs, because a run must be short: while it lasts, no other probe
+    An asyncio task of its own reads between runs, because a run must be short. During a run no other probe
     may have the line alone. Records follow each other without gap or overlap. They are cut where the
     schedule's slots begin: whenever in its slot a run starts, the minute before is ready. The first run after
     a start of the agent takes two readings of its own.

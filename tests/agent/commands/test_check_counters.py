@@ -1,4 +1,4 @@
-"""What ``plancher-agent check`` says of the line's counters."""
+"""Findings of ``plancher-agent check`` about the line's counters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What ``plancher-agent check`` says of the machine it runs on."""
+"""Findings of ``plancher-agent check`` about the machine."""
 
 import os
 import socket
@@ -66,7 +66,7 @@ def test_the_interfaces_are_this_machines() -> None:
 
 
 def test_the_loopback_leads_nowhere_and_an_own_address_no_further() -> None:
-    """Of a peer on this machine the way to anywhere else is told, if there is one."""
+    """Towards a peer on this machine the outgoing interface is that of any other address."""
     found = machine.links()
     anywhere = machine.outward(found, None)
     assert machine.outward(found, "127.0.0.1") == anywhere
@@ -226,20 +226,20 @@ def test_a_program_that_leaves_no_core(busy_ratio: float, cores: int, seconds: f
     assert str(machine.leaves_room(busy_ratio, cores, most, 2.0)) == told
 
 
-def test_nobody_is_named_where_nobody_was_busy() -> None:
+def test_no_program_is_named_on_an_idle_machine() -> None:
     assert str(machine.leaves_room(1.0, 2, None, 1.0)) == (
         "note   other programs: 100% of 2 cores busy: tests on a busy machine may be late, and invalid"
     )
 
 
-def test_the_busiest_is_whoever_had_most_in_between() -> None:
+def test_the_busiest_program_had_the_most_time_in_between() -> None:
     before = {(1, 0.0): RunningProgram(1, "init", 90.0), (2, 0.0): RunningProgram(2, "old", 50.0)}
     assert machine.busiest(before, before) is None
     after = {(1, 0.0): RunningProgram(1, "init", 90.1), (2, 5.0): RunningProgram(2, "new", 0.5)}
     assert machine.busiest(before, after) == RunningProgram(2, "new", 0.5)
 
 
-def test_a_busy_program_is_found_and_nothing_it_was_called_with_is_told() -> None:
+def test_a_busy_program_is_named_without_its_arguments() -> None:
     name = "busy\x1b[31m"
     spin = f"open('/proc/self/comm', 'w').write({name!r})\nprint(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", spin, "secret"], stdout=subprocess.PIPE) as child:

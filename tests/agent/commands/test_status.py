@@ -1,4 +1,4 @@
-"""What ``plancher-agent status`` makes of a journal, by value."""
+"""Screen and exit code of ``plancher-agent status``, from a journal and a status file."""
 
 import os
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def stranger(journal: Journal, tmp_path: Path) -> Iterator[None]:
         place.chmod(0o700)
 
 
-def test_an_agent_that_cannot_tell_how_it_is_still_runs(tmp_path: Path) -> None:
+def test_an_agent_without_a_status_file_is_running(tmp_path: Path) -> None:
     with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK):
         silent = status.look(settings(tmp_path), CLOCK).problems()[0]
     assert silent.startswith(
@@ -84,7 +84,7 @@ def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("stranger")
-def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
+def test_a_journal_of_another_user_is_reported(tmp_path: Path) -> None:
     view = status.look(settings(tmp_path), CLOCK)
     assert view.counts is None
     assert view.journal_problem.endswith("(Permission denied): are you the agent's user?")
@@ -151,9 +151,7 @@ def floored(
     )
 
 
-def test_figures_stand_below_each_other(
-    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_are_aligned(tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     for direction, verdict in ((Direction.DOWN, Verdict.PASS), (Direction.UP, Verdict.UNCONFIRMED)):
         commit = partial(floored, direction=direction, standing=Standing.CLEAR, verdict=verdict)
         journal.commit(commit, CLOCK)
@@ -163,7 +161,7 @@ def test_figures_stand_below_each_other(
     assert len({line.index("Mbit") for line in lines}) == 1, lines
 
 
-def test_the_standing_of_each_direction_is_told(
+def test_the_standing_of_each_direction_is_shown(
     tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = (
@@ -210,13 +208,15 @@ def test_the_standing_of_each_direction_is_told(
         ),
     ],
 )
-def test_what_became_of_measurements_is_told(tmp_path: Path, number: int, told: tuple[str, ...]) -> None:
+def test_rejected_and_lost_measurements_are_reported(
+    tmp_path: Path, number: int, told: tuple[str, ...]
+) -> None:
     view = status.look(settings(tmp_path), CLOCK)
     counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
     assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
 
 
-def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
+def test_a_disk_fault_is_reported(tmp_path: Path, journal: Journal) -> None:
     journal.commit(build, CLOCK)
     view = status.look(settings(tmp_path), CLOCK)
     running = AgentStatus(
@@ -236,7 +236,7 @@ def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
     ) in told
 
 
-def test_an_open_outage_is_told_with_its_cause_and_who_answers(tmp_path: Path, journal: Journal) -> None:
+def test_an_open_outage_is_shown_with_cause_and_answering_targets(tmp_path: Path, journal: Journal) -> None:
     outage = ReachabilityValues(
         outage="one",
         cause=Cause.ACCESS,

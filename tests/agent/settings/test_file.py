@@ -210,7 +210,7 @@ def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_key_file_holds_the_key(tmp_path: Path) -> None:
+def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
     path = key_file(tmp_path, "a secret\n")
     settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
     assert peer_key(settings.peer) == b"a secret"
@@ -224,7 +224,7 @@ def test_a_key_file_holds_the_key(tmp_path: Path) -> None:
         ("example-key-change-me", 0o600, "the example key is known to everybody"),
     ],
 )
-def test_a_key_file_that_cannot_serve_is_told(tmp_path: Path, text: str, mode: int, message: str) -> None:
+def test_an_unusable_key_file_is_reported(tmp_path: Path, text: str, mode: int, message: str) -> None:
     path = key_file(tmp_path, text, mode)
     settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
     with pytest.raises(SettingsError, match=message) as caught:
@@ -233,7 +233,7 @@ def test_a_key_file_that_cannot_serve_is_told(tmp_path: Path, text: str, mode: i
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
     settings = read(tmp_path, f"site: A\npeer: {{key_file: {tmp_path}/none}}\n")
     with pytest.raises(SettingsError) as caught:
         peer_key(settings.peer)

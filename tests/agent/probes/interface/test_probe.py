@@ -123,7 +123,7 @@ def of(reading: Reading) -> InterfaceValues:
 
 
 def slot_begin(clock: FakeClock) -> int:
-    """When the slot that is now began, on CLOCK_BOOTTIME, as the scheduler has it."""
+    """Begin of the present slot on CLOCK_BOOTTIME."""
     return clock.boot_us - (clock.wall_us - offset_us(SITE, MINUTE_US)) % MINUTE_US
 
 

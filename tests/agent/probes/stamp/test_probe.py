@@ -93,7 +93,7 @@ def test_open_mode_is_recorded_as_such():
     assert not readings[0].values.authenticated
 
 
-def test_a_refused_class_is_told():
+def test_a_refused_class_is_reported():
     readings, _ = measure(ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp == 0))
     assert [reading.detail for reading in readings] == ["", "the peer does not answer in DSCP 46"]
     assert readings[1].outcome is Outcome.OK
@@ -103,7 +103,7 @@ def test_a_refused_class_is_told():
     assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (46, 46, 46)
 
 
-def test_another_key_is_no_answer_and_the_detail_says_so():
+def test_another_key_is_no_answer_and_is_named_in_the_detail():
     readings, _ = measure(ReflectorSettings(keys=(b"another",)))
     assert (readings[0].outcome, readings[0].failure, readings[0].values) == (
         Outcome.FAILED,
@@ -113,7 +113,7 @@ def test_another_key_is_no_answer_and_the_detail_says_so():
     assert readings[0].detail.startswith("no answer from 127.0.0.1 port ")
 
 
-def test_nobody_at_the_port_is_the_peers_fault():
+def test_a_closed_port_is_the_peers_fault():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]

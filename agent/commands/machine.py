@@ -22,7 +22,7 @@ BUSY_SHARE = 0.25
 FREE_CORES = 1.0
 """Free cores below which a sender has no core of its own to keep its pace."""
 BUSY_RATIO = 0.8
-"""Busy share of all cores from which a machine is busy, whatever program it is."""
+"""Busy share of all cores from which a machine is busy, for any number of programs."""
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _ELSEWHERE = {socket.AF_INET: "203.0.113.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
@@ -93,15 +93,15 @@ def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | No
         (link for link in found if link != way_out and not link.loopback),
         key=lambda link: (not link.running, not link.on, link.name),
     )
-    told = [str(link) for link in others]
+    named = [str(link) for link in others]
     if way_out:
-        told.insert(0, f"{way_out} is the outgoing one")
-    if len(told) > MOST_INTERFACES:
-        told[MOST_INTERFACES:] = [f"and {len(told) - MOST_INTERFACES} more"]
+        named.insert(0, f"{way_out} is the outgoing one")
+    if len(named) > MOST_INTERFACES:
+        named[MOST_INTERFACES:] = [f"and {len(named) - MOST_INTERFACES} more"]
     if way_out:
-        return CheckFinding("interfaces", "; ".join(told))
+        return CheckFinding("interfaces", "; ".join(named))
     text = "none is outgoing: is a cable connected, is there an address and a default route?"
-    return CheckFinding("interfaces", "; ".join([*told, text]), note=True)
+    return CheckFinding("interfaces", "; ".join([*named, text]), note=True)
 
 
 def forwards() -> bool:
@@ -143,13 +143,13 @@ def space(place: Path, journal: Path, size: int) -> CheckFinding:
 
 def room(place: Path, kind: str, free: int, wanted: int) -> CheckFinding:
     """Finding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
-    told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
+    found = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
-        return CheckFinding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
+        return CheckFinding("space", f"{found}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
     if kind in _IN_MEMORY:
         text = f"{place} is in memory ({kind}): unsent measurements are lost when this machine stops"
         return CheckFinding("space", f"{text}; give journal.path a place on a disk", note=True)
-    return CheckFinding("space", told)
+    return CheckFinding("space", found)
 
 
 def file_system(place: Path, mounts: Iterable[tuple[str, str]]) -> str:
@@ -189,12 +189,12 @@ def programs() -> RunningPrograms:
     """All other programs. Their arguments are not read, because these may be secrets."""
     found: dict[tuple[int, float], RunningProgram] = {}
     for process in psutil.process_iter(["pid", "name", "cpu_times", "create_time"]):
-        told = process.info
-        if told["cpu_times"] is None or told["pid"] == os.getpid():
+        info = process.info
+        if info["cpu_times"] is None or info["pid"] == os.getpid():
             continue
-        seconds = told["cpu_times"].user + told["cpu_times"].system
-        found[told["pid"], told["create_time"]] = RunningProgram(
-            told["pid"], _readable(told["name"]), seconds
+        seconds = info["cpu_times"].user + info["cpu_times"].system
+        found[info["pid"], info["create_time"]] = RunningProgram(
+            info["pid"], _readable(info["name"]), seconds
         )
     return found
 
@@ -221,13 +221,13 @@ def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float)
 
 def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
     """As ``load``, for a machine with this number of cores."""
-    told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
+    busy = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0
     named = most is not None and share >= BUSY_SHARE
     crowded = named and cores * (1 - busy_ratio) < FREE_CORES
     if not crowded and busy_ratio < BUSY_RATIO:
-        return CheckFinding("other programs", told)
+        return CheckFinding("other programs", busy)
     if most is not None and named:
-        told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
-    text = f"{told}: tests on a busy machine may be late, and invalid"
+        busy += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
+    text = f"{busy}: tests on a busy machine may be late, and invalid"
     return CheckFinding("other programs", text, note=True)

@@ -288,8 +288,8 @@ def _facts(view: StatusView) -> list[tuple[str, str]]:
         )
     facts += [("outage", _outage(one, view.now)) for one in _open_outages(view)]
     if view.standings:
-        told = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
-        facts.append(("standing", told))
+        text = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
+        facts.append(("standing", text))
     if view.running and status:
         facts.append(("next", _next(status, view.now)))
     return facts
@@ -302,8 +302,8 @@ def _broker(view: StatusView) -> str:
     if view.status.broker_problem:
         return f"{place}, not connected"
     receipt = view.status.last_receipt
-    told = "no receipt yet" if receipt is None else f"last receipt {_ago(_age_s(receipt, view.now))}"
-    return f"{place}, connected, {told}"
+    text = "no receipt yet" if receipt is None else f"last receipt {_ago(_age_s(receipt, view.now))}"
+    return f"{place}, connected, {text}"
 
 
 def _clock(now: ClockReading) -> str:
@@ -315,8 +315,8 @@ def _clock(now: ClockReading) -> str:
 
 def _next(status: AgentStatus, now: ClockReading) -> str:
     starts = sorted(status.next_starts.items(), key=lambda item: item[1])
-    told = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
-    return ", ".join([f"{name} now" for name in status.running] + told)
+    text = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
+    return ", ".join([f"{name} now" for name in status.running] + text)
 
 
 def _ago(seconds: float) -> str:

@@ -219,7 +219,7 @@ def _number(path: Path) -> int | None:
 
 
 def _carrier(path: Path) -> bool | None:
-    # Of an interface that is down the kernel refuses to tell the carrier (EINVAL): that is no carrier.
+    # The kernel refuses the carrier of an interface that is down (EINVAL): that is no carrier.
     return _number(path) == 1 if path.exists() else None
 
 

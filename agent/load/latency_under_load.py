@@ -42,12 +42,12 @@ async def beside_load(
         return _with_bytes(await run(), idle), None
     report, loaded = await _both(context, load_bps, idle_rtt.p50_us / 1e6, run)
     trains = [idle] if loaded is None else [idle, loaded]
-    told = loaded is not None and loaded.statistics.sent > 0
+    measured = loaded is not None and loaded.statistics.sent > 0
     latency = LatencyUnderLoad(
         load_bps=load_bps,
         idle=idle_rtt,
         loaded=loaded.statistics.rtt if loaded else None,
-        loss_ratio=loaded.statistics.loss_ratio if loaded and told else None,
+        loss_ratio=loaded.statistics.loss_ratio if loaded and measured else None,
     )
     clock_stepped = any(train.clock_step_us for train in trains)
     return _with_bytes(report, *trains), None if clock_stepped else latency

@@ -122,7 +122,7 @@ async def _carry_out(
     try:
         await asyncio.gather(_watch(running, core, progress), _mark(running, core, on_load))
         return await running
-    except BaseException:  # cancelled, or a callback failed: without us the load would go on
+    except BaseException:  # cancelled, or a callback failed: the load must not continue alone
         stop.set()
         await asyncio.wait([running])
         raise

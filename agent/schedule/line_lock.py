@@ -20,7 +20,7 @@ class LineLock:
         return self._alone
 
     @asynccontextmanager
-    async def held(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
+    async def use(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
         """Use the line. Raises LineBusyError if it does not become free within ``wait_s``."""
         await self._acquire(alone, wait_s)
         try:

@@ -198,7 +198,7 @@ class Runner:
             running.cancel()
 
     async def _measure(self, probe: Probe, task: Task, progress: Progress, began: _Began) -> Reading:
-        async with self._line.held(alone=probe.alone, wait_s=self._line_wait_s):
+        async with self._line.use(alone=probe.alone, wait_s=self._line_wait_s):
             began.clock, began.busy = self._clock(), load.read()
             deadline = asyncio.timeout(probe.deadline_s)
             try:

@@ -85,7 +85,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
     for day in _days(days):
         at = day * DAY_S + begin
         week.append((at, min(at + length, WEEK_S)))
-        if at + length > WEEK_S:  # Sunday night goes on into Monday
+        if at + length > WEEK_S:  # Sunday night ends on Monday
             week.append((0, at + length - WEEK_S))
     return week
 

@@ -84,7 +84,7 @@ async def run_test(plan: FixedRatePlan, meter: LoadMeter, run_load: RunLoad) -> 
 
 
 class _Load:
-    """One running test: takes marks of the counters, and ends the test when they tell enough."""
+    """One running test: takes marks of the counters, and ends the test when it gives way."""
 
     def __init__(self, plan: FixedRatePlan, meter: LoadMeter) -> None:
         self.plan, self.meter = plan, meter

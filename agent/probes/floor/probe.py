@@ -176,16 +176,16 @@ class FloorProbe(ResumingProbe):
         if isinstance(conclusion, Reading):
             return conclusion
         values, failure, detail = self._concluded(conclusion, run)
-        told = await self._sequence.add(direction, values)
+        sequenced = await self._sequence.add(direction, values)
         return Reading(
             outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
-            values=told.values,
+            values=sequenced.values,
             failure=failure,
             detail=detail,
             session=run.tests[-1].session,
-            bytes_sent=run.bytes_sent + told.searched.bytes_sent,
-            bytes_received=run.bytes_received + told.searched.bytes_received,
-            retest=told.retest,
+            bytes_sent=run.bytes_sent + sequenced.searched.bytes_sent,
+            bytes_received=run.bytes_received + sequenced.searched.bytes_received,
+            retest=sequenced.retest,
         )
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
@@ -206,8 +206,8 @@ class FloorProbe(ResumingProbe):
             tests=(),
             at_least_bps=contract.floor_bps,
         )
-        told = self._sequence.passive(direction, slot_us, proven)
-        return Reading(Outcome.OK, told.values, retest=told.retest) if told else None
+        sequenced = self._sequence.passive(direction, slot_us, proven)
+        return Reading(Outcome.OK, sequenced.values, retest=sequenced.retest) if sequenced else None
 
     def _bytes_to_drain(self, direction: Direction) -> int:
         """Bytes of the pre-drain: now and then, and always while the direction is suspect."""

@@ -52,7 +52,7 @@ def sustained_bps(report: LoadReport) -> float | None:
 
 async def _counted(counters: LineCounterSource) -> CounterReading | Unavailable:
     """Counters of the line, if they are those of this moment."""
-    return Unavailable("what is counted comes later") if counters.lag_s else await counters.ask()
+    return Unavailable("the counters lag behind") if counters.lag_s else await counters.ask()
 
 
 def _other_bps(

@@ -150,7 +150,7 @@ def _words(values: PathValues, answer: PathAnswer, dscp: int) -> str:
     """Changes that the path makes to packets, with the addresses where it does; empty without any."""
     parts = [_remark(values, dscp), _narrow(values, answer), _unreached(values, answer)]
     if values.return_mtu_bytes is not None:
-        parts.append(f"replies above {values.return_mtu_bytes} B do not come back")
+        parts.append(f"replies above {values.return_mtu_bytes} B are lost")
     return "; ".join(part for part in parts if part)
 
 

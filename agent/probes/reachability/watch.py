@@ -27,9 +27,9 @@ SILENT_LOOKUP_LOOKS = 15
 
 
 class ReachabilityWatch:
-    """Looks five times an interval; most looks poll nobody.
+    """Looks five times an interval; most looks poll no target.
 
-    ``own_test`` tells whether a load test of ours has the line. Nobody is polled then, and no silence counts.
+    ``own_test`` tells if a load test of ours has the line. No target is polled then, and no silence counts.
     """
 
     name = "reachability"

@@ -102,18 +102,18 @@ def _class_changes(train: Train, seen: TrainStatistics) -> str:
     Replies are judged by the class that the peer was asked to use, and accepted (RFC 8972 section 4.4). A
     reply that the peer already sent in another class says nothing of the line.
     """
-    told = []
+    changes = []
     if seen.forward_dscp is not None and seen.forward_dscp != train.dscp:
-        told.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
+        changes.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
     if seen.refused_dscp:
-        told.append(f"the peer does not answer in DSCP {train.dscp}")
+        changes.append(f"the peer does not answer in DSCP {train.dscp}")
     elif seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
         known = seen.forward_dscp is not None
         where_changed = (
             "" if known else ", changed in either direction: the peer does not report what it received"
         )
-        told.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{where_changed}")
-    return "; ".join(told)
+        changes.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{where_changed}")
+    return "; ".join(changes)
 
 
 def _values(train: Train, seen: TrainStatistics) -> StampValues:

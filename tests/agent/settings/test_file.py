@@ -238,8 +238,8 @@ def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         peer_key(settings.peer)
     assert str(caught.value) == (
-        f"peer.key_file: {tmp_path}/none: no such file: whoever runs the peer has the key of this site: write"
-        " it there (and chmod 600)"
+        f"peer.key_file: {tmp_path}/none: no such file: the operator of the peer has the key of this site:"
+        " write it there (and chmod 600)"
     )
 
 

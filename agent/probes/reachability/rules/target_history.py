@@ -12,7 +12,7 @@ What each event does to the counts (an empty field: nothing):
 | answer, however late | 0 | 0 | +1 | yes |
 | refusal (ICMP port unreachable, TCP reset) | | 0 | | |
 | proof (a session, which outlasts single answers) | 0 | 0 | at least ``ANSWERS`` | yes |
-| reset (nothing counted until now is held against it) | 0 | 0 | 0 | |
+| reset (earlier counts are dropped) | 0 | 0 | 0 | |
 | replacement (another machine has its place now) | 0 | 0 | 0 | no |
 
 The states follow from the counts:

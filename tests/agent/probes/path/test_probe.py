@@ -184,7 +184,7 @@ def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
         ),
         (
             PathValues(hops=hops(46), reached=True, path_mtu_bytes=1500, return_mtu_bytes=1300),
-            "replies above 1300 B do not come back",
+            "replies above 1300 B are lost",
         ),
         (PathValues(hops=hops(46)[:1], reached=False), "the peer does not answer"),
     ],

@@ -41,6 +41,7 @@ BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
 WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
+# Low enough for any line, and 125 kB show in counters that others move, too.
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
 
@@ -189,6 +190,7 @@ async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding
     """Try if the counters counted the test that the peer has just sent."""
     source = context.line_counters
     await asyncio.sleep(source.lag_s)
+    # A peer on this machine, as in the example settings, never crosses the counted interface.
     on_loopback = settings_rules.is_loopback(context.settings.peer.host)
     return movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
 
@@ -242,6 +244,7 @@ async def address_of(host: str) -> str:
 async def peer_stamp(context: ProbeContext) -> CheckFinding:
     """Try the peer's reflector with two packets."""
     chosen = context.settings
+    # Two packets, because the first may be lost to address resolution.
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
     changed = msgspec.structs.replace(chosen, stamp=quick)
     probe = StampProbe(ProbeContext(changed, context.peer_key, context.line_counters, context.clock))

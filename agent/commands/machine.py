@@ -17,12 +17,12 @@ from host.finding import CheckFinding
 from host.units import amount, megabits
 
 MOST_INTERFACES = 8
+# Share of a core from which a program is named.
 BUSY_SHARE = 0.25
-"""Share of a core from which a program is named."""
+# Free cores below which a sender has no core of its own to keep its pace.
 FREE_CORES = 1.0
-"""Free cores below which a sender has no core of its own to keep its pace."""
+# Busy share of all cores from which a machine is busy, for any number of programs.
 BUSY_RATIO = 0.8
-"""Busy share of all cores from which a machine is busy, for any number of programs."""
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _ELSEWHERE = {socket.AF_INET: "203.0.113.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
@@ -69,6 +69,7 @@ def links() -> tuple[NetworkInterface, ...]:
 def outward(found: Sequence[NetworkInterface], address: str | None) -> NetworkInterface | None:
     """Outgoing interface of packets to ``address``; of any packet, if that is None or this machine's own."""
     # Connecting a UDP socket asks the kernel only: nothing is sent.
+    # An address of this machine has no outgoing interface: then any address outside shows it.
     for target in (address, *_ELSEWHERE.values()):
         source = None if target is None else _source(target)
         for link in found:
@@ -181,8 +182,8 @@ class RunningProgram:
     seconds: float
 
 
+# Programs by process number and start time, since numbers are reused.
 RunningPrograms = Mapping[tuple[int, float], RunningProgram]
-"""Programs by process number and start time, since numbers are reused."""
 
 
 def programs() -> RunningPrograms:

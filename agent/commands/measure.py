@@ -30,10 +30,11 @@ _EXITS = {
     Tone.FAIL: Exit.FAIL,
     Tone.NEITHER: Exit.COULD_NOT_TELL,
 }
+# Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160
 
+# Probes of ``--probe`` only: they fill the line, take a minute, need a right, or have no figures.
 BY_NAME_ONLY = frozenset({"capacity", "interface", "path", "reachability"})
-"""Probes of ``--probe`` only: they fill the line, take a minute, need a right, or have no figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class _Spinner:
 def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
     measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
     for fields in measurements:
+        # They identify records of a journal, and these have none.
         del fields["epoch"], fields["seq"]
     document = {
         "site": chosen.site,

@@ -17,6 +17,7 @@ def main(settings: AgentSettings, path: Path) -> NoReturn:
 
     Raises SettingsError if a file with a secret cannot be used, or if this user may not start Python.
     """
+    # Files with secrets are read here: a fault ends this command with its message.
     with belonging_to(path):
         handover = Handover(with_community(settings), peer_key(settings.peer), version())
     try:

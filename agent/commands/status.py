@@ -27,6 +27,7 @@ from wire.messages import envelope as messages
 from wire.messages.envelope import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, ReachabilityValues, Record, Standing
 
+# More than four hours at the default cadence, hence no mere delay.
 MANY_UNSENT = 500
 UNSEEN = "rule out the site's own traffic, which is not counted (line_counters), then tell the supplier"
 FORGOTTEN_AFTER = 3  # intervals without a new one while others continue: the settings no longer ask for it
@@ -158,6 +159,7 @@ def _newest(records: list[Record], now: ClockReading) -> tuple[NewestResult, ...
     newest: dict[str, NewestResult] = {}
     ages = [_age_s(record.start, now) for record in records]
     for record, age_s in zip(records, ages, strict=True):
+        # Relative to the newest record: a stopped agent must still show its last results.
         if age_s - min(ages) <= FORGOTTEN_AFTER * (record.interval_us or 0) / 1e6:
             one = NewestResult(report.line(record), age_s)
             newest.setdefault(one.line.task, one)

@@ -9,6 +9,7 @@ from wire import records
 from wire.snmp import interface_mib
 from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Unreadable
 
+# A router has no newer counters before (decision 11).
 LEAST_INTERVAL_S = 10.0
 LAG_S = 5.0  # net-snmp answers with counters up to 3 s old; other routers are no better
 
@@ -29,6 +30,7 @@ class SnmpSource:
         self._index: int | None = None
         self._last: InterfaceState | None = None
         self._generation = 0
+        # A probe and a test may ask at the same time; the search for the interface must run once.
         self._asking = asyncio.Lock()
 
     def read(self) -> CounterReading | Unavailable:
@@ -40,8 +42,10 @@ class SnmpSource:
         async with self._asking:
             known = self._index is not None
             state = await self._state()
+            # Its number now belongs to another interface: the name is searched once, at once.
             if known and self._index is None:
                 state = await self._state()
+            # net-snmp gives bytes before it has packets, for some seconds after its start.
             if isinstance(state, InterfaceState) and state.half_initialised:
                 await asyncio.sleep(LAG_S)
                 state = await self._state()

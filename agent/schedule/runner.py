@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+# For commands; the resident agent waits as long as its probes may take.
 LINE_WAIT_S = 60.0
 WATCH_RESTART_S = 60.0  # a watch that ended by a bug would meet it again at once
 MAX_DETAIL = 300
@@ -134,6 +135,8 @@ class Runner:
         ``slot_us`` is the begin of the schedule's slot on CLOCK_BOOTTIME.
         """
         asked, began = self._clock(), _Began()
+        # A task of its own, so that ``cancel`` ends the probe and not the caller, which still needs its
+        # result.
         running = asyncio.ensure_future(self._measure(probe, task, progress, began))
         self._running.add(running)
         try:
@@ -205,6 +208,7 @@ class Runner:
                 async with deadline:
                     return await probe.run(task, progress)
             except TimeoutError as error:
+                # A time-out of the probe itself is an answer that did not come, not our deadline.
                 if deadline.expired():
                     raise DeadlineExceededError from error
                 raise

@@ -25,6 +25,7 @@ def load(path: Path) -> AgentSettings:
 def peer_key(peer: PeerAccessSettings) -> bytes:
     """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
+        # A key in the settings file was checked with the other rules.
         return peer.key.encode()
     source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()

@@ -15,6 +15,7 @@ from wire.messages.topics import is_site_id
 
 FLOOR_LEAST = BitRate(1_000_000)
 FLOOR_MOST = BitRate(1_000_000_000)
+# Fewer bytes would empty no bucket that hides a slow line.
 PRE_DRAIN_LEAST, PRE_DRAIN_MOST = ByteSize(100_000), ByteSize(100_000_000)
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -127,6 +128,7 @@ def _schedule(chosen: AgentSettings) -> str | None:
         return "schedule.floor: out of range: 10 s to 1 d"
     if schedule.stamp > 86400:
         return "schedule.stamp: out of range: at most 1 d"
+    # A longer train would make its task miss every second slot.
     train = stamp.packets * stamp.spacing + stamp.timeout
     if schedule.stamp < train:
         return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"

@@ -49,9 +49,13 @@ class FloorSettings(Struct, frozen=True):
     layer: Layer = Layer.IP
     site_hours: str = "Mon-Fri 07:00-19:00"
     quiet_hours: str = "01:00-05:00"
+    # Thirteen fails then take 65 minutes, which protects from disturbances that many lines share (decision
+    # 10).
     retest_after: Seconds = Seconds(300)
+    # Measured: 2 MB in a bucket over a line of 7.6 Mbit/s pass an 8 s test at 8.4. 2.5 MB sent fast empty it.
     pre_drain: ByteSize = ByteSize(2_500_000)
     pre_drain_every: Annotated[int, Meta(ge=1, le=10_000)] = 24
+    # At no cost: only where counters of this machine see all traffic of the site.
     passive: bool = True
 
 
@@ -80,7 +84,9 @@ class ScheduleSettings(Struct, frozen=True):
     interface: Seconds | None = Seconds(60)
     capacity: Seconds | None = Seconds(30 * 86400)
     path: Seconds | None = Seconds(86400)
+    # With 10 s, an outage is recorded with an error of two intervals at most.
     reachability: Seconds | None = Seconds(10)
+    # The sites of a town must not all measure in the first minute after a power cut.
     first_within: Seconds = Seconds(300)
 
 
@@ -96,6 +102,7 @@ class CapacitySettings(Struct, frozen=True):
     duration: Seconds = Seconds(10)
     algorithm: Algorithm = Algorithm.B
     hours: str = "01:00-05:00"
+    # One search at 1 Gbit/s in each direction, 1.4 GB each.
     day_budget: ByteSize = ByteSize(3_000_000_000)
     month_budget: ByteSize = ByteSize(6_000_000_000)
 
@@ -115,6 +122,7 @@ class PathSettings(Struct, frozen=True):
 
     hops: Annotated[int, Meta(ge=1, le=64)] = 30
     packets: Annotated[int, Meta(ge=1, le=10)] = 3
+    # A trace past silent routers and a black hole took 10.7 s (decision 12).
     timeout: Seconds = Seconds(60)
     helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
@@ -160,6 +168,7 @@ class JournalSettings(Struct, frozen=True):
     """Section ``journal``: file of measurements until the collector has them, and its largest size."""
 
     path: str = "var/agent/journal.db"
+    # 30 days without a collector take 96 MB at the default cadence, the counters' records included.
     size: ByteSize = ByteSize(160_000_000)
 
 

@@ -129,6 +129,7 @@ def _open(family: int, address: Address, dscp: int) -> socket.socket:
         sock.setblocking(False)
         timestamps.enable(sock, transmit=True)
         timestamps.set_dscp_ecn(sock, dscp << 2)
+        # 255 is the practice of TWAMP; RFC 8762 names no value.
         timestamps.set_ttl(sock, _SENT_TTL)
         sock.connect(address)  # the kernel then drops everybody else's datagrams
     except OSError:
@@ -167,6 +168,8 @@ class _Session:
         self._enough = enough
         self._on_reply = on_reply
         self._estimate = estimate
+        # Random, so that a recorded reply of another train is not accepted. 0 means no SSID (RFC 8972 section
+        # 3).
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._sender = SessionSender(
             SenderSettings(
@@ -192,6 +195,8 @@ class _Session:
 
     async def run(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # Not asyncio's datagram endpoint: kernel timestamps are in control messages, which only recvmsg
+        # gives.
         loop.add_reader(sock, self._readable, sock)
         try:
             await self._send_all(loop, sock)

@@ -45,8 +45,8 @@ from wire.records import (
 )
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
 
+# Default of dt (RFC 9097 §5.3).
 INTERVAL_US = 1_000_000
-"""Default of dt (RFC 9097 §5.3)."""
 
 CLOCK_STEP_US = 5_000  # a tenth of an interval
 REFUSED_SHARE = 0.005  # of the packets: dropped in this host, after they had passed the line
@@ -232,6 +232,7 @@ def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
         return Bound.REQUESTED_RATE
     if any(_is_near(one, maximum_bps) for one in _cut_full(report.intervals[:-1], interval_us)):
         return None
+    # Only after the queue: a line that was full at some time is the limit, however late the sender was then.
     if report.stall_us > STALL_SHARE * report.planned_duration_us:
         return Bound.SENDER
     if was_full(report.intervals, maximum_bps):
@@ -279,6 +280,7 @@ def _bound_up(report: LoadReport) -> Bound:
         return Bound.SENDER
     if last and last[-1].requested_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
+    # A peer that may not send faster asks for the same rate to the end.
     is_flat = len(last) == 2 * _END and len({one.requested_bps for one in last}) == 1
     return Bound.PEER if is_flat else Bound.TIME
 

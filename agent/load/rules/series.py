@@ -44,6 +44,7 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
     gained = last - low + trend * (over_us - at_last)
     if gained <= 0:
         return Growth(known=True)
+    # At 1 the line would carry nothing, and the slope per second of sending would be infinite.
     rate = min(0.99, gained / (over_us - begin_us))
     return Growth(gained, rate, _sustained(series, low, gained), known=True)
 

@@ -34,22 +34,22 @@ from wire.udpstp.load import Ending, LoadReport
 
 SETUP_TRIES = 4  # a lost control message is not repeated: the caller repeats the set-up (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
+# Factor for feedback, set-up and trains beside the load: 1 % at 8 Mbit/s, less above.
 OVERHEAD = 1.02
-"""Factor for feedback, set-up and trains beside the load: 1 % at 8 Mbit/s, less above."""
 
+# Time of load at the highest rate that still arrives after a stop.
 DRAIN_S = 1.0
-"""Time of load at the highest rate that still arrives after a stop."""
 
+# Ten seconds of a line of twice the usual floor. A search with fewer bytes shows nothing.
 LEAST_BYTES = 20_000_000
-"""Ten seconds of a line of twice the usual floor. A search with fewer bytes shows nothing."""
 
+# Highest cost of the trains beside a search: 600 packets and their replies.
 TRAINS_BYTES = 100_000
-"""Highest cost of the trains beside a search: 600 packets and their replies."""
 
 BUDGET_FILE = "byte-budget.json"
 
+# Searches a direction within a limit of bytes; never raises for the line.
 RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]]
-"""Searches a direction within a limit of bytes; never raises for the line."""
 
 
 class CapacityProbe:
@@ -107,8 +107,10 @@ class CapacityProbe:
         """Search once, within the budget."""
         left = self._budget.left(self._clock())
         allowed = min(left.byte_count, self.worst_case)
+        # A search that has to end at once finds no maximum, and its bytes would be wasted.
         if allowed < min(LEAST_BYTES, self.worst_case):
             return Reading(Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, detail=left.words)
+        # Before the search: after a crash in its middle the bytes stay booked.
         self._budget.book(allowed, self._clock())
         spent, reading = 0, None
         try:

@@ -12,6 +12,7 @@ from agent.task.context import ProbeContext
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
 
+# Its second half is 5 s: long enough for several sub-intervals of a second (RFC 9097 §5.3).
 DURATION_S = 10
 
 

@@ -78,6 +78,8 @@ class InterfaceProbe:
 
     def _first_boundary(self, interval_us: int) -> int:
         now = self._clock()
+        # The first slot is aligned to the wall clock; later ones follow the boot clock, as the scheduler's
+        # do.
         into_slot = (now.wall_us - offset_us(self._site, interval_us)) % interval_us
         return now.boot_us - into_slot + interval_us
 

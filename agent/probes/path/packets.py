@@ -18,6 +18,7 @@ from scapy.packet import Packet, Raw
 
 from wire.path.probing import AnswerKind, ProbeAnswer
 
+# The Sequence Number is first in a STAMP packet (RFC 8762 section 4.2.1).
 _SEQUENCE_BYTES = 4
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
 _CODE_PORT_4, _CODE_TOO_BIG_4, _CODE_PORT_6 = 3, 4, 4

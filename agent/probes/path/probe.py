@@ -25,12 +25,12 @@ from wire.stamp.timestamp import ErrorEstimate
 
 log = logging.getLogger(__name__)
 
+# Packets for the path MTU: two bisections of eleven sizes, three tries and a control each, and thirty routers
+# asked three times.
 SEARCH_PACKETS = 200
-"""Packets for the path MTU: two bisections of eleven sizes, three tries and a control each, and thirty
-routers asked three times."""
 
+# Time beyond the helper's own time-out: its start on a slow machine, and a slow name server.
 SLACK_S = 15.0
-"""Time beyond the helper's own time-out: its start on a slow machine, and a slow name server."""
 
 
 class PathProbe(ReactingProbe):
@@ -108,6 +108,7 @@ class PathProbe(ReactingProbe):
             packets=self._path.packets,
             within_s=float(self._path.timeout),
             authenticated=self._key is not None,
+            # All packets that trace and search can need: the helper has no key to make more (decision 12).
             test_packets=tuple(sender.packet(time.time_ns(), estimate) for _ in range(count)),
         )
 
@@ -131,6 +132,7 @@ def reading(answer: PathAnswer, sender: SessionSender, dscp: int) -> Reading:
     values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:
         return _failed(answer.failure or Failure.INTERNAL, answer.detail)
+    # Not even the first router: the line is down, or a local firewall drops everything.
     silent = not any(hop.answered for hop in values.hops)
     return Reading(
         outcome=Outcome.FAILED if silent else Outcome.OK,

@@ -22,11 +22,8 @@ from net.routes import Route
 from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate
 
+# Port where nothing listens, by the custom of traceroute. The time to live is added to identify an answer.
 FIRST_PORT = 33434
-"""Port where nothing listens, by the custom of traceroute.
-
-The time to live is added to identify an answer.
-"""
 
 _GATEWAY_TTL = 1
 _ELSEWHERE = "203.0.113.1"  # RFC 5737, for documentation only: its route is the default route

@@ -39,6 +39,7 @@ class StampProbe:
         """Send one train in the task's class, and judge the replies."""
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
+        # A clock that is set between these readings makes the train useless for the peer's time.
         before = self._clock()
         on_reply = self._peer_last_seen.record_answer if self._peer_last_seen else None
         result = await run_train(train, self._estimate, on_reply=on_reply)
@@ -79,6 +80,7 @@ def _reading(train: Train, result: TrainResult) -> Reading:
 def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
     """Failure of a train without usable replies, and its text for a person; None for a good one."""
     where = f"{train.host} port {train.port}"
+    # Our own faults come first: with them, missing replies prove nothing of line or peer.
     if result.failure is not None:
         return result.failure, result.detail
     if result.send_failure is not None:

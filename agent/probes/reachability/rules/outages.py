@@ -52,16 +52,16 @@ from agent.probes.reachability.rules.services import BrokerRules, CollectorRules
 from agent.probes.reachability.rules.target_history import ANSWERS, TargetHistory, latest
 from wire.records import Cause, ClockReading, ReachabilityValues
 
+# Share of an interval between polls while a silence is suspected, and the time that an answer may take.
 SUSPECT_SHARE = 0.2
-"""Share of an interval between polls while a silence is suspected, and the time that an answer may take."""
 
+# Targets whose answers end an outage of a scope.
 _POLLED_FOR_END = {
     OutageScope.LINE: (Target.PEER, Target.BROKER),
     OutageScope.PEER: (Target.PEER,),
     OutageScope.BROKER: (Target.BROKER,),
     OutageScope.COLLECTOR: (),
 }
-"""Targets whose answers end an outage of a scope."""
 
 
 class ScopeRules(Protocol):

@@ -31,10 +31,10 @@ from msgspec import Struct, field
 
 from wire.records import ClockReading
 
+# Polls without an answer that make a silence: with 10 % loss in all, one false silence in 100,000.
 POLLS = 5
-"""Polls without an answer that make a silence: with 10 % loss in all, one false silence in 100,000."""
+# Answers in a row that end a silence: a single one may be the last.
 ANSWERS = 3
-"""Answers in a row that end a silence: a single one may be the last."""
 
 
 class PollRow(Struct):

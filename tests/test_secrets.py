@@ -141,7 +141,7 @@ def test_running_programs_show_no_secret_anywhere(tmp_path: Path) -> None:
         stand.say("agent", "measure", "--probe", "stamp")
         stand.secret("keys", f"1 {OTHER_KEY}\n3 {KEY}\nno line of a key file: {KEY}\n")
         said = stand.folder / "peer.log"
-        wait_until(lambda: "the keys read before stay in force" in said.read_text(), "new keys are read")
+        wait_until(lambda: "the keys from before stay in use" in said.read_text(), "new keys are read")
         stand.secret(f"{SITE}-password", "wrong")
         stand.say("agent", "check")
     assert stand.showing() == {}

@@ -53,8 +53,8 @@ def _ignore(test: ServerTest, set_up: int) -> None:
 class UdpstpServer:
     """Serves load tests on one UDP address; ``port`` 0 takes a free one.
 
-    ``on_ended`` is called on the event loop at the end of every accepted test, with the test and the
-    monotonic time of its set-up in ns.
+    ``on_ended`` is called on the event loop at the end of every accepted test. Its second argument is the
+    monotonic time of the set-up, in ns.
     """
 
     def __init__(

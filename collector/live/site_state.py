@@ -28,8 +28,11 @@ Each series of measurements keeps its newest observation of four kinds:
 | decisive | with verdict pass or fail    | ok                                              |
 | deciding | decisive, or with a standing | the standing; without one, fail means condemned |
 
-What must never happen: a late record replaces a newer one, a record from the future replaces the present, or
-a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
+What must never happen:
+
+* A late record replaces a newer one.
+* A record from the future replaces the present.
+* A record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
 from collections import Counter

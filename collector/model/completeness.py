@@ -13,12 +13,13 @@ ledger knows what it lacks. Each number up to the highest one known is in exactl
 Two more counts are not states of a number, but doubts about who counts:
 
 * A *conflict* is a number that arrived twice with different content. Both contents are kept.
-* A *fork* is a journal that continues another one although a second journal does, or from before its end:
-  an image was restored, or a card was cloned.
+* A *fork* is a journal that continues another one although a second journal does, or from before its end. An
+  image was restored, or a card was cloned.
 
-A site is complete if nothing is missing, declared lost, in conflict or forked. Pending is no defect. No state
-here may depend on a clock of the site: "measured later" is decided by sequence number, "for an hour" by the
-collector's own clock.
+A site is complete if nothing is missing, declared lost, in conflict or forked. Pending is no defect.
+
+What must never happen: a state here depends on a clock of the site. Sequence numbers decide what was measured
+later, and the collector's own clock measures the hour.
 """
 
 from collections.abc import Mapping

@@ -69,7 +69,7 @@ class PeerService:
                 self._publisher.start()
             service.ready()
             background = [
-                asyncio.create_task(work) for work in (service.attend(self._fault), self._keep_keys())
+                asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
             ]
             await stop.wait()
             for task in background:

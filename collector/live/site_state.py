@@ -30,9 +30,9 @@ Each series of measurements keeps its newest observation of four kinds:
 
 What must never happen:
 
-* A late record replaces a newer one.
-* A record from the future replaces the present.
-* A record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
+- a late record replaces a newer one;
+- a record from the future replaces the present;
+- a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
 from collections import Counter

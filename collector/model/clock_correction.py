@@ -28,10 +28,13 @@ A boot has one anchor, which comes from one of four sources:
 
 ``should_replace`` decides whether a new anchor takes the place of the known one, and ``should_redate``
 whether measurements dated by the known one are dated again. The second asks for a gain of half a second.
-Otherwise, years of records of a site without any clock would be rewritten every hour.
+Otherwise years of records of a site without any clock would be rewritten every hour.
 
-What must never happen: a claim that is not trusted passes as a time with a known error. Nor may a view see a
-time in the future, or one older than the ledger keeps. ``CorrectedTime.ahead`` and ``outdated`` mark these.
+What must never happen:
+
+- a claim that is not trusted passes as a time with a known error;
+- a time in the future, or older than the ledger keeps, reaches a view. ``CorrectedTime.ahead`` and
+  ``outdated`` mark these two.
 """
 
 from enum import StrEnum

@@ -13,13 +13,12 @@ ledger knows what it lacks. Each number up to the highest one known is in exactl
 Two more counts are not states of a number, but doubts about who counts:
 
 * A *conflict* is a number that arrived twice with different content. Both contents are kept.
-* A *fork* is a journal that continues another one although a second journal does, or from before its end. An
-  image was restored, or a card was cloned.
+* A *fork* is a journal that continues another one although a second journal does, or from before its end.
+  Its cause is a restored image or a cloned card.
 
-A site is complete if nothing is missing, declared lost, in conflict or forked. Pending is no defect.
-
-What must never happen: a state here depends on a clock of the site. Sequence numbers decide what was measured
-later, and the collector's own clock measures the hour.
+A site is complete if nothing is missing, declared lost, in conflict or forked. Pending is no defect. No state
+here may depend on a clock of the site. Sequence numbers decide "measured later"; the collector's own clock
+decides "for an hour".
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Dashboards by value, as far as they can be checked without Grafana."""
+"""Dashboards, as far as they can be checked without Grafana."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ WATCHED = {
 
 
 def of_process() -> set[str]:
-    """Names of the families that the process exposes beside the fleet's."""
+    """Return the metric families of the collector's own process."""
     meters = OwnCounters()
     PeerCounters(meters.registry).count_message(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
     return set(re.findall(r"^# TYPE (\w+)", meters.page().decode(), re.MULTILINE))
@@ -65,7 +65,7 @@ def test_uids_are_unique_and_short_enough_for_grafana() -> None:
 
 
 @every_dashboard
-def test_every_panel_has_what_grafana_reads(dashboard: Dashboard) -> None:
+def test_every_panel_has_the_fields_that_grafana_reads(dashboard: Dashboard) -> None:
     found = panels(dashboard)
     assert [panel["id"] for panel in found] == list(range(1, len(found) + 1))
     for panel in found:
@@ -88,7 +88,7 @@ def test_every_panel_has_what_grafana_reads(dashboard: Dashboard) -> None:
 
 
 @every_dashboard
-def test_no_panel_lies_over_another_or_beyond_the_grid(dashboard: Dashboard) -> None:
+def test_panels_do_not_overlap_and_fit_the_grid(dashboard: Dashboard) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels(dashboard):
         place = panel["gridPos"]

@@ -70,7 +70,7 @@ def test_check_finds_everything_in_order(
     assert capsys.readouterr().out.splitlines() == [
         f"ok     settings: {file}: peer, 1 key",
         f"ok     ports: 127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
-        "note   broker: none: load tests are recorded in the log alone",
+        "note   broker: none: load tests are kept in the log only, one line each",
     ]
 
 

@@ -20,7 +20,7 @@ from agent.settings.file import load
 from collector.certificates.authority import Authority, Usage
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
-from tests.verdicts import until_told
+from tests.verdicts import until_decided
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[3]
@@ -110,7 +110,7 @@ def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
         assert "seq" not in measurement
         return done
 
-    document = json.loads(until_told(measure).stdout)
+    document = json.loads(until_decided(measure).stdout)
     [measurement] = document["measurements"]
     assert (document["site"], document["verdict"]) == (SITE, "pass")
     assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)

@@ -88,13 +88,6 @@ def test_peer_comparisons_are_read_from_each_page() -> None:
     assert (found["agree"], found["disagree"]) == (3, 1)
 
 
-def test_a_site_without_measurements_waits() -> None:
-    figures = Figures(100)
-    figures.take(page())
-    assert figures.sites["waiting"].state == "waiting"
-    assert figures.sites["waiting"].newest_s is None
-
-
 def test_each_train_is_counted_once_and_the_least_round_trip_is_kept() -> None:
     figures = Figures(100)
     first = train(0.02, 0.5, 20_000, dscp=46)

@@ -1,4 +1,4 @@
-"""``plancher-agent measure``: every task once, now, for a person or a machine. No broker, no journal."""
+"""``plancher-agent measure``: runs every task once, now, without broker and journal."""
 
 import asyncio
 import sys
@@ -31,15 +31,16 @@ _EXITS = {
     Tone.FAIL: Exit.FAIL,
     Tone.NEITHER: Exit.COULD_NOT_TELL,
 }
+# Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160
 
+# Probes of ``--probe`` only: they fill the line, take a minute, need a right, or have no figures.
 BY_NAME_ONLY = frozenset(name for name, probe in PROBES.items() if probe.by_name_only)
-"""Run by ``--probe`` alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line narrows down; None leaves it as the settings have it."""
+    """Selection of the command line; None leaves a choice to the settings."""
 
     peer: str | None = None
     probe: str | None = None
@@ -47,7 +48,7 @@ class Selection:
 
 
 def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool) -> int:
-    """Measure and print. ``path``: the file of the settings.
+    """Measure and print. ``path`` is the settings file.
 
     Raises SettingsError if nothing is left to measure or the key cannot be read.
     """
@@ -55,10 +56,10 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
     chosen = _with_peer(chosen, selection.peer)
     clock = Clock()
     with belonging_to(path):
-        built_from = assembly.probe_context(chosen, clock.read)
-    tasks = _selected(assembly.tasks(built_from), selection, chosen)
+        context = assembly.probe_context(chosen, clock.read)
+    tasks = _selected(assembly.tasks(context), selection, chosen)
     runner = Runner(chosen.peer.name, clock.read)
-    searches = None if json else Searches.among(tasks, built_from)
+    searches = None if json else Searches.among(tasks, context)
     if searches:
         print(searches.may_cost(), file=sys.stderr)  # noqa: T201 -- beside the result, for a person
     records = asyncio.run(_measure(runner, tasks, show_progress=sys.stderr.isatty()))
@@ -99,7 +100,7 @@ def _selected(tasks: dict[Task, Probe], selection: Selection, chosen: AgentSetti
 
 
 def _why_none(tasks: dict[Task, Probe], probe: str, chosen: AgentSettings) -> str:
-    """Why a probe that was named has no task, or none in the direction asked for, and what to set."""
+    """Reason why the named probe has no task in the requested direction, and what to set."""
     there = [task.name for task in tasks if task.probe == probe]
     if there and all(task.direction is None for task in tasks if task.probe == probe):
         return f"{probe} takes both directions at once: leave out --direction"
@@ -130,7 +131,7 @@ def _progress(what: str, *, show: bool) -> AbstractContextManager[Progress]:
 
 
 class _Spinner:
-    """A line on the terminal that says what is being done."""
+    """Line on the terminal with the present progress."""
 
     def __init__(self, what: str) -> None:
         from rich.console import Console
@@ -149,6 +150,7 @@ class _Spinner:
 def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> str:
     measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
     for fields in measurements:
+        # They identify records of a journal, and these have none.
         del fields["epoch"], fields["seq"]
     document = {
         "site": chosen.site,
@@ -160,7 +162,7 @@ def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> s
 
 
 def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line], cost: str) -> None:
-    """``cost`` is what the searches for the capacity took, empty where there was none."""
+    """Print the table; ``cost`` is the sentence about searches, empty without any."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -86,12 +86,12 @@ PATH = MeasurementKind(
             "chemin : DSCP {number} modifié avant le saut {other} {place}",
         ),
         "path-mtu": (
-            "path: packets of at most {number} bytes, from hop {other} {place}",
-            "chemin : paquets d'au plus {number} octets, à partir du saut {other} {place}",
+            "path: no packets larger than {number} bytes from hop {other} {place}",
+            "chemin : pas de paquets de plus de {number} octets à partir du saut {other} {place}",
         ),
         "black-hole": (
-            "path: packets above {number} bytes vanish and nobody says so",
-            "chemin : les paquets de plus de {number} octets disparaissent sans avertissement",
+            "path: packets larger than {number} bytes vanish without an error message",
+            "chemin : les paquets de plus de {number} octets disparaissent sans message d'erreur",
         ),
         "not-reached": (
             "path: ends at hop {number}, before the peer",

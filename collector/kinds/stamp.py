@@ -77,8 +77,8 @@ STAMP = MeasurementKind(
     notices=_notices,
     sentences={
         "class-changed": (
-            "DSCP {number} arrives as {other} {direction}",
-            "DSCP {number} arrive en {other} {direction}",
+            "DSCP {number} arrives as {other}, direction {direction}",
+            "DSCP {number} arrive en {other}, sens {direction}",
         ),
     },
 )

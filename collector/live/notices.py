@@ -1,9 +1,11 @@
-"""Notices of a site: those of its kinds of measurement, and those that concern the site as a whole.
+"""Notices: lines on the overview about a site, beside its state and figures. Pure.
 
-Pure; a notice is a word and its figures, the sentence is the catalogue's.
+A notice is a word with its figures. Its sentence is in ``collector.pages.texts`` or with the kind of
+measurement that gives it.
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from collector.kinds import BY_VALUES
 from collector.kinds.views import is_fresh
@@ -13,16 +15,20 @@ from wire.records import Direction, Failure, Standing
 
 DISAGREED_US = 86_400_000_000  # a disagreement is shown for a day
 
-SUSPECT = "suspect"
-SIDES_DISAGREE = "sides-disagree"
-BUDGET_SPENT = "budget-spent"
+
+class NoticeKind(StrEnum):
+    """Subject of a notice about the site as a whole. Kinds of measurement have words of their own."""
+
+    SUSPECT = "suspect"
+    RECORDS_DISAGREE = "records-disagree"
+    BUDGET_SPENT = "budget-spent"
 
 
 def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
-    """All notices of a site, what concerns the evidence first."""
+    """Notices about a site, those that concern the evidence first."""
     return (
         *_suspect(site),
-        *_sides(site, now_us),
+        *_disagreements(site, now_us),
         *dict.fromkeys(_of_kinds(site, now_us)),
         *_budget(site, now_us),
     )
@@ -30,15 +36,16 @@ def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
 
 def _suspect(site: LiveSite) -> Iterator[Notice]:
     for direction in (Direction.DOWN, Direction.UP):
-        series = site.of_floor(direction)
+        series = site.floor_series(direction)
         if series is not None and standing_of(series) is Standing.SUSPECT:
-            yield Notice(SUSPECT, direction)
+            yield Notice(NoticeKind.SUSPECT, direction)
 
 
-def _sides(site: LiveSite, now_us: int) -> Iterator[Notice]:
-    for direction, joined in sorted(site.disagreed.items()):
-        if now_us - joined.time_us < DISAGREED_US:
-            yield Notice(SIDES_DISAGREE, direction, number=round(100 * (joined.difference or 0)))
+def _disagreements(site: LiveSite, now_us: int) -> Iterator[Notice]:
+    for direction, compared in sorted(site.disagreements.items()):
+        if now_us - compared.time_us < DISAGREED_US:
+            percent = round(100 * (compared.difference or 0))
+            yield Notice(NoticeKind.RECORDS_DISAGREE, direction, number=percent)
 
 
 def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:
@@ -52,4 +59,4 @@ def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:
 def _budget(site: LiveSite, now_us: int) -> Iterator[Notice]:
     skipped = (series.newest for series in site.series.values() if is_fresh(series.newest, now_us))
     if any(seen.failure is Failure.BUDGET_SPENT for seen in skipped):
-        yield Notice(BUDGET_SPENT)
+        yield Notice(NoticeKind.BUDGET_SPENT)

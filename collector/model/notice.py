@@ -7,9 +7,9 @@ from wire.records import Direction
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A word that names the sentence, and the figures in it. ``place`` is a router, a name or nothing."""
+    """The word of a sentence, and the figures in it. ``place`` is a router, a name or nothing."""
 
-    word: str
+    kind: str
     direction: Direction | None = None
     number: int = 0
     other: int = 0

@@ -43,9 +43,9 @@ Value = TypeVar("Value")
 class KernelTestbed:
     """Kernel link, and the peer as a process at its far end; both are gone after the block.
 
-    ``folder`` is a private directory: the peer's key is written there. ``agent_file`` has settings with which
-    ``plancher-agent`` measures at the site. Raises ValueError for invalid settings, and KernelLinkError on
-    entering when link or peer do not start.
+    ``site`` runs functions in a process at the site. ``folder`` is a private directory: the peer's key is
+    written there. ``agent_file`` has settings with which ``plancher-agent`` measures at the site. Raises
+    ValueError for invalid settings, and KernelLinkError on entering when link or peer do not start.
     """
 
     def __init__(self, folder: Path, settings: KernelLinkSettings) -> None:
@@ -54,7 +54,7 @@ class KernelTestbed:
         self._folder = folder
         self._secret = secrets.token_hex(16)
         self._leaving = contextlib.ExitStack()
-        self._site: ProcessPoolExecutor
+        self.site: ProcessPoolExecutor
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as entering:
@@ -63,7 +63,7 @@ class KernelTestbed:
             supervisor = entering.enter_context(Supervisor(self._folder))
             self._start_peer(supervisor)
             site = inside.executor(self.link.namespace(LinkNode.SITE))
-            self._site = entering.enter_context(site)
+            self.site = entering.enter_context(site)
             self._leaving = entering.pop_all()
         return self
 
@@ -93,7 +93,7 @@ class KernelTestbed:
         return await self._measured(partial(_load, self._secret, direction, rate_bps, seconds))
 
     async def _measured(self, measure: "partial[Value]") -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._site, measure)
+        return await asyncio.get_running_loop().run_in_executor(self.site, measure)
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))

@@ -271,7 +271,7 @@ def outage(
     **more: object,
 ) -> ReachabilityMeasurement:
     """The record of an outage's beginning or, with ``end_us``, of its end; each is made when it is seen."""
-    told_us = begin_us if end_us is None else end_us
+    reported_us = begin_us if end_us is None else end_us
     values = ReachabilityValues(
         outage=name,
         cause=cause,
@@ -282,7 +282,7 @@ def outage(
         gateway=True,
         first_hop=False,
     )
-    made = common(seq, told_us, HOUR_US) | {"interval_us": None, "purpose": Purpose.EVENT}
+    made = common(seq, reported_us, HOUR_US) | {"interval_us": None, "purpose": Purpose.EVENT}
     return ReachabilityMeasurement(**made | {"duration_us": 0, "values": values} | more)
 
 

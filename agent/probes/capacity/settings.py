@@ -9,17 +9,18 @@ from wire.records import Algorithm
 
 
 class CapacitySettings(Struct, frozen=True):
-    """Search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
+    """Section ``capacity``: highest rate and duration of a search, and what it may cost the line.
 
-    ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
-    directions together: a search ends before it exceeds them, and with less than 20 MB left it is skipped,
-    and recorded as such.
+    A search may start in ``hours``, local time. ``day_budget`` and ``month_budget`` are bytes of both
+    directions together. A search ends before it exceeds them. With less than 20 MB left it is skipped, and
+    recorded as such.
     """
 
     highest: BitRate = BitRate(1_000_000_000)
     duration: Seconds = Seconds(10)
     algorithm: Algorithm = Algorithm.B
     hours: str = "01:00-05:00"
+    # One search at 1 Gbit/s in each direction, 1.4 GB each.
     day_budget: ByteSize = ByteSize(3_000_000_000)
     month_budget: ByteSize = ByteSize(6_000_000_000)
 

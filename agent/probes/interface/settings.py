@@ -7,7 +7,7 @@ from host.units import Seconds
 
 
 class InterfaceSettings(Struct, frozen=True):
-    """Interval between two readings of the line's counters, within each record."""
+    """Section ``interface``: interval between readings of the counters within one record."""
 
     read_every: Seconds = Seconds(10)
 

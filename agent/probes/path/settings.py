@@ -9,14 +9,15 @@ from host.units import Seconds
 
 
 class PathSettings(Struct, frozen=True):
-    """Trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
+    """Section ``path``: hops and packets of a trace to the peer, and the time that it may take.
 
-    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
-    packets; without it the agent starts one as its child.
+    ``helper`` is the Unix socket behind which a service manager starts the path helper, which may send such
+    packets. Without it the agent starts the helper as its child.
     """
 
     hops: Annotated[int, Meta(ge=1, le=64)] = 30
     packets: Annotated[int, Meta(ge=1, le=10)] = 3
+    # A trace past silent routers and a black hole took 10.7 s (decision 12).
     timeout: Seconds = Seconds(60)
     helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 

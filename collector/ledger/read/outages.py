@@ -118,7 +118,7 @@ def _since(words: Iterable[Outage], sites_of: Collection[str]) -> dict[str, int]
     since: dict[str, int] = {}
     for word in words:
         if word.site in sites_of:
-            since[word.site] = min(word.told_us, since.get(word.site, word.told_us))
+            since[word.site] = min(word.reported_us, since.get(word.site, word.reported_us))
     return since
 
 
@@ -150,7 +150,7 @@ def _told(
                 values,
                 site=row.site_id,
                 peer=known[row.peer_key],
-                told_us=row.time_us,
+                reported_us=row.time_us,
                 order=row.key,
                 received_us=row.received_us,
             )
@@ -238,16 +238,16 @@ def _healthy_after(connection: Connection, open_ones: Iterable[Outage]) -> dict[
     """Each site is asked from its first outage on, and again only for what was told after the answer."""
     found: dict[tuple[str, str], int] = {}
     waiting: dict[str, list[Outage]] = defaultdict(list)
-    for outage in sorted(open_ones, key=lambda each: each.told_us):
+    for outage in sorted(open_ones, key=lambda each: each.reported_us):
         waiting[outage.site].append(outage)
     while waiting:
-        healthy = _first_healthy(connection, {site: told[0].told_us for site, told in waiting.items()})
+        healthy = _first_healthy(connection, {site: told[0].reported_us for site, told in waiting.items()})
         later: dict[str, list[Outage]] = {}
         for site, told in waiting.items():
             if (time_us := healthy.get(site)) is None:
                 continue  # nor after what was told later
-            found |= {(site, each.name): time_us for each in told if each.told_us < time_us}
-            later[site] = [each for each in told if each.told_us >= time_us]
+            found |= {(site, each.name): time_us for each in told if each.reported_us < time_us}
+            later[site] = [each for each in told if each.reported_us >= time_us]
         waiting = {site: told for site, told in later.items() if told}
     return found
 
@@ -257,7 +257,7 @@ def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str
     found: dict[str, int] = {}
     asked = list(after.items())
     for start in range(0, len(asked), ASKED_AT_ONCE):
-        of = values(column("site_id", Text), column("told_us", BigInteger), name="of")
+        of = values(column("site_id", Text), column("reported_us", BigInteger), name="of")
         query = _healthy(of.data(asked[start : start + ASKED_AT_ONCE]).cte("asked"))
         found |= {site: time_us for site, time_us in connection.execute(query) if time_us is not None}
     return found
@@ -272,7 +272,7 @@ def _healthy(asked: CTE) -> Select[Any]:
             m.c.series_key == series.c.key,
             _believed(),
             m.c.outcome_key == _name_key(Outcome.OK),
-            m.c.time_us > asked.c.told_us,
+            m.c.time_us > asked.c.reported_us,
         )
         .order_by(m.c.time_us)
         .limit(1)

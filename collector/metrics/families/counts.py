@@ -39,16 +39,16 @@ def _busy(site: LiveSite, now_us: int) -> Samples:
 
 
 def _sides(site: LiveSite, _now_us: int) -> Samples:
-    return ((f',result="{result}"', count) for result, count in sorted(site.sides.items()))
+    return ((f',result="{result}"', count) for result, count in sorted(site.comparisons.items()))
 
 
 def _disagreed(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreed.items()):
+    for direction, joined in sorted(site.disagreements.items()):
         yield f',direction="{direction}"', joined.time_us / 1e6
 
 
 def _difference(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreed.items()):
+    for direction, joined in sorted(site.disagreements.items()):
         if joined.difference is not None:
             yield f',direction="{direction}"', joined.difference
 

@@ -41,7 +41,7 @@ def _floor(site: LiveSite, _now_us: int) -> Samples:
 
 def _floors(site: LiveSite) -> Iterator[tuple[Direction, SeriesState]]:
     for direction in Direction:
-        if found := site.of_floor(direction):
+        if found := site.floor_series(direction):
             yield direction, found
 
 

@@ -1,6 +1,6 @@
 """Outages as the site's agent tells them."""
 
-from collector.incidents.absences import open_outage
+from collector.incidents.site_outages import open_outage
 from collector.kinds.kind import Samples
 from collector.live.site_state import LiveSite
 from collector.metrics.families.family import Family

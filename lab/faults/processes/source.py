@@ -1,4 +1,4 @@
-"""Measurements that nobody made: trains of the usual size, each with a serial of its own."""
+"""Invented measurements: STAMP trains of the usual size, each with a serial of its own."""
 
 from wire.records import (
     ClockReading,
@@ -26,7 +26,7 @@ _VALUES = StampValues(
 
 
 def train(epoch: str, seq: int, *, serial: str, start: ClockReading, dscp: int = 0) -> Measurement:
-    """A STAMP train that says ``serial``."""
+    """Return a STAMP train with ``serial`` in its detail."""
     return StampMeasurement(
         epoch=epoch,
         seq=seq,

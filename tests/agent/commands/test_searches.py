@@ -1,4 +1,4 @@
-"""What a person is told that searches for the capacity may cost, and did cost."""
+"""Sentences about the cost of searches, before and after them."""
 
 from pathlib import Path
 

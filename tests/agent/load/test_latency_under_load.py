@@ -55,7 +55,7 @@ async def beside(load_s: float) -> tuple[LoadReport, LatencyUnderLoad | None]:
         reflector.close()
 
 
-def test_idle_and_loaded_round_trips_are_told_and_their_bytes_counted() -> None:
+def test_idle_and_loaded_round_trips_are_recorded_with_their_bytes() -> None:
     report, latency = asyncio.run(beside(load_s=0.6))
     assert latency is not None
     assert latency.load_bps == 8e6

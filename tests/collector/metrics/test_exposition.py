@@ -89,10 +89,12 @@ def fleet() -> Fleet:
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
     made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
     for result, difference in ((ComparisonResult.AGREE, 0.001), (ComparisonResult.DISAGREE, 0.25)):
-        made.learn_sides([ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
+        made.learn_comparisons(
+            [ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US
+        )
     lost = {"dropped": 40, "damaged": 2}
-    made.take_holdings(
-        [SiteCompleteness(SITE, 900, 7, 3, lost, 1, 1), SiteCompleteness(NEVER.site_id, 5, under_way=1)]
+    made.learn_completeness(
+        [SiteCompleteness(SITE, 900, 7, 3, lost, 1, 1), SiteCompleteness(NEVER.site_id, 5, pending=1)]
     )
     made.set_presence(SITE, PresenceState.ONLINE)
     made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
@@ -122,7 +124,7 @@ def test_the_page_is_the_golden_one() -> None:
 def test_promtool_finds_nothing_but_the_unit_of_contracts() -> None:
     meters = OwnCounters()
     peers = PeerCounters(meters.registry)
-    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
+    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
     text = meters.page().decode() + page(fleet())
     ran = subprocess.run(
         [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True

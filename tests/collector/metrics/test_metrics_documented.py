@@ -23,8 +23,8 @@ def of_process(directory: Path) -> set[str]:
         inventory=str(inventory), ledger=LedgerSettings(path=str(directory / "ledger.db"))
     )
     program = CollectorService(settings)
-    program._peers.heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
-    page = program._meters.page().decode()
+    program._peers.count_message(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
+    page = program._counters.page().decode()
     program._ledger.close()
     return set(re.findall(r"^# TYPE (qos_\w+)", page, re.MULTILINE))
 

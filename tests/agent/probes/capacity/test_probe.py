@@ -66,7 +66,7 @@ def run(made: CapacityProbe) -> Reading:
     return asyncio.run(made.run(DOWN, lambda _: None))
 
 
-def test_a_search_is_told_and_its_bytes_are_spent(tmp_path: Path) -> None:
+def test_a_search_is_recorded_and_its_bytes_are_spent(tmp_path: Path) -> None:
     search = Searches(FOUND)
     made, budget, clock = probe(tmp_path, search)
     reading = run(made)

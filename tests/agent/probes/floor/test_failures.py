@@ -34,7 +34,7 @@ def test_a_silent_peer_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("code", "failure"), [(10, Failure.PEER_BUSY), (13, Failure.PEER_BUSY), (9, Failure.PEER_REFUSED)]
 )
-def test_a_refusal_is_told_apart_from_a_full_peer(code: int, failure: Failure) -> None:
+def test_a_refusal_is_distinguished_from_a_full_peer(code: int, failure: Failure) -> None:
     reading = measure(ending(*[Ending.REFUSED] * floor.SETUP_TRIES, refusal=code), NoSource())
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
 

@@ -58,12 +58,12 @@ def test_the_greatest_second_counts() -> None:
     )
 
 
-def test_a_search_that_was_not_completed_says_nothing() -> None:
+def test_an_incomplete_search_gives_no_maximum() -> None:
     assert sustained_bps(report(7e6, 7e6, ending=Ending.WATCHDOG)) is None
     assert sustained_bps(replace(report(7e6), intervals=())) is None
 
 
-def test_a_peer_that_is_not_there_says_nothing() -> None:
+def test_a_missing_peer_gives_no_maximum() -> None:
     chosen = SETTINGS(site="A", peer=PeerAccessSettings(host="127.0.0.1", udpstp_port=free_port(), key="k"))
     built = ProbeContext(chosen, b"k", NoSource(), FakeClock().read)
     found = asyncio.run(search_of(built)(Direction.UP, 16e6))

@@ -101,14 +101,15 @@ def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
     ledger.close()
     code, out, _ = run(capsys, "restore", path, backup)
     assert code == Exit.OK
-    assert out[0] == f"ok     {path}: restored; its collector will ask every site for what came since"
+    restored = f"ok     {path}: restored; its collector will ask every site to send again what came later"
+    assert out[0] == restored
     assert query(path, "SELECT count(*) FROM measurements") == [(4,)]
     ((command_id, since_us),) = query(path, "SELECT command, since_us FROM resends")
     assert since_us == NOW_US + HOUR_US - MARGIN_US
     assert command_id.startswith("resend-")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (aside,) = path.parent.glob("ledger.db.replaced-*")
-    assert out[1] == f"ok     {aside}: the ledger that was there"
+    assert out[1] == f"ok     {aside}: the ledger from before"
     assert query(aside, "SELECT count(*) FROM measurements") == [(6,)]
     assert query(backup, "SELECT count(*) FROM resends") == [(0,)]
     assert not list(path.parent.glob("*.restoring*"))

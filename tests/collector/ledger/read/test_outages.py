@@ -13,7 +13,6 @@ from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import boots
 from collector.ledger.store import connect
 from collector.ledger.write.commit import Ledger
-from collector.live.blackout import Blackouts
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views
@@ -84,15 +83,15 @@ def test_of_many_outages_that_nobody_closed_each_is_over_with_the_next_success(
     monkeypatch.setattr(outages, "ASKED_AT_ONCE", 2)  # sites
     made, expected = Ledger(tmp_path / "ledger.db"), {}
     for site in ("A", "B", "C", "D", "E"):
-        told_us = sorted(chance.sample(range(NOW_US - HOUR_US, NOW_US), 12))
-        what = [chance.choice((outage, stamp, failed)) for _ in told_us]
+        reported_us = sorted(chance.sample(range(NOW_US - HOUR_US, NOW_US), 12))
+        what = [chance.choice((outage, stamp, failed)) for _ in reported_us]
         records = [
             outage(seq, at_us, name=f"o{seq}") if make is outage else make(seq, at_us)
-            for seq, (at_us, make) in enumerate(zip(told_us, what, strict=True), 1)
+            for seq, (at_us, make) in enumerate(zip(reported_us, what, strict=True), 1)
         ]
         made.commit([judge(arrival(*records, site=site))])
-        healthy_us = [at_us for at_us, make in zip(told_us, what, strict=True) if make is stamp]
-        for seq, (at_us, make) in enumerate(zip(told_us, what, strict=True), 1):
+        healthy_us = [at_us for at_us, make in zip(reported_us, what, strict=True) if make is stamp]
+        for seq, (at_us, make) in enumerate(zip(reported_us, what, strict=True), 1):
             later_us = [each for each in healthy_us if each > at_us]
             if make is outage and later_us:
                 expected[site, f"o{seq}"] = min(later_us)
@@ -163,13 +162,6 @@ def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     for read in (lambda path: outages.outages(path, 0).outages, outages.last_received_us):
         with pytest.raises(outages.LedgerError, match="this is no ledger: name another file"):
             read(tmp_path / "ledger.db")
-
-
-def test_a_restart_is_a_spell_of_deafness_since_the_last_receipt() -> None:
-    hearing = Blackouts()
-    hearing.lose(NOW_US)
-    assert hearing.waited_until(NOW_US) == NOW_US
-    assert hearing.waited_until(NOW_US + 1) is None
 
 
 def rebooted(begin_wall_us: int, boot_us: int) -> Measurement:

@@ -143,7 +143,7 @@ def test_running_programs_show_no_secret_anywhere(tmp_path: Path) -> None:
         installation.say("agent", "measure", "--probe", "stamp")
         installation.secret("keys", f"1 {OTHER_KEY}\n3 {KEY}\nno line of a key file: {KEY}\n")
         said = installation.folder / "peer.log"
-        wait_until(lambda: "the keys read before stay in force" in said.read_text(), "new keys are read")
+        wait_until(lambda: "the keys from before stay in use" in said.read_text(), "new keys are read")
         installation.secret(f"{SITE}-password", "wrong")
         installation.say("agent", "check")
     assert installation.showing() == {}

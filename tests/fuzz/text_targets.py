@@ -279,7 +279,7 @@ _ANSWER = exchange.PathAnswer(
 )
 
 _TODAY = byte_budget._day(examples.NOW_US)
-_SPENT = messages.encode(byte_budget.Spent(_TODAY, 999_999_999, 1_999_999_999))
+_SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_999))
 
 TARGETS = (
     Target("envelope", _message(messages.Envelope), (_PAYLOAD,)),

@@ -11,6 +11,8 @@ class Language(StrEnum):
     FRENCH = "fr"
 
 
+# Both languages side by side: no text can exist in one of them alone. Keys of vocabularies end in their word,
+# as in "state.silent"; tests compare them with the vocabularies.
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("Sites and their floor", "Les sites et leur débit plancher"),
     "lead": (

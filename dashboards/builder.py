@@ -119,6 +119,7 @@ class Dashboard:
             "title": self.title,
             "tags": ["plancher"],
             "schemaVersion": SCHEMA_VERSION,
+            # Changes belong into this package: the files are generated.
             "editable": False,
             "timezone": "browser",
             "refresh": self.refresh,
@@ -246,6 +247,7 @@ def _variable(variable: Variable) -> Json:
 def _place(panels: Sequence[Panel]) -> list[Json]:
     placed, column, row, height = [], 0, 0, 0
     for number, panel in enumerate(panels, start=1):
+        # The next row begins below the highest panel of this one.
         if column + panel.width > GRID_COLUMNS:
             column, row, height = 0, row + height, 0
         place = {"x": column, "y": row, "w": panel.width, "h": panel.height}

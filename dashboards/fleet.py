@@ -5,6 +5,7 @@ from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Var
 from dashboards.site import SITE_UID
 from dashboards.wording import BUSY, KEPT, LOADED, LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
 
+# Names of the drop-downs of the dashboard.
 FILTERS = 'departement=~"$departement",category=~"$category",supplier=~"$supplier"'
 TO_SITE = f"/d/{SITE_UID}?var-site_id=${{__value.raw}}&${{__url_time_range}}"
 LABELS = (
@@ -51,6 +52,7 @@ INCIDENT_LABELS = (
     Label("level", "Level"),
     Label("cause", "Cause"),
 )
+# An incident has exactly one of the three labels, so their join is its name.
 _NAMED = 'label_join({}, "incident", "", "pop", "departement", "peer")'
 _BEGIN = _NAMED.format("qos_upstream_event_begin_timestamp_seconds")
 INCIDENT_COLUMNS = (

@@ -56,6 +56,7 @@ def _standing() -> Panel:
     condemned, suspect = (
         f'qos_floor_standing{{standing="{standing}",{SITE}}}' for standing in ("condemned", "suspect")
     )
+    # Numbers of wording.STANDINGS: condemned 2, suspect 1.
     rank = f"max by (direction) (2 * {condemned} or {suspect})"
     return state_timeline("Standing against the floor", [Query(rank, "{{direction}}")], STANDINGS)
 
@@ -126,6 +127,7 @@ def _path() -> list[Panel]:
     ]
     reached = [
         Query(
+            # Numbers of wording.REACHED: 2 reached, 1 reached with a black hole, 0 not reached.
             f"min by (dscp) (qos_path_reached{{{SITE}}} * (2 - qos_path_black_hole{{{SITE}}}))",
             "DSCP {{dscp}}",
         ),

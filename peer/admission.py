@@ -64,6 +64,7 @@ class Admission:
 
     def release(self, ticket: Ticket) -> None:
         """Release a ticket; a second release changes nothing."""
+        # An abandoned test is released by its client's next set-up, and again at its own end.
         if ticket not in self._tickets:
             return
         self._tickets.remove(ticket)

@@ -81,6 +81,7 @@ class PeerService:
     async def _keep_keys(self) -> None:
         while True:
             await asyncio.sleep(KEYS_EVERY_S)
+            # In a thread: STAMP replies must not wait for the disk.
             if await asyncio.to_thread(self._keys.renew):
                 self.udpstp.take_keys(self._keys.secrets)
                 self.reflector.take(self._chosen.reflector(self._keys.secrets))
@@ -105,6 +106,7 @@ class PeerService:
         self.reflector.close()
         await self.udpstp.stop()
         if self._publisher is not None:
+            # The publisher last: every test that ends adds a record.
             await self._publisher.stop()
 
 

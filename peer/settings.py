@@ -20,6 +20,7 @@ from wire.udpstp import pdu
 from wire.udpstp.rates import HIGH_SPEED_ROW
 from wire.udpstp.reception import Limits
 
+# keyId is one octet of the Setup Request (RFC 9946 section 6.1).
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
@@ -35,6 +36,7 @@ class KeySettings(Struct, frozen=True):
     key: str | None = None
     key_file: str | None = None
 
+    # A traceback or a log line must not show the secret.
     def __repr__(self) -> str:
         return f"KeySettings({self.id})"
 
@@ -163,6 +165,7 @@ def _udpstp(chosen: PeerSettings) -> str | None:
     if not 1 <= udpstp.longest_test <= 3600:
         return "udpstp.longest_test: out of range: 1 s to 1 h"
     for name, rate in (("down", udpstp.down), ("up", udpstp.up)):
+        # Such a test would pass the limits of one test, and then be denied for ever.
         if rate < udpstp.highest_rate:
             return f"udpstp.{name}: less than udpstp.highest_rate: no such test could ever be admitted"
     return None

@@ -135,7 +135,9 @@ class UdpstpServer:
             self._answer(sock, datagram, self._admit(taken, datagram.headers.destination, wall))
 
     def _answer(self, sock: socket.socket, datagram: Datagram, answer: bytes) -> None:
+        # An answer that cannot be sent is as good as lost: the client starts its set-up again.
         with contextlib.suppress(OSError):
+            # From the address of the request: a client may ignore an answer from another one.
             timestamps.send(sock, answer, datagram.address, source=datagram.headers.destination)
 
     def _admit(self, offer: Offer, local: str | None, wall: int) -> bytes:
@@ -170,6 +172,7 @@ class UdpstpServer:
 
     def _begin(self, running: _Running, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # A thread for each test: sending must not wait for the event loop.
         future = loop.run_in_executor(self._threads, _run, running, sock)
         self._running[running] = future
         future.add_done_callback(lambda done: self._ended(running, done))

@@ -137,6 +137,7 @@ class LiveSite:
     def count(self, seen: Observation) -> None:
         """Count an observation that was just learned: under its outcome, or as late."""
         probe = seen.series.probe
+        # A probe beyond MAX_SERIES is not counted: its name would make new time series of Prometheus.
         if probe not in {series.probe for series in self.series}:
             return
         if is_late(seen):
@@ -265,6 +266,7 @@ def next_change_us(site: LiveSite, now_us: int) -> int | None:
         for seen in (series.newest, series.valued, series.decisive, series.deciding)
         if seen is not None
     ]
+    # Silence is the only change that does not come from a single observation.
     if (silent_us := silent_from_us(site)) is not None:
         ends.append(silent_us)
     return min((end for end in ends if end > now_us), default=None)

@@ -30,6 +30,7 @@ from wire.records import (
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
+# Reasons of the schedule, not of the line: every agent leaves out a test now and then.
 _ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
 _SEVERITY = {state: place for place, state in enumerate(SiteState)}
 
@@ -127,6 +128,7 @@ def summarise(site: LiveSite, now_us: int) -> SiteSummary:
         outage_lasts=lasting is not None,
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
+        # Folded once here, and not at every search of every reader.
         words=fold(" ".join((*texts, found.pop))),
     )
 

@@ -14,6 +14,8 @@ class Language(StrEnum):
     FRENCH = "fr"
 
 
+# Both languages side by side: no text can exist in one of them alone. Keys of vocabularies end in their word,
+# as in "state.silent"; tests compare them with the vocabularies.
 _WORDS: dict[str, Both] = {
     "title": ("Sites and their floor", "Les sites et leur débit plancher"),
     "lead": (

@@ -63,7 +63,7 @@ def spread(p50_us: int) -> Spread:
 
 
 def stamp_values(rtt_us: int = 10_400, loss: float = 0.0) -> StampValues:
-    """What a train of 20 packets found."""
+    """Values of a train of 20 packets."""
     return StampValues(
         sent=20,
         received=round(20 * (1 - loss)),
@@ -169,7 +169,7 @@ def samples() -> tuple[LoadSample, ...]:
 
 
 def capacity_values(maximum_bps: float = 19.8e6) -> CapacityValues:
-    """What a search of two sub-intervals found."""
+    """Values of a search of two sub-intervals."""
     return CapacityValues(
         maximum_bps=maximum_bps,
         maximum_at_us=1_000_000,
@@ -287,7 +287,7 @@ def outage(
 
 
 def common(seq: int, start_us: int, interval_us: int) -> dict[str, Any]:
-    """What measurements of a schedule have in common."""
+    """Fields that all scheduled measurements have."""
     return {
         "epoch": EPOCH,
         "seq": seq,
@@ -336,7 +336,7 @@ def arrival(*measurements: bytes | Measurement, site: str = SITE, received_us: i
 def seen(
     record: Measurement, order: int = 1, site: str = SITE, received_us: int | None = None
 ) -> Observation:
-    """What a view sees of a record that came in on time."""
+    """Observation of a record that arrived in time."""
     values = record.values
     return Observation(
         series=Series(site, str(record.__struct_config__.tag), record.direction, record.dscp),

@@ -43,8 +43,8 @@ def test_the_scenarios_can_fail(tmp_path: Path) -> None:
     assert weaker != RULES.read_text()
     (tmp_path / "rules.yml").write_text(weaker)
     scenarios = yaml.safe_load(SCENARIOS.read_text())["tests"]
-    one_bad_test = [case for case in scenarios if case["name"].startswith("one bad test pages nobody")]
-    with pytest.raises(AssertionError, match="one bad test pages nobody"):
+    one_bad_test = [case for case in scenarios if case["name"].startswith("one bad test fires no alert")]
+    with pytest.raises(AssertionError, match="one bad test fires no alert"):
         judge(tmp_path, tmp_path / "rules.yml", one_bad_test)
 
 

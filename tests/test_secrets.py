@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import configuration
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
@@ -157,7 +157,7 @@ def test_a_secret_in_a_log_would_be_found(tmp_path: Path) -> None:
 
 def test_objects_with_a_secret_do_not_print_it(tmp_path: Path) -> None:
     installation = Installation(tmp_path, 1883)
-    served, measured = peer_settings.load(installation.peer), agent_settings.load(installation.agent)
+    served, measured = peer_settings.load(installation.peer), configuration.load(installation.agent)
     secrets = peer_settings.secrets(served)
     holders = (
         served,

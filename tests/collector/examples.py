@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from collector.ingest.decode import Arrival
-from collector.model.observation import Observation, Series, for_views
+from collector.kinds.views import for_views
+from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
 from wire.messages import peer_tests
 from wire.messages.peer_tests import PeerTest, TestKind
@@ -26,10 +27,10 @@ from wire.records import (
     InterfaceFlow,
     InterfaceMeasurement,
     InterfaceValues,
-    Known,
     LatencyUnderLoad,
     LineCounters,
     LoadSample,
+    Measurement,
     Outcome,
     PathMeasurement,
     PathValues,
@@ -306,13 +307,13 @@ def failed(seq: int, start_us: int = NOW_US, failure: Failure = Failure.NO_ANSWE
     )
 
 
-def raw(*records: Known) -> list[bytes]:
+def raw(*records: Measurement) -> list[bytes]:
     """Records as their JSON."""
     return [messages.encode(record) for record in records]
 
 
 def payload(
-    *measurements: bytes | Known, site: str = SITE, sent: ClockReading | None = None, **more: object
+    *measurements: bytes | Measurement, site: str = SITE, sent: ClockReading | None = None, **more: object
 ) -> bytes:
     """A results message; ``more`` are further fields of its envelope."""
     bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in measurements]
@@ -327,12 +328,14 @@ def payload(
     return messages.encode(msgspec.structs.replace(envelope, **more))
 
 
-def arrival(*measurements: bytes | Known, site: str = SITE, received_us: int = NOW_US) -> Arrival:
+def arrival(*measurements: bytes | Measurement, site: str = SITE, received_us: int = NOW_US) -> Arrival:
     """A results message as it came in."""
     return Arrival(f"qos/v1/{site}/results", payload(*measurements, site=site), received_us)
 
 
-def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | None = None) -> Observation:
+def seen(
+    record: Measurement, order: int = 1, site: str = SITE, received_us: int | None = None
+) -> Observation:
     """Observation of a record that arrived in time."""
     values = record.values
     return Observation(

@@ -30,7 +30,7 @@ from tests.servers import require
 from wire.messages import envelope as messages
 from wire.messages import peer_tests
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
-from wire.records import Cause, Direction, FloorValues, HostLoad, Known, Standing, Verdict
+from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, Standing, Verdict
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
@@ -127,7 +127,7 @@ async def measure(broker: Broker) -> None:
         await anext(aiter(client.messages))
 
 
-def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Known]:
+def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Measurement]:
     """Return one measurement of each probe, in both directions where it has one."""
     busy = HostLoad(busy_ratio=0.25, load_1min=0.5)
     trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, wished_dscp=46)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
+from agent.configuration import SETTINGS
 from agent.probes.capacity import byte_budget
 from agent.service import handover, status_file
 from agent.service.handover import Handover
 from agent.settings import file as agent_settings
 from agent.settings import hours, sections
-from agent.settings.sections import AgentSettings
 from collector import settings as collector_settings
 from collector.ingest import decode as ingest
 from collector.model import inventory
@@ -253,7 +254,7 @@ def _yaml(name: str) -> bytes:
     return "\n".join(kept).encode()
 
 
-_MINIMAL = AgentSettings(site=SITE, peer=sections.PeerAccessSettings(key="k"))
+_MINIMAL = SETTINGS(site=SITE, peer=sections.PeerAccessSettings(key="k"))
 _STATUS = status_file.AgentStatus(
     written=examples.clock(),
     started=examples.clock(),
@@ -278,7 +279,7 @@ _ANSWER = exchange.PathAnswer(
 )
 
 _TODAY = byte_budget._day(examples.NOW_US)
-_SPENT = messages.encode(byte_budget.Spent(_TODAY, 999_999_999, 1_999_999_999))
+_SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_999))
 
 TARGETS = (
     Target("envelope", _message(messages.Envelope), (_PAYLOAD,)),
@@ -299,7 +300,7 @@ TARGETS = (
     Target("topic", _topic, (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())),
     Target(
         "agent.yaml",
-        _settings(agent_settings.load),
+        _settings(configuration.load),
         (
             b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
             b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",

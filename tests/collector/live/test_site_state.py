@@ -29,7 +29,7 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
-from wire.records import Direction, Failure, FloorValues, Known, Outcome, Purpose, Standing, Verdict
+from wire.records import Direction, Failure, FloorValues, Measurement, Outcome, Purpose, Standing, Verdict
 
 INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
 PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
@@ -47,13 +47,13 @@ PASSIVE = msgspec.structs.replace(
 )
 
 
-def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
+def fleet(*records: Measurement, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
     made = Fleet(inventory)
     made.learn([seen(record, order) for order, record in enumerate(records)], now_us)
     return made
 
 
-def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
+def site(*records: Measurement, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
     found = fleet(*records, inventory=inventory).get(SITE)
     assert found is not None
     return found
@@ -114,7 +114,7 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
         ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], SiteState.OK),
     ],
 )
-def test_state_of_a_site(records: list[Known], expected: SiteState) -> None:
+def test_state_of_a_site(records: list[Measurement], expected: SiteState) -> None:
     assert state_of(site(*records), NOW_US) is expected
 
 
@@ -166,7 +166,8 @@ def test_late_measurements_have_a_counter_of_their_own() -> None:
         ("floor", Outcome.OK, None): 1,
         ("stamp", Outcome.FAILED, Failure.NO_ANSWER): 1,
     }
-    assert (found.late, found.verdicts) == ({"floor": 1}, {(Direction.DOWN, Verdict.PASS): 1})
+    assert found.late == {"floor": 1}
+    assert found.totals["qos_floor_verdicts_total"] == {',direction="down",verdict="pass"': 1}
     assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
 
 
@@ -280,7 +281,7 @@ RECORDS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.randoms(use_true_random=False))
 def test_live_state_is_the_same_from_records_and_from_the_ledger(
-    tmp_path: Path, records: list[Known], random: object
+    tmp_path: Path, records: list[Measurement], random: object
 ) -> None:
     file = tmp_path / "ledger.db"
     file.unlink(missing_ok=True)

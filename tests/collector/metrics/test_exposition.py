@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.kinds.views import STALE_INTERVALS
 from collector.live.fleet import Fleet
 from collector.live.peers import PeerCounters
 from collector.live.site_state import SiteState
@@ -12,7 +13,6 @@ from collector.metrics import exposition as exposition_module
 from collector.metrics.exposition import Exposition
 from collector.metrics.families import FAMILIES
 from collector.model.completeness import SiteCompleteness
-from collector.model.freshness import STALE_INTERVALS
 from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters
 from collector.model.peer_comparison import ComparedTest, ComparisonResult, PeerMessage
@@ -36,7 +36,7 @@ from tests.collector.examples import (
 )
 from tests.servers import require
 from wire.messages.envelope import PresenceState, ReceiptStatus
-from wire.records import Cause, Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
+from wire.records import Cause, Direction, Failure, HostLoad, Measurement, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -188,7 +188,7 @@ GAUGES_OF_FLOOR = (
     ],
 )
 def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
-    record: Known, interval_us: int, gauges: tuple[str, ...]
+    record: Measurement, interval_us: int, gauges: tuple[str, ...]
 ) -> None:
     made = Fleet({SITE: LYCEE})
     made.learn([seen(record)], NOW_US)

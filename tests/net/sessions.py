@@ -13,6 +13,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def problem_of(session: Session) -> str:
+    """Run the session until it has failed once."""
+    async with running(session):
+        await until(lambda: session.problem not in (None, "not connected yet"))
+        return str(session.problem)
+
+
 @asynccontextmanager
 async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
     """Task of the session; after a cancellation it must end within seconds, and as cancelled."""

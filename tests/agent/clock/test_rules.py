@@ -1,15 +1,11 @@
-"""What is recorded of a wall clock, reading by reading, and that the watch tells it."""
-
-import asyncio
+"""What is recorded of a wall clock, reading by reading."""
 
 from msgspec.structs import replace
 
 from agent.clock.rules import ClockChanges
-from agent.clock.watch import ClockWatch
-from agent.task.watch import Event
 from agent.train.peer_time import PeerTime, Told
 from tests.agent.fakes import FakeClock
-from wire.records import ClockChange, ClockMeasurement, ClockValues
+from wire.records import ClockChange, ClockValues
 
 TEN_YEARS_US = 315_576_000_000_000
 
@@ -107,17 +103,3 @@ def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> 
     assert watched.look() is not None, "the peer's clock was set"
     watched.peer_time.told = replace(watched.peer_time.told, boot_us=told.boot_us + 21_600_000_000)
     assert watched.look() is not None, "six hours later"
-
-
-def test_the_watch_tells_an_event() -> None:
-    told: list[Event] = []
-
-    async def scenario() -> None:
-        watch = ClockWatch(FakeClock().read, PeerTime())
-        running = asyncio.create_task(watch.run(told.append))
-        while not told:
-            await asyncio.sleep(0)
-        running.cancel()
-
-    asyncio.run(scenario())
-    assert [(event.record, event.start.synchronised) for event in told] == [(ClockMeasurement, True)]

@@ -1,22 +1,12 @@
 """The peer's time, from exchanges as a train leaves them, on clocks that are set and drift."""
 
-import asyncio
-
 import pytest
 from msgspec.structs import replace
 
-from agent.line.counters import NoSource
-from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
-from agent.task.task import Surroundings
 from agent.train.peer_time import PeerTime
-from host.clock import Clock
-from host.units import Seconds
-from peer.reflector import Reflector
 from tests.agent.fakes import FakeClock
 from wire.records import ClockReading
 from wire.stamp.packet import Reply, decode_request, encode_reply
-from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.sender import Exchange, ReplyArrival, Sender, SenderSettings, Verdict
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
@@ -114,28 +104,3 @@ def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
     again = Sender(SenderSettings(ssid=7, key=KEY))
     again.packet(100_000 * MS + 1, ErrorEstimate())
     assert again.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.NOT_OURS
-
-
-@pytest.mark.parametrize(("authenticated", "known"), [(True, True), (False, False)])
-def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, known: bool) -> None:
-    async def scenario() -> PeerTime:
-        serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
-        reflector = Reflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
-        await reflector.start()
-        stamp = Stamp(
-            (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
-        )
-        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
-        built = Surroundings(chosen, KEY, NoSource(), Clock().read)
-        try:
-            probe = StampProbe(built)
-            reading = await probe.run(probe.tasks()[0], lambda _: None)
-        finally:
-            reflector.close()
-        assert reading.values is not None
-        return built.peer_time
-
-    found = asyncio.run(scenario())
-    assert (found.told is not None) is known
-    if found.told:
-        assert found.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from msgspec import structs
 
@@ -12,7 +10,7 @@ from agent.schedule.scheduler import utc_second_of_week
 from agent.settings.hours import parse
 from agent.settings.sections import Floor
 from agent.task.retest import Again
-from tests.agent.fakes import FakeClock
+from tests.agent.fakes import FakeClock, value_of
 from wire.ip_layer import ip_rate
 from wire.records import (
     ClockReading,
@@ -82,7 +80,7 @@ class Stand:
             quiet = self.subject.is_quiet(spread(idle_us))
             counted = Verdict.FAIL if quiet and verdict is Verdict.UNCONFIRMED else verdict
             found = structs.replace(values(counted), quiet=quiet)
-            told = asyncio.run(self.subject.told(DOWN, found))
+            told = value_of(self.subject.told(DOWN, found))
         return told
 
     def standing(self) -> Standing:
@@ -130,7 +128,7 @@ def test_a_suspect_whose_site_was_using_the_line_is_tested_again_soon() -> None:
     stand = Stand()
     stand.tell(Verdict.FAIL)
     seen = structs.replace(values(Verdict.UNCONFIRMED), line_counters=LineCounters.INLINE)
-    wishes = [asyncio.run(stand.subject.told(DOWN, seen)).again for _ in range(3)]
+    wishes = [value_of(stand.subject.told(DOWN, seen)).again for _ in range(3)]
     assert wishes == [Again(300.0), Again(300.0), None]
     assert stand.standing() is Standing.SUSPECT
 

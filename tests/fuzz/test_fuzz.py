@@ -33,7 +33,7 @@ def test_nothing_but_declared_outcomes(name: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_any_bytes_at_all(name: str) -> None:
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=15, database=None)
     @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
     def run(data: bytes) -> None:
         TARGETS[name].run(data)

@@ -36,7 +36,7 @@ def is_status(packet: bytes) -> bool:
 
 
 @BOTH
-@pytest.mark.parametrize(("row", "packets"), [(8, 1000), (10, 1000), (13, 2000), (20, 2000)])
+@pytest.mark.parametrize(("row", "packets"), [(8, 1000), (20, 2000)])
 def test_on_a_clean_link_received_is_sent(direction: Direction, row: int, packets: int) -> None:
     world = World()
     report = world.run(plan_for(direction, row=row))
@@ -64,8 +64,7 @@ def test_it_costs_the_line_what_it_says(direction: Direction) -> None:
     assert min(report.bytes_sent, report.bytes_received) <= 12_000
 
 
-@BOTH
-@pytest.mark.parametrize("skew_ms", [-3000, 0, 3000])
+@pytest.mark.parametrize(("direction", "skew_ms"), [(Direction.DOWN, -3000), (Direction.UP, 3000)])
 def test_a_narrow_line_shows_as_growing_delay_whatever_the_clocks_say(
     direction: Direction, skew_ms: int
 ) -> None:
@@ -95,9 +94,8 @@ def test_what_a_short_queue_drops_is_lost_also_at_the_end(direction: Direction) 
 
 
 @BOTH
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("loss", [0.01, 0.05])
-def test_loss_of_load_and_feedback(direction: Direction, seed: int, loss: float) -> None:
+@pytest.mark.parametrize(("loss", "seed"), [(0.01, 1), (0.05, 2)])
+def test_loss_of_load_and_feedback(direction: Direction, loss: float, seed: int) -> None:
     """Control PDUs get through here; half the tests lose Status PDUs, and the totals hold all the same."""
     through = (b"\xac\xe1", b"\xac\xe2")
     world = World()

@@ -68,7 +68,7 @@ def test_loss_on_both_ways_is_told_alike(direction: Direction) -> None:
 @BOTH
 def test_of_a_search_both_sides_tell_the_same_rate(direction: Direction) -> None:
     world = World(up=Way(rate=6e6), down=Way(rate=6e6))
-    report, counts, test = both_sides(direction, world, seconds=10, search=Search())
+    report, counts, test = both_sides(direction, world, seconds=5, search=Search())
     assert test.searches
     assert counts.span_us
     assert counts.received_ip_bytes is not None

@@ -12,10 +12,10 @@ from host.notify import NOBODY, Notifier
 from net.mqtt import Broker
 from peer import record
 from peer.admission import Admission
-from peer.keys import Keys
+from peer.keys import PeerKeys
 from peer.publisher import Publisher
 from peer.record_log import RecordLog
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from peer.settings import PeerSettings
 from peer.udpstp import UdpstpServer
 from wire.stamp.timestamp import ErrorEstimate
@@ -29,7 +29,7 @@ class PortTakenError(Exception):
     """A port cannot be had; the text says which, why, and what to do."""
 
 
-class Program:
+class PeerService:
     """Load tests and STAMP on one address, and where there is a broker the record of the load tests.
 
     Raises BrokerError if the broker's settings name files that cannot be used.
@@ -41,9 +41,11 @@ class Program:
         self.udpstp = UdpstpServer(
             chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits, self._ended
         )
-        self.reflector = Reflector(chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate)
+        self.reflector = StampReflector(
+            chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate
+        )
         self._publisher = self._new_publisher(chosen.broker) if chosen.broker else None
-        self._keys = Keys(chosen, secrets)
+        self._keys = PeerKeys(chosen, secrets)
 
     def _new_publisher(self, broker: Broker) -> Publisher:
         chosen, tests = self._chosen, self._chosen.tests

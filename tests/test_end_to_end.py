@@ -13,7 +13,7 @@ import pytest
 
 from agent.journal.journal import Journal, State
 from agent.journal.thread import JournalThread
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from collector.__main__ import command
 from collector.ledger.read.completeness import of_sites

@@ -11,7 +11,7 @@ from agent.heartbeat import rules as previous_end
 from agent.heartbeat.alive_file import Alive
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
-from agent.task.watch import Event, Tell
+from agent.task.watch import EmitEvent, WatchEvent
 from net.complaint import Complaint
 from wire.records import ClockReading, ReachabilityMeasurement
 
@@ -41,9 +41,9 @@ class AliveWatch:
         """When the run before was last known alive."""
         return None if self._found is None else self._found.clock
 
-    async def run(self, tell: Tell) -> None:
+    async def run(self, emit: EmitEvent) -> None:
         """Watch until cancelled, which is an orderly end."""
-        await self._tell(tell)
+        await self._tell(emit)
         try:
             while True:
                 await self._write(stopped=False)
@@ -52,7 +52,7 @@ class AliveWatch:
             await self._write(stopped=True)
             raise
 
-    async def _tell(self, tell: Tell) -> None:
+    async def _tell(self, emit: EmitEvent) -> None:
         """Once: begun anew after a bug, this watch is no new run."""
         if self._told:
             return
@@ -60,7 +60,7 @@ class AliveWatch:
         ending = previous_end.ending(self._found, await self._journal.do(Journal.previous_end))
         if ending is not None:
             told = previous_end.tell(ending, now, round(self._every_s * 1e6), lambda: secrets.token_hex(8))
-            tell(Event(ReachabilityMeasurement, now, told.values, told.detail))
+            emit(WatchEvent(ReachabilityMeasurement, now, told.values, told.detail))
 
     async def _write(self, *, stopped: bool) -> None:
         """On the journal's thread: even what is not waited for may have to wait for a card that is busy."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
 from agent.task.task import Probe, Progress, Reading, Task
-from agent.task.watch import Event, Tell, Watch
+from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
 from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
 
@@ -51,7 +51,7 @@ _ERRNO = {
 }
 
 
-class Attempt(Struct, frozen=True):
+class ProbeRun(Struct, frozen=True):
     """One attempt, whatever became of it; the journal gives it its identity."""
 
     record: type[Known]
@@ -128,7 +128,7 @@ class Runner:
         *,
         slot_us: int | None = None,
         progress: Progress = quiet,
-    ) -> Attempt:
+    ) -> ProbeRun:
         """Run ``task`` once, to its end or its deadline. Never raises, but for its own cancellation.
 
         ``slot_us`` is where the schedule's slot begins on CLOCK_BOOTTIME.
@@ -143,7 +143,7 @@ class Runner:
             self._running.discard(running)
             running.cancel()
         start, ended = began[0].clock if began else asked, self._clock()
-        return Attempt(
+        return ProbeRun(
             record=probe.record,
             task=task,
             purpose=purpose,
@@ -163,22 +163,22 @@ class Runner:
             log.exception("%s: a bug; please report it", task.name)
             return None
 
-    def missed(self, probe: Probe, task: Task, slot_us: int) -> Attempt:
+    def missed(self, probe: Probe, task: Task, slot_us: int) -> ProbeRun:
         """The record of a slot in which ``task`` was not started at all."""
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
-        return Attempt(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
+        return ProbeRun(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
 
-    def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> Attempt:
+    def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> ProbeRun:
         """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
-        return Attempt(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
+        return ProbeRun(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
 
-    def event(self, event: Event) -> Attempt:
+    def event(self, event: WatchEvent) -> ProbeRun:
         """The record of something that changed: it belongs to no schedule, and nothing was run for it."""
         task = Task(str(event.record.__struct_config__.tag), 0.0)
         reading = Reading(Outcome.OK, event.values, detail=event.detail)
-        return Attempt(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
+        return ProbeRun(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
 
-    async def keep(self, watch: Watch, tell: Tell) -> None:
+    async def keep(self, watch: Watch, tell: EmitEvent) -> None:
         """Let ``watch`` run until cancelled. A bug in it ends no agent."""
         while True:
             try:

@@ -68,7 +68,7 @@ from agent.service import wiring as assembly  # noqa: E402
 from agent.service.handover import Handover  # noqa: E402
 from agent.service.service import Resident  # noqa: E402
 from agent.settings.sections import AgentSettings  # noqa: E402
-from agent.task.context import Surroundings  # noqa: E402
+from agent.task.context import ProbeContext  # noqa: E402
 from agent.uplink.uplink import Uplink  # noqa: E402
 from host import log  # noqa: E402
 from host.clock import Clock  # noqa: E402
@@ -114,7 +114,7 @@ def _resident(given: Handover) -> Resident:
     settings, version = given.settings, given.version
     path = Path(settings.journal.path)
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
-    around = assembly.surroundings(settings, clock.read, given.peer_key)
+    around = assembly.probe_context(settings, clock.read, given.peer_key)
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
@@ -147,14 +147,14 @@ def _sign_every_s(settings: AgentSettings) -> float:
 
 
 def _reachability(
-    around: Surroundings, uplink: Uplink, journal: JournalThread, alive: AliveWatch
+    around: ProbeContext, uplink: Uplink, journal: JournalThread, alive: AliveWatch
 ) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
-    every, hearing = around.settings.schedule.reachability, around.hearing
-    if every is None or hearing is None:
+    every, peer_last_seen = around.settings.schedule.reachability, around.peer_last_seen
+    if every is None or peer_last_seen is None:
         return []
     path = state_path(around.settings.journal.path)
-    return [ReachabilityWatch(around, float(every), uplink, hearing, journal, path, alive.before)]
+    return [ReachabilityWatch(around, float(every), uplink, peer_last_seen, journal, path, alive.before)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

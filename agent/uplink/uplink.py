@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from agent.journal.journal import Journal, Row
 from agent.journal.thread import JournalThread
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.rules import ReceiptWatch
 from agent.uplink.window import Pace, Want, Window, envelope
 from net.mqtt import Broker, Publication, Session

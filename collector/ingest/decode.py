@@ -1,6 +1,6 @@
 """What arrives from the broker, judged: a batch with its measurements, or why nothing could be read.
 
-Pure: topic, bytes and time of arrival in, :class:`Batch` or :class:`Unreadable` out.
+Pure: topic, bytes and time of arrival in, :class:`Batch` or :class:`UnreadableMessage` out.
 """
 
 from collections.abc import Iterable
@@ -82,7 +82,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableMessage:
     """A message of which nothing could be taken. ``site`` or ``peer`` is the topic's, where that is ours."""
 
     arrival: Arrival
@@ -120,7 +120,7 @@ class PeerBatch:
     items: tuple[PeerItem, ...]
 
 
-Judged = Batch | PeerBatch | Unreadable
+Judged = Batch | PeerBatch | UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +150,18 @@ def judge(arrival: Arrival) -> Judged:
     place = topics.parse(arrival.topic)
     if place is None or place[1] is not topics.Kind.RESULTS:
         fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
-        return Unreadable(arrival, None, digest, fault)
+        return UnreadableMessage(arrival, None, digest, fault)
     envelope = messages.decode(arrival.payload, Envelope, place[0])
     if isinstance(envelope, Fault):
-        return Unreadable(arrival, place[0], digest, envelope)
+        return UnreadableMessage(arrival, place[0], digest, envelope)
     items = tuple(_judge_measurement(bytes(raw)) for raw in envelope.measurements)
     return Batch(arrival, place[0], envelope, digest, items)
 
 
-def _judge_peer(arrival: Arrival, peer: str, digest: str) -> PeerBatch | Unreadable:
+def _judge_peer(arrival: Arrival, peer: str, digest: str) -> PeerBatch | UnreadableMessage:
     envelope = decode_peer(arrival.payload, PeerEnvelope, peer)
     if isinstance(envelope, Fault):
-        return Unreadable(arrival, None, digest, envelope, peer)
+        return UnreadableMessage(arrival, None, digest, envelope, peer)
     items = tuple(_judge_test(bytes(raw)) for raw in envelope.tests)
     return PeerBatch(arrival, peer, envelope, digest, items)
 
@@ -185,7 +185,7 @@ def _judge_measurement(raw: bytes) -> Item:
     return Refused((identity.epoch, identity.seq), record, raw)
 
 
-def receipt_of_unreadable(message: Unreadable) -> Receipt | PeerReceipt | None:
+def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | PeerReceipt | None:
     """The receipt that tells the sender why, where the topic says who the sender is."""
     reason, detail = message.fault.reason, message.fault.detail
     if message.peer is not None:

@@ -2,9 +2,9 @@
 
 import subprocess
 
-from collector.live.peers import Peers
-from collector.model.own_counters import Meters
-from collector.model.peer_comparison import Heard
+from collector.live.peers import PeerCounters
+from collector.model.own_counters import OwnCounters
+from collector.model.peer_comparison import PeerMessage
 from tests.collector.examples import NOW_US
 from tests.collector.incidents import test_current as incidents
 from tests.collector.metrics import test_exposition as exposition
@@ -19,9 +19,9 @@ ACCEPTED = {
 
 
 def test_it_finds_nothing_but_the_unit_of_contracts() -> None:
-    meters, cut = Meters(), incidents.fleet()
-    peers = Peers(meters.registry)
-    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
+    meters, cut = OwnCounters(), incidents.fleet()
+    peers = PeerCounters(meters.registry)
+    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
     incidents.goes_on(cut, incidents.OTHERS, incidents.CUT_US)
     text = meters.page().decode() + exposition.page(exposition.fleet()) + incidents.text(cut)
     assert "qos_upstream_event_sites{" in text

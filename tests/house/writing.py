@@ -28,7 +28,7 @@ _STRING_OR_COMMENT = re.compile(
     r"(#[^\n]*)",
     re.DOTALL,
 )
-_LIST_ITEM = re.compile(r"(?:[-*+•]|\d+[.)])\s")
+_LIST_ITEM = re.compile(r"(?:[-*+•]|\d+[.)]|\w+(?:, \w+)*:)\s")
 # Rows of a Markdown table, doctests, and what the docstring indents as an example.
 _NO_TEXT = re.compile(r"\||>>>|\s{4}")
 # The rule above, below or inside a table of reStructuredText.

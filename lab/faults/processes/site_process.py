@@ -10,7 +10,7 @@ from pathlib import Path
 import net.liveness
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from host import log
 from host.clock import Clock

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from agent.clock.rules import ClockChanges
-from agent.train.peer_time import PeerTime, Told
+from agent.train.peer_time import PeerClockOffset, PeerTime
 from tests.agent.fakes import FakeClock
 from wire.records import ClockChange, ClockValues
 
@@ -86,7 +86,9 @@ def test_the_loss_of_synchronisation_is_recorded() -> None:
 
 def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> None:
     watched = Watched()
-    told = Told(offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False)
+    told = PeerClockOffset(
+        offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False
+    )
     watched.peer_time.told = told
     assert watched.look() is None
     watched.peer_time.told = replace(told, synchronised=True)

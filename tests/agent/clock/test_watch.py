@@ -3,14 +3,14 @@
 import asyncio
 
 from agent.clock.watch import ClockWatch
-from agent.task.watch import Event
+from agent.task.watch import WatchEvent
 from agent.train.peer_time import PeerTime
 from tests.agent.fakes import FakeClock
 from wire.records import ClockMeasurement
 
 
 def test_the_watch_tells_an_event() -> None:
-    told: list[Event] = []
+    told: list[WatchEvent] = []
 
     async def scenario() -> None:
         watch = ClockWatch(FakeClock().read, PeerTime())

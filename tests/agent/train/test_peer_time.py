@@ -7,7 +7,7 @@ from agent.train.peer_time import PeerTime
 from tests.agent.fakes import FakeClock
 from wire.records import ClockReading
 from wire.stamp.packet import Reply, decode_request, encode_reply
-from wire.stamp.sender import Exchange, ReplyArrival, Sender, SenderSettings, Verdict
+from wire.stamp.sender import Exchange, ReplyArrival, ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
 MS = 1_000_000
@@ -94,13 +94,13 @@ def test_of_an_hour_ago_it_helps_only_a_clock_that_is_not_synchronised() -> None
 
 def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
     """Number and SSID may come again; the sending time to the nanosecond does not."""
-    first = Sender(SenderSettings(ssid=7, key=KEY))
+    first = SessionSender(SenderSettings(ssid=7, key=KEY))
     packet = decode_request(first.packet(100_000 * MS, ErrorEstimate()), KEY)
     assert not isinstance(packet, str)
     recorded = encode_reply(
         Reply(0, to_ntp(1), SYNCHRONISED, 7, to_ntp(1), 0, packet.timestamp, ErrorEstimate(), 255, b""), KEY
     )
-    assert first.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.ACCEPTED
-    again = Sender(SenderSettings(ssid=7, key=KEY))
+    assert first.received(recorded, 100_010 * MS, by_kernel=True) is ReplyVerdict.ACCEPTED
+    again = SessionSender(SenderSettings(ssid=7, key=KEY))
     again.packet(100_000 * MS + 1, ErrorEstimate())
-    assert again.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.NOT_OURS
+    assert again.received(recorded, 100_010 * MS, by_kernel=True) is ReplyVerdict.NOT_OURS

@@ -1,4 +1,4 @@
-"""Which lane a test file is in, and that the core lane notices what reaches outside."""
+"""Lanes of test files, and the guard of the core lane."""
 
 import os
 import socket

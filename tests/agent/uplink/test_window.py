@@ -240,7 +240,7 @@ class Exchange:
         assert marked <= {seq for _, seq in self.ledger.held}, "marked before it was in the ledger"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15)
 @example(seed=61, loss=0.3, bursts=[1, 101])
 @given(
     seed=st.integers(0, 2**32),

@@ -36,7 +36,7 @@ replies = st.builds(
     sender_ttl=st.integers(0, 255),
     extra=tlvs.map(tlv.encode),
 )
-few = settings(deadline=None, max_examples=50)
+few = settings(max_examples=25)
 
 
 def their_estimate(estimate: ErrorEstimate) -> Any:

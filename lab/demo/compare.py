@@ -1,15 +1,15 @@
-"""The emulated truth against what was measured, figure by figure: pure, so that a wrong truth can be tried.
+"""Comparison of the emulated truth with the measured figures. Pure, so that a wrong truth can be tried.
 
-What may differ, and why:
+Differences that are allowed, with their reasons:
 
-* a capacity below the floor: 2 %; from the floor up, the probe only claims "at least the floor";
-* the least round-trip time: from 0.1 ms below the emulated delays to 1.5 ms above, because packets take time
-  on the wire (0.2 ms at 6.5 Mbit/s) and an emulator in user space releases them late, never early; where the
-  link's own account says that half of its packets were later than this, so much later;
-* lost packets: their number lies in the central 99.9 % of the binomial distribution of the emulated loss, or
-  exceeds it by no more than what the link lost against its settings, by its own account;
-* bytes: what was measured over a link must have crossed it, or the link was not in the path;
-* two sides: of no load test may agent and peer tell what contradicts the other.
+* Capacity below the floor: 2 %. From the floor up, the probe only claims "at least the floor".
+* Least round-trip time: 0.1 ms less than the emulated delays, or 1.5 ms more. Packets take time on the wire
+  (0.2 ms at 6.5 Mbit/s), and an emulator in user space releases them late, never early. Where half of its
+  packets were later, by the link's own account, so much later.
+* Lost packets: within the central 99.9 % of the binomial distribution of the emulated loss. Packets that the
+  link lost against its settings, by its own account, may come on top.
+* Bytes: at least the measured ones crossed the link. Otherwise the link was not in the path.
+* Peer comparison: agent and peer contradict each other about no load test.
 """
 
 from collections.abc import Iterator

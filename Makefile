@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults fuzz check lint types imports servers history bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test test-faults fuzz check lint types imports servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ install: $(STAMP)  ## create the virtual environment and install everything into
 demo: $(STAMP)  ## four emulated sites, measured, on a page: no root, Ctrl-C ends it
 	@exec $(BIN)/plancher-lab demo
 
-test: $(STAMP) servers history  ## all tests
+test: $(STAMP) servers  ## all tests
 	$(BIN)/python -m pytest
 
 fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in all (SEED=: as one was printed)
@@ -40,9 +40,6 @@ test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the accou
 
 servers: $(STAMP)  ## the servers that tests use: install them (root on Debian) or say what is missing
 	@$(BIN)/python -m tests.servers
-
-history: $(STAMP)  ## the commit of 0.1, whose programs are run beside today's: fetch it where the clone was cut off
-	@$(BIN)/python -m tests.versions.history
 
 check: lint types imports  ## lint, types and the import rule
 
@@ -57,25 +54,25 @@ imports: $(STAMP)  ## the import rule of the packages
 	$(BIN)/lint-imports
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
-	$(BIN)/python -m lab.bench_floor
+	$(BIN)/python -m lab.bench.floor
 
 bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TLS
-	$(BIN)/python -m lab.bench_agent
+	$(BIN)/python -m lab.bench.agent
 
 bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
-	$(BIN)/python -m lab.bench_collector
+	$(BIN)/python -m lab.bench.collector
 
 bench-outages: $(STAMP)  ## outages made in network namespaces, told by the agent, beside the truth, as root (INTERVAL=1: quick)
-	$(BIN)/python -m lab.bench_outages $(if $(INTERVAL),--interval $(INTERVAL))
+	$(BIN)/python -m lab.bench.outages $(if $(INTERVAL),--interval $(INTERVAL))
 
 bench-load: $(STAMP)  ## loads to 1 Gbit/s and what they cost beside iperf3, as root with iperf3 and ethtool
-	$(BIN)/python -m lab.bench_load
+	$(BIN)/python -m lab.bench.load
 
 bench-accuracy: $(STAMP)  ## figures beside the truth and beside other tools, as root (FULL=1: long, WRITE=1: into the documents)
-	$(BIN)/python -m lab.accuracy $(if $(FULL),--full) $(if $(WRITE),--write) $(OPTIONS)
+	$(BIN)/python -m lab.bench.accuracy $(if $(FULL),--full) $(if $(WRITE),--write) $(OPTIONS)
 
 simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a bad line is condemned
-	$(BIN)/python -m lab.condemnation
+	$(BIN)/python -m lab.simulate.condemnation
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent import settings
 from agent.probes import PROBES
-from agent.settings import AgentSettings
+from agent.settings import file as settings
+from agent.settings.sections import AgentSettings
 from host import command_line
 from host.finding import CODES
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from collector import settings
+from collector.certificates import command as certificates
 from collector.check import check
-from collector.completeness import account
-from collector.inventory import InventoryError
-from collector.ledger.backup import back_up, restore
-from collector.ledger.database import LedgerError
-from collector.ledger.verification import verify
-from collector.program import Program, now_us
+from collector.ledger.admin.backup import back_up, restore
+from collector.ledger.admin.verify import verify
+from collector.ledger.store import LedgerError
+from collector.model.inventory import InventoryError
+from collector.pages.completeness import account
+from collector.service.service import Program, now_us
 from host import command_line, log
 from host.command_line import Parser
 from host.exits import Exit
@@ -47,6 +48,9 @@ def command(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         added.set_defaults(action=action)
     _add_ledger(commands)
+    pki = commands.add_parser("pki", help="make certificates for a trial: authority, broker, sites, peers")
+    certificates.add_arguments(pki)
+    pki.set_defaults(action=_certificates)
     options: Namespace = parser.parse_args(arguments)
     code: Exit = options.action(options)
     return code
@@ -147,6 +151,10 @@ def _restore(options: Namespace) -> Exit:
     if aside is not None:
         print(f"ok     {aside}: the ledger that was there")
     return Exit.OK
+
+
+def _certificates(options: Namespace) -> Exit:
+    return certificates.run(options, print, _tell)
 
 
 def _tell(text: str) -> None:

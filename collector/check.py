@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector import inventory
-from collector.inventory import InventoryError, InventoryFile
-from collector.ledger.database import LedgerError, connect, prepare
 from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.store import LedgerError, connect, prepare
+from collector.model import inventory
+from collector.model.inventory import InventoryError
+from collector.service.inventory_file import InventoryFile
 from collector.settings import CollectorSettings, Web
 from host.clock import Clock
 from host.exits import Exit

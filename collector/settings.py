@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from collector.catalogue import Language
+from collector.pages.texts import Language
 from host import log, settings
 from host.settings import SettingsError
 from host.units import ByteSize, Seconds

@@ -1,6 +1,6 @@
 """The fleet: every site in one table, the worst first."""
 
-from collector.live import State
+from collector.live.site_state import State
 from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
 from dashboards.site import SITE_UID
 from dashboards.wording import BUSY, KEPT, LOADED, LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank

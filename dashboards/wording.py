@@ -1,6 +1,6 @@
 """How states, verdicts and ratios look on every dashboard: the same word and colour for the same thing."""
 
-from collector.live import State
+from collector.live.site_state import State
 from dashboards.builder import Colour, Mapping, Threshold
 
 _STATES = {

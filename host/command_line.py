@@ -6,10 +6,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from host.exits import Exit
 from host.settings import SettingsError
+
+Value = TypeVar("Value")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +50,18 @@ def parser(program: str, description: str) -> Parser:
     built = Parser(prog=program, description=description)
     built.add_argument("--version", action="version", version=f"{program} {version()}")
     return built
+
+
+def reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Make argparse show the sentence of the ValueError that ``read`` raises."""
+
+    def wrapped(text: str) -> Value:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return wrapped
 
 
 def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:

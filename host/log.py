@@ -1,4 +1,4 @@
-"""The one log format: ``2026-03-31T12:00:00Z warning agent.uplink: text``, to standard error.
+"""The one log format: ``2026-03-31T12:00:00Z warning agent.uplink.uplink: text``, to standard error.
 
 Where that is systemd's journal, which stamps time and priority, a line starts with ``<4>`` instead. Nothing
 secret is ever logged: settings hold secrets in their own fields, and no message repeats a value of one.

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
-from lab import link_command, pki_command
-from lab.namespaces import command as kernel_link_command
+from lab.links import command as link_command
+from lab.testbed import kernel_link_command
 
 PROGRAM = "plancher-lab"
 DEMO = """\
@@ -35,9 +35,6 @@ def command(arguments: Sequence[str]) -> int:
     )
     kernel_link_command.add_arguments(kernel)
     kernel.set_defaults(run=lambda options: kernel_link_command.run(options, _say, _complain))
-    pki = commands.add_parser("pki", help="certificates for a try or a test: authority, broker, sites")
-    pki_command.add_arguments(pki)
-    pki.set_defaults(run=lambda options: pki_command.run(options, _say, _complain))
     demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)
@@ -70,7 +67,7 @@ def _demo(options: argparse.Namespace) -> Exit:
 
 def _soak(options: argparse.Namespace) -> Exit:
     try:
-        from lab.faults import soak
+        from lab.faults.scenarios import soak
     except ModuleNotFoundError as error:
         _complain(f"configuration: the soak needs {error.name}: `make install` installs it")
         return Exit.UNAVAILABLE

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from wire import snmp
-from wire.snmp import Oid, Response
+from wire.snmp import codec as snmp
+from wire.snmp.codec import Oid, Response
 
 TRIES = 3
 MAX_DATAGRAM = 65_535

@@ -16,7 +16,7 @@ from net.mqtt_trial import why_not
 from peer.program import PortTakenError, Program
 from peer.record_file import FileError, RecordFile, is_broken
 from peer.settings import PeerSettings, Tests
-from wire.topics import PeerKind, peer_topic
+from wire.messages.topics import PeerKind, peer_topic
 
 
 def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from peer.record import Entry, Identity
 from peer.record_file import State
-from wire.messages import Reason, ReceiptStatus
-from wire.peer_tests import PeerReceipt
+from wire.messages.envelope import Reason, ReceiptStatus
+from wire.messages.peer_tests import PeerReceipt
 
 WINDOW = 4
 BATCH_ROWS = 200

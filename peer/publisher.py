@@ -18,11 +18,12 @@ from net.mqtt import Broker, Publication, Session
 from peer.outbox import Outbox, Pace
 from peer.record import Entry, entry
 from peer.record_log import RecordLog
-from wire import messages, topics
-from wire.messages import Fault
-from wire.peer_tests import PeerReceipt, PeerTest, decode_peer, envelope
+from wire.messages import envelope as messages
+from wire.messages import topics
+from wire.messages.envelope import Fault
+from wire.messages.peer_tests import PeerReceipt, PeerTest, decode_peer, envelope
+from wire.messages.topics import PeerKind
 from wire.records import ClockReading
-from wire.topics import PeerKind
 
 MOST_WAITING = 10_000
 LONGEST_NAP_S = 60.0

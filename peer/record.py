@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from wire import messages
-from wire.peer_tests import PeerTest, TestKind
+from wire.messages import envelope as messages
+from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import ClockReading
 from wire.udpstp import rates
 from wire.udpstp.server import ServerTest

@@ -13,7 +13,7 @@ from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
 from peer.admission import Capacity
 from peer.outbox import Pace
-from wire import topics
+from wire.messages import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
 from wire.udpstp import pdu

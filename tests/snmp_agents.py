@@ -12,7 +12,7 @@ from scapy.layers.snmp import SNMP, SNMPresponse, SNMPvarbind
 from net.snmp import SnmpAgent
 from tests.processes import running
 from tests.servers import require
-from wire.snmp import Oid, Response
+from wire.snmp.codec import Oid, Response
 
 COMMUNITY = "s3cret-word"
 UPTIME: Oid = (1, 3, 6, 1, 2, 1, 1, 3, 0)

@@ -13,10 +13,10 @@ import pytest
 
 from agent.journal.journal import Journal, State
 from agent.journal.thread import JournalThread
-from agent.settings import Uplink as UplinkSettings
-from agent.uplink import Uplink
+from agent.settings.sections import Uplink as UplinkSettings
+from agent.uplink.uplink import Uplink
 from collector.__main__ import command
-from collector.ledger.holdings import of_sites
+from collector.ledger.read.completeness import of_sites
 from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import settings as agent_settings
-from agent.settings import AgentSettings
+from agent.settings import file as agent_settings
+from agent.settings.sections import AgentSettings
 from collector import settings as collector_settings
 from collector.settings import CollectorSettings
 from peer import settings as peer_settings

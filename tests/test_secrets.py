@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import assembly
-from agent import settings as agent_settings
+from agent.service import wiring as assembly
+from agent.settings import file as agent_settings
+from agent.settings import sections
+from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
 from host.settings import SettingsError
-from lab.pki import COLLECTOR, PEER, Authority
 from peer import settings as peer_settings
 from peer.keys import Keys
 from tests.deploy.shipped_broker import shipped_broker
@@ -162,7 +163,7 @@ def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
         Keys(served, secrets),
         served.reflector(secrets),
         assembly.surroundings(measured, Clock().read),
-        agent_settings.Peer(key=KEY),
+        sections.Peer(key=KEY),
         peer_settings.Key(1, key=KEY),
     )
     shown = " ".join(repr(holder) + str(holder) for holder in holders)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from collector.placing import DELIVERY_US, DRIFT
+from collector.model.clock_correction import DELIVERY_US, DRIFT
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
 from tests.test_end_to_end import query, settings

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from agent import assembly, remedies, settings, settings_rules, udpstp_client
 from agent.commands import machine
 from agent.commands.machine import Link
-from agent.floor import rules as floor_rules
-from agent.line.counters import CounterReading, LineCounterSource, Unavailable
-from agent.outages.rules import WayKind
-from agent.probes.base import Surroundings, Task
-from agent.probes.path import PathProbe
-from agent.probes.reachability import ReachabilityProbe
-from agent.probes.stamp import StampProbe
-from agent.runner import Runner
-from agent.settings import AgentSettings
+from agent.line.readings import CounterReading, LineCounterSource, Unavailable
+from agent.load import udpstp_client
+from agent.probes.floor.rules import decision as floor_rules
+from agent.probes.path.probe import PathProbe
+from agent.probes.reachability.probe import ReachabilityProbe
+from agent.probes.reachability.rules.outages import WayKind
+from agent.probes.stamp.probe import StampProbe
+from agent.report import remedies
+from agent.schedule.runner import Runner
+from agent.service import wiring as assembly
+from agent.settings import file as settings
+from agent.settings import rules as settings_rules
+from agent.settings.sections import AgentSettings
+from agent.task.task import Surroundings, Task
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.settings import LineCounters
+from agent.settings.sections import LineCounters
 from host.exits import Exit
 from host.finding import Finding
 from host.units import amount, megabits

@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
-from agent import assembly, report, settings_rules
 from agent.commands.searches import Searches
-from agent.probes.base import Probe, Progress, Task
-from agent.report import NO_IDENTITY, Line, Tone
-from agent.runner import Runner, quiet
-from agent.settings import AgentSettings
+from agent.report import measurement as report
+from agent.report.measurement import NO_IDENTITY, Line, Tone
+from agent.schedule.runner import Runner, quiet
+from agent.service import wiring as assembly
+from agent.settings import rules as settings_rules
+from agent.settings.sections import AgentSettings
+from agent.task.task import Probe, Progress, Task
 from host import log
 from host.clock import Clock
 from host.exits import Exit

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from agent.handover import Handover, replace_this_process
-from agent.settings import AgentSettings, peer_key, with_community
+from agent.service.handover import Handover, replace_this_process
+from agent.settings.file import peer_key, with_community
+from agent.settings.sections import AgentSettings
 from host.command_line import version
 from host.settings import SettingsError, belonging_to
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.byte_budget import ByteBudget
-from agent.probes import capacity
-from agent.probes.base import Probe, Surroundings, Task
-from agent.probes.capacity import CapacityProbe
+from agent.probes.capacity import probe as capacity
+from agent.probes.capacity.byte_budget import ByteBudget
+from agent.probes.capacity.probe import CapacityProbe
+from agent.task.task import Probe, Surroundings, Task
 from host.units import amount, counted
 from wire.records import CapacityMeasurement, ClockReading, Known
 

@@ -8,21 +8,23 @@ from typing import Any
 
 import msgspec
 
-from agent import remedies, report, status_file
-from agent.floor.sequence import FloorSequence
-from agent.floor.standing import CHOSEN
 from agent.journal import file as journal_file
 from agent.journal import store as journal_store
 from agent.journal.entries import Counts
-from agent.report import Line, Tone
-from agent.settings import AgentSettings
-from agent.status_file import AgentStatus
+from agent.probes.floor.rules.sequence import FloorSequence
+from agent.probes.floor.rules.sequential_test import CHOSEN
+from agent.report import measurement as report
+from agent.report import remedies
+from agent.report.measurement import Line, Tone
+from agent.service import status_file
+from agent.service.status_file import AgentStatus
+from agent.settings.sections import AgentSettings
 from host.clock import Clock
 from host.exits import Exit
 from host.lock import is_held
 from host.units import counted
-from wire import messages
-from wire.messages import Fault
+from wire.messages import envelope as messages
+from wire.messages.envelope import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, ReachabilityValues, Record, Standing
 
 MANY_UNSENT = 500

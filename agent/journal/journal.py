@@ -22,7 +22,7 @@ from agent.journal.file import DiskTroubleError, JournalError
 from agent.journal.reached import ReachedFile
 from agent.journal.store import Range, Store
 from host.lock import Lock
-from wire.messages import EpochMark, EpochRange, Gap, GapReason
+from wire.messages.envelope import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Known
 
 __all__ = ["Change", "Counts", "Journal", "PreviousEnd", "Row", "State", "Worth", "runs"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from agent.journal.entries import Change
 from agent.journal.store import Store
-from wire.messages import GapReason
+from wire.messages.envelope import GapReason
 
 BYTES = 1_000_000  # of an agent that may have 32 MB: eight hours of trains and counters
 OWED = 1000

@@ -17,7 +17,7 @@ from agent.journal.pages import Pages, Values
 from agent.journal.reached import Reached
 from agent.journal.schema import checksum
 from agent.journal.store import Store
-from wire.messages import GapReason
+from wire.messages.envelope import GapReason
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import msgspec
 
 from agent.journal.entries import State, Worth, runs
 from agent.journal.store import Store, used_bytes
-from wire import messages
-from wire.messages import GapReason
+from wire.messages import envelope as messages
+from wire.messages.envelope import GapReason
 from wire.records import ClockReading, FloorMeasurement
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import msgspec
 
 from agent.journal import schema as journal_schema
 from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, worth_of
-from wire import messages
-from wire.messages import EpochMark, EpochRange, Gap, GapReason
+from wire.messages import envelope as messages
+from wire.messages.envelope import EpochMark, EpochRange, Gap, GapReason
 from wire.records import ClockReading, Failure, Known, Micros
 
 COMMANDS_REMEMBERED = 16

@@ -2,11 +2,12 @@
 
 import asyncio
 
-from agent.line.counters import CounterReading, Unavailable
-from agent.settings import Snmp
+from agent.line.readings import CounterReading, Unavailable
+from agent.settings.sections import Snmp
 from net.snmp import NoAnswer, SnmpAgent
-from wire import interface_mib, records
-from wire.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Lacking
+from wire import records
+from wire.snmp import interface_mib
+from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Lacking
 
 LEAST_INTERVAL_S = 10.0
 LAG_S = 5.0  # net-snmp answers from counters up to 3 s old; other routers are no better

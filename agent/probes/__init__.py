@@ -5,13 +5,13 @@
 
 from collections.abc import Callable, Mapping
 
-from agent.probes.base import Probe, Surroundings
-from agent.probes.capacity import CapacityProbe
-from agent.probes.floor import FloorProbe
-from agent.probes.interface import InterfaceProbe
-from agent.probes.path import PathProbe
-from agent.probes.reachability import ReachabilityProbe
-from agent.probes.stamp import StampProbe
+from agent.probes.capacity.probe import CapacityProbe
+from agent.probes.floor.probe import FloorProbe
+from agent.probes.interface.probe import InterfaceProbe
+from agent.probes.path.probe import PathProbe
+from agent.probes.reachability.probe import ReachabilityProbe
+from agent.probes.stamp.probe import StampProbe
+from agent.task.task import Probe, Surroundings
 
 PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
     "floor": FloorProbe.of,

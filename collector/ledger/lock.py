@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from collector.ledger.database import LedgerError
+from collector.ledger.store import LedgerError
 from host.lock import HeldError, Lock, beside
 
 

@@ -21,8 +21,8 @@ from lab.demo.figures import SiteFigures
 from lab.demo.files import TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, WAITING
 from lab.demo.stage import DiedError, Poll, Stage
-from lab.places import NoRoomError, claim
-from lab.supervisor import Supervisor
+from lab.programs.places import NoRoomError, claim
+from lab.programs.supervisor import Supervisor
 
 CHECK_WITHIN_S = 110.0
 """From the start of the programs; ending them takes up to 5 s more."""

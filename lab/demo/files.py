@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from agent import settings as agent_settings
+from agent.settings import file as agent_settings
 from collector import settings as collector_settings
-from collector.inventory import COLUMNS
+from collector.model.inventory import COLUMNS
 from lab.demo.sites import FLOOR_BPS, SITES, Line, Site
-from lab.places import PEER_HOST, Places
+from lab.programs.places import PEER_HOST, Places
 from peer import settings as peer_settings
 
 # Denser than a real site's day (hourly floor tests, a train of 20 packets a minute), so that a person sees

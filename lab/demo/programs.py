@@ -9,8 +9,8 @@ from pathlib import Path
 from lab.demo.figures import fetch
 from lab.demo.files import Files
 from lab.demo.sites import LINES, Direction, Line
-from lab.places import PEER_HOST, NoRoomError, Places
-from lab.supervisor import Program
+from lab.programs.places import PEER_HOST, NoRoomError, Places
+from lab.programs.supervisor import Program
 
 NEEDED_MODULES = ("amqtt", "aiohttp", "jinja2", "sqlalchemy", "prometheus_client")
 PROGRAMS = ("plancher-peer", "plancher-collector", "plancher-agent", "plancher-lab")

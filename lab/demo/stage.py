@@ -9,8 +9,8 @@ from lab.demo.compare import Crossed
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
-from lab.places import Places
-from lab.supervisor import Death, Program, Supervisor
+from lab.programs.places import Places
+from lab.programs.supervisor import Death, Program, Supervisor
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 READY_WITHIN_S = 20.0

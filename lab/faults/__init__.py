@@ -6,7 +6,8 @@ between them; only what is measured is made up (``source``). Beside its journal 
 against those notes (``account``), and a run passes when the account closes.
 
 May live here: what breaks the real programs on purpose, and what counts what came of it. May not: emulated
-links (``lab.namespaces``) and the proxy (``lab.fault_proxy``), and anything the programs need in service.
+links (``lab.netns``) and the proxy (``lab.faults.processes.fault_proxy``), and anything the programs need in
+service.
 
 To add a part: one module with ``run(effort, tell) -> bool``, one line in ``parts.PARTS``, one test in
 ``tests/lab/faults`` that runs its short form and shows that it can fail.

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from host import command_line
 from host.exits import Exit
-from lab.faults.effort import Effort
+from lab.faults.accounts.effort import Effort
 from lab.faults.parts import PARTS
-from lab.places import NoRoomError
+from lab.programs.places import NoRoomError
 
 PROGRAM = "python -m lab.faults"
 

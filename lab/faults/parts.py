@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from lab.faults import connections, images, kills, offline
-from lab.faults.effort import Effort
+from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts
+from lab.faults.scenarios import connections, images, kills, offline
 
 PARTS: dict[str, Callable[[Effort, Callable[[str], None]], bool]] = {
     "kills": kills.run,

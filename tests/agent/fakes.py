@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.probes.base import Progress, Reading, Task
+from agent.task.task import Progress, Reading, Task
 from wire.records import ClockReading, Known, Outcome, StampMeasurement, StampValues
 
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)

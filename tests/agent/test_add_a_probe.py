@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from agent import assembly
 from agent.line.counters import NoSource
-from agent.probes.base import Surroundings
-from agent.runner import Runner
-from agent.settings import AgentSettings, Peer
+from agent.schedule.runner import Runner
+from agent.service import wiring as assembly
+from agent.settings.sections import AgentSettings, Peer
+from agent.task.task import Surroundings
 from tests.agent.fakes import FakeClock
-from wire import messages
+from wire.messages import envelope as messages
 from wire.records import Failure, Outcome, Purpose, UnknownMeasurement
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-probe.md"

@@ -7,11 +7,12 @@ from typing import Self
 
 import paho.mqtt.client as paho
 
-from wire import commands, messages, topics
-from wire.commands import CommandMessage
-from wire.messages import Receipt, ReceiptLine
-from wire.peer_tests import PeerReceipt, decode_peer
-from wire.topics import Kind, PeerKind
+from wire.messages import commands, topics
+from wire.messages import envelope as messages
+from wire.messages.commands import CommandMessage
+from wire.messages.envelope import Receipt, ReceiptLine
+from wire.messages.peer_tests import PeerReceipt, decode_peer
+from wire.messages.topics import Kind, PeerKind
 
 Key = tuple[str, int]
 

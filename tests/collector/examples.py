@@ -4,10 +4,11 @@ from typing import Any
 
 import msgspec
 
-from collector.ingest import Arrival
-from collector.observation import Observation, Series, for_views
-from wire import messages, peer_tests
-from wire.peer_tests import PeerTest, TestKind
+from collector.ingest.decode import Arrival
+from collector.model.observation import Observation, Series, for_views
+from wire.messages import envelope as messages
+from wire.messages import peer_tests
+from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
     Algorithm,
     CapacityInterval,

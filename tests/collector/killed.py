@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from collector import settings
-from collector.program import Program
+from collector.service.service import Program
 
 
 def main() -> None:

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 import yaml
 
-from collector.event_view import EVENT_FAMILIES
-from collector.families import FAMILIES
-from collector.ledger.settled import Heard
-from collector.live import State
-from collector.meters import Meters
-from collector.peers import Peers
+from collector.live.peers import Peers
+from collector.live.site_state import State
+from collector.metrics.families import FAMILIES
+from collector.metrics.families.incidents import EVENT_FAMILIES
+from collector.model.own_counters import Meters
+from collector.model.peer_comparison import Heard
 from dashboards.__main__ import DASHBOARDS, GENERATED, path, text
 from dashboards.builder import DATA_SOURCE, GRID_COLUMNS, Dashboard
 from dashboards.wording import STATES
 from tests.dashboards import expressions
 from tests.dashboards.test_rules import promtool
-from wire.messages import ReceiptStatus
+from wire.messages.envelope import ReceiptStatus
 
 ROOT = Path(__file__).parents[2]
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import aiomqtt
 
-from lab.pki import COLLECTOR as COLLECTOR
-from lab.pki import Authority, Identity, Usage
+from collector.certificates.authority import COLLECTOR as COLLECTOR
+from collector.certificates.authority import Authority, Identity, Usage
 from tests.processes import accepts, free_port, running
 from tests.servers import require
 

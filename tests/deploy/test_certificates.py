@@ -10,14 +10,14 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from lab.pki import Authority, Identity, Usage
+from collector.certificates.authority import Authority, Identity, Usage
 from net import mqtt
 from net.mqtt import Broker, Session
 from net.tls import Tls, tls_context
 from tests.deploy.shipped_broker import Broker as Shipped
 from tests.deploy.shipped_broker import shipped_broker
 from tests.net.sessions import running, until
-from wire.topics import Kind, topic
+from wire.messages.topics import Kind, topic
 
 RECEIPTS = topic("A", Kind.RECEIPTS)
 

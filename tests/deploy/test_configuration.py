@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger
+from collector.incidents.correlation import Level
+from collector.ingest.decode import Arrival, judge
+from collector.ledger.write.commit import Ledger
+from collector.service.views import Views
 from collector.settings import CollectorSettings
-from collector.upstream import Level
-from collector.views import Views
-from lab.fleet import PEER, Agent, sites
+from lab.simulate.fleet import PEER, Agent, sites
 from tests.collector.examples import NOW_US
 from tests.servers import require
 

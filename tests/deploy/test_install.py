@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import load as load_agent
-from collector.ingest import judge
-from collector.ledger.commit import Ledger
+from agent.settings.file import load as load_agent
+from collector.certificates.authority import Authority
+from collector.ingest.decode import judge
+from collector.ledger.write.commit import Ledger
 from collector.settings import load as load_collector
 from host.exits import Exit
-from lab.pki import Authority
 from tests.collector import examples
 from tests.deploy import sandbox
 from tests.deploy.units import Unit

@@ -11,9 +11,9 @@ import pytest
 from aiomqtt import ProtocolVersion
 from paho.mqtt.enums import CallbackAPIVersion
 
-from lab.pki import COLLECTOR, PEER, Authority
+from collector.certificates.authority import COLLECTOR, PEER, Authority
 from tests.deploy.shipped_broker import LIMIT_S, Broker, shipped_broker
-from wire.topics import Kind, PeerKind, every_peer, every_site, peer_topic, topic
+from wire.messages.topics import Kind, PeerKind, every_peer, every_site, peer_topic, topic
 
 SITE_WRITES = (Kind.RESULTS, Kind.PRESENCE)
 SITE_READS = (Kind.RECEIPTS, Kind.COMMANDS)

@@ -10,11 +10,12 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from lab.pki import Authority
+from collector.certificates.authority import Authority
 from net.tls import Tls, tls_context
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
-from wire import messages, topics
-from wire.topics import Kind, PeerKind, peer_topic, topic
+from wire.messages import envelope as messages
+from wire.messages import topics
+from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 
 PEER = "plancher.peer"
 USERS = ("A", "B", COLLECTOR, PEER)

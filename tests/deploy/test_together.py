@@ -19,17 +19,18 @@ import pytest
 import yaml
 from msgspec import structs
 
+from collector.certificates.authority import Authority
 from dashboards.__main__ import DASHBOARDS
 from dashboards.wording import STATES, state_rank
-from lab.pki import Authority
 from tests.collector import examples
 from tests.dashboards import expressions
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
-from wire import messages, peer_tests
+from wire.messages import envelope as messages
+from wire.messages import peer_tests
+from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 from wire.records import Cause, Direction, FloorValues, HostLoad, Known, Standing, Verdict
-from wire.topics import Kind, PeerKind, peer_topic, topic
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"

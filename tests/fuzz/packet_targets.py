@@ -1,11 +1,12 @@
 """Decoders of what is packets: load tests, STAMP, ICMP and SNMP."""
 
-from agent.path import packets as path_packets
-from agent.path.packets import Flow
-from tests.agent.path.test_packets import FLOW, FLOW_6, PAYLOAD, ROUTER, ROUTER_6, icmp
+from agent.probes.path import packets as path_packets
+from agent.probes.path.packets import Flow
+from tests.agent.probes.path.test_packets import FLOW, FLOW_6, PAYLOAD, ROUTER, ROUTER_6, icmp
 from tests.fuzz.running import Target
-from tests.wire.test_snmp import RESPONSE, wrapped
-from wire import interface_mib, snmp
+from tests.wire.snmp.test_codec import RESPONSE, wrapped
+from wire.snmp import codec as snmp
+from wire.snmp import interface_mib
 from wire.stamp import answer, packet, reflector, tlv
 from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp import auth, batches, pdu, reception

@@ -8,20 +8,24 @@ from pathlib import Path
 
 import msgspec
 
-from agent import byte_budget, handover, hours, status_file
-from agent import settings as agent_settings
-from agent.handover import Handover
-from agent.settings import AgentSettings
-from collector import ingest, inventory
+from agent.probes.capacity import byte_budget
+from agent.service import handover, status_file
+from agent.service.handover import Handover
+from agent.settings import file as agent_settings
+from agent.settings import hours, sections
+from agent.settings.sections import AgentSettings
 from collector import settings as collector_settings
+from collector.ingest import decode as ingest
+from collector.model import inventory
 from host import load, units
 from host.settings import SettingsError
 from peer import settings as peer_settings
 from peer.settings import PeerSettings
 from tests.collector import examples
 from tests.fuzz.running import Target
-from wire import commands, messages, peer_tests, topics
-from wire.messages import Fault
+from wire.messages import commands, peer_tests, topics
+from wire.messages import envelope as messages
+from wire.messages.envelope import Fault
 from wire.path import exchange
 from wire.records import (
     Cause,
@@ -181,7 +185,7 @@ def _keys_file(path: Path) -> object:
 
 def _key_file(path: Path) -> object:
     path.chmod(0o600)
-    return agent_settings.peer_key(agent_settings.Peer(key_file=str(path)))
+    return agent_settings.peer_key(sections.Peer(key_file=str(path)))
 
 
 def _inventory(data: bytes) -> str:
@@ -249,7 +253,7 @@ def _yaml(name: str) -> bytes:
     return "\n".join(kept).encode()
 
 
-_MINIMAL = AgentSettings(site=SITE, peer=agent_settings.Peer(key="k"))
+_MINIMAL = AgentSettings(site=SITE, peer=sections.Peer(key="k"))
 _STATUS = status_file.AgentStatus(
     written=examples.clock(),
     started=examples.clock(),

@@ -27,10 +27,10 @@ def test_a_log_line_has_time_level_and_component(
 ) -> None:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     log.start("warning")
-    logging.getLogger("agent.uplink").warning("broker gone")
-    logging.getLogger("agent.uplink").info("not shown")
+    logging.getLogger("agent.uplink.uplink").warning("broker gone")
+    logging.getLogger("agent.uplink.uplink").info("not shown")
     stamp, rest = capsys.readouterr().err.split(" ", 1)
-    assert rest == "warning agent.uplink: broker gone\n"
+    assert rest == "warning agent.uplink.uplink: broker gone\n"
     assert time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
 
 

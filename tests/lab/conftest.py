@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.datagrams import Datagram, Endpoint
-from lab.interface_counters import InterfaceCounters
-from lab.line import LineSettings
-from lab.link import Link, LinkSettings
+from lab.links.datagrams import Datagram, Endpoint
+from lab.links.interface_counters import InterfaceCounters
+from lab.links.line import LineSettings
+from lab.links.link import Link, LinkSettings
 
 DEADLINE_SECONDS = 10
 

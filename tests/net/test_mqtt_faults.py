@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab.fault_proxy import Fault, Kind, Way, fault_proxy
+from lab.faults.processes.fault_proxy import Fault, Kind, Way, fault_proxy
 from net.mqtt import Broker, Publication, Session
 from tests.net.fake_broker import FakeBroker, fake_broker
 from tests.net.sessions import running, until

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from lab.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
+from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
 from net import liveness, mqtt, mqtt_client
 from net.mqtt import Broker, Publication, Session
 from net.mqtt_client import MOST_PACKET_BYTES, Incoming

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from lab.namespaces import inside, requirements
-from lab.namespaces.chain import Chain, ChainRouter, ChainSettings
+from lab.netns import inside, requirements
+from lab.netns.links.chain import Chain, ChainRouter, ChainSettings
 from net import path_errors, routes
 from net.path_errors import PathError, Said
 from net.routes import Link, Route

@@ -7,7 +7,7 @@ import pytest
 
 from net.snmp import TRIES, NoAnswer, SnmpAgent
 from tests.snmp_agents import COMMUNITY, UPTIME, Router, free_udp_port, response, snmpd_on_loopback
-from wire.snmp import Binding, Response
+from wire.snmp.codec import Binding, Response
 
 Conversation = Callable[[SnmpAgent, Router], Awaitable[None]]
 

@@ -1,7 +1,7 @@
 """Tests as a peer keeps them."""
 
 from peer.record import Entry, entry
-from wire.peer_tests import PeerTest, TestKind
+from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import ClockReading, Direction
 
 START_US = 1_795_375_959_000_000

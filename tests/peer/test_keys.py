@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.udpstp_client import run_load
+from agent.load.udpstp_client import run_load
 from peer import program, settings
 from peer.keys import Keys
 from peer.program import Program

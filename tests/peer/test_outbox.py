@@ -8,8 +8,8 @@ from peer.outbox import BATCH_BYTES, BATCH_ROWS, WINDOW, Outbox, Pace
 from peer.record import Entry, Identity
 from peer.record_file import State
 from tests.peer.examples import entries
-from wire.messages import SCHEMA, Reason, ReceiptStatus
-from wire.peer_tests import PeerReceipt, PeerReceiptLine
+from wire.messages.envelope import SCHEMA, Reason, ReceiptStatus
+from wire.messages.peer_tests import PeerReceipt, PeerReceiptLine
 from wire.records import Direction
 
 PACE = Pace(interval_s=10, backlog_interval_s=1, receipt_timeout_s=60)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.udpstp_client import run_load
+from agent.load.udpstp_client import run_load
 from host.exits import Exit
 from host.settings import SettingsError
 from peer.__main__ import command

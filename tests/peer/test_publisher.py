@@ -17,9 +17,9 @@ from peer.record_file import RecordFile
 from peer.record_log import RecordLog
 from tests.brokers import mosquitto
 from tests.peer.examples import entries, peer_test
-from wire import messages
-from wire.messages import SCHEMA, Reason, ReceiptStatus
-from wire.peer_tests import (
+from wire.messages import envelope as messages
+from wire.messages.envelope import SCHEMA, Reason, ReceiptStatus
+from wire.messages.peer_tests import (
     PeerEnvelope,
     PeerReceipt,
     PeerReceiptLine,
@@ -27,7 +27,7 @@ from wire.peer_tests import (
     decode_peer,
     decode_test,
 )
-from wire.topics import PeerKind, peer_topic
+from wire.messages.topics import PeerKind, peer_topic
 
 PACE = Pace(interval_s=0.05, backlog_interval_s=0.02, receipt_timeout_s=0.3)
 PEER = "pop-1"

@@ -4,8 +4,8 @@ import pytest
 
 from peer import record
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
-from wire import messages
-from wire.peer_tests import PeerTest, TestKind, decode_test
+from wire.messages import envelope as messages
+from wire.messages.peer_tests import PeerTest, TestKind, decode_test
 from wire.records import ClockReading, Direction
 from wire.udpstp.plan import Plan, Search
 

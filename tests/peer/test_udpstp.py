@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from agent.udpstp_client import run_load, run_search
+from agent.load.udpstp_client import run_load, run_search
 from peer.admission import Admission, Capacity
 from peer.udpstp import UdpstpServer
 from wire.records import Algorithm, Direction

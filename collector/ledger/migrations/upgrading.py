@@ -10,11 +10,12 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select, update
 
-from collector.ledger import layout, rows
-from collector.ledger.keys import Keys
 from collector.ledger.migrations import to_2, to_3
+from collector.ledger.rows import layout
+from collector.ledger.rows import record_rows as rows
+from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import SCHEMA_VERSION, measurements, metadata, unknown_values, version
-from wire.messages import Fault, decode_measurement
+from wire.messages.envelope import Fault, decode_measurement
 from wire.records import UnknownMeasurement
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,13 @@ from random import Random
 
 from agent.journal.file import JournalError
 from agent.journal.journal import Journal
-from collector.ledger.commit import Ledger
-from collector.ledger.database import LedgerError
-from lab.faults import notes, reading
-from lab.faults.account import Account, Content, Gap, Held, Identity, Noted, settle
-from lab.faults.effort import Effort
-from lab.faults.folders import in_memory
-from lab.faults.notes import digest_of
+from collector.ledger.store import LedgerError
+from collector.ledger.write.commit import Ledger
+from lab.faults.accounts import notes, reading
+from lab.faults.accounts.account import Account, Content, Gap, Held, Identity, Noted, settle
+from lab.faults.accounts.effort import Effort
+from lab.faults.accounts.folders import in_memory
+from lab.faults.accounts.notes import digest_of
 from lab.faults.power import damage_workload, journal_workload, ledger_workload, shim
 from lab.faults.power.disk import Disk
 from lab.faults.power.journal_workload import SIZE, moment

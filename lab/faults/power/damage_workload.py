@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from agent.journal.journal import Journal
-from lab.faults.notes import Notes
+from lab.faults.accounts.notes import Notes
 from lab.faults.power.journal_workload import SIZE, commit, first_us, moment
 from lab.faults.power.names import JOURNAL, NOTES
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from agent.journal.journal import Change, Journal, State
-from lab.faults import source
-from lab.faults.notes import Notes
+from lab.faults.accounts.notes import Notes
 from lab.faults.power.names import JOURNAL, NOTES
+from lab.faults.processes import source
 from wire.records import ClockReading, Known
 
 LIVES = 4

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import msgspec
 
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger
-from lab.faults import source
-from lab.faults.notes import Notes
+from collector.ingest.decode import Arrival, judge
+from collector.ledger.write.commit import Ledger
+from lab.faults.accounts.notes import Notes
 from lab.faults.power.journal_workload import moment
 from lab.faults.power.names import LEDGER, NOTES
-from wire import messages, topics
-from wire.messages import SCHEMA, Envelope, EpochMark
+from lab.faults.processes import source
+from wire.messages import envelope as messages
+from wire.messages import topics
+from wire.messages.envelope import SCHEMA, Envelope, EpochMark
 from wire.records import Known
 
 LIVES = 3

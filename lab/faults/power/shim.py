@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.faults.power import op_log
 from lab.faults.power.op_log import Operation
-from lab.places import NoRoomError
+from lab.programs.places import NoRoomError
 
 SOURCE = Path(__file__).with_name("shim.c")
 WITHIN_S = 120.0

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.journal.journal import Journal, Row
-from agent.window import envelope
+from agent.uplink.window import envelope
 from tests.agent.journal.test_machine import Ledger
 from tests.agent.journalled import CLOCK, build, later
 

@@ -12,7 +12,7 @@ from agent.journal.file import DiskTroubleError
 from agent.journal.journal import Change, Journal, State
 from agent.journal.store import Store
 from tests.agent.journalled import CLOCK, build, connection, flip, later
-from wire.messages import EpochRange, GapReason, encode
+from wire.messages.envelope import EpochRange, GapReason, encode
 from wire.records import Known
 
 RETRY = later(20_000_000)

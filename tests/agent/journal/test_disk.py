@@ -14,7 +14,7 @@ from agent.journal.file import JournalError
 from agent.journal.journal import Change, Journal, PreviousEnd, State
 from tests.agent.journal.test_schema import old_journal
 from tests.agent.journalled import CLOCK, build, connection, later
-from wire.messages import EpochRange, GapReason
+from wire.messages.envelope import EpochRange, GapReason
 from wire.records import ClockReading, Known
 
 SIZE = 64_000_000

@@ -18,7 +18,7 @@ from agent.journal.file import JournalError
 from agent.journal.journal import Change, Journal, PreviousEnd, State, runs
 from agent.journal.store import newest_records
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
-from wire.messages import EpochMark, decode_measurement
+from wire.messages.envelope import EpochMark, decode_measurement
 from wire.records import Known
 
 MB = 1_000_000

@@ -21,12 +21,12 @@ from agent.journal import file as journal_file
 from agent.journal.file import DiskTroubleError
 from agent.journal.journal import Journal, Row, State
 from agent.journal.space import without_series
-from agent.uplink import fetch
-from agent.window import Pace, Want, Window, envelope
+from agent.uplink.uplink import fetch
+from agent.uplink.window import Pace, Want, Window, envelope
 from tests.agent.journal.test_space import floor, stamp
 from tests.agent.journalled import connection, later
-from wire import messages
-from wire.messages import (
+from wire.messages import envelope as messages
+from wire.messages.envelope import (
     Envelope,
     EpochRange,
     Fault,

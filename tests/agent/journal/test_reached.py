@@ -20,7 +20,7 @@ from agent.journal.reached import PLACE_BYTES, PLACES, ReachedFile
 from agent.journal.schema import PAGE_BYTES
 from tests.agent.journal.test_salvage import every_gap, everything
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
-from wire.messages import EpochRange, decode_measurement
+from wire.messages.envelope import EpochRange, decode_measurement
 from wire.records import Known
 
 SIZE = 64_000_000

@@ -14,7 +14,7 @@ from agent.journal.pages import Pages
 from agent.journal.salvage import rows_of
 from agent.journal.schema import PAGE_BYTES
 from tests.agent.journalled import CLOCK, build, connection, later
-from wire.messages import Gap, GapReason, decode_measurement
+from wire.messages.envelope import Gap, GapReason, decode_measurement
 from wire.records import Known
 
 SIZE = 64_000_000

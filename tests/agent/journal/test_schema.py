@@ -8,7 +8,7 @@ import pytest
 from agent.journal import schema as journal_schema
 from agent.journal.journal import Counts, Journal
 from tests.agent.journalled import CLOCK, connection, later
-from wire.messages import EpochMark, GapReason, decode_measurement
+from wire.messages.envelope import EpochMark, GapReason, decode_measurement
 
 DUMP = Path(__file__).with_name("schema_1.sql")
 SIZE = 64_000_000

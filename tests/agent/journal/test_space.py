@@ -10,10 +10,10 @@ from agent.journal.entries import worth_of
 from agent.journal.journal import Change, Journal, State, Worth
 from agent.journal.space import AT_ONCE, without_series
 from agent.journal.store import used_bytes
-from agent.settings import Journal as Settings
+from agent.settings.sections import Journal as Settings
 from tests.agent.journalled import CLOCK, DAY_US, connection, later
 from tests.collector import examples
-from wire.messages import GapReason, decode_measurement, encode
+from wire.messages.envelope import GapReason, decode_measurement, encode
 from wire.records import (
     FloorMeasurement,
     HostLoad,

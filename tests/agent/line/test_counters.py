@@ -3,15 +3,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.line.counters import (
-    CounterReading,
-    DirectorySource,
-    InterfaceSource,
-    Reset,
-    Unavailable,
-    source_of,
-)
-from agent.settings import LineCounters
+from agent.line.counters import DirectorySource, InterfaceSource, source_of
+from agent.line.readings import CounterReading, Reset, Unavailable
+from agent.settings.sections import LineCounters
 from wire import records
 
 

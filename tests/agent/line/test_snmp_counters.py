@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.line.counters import CounterReading, InterfaceSource, Reset, Unavailable, source_of
+from agent.line.counters import InterfaceSource, source_of
+from agent.line.readings import CounterReading, Reset, Unavailable
 from agent.line.snmp_counters import SnmpSource
-from agent.settings import LineCounters, Snmp
+from agent.settings.sections import LineCounters, Snmp
 from host.units import Seconds
-from lab.namespaces import inside
-from lab.namespaces.link import KernelLink
-from lab.namespaces.names import End
-from lab.namespaces.places import FAR_ADDRESS
-from lab.namespaces.settings import KernelLinkSettings
-from tests.lab.namespaces.conftest import kernel  # noqa: F401 -- a fixture
+from lab.netns import inside
+from lab.netns.links.link import KernelLink
+from lab.netns.names import End
+from lab.netns.places import FAR_ADDRESS
+from lab.netns.settings import KernelLinkSettings
+from tests.lab.netns.conftest import kernel  # noqa: F401 -- a fixture
 from tests.processes import running, wait_until
 from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, snmpd, snmpd_on_loopback
 from wire import records

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.floor import fixed_rate
-from agent.line import load_meter
-from agent.probes import floor
+from agent.load import line_meter as load_meter
+from agent.probes.floor import fixed_rate
+from agent.probes.floor import probe as floor
 from tests.agent.probes.floor_lines import Clock
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agent.floor.fixed_rate import RunLoad
-from agent.floor.sequence import FloorSequence, Searched
-from agent.line.counters import CounterReading, LineCounterSource, Unavailable
-from agent.line.load_meter import LoadMeter
-from agent.probes.base import Reading
-from agent.probes.floor import Contract, FloorProbe
-from agent.scheduler import utc_second_of_week
-from agent.settings import Floor
-from lab.line import LineSettings
-from tests.agent import fixed_rate
+from agent.line.readings import CounterReading, LineCounterSource, Unavailable
+from agent.load.line_meter import LoadMeter
+from agent.probes.floor.fixed_rate import RunLoad
+from agent.probes.floor.probe import Contract, FloorProbe
+from agent.probes.floor.rules.sequence import FloorSequence, Searched
+from agent.schedule.scheduler import utc_second_of_week
+from agent.settings.sections import Floor
+from agent.task.task import Reading
+from lab.links.line import LineSettings
 from tests.agent.fakes import FakeClock
+from tests.agent.load import fixed_rate
 from wire.records import Direction, FloorValues, LatencyUnderLoad, LineCounters
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 

@@ -4,8 +4,8 @@ import pytest
 
 from agent.line.counters import InterfaceSource
 from agent.probes import PROBES
-from agent.probes.base import Surroundings
-from agent.settings import AgentSettings, Peer
+from agent.settings.sections import AgentSettings, Peer
+from agent.task.task import Surroundings
 from host.clock import Clock
 from wire.records import KNOWN
 

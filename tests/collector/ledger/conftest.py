@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ledger.commit import Ledger
+from collector.ledger.write.commit import Ledger
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from collector.ingest import judge
-from collector.ledger.commit import Ledger
+from collector.ingest.decode import judge
 from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.write.commit import Ledger
 from tests.collector.examples import MINUTE_US, NOW_US, SITE, arrival, failed, floor, floor_values, raw, stamp
 from wire.records import Direction, Verdict
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger
+from collector.ingest.decode import Arrival, judge
 from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.write.commit import Ledger
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, arrival, capacity, floor, payload, stamp
-from wire.messages import EpochMark
+from wire.messages.envelope import EpochMark
 
 BEFORE, AFTER = "a" * 16, "b" * 16
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from collector.__main__ import command
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger
-from collector.ledger.settled import Settled
+from collector.ingest.decode import Arrival, judge
+from collector.ledger.write.commit import Ledger
+from collector.ledger.write.commit_result import Settled
 from tests.collector.examples import EPOCH, HOUR_US, NOW_US, SITE, arrival, payload, stamp, stamp_values
-from wire.messages import Gap, GapReason
+from wire.messages.envelope import Gap, GapReason
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:

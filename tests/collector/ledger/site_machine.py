@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.ingest import Arrival, judge
-from collector.ledger.commit import Ledger
-from collector.ledger.settled import Settled
+from collector.ingest.decode import Arrival, judge
+from collector.ledger.write.commit import Ledger
+from collector.ledger.write.commit_result import Settled
 from tests.collector.examples import (
     MINUTE_US,
     NOW_US,
@@ -15,7 +15,7 @@ from tests.collector.examples import (
     stamp,
 )
 from tests.collector.ledger.filled import query
-from wire.messages import EpochMark
+from wire.messages.envelope import EpochMark
 from wire.records import (
     ClockChange,
     ClockMeasurement,

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collector.absences import KEPT_US
-from collector.inventory import Site
-from collector.ledger import outages, reading
-from collector.ledger.commit import Ledger
-from collector.views import Views
+from collector.ledger.read import latest as reading
+from collector.ledger.read import outages
+from collector.ledger.write.commit import Ledger
+from collector.model.inventory import Site
+from collector.model.outages import KEPT_US
+from collector.service.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, SITE, outage
 from tests.collector.ledger.site_machine import Machine, idle
 from wire.records import ClockReading

@@ -10,14 +10,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from collector.check import _check_ledger
-from collector.ingest import judge
-from collector.ledger import reading, schema
-from collector.ledger.commit import Ledger
-from collector.ledger.database import LedgerError, connect
+from collector.ingest.decode import judge
+from collector.ledger import schema
 from collector.ledger.migrations import upgrading
+from collector.ledger.read import latest as reading
+from collector.ledger.store import LedgerError, connect
+from collector.ledger.write.commit import Ledger
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, arrival, floor, stamp
 from tests.collector.ledger.filled import query
-from wire.messages import ReceiptStatus
+from wire.messages.envelope import ReceiptStatus
 from wire.records import CapacityValues, FloorValues, Verdict
 
 DUMPS = {number: Path(__file__).with_name(f"schema_{number}.sql") for number in (1, 2)}
@@ -160,7 +161,7 @@ def test_what_upgrades_it_does_not_speak_of_itself(old: Path) -> None:
     """In a process of its own: here its library may have been loaded, and silenced, before."""
     code = (
         "import logging, pathlib, sys; logging.basicConfig(level=logging.INFO, format='%(name)s'); "
-        "from collector.ledger.commit import Ledger; Ledger(pathlib.Path(sys.argv[1])).close()"
+        "from collector.ledger.write.commit import Ledger; Ledger(pathlib.Path(sys.argv[1])).close()"
     )
     done = subprocess.run([sys.executable, "-c", code, old], capture_output=True, text=True, check=True)
     assert {name.partition(".")[0] for name in done.stderr.split()} == {"collector"}

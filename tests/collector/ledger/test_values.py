@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from collector.ingest import judge
-from collector.ledger import reading, rows
-from collector.ledger.commit import Ledger
-from collector.ledger.layout import Layout
-from collector.observation import Observation
+from collector.ingest.decode import judge
+from collector.ledger.read import latest as reading
+from collector.ledger.rows import record_rows as rows
+from collector.ledger.rows.layout import Layout
+from collector.ledger.write.commit import Ledger
+from collector.model.observation import Observation
 from tests.collector.examples import (
     NOW_US,
     arrival,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from collector.exposition import Exposition
-from collector.fleet import Fleet
-from collector.inventory import Site
-from collector.observation import Observation, Series
-from collector.two_sides import Joined, Result
+from collector.live.fleet import Fleet
+from collector.metrics.exposition import Exposition
+from collector.model.inventory import Site
+from collector.model.observation import Observation, Series
+from collector.model.peer_comparison import Joined, Result
 from lab.demo.figures import Capacity, Figures, fetch
 from wire.records import Direction, FloorValues, LineCounters, Outcome, Spread, StampValues, Verdict
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lab.demo import programs
-from lab.places import NoRoomError
+from lab.programs.places import NoRoomError
 
 
 def test_this_machine_has_what_the_demo_needs() -> None:

@@ -8,12 +8,12 @@ from agent.journal import salvage as journal_salvage
 from agent.journal.reached import Reached
 from agent.journal.salvage import Tail
 from agent.journal.store import Store
-from lab.faults.effort import Effort
+from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject
 from lab.faults.power.op_log import Kind, Operation
 from tests.servers import require
-from wire.messages import GapReason
+from wire.messages.envelope import GapReason
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""The site's own traffic beside a load test, from marks taken while the load ran. No I/O, no clock.
+
+A mark holds the line's counters and what is known of the test's load at one moment. Between two marks the
+counters tell all traffic and the test tells its own, so that the rest is the site's.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from agent.line.readings import CounterReading, Unavailable
+from agent.load.rules import busy_window
+from agent.load.rules import series as floor_series
+from agent.load.rules.busy_window import Arrived, Place, Window
+from wire.records import Direction
+from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
+
+LEAST_SPAN_S = 0.8
+"""Shorter than this, a packet more or less at an end is too much of the whole."""
+
+SUFFICIENT_S = 1.3
+"""So much of a load tells enough to judge by, where the counters were read throughout."""
+
+RECENT_S = 0.5
+CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02
+DELIVERED_SHARE = 0.99
+IN_USE_SHARE = 0.05  # of the floor: so much traffic of the site's own shapes what a test sees
+
+
+class OwnTraffic(Struct, frozen=True):
+    """The site's own traffic in the direction of a test, while its load ran; bit/s at the IP layer.
+
+    ``bps`` is what the line carried of it. Where that is an estimate, ``most_bps`` is what it can have been
+    at most. ``total_bps`` is all that the line delivered, the test included, where it is counted on arrival.
+    ``window``: a part of the test in which the queue never emptied.
+    """
+
+    bps: float
+    most_bps: float | None = None
+    total_bps: float | None = None
+    window: Window | None = None
+
+
+class Mark(Struct, frozen=True):
+    """One moment ``at_s`` of the monotonic clock."""
+
+    at_s: float
+    counters: CounterReading | Unavailable
+    so_far: LoadSoFar
+
+
+def between(
+    marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval] = ()
+) -> OwnTraffic | Unavailable:
+    """The site's own traffic from the first to the last of ``marks``, of which ``report`` tells the test.
+
+    Downstream the counters tell what arrived. Upstream they tell what was offered: as long as nothing is
+    lost it shared the fate of the test's own packets in the queue; else which packets a full queue refuses
+    depends on their size and timing, and all that is sure is that no more was carried than was offered.
+    ``whole`` is the series of the test from its beginning, where ``report`` tells a part of it.
+    """
+    down = report.direction is Direction.DOWN
+    loaded = under_load(marks)
+    if not loaded or loaded[-1].at_s - loaded[0].at_s < LEAST_SPAN_S:
+        return _told(marks) or Unavailable("the line's counters were read too seldom during the test")
+    rates = _rates(loaded[0], loaded[-1], down=down)
+    if isinstance(rates, Unavailable):
+        return rates
+    line_bps, own_bps = rates
+    window = busy(loaded, report, whole or report.intervals)
+    if down:
+        other = max(0.0, line_bps - report.received_bps)
+        return OwnTraffic(other, total_bps=line_bps, window=window)
+    offered = max(0.0, line_bps - own_bps)
+    if report.lost < (1 - DELIVERED_SHARE) * report.sent_packets:
+        growth = floor_series.queue_growth(report.intervals)
+        return OwnTraffic(offered * (1 - growth.rate), window=window)
+    fate = min(1.0, report.received_bps / report.sent_bps) if report.sent_bps else 0.0
+    return OwnTraffic(offered * fate, most_bps=offered, window=window)
+
+
+def busy(marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval]) -> Window | None:
+    """The best window in which the queue never emptied; None without one, or where its place is not sure."""
+    if not report.sent_packets or report.estimated_packets:
+        return None
+    down = report.direction is Direction.DOWN
+    size = report.sent_ip_bytes / report.sent_packets
+    arrived = Arrived(whole, size)
+    if not arrived.whole:
+        return None
+    guard_us = max(busy_window.STANDING_US, report.longest_gap_us)
+    find = busy_window.downstream if down else busy_window.upstream
+    return find(_places(marks, arrived, size, down=down), arrived, guard_us)
+
+
+def _places(marks: Sequence[Mark], arrived: Arrived, size: float, *, down: bool) -> list[Place]:
+    """The marks that have a place in the series: those of whose bytes it tells when they arrived."""
+    places = []
+    for mark in marks:
+        counters, own_bytes = mark.counters, mark.so_far.line_bytes
+        at_us = arrived.when(own_bytes, sent=not down)
+        if isinstance(counters, CounterReading) and at_us is not None:
+            line_bytes = counters.received_ip_bytes if down else counters.sent_ip_bytes
+            packets = counters.received_packets if down else counters.sent_packets
+            places.append(Place(at_us, mark.at_s, line_bytes, packets, own_bytes, own_bytes / size))
+    return places
+
+
+def under_load(marks: Sequence[Mark]) -> Sequence[Mark]:
+    """The marks since the load had begun to cross the line."""
+    begun = next((index for index, mark in enumerate(marks) if mark.so_far.line_bytes), len(marks))
+    return marks[begun:]
+
+
+def should_give_way(marks: Sequence[Mark], direction: Direction, floor_bps: float) -> bool:
+    """Whether the site is using the line, the test congests it, and enough has been seen of that."""
+    loaded = under_load(marks)
+    if not loaded or loaded[-1].at_s - loaded[0].at_s < SUFFICIENT_S:
+        return False
+    recent = [(_before(loaded, mark), mark) for mark in loaded[-2:]]
+    # At its beginning, too: a test at the floor starves whoever shares a slow line with it.
+    after = [mark for mark in loaded if mark.at_s - loaded[0].at_s >= RECENT_S]
+    first = [(loaded[0], mark) for mark in after[:2]]
+    in_use = max(_surely_other_bps(recent, direction), _surely_other_bps(first, direction))
+    before, newest = recent[-1]
+    return in_use >= IN_USE_SHARE * floor_bps and _congests(before.so_far, newest.so_far)
+
+
+def _before(loaded: Sequence[Mark], last: Mark) -> Mark:
+    return next(mark for mark in reversed(loaded) if last.at_s - mark.at_s >= RECENT_S)
+
+
+def _surely_other_bps(spans: Sequence[tuple[Mark, Mark]], direction: Direction) -> float:
+    """The lesser of two looks: a reader that is late once makes the test's own bytes look like others'."""
+    return min(_other_bps(begin, end, direction) for begin, end in spans)
+
+
+def _congests(before: LoadSoFar, newest: LoadSoFar) -> bool:
+    lost, packets = newest.lost_packets - before.lost_packets, newest.packets - before.packets
+    return newest.delay_us >= CONGESTED_US or lost > CONGESTED_LOSS * (packets + lost)
+
+
+def _other_bps(first: Mark, last: Mark, direction: Direction) -> float:
+    """0 where it is not known: nobody is given way to who cannot be seen."""
+    rates = _rates(first, last, down=direction is Direction.DOWN)
+    return 0.0 if isinstance(rates, Unavailable) else rates[0] - rates[1]
+
+
+def _rates(first: Mark, last: Mark, *, down: bool) -> tuple[float, float] | Unavailable:
+    """What the line carried between two marks, and the test of it; bit/s at the IP layer."""
+    if isinstance(first.counters, Unavailable):
+        return first.counters
+    added = last.counters if isinstance(last.counters, Unavailable) else last.counters.since(first.counters)
+    if isinstance(added, Unavailable):
+        return added
+    per_second = 8 / (last.at_s - first.at_s)
+    line = added.received_ip_bytes if down else added.sent_ip_bytes
+    return line * per_second, (last.so_far.line_bytes - first.so_far.line_bytes) * per_second
+
+
+def _told(marks: Sequence[Mark]) -> Unavailable | None:
+    return next((mark.counters for mark in marks if isinstance(mark.counters, Unavailable)), None)

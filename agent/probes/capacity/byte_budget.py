@@ -1,0 +1,123 @@
+"""The bytes that searches for the capacity may cost the line in a day and in a month, both ways together.
+
+Days and months are UTC. What was spent is kept in a small file, replaced whole and
+durably, so that a restart or a power cut does not give it back, and in memory while it cannot be written.
+A search is booked at its worst case before it begins and corrected when it is over, so that one that was cut
+off stays booked.
+
+A wall clock that is not synchronised may lie far back: it does not renew the budget, only a later day does.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from host import atomic_write as whole_file
+from wire.records import ClockReading
+
+log = logging.getLogger(__name__)
+
+Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Spent(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the file holds: the day (2026-11-23) and its month with the bytes that each has cost so far."""
+
+    day: Day
+    day_bytes: Count
+    month_bytes: Count
+
+    @property
+    def month(self) -> str:
+        """Year and month."""
+        return self.day[:7]
+
+
+class Left(Struct, frozen=True):
+    """How many bytes may still be spent, and all of it in words, with the time of the renewal."""
+
+    byte_count: int
+    words: str
+
+
+class ByteBudget:
+    """The budget as it stands in ``path``; limits are bytes."""
+
+    def __init__(self, path: Path, day_limit: int, month_limit: int) -> None:
+        self._path = path
+        self._day_limit, self._month_limit = day_limit, month_limit
+        self._kept: Spent | None = None
+        self._written = True
+
+    def left(self, now: ClockReading) -> Left:
+        """What may be spent now. Never raises."""
+        spent = self._spent(now)
+        day_left = self._day_limit - spent.day_bytes
+        month_left = self._month_limit - spent.month_bytes
+        of_month = month_left <= day_left
+        renews = _next_month(spent.day) if of_month else _next_day(spent.day)
+        words = (
+            f"byte budget: {_gigabytes(spent.day_bytes, self._day_limit)} GB spent today, "
+            f"{_gigabytes(spent.month_bytes, self._month_limit)} GB this month; renews {renews} UTC"
+        )
+        return Left(max(min(day_left, month_left), 0), words)
+
+    def book(self, byte_count: int, now: ClockReading) -> None:
+        """Add bytes to what was spent, or take back what was booked too much (negative). Never raises."""
+        spent = self._spent(now)
+        self._keep(
+            Spent(spent.day, max(spent.day_bytes + byte_count, 0), max(spent.month_bytes + byte_count, 0))
+        )
+
+    def _spent(self, now: ClockReading) -> Spent:
+        stored, today = self._read(), _day(now.wall_us)
+        if stored is None or stored.day == today or (stored.day > today and not now.synchronised):
+            return stored or Spent(today, 0, 0)
+        month_bytes = stored.month_bytes if stored.month == today[:7] else 0
+        return Spent(today, 0, month_bytes)
+
+    def _read(self) -> Spent | None:
+        if not self._written:  # the file tells of less than was spent
+            return self._kept
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Spent)
+        except FileNotFoundError:
+            return self._kept
+        except OSError as error:
+            log.warning("byte budget: %s cannot be read: %s", self._path, error.strerror)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            log.warning("byte budget: %s is damaged: what was spent is not known and begins anew", self._path)
+        return self._kept
+
+    def _keep(self, spent: Spent) -> None:
+        self._kept, self._written = spent, False
+        try:
+            whole_file.replace(self._path, msgspec.json.encode(spent), durably=True)
+            self._written = True
+        except OSError as error:
+            log.warning("byte budget: %s cannot be written: %s", self._path, error.strerror)
+
+
+def _gigabytes(spent: int, limit: int) -> str:
+    return f"{spent / 1e9:.2f} of {limit / 1e9:.2f}"
+
+
+def _day(wall_us: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(wall_us // 1_000_000))
+
+
+def _next_day(day: str) -> str:
+    from calendar import monthrange  # needed when a search is skipped, which is seldom
+
+    year, month, number = (int(part) for part in day.split("-"))
+    return f"{day[:8]}{number + 1:02}" if number < monthrange(year, month)[1] else _next_month(day)
+
+
+def _next_month(day: str) -> str:
+    year, month = int(day[:4]), int(day[5:7])
+    return f"{year + month // 12:04}-{month % 12 + 1:02}-01"

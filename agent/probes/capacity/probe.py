@@ -1,0 +1,200 @@
+"""The capacity probe: a search for the Maximum IP-Layer Capacity (RFC 9097, RFC 9946), within a byte budget.
+
+What a search shows is in ``agent.load.rules.capacity``, what it may cost in
+``agent.probes.capacity.byte_budget``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from msgspec import structs
+
+from agent.load.latency_under_load import beside_load
+from agent.load.line_meter import LoadMeter
+from agent.load.rules import validity as floor_validity
+from agent.load.rules.own_traffic import OwnTraffic
+from agent.load.udpstp_client import run_search
+from agent.probes.capacity.byte_budget import ByteBudget
+from agent.settings import hours
+from agent.settings.hours import Hours
+from agent.settings.sections import Capacity
+from agent.task.task import Progress, Reading, Surroundings, Task
+from host.units import megabits
+from wire.records import (
+    CapacityMeasurement,
+    ClockReading,
+    Direction,
+    Failure,
+    Known,
+    LatencyUnderLoad,
+    LineCounters,
+    Outcome,
+)
+from wire.udpstp.load import Ending, LoadReport
+
+SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
+BUSY_PAUSE_S = 4.0
+OVERHEAD = 1.02
+"""Feedback, set-up and the trains beside it, as a share of the load: 1 % at 8 Mbit/s, less above."""
+
+DRAIN_S = 1.0
+"""What a stop on its way still costs, at the highest rate."""
+
+LEAST_BYTES = 20_000_000
+"""Ten seconds of a line of twice the usual floor; a search that may cost less shows nothing."""
+
+TRAINS_BYTES = 100_000
+"""The most that the trains beside a search cost: 600 packets and their answers."""
+
+BUDGET_FILE = "byte-budget.json"
+
+RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]]
+"""Search a direction within a limit of bytes; never raises for the line."""
+
+
+class CapacityProbe:
+    """How much does the line carry, as far as it may be asked? One task a direction."""
+
+    record: type[Known] = CapacityMeasurement
+    alone = True
+
+    def __init__(
+        self,
+        settings: Capacity,
+        interval_s: float | None,
+        meter: LoadMeter,
+        budget: ByteBudget,
+        clock: Callable[[], ClockReading],
+        run_search: RunSearch,
+    ) -> None:
+        self._settings = settings
+        self._interval_s = interval_s
+        self._hours: Hours = hours.parse(settings.hours)
+        self._meter = meter
+        self._budget = budget
+        self._clock = clock
+        self._run_search = run_search
+        self.deadline_s = SETUP_TRIES * (float(settings.duration) + BUSY_PAUSE_S + 10.0)
+
+    @classmethod
+    def of(cls, surroundings: Surroundings) -> "CapacityProbe":
+        """The probe as the settings ask for it."""
+        chosen = surroundings.settings
+        meter = LoadMeter(surroundings.line_counters)
+        interval = chosen.schedule.capacity
+        return cls(
+            chosen.capacity,
+            None if interval is None else float(interval),
+            meter,
+            budget_of(surroundings),
+            surroundings.clock,
+            _searcher(surroundings, meter),
+        )
+
+    def tasks(self) -> Sequence[Task]:
+        """Both directions, in their hours; none where the schedule says never."""
+        if self._interval_s is None:
+            return []
+        return [Task("capacity", self._interval_s, direction, hours=self._hours) for direction in Direction]
+
+    @property
+    def worst_case(self) -> int:
+        """The bytes that a search costs which climbs at once to the highest rate."""
+        seconds = float(self._settings.duration) + DRAIN_S
+        return round(float(self._settings.highest) / 8 * seconds * OVERHEAD)
+
+    async def run(self, task: Task, progress: Progress) -> Reading:
+        """Search once, as far as the budget goes."""
+        left = self._budget.left(self._clock())
+        allowed = min(left.byte_count, self.worst_case)
+        if allowed < min(LEAST_BYTES, self.worst_case):
+            return Reading(Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, detail=left.words)
+        self._budget.book(allowed, self._clock())
+        spent, reading = 0, None
+        try:
+            reading = await self._search(task.direction or Direction.DOWN, allowed, progress)
+            spent = reading.bytes_sent + reading.bytes_received
+        finally:
+            # One that was cut off stays booked: what it cost is not known.
+            if reading is not None:
+                self._budget.book(spent - allowed, self._clock())
+        return reading
+
+    async def _search(self, direction: Direction, allowed: int, progress: Progress) -> Reading:
+        """One search, set up again where a control message was lost or the peer was full."""
+        sent = received = 0
+        for _ in range(SETUP_TRIES):
+            await self._meter.start()
+            report, latency = await self._run_search(direction, allowed - sent - received, progress)
+            sent, received = sent + report.bytes_sent, received + report.bytes_received
+            if report.ending is Ending.REFUSED and report.refusal in floor_validity.BUSY:
+                progress("the peer has no room just now")
+                await asyncio.sleep(BUSY_PAUSE_S)
+            elif report.ending is not Ending.NO_ANSWER:
+                break
+        return await self._read(report, latency, sent, received)
+
+    async def _read(
+        self, report: LoadReport, latency: LatencyUnderLoad | None, sent: int, received: int
+    ) -> Reading:
+        from agent.load.rules import capacity as capacity_rules
+
+        session = report.session or None
+        if not capacity_rules.is_usable(report):
+            failure = floor_validity.failure_of(report)
+            return Reading(
+                Outcome.FAILED, failure=failure, detail=report.detail[:300], session=session,
+                bytes_sent=sent, bytes_received=received,
+            )  # fmt: skip
+        failure_found = capacity_rules.why_invalid(report)
+        own = await self._meter.own_traffic(report)
+        known = isinstance(own, OwnTraffic)
+        values = None
+        if capacity_rules.sub_intervals(report.intervals):
+            values = capacity_rules.values(
+                report,
+                self._meter.kind if known else LineCounters.NONE,
+                other_bps=own.bps if isinstance(own, OwnTraffic) else None,
+                under_load=latency,
+            )
+        return Reading(
+            Outcome.OK if failure_found is None else Outcome.INVALID, values=values, failure=failure_found,
+            detail=report.detail[:300], session=session, bytes_sent=sent, bytes_received=received,
+        )  # fmt: skip
+
+
+def budget_of(surroundings: Surroundings) -> ByteBudget:
+    """The budget of this agent's line: its file stands beside the journal."""
+    chosen = surroundings.settings
+    path = Path(chosen.journal.path).with_name(BUDGET_FILE)
+    return ByteBudget(path, int(chosen.capacity.day_budget), int(chosen.capacity.month_budget))
+
+
+def _searcher(surroundings: Surroundings, meter: LoadMeter) -> RunSearch:
+    peer, capacity = surroundings.settings.peer, surroundings.settings.capacity
+
+    async def search(
+        direction: Direction, byte_limit: int, progress: Progress
+    ) -> tuple[LoadReport, LatencyUnderLoad | None]:
+        async def load() -> LoadReport:
+            return await run_search(
+                peer.host,
+                peer.udpstp_port,
+                key_id=peer.key_id,
+                secret=surroundings.peer_key,
+                direction=direction,
+                highest_bps=float(capacity.highest),
+                duration_s=round(capacity.duration),
+                algorithm=capacity.algorithm,
+                byte_limit=byte_limit - TRAINS_BYTES,
+                auth_offset_s=surroundings.peer_ahead_s,
+                progress=progress,
+                on_load=meter.mark,
+            )
+
+        progress(f"search {direction}, up to {megabits(capacity.highest)} Mbit/s")
+        report, latency = await beside_load(surroundings, float(capacity.highest), load)
+        return report, latency and structs.replace(latency, load_bps=report.sent_bps)
+
+    return search

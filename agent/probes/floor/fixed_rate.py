@@ -1,0 +1,181 @@
+"""Runs one fixed-rate test of the floor probe: its load, what is read meanwhile, and what comes before it.
+
+What the test means is in ``agent.probes.floor.rules.decision``.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from agent.line.readings import Unavailable
+from agent.load.line_meter import LoadMeter
+from agent.load.rules import series as floor_series
+from agent.load.rules.own_traffic import OwnTraffic, should_give_way
+from agent.probes.floor.rules.decision import FASTEST_BPS
+from wire.records import Direction
+from wire.udpstp.load import Ending, LoadReport, LoadSoFar
+
+DRAIN_RATIO = 6.0
+"""A pre-drain is this much faster than the floor: what is refilled meanwhile is a small part of it."""
+
+LEAST_DRAIN_RATIO = 2.0
+LONGEST_DRAIN_S = 10
+LONGEST_QUEUE_S = 5.0
+IN_FLIGHT_S = 0.1
+DRAINED_TEST_S = 25
+"""A test with a pre-drain in it is planned so long, and ended when its own seconds are over."""
+
+
+class RunLoad(Protocol):
+    """Runs one fixed-rate test; never raises for what the line or the peer do."""
+
+    async def __call__(
+        self,
+        direction: Direction,
+        rate_bps: float,
+        seconds: int,
+        *,
+        on_load: Callable[[LoadSoFar], None],
+        cancel: threading.Event,
+    ) -> LoadReport:
+        """``rate_bps`` at the IP layer; ``on_load`` and ``cancel`` as in ``agent.load.udpstp_client``."""
+        ...
+
+
+class Plan(Struct, frozen=True):
+    """One test: of a direction with its floor, at a rate (bit/s), after ``pre_drain`` bytes (0 for none)."""
+
+    direction: Direction
+    floor_bps: float
+    rate_bps: float
+    seconds: int
+    pre_drain: int = 0
+
+
+class Tested(Struct, frozen=True):
+    """What a test gave: ``report`` is the part of it to judge, of the test whose other facts it holds."""
+
+    report: LoadReport
+    own: OwnTraffic | Unavailable
+    completed: bool
+    ended_early: bool = False
+    drained: LoadReport | None = None
+
+
+async def run_test(plan: Plan, meter: LoadMeter, run_load: RunLoad) -> Tested:
+    """Run the test; it is stopped early where the site needs the line."""
+    await meter.start()
+    load = _Load(plan, meter)
+    if not plan.pre_drain:
+        load.judge_from_now()
+        report = await run_load(
+            plan.direction, plan.rate_bps, plan.seconds, on_load=load.on_load, cancel=load.cancel
+        )
+        return await _tested(load, report, None)
+    report, drained = await _with_pre_drain(load, run_load)
+    return await _tested(load, report, drained)
+
+
+class _Load:
+    """One running test: marks it, and ends it when enough has been seen."""
+
+    def __init__(self, plan: Plan, meter: LoadMeter) -> None:
+        self.plan, self.meter = plan, meter
+        self.cancel = threading.Event()
+        self.began = asyncio.Event()
+        self.gave_way = False
+        self.began_s = 0.0
+        self.judged_s: float | None = None
+
+    def judge_from_now(self) -> None:
+        self.judged_s = time.monotonic()
+
+    def on_load(self, so_far: LoadSoFar) -> None:
+        now, plan = time.monotonic(), self.plan
+        if not self.began.is_set():
+            self.began_s = now
+            self.began.set()
+        if self.judged_s is None:
+            return
+        self.meter.mark(so_far)
+        if should_give_way(self.meter.marks, plan.direction, plan.floor_bps):
+            self.gave_way = True
+            self.cancel.set()
+        elif plan.pre_drain and now >= self.judged_s + plan.seconds:
+            self.cancel.set()
+
+    def part_to_judge(self, report: LoadReport) -> LoadReport:
+        """The seconds after a pre-drain, or those before the test gave way; the whole if there are none."""
+        if not self.cancel.is_set() or self.judged_s is None or not report.intervals:
+            return report
+        begin_us = max(0, round((self.judged_s - self.began_s) * 1e6))
+        part = floor_series.part_of(report, begin_us, report.intervals[-1].offset_us)
+        return report if part is None else part
+
+
+async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -> Tested:
+    judged = load.part_to_judge(report)
+    stopped_by_us = report.ending is Ending.STOPPED and load.cancel.is_set()
+    completed = report.ending is Ending.COMPLETED or stopped_by_us
+    own: OwnTraffic | Unavailable = Unavailable("the test was not completed")
+    if completed:
+        own = await load.meter.own_traffic(judged, drained, report.intervals)
+    return Tested(judged, own, completed, load.gave_way, drained)
+
+
+async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, LoadReport | None]:
+    """The load goes on while a faster one empties the bucket: in a pause between, it would fill again."""
+    plan = load.plan
+    running = asyncio.ensure_future(
+        run_load(plan.direction, plan.rate_bps, DRAINED_TEST_S, on_load=load.on_load, cancel=load.cancel)
+    )
+    try:
+        began = asyncio.ensure_future(load.began.wait())
+        await asyncio.wait({running, began}, return_when=asyncio.FIRST_COMPLETED)
+        began.cancel()
+        drained = None if running.done() else await _pre_drain(plan, run_load)
+        if drained is not None:
+            await asyncio.wait({running}, timeout=_queue_s(drained) + IN_FLIGHT_S)
+        load.judge_from_now()
+        return await running, drained
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running})
+
+
+async def _pre_drain(plan: Plan, run_load: RunLoad) -> LoadReport | None:
+    """Send the bytes as fast as the peer allows; None where it allows nothing much faster than the floor."""
+    rate_bps = min(DRAIN_RATIO * plan.floor_bps, FASTEST_BPS)
+    while rate_bps >= min(LEAST_DRAIN_RATIO * plan.floor_bps, FASTEST_BPS):
+        burst = _Burst(plan.pre_drain * 8 / rate_bps)
+        seconds = min(int(burst.seconds) + 2, LONGEST_DRAIN_S)
+        report = await run_load(plan.direction, rate_bps, seconds, on_load=burst.on_load, cancel=burst.enough)
+        if report.ending not in (Ending.REFUSED, Ending.COERCED):
+            return report
+        rate_bps /= 2
+    return None
+
+
+class _Burst:
+    """A load that is ended a certain time, shorter than the protocol's whole seconds, after it began."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.enough = threading.Event()
+        self._begun = False
+
+    def on_load(self, _: LoadSoFar) -> None:
+        if not self._begun:
+            self._begun = True
+            asyncio.get_running_loop().call_later(self.seconds, self.enough.set)
+
+
+def _queue_s(drained: LoadReport) -> float:
+    """How long what the pre-drain left in the queue takes to leave it: as long as its last packets waited."""
+    delays = [one.delay_max_us for one in drained.intervals[-5:] if one.delay_max_us is not None]
+    return min(max(delays, default=0.0) / 1e6, LONGEST_QUEUE_S)

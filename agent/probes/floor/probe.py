@@ -1,0 +1,351 @@
+"""The floor probe: fixed-rate RFC 9946 tests until the floor is proven, refuted or found undecidable.
+
+What the tests mean is in ``agent.probes.floor.rules.decision``, how one is run in
+``agent.probes.floor.fixed_rate``; here they are run one after the other, and their verdict is told.
+"""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from msgspec import Struct, field, structs
+
+from agent.line.readings import Unavailable
+from agent.load.latency_under_load import beside_load
+from agent.load.line_meter import LoadMeter
+from agent.load.rules import series as floor_series
+from agent.load.rules import validity as floor_validity
+from agent.load.rules.own_traffic import OwnTraffic
+from agent.load.udpstp_client import run_load
+from agent.probes.floor import fixed_rate
+from agent.probes.floor.fixed_rate import RunLoad, Tested
+from agent.probes.floor.rules import decision as floor_rules
+from agent.probes.floor.rules.decision import Conclusion, Step
+from agent.probes.floor.rules.sequence import FloorSequence
+from agent.probes.floor.search import search_of
+from agent.settings.sections import Floor
+from agent.task.task import Again, Continuing, Progress, Reading, Surroundings, Task
+from host.clock import second_of_week
+from host.units import megabits
+from wire import ip_layer
+from wire.records import (
+    Direction,
+    Failure,
+    Finding,
+    FloorMeasurement,
+    FloorTest,
+    FloorValues,
+    Known,
+    LatencyUnderLoad,
+    Layer,
+    LineCounters,
+    LoadSample,
+    Outcome,
+    Record,
+    Spread,
+    Verdict,
+)
+from wire.udpstp import rates
+from wire.udpstp.load import Ending, LoadReport, LoadSoFar
+
+SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
+BUSY_PAUSE_S = 4.0
+LEAST_SHARE = 0.25  # of the floor: less says too little of a queue, and elastic traffic makes room for it
+SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
+
+Beside = Callable[
+    [float, Callable[[], Awaitable[LoadReport]]], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]
+]
+"""Run a load test of a rate (bit/s) with the round-trip time measured beside it."""
+
+
+class Contract(Struct, frozen=True):
+    """What was promised of one direction: bit/s, at the layer at which the contract counts."""
+
+    bps: float
+    layer: Layer = Layer.IP
+
+    @property
+    def floor_bps(self) -> float:
+        """At the IP layer, where everything is measured."""
+        return ip_layer.ip_rate(self.bps, self.layer)
+
+
+class _Run(Struct):
+    """What one run has gathered so far. ``pre_drain`` are the bytes to send fast before each of its tests."""
+
+    direction: Direction
+    contract: Contract
+    pre_drain: int = 0
+    tests: list[FloorTest] = field(default_factory=list)
+    series: list[tuple[LoadSample, ...]] = field(default_factory=list)
+    latency: LatencyUnderLoad | None = None
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    counters_problem: str = ""
+
+    def count(self, *reports: LoadReport | None) -> None:
+        """Add what they cost the line."""
+        for report in reports:
+            self.bytes_sent += report.bytes_sent if report else 0
+            self.bytes_received += report.bytes_received if report else 0
+
+    def told_tests(self, verdict: Verdict) -> tuple[FloorTest, ...]:
+        """The tests, with their raw series where somebody may want to look into the verdict."""
+        if verdict is Verdict.PASS:
+            return tuple(self.tests)
+        pairs = zip(self.tests, self.series, strict=True)
+        return tuple(structs.replace(test, series=series) for test, series in pairs)
+
+
+class FloorProbe(Continuing):
+    """Is this direction of the line at least as fast as the floor? One task a direction with a floor.
+
+    The ``sequence`` tells what one verdict after the other amounts to. ``quiet`` says, by the idle round-trip
+    time before the test, whether the site's own traffic rests: a fail then counts although nobody sees that
+    traffic. ``suspect`` says whether the run of a direction follows a fail.
+    """
+
+    record: type[Known] = FloorMeasurement
+    alone = True
+    deadline_s = 180.0
+    landmark = FloorSequence.landmark
+
+    def __init__(
+        self,
+        contracts: Mapping[Direction, Contract],
+        interval_s: float,
+        meter: LoadMeter,
+        run_load: RunLoad,
+        beside: Beside,
+        sequence: FloorSequence,
+        pre_drain: int = 0,
+        pre_drain_every: int = 1,
+    ) -> None:
+        self._contracts = contracts
+        self._interval_s = interval_s
+        self._meter = meter
+        self._run_load = run_load
+        self._beside = beside
+        self._pre_drain, self._pre_drain_every = pre_drain, pre_drain_every
+        # A fleet that was started together does not drain together, nor does a daily restart drain never.
+        self._runs = {direction: secrets.randbelow(pre_drain_every) for direction in contracts}
+        self._sequence = sequence
+        self.quiet: Callable[[Spread | None], bool] = sequence.is_quiet
+        self.suspect: Callable[[Direction], bool] = sequence.is_suspect
+
+    @classmethod
+    def of(cls, surroundings: Surroundings) -> "FloorProbe":
+        """The probe as the settings ask for it."""
+        settings = surroundings.settings
+
+        async def beside(
+            load_bps: float, run: Callable[[], Awaitable[LoadReport]]
+        ) -> tuple[LoadReport, LatencyUnderLoad | None]:
+            return await beside_load(surroundings, load_bps, run)
+
+        return cls(
+            contracts(settings.floor),
+            float(settings.schedule.floor),
+            LoadMeter(surroundings.line_counters),
+            _loader(surroundings),
+            beside,
+            FloorSequence(
+                settings.floor,
+                surroundings.clock,
+                second_of_week,
+                search_of(surroundings),
+                surroundings.line_watch,
+            ),
+            int(settings.floor.pre_drain),
+            settings.floor.pre_drain_every,
+        )
+
+    def tasks(self) -> Sequence[Task]:
+        """One for each direction that has a floor."""
+        return [Task("floor", self._interval_s, direction) for direction in self._contracts]
+
+    async def run(self, task: Task, progress: Progress) -> Reading:
+        """Test until there is a verdict, or until it is clear why there can be none."""
+        direction = task.direction or Direction.DOWN
+        run = _Run(direction, self._contracts[direction], self._bytes_to_drain(direction))
+        conclusion = await self._climb(run, progress)
+        if isinstance(conclusion, Reading):
+            return conclusion
+        values, failure, detail = self._concluded(conclusion, run)
+        told = await self._sequence.told(direction, values)
+        return Reading(
+            outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
+            values=told.values,
+            failure=failure,
+            detail=detail,
+            session=run.tests[-1].session,
+            bytes_sent=run.bytes_sent + told.searched.bytes_sent,
+            bytes_received=run.bytes_received + told.searched.bytes_received,
+            again=told.again,
+        )
+
+    def recall(self, task: Task, record: Record) -> Again | None:
+        """Stand where the newest record of the direction stands."""
+        values = record.values if isinstance(record, FloorMeasurement) else None
+        return self._sequence.recall(task.direction or Direction.DOWN, values) if values else None
+
+    def instead(self, task: Task, slot_us: int) -> Reading | None:
+        """A passive pass, where what the site itself received proved the floor."""
+        direction = task.direction or Direction.DOWN
+        contract = self._contracts[direction]
+        proven = FloorValues(
+            verdict=Verdict.PASS,
+            floor_bps=contract.floor_bps,
+            layer=contract.layer,
+            contract_bps=contract.bps,
+            line_counters=self._meter.kind,
+            tests=(),
+            at_least_bps=contract.floor_bps,
+        )
+        told = self._sequence.passive(direction, slot_us, proven)
+        return Reading(Outcome.OK, told.values, again=told.again) if told else None
+
+    def _bytes_to_drain(self, direction: Direction) -> int:
+        """Now and then a token bucket is emptied first, and always when the direction is under suspicion."""
+        self._runs[direction] += 1
+        due = self._runs[direction] % self._pre_drain_every == 0
+        return self._pre_drain if due or self.suspect(direction) else 0
+
+    async def _climb(self, run: _Run, progress: Progress) -> Conclusion | Reading:
+        """One test after the other, as the rules ask for them."""
+        floor_bps = run.contract.floor_bps
+        while isinstance(step := floor_rules.next_step(run.tests, floor_bps, run.direction), Step):
+            if run.tests:
+                await asyncio.sleep(SETTLE_S)
+            if step.beside_site:
+                step = await self._beside_site(step, run.direction)
+            progress(f"{step.why}: {megabits(step.rate_bps)} Mbit/s for {step.seconds} s")
+            tested = await self._test(step, run)
+            if not tested.completed:
+                return _not_completed(tested.report, run)
+            self._judge(tested, run)
+        return step
+
+    async def _beside_site(self, step: Step, direction: Direction) -> Step:
+        """The same step, slower by what the site sends or receives by itself just now."""
+        other_bps = await self._meter.others_bps(direction)
+        return structs.replace(step, rate_bps=max(step.rate_bps - other_bps, LEAST_SHARE * step.rate_bps))
+
+    async def _test(self, step: Step, run: _Run) -> Tested:
+        """One test, set up again where a control message was lost or the peer was full."""
+        for _ in range(SETUP_TRIES):
+            tested = await self._once(step, run)
+            run.count(tested.report, tested.drained)
+            if tested.report.ending is Ending.REFUSED and tested.report.refusal in floor_validity.BUSY:
+                await asyncio.sleep(BUSY_PAUSE_S)
+            elif tested.report.ending is not Ending.NO_ANSWER:
+                break
+        return tested
+
+    async def _once(self, step: Step, run: _Run) -> Tested:
+        """One attempt; the run's first test has the round-trip time measured beside it."""
+        plan = fixed_rate.Plan(
+            run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
+        )
+        if run.tests:
+            return await fixed_rate.run_test(plan, self._meter, self._run_load)
+        gathered: list[Tested] = []
+
+        async def load() -> LoadReport:
+            gathered.append(await fixed_rate.run_test(plan, self._meter, self._run_load))
+            return gathered[0].report
+
+        report, latency = await self._beside(step.rate_bps, load)
+        # What waited in the pre-drain's queue says nothing of the test.
+        run.latency = (
+            structs.replace(latency, loaded=None, loss_ratio=None) if latency and run.pre_drain else latency
+        )
+        return structs.replace(gathered[0], report=report)
+
+    def _judge(self, tested: Tested, run: _Run) -> None:
+        own = tested.own
+        if isinstance(own, Unavailable):
+            run.counters_problem = run.counters_problem or own.detail
+        known = own if isinstance(own, OwnTraffic) else None
+        test = floor_rules.judge(
+            tested.report, run.contract.floor_bps, known, run.tests, ended_early=tested.ended_early
+        )
+        predrain_bytes = tested.drained.sent_ip_bytes if tested.drained else 0
+        run.tests.append(structs.replace(test, predrain_bytes=predrain_bytes))
+        run.series.append(floor_series.samples(tested.report.intervals))
+
+    def _concluded(self, conclusion: Conclusion, run: _Run) -> tuple[FloorValues, Failure | None, str]:
+        verdict, detail = conclusion.verdict, _DETAILS.get(conclusion.verdict, "")
+        known = self._meter.kind is not LineCounters.NONE and not run.counters_problem
+        quiet = self.quiet(run.latency.idle if run.latency else None)
+        if verdict is Verdict.FAIL and not known and not quiet:
+            verdict = Verdict.UNCONFIRMED
+            detail = run.counters_problem or "the site's own traffic during the test is not known"
+        if conclusion.failure is Failure.SITE_IN_USE:
+            detail = "the test was stopped early: the site was using the line"
+        judged = [test for test in run.tests if test.finding is not Finding.INVALID]
+        values = FloorValues(
+            verdict=verdict,
+            floor_bps=run.contract.floor_bps,
+            layer=run.contract.layer,
+            contract_bps=run.contract.bps,
+            line_counters=self._meter.kind if known else LineCounters.NONE,
+            tests=run.told_tests(verdict),
+            at_least_bps=max((test.received_bps for test in judged), default=0.0),
+            capacity_bps=run.tests[-1].capacity_bps,
+            loss_ratio=judged[0].loss_ratio if judged else None,
+            under_load=run.latency,
+            quiet=quiet,
+        )
+        return values, conclusion.failure, detail
+
+
+_DETAILS = {Verdict.UNCONFIRMED: "the site was using the line: its own traffic may explain what is missing"}
+
+
+def contracts(floor: Floor) -> dict[Direction, Contract]:
+    """What the settings say was promised of each direction."""
+    promised = {Direction.DOWN: floor.down, Direction.UP: floor.up}
+    return {
+        direction: Contract(float(bps), floor.layer) for direction, bps in promised.items() if bps is not None
+    }
+
+
+def _loader(surroundings: Surroundings) -> RunLoad:
+    peer = surroundings.settings.peer
+
+    async def load(
+        direction: Direction,
+        rate_bps: float,
+        seconds: int,
+        *,
+        on_load: Callable[[LoadSoFar], None],
+        cancel: threading.Event,
+    ) -> LoadReport:
+        return await run_load(
+            peer.host,
+            peer.udpstp_port,
+            key_id=peer.key_id,
+            secret=surroundings.peer_key,
+            direction=direction,
+            row=rates.row_for(rate_bps),
+            duration_s=seconds,
+            auth_offset_s=surroundings.peer_ahead_s,
+            on_load=on_load,
+            cancel=cancel,
+        )
+
+    return load
+
+
+def _not_completed(report: LoadReport, run: _Run) -> Reading:
+    return Reading(
+        outcome=Outcome.FAILED,
+        failure=floor_validity.failure_of(report),
+        detail=report.detail[:300],
+        session=report.session or None,
+        bytes_sent=run.bytes_sent,
+        bytes_received=run.bytes_received,
+    )

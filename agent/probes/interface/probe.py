@@ -1,0 +1,94 @@
+"""The interface probe: what crossed the line's interface, how fast, and what the interface refused."""
+
+import asyncio
+from collections.abc import Sequence
+
+from agent.line.readings import Unavailable
+from agent.probes.interface.rules import LineTally, Window, next_boundary, next_reading
+from agent.task.slots import offset_us
+from agent.task.task import Progress, Reading, Surroundings, Task
+from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
+
+_SLACK_S = 30.0  # a router may be asked three times for each of several answers
+
+
+class InterfaceProbe:
+    """Reads the line's counters all the time; each run takes what was added up since the run before.
+
+    Reading goes on between runs, in a task of its own, because a run must be short: while it lasts, no other
+    probe may have the line to itself. Records lie without gap and overlap on each other. They are cut where
+    the schedule's slots begin, so that each run finds the minute before ready, whenever in its slot it is
+    started; the first, after a start of the agent, takes two readings of its own.
+    """
+
+    record: type[Known] = InterfaceMeasurement
+    alone = False
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        settings = surroundings.settings
+        self._source = surroundings.line_counters
+        self._clock = surroundings.clock
+        self._site = settings.site
+        off = settings.schedule.interface is None or self._source.kind is LineCounters.NONE
+        self._interval_s = None if off else float(settings.schedule.interface or 0)
+        self._read_s = float(settings.interface.read_every)
+        if not off:
+            self._read_s = max(self._read_s, self._source.least_interval_s)
+        self._reading_us = round(self._read_s * 1e6)
+        self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))
+        self._ready: Window | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self.deadline_s = self._read_s + _SLACK_S
+
+    def tasks(self) -> Sequence[Task]:
+        """One, unless the settings name no counters or no interval."""
+        return [] if self._interval_s is None else [Task("interface", self._interval_s)]
+
+    async def run(self, task: Task, progress: Progress) -> Reading:
+        """Report what was counted since the run before."""
+        if self._reader is not None and self._reader.done():
+            ended, self._reader = self._reader, None
+            ended.result()  # it ends by a bug alone: the runner is to see it
+        if self._reader is None:
+            await self._begin(task, progress)
+        window = self._ready or self._tally.cut()
+        self._ready = None
+        return self._reading(window)
+
+    async def _begin(self, task: Task, progress: Progress) -> None:
+        """Two readings, and, if there is something to read, the task that goes on with it."""
+        if isinstance(await self._take(), Unavailable):
+            return
+        progress(f"counting on {self._source.interface} for {self._read_s:g} s")
+        await asyncio.sleep(self._read_s)
+        await self._take()
+        self._reader = asyncio.create_task(self._keep_reading(round(task.interval_s * 1e6)))
+
+    async def _keep_reading(self, interval_us: int) -> None:
+        boundary = self._first_boundary(interval_us)
+        while True:
+            now = self._clock().boot_us
+            await asyncio.sleep((next_reading(now, boundary, self._reading_us) - now) / 1e6)
+            await self._take()
+            now = self._clock().boot_us
+            if now >= boundary:
+                boundary = next_boundary(now, boundary, interval_us)
+                # What no run has fetched yet stays; the time since then goes into one longer window.
+                self._ready = self._ready or self._tally.cut()
+
+    def _first_boundary(self, interval_us: int) -> int:
+        now = self._clock()
+        into_slot = (now.wall_us - offset_us(self._site, interval_us)) % interval_us
+        return now.boot_us - into_slot + interval_us
+
+    async def _take(self) -> object:
+        reading = await self._source.ask()
+        self._tally.add(reading, self._clock().boot_us)
+        return reading
+
+    def _reading(self, window: Window) -> Reading:
+        """What it costs the line is nothing: a router that is asked stands on this side of it."""
+        values = window.values(self._source, self._reading_us)
+        if isinstance(values, Unavailable):
+            return Reading(Outcome.FAILED, failure=Failure.COUNTERS, detail=values.detail)
+        return Reading(Outcome.OK, values)

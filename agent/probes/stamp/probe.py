@@ -1,0 +1,139 @@
+"""The STAMP probe: latency, loss and delay variation of one DSCP class (RFC 8762)."""
+
+from collections.abc import Sequence
+
+from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.train.stamp_session import Train, TrainResult, run_train
+from host.units import counted
+from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
+from wire.stamp.sender import Verdict
+from wire.stamp.statistics import TrainStatistics
+from wire.stamp.timestamp import ErrorEstimate
+
+_SLACK_S = 10.0  # for a slow name server and a busy machine, before the runner calls it stuck
+
+
+class StampProbe:
+    """One train a run, one task a DSCP class of the settings."""
+
+    record: type[Known] = StampMeasurement
+    alone = False
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        settings = surroundings.settings
+        self._stamp = settings.stamp
+        self._peer = settings.peer
+        self._interval_s = float(settings.schedule.stamp)
+        self._key = surroundings.peer_key if settings.stamp.authenticated else None
+        self._clock = surroundings.clock
+        self._peer_time = surroundings.peer_time
+        self._hearing = surroundings.hearing
+        train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
+        self.deadline_s = train_s + _SLACK_S
+
+    def tasks(self) -> Sequence[Task]:
+        """One for each class of service."""
+        return [Task("stamp", self._interval_s, dscp=one.dscp) for one in self._stamp.classes]
+
+    async def run(self, task: Task, progress: Progress) -> Reading:
+        """Send one train in the task's class and judge what came back."""
+        train = self._train(task.dscp or 0)
+        progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
+        before = self._clock()
+        heard = self._hearing.heard if self._hearing else None
+        result = await run_train(train, self._estimate, heard=heard)
+        if train.key is not None:
+            self._peer_time.learn(result.exchanges, before, self._clock())
+        return _reading(train, result)
+
+    def _train(self, dscp: int) -> Train:
+        return Train(
+            host=self._peer.host,
+            port=self._peer.stamp_port,
+            count=self._stamp.packets,
+            interval_s=self._stamp.spacing,
+            timeout_s=self._stamp.timeout,
+            dscp=dscp,
+            key=self._key,
+        )
+
+    def _estimate(self) -> ErrorEstimate:
+        return ErrorEstimate.of_clock(self._clock())
+
+
+def _reading(train: Train, result: TrainResult) -> Reading:
+    failure, detail = _failure(train, result)
+    answered = result.statistics.received > 0
+    outcome = Outcome.OK if failure is None else Outcome.INVALID if answered else Outcome.FAILED
+    return Reading(
+        outcome=outcome,
+        values=_values(train, result.statistics) if answered else None,
+        failure=failure,
+        detail=detail or _remarking(train, result.statistics),
+        session=result.session,
+        bytes_sent=result.bytes_sent,
+        bytes_received=result.bytes_received,
+    )
+
+
+def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
+    """Why the train gave nothing, or nothing to judge by. Whose fault that is, is told with the failure."""
+    where = f"{train.host} port {train.port}"
+    if result.failure is not None:
+        return result.failure, result.detail
+    if result.send_failure is not None:
+        return result.send_failure, f"{counted(result.unsent, 'packet')} could not be sent: {result.detail}"
+    if result.clock_step_us:
+        return Failure.CLOCK_STEPPED, f"the wall clock jumped by {result.clock_step_us} us during the train"
+    if result.statistics.received:
+        return None, ""
+    if result.received[Verdict.BAD_HMAC]:
+        return Failure.PEER_PROTOCOL, f"{where} answers under another key"
+    if result.received.total() - result.received[Verdict.CLOSING] > result.statistics.late:
+        return Failure.PEER_PROTOCOL, f"what answers on {where}, peer.stamp_port, does not speak STAMP"
+    if result.refused:
+        return Failure.PEER_REFUSED, f"nothing listens on {where}"
+    return Failure.NO_ANSWER, f"no answer from {where}"
+
+
+def _remarking(train: Train, seen: TrainStatistics) -> str:
+    """What became of the class of service, each way apart; nothing where it came through.
+
+    The way back is judged by the class that the peer was asked to reply in, and agreed to (RFC 8972 section
+    4.4): a reply that the peer already sent in another class says nothing of the line.
+    """
+    told = []
+    if seen.forward_dscp is not None and seen.forward_dscp != train.dscp:
+        told.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
+    if seen.refused_dscp:
+        told.append(f"the peer does not answer in DSCP {train.dscp}")
+    elif seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
+        known = seen.forward_dscp is not None
+        on_the_way = "" if known else ", changed on either way: the peer does not say in which it was asked"
+        told.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{on_the_way}")
+    return "; ".join(told)
+
+
+def _values(train: Train, seen: TrainStatistics) -> StampValues:
+    return StampValues(
+        sent=seen.sent,
+        received=seen.received,
+        timeout_us=seen.timeout_us,
+        loss_ratio=seen.loss_ratio,
+        loss_forward_ratio=seen.loss.forward_ratio if seen.loss else None,
+        loss_return_ratio=seen.loss.return_ratio if seen.loss else None,
+        rtt=seen.rtt,
+        variation_forward=seen.variation_forward,
+        variation_return=seen.variation_return,
+        delay_forward=seen.delay_forward,
+        delay_return=seen.delay_return,
+        reordered_forward=seen.reordered_forward,
+        reordered_return=seen.reordered_return,
+        duplicated=seen.duplicated_forward + seen.duplicated_return,
+        forward_dscp=seen.forward_dscp,
+        reply_dscp=seen.reply_dscp,
+        wished_dscp=train.dscp if train.class_of_service else None,
+        reply_refused=seen.refused_dscp,
+        authenticated=train.key is not None,
+        kernel_stamps=seen.kernel_stamps,
+    )

@@ -1,0 +1,110 @@
+"""One measurement as a person reads it: what was measured, the verdict, the figures, and what to do."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from agent.report import figures, remedies
+from wire.records import (
+    KNOWN,
+    Failure,
+    FloorMeasurement,
+    Outcome,
+    ReachabilityMeasurement,
+    Record,
+    UnknownMeasurement,
+    Verdict,
+    probe_of,
+)
+
+
+class Tone(StrEnum):
+    """Whether a measurement is good news, bad news, or none."""
+
+    PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    MEASURED = "measured"  # there are figures, and no floor to hold them against
+    FAIL = "fail"
+    NEITHER = "could not tell"
+
+    @property
+    def style(self) -> str:
+        """How rich is to print it."""
+        return {Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}.get(self, "green")
+
+
+NO_IDENTITY = ("0" * 16, 1)
+"""Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
+
+
+class Line(Struct, frozen=True):
+    """One line of a table. ``advice`` is whose fault it is and what to do, empty where nothing is wrong."""
+
+    task: str
+    tone: Tone
+    verdict: str
+    figures: str
+    advice: str
+
+
+def line(record: Record) -> Line:
+    """A measurement for people."""
+    return Line(
+        task=_task(record),
+        tone=_tone(record),
+        verdict=_verdict(record),
+        figures=_figures(record),
+        advice=_advice(record),
+    )
+
+
+def sentence(record: Record) -> str:
+    """A measurement as one line of a log."""
+    told = line(record)
+    return f"{told.task}: " + "; ".join(part for part in (told.verdict, told.figures, told.advice) if part)
+
+
+def overall(lines: list[Line]) -> Tone:
+    """One verdict for several: a fail before what could not be told, then a pass, then mere figures."""
+    tones = {one.tone for one in lines}
+    heaviest = (Tone.FAIL, Tone.NEITHER, Tone.PASS, Tone.MEASURED)
+    return next((tone for tone in heaviest if tone in tones), Tone.NEITHER)
+
+
+def _task(record: Record) -> str:
+    dscp = "" if record.dscp is None else f"dscp {record.dscp}"
+    return " ".join(part for part in (probe_of(record), record.direction or "", dscp) if part)
+
+
+def _tone(record: Record) -> Tone:
+    newer = isinstance(record, UnknownMeasurement) and record.probe in KNOWN
+    if record.outcome is not Outcome.OK or newer:
+        return Tone.NEITHER
+    if not isinstance(record, FloorMeasurement):
+        return Tone.MEASURED
+    verdict = record.values.verdict if record.values else None
+    return {Verdict.PASS: Tone.PASS, Verdict.FAIL: Tone.FAIL}.get(verdict or Verdict.GREY, Tone.NEITHER)
+
+
+def _verdict(record: Record) -> str:
+    if isinstance(record, FloorMeasurement) and record.values and record.outcome is Outcome.OK:
+        return str(record.values.verdict)
+    if isinstance(record, ReachabilityMeasurement) and record.values and record.values.end is None:
+        return "outage"  # the asking went well, what it found did not
+    return str(record.outcome)
+
+
+def _figures(record: Record) -> str:
+    if isinstance(record, UnknownMeasurement) or record.values is None:
+        return ""
+    if isinstance(record, FloorMeasurement) and record.outcome is not Outcome.OK:
+        return ""  # figures of tests that had to be thrown away would be read as the line's
+    return figures.of(record.values)
+
+
+def _advice(record: Record) -> str:
+    """The probe's own words where it found some, and whose fault the failure is."""
+    if record.failure is None:
+        return record.detail
+    if isinstance(record.failure, Failure):
+        return remedies.advice(record.failure, record.detail)
+    return f"{record.detail} ({record.failure})" if record.detail else record.failure

@@ -1,0 +1,47 @@
+"""Puts probes together from settings, for every command that measures."""
+
+from collections.abc import Callable, Mapping
+
+from agent.line.counters import source_of
+from agent.line.passive_proof import LineWatch
+from agent.line.readings import LineCounterSource
+from agent.probes import PROBES
+from agent.settings.sections import AgentSettings, Floor
+from agent.task.task import Probe, Surroundings, Task, Watched
+from agent.train.peer_last_seen import Hearing
+from wire import ip_layer
+from wire.records import ClockReading
+
+
+def surroundings(
+    settings: AgentSettings, clock: Callable[[], ClockReading], key: bytes | None = None
+) -> Surroundings:
+    """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
+    if key is None:
+        from agent.settings.file import (
+            peer_key,  # brings the YAML reader, which the resident agent does without
+        )
+
+        key = peer_key(settings.peer)
+    counters = source_of(settings.line_counters)
+    watch = _watch(settings.floor, counters, clock)
+    return Surroundings(settings, key, counters, clock, watch, hearing=Hearing(clock))
+
+
+def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockReading]) -> LineWatch | None:
+    if not floor.passive or floor.down is None or not LineWatch.can_watch(counters):
+        return None
+    return LineWatch(counters, ip_layer.ip_rate(float(floor.down), floor.layer), clock)
+
+
+def tasks(
+    built_from: Surroundings, registry: Mapping[str, Callable[[Surroundings], Probe]] = PROBES
+) -> dict[Task, Probe]:
+    """Every task that the settings ask for, with the probe that does it."""
+    probes = [factory(built_from) for factory in registry.values()]
+    return {task: probe for probe in probes for task in probe.tasks()}
+
+
+def scheduled(tasks: Mapping[Task, Probe]) -> dict[Task, Probe]:
+    """Those that a schedule starts in the resident agent."""
+    return {task: probe for task, probe in tasks.items() if not isinstance(probe, Watched)}

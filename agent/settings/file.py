@@ -1,0 +1,58 @@
+"""Reads ``agent.yaml`` and the secrets that it names, and checks both.
+
+The resident agent gets its settings ready-made and imports ``agent.settings.sections`` alone: this module
+brings the YAML reader.
+"""
+
+from pathlib import Path
+
+from msgspec import structs
+
+from agent.settings import rules
+from agent.settings.sections import AgentSettings, Peer, Snmp
+from host import settings, shared_key
+
+
+def load(path: Path) -> AgentSettings:
+    """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
+    loaded = settings.load(path, AgentSettings)
+    problem = rules.first_problem(loaded)
+    if problem:
+        raise settings.SettingsError(f"{path}: {problem}")
+    return loaded
+
+
+def peer_key(peer: Peer) -> bytes:
+    """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    if peer.key is not None:
+        return peer.key.encode()
+    source = "whoever runs the peer has the key of this site: write it there"
+    key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
+    problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))
+    if problem:
+        raise settings.SettingsError(f"peer.key_file: {problem}")
+    return key.encode()
+
+
+def snmp_community(snmp: Snmp) -> str:
+    """The word shared with the router. Raises SettingsError if its file cannot serve."""
+    if snmp.community is not None:
+        return snmp.community
+
+    place = "line_counters.snmp.community_file"
+    source = "write the router's SNMP community there"
+    community = shared_key.read_private(place, Path(snmp.community_file or ""), source).strip()
+    problem = rules.community_problem(community)
+    if problem:
+        raise settings.SettingsError(f"{place}: {problem}")
+    return community
+
+
+def with_community(chosen: AgentSettings) -> AgentSettings:
+    """The settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
+    snmp = chosen.line_counters.snmp
+    if chosen.line_counters.source != "snmp" or snmp is None:
+        return chosen
+    known = structs.replace(snmp, community=snmp_community(snmp), community_file=None)
+    counters = structs.replace(chosen.line_counters, snmp=known)
+    return structs.replace(chosen, line_counters=counters)

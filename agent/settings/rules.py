@@ -1,0 +1,218 @@
+"""The rules between the settings of ``agent.yaml``: whatever their types alone cannot keep.
+
+A rule gives the first thing that is wrong as one line for a person, naming the setting and what to do; it
+never repeats a secret.
+"""
+
+import ipaddress
+import re
+
+from agent.settings import hours
+from agent.settings.sections import AgentSettings, Snmp
+from host import log
+from host.units import BitRate, ByteSize
+from wire import ip_layer
+from wire.messages.topics import is_site_id
+
+FLOOR_LEAST = BitRate(1_000_000)
+FLOOR_MOST = BitRate(1_000_000_000)
+PRE_DRAIN_LEAST, PRE_DRAIN_MOST = ByteSize(100_000), ByteSize(100_000_000)
+
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+def first_problem(chosen: AgentSettings) -> str | None:
+    """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
+    checks = (
+        _site,
+        _peer,
+        _floors,
+        _hours,
+        _stamp,
+        _schedule,
+        _path,
+        _capacity,
+        _line_counters,
+        _interface,
+        _uplink,
+        _storage,
+    )
+    return next((problem for check in checks if (problem := check(chosen))), None)
+
+
+def _site(chosen: AgentSettings) -> str | None:
+    if is_site_id(chosen.site):
+        return None
+    return "site: not a site id: 1 to 64 letters, digits, - and _, beginning with a letter or digit"
+
+
+def _peer(chosen: AgentSettings) -> str | None:
+    peer = chosen.peer
+    if not is_site_id(peer.name.replace(".", "_")):
+        return "peer.name: not a name: 1 to 64 letters, digits, . - and _, beginning with a letter or digit"
+    if not is_host(peer.host):
+        return "peer.host: neither a host name nor an address"
+    if peer.key is None and peer.key_file is None:
+        return "peer: no key: set peer.key_file (or peer.key) to the secret shared with the peer"
+    if peer.key is not None and peer.key_file is not None:
+        return "peer: both key and key_file are set: keep one"
+    return _key(peer.key, peer.host) if peer.key is not None else None
+
+
+def _key(key: str, peer_host: str) -> str | None:
+    from host import shared_key
+
+    problem = shared_key.problem(key, on_loopback=is_loopback(peer_host))
+    return f"peer.key: {problem}" if problem else None
+
+
+def is_host(host: str) -> bool:
+    """Whether ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, as written, can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _floors(chosen: AgentSettings) -> str | None:
+    floor = chosen.floor
+    for direction, rate in (("down", floor.down), ("up", floor.up)):
+        if rate is None:
+            continue
+        if not FLOOR_LEAST <= rate <= FLOOR_MOST:
+            bare = "; a number without a unit is bit/s" if rate < FLOOR_LEAST else ""
+            return f"floor.{direction}: out of range: 1 Mbit/s to 1 Gbit/s, or null for none{bare}"
+        if ip_layer.ip_rate(rate, floor.layer) > FLOOR_MOST:
+            return f"floor.{direction}: out of range: more than 1 Gbit/s of IP packets at this floor.layer"
+    if floor.pre_drain and not PRE_DRAIN_LEAST <= floor.pre_drain <= PRE_DRAIN_MOST:
+        return "floor.pre_drain: out of range: 100 kB to 100 MB, or 0 B for never"
+    if not 5 <= floor.retest_after <= 86400:
+        return "floor.retest_after: out of range: 5 s to 1 d"
+    return None
+
+
+def _hours(chosen: AgentSettings) -> str | None:
+    floor, capacity = chosen.floor, chosen.capacity
+    for name, text in (
+        ("floor.site_hours", floor.site_hours),
+        ("floor.quiet_hours", floor.quiet_hours),
+        ("capacity.hours", capacity.hours),
+    ):
+        if problem := hours.problem(text):
+            return f"{name}: {problem}"
+    return None
+
+
+def _stamp(chosen: AgentSettings) -> str | None:
+    stamp = chosen.stamp
+    dscps = [one.dscp for one in stamp.classes]
+    if len(set(dscps)) < len(dscps):
+        return "stamp.classes: two classes have the same dscp: keep one"
+    if not 0.01 <= stamp.spacing <= 10:
+        return "stamp.spacing: out of range: 10 ms to 10 s"
+    return None if 0.1 <= stamp.timeout <= 10 else "stamp.timeout: out of range: 100 ms to 10 s"
+
+
+def _schedule(chosen: AgentSettings) -> str | None:
+    schedule, stamp = chosen.schedule, chosen.stamp
+    if not 10 <= schedule.floor <= 86400:
+        return "schedule.floor: out of range: 10 s to 1 d"
+    if schedule.stamp > 86400:
+        return "schedule.stamp: out of range: at most 1 d"
+    train = stamp.packets * stamp.spacing + stamp.timeout
+    if schedule.stamp < train:
+        return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
+    every = schedule.reachability
+    if every is not None and not 0.5 <= every <= 300:
+        return "schedule.reachability: out of range: 500 ms to 5 min, or null for never"
+    return None
+
+
+def _path(chosen: AgentSettings) -> str | None:
+    if not 5 <= chosen.path.timeout <= 600:
+        return "path.timeout: out of range: 5 s to 10 min"
+    every = chosen.schedule.path
+    if every is not None and not 900 <= every <= 31 * 86400:
+        return "schedule.path: out of range: 15 min to 31 d, or null for never"
+    return None
+
+
+def _capacity(chosen: AgentSettings) -> str | None:
+    capacity, every = chosen.capacity, chosen.schedule.capacity
+    if every is not None and not 3600 <= every <= 366 * 86400:
+        return "schedule.capacity: out of range: 1 h to 366 d, or null for never"
+    if not FLOOR_LEAST <= capacity.highest <= FLOOR_MOST:
+        return "capacity.highest: out of range: 1 Mbit/s to 1 Gbit/s"
+    if not 5 <= capacity.duration <= 60 or capacity.duration % 1:
+        return "capacity.duration: out of range: whole seconds, 5 s to 60 s"
+    if capacity.month_budget < capacity.day_budget:
+        return "capacity.month_budget: less than capacity.day_budget"
+    return None
+
+
+def _line_counters(chosen: AgentSettings) -> str | None:
+    counters = chosen.line_counters
+    match counters.source:
+        case "inline" if not counters.interface:
+            return "line_counters.interface: missing: the interface that carries all traffic of the site"
+        case "directory" if not counters.path:
+            return "line_counters.path: missing: a directory like /sys/class/net/eth0/statistics"
+        case "snmp":
+            return _snmp(counters.snmp)
+        case "inline" | "directory" | "none":
+            return None
+    return "line_counters.source: expected inline, directory, snmp or none"
+
+
+def _snmp(snmp: Snmp | None) -> str | None:
+    if snmp is None:
+        return "line_counters.snmp: missing: the router's host, interface and community_file"
+    if not is_host(snmp.host):
+        return "line_counters.snmp.host: neither a host name nor an address"
+    if snmp.community is None and snmp.community_file is None:
+        return "line_counters.snmp: no community: set community_file (or community) to the router's"
+    if snmp.community is not None and snmp.community_file is not None:
+        return "line_counters.snmp: both community and community_file are set: keep one"
+    if snmp.community is not None and (problem := community_problem(snmp.community)):
+        return f"line_counters.snmp.community: {problem}"
+    in_range = 0.1 <= snmp.timeout <= 5
+    return None if in_range else "line_counters.snmp.timeout: out of range: 100 ms to 5 s"
+
+
+def community_problem(community: str) -> str | None:
+    """Why a word cannot be a community, without repeating it, or None."""
+    return None if 1 <= len(community.encode()) <= 64 else "a community has 1 to 64 bytes"
+
+
+def _interface(chosen: AgentSettings) -> str | None:
+    every, read_every = chosen.schedule.interface, chosen.interface.read_every
+    if every is not None and not 10 <= every <= 3600:
+        return "schedule.interface: out of range: 10 s to 1 h, or null for never"
+    in_range = 1 <= read_every <= (every or 3600)
+    return None if in_range else "interface.read_every: out of range: 1 s to schedule.interface"
+
+
+def _uplink(chosen: AgentSettings) -> str | None:
+    uplink = chosen.uplink
+    for name, value in (("interval", uplink.interval), ("backlog_interval", uplink.backlog_interval)):
+        if not 1 <= value <= 3600:
+            return f"uplink.{name}: out of range: 1 s to 1 h"
+    in_range = 1 <= uplink.receipt_timeout <= 3600
+    return None if in_range else "uplink.receipt_timeout: out of range: 1 s to 1 h"
+
+
+def _storage(chosen: AgentSettings) -> str | None:
+    if not 1_000_000 <= chosen.journal.size <= 100_000_000_000:
+        return "journal.size: out of range: 1 MB to 100 GB"
+    if chosen.log_level not in log.LEVELS:
+        return f"log_level: expected one of {', '.join(log.LEVELS)}"
+    return None

@@ -1,0 +1,182 @@
+"""Sections of ``agent.yaml``: what a deployer writes. The rules between them are in ``agent.settings.rules``.
+
+Defaults are for a site with one line and one peer, so that a working file is about ten lines.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from host.units import BitRate, ByteSize, Seconds
+from net.mqtt import Broker
+from wire.records import Algorithm, Layer
+from wire.stamp import packet
+from wire.udpstp import pdu
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Host = Annotated[str, Meta(min_length=1, max_length=253)]
+
+
+class Peer(Struct, frozen=True):
+    """The measurement peer: where it answers, and the key that it shares with this site.
+
+    ``key`` is the shared secret itself, ``key_file`` a file that holds it; exactly one is set.
+    """
+
+    name: str = "peer"
+    host: Host = "127.0.0.1"
+    udpstp_port: Port = pdu.WELL_KNOWN_PORT
+    stamp_port: Port = packet.WELL_KNOWN_PORT
+    key_id: Annotated[int, Meta(ge=0, le=255)] = 1
+    key: str | None = None
+    key_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Peer({self.name!r}, {self.host!r})"
+
+
+class Floor(Struct, frozen=True):
+    """The contract's floor in each direction, bit/s at its ``layer``; null where none was promised.
+
+    ``site_hours`` is when the site is in use, ``quiet_hours`` when a missed floor is to be confirmed where
+    the site's own traffic cannot be seen: both as :mod:`agent.settings.hours` reads them, local time.
+    ``pre_drain``: bytes sent fast before every ``pre_drain_every``-th test, to empty a token bucket; 0 for
+    never. ``passive``: let the site's own traffic prove the floor where it can be seen.
+    """
+
+    down: BitRate | None = BitRate(8_000_000)
+    up: BitRate | None = BitRate(8_000_000)
+    layer: Layer = Layer.IP
+    site_hours: str = "Mon-Fri 07:00-19:00"
+    quiet_hours: str = "01:00-05:00"
+    retest_after: Seconds = Seconds(300)
+    pre_drain: ByteSize = ByteSize(2_500_000)
+    pre_drain_every: Annotated[int, Meta(ge=1, le=10_000)] = 24
+    passive: bool = True
+
+
+class StampClass(Struct, frozen=True):
+    """One class of service to measure: what people call it, and its DSCP."""
+
+    name: str
+    dscp: Annotated[int, Meta(ge=0, le=63)]
+
+
+class Stamp(Struct, frozen=True):
+    """STAMP trains: their classes, size and spacing, and how long a reply is waited for."""
+
+    classes: tuple[StampClass, ...] = (StampClass("default", 0),)
+    packets: Annotated[int, Meta(ge=2, le=1000)] = 20
+    spacing: Seconds = Seconds(0.5)
+    timeout: Seconds = Seconds(2)
+    authenticated: bool = True
+
+
+class Schedule(Struct, frozen=True):
+    """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait."""
+
+    floor: Seconds = Seconds(3600)
+    stamp: Seconds = Seconds(60)
+    interface: Seconds | None = Seconds(60)
+    capacity: Seconds | None = Seconds(30 * 86400)
+    path: Seconds | None = Seconds(86400)
+    reachability: Seconds | None = Seconds(10)
+    first_within: Seconds = Seconds(300)
+
+
+class Capacity(Struct, frozen=True):
+    """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
+
+    ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
+    directions together: a search ends before it exceeds them, and with less than 20 MB left it is skipped,
+    and recorded as such.
+    """
+
+    highest: BitRate = BitRate(1_000_000_000)
+    duration: Seconds = Seconds(10)
+    algorithm: Algorithm = Algorithm.B
+    hours: str = "01:00-05:00"
+    day_budget: ByteSize = ByteSize(3_000_000_000)
+    month_budget: ByteSize = ByteSize(6_000_000_000)
+
+
+class Interface(Struct, frozen=True):
+    """How often the line's counters are read within each record of the interface probe."""
+
+    read_every: Seconds = Seconds(10)
+
+
+class PathTrace(Struct, frozen=True):
+    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
+
+    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
+    packets; without it the agent starts one as its child.
+    """
+
+    hops: Annotated[int, Meta(ge=1, le=64)] = 30
+    packets: Annotated[int, Meta(ge=1, le=10)] = 3
+    timeout: Seconds = Seconds(60)
+    helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+
+
+class Snmp(Struct, frozen=True):
+    """The router that counts the site's traffic, asked by SNMP version 2c.
+
+    ``community`` is the shared word itself, ``community_file`` a file that holds it; exactly one is set.
+    ``interface`` is the name or the number of the router's interface towards the line. ``frame_bytes``: what
+    the router counts of each packet beyond the IP layer; null to go by what the router says of itself.
+    """
+
+    host: Host
+    interface: Annotated[str, Meta(min_length=1, max_length=255)] | Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    port: Port = 161
+    community: str | None = None
+    community_file: str | None = None
+    timeout: Seconds = Seconds(1)
+    frame_bytes: Annotated[int, Meta(ge=0, le=64)] | None = None
+
+    def __repr__(self) -> str:
+        return f"Snmp({self.host!r}, {self.interface!r})"
+
+
+class LineCounters(Struct, frozen=True):
+    """How the site's own traffic is known during a test: see ``agent.line.counters``."""
+
+    source: str = "none"
+    interface: str | None = None
+    path: str | None = None
+    snmp: Snmp | None = None
+
+
+class Uplink(Struct, frozen=True):
+    """When batches leave: new measurements every ``interval``, older ones every ``backlog_interval``."""
+
+    interval: Seconds = Seconds(60)
+    backlog_interval: Seconds = Seconds(30)
+    receipt_timeout: Seconds = Seconds(60)
+
+
+class Journal(Struct, frozen=True):
+    """Where measurements are kept until the collector has them, and how large that file may grow."""
+
+    path: str = "var/agent/journal.db"
+    size: ByteSize = ByteSize(160_000_000)
+
+
+class AgentSettings(Struct, frozen=True):
+    """Everything in ``agent.yaml``."""
+
+    site: str
+    peer: Peer
+    floor: Floor = field(default_factory=Floor)
+    stamp: Stamp = field(default_factory=Stamp)
+    capacity: Capacity = field(default_factory=Capacity)
+    interface: Interface = field(default_factory=Interface)
+    path: PathTrace = field(default_factory=PathTrace)
+    schedule: Schedule = field(default_factory=Schedule)
+    line_counters: LineCounters = field(default_factory=LineCounters)
+    broker: Broker = field(default_factory=Broker)
+    uplink: Uplink = field(default_factory=Uplink)
+    journal: Journal = field(default_factory=Journal)
+    runtime_directory: str = "var/agent/run"
+    log_level: str = "info"

@@ -1,0 +1,99 @@
+"""The bounded queue between the broker and the ledger's writer."""
+
+import threading
+import time
+from collections import deque
+
+from collector.ingest.decode import Arrival
+
+GROUP_MESSAGES = 200
+GROUP_BYTES = 2_000_000  # of a backlog's large batches fewer go together: what is live waits behind them
+GROUP_SECONDS = 0.05
+
+
+class Intake:
+    """Holds messages until the writer takes them; bounded in number and in bytes.
+
+    A message that does not fit is not taken and gets no receipt: its agent sends it again. Safe to use from
+    several threads.
+    """
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._waiting: deque[Arrival] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._asked = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more is taken."""
+        return self._closed
+
+    @property
+    def unasked_s(self) -> float:
+        """How long ago the writer came for more; it is back within seconds, or hangs."""
+        return time.monotonic() - self._asked
+
+    def offer(self, arrival: Arrival) -> bool:
+        """Take a message, or say that there is no room (or no more taking)."""
+        with self._changed:
+            size = len(arrival.payload)
+            full = len(self._waiting) >= self._max_messages or self._bytes + size > self._max_bytes
+            if full or self._closed:
+                return False
+            self._waiting.append(arrival)
+            self._bytes += size
+            self._changed.notify()
+            return True
+
+    def close(self) -> None:
+        """Take no more; what waits can still be taken out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abandon(self) -> int:
+        """Drop what waits; returns how many messages. They get no receipt."""
+        with self._changed:
+            dropped = len(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+            return dropped
+
+    def take(self, idle_seconds: float) -> list[Arrival] | None:
+        """A group: whatever comes within 50 ms of the first message, at most 200 or about 2 MB.
+
+        Waits up to ``idle_seconds`` for the first one and returns an empty list without one. None means
+        closed and empty.
+        """
+        self._asked = time.monotonic()
+        with self._changed:
+            if not self._waiting and not self._closed:
+                self._changed.wait(idle_seconds)
+            if not self._waiting:
+                return None if self._closed else []
+            self._gather(time.monotonic() + GROUP_SECONDS)
+            return self._group()
+
+    def _group(self) -> list[Arrival]:
+        group: list[Arrival] = []
+        size = 0
+        while self._waiting and len(group) < GROUP_MESSAGES and size < GROUP_BYTES:
+            group.append(self._waiting.popleft())
+            size += len(group[-1].payload)
+        self._bytes -= size
+        return group
+
+    def _gather(self, deadline: float) -> None:
+        while len(self._waiting) < GROUP_MESSAGES and self._bytes < GROUP_BYTES and not self._closed:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)

@@ -1,0 +1,59 @@
+"""Whom to ask to send again after the ledger was restored from a backup, and how often. Pure.
+
+Commands are neither retained nor acknowledged: a site is asked after it was heard, until its envelopes name
+the command in ``obeyed``. An agent too old to know commands never will, so each is asked ever less often.
+"""
+
+from msgspec import Struct
+
+from collector.ingest.decode import Speaker
+from wire.messages.commands import CommandMessage, Resend
+from wire.messages.envelope import SCHEMA
+
+FIRST_PAUSE_US = 60_000_000
+LONGEST_PAUSE_US = 3_600_000_000
+ASKED_FOR_US = 8 * 86_400_000_000  # agents keep what has a receipt for 7 days, and may be offline for a while
+BOUND = 100_000  # sites: their names come from outside
+
+
+class Request(Struct, frozen=True):
+    """What every site is asked, and since when (Unix microseconds)."""
+
+    command: Resend
+    asked_us: int
+
+
+class _Asked(Struct):
+    next_us: int
+    pause_us: int
+
+
+class Resends:
+    """Decides for each site that is heard whether to ask it now. Without a request nobody is asked."""
+
+    def __init__(self, request: Request | None) -> None:
+        self._request = request
+        self._asked: dict[str, _Asked] = {}
+
+    def hear(self, speaker: Speaker, now_us: int) -> CommandMessage | None:
+        """The command to send to a site that was just heard, or None."""
+        request = self._request
+        if request is None or speaker.obeyed == request.command.id:
+            self._asked.pop(speaker.site, None)
+            return None
+        if now_us - request.asked_us > ASKED_FOR_US or not self._is_due(speaker.site, now_us):
+            return None
+        return CommandMessage(schema=SCHEMA, site=speaker.site, command=request.command)
+
+    def _is_due(self, site: str, now_us: int) -> bool:
+        asked = self._asked.get(site)
+        if asked is None:
+            if len(self._asked) >= BOUND:
+                self._asked.clear()
+            self._asked[site] = _Asked(now_us + FIRST_PAUSE_US, FIRST_PAUSE_US)
+            return True
+        if now_us < asked.next_us:
+            return False
+        asked.pause_us = min(2 * asked.pause_us, LONGEST_PAUSE_US)
+        asked.next_us = now_us + asked.pause_us
+        return True

@@ -1,0 +1,171 @@
+"""What the ledger knows of each site's boots: anchors looked up, bettered and kept in one transaction.
+
+What an anchor is worth is decided in ``collector.model.clock_correction``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from collector.ingest.decode import Accepted, Batch
+from collector.ledger.clock.lookout import Boot, Lookout
+from collector.ledger.rows.keys import Keys
+from collector.ledger.schema import boots, names
+from collector.model.clock_correction import (
+    Anchor,
+    Placed,
+    Source,
+    by_record,
+    by_sending,
+    improves,
+    is_better,
+    placed,
+)
+from wire.records import ReachabilityMeasurement, Record
+
+BOUND = 200_000
+_COLUMNS = ("offset_us", "error_us", "at_us", "source_key")
+FIND = select(boots, names.c.name.label("source")).select_from(
+    boots.outerjoin(names, names.c.key == boots.c.source_key)
+)
+_OF_BOOT = (boots.c.site_key == bindparam("site"), boots.c.boot_key == bindparam("boot"))
+_FIND = FIND.where(*_OF_BOOT)
+_CHANGE = update(boots).where(*_OF_BOOT).values({name: bindparam(f"new_{name}") for name in _COLUMNS})
+
+
+class Boots:
+    """The anchors that the ledger holds, remembered from one transaction to the next, bounded."""
+
+    def __init__(self) -> None:
+        self._known: dict[Boot, Anchor | None] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: what was remembered may not exist."""
+        self._known.clear()
+
+    def remember(self, boot: Boot, anchor: Anchor | None) -> None:
+        """Note what the ledger holds of a boot."""
+        if len(self._known) >= BOUND:
+            self._known.clear()
+        self._known[boot] = anchor
+
+    def state(self, connection: Connection, boot: Boot) -> "State":
+        """What the ledger holds of a boot."""
+        if boot not in self._known:
+            row = connection.execute(_FIND, {"site": boot[0], "boot": boot[1]}).first()
+            if row is None:
+                return State(held=False, anchor=None)
+            self.remember(boot, anchor_of(row))
+        return State(held=True, anchor=self._known[boot])
+
+
+@dataclass(slots=True)
+class State:
+    """One boot in one transaction. ``unsettled``: what was placed before should be placed anew."""
+
+    held: bool
+    anchor: Anchor | None
+    changed: bool = False
+    unsettled: bool = False
+
+
+def anchor_of(row: Row[Any]) -> Anchor | None:
+    """The anchor in a row of ``boots`` that was found by ``FIND``."""
+    if row.offset_us is None:
+        return None
+    return Anchor(row.offset_us, row.error_us, row.at_us, Source(row.source))
+
+
+class Clocks:
+    """One transaction's work on boots: learn from batches, place their measurements, write."""
+
+    def __init__(self, connection: Connection, keys: Keys, known: Boots, lookout: Lookout) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._known = known
+        self._lookout = lookout
+        self._states: dict[Boot, State] = {}
+
+    def learn(self, batch: Batch) -> None:
+        """Take in what a batch tells of boots, before its measurements are placed."""
+        sent, received_us = batch.envelope.sent, batch.arrival.received_us
+        sending = by_sending(sent, received_us)
+        self.better(self._boot(batch.site, sent.boot_id), sending)
+        for item in batch.items:
+            if not isinstance(item, Accepted):
+                continue
+            boot_id = item.record.start.boot_id
+            if boot_id == sent.boot_id and sending.source is Source.SYNCHRONISED:
+                continue  # its readings tell nothing that the sending does not
+            found = by_record(item.record, sent, received_us)
+            if found is not None:
+                self.better(self._boot(batch.site, boot_id), found)
+
+    def place(self, batch: Batch, record: Record) -> Placed:
+        """When a measurement of the batch was made."""
+        sent, received_us, start = batch.envelope.sent, batch.arrival.received_us, record.start
+        if start.synchronised:
+            when = placed(start, sent, received_us)
+            if when.believed:
+                return when
+        boot = self._boot(batch.site, start.boot_id)
+        state = self._state(boot)
+        state.changed |= not state.held
+        if state.anchor is None or state.anchor.source is Source.NEIGHBOURS:
+            self._lookout.call(boot)
+        return placed(start, sent, received_us, state.anchor)
+
+    def begin_offset_us(self, site_id: str, record: Record) -> int | None:
+        """Of an outage that began in an earlier boot: how UTC stood to its clock then, as far as is known."""
+        if not isinstance(record, ReachabilityMeasurement) or record.values is None:
+            return None
+        begun = record.values.begin.boot_id
+        if begun == record.start.boot_id:
+            return None
+        anchor = self._state(self._boot(site_id, begun)).anchor
+        return anchor.offset_us if anchor is not None else None
+
+    def better(self, boot: Boot, anchor: Anchor) -> None:
+        """Take ``anchor`` where it is better than what is known of the boot."""
+        state = self._state(boot)
+        if is_better(anchor, state.anchor):
+            state.unsettled |= improves(anchor, state.anchor)
+            state.anchor, state.changed = anchor, True
+
+    def write(self) -> None:
+        """Write what has changed; ``redating`` places anew what was placed before."""
+        insert: list[dict[str, Any]] = []
+        change: list[dict[str, Any]] = []
+        unsettle: list[dict[str, Any]] = []
+        for boot, state in self._states.items():
+            if not state.changed:
+                continue
+            row = dict(zip(_COLUMNS, self._told(state.anchor), strict=True))
+            if not state.held:
+                insert.append({"site_key": boot[0], "boot_key": boot[1], "settled": False, **row})
+            else:
+                of_boot = {"site": boot[0], "boot": boot[1]}
+                new = of_boot | {f"new_{name}": value for name, value in row.items()}
+                (unsettle if state.unsettled else change).append(new)
+            self._known.remember(boot, state.anchor)
+        for statement, parameters in (
+            (boots.insert(), insert), (_CHANGE, change), (_CHANGE.values(settled=False), unsettle),
+        ):  # fmt: skip
+            if parameters:
+                self._connection.execute(statement, parameters)
+
+    def _told(self, anchor: Anchor | None) -> tuple[int | None, ...]:
+        if anchor is None:
+            return (None,) * len(_COLUMNS)
+        source_key = self._keys.name(self._connection, anchor.source)
+        return anchor.offset_us, anchor.error_us, anchor.at_us, source_key
+
+    def _state(self, boot: Boot) -> State:
+        found = self._states.get(boot)
+        if found is None:
+            found = self._states[boot] = self._known.state(self._connection, boot)
+        return found
+
+    def _boot(self, site_id: str, boot_id: str) -> Boot:
+        return self._keys.site(self._connection, site_id), self._keys.name(self._connection, boot_id)

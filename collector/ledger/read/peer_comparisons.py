@@ -1,0 +1,45 @@
+"""Peer comparisons as the ledger has them: what live state is rebuilt from when the collector starts."""
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from collector.ledger import schema
+from collector.model.observation import AHEAD_US
+from collector.model.peer_comparison import Joined, Result
+from wire.records import Direction
+
+_SIDES, _TESTS = schema.two_sides, schema.peer_tests
+_NEXT_PEER = select(func.min(_TESTS.c.peer_key)).where(_TESTS.c.peer_key > bindparam("last"))
+_NEWEST = (
+    select(_TESTS.c.start_us, schema.names.c.name)
+    .join(schema.names, schema.names.c.key == _TESTS.c.peer_key)
+    .where(_TESTS.c.peer_key == bindparam("peer_key"), _TESTS.c.start_us <= _TESTS.c.received_us + AHEAD_US)
+    .order_by(_TESTS.c.start_us.desc())
+    .limit(1)
+)
+
+
+def disagreements(connection: Connection) -> list[Joined]:
+    """The newest disagreement of every site and direction."""
+    query = (
+        select(_SIDES, schema.names.c.name.label("peer"), schema.sites.c.site_id)
+        .join(schema.names, schema.names.c.key == _SIDES.c.peer_key)
+        .join(schema.sites, schema.sites.c.key == _SIDES.c.site_key)
+        .where(_SIDES.c.result == Result.DISAGREE.value)
+        .order_by(_SIDES.c.site_key, _SIDES.c.time_us)
+    )
+    newest = {(row.site_id, row.direction): row for row in connection.execute(query)}
+    return [
+        Joined(row.peer, row.site_id, Direction(row.direction), row.time_us, Result.DISAGREE, row.difference)
+        for row in newest.values()
+    ]
+
+
+def newest_tests(connection: Connection) -> dict[str, int]:
+    """When the newest test of each peer began; claims from the future are passed over."""
+    found: dict[str, int] = {}
+    peer_key: int | None = -1
+    while (peer_key := connection.execute(_NEXT_PEER, {"last": peer_key}).scalar()) is not None:
+        row = connection.execute(_NEWEST, {"peer_key": peer_key}).one_or_none()
+        if row is not None:
+            found[row.name] = row.start_us
+    return found

@@ -1,0 +1,113 @@
+"""Keys of what repeats in the ledger: names, sites, epochs, series. Read once, remembered, bounded."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
+
+from collector.ledger.schema import epochs, measurements, names, series, sites
+from collector.model.observation import Series
+
+BOUND = 1_000_000
+
+
+def _find(table: Table, *identity: str) -> Select[int]:
+    same = (table.c[column].is_not_distinct_from(bindparam(column)) for column in identity)
+    return select(table.c.key).where(*same)
+
+
+# Built once: when a whole fleet comes for the first time, building them costs more than the database does.
+_FIND = {
+    names.name: _find(names, "name"),
+    sites.name: _find(sites, "site_id"),
+    epochs.name: _find(epochs, "site_key", "epoch"),
+    series.name: _find(series, "site_key", "probe_key", "direction", "dscp"),
+}
+_INSERT = {table.name: table.insert() for table in (names, sites, epochs, series)}
+_LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
+
+
+class Keys:
+    """Looks keys up and gives new ones inside the transaction of the one writer.
+
+    After a rollback call :meth:`forget`: what was remembered may not exist.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+        self._last_seq: dict[int, int] = {}
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self._known.clear()
+        self._last_seq.clear()
+
+    def name(self, connection: Connection, text: str) -> int:
+        """The key of a word or name."""
+        known = self._known.get(text)
+        return known if known is not None else self._keep(text, connection, names, name=text)
+
+    def site(self, connection: Connection, site_id: str) -> int:
+        """The key of a site."""
+        index = (sites.name, site_id)
+        known = self._known.get(index)
+        return known if known is not None else self._keep(index, connection, sites, site_id=site_id)
+
+    def epoch(self, connection: Connection, site_id: str, epoch: str) -> int:
+        """The key of one journal epoch of one site."""
+        index = (epochs.name, site_id, epoch)
+        known = self._known.get(index)
+        if known is not None:
+            return known
+        site_key = self.site(connection, site_id)
+        return self._keep(index, connection, epochs, {"high_water": 0}, site_key=site_key, epoch=epoch)
+
+    def last_seq(self, connection: Connection, epoch_key: int) -> int:
+        """The highest sequence number held of an epoch, 0 for none: above it nothing need be looked up."""
+        known = self._last_seq.get(epoch_key)
+        if known is None:
+            last: int | None = connection.execute(_LAST_SEQ, {"epoch_key": epoch_key}).scalar()
+            known = self._last_seq[epoch_key] = last or 0
+        return known
+
+    def raise_last_seq(self, epoch_key: int, seq: int) -> None:
+        """Remember that ``seq`` is about to be held; of a forgotten epoch the ledger is asked again."""
+        if epoch_key in self._last_seq:
+            self._last_seq[epoch_key] = max(seq, self._last_seq[epoch_key])
+
+    def series(self, connection: Connection, of: Series) -> int:
+        """The key of a series."""
+        known = self._known.get(of)
+        if known is not None:
+            return known
+        identity: dict[str, Any] = {
+            "site_key": self.site(connection, of.site),
+            "probe_key": self.name(connection, of.probe),
+            "direction": of.direction.value if of.direction else None,
+            "dscp": of.dscp,
+        }
+        return self._keep(of, connection, series, **identity)
+
+    def _keep(
+        self,
+        index: Hashable,
+        connection: Connection,
+        table: Table,
+        new: dict[str, Any] | None = None,
+        **identity: Any,
+    ) -> int:
+        if len(self._known) >= BOUND:
+            self.forget()
+        key = self._known[index] = _find_or_insert(connection, table, identity, new or {})
+        return key
+
+
+def _find_or_insert(
+    connection: Connection, table: Table, identity: dict[str, Any], new: dict[str, Any]
+) -> int:
+    found: int | None = connection.execute(_FIND[table.name], identity).scalar()
+    if found is not None:
+        return found
+    inserted = connection.execute(_INSERT[table.name], identity | new).inserted_primary_key
+    assert inserted is not None  # noqa: S101 -- of a single-row insert it never is
+    return int(inserted[0])

@@ -1,0 +1,284 @@
+"""A group of judged messages in one transaction: what is there already, what is new, what becomes of each."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+
+from collector.ingest.decode import (
+    Accepted,
+    Batch,
+    Fate,
+    Judged,
+    PeerBatch,
+    PeerItem,
+    Refused,
+    Speaker,
+    Unreadable,
+    receipt_of_batch,
+    receipt_of_peer,
+    receipt_of_unreadable,
+    told_gaps,
+)
+from collector.ledger import schema
+from collector.ledger.clock.boots import Boots, Clocks
+from collector.ledger.clock.lookout import Lookout, Spans
+from collector.ledger.rows import record_rows as rows
+from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.layout import Row
+from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.epoch_counters import Accounts
+from collector.ledger.write.peer_comparisons import Sides, Told, held_tests, of_agent, of_peer, peer_row
+from collector.model.clock_correction import believable, placed
+from collector.model.observation import Observation, PassedOver, observe
+from collector.model.peer_comparison import Heard
+from wire.messages.envelope import Fault, Reason, ReceiptStatus
+from wire.messages.peer_tests import PeerTest
+from wire.records import CapacityMeasurement, FloorMeasurement
+
+REJECT_HEAD_BYTES = 4096
+_LOOK_UP = 500
+
+Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
+
+
+@dataclass
+class Group:
+    """One transaction's work: look up what is there, decide, write."""
+
+    connection: Connection
+    keys: Keys
+    inserts: dict[str, str]
+    reject_rows: int
+    boots: Boots
+    lookout: Lookout
+    pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    contents: Contents = field(default_factory=dict)
+    next_key: dict[str, int] = field(default_factory=dict)
+    tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
+    sides: list[Told] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+    dated: Spans = field(default_factory=Spans)
+
+    def __post_init__(self) -> None:
+        self.clocks = Clocks(self.connection, self.keys, self.boots, self.lookout)
+        self.accounts = Accounts(self.connection, self.keys, self.lookout)
+
+    def settle(self, group: Sequence[Judged]) -> list[Settled]:
+        """Write all of it; returns what became of each message, in order."""
+        batches = [message for message in group if isinstance(message, Batch)]
+        self.contents = self._look_up(batches)
+        settled = [self._settle(message) for message in group]
+        self._write()
+        self._account(batches)
+        self.lookout.dated(self.dated)
+        if self.sides:
+            seen_us = max(message.arrival.received_us for message in group)
+            joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
+            settled[-1] = replace(settled[-1], joined=tuple(joined))
+        return settled
+
+    def _settle(self, message: Judged) -> Settled:
+        if isinstance(message, Unreadable):
+            self._reject(message, message.fault, message.arrival.payload)
+            return Settled(receipt_of_unreadable(message), rejected=(message.fault.reason,))
+        if isinstance(message, PeerBatch):
+            return self._settle_peer(message)
+        fates: list[Fate] = []
+        observations: list[Observation] = []
+        rejected: list[Reason] = []
+        batch_key = self._new_key(schema.batches)
+        self.clocks.learn(message)
+        self.passed_over = []
+        for item in message.items:
+            if isinstance(item, Refused):
+                self._reject(message, item.fault, item.raw)
+                rejected.append(item.fault.reason)
+                if item.identity is not None:
+                    fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
+                continue
+            status, seen = self._record(message, item, batch_key)
+            fates.append(Fate(item.record.epoch, item.record.seq, status))
+            observations.extend(seen)
+        if any(fate.status is ReceiptStatus.COMMITTED for fate in fates):
+            self._keep_batch(message, batch_key)
+        return Settled(
+            receipt_of_batch(message, fates),
+            tuple(observations),
+            tuple(fates),
+            tuple(rejected),
+            speaker=Speaker(message.site, message.envelope.obeyed),
+            passed_over=tuple(self.passed_over),
+        )
+
+    def _settle_peer(self, batch: PeerBatch) -> Settled:
+        statuses = tuple(self._record_test(batch, item) for item in batch.items)
+        faults = tuple(item.test.reason for item in batch.items if isinstance(item.test, Fault))
+        begun = [_begun(batch, item.test) for item in batch.items if isinstance(item.test, PeerTest)]
+        heard = Heard(batch.peer, statuses, max(begun, default=None))
+        return Settled(receipt_of_peer(batch, statuses), rejected=faults, heard=heard)
+
+    def _record_test(self, batch: PeerBatch, item: PeerItem) -> ReceiptStatus:
+        """A second content under one identity is kept, too; the first is the one that is compared."""
+        test = item.test
+        if isinstance(test, Fault):
+            self._reject(batch, test, item.raw)
+            return ReceiptStatus.REJECTED
+        identity = (self._name_key(batch.peer), test.session, test.direction.value, test.start.wall_us)
+        digest = rows.content_digest(item.raw)
+        known = self.tests.get(identity)
+        if known is None:
+            known = self.tests[identity] = held_tests(self.connection, *identity)
+        if digest in known:
+            return ReceiptStatus.DUPLICATE
+        status = ReceiptStatus.CONFLICT if known else ReceiptStatus.COMMITTED
+        key = self._new_key(schema.peer_tests)
+        if not known:
+            self.sides += of_peer(batch.peer, test, key, _begun(batch, test))
+        known.add(digest)
+        keys = {"key": key, "peer_key": identity[0], "digest": digest}
+        self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
+        return status
+
+    def _record(
+        self, batch: Batch, item: Accepted, batch_key: int
+    ) -> tuple[ReceiptStatus, tuple[Observation, ...]]:
+        epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
+        identity = (epoch_key, item.record.seq)
+        digest = rows.content_digest(item.raw)
+        known = self.contents.get(identity)
+        if known is not None:
+            if known == digest:
+                return ReceiptStatus.DUPLICATE, ()
+            self._keep_conflict(batch, identity, digest, item.raw)
+            return ReceiptStatus.CONFLICT, ()
+        self.contents[identity] = digest
+        self.keys.raise_last_seq(*identity)
+        self.accounts.commit(*identity)
+        keys = {"epoch_key": epoch_key, "batch_key": batch_key, "digest": digest}
+        return ReceiptStatus.COMMITTED, self._insert(batch, item, keys)
+
+    def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
+        received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
+        when = self.clocks.place(batch, item.record)
+        if when.error_us is not None and self.lookout.watches(keys["epoch_key"]):
+            self.dated.add(keys["epoch_key"], item.record.seq)
+        record = believable(item.record, when)
+        seen = observe(
+            batch.site,
+            record,
+            time_us=when.time_us,
+            order=key,
+            received_us=received_us,
+            begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
+        )
+        keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
+        self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))
+        for table, found in rows.values(key, record, item.raw, self._name_key).items():
+            self.pending[table].extend(found)
+        if isinstance(record, FloorMeasurement | CapacityMeasurement):
+            self.sides += of_agent(record, key, self.keys.site(self.connection, batch.site), when.time_us)
+        if when.ahead or when.outdated:
+            self.passed_over.append(PassedOver.AHEAD if when.ahead else PassedOver.OUTDATED)
+            return ()
+        return (seen,)
+
+    def _name_key(self, text: str) -> int:
+        return self.keys.name(self.connection, text)
+
+    def _new_key(self, table: Any) -> int:
+        """The next key of a table: given here, not by the database, so that rows can be sent in bulk."""
+        if table.name not in self.next_key:
+            last: int | None = self.connection.execute(select(func.max(table.c.key))).scalar()
+            self.next_key[table.name] = (last or 0) + 1
+        key = self.next_key[table.name]
+        self.next_key[table.name] = key + 1
+        return key
+
+    def _keep_batch(self, batch: Batch, key: int) -> None:
+        sent, received_us = batch.envelope.sent, batch.arrival.received_us
+        row = {
+            "key": key,
+            "site_key": self.keys.site(self.connection, batch.site),
+            "agent_key": self._name_key(batch.envelope.agent),
+            "received_us": received_us,
+            "payload_digest": bytes.fromhex(batch.digest),
+            "sent_wall_us": sent.wall_us,
+            "sent_boot_us": sent.boot_us,
+            "sent_boot_key": self._name_key(sent.boot_id),
+            "sent_synchronised": sent.synchronised,
+            "sent_max_error_us": sent.max_error_us,
+        }
+        self.pending["batches"].append(row)
+        packed = zlib.compress(batch.arrival.payload, 1)
+        self.pending["payloads"].append({"batch_key": key, "received_us": received_us, "zlib": packed})
+
+    def _keep_conflict(self, batch: Batch, identity: tuple[int, int], digest: bytes, raw: bytes) -> None:
+        table = schema.conflicts
+        row = {"epoch_key": identity[0], "seq": identity[1], "digest": digest}
+        same = [table.c[column] == value for column, value in row.items()]
+        if self.connection.execute(select(table.c.key).where(*same)).scalar() is None:
+            received = {"received_us": batch.arrival.received_us, "json": raw}
+            self.connection.execute(table.insert(), row | received)
+            self.accounts.conflict(identity[0])
+
+    def _reject(self, message: Judged, fault: Fault, payload: bytes) -> None:
+        row = {
+            "key": self._new_key(schema.rejects),
+            "received_us": message.arrival.received_us,
+            "topic": message.arrival.topic[:200],
+            "site_id": None if isinstance(message, PeerBatch) else message.site,
+            "reason": fault.reason,
+            "detail": fault.detail,
+            "payload_digest": bytes.fromhex(message.digest),
+            "payload_bytes": len(payload),
+            "payload_head": payload[:REJECT_HEAD_BYTES],
+        }
+        self.pending["rejects"].append(row)
+
+    def _account(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            for mark in batch.envelope.marks:
+                self.accounts.mark(batch.site, mark)
+            for gap in told_gaps(batch.envelope):
+                self.accounts.declare(batch.site, gap, batch.arrival.received_us)
+        self.accounts.write()
+
+    def _look_up(self, batches: Iterable[Batch]) -> Contents:
+        """The contents that the ledger already holds under the identities of these batches."""
+        wanted: dict[int, list[int]] = defaultdict(list)
+        for batch in batches:
+            for item in batch.items:
+                if isinstance(item, Accepted):
+                    epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
+                    if item.record.seq <= self.keys.last_seq(self.connection, epoch_key):
+                        wanted[epoch_key].append(item.record.seq)
+        found: Contents = {}
+        for epoch_key, seqs in wanted.items():
+            for start in range(0, len(seqs), _LOOK_UP):
+                found |= self._held(epoch_key, seqs[start : start + _LOOK_UP])
+        return found
+
+    def _held(self, epoch_key: int, seqs: list[int]) -> Contents:
+        table = schema.measurements
+        query = select(table.c.seq, table.c.digest).where(table.c.epoch_key == epoch_key)
+        found = self.connection.execute(query.where(table.c.seq.in_(seqs)))
+        return {(epoch_key, seq): digest for seq, digest in found}
+
+    def _write(self) -> None:
+        for table in schema.metadata.sorted_tables:
+            if found := self.pending.get(table.name):
+                self.connection.exec_driver_sql(self.inserts[table.name], found)
+        self.clocks.write()
+        if "rejects" in self.pending:
+            bound = self.next_key[schema.rejects.name] - self.reject_rows
+            self.connection.execute(delete(schema.rejects).where(schema.rejects.c.key < bound))
+
+
+def _begun(batch: PeerBatch, test: PeerTest) -> int:
+    """When a test began, as for measurements; at the latest when it was told: a clock may be ahead."""
+    received_us = batch.arrival.received_us
+    return min(placed(test.start, batch.envelope.sent, received_us).time_us, received_us)

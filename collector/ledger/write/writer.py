@@ -1,0 +1,145 @@
+"""The one writer thread: takes groups of messages, judges, commits, and hands on what became of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from collector.ingest.decode import Arrival, Batch, Judged, PeerBatch, Unreadable, judge
+from collector.ingest.queue import Intake
+from collector.ledger.store import explain, takes_nothing
+from collector.ledger.write.commit import Ledger
+from collector.ledger.write.commit_result import Settled
+from net.complaint import Complaint
+from wire.messages.envelope import Fault, Reason
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+PRUNE_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
+
+OnSettled = Callable[[list[Settled], float], None]
+
+
+class Writer(threading.Thread):
+    """Runs until its intake is closed and empty.
+
+    ``on_settled`` is called in this thread after each commit, with the seconds it took. ``problem`` says why
+    nothing can be committed, or is None. ``on_unsettled`` is told how many messages were dropped for that
+    reason: they get no receipt, so their agents send them again.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        intake: Intake,
+        on_settled: OnSettled,
+        *,
+        on_unsettled: Callable[[int], None],
+        keep_payloads_s: float,
+        side_grace_s: float,
+    ) -> None:
+        super().__init__(name="ledger-writer", daemon=True)
+        self.problem: str | None = None
+        self._ledger = ledger
+        self._intake = intake
+        self._on_settled = on_settled
+        self._on_unsettled = on_unsettled
+        self._keep_payloads_s = keep_payloads_s
+        self._side_grace_s = side_grace_s
+        self._next_prune = 0.0
+        self._unpruned = Complaint()
+
+    def run(self) -> None:
+        """The thread's loop."""
+        while (group := self._intake.take(IDLE_SECONDS)) is not None:
+            if group:
+                self._settle(group)
+            self._prune()
+
+    def _settle(self, group: Sequence[Arrival]) -> None:
+        began = time.monotonic()
+        settled: list[Settled] = []
+        problem: str | None = None
+        try:
+            self._commit([judge(arrival) for arrival in group], settled)
+        except DatabaseError as error:
+            if not takes_nothing(error):
+                raise
+            problem = explain(error)
+        self._say(problem)
+        if settled:
+            self._on_settled(settled, time.monotonic() - began)
+        if problem is not None:
+            self._on_unsettled(len(group) - len(settled))
+            time.sleep(PAUSE_SECONDS)
+
+    def _commit(self, group: list[Judged], settled: list[Settled]) -> None:
+        """Commit together; if one message is at fault, one by one, so that it alone is refused.
+
+        ``settled`` grows by what is committed, also where the ledger takes no more in the middle.
+        """
+        try:
+            settled += self._ledger.commit(group)
+        except Exception as error:
+            if takes_nothing(error):
+                raise
+            log.exception("a group of %d messages was not committed; trying them one by one", len(group))
+            for message in group:
+                settled += self._commit_alone(message)
+
+    def _commit_alone(self, message: Judged) -> list[Settled]:
+        try:
+            return self._ledger.commit([message])
+        except Exception as error:
+            if takes_nothing(error):
+                raise
+            detail = f"the collector cannot store it ({type(error).__name__}): its fault, not the site's"
+            fault = Fault(Reason.STORAGE, detail)
+            return self._ledger.commit([_refused(message, fault)])
+
+    def _say(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            log.error("the ledger takes nothing: %s", problem)
+        if problem is None and self.problem is not None:
+            log.info("the ledger works again")
+        self.problem = problem
+
+    def _prune(self) -> None:
+        now = time.monotonic()
+        if now < self._next_prune:
+            return
+        problem = ""
+        try:
+            left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
+            left += self._give_up_sides(now)
+            left += self._place_anew()
+        except SQLAlchemyError as error:
+            left, problem = 0, explain(error)
+        if self._unpruned.is_news(problem):
+            log.warning("old payloads not dropped, lone sides unsettled, or nothing placed anew: %s", problem)
+        self._next_prune = now if left else now + PRUNE_SECONDS
+
+    def _place_anew(self) -> bool:
+        """Measurements of whose boots more is known by now get a better time; whether there are more."""
+        began = time.monotonic()
+        moved, more = self._ledger.place_anew()
+        if moved:
+            self._on_settled([Settled(None, moved=tuple(moved))], time.monotonic() - began)
+        return more
+
+    def _give_up_sides(self, now: float) -> int:
+        """Load tests of which the other side did not come in time are told as such; returns how many."""
+        joined = self._ledger.give_up_sides(int((time.time() - self._side_grace_s) * 1e6))
+        if joined:
+            self._on_settled([Settled(None, joined=tuple(joined))], time.monotonic() - now)
+        return len(joined)
+
+
+def _refused(message: Judged, fault: Fault) -> Unreadable:
+    site = None if isinstance(message, PeerBatch) else message.site
+    peer = None if isinstance(message, Batch) else message.peer
+    return Unreadable(message.arrival, site, message.digest, fault, peer)

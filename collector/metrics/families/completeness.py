@@ -1,0 +1,62 @@
+"""What the ledger lacks of a site, or holds in doubt; of a site that is whole nothing is told."""
+
+from collections import Counter
+
+from collector.live.site_state import SiteState
+from collector.metrics.families.family import Family, Samples
+from wire.messages.envelope import GapReason
+
+_REASONS = frozenset(GapReason)
+_OTHER = "other"
+
+
+def _missing(site: SiteState, _now_us: int) -> Samples:
+    if site.lacks and site.lacks.missing:
+        yield "", site.lacks.missing
+
+
+def _declared(site: SiteState, _now_us: int) -> Samples:
+    """A newer agent's reasons are one: their words come from outside, and each would be a series."""
+    counted: Counter[str] = Counter()
+    for reason, lost in (site.lacks.declared if site.lacks else {}).items():
+        counted[reason if reason in _REASONS else _OTHER] += lost
+    for reason, lost in sorted(counted.items()):
+        yield f',reason="{reason}"', lost
+
+
+def _conflicts(site: SiteState, _now_us: int) -> Samples:
+    if site.lacks and site.lacks.conflicts:
+        yield "", site.lacks.conflicts
+
+
+def _forks(site: SiteState, _now_us: int) -> Samples:
+    if site.lacks and site.lacks.forks:
+        yield "", site.lacks.forks
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "qos_ledger_missing_measurements",
+        "gauge",
+        "Measurements that should have come long ago.",
+        _missing,
+    ),
+    Family(
+        "qos_ledger_declared_lost_measurements",
+        "gauge",
+        "Measurements that the site declared lost for good.",
+        _declared,
+    ),
+    Family(
+        "qos_ledger_conflicting_measurements",
+        "gauge",
+        "Measurements that came again with another content.",
+        _conflicts,
+    ),
+    Family(
+        "qos_ledger_journal_forks",
+        "gauge",
+        "Journals that continue where another one already does, or had come further.",
+        _forks,
+    ),
+)

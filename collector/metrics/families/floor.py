@@ -1,0 +1,113 @@
+"""Where a site stands against its floor."""
+
+from collections.abc import Iterator
+
+from collector.live.site_state import SeriesState, SiteState, State, current, state_of
+from collector.metrics.families.family import UNKNOWN, Family, Samples, escape
+from collector.model.freshness import is_fresh
+from wire.messages.envelope import PresenceState
+from wire.records import CapacityValues, Direction, Failure, FloorValues, Standing, Verdict
+
+
+def _info(site: SiteState, _now_us: int) -> Samples:
+    found = site.inventory
+    name, commune = (found.name, found.commune) if found else (UNKNOWN, UNKNOWN)
+    lat, lon = (found.lat, found.lon) if found else (None, None)
+    place = f',lat="{_degrees(lat)}",lon="{_degrees(lon)}"'
+    yield f',name="{escape(name)}",commune="{escape(commune)}"{place}', 1
+
+
+def _degrees(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _state(site: SiteState, now_us: int) -> Samples:
+    found = state_of(site, now_us)
+    return ((f',state="{state}"', int(state is found)) for state in State)
+
+
+def _online(site: SiteState, _now_us: int) -> Samples:
+    if site.presence is not None:
+        yield "", int(site.presence is PresenceState.ONLINE)
+
+
+def _floor(site: SiteState, _now_us: int) -> Samples:
+    for direction in Direction:
+        floor = site.floor(direction)
+        if floor is not None:
+            yield f',direction="{direction}"', floor
+
+
+def _floors(site: SiteState) -> Iterator[tuple[Direction, SeriesState]]:
+    for direction in Direction:
+        if found := site.of_floor(direction):
+            yield direction, found
+
+
+def _pass(site: SiteState, now_us: int) -> Samples:
+    for direction, found in _floors(site):
+        seen = found.decisive
+        if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
+            yield f',direction="{direction}"', int(seen.values.verdict is Verdict.PASS)
+
+
+def _standing(site: SiteState, now_us: int) -> Samples:
+    """As agents tell it: alarms of a standing are not to be made of one verdict of an older agent."""
+    for direction, found in _floors(site):
+        seen = found.deciding
+        values = seen.values if seen is not None and is_fresh(seen, now_us) else None
+        if isinstance(values, FloorValues) and values.standing is not None:
+            for standing in Standing:
+                told = int(standing is values.standing)
+                yield f',direction="{direction}",standing="{standing}"', told
+
+
+def _capacity(site: SiteState, now_us: int) -> Samples:
+    for direction, found in _floors(site):
+        seen = found.valued
+        if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
+            value, exact = seen.values.told_capacity()
+            yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
+
+
+def _maximum(site: SiteState, now_us: int) -> Samples:
+    for seen, values in current(site, CapacityValues, now_us):
+        bound = values.bound or "line"
+        yield f',direction="{seen.series.direction or ""}",bound="{bound}"', values.maximum_bps
+
+
+def _budget(site: SiteState, now_us: int) -> Samples:
+    for series, found in site.series.items():
+        if series.probe == "capacity" and is_fresh(found.newest, now_us):
+            spent = found.newest.failure is Failure.BUDGET_SPENT
+            yield f',probe="{series.probe}",direction="{series.direction or ""}"', int(spent)
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("qos_site_info", "gauge", "What is known of the site; always 1.", _info),
+    Family("qos_site_state", "gauge", "1 for the state that the site is in, 0 for every other.", _state),
+    Family(
+        "qos_agent_online", "gauge", "Whether the agent is connected to the broker; not the line.", _online
+    ),
+    Family("qos_floor_bits_per_second", "gauge", "Contractual minimum capacity, IP layer.", _floor),
+    Family("qos_floor_pass", "gauge", "Latest decisive floor verdict: 1 pass, 0 fail.", _pass),
+    Family(
+        "qos_floor_standing",
+        "gauge",
+        "1 for what the sequence of floor verdicts amounts to, 0 for the others.",
+        _standing,
+    ),
+    Family(
+        "qos_capacity_bits_per_second",
+        "gauge",
+        "IP-layer capacity as last measured; at_least: it may be more.",
+        _capacity,
+    ),
+    Family(
+        "qos_maximum_capacity_bits_per_second",
+        "gauge",
+        "Maximum IP-layer capacity of the last search; a bound other than line: it may be more.",
+        _maximum,
+    ),
+    Family("qos_budget_spent", "gauge", "Whether the last attempt was skipped for its byte budget.", _budget),
+)

@@ -1,0 +1,218 @@
+"""``make bench-collector``: what the collector takes and shows, beside the obvious way, in one run.
+
+Taking: decoded, validated and durable measurements a second, in batches of a backlog (100) and of live data
+(4); beside it the json module, one row a measurement and one transaction a message. Showing: the metrics page
+of 6,000 sites from a cache of lines, beside prometheus_client rendering the same samples. Medians of repeated
+runs with their spread. Ours goes out in pieces, and so it is timed,
+after every site has sent its minute. Exit status 0 only if the budgets
+of the design are met.
+"""
+
+import argparse
+import gc
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from rich.console import Console
+from rich.table import Table
+
+from collector.ingest.decode import Accepted, Arrival, Batch, judge
+from collector.ledger.write.commit import Ledger
+from collector.model.observation import observe
+from collector.service.views import Views
+from host import command_line
+from host.exits import Exit
+from lab.simulate import fleet
+from wire.messages.topics import Kind, PeerKind, peer_topic, topic
+
+PROGRAM = "bench-collector"
+LEAST_A_SECOND = 10_000
+MOST_PAGE_MS = 50.0
+GROUP = 200  # messages a transaction, as the collector's writer takes them
+NOW_US = 1_775_000_000_000_000
+_PLAIN_SCHEMA = """
+PRAGMA journal_mode=WAL;
+PRAGMA synchronous=FULL;
+CREATE TABLE t (site, epoch, seq, record, PRIMARY KEY (site, epoch, seq));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row: ours and the other way, medians of runs, and whether our budget is met."""
+
+    what: str
+    ours: Sequence[float]
+    other: Sequence[float]
+    budget: str
+    met: bool
+
+    def row(self) -> tuple[str, ...]:
+        """The cells of the table."""
+        ratio = median(self.ours) / median(self.other)
+        return self.what, _spread(self.ours), _spread(self.other), f"{ratio:.3g}", self.budget, _yes(self.met)
+
+
+def _spread(runs: Sequence[float]) -> str:
+    middle, least, most = (
+        f"{run:,.{0 if run > 100 else 1}f}" for run in (median(runs), min(runs), max(runs))
+    )
+    return f"{middle} ({least}-{most})"
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "NO"
+
+
+def arrivals(measurements: int, batch: int, sites: int, *, settled: bool = False) -> list[Arrival]:
+    """Messages of ``batch`` measurements each, from the sites in turn, and what the peer tells of each."""
+    agents = [(site, fleet.Agent(site, NOW_US, settled=settled)) for site in fleet.sites(sites)]
+    found = []
+    for index in range(measurements // batch):
+        site, agent = agents[index % len(agents)]
+        found.append(Arrival(topic(site, Kind.RESULTS), agent.envelope(batch), NOW_US))
+        if told := agent.peer_envelope():
+            found.append(Arrival(peer_topic(fleet.PEER, PeerKind.TESTS), told, NOW_US))
+    return found
+
+
+def into_ledger(messages: Sequence[Arrival], folder: Path) -> None:
+    """As the collector does it, in one thread: judged, then committed in groups."""
+    ledger = Ledger(folder / "ledger.db")
+    try:
+        for begin in range(0, len(messages), GROUP):
+            ledger.commit([judge(one) for one in messages[begin : begin + GROUP]])
+    finally:
+        ledger.close()
+
+
+def into_plain_sqlite(messages: Sequence[Arrival], folder: Path) -> None:
+    """The obvious way: a row a measurement, kept once, and a durable transaction a message."""
+    database = sqlite3.connect(folder / "plain.db", isolation_level=None)
+    try:
+        database.executescript(_PLAIN_SCHEMA)
+        for one in messages:
+            found = json.loads(one.payload)
+            database.execute("BEGIN")
+            for record in found.get("measurements", ()):
+                identity = (found["site"], record["epoch"], record["seq"])
+                database.execute(
+                    "INSERT OR IGNORE INTO t VALUES (?, ?, ?, ?)", (*identity, json.dumps(record))
+                )
+            database.execute("COMMIT")
+    finally:
+        database.close()
+
+
+def rates(way: Callable[[Sequence[Arrival], Path], None], messages: Sequence[Arrival], count: int) -> float:
+    """Measurements a second of one way, into an empty file; the peers' side comes on top."""
+    with TemporaryDirectory(prefix="plancher-bench-") as folder:
+        gc.collect()
+        began = time.perf_counter()
+        way(messages, Path(folder))
+        return count / (time.perf_counter() - began)
+
+
+def taking(batch: int, measurements: int, runs: int) -> Figure:
+    """Durable measurements a second, both ways, run by run in turn."""
+    messages = arrivals(measurements, batch, sites=600, settled=True)
+    ours, other = [], []
+    for _ in range(runs):
+        ours.append(rates(into_ledger, messages, measurements))
+        other.append(rates(into_plain_sqlite, messages, measurements))
+    met = median(ours) >= LEAST_A_SECOND
+    return Figure(f"durable measurements/s, batches of {batch}", ours, other, f">= {LEAST_A_SECOND:,}", met)
+
+
+class _Page(Collector):
+    """The same samples, as prometheus_client holds them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families or [GaugeMetricFamily("none", "none")]
+
+
+def showing(sites: int, runs: int) -> tuple[Figure, int]:
+    """Milliseconds to render the fleet's page, and how many samples it has."""
+    views = Views(fleet.sites(sites))
+    with TemporaryDirectory(prefix="plancher-bench-") as folder:
+        ledger = Ledger(Path(folder) / "ledger.db")
+        for settled in ledger.commit(
+            [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
+        ):
+            views.learn(settled.observations, NOW_US)
+            views.learn_sides(settled.joined, NOW_US)
+        ledger.close()
+    page = b"".join(views.pieces())
+    registry = CollectorRegistry()
+    registry.register(_Page(text_string_to_metric_families(page.decode())))
+    ours = []
+    agents = {site: fleet.Agent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
+    for minute in range(max(runs, 5)):
+        _renew(views, agents, NOW_US + minute * 1_000_000)
+        ours.append(_milliseconds(lambda: sum(map(len, views.pieces()))))
+    other = [_milliseconds(lambda: generate_latest(registry)) for _ in range(min(runs, 3))]
+    samples = sum(not line.startswith(b"#") for line in page.splitlines())
+    met = median(ours) <= MOST_PAGE_MS
+    return Figure(f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met), samples
+
+
+def _renew(views: Views, agents: Mapping[str, fleet.Agent], now_us: int) -> None:
+    """Every site sends a minute's measurements: trains and counters."""
+    for site, agent in agents.items():
+        batch = judge(Arrival(topic(site, Kind.RESULTS), agent.envelope(3), now_us))
+        assert isinstance(batch, Batch)  # noqa: S101 -- the fleet is ours
+        seen = (
+            observe(site, item.record, time_us=now_us, order=now_us, received_us=now_us)
+            for item in batch.items
+            if isinstance(item, Accepted)
+        )
+        views.learn(seen, now_us)
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    gc.collect()
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1e3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark; 0 if every budget is met."""
+    options = _options(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    table = Table(title="the collector: median (least-most)")
+    for heading in ("what", "ours", "the obvious way", "ratio", "budget", "met"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    page, samples = showing(options.sites, options.runs)
+    figures = [taking(batch, options.measurements, options.runs) for batch in (100, 4)]
+    for figure in (*figures, page):
+        table.add_row(*figure.row())
+    console.print(table)
+    console.print(f"{samples:,} samples on the page, {samples / options.sites:.0f} a site")
+    return Exit.OK if all(figure.met for figure in (*figures, page)) else Exit.FAIL
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = command_line.parser(PROGRAM, "What the collector takes and shows.")
+    parser.add_argument("--runs", type=int, default=5, help="repetitions (default: 5)")
+    parser.add_argument("--measurements", type=int, default=60_000, help="a run (default: 60000)")
+    parser.add_argument("--sites", type=int, default=6000, help="on the page (default: 6000)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    command_line.run(main, PROGRAM)

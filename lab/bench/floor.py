@@ -1,0 +1,199 @@
+"""``make bench-floor``: is the floor verdict right? Emulated lines of known rate, the real peer and probe.
+
+For every line and direction the probe's verdicts are counted as right, wrong or undecided. Beside them, on
+the same line and in the same run, stands what a saturating test says: 10 s at 1.25 times the floor, read as a
+speed test would be ("is the received rate at least the floor?"). Exit status 0 only if every bar is met.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from rich.console import Console
+from rich.table import Table
+
+from agent.probes.floor.probe import SETUP_TRIES
+from agent.probes.floor.rules import decision as floor_rules
+from agent.task.task import Reading
+from host import command_line
+from host.exits import Exit
+from lab.bench.verdicts import Verdicts, spent
+from lab.testbed.base import StandError
+from lab.testbed.floor_testbed import FloorStand
+from wire.records import Direction, Verdict
+from wire.udpstp.load import Ending
+
+PROGRAM = "bench-floor"
+FLOOR_BPS = 8_000_000
+FIRST_TEST_BYTES = 2_200_000
+DECISIVE_SHARE = 0.95
+SATURATING_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One emulated line, and which verdicts would be wrong on it."""
+
+    label: str
+    link: tuple[str, ...]
+    wrong: frozenset[Verdict]
+    decisive: bool
+    rate_bps: float
+
+
+def _case(rate: float, loss: int = 0) -> Case:
+    label = f"{rate:g} Mbit/s" + (f", {loss} % loss" if loss else "")
+    link = (f"--down={rate}M", f"--up={rate}M", "--delay=10ms", "--jitter=1ms", f"--loss={loss}%")
+    wrong = Verdict.PASS if rate * 1e6 < FLOOR_BPS else Verdict.FAIL
+    near = abs(rate * 1e6 / FLOOR_BPS - 1) < 0.05 - 1e-9
+    return Case(label, link, frozenset({wrong}), decisive=not near, rate_bps=rate * 1e6)
+
+
+CASES = [*(_case(rate) for rate in (7.6, 7.8, 8.2, 8.4, 20.0)), *(_case(20.0, loss) for loss in (1, 3, 5))]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one case and direction."""
+
+    case: Case
+    direction: Direction
+    readings: list[Reading] = field(default_factory=list)
+    saturating: list[float] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The readings, held against the truth."""
+        return Verdicts(self.case.wrong, self.readings)
+
+    def faults(self) -> list[str]:
+        """Which bars this line of the table misses."""
+        name = f"{self.case.label} {self.direction}"
+        found = [f"{name}: {self.problem}"] if self.problem else []
+        seen = self.verdicts
+        if seen.wrong:
+            found.append(f"{name}: {seen.wrong} wrong verdicts")
+        if self.case.decisive and seen.decisive < DECISIVE_SHARE * len(self.readings):
+            found.append(f"{name}: only {seen.decisive} of {len(self.readings)} decisive")
+        if seen.first_test_bytes > FIRST_TEST_BYTES:
+            found.append(f"{name}: a first test of {seen.first_test_bytes / 1e6:.2f} MB")
+        return found
+
+
+def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tally:
+    """One case and direction, start to end, in a process of its own with its own peer and link."""
+    tally = Tally(case, direction)
+    with TemporaryDirectory(prefix="plancher-bench-") as folder:
+        try:
+            with FloorStand(Path(folder), case.link) as stand:
+                asyncio.run(_fill(tally, stand, runs, saturating))
+        except (OSError, StandError) as error:
+            tally.problem = str(error)
+    return tally
+
+
+async def _fill(tally: Tally, stand: FloorStand, runs: int, saturating: int) -> None:
+    for _ in range(runs):
+        tally.readings.append(await stand.verdict(tally.direction, FLOOR_BPS))
+    for _ in range(saturating):
+        tally.saturating.append(await _saturate(stand, tally.direction))
+
+
+async def _saturate(stand: FloorStand, direction: Direction) -> float:
+    """The received rate of one saturating test; a lost set-up is tried again, as the probe does."""
+    for _ in range(SETUP_TRIES):
+        report = await stand.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
+        if report.ending is not Ending.NO_ANSWER:
+            break
+    return report.received_bps
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark; 0 if every bar is met."""
+    parser = command_line.parser(PROGRAM, "Floor verdicts over emulated lines.")
+    parser.add_argument("--runs", type=int, default=20, help="verdicts a line and direction (default: 20)")
+    parser.add_argument(
+        "--saturating", type=int, default=1, help="saturating tests a line and direction (default: 1)"
+    )
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="lines at once")
+    options = parser.parse_args(arguments)
+    console, began = Console(width=None if sys.stdout.isatty() else 140), monotonic()
+    tallies = _measure_all(options, console)
+    _print(tallies, console)
+    faults = [fault for tally in tallies for fault in tally.faults()]
+    for fault in faults:
+        console.print(f"missed: {fault}")
+    console.print(f"{monotonic() - began:.0f} s; {'every bar met' if not faults else 'bars missed'}")
+    return Exit.FAIL if faults else Exit.OK
+
+
+def _measure_all(options: argparse.Namespace, console: Console) -> list[Tally]:
+    with ProcessPoolExecutor(options.workers) as pool:
+        futures: list[Future[Tally]] = []
+        for case in CASES:
+            for direction in Direction:
+                futures.append(pool.submit(measure, case, direction, options.runs, options.saturating))
+                futures[-1].add_done_callback(_announcer(console, case, direction))
+        return [future.result() for future in futures]
+
+
+def _announcer(console: Console, case: Case, direction: Direction) -> Callable[[object], None]:
+    return lambda _: console.print(f"measured {case.label} {direction}")
+
+
+def _print(tallies: Sequence[Tally], console: Console) -> None:
+    table = Table(
+        title=f"floor {FLOOR_BPS / 1e6:g} Mbit/s, IP layer; saturating: {SATURATING_S} s at 10 Mbit/s"
+    )
+    for heading in (
+        "line (truth)", "", "runs", "right", "wrong", "grey", "invalid (tests)", "failed",
+        "capacity Mbit/s (p10-p90)", "first MB", "MB (most)", "saturating", "MB",
+    ):  # fmt: skip
+        table.add_column(heading, justify="left" if heading in ("line (truth)", "") else "right")
+    for tally in tallies:
+        table.add_row(*_row(tally))
+    console.print(table)
+
+
+def _row(tally: Tally) -> tuple[str, ...]:
+    seen = tally.verdicts
+    megabytes = [spent(one) / 1e6 for one in tally.readings]
+    truth = tally.case.rate_bps >= FLOOR_BPS
+    agreeing = sum((rate >= FLOOR_BPS) == truth for rate in tally.saturating)
+    return (
+        tally.case.label,
+        tally.direction,
+        str(len(tally.readings)),
+        str(seen.right),
+        str(seen.wrong),
+        str(seen.undecided),
+        f"{seen.invalid} ({seen.thrown_away})",
+        str(seen.failed),
+        _spread(seen),
+        f"{seen.first_test_bytes / 1e6:.2f}" if seen.first_test_bytes else "-",
+        f"{median(megabytes):.2f} ({max(megabytes):.1f})" if megabytes else "-",
+        f"{agreeing} of {len(tally.saturating)} right",
+        f"{floor_rules.FASTER * FLOOR_BPS * SATURATING_S / 8e6:.1f}",
+    )
+
+
+def _spread(seen: Verdicts) -> str:
+    capacities = [bps / 1e6 for bps in seen.capacities_bps()]
+    if len(capacities) < 2:
+        at_least = seen.at_least_bps()
+        return "-" if at_least is None else f"at least {at_least / 1e6:.2f}"
+    tenths = quantiles(capacities, n=10)
+    return f"{median(capacities):.3f} ({tenths[0]:.3f}-{tenths[-1]:.3f})"
+
+
+if __name__ == "__main__":
+    command_line.run(main, PROGRAM)

@@ -1,0 +1,331 @@
+"""A TCP proxy on loopback whose faults are switched while connections run through it.
+
+It stands between a client (of a broker, most often) and a server, and passes both directions on until it is
+told to misbehave. Faults hold for open connections and new ones alike until the next ``set``; what was held
+back passes then, as on a link that comes back. ``FaultProxy`` lives in an event loop; ``hosted`` gives one
+in a thread of its own to those who have none.
+"""
+
+import asyncio
+import random
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lab.faults.processes.mqtt_frames import FramingError, Packets, publication
+
+HOST = "127.0.0.1"
+READ_BYTES = 65536
+END_WITHIN_S = 5.0
+_ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all: close() sends a reset
+
+
+class Kind(StrEnum):
+    """What a proxy does with the bytes of a direction, or with connections."""
+
+    PASS = "pass"  # noqa: S105 -- no secret
+    STALL = "stall"  # reads no more: the sender's window closes, its connection stands
+    SWALLOW = "swallow"  # reads on and passes nothing: a half-open link whose kernel still acknowledges
+    GARBAGE = "garbage"  # as many random bytes in place of each byte
+    TRICKLE = "trickle"  # one byte every ``seconds``
+    DELAY = "delay"  # everything later by ``seconds``
+    TRUNCATE = "truncate"  # closes both sides in good order, in the middle of what was being sent
+    RESET = "reset"  # resets every connection, open or new
+    HANG_UP = "hang up"  # closes every connection, open or new
+    LIE = "lie"  # answers publications of QoS 1 itself and passes them not; passes the rest
+
+
+class Way(StrEnum):
+    """A direction: ``up`` from the client to the server, ``down`` back to the client."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+BOTH = frozenset(Way)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and where.
+
+    ``ways``: the directions concerned. ``after``: how many bytes of such a direction still pass first,
+    counted from when the fault was set, or from a connection's beginning if that is later. ``seconds``: of
+    DELAY and TRICKLE. ``topics``: of LIE, which publications are swallowed.
+    """
+
+    kind: Kind
+    ways: frozenset[Way] = BOTH
+    after: int = 0
+    seconds: float = 0.0
+    topics: Callable[[str], bool] = lambda _topic: True
+
+
+@dataclass(slots=True)
+class Tally:
+    """What went through: connections taken, bytes passed on each way, publications lied about."""
+
+    connections: int = 0
+    passed: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
+    swallowed: int = 0
+
+
+NONE = Fault(Kind.PASS)
+_ENDINGS = (Kind.RESET, Kind.HANG_UP)
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """The two sockets of one connection. ``spent``: bytes let through under the present fault, each way."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    spent: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self, *, reset: bool) -> None:
+        self.ended.set()
+        for writer in (self.client, self.server):
+            sock = writer.get_extra_info("socket")
+            if reset and sock is not None:
+                with suppress(OSError):  # the other side was faster
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+                writer.transport.abort()
+            else:
+                writer.close()
+
+
+class FaultProxy:
+    """Listens on ``HOST`` once entered (``async with``), at ``port``, 0 for a free one.
+
+    ``mqtt``: packets are passed on whole, which LIE needs; not for TLS. ``seed``: of the garbage.
+    """
+
+    def __init__(self, target_port: int, *, port: int = 0, mqtt: bool = False, seed: int = 0) -> None:
+        self.port = port
+        self.tally = Tally()
+        self._target = target_port
+        self._mqtt = mqtt
+        self._random = random.Random(seed)
+        self._fault = NONE
+        self._changed = asyncio.Event()
+        self._open: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> "FaultProxy":
+        self._server = await asyncio.start_server(self._serve, HOST, self.port, limit=READ_BYTES)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._closed = True
+        self._server.close()
+        self.cut()
+        if self._tasks:  # they end with their connections
+            await asyncio.wait(self._tasks, timeout=END_WITHIN_S)
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._open)
+
+    def set(self, fault: Fault = NONE) -> None:
+        """From now on this. Raises ValueError for a lie where packets are not told apart."""
+        if fault.kind is Kind.LIE and not self._mqtt:
+            raise ValueError("LIE needs mqtt=True")
+        self._fault = fault
+        for connection in list(self._open):
+            connection.spent = dict.fromkeys(Way, 0)
+            if fault.kind in _ENDINGS:
+                connection.end(reset=fault.kind is Kind.RESET)
+        before, self._changed = self._changed, asyncio.Event()
+        before.set()
+
+    def cut(self) -> None:
+        """Reset what is open now; what comes next is served by the present fault."""
+        for connection in list(self._open):
+            connection.end(reset=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self.tally.connections += 1
+        # Nobody awaits this task but asyncio, and Python 3.11's complains of one that ends as cancelled.
+        with suppress(OSError, asyncio.CancelledError):
+            await self._connect(reader, writer)
+        writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_read, to_write = await asyncio.open_connection(HOST, self._target, limit=READ_BYTES)
+        connection = _Connection(writer, to_write)
+        self._open.add(connection)
+        if self._closed or self._fault.kind in _ENDINGS:  # the cut at the end came before this one was open
+            connection.end(reset=self._closed or self._fault.kind is Kind.RESET)
+        await self._pass_on(connection, reader, to_read)
+
+    async def _pass_on(
+        self, connection: _Connection, client: asyncio.StreamReader, server: asyncio.StreamReader
+    ) -> None:
+        pumps = (
+            asyncio.create_task(self._pump(connection, client, Way.UP)),
+            asyncio.create_task(self._pump(connection, server, Way.DOWN)),
+            asyncio.create_task(_true(connection.ended)),
+        )
+        try:
+            # An end on one side ends the other: half-closed connections are nothing that MQTT or TLS knows.
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            connection.end(reset=False)
+            self._open.discard(connection)
+
+    async def _pump(self, connection: _Connection, source: asyncio.StreamReader, way: Way) -> None:
+        packets = Packets()
+        with suppress(FramingError):
+            while data := await _read(source):
+                for piece in packets.feed(data) if self._mqtt else [data]:
+                    if not await self._treat(connection, piece, way):
+                        return
+        # Nor does a link that takes no bytes tell the other side that a connection has ended.
+        while way in self._fault.ways and self._fault.kind in (Kind.STALL, Kind.SWALLOW):
+            await self._changed.wait()
+
+    async def _treat(self, connection: _Connection, piece: bytes, way: Way) -> bool:
+        """Pass on of ``piece`` what the fault lets through; returns False to close the connection."""
+        while piece:
+            fault, changed = self._fault, self._changed
+            if way not in fault.ways or fault.kind is Kind.PASS:
+                return await self._write(connection, piece, way)
+            if (free := fault.after - connection.spent[way]) > 0:
+                await self._write(connection, piece[:free], way)
+                piece = piece[free:]
+            elif fault.kind is Kind.STALL:
+                await changed.wait()
+            elif fault.kind is Kind.TRICKLE:
+                await _within(changed, fault.seconds)
+                await self._write(connection, piece[:1], way)
+                piece = piece[1:]
+            else:
+                return await self._spoil(connection, piece, way, fault)
+        return True
+
+    async def _spoil(self, connection: _Connection, piece: bytes, way: Way, fault: Fault) -> bool:
+        if fault.kind is Kind.TRUNCATE:
+            return False
+        if fault.kind is Kind.GARBAGE:
+            return await self._write(connection, self._random.randbytes(len(piece)), way)
+        if fault.kind is Kind.DELAY:
+            await _within(self._changed, fault.seconds)
+            return await self._write(connection, piece, way)
+        if fault.kind is Kind.LIE:
+            return await self._lie(connection, piece, way, fault)
+        return True  # swallowed
+
+    async def _lie(self, connection: _Connection, packet: bytes, way: Way, fault: Fault) -> bool:
+        told = publication(packet)
+        if told is None or told.quality > 1 or not fault.topics(told.topic):
+            return await self._write(connection, packet, way)
+        self.tally.swallowed += 1
+        back = Way.DOWN if way is Way.UP else Way.UP
+        return await self._write(connection, told.acknowledgement, back)
+
+    async def _write(self, connection: _Connection, data: bytes, way: Way) -> bool:
+        writer = connection.server if way is Way.UP else connection.client
+        try:
+            writer.write(data)
+            await writer.drain()
+        except ConnectionError:
+            return False
+        connection.spent[way] += len(data)
+        self.tally.passed[way] += len(data)
+        return True
+
+
+async def _true(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _read(source: asyncio.StreamReader) -> bytes:
+    """What has come; nothing at the end, however it came about."""
+    try:
+        return await source.read(READ_BYTES)
+    except ConnectionError:
+        return b""
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for ``event``, but no longer than ``seconds``."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+@asynccontextmanager
+async def fault_proxy(target_port: int, *, mqtt: bool = False, seed: int = 0) -> AsyncIterator[FaultProxy]:
+    """A proxy in the running event loop while the block lasts."""
+    async with FaultProxy(target_port, mqtt=mqtt, seed=seed) as proxy:
+        yield proxy
+
+
+class Hosted:
+    """A proxy that runs in another thread, and is told there what to do."""
+
+    def __init__(self, proxy: FaultProxy, loop: asyncio.AbstractEventLoop) -> None:
+        self.port = proxy.port
+        self._proxy = proxy
+        self._loop = loop
+
+    def set(self, fault: Fault = NONE) -> None:
+        """As ``FaultProxy.set``; in force on return."""
+        self._there(lambda: self._proxy.set(fault))
+
+    def cut(self) -> None:
+        """As ``FaultProxy.cut``."""
+        self._there(self._proxy.cut)
+
+    @property
+    def tally(self) -> Tally:
+        """What has gone through."""
+        return self._proxy.tally
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open now."""
+        return self._proxy.open_connections
+
+    def _there(self, work: Callable[[], None]) -> None:
+        async def call() -> None:
+            work()
+
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+
+
+@contextmanager
+def hosted(target_port: int, *, port: int = 0, mqtt: bool = False, seed: int = 0) -> Iterator[Hosted]:
+    """A proxy in a thread of its own while the block lasts. Raises OSError if the port cannot be had."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
+    thread.start()
+
+    async def make() -> FaultProxy:
+        return await FaultProxy(target_port, port=port, mqtt=mqtt, seed=seed).__aenter__()
+
+    try:
+        proxy = asyncio.run_coroutine_threadsafe(make(), loop).result(10)
+        try:
+            yield Hosted(proxy, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

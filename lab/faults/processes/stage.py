@@ -1,0 +1,230 @@
+"""Sites, broker and collector as they run together, each to be killed and started again."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.faults.accounts import reading
+from lab.faults.accounts.account import Account
+from lab.faults.processes import collector_process, site_process
+from lab.faults.processes.broker import Broker, free_port
+from lab.faults.processes.children import Child, Nursery
+from lab.faults.processes.collector_process import Collector
+from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, fault_proxy
+from lab.faults.processes.site_process import Site
+
+POLL_S = 0.02
+SETTLED_LOOK_S = 0.4
+REFUSED_AGAIN_S = 10.0
+TELL_EVERY_S = 2.0
+
+Tell = Callable[[str], None]
+
+
+class StoppedError(Exception):
+    """A program ended by itself, which none of these may; the text names its log."""
+
+
+@dataclass(slots=True)
+class Killed:
+    """How often what was killed. ``within``: collectors that stood in the midst of a transaction."""
+
+    agent: int = 0
+    broker: int = 0
+    collector: int = 0
+    within: int = 0
+    wiped: int = 0
+    refusing: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"kill -9: agent {self.agent}, broker {self.broker} ({self.wiped} with its store wiped),"
+            f" collector {self.collector} ({self.within} of them within a transaction);"
+            f" collectors that refused everything: {self.refusing}"
+        )
+
+
+@dataclass
+class Stage:
+    """What runs: sites reach the broker through ``uplinks``, the collector through ``intake``."""
+
+    folder: Path
+    nursery: Nursery
+    broker: Broker
+    uplinks: FaultProxy
+    intake: FaultProxy
+    names: list[str]
+    every_s: float
+    killed: Killed = field(default_factory=Killed)
+    sites: dict[str, Child] = field(default_factory=dict)
+    collector: Child | None = None
+    _lives: int = 0
+
+    def site(self, name: str) -> Site:
+        """What a site that starts now is told."""
+        journal, notes = reading.journal_of(self.folder, name), reading.notes_of(self.folder, name)
+        return Site(reading.site_of(name), journal, notes, self.uplinks.port, self._lives, self.every_s)
+
+    def start_site(self, name: str) -> None:
+        """Start a site's process; the one before must have ended."""
+        self._lives += 1
+        self.sites[name] = self.nursery.start(name, site_process.run, self.site(name))
+
+    async def end_site(self, name: str) -> None:
+        """End a site's process in good order; its farewell goes through a proxy of this very loop."""
+        await asyncio.to_thread(self.sites.pop(name).end)
+
+    def kill_site(self, name: str) -> None:
+        """Kill a site's process and start it again. Raises StoppedError if it had ended by itself."""
+        self._check(name, self.sites[name])
+        self.sites[name].kill()
+        self.killed.agent += 1
+        self.start_site(name)
+
+    def kill_broker(self, *, wiping: bool) -> None:
+        """Kill the broker and start it again."""
+        self.broker.kill(wiping=wiping)
+        self.killed.broker += 1
+        self.killed.wiped += wiping
+        self.broker.start()
+
+    def start_collector(self, *, stop_at: int | None = None, refusing: bool = False) -> None:
+        """Start a collector in place of the one there is."""
+        if self.collector is not None:
+            self.collector.kill()
+        told = Collector(self._settings(), stop_at, refusing)
+        self.killed.refusing += refusing
+        self.collector = self.nursery.start("collector", collector_process.run, told)
+
+    def kill_collector(self) -> bool:
+        """Kill the collector; returns whether it stood within a transaction."""
+        if self.collector is None:
+            return False
+        self._check("collector", self.collector)
+        within = self.collector.stopped
+        self.collector.kill()
+        self.killed.collector += 1
+        self.killed.within += within
+        return within
+
+    async def stopped_within(self, seconds: float) -> bool:
+        """Wait until the collector stands at its fault point; False if it does not in time."""
+        limit = time.monotonic() + seconds
+        while self.collector is not None and not self.collector.stopped:
+            self._check("collector", self.collector)
+            if time.monotonic() > limit:
+                return False
+            await asyncio.sleep(POLL_S)
+        return True
+
+    async def until(self, held: Callable[[Account], bool], within_s: float) -> Account:
+        """Wait until the account is such; the last one there was where it does not become so in time."""
+        limit = time.monotonic() + within_s
+        while True:
+            account = await asyncio.to_thread(self.account)
+            if held(account) or time.monotonic() > limit:
+                return account
+            await asyncio.sleep(SETTLED_LOOK_S / 2)
+
+    async def closed(
+        self, within_s: float, tell: Tell, enough: Callable[[Account], bool] = lambda account: account.closes
+    ) -> Account:
+        """Mend everything, measure nothing more, and let the sites send until it is ``enough``; the account.
+
+        The sites begin anew, once more where something was refused: what is in quarantine is sent again at
+        the start.
+        """
+        self.every_s = 0.0
+        for proxy in (self.uplinks, self.intake):
+            proxy.set(NONE)
+        self.start_collector()
+        limit, again, told = time.monotonic() + within_s, 0.0, time.monotonic()
+        while True:
+            if time.monotonic() >= again:
+                await self._begin_anew()
+                again = time.monotonic() + REFUSED_AGAIN_S
+            await asyncio.sleep(SETTLED_LOOK_S)
+            self._check_all()
+            account = await asyncio.to_thread(self.account)
+            if enough(account) or time.monotonic() > limit:
+                return account
+            if time.monotonic() > told + TELL_EVERY_S:
+                told = time.monotonic()
+                tell(f"still on the way: {len(account.lost):,} of {account.journalled:,}")
+
+    def account(self) -> Account:
+        """How things stand now."""
+        return reading.account_of(self.folder, self.names)
+
+    async def _begin_anew(self) -> None:
+        names = list(self.sites)
+        await asyncio.gather(*(self.end_site(name) for name in names))
+        for name in names:
+            self.start_site(name)
+
+    def _check_all(self) -> None:
+        for name, child in self.sites.items():
+            self._check(name, child)
+        if self.collector is not None:
+            self._check("collector", self.collector)
+
+    def _check(self, name: str, child: Child) -> None:
+        if not child.alive:
+            log = self.folder / f"{name}.log"
+            raise StoppedError(f"{name} ended by itself with status {child.status}: see {log}")
+
+    def _settings(self) -> Path:
+        return self.folder / "collector.yaml"
+
+
+@asynccontextmanager
+async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> AsyncIterator[Stage]:
+    """Everything running in ``folder``, and nothing of it left when the block ends. Raises NoRoomError."""
+    names = [f"SITE{number}" for number in range(1, sites + 1)]
+    with Nursery(folder) as nursery, Broker(folder) as broker:
+        async with (
+            fault_proxy(broker.port, mqtt=True, seed=seed) as uplinks,
+            fault_proxy(broker.port, mqtt=True, seed=seed + 1) as intake,
+        ):
+            made = Stage(folder, nursery, broker, uplinks, intake, names, every_s)
+            _write_settings(folder, names, intake.port)
+            made.start_collector()
+            for name in names:
+                made.start_site(name)
+            yield made
+            await _all_closed(uplinks, intake)
+
+
+def chance(seed: int, purpose: str) -> random.Random:
+    """What one part of a run draws from, whatever the others draw."""
+    return random.Random(f"{seed} {purpose}")
+
+
+async def for_a_while(proxy: FaultProxy, fault: Fault, seconds: float) -> None:
+    """Have ``fault`` on a proxy for so long."""
+    proxy.set(fault)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        proxy.set(NONE)
+
+
+async def _all_closed(*proxies: FaultProxy) -> None:
+    for proxy in proxies:
+        proxy.set(Fault(Kind.RESET))
+    while any(proxy.open_connections for proxy in proxies):  # noqa: ASYNC110 -- it can only be asked
+        await asyncio.sleep(POLL_S)
+
+
+def _write_settings(folder: Path, names: list[str], port: int) -> None:
+    rows = "".join(f"{name},{name}\n" for name in names)
+    (folder / "sites.csv").write_text(f"site_id,name\n{rows}", encoding="utf-8")
+    (folder / "collector.yaml").write_text(
+        f"inventory: {folder}/sites.csv\nbroker: {{port: {port}, keepalive_s: 5}}\n"
+        f"ledger: {{path: {folder / reading.LEDGER}}}\nweb: {{port: {free_port()}}}\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,137 @@
+"""``kills``: agents, broker and collector killed again and again, by chance, while measurements are taken.
+
+Three killers work beside each other, each from a chance of its own, so that a seed gives the same kills
+again; what they meet is the machine's doing. At least half of the collector's kills come while it stands
+within a transaction: it stops there itself (``collector_process``), so that this is known, not hoped for.
+"""
+
+import asyncio
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.faults.accounts.account import Account
+from lab.faults.accounts.effort import Effort
+from lab.faults.processes.fault_proxy import Fault, Kind, Way
+from lab.faults.processes.stage import Killed, Stage, Tell, chance, for_a_while, stage
+
+STANDS_WITHIN_S = 8.0
+REFUSES_EVERY = 25
+"""One collector of so many refuses everything while it lives."""
+WIPED_SHARE = 0.1
+LIES_EVERY_S = 12.0
+LIES_FOR_S = 2.0
+CLOSED_WITHIN_S = 120.0
+LIE = Fault(Kind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
+"""The broker acknowledges results and delivers none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many kills of each at least, and measurements to journal at least."""
+
+    kills: int
+    measurements: int
+    sites: int = 4
+    every_s: float = 0.02
+
+
+FULL = Plan(kills=200, measurements=10_000)
+SHORT = Plan(kills=6, measurements=200, sites=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did and what came of it."""
+
+    killed: Killed
+    lies: int
+    account: Account
+
+
+def run(effort: Effort, tell: Tell) -> bool:
+    """Kill, mend, and print the account; True if it closes and enough was killed and journalled."""
+    plan = SHORT if effort.short else FULL
+    with tempfile.TemporaryDirectory(prefix="plancher-kills-") as folder:
+        found = asyncio.run(kill(Path(folder), plan, effort.seed, tell))
+    for line in (str(found.killed), f"lies told by the broker: {found.lies}", *found.account.lines()):
+        tell(line)
+    return enough(found, plan) and clean(found.account)
+
+
+def clean(account: Account) -> bool:
+    """Whether it closes with nothing written off: no journal here is ever full, so no kill may cost any."""
+    return account.closes and not account.declared
+
+
+def enough(found: Outcome, plan: Plan) -> bool:
+    """Whether the run did what was planned."""
+    killed = found.killed
+    return (
+        min(killed.agent, killed.broker, killed.collector) >= plan.kills
+        and killed.within * 2 >= killed.collector
+        and found.account.journalled >= plan.measurements
+    )
+
+
+async def kill(folder: Path, plan: Plan, seed: int, tell: Tell) -> Outcome:
+    """Carry out a plan in ``folder``."""
+    async with stage(folder, sites=plan.sites, every_s=plan.every_s, seed=seed) as running:
+        lying = asyncio.create_task(_lie(running, seed))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_kill_sites(running, plan, seed))
+            group.create_task(_kill_broker(running, plan, seed))
+            group.create_task(_kill_collector(running, plan, seed, tell))
+        while (journalled := (await asyncio.to_thread(running.account)).journalled) < plan.measurements:
+            tell(f"{journalled:,} measurements so far")
+            await asyncio.sleep(1)
+        lying.cancel()
+        account = await running.closed(CLOSED_WITHIN_S, tell)
+        return Outcome(running.killed, running.uplinks.tally.swallowed, account)
+
+
+async def _kill_sites(running: Stage, plan: Plan, seed: int) -> None:
+    drawn = chance(seed, "agent")
+    for _ in range(plan.kills):
+        await asyncio.sleep(drawn.uniform(0.2, 1.6))
+        await asyncio.to_thread(running.kill_site, drawn.choice(running.names))
+
+
+async def _kill_broker(running: Stage, plan: Plan, seed: int) -> None:
+    drawn = chance(seed, "broker")
+    for _ in range(plan.kills):
+        await asyncio.sleep(drawn.uniform(0.3, 1.5))
+        await asyncio.to_thread(running.kill_broker, wiping=drawn.random() < WIPED_SHARE)
+
+
+async def _kill_collector(running: Stage, plan: Plan, seed: int, tell: Tell) -> None:
+    """Until there were enough, half of them within a transaction."""
+    drawn, killed = chance(seed, "collector"), running.killed
+    while killed.collector < plan.kills or killed.within * 2 < killed.collector:
+        if killed.collector % REFUSES_EVERY == REFUSES_EVERY - 2:
+            await _live_refusing(running, drawn.uniform(0.5, 2.0))
+        elif drawn.random() < 0.6:  # one that does not get there in time counts as the other half
+            await _stand(running, drawn.randint(1, 4))
+        else:
+            running.start_collector()
+            await asyncio.sleep(drawn.uniform(0.05, 2.0))
+        await asyncio.to_thread(running.kill_collector)
+        if killed.collector % 20 == 0:
+            tell(str(killed))
+
+
+async def _stand(running: Stage, nth: int) -> None:
+    running.start_collector(stop_at=nth)
+    await running.stopped_within(STANDS_WITHIN_S)
+
+
+async def _live_refusing(running: Stage, seconds: float) -> None:
+    running.start_collector(refusing=True)
+    await asyncio.sleep(seconds)
+
+
+async def _lie(running: Stage, seed: int) -> None:
+    drawn = chance(seed, "lies")
+    while True:
+        await asyncio.sleep(drawn.uniform(0.2, LIES_EVERY_S))
+        await for_a_while(running.uplinks, LIE, LIES_FOR_S)

@@ -1,0 +1,207 @@
+"""``plancher-lab link``: one emulated link, run by hand or by the demo."""
+
+import argparse
+import errno
+import gc
+import ipaddress
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from host.command_line import reader
+from host.exits import Exit
+from lab.links import quantities
+from lab.links.interface_counters import InterfaceCounters
+from lab.links.line import LineCounters, LineSettings, LossPlace
+from lab.links.link import Link, LinkReport, LinkSettings
+from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
+
+Say = Callable[[str], None]
+
+DESCRIPTION = """\
+Emulate a site's line to the measurement peer, without root. The link has a loopback address of its
+own; an agent that measures against this address instead of the peer's has the line in between. RFC 9946
+test ports are followed. One value holds for both directions; DOWN,UP gives each its own."""
+EXAMPLE = """\
+example: a line of 8.4 Mbit/s each way in front of a peer on this machine
+  plancher-lab link --listen 127.0.1.5 --ports 24601,8862 --down 8.4M --up 8.4M --delay 10ms --loss 1%,0"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``link``."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    address = reader(_address)
+    add("--listen", required=True, type=address, metavar="ADDRESS", help="the link's own, in 127.0.0.0/8")
+    add("--peer", type=address, default="127.0.0.1", metavar="ADDRESS",
+        help="where the peer listens (default: %(default)s)")  # fmt: skip
+    add("--ports", type=reader(_ports), default=(24601, 8862), metavar="PORT,...",
+        help="the peer's well-known ports: RFC 9946 control, STAMP (default: 24601,8862)")  # fmt: skip
+    rate = reader(quantities.rate)
+    add(
+        "--down",
+        type=rate,
+        metavar="RATE",
+        help="IP-layer rate towards the site, e.g. 8.4M (default: no limit)",
+    )
+    add("--up", type=rate, metavar="RATE", help="the same from the site")
+    _add_pairs(add)
+    add("--policer", action="store_true", help="drop what exceeds rate and --burst instead of queueing it")
+    add("--loss-place", type=LossPlace, choices=list(LossPlace), default=LossPlace.BEFORE_QUEUE,
+        help="whether loss strikes before or after the bottleneck (default: %(default)s)")  # fmt: skip
+    add(
+        "--dscp",
+        type=reader(_rewrites),
+        default={},
+        metavar="FROM:TO,...",
+        help="rewrite code points, e.g. 46:0",
+    )
+    add("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    add("--counters", type=Path, metavar="DIRECTORY",
+        help="keep line counters here, laid out like /sys/class/net/<interface>/statistics")  # fmt: skip
+    add("--json", action="store_true", help="print the closing report as one line of JSON")
+
+
+def _add_pairs(add: Callable[..., object]) -> None:
+    duration, share, size = quantities.duration, quantities.share, quantities.size
+    for option, read, default, text in (
+        (
+            "--queue",
+            queue,
+            DEFAULT_QUEUE,
+            QUEUE_HELP,
+        ),
+        ("--burst", size, 0, "token bucket that passes at once before the rate is felt, e.g. 2MB"),
+        ("--delay", duration, 0, "fixed delay, e.g. 10ms"),
+        ("--jitter", duration, 0, "uniform between 0 and this, never reordering, e.g. 1ms"),
+        ("--loss", share, 0.0, "share of packets lost at random, e.g. 1%%"),
+        ("--reorder", share, 0.0, "share of packets held back so that later ones pass"),
+        ("--reorder-by", duration, 0, "for how long they are held back, e.g. 5ms"),
+        ("--duplicate", share, 0.0, "share of packets that arrive twice"),
+    ):
+        read_both = reader(both(read))
+        add(option, type=read_both, default=(default, default), metavar=PAIR, help=text)
+
+
+def settings_from(options: argparse.Namespace) -> LinkSettings:
+    """Build a link's settings from parsed options."""
+    down, up = (_line(options, direction) for direction in (0, 1))
+    return LinkSettings(options.listen, options.peer, options.ports, down, up)
+
+
+def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
+    """Relay until interrupted, then report; `say` gets the output, `complain` the errors."""
+    settings = settings_from(options)
+    if faults := settings.faults():
+        complain(f"configuration: {'; '.join(faults)}")
+        return Exit.USAGE
+    try:
+        counters = InterfaceCounters(options.counters)
+    except OSError as error:
+        complain(f"configuration: cannot write counters into {options.counters}: {error.strerror}")
+        return Exit.CANNOT_CREATE
+    with counters:
+        try:
+            link = Link(settings, counters)
+        except OSError as error:
+            complain(_explain(error, settings))
+            return Exit.UNAVAILABLE
+        _relay(link, settings, say)
+    report = link.report()
+    say(msgspec.json.encode(report).decode() if options.json else describe(report))
+    return Exit.OK
+
+
+def describe(report: LinkReport) -> str:
+    """Return the report for a person."""
+    lines = [_describe_line("down", report.down), _describe_line("up", report.up)]
+    troubles = {
+        "stray datagrams from the peer's side": report.stray,
+        "refused by the kernel": report.unsent,
+        "lost because the link read too slowly": report.overflowed,
+        "refused because too many were underway": report.crowded,
+    }
+    lines += [f"{count} {what}" for what, count in troubles.items() if count]
+    if report.late_p50 is not None and report.late_p99 is not None:
+        lines.append(
+            f"releases late by: p50 {report.late_p50 / 1e3:.0f} us, p99 {report.late_p99 / 1e3:.0f} us, "
+            f"largest {report.late_largest / 1e3:.0f} us"
+        )
+    lines.append(f"{report.seconds:.1f} s, {report.cpu_seconds / max(report.seconds, 1e-9):.1%} of a core")
+    return "\n".join(lines)
+
+
+def _describe_line(name: str, counters: LineCounters) -> str:
+    dropped = "".join(f", {count} {cause}" for cause, count in sorted(counters.dropped_packets.items()))
+    duplicated = f", {counters.duplicated_packets} duplicated" if counters.duplicated_packets else ""
+    return (
+        f"{name:4} {counters.offered_packets} packets ({counters.offered_bytes} B) in, "
+        f"{counters.delivered_packets} ({counters.delivered_bytes} B) out{dropped}{duplicated}"
+    )
+
+
+def _relay(link: Link, settings: LinkSettings, say: Say) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: link.stop())
+    # What start-up allocated never dies; a full collection over it would hold packets up for milliseconds.
+    gc.collect()
+    gc.freeze()
+    ports = ", ".join(map(str, settings.ports))
+    say(f"link {settings.listen} <-> {settings.peer}, ports {ports}: relaying; Ctrl-C ends it")
+    try:
+        link.run()
+    finally:
+        link.close()
+
+
+def _explain(error: OSError, settings: LinkSettings) -> str:
+    where = f"{settings.listen}, ports {', '.join(map(str, settings.ports))}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"configuration: cannot listen on {where}: in use. Choose another --listen address, or, if a "
+            f"peer listens on all addresses of this machine, let it listen on {settings.peer} alone."
+        )
+    return f"configuration: cannot listen on {where}: {error.strerror}"
+
+
+def _line(options: argparse.Namespace, direction: int) -> LineSettings:
+    rate = (options.down, options.up)[direction]
+    return LineSettings(
+        rate=rate,
+        queue=queue_bytes(options.queue[direction], rate),
+        burst=options.burst[direction],
+        policer=options.policer,
+        delay=options.delay[direction],
+        jitter=options.jitter[direction],
+        loss=options.loss[direction],
+        loss_place=options.loss_place,
+        reordering=options.reorder[direction],
+        reordering_delay=options.reorder_by[direction],
+        duplication=options.duplicate[direction],
+        dscp_rewrite=options.dscp,
+        seed=2 * options.seed + direction,
+    )
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise ValueError(f"expected an IPv4 address such as 127.0.1.5, got {text!r}") from None
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    ports = text.split(",")
+    if not all(port.isascii() and port.isdigit() for port in ports):
+        raise ValueError(f"expected ports such as 24601,8862, got {text!r}")
+    return tuple(map(int, ports))
+
+
+def _rewrites(text: str) -> dict[int, int]:
+    pairs = [pair.split(":") for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(part.isascii() and part.isdigit() for part in pair) for pair in pairs):
+        raise ValueError(f"expected pairs of code points such as 46:0,10:8, got {text!r}")
+    return {int(before): int(after) for before, after in pairs}

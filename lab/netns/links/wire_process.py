@@ -1,0 +1,86 @@
+"""The process of a wire: reads packets from a TUN device, holds each for its time, writes it back.
+
+``python -m lab.netns.links.wire_process DESCRIPTOR SETTINGS`` with an open device and JSON of what a
+:class:`lab.links.line.LineSettings` takes; a line on standard output says that it carries.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import select
+import sys
+import time
+from heapq import heappop, heappush
+
+from lab.links.line import Line, LineSettings
+
+TAKEN = ("delay", "jitter", "reordering", "reordering_delay", "seed")
+"""What of the settings of a line a wire does; rate, loss and duplication are the kernel's."""
+
+LARGEST_PACKET = 65_535
+READ_A_TURN = 32
+"""Then those that are due leave first."""
+_TOS = 1
+_SIGN = b"carrying\n"
+_PR_SET_TIMERSLACK = 29
+_PRIORITY = 10
+
+
+class Carrier:
+    """Moves packets of ``device``, a TUN device's non-blocking descriptor, through ``line``."""
+
+    def __init__(self, device: int, line: Line) -> None:
+        self._device = device
+        self._line = line
+        self._inside: list[tuple[int, int, bytes]] = []
+        self._order = 0
+
+    def run(self) -> None:
+        """Carry for ever. Raises OSError when the device is gone."""
+        while True:
+            self._wait()
+            self._release()
+            self._collect()
+
+    def _wait(self) -> None:
+        """Until something arrives or is due."""
+        patience = None
+        if self._inside:
+            patience = max(0, self._inside[0][0] - time.monotonic_ns()) / 1e9
+        select.select([self._device], [], [], patience)
+
+    def _release(self) -> None:
+        inside, device = self._inside, self._device
+        while inside and inside[0][0] <= time.monotonic_ns():
+            os.write(device, heappop(inside)[2])
+
+    def _collect(self) -> None:
+        for _ in range(READ_A_TURN):
+            try:
+                packet = os.read(self._device, LARGEST_PACKET)
+            except BlockingIOError:
+                return
+            for release in self._line.offer(time.monotonic_ns(), len(packet), packet[_TOS]):
+                self._order += 1
+                heappush(self._inside, (release.at, self._order, packet))
+            self._release()
+
+
+def main() -> None:
+    """Carry until told to end."""
+    device, settings = int(sys.argv[1]), json.loads(sys.argv[2])
+    carrier = Carrier(device, Line(LineSettings(**settings)))
+    # A timer may otherwise be 50 us late, and a busy machine keep a packet for a time slice.
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+    gc.collect()
+    gc.freeze()
+    os.write(sys.stdout.fileno(), _SIGN)
+    carrier.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What a machine must have for kernel links: Linux, root, and three programs."""
+
+import os
+import sys
+from pathlib import Path
+
+from lab.programs import installed
+
+PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
+# Bits of the effective capability set: devices and namespaces need one each.
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+
+
+class KernelLinkError(Exception):
+    """A kernel link cannot be had; the text says what is wrong, for a person."""
+
+
+def lacking() -> tuple[str, ...]:
+    """What this machine or user lacks for a kernel link, each with its remedy; empty when nothing."""
+    if sys.platform != "linux":
+        return ("Linux: network namespaces are the Linux kernel's",)
+    return (*_rights(), *_programs())
+
+
+def path_of(program: str) -> str:
+    """Where one of PROGRAMS is. Raises KernelLinkError if it is not installed."""
+    found = installed.path_of(program)
+    if found is None:
+        raise KernelLinkError(_remedy(program))
+    return found
+
+
+def _rights() -> list[str]:
+    missing = [name for name, bit in CAPABILITIES.items() if not _effective() >> bit & 1]
+    if not missing:
+        return []
+    if os.geteuid() != 0:
+        return [f"root, who alone may create network namespaces (this is user id {os.geteuid()}): use sudo"]
+    return [f"{' and '.join(missing)}: this root may not create network namespaces (a container?)"]
+
+
+def _effective() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
+
+
+def _programs() -> list[str]:
+    found = []
+    for program in PROGRAMS:
+        try:
+            path_of(program)
+        except KernelLinkError as error:
+            found.append(str(error))
+    return found
+
+
+def _remedy(program: str) -> str:
+    return f"the program {program}: on Debian or Ubuntu, apt-get install {PROGRAMS[program]}"

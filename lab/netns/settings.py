@@ -1,0 +1,124 @@
+"""What a kernel link does to packets, in the words of :class:`lab.links.line.LineSettings`."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lab.links.line import ORDINARY_PACKET, LineSettings
+from wire.records import Direction
+
+LEAST_BUCKET = 5000
+BUCKET_DIVISOR = 8 * 500
+"""2 ms of the rate, in bytes: a shallower bucket runs dry between two timer ticks and passes less than the
+rate (46 % of 1 Gbit/s with 1600 B)."""
+
+LONGEST_FILL_S = 250
+"""tbf counts its bucket as time in 32 bits of 64 ns."""
+
+MOST_BYTES = 2**31
+
+
+class WirePlace(StrEnum):
+    """Where the wire of known delay is: what waits in a queue behind it has been delayed already."""
+
+    BEFORE_QUEUE = "before"
+    AFTER_QUEUE = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLineSettings:
+    """One direction of a kernel link; the defaults do nothing.
+
+    rate: IP-layer bit/s, the same for packets of every size; None for no bottleneck.
+    queue: bytes of IP packets that may wait; a packet that would exceed it is dropped (tail drop). Not used
+        by a policer.
+    burst: bytes of a token bucket, full at the start, that pass at once before the rate is felt. The kernel
+        needs some: see :attr:`bucket` for what is really set.
+    policer: drop what exceeds rate and bucket: a queue of one packet.
+    loss: probability per packet, independent of all else; strikes before the queue.
+    duplication: probability per packet; both copies pass the queue.
+    delay, jitter, reordering, reordering_delay: by a wire (``wire``), as in LineSettings; ns.
+    wire_place: whether packets pass the wire before or after the queue.
+    seed: of jitter and reordering; the kernel's loss and duplication have none.
+    """
+
+    rate: int | None = None
+    queue: int = 0
+    burst: int = 0
+    policer: bool = False
+    loss: float = 0.0
+    duplication: float = 0.0
+    delay: int = 0
+    jitter: int = 0
+    reordering: float = 0.0
+    reordering_delay: int = 0
+    wire_place: WirePlace = WirePlace.BEFORE_QUEUE
+    seed: int = 0
+
+    @property
+    def wired(self) -> bool:
+        """Whether this direction has a wire."""
+        return bool(self.delay or self.jitter or self.reordering)
+
+    @property
+    def wire(self) -> LineSettings:
+        """What the wire does."""
+        return LineSettings(
+            delay=self.delay,
+            jitter=self.jitter,
+            reordering=self.reordering,
+            reordering_delay=self.reordering_delay,
+            seed=self.seed,
+        )
+
+    @property
+    def bucket(self) -> int:
+        """Bytes of the token bucket: the burst, or at least what the kernel needs to keep the rate."""
+        return max(self.burst, LEAST_BUCKET, (self.rate or 0) // BUCKET_DIVISOR)
+
+    @property
+    def limit(self) -> int:
+        """Bytes of the kernel's queue."""
+        return ORDINARY_PACKET if self.policer else self.queue
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what makes these settings impossible, in words; empty when they are sound."""
+        # A kernel policer is never without a bucket.
+        own_bucket = self.policer and self.rate is not None and self.burst == 0
+        as_line = LineSettings(
+            rate=self.rate,
+            queue=self.queue,
+            burst=self.bucket if own_bucket else self.burst,
+            policer=self.policer,
+            loss=self.loss,
+            duplication=self.duplication,
+        )
+        return (*as_line.faults(), *self.wire.faults(), *self._faults_of_kernel())
+
+    def _faults_of_kernel(self) -> list[str]:
+        found = []
+        if max(self.queue, self.bucket) > MOST_BYTES:
+            found.append(f"the kernel takes a queue and a burst of at most {MOST_BYTES} B")
+        if self.rate is not None and self.bucket * 8 > LONGEST_FILL_S * max(1, self.rate):
+            found.append(
+                f"a bucket of {self.bucket} B needs a rate of at least "
+                f"{-(-self.bucket * 8 // LONGEST_FILL_S)} bit/s, not {self.rate}"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLinkSettings:
+    """Both directions, seen from the site. ``logged``: keep a log of each packet's time in the link."""
+
+    down: KernelLineSettings = field(default_factory=KernelLineSettings)
+    up: KernelLineSettings = field(default_factory=KernelLineSettings)
+    logged: bool = False
+
+    def line(self, direction: Direction) -> KernelLineSettings:
+        """One direction of it."""
+        return self.down if direction is Direction.DOWN else self.up
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what makes these settings impossible, in words; empty when they are sound."""
+        down = (f"down: {fault}" for fault in self.down.faults())
+        return (*down, *(f"up: {fault}" for fault in self.up.faults()))

@@ -1,0 +1,271 @@
+"""A site behind a chain of routers, its agent, and everything that the agent can miss, as real programs.
+
+    site (agent) ---- r1, its gateway ---- r2, the first hop ---- r3 ---- far (peer, Mosquitto, collector)
+
+The agent runs without any capability. Whoever puts something out knows when: CLOCK_BOOTTIME is the same in
+all namespaces, so that begin and end of an outage can be held against the truth.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+from agent.journal import file as journal_file
+from agent.probes.reachability import state as reachability_state
+from agent.probes.reachability.probe import state_path
+from agent.probes.reachability.rules.outages import Target
+from agent.service import status_file
+from agent.settings import file as agent_settings
+from lab.netns import requirements
+from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
+from lab.netns.links.link import tool
+from lab.netns.requirements import KernelLinkError
+from lab.programs import installed
+from lab.programs.supervisor import Program, Supervisor, last_lines
+from wire.messages import envelope as messages
+from wire.records import ReachabilityMeasurement, ReachabilityValues
+
+STAMP_PORT, CONTROL_PORT, BROKER_PORT, PAGE_PORT = 8862, 24601, 1883, 8080
+SITE, KEY_ID = "chain", 1
+START_S, WELL_S = 20.0, 60.0
+POLL_S = 0.05
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class OutageStand:
+    """All of it; gone after the block. ``interval_s``: the agent's between two asks.
+
+    Raises KernelLinkError on entering when something is lacking or does not come up.
+    """
+
+    def __init__(self, folder: Path, interval_s: float) -> None:
+        self.chain = Chain(ChainSettings())
+        self.interval_s = interval_s
+        self._folder = folder
+        self._journal = folder / "journal.db"
+        self._programs: dict[str, tuple[Supervisor, int]] = {}
+        self._leaving = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as entering:
+            entering.enter_context(self.chain)
+            entering.callback(self._end_all)
+            self._write_files()
+            for name in ("mosquitto", "peer", "collector", "agent"):
+                self.start(name)
+            self._leaving = entering.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.close()
+
+    def start(self, name: str, boot_id: str | None = None) -> None:
+        """Start one of mosquitto, peer, collector, agent, and wait until it is there.
+
+        ``boot_id``: what it takes the machine's boot for. Raises KernelLinkError.
+        """
+        place = self.chain.site if name == "agent" else self.chain.far
+        command, sign = self._command(name)
+        if boot_id is not None:
+            file = self._folder / "boot_id"
+            file.write_text(f"{boot_id}\n", encoding="ascii")
+            # ``ip netns exec`` has given it mounts of its own.
+            command = ("sh", "-ec", f'mount --bind "$0" {BOOT_ID}; exec "$@"', str(file), *command)
+        supervisor = Supervisor(self._folder)
+        pid = supervisor.start(Program(name, self.chain.inside(place, *command)))
+        self._programs[name] = (supervisor, pid)
+        log = supervisor.log_of(name)
+        if supervisor.wait_until(lambda: sign in log.read_text(errors="replace"), START_S) is not True:
+            raise KernelLinkError(f"{name} did not come up: {' | '.join(last_lines(log))}")
+
+    def end(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End one of them by a signal, and wait until it is gone."""
+        supervisor, pid = self._programs.pop(name)
+        os.kill(pid, how)
+        limit = time.monotonic() + START_S
+        while supervisor.death() is None and time.monotonic() < limit:
+            time.sleep(POLL_S)
+        supervisor.stop()
+
+    def start_broker(self) -> None:
+        """Mosquitto, and the collector anew: by itself it comes back to a broker when it pleases."""
+        self.start("mosquitto")
+        self.end("collector", signal.SIGTERM)
+        self.start("collector")
+
+    def pull_the_cable(self) -> None:
+        """The site's interface loses its link."""
+        self._at(0, "ip", "link", "set", NEAR, "down")
+
+    def plug_the_cable(self) -> None:
+        """And has it again."""
+        self._at(0, "ip", "link", "set", NEAR, "up")
+
+    def cut(self, router: int, rules: str) -> None:
+        """Let a router, from 0, drop packets by nftables ``rules``, on their way in and on their way out."""
+        hooks = ("prerouting", "postrouting")
+        chains = "\n".join(
+            f"chain {hook} {{\ntype filter hook {hook} priority -300;\n{rules}\n}}" for hook in hooks
+        )
+        self._filter(self.chain.routers[router], chains)
+
+    def mend(self, router: int) -> None:
+        """Let it pass everything again."""
+        self._at(router, requirements.path_of("nft"), "delete", "table", "inet", "cut")
+
+    def silence_peer(self) -> None:
+        """The peer's machine hears nobody who wants to measure."""
+        rule = f"udp dport {STAMP_PORT} drop"
+        self._filter(self.chain.far, f"chain in {{\ntype filter hook input priority -300;\n{rule}\n}}")
+
+    def hear_peer(self) -> None:
+        """It does again."""
+        tool(
+            *self.chain.inside(self.chain.far, requirements.path_of("nft"), "delete", "table", "inet", "cut")
+        )
+
+    def told(self) -> list[ReachabilityValues]:
+        """What the agent has recorded of outages, in order."""
+        with closing(journal_file.read_only(self._journal)) as connection:
+            rows = connection.execute("SELECT record FROM measurement ORDER BY position").fetchall()
+        records = [messages.decode_measurement(row[0]) for row in rows]
+        return [
+            one.values
+            for one in records
+            if isinstance(one, ReachabilityMeasurement) and one.values is not None
+        ]
+
+    def wait_until_well(self) -> None:
+        """Until nothing is out, there is a session, and everybody who may be asked is known to answer."""
+
+        kept_at = state_path(str(self._journal))
+
+        def well() -> bool:
+            status = status_file.read(self._folder / "run")
+            kept = reachability_state.read(kept_at)
+            return (
+                status is not None
+                and status.broker_problem is None
+                and not status.outages
+                and not kept.outages
+                and set(kept.known) == set(Target)
+            )
+
+        if not self.wait(well, WELL_S + 10 * self.interval_s):
+            status, kept = status_file.read(self._folder / "run"), reachability_state.read(kept_at)
+            told = (
+                f"broker: {status.broker_problem if status else 'no status'}",
+                f"out: {', '.join(one.cause for one in (status.outages if status else ())) or 'nothing'}",
+                f"kept as out: {', '.join(kept.outages) or 'nothing'}",
+                f"known to answer: {', '.join(kept.known) or 'nobody'}",
+                *last_lines(self._folder / "agent.log"),
+            )
+            raise KernelLinkError(f"the agent is not well: {' | '.join(told)}")
+
+    def wait(self, ready: Callable[[], bool], within_s: float) -> bool:
+        """Ask until ``ready``; False after ``within_s``."""
+        limit = time.monotonic() + within_s
+        while not ready():
+            if time.monotonic() > limit:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _filter(self, name: str, chains: str) -> None:
+        command = self.chain.inside(name, requirements.path_of("nft"), "-f", "-")
+        tool(*command, told=f"table inet cut {{\n{chains}\n}}\n")
+
+    def _at(self, router: int, *command: str) -> None:
+        tool(*self.chain.inside(self.chain.routers[router], *command))
+
+    def _end_all(self) -> None:
+        for supervisor, _ in self._programs.values():
+            supervisor.stop()
+
+    def _command(self, name: str) -> tuple[tuple[str, ...], str]:
+        """The command line, and what it says when it is there."""
+        if name == "mosquitto":
+            return (_mosquitto(), "-c", str(self._folder / "mosquitto.conf")), "running"
+        sign = {"peer": "serving", "collector": "connected", "agent": "agent"}[name]
+        command = (sys.executable, "-m", name, "run", str(self._folder / f"{name}.yaml"))
+        return ((*WITHOUT_RIGHTS, *command) if name == "agent" else command), sign
+
+    def _write_files(self) -> None:
+        """JSON is YAML too."""
+        host, key = self.chain.far_address, secrets.token_hex(16)
+        broker = {"host": host, "port": BROKER_PORT}
+        lines = (f"listener {BROKER_PORT} {host}", "allow_anonymous true", "persistence false", "user root")
+        (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
+        self._write("peer", _peer(host, key))
+        inventory = self._folder / "sites.csv"
+        inventory.write_text(f"site_id,name\n{SITE},Chain\n", encoding="ascii")
+        collector = {"inventory": str(inventory), "broker": broker, "web": {"host": host, "port": PAGE_PORT}}
+        self._write("collector", collector | {"ledger": {"path": str(self._folder / "ledger.db")}})
+        self._write("agent", self._agent(host, key, broker))
+        agent_settings.load(self._folder / "agent.yaml")
+
+    def _agent(self, host: str, key: str, broker: dict[str, Any]) -> dict[str, Any]:
+        """Trains give it something to send. No more batches wait for a receipt than may be on their way."""
+        every = max(1.0, self.interval_s / 2)
+        never = dict.fromkeys(("capacity", "path", "interface"))
+        return {
+            "site": SITE,
+            "peer": {
+                "host": host,
+                "udpstp_port": CONTROL_PORT,
+                "stamp_port": STAMP_PORT,
+                "key_id": KEY_ID,
+                "key": key,
+            },
+            "floor": {"down": None, "up": None},
+            "stamp": {"packets": 2, "spacing": "50 ms", "timeout": "500 ms"},
+            "schedule": {"reachability": self.interval_s, "stamp": every, "first_within": 0, **never},
+            "broker": broker,
+            "uplink": {"interval": every, "receipt_timeout": 3 * every},
+            "journal": {"path": str(self._journal)},
+            "runtime_directory": str(self._folder / "run"),
+        }
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        path = self._folder / f"{name}.yaml"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(document), encoding="ascii")
+
+
+def now_us() -> int:
+    """CLOCK_BOOTTIME in microseconds, as in the agent's records."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+def from_and_to(device: str) -> str:
+    """The rules that cut a router off what is behind one of its devices (``NEAR`` or ``FAR``)."""
+    return f'iifname "{device}" drop\noifname "{device}" drop'
+
+
+AWAY = from_and_to(FAR)
+EVERYTHING = "drop"
+
+
+def _peer(host: str, key: str) -> dict[str, Any]:
+    return {
+        "host": host,
+        "keys": [{"id": KEY_ID, "key": key}],
+        "udpstp": {"port": CONTROL_PORT},
+        "stamp": {"port": STAMP_PORT},
+    }
+
+
+def _mosquitto() -> str:
+    found = installed.path_of("mosquitto")
+    if found is None:
+        raise KernelLinkError("the program mosquitto: on Debian or Ubuntu, apt-get install mosquitto")
+    return found

@@ -1,0 +1,373 @@
+"""The commands as a deployer runs them: real processes, real sockets on loopback."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.commands.measure import BY_NAME_ONLY
+from agent.probes import PROBES
+from agent.report.measurement import Tone
+from agent.settings.file import load
+from collector.certificates.authority import Authority, Usage
+from tests.brokers import mosquitto
+from tests.processes import free_port, running, wait_until
+from tests.verdicts import until_told
+
+SITE = "0631234A"
+ROOT = Path(__file__).parents[3]
+ONLY_FLOOR_AND_STAMP = {"interface": None, "capacity": None, "path": None, "reachability": None}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "agent", *(str(argument) for argument in arguments)]
+
+
+def call(*arguments: str | Path, within_s: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=within_s, cwd=ROOT)
+
+
+def agent_file(directory: Path, **sections: object) -> Path:
+    document: dict[str, object] = {
+        "site": SITE,
+        "peer": {"key": "example-key-change-me", "udpstp_port": free_port(), "stamp_port": free_port()},
+        "stamp": {"packets": 4, "spacing": "50 ms", "timeout": "500 ms"},
+        "broker": {"port": free_port()},
+        "journal": {"path": str(directory / "state" / "journal.db")},
+        "runtime_directory": str(directory / "run"),
+    }
+    path = directory / "agent.yaml"
+    path.write_text(json.dumps(document | sections))  # JSON is YAML too
+    return path
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """The real peer; gives the agent's section about it."""
+    directory = tmp_path_factory.mktemp("peer")
+    section = {"key": "example-key-change-me", "udpstp_port": free_port(), "stamp_port": free_port()}
+    (directory / "peer.yaml").write_text(
+        json.dumps(
+            {
+                "keys": [{"id": 1, "key": section["key"]}],
+                "udpstp": {"port": section["udpstp_port"]},
+                "stamp": {"port": section["stamp_port"]},
+            }
+        )
+    )
+    log = directory / "log"
+    started = [sys.executable, "-m", "peer", "run", str(directory / "peer.yaml")]
+    with running(started, lambda: "serving load tests" in log.read_text(), log):
+        yield section
+
+
+@pytest.fixture(scope="module")
+def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker.port
+
+
+def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: dict[str, object]) -> None:
+    done = call("measure", agent_file(tmp_path, peer=peer), "--probe", "stamp")
+    assert done.stderr == ""
+    assert done.returncode == 0, done.stdout
+    for words in (
+        f"site {SITE} against peer at 127.0.0.1",
+        "stamp dscp 0",
+        "RTT min/p50/p95/p99",
+        "loss up 0 %",
+    ):
+        assert words in done.stdout
+    assert done.stdout.splitlines()[-1] == "measured"  # no floor was tested, so none was passed
+    assert not (tmp_path / "state").exists()
+
+
+def test_measure_tells_who_answers(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    path = agent_file(tmp_path, peer=peer, broker={"port": broker_port})
+    done = call("measure", path, "--probe", "reachability", "--json")
+    [found] = json.loads(done.stdout)["measurements"]
+    assert (found["outcome"], found["detail"]) == ("ok", "peer answers, broker answers")
+
+
+@pytest.mark.timeout(240)  # five measurements, on a machine that is too busy for the first four
+def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
+    path = agent_file(tmp_path, peer=peer)
+
+    def measure() -> "subprocess.CompletedProcess[str]":
+        done = call("measure", path, "--probe", "floor", "--direction", "up", "--json")
+        document = json.loads(done.stdout)
+        [measurement] = document["measurements"]
+        assert done.returncode == {"pass": 0, "could not tell": 2}[document["verdict"]]
+        assert (measurement["probe"], measurement["direction"]) == ("floor", "up")
+        assert "seq" not in measurement
+        return done
+
+    document = json.loads(until_told(measure).stdout)
+    [measurement] = document["measurements"]
+    assert (document["site"], document["verdict"]) == (SITE, "pass")
+    assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)
+
+
+def test_measure_shows_progress_to_a_terminal(tmp_path: Path, peer: dict[str, object]) -> None:
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+
+    def watch() -> None:
+        try:
+            while chunk := os.read(ours, 4096):
+                shown.append(chunk)
+        except OSError:
+            return  # the other end is gone
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    arguments = command("measure", agent_file(tmp_path, peer=peer), "--probe", "stamp", "--json")
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=theirs, timeout=60, cwd=ROOT)
+    os.close(theirs)
+    watching.join(10)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"1/1 stamp dscp 0: 4 packets to 127.0.0.1" in b"".join(shown)
+
+
+def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Path) -> None:
+    done = call("measure", agent_file(tmp_path), "--probe", "stamp")
+    assert done.returncode == 2
+    assert "failed" in done.stdout
+    told = " ".join(done.stdout.replace("│", " ").split())
+    whose = "(the peer: is it running, are peer's ports and key the same there?)"
+    assert re.search(r"nothing listens on 127\.0\.0\.1 port \d+ " + re.escape(whose), told)
+    assert told.count("running") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--probe", "path"], "nothing to measure: schedule.path is null: set how often it is to run"),
+        (
+            ["--probe", "stamp", "--direction", "up"],
+            "nothing to measure: stamp takes both directions at once: leave out --direction",
+        ),
+        (
+            ["--peer", "192.0.2.1"],
+            "peer.key: the example key is known to everybody: only a peer on this machine may use it",
+        ),
+    ],
+)
+def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = call("measure", agent_file(tmp_path, schedule=ONLY_FLOOR_AND_STAMP), *arguments)
+    assert (done.returncode, done.stderr) == (78, f"plancher-agent: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "why"),
+    [
+        (
+            {},
+            ["--probe", "interface"],
+            "line_counters.source is none: say where the line's counters are (inline, directory or snmp)",
+        ),
+        (
+            {"line_counters": {"source": "inline", "interface": "eth0"}, "schedule": ONLY_FLOOR_AND_STAMP},
+            ["--probe", "interface"],
+            "schedule.interface is null: set how often it is to run",
+        ),
+        ({"stamp": {"classes": []}}, ["--probe", "path"], "stamp.classes is empty: name a class of service"),
+        (
+            {"floor": {"up": None}},
+            ["--probe", "floor", "--direction", "up"],
+            "the settings promise no floor in that direction: set floor.down or floor.up",
+        ),
+    ],
+)
+def test_measure_says_why_a_probe_is_not_there(
+    tmp_path: Path, settings: dict[str, object], arguments: list[str], why: str
+) -> None:
+    done = call("measure", agent_file(tmp_path, **settings), *arguments)
+    assert (done.returncode, done.stderr) == (78, f"plancher-agent: nothing to measure: {why}\n")
+
+
+@pytest.mark.parametrize("verb", ["check", "measure", "run"])
+def test_a_key_that_is_not_there_is_told_with_the_settings_file(tmp_path: Path, verb: str) -> None:
+    path = agent_file(tmp_path, peer={"key_file": f"{tmp_path}/none"})
+    done = call(verb, path)
+    assert done.returncode == 78
+    assert f": {path}: peer.key_file: {tmp_path}/none: no such file: " in done.stdout + done.stderr
+
+
+def test_measure_leaves_out_what_is_run_by_name_alone(tmp_path: Path) -> None:
+    floors = {"down": None, "up": None}
+    schedule = {**ONLY_FLOOR_AND_STAMP, "capacity": "30 d"}
+    done = call("measure", agent_file(tmp_path, floor=floors, stamp={"classes": []}, schedule=schedule))
+    asked = "capacity down, capacity up; by --probe alone: capacity"
+    told = f"plancher-agent: nothing to measure: the settings ask for {asked}\n"
+    assert (done.returncode, done.stderr) == (78, told)
+
+
+def test_measure_tells_what_a_search_may_cost_and_did_cost(tmp_path: Path) -> None:
+    """There is too little of the budget for a search, which is how much it may cost all the same."""
+    path = agent_file(tmp_path, capacity={"day_budget": "1.5 MB", "month_budget": "6 GB"})
+    done = call("measure", path, "--probe", "capacity")
+    assert done.returncode == 2
+    budget = r"byte budget: 0\.00 of 0\.00 GB spent today, 0\.00 of 6\.00 GB this month; renews .{10} UTC\n"
+    before = r"capacity: fills the line in 2 directions and may cost up to 1\.5 MB; "
+    assert re.fullmatch(before + budget, done.stderr)
+    after = r"\ncapacity: used 0 B, 1\.5 MB may still be spent; "
+    assert re.search(after + budget + r"could not tell\n$", done.stdout)
+    assert call("measure", path, "--probe", "capacity", "--json").stderr == ""
+
+
+def test_a_probe_that_is_none_is_told_with_all_there_are(tmp_path: Path) -> None:
+    done = call("measure", agent_file(tmp_path), "--probe", "foo")
+    assert done.returncode == 64
+    names = ", ".join(PROBES)
+    assert done.stderr.startswith("usage: plancher-agent measure ")
+    assert done.stderr.endswith(f"\nplancher-agent measure: no probe foo: one of {names}\n")
+    shown = " ".join(call("measure", "--help").stdout.split())
+    assert f"this probe only: {names}" in shown
+    assert all(name in shown for name in BY_NAME_ONLY)
+
+
+def test_the_readme_names_each_verdict_and_what_measure_leaves_out() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for words in (*(f"`{tone}`" for tone in Tone), *(f"`--probe {name}`" for name in BY_NAME_ONLY)):
+        assert words in readme
+
+
+def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    done = call("check", agent_file(tmp_path, peer=peer, broker={"port": broker_port}))
+    assert done.returncode == 0, done.stdout
+    told = [line.split(":")[0].split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert [what for _, what in told] == [
+        "settings",
+        "clock",
+        "other programs",
+        "journal",
+        "space",
+        "runtime directory",
+        "interfaces",
+        "line counters",
+        "peer's name",
+        "peer's STAMP",
+        "peer's UDPSTP",
+        "reachability",
+        "path",
+        "broker",
+    ]
+    of_this_machine = {"clock", "other programs", "space", "interfaces", "line counters", "path"}
+    assert {what for word, what in told if word == "note"} <= of_this_machine
+    path = next(line for line in done.stdout.splitlines() if " path: " in line)
+    assert path.startswith("note") or path == "ok     path: this program may send what a trace takes"
+
+
+def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
+    done = call(
+        "check",
+        agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}),
+    )
+    assert done.returncode == 78, "the first that is wrong says how it ends: the line counters"
+    wrong = [line.removeprefix("WRONG  ") for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    silent = "note   reachability: peer does not answer, broker does not answer: outage, the peer: "
+    assert silent in done.stdout, "what does not answer is never ok"
+    expected = (
+        ("line counters", "lo is a loopback, which counts every byte of a test twice"),
+        ("peer's STAMP", "(the peer: is it running, are peer's ports and key the same there?)"),
+        ("peer's UDPSTP", "nothing listens at the peer's port"),
+        ("broker", "nothing listens there: is the broker running, and is the port right?"),
+    )
+    told = {line.split(":")[0]: line for line in wrong}
+    for what, words in expected:
+        assert words in told[what]
+
+
+def test_check_of_wrong_settings(tmp_path: Path) -> None:
+    done = call("check", agent_file(tmp_path, sight="A"))
+    assert done.returncode == 78
+    assert (
+        done.stdout
+        == f"WRONG  settings: {tmp_path}/agent.yaml: sight: no such setting; did you mean `site`?\n"
+    )
+
+
+def test_a_wrong_call_is_told() -> None:
+    done = call("mesure")
+    assert done.returncode == 64
+    assert "invalid choice: 'mesure'" in done.stderr
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    done = call("run", tmp_path / "none.yaml")
+    expected = f"plancher-agent: {tmp_path}/none.yaml: no such file: give the path of a settings file\n"
+    assert (done.returncode, done.stderr) == (78, expected)
+
+
+def test_the_example_is_valid_and_says_the_defaults(tmp_path: Path) -> None:
+    example = load(ROOT / "agent.yaml")
+    path = tmp_path / "agent.yaml"
+    path.write_text("site: 0631234A\npeer: {key: example-key-change-me, stamp_port: 8862}\n")
+    assert example == load(path)
+
+
+def test_the_resident_agent_is_let_in_over_mutual_tls(tmp_path: Path, peer: dict[str, object]) -> None:
+    authority = Authority(tmp_path).make()
+    server = authority.issue("broker", Usage.SERVER, names=["127.0.0.1"])
+    own = authority.issue(SITE)
+    options = (
+        f"cafile {authority.certificate}",
+        f"certfile {server.certificate}",
+        f"keyfile {server.key}",
+        "require_certificate true",
+    )
+    tls = {"ca": str(authority.certificate), "certificate": str(own.certificate), "key": str(own.key)}
+    with mosquitto(tmp_path, *options) as broker:
+        section = {"port": broker.port, "tls": tls}
+        path = agent_file(tmp_path, peer=peer, broker=section, floor={"down": None, "up": None})
+        log = tmp_path / "log"
+        with running(command("run", path), lambda: "connected to broker" in log.read_text(), log):
+            pass
+    assert "Traceback" not in log.read_text()
+
+
+def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+    path = agent_file(
+        tmp_path,
+        peer=peer,
+        broker={"port": broker_port},
+        floor={"down": None, "up": None},
+        schedule={"first_within": 0, **ONLY_FLOOR_AND_STAMP},
+    )
+    stopped = call("status", path)
+    assert stopped.returncode == 1
+    assert "the agent never ran: no journal at " in stopped.stdout
+    with running(
+        command("run", path), (tmp_path / "run" / "status.json").exists, tmp_path / "log"
+    ) as process:
+        results: list[dict[str, str]] = []
+
+        def measured() -> bool:
+            status = json.loads(call("status", path, "--json").stdout)
+            results[:] = status["results"]
+            return bool(results) and not status["problems"]
+
+        wait_until(measured, "a result in the status, and nothing wrong")
+        assert (results[0]["task"], results[0]["tone"]) == ("stamp dscp 0", "measured")
+        screen = call("status", path)
+        assert screen.returncode == 0, screen.stdout
+        for words in (f"site      {SITE}", f"process {process}", "connected", "nothing is wrong"):
+            assert words in screen.stdout
+        second = call("run", path)
+        assert second.returncode == 73
+        assert f"another agent (process {process}) has this journal" in second.stderr
+        os.kill(process, signal.SIGTERM)
+        wait_until(lambda: not (tmp_path / "run" / "status.json").exists(), "the agent ends", 5)
+    told = (tmp_path / "log").read_text()
+    assert "Traceback" not in told
+    assert told.endswith("info agent: stopped, as asked by SIGTERM\n")

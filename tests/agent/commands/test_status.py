@@ -1,0 +1,269 @@
+"""What ``plancher-agent status`` makes of a journal, by value."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.commands import check, status
+from agent.journal.journal import Counts, Journal
+from agent.probes.floor.rules.sequential_test import CHOSEN
+from agent.report import remedies
+from agent.service import status_file
+from agent.service.status_file import AgentStatus
+from agent.settings.sections import AgentSettings, Peer
+from agent.settings.sections import Journal as JournalSettings
+from agent.settings.sections import LineCounters as Counted
+from tests.agent.journalled import CLOCK, build, later
+from wire.records import (
+    Cause,
+    Direction,
+    FloorMeasurement,
+    FloorValues,
+    Known,
+    LineCounters,
+    Outcome,
+    Purpose,
+    ReachabilityValues,
+    Standing,
+    Verdict,
+)
+
+HOUR_US = 3_600_000_000
+
+
+def settings(tmp_path: Path) -> AgentSettings:
+    return AgentSettings(
+        site="A",
+        peer=Peer(key="k"),
+        journal=JournalSettings(path=str(tmp_path / "state" / "journal.db")),
+        runtime_directory=str(tmp_path / "run"),
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stranger(journal: Journal, tmp_path: Path) -> Iterator[None]:
+    """Be a user who may not enter the journal's directory."""
+    place = tmp_path / "state"
+    if os.geteuid() == 0:
+        os.setresuid(65534, 65534, 0)
+    else:
+        place.chmod(0)
+    yield
+    if os.getresuid()[2] == 0:
+        os.setresuid(0, 0, 0)
+    else:
+        place.chmod(0o700)
+
+
+def test_an_agent_that_cannot_tell_how_it_is_still_runs(tmp_path: Path) -> None:
+    with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK):
+        silent = status.look(settings(tmp_path), CLOCK).problems()[0]
+    assert silent.startswith(
+        f"the agent has its journal, but says nothing of itself: is {tmp_path}/run of this user"
+    )
+    ended = status.look(settings(tmp_path), CLOCK).problems()[0]
+    assert ended.startswith("the agent is not running: ")
+    assert ended.endswith("; its log says why it ended")
+
+
+def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -> None:
+    [problem] = status.look(settings(tmp_path), CLOCK).problems()
+    remedy = "start its service, or `plancher-agent run`"
+    assert problem == f"the agent never ran: no journal at {tmp_path}/state/journal.db: {remedy}"
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
+    view = status.look(settings(tmp_path), CLOCK)
+    assert view.counts is None
+    assert view.journal_problem.endswith("(Permission denied): are you the agent's user?")
+    assert not check.journal(tmp_path / "state" / "journal.db").ok
+
+
+def test_check_tells_a_directory_from_a_journal(tmp_path: Path) -> None:
+    finding = check.journal(tmp_path)
+    assert (finding.ok, finding.text) == (
+        False,
+        f"{tmp_path} is a directory: give journal.path a file in it",
+    )
+    (tmp_path / "file").touch()
+    assert not check.journal(tmp_path / "file" / "journal.db").ok
+
+
+def test_a_seldom_task_is_shown_beside_an_often_one(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(partial(build, schedule="floor-down"), CLOCK)
+    journal.commit(build, CLOCK)
+    assert len(status.look(settings(tmp_path), later(HOUR_US)).results) == 1  # one task in two schedules
+
+
+def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(build, CLOCK)
+
+    def made(epoch: str, seq: int, *, at: int) -> object:
+        return msgspec.structs.replace(build(epoch, seq), dscp=46, schedule="stamp-dscp-46", start=later(at))
+
+    for at, shown in ((60_000_000, 2), (HOUR_US, 1)):
+        journal.commit(partial(made, at=at), later(at))  # type: ignore[arg-type]
+        results = status.look(settings(tmp_path), later(at)).results
+        assert [one.line.task for one in results] == ["stamp dscp 0", "stamp dscp 46"][-shown:]
+
+
+def floored(
+    epoch: str,
+    seq: int,
+    *,
+    direction: Direction,
+    standing: Standing | None,
+    verdict: Verdict = Verdict.FAIL,
+) -> Known:
+    values = FloorValues(
+        verdict=verdict,
+        floor_bps=8e6,
+        line_counters=LineCounters.INLINE,
+        tests=(),
+        at_least_bps=7e6,
+        standing=standing,
+        evidence=CHOSEN.condemns_at / 2,
+    )
+    return FloorMeasurement(
+        epoch=epoch,
+        seq=seq,
+        purpose=Purpose.RETEST,
+        peer="pop-1",
+        start=CLOCK,
+        duration_us=10_000_000,
+        outcome=Outcome.OK if standing else Outcome.FAILED,
+        interval_us=HOUR_US,
+        schedule=f"floor-{direction}",
+        direction=direction,
+        values=values if standing else None,
+    )
+
+
+def test_figures_stand_below_each_other(
+    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for direction, verdict in ((Direction.DOWN, Verdict.PASS), (Direction.UP, Verdict.UNCONFIRMED)):
+        commit = partial(floored, direction=direction, standing=Standing.CLEAR, verdict=verdict)
+        journal.commit(commit, CLOCK)
+    status.main(settings(tmp_path), json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("floor ")]
+    assert [line.split()[2] for line in lines] == ["pass", "unconfirmed"]
+    assert len({line.index("Mbit") for line in lines}) == 1, lines
+
+
+def test_the_standing_of_each_direction_is_told(
+    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = (
+        (Direction.DOWN, Standing.SUSPECT),
+        (Direction.DOWN, None),  # a test that failed says nothing of where the direction stands
+        (Direction.UP, Standing.CONDEMNED),
+    )
+    for direction, standing in told:
+        journal.commit(partial(floored, direction=direction, standing=standing), CLOCK)
+    chosen = settings(tmp_path)
+    view = status.look(chosen, later(60_000_000))
+    assert [one.words for one in view.standings] == ["suspect (50% of the evidence)", "condemned"]
+    assert [one.age_s for one in view.standings] == [60.0, 60.0]
+    condemned = "floor up: condemned: below the floor in test after test, and a search agreed:"
+    unseen = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
+    assert f"{condemned} {unseen}" in view.problems()
+    counted = msgspec.structs.replace(chosen, line_counters=Counted("inline", "eth0"))
+    assert f"{condemned} tell the supplier" in status.look(counted, later(60_000_000)).problems()
+    assert not any("floor down: condemned" in problem for problem in view.problems())
+    status.main(settings(tmp_path), json=False)
+    assert "down suspect (50% of the evidence)" in capsys.readouterr().out
+    status.main(settings(tmp_path), json=True)
+    assert '"standing":"suspect"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (
+            1,
+            (
+                "the collector rejected 1 measurement: kept, and sent again daily; its log says why",
+                "1 measurement in conflict with what the collector has: was a disk cloned?",
+                "1 measurement lost: disk or journal.size full, or a damaged file",
+            ),
+        ),
+        (
+            2,
+            (
+                "the collector rejected 2 measurements: kept, and sent again daily; its log says why",
+                "2 measurements in conflict with what the collector has: was a disk cloned?",
+                "2 measurements lost: disk or journal.size full, or a damaged file",
+            ),
+        ),
+    ],
+)
+def test_what_became_of_measurements_is_told(tmp_path: Path, number: int, told: tuple[str, ...]) -> None:
+    view = status.look(settings(tmp_path), CLOCK)
+    counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
+    assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
+
+
+def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
+    journal.commit(build, CLOCK)
+    view = status.look(settings(tmp_path), CLOCK)
+    running = AgentStatus(
+        written=CLOCK,
+        started=CLOCK,
+        process=1,
+        version="0.1.0",
+        site="0631234A",
+        running=(),
+        next_starts={},
+        journal_problem="/var/journal.db: database or disk is full",
+    )
+    told = replace(view, running=True, status=running).problems()
+    assert (
+        "journal: /var/journal.db: database or disk is full: measurements are kept in memory, eight hours"
+        " of them: free or mend the disk"
+    ) in told
+
+
+def test_an_open_outage_is_told_with_its_cause_and_who_answers(tmp_path: Path, journal: Journal) -> None:
+    outage = ReachabilityValues(
+        outage="one",
+        cause=Cause.ACCESS,
+        begin=CLOCK,
+        begin_error_us=0,
+        gateway=True,
+        first_hop=False,
+        peer=False,
+    )
+    now = later(HOUR_US)
+    running = AgentStatus(
+        written=now,
+        started=CLOCK,
+        process=os.getpid(),
+        version="0.1.0",
+        site="A",
+        running=(),
+        next_starts={},
+        outages=(outage,),
+    )
+    status_file.write(tmp_path / "run", running)
+    view = status.look(settings(tmp_path), now)
+    told = "access-line, since 60 min; answering: gateway; silent: first hop, peer"
+    assert ("outage", told) in status._facts(view)
+    assert "outage, the access line: tell the supplier" in view.problems()
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_words(cause: Cause) -> None:
+    assert cause in remedies.OUTAGES

@@ -1,0 +1,56 @@
+"""How the run before ended, by value."""
+
+import pytest
+
+from agent.heartbeat import rules as previous_end
+from agent.heartbeat.alive_file import Alive
+from agent.heartbeat.rules import Ending
+from agent.journal.entries import PreviousEnd
+from tests.agent.probes.reachability.world import at
+from wire.records import Cause
+
+NOW = at(1000)
+JOURNAL_DIED = PreviousEnd(last=at(80), closed=None)
+JOURNAL_CLOSED = PreviousEnd(last=at(80), closed=at(103))
+
+
+@pytest.mark.parametrize(
+    ("alive", "journal", "expected"),
+    [
+        (None, None, None),
+        (Alive(at(90)), None, Ending(at(90), orderly=False)),
+        (Alive(at(90), stopped=True), None, Ending(at(90), orderly=True)),
+        (None, JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (None, PreviousEnd(None, None), None),
+        (Alive(at(90)), PreviousEnd(None, None), Ending(at(90), orderly=False)),
+        (Alive(at(90)), JOURNAL_DIED, Ending(at(90), orderly=False)),
+        (Alive(at(70)), JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (Alive(at(90)), JOURNAL_CLOSED, Ending(at(103), orderly=True)),
+        # What a power cut left of a run before the last one: its sign of life never reached the disk.
+        (Alive(at(900, "older"), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (Alive(at(75), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
+    ],
+)
+def test_the_latest_of_what_is_known_counts_and_the_journal_knows_best(
+    alive: Alive | None, journal: PreviousEnd | None, expected: Ending | None
+) -> None:
+    assert previous_end.ending(alive, journal) == expected
+
+
+@pytest.mark.parametrize(
+    ("ending", "cause", "error_us", "words"),
+    [
+        (Ending(at(100), orderly=True), Cause.AGENT, 0, "stopped in order"),
+        (Ending(at(100, "another"), orderly=True), Cause.AGENT, 0, "stopped in order"),
+        (Ending(at(100), orderly=False), Cause.AGENT, 10_000_000, "process died"),
+        (Ending(at(100, "another"), orderly=False), Cause.UNKNOWN, 55_000_000, "power cut, crash or reset"),
+    ],
+)
+def test_only_another_boot_without_an_orderly_end_is_unknown(
+    ending: Ending, cause: Cause, error_us: int, words: str
+) -> None:
+    told = previous_end.tell(ending, NOW, 10_000_000, lambda: "name")
+    values = told.values
+    assert (values.cause, values.begin, values.end) == (cause, ending.last, NOW)
+    assert (values.begin_error_us, values.end_error_us, values.outage) == (error_us, 0, "name")
+    assert words in told.detail

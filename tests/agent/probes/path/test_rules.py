@@ -1,0 +1,102 @@
+"""When a line has changed, by value."""
+
+import itertools
+
+import pytest
+
+from agent.probes.path.rules import ChangeDetector
+
+MINUTE_US = 60_000_000
+
+
+def told(trains: list[tuple[int | None, float]], every_us: int = MINUTE_US) -> list[tuple[int, str]]:
+    """Which train, counted from 0, made the detector say what."""
+    detector = ChangeDetector()
+    answers = [detector.take(rtt, loss, place * every_us) for place, (rtt, loss) in enumerate(trains)]
+    return [(place, words) for place, words in enumerate(answers) if words]
+
+
+def rtts(*values_ms: float) -> list[tuple[int | None, float]]:
+    return [(round(value * 1000), 0.0) for value in values_ms]
+
+
+STEADY = [20.0] * 6
+
+
+def test_a_steady_line_says_nothing() -> None:
+    assert told(rtts(*[20.0, 21.0, 22.5, 19.0] * 20)) == []
+
+
+def test_three_trains_off_the_level_are_a_change() -> None:
+    assert told(rtts(*STEADY, 40, 41, 42)) == [(8, "round-trip time went from 20.0 to 41.0 ms")]
+
+
+def test_a_shorter_way_is_a_change_too() -> None:
+    assert told(rtts(*[40.0] * 5, 20, 20, 20)) == [(7, "round-trip time went from 40.0 to 20.0 ms")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*STEADY, 40, 40, 20, 40, 40],
+        [*STEADY, 24.9, 24.9, 24.9, 24.9],
+        [*[100.0] * 6, 119, 119, 119, 119],
+        [*[20.0] * 6, 40, 1, 40, 1, 40, 1],
+        [20.0, 20.0, 40.0, 40.0],
+    ],
+    ids=["not in a row", "within 5 ms", "within 20 %", "to both sides", "no level yet"],
+)
+def test_what_is_no_change_of_round_trip_time(values: list[float]) -> None:
+    assert told(rtts(*values)) == []
+
+
+def test_after_a_change_the_new_level_holds() -> None:
+    changed = rtts(*STEADY, *[40.0] * 100, *[20.0] * 4)
+    assert [place for place, _ in told(changed)] == [8, 108]
+
+
+def test_at_most_one_an_hour() -> None:
+    flapping = rtts(*STEADY, *([40.0] * 4 + [20.0] * 4) * 16)
+    found = [place for place, _ in told(flapping)]
+    assert len(found) == 3
+    assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(found))
+
+
+def test_a_change_soon_after_another_is_told_when_the_hour_is_over() -> None:
+    """What lasts is traced, if later; a line that went back and forth says no more than that it did."""
+    changed = rtts(*STEADY, *[40.0] * 10, *[80.0] * 100)
+    assert told(changed) == [
+        (8, "round-trip time went from 20.0 to 40.0 ms"),
+        (68, "round-trip time went from 40.0 to 80.0 ms"),
+    ]
+
+
+def losses(*values: float) -> list[tuple[int | None, float]]:
+    return [(20_000, value) for value in values]
+
+
+def test_loss_after_there_was_none() -> None:
+    assert told(losses(0, 0, 0, 0.05, 0.05, 0.1)) == [(5, "loss went from below 1% to 10%")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0.05, 0.05, 0.05, 0.05),
+        (0, 0, 0, 0.05, 0, 0.05, 0.05, 0),
+        (0, 0, 0, 0.01, 0.01, 0.01),
+        (0.05, 0.05, 0.05, 0, 0, 0.05, 0.05, 0.05),
+    ],
+    ids=["from the beginning", "not in a row", "1 % itself", "never long enough without"],
+)
+def test_what_is_no_change_of_loss(values: tuple[float, ...]) -> None:
+    assert told(losses(*values)) == []
+
+
+def test_loss_that_went_away_and_came_back() -> None:
+    trains = losses(*[0] * 3, *[0.05] * 60, *[0] * 3, *[0.05] * 3)
+    assert [place for place, _ in told(trains)] == [5, 68]
+
+
+def test_a_line_gone_dead_is_a_change_of_loss() -> None:
+    assert told([*rtts(*STEADY), *[(None, 1.0)] * 3]) == [(8, "loss went from below 1% to 100%")]

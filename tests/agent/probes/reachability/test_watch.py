@@ -1,0 +1,340 @@
+"""The watch and its asks on loopback: a real reflector, a listening socket for a broker, no gateway."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from agent.journal.journal import Journal as AgentJournal
+from agent.journal.thread import JournalThread
+from agent.line.counters import NoSource
+from agent.probes.reachability import state as reachability_state
+from agent.probes.reachability.asks import Asks
+from agent.probes.reachability.probe import ReachabilityProbe, state_path
+from agent.probes.reachability.rules.outages import OutageRules, Target, Track, WayKind
+from agent.probes.reachability.state import ReachabilityState
+from agent.probes.reachability.watch import ReachabilityWatch
+from agent.settings.sections import AgentSettings, Journal, Peer, Stamp
+from agent.task.task import Surroundings
+from agent.task.watch import Event
+from agent.train.peer_last_seen import Hearing
+from agent.uplink.rules import ReceiptWatch
+from agent.uplink.uplink import Uplink
+from host.clock import Clock
+from net import path_errors
+from net.mqtt import Broker
+from peer.reflector import Reflector
+from tests.processes import free_port
+from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.stamp.brief import BYTES
+from wire.stamp.packet import AUTHENTICATED_BASE_BYTES
+from wire.stamp.reflector import ReflectorSettings
+from wire.stamp.timestamp import ErrorEstimate
+
+KEY = b"a key for the site"
+INTERVAL_S = 0.2
+WITHIN_S = 20.0
+
+
+class FakeUplink:
+    """A session that is there, or not, as told."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self.receipts = ReceiptWatch()
+
+
+def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> Surroundings:
+    settings = AgentSettings(
+        site="A",
+        peer=Peer(host=host, stamp_port=stamp_port, key=KEY.decode()),
+        stamp=Stamp(classes=()),
+        broker=Broker(port=broker_port),
+        journal=Journal(path=str(folder / "journal.db")),
+    )
+    clock = Clock().read
+    return Surroundings(settings, KEY, NoSource(), clock, hearing=Hearing(clock))
+
+
+@asynccontextmanager
+async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
+    reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(key,)), ErrorEstimate)
+    await reflector.start()
+    try:
+        yield reflector.port
+    finally:
+        reflector.close()
+
+
+@asynccontextmanager
+async def watching(
+    built: Surroundings, uplink: FakeUplink
+) -> AsyncIterator[tuple[ReachabilityWatch, list[Event]]]:
+    told: list[Event] = []
+    assert built.hearing is not None
+    path = state_path(built.settings.journal.path)
+    thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
+    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.hearing, thread, path)
+    task = asyncio.create_task(watch.run(told.append))
+    try:
+        yield watch, told
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await thread.close()
+
+
+async def listening(port: int = 0) -> asyncio.Server:
+    """Takes connections as a broker does."""
+    return await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not ready():
+            await asyncio.sleep(0.01)
+
+
+def causes(told: list[Event]) -> list[tuple[Cause, bool]]:
+    values = [cast("ReachabilityValues", one.values) for one in told]
+    return [(one.cause, one.end is not None) for one in values]
+
+
+def knows(built: Surroundings, *targets: Target) -> bool:
+    kept = reachability_state.read(state_path(built.settings.journal.path))
+    return set(targets) <= set(kept.known)
+
+
+def test_a_peer_that_goes_and_comes_back(tmp_path: Path) -> None:
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), 1)
+        port = built.settings.peer.stamp_port
+        async with watching(built, FakeUplink()) as (watch, told):
+            async with reflecting(port):
+                await until(lambda: knows(built, Target.PEER))
+                assert (told, watch.outages) == ([], ())
+            await until(lambda: causes(told) == [(Cause.PEER, False)])
+            assert [one.cause for one in watch.outages] == [Cause.PEER]
+            kept = reachability_state.read(state_path(built.settings.journal.path))
+            await until(lambda: Track.PEER in reachability_state.read(tmp_path / "reachability.json").outages)
+            assert kept.gateway is None
+            async with reflecting(port):
+                await until(lambda: causes(told)[1:] == [(Cause.PEER, True)])
+        begun, ended = (cast("ReachabilityValues", one.values) for one in told)
+        assert (begun.outage, begun.peer, begun.gateway) == (ended.outage, False, None)
+        assert {one.record for one in told} == {ReachabilityMeasurement}
+        assert told[1].start == ended.end
+        assert reachability_state.read(tmp_path / "reachability.json").outages == {}
+
+    asyncio.run(whole())
+
+
+def test_what_the_disk_did_not_take_is_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def whole() -> None:
+        in_the_way = tmp_path / "reachability.json.new"
+        in_the_way.mkdir()
+        async with reflecting() as port:
+            built = around(tmp_path, port, 1)
+            async with watching(built, FakeUplink()) as (watch, _):
+                await until(lambda: watch._rules.targets[Target.PEER].known)
+                looks = watch._looks
+                await until(lambda: watch._looks >= looks + 2)
+                in_the_way.rmdir()
+                await until(lambda: knows(built, Target.PEER))
+
+    asyncio.run(whole())
+    assert caplog.text.count("without its end") == 1
+
+
+def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    write, held = reachability_state.write, []
+
+    def slowly(path: Path, state: ReachabilityState) -> None:
+        begun.set()
+        held.append(go_on.wait(WITHIN_S))
+        write(path, state)
+
+    monkeypatch.setattr(reachability_state, "write", slowly)
+
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), 1)
+        port = built.settings.peer.stamp_port
+        async with watching(built, FakeUplink()) as (watch, told):
+            async with reflecting(port):
+                await until(begun.is_set)
+                looks = watch._looks
+                await until(lambda: watch._looks >= looks + 5)
+            await until(lambda: causes(told) == [(Cause.PEER, False)])
+            assert not (tmp_path / reachability_state.NAME).exists()
+            asyncio.get_running_loop().call_soon(go_on.set)  # it ends while the last is being written
+        assert held[0] is True
+        assert Track.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
+
+    asyncio.run(whole())
+
+
+def test_the_file_is_written_before_the_record_though_a_write_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    write, order = reachability_state.write, []
+
+    def slowly(path: Path, state: ReachabilityState) -> None:
+        begun.set()
+        go_on.wait(WITHIN_S)
+        write(path, state)
+        order.append(f"file with {len(state.outages)}")
+
+    monkeypatch.setattr(reachability_state, "write", slowly)
+
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), 1)
+        path = state_path(built.settings.journal.path)
+        thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
+        await thread.open()
+        assert built.hearing is not None
+        watch = ReachabilityWatch(
+            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.hearing, thread, path
+        )
+        recording: list[asyncio.Task[None]] = []
+
+        def tell(_: Event) -> None:
+            record = thread.do(lambda _: order.append("record"))
+            recording.append(asyncio.get_running_loop().create_task(record))
+
+        task = asyncio.create_task(watch.run(tell))
+        async with reflecting(built.settings.peer.stamp_port):
+            await until(begun.is_set)
+        await until(lambda: bool(recording))
+        go_on.set()
+        await asyncio.gather(*recording)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await thread.close()
+
+    asyncio.run(whole())
+    assert order.index("file with 1") < order.index("record")
+
+
+def test_a_peer_that_understands_the_brief_form_is_asked_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = path_errors.send
+
+    def counting(sock: socket.socket, payload: bytes, address: tuple[str, int]) -> bool:
+        sent.append(len(payload))
+        return send(sock, payload, address)
+
+    monkeypatch.setattr(path_errors, "send", counting)
+
+    async def whole() -> None:
+        async with reflecting() as port, watching(around(tmp_path, port, 1), FakeUplink()) as (_, told):
+            await until(lambda: sent[2:].count(BYTES) >= 5)
+            assert told == []
+
+    asyncio.run(whole())
+    assert sent[:2] == [AUTHENTICATED_BASE_BYTES, BYTES]
+    assert sent.count(BYTES) > sent.count(AUTHENTICATED_BASE_BYTES)
+
+
+def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with reflecting(key=b"another key that is not ours") as port:
+            built = around(tmp_path, port, 1)
+            hearing = built.hearing
+            assert hearing is not None
+            async with watching(built, FakeUplink()) as (watch, told):
+                for _ in range(40):
+                    hearing.heard()
+                    await asyncio.sleep(INTERVAL_S / 8)
+                assert told == []
+                watch.own_test = lambda: True
+                await asyncio.sleep(2 * INTERVAL_S)
+                assert told == []
+                watch.own_test = lambda: False
+                await until(lambda: causes(told) == [(Cause.PEER, False)])
+
+    asyncio.run(whole())
+
+
+def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
+    async def whole() -> None:
+        uplink, broker_port = FakeUplink(), free_port()
+        async with reflecting() as port:
+            built = around(tmp_path, port, broker_port)
+            async with watching(built, uplink) as (_, told):
+                await until(lambda: knows(built, Target.PEER, Target.BROKER))
+                uplink.problem = "it hung up"
+                await until(lambda: causes(told) == [(Cause.BROKER, False)])
+                async with await listening(broker_port):
+                    await until(lambda: causes(told)[1:] == [(Cause.BROKER, True)])
+        assert cast("ReachabilityValues", told[0].values).peer is True
+
+    asyncio.run(whole())
+
+
+def test_what_cannot_be_kept_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def whole() -> None:
+        (tmp_path / "file").touch()
+        async with reflecting() as port:
+            built = around(tmp_path / "file", port, 1)
+            async with watching(built, FakeUplink()):
+                await until(lambda: "may be told without its end" in caplog.text)
+
+    asyncio.run(whole())
+    assert caplog.text.count("may be told without its end") == 1
+
+
+def test_the_way_over_loopback_is_direct(tmp_path: Path) -> None:
+    async def whole() -> None:
+        rules = OutageRules(1_000_000, lambda: "one")
+        with closing(Asks(around(tmp_path, 1, 1), rules)) as asks:
+            await asks.look_up_now()
+            way = asks.way()
+            assert (way.kind, way.carrier, way.neighbour_failed) == (WayKind.DIRECT, None, False)
+
+    asyncio.run(whole())
+
+
+def test_a_name_that_is_none_is_asked_in_vain(tmp_path: Path) -> None:
+    async def whole() -> None:
+        rules = OutageRules(1_000_000, lambda: "one")
+        built = around(tmp_path, 1, 1, host="no-such-name.invalid")
+        with closing(Asks(built, rules)) as asks:
+            await asks.look_up_now()
+            for target in Target:
+                asks.ask(target, built.clock())
+            asked = {target: rules.targets[target].asks for target in Target}
+            assert asked == {Target.GATEWAY: 1, Target.FIRST_HOP: 0, Target.PEER: 1, Target.BROKER: 1}
+            rules.targets[Target.FIRST_HOP].known = True
+            asks.ask(Target.FIRST_HOP, built.clock())
+            assert rules.targets[Target.FIRST_HOP].asks == 1
+
+    asyncio.run(whole())
+
+
+def test_the_probe_tells_who_answers_and_what_that_amounts_to(tmp_path: Path) -> None:
+    async def whole() -> None:
+        server = await listening()
+        broker_port = server.sockets[0].getsockname()[1]
+        async with server, reflecting() as port:
+            probe = ReachabilityProbe(around(tmp_path, port, broker_port))
+            [task] = probe.tasks()
+            reading = await probe.run(task, lambda _: None)
+            assert (reading.outcome, reading.values) == (Outcome.OK, None)
+            assert reading.detail == "peer answers, broker answers"
+        reading = await probe.run(task, lambda _: None)
+        assert reading.detail == "peer does not answer, broker does not answer"
+        assert isinstance(reading.values, ReachabilityValues)
+        assert reading.values.cause is Cause.PEER
+
+    asyncio.run(whole())

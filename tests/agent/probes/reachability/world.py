@@ -1,0 +1,176 @@
+"""A site's surroundings that go out and come back as told, and the rules that look at them."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agent.probes.reachability.rules.asking_plan import AskingPlan
+from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
+from wire.records import ClockReading, ReachabilityValues
+
+INTERVAL_S = 10.0
+STEP_S = 2.0
+RTT_S = 0.04
+WALL_S = 1_775_000_000.0
+
+Span = tuple[float, float]
+
+
+def at(second: float, boot_id: str = "boot", wall_s: float = WALL_S) -> ClockReading:
+    return ClockReading(
+        wall_us=round((wall_s + second) * 1e6),
+        boot_us=round((1000 + second) * 1e6),
+        boot_id=boot_id,
+        synchronised=True,
+    )
+
+
+def never(_: float) -> bool:
+    return False
+
+
+def during(*spans: Span) -> Callable[[float], bool]:
+    return lambda second: any(begin <= second < end for begin, end in spans)
+
+
+@dataclass
+class World:
+    """What is out when, in seconds. ``loss``: share of asks lost on the line besides."""
+
+    gateway: Callable[[float], bool] = never
+    access: Callable[[float], bool] = never
+    beyond: Callable[[float], bool] = never
+    peer: Callable[[float], bool] = never
+    peer_program: Callable[[float], bool] = never
+    broker: Callable[[float], bool] = never
+    broker_program: Callable[[float], bool] = never
+    broker_refuses: Callable[[float], bool] = never
+    collector: Callable[[float], bool] = never
+    carrier: Callable[[float], bool] = never
+    neighbour_told_after_s: float = 1e9
+    gateway_filters: bool = False
+    hop_filters: bool = False
+    kind: WayKind = WayKind.ROUTED
+    broker_shares: bool = True
+    loss: float = 0.0
+    keepalive_s: float = 45.0
+    batch_every_s: float = 60.0
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def reaches(self, target: Target, second: float) -> str:
+        """``answer``, ``refuse`` or nothing."""
+        here = self.carrier(second) or (self.gateway(second) and self.kind is WayKind.ROUTED)
+        if target is Target.GATEWAY:
+            return "" if here or self.gateway_filters else "answer"
+        if target is Target.BROKER and not self.broker_shares:
+            return self._far(target, second)
+        if here or self.access(second) or self.chance.random() < self.loss:
+            return ""
+        if target is Target.FIRST_HOP:
+            return "" if self.hop_filters else "answer"
+        return "" if self.beyond(second) else self._far(target, second)
+
+    def _far(self, target: Target, second: float) -> str:
+        gone, ended = (
+            (self.peer, self.peer_program) if target is Target.PEER else (self.broker, self.broker_program)
+        )
+        return "" if gone(second) else "refuse" if ended(second) else "answer"
+
+    def way(self, second: float) -> Way:
+        failed = self.gateway(second) and self.gateway(second - self.neighbour_told_after_s)
+        return Way(self.kind, not self.carrier(second), failed, self.broker_shares)
+
+
+@dataclass
+class Run:
+    """Looks at a world for a while. ``busy``: while the line has a test of ours nobody is asked."""
+
+    world: World
+    rules: OutageRules = field(default_factory=lambda: fresh_rules())
+    busy: Callable[[float], bool] = never
+    told: list[tuple[float, ReachabilityValues]] = field(default_factory=list)
+    asked: dict[Target, list[float]] = field(default_factory=lambda: {target: [] for target in Target})
+    train: Callable[[float], bool] = never
+    _session: bool = False
+    _silent_since: float | None = None
+    _next_batch: float = 0.0
+    _unanswered: float | None = None
+    _batches: list[float] = field(default_factory=list)
+    _heard: float | None = None
+    _missed: float | None = None
+
+    def __post_init__(self) -> None:
+        self._plan = AskingPlan(round(INTERVAL_S * 1e6))
+
+    def until(self, end: float, begin: float = 0.0, boot_id: str = "boot") -> "Run":
+        second = begin
+        while second < end:
+            if not self.busy(second):
+                self._step(second, boot_id)
+            second += STEP_S
+        return self
+
+    def _step(self, second: float, boot_id: str) -> None:
+        now = at(second, boot_id)
+        if self.train(second) and self.world.reaches(Target.PEER, second) == "answer":
+            self.rules.targets[Target.PEER].answer(now)
+        told = self.rules.decide(now, self.world.way(second), self._connection(second, boot_id))
+        self.told += [(second, one) for one in told]
+        for target in self._plan.due(self.rules, now):
+            self.asked[target].append(second)
+            self.rules.targets[target].ask(now)
+            self._answered(self.world.reaches(target, second), target, at(second + RTT_S, boot_id))
+
+    def _answered(self, how: str, target: Target, then: ClockReading) -> None:
+        if how == "answer":
+            self.rules.targets[target].answer(then)
+        elif how == "refuse":
+            self.rules.targets[target].refuse(then)
+
+    def _connection(self, second: float, boot_id: str) -> Connection:
+        how = self.world.reaches(Target.BROKER, second)
+        if how == "answer":
+            self._silent_since = None
+            self._session = not self.world.broker_refuses(second)
+        else:
+            self._silent_since = second if self._silent_since is None else self._silent_since
+            hung_up = how == "refuse" or second - self._silent_since >= self.world.keepalive_s
+            self._session = self._session and not hung_up
+        self._send(second, reached=how == "answer")
+        said = [
+            None if one is None else at(one, boot_id) for one in (self._unanswered, self._heard, self._missed)
+        ]
+        return Connection(self._session, *said)
+
+    def _send(self, second: float, *, reached: bool) -> None:
+        if not (self._session and reached) or self.rules.is_line_in_doubt(at(second)):
+            self._unanswered = None
+        elif second >= self._next_batch:
+            self._next_batch = second + self.world.batch_every_s
+            if self.world.collector(second):
+                self._unanswered = second if self._unanswered is None else self._unanswered
+                self._missed = second
+            else:
+                self._unanswered, self._heard = None, second
+
+    @property
+    def begun(self) -> list[ReachabilityValues]:
+        return [one for _, one in self.told if one.end is None]
+
+    @property
+    def ended(self) -> list[ReachabilityValues]:
+        return [one for _, one in self.told if one.end is not None]
+
+
+def fresh_rules(before: ClockReading | None = None) -> OutageRules:
+    numbers = iter(range(1000))
+    return OutageRules(round(INTERVAL_S * 1e6), lambda: f"outage-{next(numbers)}", before)
+
+
+def second_of(reading: ClockReading | None) -> float:
+    assert reading is not None
+    return reading.boot_us / 1e6 - 1000
+
+
+def who(values: ReachabilityValues) -> Mapping[str, bool | None]:
+    return {name: getattr(values, name) for name in ("gateway", "first_hop", "peer", "broker", "collector")}

@@ -1,0 +1,232 @@
+"""The STAMP probe against a real reflector on loopback, and what it makes of everything that goes wrong."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from agent.line.counters import NoSource
+from agent.probes.stamp import probe as stamp
+from agent.probes.stamp.probe import StampProbe
+from agent.settings.sections import AgentSettings, Peer, Schedule, Stamp, StampClass
+from agent.task.task import Reading, Surroundings, Task
+from agent.train.stamp_session import Train, TrainResult
+from host.clock import Clock
+from host.units import Seconds
+from peer.reflector import Reflector
+from wire.records import Failure, Outcome, StampValues
+from wire.stamp.reflector import ReflectorSettings
+from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.statistics import train_statistics
+from wire.stamp.timestamp import ErrorEstimate
+
+KEY = b"the site's key"
+CLASSES = (StampClass("default", 0), StampClass("voice", 46))
+
+
+def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> Surroundings:
+    settings = AgentSettings(
+        site="lycee-1",
+        peer=Peer(key="x", stamp_port=port),
+        stamp=Stamp(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
+        schedule=Schedule(stamp=Seconds(60)),
+    )
+    return Surroundings(settings, key, NoSource(), Clock().read)
+
+
+def measure(
+    serving: ReflectorSettings, built: Callable[[int], Surroundings] = surroundings
+) -> tuple[list[Reading], list[str]]:
+    """Run every task of the probe, one after the other."""
+    told: list[str] = []
+
+    async def run() -> list[Reading]:
+        reflector = Reflector("127.0.0.1", 0, serving, ErrorEstimate)
+        await reflector.start()
+        try:
+            probe = StampProbe(built(reflector.port))
+            return [await probe.run(task, told.append) for task in probe.tasks()]
+        finally:
+            reflector.close()
+
+    return asyncio.run(run()), told
+
+
+def test_two_classes_of_service_are_measured():
+    probe = StampProbe(surroundings(862))
+    assert probe.tasks() == [Task("stamp", 60, dscp=0), Task("stamp", 60, dscp=46)]
+    assert probe.deadline_s > 5 * 0.01 + 0.5
+    readings, told = measure(ReflectorSettings(keys=(KEY,)))
+    for reading, dscp in zip(readings, (0, 46), strict=True):
+        assert (reading.outcome, reading.failure, reading.detail) == (Outcome.OK, None, "")
+        values = reading.values
+        assert isinstance(values, StampValues)
+        assert (values.sent, values.received, values.loss_ratio) == (5, 5, 0.0)
+        assert (values.loss_forward_ratio, values.loss_return_ratio) == (0.0, 0.0)
+        assert values.timeout_us == 500_000
+        assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (dscp, dscp, dscp)
+        assert not values.reply_refused
+        assert values.authenticated
+        assert values.rtt is not None
+        assert 0 <= values.rtt.min_us <= values.rtt.p99_us
+        assert reading.bytes_sent == reading.bytes_received == (5 + 1) * (160 + 28)
+    assert readings[0].session != readings[1].session
+    assert len(told) == 2
+    assert told[1].endswith("DSCP 46")
+
+
+def test_open_mode_is_recorded_as_such():
+    readings, _ = measure(
+        ReflectorSettings(open_mode=True), lambda port: surroundings(port, authenticated=False)
+    )
+    assert [reading.outcome for reading in readings] == [Outcome.OK, Outcome.OK]
+    assert isinstance(readings[0].values, StampValues)
+    assert not readings[0].values.authenticated
+
+
+def test_a_refused_class_is_told():
+    readings, _ = measure(ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp == 0))
+    assert [reading.detail for reading in readings] == ["", "the peer does not answer in DSCP 46"]
+    assert readings[1].outcome is Outcome.OK
+    values = readings[1].values
+    assert isinstance(values, StampValues)
+    assert values.reply_refused
+    assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (46, 46, 46)
+
+
+def test_another_key_is_no_answer_and_the_detail_says_so():
+    readings, _ = measure(ReflectorSettings(keys=(b"another",)))
+    assert (readings[0].outcome, readings[0].failure, readings[0].values) == (
+        Outcome.FAILED,
+        Failure.NO_ANSWER,
+        None,
+    )
+    assert readings[0].detail.startswith("no answer from 127.0.0.1 port ")
+
+
+def test_nobody_at_the_port_is_the_peers_fault():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    probe = StampProbe(surroundings(port))
+    reading = asyncio.run(probe.run(probe.tasks()[0], lambda _: None))
+    assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.PEER_REFUSED)
+    assert reading.detail == f"nothing listens on 127.0.0.1 port {port}"
+
+
+def result(
+    answered: int = 0,
+    seen: dict[str, object] | None = None,
+    received: Counter[Verdict] | None = None,
+    **changes: object,
+) -> TrainResult:
+    """A train of two packets of which ``answered`` had a reply."""
+    sender = Sender(SenderSettings(ssid=1))
+    sender.packet(0, ErrorEstimate())
+    sender.packet(0, ErrorEstimate())
+    statistics = train_statistics(sender.exchanges, [], 10**9, stateful=True)
+    statistics = replace(statistics, received=answered, **(seen or {}))
+    return TrainResult(statistics, "0001", received or Counter(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("train_result", "outcome", "failure", "detail"),
+    [
+        (
+            result(failure=Failure.NAME_UNKNOWN, detail="peer.example: Name or service not known"),
+            Outcome.FAILED,
+            Failure.NAME_UNKNOWN,
+            "peer.example: Name or service not known",
+        ),
+        (
+            result(send_failure=Failure.UNREACHABLE, unsent=5, detail="Network is unreachable"),
+            Outcome.FAILED,
+            Failure.UNREACHABLE,
+            "5 packets could not be sent: Network is unreachable",
+        ),
+        (
+            result(1, send_failure=Failure.SEND_BLOCKED, unsent=1, detail="No buffer space available"),
+            Outcome.INVALID,
+            Failure.SEND_BLOCKED,
+            "1 packet could not be sent: No buffer space available",
+        ),
+        (
+            result(2, clock_step_us=3_000_000),
+            Outcome.INVALID,
+            Failure.CLOCK_STEPPED,
+            "the wall clock jumped by 3000000 us during the train",
+        ),
+        (
+            result(received=Counter({Verdict.BAD_HMAC: 2})),
+            Outcome.FAILED,
+            Failure.PEER_PROTOCOL,
+            "192.0.2.1 port 862 answers under another key",
+        ),
+        (
+            result(received=Counter({Verdict.SHORT: 2})),
+            Outcome.FAILED,
+            Failure.PEER_PROTOCOL,
+            "what answers on 192.0.2.1 port 862, peer.stamp_port, does not speak STAMP",
+        ),
+        (
+            result(seen={"late": 2}, received=Counter({Verdict.ACCEPTED: 2, Verdict.CLOSING: 1})),
+            Outcome.FAILED,
+            Failure.NO_ANSWER,
+            "no answer from 192.0.2.1 port 862",
+        ),
+        (
+            result(2, seen={"forward_dscp": 0}),
+            Outcome.OK,
+            None,
+            "DSCP 46 reached the peer as 0",
+        ),
+        (
+            result(2, seen={"forward_dscp": 46, "reply_dscp": 0}),
+            Outcome.OK,
+            None,
+            "the replies' DSCP 46 arrived as 0",
+        ),
+        (
+            result(2, seen={"forward_dscp": 10, "reply_dscp": 0}),
+            Outcome.OK,
+            None,
+            "DSCP 46 reached the peer as 10; the replies' DSCP 46 arrived as 0",
+        ),
+        (
+            result(2, seen={"forward_dscp": 0, "reply_dscp": 0, "refused_dscp": True}),
+            Outcome.OK,
+            None,
+            "DSCP 46 reached the peer as 0; the peer does not answer in DSCP 46",
+        ),
+        (
+            result(2, seen={"reply_dscp": 0}),
+            Outcome.OK,
+            None,
+            (
+                "the replies' DSCP 46 arrived as 0, changed on either way: "
+                "the peer does not say in which it was asked"
+            ),
+        ),
+    ],
+    ids=[
+        "name",
+        "unsent",
+        "some unsent",
+        "clock",
+        "key",
+        "protocol",
+        "all late",
+        "remarked there",
+        "remarked back",
+        "remarked both ways",
+        "remarked there and refused",
+        "no extensions at the peer",
+    ],
+)
+def test_whose_fault_it_is(train_result, outcome, failure, detail):
+    reading = stamp._reading(Train("192.0.2.1", 862, 2, 0.5, 2.0, dscp=46), train_result)
+    assert (reading.outcome, reading.failure, reading.detail) == (outcome, failure, detail)
+    assert (reading.values is None) == (outcome is Outcome.FAILED)

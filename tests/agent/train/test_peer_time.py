@@ -1,0 +1,141 @@
+"""The peer's time, from exchanges as a train leaves them, on clocks that are set and drift."""
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from agent.line.counters import NoSource
+from agent.probes.stamp.probe import StampProbe
+from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
+from agent.task.task import Surroundings
+from agent.train.peer_time import PeerTime
+from host.clock import Clock
+from host.units import Seconds
+from peer.reflector import Reflector
+from tests.agent.fakes import FakeClock
+from wire.records import ClockReading
+from wire.stamp.packet import Reply, decode_request, encode_reply
+from wire.stamp.reflector import ReflectorSettings
+from wire.stamp.sender import Exchange, ReplyArrival, Sender, SenderSettings, Verdict
+from wire.stamp.timestamp import ErrorEstimate, to_ntp
+
+MS = 1_000_000
+YEARS_S = 50 * 31_557_600
+SYNCHRONISED = ErrorEstimate.from_seconds(0.002, synchronised=True)
+KEY = b"the site's key"
+
+
+def clock(wall_s: float, boot_s: float = 100.0, *, synchronised: bool = False) -> ClockReading:
+    return FakeClock(round(boot_s * 1e6), round(wall_s * 1e6), synchronised).read()
+
+
+def exchange(
+    ahead_s: float, *, forward_ms: int = 10, back_ms: int = 10, said: ErrorEstimate = SYNCHRONISED
+) -> Exchange:
+    """A packet sent 100 s after 1970, to a peer that is ``ahead_s`` of that."""
+    sent = 100_000 * MS
+    there = sent + forward_ms * MS + round(ahead_s * 1e9)
+    arrival = ReplyArrival(0, 0, there, there + MS, sent + (forward_ms + 1 + back_ms) * MS, True, said, 255,
+                           None, None)  # fmt: skip
+    return Exchange(0, sent, sent, ErrorEstimate(), arrival=arrival)
+
+
+def learnt(*exchanges: Exchange) -> PeerTime:
+    found = PeerTime()
+    found.learn(exchanges, clock(99, boot_s=99), clock(100))
+    return found
+
+
+def test_it_is_exact_where_both_ways_are_alike() -> None:
+    assert learnt(exchange(YEARS_S)).ahead_s(clock(100)) == pytest.approx(YEARS_S, abs=2e-6)
+
+
+def test_otherwise_it_is_off_by_no_more_than_it_says() -> None:
+    found = learnt(exchange(YEARS_S, forward_ms=1900, back_ms=1))
+    assert found.told is not None
+    off_s = abs(found.ahead_s(clock(100)) - YEARS_S)
+    assert 0.9 < off_s <= found.told.error_us / 1e6 < 1.0
+
+
+def test_the_quickest_reply_tells() -> None:
+    found = learnt(exchange(7, forward_ms=900), exchange(7), exchange(7, back_ms=500))
+    assert found.ahead_s(clock(100)) == pytest.approx(7, abs=1e-5)
+    assert found.told is not None
+    assert found.told.error_us < 13_000
+
+
+def test_it_stays_right_when_the_wall_clock_is_set() -> None:
+    found = learnt(exchange(YEARS_S))
+    assert found.ahead_s(clock(200 + YEARS_S, boot_s=200)) == pytest.approx(0, abs=1e-5)
+    assert found.ahead_s(clock(200 - 5, boot_s=200)) == pytest.approx(YEARS_S + 5, abs=1e-5)
+
+
+def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
+    stepped = PeerTime()
+    stepped.learn([exchange(7)], clock(98, boot_s=99), clock(100, boot_s=100))
+    assert stepped.told is None
+
+
+@pytest.mark.parametrize("useless", [
+    exchange(7, forward_ms=5000),
+    exchange(7, said=replace(SYNCHRONISED, ptp=True)),
+    exchange(7, forward_ms=-500),
+    replace(exchange(7), arrival=None),
+])  # fmt: skip
+def test_what_tells_too_little_is_not_taken(useless: Exchange) -> None:
+    assert learnt(useless).told is None
+    assert learnt(useless).ahead_s(clock(100)) == 0.0
+
+
+def test_an_unsynchronised_peers_time_counts_all_the_same_and_is_told_as_such() -> None:
+    found = learnt(exchange(-7, said=ErrorEstimate()))
+    assert found.ahead_s(clock(100)) == pytest.approx(-7, abs=1e-5)
+    assert found.told is not None
+    assert not found.told.synchronised
+
+
+def test_of_an_hour_ago_it_helps_only_a_clock_that_is_not_synchronised() -> None:
+    found = learnt(exchange(7))
+    later = clock(4000, boot_s=4000)
+    assert found.ahead_s(later) == pytest.approx(7, abs=1e-5)
+    assert found.ahead_s(replace(later, synchronised=True)) == 0.0
+
+
+def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
+    """Number and SSID may come again; the sending time to the nanosecond does not."""
+    first = Sender(SenderSettings(ssid=7, key=KEY))
+    packet = decode_request(first.packet(100_000 * MS, ErrorEstimate()), KEY)
+    assert not isinstance(packet, str)
+    recorded = encode_reply(
+        Reply(0, to_ntp(1), SYNCHRONISED, 7, to_ntp(1), 0, packet.timestamp, ErrorEstimate(), 255, b""), KEY
+    )
+    assert first.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.ACCEPTED
+    again = Sender(SenderSettings(ssid=7, key=KEY))
+    again.packet(100_000 * MS + 1, ErrorEstimate())
+    assert again.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.NOT_OURS
+
+
+@pytest.mark.parametrize(("authenticated", "known"), [(True, True), (False, False)])
+def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, known: bool) -> None:
+    async def scenario() -> PeerTime:
+        serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
+        reflector = Reflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
+        await reflector.start()
+        stamp = Stamp(
+            (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
+        )
+        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
+        built = Surroundings(chosen, KEY, NoSource(), Clock().read)
+        try:
+            probe = StampProbe(built)
+            reading = await probe.run(probe.tasks()[0], lambda _: None)
+        finally:
+            reflector.close()
+        assert reading.values is not None
+        return built.peer_time
+
+    found = asyncio.run(scenario())
+    assert (found.told is not None) is known
+    if found.told:
+        assert found.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

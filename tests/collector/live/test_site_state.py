@@ -1,0 +1,282 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.ingest.decode import judge
+from collector.ledger.read import latest as reading
+from collector.ledger.write.commit import Ledger
+from collector.live.fleet import Fleet
+from collector.live.site_state import MAX_SERIES, SeriesState, SiteState, State, next_change_us, state_of
+from collector.model.inventory import Site
+from collector.model.observation import Observation, Series
+from collector.model.peer_comparison import Joined, Result
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    SITE,
+    arrival,
+    capacity,
+    failed,
+    floor,
+    floor_values,
+    interface,
+    path,
+    seen,
+    stamp,
+    stamp_values,
+)
+from wire.records import Direction, Failure, FloorValues, Known, Outcome, Purpose, Standing, Verdict
+
+INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
+PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
+CLEAR, SUSPECT, CONDEMNED = Standing.CLEAR, Standing.SUSPECT, Standing.CONDEMNED
+UNCONFIRMED = floor_values(Verdict.UNCONFIRMED, 6.4e6, 6.5e6)
+
+
+def told(verdict: Verdict, standing: Standing) -> FloorValues:
+    """What an agent that knows standings tells."""
+    return msgspec.structs.replace(floor_values(verdict, 6.4e6, 6.5e6), standing=standing)
+
+
+PASSIVE = msgspec.structs.replace(
+    told(Verdict.PASS, CLEAR), tests=(), capacity_bps=None, passive_us=2_500_000
+)
+
+
+def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
+    made = Fleet(inventory)
+    made.learn([seen(record, order) for order, record in enumerate(records)], now_us)
+    return made
+
+
+def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
+    found = fleet(*records, inventory=inventory).get(SITE)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], State.WAITING),
+        ([stamp(1)], State.WAITING),
+        ([stamp(1), floor(2, values=UNCONFIRMED)], State.WAITING),
+        ([floor(1, values=PASS)], State.OK),
+        ([floor(1, values=PASS), floor(2, values=PASS, direction=Direction.UP)], State.OK),
+        ([floor(1, values=PASS), floor(2, values=UNCONFIRMED, direction=Direction.UP)], State.WAITING),
+        ([floor(1, values=PASS), floor(2, NOW_US - 4 * HOUR_US, PASS, direction=Direction.UP)], State.OK),
+        ([floor(1, values=FAIL)], State.BELOW_FLOOR),
+        ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], State.BELOW_FLOOR),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], State.OK),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=UNCONFIRMED)], State.BELOW_FLOOR),
+        ([floor(1, NOW_US - 3 * HOUR_US + 1, PASS)], State.OK),
+        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
+        ([floor(1, NOW_US - 3 * HOUR_US - 2 * MINUTE_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 5 * MINUTE_US + 1), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.OK),
+        ([stamp(1, NOW_US - 5 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 6 * MINUTE_US), floor(2, NOW_US - 5 * MINUTE_US, PASS)], State.SILENT),
+        ([stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
+        ([stamp(1, NOW_US - 2 * HOUR_US, interval_us=None), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], State.BELOW_FLOOR),
+        ([failed(1, NOW_US)], State.WAITING),
+        ([floor(1, values=told(Verdict.FAIL, SUSPECT))], State.SUSPECT),
+        ([floor(1, values=told(Verdict.FAIL, CONDEMNED))], State.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, CONDEMNED))], State.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, SUSPECT))], State.SUSPECT),
+        ([floor(1, values=told(Verdict.PASS, CLEAR))], State.OK),
+        ([floor(1, values=PASSIVE, purpose=Purpose.PASSIVE)], State.OK),
+        ([floor(1, values=told(Verdict.UNDETERMINED, CLEAR))], State.WAITING),
+        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)], State.SUSPECT),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)], State.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], State.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=FAIL)], State.BELOW_FLOOR),
+        (
+            [floor(1, values=told(Verdict.FAIL, SUSPECT)), floor(2, values=FAIL, direction=Direction.UP)],
+            State.BELOW_FLOOR,
+        ),
+        ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], State.OK),
+    ],
+)
+def test_what_a_site_is_in(records: list[Known], expected: State) -> None:
+    assert state_of(site(*records), NOW_US) is expected
+
+
+def test_a_site_outside_the_inventory_is_shown_as_such() -> None:
+    assert state_of(site(floor(1, values=FAIL), inventory={}), NOW_US) is State.NOT_IN_INVENTORY
+
+
+@pytest.mark.parametrize("outcome", [Outcome.INVALID, Outcome.FAILED, Outcome.SKIPPED])
+def test_values_of_another_outcome_than_ok_decide_nothing(outcome: Outcome) -> None:
+    found = site(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW))
+    assert state_of(found, NOW_US) is State.WAITING
+    assert found.of_floor(Direction.DOWN) == SeriesState(
+        seen(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW), 0)
+    )
+
+
+def test_the_greatest_measurement_time_counts_not_the_last_to_come() -> None:
+    found = site(stamp(5, NOW_US - 5), stamp(3, NOW_US - 30, stamp_values(99_000)))
+    (series,) = found.series.values()
+    assert series.newest.time_us == NOW_US - 5
+    assert series.valued == series.newest
+
+
+def test_a_failure_leaves_the_last_values_standing() -> None:
+    (series,) = site(stamp(1, NOW_US - 9), failed(2)).series.values()
+    assert (series.newest.failure, series.valued and series.valued.time_us) == (Failure.NO_ANSWER, NOW_US - 9)
+
+
+def test_a_claim_from_tomorrow_does_not_take_live_state_over() -> None:
+    made = fleet(stamp(1), stamp(2, NOW_US + 25 * HOUR_US))
+    assert [found.newest_us for found in made] == [NOW_US]
+
+
+def test_the_time_of_the_next_change_is_when_something_gets_too_old() -> None:
+    found = site(stamp(1), floor(2))
+    assert next_change_us(found, NOW_US) == NOW_US + 3 * MINUTE_US
+    assert next_change_us(found, NOW_US + 3 * MINUTE_US) == NOW_US + 5 * MINUTE_US
+    assert next_change_us(found, NOW_US + 5 * MINUTE_US) == NOW_US + 3 * HOUR_US
+    assert next_change_us(found, NOW_US + 3 * HOUR_US) is None
+
+
+def test_counters_leave_a_backlog_out() -> None:
+    made = Fleet(INVENTORY)
+    late = seen(floor(1, NOW_US - 4 * HOUR_US), 1, received_us=NOW_US)
+    made.learn([late, seen(floor(2), 2), seen(failed(3), 3)], NOW_US)
+    found = made.get(SITE)
+    assert found is not None
+    assert found.measurements == {
+        ("floor", Outcome.OK, None): 1,
+        ("stamp", Outcome.FAILED, Failure.NO_ANSWER): 1,
+    }
+    assert (found.late, found.verdicts) == ({"floor": 1}, {(Direction.DOWN, Verdict.PASS): 1})
+    assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
+
+
+def joined(result: Result, age_us: int = 0, direction: Direction = Direction.DOWN) -> Joined:
+    return Joined("pop-1", SITE, direction, NOW_US - age_us, result, 0.2)
+
+
+def test_the_newest_disagreement_of_a_direction_stands_and_agreement_does_not_lift_it() -> None:
+    made = fleet()
+    told = [joined(Result.DISAGREE, 5), joined(Result.DISAGREE, 9), joined(Result.AGREE)]
+    assert made.learn_sides([*told, joined(Result.AGENT_ONLY)], NOW_US) == {SITE}
+    found = made.get(SITE)
+    assert found is not None
+    assert found.disagreed == {Direction.DOWN: told[0]}
+    assert found.sides == {Result.AGREE: 1, Result.DISAGREE: 2, Result.AGENT_ONLY: 1}
+
+
+def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neither() -> None:
+    made = fleet()
+    made.learn_sides([joined(Result.DISAGREE, 25 * HOUR_US)], NOW_US)
+    made.restore_sides([joined(Result.DISAGREE, direction=Direction.UP)])
+    found = made.get(SITE)
+    assert found is not None
+    assert (found.sides.total(), set(found.disagreed)) == (0, set(Direction))
+
+
+def test_a_comparison_of_an_unknown_site_or_none_makes_no_site() -> None:
+    made = fleet()
+    strange = Joined("pop-1", "strange", Direction.UP, NOW_US, Result.DISAGREE, 0.2)
+    alone = Joined("pop-1", None, Direction.UP, NOW_US, Result.PEER_ONLY, None)
+    assert made.learn_sides([strange, alone], NOW_US) == set()
+    assert len(made) == 1
+
+
+def test_the_number_of_series_of_a_site_is_bounded() -> None:
+    made = Fleet({})
+    base = seen(stamp(1))
+    for number in range(MAX_SERIES + 9):
+        series = Series(SITE, f"probe-{number}", None, None)
+        made.learn(
+            [Observation(**{**{f: getattr(base, f) for f in base.__struct_fields__}, "series": series})],
+            NOW_US,
+        )
+    found = made.get(SITE)
+    assert found is not None
+    assert len(found.series) == MAX_SERIES == len(found.measurements)
+
+
+def test_the_number_of_sites_outside_the_inventory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.live.fleet.MAX_STRANGERS", 3)
+    made = Fleet(INVENTORY)
+    made.learn([seen(stamp(1), site=f"stranger-{number}") for number in range(3)], NOW_US)
+    assert (len(made), made.crowded) == (4, False)
+    assert made.learn([seen(stamp(1), site="one-more"), seen(stamp(2))], NOW_US) == {SITE}
+    assert (len(made), made.crowded) == (4, True)
+    made.take_inventory({"stranger-0": Site("stranger-0", "Known now")})
+    assert made.learn([seen(stamp(1), site="stranger-4")], NOW_US) == set()
+    made.take_inventory(
+        {f"stranger-{number}": Site(f"stranger-{number}", "Known now") for number in range(2)}
+    )
+    assert made.learn([seen(stamp(1), site="stranger-4")], NOW_US) == {"stranger-4"}
+
+
+def test_a_new_inventory_keeps_what_is_known() -> None:
+    made = fleet(floor(1, values=PASS))
+    made.take_inventory({"new": Site("new", "New")})
+    states = {found.site_id: state_of(found, NOW_US) for found in made}
+    assert states == {"new": State.WAITING, SITE: State.NOT_IN_INVENTORY}
+    made.take_inventory({SITE: Site(SITE, "Back")})
+    assert {found.site_id: state_of(found, NOW_US) for found in made} == {SITE: State.OK}
+
+
+RECORDS = st.lists(
+    st.builds(
+        lambda kind, seq, minutes: kind(seq, NOW_US - minutes * MINUTE_US),
+        st.sampled_from(
+            [
+                stamp,
+                failed,
+                lambda seq, at: stamp(seq, at, stamp_values(seq * 1000 + 400), dscp=0),
+                lambda seq, at: floor(seq, at, PASS),
+                lambda seq, at: floor(seq, at, FAIL),
+                lambda seq, at: floor(seq, at, UNCONFIRMED),
+                lambda seq, at: floor(seq, at, told(Verdict.UNDETERMINED, SUSPECT)),
+                lambda seq, at: floor(seq, at, told(Verdict.FAIL, CONDEMNED)),
+                capacity,
+                interface,
+                path,
+                lambda seq, at: floor(seq, at, FAIL, direction=Direction.UP),
+                lambda seq, at: floor(seq, at + 100 * 24 * HOUR_US),
+            ]
+        ),
+        st.integers(1, 50),
+        st.integers(0, 5),
+    ),
+    max_size=12,
+    unique_by=lambda record: record.seq,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(RECORDS, st.randoms(use_true_random=False))
+def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
+    tmp_path: Path, records: list[Known], random: object
+) -> None:
+    file = tmp_path / "ledger.db"
+    file.unlink(missing_ok=True)
+    file.with_name("ledger.db-wal").unlink(missing_ok=True)
+    ledger, made = Ledger(file), Fleet(INVENTORY)
+    for record in records:
+        for settled in ledger.commit([judge(arrival(record))]):
+            made.learn(settled.observations, NOW_US)
+    ledger.close()
+    rebuilt = Fleet(INVENTORY)
+    rebuilt.restore(reading.newest(file))
+    assert [found.series for found in rebuilt] == [found.series for found in made]
+    expected = {}
+    for record in records:
+        if record.start.wall_us <= NOW_US:
+            found = expected.get(seen(record).series)
+            expected[seen(record).series] = max(found or 0, record.start.wall_us)
+    (of_site,) = made
+    assert {series: state.newest.time_us for series, state in of_site.series.items()} == expected
+    decided = [state.decisive for state in of_site.series.values() if state.decisive]
+    assert all(isinstance(found.values, FloorValues) and found.values.tests == () for found in decided)

@@ -1,0 +1,41 @@
+"""Every metric is documented, and nothing is documented that is not there."""
+
+import re
+from pathlib import Path
+
+from collector.live.peers import Peers
+from collector.metrics.families import FAMILIES
+from collector.metrics.families.incidents import EVENT_FAMILIES
+from collector.model.own_counters import Meters
+from collector.model.peer_comparison import Heard
+from collector.service.service import Program
+from collector.settings import CollectorSettings, Ledger
+from wire.messages.envelope import ReceiptStatus
+
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def of_process(directory: Path) -> set[str]:
+    """What a whole collector's own part of the page holds."""
+    inventory = directory / "sites.csv"
+    inventory.write_text("site_id,name\nA,A\n")
+    settings = CollectorSettings(inventory=str(inventory), ledger=Ledger(path=str(directory / "ledger.db")))
+    program = Program(settings)
+    program._peers.heard(Heard("peer", (ReceiptStatus.COMMITTED,), 1))
+    page = program._meters.page().decode()
+    program._ledger.close()
+    return set(re.findall(r"^# TYPE (qos_\w+)", page, re.MULTILINE))
+
+
+def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
+    documented = re.findall(r"^\| `(qos_\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(documented) == len(set(documented))
+    assert set(documented) == {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | of_process(tmp_path)
+
+
+def test_the_processes_own_metrics_stand_in_the_collectors_section() -> None:
+    meters = Meters()
+    Peers(meters.registry)
+    own = set(re.findall(r"^# TYPE (qos_collector_\w+)", meters.page().decode(), re.MULTILINE))
+    section = PAGE.read_text(encoding="utf-8").partition("## The collector itself")[2]
+    assert own - set(re.findall(r"`(qos_\w+)`", section)) == set()

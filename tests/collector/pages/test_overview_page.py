@@ -1,0 +1,405 @@
+import re
+from html import unescape
+
+import msgspec
+import pytest
+
+from collector.live.fleet import Fleet
+from collector.live.notices import Kind, Remark, remarks
+from collector.live.site_state import State
+from collector.model.inventory import Site
+from collector.model.observation import Series
+from collector.model.peer_comparison import Joined, Result
+from collector.pages.overview import (
+    PAGE_ROWS,
+    Filter,
+    Overview,
+    Summary,
+    Trouble,
+    Waiting,
+    overview,
+    summarise,
+)
+from collector.pages.overview_page import HEADERS, Pages
+from collector.pages.texts import CATALOGUE, KEYS, Language, choose
+from tests.collector.examples import (
+    HOUR_US,
+    MINUTE_US,
+    NOW_US,
+    capacity,
+    capacity_values,
+    failed,
+    floor,
+    floor_values,
+    path,
+    path_values,
+    seen,
+    stamp,
+    stamp_values,
+    under_load,
+)
+from wire.messages.envelope import PresenceState
+from wire.records import KNOWN, Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
+
+PASS = floor_values(Verdict.PASS, 8.02e6)
+BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
+WORSE = floor_values(Verdict.FAIL, 2.4e6, 2.5e6)
+SUSPECT = msgspec.structs.replace(
+    floor_values(Verdict.FAIL, 7.0e6, 7.1e6), standing=Standing.SUSPECT, under_load=under_load(84_500)
+)
+BOUNDED = msgspec.structs.replace(capacity_values(9.74e6), bound=Bound.PEER)
+SITES: dict[str, list[Known]] = {
+    "fine": [
+        floor(1, values=PASS),
+        stamp(2, values=stamp_values(12_340)),
+        stamp(3, dscp=0, values=stamp_values(8_000, 0.004)),
+        capacity(4),
+        capacity(5, direction=Direction.UP, values=BOUNDED),
+    ],
+    "remarkable": [
+        floor(1, values=SUSPECT),
+        stamp(
+            2, values=msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_dscp=8)
+        ),
+        path(3),
+        path(4, dscp=0, values=msgspec.structs.replace(path_values(), black_hole=True, dscp_changed_at=None)),
+        capacity(5, outcome=Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, values=None),
+    ],
+    "bad": [floor(1, values=BAD), floor(2, values=PASS, direction=Direction.UP)],
+    "worse": [floor(1, values=PASS), floor(2, values=WORSE, direction=Direction.UP)],
+    "silent": [floor(1, NOW_US - 5 * HOUR_US, PASS)],
+    "new": [],
+    "unjudged": [stamp(1, NOW_US - 1), failed(2)],
+    "unconfirmed": [
+        floor(1, NOW_US - 9, PASS),
+        floor(2, values=floor_values(Verdict.UNCONFIRMED, 7.99e6, 7.99e6)),
+    ],
+}
+
+
+def fleet() -> Fleet:
+    inventory = {
+        name: Site(
+            name,
+            f"Lycée {name}",
+            "lycée",
+            "63" if len(name) > 4 else "03",
+            "Thiers",
+            supplier="Opérateur <A>",
+        )
+        for name in SITES
+    }
+    made = Fleet(inventory)
+    for name, records in SITES.items():
+        made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
+    made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
+    made.learn_sides([Joined("pop-1", "remarkable", Direction.DOWN, NOW_US, Result.DISAGREE, 0.253)], NOW_US)
+    made.set_presence("silent", PresenceState.CONNECTION_LOST)
+    return made
+
+
+def summaries() -> list[Summary]:
+    return [summarise(site, NOW_US) for site in fleet()]
+
+
+def find(**query: str) -> Overview:
+    return overview(summaries(), Filter.from_query(query))
+
+
+def ids(found: Overview) -> list[str]:
+    return [row.site.site_id for row in found.rows]
+
+
+def html(language: Language = Language.ENGLISH, problems: tuple[str, ...] = (), **query: str) -> str:
+    wanted = Filter.from_query(query)
+    return Pages(language).overview(overview(summaries(), wanted), wanted, problems, NOW_US + 1_000_000)
+
+
+def words(text: str) -> str:
+    """What a reader sees."""
+    body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("≥ ", "≥")
+
+
+def test_a_site_leads_to_its_outages_and_says_them_in_the_same_language() -> None:
+    assert '<a class="site" href="/outages?site=bad&amp;lang=fr">Lycée bad</a>' in html(Language.FRENCH)
+
+
+def test_the_worst_site_comes_first() -> None:
+    everything = [
+        "worse",
+        "bad",
+        "silent",
+        "remarkable",
+        "new",
+        "unjudged",
+        "nobody-<b>knows",
+        "unconfirmed",
+        "fine",
+    ]
+    assert ids(find()) == everything
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"state": "below-floor"}, ["worse", "bad"]),
+        ({"departement": "03"}, ["bad", "new", "fine"]),
+        ({"q": "LYCEE wors"}, ["worse"]),
+        ({"q": "thiers", "state": "silent"}, ["silent"]),
+        ({"q": "operateur nothing"}, []),
+        ({"state": "on fire", "page": "-1"}, None),
+        ({"page": "9999999999"}, None),
+        ({"page": "2"}, None),
+    ],
+)
+def test_a_reader_finds_what_was_asked_for(query: dict[str, str], expected: list[str] | None) -> None:
+    assert ids(find(**query)) == (ids(find()) if expected is None else expected)
+
+
+def test_counts_are_of_everything_but_the_state_asked_for() -> None:
+    found = find(state="silent")
+    assert found.counts == {
+        State.BELOW_FLOOR: 2,
+        State.SILENT: 1,
+        State.SUSPECT: 1,
+        State.WAITING: 2,
+        State.NOT_IN_INVENTORY: 1,
+        State.OK: 2,
+    }
+    assert (found.matching, found.total, found.departements) == (1, 9, ["03", "63"])
+
+
+def test_pages_hold_what_a_person_can_read() -> None:
+    base = summaries()[0]
+    many = [base] * (2 * PAGE_ROWS + 1)
+    sizes = [len(overview(many, Filter(page=page)).rows) for page in (1, 2, 3, 4)]
+    assert sizes == [PAGE_ROWS, PAGE_ROWS, 1, 1]
+    text = Pages(Language.ENGLISH).overview(overview(many, Filter(page=2)), Filter(page=2), (), NOW_US)
+    assert "Page 2 / 3 · 201 sites" in words(text)
+    assert (
+        'rel="prev" href="?lang=en&amp;page=1"' in text,
+        'rel="next" href="?lang=en&amp;page=3"' in text,
+    ) == (True, True)
+
+
+def test_a_line_tells_figures_against_the_floor() -> None:
+    told = words(html())
+    assert (
+        "Below floor Lycée bad bad · Thiers · 03 · Opérateur <A> 6.57 of 8.00 Mbit/s ≥8.02 of 8.00 Mbit/s"
+        in told
+    )
+    assert "7.99 of 8.00 Mbit/s unconfirmed" in told
+    assert "19.8 / ≥9.7 Mbit/s 12.3 ms 0.40 % 1 s ago" in told
+
+
+def of_values(values: FloorValues) -> str:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(floor(1, values=values), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    told = words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", told)
+    assert isinstance(figure, str)
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("verdict", "at_least_bps", "capacity_bps", "told"),
+    [
+        (Verdict.PASS, 7.96e6, None, "≥8.00 of 8.00"),
+        (Verdict.PASS, 8.04e6, None, "≥8.04 of 8.00"),
+        (Verdict.PASS, 7.96e6, 7.97e6, "7.97 of 8.00"),
+        (Verdict.PASS, 7.96e6, 250.7e6, "251 of 8.00"),
+        (Verdict.UNDETERMINED, 7.9e6, 7.99e6, "7.99 of 8.00"),
+        (Verdict.UNCONFIRMED, 7.996e6, None, "≥7.99 of 8.00"),
+        (Verdict.FAIL, 6.4e6, 6.496e6, "6.50 of 8.00"),
+        (Verdict.FAIL, 7.9999e6, 7.9999e6, "7.99 of 8.00"),
+    ],
+)
+def test_a_floor_kept_reads_so_and_a_floor_missed_never_does(
+    verdict: Verdict, at_least_bps: float, capacity_bps: float | None, told: str
+) -> None:
+    assert of_values(floor_values(verdict, at_least_bps, capacity_bps)) == told
+
+
+@pytest.mark.parametrize(
+    ("floor_bps", "bps", "told"),
+    [
+        (2.125e6, 2.1249e6, "2.12 of 2.125"),
+        (100e6, 99.999e6, "99.99 of 100.00"),
+        (500e6, 499.6e6, "499 of 500.00"),
+    ],
+)
+def test_whatever_the_floor_is_a_figure_below_it_reads_below_it(
+    floor_bps: float, bps: float, told: str
+) -> None:
+    values = msgspec.structs.replace(floor_values(Verdict.FAIL, bps, bps), floor_bps=floor_bps)
+    assert of_values(values) == told
+
+
+def test_waiting_is_a_state_and_never_no_data() -> None:
+    told = words(html())
+    assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in told
+    assert "Waiting for a floor verdict last latency train: no answer" in told
+    assert {line.site.site_id: line.waiting for line in summaries() if line.waiting} == {
+        "new": Waiting.MEASUREMENT,
+        "unjudged": Waiting.VERDICT,
+    }
+
+
+def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
+    told = words(html(q="remarkable"))
+    assert "suspect downstream: a floor test failed and is being repeated" in told
+    assert "agent and peer tell differently downstream: 25 % apart" in told
+    assert "DSCP 46 arrives as 0 upstream DSCP 46 arrives as 8 downstream" in told
+    assert "path: DSCP 46 is changed before hop 3 (10.0.3.1)" in told
+    assert "path: packets of at most 1400 bytes, from hop 3 (10.0.3.1)" in told
+    assert "path: packets above 1400 bytes vanish and nobody says so" in told
+    assert "search skipped: byte budget spent" in told
+    assert "10.4 ms 86.0 ms under load" in told
+    french = words(html(Language.FRENCH, q="remarkable"))
+    assert "agent et pair se contredisent dans le sens descendant : 25 % d'écart" in french
+    assert not re.search(r"\b(path|search|suspect downstream|under load)\b", french)
+
+
+@pytest.mark.parametrize(
+    ("rtt_us", "english", "french"),
+    [(4, "<0.1 ms", "<0,1 ms"), (49, "<0.1 ms", "<0,1 ms"), (50, "0.1 ms", "0,1 ms")],
+)
+def test_no_round_trip_takes_no_time(rtt_us: int, english: str, french: str) -> None:
+    quick = Fleet({"quick": Site("quick", "Lycée")})
+    quick.learn([seen(stamp(2, values=stamp_values(rtt_us)), site="quick")], NOW_US)
+    found = overview([summarise(site, NOW_US) for site in quick], Filter())
+    for language, told in ((Language.ENGLISH, english), (Language.FRENCH, french)):
+        assert f" {told} " in words(Pages(language).overview(found, Filter(), (), NOW_US))
+
+
+def test_a_disagreement_is_shown_for_a_day() -> None:
+    made = fleet()
+    (site,) = [found for found in made if found.site_id == "remarkable"]
+    kinds = [{remark.kind for remark in remarks(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
+    assert [Kind.SIDES_DISAGREE in found for found in kinds] == [True, False]
+
+
+def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
+    lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(path(1, values=lost), site="a")], NOW_US)
+    assert remarks(next(iter(site)), NOW_US) == (Remark(Kind.NOT_REACHED, None, 4),)
+
+
+def of_records(*records: Known) -> str:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(record, order, site="a") for order, record in enumerate(records)], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    return words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Known:
+    """A floor test that gave no values."""
+    values = {"outcome": Outcome.FAILED, "failure": failure}
+    return msgspec.structs.replace(floor(9, start_us), values=None, **values, **more)
+
+
+def test_a_floor_test_that_fails_shows_behind_trains_that_do_not() -> None:
+    told = of_records(floor(1, NOW_US - 4 * HOUR_US, BAD), unmeasured(Failure.PEER_BUSY), stamp(2))
+    assert "last floor test: peer busy" in told
+    assert "6.57 of 8.00 Mbit/s 4 h ago" in told
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(0, False), (4, True)])
+def test_what_is_left_out_now_and_then_shows_where_nothing_stands(hours: int, shown: bool) -> None:
+    told = of_records(floor(1, NOW_US - hours * HOUR_US, PASS), unmeasured(Failure.SITE_IN_USE, NOW_US + 1))
+    assert ("last floor test: gave way to the site" in told) is shown
+
+
+def test_a_probe_of_a_newer_agent_that_fails_is_an_attempt_like_others() -> None:
+    moon = msgspec.structs.replace(
+        seen(unmeasured(Failure.NO_ANSWER)), series=Series("a", "moon", None, None)
+    )
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([moon], NOW_US)
+    assert summarise(next(iter(site)), NOW_US).troubles == (Trouble("", Failure.NO_ANSWER),)
+
+
+def test_a_silent_site_tells_its_connection_and_the_age() -> None:
+    assert re.search(r"Silent Lycée silent .* agent's connection lost .* 5 h ago", words(html(q="silent")))
+
+
+def test_the_page_speaks_french() -> None:
+    told = words(html(Language.FRENCH))
+    assert "6,57 sur 8,00 Mbit/s" in told
+    assert "En attente de la première mesure" in told
+    assert "dernière mesure de latence : pas de réponse" in told
+    assert not re.search(r"\b(of|Waiting|Silent|ago)\b", told)
+
+
+def test_everything_from_outside_is_escaped() -> None:
+    text = html(problems=("broker <script>",), q='"><script>alert(1)</script>', departement="<i>")
+    assert "<script>" not in text
+    assert "<b>knows" not in html()
+    assert "nobody-&lt;b&gt;knows" in html()
+
+
+def test_problems_of_the_collector_itself_stand_on_the_page() -> None:
+    assert "has trouble: broker: nothing listens" in words(html(problems=("broker: nothing listens",)))
+    assert "trouble:" not in words(html(q="worse"))
+
+
+def test_an_empty_fleet_says_so() -> None:
+    page = Pages(Language.ENGLISH)
+    assert "no site has reported yet" in page.overview(overview([], Filter()), Filter(), (), NOW_US)
+    assert "No site matches this search." in html(q="nowhere")
+
+
+def test_nothing_on_the_page_comes_from_elsewhere_or_runs() -> None:
+    text = html()
+    assert not re.search(r"<script|<img|<link|\son[a-z]+=|\sstyle=|url\(|https?://", text)
+    assert HEADERS["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 d")],
+)
+def test_ages_are_told_in_the_unit_that_fits(seconds: int, told: str) -> None:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(floor(1, NOW_US - seconds * 1_000_000), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    assert f" {told} ago" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def test_a_clock_ahead_is_told() -> None:
+    site = Fleet({"a": Site("a", "A")})
+    site.learn([seen(stamp(1, NOW_US + 5 * MINUTE_US), site="a")], NOW_US)
+    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
+    assert "clock ahead" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+
+
+def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> None:
+    needed = {
+        *(f"{kind}.{state}" for state in State for kind in ("state", "explain")),
+        *(f"failure.{failure}" for failure in Failure),
+        *(f"verdict.{verdict}" for verdict in Verdict),
+        *(f"presence.{presence}" for presence in PresenceState),
+        *(f"waiting.{waiting}" for waiting in Waiting),
+        *(f"remark.{kind}" for kind in Kind),
+        *(f"direction.{direction}" for direction in Direction),
+        *(f"trouble.{probe}" for probe in ("", *KNOWN)),
+    }
+    assert needed <= KEYS
+    assert all(all(found.values()) for found in CATALOGUE.values())
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "expected"),
+    [
+        ("fr", "en", Language.FRENCH),
+        ("", "fr-FR,fr;q=0.9,en;q=0.8", Language.FRENCH),
+        ("de", "de-DE, en;q=0.5", Language.ENGLISH),
+        ("", "", Language.FRENCH),
+        ("", "," * 100_000, Language.FRENCH),
+    ],
+)
+def test_the_readers_language_is_spoken(asked: str, accepted: str, expected: Language) -> None:
+    assert choose(asked, accepted, otherwise=Language.FRENCH) is expected

@@ -1,0 +1,66 @@
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.ledger.write.commit import Ledger
+from collector.model.completeness import SETTLED_US
+from collector.model.inventory import Site
+from collector.service import completeness_refresh as counting_module
+from collector.service.completeness_refresh import Counting
+from collector.service.views import Views
+from tests.collector.examples import NOW_US, SITE
+from tests.collector.ledger.filled import batch, commit
+
+
+def missing(views: Views) -> int:
+    site = views.fleet.get(SITE)
+    return site.lacks.missing if site and site.lacks else 0
+
+
+def exposed(views: Views) -> bool:
+    return b"qos_ledger_missing_measurements{" in b"".join(views.pieces())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_what_is_wrong_is_seen_again_and_again_and_a_ledger_out_of_reach_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(counting_module, "COUNT_SECONDS", 0.01)
+    path, moved = tmp_path / "ledger.db", tmp_path / "moved.db"
+    ledger = Ledger(path)
+    commit(ledger, batch(1, 4))
+    views = Views({SITE: Site(SITE, "Lycée")})
+    times = [NOW_US + SETTLED_US]
+    counting = Counting(path, views, lambda: times[0])
+    counting.begin()
+    assert (missing(views), counting.counted_us) == (2, times[0])
+
+    async def run() -> None:
+        running = asyncio.create_task(counting.run())
+        commit(ledger, batch(2))
+        await until(lambda: missing(views) == 1)
+        assert exposed(views)
+        ledger.close()
+        path.rename(moved)
+        path.write_bytes(b"no database" * 1000)
+        await until(lambda: "was not counted" in caplog.text)
+        assert missing(views) == 1
+        moved.rename(path)
+        again = Ledger(path)
+        commit(again, batch(3))
+        again.close()
+        await until(lambda: missing(views) == 0)
+        assert not exposed(views)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(run())

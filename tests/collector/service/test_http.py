@@ -1,0 +1,151 @@
+import asyncio
+import logging
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.incidents.history import History
+from collector.ingest.decode import judge
+from collector.ledger.store import LedgerError
+from collector.ledger.write.commit import Ledger
+from collector.model.inventory import Site as InventorySite
+from collector.model.own_counters import Meters
+from collector.pages.outage_page import OutagePages
+from collector.pages.texts import Language
+from collector.service.completeness_refresh import Counting
+from collector.service.http import Site, serve
+from collector.service.views import Views
+from tests.collector.examples import NOW_US, arrival, stamp
+from tests.processes import free_port
+
+
+def site(
+    size: int,
+    ledger: Path = Path("no-ledger.db"),
+    history: Callable[[], Awaitable[History]] = lambda: nothing_happened(),
+) -> Site:
+    inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
+    views = Views(inventory)
+    views.render(inventory, NOW_US)
+    counting = Counting(ledger, views, lambda: NOW_US)
+    return Site(
+        views,
+        Meters(),
+        counting,
+        unready=list,
+        warnings=list,
+        history=history,
+        language=Language.ENGLISH,
+        expose_fleet=True,
+    )
+
+
+async def nothing_happened() -> History:
+    return History()
+
+
+async def unreadable() -> History:
+    raise LedgerError("ledger x: the disk is failing")
+
+
+def while_served(served: Site, work: Callable[[int], Awaitable[bytes]]) -> bytes:
+    async def run() -> bytes:
+        port = free_port()
+        runner = await serve(served.application(), "127.0.0.1", port)
+        try:
+            return await work(port)
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+async def ask(port: int, request: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def ask_and_leave(port: int) -> bytes:
+    """As a scraper whose time is up: it resets the connection while the page is on its way."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.read(1)
+    raw: socket.socket = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    return await ask(port, "GET /healthz")
+
+
+def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert while_served(site(6000), ask_and_leave).endswith(b"ok\n")
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /?q=%ed%a0%80&departement=%ff&state=%00&page=%d9%a1&lang=%f0", b"200 OK"),
+        ("HEAD /", b"200 OK"),
+        ("GET /outages?site=%ed%a0%80&lang=fr", b"404 Not Found"),
+        ("GET /outages?site=S1", b"200 OK"),
+        ("GET /outages", b"200 OK"),
+        ("HEAD /metrics", b"405 Method Not Allowed"),
+        ("GET /elsewhere", b"404 Not Found"),
+        ("POST /", b"405 Method Not Allowed"),
+        ("GET /completeness?q=%ed%a0%80&show=%ff&page=%00", b"200 OK"),
+        ("GET /completeness?site=S1&lang=fr", b"200 OK"),
+        ("GET /completeness?site=S0", b"404 Not Found"),
+        ("GET /completeness?site=%ed%a0%80%00", b"404 Not Found"),
+    ],
+)
+def test_whatever_is_asked_is_answered(request_line: str, status: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path)
+    ledger.commit([judge(arrival(stamp(1), site="S1"))])
+    ledger.close()
+    answer = while_served(site(2, path), lambda port: ask(port, request_line))
+    assert answer.splitlines()[0] == b"HTTP/1.1 " + status
+
+
+def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no database" * 1000)
+    answer = while_served(site(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.endswith(b"file is not a database: this is no ledger: name another file\n")
+
+
+def test_a_ledger_that_cannot_be_read_is_told_in_place_of_outages() -> None:
+    answer = while_served(site(2, history=unreadable), lambda port: ask(port, "GET /outages?site=S1"))
+    assert answer.splitlines()[0] == b"HTTP/1.1 503 Service Unavailable"
+    assert b"The ledger cannot be read:" in answer
+    assert b"ledger x: the disk is failing" in answer
+    assert b"No outage was told" not in answer
+
+
+@pytest.mark.parametrize("path", ["/outages", "/outages?site=S1"])
+def test_a_month_of_outages_is_made_into_a_page_beside_the_event_loop(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 500 events with dozens of sites each it takes 0.1 s."""
+    threads = []
+    made = OutagePages._render
+
+    def render(self: OutagePages, *given: Any, **named: Any) -> str:
+        threads.append(threading.current_thread())
+        return made(self, *given, **named)
+
+    monkeypatch.setattr(OutagePages, "_render", render)
+    assert b"200 OK" in while_served(site(2), lambda port: ask(port, f"GET {path}"))
+    assert threads
+    assert threading.main_thread() not in threads

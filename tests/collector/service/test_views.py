@@ -1,0 +1,76 @@
+from collector.live.site_state import State
+from collector.model.inventory import Site
+from collector.service.views import Views
+from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, floor, seen, stamp
+from wire.messages.envelope import PresenceState
+
+
+def views(*site_ids: str) -> Views:
+    made = Views({site_id: Site(site_id, site_id) for site_id in site_ids})
+    made.render(site_ids, NOW_US)
+    return made
+
+
+def states(made: Views) -> dict[str, State]:
+    return {line.site.site_id: line.state for line in made.summaries}
+
+
+def text(made: Views) -> str:
+    return b"".join(made.pieces()).decode()
+
+
+def test_what_is_committed_shows_at_once_on_page_and_metrics() -> None:
+    made = views(SITE, "other")
+    assert states(made) == {SITE: State.WAITING, "other": State.WAITING}
+    made.learn([seen(floor(1))], NOW_US)
+    assert states(made) == {SITE: State.OK, "other": State.WAITING}
+    assert f'qos_floor_pass{{site_id="{SITE}"' in text(made)
+
+
+def test_time_alone_makes_gauges_disappear_and_a_site_silent() -> None:
+    made = views(SITE)
+    made.learn([seen(floor(1)), seen(stamp(2), 2)], NOW_US)
+    assert not made.expire(NOW_US + 3 * MINUTE_US - 1, 10)
+    assert "qos_rtt_seconds" in text(made)
+    assert not made.expire(NOW_US + 3 * MINUTE_US, 10)
+    assert "qos_rtt_seconds" not in text(made)
+    assert states(made) == {SITE: State.OK}
+    assert not made.expire(NOW_US + 5 * MINUTE_US, 10)
+    assert states(made) == {SITE: State.SILENT}
+    assert 'state="silent"} 1' in text(made)
+
+
+def test_what_is_renewed_does_not_expire() -> None:
+    made = views(SITE)
+    for minute in range(6):
+        now_us = NOW_US + minute * MINUTE_US
+        made.learn([seen(stamp(minute + 1, now_us), minute + 1)], now_us)
+        assert not made.expire(now_us, 10)
+        assert "qos_rtt_seconds" in text(made)
+    made.expire(NOW_US + 8 * MINUTE_US, 10)
+    assert "qos_rtt_seconds" not in text(made)
+
+
+def test_a_mass_outage_is_taken_in_portions() -> None:
+    names = [f"S{number}" for number in range(25)]
+    made = views(*names)
+    made.learn([seen(stamp(1), number, site=name) for number, name in enumerate(names)], NOW_US)
+    late_us = NOW_US + HOUR_US
+    assert [made.expire(late_us, 10) for _ in range(4)] == [True, True, False, False]
+    assert set(states(made).values()) == {State.SILENT}
+
+
+def test_a_new_inventory_shows_after_rendering() -> None:
+    made = views(SITE, "leaves")
+    made.learn([seen(floor(1))], NOW_US)
+    made.render(made.take_inventory({"comes": Site("comes", "New")}), NOW_US)
+    assert states(made) == {SITE: State.NOT_IN_INVENTORY, "comes": State.WAITING}
+    assert 'site_id="leaves"' not in text(made)
+
+
+def test_presence_shows_for_sites_that_are_known() -> None:
+    made = views(SITE)
+    made.set_presence(SITE, PresenceState.CONNECTION_LOST, NOW_US)
+    made.set_presence("stranger", PresenceState.ONLINE, NOW_US)
+    assert [line.presence for line in made.summaries] == [PresenceState.CONNECTION_LOST]
+    assert text(made).count("\nqos_agent_online{") == 1

@@ -1,0 +1,49 @@
+"""The collector's benchmark loads what it says it loads."""
+
+import sqlite3
+from pathlib import Path
+
+from collector.ingest.decode import Batch, PeerBatch, judge
+from collector.model.observation import EVENTS
+from lab.bench import collector as bench_collector
+from lab.simulate import fleet
+from wire.records import KNOWN
+
+
+def test_an_invented_fleet_is_taken_whole() -> None:
+    arrivals = bench_collector.arrivals(measurements=400, batch=100, sites=2)
+    batches = [judge(one) for one in arrivals]
+    assert all(isinstance(batch, Batch | PeerBatch) for batch in batches)
+    items = [item for batch in batches if isinstance(batch, Batch) for item in batch.items]
+    records = [item.record for item in items if hasattr(item, "record")]
+    assert len(records) == 400
+    measured = {kind for probe, kind in KNOWN.items() if probe not in EVENTS}
+    assert {type(record) for record in records} == measured
+    assert len({(record.epoch, record.seq) for record in records}) == 400
+
+
+def test_the_two_sides_of_an_invented_fleet_agree(tmp_path: Path) -> None:
+    arrivals = bench_collector.arrivals(measurements=40, batch=20, sites=2)
+    bench_collector.into_ledger(arrivals, tmp_path)
+    database = sqlite3.connect(tmp_path / "ledger.db")
+    found = database.execute("SELECT result, count(*) FROM two_sides GROUP BY result").fetchall()
+    database.close()
+    assert found == [("agree", 8)]
+
+
+def test_both_ways_keep_every_measurement(tmp_path: Path) -> None:
+    arrivals = bench_collector.arrivals(measurements=40, batch=4, sites=3)
+    bench_collector.into_ledger(arrivals, tmp_path)
+    bench_collector.into_plain_sqlite(arrivals, tmp_path)
+    for name, table in (("ledger.db", "measurements"), ("plain.db", "t")):
+        database = sqlite3.connect(tmp_path / name)
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (40,)
+        database.close()
+
+
+def test_the_page_holds_every_site_and_both_renderers_agree() -> None:
+    figure, samples = bench_collector.showing(sites=5, runs=1)
+    assert samples >= 5 * 40
+    assert len(figure.ours) == 5
+    assert min(figure.other) > 0
+    assert len(fleet.sites(5)) == 5

@@ -1,0 +1,65 @@
+"""What the load benchmark counts as a missed bar, by value."""
+
+from pathlib import Path
+
+import pytest
+
+from host.exits import Exit
+from lab.bench import load as bench_load
+from lab.bench.load import Row
+from lab.bench.load_tools import Cost
+from wire.records import Direction
+
+GB = 10**9
+
+
+def cost(received: float = 1e9, *, loss: float = 0.0, cpu_s: float = 1.0) -> Cost:
+    return Cost(1e9, received, loss, GB, cpu_s / 2, cpu_s / 2)
+
+
+def row(rate: int, ours: list[Cost], udp: list[Cost]) -> Row:
+    return Row("loopback", Direction.UP, rate, ours, udp)
+
+
+def test_a_load_that_arrives_and_costs_less_misses_nothing() -> None:
+    assert row(1000, [cost(), cost(9.95e8), cost(5e8, loss=0.5)], [cost(cpu_s=1.1)]).faults() == []
+
+
+def test_a_rate_not_reached_and_packets_lost_are_missed_bars_at_a_gigabit_only() -> None:
+    slow = [cost(9.8e8, loss=0.01)]
+    assert row(1000, slow, []).faults() == [
+        "loopback up 1000 Mbit/s: 98.00 % of the rate was received",
+        "loopback up 1000 Mbit/s: 1.000 % of the packets were lost",
+    ]
+    assert row(500, [cost(4e8)], []).faults() == []
+
+
+def test_more_processor_time_than_iperf3_is_a_missed_bar() -> None:
+    assert row(100, [cost(cpu_s=2.0)], [cost(cpu_s=1.5)]).faults() == [
+        "loopback up 100 Mbit/s: 2.00 CPU-s/GB, iperf3 1.50"
+    ]
+
+
+def test_a_row_without_measurements_is_no_success() -> None:
+    empty = row(8, [], [])
+    assert empty.faults() == ["loopback up 8 Mbit/s: nothing was measured"]
+    empty.problems.append("our client: no-answer")
+    assert empty.faults() == ["loopback up 8 Mbit/s: our client: no-answer"]
+
+
+@pytest.mark.usefixtures("_no_programs")
+def test_what_this_machine_lacks_is_told_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench_load.main([]) == Exit.UNAVAILABLE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("bench-load: this machine lacks ")
+    for package in ("iproute2", "nftables", "iperf3", "ethtool"):
+        assert f"on Debian or Ubuntu, apt-get install {package}" in told.err
+
+
+@pytest.fixture
+def _no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lab.programs.installed.ALSO_SEARCHED", ())

@@ -1,0 +1,323 @@
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from lab.faults.processes.fault_proxy import (
+    BOTH,
+    END_WITHIN_S,
+    NONE,
+    Fault,
+    FaultProxy,
+    Kind,
+    Way,
+    fault_proxy,
+    hosted,
+)
+
+UP, DOWN = frozenset({Way.UP}), frozenset({Way.DOWN})
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+PUBLISH = b"\x32\x08\x00\x03a/b\x00\x07!"
+OTHER = b"\x32\x08\x00\x03a/c\x00\x08!"
+PING = b"\xc0\x00"
+
+
+@asynccontextmanager
+async def echoed(*, mqtt: bool = False) -> AsyncIterator[tuple[FaultProxy, Callable[[], Awaitable[Streams]]]]:
+    """A proxy in front of a server that sends back what it gets, and how to connect to it."""
+    ends: list[asyncio.StreamWriter] = []
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connect() -> Streams:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        ends.append(writer)
+        return reader, writer
+
+    async with (
+        asyncio.timeout(20),
+        await asyncio.start_server(echo, "127.0.0.1", 0) as server,
+        fault_proxy(server.sockets[0].getsockname()[1], mqtt=mqtt) as proxy,
+    ):
+        try:
+            yield proxy, connect
+        finally:
+            for writer in ends:
+                writer.close()
+
+
+async def silent(reader: asyncio.StreamReader) -> bool:
+    """Whether nothing comes for a while, and no end either."""
+    try:
+        await asyncio.wait_for(reader.read(1), 0.2)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_without_a_fault_bytes_pass_both_ways_and_are_counted() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            assert proxy.tally.connections == proxy.open_connections == 1
+            assert proxy.tally.passed == {Way.UP: 5, Way.DOWN: 5}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ways", [UP, DOWN, BOTH])
+def test_what_a_stall_held_back_passes_once_it_is_over(ways: frozenset[Way]) -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(Kind.STALL, ways))
+            writer.write(b"hello")
+            assert await silent(reader)
+            assert proxy.tally.passed == {Way.UP: 0 if Way.UP in ways else 5, Way.DOWN: 0}
+            proxy.set(NONE)
+            assert await reader.readexactly(5) == b"hello"
+
+    asyncio.run(scenario())
+
+
+def test_a_stall_closes_the_window_of_whoever_sends_and_swallowing_does_not() -> None:
+    async def sent(kind: Kind) -> bool:
+        async with echoed() as (proxy, connect):
+            _, writer = await connect()
+            proxy.set(Fault(kind, UP))
+            writer.write(bytes(20_000_000))
+            try:
+                await asyncio.wait_for(writer.drain(), 1)
+            except TimeoutError:
+                return False
+            finally:
+                writer.transport.abort()
+            return True
+
+    assert asyncio.run(sent(Kind.SWALLOW))
+    assert not asyncio.run(sent(Kind.STALL))
+
+
+def test_what_is_swallowed_never_comes() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(Kind.SWALLOW, UP, after=2))
+            writer.write(b"hello")
+            assert await reader.readexactly(2) == b"he"
+            assert await silent(reader)
+            proxy.set(NONE)
+            writer.write(b"again")
+            assert await reader.readexactly(5) == b"again"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", [Kind.STALL, Kind.SWALLOW])
+def test_a_half_open_link_keeps_the_end_of_a_connection_to_itself(kind: Kind) -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            _, writer = await connect()
+            await until(lambda: proxy.open_connections == 1)
+            proxy.set(Fault(kind))
+            writer.transport.abort()
+            await asyncio.sleep(0.2)
+            assert proxy.open_connections == 1
+            proxy.set(NONE)
+            await until(lambda: proxy.open_connections == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_reset_reaches_what_is_open_and_what_comes() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, _ = await connect()
+            await until(lambda: proxy.open_connections == 1)
+            proxy.set(Fault(Kind.RESET))
+            with pytest.raises(ConnectionResetError):
+                await reader.read(1)
+            later, _ = await connect()
+            with pytest.raises(ConnectionResetError):
+                await later.read(1)
+            await until(lambda: proxy.open_connections == 0)
+
+    asyncio.run(scenario())
+
+
+def test_to_hang_up_ends_connections_in_good_order() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, _ = await connect()
+            await until(lambda: proxy.open_connections == 1)
+            proxy.set(Fault(Kind.HANG_UP))
+            assert await reader.read(1) == b""
+            reader, _ = await connect()
+            assert await reader.read(1) == b""
+
+    asyncio.run(scenario())
+
+
+def test_a_cut_leaves_new_connections_alone() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, _ = await connect()
+            await until(lambda: proxy.open_connections == 1)
+            proxy.set(Fault(Kind.STALL))
+            proxy.cut()
+            await until(lambda: proxy.open_connections == 0)
+            proxy.set(NONE)
+            with pytest.raises(ConnectionResetError):
+                await reader.read(1)
+            reader, writer = await connect()
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+
+    asyncio.run(scenario())
+
+
+def test_garbage_is_as_long_as_what_it_replaces() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(Kind.GARBAGE, DOWN, after=3))
+            writer.write(b"hello, hello, hello")
+            received = await reader.readexactly(19)
+            assert received[:3] == b"hel"
+            assert received[3:] != b"lo, hello, hello"
+
+    asyncio.run(scenario())
+
+
+def test_a_truncated_answer_ends_in_good_order() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(Kind.TRUNCATE, DOWN, after=3))
+            writer.write(b"hello")
+            assert await reader.read() == b"hel"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("kind", "least_s"), [(Kind.TRICKLE, 0.25), (Kind.DELAY, 0.05)])
+def test_slow_is_slow_and_all_of_it_comes(kind: Kind, least_s: float) -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(kind, DOWN, seconds=0.05))
+            began = time.monotonic()
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            assert time.monotonic() - began >= least_s
+
+    asyncio.run(scenario())
+
+
+def test_a_lie_acknowledges_and_delivers_nothing_of_the_topics_it_is_about() -> None:
+    async def scenario() -> None:
+        async with echoed(mqtt=True) as (proxy, connect):
+            reader, writer = await connect()
+            proxy.set(Fault(Kind.LIE, UP, topics=lambda topic: topic == "a/b"))
+            for byte in PUBLISH + OTHER + PING:  # cut as badly as can be
+                writer.write(bytes([byte]))
+                await writer.drain()
+            assert await reader.readexactly(4 + len(OTHER + PING)) == b"\x40\x02\x00\x07" + OTHER + PING
+            assert proxy.tally.swallowed == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_lie_needs_packets_told_apart() -> None:
+    async def scenario() -> None:
+        async with echoed() as (proxy, _):
+            with pytest.raises(ValueError, match="mqtt=True"):
+                proxy.set(Fault(Kind.LIE))
+
+    asyncio.run(scenario())
+
+
+def test_what_is_no_mqtt_ends_the_connection_of_a_proxy_that_reads_it() -> None:
+    async def scenario() -> None:
+        async with echoed(mqtt=True) as (_, connect):
+            reader, writer = await connect()
+            writer.write(b"\x30\xff\xff\xff\xff\xff")
+            assert await reader.read() == b""
+
+    asyncio.run(scenario())
+
+
+def test_where_nothing_listens_the_client_is_hung_up_on() -> None:
+    async def scenario() -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))  # bound, and never listened at
+            async with fault_proxy(unused.getsockname()[1]) as proxy:
+                reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+                assert await reader.read() == b""
+                writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_proxy_that_ends_takes_along_what_was_only_being_connected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            async with fault_proxy(server.getsockname()[1]) as proxy:
+                ends = [(await asyncio.open_connection("127.0.0.1", proxy.port))[1] for _ in range(5)]
+                began = time.monotonic()
+            assert time.monotonic() - began < END_WITHIN_S / 2
+            for writer in ends:
+                writer.close()
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_a_proxy_whose_event_loop_ends_first_is_cancelled_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            proxy = await FaultProxy(server.getsockname()[1]).__aenter__()
+            _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            await until(lambda: proxy.open_connections == 1)
+            proxy._server.close()
+            writer.close()
+            proxy.set(Fault(Kind.STALL))
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_one_in_a_thread_serves_those_without_an_event_loop() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with hosted(server.getsockname()[1]) as proxy:
+            with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
+                accepted, _ = server.accept()
+                with accepted:
+                    client.sendall(b"hello")
+                    assert accepted.recv(5) == b"hello"
+                    proxy.set(Fault(Kind.RESET))
+                    with pytest.raises(ConnectionResetError):
+                        client.recv(1)
+            assert proxy.tally.passed[Way.UP] == 5
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", proxy.port), 10)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)

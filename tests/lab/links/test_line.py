@@ -1,0 +1,183 @@
+"""Every property of a line by value: exact where it is deterministic, 99.9 % intervals where it is random."""
+
+from math import sqrt
+
+import pytest
+
+from lab.links.line import DropCause, Line, LineSettings, LossPlace, Release
+
+MILLISECOND = 10**6
+SECOND = 10**9
+
+
+def releases(line: Line, times: range, ip_bytes: int = 1000) -> list[tuple[int, ...]]:
+    return [tuple(release.at for release in line.offer(now, ip_bytes)) for now in times]
+
+
+def assert_share(found: int, of: int, expected: float) -> None:
+    margin = 3.29 * sqrt(of * expected * (1 - expected))
+    assert abs(found - of * expected) <= margin
+
+
+def test_a_line_that_does_nothing_releases_at_once() -> None:
+    assert Line(LineSettings()).offer(5, 1000, tos=0xB8) == (Release(5, 0xB8),)
+
+
+def test_the_rate_spaces_packets_and_the_queue_holds_them() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=3000))
+    assert releases(line, range(3)) == [(MILLISECOND,), (2 * MILLISECOND,), (3 * MILLISECOND,)]
+
+
+def test_an_idle_line_starts_anew_from_the_arrival() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=3000))
+    line.offer(0, 1000)
+    assert line.offer(5 * MILLISECOND, 1000) == (Release(6 * MILLISECOND, 0),)
+
+
+def test_a_rate_that_divides_nothing_does_not_drift() -> None:
+    line = Line(LineSettings(rate=8_400_000, queue=1_100_000))
+    last = [line.offer(0, 1028) for _ in range(1000)][-1]
+    assert last[0].at == -(-1000 * 1028 * 8 * SECOND // 8_400_000)
+
+
+def test_tail_drop_counts_the_unsent_part_of_the_packet_in_service() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=2500))
+    assert [bool(line.offer(0, 1000)) for _ in range(3)] == [True, True, False]
+    assert not line.offer(MILLISECOND // 2 - 1, 1000)
+    assert line.offer(MILLISECOND // 2, 1000) == (Release(3 * MILLISECOND, 0),)
+    assert line.counters.dropped_packets == {DropCause.QUEUE_FULL: 2}
+    assert line.counters.dropped_bytes == {DropCause.QUEUE_FULL: 2000}
+
+
+def test_a_burst_passes_at_once_and_then_the_rate_is_felt() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=5000, burst=3000))
+    assert [line.offer(0, 1000)[0].at for _ in range(5)] == [0, 0, 0, MILLISECOND, 2 * MILLISECOND]
+
+
+def test_a_burst_refills_at_the_rate() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=5000, burst=2000))
+    assert [line.offer(0, 1000)[0].at for _ in range(2)] == [0, 0]
+    assert line.offer(MILLISECOND, 1000)[0].at == MILLISECOND
+    assert line.offer(MILLISECOND + MILLISECOND // 2, 1000)[0].at == 2 * MILLISECOND
+
+
+def test_a_policer_drops_what_a_shaper_would_delay() -> None:
+    line = Line(LineSettings(rate=8_000_000, burst=2000, policer=True))
+    assert [bool(line.offer(0, 1000)) for _ in range(3)] == [True, True, False]
+    assert not line.offer(MILLISECOND - 1, 1000)
+    assert line.offer(MILLISECOND, 1000) == (Release(MILLISECOND, 0),)
+    assert line.counters.dropped_packets == {DropCause.POLICED: 2}
+
+
+def test_delay_is_added_after_the_queue() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=3000, delay=10 * MILLISECOND))
+    assert releases(line, range(2)) == [(11 * MILLISECOND,), (12 * MILLISECOND,)]
+
+
+def test_jitter_is_uniform_between_packets_far_apart() -> None:
+    line = Line(LineSettings(delay=10, jitter=999, seed=1))
+    extra = [line.offer(now, 100)[0].at - now - 10 for now in range(0, 10_000_000, 1000)]
+    assert (min(extra), max(extra)) == (0, 999)
+    for tenth in range(10):
+        assert_share(sum(tenth * 100 <= value < tenth * 100 + 100 for value in extra), 10_000, 0.1)
+
+
+def test_jitter_never_reorders() -> None:
+    line = Line(LineSettings(jitter=50 * MILLISECOND, seed=2))
+    times = [line.offer(now, 100)[0].at for now in range(0, SECOND, MILLISECOND)]
+    assert times == sorted(times)
+    delays = [at - now for at, now in zip(times, range(0, SECOND, MILLISECOND), strict=True)]
+    assert 0 <= min(delays) < max(delays) <= 50 * MILLISECOND
+
+
+@pytest.mark.parametrize("place", list(LossPlace))
+def test_loss_strikes_its_share(place: LossPlace) -> None:
+    line = Line(LineSettings(loss=0.03, loss_place=place, seed=3))
+    lost = sum(not line.offer(now, 100) for now in range(20_000))
+    assert_share(lost, 20_000, 0.03)
+    assert line.counters.dropped_packets == {DropCause.LOSS: lost}
+
+
+def test_loss_before_the_queue_leaves_the_line_free_and_after_it_does_not() -> None:
+    ends = {}
+    for place in LossPlace:
+        line = Line(LineSettings(rate=8_000_000, queue=200_000, loss=0.5, loss_place=place, seed=4))
+        got = [line.offer(0, 1000) for _ in range(100)]
+        ends[place] = max(release.at for packet in got for release in packet)
+        delivered = line.counters.delivered_packets
+        if place is LossPlace.BEFORE_QUEUE:
+            assert ends[place] == delivered * MILLISECOND
+    assert ends[LossPlace.AFTER_QUEUE] > 95 * MILLISECOND > ends[LossPlace.BEFORE_QUEUE]
+
+
+def test_a_reordered_packet_is_held_back_and_the_others_are_not() -> None:
+    line = Line(LineSettings(delay=100, reordering=0.1, reordering_delay=5000, seed=5))
+    extra = [line.offer(now, 100)[0].at - now for now in range(0, 10_000_000, 1000)]
+    assert set(extra) == {100, 5100}
+    assert_share(extra.count(5100), 10_000, 0.1)
+
+
+def test_a_duplicate_leaves_with_its_original() -> None:
+    line = Line(LineSettings(delay=7, duplication=0.2, seed=6))
+    copies = [line.offer(now, 100, tos=4) for now in range(10_000)]
+    assert set(copies) <= {(Release(now + 7, 4),) * n for now in range(10_000) for n in (1, 2)}
+    assert_share(sum(len(packet) == 2 for packet in copies), 10_000, 0.2)
+    assert line.counters.duplicated_packets == sum(len(packet) == 2 for packet in copies)
+
+
+def test_dscp_is_rewritten_and_ecn_is_not() -> None:
+    line = Line(LineSettings(dscp_rewrite={46: 0, 10: 12}))
+    found = [line.offer(0, 100, tos)[0].tos for tos in (46 << 2 | 1, 10 << 2 | 3, 8 << 2 | 2)]
+    assert found == [1, 12 << 2 | 3, 8 << 2 | 2]
+
+
+def test_the_counters_balance() -> None:
+    line = Line(
+        LineSettings(
+            rate=8_000_000, queue=5000, loss=0.1, duplication=0.1, reordering=0.1, reordering_delay=9, seed=7
+        )
+    )
+    out = [line.offer(now, 500) for now in range(0, 2 * SECOND, 400_000)]
+    counters = line.counters
+    assert counters.offered_packets == 5000
+    assert counters.delivered_packets == sum(map(len, out))
+    assert counters.dropped_packets[DropCause.LOSS] > 0
+    assert counters.dropped_packets[DropCause.QUEUE_FULL] > 0
+    dropped = counters.dropped_packets.total()
+    assert counters.offered_packets + counters.duplicated_packets == counters.delivered_packets + dropped
+    assert counters.offered_bytes == 500 * counters.offered_packets
+    assert counters.delivered_bytes == 500 * counters.delivered_packets
+    assert counters.dropped_bytes.total() == 500 * dropped
+
+
+def test_the_same_seed_meets_the_same_fate() -> None:
+    settings = LineSettings(loss=0.3, jitter=1000, duplication=0.2, seed=8)
+    first, second = Line(settings), Line(settings)
+    assert releases(first, range(500)) == releases(second, range(500))
+
+
+def test_time_that_runs_backwards_counts_as_the_latest_seen() -> None:
+    line = Line(LineSettings(delay=1))
+    line.offer(100, 50)
+    assert line.offer(40, 50) == (Release(101, 0),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (LineSettings(rate=0, queue=9000), "rate must be at least 1 bit/s, not 0"),
+        (LineSettings(rate=10, queue=100), "the queue must hold at least 1500 B, not 100 B"),
+        (LineSettings(rate=10, policer=True), "a policer needs a burst of at least 1500 B, not 0 B"),
+        (LineSettings(policer=True), "a policer needs a rate"),
+        (LineSettings(burst=2000), "a burst needs a rate"),
+        (LineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
+        (LineSettings(jitter=-1), "delay, jitter, reordering delay and burst cannot be negative"),
+        (LineSettings(reordering=0.1), "reordering needs a delay by which packets are held back"),
+        (LineSettings(dscp_rewrite={46: 64}), "DSCP code points lie between 0 and 63"),
+    ],
+)
+def test_impossible_settings_are_named(settings: LineSettings, message: str) -> None:
+    assert settings.faults() == (message,)
+    with pytest.raises(ValueError) as caught:
+        Line(settings)
+    assert str(caught.value) == message

@@ -1,0 +1,68 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lab.netns import requirements
+from lab.netns.links.link import KernelLink
+from lab.netns.requirements import KernelLinkError
+from lab.netns.settings import KernelLinkSettings
+from lab.programs import installed
+
+ALL, NONE = 2**64 - 1, 0
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with all three programs, and nothing searched but it."""
+    for name in requirements.PROGRAMS:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(installed, "ALSO_SEARCHED", ())
+    return tmp_path
+
+
+def rights(monkeypatch: pytest.MonkeyPatch, user: int, capabilities: int) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(requirements, "_effective", lambda: capabilities)
+
+
+def test_nothing_lacks_where_root_has_all_programs(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rights(monkeypatch, 0, ALL)
+    assert requirements.lacking() == ()
+
+
+def test_missing_programs_are_named_with_their_packages(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights(monkeypatch, 0, ALL)
+    (programs / "tc").unlink()
+    (programs / "nft").unlink()
+    assert requirements.lacking() == (
+        "the program tc: on Debian or Ubuntu, apt-get install iproute2",
+        "the program nft: on Debian or Ubuntu, apt-get install nftables",
+    )
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_root_without_capabilities_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    rights(monkeypatch, 0, ALL & ~(1 << 21))
+    assert requirements.lacking() == (
+        "CAP_SYS_ADMIN: this root may not create network namespaces (a container?)",
+    )
+
+
+@pytest.mark.usefixtures("programs")
+def test_without_root_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    rights(monkeypatch, 1000, NONE)
+    with pytest.raises(KernelLinkError) as caught, KernelLink(KernelLinkSettings()):
+        pass
+    assert str(caught.value) == (
+        "a kernel link needs root, who alone may create network namespaces (this is user id 1000): use sudo"
+    )
+
+
+@pytest.mark.usefixtures("programs")
+def test_capabilities_are_enough_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    rights(monkeypatch, 1000, 1 << 12 | 1 << 21)
+    assert requirements.lacking() == ()

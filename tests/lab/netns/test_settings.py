@@ -1,0 +1,68 @@
+import pytest
+
+from lab.links.line import LineSettings
+from lab.netns.settings import KernelLineSettings, KernelLinkSettings
+from wire.records import Direction
+
+
+def test_the_defaults_are_sound_and_do_nothing() -> None:
+    assert KernelLinkSettings().faults() == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "bucket", "limit"),
+    [
+        (KernelLineSettings(rate=8_000_000, queue=100_000), 5000, 100_000),
+        (KernelLineSettings(rate=100_000_000, queue=100_000), 25_000, 100_000),
+        (KernelLineSettings(rate=6_000_000, queue=60_000, burst=2_000_000), 2_000_000, 60_000),
+        (KernelLineSettings(rate=7_600_000, queue=60_000, policer=True), 5000, 1500),
+    ],
+)
+def test_the_kernel_gets_the_bucket_it_needs(line: KernelLineSettings, bucket: int, limit: int) -> None:
+    assert line.faults() == ()
+    assert (line.bucket, line.limit) == (bucket, limit)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (KernelLineSettings(policer=True), "a policer needs a rate"),
+        (KernelLineSettings(queue=2**31 + 1), "the kernel takes a queue and a burst of at most 2147483648 B"),
+        (KernelLineSettings(burst=9000), "a burst needs a rate"),
+        (KernelLineSettings(rate=8_000_000), "the queue must hold at least 1500 B, not 0 B"),
+        (KernelLineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
+        (KernelLineSettings(duplication=-0.1), "duplication must lie between 0 and 1, not -0.1"),
+        (KernelLineSettings(reordering=0.01), "reordering needs a delay by which packets are held back"),
+        (
+            KernelLineSettings(rate=100, queue=1500),
+            "a bucket of 5000 B needs a rate of at least 160 bit/s, not 100",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told(line: KernelLineSettings, fault: str) -> None:
+    assert line.faults() == (fault,)
+
+
+def test_a_wire_is_there_where_it_has_something_to_do() -> None:
+    assert not KernelLineSettings(rate=8_000_000, queue=9000, loss=0.1).wired
+    line = KernelLineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5, loss=0.2)
+    assert line.wired
+    assert line.wire == LineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5)
+
+
+def test_each_direction_has_its_line() -> None:
+    settings = KernelLinkSettings(down=KernelLineSettings(delay=1), up=KernelLineSettings(delay=2))
+    assert [settings.line(direction).delay for direction in (Direction.DOWN, Direction.UP)] == [1, 2]
+
+
+def test_a_negative_burst_is_no_burst() -> None:
+    found = KernelLineSettings(rate=8_000_000, policer=True, burst=-1).faults()
+    assert found[-1] == "delay, jitter, reordering delay and burst cannot be negative"
+
+
+def test_a_fault_says_in_which_direction() -> None:
+    settings = KernelLinkSettings(KernelLineSettings(loss=2), KernelLineSettings(rate=8_000_000))
+    assert settings.faults() == (
+        "down: loss must lie between 0 and 1, not 2",
+        "up: the queue must hold at least 1500 B, not 0 B",
+    )

@@ -1,0 +1,107 @@
+"""The floor probe over real kernel queues: what a short test easily gets wrong. Skipped without root."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.netns.names import End
+from lab.netns.places import SITE_ADDRESS
+from lab.netns.settings import KernelLineSettings, KernelLinkSettings
+from lab.testbed.kernel_testbed import KernelStand
+from tests.processes import wait_until
+from wire.records import Direction, Finding, FloorValues, Verdict
+
+FLOOR = 8_000_000
+TRIES = 4
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+
+def both(line: KernelLineSettings) -> KernelLinkSettings:
+    return KernelLinkSettings(line, line)
+
+
+def decided(stand: KernelStand, direction: Direction, *, pre_drain: bool = False) -> FloorValues:
+    """A measurement that a busy machine spoilt says nothing of the line: it is tried again."""
+    for _ in range(TRIES):
+        reading = asyncio.run(stand.verdict(direction, FLOOR, pre_drain=pre_drain))
+        assert isinstance(reading.values, FloorValues), reading.detail
+        if reading.values.verdict is not Verdict.INVALID:
+            return reading.values
+    pytest.fail(f"thrown away {TRIES} times: {reading.failure}")
+
+
+SENDER = """
+import socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+due = time.monotonic()
+while True:
+    sock.sendto(bytes(1200 - 28), (sys.argv[1], 9))
+    due += 1200 * 8 / float(sys.argv[2])
+    time.sleep(max(0.0, due - time.monotonic()))
+"""
+
+
+@contextmanager
+def download(stand: KernelStand, bps: float) -> Iterator[None]:
+    """Datagrams to the site's discard port at an IP-layer rate, for as long as the block runs."""
+    command = stand.link.inside(End.FAR, sys.executable, "-c", SENDER, SITE_ADDRESS, str(bps))
+    before = stand.link.counters(Direction.DOWN).delivered_bytes
+    with subprocess.Popen(command) as sending:
+        try:
+            wait_until(
+                lambda: stand.link.counters(Direction.DOWN).delivered_bytes > before + 300_000, "a download"
+            )
+            yield
+        finally:
+            sending.kill()
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_bucket_of_two_megabytes_over_a_slow_line_is_found(tmp_path: Path, direction: Direction) -> None:
+    line = KernelLineSettings(rate=6_000_000, queue=75_000, burst=2_000_000)
+    with KernelStand(tmp_path, both(line)) as stand:
+        values = decided(stand, direction, pre_drain=True)
+    assert values.verdict is Verdict.FAIL
+    assert values.capacity_bps == pytest.approx(6e6, rel=0.02)
+    assert values.tests[0].predrain_bytes > 2_000_000
+    assert values.tests[-1].series
+
+
+def test_a_good_line_is_not_failed_by_its_own_pre_drain(tmp_path: Path) -> None:
+    with KernelStand(tmp_path, both(KernelLineSettings(rate=8_400_000, queue=420_000))) as stand:
+        values = decided(stand, Direction.DOWN, pre_drain=True)
+    assert values.verdict is Verdict.PASS
+
+
+def test_a_policer_is_told_from_a_lossy_line(tmp_path: Path) -> None:
+    (tmp_path / "policer").mkdir()
+    (tmp_path / "lossy").mkdir()
+    with KernelStand(tmp_path / "policer", both(KernelLineSettings(rate=7_500_000, policer=True))) as stand:
+        policed = decided(stand, Direction.DOWN)
+    lossy_line = KernelLineSettings(rate=20_000_000, queue=250_000, loss=0.05)
+    with KernelStand(tmp_path / "lossy", both(lossy_line)) as stand:
+        lossy = decided(stand, Direction.DOWN)
+    assert (policed.verdict, policed.tests[-1].finding) == (Verdict.FAIL, Finding.POLICED)
+    assert lossy.verdict is Verdict.PASS
+    assert lossy.loss_ratio == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.mark.parametrize(("rate", "right"), [(7_400_000, Verdict.FAIL), (8_600_000, Verdict.PASS)])
+def test_the_sites_own_download_neither_hides_nor_condemns(tmp_path: Path, rate: int, right: Verdict) -> None:
+    line = KernelLineSettings(rate=rate, queue=rate // 80)
+    with (
+        KernelStand(tmp_path, both(line)) as stand,
+        download(stand, 3e6),
+    ):
+        values = decided(stand, Direction.DOWN)
+    assert values.verdict is right
+    (test,) = values.tests
+    assert test.ended_early
+    assert test.other_traffic_bps is not None
+    assert test.other_traffic_bps + test.received_bps == pytest.approx(rate, rel=0.02)

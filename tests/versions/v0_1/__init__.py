@@ -1,1 +1,0 @@
-"""The wire as of commit a9ab4a6, frozen: never edited."""

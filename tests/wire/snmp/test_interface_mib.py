@@ -1,0 +1,169 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from wire.snmp import interface_mib
+from wire.snmp.codec import Binding, Missing, Oid, Value
+from wire.snmp.interface_mib import InterfaceSearch, InterfaceState, Lacking
+
+IF_X: Oid = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+IF: Oid = (1, 3, 6, 1, 2, 1, 2, 2, 1)
+NET_SNMP_ON_LINUX: Oid = (1, 3, 6, 1, 4, 1, 8072, 3, 2, 10)
+TOLD: dict[Oid, Value] = {
+    (1, 3, 6, 1, 2, 1, 1, 3, 0): 100,
+    (1, 3, 6, 1, 2, 1, 1, 2, 0): (1, 3, 6, 1, 4, 1, 9, 1, 1),
+    (*IF_X, 1, 2): b"wan0",
+    (*IF, 3, 2): 6,
+    (*IF, 8, 2): 1,
+    (*IF_X, 6, 2): 151_800,
+    (*IF_X, 10, 2): 7_800,
+    **{
+        (*IF_X, column, 2): count
+        for column, count in zip((7, 8, 9, 11, 12, 13), (97, 2, 1, 98, 1, 1), strict=True)
+    },
+    **{(*IF, column, 2): count for column, count in zip((14, 13, 20, 19), (1, 2, 3, 4), strict=True)},
+    (*IF_X, 15, 2): 100,
+    (*IF_X, 19, 2): 0,
+}
+STATE = InterfaceState("wan0", 6, False, 100, 0, 151_800, 100, 7_800, 100, 1, 2, 3, 4, True, 100e6)
+
+
+def answer(changes: dict[Oid, Value] | None = None) -> list[Binding]:
+    told = TOLD | (changes or {})
+    return [Binding(oid, told.get(oid, Missing.NO_SUCH_INSTANCE)) for oid in interface_mib.question(2)]
+
+
+def test_one_question_tells_all_of_an_interface() -> None:
+    assert interface_mib.state(answer(), 2) == STATE
+
+
+def test_an_interface_that_is_not_there_is_gone() -> None:
+    assert interface_mib.state([Binding(b.oid, Missing.NO_SUCH_INSTANCE) for b in answer()], 2) == Lacking(
+        "no interface 2", gone=True
+    )
+
+
+def test_a_router_with_32_bit_counters_will_not_do() -> None:
+    told = interface_mib.state(answer({(*IF_X, 6, 2): Missing.NO_SUCH_INSTANCE}), 2)
+    assert told == Lacking("no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)")
+
+
+def test_what_a_router_does_not_tell_is_absent() -> None:
+    gone = dict.fromkeys(((*IF, 14, 2), (*IF, 8, 2), (*IF_X, 8, 2)), Missing.NO_SUCH_INSTANCE)
+    told = interface_mib.state(answer({**gone, (*IF_X, 15, 2): 0}), 2)
+    assert told == replace(STATE, received_errors=None, up=None, speed_bps=None, received_packets=98)
+
+
+@pytest.mark.parametrize(
+    ("kind", "net_snmp", "frame_bytes"),
+    [(6, False, 18), (117, False, 18), (6, True, 14), (23, True, 0), (131, True, 0), (23, False, None)],
+)
+def test_what_a_router_counts_beyond_the_ip_layer(kind: int, net_snmp: bool, frame_bytes: int | None) -> None:
+    assert replace(STATE, kind=kind, net_snmp=net_snmp).frame_bytes == frame_bytes
+
+
+def test_net_snmp_is_known_by_its_object_id() -> None:
+    told = interface_mib.state(answer({(1, 3, 6, 1, 2, 1, 1, 2, 0): NET_SNMP_ON_LINUX}), 2)
+    assert isinstance(told, InterfaceState)
+    assert told.net_snmp
+
+
+@pytest.mark.parametrize(
+    ("now", "anew"),
+    [
+        (replace(STATE, uptime_ticks=101), False),
+        (replace(STATE, uptime_ticks=99), True),
+        (replace(STATE, uptime_ticks=200, discontinuity_ticks=150), True),
+        (replace(STATE, received_octets=151_918, received_packets=102), False),
+        (replace(STATE, received_octets=151_900, received_packets=106), True),
+        (replace(STATE, sent_packets=2**64 - 1), True),
+    ],
+)
+def test_a_restart_or_a_discontinuity_begins_the_counters_anew(now: InterfaceState, anew: bool) -> None:
+    assert now.began_anew_since(STATE) is anew
+
+
+class Router:
+    """Answers GETBULK from its variables, in the order of their names."""
+
+    def __init__(self, variables: dict[Oid, Value]) -> None:
+        self._rows = sorted(variables.items())
+        self.asked = 0
+
+    def find(self, wanted: str, repetitions: int = 3) -> int | Lacking:
+        search = InterfaceSearch(wanted)
+        while search.found is None:
+            self.asked += 1
+            following = [Binding(*row) for row in self._rows if row[0] > search.after][:repetitions]
+            if len(following) < repetitions:
+                following.append(Binding((1, 4), Missing.END_OF_MIB_VIEW))
+            search.take(following)
+        return search.found
+
+
+def names(column: Oid, **interfaces: int) -> dict[Oid, Value]:
+    return {(*column, index): name.encode() for name, index in interfaces.items()}
+
+
+ROUTER = {
+    **names((*IF_X, 1), lo=1, eth0=2, eth1=3, ppp0=9),
+    **names((*IF, 2), Loopback=1, GigabitEthernet0=2, eth0=3, Dialer=9),
+    **names((*IF_X, 18), LINE=9),
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"), [("eth0", 2), ("GigabitEthernet0", 2), ("LINE", 9), ("ppp0", 9)]
+)
+def test_an_interface_is_found_by_name_then_description_then_alias(wanted: str, index: int) -> None:
+    assert Router(ROUTER).find(wanted) == index
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
+    assert Router(ROUTER).find("wan") == Lacking(
+        "no interface wan; it has lo, eth0, eth1, ppp0, Loopback, GigabitEthernet0, Dialer", gone=True
+    )
+
+
+def test_a_router_that_shows_nothing_says_so() -> None:
+    assert Router({}).find("wan") == Lacking(
+        "no interface wan; it has none that this community may see", gone=True
+    )
+
+
+def test_a_name_that_two_have_is_refused() -> None:
+    twice = {(*IF_X, 18, 1): b"line", (*IF_X, 18, 2): b"line"}
+    assert Router(twice).find("line") == Lacking("2 interfaces line: give the number (ifIndex) of one")
+
+
+def test_the_search_ends_though_the_router_has_no_end() -> None:
+    endless = Router({(*IF_X, 1, index): b"x" for index in range(1, 10_000)})
+    assert endless.find("wan", 20) == Lacking("more than 4096 rows: give the interface's number (ifIndex)")
+    assert endless.asked < 300
+
+
+def test_a_router_that_walks_in_circles_does_not_hold_the_search() -> None:
+    search = InterfaceSearch("wan")
+    for _ in range(10):
+        if search.found is None:
+            search.take([Binding((*IF_X, 1, 5), b"x"), Binding((*IF_X, 1, 5), b"x")])
+    assert isinstance(search.found, Lacking)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Binding,
+            st.tuples(st.sampled_from([*ROUTER, (1, 3), (1, 3, 6)])).map(lambda chosen: chosen[0]),
+            st.one_of(st.binary(max_size=5), st.integers(), st.sampled_from(list(Missing)), st.none()),
+        ),
+        max_size=6,
+    )
+)
+def test_no_answer_makes_the_cores_raise(bindings: list[Binding]) -> None:
+    assert isinstance(interface_mib.state(bindings, 2), InterfaceState | Lacking)
+    search = InterfaceSearch("wan")
+    for _ in range(4):
+        if search.found is None:
+            search.take(bindings)

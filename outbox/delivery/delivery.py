@@ -11,7 +11,7 @@ from outbox.delivery.in_flight import Batch, InFlight
 from outbox.delivery.pace import Pace, Pacing, Timer
 from outbox.delivery.verdict import VERDICTS, Answer, Fate, answer_of
 from outbox.rows import Change, Row, State, runs
-from wire.messages import EpochRange, Fault, Gap, Reason, Receipt, ReceiptStatus
+from wire.messages.envelope import EpochRange, Fault, Gap, Reason, Receipt, ReceiptStatus
 
 MOST_IN_FLIGHT = 4
 BATCH_ROWS = 100

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from outbox.rows import Row
-from wire.messages import EpochRange
+from wire.messages.envelope import EpochRange
 
 LATE_BATCHES = 64
 """Batches remembered after their time: a receipt may come that late."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import Enum
 
-from wire.messages import Reason, Receipt
+from wire.messages.envelope import Reason, Receipt
 
 
 class Answer(Enum):

@@ -1,5 +1,7 @@
-"""The measurement agent at the site: schedule, probe, watch, journal, uplink.
+"""Measurement agent: the program at a site, from the schedule to the uplink.
 
-May live here: everything that runs at a site.
-May not: what peer or collector must know too (that is ``wire``).
+Lives here: everything that runs at a site, in rooms of one subject each.
+May not live here: formats that peer or collector must know too (``wire``), sockets and clocks of general use
+  (``net``, ``host``).
+Imported by: ``lab`` and tests only.
 """

@@ -1,4 +1,6 @@
-"""The collector: MQTT to ledger to receipts, and the ledger's views (metrics, pages).
+"""Collector: MQTT to ledger to receipts, and the views of the ledger.
 
-May live here: everything that happens to a measurement after it left the site, and nothing that measures.
+Lives here: the program of the operator, in rooms of one subject each.
+May not live here: formats that agent or peer must know too (``wire``).
+Imported by: ``lab`` and tests only.
 """

@@ -1,5 +1,6 @@
-"""What the NOC looks at: Grafana dashboards as Python, their generated JSON, and Prometheus rules.
+"""Dashboards: Grafana dashboards as Python, their generated JSON, recording and alerting rules.
 
-May live here: queries, panels, thresholds, recording and alerting rules. May not: anything that computes what
-the collector should expose, or that talks to a server. ``python -m dashboards`` writes ``generated/``.
+Lives here: what a NOC looks at, written against the metrics of ``docs/metrics.md``.
+May not live here: metrics of its own.
+Imported by: ``make`` and tests only.
 """

@@ -1,4 +1,7 @@
-"""What programs need from their machine: settings, keys, locks, log, clocks, load, the service manager.
+"""Host: what programs need from their machine.
 
-May live here: what is the same for two or all of agent, peer and collector. May not: what one alone knows.
+Lives here: settings files, keys, locks, log, clocks, load, units, exit codes, atomic writes, the service
+  manager.
+May not live here: sockets (``net``), and anything of one program alone.
+Imported by: agent, peer, collector, ``lab``.
 """

@@ -1,5 +1,6 @@
-"""Emulated links, simulated fleets, faults, demo, benchmarks. May import all; nothing imports the lab.
+"""Lab: emulated links, simulated fleets, faults, the demo and the benchmarks. May import everything.
 
-May live here: what emulates, runs, loads, breaks or measures the real programs on one machine. May not:
-anything that a program in service needs.
+Lives here: what proves the programs on one machine. A distribution of its own, ``plancher-lab``.
+May not live here: anything that a program needs in service. Nothing imports the lab.
+Imported by: tests only.
 """

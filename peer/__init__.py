@@ -1,4 +1,6 @@
-"""The measurement peer: the operator's far end, an RFC 9946 server and a STAMP session-reflector.
+"""Measurement peer: the operator's far end, an RFC 9946 server and a STAMP Session-Reflector (RFC 8762).
 
-May live here: admission, sessions and the sockets that serve them. May not: a verdict on anybody's line.
+Lives here: both servers, admission, keys, and the record of the load tests served.
+May not live here: protocol cores (``wire.udpstp``, ``wire.stamp``).
+Imported by: ``lab`` and tests only.
 """

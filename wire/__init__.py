@@ -1,5 +1,6 @@
-"""What two processes must agree on: records, topics, packet formats, test protocols.
+"""Wire: what two processes must agree on: records, topics, messages, packet formats, test protocols.
 
-May live here: data types, encoders, decoders and protocol state machines, with bytes and ``now`` passed in.
-May not: sockets, files, threads, asyncio, or the reading of a clock.
+Lives here: structs, codecs and sans-I/O protocol cores.
+May not live here: I/O, asyncio, clocks. Moments and bytes are passed in.
+Imported by: every package; it imports none of them.
 """

@@ -1,4 +1,6 @@
-"""What ``plancher-agent`` can be asked to do: one module a command, each with ``main``.
+"""Commands of ``plancher-agent``: one module a command, each with ``main``.
 
-May live here: commands, and what they alone tell a deployer. May not: what the resident agent needs.
+Lives here: what a person asks for by hand, and the words it is answered with.
+May not live here: anything that the resident agent needs.
+Imported by: ``agent.__main__`` only.
 """

@@ -1,5 +1,7 @@
-"""The site's line, whoever uses it: its counters, what of them is the site's own, and who may load it when.
+"""Line: its counters, wherever they are, and what they prove on their own.
 
-May live here: sources of counters, what is told from them, and the line as something that probes share. May
-not: how the line is loaded (``agent.load.udpstp_client``), and whether it carries enough (``agent.floor``).
+Lives here: readings of counters, their sources (interface, directory, SNMP), and passive proof of the
+  download floor.
+May not live here: loads (``agent.load``) and verdicts (``agent.probes.floor``).
+Imported by: ``agent.task``, ``agent.load``, the interface probe, ``agent.service``, ``agent.commands``.
 """

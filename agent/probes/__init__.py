@@ -1,6 +1,9 @@
-"""The probes: one file each, each one way of measuring, none importing another.
+"""Probes: one folder a probe, each one way of measuring.
 
-``PROBES`` is all of them by the name that schedules, records and the command line use.
+Lives here: the registry ``PROBES``, and a folder for each probe.
+May not live here: code that two probes share: it belongs to ``load``, ``train``, ``line`` or ``task``. No
+  probe imports another.
+Imported by: ``agent.service``, ``agent.commands``.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,1 +1,6 @@
-"""collector.incidents."""
+"""Incidents: several outages with one cause, found by place and time. Pure.
+
+Lives here: correlation, absences of a site, the incidents of the present, and those of a month.
+May not live here: SQL, rendering, clocks.
+Imported by: ``collector.pages``, ``collector.metrics``, ``collector.service``.
+"""

@@ -1,4 +1,7 @@
-"""The ledger: the collector's durable record of every measurement, and what became of every message.
+"""Ledger: the collector's durable record of every measurement, and of every message's fate.
 
-May live here: tables, the one writer, and the queries from which views are rebuilt. May not: a view.
+Lives here: the store, its schema and migrations, the one writer, and the queries that views are rebuilt from.
+May not live here: a view. This room imports nothing of ``live``, ``incidents``, ``pages`` or ``metrics``,
+  also not through others.
+Imported by: ``collector.service``, ``collector.check``, ``collector.__main__``.
 """

@@ -1,6 +1,8 @@
-"""The metric families of a site: what each is called, and which samples a site has of it.
+"""Metric families: name, type, help, and the samples that a site has of each. Pure.
 
-May live here: families, from live state to samples. May not: text formats, and state of their own.
+Lives here: one module a subject, from live state to samples.
+May not live here: text formats (``exposition``), and state of their own.
+Imported by: ``collector.metrics``, ``collector.service``, tests of documents and dashboards.
 """
 
 from collector.metrics.families import completeness, counts, floor, latency, line, outages

@@ -54,7 +54,8 @@ def test_nothing_is_overwritten_and_the_same_authority_issues_more(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert command(["pki", str(tmp_path), "--site", "A"]) == Exit.CANNOT_CREATE
     assert capsys.readouterr().err == (
-        f"plancher-lab: {tmp_path}/sites/A.key: is there already: nothing is overwritten, move it away\n"
+        f"plancher-collector: {tmp_path}/sites/A.key: is there already: nothing is overwritten,"
+        " move it away\n"
     )
     assert command(["pki", str(tmp_path), "--site", "B"]) == Exit.OK
     assert {path: path.read_bytes() for path in before} == before

@@ -91,7 +91,7 @@ def test_without_the_right_it_says_which(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_an_ordinary_user_is_refused_by_the_kernel() -> None:
-    code = "import os, sys\nos.setuid(65534)\nfrom agent.path import child\nsys.exit(child.main())"
+    code = "import os, sys\nos.setuid(65534)\nfrom agent.probes.path import child\nsys.exit(child.main())"
     preloaded = f"import agent.probes.path.child, wire.path.exchange\n{code}"
     assert answered("-c", preloaded, document=request()).failure is Failure.CONFIGURATION
 
@@ -133,7 +133,7 @@ def test_it_serves_one_connection_as_a_service_manager_hands_it_over(tmp_path: P
 
 
 def test_it_does_not_wait_for_a_request_that_never_comes() -> None:
-    code = "from agent.path import child\nchild.GRACE_S = 1\nchild.main()"
+    code = "from agent.probes.path import child\nchild.GRACE_S = 1\nchild.main()"
     with subprocess.Popen((sys.executable, "-I", "-c", code), stdin=subprocess.PIPE) as waiting:
         assert waiting.wait(60) == -signal.SIGALRM
 
@@ -159,7 +159,7 @@ def test_what_is_no_request_is_answered_all_the_same(document: bytes) -> None:
 def test_once_its_sockets_are_open_it_can_open_no_more() -> None:
     code = (
         "import socket\n"
-        "from agent.path import sockets as path_sockets\n"
+        "from agent.probes.path import sockets as path_sockets\n"
         "with path_sockets.open_to('127.0.0.1', 9):\n"
         "    path_sockets.give_up_rights()\n"
         "    try:\n"

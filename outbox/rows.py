@@ -102,7 +102,7 @@ def runs(identities: Iterable[tuple[str, int]]) -> list[Run]:
 
 
 def without(first: int, last: int, taken: Iterable[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-    """The parts of ``first`` to ``last`` outside the ranges ``taken``, which are sorted by their beginning."""
+    """The parts of ``first`` to ``last`` outside the ranges ``taken``, which are sorted."""
     left: list[tuple[int, int]] = []
     for low, high in taken:
         if low > last:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ from host.exits import Exit
 from host.finding import Finding
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import why_not
+from outbox.journal import check as journal_check
+from outbox.journal import file as journal_file
+from outbox.journal.store import counts
 from peer.program import PortTakenError, Program
-from peer.record_file import FileError, RecordFile, is_broken
 from peer.settings import PeerSettings, Tests
 from wire.messages.topics import PeerKind, peer_topic
 
@@ -51,33 +54,22 @@ async def _try_ports(program: Program) -> None:
 def file(tests: Tests) -> Finding:
     """Can the file of the tests be written? One that is not there yet is not made."""
     path = Path(tests.path)
-    if not path.exists():
-        return _new_file(path)
+    if problem := journal_check.problem(path, "tests.path"):
+        return Finding("tests", problem, Exit.CANNOT_CREATE)
+    used = journal_file.place(path)
+    if not used.exists():
+        return Finding("tests", f"{path}: will be made")
     try:
-        opened = RecordFile(path, tests.rows, int(tests.size))
-        kept, unsent = opened.counts()
-        opened.close()
-    except (FileError, OSError, sqlite3.Error) as error:
-        return _no_file(path, error)
-    return Finding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
-
-
-def _no_file(path: Path, error: Exception) -> Finding:
-    if isinstance(error, sqlite3.Error) and is_broken(error):
-        text = f"{path}: damaged ({error}): the next start begins a fresh one"
-        return Finding("tests", text, note=True)
-    why = getattr(error, "strerror", None) or str(error)
-    remedy = "" if isinstance(error, FileError) else ": give tests.path a file this user may write"
-    return Finding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
-
-
-def _new_file(path: Path) -> Finding:
-    absolute = path.absolute()
-    place = next(folder for folder in absolute.parents if folder.exists())
-    if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
-        text = f"{place} cannot be written: give tests.path a directory this user may write in"
-        return Finding("tests", text, Exit.CANNOT_CREATE)
-    return Finding("tests", f"{path}: will be made")
+        with closing(journal_file.read_only(used)) as connection:
+            found = counts(connection)
+    except sqlite3.Error as error:
+        return Finding(
+            "tests", f"{used}: cannot be read ({error}): the peer sets aside a damaged file", note=True
+        )
+    kept = found.waiting + found.committed + found.conflict + found.rejected
+    return Finding(
+        "tests", f"{used}: {kept} kept, {found.waiting + found.rejected} of them without a receipt"
+    )
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:

@@ -11,8 +11,8 @@ from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
+from outbox.delivery.pace import Pace
 from peer.admission import Capacity
-from peer.outbox import Pace
 from wire.messages import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
@@ -23,6 +23,7 @@ from wire.udpstp.rates import HIGH_SPEED_ROW
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
+BACKLOG_INTERVAL_S = 1.0
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
@@ -69,7 +70,6 @@ class Tests(Struct, frozen=True):
     __test__ = False  # the name is the setting's; pytest is not to collect it
 
     path: str = "var/peer/tests.db"
-    rows: Annotated[int, Meta(ge=1000, le=10_000_000)] = 100_000
     size: ByteSize = ByteSize(100_000_000)
     interval: Seconds = Seconds(10)
     receipt_timeout: Seconds = Seconds(60)
@@ -77,7 +77,7 @@ class Tests(Struct, frozen=True):
     @property
     def pace(self) -> Pace:
         """How the tests are sent."""
-        return Pace(interval_s=float(self.interval), receipt_timeout_s=float(self.receipt_timeout))
+        return Pace(float(self.interval), BACKLOG_INTERVAL_S, float(self.receipt_timeout))
 
 
 class PeerSettings(Struct, frozen=True):

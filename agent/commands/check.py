@@ -29,10 +29,10 @@ from host import load, log
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import Finding, amount_to, tell
-from host.lock import is_held
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
+from outbox.journal import check as journal_check
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
@@ -120,50 +120,28 @@ def storage(chosen: AgentSettings) -> list[Finding]:
     """The journal, and room for it where it can be written."""
     path = Path(chosen.journal.path)
     finding = journal(path)
-    room = [machine.space(_nearest(path.parent), path, int(chosen.journal.size))] if finding.ok else []
+    room = (
+        [machine.space(journal_check.nearest(path.parent), path, int(chosen.journal.size))]
+        if finding.ok
+        else []
+    )
     return [finding, *room]
 
 
 def journal(path: Path) -> Finding:
     """May this user write a journal there, or does a running agent?"""
-    place = _nearest(path.parent)
-    if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
-        return Finding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
-    if not os.access(place, os.W_OK | os.X_OK):
-        text = f"{place} cannot be written: give journal.path a directory this user may write in"
-        return Finding("journal", text, Exit.CANNOT_CREATE)
-    if path.is_dir():
-        return Finding(
-            "journal", f"{path} is a directory: give journal.path a file in it", Exit.CANNOT_CREATE
-        )
-    in_use = is_held(path)
-    return Finding("journal", f"{path}, in use by the running agent" if in_use else str(path))
+    if problem := journal_check.problem(path, "journal.path"):
+        return Finding("journal", problem, Exit.CANNOT_CREATE)
+    return Finding("journal", journal_check.words(path, "agent"))
 
 
 def runtime_directory(path: Path) -> Finding:
     """May this user write the status file there?"""
-    place = _nearest(path)
+    place = journal_check.nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
         return Finding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
     return Finding("runtime directory", text, Exit.CANNOT_CREATE)
-
-
-def _nearest(path: Path) -> Path:
-    """The directory itself, or the one in which it would be made."""
-    absolute = path.absolute()
-    return next(place for place in (absolute, *absolute.parents) if _may_be_there(place))
-
-
-def _may_be_there(path: Path) -> bool:
-    """False only if it certainly is not: in a directory that may not be entered everything may be."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> Finding:

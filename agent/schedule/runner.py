@@ -14,9 +14,10 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
-from agent.task.task import Probe, Progress, Reading, Task
+from agent.task.task import Continuing, DropOrder, Probe, Progress, Reading, Task
 from agent.task.watch import Event, Tell, Watch
 from host import load
+from outbox.rows import Filing
 from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,10 @@ _ERRNO = {
 
 
 class Attempt(Struct, frozen=True):
-    """One attempt, whatever became of it; the journal gives it its identity."""
+    """One attempt, whatever became of it; the journal gives it its identity.
+
+    ``resumable``: the agent continues from it after a restart.
+    """
 
     record: type[Known]
     task: Task
@@ -63,6 +67,16 @@ class Attempt(Struct, frozen=True):
     reading: Reading
     slot_us: int | None = None
     host: HostLoad | None = None
+    drop_order: DropOrder = DropOrder.SELDOM
+    resumable: bool = False
+
+    @property
+    def filing(self) -> Filing:
+        """How the journal files it. A slot that was cancelled with the agent may be measured again."""
+        schedule = self.task.schedule if self.purpose in _OF_SCHEDULE else None
+        cancelled = self.reading.failure is Failure.CANCELLED
+        slot_us = None if self.slot_us is None or cancelled else _wall(self.slot_us, self.start)
+        return Filing(self.drop_order, schedule, slot_us, schedule if self.resumable else None)
 
     def measurement(self, epoch: str, seq: int) -> Known:
         """The record that goes into the journal. ``slot_us`` moves from the boot clock to the wall clock."""
@@ -143,6 +157,7 @@ class Runner:
             self._running.discard(running)
             running.cancel()
         start, ended = began[0].clock if began else asked, self._clock()
+        reading = _outcome(running, task, probe.deadline_s, began=bool(began))
         return Attempt(
             record=probe.record,
             task=task,
@@ -150,10 +165,18 @@ class Runner:
             peer=self._peer,
             start=start,
             duration_us=max(0, ended.boot_us - start.boot_us),
-            reading=_outcome(running, task, probe.deadline_s, began=bool(began)),
+            reading=reading,
             slot_us=slot_us,
             host=load.between(began[0].busy, load.read()) if began else None,
+            drop_order=probe.drop_order,
+            resumable=self._is_resumable(probe, task, reading),
         )
+
+    def _is_resumable(self, probe: Probe, task: Task, reading: Reading) -> bool:
+        if not isinstance(probe, Continuing):
+            return False
+        continuing = probe
+        return self.asked(task, lambda: continuing.can_resume(reading)) or False
 
     def asked(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
         """What a probe answers besides its runs; None where it raises: a bug, which ends no agent."""
@@ -166,11 +189,27 @@ class Runner:
     def missed(self, probe: Probe, task: Task, slot_us: int) -> Attempt:
         """The record of a slot in which ``task`` was not started at all."""
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
-        return Attempt(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
+        return self._without_a_run(probe, task, Purpose.SCHEDULED, slot_us, reading)
 
     def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> Attempt:
         """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
-        return Attempt(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
+        return self._without_a_run(probe, task, Purpose.PASSIVE, slot_us, reading)
+
+    def _without_a_run(
+        self, probe: Probe, task: Task, purpose: Purpose, slot_us: int, reading: Reading
+    ) -> Attempt:
+        return Attempt(
+            record=probe.record,
+            task=task,
+            purpose=purpose,
+            peer=self._peer,
+            start=self._clock(),
+            duration_us=0,
+            reading=reading,
+            slot_us=slot_us,
+            drop_order=probe.drop_order,
+            resumable=self._is_resumable(probe, task, reading),
+        )
 
     def event(self, event: Event) -> Attempt:
         """The record of something that changed: it belongs to no schedule, and nothing was run for it."""

@@ -6,6 +6,7 @@ A probe is one module with one class that fits :class:`Probe`, one line in ``PRO
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,6 +15,14 @@ from agent.settings.hours import Hours
 from agent.task.context import Surroundings as Surroundings
 from agent.task.retest import Again as Again
 from wire.records import Direction, Failure, Known, Outcome, Record, Values
+
+
+class DropOrder(IntEnum):
+    """Which records a full journal drops first, of those that the collector has not got."""
+
+    EVERY_MINUTE = 0
+    SELDOM = 1
+    VERDICT = 2
 
 
 class Task(Struct, frozen=True):
@@ -64,11 +73,13 @@ class Probe(Protocol):
     """One way of measuring. Built once from the agent's settings; ``run`` may be called again and again.
 
     ``record`` is the kind of measurement it leaves, ``alone`` whether nothing else may use the line while it
-    runs. ``deadline_s`` is how long one run may take before the runner ends it.
+    runs. ``deadline_s`` is how long one run may take before the runner ends it. ``drop_order``: which of its
+    records a full journal drops first.
     """
 
     record: type[Known]
     alone: bool
+    drop_order: DropOrder
     deadline_s: float
 
     def tasks(self) -> Sequence[Task]:
@@ -96,16 +107,15 @@ class Heeding(ABC):
 
 
 class Continuing(ABC):
-    """What a probe also is whose measurements go on from earlier ones: a second base beside its own class.
+    """Mixin for a probe whose measurements continue earlier ones, also after a restart of the agent."""
 
-    ``landmark`` is what the record of a measurement holds, as JSON, if one can go on from it.
-    """
-
-    landmark: bytes
+    @abstractmethod
+    def can_resume(self, reading: Reading) -> bool:
+        """Whether the agent can continue from the record of this reading after a restart."""
 
     @abstractmethod
     def recall(self, task: Task, record: Record) -> Again | None:
-        """Go on from ``record``, the newest of ``task`` with the landmark before the agent was started.
+        """Continue from ``record``, the newest of ``task`` that can be resumed from.
 
         The wish is for a run soon, where what was begun is not at its end.
         """

@@ -35,6 +35,8 @@ class Meters:
         self.unsettled = self._counter("unsettled_messages", "Messages that the ledger could not commit.")
         self.receipts = self._counter("receipts", "Receipts, by whether the broker took them.", "result")
         self.fates = self._counter("measurements", "Measurements by what became of them.", "status")
+        text = "Measurements that the ledger had already when they came."
+        self.redelivered = self._counter("redelivered_measurements", text)
         self.rejects = self._counter("rejects", "Messages and measurements rejected, by reason.", "reason")
         text = "Measurements kept and believed by no view: of the future, or older than what is kept."
         self.passed_over = self._counter("passed_over", text, "reason")

@@ -38,7 +38,7 @@ from host.notify import NOBODY, Notifier
 from net.mqtt import Session
 from wire.messages import envelope as messages
 from wire.messages import topics
-from wire.messages.envelope import Presence, Receipt, ReceiptStatus
+from wire.messages.envelope import Presence, ReceiptStatus
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Program:
         await self._finish_writing()
         await asyncio.sleep(0)  # the last commit's receipts come over from the writer's thread
         if self._session.connected and not await self._receipts.drained(RECEIPT_SECONDS):
-            log.warning("some receipts were not sent: those agents send again and hear 'duplicate'")
+            log.warning("some receipts were not sent: those agents send again")
 
     async def _finish_writing(self) -> None:
         self._intake.close()
@@ -184,7 +184,9 @@ class Program:
         self._meters.commit_seconds.observe(seconds)
         if any(found.receipt is not None for found in settled):
             self._attention.heard()
-        self._receipts.add([found.receipt for found in settled if found.receipt is not None])
+        self._receipts.add(
+            [(found.topic, found.receipt) for found in settled if found.topic and found.receipt]
+        )
         learning = bool(self._unlearnt)
         self._unlearnt += settled
         if not learning:
@@ -197,6 +199,7 @@ class Program:
             self._loop.call_soon(self._learn)
         for found in now:
             self._meters.settled((fate.status for fate in found.fates), found.rejected)
+            self._meters.redelivered.inc(sum(fate.redelivered for fate in found.fates))
             self._meters.passed(found.passed_over)
             self._peers.heard(found.heard)
             tell_conflicts(found)
@@ -310,8 +313,8 @@ def open_ledger(
 def tell_conflicts(found: Settled) -> None:
     """Log that something came again with another content: no agent and no peer of ours does so."""
     conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
-    if conflicts and isinstance(found.receipt, Receipt):
-        site = found.receipt.site
+    if conflicts and found.receipt is not None:
+        site = found.receipt.sender
         log.error("site %s: %d measurements came again with another content; both are kept", site, conflicts)
     tests = found.heard.statuses.count(ReceiptStatus.CONFLICT) if found.heard else 0
     if tests and found.heard:

@@ -18,7 +18,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.journal.journal import State
 from agent.probes import PROBES
 from agent.settings.sections import Schedule
 from host import command_line
@@ -27,6 +26,7 @@ from lab.bench import base_install, weighing
 from lab.bench.weighing import Doing, Sample, Span, Weight
 from lab.testbed.base import StandError
 from lab.testbed.secure_testbed import SecureStand
+from outbox.rows import State
 from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
@@ -123,7 +123,7 @@ def _watch(stand: SecureStand, pid: int, seconds: float) -> list[Sample]:
 def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
     """Every measurement's time, how many there were by outcome, and how many the collector committed."""
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT state, record FROM measurement ORDER BY position").fetchall()
+        rows = connection.execute("SELECT state, record FROM record ORDER BY position").fetchall()
     spans: list[Span] = []
     outcomes: Counter[str] = Counter()
     for _, raw in rows:
@@ -138,7 +138,7 @@ def _journalled(journal: Path) -> tuple[list[Span], Counter[str], int]:
             continue  # what is read all the time, or was not done, belongs to what the agent does when idle
         begin = record.start.boot_us
         spans.append(Span(begin, begin + record.duration_us, doing, name))
-    return spans, outcomes, sum(state == State.MARKED for state, _ in rows)
+    return spans, outcomes, sum(state == State.COMMITTED for state, _ in rows)
 
 
 def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[Span]) -> Table:

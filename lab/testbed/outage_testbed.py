@@ -18,7 +18,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from agent.journal import file as journal_file
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.rules.outages import Target
@@ -30,6 +29,7 @@ from lab.netns.links.link import tool
 from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
 from lab.programs.supervisor import Program, Supervisor, last_lines
+from outbox.journal import file as journal_file
 from wire.messages import envelope as messages
 from wire.records import ReachabilityMeasurement, ReachabilityValues
 
@@ -136,7 +136,7 @@ class OutageStand:
     def told(self) -> list[ReachabilityValues]:
         """What the agent has recorded of outages, in order."""
         with closing(journal_file.read_only(self._journal)) as connection:
-            rows = connection.execute("SELECT record FROM measurement ORDER BY position").fetchall()
+            rows = connection.execute("SELECT record FROM record ORDER BY position").fetchall()
         records = [messages.decode_measurement(row[0]) for row in rows]
         return [
             one.values

@@ -1,4 +1,4 @@
-"""The delivery of one journal: what to send next, and what a receipt changes. The rules: ``outbox.delivery``."""
+"""What to send next from one journal, and what a receipt changes. Rules: ``outbox.delivery``."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ BATCH_BYTES = 128 * 1024
 BATCH_EPOCHS = 32
 
 Decode = Callable[[bytes], object]
-"""The sender's own bounded decoder of one record: gives a Fault for a record that the collector cannot take."""
+"""The sender's own bounded decoder of one record: a Fault for one that the collector cannot take."""
 
 _STATES = {
     ReceiptStatus.COMMITTED: State.COMMITTED,
@@ -72,9 +72,7 @@ class Outcome(Struct, frozen=True):
 class Delivery:
     """Decides for one journal. ``newest``: its newest position at the start; all up to there is backlog."""
 
-    def __init__(
-        self, pace: Pace, chance: random.Random, decode: Decode, *, newest: int, now: float
-    ) -> None:
+    def __init__(self, pace: Pace, chance: random.Random, decode: Decode, *, newest: int, now: float) -> None:
         self._pacing = Pacing(pace, chance)
         self._chance = chance
         self._decode = decode
@@ -223,9 +221,7 @@ class Delivery:
     def _bad(self, rows: Iterable[Row]) -> list[Rejection]:
         """The records that this sender's own decoder refuses. A late batch has no records to look at."""
         looked_at = ((row, self._decode(row.record)) for row in rows if row.record)
-        return [
-            Rejection(row.epoch, row.seq, fault) for row, fault in looked_at if isinstance(fault, Fault)
-        ]
+        return [Rejection(row.epoch, row.seq, fault) for row, fault in looked_at if isinstance(fault, Fault)]
 
     def _expire(self, now: float) -> None:
         expired = self._in_flight.expire(now)
@@ -246,9 +242,7 @@ def _fitting(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(chosen)
 
 
-def _named(
-    receipt: Receipt, rows: Sequence[Row]
-) -> tuple[dict[tuple[str, int], State], list[Rejection]]:
+def _named(receipt: Receipt, rows: Sequence[Row]) -> tuple[dict[tuple[str, int], State], list[Rejection]]:
     """The state of each row that a line names. A full ledger says nothing of a row."""
     states: dict[tuple[str, int], State] = {}
     rejections: list[Rejection] = []

@@ -31,7 +31,9 @@ class Disk:
         self._tried_us = 0
         self._damaged_us: int | None = None
         if self.path != configured:
-            log.warning("%s was written by Plancher 0.1 and is left as it is: using %s", configured, self.path)
+            log.warning(
+                "%s was written by Plancher 0.1 and is left as it is: using %s", configured, self.path
+            )
 
     def open(self, known: Sequence[Reach], now: ClockReading) -> Store:
         """Open the file. Raises JournalError and DiskTroubleError."""

@@ -16,7 +16,10 @@ from outbox.journal.store import Store
 log = logging.getLogger(__name__)
 
 KEPT_ASIDE = 1  # all that can be read of it is in the journal; it may be as large as that
-_OLD_IDS = (0x504C4A31, 0x504C5431)  # "PLJ1", "PLT1": journal and tests of 0.1, more than a bit away from ours
+_OLD_IDS = (
+    0x504C4A31,
+    0x504C5431,
+)  # "PLJ1", "PLT1": journal and tests of 0.1, more than a bit away from ours
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # What Python says of a damaged text: in a column, and in one that a checksum is made of.
 _NO_TEXT = ("Could not decode to UTF-8", "user-defined function raised")
@@ -95,7 +98,7 @@ def lock(path: Path) -> Lock:
         raise _explain(error, beside(path), advice) from None
     except HeldError as error:
         raise JournalError(
-            f"journal {path}: in use by process {error.holder}: end that, or give this program another journal"
+            f"journal {path}: in use by process {error.holder}: end that, or use another journal"
         ) from None
 
 
@@ -175,7 +178,9 @@ def set_aside(path: Path, now_us: int, why: str) -> None:
 
 
 def _forget_oldest(path: Path) -> None:
-    kept = sorted({file.name.split("-")[-1] for file in path.parent.glob(f"{path.name}.broken-*[0-9]")}, key=int)
+    kept = sorted(
+        {file.name.split("-")[-1] for file in path.parent.glob(f"{path.name}.broken-*[0-9]")}, key=int
+    )
     for stamp in kept[:-KEPT_ASIDE]:
         for file in path.parent.glob(f"{path.name}.broken-{stamp}*"):
             log.warning("removing %s, a damaged journal set aside long ago", file.name)

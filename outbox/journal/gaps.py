@@ -93,7 +93,9 @@ def forget_names(connection: sqlite3.Connection, since_us: int) -> None:
 
 def transfer(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Write the gaps of ``source`` to ``target`` as well."""
-    found = source.execute("SELECT epoch, first, last, reason, at_us, named, named_us FROM gap ORDER BY rowid")
+    found = source.execute(
+        "SELECT epoch, first, last, reason, at_us, named, named_us FROM gap ORDER BY rowid"
+    )
     for epoch, first, last, reason, at_us, is_named, named_us in found:
         declare(target, epoch, first, last, GapReason(reason), at_us)
         if is_named:

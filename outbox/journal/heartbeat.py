@@ -1,4 +1,4 @@
-"""The heartbeat: a small file beside the journal that says when the program lived and how far the journal came.
+"""The heartbeat: a small file that says when the program lived and how far its journal came.
 
 It is written over in place every ten seconds and never synced: the kernel brings it to the disk about twice a
 minute, so that an SD card lasts. After a power cut it is at most ``WRITE_BACK_US`` old. What it names of the

@@ -116,36 +116,29 @@ class Journal:
         return record
 
     def waiting(self, limit: int, *, after: int = 0, skip: Container[int] = ()) -> list[Row]:
-        """The newest rows that wait for a receipt, newest first, of positions above ``after`` and not in ``skip``.
+        """The newest rows that wait for a receipt, newest first, no more than two batches' bytes.
 
-        No more than two batches' bytes.
+        Their positions are greater than ``after`` and not in ``skip``.
         """
 
         def wanted(row: Row) -> bool:
             return row.position not in skip and not self._is_owed(row)
 
-        found = [row for store in self._stores for row in self._ask(store, _waiting(limit, after, wanted), [])]
+        found = self._from_each(lambda store: store.newest_waiting(limit, after, wanted))
         return sorted(found, key=lambda row: -row.position)[:limit]
 
     def waiting_at(self, positions: Sequence[int]) -> list[Row]:
         """Those rows at ``positions`` that wait for a receipt."""
-        none: list[Row] = []
-        found = [
-            row
-            for store in self._stores
-            for row in self._ask(store, lambda one: one.waiting_at(positions), none)
-        ]
+        found = self._from_each(lambda store: store.waiting_at(positions))
         return [row for row in found if not self._is_owed(row)]
 
-    def apply(
-        self, changes: Iterable[Change], now: ClockReading, named: Iterable[EpochRange] = ()
-    ) -> int:
+    def apply(self, changes: Iterable[Change], now: ClockReading, named: Iterable[EpochRange] = ()) -> int:
         """Note what receipts say of rows and gaps; returns how many rows changed."""
         self._now = now
         judged_us = now.wall_us if now.synchronised else None
         changes, named = list(changes), list(named)
         done = self._memory.store.apply(changes, named, judged_us) if self._memory else 0
-        stored = self._on_disk(lambda disk: disk.apply(changes, named, judged_us), None)
+        stored = self._on_disk(lambda disk: disk.apply(changes, named, judged_us))
         if stored is None and self._memory:
             for change in changes:
                 self._memory.owe(change, judged_us)
@@ -153,7 +146,7 @@ class Journal:
 
     def release(self) -> int:
         """Let rejected rows wait again, those first that were judged longest ago; returns how many."""
-        return sum(self._ask(store, lambda one: one.release(RELEASED_AT_ONCE), 0) for store in self._stores)
+        return sum(self._from_each(lambda store: [store.release(RELEASED_AT_ONCE)]))
 
     def resend(self, command: str, since_us: int) -> int | None:
         """Let rows wait again that were committed since then, and note the command, at once.
@@ -162,7 +155,7 @@ class Journal:
         """
         if command in self._commands:
             return None
-        changed = self._on_disk(lambda disk: disk.resend(command, since_us), None)
+        changed = self._on_disk(lambda disk: disk.resend(command, since_us))
         if changed is None:
             return None
         self._commands = [*self._commands, command][-journal_store.COMMANDS_REMEMBERED :]
@@ -179,23 +172,14 @@ class Journal:
     def marks(self, epochs: Sequence[str]) -> tuple[EpochMark, ...]:
         """How far the present epoch and those named have come, and what each follows."""
         wanted = list(dict.fromkeys(epoch for epoch in epochs if epoch != self.epoch))
-        found: dict[str, EpochMark] = {}
-        none: list[EpochMark] = []
-        for store in self._stores if wanted else ():
-            for mark in self._ask(store, lambda one: one.marks(wanted), none):
-                known = found.get(mark.epoch)
-                # Of an epoch that is partly in memory both have a mark.
-                found[mark.epoch] = known if known and known.high_water > mark.high_water else mark
+        marks = self._from_each(lambda store: store.marks(wanted)) if wanted else []
+        # Of an epoch that is partly in memory both have a mark: the farther one counts.
+        found = {mark.epoch: mark for mark in sorted(marks, key=lambda mark: mark.high_water)}
         return self._numbers.mark, *found.values()
 
     def gaps(self, limit: int) -> list[Gap]:
-        """Declared gaps that no receipt has named, oldest first, of as many epochs as marks have room for."""
-        none: list[Gap] = []
-        found = [
-            gap
-            for store in reversed(self._stores)
-            for gap in self._ask(store, lambda one: gaps.unnamed(one.connection, limit), none)
-        ]
+        """Declared gaps that no receipt has named, of as many epochs as marks have room for."""
+        found = self._from_each(lambda store: gaps.unnamed(store.connection, limit))
         epochs = list(dict.fromkeys(gap.epoch for gap in found))[:GAP_EPOCHS]
         return [gap for gap in found if gap.epoch in epochs][:limit]
 
@@ -205,26 +189,20 @@ class Journal:
 
     def newest_slots(self) -> dict[str, int]:
         """The wall time of each schedule's newest slot."""
-        none: dict[str, int] = {}
-        found = dict[str, int]()
-        for store in reversed(self._stores):
-            found |= self._ask(store, Store.newest_slots, none)
-        return found
+        found = self._from_each(lambda store: list(store.newest_slots().items()))
+        return dict(reversed(found))
 
     def resumable(self, resume_key: str) -> bytes | None:
         """The newest record that was filed under this key."""
-        for store in self._stores:
-            found = self._ask(store, lambda one: journal_store.resumable(one.connection, resume_key), None)
-            if found:
-                return found
-        return None
+        found = self._from_each(lambda store: [journal_store.resumable(store.connection, resume_key)])
+        return next((record for record in found if record), None)
 
     def prune(self, now: ClockReading) -> None:
         """Drop what a receipt named a week ago, and keep the file within its size."""
         self._now = now
-        self._on_disk(lambda disk: space.forget_old(disk, now), None)
+        self._on_disk(lambda disk: space.forget_old(disk, now))
         dropped = self._on_disk(
-            lambda disk: space.keep_within(disk, self._size, GapReason.DROPPED, now.wall_us), 0
+            lambda disk: space.keep_within(disk, self._size, GapReason.DROPPED, now.wall_us)
         )
         if dropped:
             log.error(
@@ -236,7 +214,7 @@ class Journal:
 
     def beat(self, now: ClockReading, *, stopped: bool = False) -> None:
         """Write the heartbeat. Raises OSError if the disk does not take it."""
-        self._reach = self._on_disk(Store.reach, None) or self._reach
+        self._reach = self._on_disk(Store.reach) or self._reach
         heartbeat.write(self._beside, Heartbeat(now, stopped, self._reach))
 
     def recover(self, now: ClockReading, *, last: bool = False) -> None:
@@ -253,8 +231,7 @@ class Journal:
 
     def counts(self) -> Counts:
         """What the journal holds."""
-        none = Counts(0, 0, 0, 0, 0, 0)
-        each = [self._ask(store, lambda one: journal_store.counts(one.connection), none) for store in self._stores]
+        each = self._from_each(lambda store: [journal_store.counts(store.connection)])
         return Counts(*(sum(getattr(one, name) for one in each) for name in Counts.__struct_fields__))
 
     def close(self, now: ClockReading | None = None) -> None:
@@ -262,7 +239,7 @@ class Journal:
         self.recover(now or self._now, last=True)
         numbers = self._numbers
         if self._memory is None:
-            self._on_disk(lambda disk: disk.end_epoch(numbers.epoch, numbers.seq, self._now), None)
+            self._on_disk(lambda disk: disk.end_epoch(numbers.epoch, numbers.seq, self._now))
         if self._memory is not None:
             log.error("records kept in memory could not be written (%s) and are lost", self.trouble)
         with contextlib.suppress(OSError):
@@ -280,11 +257,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def _stores(self) -> list[Store]:
-        """Where rows are, the newest first."""
-        return [store for store in (self._memory and self._memory.store, self._disk.store) if store]
 
     def _is_owed(self, row: Row) -> bool:
         return self._memory is not None and self._memory.is_owed(row)
@@ -315,7 +287,7 @@ class Journal:
 
     def _put(self, row: Row, filing: Filing) -> bool:
         """Keep a row on the disk or in memory; False if damage began another epoch meanwhile."""
-        if self._memory is None and self._on_disk(lambda disk: self._insert(disk, row, filing), False):
+        if self._memory is None and self._on_disk(lambda disk: self._insert(disk, row, filing)):
             self._numbers.durable = row.seq
             return True
         if self._numbers.epoch != row.epoch or self._memory is None:
@@ -347,18 +319,20 @@ class Journal:
         self._disk.works()
         self.generation += 1
 
-    def _on_disk(self, work: Callable[[Store], Result], otherwise: Result) -> Result:
-        """Do something on the disk, if it works. Receipts and time-outs make up for what it did not do."""
+    def _on_disk(self, work: Callable[[Store], Result]) -> Result | None:
+        """Do something on the disk, None if it fails: receipts and time-outs make up for that."""
         if self._disk.store is None:
-            return otherwise
+            return None
         try:
             return work(self._disk.store)
         except sqlite3.Error as error:
             self._handle(error)
-            return otherwise
+            return None
 
-    def _ask(self, store: Store, work: Callable[[Store], Result], otherwise: Result) -> Result:
-        return self._on_disk(work, otherwise) if store is self._disk.store else work(store)
+    def _from_each(self, work: Callable[[Store], Sequence[Result]]) -> list[Result]:
+        """What memory and disk find together, memory first; a disk that fails finds nothing."""
+        found = list(work(self._memory.store)) if self._memory else []
+        return found + list(self._on_disk(work) or ())
 
     def _handle(self, error: sqlite3.Error) -> None:
         if journal_file.is_broken(error):
@@ -395,9 +369,3 @@ class Journal:
     def _begin_in_memory(self, memory: Memory) -> None:
         with memory.store.transaction():
             memory.store.begin_epoch(self._numbers.mark, self._now)
-
-
-def _waiting(
-    limit: int, after: int, wanted: Callable[[Row], bool]
-) -> Callable[[Store], list[Row]]:
-    return lambda store: store.newest_waiting(limit, after, wanted)

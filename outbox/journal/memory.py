@@ -53,8 +53,8 @@ class Memory:
         disk.connection.executemany(
             _EPOCHS,
             source.execute(
-                "SELECT epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed FROM epoch"
-                " ORDER BY rowid"
+                "SELECT epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed"
+                " FROM epoch ORDER BY rowid"
             ),
         )
         disk.connection.executemany(

@@ -42,7 +42,8 @@ _COVERED = (
 _UNKNOWN = (
     "INSERT INTO epoch (rowid, epoch, last_seq, opened_us, newest)"
     " SELECT (SELECT coalesce(min(rowid), 0) FROM epoch) - row_number() OVER (), epoch, 0, ?, ''"
-    " FROM (SELECT epoch FROM record UNION SELECT epoch FROM gap) WHERE epoch NOT IN (SELECT epoch FROM epoch)"
+    " FROM (SELECT epoch FROM record UNION SELECT epoch FROM gap)"
+    " WHERE epoch NOT IN (SELECT epoch FROM epoch)"
 )
 _EXTENT = (
     "max(last_seq, coalesce((SELECT max(seq) FROM record WHERE record.epoch = epoch.epoch), 0),"

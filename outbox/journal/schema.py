@@ -1,7 +1,7 @@
 """The tables of a journal, and the checks that a file is one.
 
-SQLite does not notice a bit that turns over within a value. So every row has a checksum; triggers keep it, which
-leaves no statement that could forget it.
+SQLite does not notice a bit that turns over within a value. So every row has a checksum; triggers keep it,
+which leaves no statement that could forget it.
 """
 
 import sqlite3

@@ -170,16 +170,15 @@ class Store:
     def change(self, change: Change, judged_us: int | None) -> int:
         """Give rows a new state; committed and conflict are final. Returns how many changed."""
         return self.connection.execute(
-            "UPDATE record SET state = ?, judged_us = ? WHERE epoch = ? AND seq BETWEEN ? AND ? AND state IN (?, ?)",
+            "UPDATE record SET state = ?, judged_us = ?"
+            " WHERE epoch = ? AND seq BETWEEN ? AND ? AND state IN (?, ?)",
             (
                 *(change.state, judged_us, change.epoch, change.first, change.last),
                 *(State.WAITING, State.REJECTED),
             ),
         ).rowcount
 
-    def apply(
-        self, changes: Sequence[Change], named: Sequence[EpochRange], judged_us: int | None
-    ) -> int:
+    def apply(self, changes: Sequence[Change], named: Sequence[EpochRange], judged_us: int | None) -> int:
         """Do all of this or nothing; returns how many rows changed."""
         with self.transaction():
             gaps.name(self.connection, named, judged_us)

@@ -1,12 +1,19 @@
 """The journal on a thread of its own: the event loop never waits for a disk."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
+from net.complaint import Complaint
 from outbox.journal.journal import Journal
 from wire.records import ClockReading
+
+BEAT_EVERY_S = 10.0
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -35,6 +42,19 @@ class JournalThread:
         # Shielded: the loop would take what still waits for its turn back from the thread.
         return asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
 
+    async def keep_beating(self, clock: Callable[[], ClockReading], every_s: float = BEAT_EVERY_S) -> None:
+        """Write the heartbeat until cancelled; closing the journal writes the last one."""
+        complaint = Complaint()
+        while True:
+            problem = ""
+            try:
+                await self.do(partial(Journal.beat, now=clock()))
+            except OSError as error:
+                problem = f"cannot write the heartbeat ({error.strerror}): damage may cost records unseen"
+            if complaint.is_news(problem):
+                log.warning(problem)
+            await asyncio.sleep(every_s)
+
     @property
     def trouble(self) -> str | None:
         """Why records are kept in memory now; None while the disk works."""
@@ -42,7 +62,7 @@ class JournalThread:
 
     @property
     def generation(self) -> int:
-        """Number of times that the journal came to another file or back to the disk: older rows can be read."""
+        """Grows when older rows can be read again: from another file, or from a disk that works again."""
         return self._journal.generation if self._journal else 0
 
     async def close(self, now: ClockReading | None = None) -> None:

@@ -1,7 +1,8 @@
 """Envelopes, receipts and presence: the messages between senders and collector, and their bounded codec.
 
-A sender is a site's agent or a peer. JSON, so that a person reading a topic sees something readable. Decoders return a :class:`Fault` for input
-that does not fit, never an exception: what comes from a broker is anybody's bytes.
+A sender is a site's agent or a peer. JSON, so that a person reading a topic sees something readable.
+Decoders return a :class:`Fault` for input that does not fit, never an exception: what comes from a broker is
+anybody's bytes.
 """
 
 import hashlib
@@ -93,8 +94,8 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One batch from one sender: a site's measurements, or the load tests that a peer served.
 
     ``sender`` is the site's id or the peer's name, ``program`` the sender's version, ``sent`` its clocks at
-    sending; ``signature`` is room for one. ``gaps`` are declared until a receipt names them. ``obeyed`` is the
-    id of the last command obeyed.
+    sending; ``signature`` is room for one. ``gaps`` are declared until a receipt names them. ``obeyed`` is
+    the id of the last command obeyed.
     """
 
     schema: Schema
@@ -130,8 +131,8 @@ class ReceiptLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one batch of ``sender``, named by the SHA-256 of its payload.
 
-    Without lines and with a ``reason`` the batch was rejected whole, and nothing of it was kept but its reject
-    record. ``declared`` are the batch's gaps that the ledger holds now.
+    Without lines and with a ``reason`` the batch was rejected whole, and nothing of it was kept but its
+    reject record. ``declared`` are the batch's gaps that the ledger holds now.
     """
 
     schema: Schema

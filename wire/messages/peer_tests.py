@@ -30,16 +30,16 @@ class TestKind(StrEnum):
 class PeerTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One load test as the peer served it; of refused set-ups there is none.
 
-    Identity is (peer, epoch, seq); the peer's journal gives epoch and seq. Counts are of Load PDUs of the test, bytes at the IP layer.
-    What the peer itself saw is exact: ``sent_*`` downstream, ``received_*`` upstream. The other pair is what
-    feedback or sequence numbers told it, absent where nothing did: downstream ``received_*`` are sums over
-    the agent's Status PDUs, upstream ``sent_packets`` is the highest sequence number that arrived.
-    ``lost_packets`` is the load receiver's own count. ``outcome`` is a word of
-    ``wire.udpstp.server.Outcome``, or a newer peer's. ``row`` is the sending-rate row (of a search its
-    first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test, ``duration_us``
-    the time from then to its end; ``load_us`` lies between first and last Load PDU, so that bytes over it are
-    a mean rate. Of a set-up whose test was never activated ``start`` is the set-up; it has no ``row`` and no
-    counts, and its ``kind``, which nobody asked for yet, stands at ``fixed``.
+    Identity is (peer, epoch, seq); the peer's journal gives epoch and seq. Counts are of Load PDUs of the
+    test, bytes at the IP layer. What the peer itself saw is exact: ``sent_*`` downstream, ``received_*``
+    upstream. The other pair is what feedback or sequence numbers told it, absent where nothing did:
+    downstream ``received_*`` are sums over the agent's Status PDUs, upstream ``sent_packets`` is the
+    highest sequence number that arrived. ``lost_packets`` is the load receiver's own count. ``outcome`` is
+    a word of ``wire.udpstp.server.Outcome``, or a newer peer's. ``row`` is the sending-rate row (of a
+    search its first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test,
+    ``duration_us`` the time from then to its end; ``load_us`` lies between first and last Load PDU, so that
+    bytes over it are a mean rate. Of a set-up whose test was never activated ``start`` is the set-up; it
+    has no ``row`` and no counts, and its ``kind``, which nobody asked for yet, stands at ``fixed``.
     """
 
     epoch: Epoch

@@ -19,7 +19,7 @@ from agent.probes.capacity.byte_budget import ByteBudget
 from agent.settings import hours
 from agent.settings.hours import Hours
 from agent.settings.sections import Capacity
-from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task
 from host.units import megabits
 from wire.records import (
     CapacityMeasurement,
@@ -58,6 +58,7 @@ class CapacityProbe:
 
     record: type[Known] = CapacityMeasurement
     alone = True
+    drop_order = DropOrder.SELDOM
 
     def __init__(
         self,

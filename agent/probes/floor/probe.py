@@ -25,7 +25,7 @@ from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
 from agent.settings.sections import Floor
-from agent.task.task import Again, Continuing, Progress, Reading, Surroundings, Task
+from agent.task.task import Again, Continuing, DropOrder, Progress, Reading, Surroundings, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
@@ -109,8 +109,8 @@ class FloorProbe(Continuing):
 
     record: type[Known] = FloorMeasurement
     alone = True
+    drop_order = DropOrder.VERDICT
     deadline_s = 180.0
-    landmark = FloorSequence.landmark
 
     def __init__(
         self,
@@ -185,6 +185,10 @@ class FloorProbe(Continuing):
             bytes_received=run.bytes_received + told.searched.bytes_received,
             again=told.again,
         )
+
+    def can_resume(self, reading: Reading) -> bool:
+        """From a record that says where its direction stood."""
+        return isinstance(reading.values, FloorValues) and reading.values.standing is not None
 
     def recall(self, task: Task, record: Record) -> Again | None:
         """Stand where the newest record of the direction stands."""

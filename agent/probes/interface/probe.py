@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from agent.line.readings import Unavailable
 from agent.probes.interface.rules import LineTally, Window, next_boundary, next_reading
 from agent.task.slots import offset_us
-from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task
 from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
 
 _SLACK_S = 30.0  # a router may be asked three times for each of several answers
@@ -23,6 +23,7 @@ class InterfaceProbe:
 
     record: type[Known] = InterfaceMeasurement
     alone = False
+    drop_order = DropOrder.EVERY_MINUTE
 
     def __init__(self, surroundings: Surroundings) -> None:
         settings = surroundings.settings

@@ -16,7 +16,7 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
-from agent.task.task import Heeding, Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, Heeding, Progress, Reading, Surroundings, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
@@ -41,6 +41,7 @@ class PathProbe(Heeding):
 
     record: type[Known] = PathMeasurement
     alone = False
+    drop_order = DropOrder.SELDOM
 
     def __init__(self, surroundings: Surroundings) -> None:
         settings = surroundings.settings

@@ -11,7 +11,7 @@ from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.asks import Asks
 from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
 from agent.probes.reachability.rules.silence import ASKS
-from agent.task.task import Progress, Reading, Surroundings, Task, Watched
+from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task, Watched
 from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
@@ -53,6 +53,7 @@ class ReachabilityProbe(Watched):
 
     record: type[Known] = ReachabilityMeasurement
     alone = False
+    drop_order = DropOrder.SELDOM
     deadline_s = _DEADLINE_S
 
     def __init__(self, surroundings: Surroundings) -> None:

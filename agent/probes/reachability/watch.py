@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from agent.journal.thread import JournalThread
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.asks import Asks
 from agent.probes.reachability.rules.asking_plan import AskingPlan
@@ -18,6 +17,7 @@ from agent.task.watch import Event, Tell
 from agent.train.peer_last_seen import Hearing
 from agent.uplink.uplink import Uplink
 from net.complaint import Complaint
+from outbox.journal.thread import JournalThread
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class ReachabilityWatch:
     def _connection(self) -> Connection:
         receipts = self._uplink.receipts
         connected = self._uplink.problem is None
-        return Connection(connected, receipts.unanswered, receipts.heard, receipts.missed, self._patience_us)
+        return Connection(connected, receipts.unanswered, receipts.newest, receipts.missed, self._patience_us)
 
     def _recall(self) -> None:
         self._asked = self._kept = kept = reachability_state.read(self._path)

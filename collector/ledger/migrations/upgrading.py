@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select, update
 
-from collector.ledger.migrations import to_2, to_3
+from collector.ledger.migrations import to_2, to_3, to_4
 from collector.ledger.rows import layout
 from collector.ledger.rows import record_rows as rows
 from collector.ledger.rows.keys import Keys
@@ -20,7 +20,7 @@ from wire.records import UnknownMeasurement
 
 log = logging.getLogger(__name__)
 
-STEPS: dict[int, Callable[[], None]] = {2: to_2.upgrade, 3: to_3.upgrade}
+STEPS: dict[int, Callable[[], None]] = {2: to_2.upgrade, 3: to_3.upgrade, 4: to_4.upgrade}
 PORTION = 5000  # rows between two lines of progress
 _DELETE = delete(unknown_values).where(unknown_values.c.measurement_key == bindparam("of"))
 _HOST = (

@@ -21,7 +21,7 @@ from collector.ledger.schema.measurements import (
     sites,
     version,
 )
-from collector.ledger.schema.sides import peer_tests, two_sides
+from collector.ledger.schema.sides import peer_gaps, peer_tests, two_sides
 from collector.ledger.schema.values import (
     capacity_intervals,
     capacity_values,
@@ -38,7 +38,7 @@ from collector.ledger.schema.values import (
     unknown_values,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -61,6 +61,7 @@ __all__ = [
     "path_hops",
     "path_values",
     "payloads",
+    "peer_gaps",
     "peer_tests",
     "reachability_values",
     "rejects",

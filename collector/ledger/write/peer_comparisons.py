@@ -34,7 +34,11 @@ def _same(table: Any) -> Any:
     )
 
 
-_HELD = select(_TESTS.c.digest).where(_same(_TESTS), _TESTS.c.start_us == bindparam("start_us"))
+_HELD = select(_TESTS.c.digest).where(
+    _TESTS.c.peer_key == bindparam("peer_key"),
+    _TESTS.c.epoch == bindparam("epoch"),
+    _TESTS.c.seq == bindparam("seq"),
+)
 _FIND = select(_SIDES).where(_same(_SIDES))
 _INSERT = _SIDES.insert()
 _COMPLETE = update(_SIDES).where(_SIDES.c.key == bindparam("side_key"))
@@ -84,11 +88,9 @@ def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list
     return [Told(peer, test.session, test.direction, time_us, columns)]
 
 
-def held_tests(
-    connection: Connection, peer_key: int, session: str, direction: str, start_us: int
-) -> set[bytes]:
+def held_tests(connection: Connection, peer_key: int, epoch: str, seq: int) -> set[bytes]:
     """The contents that the ledger holds under the identity of a peer's test."""
-    identity = {"peer_key": peer_key, "session": session, "direction": direction, "start_us": start_us}
+    identity = {"peer_key": peer_key, "epoch": epoch, "seq": seq}
     return set(connection.execute(_HELD, identity).scalars())
 
 

@@ -8,7 +8,6 @@ site's own traffic: in the quiet hours, outside the site's, with the idle round-
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
 
 from msgspec import Struct, structs
 
@@ -56,9 +55,6 @@ class FloorSequence:
 
     ``search`` is asked to agree before a condemnation; without a ``watch`` there is no passive pass.
     """
-
-    landmark: ClassVar[bytes] = b'"standing":'
-    """What a record holds that tells where its direction stood."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from agent.journal.journal import Journal
+from outbox.journal.journal import Journal
 from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
 
 CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)
@@ -45,8 +45,8 @@ def build(
 
 def connection(journal: Journal) -> sqlite3.Connection:
     """The journal's own connection, to do harm by."""
-    assert journal._disk is not None
-    return journal._disk.connection
+    assert journal._disk.store is not None
+    return journal._disk.store.connection
 
 
 def flip(journal: Journal, path: Path, text: bytes, bit: int = 1) -> None:

@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml lab/pyproject.toml constraints.txt
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Plancher needs Python 3.11 or newer, and $(or $(PYTHON),what is on the PATH) is not." \
 		"On Debian or Ubuntu: apt-get install python3 python3-venv" >&2; exit 1; }
@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "$(PYTHON) lacks its venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing Plancher into $(VENV) (the first time from the package index, about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' || { \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' --editable ./lab || { \
 		echo "The packages could not be installed: is the package index reachable from here?" >&2; exit 1; }
 	@touch $@
 
@@ -75,7 +75,7 @@ simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a 
 	$(BIN)/python -m lab.simulate.condemnation
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt
 
 clean:  ## remove the virtual environment and all caches; what was measured (var/) stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build lab/*.egg-info lab/build

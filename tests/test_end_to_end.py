@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.journal import Journal, State
-from agent.journal.thread import JournalThread
+from outbox.journal.journal import Journal, State
+from outbox.journal.thread import JournalThread
 from agent.settings.sections import Uplink as UplinkSettings
 from agent.uplink.uplink import Uplink
 from collector.__main__ import command
@@ -21,7 +21,7 @@ from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build, connection
+from tests.outbox.journalled import CLOCK, build, connection
 from tests.brokers import mosquitto
 from tests.processes import free_port
 
@@ -38,16 +38,16 @@ def query(path: Path, statement: str) -> list[Key]:
 
 
 def in_state(folder: Path, state: State) -> set[Key]:
-    statement = f"SELECT epoch, seq FROM measurement WHERE state = {state.value}"
+    statement = f"SELECT epoch, seq FROM record WHERE state = {state.value}"
     return set(query(folder / "journal.db", statement))
 
 
 def marked(folder: Path) -> set[Key]:
-    return in_state(folder, State.MARKED)
+    return in_state(folder, State.COMMITTED)
 
 
 def journalled(folder: Path) -> list[Key]:
-    return query(folder / "journal.db", "SELECT epoch, seq FROM measurement")
+    return query(folder / "journal.db", "SELECT epoch, seq FROM record")
 
 
 def in_ledger(folder: Path) -> list[Key]:
@@ -171,7 +171,7 @@ def test_what_the_collector_cannot_decode_holds_back_nothing_else(
     with mosquitto(tmp_path) as broker:
         asyncio.run(scenario(broker.port))
     assert set(journalled(tmp_path)) - set(in_ledger(tmp_path)) == refused
-    assert in_state(tmp_path, State.QUARANTINED) == refused
+    assert in_state(tmp_path, State.REJECTED) == refused
     named = [record.getMessage() for record in caplog.records if "even alone" in record.getMessage()]
     assert sorted(int(text.split()[4]) for text in named) == sorted(bad)
 

@@ -26,7 +26,7 @@ def require() -> None:
     if missing:
         raise NoRoomError(
             f"not installed: {', '.join(missing)}. Mend it with `make install`, "
-            f"or `{sys.executable} -m pip install 'plancher[lab]'`"
+            f"or `{sys.executable} -m pip install plancher-lab`"
         )
 
 

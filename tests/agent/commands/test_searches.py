@@ -11,7 +11,7 @@ from agent.service import wiring as assembly
 from agent.settings.sections import AgentSettings, Journal, Peer
 from agent.task.task import Surroundings
 from tests.agent.fakes import FakeClock
-from tests.agent.journalled import CLOCK
+from tests.outbox.journalled import CLOCK
 from wire.records import CapacityMeasurement, Direction, Known, Outcome, Purpose, StampMeasurement
 
 MB = 1_000_000

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from agent.commands import check, status
-from agent.journal.journal import Counts, Journal
+from outbox.journal.journal import Counts, Journal
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import remedies
 from agent.service import status_file
@@ -18,7 +18,7 @@ from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings, Peer
 from agent.settings.sections import Journal as JournalSettings
 from agent.settings.sections import LineCounters as Counted
-from tests.agent.journalled import CLOCK, build, later
+from tests.outbox.journalled import CLOCK, build, later
 from wire.records import (
     Cause,
     Direction,

@@ -9,8 +9,8 @@ import pytest
 from agent.heartbeat import alive_file
 from agent.heartbeat.alive_file import Alive
 from agent.heartbeat.alive_watch import AliveWatch
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from agent.task.watch import Event
 from tests.agent.fakes import FakeClock
 from wire.records import Cause, ReachabilityValues

@@ -5,13 +5,13 @@ import pytest
 from agent.heartbeat import rules as previous_end
 from agent.heartbeat.alive_file import Alive
 from agent.heartbeat.rules import Ending
-from agent.journal.entries import PreviousEnd
+from outbox.rows import PreviousRun
 from tests.agent.probes.reachability.world import at
 from wire.records import Cause
 
 NOW = at(1000)
-JOURNAL_DIED = PreviousEnd(last=at(80), closed=None)
-JOURNAL_CLOSED = PreviousEnd(last=at(80), closed=at(103))
+JOURNAL_DIED = PreviousRun(last=at(80), closed=None)
+JOURNAL_CLOSED = PreviousRun(last=at(80), closed=at(103))
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ JOURNAL_CLOSED = PreviousEnd(last=at(80), closed=at(103))
         (Alive(at(90)), None, Ending(at(90), orderly=False)),
         (Alive(at(90), stopped=True), None, Ending(at(90), orderly=True)),
         (None, JOURNAL_DIED, Ending(at(80), orderly=False)),
-        (None, PreviousEnd(None, None), None),
-        (Alive(at(90)), PreviousEnd(None, None), Ending(at(90), orderly=False)),
+        (None, PreviousRun(None, None), None),
+        (Alive(at(90)), PreviousRun(None, None), Ending(at(90), orderly=False)),
         (Alive(at(90)), JOURNAL_DIED, Ending(at(90), orderly=False)),
         (Alive(at(70)), JOURNAL_DIED, Ending(at(80), orderly=False)),
         (Alive(at(90)), JOURNAL_CLOSED, Ending(at(103), orderly=True)),
@@ -32,7 +32,7 @@ JOURNAL_CLOSED = PreviousEnd(last=at(80), closed=at(103))
     ],
 )
 def test_the_latest_of_what_is_known_counts_and_the_journal_knows_best(
-    alive: Alive | None, journal: PreviousEnd | None, expected: Ending | None
+    alive: Alive | None, journal: PreviousRun | None, expected: Ending | None
 ) -> None:
     assert previous_end.ending(alive, journal) == expected
 

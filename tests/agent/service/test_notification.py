@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from agent.service import service as agent_resident
 from agent.service.service import Resident
 from agent.task.task import Again, Progress, Reading, Task

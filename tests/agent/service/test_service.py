@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from agent.journal import file as journal_file
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
+from outbox.journal import file as journal_file
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from agent.schedule.runner import LINE_WAIT_S
 from agent.service import service as agent_resident
 from agent.service import status_file
@@ -144,7 +144,7 @@ def live(
 
 def records(chosen: AgentSettings) -> list[Record]:
     connection = journal_file.read_only(Path(chosen.journal.path))
-    rows = connection.execute("SELECT record FROM measurement ORDER BY position DESC").fetchall()
+    rows = connection.execute("SELECT record FROM record ORDER BY position DESC").fetchall()
     decoded = [messages.decode_measurement(raw) for (raw,) in rows]
     connection.close()
     assert not any(isinstance(one, Fault) for one in decoded)

@@ -11,14 +11,14 @@ import aiomqtt
 import msgspec
 import pytest
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from agent.settings.sections import Uplink as UplinkSettings
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build, connection, flip
+from tests.outbox.journalled import CLOCK, build, connection, flip
 from tests.brokers import mosquitto
 from tests.processes import free_port
 from wire.messages import envelope as messages
@@ -242,7 +242,7 @@ def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
         journal.commit(build, CLOCK)
         store = journal._disk
         assert store is not None
-        store.connection.execute("DELETE FROM measurement")
+        store.connection.execute("DELETE FROM record")
         store.declare(journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
         lost = journal.epoch
 
@@ -305,7 +305,7 @@ def test_what_is_no_command_is_told_and_harmless(
 def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.journal.journal.RETRY_US", 0)
+    monkeypatch.setattr("outbox.journal.journal.RETRY_US", 0)
     monkeypatch.setattr("agent.uplink.uplink.RETRY_S", 0.1)
 
     async def scenario(site: Site, collector: Collector) -> None:

@@ -26,7 +26,7 @@ def test_missing_packages_and_programs_are_named(monkeypatch: pytest.MonkeyPatch
         programs.require()
     assert str(caught.value) == (
         "not installed: no_such_module, plancher-nothing. Mend it with `make install`, "
-        f"or `{sys.executable} -m pip install 'plancher[lab]'`"
+        f"or `{sys.executable} -m pip install plancher-lab`"
     )
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import salvage as journal_salvage
-from agent.journal.reached import Reached
-from agent.journal.salvage import Tail
-from agent.journal.store import Store
+from outbox.journal import salvage as journal_salvage
+from outbox.journal.reached import Reached
+from outbox.journal.salvage import Tail
+from outbox.journal.store import Store
 from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject

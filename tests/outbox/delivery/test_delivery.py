@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.journal.journal import Change, Journal, Row, State
+from outbox.journal.journal import Change, Journal, Row, State
 from agent.uplink import window
 from agent.uplink.uplink import fetch
 from agent.uplink.window import BATCH_BYTES, BATCH_EPOCHS, BATCH_ROWS, Pace, Want, Window, envelope
-from tests.agent.journalled import CLOCK, build, connection
+from tests.outbox.journalled import CLOCK, build, connection
 from wire.messages import envelope as messages
 from wire.messages.envelope import (
     Envelope,
@@ -116,16 +116,16 @@ def test_what_is_in_flight_is_not_sent_twice_until_its_time_is_up() -> None:
 @pytest.mark.parametrize(
     ("receipt", "changes"),
     [
-        (lined(ReceiptStatus.COMMITTED, 1, 3), [Change(E, 1, 3, State.MARKED)]),
-        (lined(ReceiptStatus.DUPLICATE, 2, 2), [Change(E, 2, 2, State.MARKED)]),
+        (lined(ReceiptStatus.COMMITTED, 1, 3), [Change(E, 1, 3, State.COMMITTED)]),
+        (lined(ReceiptStatus.DUPLICATE, 2, 2), [Change(E, 2, 2, State.COMMITTED)]),
         (lined(ReceiptStatus.CONFLICT, 1, 1), [Change(E, 1, 1, State.CONFLICT)]),
-        (lined(ReceiptStatus.REJECTED, 3, 3, Reason.INVALID), [Change(E, 3, 3, State.QUARANTINED)]),
+        (lined(ReceiptStatus.REJECTED, 3, 3, Reason.INVALID), [Change(E, 3, 3, State.REJECTED)]),
         (lined(ReceiptStatus.REJECTED, 3, 3, Reason.STORAGE), []),
-        (lined(ReceiptStatus.COMMITTED, 1, 2**53), [Change(E, 1, 3, State.MARKED)]),
+        (lined(ReceiptStatus.COMMITTED, 1, 2**53), [Change(E, 1, 3, State.COMMITTED)]),
         (lined(ReceiptStatus.COMMITTED, 4, 9), []),
         (
             Receipt(schema=1, site="A", payload=DIGEST, reason=Reason.MALFORMED),
-            [Change(E, 1, 3, State.QUARANTINED)],
+            [Change(E, 1, 3, State.REJECTED)],
         ),
         (Receipt(schema=1, site="A", payload=DIGEST, reason=Reason.STORAGE), []),
         (Receipt(schema=1, site="A", payload=DIGEST), []),
@@ -146,7 +146,7 @@ def test_a_receipt_that_comes_late_or_after_a_failed_publication_still_counts() 
     send(subject, rows(1), 0)
     subject.not_published(DIGEST)
     assert subject.in_flight() == 0
-    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)).changes == [Change(E, 1, 1, State.MARKED)]
+    assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)).changes == [Change(E, 1, 1, State.COMMITTED)]
     assert subject.receipt(lined(ReceiptStatus.COMMITTED, 1, 1)).changes == []
 
 
@@ -235,7 +235,7 @@ class Exchange:
         self.chance.shuffle(self.on_their_way)
         while self.on_their_way and self.chance.random() < 0.7:
             self.journal.apply(self.subject.receipt(self.on_their_way.pop()).changes, CLOCK)
-        held = {row.seq for row in self.journal.unsent(1000)}
+        held = {row.seq for row in self.journal.waiting(1000)}
         marked = set(range(1, self.journal.marks([])[0].high_water + 1)) - held
         assert marked <= {seq for _, seq in self.ledger.held}, "marked before it was in the ledger"
 

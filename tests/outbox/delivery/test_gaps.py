@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from agent.journal.journal import Change, Row, State
+from outbox.journal.journal import Change, Row, State
 from agent.uplink.window import BATCH_ROWS, SLOWEST_GAPS, WINDOW, Heard, Want, Window
 from tests.agent.uplink.test_window import DIGEST, PACE, E, lined, rows
 from wire.messages.envelope import EpochRange, Gap, GapReason, Receipt, ReceiptStatus
@@ -60,7 +60,7 @@ def test_gaps_ride_along_with_measurements() -> None:
             schema=1, site="A", payload=DIGEST, lines=receipt.lines, declared=named((1, 5), (8, 9), (20, 30))
         )
     )
-    assert heard == Heard([Change(E, 10, 11, State.MARKED)], list(named((3, 5), (8, 9))))
+    assert heard == Heard([Change(E, 10, 11, State.COMMITTED)], list(named((3, 5), (8, 9))))
 
 
 def test_many_gaps_follow_each_other_at_the_backlogs_pace() -> None:

@@ -4,9 +4,9 @@ import itertools
 import sys
 from pathlib import Path
 
-from agent.journal.journal import Change, Journal, State
+from outbox.journal.journal import Change, Journal, State
 from tests.agent.fakes import FakeClock
-from tests.agent.journalled import build
+from tests.outbox.journalled import build
 
 clock = FakeClock()
 with Journal(Path(sys.argv[1]), 64_000_000, clock.read()) as journal:
@@ -16,4 +16,4 @@ with Journal(Path(sys.argv[1]), 64_000_000, clock.read()) as journal:
         print(measurement.epoch, measurement.seq, flush=True)
         if number % 10 == 9:
             seq = measurement.seq
-            journal.apply([Change(measurement.epoch, seq - 9, seq - 5, State.MARKED)], clock.read())
+            journal.apply([Change(measurement.epoch, seq - 9, seq - 5, State.COMMITTED)], clock.read())

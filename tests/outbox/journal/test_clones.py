@@ -4,10 +4,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from agent.journal.journal import Journal, Row
+from outbox.journal.journal import Journal, Row
 from agent.uplink.window import envelope
-from tests.agent.journal.test_machine import Ledger
-from tests.agent.journalled import CLOCK, build, later
+from tests.outbox.journal.test_machine import Ledger
+from tests.outbox.journalled import CLOCK, build, later
 
 SIZE = 64_000_000
 
@@ -24,7 +24,7 @@ def measure(journal: Journal, what: str, count: int = 5) -> set[tuple[str, int]]
 
 
 def deliver(journal: Journal, ledger: Ledger) -> None:
-    rows: list[Row] = journal.unsent(100)
+    rows: list[Row] = journal.waiting(100)
     marks = journal.marks(list({row.epoch for row in rows}))
     ledger.take(envelope("A", "0.1.0", CLOCK, marks, rows))
 

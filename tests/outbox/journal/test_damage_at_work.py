@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import file as journal_file
-from agent.journal import memory as journal_memory
-from agent.journal.file import DiskTroubleError
-from agent.journal.journal import Change, Journal, State
-from agent.journal.store import Store
-from tests.agent.journalled import CLOCK, build, connection, flip, later
+from outbox.journal import file as journal_file
+from outbox.journal import memory as journal_memory
+from outbox.journal.file import DiskTroubleError
+from outbox.journal.journal import Change, Journal, State
+from outbox.journal.store import Store
+from tests.outbox.journalled import CLOCK, build, connection, flip, later
 from wire.messages.envelope import EpochRange, GapReason, encode
 from wire.records import Known
 
@@ -32,7 +32,7 @@ def identities(made: list[Known]) -> set[Identity]:
 
 
 def unsent(journal: Journal) -> set[Identity]:
-    return {(row.epoch, row.seq) for row in journal.unsent(5000)}
+    return {(row.epoch, row.seq) for row in journal.waiting(5000)}
 
 
 def lost(journal: Journal) -> set[Identity]:
@@ -44,7 +44,7 @@ def destroy(journal: Journal, folder: Path) -> None:
     (folder / "journal.db").write_bytes(b"x" * 8192)
     (folder / "journal.db-wal").write_bytes(b"")
     connection(journal).execute("PRAGMA shrink_memory")
-    assert journal.unsent(1) == [] or journal.trouble
+    assert journal.waiting(1) == [] or journal.trouble
 
 
 def test_what_stands_in_memory_is_not_declared_lost_with_the_file(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_ledger_that_asks_again_is_owed_nothing_of_before(tmp_path: Path) -> N
         made = commit(journal, 4)
         connection(journal).execute("PRAGMA query_only = ON")
         made += commit(journal, 1)
-        journal.apply([Change(journal.epoch, 1, 2, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
         assert len(unsent(journal)) == 3
         connection(journal).execute("PRAGMA query_only = OFF")
         assert journal.resend("after a restore", 0) is not None
@@ -99,10 +99,10 @@ def test_a_bit_that_falls_over_at_work_is_not_sent(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 40, detail="a detail to be damaged")
         flip(journal, tmp_path / "journal.db", b"a detail to be")
-        assert journal.unsent(100) == []
+        assert journal.waiting(100) == []
         assert journal.trouble is None
         contents = {(one.epoch, one.seq): encode(one) for one in made}
-        rows = journal.unsent(100)
+        rows = journal.waiting(100)
         assert len(rows) == 39
         assert all(contents[row.epoch, row.seq] == row.record for row in rows)
         assert lost(journal) == identities(made) - unsent(journal)
@@ -112,7 +112,7 @@ def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 40)
         flip(journal, tmp_path / "journal.db", b"stamp-dscp-0", bit=0x80)
-        journal.unsent(100)
+        journal.waiting(100)
         assert journal.trouble is None
         assert len(unsent(journal)) == 39
         assert lost(journal) == identities(made) - unsent(journal)
@@ -122,9 +122,9 @@ def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
 def test_a_gap_whose_reason_no_longer_reads_is_told_all_the_same(tmp_path: Path, bit: int) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 3)
-        connection(journal).execute("DELETE FROM measurement WHERE seq = 2")
+        connection(journal).execute("DELETE FROM record WHERE seq = 2")
         Store(connection(journal)).declare(journal.epoch, 2, 2, GapReason.DROPPED, CLOCK.wall_us)
-        journal.apply([Change(journal.epoch, 1, 3, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 3, State.COMMITTED)], CLOCK)
         journal.prune(CLOCK)  # nothing waits for a receipt now, so that a salvage would not miss it
         flip(journal, tmp_path / "journal.db", b"dropped", bit)
         [gap] = journal.gaps(64)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import memory as journal_memory
-from agent.journal.file import JournalError
-from agent.journal.journal import Change, Journal, PreviousEnd, State
-from tests.agent.journal.test_schema import old_journal
-from tests.agent.journalled import CLOCK, build, connection, later
+from outbox.journal import memory as journal_memory
+from outbox.journal.file import JournalError
+from outbox.journal.journal import Change, Journal, PreviousRun, State
+from tests.outbox.journal.test_schema import old_journal
+from tests.outbox.journalled import CLOCK, build, connection, later
 from wire.messages.envelope import EpochRange, GapReason
 from wire.records import ClockReading, Known
 
@@ -69,7 +69,7 @@ def commit(journal: Journal, count: int = 1, now: ClockReading = CLOCK, detail: 
 
 
 def keys(journal: Journal) -> set[tuple[str, int]]:
-    return {(row.epoch, row.seq) for row in journal.unsent(5000)}
+    return {(row.epoch, row.seq) for row in journal.waiting(5000)}
 
 
 def identities(*made: Known) -> set[tuple[str, int]]:
@@ -80,15 +80,15 @@ def identities(*made: Known) -> set[tuple[str, int]]:
 def test_a_disk_that_fills_up_costs_nothing_while_memory_lasts(disk: Disk) -> None:
     with Journal(disk.path, SIZE, CLOCK) as journal:
         made = commit(journal, 20)
-        journal.apply([Change(journal.epoch, 1, 5, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 5, State.COMMITTED)], CLOCK)
         disk.fill()
         made += commit(journal, 300, detail="x" * 250)
         assert "full" in str(journal.trouble)
         waiting = identities(*made[5:])
         assert keys(journal) == waiting
         # What a receipt says now is not sent again, wherever it stands.
-        journal.apply([Change(journal.epoch, 6, 9, State.MARKED)], CLOCK)
-        journal.apply([Change(journal.epoch, 315, 320, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 6, 9, State.COMMITTED)], CLOCK)
+        journal.apply([Change(journal.epoch, 315, 320, State.COMMITTED)], CLOCK)
         waiting = identities(*made[9:314])
         assert keys(journal) == waiting
         journal.recover(RETRY)
@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up_costs_nothing_while_memory_lasts(disk: Disk) -> No
         assert keys(journal) == waiting
         counted = journal.counts()
         assert (counted.unsent, counted.marked, counted.gaps) == (305, 15, 0)
-        assert journal.previous_end() == PreviousEnd(last=CLOCK, closed=later(20_000_000))
+        assert journal.previous_run == PreviousRun(last=CLOCK, closed=later(20_000_000))
 
 
 @as_root
@@ -141,21 +141,21 @@ def test_an_agent_that_starts_on_a_bad_disk_measures_and_recovers(disk: Disk, ho
         disk.remount("ro")
     with Journal(disk.path, SIZE, CLOCK) as journal:
         assert journal.trouble
-        assert journal.previous_end() is None
+        assert journal.previous_run is None
         assert journal.newest_slots() == {}
         made = commit(journal, 4)
         assert keys(journal) == identities(*made)
-        journal.apply([Change(journal.epoch, 2, 2, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 2, 2, State.COMMITTED)], CLOCK)
         disk.remount("rw")
         if how == "full":
             disk.free()
         made += commit(journal, now=RETRY)
         assert journal.trouble is None
         assert keys(journal) == identities(*old, made[0], *made[2:])
-        assert [row.seq for row in journal.unsent(9)] == [5, 4, 3, 1, 3, 2, 1]
+        assert [row.seq for row in journal.waiting(9)] == [5, 4, 3, 1, 3, 2, 1]
         assert journal.marks([])[0].previous == before
         assert journal.marks([])[0].previous_last == 3
-        assert journal.previous_end() == PreviousEnd(last=CLOCK, closed=CLOCK)
+        assert journal.previous_run == PreviousRun(last=CLOCK, closed=CLOCK)
     with Journal(disk.path, SIZE, CLOCK) as journal:
         assert len(keys(journal)) == 7
         assert journal.marks([])[0].previous_last == 5
@@ -219,9 +219,9 @@ def test_a_measurement_is_sent_from_memory_as_from_the_disk(tmp_path: Path) -> N
         connection(journal).execute("PRAGMA query_only = ON")
         [second] = commit(journal)
         assert second.epoch == first.epoch
-        rows = journal.unsent(10)
+        rows = journal.waiting(10)
         assert [row.seq for row in rows] == [2, 1]
-        assert journal.unsent(10, skip=[rows[0].position]) == rows[1:]
-        assert journal.unsent(10, after=rows[1].position) == rows[:1]
+        assert journal.waiting(10, skip=[rows[0].position]) == rows[1:]
+        assert journal.waiting(10, after=rows[1].position) == rows[:1]
         assert journal.marks([])[0].high_water == 2
         assert journal.newest_with("stamp-dscp-0", b'"seq":2') is not None

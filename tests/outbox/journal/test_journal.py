@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.journal import file as journal_file
-from agent.journal.file import JournalError
-from agent.journal.journal import Change, Journal, PreviousEnd, State, runs
-from agent.journal.store import newest_records
-from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
+from outbox.journal import file as journal_file
+from outbox.journal.file import JournalError
+from outbox.journal.journal import Change, Journal, PreviousRun, State, runs
+from outbox.journal.store import newest_records
+from tests.outbox.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages.envelope import EpochMark, decode_measurement
 from wire.records import Known
 
@@ -35,7 +35,7 @@ def commit(journal: Journal, count: int = 1, **options: object) -> list[Known]:
 
 
 def keys(journal: Journal) -> list[int]:
-    return [row.seq for row in journal.unsent(1000)]
+    return [row.seq for row in journal.waiting(1000)]
 
 
 def state(journal: Journal) -> tuple[int, int, int, int, int]:
@@ -45,15 +45,15 @@ def state(journal: Journal) -> tuple[int, int, int, int, int]:
 
 def killed(journal: Journal) -> None:
     """As a kill leaves it, but for the log, which SQLite folds into the file."""
-    journal._release()
+    journal.release_file()
 
 
 def test_what_is_committed_is_there_newest_first(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 3)
-        rows = journal.unsent(2)
+        rows = journal.waiting(2)
         assert [decode_measurement(row.record) for row in rows] == [made[2], made[1]]
-        assert [row.seq for row in journal.unsent(9, after=rows[1].position)] == [3]
+        assert [row.seq for row in journal.waiting(9, after=rows[1].position)] == [3]
 
 
 def test_only_this_user_may_read_it(tmp_path: Path) -> None:
@@ -81,10 +81,10 @@ def test_only_receipts_change_what_is_unsent(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 6)
         changes = [
-            Change(journal.epoch, 1, 2, State.MARKED),
-            Change(journal.epoch, 3, 3, State.QUARANTINED),
+            Change(journal.epoch, 1, 2, State.COMMITTED),
+            Change(journal.epoch, 3, 3, State.REJECTED),
             Change(journal.epoch, 4, 4, State.CONFLICT),
-            Change("0" * 16, 1, 9, State.MARKED),
+            Change("0" * 16, 1, 9, State.COMMITTED),
         ]
         assert journal.apply(changes, CLOCK) == 4
         assert keys(journal) == [6, 5]
@@ -94,8 +94,8 @@ def test_only_receipts_change_what_is_unsent(tmp_path: Path) -> None:
 def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_tried(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 2)
-        journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK)
-        journal.apply([Change(journal.epoch, 1, 2, State.QUARANTINED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 2, State.REJECTED)], CLOCK)
         assert state(journal) == (0, 1, 1, 0, 0)
         assert keys(journal) == []
         [rejected] = journal.quarantined(10)
@@ -103,7 +103,7 @@ def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_trie
         assert (rejected.epoch, rejected.seq) == (journal.epoch, 2)
         assert journal.quarantined(10, after=rejected.position) == []
         assert journal.quarantined(10, before=rejected.position) == []
-        journal.apply([Change(journal.epoch, 2, 2, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 2, 2, State.COMMITTED)], CLOCK)
         assert (state(journal), journal.quarantined(10)) == ((0, 2, 0, 0, 0), [])
         assert journal.quarantined_at(0.5) == 0
 
@@ -111,7 +111,7 @@ def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_trie
 def test_a_place_in_quarantine_is_among_what_is_there(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 9)
-        journal.apply([Change(journal.epoch, 3, 6, State.QUARANTINED)], CLOCK)
+        journal.apply([Change(journal.epoch, 3, 6, State.REJECTED)], CLOCK)
         placed = [journal.quarantined_at(place) for place in (0, 0.24, 0.25, 0.5, 0.999)]
         assert placed == [3, 3, 4, 5, 6]
 
@@ -123,7 +123,7 @@ def test_what_is_in_quarantine_in_memory_and_on_the_disk_comes_newest_first(tmp_
         commit(journal, 3)
         assert journal.trouble
         connection(journal).execute("PRAGMA query_only = OFF")
-        journal.apply([Change(journal.epoch, 1, 6, State.QUARANTINED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 6, State.REJECTED)], CLOCK)
         assert [row.seq for row in journal.quarantined(10)] == [6, 5, 4, 3, 2, 1]
         assert [row.seq for row in journal.quarantined(2, before=journal.newest_position())] == [5, 4]
 
@@ -131,7 +131,7 @@ def test_what_is_in_quarantine_in_memory_and_on_the_disk_comes_newest_first(tmp_
 def test_marked_measurements_stay_a_week(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal, 3)
-        journal.apply([Change(journal.epoch, 1, 2, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
         journal.prune(later(7 * DAY_US))
         assert state(journal) == (1, 2, 0, 0, 0)
         journal.prune(later(7 * DAY_US + 1))
@@ -141,7 +141,7 @@ def test_marked_measurements_stay_a_week(tmp_path: Path) -> None:
 def test_a_clock_that_was_wrong_does_not_make_marks_old(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], later(0, synchronised=False))
+        journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], later(0, synchronised=False))
         journal.prune(later(5000 * DAY_US))
         assert state(journal) == (0, 1, 0, 0, 0)
         journal.prune(later(5008 * DAY_US))
@@ -153,7 +153,7 @@ def test_a_full_journal_forgets_marked_ones_first_and_says_what_it_drops(
 ) -> None:
     with opened(tmp_path, size=300_000) as journal:
         commit(journal, 500, detail="x" * 300)
-        journal.apply([Change(journal.epoch, 1, 100, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 100, State.COMMITTED)], CLOCK)
         journal.prune(CLOCK)
         found = journal.counts()
         assert found.used <= 300_000
@@ -239,7 +239,7 @@ def test_damage_while_running_costs_no_new_measurement(tmp_path: Path) -> None:
         assert found.unsent + found.gaps == 301
         assert {gap.epoch for gap in journal.gaps(64)} == {damaged}
         # whoever reads what is newer than the last position it saw goes on reading
-        assert [row.position for row in journal.unsent(10, after=300)] == [301]
+        assert [row.position for row in journal.waiting(10, after=300)] == [301]
         chained = EpochMark(epoch=journal.epoch, high_water=1, previous=damaged, previous_last=300)
         assert journal.marks([]) == (chained,)
 
@@ -330,7 +330,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
     printed: list[tuple[str, int]] = []
     for wanted in (25, 40):
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.agent.journal.child", str(path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.outbox.journal.child", str(path)], stdout=subprocess.PIPE, text=True
         ) as child:
             assert child.stdout is not None
             for line in child.stdout:
@@ -339,7 +339,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
                 if len(printed) == wanted:
                     child.send_signal(signal.SIGKILL)
     with Journal(path, 64 * MB, CLOCK) as journal:
-        found = connection(journal).execute("SELECT epoch, seq FROM measurement").fetchall()
+        found = connection(journal).execute("SELECT epoch, seq FROM record").fetchall()
         assert set(printed) <= set(found)
         assert len(found) - len(printed) <= 2
         marked = journal.counts().marked
@@ -359,7 +359,7 @@ def test_a_log_line_names_the_trouble_of_the_disk(tmp_path: Path, caplog: pytest
         commit(journal)
         connection(journal).execute("PRAGMA query_only = ON")
         with caplog.at_level(logging.ERROR):
-            assert journal.apply([Change(journal.epoch, 1, 1, State.MARKED)], CLOCK) == 0
+            assert journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], CLOCK) == 0
         connection(journal).execute("PRAGMA query_only = OFF")
         assert state(journal) == (1, 0, 0, 0, 0)
     assert "attempt to write a readonly database: measurements are kept in memory" in caplog.text
@@ -378,20 +378,20 @@ def test_the_newest_record_of_a_schedule_that_holds_something(tmp_path: Path) ->
 
 def test_how_the_run_before_ended(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    assert journal.previous_end() is None
+    assert journal.previous_run is None
     journal.commit(build, later(5))
     journal.close(later(7))
     journal = opened(tmp_path)
-    assert journal.previous_end() == PreviousEnd(last=later(5), closed=later(7))
+    assert journal.previous_run == PreviousRun(last=later(5), closed=later(7))
     journal.close(later(8))
     journal = opened(tmp_path)
-    assert journal.previous_end() == PreviousEnd(last=None, closed=later(8))
+    assert journal.previous_run == PreviousRun(last=None, closed=later(8))
     commit(journal)
     killed(journal)
     with opened(tmp_path) as journal:
-        ended = journal.previous_end()
-        assert ended == PreviousEnd(last=CLOCK, closed=None)
+        ended = journal.previous_run
+        assert ended == PreviousRun(last=CLOCK, closed=None)
         assert not ended.clean
         connection(journal).execute("PRAGMA query_only = ON")
         commit(journal)
-        assert journal.previous_end() == ended
+        assert journal.previous_run == ended

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import file as journal_file
-from agent.journal.journal import Change, Journal, State
-from agent.journal.pages import Pages
-from agent.journal.salvage import rows_of
-from agent.journal.schema import PAGE_BYTES
-from tests.agent.journalled import CLOCK, build, connection, later
+from outbox.journal import file as journal_file
+from outbox.journal.journal import Change, Journal, State
+from outbox.journal.pages import Pages
+from outbox.journal.salvage import rows_of
+from outbox.journal.schema import PAGE_BYTES
+from tests.outbox.journalled import CLOCK, build, connection, later
 from wire.messages.envelope import Gap, GapReason, decode_measurement
 from wire.records import Known
 
@@ -52,7 +52,7 @@ class Original:
             self.reached[made.epoch] = made.seq
 
     def _mark(self, journal: Journal, first: int, last: int) -> None:
-        journal.apply([Change(journal.epoch, first, last, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, first, last, State.COMMITTED)], CLOCK)
         self.marked |= {(journal.epoch, seq) for seq in range(first, last + 1)}
 
     def copy(self, directory: Path) -> Path:
@@ -71,7 +71,7 @@ class Original:
             gaps = {(gap.epoch, seq) for gap in every_gap(journal) for seq in range(gap.first, gap.last + 1)}
             assert gaps <= set(self.contents), "lost what never was"
             assert set(self.contents) - self.marked <= set(found) | gaps, "silently missing"
-            unsent = {(row.epoch, row.seq) for row in journal.unsent(1000)}
+            unsent = {(row.epoch, row.seq) for row in journal.waiting(1000)}
             assert set(self.contents) - self.marked - gaps <= unsent, "never to be sent"
             marks = {mark.epoch: mark for mark in journal.marks(list(self.reached))}
             assert {epoch: marks[epoch].high_water for epoch in self.reached} == self.reached
@@ -89,7 +89,7 @@ class _Stored:
 
 def everything(journal: Journal) -> list[_Stored]:
     return [
-        _Stored(*row) for row in connection(journal).execute("SELECT epoch, seq, record FROM measurement")
+        _Stored(*row) for row in connection(journal).execute("SELECT epoch, seq, record FROM record")
     ]
 
 

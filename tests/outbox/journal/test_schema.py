@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import schema as journal_schema
-from agent.journal.journal import Counts, Journal
-from tests.agent.journalled import CLOCK, connection, later
+from outbox.journal import schema as journal_schema
+from outbox.journal.journal import Counts, Journal
+from tests.outbox.journalled import CLOCK, connection, later
 from wire.messages.envelope import EpochMark, GapReason, decode_measurement
 
 DUMP = Path(__file__).with_name("schema_1.sql")
@@ -25,14 +25,14 @@ def old_journal(path: Path) -> Path:
 def test_a_journal_of_schema_1_goes_on_as_it_was(tmp_path: Path) -> None:
     path = old_journal(tmp_path / "journal.db")
     before = sqlite3.connect(path)
-    records = before.execute("SELECT epoch, seq, state, record FROM measurement ORDER BY position").fetchall()
+    records = before.execute("SELECT epoch, seq, state, record FROM record ORDER BY position").fetchall()
     epochs = before.execute("SELECT epoch, last_seq FROM epoch ORDER BY rowid").fetchall()
     before.close()
     with Journal(path, SIZE, later(9)) as journal:
         found = connection(journal)
-        query = "SELECT epoch, seq, state, record FROM measurement ORDER BY position"
+        query = "SELECT epoch, seq, state, record FROM record ORDER BY position"
         assert found.execute(query).fetchall() == records
-        assert found.execute("SELECT worth FROM measurement ORDER BY position").fetchall() == [
+        assert found.execute("SELECT worth FROM record ORDER BY position").fetchall() == [
             (0,), (0,), (0,), (0,), (2,), (0,)
         ]  # fmt: skip
         counted = journal.counts()
@@ -44,8 +44,8 @@ def test_a_journal_of_schema_1_goes_on_as_it_was(tmp_path: Path) -> None:
         first = EpochMark(epoch=epochs[0][0], high_water=4)
         assert first in journal.marks([epochs[0][0]])
         assert journal.newest_slots()["stamp-dscp-0"] == CLOCK.wall_us
-        assert journal.previous_end() is None  # an agent of then did not write it
-        assert all(not hasattr(decode_measurement(row.record), "reason") for row in journal.unsent(9))
+        assert journal.previous_run is None  # an agent of then did not write it
+        assert all(not hasattr(decode_measurement(row.record), "reason") for row in journal.waiting(9))
         assert not journal_schema.damage(found)
         assert found.execute("PRAGMA user_version").fetchone() == (2,)
     with Journal(path, SIZE, later(9)) as journal:

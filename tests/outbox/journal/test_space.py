@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.journal.entries import worth_of
-from agent.journal.journal import Change, Journal, State, Worth
-from agent.journal.space import AT_ONCE, without_series
-from agent.journal.store import used_bytes
+from outbox.rows import worth_of
+from outbox.journal.journal import Change, Journal, State, Worth
+from outbox.journal.space import AT_ONCE, without_series
+from outbox.journal.store import used_bytes
 from agent.settings.sections import Journal as Settings
-from tests.agent.journalled import CLOCK, DAY_US, connection, later
+from tests.outbox.journalled import CLOCK, DAY_US, connection, later
 from tests.collector import examples
 from wire.messages.envelope import GapReason, decode_measurement, encode
 from wire.records import (
@@ -69,7 +69,7 @@ def filled(path_of_it: Path, minutes: int) -> Journal:
 
 
 def held(journal: Journal) -> Counter[str]:
-    found = connection(journal).execute("SELECT record FROM measurement")
+    found = connection(journal).execute("SELECT record FROM record")
     decoded = [decode_measurement(raw) for (raw,) in found]
     return Counter(probe_of(record) for record in decoded if not hasattr(record, "reason"))
 
@@ -83,9 +83,9 @@ def test_thirty_days_fit_in_the_size_that_is_the_default(tmp_path: Path) -> None
 
 def test_floor_results_go_last_and_every_drop_is_declared(tmp_path: Path) -> None:
     with filled(tmp_path / "journal.db", 1440) as journal:
-        journal.apply([Change(journal.epoch, 100, 199, State.MARKED)], CLOCK)
-        journal.apply([Change(journal.epoch, 200, 299, State.QUARANTINED)], CLOCK)
-        query = "SELECT count(*) FROM measurement WHERE worth >= 2 AND state <> 1"
+        journal.apply([Change(journal.epoch, 100, 199, State.COMMITTED)], CLOCK)
+        journal.apply([Change(journal.epoch, 200, 299, State.REJECTED)], CLOCK)
+        query = "SELECT count(*) FROM record WHERE worth >= 2 AND state <> 1"
         floors = connection(journal).execute(query).fetchone()[0]
         unmarked = held(journal).total() - 100
         full = used_bytes(connection(journal))
@@ -116,20 +116,20 @@ def shrink(journal: Journal, size: int) -> None:
 
 
 def with_series(journal: Journal) -> int:
-    found = connection(journal).execute("SELECT record FROM measurement").fetchall()
+    found = connection(journal).execute("SELECT record FROM record").fetchall()
     return sum(b'"series"' in record for (record,) in found)
 
 
 def test_the_series_is_taken_only_from_what_was_never_sent(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.db", 10**9, CLOCK) as journal:
         sent = journal.commit(partial(floor, series=True), CLOCK)
-        assert [row.record for row in journal.unsent(1)] == [encode(sent)]
+        assert [row.record for row in journal.waiting(1)] == [encode(sent)]
         kept = journal.commit(partial(floor, series=True), CLOCK)
         while used_bytes(connection(journal)) < 100_000:
             journal.commit(stamp, CLOCK)
         journal._size = 90_000
         journal.prune(CLOCK)
-        records = {row.seq: row.record for row in journal.unsent(1000)}
+        records = {row.seq: row.record for row in journal.waiting(1000)}
         assert records[1] == encode(sent)
         assert records[2] == without_series(encode(kept)) != encode(kept)
         stripped = decode_measurement(records[2])
@@ -144,16 +144,16 @@ def test_what_is_sent_while_nothing_can_be_written_keeps_its_content(tmp_path: P
         passed = journal.commit(floor, CLOCK)
         connection(journal).execute("PRAGMA query_only = ON")
         # The series might be taken out after a restart that knows nothing of this sending: so it waits.
-        assert [row.seq for row in journal.unsent(9)] == [passed.seq]
+        assert [row.seq for row in journal.waiting(9)] == [passed.seq]
         connection(journal).execute("PRAGMA query_only = OFF")
         journal.recover(later(10_000_000))
-        assert [row.seq for row in journal.unsent(9)] == [2, 1]
+        assert [row.seq for row in journal.waiting(9)] == [2, 1]
 
 
 def test_marked_ones_stay_a_week_while_there_is_room(tmp_path: Path) -> None:
     with filled(tmp_path / "journal.db", 60) as journal:
         total = held(journal).total()
-        journal.apply([Change(journal.epoch, 1, total, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, total, State.COMMITTED)], CLOCK)
         journal.prune(later(7 * DAY_US))
         assert held(journal).total() == total
         journal.prune(later(7 * DAY_US + 1))
@@ -192,6 +192,6 @@ def test_a_wrong_clock_drops_nothing_early(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.db", 10**9, CLOCK) as journal:
         for _ in range(10):
             journal.commit(stamp, CLOCK)
-        journal.apply([Change(journal.epoch, 1, 10, State.MARKED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 10, State.COMMITTED)], CLOCK)
         journal.prune(later(4000 * DAY_US, synchronised=False))
         assert journal.counts().marked == 10

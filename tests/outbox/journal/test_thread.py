@@ -5,9 +5,9 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
-from tests.agent.journalled import CLOCK, build
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
+from tests.outbox.journalled import CLOCK, build
 
 
 def opened(folder: Path) -> Journal:
@@ -15,7 +15,7 @@ def opened(folder: Path) -> Journal:
 
 
 def seqs(journal: Journal) -> list[int]:
-    return [row.seq for row in journal.unsent(1000)]
+    return [row.seq for row in journal.waiting(1000)]
 
 
 def test_the_journal_works_on_its_own_thread(tmp_path: Path) -> None:

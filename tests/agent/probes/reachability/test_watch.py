@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from agent.journal.journal import Journal as AgentJournal
-from agent.journal.thread import JournalThread
+from outbox.journal.journal import Journal as AgentJournal
+from outbox.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.asks import Asks

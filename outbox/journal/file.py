@@ -34,6 +34,12 @@ _TROUBLE = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_PROTOCOL,
 }
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
 _DISK = {
     errno.EROFS,
     errno.ENOSPC,
@@ -58,6 +64,11 @@ class DiskTroubleError(Exception):
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is damaged, rather than full or out of reach."""
     return _code(error) in _BROKEN or str(error).startswith(_NO_TEXT)
+
+
+def stays_open(error: sqlite3.Error) -> bool:
+    """Whether the open file is still of use: it can be read, and written when the disk takes it again."""
+    return _code(error) in _PASSING
 
 
 def _code(error: sqlite3.Error) -> int | None:

@@ -337,8 +337,10 @@ class Journal:
     def _handle(self, error: sqlite3.Error) -> None:
         if journal_file.is_broken(error):
             self._leave_damaged(str(error))
-        else:
-            self._fail(f"{self._disk.path}: {error}")
+            return
+        if not journal_file.stays_open(error):
+            self._disk.leave()  # an I/O error may stay with the open file, and pass with another opening
+        self._fail(f"{self._disk.path}: {error}")
 
     def _leave_damaged(self, why: str) -> None:
         """Go on in a new epoch in a new file that takes over what the damaged one still has.

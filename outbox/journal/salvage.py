@@ -101,7 +101,7 @@ def salvage(broken: Path, store: Store, known: Sequence[Reach], now_us: int) -> 
     Raises sqlite3.Error if the fresh journal takes nothing.
     """
     try:
-        with closing(sqlite3.connect(f"{broken.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(broken, isolation_level=None)) as connection:
             schema.teach(connection)
             for table in schema.COLUMNS:
                 _take(table, rows_of(connection, table), store)

@@ -13,7 +13,7 @@ from wire.records import ClockReading
 
 KEEP_COMMITTED_US = 7 * 86_400 * 1_000_000
 EPOCHS_KEPT = 50
-_AT_ONCE = 50
+_AT_ONCE = 20
 _DONE = (State.COMMITTED, State.CONFLICT)
 _NOT_DONE = (State.WAITING, State.REJECTED)
 
@@ -37,8 +37,8 @@ def keep_within(store: Store, size: int, reason: GapReason, now_us: int) -> int:
     dropped = 0
     while used_bytes(store.connection) > size:
         with store.transaction():
-            done = _drop(store, _DONE, "position")
-            gone = [] if done else _drop(store, _NOT_DONE, "drop_order, state DESC, position")
+            done = _drop(store, _DONE)
+            gone = [] if done else _drop(store, _NOT_DONE)
             for epoch, first, last in runs(gone):
                 gaps.declare(store.connection, epoch, first, last, reason, now_us)
         if not done and not gone:
@@ -57,10 +57,12 @@ def _forget_done(store: Store, now_us: int) -> None:
     execute("DELETE FROM gap WHERE named AND named_us < ?", (before_us,))
 
 
-def _drop(store: Store, states: tuple[State, State], order: str) -> list[tuple[str, int]]:
+def _drop(store: Store, states: tuple[State, State]) -> list[tuple[str, int]]:
+    """Some of one drop order only: what is worth more must not go for the sake of a portion."""
     found: list[tuple[str, int]] = store.connection.execute(
-        "DELETE FROM record WHERE position IN (SELECT position FROM record WHERE state IN (?, ?)"  # noqa: S608 -- orders stand above
-        f" ORDER BY {order} LIMIT {_AT_ONCE}) RETURNING epoch, seq",
-        states,
+        "DELETE FROM record WHERE position IN (SELECT position FROM record WHERE state IN (?1, ?2)"
+        " AND drop_order = (SELECT min(drop_order) FROM record WHERE state IN (?1, ?2))"
+        " ORDER BY state DESC, position LIMIT ?3) RETURNING epoch, seq",
+        (*states, _AT_ONCE),
     ).fetchall()
     return found

@@ -24,8 +24,6 @@ def build(
     seq: int,
     *,
     detail: str = "",
-    slot_us: int = CLOCK.wall_us,
-    schedule: str = "stamp-dscp-0",
 ) -> Known:
     return StampMeasurement(
         epoch=epoch,
@@ -35,9 +33,9 @@ def build(
         start=CLOCK,
         duration_us=10_000_000,
         outcome=Outcome.OK,
-        slot_us=slot_us,
+        slot_us=CLOCK.wall_us,
         interval_us=60_000_000,
-        schedule=schedule,
+        schedule="stamp-dscp-0",
         dscp=0,
         detail=detail,
     )

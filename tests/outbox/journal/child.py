@@ -4,7 +4,8 @@ import itertools
 import sys
 from pathlib import Path
 
-from outbox.journal.journal import Change, Journal, State
+from outbox.journal.journal import Journal
+from outbox.rows import Change, State
 from tests.agent.fakes import FakeClock
 from tests.outbox.journalled import build
 

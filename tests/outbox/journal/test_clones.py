@@ -4,9 +4,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from outbox.journal.journal import Journal, Row
-from agent.uplink.window import envelope
-from tests.outbox.journal.test_machine import Ledger
+from outbox.journal.journal import Journal
+from outbox.publisher import compose
+from outbox.rows import Row
+from tests.outbox.journal.test_machine import SENDER, Ledger
 from tests.outbox.journalled import CLOCK, build, later
 
 SIZE = 64_000_000
@@ -26,7 +27,7 @@ def measure(journal: Journal, what: str, count: int = 5) -> set[tuple[str, int]]
 def deliver(journal: Journal, ledger: Ledger) -> None:
     rows: list[Row] = journal.waiting(100)
     marks = journal.marks(list({row.epoch for row in rows}))
-    ledger.take(envelope("A", "0.1.0", CLOCK, marks, rows))
+    ledger.take(compose(SENDER, CLOCK, marks, rows))
 
 
 def test_a_card_in_a_second_machine_goes_on_under_names_of_its_own(tmp_path: Path) -> None:

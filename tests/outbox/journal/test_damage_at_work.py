@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from outbox.journal import file as journal_file
-from outbox.journal import memory as journal_memory
+from outbox.journal import gaps as journal_gaps
 from outbox.journal.file import DiskTroubleError
-from outbox.journal.journal import Change, Journal, State
+from outbox.journal.journal import Journal
+from outbox.journal.memory import Memory
 from outbox.journal.store import Store
+from outbox.rows import Change, Filing, Row, State
 from tests.outbox.journalled import CLOCK, build, connection, flip, later
 from wire.messages.envelope import EpochRange, GapReason, encode
 from wire.records import Known
@@ -31,7 +33,7 @@ def identities(made: list[Known]) -> set[Identity]:
     return {(one.epoch, one.seq) for one in made}
 
 
-def unsent(journal: Journal) -> set[Identity]:
+def waiting(journal: Journal) -> set[Identity]:
     return {(row.epoch, row.seq) for row in journal.waiting(5000)}
 
 
@@ -53,15 +55,12 @@ def test_what_stands_in_memory_is_not_declared_lost_with_the_file(tmp_path: Path
         connection(journal).execute("PRAGMA query_only = ON")
         held = commit(journal, 3)
         destroy(journal, tmp_path)
-        assert lost(journal) == identities(written)
-        assert unsent(journal) == identities(held)
-        [_, before] = journal.marks([held[0].epoch])
-        assert before.high_water == 7
-        assert journal.marks([])[0].previous_last == 7
+        assert waiting(journal) == identities(held)
+        assert max(mark.high_water for mark in journal.marks([held[0].epoch])) == 7
         journal.recover(RETRY)
         assert journal.trouble is None
-        assert (lost(journal), unsent(journal)) == (identities(written), identities(held))
-        assert journal.marks([held[0].epoch])[1].high_water == 7
+        assert (lost(journal), waiting(journal)) == (identities(written), identities(held))
+        assert max(mark.high_water for mark in journal.marks([held[0].epoch])) == 7
 
 
 def test_what_a_file_lost_is_declared_when_there_is_room_for_another(
@@ -78,7 +77,7 @@ def test_what_a_file_lost_is_declared_when_there_is_room_for_another(
         held = commit(journal, 2)
         journal.recover(RETRY)
         assert journal.trouble is None
-        assert (lost(journal), unsent(journal)) == (identities(made), identities(held))
+        assert (lost(journal), waiting(journal)) == (identities(made), identities(held))
 
 
 def test_a_ledger_that_asks_again_is_owed_nothing_of_before(tmp_path: Path) -> None:
@@ -87,12 +86,12 @@ def test_a_ledger_that_asks_again_is_owed_nothing_of_before(tmp_path: Path) -> N
         connection(journal).execute("PRAGMA query_only = ON")
         made += commit(journal, 1)
         journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
-        assert len(unsent(journal)) == 3
+        assert len(waiting(journal)) == 3
         connection(journal).execute("PRAGMA query_only = OFF")
         assert journal.resend("after a restore", 0) is not None
         journal.recover(RETRY)
         assert journal.trouble is None
-        assert unsent(journal) == identities(made)
+        assert waiting(journal) == identities(made)
 
 
 def test_a_bit_that_falls_over_at_work_is_not_sent(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_a_bit_that_falls_over_at_work_is_not_sent(tmp_path: Path) -> None:
         rows = journal.waiting(100)
         assert len(rows) == 39
         assert all(contents[row.epoch, row.seq] == row.record for row in rows)
-        assert lost(journal) == identities(made) - unsent(journal)
+        assert lost(journal) == identities(made) - waiting(journal)
 
 
 def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
@@ -114,8 +113,8 @@ def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
         flip(journal, tmp_path / "journal.db", b"stamp-dscp-0", bit=0x80)
         journal.waiting(100)
         assert journal.trouble is None
-        assert len(unsent(journal)) == 39
-        assert lost(journal) == identities(made) - unsent(journal)
+        assert len(waiting(journal)) == 39
+        assert lost(journal) == identities(made) - waiting(journal)
 
 
 @pytest.mark.parametrize("bit", [1, 0x80], ids=["another word", "no text"])
@@ -123,7 +122,7 @@ def test_a_gap_whose_reason_no_longer_reads_is_told_all_the_same(tmp_path: Path,
     with opened(tmp_path) as journal:
         made = commit(journal, 3)
         connection(journal).execute("DELETE FROM record WHERE seq = 2")
-        Store(connection(journal)).declare(journal.epoch, 2, 2, GapReason.DROPPED, CLOCK.wall_us)
+        journal_gaps.declare(connection(journal), journal.epoch, 2, 2, GapReason.DROPPED, CLOCK.wall_us)
         journal.apply([Change(journal.epoch, 1, 3, State.COMMITTED)], CLOCK)
         journal.prune(CLOCK)  # nothing waits for a receipt now, so that a salvage would not miss it
         flip(journal, tmp_path / "journal.db", b"dropped", bit)
@@ -141,26 +140,25 @@ def test_a_gap_whose_reason_no_longer_reads_is_told_all_the_same(tmp_path: Path,
 def test_a_gap_that_no_collector_would_take_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 1)
-        store = Store(connection(journal))
-        store.declare("f" * 16, 77, 77, GapReason.DROPPED, CLOCK.wall_us)
+        journal_gaps.declare(connection(journal), "f" * 16, 77, 77, GapReason.DROPPED, CLOCK.wall_us)
         flip(journal, tmp_path / "journal.db", b"f" * 16, 0x20)
         assert journal.gaps(64) == []
         assert journal.epoch != made[0].epoch
         assert journal.trouble is None
-        assert unsent(journal) == identities(made)
+        assert waiting(journal) == identities(made)
 
 
-def test_memory_is_written_beside_what_stands_there_already(tmp_path: Path) -> None:
+def test_memory_is_written_beside_what_is_there_already(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        [first, second, third] = commit(journal, 3)
-        disk = Store(connection(journal))
-        memory = Store.in_memory()
-        memory.insert(2, second, CLOCK)  # the disk said no, and has it
-        memory.insert(3, build("0000000000000000", 1), CLOCK)  # its position was given to a salvaged row
+        made = commit(journal, 3)
+        disk, memory = Store(connection(journal)), Memory()
+        # The disk refused the second, and has it; the other's position is taken.
+        for position, one in ((2, made[1]), (3, build("0000000000000000", 1))):
+            memory.store.insert(Row(position, one.epoch, one.seq, encode(one)), Filing(), CLOCK)
         with disk.transaction():
-            journal_memory.transfer(memory, disk)
-        memory.close()
-        assert unsent(journal) == {*identities([first, second, third]), ("0000000000000000", 1)}
+            memory.write_to(disk)
+        memory.store.close()
+        assert waiting(journal) == {*identities(made), ("0000000000000000", 1)}
 
 
 def test_errors_that_are_damage() -> None:

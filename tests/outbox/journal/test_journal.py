@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,24 +15,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbox.journal import file as journal_file
+from outbox.journal import journal as journal_module
 from outbox.journal.file import JournalError
-from outbox.journal.journal import Change, Journal, PreviousRun, State, runs
-from outbox.journal.store import newest_records
+from outbox.journal.journal import Journal
+from outbox.journal.store import counts, newest_records
+from outbox.rows import Change, Filing, PreviousRun, State, runs
 from tests.outbox.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages.envelope import EpochMark, decode_measurement
 from wire.records import Known
 
 MB = 1_000_000
+UNFILED = Filing()
 
 
 def opened(tmp_path: Path, size: int = 64 * MB) -> Journal:
     return Journal(tmp_path / "state" / "journal.db", size, CLOCK)
 
 
-def commit(journal: Journal, count: int = 1, **options: object) -> list[Known]:
-    made = [journal.commit(partial(build, **options), CLOCK) for _ in range(count)]  # type: ignore[arg-type]
-    assert None not in made
-    return [one for one in made if one is not None]
+def commit(journal: Journal, count: int = 1, filing: Filing = UNFILED, detail: str = "") -> list[Known]:
+    return [journal.commit(partial(build, detail=detail), CLOCK, filing) for _ in range(count)]
 
 
 def keys(journal: Journal) -> list[int]:
@@ -40,7 +42,7 @@ def keys(journal: Journal) -> list[int]:
 
 def state(journal: Journal) -> tuple[int, int, int, int, int]:
     found = journal.counts()
-    return found.unsent, found.marked, found.quarantined, found.conflict, found.gaps
+    return found.waiting, found.committed, found.rejected, found.conflict, found.gaps
 
 
 def killed(journal: Journal) -> None:
@@ -91,41 +93,40 @@ def test_only_receipts_change_what_is_unsent(tmp_path: Path) -> None:
         assert state(journal) == (2, 2, 1, 1, 0)
 
 
-def test_a_marked_measurement_stays_marked_and_what_is_in_quarantine_can_be_tried(tmp_path: Path) -> None:
+def test_what_is_committed_stays_so_and_what_was_rejected_waits_again_once_released(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        commit(journal, 2)
+        commit(journal, 3)
         journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], CLOCK)
-        journal.apply([Change(journal.epoch, 1, 2, State.REJECTED)], CLOCK)
-        assert state(journal) == (0, 1, 1, 0, 0)
-        assert keys(journal) == []
-        [rejected] = journal.quarantined(10)
-        assert journal.quarantined_at(0.5) == rejected.position
-        assert (rejected.epoch, rejected.seq) == (journal.epoch, 2)
-        assert journal.quarantined(10, after=rejected.position) == []
-        assert journal.quarantined(10, before=rejected.position) == []
+        journal.apply([Change(journal.epoch, 2, 2, State.REJECTED)], CLOCK)
+        journal.apply([Change(journal.epoch, 1, 3, State.REJECTED)], later(1))
+        assert (state(journal), keys(journal)) == ((0, 1, 2, 0, 0), [])
+        assert journal.release() == 2
+        assert keys(journal) == [3, 2]
         journal.apply([Change(journal.epoch, 2, 2, State.COMMITTED)], CLOCK)
-        assert (state(journal), journal.quarantined(10)) == ((0, 2, 0, 0, 0), [])
-        assert journal.quarantined_at(0.5) == 0
+        assert (state(journal), journal.release()) == ((1, 2, 0, 0, 0), 0)
 
 
-def test_a_place_in_quarantine_is_among_what_is_there(tmp_path: Path) -> None:
+def test_those_rejected_longest_ago_are_released_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RELEASED_AT_ONCE", 2)
     with opened(tmp_path) as journal:
-        commit(journal, 9)
-        journal.apply([Change(journal.epoch, 3, 6, State.REJECTED)], CLOCK)
-        placed = [journal.quarantined_at(place) for place in (0, 0.24, 0.25, 0.5, 0.999)]
-        assert placed == [3, 3, 4, 5, 6]
+        commit(journal, 4)
+        for moment, seq in enumerate((3, 1, 4, 2)):
+            journal.apply([Change(journal.epoch, seq, seq, State.REJECTED)], later(moment))
+        journal.release()
+        assert keys(journal) == [3, 1]
 
 
-def test_what_is_in_quarantine_in_memory_and_on_the_disk_comes_newest_first(tmp_path: Path) -> None:
+def test_rows_are_found_by_position_while_they_wait(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        commit(journal, 3)
+        commit(journal, 4)
+        journal.apply([Change(journal.epoch, 2, 2, State.COMMITTED)], CLOCK)
         connection(journal).execute("PRAGMA query_only = ON")
-        commit(journal, 3)
-        assert journal.trouble
+        commit(journal, 2)
+        journal.apply([Change(journal.epoch, 3, 3, State.COMMITTED)], CLOCK)  # which the disk does not take
+        assert [row.seq for row in journal.waiting_at([1, 2, 3, 6, 99])] == [6, 1]
         connection(journal).execute("PRAGMA query_only = OFF")
-        journal.apply([Change(journal.epoch, 1, 6, State.REJECTED)], CLOCK)
-        assert [row.seq for row in journal.quarantined(10)] == [6, 5, 4, 3, 2, 1]
-        assert [row.seq for row in journal.quarantined(2, before=journal.newest_position())] == [5, 4]
 
 
 def test_marked_measurements_stay_a_week(tmp_path: Path) -> None:
@@ -157,11 +158,11 @@ def test_a_full_journal_forgets_marked_ones_first_and_says_what_it_drops(
         journal.prune(CLOCK)
         found = journal.counts()
         assert found.used <= 300_000
-        assert found.marked == 0
-        assert found.unsent > 0
-        assert found.unsent + found.gaps == 400
+        assert found.committed == 0
+        assert found.waiting > 0
+        assert found.waiting + found.gaps == 400
         assert min(keys(journal)) == 100 + found.gaps + 1
-    assert "the oldest dropped; look at the broker and the collector" in caplog.text
+    assert "of the oldest; look at the broker and the collector" in caplog.text
 
 
 def test_what_a_full_disk_does_not_take_stands_in_memory_until_it_does(
@@ -183,8 +184,8 @@ def test_what_a_full_disk_does_not_take_stands_in_memory_until_it_does(
         assert keys(journal) == list(range(len(made) + 2, 0, -1))
     with opened(tmp_path) as journal:
         assert state(journal) == (len(made) + 2, 0, 0, 0, 0)
-    assert caplog.text.count("measurements are kept in memory until it works again") == 1
-    assert "works again: what stood in memory is in it" in caplog.text
+    assert caplog.text.count("keeping records in memory until it works") == 1
+    assert "works again: it has the records that were kept in memory" in caplog.text
 
 
 def test_the_disk_is_tried_once_more_on_closing(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
             file.write(b"\xff" * 4096)
     with opened(tmp_path) as journal:
         found = journal.counts()
-        assert found.unsent + found.gaps == 200
+        assert found.waiting + found.gaps == 200
         assert commit(journal)[0].seq == 1
     aside = list(path.parent.glob("journal.db.broken-*"))
     assert [file.name for file in aside] == [f"journal.db.broken-{CLOCK.wall_us}"]
@@ -236,7 +237,7 @@ def test_damage_while_running_costs_no_new_measurement(tmp_path: Path) -> None:
         assert commit(journal)[0].seq == 1
         assert keys(journal)[0] == 1
         found = journal.counts()
-        assert found.unsent + found.gaps == 301
+        assert found.waiting + found.gaps == 301
         assert {gap.epoch for gap in journal.gaps(64)} == {damaged}
         # whoever reads what is newer than the last position it saw goes on reading
         assert [row.position for row in journal.waiting(10, after=300)] == [301]
@@ -279,17 +280,16 @@ def test_a_second_agent_is_refused(tmp_path: Path) -> None:
         opened(tmp_path)
     path = tmp_path / "state" / "journal.db"
     assert str(caught.value) == (
-        f"journal.path: {path}: another agent (process {os.getpid()}) has this journal:"
-        " end it, or give this one a journal of its own"
+        f"journal {path}: in use by process {os.getpid()}: end that, or use another journal"
     )
 
 
 def test_a_newer_agents_journal_is_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         commit(journal)
-        connection(journal).execute("PRAGMA user_version = 3")
+        connection(journal).execute("PRAGMA user_version = 2")
         connection(journal).execute("ALTER TABLE gap ADD COLUMN more INTEGER")
-    with pytest.raises(JournalError, match=r"written by a newer agent \(schema 3, this one knows 2\)"):
+    with pytest.raises(JournalError, match=r"written by a newer program \(schema 2, this one knows 1\)"):
         opened(tmp_path)
 
 
@@ -310,16 +310,29 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_the_newest_slot_of_each_schedule_is_known_after_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        commit(journal, slot_us=5)
-        commit(journal, slot_us=7, schedule="floor-down")
-        commit(journal, 600, slot_us=9)
-        assert journal.newest_slots() == {"stamp-dscp-0": 9, "floor-down": 7}
+        commit(journal, filing=Filing(schedule="stamp", slot_us=5))
+        commit(journal, filing=Filing(schedule="floor-down", slot_us=7))
+        commit(journal, 600, Filing(schedule="stamp", slot_us=9))
+        commit(journal, filing=Filing(schedule="stamp"))
+        assert journal.newest_slots() == {"stamp": 9, "floor-down": 7}
+
+
+def test_the_newest_record_of_a_resume_key_is_found(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        for detail, key in (("one", "a"), ("two", "a"), ("three", None), ("four", "b")):
+            commit(journal, filing=Filing(resume_key=key), detail=detail)
+        assert b'"detail":"two"' in (journal.resumable("a") or b"")
+        connection(journal).execute("PRAGMA query_only = ON")
+        commit(journal, filing=Filing(resume_key="a"), detail="in memory")
+        assert b'"detail":"in memory"' in (journal.resumable("a") or b"")
+        assert journal.resumable("c") is None
+        connection(journal).execute("PRAGMA query_only = OFF")
 
 
 def test_another_process_may_look_into_it(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        seldom = commit(journal, schedule="floor-down")[0]
-        often = commit(journal, 600)[-1]
+        seldom = commit(journal, filing=Filing(schedule="floor-down"))[0]
+        often = commit(journal, 600, Filing(schedule="stamp"))[-1]
         looking = journal_file.read_only(tmp_path / "state" / "journal.db")
         assert [decode_measurement(raw) for raw in newest_records(looking)] == [often, seldom]
         looking.close()
@@ -342,7 +355,7 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
         found = connection(journal).execute("SELECT epoch, seq FROM record").fetchall()
         assert set(printed) <= set(found)
         assert len(found) - len(printed) <= 2
-        marked = journal.counts().marked
+        marked = journal.counts().committed
         assert marked % 5 == 0
         assert marked >= 15  # two tens in the first life, one in the second
 
@@ -362,18 +375,7 @@ def test_a_log_line_names_the_trouble_of_the_disk(tmp_path: Path, caplog: pytest
             assert journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], CLOCK) == 0
         connection(journal).execute("PRAGMA query_only = OFF")
         assert state(journal) == (1, 0, 0, 0, 0)
-    assert "attempt to write a readonly database: measurements are kept in memory" in caplog.text
-
-
-def test_the_newest_record_of_a_schedule_that_holds_something(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal.db", 64_000_000, CLOCK) as journal:
-        for detail in ("first mark", "second mark", "third"):
-            journal.commit(partial(build, detail=detail), CLOCK)
-        journal.commit(partial(build, detail="mark", schedule="stamp-dscp-46"), CLOCK)
-        found = journal.newest_with("stamp-dscp-0", b"mark")
-        assert found is not None
-        assert b'"detail":"second mark"' in found
-        assert journal.newest_with("stamp-dscp-0", b"fourth") is None
+    assert "attempt to write a readonly database): keeping records in memory" in caplog.text
 
 
 def test_how_the_run_before_ended(tmp_path: Path) -> None:
@@ -395,3 +397,21 @@ def test_how_the_run_before_ended(tmp_path: Path) -> None:
         connection(journal).execute("PRAGMA query_only = ON")
         commit(journal)
         assert journal.previous_run == ended
+
+
+def test_a_file_of_0_1_is_left_alone_and_a_journal_begun_beside_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(f"PRAGMA application_id = {0x504C4A31}; CREATE TABLE measurement (record BLOB);")
+    before = path.read_bytes()
+    for _ in range(2):
+        with Journal(path, 64 * MB, CLOCK) as journal:
+            commit(journal)
+    assert path.read_bytes() == before
+    assert journal_file.place(path) == tmp_path / "journal-new.db"
+    with closing(journal_file.read_only(tmp_path / "journal-new.db")) as looking:
+        assert counts(looking).waiting == 2
+    beside = tmp_path / "journal-new.db"
+    assert f"{path} was written by Plancher 0.1 and is left as it is: using {beside}" in caplog.text

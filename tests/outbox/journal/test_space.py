@@ -1,4 +1,4 @@
-"""What a full journal forgets first, and that it fits what it has to."""
+"""What a full journal drops first, and that it fits what it has to."""
 
 from collections import Counter
 from functools import partial
@@ -6,19 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from outbox.rows import worth_of
-from outbox.journal.journal import Change, Journal, State, Worth
-from outbox.journal.space import AT_ONCE, without_series
-from outbox.journal.store import used_bytes
 from agent.settings.sections import Journal as Settings
-from tests.outbox.journalled import CLOCK, DAY_US, connection, later
+from agent.task.task import DropOrder
+from outbox.journal.journal import Journal
+from outbox.journal.store import used_bytes
+from outbox.rows import Change, Filing, State
 from tests.collector import examples
-from wire.messages.envelope import GapReason, decode_measurement, encode
+from tests.outbox.journalled import CLOCK, DAY_US, connection, later
+from wire.messages.envelope import GapReason, decode_measurement
 from wire.records import (
     FloorMeasurement,
     HostLoad,
     InterfaceMeasurement,
-    Known,
     LoadSample,
     PathMeasurement,
     StampMeasurement,
@@ -58,13 +57,14 @@ def filled(path_of_it: Path, minutes: int) -> Journal:
     """The default cadence: trains and counters every minute, two floors every hour, each tenth not passed."""
     journal = Journal(path_of_it, 10**9, CLOCK)
     connection(journal).execute("PRAGMA synchronous = OFF")  # nobody cuts the power here
+    often, seldom, verdict = (Filing(order, "schedule", 1) for order in DropOrder)
     for minute in range(minutes):
-        journal.commit(stamp, later(minute * 60_000_000))
-        journal.commit(interface, later(minute * 60_000_000))
+        journal.commit(stamp, later(minute * 60_000_000), often)
+        journal.commit(interface, later(minute * 60_000_000), often)
         if minute % 30 == 0:
-            journal.commit(partial(floor, series=minute % 300 == 0), CLOCK)
+            journal.commit(partial(floor, series=minute % 300 == 0), CLOCK, verdict)
         if minute % 1440 == 0:
-            journal.commit(path, CLOCK)
+            journal.commit(path, CLOCK, seldom)
     return journal
 
 
@@ -81,31 +81,27 @@ def test_thirty_days_fit_in_the_size_that_is_the_default(tmp_path: Path) -> None
         assert thirty_days * 1.4 < Settings().size <= 200_000_000
 
 
-def test_floor_results_go_last_and_every_drop_is_declared(tmp_path: Path) -> None:
+def test_the_greatest_drop_order_goes_last_and_every_drop_is_declared(tmp_path: Path) -> None:
     with filled(tmp_path / "journal.db", 1440) as journal:
         journal.apply([Change(journal.epoch, 100, 199, State.COMMITTED)], CLOCK)
         journal.apply([Change(journal.epoch, 200, 299, State.REJECTED)], CLOCK)
-        query = "SELECT count(*) FROM record WHERE worth >= 2 AND state <> 1"
+        lacking = held(journal).total() - 100
+        query = "SELECT count(*) FROM record WHERE drop_order = 2 AND state <> 1"
         floors = connection(journal).execute(query).fetchone()[0]
-        unmarked = held(journal).total() - 100
         full = used_bytes(connection(journal))
 
         shrink(journal, full - 60_000)
-        assert (held(journal).total(), journal.counts().gaps) == (unmarked, 0)
-        assert with_series(journal) == 5
-        shrink(journal, used_bytes(connection(journal)) - 1)
-        assert with_series(journal) == 0
-        assert journal.counts().gaps <= AT_ONCE  # of a few records SQLite may get no page back
+        assert (journal.counts().committed < 50, journal.counts().gaps) == (True, 0)
         for size, kept in ((full // 2, {}), (130_000, {"path": 1})):
             shrink(journal, size)
             counted = journal.counts()
-            assert counted.unsent + counted.quarantined + counted.gaps == unmarked
+            assert counted.waiting + counted.rejected + counted.gaps == lacking
             assert held(journal)["floor"] == floors
             assert held(journal).items() >= kept.items()
         assert set(held(journal)) == {"floor", "path"}
-        shrink(journal, 80_000)
+        shrink(journal, 60_000)
         assert set(held(journal)) == {"floor"}
-        assert held(journal)["floor"] + journal.counts().gaps == unmarked
+        assert held(journal)["floor"] + journal.counts().gaps == lacking
         assert {gap.reason for gap in journal.gaps(64)} == {GapReason.DROPPED}
 
 
@@ -115,42 +111,7 @@ def shrink(journal: Journal, size: int) -> None:
     assert used_bytes(connection(journal)) <= size
 
 
-def with_series(journal: Journal) -> int:
-    found = connection(journal).execute("SELECT record FROM record").fetchall()
-    return sum(b'"series"' in record for (record,) in found)
-
-
-def test_the_series_is_taken_only_from_what_was_never_sent(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal.db", 10**9, CLOCK) as journal:
-        sent = journal.commit(partial(floor, series=True), CLOCK)
-        assert [row.record for row in journal.waiting(1)] == [encode(sent)]
-        kept = journal.commit(partial(floor, series=True), CLOCK)
-        while used_bytes(connection(journal)) < 100_000:
-            journal.commit(stamp, CLOCK)
-        journal._size = 90_000
-        journal.prune(CLOCK)
-        records = {row.seq: row.record for row in journal.waiting(1000)}
-        assert records[1] == encode(sent)
-        assert records[2] == without_series(encode(kept)) != encode(kept)
-        stripped = decode_measurement(records[2])
-        assert isinstance(stripped, FloorMeasurement)
-        assert stripped.values is not None
-        assert [test.session for test in stripped.values.tests] == ["3c9d1f20-1"] * 4
-
-
-def test_what_is_sent_while_nothing_can_be_written_keeps_its_content(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal.db", 10**9, CLOCK) as journal:
-        journal.commit(partial(floor, series=True), CLOCK)
-        passed = journal.commit(floor, CLOCK)
-        connection(journal).execute("PRAGMA query_only = ON")
-        # The series might be taken out after a restart that knows nothing of this sending: so it waits.
-        assert [row.seq for row in journal.waiting(9)] == [passed.seq]
-        connection(journal).execute("PRAGMA query_only = OFF")
-        journal.recover(later(10_000_000))
-        assert [row.seq for row in journal.waiting(9)] == [2, 1]
-
-
-def test_marked_ones_stay_a_week_while_there_is_room(tmp_path: Path) -> None:
+def test_committed_ones_stay_a_week_while_there_is_room(tmp_path: Path) -> None:
     with filled(tmp_path / "journal.db", 60) as journal:
         total = held(journal).total()
         journal.apply([Change(journal.epoch, 1, total, State.COMMITTED)], CLOCK)
@@ -161,19 +122,7 @@ def test_marked_ones_stay_a_week_while_there_is_room(tmp_path: Path) -> None:
         assert journal.counts().gaps == 0
 
 
-def test_each_kind_has_its_worth() -> None:
-    made: list[Known] = [build("0" * 16, 1) for build in (stamp, interface, path, floor)]
-    made.append(floor("0" * 16, 1, series=True))
-    assert [worth_of(one) for one in made] == [
-        Worth.MINUTE,
-        Worth.MINUTE,
-        Worth.OTHER,
-        Worth.FLOOR,
-        Worth.SERIES,
-    ]
-
-
-def test_a_told_gap_is_remembered_as_long_as_a_mark(tmp_path: Path) -> None:
+def test_a_named_gap_is_remembered_as_long_as_a_receipt(tmp_path: Path) -> None:
     with filled(tmp_path / "journal.db", 60) as journal:
         journal._size = 100_000
         journal.prune(CLOCK)
@@ -194,4 +143,4 @@ def test_a_wrong_clock_drops_nothing_early(tmp_path: Path) -> None:
             journal.commit(stamp, CLOCK)
         journal.apply([Change(journal.epoch, 1, 10, State.COMMITTED)], CLOCK)
         journal.prune(later(4000 * DAY_US, synchronised=False))
-        assert journal.counts().marked == 10
+        assert journal.counts().committed == 10

@@ -36,7 +36,7 @@ PEER = "pop-1"
 def told_in(payload: bytes) -> list[PeerTest]:
     told = decode_peer(payload, PeerEnvelope, PEER)
     assert isinstance(told, PeerEnvelope), told
-    decoded = [decode_test(raw) for raw in told.tests]
+    decoded = [decode_test(raw) for raw in told.records]
     return [test for test in decoded if isinstance(test, PeerTest)]
 
 

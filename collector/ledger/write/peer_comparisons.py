@@ -34,10 +34,14 @@ def _same(table: Any) -> Any:
     )
 
 
-_HELD = select(_TESTS.c.digest).where(
-    _TESTS.c.peer_key == bindparam("peer_key"),
-    _TESTS.c.epoch == bindparam("epoch"),
-    _TESTS.c.seq == bindparam("seq"),
+_HELD = (
+    select(_TESTS.c.digest)
+    .where(
+        _TESTS.c.peer_key == bindparam("peer_key"),
+        _TESTS.c.epoch == bindparam("epoch"),
+        _TESTS.c.seq == bindparam("seq"),
+    )
+    .order_by(_TESTS.c.key)
 )
 _FIND = select(_SIDES).where(_same(_SIDES))
 _INSERT = _SIDES.insert()
@@ -88,10 +92,10 @@ def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list
     return [Told(peer, test.session, test.direction, time_us, columns)]
 
 
-def held_tests(connection: Connection, peer_key: int, epoch: str, seq: int) -> set[bytes]:
-    """The contents that the ledger holds under the identity of a peer's test."""
+def held_tests(connection: Connection, peer_key: int, epoch: str, seq: int) -> list[bytes]:
+    """The contents that the ledger has under the identity of a peer's test, the first one first."""
     identity = {"peer_key": peer_key, "epoch": epoch, "seq": seq}
-    return set(connection.execute(_HELD, identity).scalars())
+    return list(connection.execute(_HELD, identity).scalars())
 
 
 def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:

@@ -58,7 +58,7 @@ class Group:
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
-    tests: dict[tuple[int, str, int], set[bytes]] = field(default_factory=dict)
+    tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
     dated: Spans = field(default_factory=Spans)
@@ -138,13 +138,13 @@ class Group:
         known = self.tests.get(identity)
         if known is None:
             known = self.tests[identity] = held_tests(self.connection, *identity)
+        status = ReceiptStatus.CONFLICT if known and known[0] != digest else ReceiptStatus.COMMITTED
         if digest in known:
-            return Fate(test.epoch, test.seq, ReceiptStatus.COMMITTED, redelivered=True)
-        status = ReceiptStatus.CONFLICT if known else ReceiptStatus.COMMITTED
+            return Fate(test.epoch, test.seq, status, redelivered=True)
         key = self._new_key(schema.peer_tests)
         if not known:
             self.sides += of_peer(batch.peer, test, key, _begun(batch, test))
-        known.add(digest)
+        known.append(digest)
         keys = {"key": key, "peer_key": identity[0], "digest": digest}
         self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
         return Fate(test.epoch, test.seq, status)

@@ -70,7 +70,7 @@ class Collector:
     async def _take(self, payload: bytes) -> None:
         batch = messages.decode(payload, Envelope, SITE)
         assert not isinstance(batch, Fault)
-        records = [messages.decode_measurement(raw) for raw in batch.measurements]
+        records = [messages.decode_measurement(raw) for raw in batch.records]
         self.batches.append(batch)
         lines = []
         for record in records:
@@ -252,7 +252,7 @@ def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
 
         await until(told)
         batch = next(batch for batch in collector.batches if batch.gaps)
-        assert not batch.measurements
+        assert not batch.records
         assert [(gap.epoch, gap.first, gap.last) for gap in batch.gaps] == [(lost, 1, 1)]
         assert {mark.epoch: mark.high_water for mark in batch.marks}[lost] == 1
 

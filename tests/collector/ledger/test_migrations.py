@@ -18,7 +18,6 @@ from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit import Ledger
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, arrival, floor, stamp
 from tests.collector.ledger.filled import query
-from wire.messages.envelope import ReceiptStatus
 from wire.records import CapacityValues, FloorValues, Verdict
 
 DUMPS = {number: Path(__file__).with_name(f"schema_{number}.sql") for number in (1, 2)}
@@ -126,7 +125,7 @@ def test_it_takes_old_and_new_measurements_afterwards(old: Path) -> None:
     ledger = Ledger(old)
     (settled,) = ledger.commit([judge(arrival(floor(2, NOW_US + 2), stamp(7, NOW_US + MINUTE_US)))])
     ledger.close()
-    assert [fate.status for fate in settled.fates] == [ReceiptStatus.DUPLICATE, ReceiptStatus.COMMITTED]
+    assert [fate.redelivered for fate in settled.fates] == [True, False]
 
 
 def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
@@ -148,9 +147,9 @@ def test_the_operator_is_told_before_and_while(old: Path, caplog: pytest.LogCapt
     Ledger(old).close()
     hint = "to be able to go back, stop this one and copy the file first"
     assert caplog.messages == [
-        f"ledger {old}: of schema 1; bringing it to 3. An older program cannot use it then: {hint}",
+        f"ledger {old}: of schema 1; bringing it to 4. An older program cannot use it then: {hint}",
         "ledger: 2 of 2 measurements of then unknown kinds read again",
-        f"ledger {old}: now of schema 3",
+        f"ledger {old}: now of schema 4",
     ]
     caplog.clear()
     Ledger(old).close()
@@ -177,5 +176,5 @@ def test_a_check_leaves_an_empty_file_empty(tmp_path: Path) -> None:
 def test_a_check_announces_the_upgrade_and_changes_nothing(old: Path) -> None:
     before = content(old)
     found = _check_ledger(old)
-    assert found.text == f"{old}: of schema 1; the next start brings it to 3: copy the file first"
+    assert found.text == f"{old}: of schema 1; the next start brings it to 4: copy the file first"
     assert content(old) == before

@@ -15,14 +15,14 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 def test_what_a_peer_tells_is_counted_by_peer() -> None:
     registry = CollectorRegistry()
     peers = Peers(registry)
-    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.DUPLICATE), NOW_US))
+    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.CONFLICT), NOW_US))
     peers.learn([Joined("pop-1", None, Direction.UP, NOW_US, Result.PEER_ONLY, None)])
     peers.learn([Joined("pop-1", SITE, Direction.UP, NOW_US, Result.AGREE, 0.0)])
     counted = {
         result: value(registry, "qos_peer_tests_total", peer="pop-1", result=result) for result in Result
     }
     assert counted == {"agree": 1, "disagree": 0, "agent-only": 0, "peer-only": 1}
-    assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="duplicate") == 1
+    assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="conflict") == 1
 
 
 def test_the_newest_test_of_a_peer_only_moves_on() -> None:

@@ -21,8 +21,9 @@ from tests.collector.examples import (
     peer_test,
 )
 from tests.collector.ledger.filled import commit, query
-from wire.messages.envelope import Reason, ReceiptStatus
-from wire.messages.peer_tests import PeerReceipt, TestKind
+from wire.messages import envelope as messages
+from wire.messages.envelope import Gap, GapReason, Reason, ReceiptStatus
+from wire.messages.peer_tests import TestKind
 from wire.records import Direction, Verdict
 
 AGREED = Joined("pop-1", SITE, Direction.DOWN, NOW_US, Result.AGREE, 0.0)
@@ -139,17 +140,16 @@ def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path
     other = peer_arrival(peer_test(sent_packets=9))
     settled = commit(ledger, THEIRS, THEIRS, other)
     settled += commit(ledger, THEIRS, other)
-    receipts = [found.receipt for found in settled]
-    assert all(isinstance(receipt, PeerReceipt) for receipt in receipts)
-    statuses = [found.heard.statuses[0] for found in settled if found.heard]
-    duplicate = ReceiptStatus.DUPLICATE
-    assert statuses == [ReceiptStatus.COMMITTED, duplicate, ReceiptStatus.CONFLICT, duplicate, duplicate]
+    statuses = [found.receipt.lines[0].status.value for found in settled if found.receipt]
+    assert statuses == ["committed", "committed", "conflict", "committed", "conflict"]
+    assert {found.topic for found in settled} == {"qos/v1/peers/pop-1/receipts"}
     assert query(path, "SELECT sent_packets FROM peer_tests ORDER BY key") == [(1333,), (9,)]
     assert joined(commit(ledger, OURS)) == [AGREED]
 
 
 def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, peer_arrival(peer_test(), b'{"session":"?"}'))
+    bad = messages.encode(peer_test(seq=2)).replace(b'"key_id":1', b'"key_id":-1')
+    (settled,) = commit(ledger, peer_arrival(peer_test(), bad))
     assert settled.heard is not None
     assert settled.heard.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
     assert settled.rejected == (Reason.INVALID,)
@@ -181,3 +181,13 @@ def test_a_peer_whose_clock_is_ahead_is_not_heard_of_for_years(ledger: Ledger, p
     assert reading.sides(path).newest_tests == {}
     (found,) = joined(commit(ledger, ours))
     assert found.time_us == NOW_US
+
+
+def test_what_a_peer_declares_lost_is_kept_once_and_named_in_its_receipt(ledger: Ledger, path: Path) -> None:
+    gap = Gap(epoch=EPOCH, first=3, last=9, reason=GapReason.DROPPED, at_us=NOW_US)
+    body = payload(peer_test(), site="pop-1", gaps=(gap,))
+    for _ in range(2):
+        (settled,) = commit(ledger, Arrival("qos/v1/peers/pop-1/tests", body, NOW_US))
+        assert settled.receipt is not None
+        assert [(one.first, one.last) for one in settled.receipt.declared] == [(3, 9)]
+    assert query(path, "SELECT epoch, first, last FROM peer_gaps") == [(EPOCH, 3, 9)]

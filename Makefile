@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults fuzz check lint types imports servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,7 +41,7 @@ test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the accou
 servers: $(STAMP)  ## the servers that tests use: install them (root on Debian) or say what is missing
 	@$(BIN)/python -m tests.servers
 
-check: lint types imports  ## lint, types and the import rule
+check: lint types imports house-check  ## lint, types, the import rule and the house rules
 
 lint: $(STAMP)  ## ruff: style and format
 	$(BIN)/ruff check .
@@ -52,6 +52,18 @@ types: $(STAMP)  ## mypy --strict
 
 imports: $(STAMP)  ## the import rule of the packages
 	$(BIN)/lint-imports
+
+house: $(STAMP)  ## figures of rooms, names and sentences beside those of an older revision (BASE=REV)
+	@$(BIN)/python -m tests.house.figures --base $(or $(BASE),312fabb)
+
+house-walk: $(STAMP)  ## the files that one measurement passes, from the probe to the page (BASE=REV: beside that)
+	@$(BIN)/python -m tests.house.walk $(if $(BASE),--base $(BASE))
+
+house-check: $(STAMP)  ## the house rules: unique class names, docstrings, commit subjects
+	$(BIN)/python -m tests.house.checks
+
+house-owed: $(STAMP)  ## shrink the list of what older code still owes the house rules
+	@$(BIN)/python -m tests.house.checks --shrink
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
 	$(BIN)/python -m lab.bench.floor

@@ -18,7 +18,7 @@ from collector.ledger.admin.verify import verify
 from collector.ledger.store import LedgerError
 from collector.model.inventory import InventoryError
 from collector.pages.completeness import account
-from collector.service.service import Program, now_us
+from collector.service.service import CollectorService, now_us
 from host import command_line, log
 from host.command_line import Parser
 from host.exits import Exit
@@ -83,7 +83,7 @@ def _run(options: Namespace) -> Exit:
     chosen = settings.load(options.file)
     log.start(chosen.log_level)
     try:
-        asyncio.run(_until_told(Program(chosen)))
+        asyncio.run(_until_told(CollectorService(chosen)))
     except InventoryError as error:
         return _complain(str(error), Exit.CONFIGURATION)
     except BrokerError as error:
@@ -100,7 +100,7 @@ def _run(options: Namespace) -> Exit:
     return Exit.OK
 
 
-async def _until_told(program: Program) -> None:
+async def _until_told(program: CollectorService) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

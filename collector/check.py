@@ -11,7 +11,7 @@ from collector.ledger.store import LedgerError, connect, prepare
 from collector.model import inventory
 from collector.model.inventory import InventoryError
 from collector.service.inventory_file import InventoryFile
-from collector.settings import CollectorSettings, Web
+from collector.settings import CollectorSettings, WebSettings
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import Finding
@@ -66,7 +66,7 @@ def _check_ledger(path: Path) -> Finding:
     return Finding("ledger", f"{path}: can be written")
 
 
-def _check_web(web: Web, ledger: Path) -> Finding:
+def _check_web(web: WebSettings, ledger: Path) -> Finding:
     """Can the pages be served there? A running collector has the port, and is known by its ledger."""
     place = f"{web.host}:{web.port}"
     try:
@@ -79,7 +79,7 @@ def _check_web(web: Web, ledger: Path) -> Finding:
     return Finding("web", place)
 
 
-async def _try_web(web: Web) -> None:
+async def _try_web(web: WebSettings) -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), web.host, web.port)
     server.close()
     await server.wait_closed()

@@ -15,7 +15,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
-class Ledger(Struct, frozen=True):
+class LedgerSettings(Struct, frozen=True):
     """Where measurements are kept for good, and how long the raw payloads beside them."""
 
     path: str = "var/collector/ledger.db"
@@ -23,20 +23,20 @@ class Ledger(Struct, frozen=True):
     reject_rows: Annotated[int, Meta(ge=100, le=10_000_000)] = 10_000
 
 
-class Peers(Struct, frozen=True):
+class PeerComparisonSettings(Struct, frozen=True):
     """``grace``: how long one side of a load test waits for the other before it counts as the only one."""
 
     grace: Seconds = Seconds(6 * 3600)
 
 
-class Intake(Struct, frozen=True):
+class IntakeSettings(Struct, frozen=True):
     """How much may wait for the ledger; what does not fit is sent again by its agent."""
 
     messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     size: ByteSize = ByteSize(64_000_000)
 
 
-class Web(Struct, frozen=True):
+class WebSettings(Struct, frozen=True):
     """Where the overview and the metrics are served; loopback unless told otherwise."""
 
     host: Host = "127.0.0.1"
@@ -49,10 +49,10 @@ class CollectorSettings(Struct, frozen=True):
 
     inventory: str = "sites.csv"
     broker: Broker = field(default_factory=Broker)
-    ledger: Ledger = field(default_factory=Ledger)
-    peers: Peers = field(default_factory=Peers)
-    intake: Intake = field(default_factory=Intake)
-    web: Web = field(default_factory=Web)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    peers: PeerComparisonSettings = field(default_factory=PeerComparisonSettings)
+    intake: IntakeSettings = field(default_factory=IntakeSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     expose_fleet: bool = True
     log_level: str = "info"
 

@@ -1,6 +1,6 @@
 """The fleet: every site in one table, the worst first."""
 
-from collector.live.site_state import State
+from collector.live.site_state import SiteState
 from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
 from dashboards.site import SITE_UID
 from dashboards.wording import BUSY, KEPT, LOADED, LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
@@ -67,7 +67,7 @@ def _counts() -> list[Panel]:
     width = 24 // len(STATES)
     return [
         stat(look.text, Query(sites_in(state, FILTERS)), Unit.NONE, colour=look.colour, width=width)
-        for state, look in zip(State, STATES, strict=True)
+        for state, look in zip(SiteState, STATES, strict=True)
     ]
 
 

@@ -1,20 +1,20 @@
 """How states, verdicts and ratios look on every dashboard: the same word and colour for the same thing."""
 
-from collector.live.site_state import State
+from collector.live.site_state import SiteState
 from dashboards.builder import Colour, Mapping, Threshold
 
 _STATES = {
-    State.BELOW_FLOOR: ("below floor", Colour.RED),
-    State.SILENT: ("silent", Colour.ORANGE),
-    State.SUSPECT: ("suspect", Colour.YELLOW),
-    State.WAITING: ("waiting", Colour.BLUE),
-    State.NOT_IN_INVENTORY: ("not in inventory", Colour.GREY),
-    State.OK: ("ok", Colour.GREEN),
+    SiteState.BELOW_FLOOR: ("below floor", Colour.RED),
+    SiteState.SILENT: ("silent", Colour.ORANGE),
+    SiteState.SUSPECT: ("suspect", Colour.YELLOW),
+    SiteState.WAITING: ("waiting", Colour.BLUE),
+    SiteState.NOT_IN_INVENTORY: ("not in inventory", Colour.GREY),
+    SiteState.OK: ("ok", Colour.GREEN),
 }
 # The collector lists states worst first; here the worst has the greatest number, so that it sorts to the top.
-_RANKS = {state: len(State) - place for place, state in enumerate(State, start=1)}
+_RANKS = {state: len(SiteState) - place for place, state in enumerate(SiteState, start=1)}
 
-STATES = tuple(Mapping(_RANKS[state], *_STATES[state]) for state in State)
+STATES = tuple(Mapping(_RANKS[state], *_STATES[state]) for state in SiteState)
 STANDINGS = (
     Mapping(0, "clear", Colour.GREEN),
     Mapping(1, "suspect", Colour.YELLOW),
@@ -43,7 +43,7 @@ def state_rank(filters: str) -> str:
     return f"max by (site_id) ({ranked})"
 
 
-def sites_in(state: State, filters: str) -> str:
+def sites_in(state: SiteState, filters: str) -> str:
     """PromQL: how many sites are in this state."""
     return f'count(qos_site_state{{state="{state}",{filters}}} == 1) or vector(0)'
 

@@ -1,4 +1,4 @@
-"""``plancher-lab``: emulated links, for demonstrations, tests and benchmarks on one machine."""
+"""Command line of the lab, ``plancher-lab``: emulated links, the demo and the soak test."""
 
 import argparse
 import sys
@@ -13,34 +13,40 @@ from lab.testbed import kernel_link_command
 
 PROGRAM = "plancher-lab"
 DEMO = """\
-Four emulated sites with known lines, an MQTT broker, and the real programs: peer, collector, and an agent at
-each site. What they measure is shown beside the truth. Needs no root; everything stays on loopback."""
+Start four emulated sites with known lines, an MQTT broker, and the real programs: a peer, a collector, and an
+agent at each site. Show what they measure beside the emulated values. Needs no root; all traffic stays on
+loopback."""
 SOAK = """\
-Sites, a real Mosquitto and the collector on this machine, with a fault every few seconds: kills, a lying or
-broken broker, a collector that refuses everything. Then everything is mended and the account is told: what
-was journalled, what of it is in the ledger, what was lost. Exit 0 if the account closes."""
+Run agents, a real Mosquitto and the collector on this machine, and cause a fault every few seconds: killed
+programs, a broken connection, a broker that acknowledges what it does not deliver, a collector that rejects
+everything. Then end all faults and count: what was journalled, what the ledger contains, what was lost.
+Exit status 0 if nothing was lost, doubled or invented."""
 MOST_MINUTES = 7 * 24 * 60
-CHECK = "compare every figure with the truth and exit: 0 if all agree, 1 if not; within 120 s"
+CHECK = "compare every figure with the emulated value and exit: 0 if all agree, 1 if not; within 120 s"
 
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status. Raises SystemExit on a wrong call (``Exit.USAGE``)."""
-    parser = command_line.parser(PROGRAM, "Emulated links for demonstrations, tests and benchmarks.")
+    parser = command_line.parser(PROGRAM, "Emulated links, a demo and a soak test, on one machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    link = commands.add_parser("link", help="run one emulated link")
+    link = commands.add_parser("link", help="run one emulated link, without root")
     link_command.add_arguments(link)
     link.set_defaults(run=lambda options: link_command.run(options, _say, _complain))
     kernel = commands.add_parser(
-        "kernel-link", help="run a command over one link of real kernel queues, as root"
+        "kernel-link", help="run a command over one link of Linux kernel queues, as root"
     )
     kernel_link_command.add_arguments(kernel)
     kernel.set_defaults(run=lambda options: kernel_link_command.run(options, _say, _complain))
-    demo = commands.add_parser("demo", help="four emulated sites, measured", description=DEMO)
+    demo = commands.add_parser(
+        "demo", help="measure four emulated sites and show the results", description=DEMO
+    )
     demo.add_argument("--check", action="store_true", help=CHECK)
     demo.set_defaults(run=_demo)
-    soak = commands.add_parser("soak", help="the real programs, broken again and again", description=SOAK)
-    soak.add_argument("--minutes", type=_minutes, default=5.0, help="how long faults come (default: 5)")
-    soak.add_argument("--seed", type=int, help="draw what this seed drew (default: a new one)")
+    soak = commands.add_parser(
+        "soak", help="break the real programs for some minutes and count what was lost", description=SOAK
+    )
+    soak.add_argument("--minutes", type=_minutes, default=5.0, help="how long to cause faults (default: 5)")
+    soak.add_argument("--seed", type=int, help="repeat the faults of this seed (default: a new seed)")
     soak.set_defaults(run=_soak)
     options = parser.parse_args(arguments)
     log.start("warning")
@@ -49,7 +55,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _minutes(text: str) -> float:
-    # Without any time nothing is journalled, and an account of nothing closes.
+    # In no time nothing is journalled, and the account of nothing closes.
     with suppress(ValueError):
         if 0 < float(text) <= MOST_MINUTES:
             return float(text)
@@ -60,7 +66,7 @@ def _demo(options: argparse.Namespace) -> Exit:
     try:
         from lab.demo import command as demo_command
     except ModuleNotFoundError as error:
-        _complain(f"configuration: the demo needs {error.name}: `make install` installs it")
+        _complain(f"configuration: the demo needs the module {error.name}; install it with `make install`")
         return Exit.UNAVAILABLE
     return demo_command.run(options, _complain)
 
@@ -69,7 +75,9 @@ def _soak(options: argparse.Namespace) -> Exit:
     try:
         from lab.faults.scenarios import soak
     except ModuleNotFoundError as error:
-        _complain(f"configuration: the soak needs {error.name}: `make install` installs it")
+        _complain(
+            f"configuration: the soak test needs the module {error.name}; install it with `make install`"
+        )
         return Exit.UNAVAILABLE
     return soak.run(options, _say, _complain)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from net import timestamps
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 READ_EVERY_NS = 5_000_000
@@ -65,7 +65,7 @@ class LoadEnd(Protocol):
         ...
 
     @property
-    def settled(self) -> bool:
+    def connectable(self) -> bool:
         """Whether ``destination`` stays as it is and nothing is to be received from elsewhere."""
         ...
 
@@ -286,7 +286,7 @@ class _Runner:
         if self._dscp_ecn != end.dscp_ecn:
             self._dscp_ecn = end.dscp_ecn
             timestamps.set_dscp_ecn(self._sock, self._dscp_ecn)
-        if end.settled and not self._connected:
+        if end.connectable and not self._connected:
             self._sock.connect(end.destination)
             self._connected = True
 

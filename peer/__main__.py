@@ -19,7 +19,7 @@ from host.units import counted
 from net.mqtt import BrokerError
 from outbox.journal.file import JournalError
 from peer import check, settings
-from peer.program import PortTakenError, Program
+from peer.program import PeerService, PortTakenError
 from peer.settings import PeerSettings
 
 PROGRAM = "plancher-peer"
@@ -54,7 +54,7 @@ def _run(path: Path) -> Exit:
     chosen, secrets = _load(path)
     log.start(chosen.log_level)
     try:
-        asyncio.run(_until_told(Program(chosen, secrets)))
+        asyncio.run(_until_told(PeerService(chosen, secrets)))
     except PortTakenError as error:
         return _complain(str(error), Exit.UNAVAILABLE)
     except JournalError as error:
@@ -69,7 +69,7 @@ def _complain(text: str, code: Exit) -> Exit:
     return code
 
 
-async def _until_told(program: Program) -> None:
+async def _until_told(program: PeerService) -> None:
     stop = asyncio.Event()
     asked_by: list[str] = []
 

@@ -19,7 +19,7 @@ class Denial(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class AdmissionLimits:
     """What the peer may spend. ``tests_per_key``: at once in one direction, None for no such limit."""
 
     down_bps: int
@@ -40,7 +40,7 @@ class Ticket:
 class Admission:
     """Keeps count of the tests that run."""
 
-    def __init__(self, capacity: Capacity) -> None:
+    def __init__(self, capacity: AdmissionLimits) -> None:
         self._limit = {Direction.DOWN: capacity.down_bps, Direction.UP: capacity.up_bps}
         self._capacity = capacity
         self._used: Counter[Direction] = Counter()

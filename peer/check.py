@@ -17,8 +17,8 @@ from net.mqtt_trial import why_not
 from outbox.journal import check as journal_check
 from outbox.journal import file as journal_file
 from outbox.journal.store import counts
-from peer.program import PortTakenError, Program
-from peer.settings import PeerSettings, Tests
+from peer.program import PeerService, PortTakenError
+from peer.settings import PeerSettings, TestRecordSettings
 from wire.messages.topics import PeerKind, peer_topic
 
 
@@ -26,7 +26,7 @@ def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Findin
     """Everything that can be tried, one after the other."""
     try:
         # The broker's part has its own finding, whatever it is.
-        yield ports(Program(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
+        yield ports(PeerService(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
         yield Finding("ports", str(error), Exit.UNAVAILABLE)
     if chosen.broker is None:
@@ -36,7 +36,7 @@ def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Findin
     yield broker(chosen.name, chosen.broker)
 
 
-def ports(program: Program, chosen: PeerSettings) -> Finding:
+def ports(program: PeerService, chosen: PeerSettings) -> Finding:
     """Can both ports be had? Raises PortTakenError."""
     asyncio.run(_try_ports(program))
     return Finding(
@@ -44,14 +44,14 @@ def ports(program: Program, chosen: PeerSettings) -> Finding:
     )
 
 
-async def _try_ports(program: Program) -> None:
+async def _try_ports(program: PeerService) -> None:
     try:
         await program.start()
     finally:
         await program.close()
 
 
-def file(tests: Tests) -> Finding:
+def file(tests: TestRecordSettings) -> Finding:
     """Can the file of the tests be written? One that is not there yet is not made."""
     path = Path(tests.path)
     if problem := journal_check.problem(path, "tests.path"):

@@ -10,7 +10,7 @@ from peer.settings import PeerSettings
 _LOG = logging.getLogger(__name__)
 
 
-class Keys:
+class PeerKeys:
     """``secrets`` by key id, as the files named in the settings last held them."""
 
     def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:

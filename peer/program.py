@@ -15,9 +15,9 @@ from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
 from peer import record
 from peer.admission import Admission
-from peer.keys import Keys
+from peer.keys import PeerKeys
 from peer.recorder import TestRecorder
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from peer.settings import PeerSettings
 from peer.udpstp import UdpstpServer
 from wire.stamp.timestamp import ErrorEstimate
@@ -31,7 +31,7 @@ class PortTakenError(Exception):
     """A port cannot be had; the text says which, why, and what to do."""
 
 
-class Program:
+class PeerService:
     """Load tests and STAMP on one address, and where there is a broker the record of the load tests.
 
     Raises BrokerError if the broker's settings name files that cannot be used.
@@ -43,9 +43,11 @@ class Program:
         self.udpstp = UdpstpServer(
             chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits, self._ended
         )
-        self.reflector = Reflector(chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate)
+        self.reflector = StampReflector(
+            chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate
+        )
         self._records = self._new_records(chosen.broker) if chosen.broker else None
-        self._keys = Keys(chosen, secrets)
+        self._keys = PeerKeys(chosen, secrets)
 
     def _new_records(self, broker: Broker) -> TestRecorder:
         chosen, tests, clock = self._chosen, self._chosen.tests, self._clock.read

@@ -1,4 +1,4 @@
-"""The socket of the STAMP Session-Reflector: kernel stamps of requests and of replies.
+"""The socket of the STAMP Session-StampReflector: kernel stamps of requests and of replies.
 
 A reply carries its own sending time as late-stamped as can be; the kernel's stamp of its leaving comes only
 afterwards, for the next reply to tell.
@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from net import timestamps
 from net.timestamps import Datagram, StampSource
 from wire.stamp import reflector
-from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
@@ -27,7 +27,7 @@ _MASK_32 = 0xFFFF_FFFF
 _ancillary = lru_cache(maxsize=256)(timestamps.ancillary_of)  # of a few classes and addresses of our own
 
 
-class Reflector:
+class StampReflector:
     """Serves STAMP on one UDP address and port.
 
     ``address`` is an IP address, ``port`` 0 takes a free one. ``estimate`` tells what the wall clock's
@@ -44,7 +44,7 @@ class Reflector:
     ) -> None:
         self._address = address
         self._asked_port = self._port = port
-        self._core = reflector.Reflector(settings)
+        self._core = reflector.SessionReflector(settings)
         self._read_estimate = estimate
         self._estimate = ErrorEstimate()
         self._estimate_until = 0.0
@@ -126,7 +126,7 @@ class Reflector:
         if headers.source is StampSource.USER:
             self.counters["user_stamped"] += 1
         destination = headers.destination or self._address
-        arrival = Arrival(
+        arrival = RequestArrival(
             received_ns=headers.received_ns,
             source=datagram.address[:2],
             destination=(destination, self.port),

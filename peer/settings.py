@@ -12,13 +12,13 @@ from host.settings import SettingsError
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
 from outbox.delivery.pace import Pace
-from peer.admission import Capacity
+from peer.admission import AdmissionLimits
 from wire.messages import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
 from wire.udpstp import pdu
-from wire.udpstp.coercion import Limits
 from wire.udpstp.rates import HIGH_SPEED_ROW
+from wire.udpstp.reception import Limits
 
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")
@@ -29,7 +29,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
 
 
-class Key(Struct, frozen=True):
+class KeySettings(Struct, frozen=True):
     """One shared secret: itself, or a file that holds it and nothing else; exactly one is set."""
 
     id: KeyId
@@ -37,10 +37,10 @@ class Key(Struct, frozen=True):
     key_file: str | None = None
 
     def __repr__(self) -> str:
-        return f"Key({self.id})"
+        return f"KeySettings({self.id})"
 
 
-class Udpstp(Struct, frozen=True):
+class UdpstpSettings(Struct, frozen=True):
     """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents.
 
     A fixed-rate test above ``highest_rate`` is refused; a search reserves what it asks for, but no more than
@@ -56,7 +56,7 @@ class Udpstp(Struct, frozen=True):
     tests_per_key: Annotated[int, Meta(ge=1, le=256)] | None = None
 
 
-class Stamp(Struct, frozen=True):
+class ReflectorServerSettings(Struct, frozen=True):
     """The STAMP session-reflector (RFC 8762). ``open``: answer without authentication, too."""
 
     port: Port = packet.WELL_KNOWN_PORT
@@ -64,7 +64,7 @@ class Stamp(Struct, frozen=True):
     open: bool = False
 
 
-class Tests(Struct, frozen=True):
+class TestRecordSettings(Struct, frozen=True):
     """The record of the load tests served: how much of it is kept, and how often news of it are sent."""
 
     __test__ = False  # the name is the setting's; pytest is not to collect it
@@ -89,19 +89,19 @@ class PeerSettings(Struct, frozen=True):
 
     name: str = "peer"
     host: str = "127.0.0.1"
-    keys: tuple[Key, ...] = ()
+    keys: tuple[KeySettings, ...] = ()
     keys_file: str | None = None
-    udpstp: Udpstp = field(default_factory=Udpstp)
-    stamp: Stamp = field(default_factory=Stamp)
+    udpstp: UdpstpSettings = field(default_factory=UdpstpSettings)
+    stamp: ReflectorServerSettings = field(default_factory=ReflectorServerSettings)
     broker: Broker | None = None
-    tests: Tests = field(default_factory=Tests)
+    tests: TestRecordSettings = field(default_factory=TestRecordSettings)
     log_level: str = "info"
 
     @property
-    def capacity(self) -> Capacity:
+    def capacity(self) -> AdmissionLimits:
         """What admission may spend."""
         udpstp = self.udpstp
-        return Capacity(int(udpstp.down), int(udpstp.up), udpstp.tests, udpstp.tests_per_key)
+        return AdmissionLimits(int(udpstp.down), int(udpstp.up), udpstp.tests, udpstp.tests_per_key)
 
     @property
     def limits(self) -> Limits:
@@ -198,7 +198,7 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
     return found
 
 
-def _text(place: str, key: Key) -> str:
+def _text(place: str, key: KeySettings) -> str:
     if key.key is not None:
         return key.key.strip()
     source = f"make one: openssl rand -hex 24 > {key.key_file}"

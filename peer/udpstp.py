@@ -15,9 +15,8 @@ from net import load, timestamps
 from net.timestamps import Datagram
 from peer.admission import Admission, Denial, Ticket
 from wire.udpstp import reception
-from wire.udpstp.coercion import Limits
-from wire.udpstp.reception import Offer, Reception, Refusal
-from wire.udpstp.server import Outcome, ServerTest
+from wire.udpstp.reception import Limits, Offer, Reception, Refusal
+from wire.udpstp.server import ServerOutcome, ServerTest
 
 _LOG = logging.getLogger(__name__)
 _DATAGRAMS_A_TURN = 64
@@ -180,7 +179,7 @@ class UdpstpServer:
         self._admission.release(running.ticket)
         if not done.cancelled() and (error := done.exception()) is not None:
             _LOG.error("test session=%s failed", running.test.offer.session, exc_info=error)
-            running.test.outcome = Outcome.FAILED
+            running.test.outcome = ServerOutcome.FAILED
         else:
             _tell(running)
         self._on_ended(running.test, running.began)

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from outbox.journal.journal import Journal, State
-from outbox.journal.thread import JournalThread
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from collector.__main__ import command
 from collector.ledger.read.completeness import of_sites
@@ -21,8 +19,10 @@ from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.outbox.journalled import CLOCK, build, connection
+from outbox.journal.journal import Journal, State
+from outbox.journal.thread import JournalThread
 from tests.brokers import mosquitto
+from tests.outbox.journalled import CLOCK, build, connection
 from tests.processes import free_port
 
 SITE = "0631234A"

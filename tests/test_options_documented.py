@@ -71,4 +71,4 @@ def test_what_stands_in_the_collectors_example_is_the_default() -> None:
 def test_what_stands_in_the_peers_example_is_the_default_but_for_a_port_that_needs_no_root() -> None:
     loaded = peer_settings.load(ROOT / "peer.yaml")
     assert differing(loaded, PeerSettings(keys=loaded.keys)) == ["stamp"]
-    assert differing(loaded.stamp, peer_settings.Stamp()) == ["port"]
+    assert differing(loaded.stamp, peer_settings.ReflectorServerSettings()) == ["port"]

@@ -18,7 +18,7 @@ from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
 from host.settings import SettingsError
 from peer import settings as peer_settings
-from peer.keys import Keys
+from peer.keys import PeerKeys
 from tests.deploy.shipped_broker import shipped_broker
 from tests.processes import free_port, running, wait_until
 
@@ -160,11 +160,11 @@ def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
     holders = (
         served,
         measured,
-        Keys(served, secrets),
+        PeerKeys(served, secrets),
         served.reflector(secrets),
-        assembly.surroundings(measured, Clock().read),
-        sections.Peer(key=KEY),
-        peer_settings.Key(1, key=KEY),
+        assembly.probe_context(measured, Clock().read),
+        sections.PeerAccessSettings(key=KEY),
+        peer_settings.KeySettings(1, key=KEY),
     )
     shown = " ".join(repr(holder) + str(holder) for holder in holders)
     assert "kept-secret" not in shown

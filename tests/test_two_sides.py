@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-
 from peer.record_file import State
+
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
 from tests.test_end_to_end import SITE, query, settings

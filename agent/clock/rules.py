@@ -3,7 +3,7 @@
 The distance of the two changes by steps alone, never by slewing: both are slewed alike.
 """
 
-from agent.train.peer_time import PeerTime, Told
+from agent.train.peer_time import PeerClockOffset, PeerTime
 from wire.records import ClockChange, ClockReading, ClockValues
 
 HOLD_US = 60_000_000  # a clock that is set every few seconds fills no journal
@@ -22,7 +22,7 @@ class ClockChanges:
     def __init__(self) -> None:
         self._last: ClockReading | None = None
         self._changed_us: int | None = None
-        self._told: Told | None = None
+        self._told: PeerClockOffset | None = None
 
     def look(self, now: ClockReading, peer_time: PeerTime) -> ClockValues | None:
         """What is to be recorded of the clock as it is ``now``, if anything.
@@ -54,7 +54,7 @@ class ClockChanges:
             peer_boot_us=told.boot_us,
         )
 
-    def _is_news(self, told: Told) -> bool:
+    def _is_news(self, told: PeerClockOffset) -> bool:
         known = self._told
         if known is None or told.boot_us - known.boot_us >= PEER_AGAIN_US:
             return True

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from agent.clock.rules import ClockChanges
-from agent.task.watch import Event, Tell
+from agent.task.watch import EmitEvent, WatchEvent
 from agent.train.peer_time import PeerTime
 from wire.records import ClockMeasurement, ClockReading
 
@@ -21,11 +21,11 @@ class ClockWatch:
         self._peer_time = peer_time
         self._changes = ClockChanges()
 
-    async def run(self, tell: Tell) -> None:
+    async def run(self, emit: EmitEvent) -> None:
         """Look every five seconds."""
         while True:
             now = self._clock()
             values = self._changes.look(now, self._peer_time)
             if values is not None:
-                tell(Event(ClockMeasurement, now, values))
+                emit(WatchEvent(ClockMeasurement, now, values))
             await asyncio.sleep(EVERY_S)

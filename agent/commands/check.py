@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 
 from agent.commands import machine
-from agent.commands.machine import Link
+from agent.commands.machine import NetworkInterface
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
-from agent.probes.floor.rules import decision as floor_rules
+from agent.load.rules import validity
 from agent.probes.path.probe import PathProbe
 from agent.probes.reachability.probe import ReachabilityProbe
-from agent.probes.reachability.rules.outages import WayKind
+from agent.probes.reachability.rules.network_view import EgressKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
@@ -24,7 +24,7 @@ from agent.service import wiring as assembly
 from agent.settings import file as settings
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
-from agent.task.task import Surroundings, Task
+from agent.task.task import ProbeContext, Task
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
@@ -51,18 +51,18 @@ def main(path: Path) -> int:
     try:
         chosen = settings.load(path)
         with belonging_to(path):
-            built_from = assembly.surroundings(chosen, Clock().read)
+            built_from = assembly.probe_context(chosen, Clock().read)
     except SettingsError as error:
         return tell(Finding("settings", str(error), Exit.CONFIGURATION))
     tell(Finding("settings", f"{path}: site {chosen.site}"))
     return asyncio.run(_tell_all(built_from))
 
 
-async def _tell_all(built_from: Surroundings) -> Exit:
+async def _tell_all(built_from: ProbeContext) -> Exit:
     return amount_to([tell(finding) async for finding in findings(built_from)])
 
 
-async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
+async def findings(built_from: ProbeContext) -> AsyncIterator[Finding]:
     """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
     chosen = built_from.settings
     yield clock(built_from)
@@ -90,7 +90,7 @@ async def findings(built_from: Surroundings) -> AsyncIterator[Finding]:
     yield await broker(chosen)
 
 
-def clock(built_from: Surroundings) -> Finding:
+def clock(built_from: ProbeContext) -> Finding:
     """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
     reading = built_from.clock()
     if reading.synchronised:
@@ -108,7 +108,7 @@ async def other_programs() -> Finding:
     return machine.load(load.between(busy, load.read()).busy_ratio, most, loop.time() - began)
 
 
-def advised(finding: Finding, chosen: AgentSettings, way_out: Link | None) -> Finding:
+def advised(finding: Finding, chosen: AgentSettings, way_out: NetworkInterface | None) -> Finding:
     """What does not work with the line's counters, with what to set instead, as far as that can be told."""
     if finding.ok:
         return finding
@@ -163,7 +163,7 @@ def line_counters(source: LineCounterSource, reading: CounterReading | Unavailab
     return Finding("line counters", text)
 
 
-async def counted(built_from: Surroundings, before: CounterReading) -> Finding:
+async def counted(built_from: ProbeContext, before: CounterReading) -> Finding:
     """Did the counters see the test that the peer has just sent?"""
     source = built_from.line_counters
     await asyncio.sleep(source.lag_s)
@@ -217,12 +217,12 @@ async def address_of(host: str) -> str:
     return str(found[0][4][0])
 
 
-async def peer_stamp(built_from: Surroundings) -> Finding:
+async def peer_stamp(built_from: ProbeContext) -> Finding:
     """Does the peer's reflector answer two packets?"""
     chosen = built_from.settings
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
     changed = msgspec.structs.replace(chosen, stamp=quick)
-    probe = StampProbe(Surroundings(changed, built_from.peer_key, built_from.line_counters, built_from.clock))
+    probe = StampProbe(ProbeContext(changed, built_from.peer_key, built_from.line_counters, built_from.clock))
     first = chosen.stamp.classes[0].dscp if chosen.stamp.classes else 0
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
@@ -232,7 +232,7 @@ async def peer_stamp(built_from: Surroundings) -> Finding:
     return Finding("peer's STAMP", text, Exit.UNAVAILABLE)
 
 
-async def peer_udpstp(built_from: Surroundings) -> Finding:
+async def peer_udpstp(built_from: ProbeContext) -> Finding:
     """Does the peer run a load test for us? One second at 1 Mbit/s, 125 kB."""
     peer = built_from.settings.peer
     report = await udpstp_client.run_load(
@@ -247,14 +247,14 @@ async def peer_udpstp(built_from: Surroundings) -> Finding:
     if report.ending is Ending.COMPLETED:
         return Finding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
-    text = remedies.advice(floor_rules.failure_of(report), detail)
+    text = remedies.advice(validity.failure_of(report), detail)
     return Finding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 
-async def reachability(built_from: Surroundings) -> Finding:
+async def reachability(built_from: ProbeContext) -> Finding:
     """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
     seen = await ReachabilityProbe(built_from).look()
-    if seen.way.kind is not WayKind.DIRECT and not seen.first_hop:
+    if seen.egress.kind is not EgressKind.DIRECT and not seen.first_hop:
         text = f"{seen}: where an outage is may stay unknown"
         return Finding("reachability", text, note=True)
     if seen.outage is not None:
@@ -262,7 +262,7 @@ async def reachability(built_from: Surroundings) -> Finding:
     return Finding("reachability", str(seen), note=not (seen.peer and seen.broker))
 
 
-async def path(built_from: Surroundings) -> Finding:
+async def path(built_from: ProbeContext) -> Finding:
     """May the path helper send what it has to? One packet as far as the first hop."""
     chosen = built_from.settings
     quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.settings.sections import LineCounters
+from agent.settings.sections import LineCountersSettings
 from host.exits import Exit
 from host.finding import Finding
 from host.units import amount, megabits
@@ -31,7 +31,7 @@ _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class NetworkInterface:
     """One network interface. ``on``: somebody set it up; ``running``: it has a link, too."""
 
     name: str
@@ -47,11 +47,11 @@ class Link:
         return f"{self.name} ({', '.join(part for part in (state, speed, *self.addresses) if part)})"
 
 
-def links() -> tuple[Link, ...]:
+def links() -> tuple[NetworkInterface, ...]:
     """The interfaces of this process's network namespace, without link-local addresses."""
     addresses = psutil.net_if_addrs()
     return tuple(
-        Link(
+        NetworkInterface(
             name,
             tuple(
                 one.address
@@ -67,7 +67,7 @@ def links() -> tuple[Link, ...]:
     )
 
 
-def outward(found: Sequence[Link], address: str | None) -> Link | None:
+def outward(found: Sequence[NetworkInterface], address: str | None) -> NetworkInterface | None:
     """The interface from which packets to ``address`` leave.
 
     Where that is None or this machine's own: packets to anywhere. Only the kernel is asked, which knows
@@ -91,7 +91,7 @@ def _source(target: str) -> str | None:
         return None
 
 
-def interfaces(found: Sequence[Link], way_out: Link | None) -> Finding:
+def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> Finding:
     """Which interfaces there are, the one that leads out first."""
     others = sorted(
         (link for link in found if link != way_out and not link.loopback),
@@ -116,7 +116,7 @@ def forwards() -> bool:
         return False
 
 
-def counters_hint(chosen: LineCounters, way_out: Link | None, *, is_router: bool) -> str:
+def counters_hint(chosen: LineCountersSettings, way_out: NetworkInterface | None, *, is_router: bool) -> str:
     """What to set ``line_counters`` to, where they are not set or do not serve; "" if that is not known."""
     if chosen.source == "inline" and way_out and chosen.interface != way_out.name:
         return f" (likely {way_out.name}, which leads out)"
@@ -177,7 +177,7 @@ def _used(journal: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class RunningProgram:
     """A running program: its number, its name, and the processor time it has had, in seconds."""
 
     number: int
@@ -185,19 +185,21 @@ class Program:
     seconds: float
 
 
-Programs = Mapping[tuple[int, float], Program]
+RunningPrograms = Mapping[tuple[int, float], RunningProgram]
 """By process number and when it began: numbers are used again."""
 
 
-def programs() -> Programs:
+def programs() -> RunningPrograms:
     """All other programs; of what they were called with nothing is read, since it may hold secrets."""
-    found: dict[tuple[int, float], Program] = {}
+    found: dict[tuple[int, float], RunningProgram] = {}
     for process in psutil.process_iter(["pid", "name", "cpu_times", "create_time"]):
         told = process.info
         if told["cpu_times"] is None or told["pid"] == os.getpid():
             continue
         seconds = told["cpu_times"].user + told["cpu_times"].system
-        found[told["pid"], told["create_time"]] = Program(told["pid"], _readable(told["name"]), seconds)
+        found[told["pid"], told["create_time"]] = RunningProgram(
+            told["pid"], _readable(told["name"]), seconds
+        )
     return found
 
 
@@ -206,22 +208,22 @@ def _readable(name: str | None) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name or "?")
 
 
-def busiest(before: Programs, after: Programs) -> Program | None:
+def busiest(before: RunningPrograms, after: RunningPrograms) -> RunningProgram | None:
     """The program that had most processor time in between, with that time; None if none had any."""
     had = [
-        Program(one.number, one.name, one.seconds - (before[key].seconds if key in before else 0.0))
+        RunningProgram(one.number, one.name, one.seconds - (before[key].seconds if key in before else 0.0))
         for key, one in after.items()
     ]
     return max((program for program in had if program.seconds > 0), key=lambda one: one.seconds, default=None)
 
 
-def load(busy_ratio: float | None, most: Program | None, lasted_s: float) -> Finding:
+def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> Finding:
     """Whether what else runs here leaves a core for measuring. ``most`` is the busiest in ``lasted_s``."""
     cores = psutil.cpu_count() or 1
     return leaves_room(busy_ratio or 0.0, cores, most, lasted_s)
 
 
-def leaves_room(busy_ratio: float, cores: int, most: Program | None, lasted_s: float) -> Finding:
+def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> Finding:
     """As ``load``, of a machine of so many cores."""
     told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0

@@ -54,7 +54,7 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
     chosen = _with_peer(chosen, selection.peer)
     clock = Clock()
     with belonging_to(path):
-        built_from = assembly.surroundings(chosen, clock.read)
+        built_from = assembly.probe_context(chosen, clock.read)
     tasks = _selected(assembly.tasks(built_from), selection, chosen)
     runner = Runner(chosen.peer.name, clock.read)
     searches = None if json else Searches.among(tasks, built_from)

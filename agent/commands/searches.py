@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.probes.capacity import probe as capacity
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
-from agent.task.task import Probe, Surroundings, Task
+from agent.task.task import Probe, ProbeContext, Task
 from host.units import amount, counted
 from wire.records import CapacityMeasurement, ClockReading, Known
 
@@ -21,7 +21,7 @@ class Searches:
     clock: Callable[[], ClockReading]
 
     @classmethod
-    def among(cls, tasks: Mapping[Task, Probe], built_from: Surroundings) -> "Searches | None":
+    def among(cls, tasks: Mapping[Task, Probe], built_from: ProbeContext) -> "Searches | None":
         """None where nothing is searched for."""
         each = [probe.worst_case for probe in tasks.values() if isinstance(probe, CapacityProbe)]
         if not each:

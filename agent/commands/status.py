@@ -32,7 +32,7 @@ FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the sett
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class NewestResult:
     """The newest measurement of one task, and how long ago it began."""
 
     line: Line
@@ -40,7 +40,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class DirectionStanding:
     """What the floor verdicts of one direction amount to, and how long ago the newest of them began."""
 
     direction: Direction
@@ -58,7 +58,7 @@ class Stand:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StatusView:
     """Everything on the screen."""
 
     settings: AgentSettings
@@ -68,8 +68,8 @@ class View:
     status: AgentStatus | None
     counts: Counts | None
     journal_problem: str
-    results: tuple[Result, ...]
-    standings: tuple[Stand, ...]
+    results: tuple[NewestResult, ...]
+    standings: tuple[DirectionStanding, ...]
 
     def problems(self) -> list[str]:
         """What is wrong and what to do, most basic first."""
@@ -101,11 +101,11 @@ def main(chosen: AgentSettings, *, json: bool) -> int:
     return Exit.FAIL if view.problems() else Exit.OK
 
 
-def look(chosen: AgentSettings, now: ClockReading) -> View:
+def look(chosen: AgentSettings, now: ClockReading) -> StatusView:
     """Read status file and journal, changing neither."""
     status = status_file.read(Path(chosen.runtime_directory))
     counts, records, standing, problem = _read_journal(journal_file.place(Path(chosen.journal.path)))
-    return View(
+    return StatusView(
         settings=chosen,
         now=now,
         running=status_file.is_running(status, now),
@@ -118,11 +118,13 @@ def look(chosen: AgentSettings, now: ClockReading) -> View:
     )
 
 
-def _stand(record: FloorMeasurement, now: ClockReading) -> Stand:
+def _stand(record: FloorMeasurement, now: ClockReading) -> DirectionStanding:
     direction, values = record.direction or Direction.DOWN, record.values
     standing = values.standing if values else None
     evidence = values.evidence if values else None
-    return Stand(direction, standing or Standing.CLEAR, evidence or 0.0, _age_s(record.start, now))
+    return DirectionStanding(
+        direction, standing or Standing.CLEAR, evidence or 0.0, _age_s(record.start, now)
+    )
 
 
 def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMeasurement], str]:
@@ -148,12 +150,12 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
     )
 
 
-def _newest(records: list[Record], now: ClockReading) -> tuple[Result, ...]:
-    newest: dict[str, Result] = {}
+def _newest(records: list[Record], now: ClockReading) -> tuple[NewestResult, ...]:
+    newest: dict[str, NewestResult] = {}
     ages = [_age_s(record.start, now) for record in records]
     for record, age_s in zip(records, ages, strict=True):
         if age_s - min(ages) <= FORGOTTEN_AFTER * (record.interval_us or 0) / 1e6:
-            one = Result(report.line(record), age_s)
+            one = NewestResult(report.line(record), age_s)
             newest.setdefault(one.line.task, one)
     return tuple(newest[task] for task in sorted(newest))
 
@@ -165,7 +167,7 @@ def _age_s(then: ClockReading, now: ClockReading) -> float:
     return (now.wall_us - then.wall_us) / 1e6
 
 
-def _not_running(view: View) -> str:
+def _not_running(view: StatusView) -> str:
     if view.running:
         return ""
     if view.has_journal:
@@ -180,7 +182,7 @@ def _not_running(view: View) -> str:
     return f"the agent is not running: {start}; its log says why it ended"
 
 
-def _open_outages(view: View) -> tuple[ReachabilityValues, ...]:
+def _open_outages(view: StatusView) -> tuple[ReachabilityValues, ...]:
     return view.status.outages if view.running and view.status else ()
 
 
@@ -200,7 +202,7 @@ def _outage(one: ReachabilityValues, now: ClockReading) -> str:
     return "; ".join(parts)
 
 
-def _uplink_problems(view: View) -> list[str]:
+def _uplink_problems(view: StatusView) -> list[str]:
     counts, found = view.counts, []
     if view.running and view.status and view.status.broker_problem:
         found.append(view.status.broker_problem)
@@ -230,7 +232,7 @@ def _uplink_problems(view: View) -> list[str]:
     return found
 
 
-def _json(view: View) -> str:
+def _json(view: StatusView) -> str:
     results: list[dict[str, Any]] = [
         {**msgspec.to_builtins(one.line), "age_s": round(one.age_s, 3)} for one in view.results
     ]
@@ -248,7 +250,7 @@ def _json(view: View) -> str:
     return msgspec.json.encode(document).decode()
 
 
-def _print(view: View) -> None:
+def _print(view: StatusView) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -264,7 +266,7 @@ def _print(view: View) -> None:
         console.print(f"  {escape(problem)}")
 
 
-def _facts(view: View) -> list[tuple[str, str]]:
+def _facts(view: StatusView) -> list[tuple[str, str]]:
     settings, status, counts = view.settings, view.status, view.counts
     facts = [("site", settings.site)]
     if view.running and status:
@@ -289,7 +291,7 @@ def _facts(view: View) -> list[tuple[str, str]]:
     return facts
 
 
-def _broker(view: View) -> str:
+def _broker(view: StatusView) -> str:
     place = f"{view.settings.broker.host}:{view.settings.broker.port}"
     if not view.running or view.status is None:
         return place

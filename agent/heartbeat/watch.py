@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.heartbeat import rules
-from agent.task.watch import Event, Tell
+from agent.task.watch import EmitEvent, WatchEvent
 from outbox.journal import heartbeat
 from outbox.journal.file import place
 from outbox.journal.thread import BEAT_EVERY_S, JournalThread
@@ -35,12 +35,12 @@ class HeartbeatWatch:
         """When the previous run was last known alive."""
         return None if self._found is None else self._found.clock
 
-    async def run(self, tell: Tell) -> None:
+    async def run(self, emit: EmitEvent) -> None:
         """Watch until cancelled."""
-        await self._record_previous_run(tell)
+        await self._record_previous_run(emit)
         await self._journal.keep_beating(self._clock, self._every_s)
 
-    async def _record_previous_run(self, tell: Tell) -> None:
+    async def _record_previous_run(self, emit: EmitEvent) -> None:
         """Once: started again after a bug, this watch is no new run."""
         if self._recorded:
             return
@@ -49,4 +49,4 @@ class HeartbeatWatch:
         ending = rules.ending(self._found, previous)
         if ending is not None:
             found = rules.outage(ending, now, round(self._every_s * 1e6), lambda: secrets.token_hex(8))
-            tell(Event(ReachabilityMeasurement, now, found.values, found.detail))
+            emit(WatchEvent(ReachabilityMeasurement, now, found.values, found.detail))

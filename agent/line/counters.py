@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
-from agent.settings.sections import LineCounters
+from agent.settings.sections import LineCountersSettings
 from wire import records
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
@@ -20,7 +20,7 @@ INTERFACES = Path("/sys/class/net")
 LOCAL_INTERVAL_S = 0.1
 
 
-def source_of(chosen: LineCounters) -> LineCounterSource:
+def source_of(chosen: LineCountersSettings) -> LineCounterSource:
     """The source that the settings ask for; they were checked to be complete.
 
     Raises SettingsError if the file with the router's community cannot serve.

@@ -3,11 +3,11 @@
 import asyncio
 
 from agent.line.readings import CounterReading, Unavailable
-from agent.settings.sections import Snmp
+from agent.settings.sections import SnmpSettings
 from net.snmp import NoAnswer, SnmpAgent
 from wire import records
 from wire.snmp import interface_mib
-from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Lacking
+from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Unreadable
 
 LEAST_INTERVAL_S = 10.0
 LAG_S = 5.0  # net-snmp answers from counters up to 3 s old; other routers are no better
@@ -20,7 +20,7 @@ class SnmpSource:
     least_interval_s = LEAST_INTERVAL_S
     lag_s = LAG_S
 
-    def __init__(self, chosen: Snmp, community: str) -> None:
+    def __init__(self, chosen: SnmpSettings, community: str) -> None:
         self.interface = str(chosen.interface)
         self._wanted = chosen.interface
         self._router = f"router {chosen.host}"
@@ -42,14 +42,14 @@ class SnmpSource:
             told = await self._state()
             if known and self._index is None:
                 told = await self._state()
-            if isinstance(told, InterfaceState) and told.half_counted:
+            if isinstance(told, InterfaceState) and told.half_initialised:
                 await asyncio.sleep(LAG_S)
                 told = await self._state()
         if isinstance(told, InterfaceState):
             return self._reading(told)
         return Unavailable(f"line_counters.snmp: {self._router}: {told.detail}")
 
-    async def _state(self) -> InterfaceState | Lacking | NoAnswer:
+    async def _state(self) -> InterfaceState | Unreadable | NoAnswer:
         """What the router tells of the interface; forgets its number where that is another one's by now."""
         index = await self._number()
         if not isinstance(index, int):
@@ -59,13 +59,13 @@ class SnmpSource:
             return answer
         told = interface_mib.state(answer.bindings, index)
         renamed = isinstance(told, InterfaceState) and self._last and told.name != self._last.name
-        if renamed or (isinstance(told, Lacking) and told.gone):
+        if renamed or (isinstance(told, Unreadable) and told.gone):
             self._index, self._last = None, None
             self._generation += 1
-            return Lacking(f"interface {index} is no more what it was", gone=True) if renamed else told
+            return Unreadable(f"interface {index} is no more what it was", gone=True) if renamed else told
         return told
 
-    async def _number(self) -> int | Lacking | NoAnswer:
+    async def _number(self) -> int | Unreadable | NoAnswer:
         if self._index is None:
             found = self._wanted if isinstance(self._wanted, int) else await self._search(self._wanted)
             if not isinstance(found, int):
@@ -73,7 +73,7 @@ class SnmpSource:
             self._index = found
         return self._index
 
-    async def _search(self, name: str) -> int | Lacking | NoAnswer:
+    async def _search(self, name: str) -> int | Unreadable | NoAnswer:
         search = InterfaceSearch(name)
         while search.found is None:
             answer = await self._agent.get_bulk(search.after, REPETITIONS)
@@ -93,9 +93,9 @@ class SnmpSource:
                 f"line_counters.snmp: {told.name} of the {self._router} is no Ethernet (ifType {told.kind}):"
                 " set frame_bytes to what it counts of each packet beyond the IP layer"
             )
-        if told.half_counted:
+        if told.half_initialised:
             return Unavailable(f"line_counters.snmp: {told.name} of the {self._router} counts no packets")
-        if self._last is not None and told.began_anew_since(self._last):
+        if self._last is not None and told.counters_reset_since(self._last):
             self._generation += 1
         self._last = told
         return CounterReading(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from agent.task.context import Surroundings
+from agent.task.context import ProbeContext
 from agent.train.stamp_session import Train, TrainResult, run_train
 from wire.ip_layer import IPV4_UDP_BYTES
 from wire.records import LatencyUnderLoad
@@ -29,7 +29,7 @@ _SETUP_ROUND_TRIPS, _SETUP_S = 3, 0.1
 
 
 async def beside_load(
-    surroundings: Surroundings, load_bps: float, run: Callable[[], Awaitable[LoadReport]]
+    surroundings: ProbeContext, load_bps: float, run: Callable[[], Awaitable[LoadReport]]
 ) -> tuple[LoadReport, LatencyUnderLoad | None]:
     """Run the load test ``run`` of ``load_bps`` with a train before it and a train beside it.
 
@@ -53,7 +53,7 @@ async def beside_load(
     return _with_bytes(report, *trains), None if clock_stepped else latency
 
 
-async def _idle_train(surroundings: Surroundings) -> TrainResult:
+async def _idle_train(surroundings: ProbeContext) -> TrainResult:
     """The train before the test, which also tells the time that the test is to be signed with."""
     train, before = _train(surroundings, IDLE_PACKETS, IDLE_SPACING_S), surroundings.clock()
     idle = await run_train(train, _estimate(surroundings))
@@ -63,7 +63,7 @@ async def _idle_train(surroundings: Surroundings) -> TrainResult:
 
 
 async def _both(
-    surroundings: Surroundings, load_bps: float, idle_rtt_s: float, run: Callable[[], Awaitable[LoadReport]]
+    surroundings: ProbeContext, load_bps: float, idle_rtt_s: float, run: Callable[[], Awaitable[LoadReport]]
 ) -> tuple[LoadReport, TrainResult | None]:
     """The test and the train beside it, from about when its load begins until it is through."""
     over = asyncio.Event()
@@ -79,7 +79,7 @@ async def _both(
 
 
 async def _beside(
-    surroundings: Surroundings, load_bps: float, delay_s: float, over: asyncio.Event
+    surroundings: ProbeContext, load_bps: float, delay_s: float, over: asyncio.Event
 ) -> TrainResult | None:
     try:
         await asyncio.wait_for(over.wait(), delay_s)
@@ -95,7 +95,7 @@ def spacing_s(load_bps: float) -> float:
     return min(max(FASTEST_S, bits / (SHARE_OF_LOAD * load_bps)), 1.0)
 
 
-def _train(surroundings: Surroundings, count: int, spacing: float) -> Train:
+def _train(surroundings: ProbeContext, count: int, spacing: float) -> Train:
     peer, authenticated = surroundings.settings.peer, surroundings.settings.stamp.authenticated
     return Train(
         host=peer.host,
@@ -109,7 +109,7 @@ def _train(surroundings: Surroundings, count: int, spacing: float) -> Train:
     )
 
 
-def _estimate(surroundings: Surroundings) -> Callable[[], ErrorEstimate]:
+def _estimate(surroundings: ProbeContext) -> Callable[[], ErrorEstimate]:
     return lambda: ErrorEstimate.of_clock(surroundings.clock())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load.rules import own_traffic
-from agent.load.rules.own_traffic import Mark, OwnTraffic
+from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from wire.records import Direction, LineCounters
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
@@ -28,7 +28,7 @@ class LoadMeter:
     def __init__(self, counters: LineCounterSource) -> None:
         self._counters = counters
         self._before: tuple[float, CounterReading | Unavailable] = (0.0, Unavailable("not asked"))
-        self.marks: list[Mark] = []
+        self.marks: list[CounterMark] = []
 
     @property
     def kind(self) -> LineCounters:
@@ -49,7 +49,7 @@ class LoadMeter:
             before, counters, after = time.monotonic(), self._counters.read(), time.monotonic()
             if after - before < PROMPT_S:
                 break
-        self.marks.append(Mark((before + after) / 2, counters, so_far))
+        self.marks.append(CounterMark((before + after) / 2, counters, so_far))
 
     async def others_bps(self, direction: Direction) -> float:
         """What the line carries while no test runs, over a second; 0 where that cannot be seen."""

@@ -11,10 +11,9 @@ from msgspec.structs import replace
 
 from net import load, timestamps
 from wire.records import Algorithm, Direction
-from wire.udpstp import rates, reporting
+from wire.udpstp import client, rates
 from wire.udpstp.client import Client
-from wire.udpstp.load import Ending, LoadReport, LoadSoFar
-from wire.udpstp.plan import Address, Plan, Search
+from wire.udpstp.load import Address, Ending, LoadReport, LoadSoFar, Plan, Search
 
 Progress = Callable[[str], None]
 
@@ -193,4 +192,4 @@ def _run(core: Client, cancelled: threading.Event) -> LoadReport:
 
 def _failed(plan: Plan, ending: Ending, detail: str) -> LoadReport:
     """A report of a test that never sent a packet, hence without a session."""
-    return reporting.report(plan, "", None, reporting.Around(ending=ending, detail=detail))
+    return client.report(plan, "", None, client.AttemptSummary(ending=ending, detail=detail))

@@ -14,9 +14,9 @@ from agent.probes.interface.probe import InterfaceProbe
 from agent.probes.path.probe import PathProbe
 from agent.probes.reachability.probe import ReachabilityProbe
 from agent.probes.stamp.probe import StampProbe
-from agent.task.task import Probe, Surroundings
+from agent.task.task import Probe, ProbeContext
 
-PROBES: Mapping[str, Callable[[Surroundings], Probe]] = {
+PROBES: Mapping[str, Callable[[ProbeContext], Probe]] = {
     "floor": FloorProbe.of,
     "stamp": StampProbe,
     "path": PathProbe,

@@ -14,8 +14,8 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
-from agent.task.task import Continuing, DropOrder, Probe, Progress, Reading, Task
-from agent.task.watch import Event, Tell, Watch
+from agent.task.task import DropOrder, Probe, Progress, Reading, ResumingProbe, Task
+from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
 from outbox.rows import Filing
 from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
@@ -52,7 +52,7 @@ _ERRNO = {
 }
 
 
-class Attempt(Struct, frozen=True):
+class ProbeRun(Struct, frozen=True):
     """One attempt, whatever became of it; the journal gives it its identity.
 
     ``resumable``: the agent continues from it after a restart.
@@ -142,7 +142,7 @@ class Runner:
         *,
         slot_us: int | None = None,
         progress: Progress = quiet,
-    ) -> Attempt:
+    ) -> ProbeRun:
         """Run ``task`` once, to its end or its deadline. Never raises, but for its own cancellation.
 
         ``slot_us`` is where the schedule's slot begins on CLOCK_BOOTTIME.
@@ -158,7 +158,7 @@ class Runner:
             running.cancel()
         start, ended = began[0].clock if began else asked, self._clock()
         reading = _outcome(running, task, probe.deadline_s, began=bool(began))
-        return Attempt(
+        return ProbeRun(
             record=probe.record,
             task=task,
             purpose=purpose,
@@ -173,10 +173,10 @@ class Runner:
         )
 
     def _is_resumable(self, probe: Probe, task: Task, reading: Reading) -> bool:
-        if not isinstance(probe, Continuing):
+        if not isinstance(probe, ResumingProbe):
             return False
-        continuing = probe
-        return self.asked(task, lambda: continuing.can_resume(reading)) or False
+        resuming = probe
+        return self.asked(task, lambda: resuming.can_resume(reading)) or False
 
     def asked(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
         """What a probe answers besides its runs; None where it raises: a bug, which ends no agent."""
@@ -186,19 +186,19 @@ class Runner:
             log.exception("%s: a bug; please report it", task.name)
             return None
 
-    def missed(self, probe: Probe, task: Task, slot_us: int) -> Attempt:
+    def missed(self, probe: Probe, task: Task, slot_us: int) -> ProbeRun:
         """The record of a slot in which ``task`` was not started at all."""
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
         return self._without_a_run(probe, task, Purpose.SCHEDULED, slot_us, reading)
 
-    def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> Attempt:
+    def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> ProbeRun:
         """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
         return self._without_a_run(probe, task, Purpose.PASSIVE, slot_us, reading)
 
     def _without_a_run(
         self, probe: Probe, task: Task, purpose: Purpose, slot_us: int, reading: Reading
-    ) -> Attempt:
-        return Attempt(
+    ) -> ProbeRun:
+        return ProbeRun(
             record=probe.record,
             task=task,
             purpose=purpose,
@@ -211,13 +211,13 @@ class Runner:
             resumable=self._is_resumable(probe, task, reading),
         )
 
-    def event(self, event: Event) -> Attempt:
+    def event(self, event: WatchEvent) -> ProbeRun:
         """The record of something that changed: it belongs to no schedule, and nothing was run for it."""
         task = Task(str(event.record.__struct_config__.tag), 0.0)
         reading = Reading(Outcome.OK, event.values, detail=event.detail)
-        return Attempt(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
+        return ProbeRun(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
 
-    async def keep(self, watch: Watch, tell: Tell) -> None:
+    async def keep(self, watch: Watch, tell: EmitEvent) -> None:
         """Let ``watch`` run until cancelled. A bug in it ends no agent."""
         while True:
             try:

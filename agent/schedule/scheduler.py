@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from agent.settings.hours import ALWAYS, DAY_S, WEEK_S, Hours
 from agent.task.slots import offset_us
-from agent.task.task import Again, Task
+from agent.task.task import RetestRequest, Task
 
 MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up must not push it into the next
 MISSED_AT_ONCE = 1_000  # a machine that slept for weeks leaves the newest missed slots, not 100,000
@@ -57,7 +57,7 @@ class Retest(Struct, frozen=True):
     task: Task
 
 
-Event = Start | Missed | Retest
+ScheduleEvent = Start | Missed | Retest
 
 
 class _Plan(Struct):
@@ -113,13 +113,13 @@ class Scheduler:
             for task in tasks
         }
 
-    def poll(self, now: int, wall: int | None = None) -> list[Event]:
+    def poll(self, now: int, wall: int | None = None) -> list[ScheduleEvent]:
         """Everything that is due or was missed by ``now``, oldest first for each task.
 
         ``wall`` is the same moment on the wall clock; without it, that clock is taken not to have been set.
         """
         self._follow(now, now + self._ahead_us if wall is None else wall)
-        events: list[Event] = []
+        events: list[ScheduleEvent] = []
         for plan in self._plans.values():
             events += self._missed(plan, now)
             if not plan.running:
@@ -130,7 +130,7 @@ class Scheduler:
         """The run of ``task`` is over: its next slot may start."""
         self._plans[task].running = False
 
-    def again(self, task: Task, wish: Again | None, now: int) -> None:
+    def retest(self, task: Task, wish: RetestRequest | None, now: int) -> None:
         """Run ``task`` once more as ``wish`` says, counted from ``now``; None withdraws an earlier wish."""
         plan = self._plans[task]
         plan.again_us = NEVER_US
@@ -168,19 +168,19 @@ class Scheduler:
             plan.start_us = self._chance.randint(first[0], latest)
         return plan
 
-    def _missed(self, plan: _Plan, now: int) -> list[Event]:
+    def _missed(self, plan: _Plan, now: int) -> list[ScheduleEvent]:
         count = (now - plan.slot_us) // plan.interval_us
         if count < 1:
             return []
         first = max(0, count - MISSED_AT_ONCE)
         begins = [plan.slot_us + index * plan.interval_us for index in range(first, count)]
-        missed: list[Event] = [
+        missed: list[ScheduleEvent] = [
             Missed(Slot(plan.task, begin)) for begin in begins if self._has_hours(plan, begin)
         ]
         self._advance(plan, plan.slot_us + count * plan.interval_us, now)
         return missed
 
-    def _due(self, plan: _Plan, now: int) -> list[Event]:
+    def _due(self, plan: _Plan, now: int) -> list[ScheduleEvent]:
         if plan.start_us > now:
             return []
         if not self._within(plan.task.hours, now):  # the wall clock was set, or summer time began
@@ -191,7 +191,7 @@ class Scheduler:
         self._advance(plan, plan.end_us, now)
         return [event]
 
-    def _due_again(self, plan: _Plan, now: int) -> list[Event]:
+    def _due_again(self, plan: _Plan, now: int) -> list[ScheduleEvent]:
         if plan.again_us > now:
             return []
         if not self._within(plan.again_hours, now):

@@ -21,7 +21,7 @@ from agent.service import wiring as assembly
 from agent.service.handover import Handover
 from agent.service.service import Resident
 from agent.settings.sections import AgentSettings
-from agent.task.context import Surroundings
+from agent.task.context import ProbeContext
 from agent.uplink.uplink import Uplink
 from host import log
 from host.clock import Clock
@@ -70,7 +70,7 @@ def _resident(given: Handover) -> Resident:
     settings, version = given.settings, given.version
     path = Path(settings.journal.path)
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
-    around = assembly.surroundings(settings, clock.read, given.peer_key)
+    around = assembly.probe_context(settings, clock.read, given.peer_key)
     tasks = assembly.tasks(around)
     uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
@@ -103,14 +103,14 @@ def _beat_every_s(settings: AgentSettings) -> float:
 
 
 def _reachability(
-    around: Surroundings, uplink: Uplink, journal: JournalThread, heartbeat: HeartbeatWatch
+    around: ProbeContext, uplink: Uplink, journal: JournalThread, heartbeat: HeartbeatWatch
 ) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
-    every, hearing = around.settings.schedule.reachability, around.hearing
-    if every is None or hearing is None:
+    every, peer_last_seen = around.settings.schedule.reachability, around.peer_last_seen
+    if every is None or peer_last_seen is None:
         return []
     path = state_path(around.settings.journal.path)
-    return [ReachabilityWatch(around, float(every), uplink, hearing, journal, path, heartbeat.before)]
+    return [ReachabilityWatch(around, float(every), uplink, peer_last_seen, journal, path, heartbeat.before)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

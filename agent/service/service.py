@@ -12,13 +12,13 @@ import msgspec
 
 from agent.line.passive_proof import LineWatch
 from agent.report import measurement as report
-from agent.schedule.runner import LINE_WAIT_S, Attempt, Runner
+from agent.schedule.runner import LINE_WAIT_S, ProbeRun, Runner
 from agent.schedule.scheduler import Missed, Retest, Scheduler, Slot
 from agent.service import memory, status_file
 from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings
-from agent.task.task import Again, Continuing, Heeding, Probe, Reading, Task
-from agent.task.watch import Event, Watch
+from agent.task.task import Probe, ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.watch import Watch, WatchEvent
 from agent.uplink.uplink import Uplink
 from host.clock import second_of_week
 from host.notify import NOBODY, Notifier
@@ -64,14 +64,14 @@ class Resident:
         self._watch = watch
         self._watches = watches
         self._outages = outages
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[WatchEvent | None] = asyncio.Queue()
         self._service = service
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
         self._running: dict[asyncio.Task[None], Task] = {}
         self._started = clock()
         self._complaint = Complaint()
         self._failing: dict[Task, Failure | None] = {}
-        self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, Heeding)]
+        self._heeding = [probe for probe in _each_once(tasks.values()) if isinstance(probe, ReactingProbe)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Measure until ``stop``. Raises JournalError if there is no journal to work with."""
@@ -123,18 +123,18 @@ class Resident:
             second_of_week=second_of_week,
         )
         for task, probe in self._tasks.items():
-            if isinstance(probe, Continuing):
+            if isinstance(probe, ResumingProbe):
                 await self._recall(scheduler, task, probe)
         return scheduler
 
-    async def _recall(self, scheduler: Scheduler, task: Task, probe: Continuing) -> None:
+    async def _recall(self, scheduler: Scheduler, task: Task, probe: ResumingProbe) -> None:
         """Let a probe go on from where it was when the agent ended."""
         raw = await self._journal.do(lambda journal: journal.resumable(task.schedule))
         record = None if raw is None else messages.decode_measurement(raw)
         if record is not None and not isinstance(record, Fault):
             known = record
-            wish = self._runner.asked(task, lambda: probe.recall(task, known))
-            scheduler.again(task, wish, self._clock().boot_us)
+            wish = self._runner.asked(task, lambda: probe.resume(task, known))
+            scheduler.retest(task, wish, self._clock().boot_us)
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
         while True:
@@ -176,26 +176,26 @@ class Resident:
         if probe.alone:
             memory.give_back()  # a load test passes through code and buffers that nothing else uses
         # What could not be measured is no reason to forget a run that was asked for before it.
-        if attempt.reading.again or attempt.reading.outcome is Outcome.OK:
-            scheduler.again(task, attempt.reading.again, self._clock().boot_us)
+        if attempt.reading.retest or attempt.reading.outcome is Outcome.OK:
+            scheduler.retest(task, attempt.reading.retest, self._clock().boot_us)
         self._let_heed(scheduler, attempt)
 
-    def _let_heed(self, scheduler: Scheduler, attempt: Attempt) -> None:
+    def _let_heed(self, scheduler: Scheduler, attempt: ProbeRun) -> None:
         """Tell the probes that go by others' readings of this one."""
         now_us = self._clock().boot_us
         for probe in self._heeding:
             due = self._heeded(probe, attempt, now_us)
             if due is not None:
-                scheduler.again(due, Again(0), now_us)
+                scheduler.retest(due, RetestRequest(0), now_us)
 
-    def _heeded(self, probe: Heeding, attempt: Attempt, now_us: int) -> Task | None:
-        return self._runner.asked(attempt.task, lambda: probe.heed(attempt.task, attempt.reading, now_us))
+    def _heeded(self, probe: ReactingProbe, attempt: ProbeRun, now_us: int) -> Task | None:
+        return self._runner.asked(attempt.task, lambda: probe.react(attempt.task, attempt.reading, now_us))
 
     def _instead(self, probe: Probe, task: Task, slot_us: int) -> Reading | None:
-        if not isinstance(probe, Continuing):
+        if not isinstance(probe, ResumingProbe):
             return None
         continuing = probe
-        return self._runner.asked(task, lambda: continuing.instead(task, slot_us))
+        return self._runner.asked(task, lambda: continuing.passive_reading(task, slot_us))
 
     async def _record_missed(self, slot: Slot) -> None:
         await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
@@ -205,7 +205,7 @@ class Resident:
         while (event := await self._events.get()) is not None:
             await self._record(self._runner.event(event))
 
-    async def _record(self, attempt: Attempt) -> None:
+    async def _record(self, attempt: ProbeRun) -> None:
         measurement = await self._journal.do(
             lambda journal: journal.commit(attempt.measurement, self._clock(), attempt.filing)
         )
@@ -213,7 +213,7 @@ class Resident:
         log.log(level, "%s", report.sentence(measurement))
         self._uplink.committed()
 
-    def _is_new_trouble(self, attempt: Attempt) -> bool:
+    def _is_new_trouble(self, attempt: ProbeRun) -> bool:
         """Of a line that is out for days, each further attempt of a task that fails alike is no warning."""
         failure, before = attempt.reading.failure, self._failing.pop(attempt.task, None)
         if failure in _NOBODYS_FAULT:

@@ -6,16 +6,16 @@ from agent.line.counters import source_of
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
 from agent.probes import PROBES
-from agent.settings.sections import AgentSettings, Floor
-from agent.task.task import Probe, Surroundings, Task, Watched
-from agent.train.peer_last_seen import Hearing
+from agent.settings.sections import AgentSettings, FloorSettings
+from agent.task.task import Probe, ProbeContext, Task, UnscheduledProbe
+from agent.train.peer_last_seen import PeerLastSeen
 from wire import ip_layer
 from wire.records import ClockReading
 
 
-def surroundings(
+def probe_context(
     settings: AgentSettings, clock: Callable[[], ClockReading], key: bytes | None = None
-) -> Surroundings:
+) -> ProbeContext:
     """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
     if key is None:
         from agent.settings.file import (
@@ -25,17 +25,19 @@ def surroundings(
         key = peer_key(settings.peer)
     counters = source_of(settings.line_counters)
     watch = _watch(settings.floor, counters, clock)
-    return Surroundings(settings, key, counters, clock, watch, hearing=Hearing(clock))
+    return ProbeContext(settings, key, counters, clock, watch, peer_last_seen=PeerLastSeen(clock))
 
 
-def _watch(floor: Floor, counters: LineCounterSource, clock: Callable[[], ClockReading]) -> LineWatch | None:
+def _watch(
+    floor: FloorSettings, counters: LineCounterSource, clock: Callable[[], ClockReading]
+) -> LineWatch | None:
     if not floor.passive or floor.down is None or not LineWatch.can_watch(counters):
         return None
     return LineWatch(counters, ip_layer.ip_rate(float(floor.down), floor.layer), clock)
 
 
 def tasks(
-    built_from: Surroundings, registry: Mapping[str, Callable[[Surroundings], Probe]] = PROBES
+    built_from: ProbeContext, registry: Mapping[str, Callable[[ProbeContext], Probe]] = PROBES
 ) -> dict[Task, Probe]:
     """Every task that the settings ask for, with the probe that does it."""
     probes = [factory(built_from) for factory in registry.values()]
@@ -44,4 +46,4 @@ def tasks(
 
 def scheduled(tasks: Mapping[Task, Probe]) -> dict[Task, Probe]:
     """Those that a schedule starts in the resident agent."""
-    return {task: probe for task, probe in tasks.items() if not isinstance(probe, Watched)}
+    return {task: probe for task, probe in tasks.items() if not isinstance(probe, UnscheduledProbe)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from agent.settings import rules
-from agent.settings.sections import AgentSettings, Peer, Snmp
+from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSettings
 from host import settings, shared_key
 
 
@@ -22,7 +22,7 @@ def load(path: Path) -> AgentSettings:
     return loaded
 
 
-def peer_key(peer: Peer) -> bytes:
+def peer_key(peer: PeerAccessSettings) -> bytes:
     """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
     if peer.key is not None:
         return peer.key.encode()
@@ -34,7 +34,7 @@ def peer_key(peer: Peer) -> bytes:
     return key.encode()
 
 
-def snmp_community(snmp: Snmp) -> str:
+def snmp_community(snmp: SnmpSettings) -> str:
     """The word shared with the router. Raises SettingsError if its file cannot serve."""
     if snmp.community is not None:
         return snmp.community

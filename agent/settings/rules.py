@@ -8,7 +8,7 @@ import ipaddress
 import re
 
 from agent.settings import hours
-from agent.settings.sections import AgentSettings, Snmp
+from agent.settings.sections import AgentSettings, SnmpSettings
 from host import log
 from host.units import BitRate, ByteSize
 from wire import ip_layer
@@ -173,7 +173,7 @@ def _line_counters(chosen: AgentSettings) -> str | None:
     return "line_counters.source: expected inline, directory, snmp or none"
 
 
-def _snmp(snmp: Snmp | None) -> str | None:
+def _snmp(snmp: SnmpSettings | None) -> str | None:
     if snmp is None:
         return "line_counters.snmp: missing: the router's host, interface and community_file"
     if not is_host(snmp.host):

@@ -17,7 +17,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
-class Peer(Struct, frozen=True):
+class PeerAccessSettings(Struct, frozen=True):
     """The measurement peer: where it answers, and the key that it shares with this site.
 
     ``key`` is the shared secret itself, ``key_file`` a file that holds it; exactly one is set.
@@ -32,10 +32,10 @@ class Peer(Struct, frozen=True):
     key_file: str | None = None
 
     def __repr__(self) -> str:
-        return f"Peer({self.name!r}, {self.host!r})"
+        return f"PeerAccessSettings({self.name!r}, {self.host!r})"
 
 
-class Floor(Struct, frozen=True):
+class FloorSettings(Struct, frozen=True):
     """The contract's floor in each direction, bit/s at its ``layer``; null where none was promised.
 
     ``site_hours`` is when the site is in use, ``quiet_hours`` when a missed floor is to be confirmed where
@@ -62,7 +62,7 @@ class StampClass(Struct, frozen=True):
     dscp: Annotated[int, Meta(ge=0, le=63)]
 
 
-class Stamp(Struct, frozen=True):
+class StampTrainSettings(Struct, frozen=True):
     """STAMP trains: their classes, size and spacing, and how long a reply is waited for."""
 
     classes: tuple[StampClass, ...] = (StampClass("default", 0),)
@@ -72,7 +72,7 @@ class Stamp(Struct, frozen=True):
     authenticated: bool = True
 
 
-class Schedule(Struct, frozen=True):
+class ScheduleSettings(Struct, frozen=True):
     """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait."""
 
     floor: Seconds = Seconds(3600)
@@ -84,7 +84,7 @@ class Schedule(Struct, frozen=True):
     first_within: Seconds = Seconds(300)
 
 
-class Capacity(Struct, frozen=True):
+class CapacitySettings(Struct, frozen=True):
     """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
 
     ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
@@ -100,13 +100,13 @@ class Capacity(Struct, frozen=True):
     month_budget: ByteSize = ByteSize(6_000_000_000)
 
 
-class Interface(Struct, frozen=True):
+class InterfaceSettings(Struct, frozen=True):
     """How often the line's counters are read within each record of the interface probe."""
 
     read_every: Seconds = Seconds(10)
 
 
-class PathTrace(Struct, frozen=True):
+class PathSettings(Struct, frozen=True):
     """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
 
     ``helper`` is the Unix socket behind which a service manager starts the program that may send such
@@ -119,7 +119,7 @@ class PathTrace(Struct, frozen=True):
     helper: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
-class Snmp(Struct, frozen=True):
+class SnmpSettings(Struct, frozen=True):
     """The router that counts the site's traffic, asked by SNMP version 2c.
 
     ``community`` is the shared word itself, ``community_file`` a file that holds it; exactly one is set.
@@ -136,19 +136,19 @@ class Snmp(Struct, frozen=True):
     frame_bytes: Annotated[int, Meta(ge=0, le=64)] | None = None
 
     def __repr__(self) -> str:
-        return f"Snmp({self.host!r}, {self.interface!r})"
+        return f"SnmpSettings({self.host!r}, {self.interface!r})"
 
 
-class LineCounters(Struct, frozen=True):
+class LineCountersSettings(Struct, frozen=True):
     """How the site's own traffic is known during a test: see ``agent.line.counters``."""
 
     source: str = "none"
     interface: str | None = None
     path: str | None = None
-    snmp: Snmp | None = None
+    snmp: SnmpSettings | None = None
 
 
-class Uplink(Struct, frozen=True):
+class UplinkSettings(Struct, frozen=True):
     """When batches leave: new measurements every ``interval``, older ones every ``backlog_interval``."""
 
     interval: Seconds = Seconds(60)
@@ -156,7 +156,7 @@ class Uplink(Struct, frozen=True):
     receipt_timeout: Seconds = Seconds(60)
 
 
-class Journal(Struct, frozen=True):
+class JournalSettings(Struct, frozen=True):
     """Where measurements are kept until the collector has them, and how large that file may grow."""
 
     path: str = "var/agent/journal.db"
@@ -167,16 +167,16 @@ class AgentSettings(Struct, frozen=True):
     """Everything in ``agent.yaml``."""
 
     site: str
-    peer: Peer
-    floor: Floor = field(default_factory=Floor)
-    stamp: Stamp = field(default_factory=Stamp)
-    capacity: Capacity = field(default_factory=Capacity)
-    interface: Interface = field(default_factory=Interface)
-    path: PathTrace = field(default_factory=PathTrace)
-    schedule: Schedule = field(default_factory=Schedule)
-    line_counters: LineCounters = field(default_factory=LineCounters)
+    peer: PeerAccessSettings
+    floor: FloorSettings = field(default_factory=FloorSettings)
+    stamp: StampTrainSettings = field(default_factory=StampTrainSettings)
+    capacity: CapacitySettings = field(default_factory=CapacitySettings)
+    interface: InterfaceSettings = field(default_factory=InterfaceSettings)
+    path: PathSettings = field(default_factory=PathSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    line_counters: LineCountersSettings = field(default_factory=LineCountersSettings)
     broker: Broker = field(default_factory=Broker)
-    uplink: Uplink = field(default_factory=Uplink)
-    journal: Journal = field(default_factory=Journal)
+    uplink: UplinkSettings = field(default_factory=UplinkSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
     runtime_directory: str = "var/agent/run"
     log_level: str = "info"

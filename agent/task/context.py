@@ -1,6 +1,6 @@
-"""What a probe is built from.
+"""Context from which probes are built.
 
-It stands outside ``agent.probes``, which brings every probe: what probes use can be built from it, too.
+It is a module of its own because ``agent.probes`` imports every probe: rooms below the probes need it, too.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from msgspec import Struct, field
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
 from agent.settings.sections import AgentSettings
-from agent.train.peer_last_seen import Hearing
+from agent.train.peer_last_seen import PeerLastSeen
 from agent.train.peer_time import PeerTime
 from wire.records import ClockReading
 
 
-class Surroundings(Struct, frozen=True):
-    """What a probe may be built from. ``peer_key`` is the secret shared with the peer: never shown.
+class ProbeContext(Struct, frozen=True):
+    """Settings, secret, clock and shared instruments that a probe may use.
 
-    ``line_watch`` sees what the site itself receives, ``hearing`` is told of each answer of the peer; None
-    where nothing is to be watched. ``peer_time`` is what probes that speak STAMP learn for those that sign
-    with the peer's time.
+    ``peer_key`` is the secret shared with the peer and is never shown. ``line_watch`` reads what the site
+    itself receives. ``peer_last_seen`` records each answer of the peer. Both are None where nothing uses
+    them. ``peer_time`` is learnt by probes that speak STAMP and used by those that sign with the peer's time.
     """
 
     settings: AgentSettings
@@ -29,12 +29,13 @@ class Surroundings(Struct, frozen=True):
     clock: Callable[[], ClockReading]
     line_watch: LineWatch | None = None
     peer_time: PeerTime = field(default_factory=PeerTime)
-    hearing: Hearing | None = None
+    peer_last_seen: PeerLastSeen | None = None
 
     @property
     def peer_ahead_s(self) -> float:
-        """The peer's time less our wall clock's, in seconds, as far as it is known."""
+        """Peer's time minus our wall clock's, in seconds; 0 while it is not known."""
         return self.peer_time.ahead_s(self.clock())
 
     def __repr__(self) -> str:
-        return f"Surroundings({self.settings.site!r})"
+        # Settings and key hold secrets, and a traceback may print this object.
+        return f"ProbeContext({self.settings.site!r})"

@@ -1,12 +1,12 @@
-"""The wish of a run to be followed by another one, outside the schedule."""
+"""A probe's request to be run again outside its schedule."""
 
 from msgspec import Struct
 
 from agent.settings.hours import Hours
 
 
-class Again(Struct, frozen=True):
-    """Run once more, ``after_s`` from now, in ``hours`` only."""
+class RetestRequest(Struct, frozen=True):
+    """Request for one more run, ``after_s`` seconds from now; within ``hours`` only, where they are given."""
 
     after_s: float
     hours: Hours | None = None

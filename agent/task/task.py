@@ -1,7 +1,8 @@
-"""What a probe is: a way of measuring that the scheduler starts and the runner catches.
+"""Task, reading and probe: the contract between a way of measuring and the program that runs it.
 
-A probe is one module with one class that fits :class:`Probe`, one line in ``PROBES`` and one test.
-``run`` returns a :class:`Reading`, also for what went wrong on the line; an exception means a bug.
+A probe is one module with one class that fits :class:`Probe`, one line in ``PROBES`` and one test. The
+scheduler starts it, and the runner catches its exceptions. ``run`` returns a :class:`Reading`, also for
+failures of the line; an exception means a bug.
 """
 
 from abc import ABC, abstractmethod
@@ -12,8 +13,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from agent.settings.hours import Hours
-from agent.task.context import Surroundings as Surroundings
-from agent.task.retest import Again as Again
+from agent.task.context import ProbeContext as ProbeContext
+from agent.task.retest import RetestRequest as RetestRequest
 from wire.records import Direction, Failure, Known, Outcome, Record, Values
 
 
@@ -26,9 +27,10 @@ class DropOrder(IntEnum):
 
 
 class Task(Struct, frozen=True):
-    """One line of the schedule: a probe with the direction or class it is to measure, and how often.
+    """One line of the schedule: a probe, its direction or DSCP class, and its interval.
 
-    ``hours``: start within these hours of local time only; a slot without any of them has no start.
+    With ``hours``, a run starts within these hours of local time only. A slot that has none of them has no
+    start.
     """
 
     probe: str
@@ -39,21 +41,21 @@ class Task(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Names the task in logs and tables: ``floor down``, ``stamp dscp 46``."""
+        """Name in logs and tables: ``floor down``, ``stamp dscp 46``."""
         parts = [self.probe, self.direction or "", "" if self.dscp is None else f"dscp {self.dscp}"]
         return " ".join(part for part in parts if part)
 
     @property
     def schedule(self) -> str:
-        """The id of this line of the schedule in records: ``floor-down``, ``stamp-dscp-46``."""
+        """Id of this line of the schedule in records: ``floor-down``, ``stamp-dscp-46``."""
         return self.name.replace(" ", "-")
 
 
 class Reading(Struct, frozen=True):
-    """What one run of a probe gave. ``values`` are absent where nothing could be measured.
+    """Result of one run of a probe. ``values`` is None where nothing could be measured.
 
-    ``bytes_sent`` and ``bytes_received`` are what it cost the line at the IP layer. ``again`` asks for one
-    more run of the task, with purpose ``retest``; it uses up no slot.
+    ``bytes_sent`` and ``bytes_received`` are the cost on the line at the IP layer. ``retest`` requests one
+    more run of the task, with purpose ``retest``; that run uses up no slot.
     """
 
     outcome: Outcome
@@ -63,18 +65,17 @@ class Reading(Struct, frozen=True):
     session: str | None = None
     bytes_sent: int = 0
     bytes_received: int = 0
-    again: Again | None = None
+    retest: RetestRequest | None = None
 
 
 Progress = Callable[[str], None]
 
 
 class Probe(Protocol):
-    """One way of measuring. Built once from the agent's settings; ``run`` may be called again and again.
+    """One way of measuring, built once from the agent's settings and run many times.
 
-    ``record`` is the kind of measurement it leaves, ``alone`` whether nothing else may use the line while it
-    runs. ``deadline_s`` is how long one run may take before the runner ends it. ``drop_order``: which of its
-    records a full journal drops first.
+    ``record`` is the kind of its measurements. ``alone`` reserves the line for the time of a run. The runner
+    ends a run after ``deadline_s`` seconds. ``drop_order``: which of its records a full journal drops first.
     """
 
     record: type[Known]
@@ -83,43 +84,43 @@ class Probe(Protocol):
     deadline_s: float
 
     def tasks(self) -> Sequence[Task]:
-        """What the settings ask of this probe."""
+        """Tasks that the settings ask of this probe."""
         ...
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Measure once. ``progress`` takes a short line for a person who is waiting."""
+        """Measure once. ``progress`` takes a short line of text for a person who waits."""
         ...
 
 
-class Watched:
-    """What a probe also is that a watch stands for in the resident agent: no schedule starts it there."""
+class UnscheduledProbe:
+    """Mixin for a probe that the resident agent does not schedule, because a watch measures in its place."""
 
 
-class Heeding(ABC):
-    """What a probe also is that goes by the readings of others: a second base beside its own class."""
+class ReactingProbe(ABC):
+    """Mixin for a probe that reacts to other probes' readings."""
 
     @abstractmethod
-    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
-        """Take the reading of any probe's ``task`` at ``now_us`` on CLOCK_BOOTTIME.
+    def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+        """Take the reading of any probe's ``task``, at ``now_us`` on CLOCK_BOOTTIME.
 
-        Returns the task of this probe that is to be run once more now, with purpose ``retest``, if any.
+        Returns the task of this probe that is to be run now with purpose ``retest``, or None.
         """
 
 
-class Continuing(ABC):
-    """Mixin for a probe whose measurements continue earlier ones, also after a restart of the agent."""
+class ResumingProbe(ABC):
+    """Mixin for a probe whose measurements continue earlier ones, also over a restart of the agent."""
 
     @abstractmethod
     def can_resume(self, reading: Reading) -> bool:
         """Whether the agent can continue from the record of this reading after a restart."""
 
     @abstractmethod
-    def recall(self, task: Task, record: Record) -> Again | None:
-        """Continue from ``record``, the newest of ``task`` that can be resumed from.
+    def resume(self, task: Task, record: Record) -> RetestRequest | None:
+        """Continue from ``record``, the newest of ``task`` from before the start that can be resumed from.
 
-        The wish is for a run soon, where what was begun is not at its end.
+        Returns a request for an early run where the earlier measurements were not at their end.
         """
 
     @abstractmethod
-    def instead(self, task: Task, slot_us: int) -> Reading | None:
-        """What makes a run needless in the slot that began at ``slot_us`` on CLOCK_BOOTTIME, if anything."""
+    def passive_reading(self, task: Task, slot_us: int) -> Reading | None:
+        """Reading that replaces a run in the slot that began at ``slot_us`` on CLOCK_BOOTTIME, or None."""

@@ -1,6 +1,6 @@
-"""What the agent records without any schedule: something changed, and a watch saw it.
+"""Watches: recordings without a schedule, made when something changes.
 
-A watch is anything with ``run``; whatever it tells is journalled with purpose ``event``.
+A watch is any object with ``name`` and ``run``. Its events are journalled with purpose ``event``.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from msgspec import Struct
 from wire.records import ClockReading, Known, Values
 
 
-class Event(Struct, frozen=True):
-    """One change: the kind of record it leaves, when it was seen, what was seen, and more of it in words."""
+class WatchEvent(Struct, frozen=True):
+    """One change: the kind of its record, the time at which it was seen, its values, and details in words."""
 
     record: type[Known]
     start: ClockReading
@@ -20,17 +20,17 @@ class Event(Struct, frozen=True):
     detail: str = ""
 
 
-Tell = Callable[[Event], None]
+EmitEvent = Callable[[WatchEvent], None]
 
 
 class Watch(Protocol):
-    """Looks at something for as long as the agent runs. ``name`` tells it in logs.
+    """Observer that runs as long as the agent. ``name`` identifies it in logs.
 
-    An exception out of ``run`` means a bug: the runner logs it and begins anew after a pause.
+    An exception out of ``run`` means a bug: the runner logs it and starts the watch again after a pause.
     """
 
     name: str
 
-    async def run(self, tell: Tell) -> None:
-        """Watch until cancelled; ``tell`` returns at once, and what it was told is recorded."""
+    async def run(self, emit: EmitEvent) -> None:
+        """Watch until cancelled. ``emit`` returns at once; the event is recorded later."""
         ...

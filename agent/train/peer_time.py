@@ -21,7 +21,7 @@ STEP_US = 100_000
 FRESH_US = 3_600_000_000
 
 
-class Told(Struct, frozen=True):
+class PeerClockOffset(Struct, frozen=True):
     """The peer's time less CLOCK_BOOTTIME, right within ``error_us`` when CLOCK_BOOTTIME was ``boot_us``.
 
     The error is half the round trip, and the peer's own estimate of its clock where it is ``synchronised``.
@@ -37,7 +37,7 @@ class PeerTime:
     """The newest that one peer told."""
 
     def __init__(self) -> None:
-        self.told: Told | None = None
+        self.told: PeerClockOffset | None = None
 
     def learn(self, exchanges: Iterable[Exchange], before: ClockReading, after: ClockReading) -> None:
         """Take an authenticated train, with our clocks read before and after it.
@@ -56,7 +56,7 @@ class PeerTime:
         quickest = min((one for one in usable if 0 <= one[0] <= LONGEST_RTT_NS), default=None, key=_first)
         if quickest is not None:
             rtt_ns, exchange, reply = quickest
-            self.told = Told(
+            self.told = PeerClockOffset(
                 offset_us=boot_offset_us + _offset_ns(exchange, reply) // 1000,
                 error_us=rtt_ns // 2000 + (round(reply.estimate.seconds * 1e6) if _says(reply) else 0) + 1,
                 boot_us=after.boot_us,

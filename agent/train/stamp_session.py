@@ -19,7 +19,7 @@ from net import timestamps
 from net.timestamps import Address, Datagram, StampSource
 from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
 from wire.records import Failure
-from wire.stamp.sender import Exchange, Sender, SenderSettings, Verdict
+from wire.stamp.sender import Exchange, ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.statistics import TrainStatistics, train_statistics
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -68,7 +68,7 @@ class Train(Struct, frozen=True):
 class TrainResult(Struct, frozen=True):
     """What came of a train.
 
-    ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``Verdict``.
+    ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``ReplyVerdict``.
     ``unsent`` packets could not be handed to the network and are in no statistic; ``send_failure`` says
     why. ``refused``: an ICMP message said that nobody listens at the peer's port; a train that meets such
     refusals alone is given up after a few packets. ``clock_step_us``: how
@@ -79,7 +79,7 @@ class TrainResult(Struct, frozen=True):
 
     statistics: TrainStatistics
     session: str
-    received: Counter[Verdict]
+    received: Counter[ReplyVerdict]
     unsent: int = 0
     send_failure: Failure | None = None
     refused: bool = False
@@ -169,7 +169,7 @@ class _Session:
         self._heard = heard
         self._estimate = estimate
         self._ssid = 1 + secrets.randbelow(0xFFFF)
-        self._sender = Sender(
+        self._sender = SessionSender(
             SenderSettings(
                 ssid=self._ssid,
                 key=train.key,
@@ -282,7 +282,7 @@ class _Session:
             by_kernel=headers.source is StampSource.KERNEL,
             dscp_ecn=headers.dscp_ecn,
         )
-        if verdict is Verdict.ACCEPTED and self._heard:
+        if verdict is ReplyVerdict.ACCEPTED and self._heard:
             self._heard()
 
     def _take_transmit_stamps(self, sock: socket.socket) -> None:
@@ -294,10 +294,10 @@ class _Session:
         return self._refusals >= _REFUSALS_ENOUGH and not self._sender.counters.total()
 
     def _look_whether_done(self) -> None:
-        answered = self._sender.counters[Verdict.ACCEPTED]
+        answered = self._sender.counters[ReplyVerdict.ACCEPTED]
         if self._finished_sending and answered == len(self._sender.exchanges):
             self._all_answered.set()
-        if self._sender.counters[Verdict.CLOSING]:
+        if self._sender.counters[ReplyVerdict.CLOSING]:
             self._closed.set()
 
     def result(self, failure: Failure | None = None, detail: str = "") -> TrainResult:

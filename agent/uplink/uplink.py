@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings
 from net.mqtt import Broker, Publication, Session
 from outbox.delivery.pace import Pace
 from outbox.journal.thread import JournalThread

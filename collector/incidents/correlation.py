@@ -1,6 +1,6 @@
 """One event upstream of many sites, out of outages and silences that share a place and began together.
 
-Pure: what is away in, events out, the same in whatever order it is told. What an event takes is part of no
+Pure: what is away in, correlate out, the same in whatever order it is told. What an event takes is part of no
 other. First comes what is ours (the broker, the collector), then the peer, the POP, the département: the
 nearer to us a common cause is, the less the sites' lines have to do with it. Decision 24 has the reasons of
 every threshold.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from collector.model.outages import OURS
+from collector.model.outages import OPERATOR_CAUSES
 from wire.records import Cause
 
 LINK_US = 120_000_000  # trains each minute date a silence to a minute; a cut takes its sites within another
@@ -37,7 +37,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SitePlace:
     """What a site shares with others; "" where that is not known."""
 
     departement: str = ""
@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class SiteOutage:
     """A site that is, or was, away: as its agent told (``cause``), or silent (None). Unix microseconds.
 
     It began up to ``slack_us`` after ``begin_us`` or, where that is negative, before it. ``unanswered``: the
@@ -54,7 +54,7 @@ class Absence:
     """
 
     site: str
-    place: Place
+    place: SitePlace
     begin_us: int
     slack_us: int
     end_us: int | None = None
@@ -78,7 +78,7 @@ class Absence:
 
 
 @dataclass(frozen=True)
-class Event:
+class Incident:
     """Absences with one cause upstream. ``place`` is the POP's, département's or peer's name, "" for ours.
 
     What it tells is worked out once: of a whole fleet, every line of the overview asks for it.
@@ -87,7 +87,7 @@ class Event:
     level: Level
     place: str
     cause: Cause
-    absences: tuple[Absence, ...]
+    absences: tuple[SiteOutage, ...]
 
     @cached_property
     def begin_us(self) -> int:
@@ -114,7 +114,7 @@ class Event:
 
 
 @dataclass(slots=True)
-class Census:
+class SiteCounts:
     """How many sites there are to be away: heard of before, at all and by what they share.
 
     ``watched`` are those whose silence can be dated; of a peer, those that measure against it now.
@@ -127,7 +127,7 @@ class Census:
     peers: Counter[str] = field(default_factory=Counter)
 
 
-def events(absences: Iterable[Absence], census: Census) -> list[Event]:
+def correlate(absences: Iterable[SiteOutage], census: SiteCounts) -> list[Incident]:
     """Every event, those that last first, then by when they began."""
     grouping = _Grouping(set(absences), census)
     grouping.take(Level.FLEET, _ours_or_silent, grouping.most_of_fleet)
@@ -156,56 +156,56 @@ def needed(sites: int, span_us: int) -> int:
     return others + 2
 
 
-def _ours(each: Absence) -> bool:
-    return each.cause in OURS
+def _ours(each: SiteOutage) -> bool:
+    return each.cause in OPERATOR_CAUSES
 
 
-def _ours_or_silent(each: Absence) -> bool:
-    return each.cause is None or each.cause in OURS
+def _ours_or_silent(each: SiteOutage) -> bool:
+    return each.cause is None or each.cause in OPERATOR_CAUSES
 
 
-def _upstream(each: Absence) -> bool:
+def _upstream(each: SiteOutage) -> bool:
     """What a failure upstream does to a site. An agent that was stopped, many at once too, was stopped."""
-    return each.cause not in OURS and each.cause is not Cause.AGENT and not each.unanswered
+    return each.cause not in OPERATOR_CAUSES and each.cause is not Cause.AGENT and not each.unanswered
 
 
-def _of_peer(each: Absence) -> bool:
+def _of_peer(each: SiteOutage) -> bool:
     return each.cause is Cause.PEER
 
 
-def _count(found: Iterable[Absence]) -> int:
+def _count(found: Iterable[SiteOutage]) -> int:
     return len({each.site for each in found})
 
 
-def _share(found: Sequence[Absence], sites: int) -> float:
+def _share(found: Sequence[SiteOutage], sites: int) -> float:
     count = _count(found)
     return count / max(sites, count) if count >= FEWEST_SITES else 0.0
 
 
 class _Grouping:
-    """What is in no event yet, and the events so far."""
+    """What is in no event yet, and the incidents so far."""
 
-    def __init__(self, absences: set[Absence], census: Census) -> None:
-        self.left = sorted(absences, key=Absence.sort_key)
-        self.found: list[Event] = []
+    def __init__(self, absences: set[SiteOutage], census: SiteCounts) -> None:
+        self.left = sorted(absences, key=SiteOutage.sort_key)
+        self.found: list[Incident] = []
         self._census = census
 
-    def take(self, level: Level, concerned: Callable[[Absence], bool], enough: "Enough") -> None:
-        """Make events of one level, of whatever is concerned, of one place, and enough."""
-        by_place: dict[str, list[Absence]] = defaultdict(list)
+    def take(self, level: Level, concerned: Callable[[SiteOutage], bool], enough: "Enough") -> None:
+        """Make incidents of one level, of whatever is concerned, of one place, and enough."""
+        by_place: dict[str, list[SiteOutage]] = defaultdict(list)
         for each in self.left:
             name = _name(level, each.place)
             if name is not None and concerned(each):
                 by_place[name].append(each)
-        taken: set[Absence] = set()
+        taken: set[SiteOutage] = set()
         for name, absences in sorted(by_place.items()):
             founders = [chain for chain in _chains(absences) if enough(level, name, chain)]
             for members in _joined(founders, [each for each in absences if not each.datable]):
-                self.found.append(Event(level, name, _cause(level, members), tuple(members)))
+                self.found.append(Incident(level, name, _cause(level, members), tuple(members)))
                 taken.update(members)
         self.left = [each for each in self.left if each not in taken]
 
-    def beyond_chance(self, level: Level, name: str, found: Sequence[Absence]) -> bool:
+    def beyond_chance(self, level: Level, name: str, found: Sequence[SiteOutage]) -> bool:
         """Whether so many of so many sites do not begin together by chance."""
         sites = {
             Level.FLEET: self._census.sites,
@@ -215,11 +215,11 @@ class _Grouping:
         }[level]
         return _count(found) >= needed(sites, found[-1].middle_us - found[0].middle_us)
 
-    def most_of_peer(self, _level: Level, name: str, found: Sequence[Absence]) -> bool:
+    def most_of_peer(self, _level: Level, name: str, found: Sequence[SiteOutage]) -> bool:
         """Whether the peer answers as good as nobody. Where it answers some, it lives."""
         return _share(found, self._census.peers[name]) >= MOST_OF_PEER
 
-    def most_of_fleet(self, _level: Level, _name: str, found: Sequence[Absence]) -> bool:
+    def most_of_fleet(self, _level: Level, _name: str, found: Sequence[SiteOutage]) -> bool:
         """Of the sites that were there: who was silent before is silent for a reason of its own."""
         begin_us = found[0].middle_us
         before = _count(
@@ -230,18 +230,18 @@ class _Grouping:
         return _share(found, self._census.watched - before) >= MOST_OF_FLEET
 
 
-Enough = Callable[[Level, str, Sequence[Absence]], bool]
+Enough = Callable[[Level, str, Sequence[SiteOutage]], bool]
 
 
-def _name(level: Level, place: Place) -> str | None:
+def _name(level: Level, place: SitePlace) -> str | None:
     """What the place is called at this level, or None where that is not known."""
     known = {Level.PEER: place.peer, Level.POP: place.pop, Level.DEPARTEMENT: place.departement}
     return "" if level is Level.FLEET else known[level] or None
 
 
-def _chains(absences: Iterable[Absence]) -> Iterator[list[Absence]]:
+def _chains(absences: Iterable[SiteOutage]) -> Iterator[list[SiteOutage]]:
     """Absences that began together, each within two minutes of the one before."""
-    chain: list[Absence] = []
+    chain: list[SiteOutage] = []
     for each in absences:
         if not each.datable:
             continue
@@ -253,7 +253,7 @@ def _chains(absences: Iterable[Absence]) -> Iterator[list[Absence]]:
         yield chain
 
 
-def _joined(founders: list[list[Absence]], vague: list[Absence]) -> list[list[Absence]]:
+def _joined(founders: list[list[SiteOutage]], vague: list[SiteOutage]) -> list[list[SiteOutage]]:
     """Each chain, with what may have begun with it; of several, the first has it."""
     groups = [list(chain) for chain in founders]
     for each in vague:
@@ -265,7 +265,7 @@ def _joined(founders: list[list[Absence]], vague: list[Absence]) -> list[list[Ab
     return groups
 
 
-def _cause(level: Level, members: Iterable[Absence]) -> Cause:
+def _cause(level: Level, members: Iterable[SiteOutage]) -> Cause:
     """What most agents tell. Where none has told yet, a silent fleet says that it is not the sites."""
     told = Counter(each.cause for each in members if each.cause is not None)
     if not told:
@@ -273,5 +273,5 @@ def _cause(level: Level, members: Iterable[Absence]) -> Cause:
     return max(told, key=lambda cause: (told[cause], -_CAUSES[cause]))
 
 
-def _sort_key(event: Event) -> tuple[bool, int, str, str]:
+def _sort_key(event: Incident) -> tuple[bool, int, str, str]:
     return event.end_us is not None, event.begin_us, event.level, event.place

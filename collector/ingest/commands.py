@@ -3,7 +3,7 @@
 import asyncio
 
 from collector.ingest.receipts import Publish
-from collector.model.own_counters import Meters
+from collector.model.own_counters import OwnCounters
 from net.mqtt import Publication
 from wire.messages.commands import CommandMessage
 from wire.messages.envelope import encode
@@ -15,7 +15,7 @@ BOUND = 1000
 class Commands:
     """Commands on their way, one at a time. One that is lost is asked again when its site is heard again."""
 
-    def __init__(self, publish: Publish, meters: Meters) -> None:
+    def __init__(self, publish: Publish, meters: OwnCounters) -> None:
         self._publish = publish
         self._meters = meters
         self._waiting: asyncio.Queue[CommandMessage] = asyncio.Queue(BOUND)

@@ -1,6 +1,6 @@
 """What arrives from the broker, judged: a batch with its measurements, or why nothing could be read.
 
-Pure: topic, bytes and time of arrival in, :class:`Batch` or :class:`Unreadable` out.
+Pure: topic, bytes and time of arrival in, :class:`Batch` or :class:`UnreadableMessage` out.
 """
 
 from collections.abc import Iterable
@@ -92,7 +92,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableMessage:
     """A message of which nothing could be taken. ``site`` or ``peer`` is the topic's, where that is ours."""
 
     arrival: Arrival
@@ -102,7 +102,7 @@ class Unreadable:
     peer: str | None = None
 
 
-Judged = Batch | PeerBatch | Unreadable
+Judged = Batch | PeerBatch | UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +130,13 @@ def judge(arrival: Arrival) -> Judged:
     of_peer, of_site = topics.parse_peer(arrival.topic), topics.parse(arrival.topic)
     if of_peer is None and (of_site is None or of_site[1] is not Kind.RESULTS):
         fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
-        return Unreadable(arrival, None, digest, fault)
+        return UnreadableMessage(arrival, None, digest, fault)
     sender = (of_peer or of_site or ("",))[0]
     envelope = messages.decode(arrival.payload, Envelope, sender)
     if isinstance(envelope, Fault):
         if of_peer is not None:
-            return Unreadable(arrival, None, digest, envelope, sender)
-        return Unreadable(arrival, sender, digest, envelope)
+            return UnreadableMessage(arrival, None, digest, envelope, sender)
+        return UnreadableMessage(arrival, sender, digest, envelope)
     if of_peer is not None:
         tests = tuple(_judge_test(bytes(raw)) for raw in envelope.records)
         return PeerBatch(arrival, sender, envelope, digest, tests)
@@ -164,14 +164,14 @@ def _refused(fault: Fault, raw: bytes) -> Refused:
 
 def receipt_topic(message: Judged) -> str | None:
     """The topic of receipts of the sender of a message, where its own topic says who that is."""
-    if isinstance(message, Unreadable | PeerBatch) and message.peer is not None:
+    if isinstance(message, UnreadableMessage | PeerBatch) and message.peer is not None:
         return topics.peer_topic(message.peer, PeerKind.RECEIPTS)
-    if isinstance(message, Unreadable | Batch) and message.site is not None:
+    if isinstance(message, UnreadableMessage | Batch) and message.site is not None:
         return topics.topic(message.site, Kind.RECEIPTS)
     return None
 
 
-def receipt_of_unreadable(message: Unreadable) -> Receipt | None:
+def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | None:
     """The receipt that says why, where the topic says who the sender is."""
     sender = message.peer or message.site
     if sender is None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from collector.model.own_counters import Meters
+from collector.model.own_counters import OwnCounters
 from net.mqtt import Publication
 from wire.messages.envelope import Receipt, encode
 
@@ -26,7 +26,7 @@ class Receipts:
     costs more than the rare second batch.
     """
 
-    def __init__(self, publish: Publish, meters: Meters) -> None:
+    def __init__(self, publish: Publish, meters: OwnCounters) -> None:
         self._publish = publish
         self._meters = meters
         self._waiting: asyncio.Queue[tuple[str, Receipt]] = asyncio.Queue(BOUND)

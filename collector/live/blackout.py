@@ -7,7 +7,7 @@ GRACE_US = 300_000_000  # an agent notices within 90 s, comes back within 60, an
 MAX_SPELLS = 64
 
 
-class Hearing:
+class Blackouts:
     """The spells in which nothing that sites sent reached the ledger: no broker, no ledger, not running."""
 
     def __init__(self) -> None:

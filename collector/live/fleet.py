@@ -6,12 +6,12 @@ be thrown away and rebuilt from the ledger; counters then begin again at 0, as a
 
 from collections.abc import Iterable, Iterator
 
-from collector.live.blackout import Hearing
-from collector.live.site_state import SiteState
-from collector.model.completeness import Holding
+from collector.live.blackout import Blackouts
+from collector.live.site_state import LiveSite
+from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Sites
 from collector.model.observation import AHEAD_US, Observation
-from collector.model.peer_comparison import Joined
+from collector.model.peer_comparison import ComparedTest
 from wire.messages.envelope import PresenceState
 
 MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside
@@ -25,18 +25,18 @@ class Fleet:
 
     def __init__(self, inventory: Sites) -> None:
         self.crowded = False
-        self.hearing = Hearing()
-        self._sites: dict[str, SiteState] = {}
+        self.hearing = Blackouts()
+        self._sites: dict[str, LiveSite] = {}
         self._strangers = 0
         self.take_inventory(inventory)
 
-    def __iter__(self) -> Iterator[SiteState]:
+    def __iter__(self) -> Iterator[LiveSite]:
         return iter(self._sites.values())
 
     def __len__(self) -> int:
         return len(self._sites)
 
-    def get(self, site_id: str) -> SiteState | None:
+    def get(self, site_id: str) -> LiveSite | None:
         """The site, if anything is known of it."""
         return self._sites.get(site_id)
 
@@ -44,7 +44,7 @@ class Fleet:
         """Adopt an inventory. A site that left it stays while it has measurements."""
         before, self._sites = self._sites, {}
         for site_id, site in inventory.items():
-            known = before.pop(site_id, None) or SiteState(site_id, site, self.hearing)
+            known = before.pop(site_id, None) or LiveSite(site_id, site, self.hearing)
             known.inventory = site
             self._sites[site_id] = known
         for site_id, known in before.items():
@@ -83,13 +83,13 @@ class Fleet:
         for one in seen:
             site.learn(one)
 
-    def restore_sides(self, joined: Iterable[Joined]) -> None:
+    def restore_sides(self, joined: Iterable[ComparedTest]) -> None:
         """Learn the disagreements that the ledger holds, without counting them."""
         for one in joined:
             if one.site is not None and (site := self._sites.get(one.site)):
                 site.learn_side(one)
 
-    def learn_sides(self, joined: Iterable[Joined], now_us: int) -> set[str]:
+    def learn_sides(self, joined: Iterable[ComparedTest], now_us: int) -> set[str]:
         """Take in comparisons that have just been made; returns the sites that they concern."""
         concerned = set()
         for one in joined:
@@ -99,7 +99,7 @@ class Fleet:
                 concerned.add(one.site)
         return concerned
 
-    def take_holdings(self, held: Iterable[Holding]) -> set[str]:
+    def take_holdings(self, held: Iterable[SiteCompleteness]) -> set[str]:
         """Take in what the ledger holds; returns the sites of which something else is wrong now."""
         concerned = set()
         for one in self.differing(held):
@@ -107,7 +107,7 @@ class Fleet:
             concerned.add(one.site_id)
         return concerned
 
-    def differing(self, held: Iterable[Holding]) -> Iterator[Holding]:
+    def differing(self, held: Iterable[SiteCompleteness]) -> Iterator[SiteCompleteness]:
         """Those of which something else is wrong than is known."""
         for one in held:
             site = self._sites.get(one.site_id)
@@ -122,11 +122,11 @@ class Fleet:
         site.presence = presence
         return True
 
-    def _site(self, site_id: str) -> SiteState | None:
+    def _site(self, site_id: str) -> LiveSite | None:
         known = self._sites.get(site_id)
         if known is None and self._strangers >= MAX_STRANGERS:
             self.crowded = True
         elif known is None:
-            known = self._sites[site_id] = SiteState(site_id, None, self.hearing)
+            known = self._sites[site_id] = LiveSite(site_id, None, self.hearing)
             self._strangers += 1
         return known

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from collector.live.site_state import SiteState, standing_of
+from collector.live.site_state import LiveSite, standing_of
 from collector.model.freshness import is_fresh
 from collector.model.observation import Observation
 from wire.records import Direction, Failure, Hop, PathValues, StampValues, Standing
@@ -15,7 +15,7 @@ from wire.records import Direction, Failure, Hop, PathValues, StampValues, Stand
 DISAGREED_US = 86_400_000_000  # a disagreement is shown for a day
 
 
-class Kind(StrEnum):
+class NoticeKind(StrEnum):
     """What there is to remark. Figures: see the catalogue's sentences."""
 
     SUSPECT = "suspect"
@@ -29,17 +29,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Notice:
     """One remark: ``number`` and ``other`` are figures of its sentence, ``place`` a router or nothing."""
 
-    kind: Kind
+    kind: NoticeKind
     direction: Direction | None = None
     number: int = 0
     other: int = 0
     place: str = ""
 
 
-def remarks(site: SiteState, now_us: int) -> tuple[Remark, ...]:
+def remarks(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
     """Everything to remark of a site, what concerns the evidence first."""
     return (
         *_suspect(site),
@@ -49,51 +49,51 @@ def remarks(site: SiteState, now_us: int) -> tuple[Remark, ...]:
     )
 
 
-def _current(site: SiteState, now_us: int) -> Iterator[Observation]:
+def _current(site: LiveSite, now_us: int) -> Iterator[Observation]:
     for series in site.series.values():
         if series.valued is not None and is_fresh(series.valued, now_us):
             yield series.valued
 
 
-def _suspect(site: SiteState) -> Iterator[Remark]:
+def _suspect(site: LiveSite) -> Iterator[Notice]:
     for direction in (Direction.DOWN, Direction.UP):
         series = site.of_floor(direction)
         if series is not None and standing_of(series) is Standing.SUSPECT:
-            yield Remark(Kind.SUSPECT, direction)
+            yield Notice(NoticeKind.SUSPECT, direction)
 
 
-def _sides(site: SiteState, now_us: int) -> Iterator[Remark]:
+def _sides(site: LiveSite, now_us: int) -> Iterator[Notice]:
     for direction, joined in sorted(site.disagreed.items()):
         if now_us - joined.time_us < DISAGREED_US:
-            yield Remark(Kind.SIDES_DISAGREE, direction, number=round(100 * (joined.difference or 0)))
+            yield Notice(NoticeKind.SIDES_DISAGREE, direction, number=round(100 * (joined.difference or 0)))
 
 
-def _of(seen: Observation) -> Iterator[Remark]:
+def _of(seen: Observation) -> Iterator[Notice]:
     if isinstance(seen.values, StampValues):
         yield from _classes(seen.series.dscp, seen.values)
     elif isinstance(seen.values, PathValues):
         yield from _path(seen.series.dscp, seen.values)
 
 
-def _classes(sent: int | None, found: StampValues) -> Iterator[Remark]:
+def _classes(sent: int | None, found: StampValues) -> Iterator[Notice]:
     if sent is not None and found.forward_dscp is not None and found.forward_dscp != sent:
-        yield Remark(Kind.CLASS_CHANGED, Direction.UP, sent, found.forward_dscp)
+        yield Notice(NoticeKind.CLASS_CHANGED, Direction.UP, sent, found.forward_dscp)
     wished = None if found.reply_refused else found.wished_dscp
     if wished is not None and found.reply_dscp is not None and found.reply_dscp != wished:
-        yield Remark(Kind.CLASS_CHANGED, Direction.DOWN, wished, found.reply_dscp)
+        yield Notice(NoticeKind.CLASS_CHANGED, Direction.DOWN, wished, found.reply_dscp)
 
 
-def _path(sent: int | None, found: PathValues) -> Iterator[Remark]:
+def _path(sent: int | None, found: PathValues) -> Iterator[Notice]:
     if found.dscp_changed_at is not None and sent is not None:
         place = _place(found, found.dscp_changed_at)
-        yield Remark(Kind.PATH_CLASS_CHANGED, None, sent, found.dscp_changed_at, place)
+        yield Notice(NoticeKind.PATH_CLASS_CHANGED, None, sent, found.dscp_changed_at, place)
     if found.black_hole:
-        yield Remark(Kind.BLACK_HOLE, None, found.path_mtu_bytes or 0)
+        yield Notice(NoticeKind.BLACK_HOLE, None, found.path_mtu_bytes or 0)
     elif found.mtu_limited_at is not None and found.path_mtu_bytes is not None:
         place = found.mtu_limited_by or _place(found, found.mtu_limited_at)
-        yield Remark(Kind.PATH_MTU, None, found.path_mtu_bytes, found.mtu_limited_at, place)
+        yield Notice(NoticeKind.PATH_MTU, None, found.path_mtu_bytes, found.mtu_limited_at, place)
     if not found.reached:
-        yield Remark(Kind.NOT_REACHED, None, found.hops[-1].ttl if found.hops else 0)
+        yield Notice(NoticeKind.NOT_REACHED, None, found.hops[-1].ttl if found.hops else 0)
 
 
 def _place(found: PathValues, ttl: int) -> str:
@@ -101,7 +101,7 @@ def _place(found: PathValues, ttl: int) -> str:
     return hops[0].address or "" if hops else ""
 
 
-def _budget(site: SiteState, now_us: int) -> Iterator[Remark]:
+def _budget(site: LiveSite, now_us: int) -> Iterator[Notice]:
     skipped = (series.newest for series in site.series.values() if is_fresh(series.newest, now_us))
     if any(seen.failure is Failure.BUDGET_SPENT for seen in skipped):
-        yield Remark(Kind.BUDGET_SPENT)
+        yield Notice(NoticeKind.BUDGET_SPENT)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from collector.model.peer_comparison import Heard, Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult, PeerMessage
 
 MAX_PEERS = 1000  # their names come from outside
 
 
-class Peers:
+class PeerCounters:
     """Counts what peers told, by peer, in the process's own registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -25,7 +25,7 @@ class Peers:
         )
         self._taken = Counter(
             "qos_collector_peer_tests_total",
-            "Peers' records of load tests by what became of them.",
+            "PeerCounters' records of load tests by what became of them.",
             ("peer", "status"),
             registry=registry,
         )
@@ -42,7 +42,7 @@ class Peers:
         for peer, time_us in newest_us.items():
             self._raise(peer, time_us)
 
-    def heard(self, found: Heard | None) -> None:
+    def heard(self, found: PeerMessage | None) -> None:
         """A peer's message has been committed."""
         if found is None or not self._is_known(found.peer):
             return
@@ -51,7 +51,7 @@ class Peers:
         if found.newest_us is not None:
             self._raise(found.peer, found.newest_us)
 
-    def learn(self, joined: Iterable[Joined]) -> None:
+    def learn(self, joined: Iterable[ComparedTest]) -> None:
         """Tests were joined, or given up."""
         for one in joined:
             if self._is_known(one.peer):
@@ -66,6 +66,6 @@ class Peers:
         """Whether it is counted: all of a plausible number, with every result from 0 on."""
         if peer not in self._known and len(self._known) < MAX_PEERS:
             self._known.add(peer)
-            for result in Result:
+            for result in ComparisonResult:
                 self._results.labels(peer, result.value)
         return peer in self._known

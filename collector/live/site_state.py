@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from collector.live.blackout import Hearing
-from collector.model.completeness import Holding
+from collector.live.blackout import Blackouts
+from collector.model.completeness import SiteCompleteness
 from collector.model.freshness import STALE_INTERVALS, expires_us, interval_us, is_fresh, is_late
 from collector.model.inventory import Site
 from collector.model.observation import EVENTS, Observation, Series
-from collector.model.outages import SiteOutages
-from collector.model.peer_comparison import Joined, Result
+from collector.model.outages import RecentOutages
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.messages.envelope import PresenceState
 from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
 
@@ -24,12 +24,16 @@ DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be se
 SIDES_LATE_US = 86_400_000_000  # a comparison of tests older than a day speaks of a backlog
 MAX_SERIES = 128  # of one site: names of probes come from outside
 FLOOR_PROBE = "floor"
-Kind = TypeVar("Kind", bound=Values)
-OF_A_SITE = (Result.AGREE, Result.DISAGREE, Result.AGENT_ONLY)  # whose a peer's lone test was, nobody knows
+ValuesType = TypeVar("ValuesType", bound=Values)
+OF_A_SITE = (
+    ComparisonResult.AGREE,
+    ComparisonResult.DISAGREE,
+    ComparisonResult.AGENT_ONLY,
+)  # whose a peer's lone test was, nobody knows
 DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
-class State(StrEnum):
+class SiteState(StrEnum):
     """What a site is in, worst first."""
 
     BELOW_FLOOR = "below-floor"
@@ -40,7 +44,7 @@ class State(StrEnum):
     OK = "ok"
 
 
-class Refused(StrEnum):
+class InterfaceLoss(StrEnum):
     """What an interface did not carry."""
 
     ERRORS = "errors"
@@ -78,24 +82,24 @@ class SeriesState:
 
 
 @dataclass(slots=True)
-class SiteState:
+class LiveSite:
     """Everything live about one site. Counters count what came in time; ``late`` what did not."""
 
     site_id: str
     inventory: Site | None
-    hearing: Hearing = field(default_factory=Hearing)
+    hearing: Blackouts = field(default_factory=Blackouts)
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
     measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
     verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
-    refused: Counter[tuple[Refused, Direction]] = field(default_factory=Counter)
+    refused: Counter[tuple[InterfaceLoss, Direction]] = field(default_factory=Counter)
     carrier_losses: int | None = None
-    sides: Counter[Result] = field(default_factory=Counter)
-    disagreed: dict[Direction, Joined] = field(default_factory=dict)
-    lacks: Holding | None = None  # what is wrong with what the ledger holds of it
-    outages: SiteOutages = field(default_factory=SiteOutages)
+    sides: Counter[ComparisonResult] = field(default_factory=Counter)
+    disagreed: dict[Direction, ComparedTest] = field(default_factory=dict)
+    lacks: SiteCompleteness | None = None  # what is wrong with what the ledger holds of it
+    outages: RecentOutages = field(default_factory=RecentOutages)
 
     def learn(self, seen: Observation) -> None:
         """Take an observation into the series' state."""
@@ -128,19 +132,19 @@ class SiteState:
     def _count_interface(self, found: InterfaceValues) -> None:
         """Each record tells what its own minute added. What an interface does not count stays absent."""
         for direction, flow in ((Direction.DOWN, found.down), (Direction.UP, found.up)):
-            for kind, count in ((Refused.ERRORS, flow.errors), (Refused.DROPS, flow.drops)):
+            for kind, count in ((InterfaceLoss.ERRORS, flow.errors), (InterfaceLoss.DROPS, flow.drops)):
                 if count is not None:
                     self.refused[(kind, direction)] += count
         if found.carrier_losses is not None:
             self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
 
-    def learn_side(self, joined: Joined) -> None:
+    def learn_side(self, joined: ComparedTest) -> None:
         """Take in how the two sides of a load test compared, wherever in time it belongs."""
         known = self.disagreed.get(joined.direction)
-        if joined.result is Result.DISAGREE and (known is None or joined.time_us >= known.time_us):
+        if joined.result is ComparisonResult.DISAGREE and (known is None or joined.time_us >= known.time_us):
             self.disagreed[joined.direction] = joined
 
-    def count_side(self, joined: Joined, now_us: int) -> None:
+    def count_side(self, joined: ComparedTest, now_us: int) -> None:
         """Count a comparison that has just been made; one of an outage's backlog alarms nobody."""
         for result in OF_A_SITE:
             self.sides.setdefault(result, 0)
@@ -172,7 +176,7 @@ class SiteState:
         return ((series, state) for series, state in self.series.items() if series.probe not in EVENTS)
 
 
-def current(site: SiteState, kind: type[Kind], now_us: int) -> Iterator[tuple[Observation, Kind]]:
+def current(site: LiveSite, kind: type[ValuesType], now_us: int) -> Iterator[tuple[Observation, ValuesType]]:
     """The newest values of one kind, of every series in which they still speak for the present."""
     for found in site.series.values():
         seen = found.valued
@@ -180,7 +184,7 @@ def current(site: SiteState, kind: type[Kind], now_us: int) -> Iterator[tuple[Ob
             yield seen, seen.values
 
 
-def state_of(site: SiteState, now_us: int) -> State:
+def state_of(site: LiveSite, now_us: int) -> SiteState:
     """What the site is in.
 
     Below the floor is who stands condemned, until that is lifted; a suspect has failed and is tested again.
@@ -188,20 +192,20 @@ def state_of(site: SiteState, now_us: int) -> State:
     measures, but without such verdicts, waits for them.
     """
     if site.inventory is None:
-        return State.NOT_IN_INVENTORY
+        return SiteState.NOT_IN_INVENTORY
     if site.newest_us is None:
-        return State.WAITING
+        return SiteState.WAITING
     silent_us = silent_from_us(site)
     if silent_us is not None and now_us >= silent_us:
-        return State.SILENT
+        return SiteState.SILENT
     floors = [series for direction in Direction if (series := site.of_floor(direction))]
     standings = {standing_of(series) for series in floors}
     if Standing.CONDEMNED in standings:
-        return State.BELOW_FLOOR
+        return SiteState.BELOW_FLOOR
     if Standing.SUSPECT in standings:
-        return State.SUSPECT
+        return SiteState.SUSPECT
     passed = [_passes(series, now_us) for series in floors if is_fresh(series.newest, now_us)]
-    return State.OK if passed and all(passed) else State.WAITING
+    return SiteState.OK if passed and all(passed) else SiteState.WAITING
 
 
 def standing_of(series: SeriesState) -> Standing | None:
@@ -222,7 +226,7 @@ def _passes(series: SeriesState, now_us: int) -> bool:
     return is_fresh(series.decisive, now_us) and _verdict(series.decisive) is Verdict.PASS
 
 
-def silent_from_us(site: SiteState) -> int | None:
+def silent_from_us(site: LiveSite) -> int | None:
     """When the site becomes silent if nothing more comes, or None where nothing ever came.
 
     Three intervals of its densest schedule after its newest measurement, and the time that a batch may take:
@@ -236,13 +240,13 @@ def silent_from_us(site: SiteState) -> int | None:
     return site.hearing.waited_until(due_us)
 
 
-def densest_us(site: SiteState, newest_us: int) -> int:
+def densest_us(site: LiveSite, newest_us: int) -> int:
     """The shortest interval of the schedules that were kept when the newest measurement was made."""
     found = (state.newest for _, state in site.scheduled())
     return min(interval_us(seen) for seen in found if is_fresh(seen, newest_us - DELIVERY_US))
 
 
-def next_change_us(site: SiteState, now_us: int) -> int | None:
+def next_change_us(site: LiveSite, now_us: int) -> int | None:
     """When the site's state or gauges change next if nothing comes in, or None for never."""
     ends = [
         expires_us(seen)

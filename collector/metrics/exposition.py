@@ -7,7 +7,7 @@ absent, never repeated; timestamps stay. No line carries an explicit timestamp: 
 
 from collections.abc import Iterable, Iterator
 
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.metrics.families import FAMILIES
 from collector.metrics.families.family import UNKNOWN, escape
 from collector.model.inventory import Site
@@ -15,7 +15,7 @@ from collector.model.inventory import Site
 BLOCK_SITES = 256
 
 
-def site_labels(site: SiteState) -> str:
+def site_labels(site: LiveSite) -> str:
     """The labels on every series of a site, without braces."""
     found = site.inventory or Site(site.site_id, UNKNOWN)
     labels = {
@@ -28,7 +28,7 @@ def site_labels(site: SiteState) -> str:
     return ",".join(f'{name}="{escape(value)}"' for name, value in labels.items())
 
 
-def render(site: SiteState, now_us: int) -> list[bytes]:
+def render(site: LiveSite, now_us: int) -> list[bytes]:
     """The site's lines, one text for each of ``FAMILIES`` (empty where it has no sample).
 
     Labels that come twice, of series that only a strange agent has, stand once: twice, they fail the scrape.
@@ -55,7 +55,7 @@ class Exposition:
         self._blocks: list[list[bytes | None]] = [[] for _ in FAMILIES]
         self._index: dict[str, int] = {}
 
-    def update(self, site: SiteState, now_us: int) -> None:
+    def update(self, site: LiveSite, now_us: int) -> None:
         """Render one site anew."""
         index = self._index.get(site.site_id)
         if index is None:

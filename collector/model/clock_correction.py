@@ -26,7 +26,7 @@ SOONER_US = 1_000_000
 FOLLOW_US = 3_600_000_000
 
 
-class Source(StrEnum):
+class AnchorSource(StrEnum):
     """What an anchor rests on."""
 
     SYNCHRONISED = "synchronised"
@@ -41,14 +41,14 @@ class Anchor(NamedTuple):
     offset_us: int
     error_us: int
     at_us: int
-    source: Source
+    source: AnchorSource
 
     def error_at(self, boot_us: int) -> int:
         """The error at another moment of the boot: the clock may have drifted meanwhile."""
         return self.error_us + abs(boot_us - self.at_us) // DRIFT
 
 
-class Placed(NamedTuple):
+class CorrectedTime(NamedTuple):
     """When a measurement was made, how far its own claim is off, and whether views must pass it over.
 
     ``error_us``: at most how far ``time_us`` is wrong, None where nobody knows. ``believed``: the claim
@@ -63,31 +63,33 @@ class Placed(NamedTuple):
     believed: bool = False
 
 
-def placed(start: ClockReading, sent: ClockReading, received_us: int, anchor: Anchor | None = None) -> Placed:
+def correct(
+    start: ClockReading, sent: ClockReading, received_us: int, anchor: Anchor | None = None
+) -> CorrectedTime:
     """Place a measurement: by its own clock where that may be believed, else by the anchor of its boot.
 
     Without either the claim is kept, its error unknown.
     """
-    if believes(start, sent, received_us):
-        return at(start.wall_us, start.wall_us, received_us, start.max_error_us, believed=True)
+    if is_trusted(start, sent, received_us):
+        return corrected_to(start.wall_us, start.wall_us, received_us, start.max_error_us, believed=True)
     if anchor is None and start.boot_id == sent.boot_id and start.boot_us <= sent.boot_us:
-        anchor = by_arrival(sent, received_us)
+        anchor = anchor_from_arrival(sent, received_us)
     if anchor is None:
-        return at(start.wall_us, start.wall_us, received_us, None)
-    return by_anchor(start.boot_us, start.wall_us, received_us, anchor)
+        return corrected_to(start.wall_us, start.wall_us, received_us, None)
+    return correct_by_anchor(start.boot_us, start.wall_us, received_us, anchor)
 
 
-def by_anchor(boot_us: int, claimed_us: int, received_us: int, anchor: Anchor) -> Placed:
+def correct_by_anchor(boot_us: int, claimed_us: int, received_us: int, anchor: Anchor) -> CorrectedTime:
     """Place by an anchor what was made at ``boot_us`` of its boot and claims ``claimed_us``."""
-    return at(boot_us + anchor.offset_us, claimed_us, received_us, anchor.error_at(boot_us))
+    return corrected_to(boot_us + anchor.offset_us, claimed_us, received_us, anchor.error_at(boot_us))
 
 
-def at(
+def corrected_to(
     time_us: int, claimed_us: int, received_us: int, error_us: int | None, *, believed: bool = False
-) -> Placed:
+) -> CorrectedTime:
     """A placing, with the marks for what it cannot be: of the future, or older than anything is kept."""
     time_us = max(0, time_us)
-    return Placed(
+    return CorrectedTime(
         time_us,
         claimed_us - time_us,
         ahead=time_us > received_us + AHEAD_US,
@@ -97,7 +99,7 @@ def at(
     )
 
 
-def believes(reading: ClockReading, sent: ClockReading, received_us: int) -> bool:
+def is_trusted(reading: ClockReading, sent: ClockReading, received_us: int) -> bool:
     """Whether a clock is synchronised, and not only says so."""
     return reading.synchronised and _is_credible(reading, reading.wall_us, sent, received_us)
 
@@ -111,28 +113,28 @@ def _is_credible(reading: ClockReading, wall_us: int, sent: ClockReading, receiv
     return arrived_us - BEHIND_US - slack_us <= wall_us <= arrived_us + AHEAD_US + slack_us
 
 
-def believable(record: Record, when: Placed) -> Record:
+def without_untrusted_delays(record: Record, when: CorrectedTime) -> Record:
     """The record without one-way delays, where its clock only said that it was synchronised."""
     if when.believed or not isinstance(record, StampMeasurement) or record.values is None:
         return record
     return replace(record, values=replace(record.values, delay_forward=None, delay_return=None))
 
 
-def by_sending(sent: ClockReading, received_us: int) -> Anchor:
+def anchor_from_envelope(sent: ClockReading, received_us: int) -> Anchor:
     """The anchor that an envelope gives for the boot in which it was sent."""
-    if believes(sent, sent, received_us):
+    if is_trusted(sent, sent, received_us):
         return _by_clock(sent)
-    return by_arrival(sent, received_us)
+    return anchor_from_arrival(sent, received_us)
 
 
-def by_arrival(sent: ClockReading, received_us: int) -> Anchor:
+def anchor_from_arrival(sent: ClockReading, received_us: int) -> Anchor:
     """Delivery takes no negative time, so the true offset is at most this one."""
-    return Anchor(received_us - sent.boot_us, DELIVERY_US, sent.boot_us, Source.ARRIVAL)
+    return Anchor(received_us - sent.boot_us, DELIVERY_US, sent.boot_us, AnchorSource.ARRIVAL)
 
 
-def by_record(record: Record, sent: ClockReading, received_us: int) -> Anchor | None:
+def anchor_from_record(record: Record, sent: ClockReading, received_us: int) -> Anchor | None:
     """The anchor that one measurement gives for its own boot, if its clock may be believed."""
-    if believes(record.start, sent, received_us):
+    if is_trusted(record.start, sent, received_us):
         return _by_clock(record.start)
     if isinstance(record, ClockMeasurement) and record.values is not None:
         return _by_peer(record.start, record.values, sent, received_us)
@@ -141,7 +143,9 @@ def by_record(record: Record, sent: ClockReading, received_us: int) -> Anchor | 
 
 def _by_clock(reading: ClockReading) -> Anchor:
     offset_us, error_us = reading.wall_us - reading.boot_us, reading.max_error_us
-    return Anchor(offset_us, AHEAD_US if error_us is None else error_us, reading.boot_us, Source.SYNCHRONISED)
+    return Anchor(
+        offset_us, AHEAD_US if error_us is None else error_us, reading.boot_us, AnchorSource.SYNCHRONISED
+    )
 
 
 def _by_peer(start: ClockReading, values: ClockValues, sent: ClockReading, received_us: int) -> Anchor | None:
@@ -150,10 +154,10 @@ def _by_peer(start: ClockReading, values: ClockValues, sent: ClockReading, recei
         return None
     if not _is_credible(start, start.boot_us + offset_us, sent, received_us):
         return None
-    return Anchor(offset_us, error_us, at_us, Source.PEER)
+    return Anchor(offset_us, error_us, at_us, AnchorSource.PEER)
 
 
-def is_better(new: Anchor, known: Anchor | None) -> bool:
+def should_replace(new: Anchor, known: Anchor | None) -> bool:
     """Whether an anchor should take the place of the one that is known of its boot.
 
     Of arrivals the one with the shortest delay, but not one of weeks ago for ever. What makes hardly a
@@ -161,26 +165,28 @@ def is_better(new: Anchor, known: Anchor | None) -> bool:
     """
     if known is None:
         return True
-    if new.source is known.source is Source.ARRIVAL:
+    if new.source is known.source is AnchorSource.ARRIVAL:
         apart_us, later_us = new.at_us - known.at_us, new.offset_us - known.offset_us
         return later_us < -SOONER_US or (apart_us >= FOLLOW_US and later_us <= apart_us // DRIFT)
     before_us = known.error_at(new.at_us)
     return before_us - new.error_us >= max(WORTH_US, before_us // 2)
 
 
-def improves(new: Anchor, known: Anchor | None) -> bool:
+def should_redate(new: Anchor, known: Anchor | None) -> bool:
     """Whether what was placed by ``known`` should be placed anew."""
     return known is None or known.error_us - new.error_us >= WORTH_US
 
 
-class Side(NamedTuple):
+class NeighbourBound(NamedTuple):
     """What the journal holds beside a boot: when that was at the earliest, or at the latest."""
 
     time_us: int
     error_us: int
 
 
-def between(first_us: int, last_us: int, before: Side | None, after: Side) -> Anchor | None:
+def anchor_from_neighbours(
+    first_us: int, last_us: int, before: NeighbourBound | None, after: NeighbourBound
+) -> Anchor | None:
     """The anchor of a boot of which only its place in the journal is known.
 
     Its measurements were made at ``first_us`` to ``last_us`` of CLOCK_BOOTTIME. The machine was started after
@@ -193,4 +199,4 @@ def between(first_us: int, last_us: int, before: Side | None, after: Side) -> An
         return None
     middle_us = (first_us + last_us) // 2
     error_us = (most - least + 1) // 2 + (last_us - first_us) // DRIFT
-    return Anchor((least + most) // 2, error_us, middle_us, Source.NEIGHBOURS)
+    return Anchor((least + most) // 2, error_us, middle_us, AnchorSource.NEIGHBOURS)

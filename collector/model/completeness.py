@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from msgspec import Struct, structs
 
-SETTLED_US = 3_600_000_000
+MISSING_AFTER_US = 3_600_000_000
 """How long what was measured later must have been in the ledger before something counts as missing: a batch
 leaves once a minute and may have to be sent again, and a day's backlog of a fleet drains within the hour."""
 
 
-class Holding(Struct, frozen=True, gc=False):
+class SiteCompleteness(Struct, frozen=True, gc=False):
     """What the ledger holds of one site, in measurements.
 
     ``missing`` should have come long ago; ``under_way`` is not here either, but may still come. ``declared``
@@ -32,13 +32,13 @@ class Holding(Struct, frozen=True, gc=False):
         return not (self.missing or self.declared or self.conflicts or self.forks)
 
     @property
-    def wrong(self) -> "Holding | None":
+    def wrong(self) -> "SiteCompleteness | None":
         """What is wrong alone, which seldom changes; None where nothing is."""
         return None if self.is_whole else structs.replace(self, committed=0, under_way=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MissingRun:
     """Consecutive sequence numbers that are missing; measured after ``after_us`` and before ``before_us``."""
 
     first: int
@@ -48,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochHolding:
+class EpochCompleteness:
     """One journal epoch. ``runs`` are some of what is missing or under way; ``more_runs``: there are others.
 
     ``forks`` is how many other epochs continue the same ``previous`` one; ``is_behind``: it does so from
@@ -67,14 +67,14 @@ class EpochHolding:
     is_behind: bool
     begin_us: int | None
     end_us: int | None
-    runs: tuple[Run, ...] = ()
+    runs: tuple[MissingRun, ...] = ()
     more_runs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class SiteHolding:
+class SiteEpochs:
     """One site's epochs, those in which something is wrong first; ``total`` counts also those left out."""
 
     site_id: str
-    epochs: tuple[EpochHolding, ...]
+    epochs: tuple[EpochCompleteness, ...]
     total: int

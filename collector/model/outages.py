@@ -11,9 +11,9 @@ from collector.model.observation import Observation
 from wire.records import Cause, ReachabilityValues
 
 KEPT_US = 86_400_000_000  # live state keeps an outage that ended this long ago; older ones are the ledger's
-OVER_THE_LINE = frozenset({"stamp", "floor", "capacity"})
+LINE_PROBES = frozenset({"stamp", "floor", "capacity"})
 MAX_KEPT = 32  # of one site, in live state
-OURS = frozenset({Cause.BROKER, Cause.COLLECTOR})  # what watches the site failed, and not the site
+OPERATOR_CAUSES = frozenset({Cause.BROKER, Cause.COLLECTOR})  # what watches the site failed, and not the site
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def outage_of_values(
 
 
 @dataclass(slots=True)
-class SiteOutages:
+class RecentOutages:
     """The newest outages of one site, and counters of those whose end came in time."""
 
     known: dict[str, Outage] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class SiteOutages:
             self.lasted_us[told.cause] += told.lasted_us
 
 
-def learn_every(told: Iterable[Outage]) -> list[Outage]:
+def newest_reports(told: Iterable[Outage]) -> list[Outage]:
     """Every outage of every site, each as it was told last, in order of their beginning."""
     known: dict[tuple[str, str], Outage] = {}
     for word in told:
@@ -125,7 +125,7 @@ def learn_every(told: Iterable[Outage]) -> list[Outage]:
     return sorted(known.values(), key=lambda outage: (outage.begin_us, outage.site, outage.name))
 
 
-def over_us(outage: Outage, healthy_us: int | None) -> int | None:
+def effective_end_us(outage: Outage, healthy_us: int | None) -> int | None:
     """When an outage was over: as told, or at the least until when it lasted, or None while it is open.
 
     ``healthy_us`` is the site's newest measurement over its line that succeeded. An agent that never told the
@@ -135,4 +135,4 @@ def over_us(outage: Outage, healthy_us: int | None) -> int | None:
     if outage.end_us is not None:
         return outage.end_us
     superseded = healthy_us is not None and healthy_us > outage.told_us
-    return outage.told_us if superseded or outage.cause in OURS else None
+    return outage.told_us if superseded or outage.cause in OPERATOR_CAUSES else None

@@ -21,7 +21,7 @@ from wire.messages.envelope import Reason, ReceiptStatus
 COMMIT_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Meters:
+class OwnCounters:
     """One registry of its own, so that two collectors in one process do not meet."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ RATE_TOLERANCE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PeerMessage:
     """What a peer's message held: how many tests became what, and the newest beginning of one."""
 
     peer: str
@@ -37,7 +37,7 @@ class Heard:
     newest_us: int | None
 
 
-class Result(StrEnum):
+class ComparisonResult(StrEnum):
     """What became of the comparison. ``agree``: no figure of one side contradicts the other."""
 
     AGREE = "agree"
@@ -47,7 +47,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class AgentFigures:
     """What the agent told of one test. Of a search it tells rates alone. Rates at the IP layer.
 
     ``sent_bps`` None: the peer sent on when the agent had ended. ``received_bps`` None: the test was ended
@@ -62,7 +62,7 @@ class Claim:
     received_packets: int | None = None
 
 
-class Counts(Protocol):
+class PeerFigures(Protocol):
     """What the peer told of one test: the fields of a :class:`wire.messages.peer_tests.PeerTest`."""
 
     @property
@@ -97,23 +97,23 @@ class Comparison:
     Of what was received it is the difference to the nearest count that the peer's record allows.
     """
 
-    result: Result
+    result: ComparisonResult
     difference: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class ComparedTest:
     """One test after its sides were joined, or given up. ``site`` is None where only the peer told of it."""
 
     peer: str
     site: str | None
     direction: Direction
     time_us: int
-    result: Result
+    result: ComparisonResult
     difference: float | None
 
 
-def compare(claim: Claim, told: Counts) -> Comparison:
+def compare(claim: AgentFigures, told: PeerFigures) -> Comparison:
     """Both sides of one test."""
     if claim.sent_packets is None or claim.received_packets is None:
         pairs = _rates(claim, told)
@@ -125,15 +125,15 @@ def compare(claim: Claim, told: Counts) -> Comparison:
     known = [pair for pair in pairs if pair is not None]
     worst = max((difference for difference, _ in known), default=None)
     contradicted = any(difference > allowed for difference, allowed in known)
-    return Comparison(Result.DISAGREE if contradicted else Result.AGREE, worst)
+    return Comparison(ComparisonResult.DISAGREE if contradicted else ComparisonResult.AGREE, worst)
 
 
-def has_load(told: Counts) -> bool:
+def has_load(told: PeerFigures) -> bool:
     """Whether the peer saw any load: a test that was set up and never begun leaves the agent no result."""
     return bool(told.sent_packets or told.received_packets)
 
 
-def _rates(claim: Claim, told: Counts) -> list[tuple[float, float] | None]:
+def _rates(claim: AgentFigures, told: PeerFigures) -> list[tuple[float, float] | None]:
     if not told.load_us:
         return []
     sent, received = (
@@ -146,13 +146,13 @@ def _rates(claim: Claim, told: Counts) -> list[tuple[float, float] | None]:
     ]
 
 
-def _tolerance(claim: Claim) -> float:
+def _tolerance(claim: AgentFigures) -> float:
     most = max(claim.sent_packets or 0, claim.received_packets or 0, 1)
     feedback = FEEDBACK_US / claim.duration_us if claim.duration_us else 1.0
     return COUNT_TOLERANCE + feedback + FEW_PACKETS / most
 
 
-def _unheard(told: Counts) -> float:
+def _unheard(told: PeerFigures) -> float:
     """How much more may have been received than the peer heard of, relative to that."""
     if told.sent_packets is None or told.lost_packets is None or not told.received_packets:
         return 0.0

@@ -11,13 +11,13 @@ from heapq import nsmallest
 
 from msgspec import Struct
 
-from collector.model.completeness import Holding
+from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
 from collector.pages.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked
 from host.units import counted
 
 
-class Finding(StrEnum):
+class CompletenessFinding(StrEnum):
     """What may be wrong with what the ledger holds of a site; several may be at once. Worst first."""
 
     DOUBTFUL = "in-doubt"
@@ -26,74 +26,78 @@ class Finding(StrEnum):
     WHOLE = "complete"
 
 
-def is_so(held: Holding, finding: Finding) -> bool:
+def is_so(held: SiteCompleteness, finding: CompletenessFinding) -> bool:
     """Whether a finding holds of a site."""
     match finding:
-        case Finding.DOUBTFUL:
+        case CompletenessFinding.DOUBTFUL:
             return held.conflicts > 0 or held.forks > 0
-        case Finding.MISSING:
+        case CompletenessFinding.MISSING:
             return held.missing > 0
-        case Finding.DECLARED:
+        case CompletenessFinding.DECLARED:
             return bool(held.declared)
-        case Finding.WHOLE:
+        case CompletenessFinding.WHOLE:
             return held.is_whole
 
 
-def worst(held: Holding) -> Finding:
+def worst(held: SiteCompleteness) -> CompletenessFinding:
     """The worst finding that holds."""
-    return next(finding for finding in Finding if is_so(held, finding))
+    return next(finding for finding in CompletenessFinding if is_so(held, finding))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CompletenessFilter:
     """What a reader asked for; ``page`` counts from 1."""
 
-    finding: Finding | None = None
+    finding: CompletenessFinding | None = None
     text: str = ""
     page: int = 1
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Wanted":
+    def from_query(cls, query: Mapping[str, str]) -> "CompletenessFilter":
         """Read a query string; what makes no sense is left out."""
         finding = query.get("show", "")
         return cls(
-            finding=Finding(finding) if finding in set(Finding) else None,
+            finding=CompletenessFinding(finding) if finding in set(CompletenessFinding) else None,
             text=query.get("q", "")[:MAX_SEARCH].strip(),
             page=page_asked(query),
         )
 
 
-class Line(Struct, frozen=True, gc=False):
+class CompletenessLine(Struct, frozen=True, gc=False):
     """One site of the list, and what the inventory says of it."""
 
     site: Site
-    held: Holding
+    held: SiteCompleteness
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class CompletenessList:
     """One page of sites; counts are of all that the text lets through."""
 
-    lines: list[Line]
-    counts: Mapping[Finding, int]
+    lines: list[CompletenessLine]
+    counts: Mapping[CompletenessFinding, int]
     within: int
     matching: int
     page: int
     pages: int
 
 
-def listing(held: Iterable[Holding], known: Callable[[str], Site | None], wanted: Wanted) -> Listing:
+def listing(
+    held: Iterable[SiteCompleteness], known: Callable[[str], Site | None], wanted: CompletenessFilter
+) -> CompletenessList:
     """Filter, sort worst first, and cut out one page."""
     words = fold(wanted.text).split()
-    lines = (Line(known(one.site_id) or Site(one.site_id, ""), one) for one in held)
+    lines = (CompletenessLine(known(one.site_id) or Site(one.site_id, ""), one) for one in held)
     within = [line for line in lines if _matches(line.site, words)]
     matching = [line for line in within if wanted.finding is None or is_so(line.held, wanted.finding)]
     pages = max(1, -(-len(matching) // PAGE_ROWS))
     page = min(wanted.page, pages)
     begin = (page - 1) * PAGE_ROWS  # sorting all of 60,000 would hold up every other thread for 0.1 s
-    return Listing(
+    return CompletenessList(
         lines=nsmallest(begin + PAGE_ROWS, matching, key=_worst_first)[begin:],
-        counts={finding: sum(is_so(line.held, finding) for line in within) for finding in Finding},
+        counts={
+            finding: sum(is_so(line.held, finding) for line in within) for finding in CompletenessFinding
+        },
         within=len(within),
         matching=len(matching),
         page=page,
@@ -108,7 +112,7 @@ def _matches(site: Site, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _worst_first(line: Line) -> tuple[int, int, int, int, str]:
+def _worst_first(line: CompletenessLine) -> tuple[int, int, int, int, str]:
     held = line.held
     return (
         -held.conflicts - held.forks,
@@ -119,7 +123,7 @@ def _worst_first(line: Line) -> tuple[int, int, int, int, str]:
     )
 
 
-def account(held: Iterable[Holding]) -> Iterator[str]:
+def account(held: Iterable[SiteCompleteness]) -> Iterator[str]:
     """What is lacking or in doubt, a line a site, and a line of all: for a terminal."""
     total: Counter[str] = Counter()
     sites = committed = 0
@@ -132,7 +136,7 @@ def account(held: Iterable[Holding]) -> Iterator[str]:
     yield f"{counted(sites, 'site')}: {_told({'committed': committed} | total)}"
 
 
-def _figures(held: Holding) -> dict[str, int]:
+def _figures(held: SiteCompleteness) -> dict[str, int]:
     named = {
         "missing": held.missing,
         "under way": held.under_way,

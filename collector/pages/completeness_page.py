@@ -1,8 +1,8 @@
 """The pages of completeness as HTML: words and looks for what ``completeness`` and the ledger found."""
 
-from collector.model.completeness import EpochHolding, Holding, Run, SiteHolding
+from collector.model.completeness import EpochCompleteness, MissingRun, SiteCompleteness, SiteEpochs
 from collector.model.inventory import Site
-from collector.pages.completeness import Finding, Listing, Wanted, worst
+from collector.pages.completeness import CompletenessFilter, CompletenessFinding, CompletenessList, worst
 from collector.pages.incident_texts import MINUTE, moment
 from collector.pages.overview_page import environment, linking
 from collector.pages.texts import CATALOGUE, Language
@@ -10,10 +10,10 @@ from wire.messages.envelope import GapReason
 
 # Colours that the overview's states have.
 _TONES = {
-    Finding.DOUBTFUL: "below-floor",
-    Finding.MISSING: "suspect",
-    Finding.DECLARED: "waiting",
-    Finding.WHOLE: "ok",
+    CompletenessFinding.DOUBTFUL: "below-floor",
+    CompletenessFinding.MISSING: "suspect",
+    CompletenessFinding.DECLARED: "waiting",
+    CompletenessFinding.WHOLE: "ok",
 }
 
 
@@ -34,19 +34,19 @@ class CompletenessPages:
         self._sites = made.get_template("completeness.html")
         self._site = made.get_template("completeness_site.html")
 
-    def sites(self, found: Listing, wanted: Wanted, counted_us: int) -> str:
+    def sites(self, found: CompletenessList, wanted: CompletenessFilter, counted_us: int) -> str:
         """The list of sites, as they were counted then."""
         return self._sites.render(
             found=found,
             wanted=wanted,
-            findings=list(Finding),
+            findings=list(CompletenessFinding),
             tone=_tone_of_site,
             subject="",
             counted_us=counted_us,
             link=linking(self._language, q=wanted.text, show=wanted.finding or ""),
         )
 
-    def site(self, site: Site, found: SiteHolding | None, counted_us: int) -> str:
+    def site(self, site: Site, found: SiteEpochs | None, counted_us: int) -> str:
         """One site's epochs, or that nothing of it came."""
         return self._site.render(
             site=site,
@@ -63,7 +63,7 @@ class CompletenessPages:
     def _reason(self, reason: str) -> str:
         return self._words[f"reason.{reason}"] if reason in set(GapReason) else reason
 
-    def _around(self, run: Run) -> str:
+    def _around(self, run: MissingRun) -> str:
         """When what is missing was measured, as far as its neighbours tell."""
         times = {"after": run.after_us, "before": run.before_us}
         known = [(kind, _moment(time_us)) for kind, time_us in times.items() if time_us is not None]
@@ -73,16 +73,16 @@ class CompletenessPages:
         return self._words[f"run.{key}"].format(*(moment for _, moment in known))
 
 
-def _tone_of_site(held: Holding) -> str:
+def _tone_of_site(held: SiteCompleteness) -> str:
     return _TONES[worst(held)]
 
 
-def _tone_of_epoch(epoch: EpochHolding) -> str:
+def _tone_of_epoch(epoch: EpochCompleteness) -> str:
     if epoch.conflicts or epoch.forks or epoch.is_behind:
-        return _TONES[Finding.DOUBTFUL]
+        return _TONES[CompletenessFinding.DOUBTFUL]
     if epoch.missing:
-        return _TONES[Finding.MISSING]
-    return _TONES[Finding.DECLARED if epoch.declared else Finding.WHOLE]
+        return _TONES[CompletenessFinding.MISSING]
+    return _TONES[CompletenessFinding.DECLARED if epoch.declared else CompletenessFinding.WHOLE]
 
 
 def _moment(time_us: int) -> str:

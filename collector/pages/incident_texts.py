@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from collector.incidents.correlation import Event, Level
+from collector.incidents.correlation import Incident, Level
 from collector.model.outages import Outage
 
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
 MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
-class EventWords:
+class IncidentTexts:
     """Tells them in the language whose catalogue ``words`` is. Times are Unix microseconds."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
@@ -27,11 +27,11 @@ class EventWords:
             "outage_told": lambda outage: self.outage(outage, now_us),
         }
 
-    def where(self, event: Event) -> str:
+    def where(self, event: Incident) -> str:
         """What the sites of an event share."""
         return self._words[f"level.{event.level}"].format(event.place)
 
-    def extent(self, event: Event, now_us: int) -> str:
+    def extent(self, event: Incident, now_us: int) -> str:
         """How many sites, and from when to when."""
         kind = "over"
         if event.end_us is None:

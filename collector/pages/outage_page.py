@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from collector.incidents.correlation import Event
-from collector.incidents.history import Entry
-from collector.pages.incident_texts import SECOND, EventWords, moment
+from collector.incidents.correlation import Incident
+from collector.incidents.history import HistoryOutage
+from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview_page import environment
 from collector.pages.texts import CATALOGUE, Language
 
@@ -17,7 +17,7 @@ class OutagePages:
 
     def __init__(self, language: Language) -> None:
         self._words = CATALOGUE[language]
-        self._event_words = EventWords(self._words)
+        self._event_words = IncidentTexts(self._words)
         made = environment(language)
         made.globals |= {"most_sites": MOST_SITES, "total": self._total}
         self._template = made.get_template("outages.html")
@@ -26,7 +26,7 @@ class OutagePages:
         self,
         site_id: str,
         name: str | None,
-        entries: Sequence[Entry],
+        entries: Sequence[HistoryOutage],
         now_us: int,
         problem: str = "",
         since_us: int | None = None,
@@ -41,7 +41,7 @@ class OutagePages:
             now_us, site_id=site_id, name=name, entries=entries, problem=problem, left_out=left_out
         )
 
-    def events(self, found: Sequence[Event], now_us: int, problem: str = "", partly: int = 0) -> str:
+    def events(self, found: Sequence[Incident], now_us: int, problem: str = "", partly: int = 0) -> str:
         """Events upstream of several sites; of ``partly`` sites older outages are part of none."""
         left_out = [self._words["outages.partly"].format(partly)] if partly else []
         left_out += self._unlisted(found)
@@ -57,8 +57,8 @@ class OutagePages:
         *,
         site_id: str = "",
         name: str | None = "",
-        entries: Sequence[Entry] = (),
-        events: Sequence[Event] = (),
+        entries: Sequence[HistoryOutage] = (),
+        events: Sequence[Incident] = (),
         problem: str,
         left_out: Sequence[str],
     ) -> str:
@@ -73,7 +73,7 @@ class OutagePages:
             left_out=left_out,
         )
 
-    def _total(self, entries: Sequence[Entry]) -> str:
+    def _total(self, entries: Sequence[HistoryOutage]) -> str:
         return self._words["outages.total"].format(
             count=len(entries),
             lasted=self._event_words.lasted(sum(entry.outage.lasted_us or 0 for entry in entries)),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.incidents.absences import open_outage
-from collector.live.notices import Remark, remarks
-from collector.live.site_state import SiteState, State, current, state_of
+from collector.live.notices import Notice, remarks
+from collector.live.site_state import LiveSite, SiteState, current, state_of
 from collector.model.freshness import is_fresh
 from collector.model.inventory import Site
 from collector.model.outages import KEPT_US, Outage
@@ -21,7 +21,7 @@ from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues,
 PAGE_ROWS = 100
 MAX_SEARCH = 100
 _ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
-_SEVERITY = {state: place for place, state in enumerate(State)}
+_SEVERITY = {state: place for place, state in enumerate(SiteState)}
 
 
 class Waiting(StrEnum):
@@ -32,7 +32,7 @@ class Waiting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class FloorFigure:
     """The last floor result of one direction: bit/s at the IP layer, against the floor it was judged by.
 
     ``time_us`` is when it was measured; what is not ``fresh`` no longer speaks for the present.
@@ -47,7 +47,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchFigure:
     """The last search of one direction: the maximum in bit/s, and whether the line itself was the bound."""
 
     bps: float
@@ -63,7 +63,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SiteSummary:
     """One line of the overview. Times are Unix microseconds, ``rtt_us`` the median of the worst class.
 
     ``loaded_us`` is the 95th percentile while a floor test ran, of the worse direction. ``shortfall`` is the
@@ -72,16 +72,16 @@ class Summary:
     """
 
     site: Site
-    state: State
+    state: SiteState
     waiting: Waiting | None
-    down: Figure | None
-    up: Figure | None
-    search_down: Search | None
-    search_up: Search | None
+    down: FloorFigure | None
+    up: FloorFigure | None
+    search_down: SearchFigure | None
+    search_up: SearchFigure | None
     rtt_us: int | None
     loaded_us: int | None
     loss_ratio: float | None
-    remarks: tuple[Remark, ...]
+    remarks: tuple[Notice, ...]
     newest_us: int | None
     troubles: tuple[Trouble, ...]
     outage: Outage | None
@@ -91,17 +91,17 @@ class Summary:
     words: str
 
 
-def summarise(site: SiteState, now_us: int) -> Summary:
+def summarise(site: LiveSite, now_us: int) -> SiteSummary:
     """The overview's line of a site."""
     found, state = site.inventory or Site(site.site_id, ""), state_of(site, now_us)
     figures = [_figure(site, direction, now_us) for direction in (Direction.DOWN, Direction.UP)]
     texts = (found.site_id, found.name, found.category, found.departement, found.commune, found.supplier)
     lasting = open_outage(site)
     rtt_us, loss_ratio = _trains(site, now_us)
-    return Summary(
+    return SiteSummary(
         site=found,
         state=state,
-        waiting=_waiting(site) if state is State.WAITING else None,
+        waiting=_waiting(site) if state is SiteState.WAITING else None,
         down=figures[0],
         up=figures[1],
         search_down=_search(site, Direction.DOWN, now_us),
@@ -120,51 +120,51 @@ def summarise(site: SiteState, now_us: int) -> Summary:
     )
 
 
-def _newest_outage(site: SiteState, now_us: int) -> Outage | None:
+def _newest_outage(site: LiveSite, now_us: int) -> Outage | None:
     """Of those that are over as their agent told; one never closed is told of on the page of outages."""
     over = [each for each in site.outages.known.values() if each.end_us and now_us - each.end_us < KEPT_US]
     return max(over, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
 
-def _shortfall(figure: Figure | None) -> float:
+def _shortfall(figure: FloorFigure | None) -> float:
     return 1 - figure.bps / figure.floor_bps if figure and figure.floor_bps > 0 else 0.0
 
 
-def _waiting(site: SiteState) -> Waiting:
+def _waiting(site: LiveSite) -> Waiting:
     return Waiting.VERDICT if site.series else Waiting.MEASUREMENT
 
 
-def _figure(site: SiteState, direction: Direction, now_us: int) -> Figure | None:
+def _figure(site: LiveSite, direction: Direction, now_us: int) -> FloorFigure | None:
     series = site.of_floor(direction)
     seen = series.valued if series else None
     if seen is None or not isinstance(seen.values, FloorValues):
         return None
     values = seen.values
     bps, exact = values.told_capacity()
-    return Figure(bps, exact, values.floor_bps, values.verdict, seen.time_us, is_fresh(seen, now_us))
+    return FloorFigure(bps, exact, values.floor_bps, values.verdict, seen.time_us, is_fresh(seen, now_us))
 
 
-def _search(site: SiteState, direction: Direction, now_us: int) -> Search | None:
+def _search(site: LiveSite, direction: Direction, now_us: int) -> SearchFigure | None:
     for seen, values in current(site, CapacityValues, now_us):
         if seen.series.direction is direction:
-            return Search(values.maximum_bps, values.bound is None)
+            return SearchFigure(values.maximum_bps, values.bound is None)
     return None
 
 
-def _loaded(site: SiteState, now_us: int) -> int | None:
+def _loaded(site: LiveSite, now_us: int) -> int | None:
     """Of the floor's tests, which are of today; a search of last month says less of the line as it is now."""
     found = [values.under_load for _, values in current(site, FloorValues, now_us)]
     return max((load.loaded.p95_us for load in found if load and load.loaded), default=None)
 
 
-def _trains(site: SiteState, now_us: int) -> tuple[int | None, float | None]:
+def _trains(site: LiveSite, now_us: int) -> tuple[int | None, float | None]:
     """Median round-trip time and loss, each of the class that fares worst."""
     values = [found for _, found in current(site, StampValues, now_us)]
     rtt_us = max((found.rtt.p50_us for found in values if found.rtt), default=None)
     return rtt_us, max((found.loss_ratio for found in values), default=None)
 
 
-def _troubles(site: SiteState, now_us: int) -> Iterator[Trouble]:
+def _troubles(site: LiveSite, now_us: int) -> Iterator[Trouble]:
     """Of every series, for a floor test that fails hides behind a train each minute that does not.
 
     What every agent leaves out now and then is told only where no values stand.
@@ -190,20 +190,20 @@ def page_asked(query: Mapping[str, str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class OverviewFilter:
     """What a reader asked for; ``page`` counts from 1."""
 
-    state: State | None = None
+    state: SiteState | None = None
     departement: str = ""
     text: str = ""
     page: int = 1
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filter":
+    def from_query(cls, query: Mapping[str, str]) -> "OverviewFilter":
         """Read a query string; what makes no sense is left out."""
         state = query.get("state", "")
         return cls(
-            state=State(state) if state in set(State) else None,
+            state=SiteState(state) if state in set(SiteState) else None,
             departement=query.get("departement", "")[:MAX_SEARCH],
             text=query.get("q", "")[:MAX_SEARCH].strip(),
             page=page_asked(query),
@@ -214,8 +214,8 @@ class Filter:
 class Overview:
     """One page: the rows, and counts of everything that departement and text let through."""
 
-    rows: list[Summary]
-    counts: Mapping[State, int]
+    rows: list[SiteSummary]
+    counts: Mapping[SiteState, int]
     total: int
     matching: int
     page: int
@@ -223,7 +223,7 @@ class Overview:
     departements: list[str]
 
 
-def overview(sites: Iterable[Summary], wanted: Filter) -> Overview:
+def overview(sites: Iterable[SiteSummary], wanted: OverviewFilter) -> Overview:
     """Filter, sort worst first, and cut out one page."""
     everything = list(sites)
     words = fold(wanted.text).split()
@@ -247,5 +247,5 @@ def overview(sites: Iterable[Summary], wanted: Filter) -> Overview:
     )
 
 
-def _worst_first(site: Summary) -> tuple[int, float, str]:
+def _worst_first(site: SiteSummary) -> tuple[int, float, str]:
     return _SEVERITY[site.state], -site.shortfall, site.site.site_id

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 import jinja2
 
-from collector.incidents.correlation import Event
-from collector.live.notices import Remark
-from collector.live.site_state import State
-from collector.pages.incident_texts import SECOND, EventWords, moment
-from collector.pages.overview import Figure, Filter, Overview
+from collector.incidents.correlation import Incident
+from collector.live.notices import Notice
+from collector.live.site_state import SiteState
+from collector.pages.incident_texts import SECOND, IncidentTexts, moment
+from collector.pages.overview import FloorFigure, Overview, OverviewFilter
 from collector.pages.texts import CATALOGUE, Language
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -59,13 +59,13 @@ def linking(language: Language, **query: str) -> Callable[..., str]:
     return link
 
 
-class Pages:
+class OverviewPages:
     """Renders the overview in one language. Everything that came from outside is escaped."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
         self._words = CATALOGUE[language]
-        self._event_words = EventWords(self._words)
+        self._event_words = IncidentTexts(self._words)
         made = environment(language)
         made.filters |= {
             "rate": self._rate,
@@ -79,11 +79,11 @@ class Pages:
     def overview(
         self,
         found: Overview,
-        wanted: Filter,
+        wanted: OverviewFilter,
         problems: Sequence[str],
         now_us: int,
-        events: Sequence[Event] = (),
-        event_of: Callable[[str], Event | None] = lambda _: None,
+        events: Sequence[Incident] = (),
+        event_of: Callable[[str], Incident | None] = lambda _: None,
     ) -> str:
         """The page. ``problems`` are the collector's own, one sentence each; ``events`` those upstream."""
         return self._template.render(
@@ -94,7 +94,7 @@ class Pages:
             found=found,
             wanted=wanted,
             problems=problems,
-            states=list(State),
+            states=list(SiteState),
             link=linking(
                 self._language,
                 q=wanted.text,
@@ -109,7 +109,7 @@ class Pages:
     def _number(self, text: str) -> str:
         return text.replace(".", self._words["decimal"])
 
-    def _rate(self, figure: Figure) -> str:
+    def _rate(self, figure: FloorFigure) -> str:
         """Mbit/s to the nearest hundredth (from 100 on, the nearest whole); never rounded up to the floor."""
         decimals = 2 if figure.bps < 100e6 else 0
         told = round(figure.bps / 1e6, decimals)
@@ -120,14 +120,14 @@ class Pages:
     def _megabits(self, bps: float) -> str:
         return self._number(f"{bps / 1e6:.{1 if bps < 100e6 else 0}f}")
 
-    def _remark(self, remark: Remark) -> str:
+    def _remark(self, remark: Notice) -> str:
         direction = self._words[f"direction.{remark.direction}"] if remark.direction else ""
         place = f"({remark.place})" if remark.place else ""
         sentence = self._words[f"remark.{remark.kind}"]
         figures = {"number": remark.number, "other": remark.other}
         return sentence.format(direction=direction, place=place, **figures).strip()
 
-    def _floor(self, figure: Figure) -> str:
+    def _floor(self, figure: FloorFigure) -> str:
         """Two decimals like the figure beside it, three where the floor itself has them."""
         megabits = f"{figure.floor_bps / 1e6:.3f}"
         return self._number(megabits.removesuffix("0"))

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from collector.incidents.correlation import events
+from collector.incidents.correlation import correlate
 from collector.service.views import Views
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ REFUSED_US = 10_000_000  # what was sent away for want of room is sent again: so
 AT_ONCE = 500  # sites to be looked at again, a few milliseconds
 
 
-class Attention:
+class BlackoutWatch:
     """Looks every second. ``works`` tells whether broker and ledger do, ``now_us`` the time.
 
     ``noticed_us``: how long a broker that vanished without a word may go unnoticed.
@@ -72,4 +72,4 @@ class Attention:
         view = self._views.events
         taken = view.snapshot()
         if taken is not None:
-            view.show(await asyncio.to_thread(lambda: view.arrange(events(*taken))))
+            view.show(await asyncio.to_thread(lambda: view.arrange(correlate(*taken))))

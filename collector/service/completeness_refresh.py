@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collector.ledger.read import completeness as holdings
 from collector.ledger.store import LedgerError
-from collector.model.completeness import Holding, SiteHolding
+from collector.model.completeness import SiteCompleteness, SiteEpochs
 from collector.service.views import Views
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ RENDER_AT_ONCE = 100  # sites, a few milliseconds: nothing else should have to w
 READERS = 2  # of single sites at a time: their lists cost the disk what others need
 
 
-class Counting:
+class CompletenessRefresh:
     """What the ledger holds of each site, a minute old at most. ``counted_us`` is when that was.
 
     The ledger counts in the transactions that change it, so there is nothing to keep in step here, and
@@ -60,12 +60,12 @@ class Counting:
             self._views.learn_holdings(differing[start : start + RENDER_AT_ONCE], self._now_us())
             await asyncio.sleep(0)
 
-    def _read(self, now_us: int) -> tuple[list[Holding], list[Holding]]:
+    def _read(self, now_us: int) -> tuple[list[SiteCompleteness], list[SiteCompleteness]]:
         """What the ledger holds of each site, and of which of them something else is wrong than before."""
         held = holdings.of_sites(self._path, now_us)
         return held, list(self._views.fleet.differing(held))
 
-    async def of_site(self, site_id: str) -> SiteHolding | None:
+    async def of_site(self, site_id: str) -> SiteEpochs | None:
         """One site's epochs as they are now, or None where nothing of it came. Raises LedgerError."""
         async with self._readers:
             return await asyncio.to_thread(holdings.of_site, self._path, site_id, self._now_us())

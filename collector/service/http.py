@@ -8,17 +8,17 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from collector.incidents.history import History
+from collector.incidents.history import OutageHistory
 from collector.ledger.store import LedgerError
 from collector.model.inventory import Site as InventorySite
-from collector.model.own_counters import Meters
-from collector.pages.completeness import Wanted, listing
+from collector.model.own_counters import OwnCounters
+from collector.pages.completeness import CompletenessFilter, listing
 from collector.pages.completeness_page import CompletenessPages
 from collector.pages.outage_page import OutagePages
-from collector.pages.overview import Filter, overview
-from collector.pages.overview_page import HEADERS, Pages
+from collector.pages.overview import OverviewFilter, overview
+from collector.pages.overview_page import HEADERS, OverviewPages
 from collector.pages.texts import Language, choose
-from collector.service.completeness_refresh import Counting
+from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,18 +26,18 @@ MAX_ID = 64
 Problems = Callable[[], Sequence[str]]
 
 
-class Site:
+class WebPages:
     """What is served. ``unready`` tells why the collector cannot work, ``warnings`` what else is wrong."""
 
     def __init__(
         self,
         views: Views,
-        meters: Meters,
-        counting: Counting,
+        meters: OwnCounters,
+        counting: CompletenessRefresh,
         *,
         unready: Problems,
         warnings: Problems,
-        history: Callable[[], Awaitable[History]],
+        history: Callable[[], Awaitable[OutageHistory]],
         language: Language,
         expose_fleet: bool,
     ) -> None:
@@ -49,7 +49,7 @@ class Site:
         self._history = history
         self._language = language
         self._expose_fleet = expose_fleet
-        self._pages = {spoken: Pages(spoken) for spoken in Language}
+        self._pages = {spoken: OverviewPages(spoken) for spoken in Language}
         self._outage_pages = {spoken: OutagePages(spoken) for spoken in Language}
         self._completeness_pages = {spoken: CompletenessPages(spoken) for spoken in Language}
 
@@ -70,7 +70,7 @@ class Site:
 
     async def _overview(self, request: web.Request) -> web.Response:
         language = self._spoken(request)
-        wanted = Filter.from_query(request.query)
+        wanted = OverviewFilter.from_query(request.query)
         found = overview(self._views.summaries, wanted)
         problems = [*self._unready(), *self._warnings()]
         now_us = time.time_ns() // 1000
@@ -84,7 +84,7 @@ class Site:
         """All sites as they were counted last, beside the event loop; ``site``: the epochs of one."""
         if "site" in request.query:
             return await self._completeness_of(request.query["site"], self._spoken(request))
-        wanted, counted_us = Wanted.from_query(request.query), self._counting.counted_us
+        wanted, counted_us = CompletenessFilter.from_query(request.query), self._counting.counted_us
         found = await asyncio.to_thread(listing, self._views.holdings, self._inventory_site, wanted)
         text = self._completeness_pages[self._spoken(request)].sites(found, wanted, counted_us)
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
@@ -112,7 +112,7 @@ class Site:
             request.query.get("site", "").strip()[:MAX_ID],
             self._outage_pages[self._spoken(request)],
         )
-        found, problem, now_us = History(), "", time.time_ns() // 1000
+        found, problem, now_us = OutageHistory(), "", time.time_ns() // 1000
         try:
             found = await self._history()
         except LedgerError as error:

@@ -5,27 +5,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from collector.incidents.correlation import Census, Place
-from collector.incidents.current import EventView
-from collector.incidents.history import MONTH_US, History, history
+from collector.incidents.correlation import SiteCounts, SitePlace
+from collector.incidents.current import CurrentIncidents
+from collector.incidents.history import MONTH_US, OutageHistory, outage_history
 from collector.ledger.read.outages import healthy_after, outages
-from collector.model.outages import OURS
+from collector.model.outages import OPERATOR_CAUSES
 
 KEPT_US = 30_000_000
 
 
-class OutageReader:
-    """What :class:`~collector.incidents.history.History` of the ledger at ``path`` readers see, 30 s long."""
+class OutageHistoryCache:
+    """The ledger's :class:`OutageHistory`, read again after 30 s."""
 
-    def __init__(self, path: Path, events: EventView, now_us: Callable[[], int]) -> None:
+    def __init__(self, path: Path, events: CurrentIncidents, now_us: Callable[[], int]) -> None:
         self._path = path
         self._events = events
         self._now_us = now_us
         self._one_at_a_time = asyncio.Lock()
         self._read_us = 0
-        self._history = History()
+        self._history = OutageHistory()
 
-    async def read(self) -> History:
+    async def read(self) -> OutageHistory:
         """The month up to now. Raises LedgerError."""
         async with self._one_at_a_time:
             now_us = self._now_us()
@@ -35,8 +35,10 @@ class OutageReader:
                 self._read_us = now_us
             return self._history
 
-    def _make(self, now_us: int, places: dict[str, Place], census: Census) -> History:
+    def _make(self, now_us: int, places: dict[str, SitePlace], census: SiteCounts) -> OutageHistory:
         told = outages(self._path, now_us - MONTH_US)
-        unclosed = [each for each in told.outages if each.end_us is None and each.cause not in OURS]
-        made = history(told.outages, healthy_after(self._path, unclosed), places, census)
+        unclosed = [
+            each for each in told.outages if each.end_us is None and each.cause not in OPERATOR_CAUSES
+        ]
+        made = outage_history(told.outages, healthy_after(self._path, unclosed), places, census)
         return replace(made, partly=told.partly)

@@ -21,16 +21,16 @@ from collector.ledger.write.commit import Ledger, no_fault
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.writer import Writer
 from collector.live.fleet import MAX_STRANGERS
-from collector.live.peers import Peers
+from collector.live.peers import PeerCounters
 from collector.model.outages import KEPT_US
-from collector.model.own_counters import Meters
-from collector.model.peer_comparison import Joined
+from collector.model.own_counters import OwnCounters
+from collector.model.peer_comparison import ComparedTest
 from collector.service import watchdog as health
-from collector.service.blackout_watch import Attention
-from collector.service.completeness_refresh import Counting
-from collector.service.http import Site, serve
+from collector.service.blackout_watch import BlackoutWatch
+from collector.service.completeness_refresh import CompletenessRefresh
+from collector.service.http import WebPages, serve
 from collector.service.inventory_file import InventoryFile
-from collector.service.outage_history_cache import OutageReader
+from collector.service.outage_history_cache import OutageHistoryCache
 from collector.service.views import Views
 from collector.settings import CollectorSettings
 from host.clock import Clock
@@ -51,7 +51,7 @@ DRAIN_SECONDS = 5.0
 RECEIPT_SECONDS = 3.0
 
 
-class Program:
+class CollectorService:
     """One collector. Construction opens inventory, ledger and certificates, and restores live state.
 
     Raises InventoryError, LedgerError or BrokerError, whose texts say what to do.
@@ -59,7 +59,7 @@ class Program:
 
     def __init__(self, settings: CollectorSettings, before_commit: Callable[[], None] = no_fault) -> None:
         self._settings = settings
-        self._meters = Meters()
+        self._meters = OwnCounters()
         self._inventory = InventoryFile(Path(settings.inventory))
         self._inventory.load()
         self._session = self._new_session()
@@ -79,13 +79,13 @@ class Program:
         self._commands = Commands(self._session.publish, self._meters)
         self._resends = Resends(reading.resend(path))
         self._views = Views(self._inventory.sites)
-        self._counting = Counting(path, self._views, now_us)
-        self._peers = Peers(self._meters.registry)
+        self._counting = CompletenessRefresh(path, self._views, now_us)
+        self._peers = PeerCounters(self._meters.registry)
         self._views.fleet.restore(reading.newest(path))
         self._restore_sides(path)
         self._counting.begin()
         self._views.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
-        self._attention = Attention(
+        self._attention = BlackoutWatch(
             self._views, lambda: not self._unready(), now_us, 2_000_000 * settings.broker.keepalive_s
         )
         self._attention.begin(outages.last_received_us(path))
@@ -213,7 +213,7 @@ class Program:
         if found.speaker is not None and (command := self._resends.hear(found.speaker, now_us())):
             self._commands.add(command)
 
-    def _learn_sides(self, joined: list[Joined]) -> None:
+    def _learn_sides(self, joined: list[ComparedTest]) -> None:
         self._peers.learn(joined)
         self._views.learn_sides(joined, now_us())
 
@@ -245,14 +245,14 @@ class Program:
         web = self._settings.web
         return health.of_writer(self._intake.unasked_s) or await health.of_web(web.host, web.port)
 
-    def _site(self) -> Site:
-        return Site(
+    def _site(self) -> WebPages:
+        return WebPages(
             self._views,
             self._meters,
             self._counting,
             unready=self._unready,
             warnings=self._warnings,
-            history=OutageReader(Path(self._settings.ledger.path), self._views.events, now_us).read,
+            history=OutageHistoryCache(Path(self._settings.ledger.path), self._views.events, now_us).read,
             language=self._settings.web.language,
             expose_fleet=self._settings.expose_fleet,
         )

@@ -7,17 +7,17 @@ collect what is ready.
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 
-from collector.incidents.current import EventView
+from collector.incidents.current import CurrentIncidents
 from collector.live.fleet import Fleet
-from collector.live.site_state import SiteState, next_change_us
+from collector.live.site_state import LiveSite, next_change_us
 from collector.metrics.exposition import Exposition, site_labels
 from collector.metrics.families import incidents
-from collector.model.completeness import Holding
+from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Sites
 from collector.model.observation import Observation
 from collector.model.outages import Outage
-from collector.model.peer_comparison import Joined
-from collector.pages.overview import Summary, summarise
+from collector.model.peer_comparison import ComparedTest
+from collector.pages.overview import SiteSummary, summarise
 from wire.messages.envelope import PresenceState
 
 
@@ -26,16 +26,16 @@ class Views:
 
     def __init__(self, inventory: Sites) -> None:
         self.fleet = Fleet(inventory)
-        self.events = EventView(incidents.render)
+        self.events = CurrentIncidents(incidents.render)
         self._exposition = Exposition()
-        self._summaries: dict[str, Summary] = {}
-        self._holdings: Collection[Holding] = ()
+        self._summaries: dict[str, SiteSummary] = {}
+        self._holdings: Collection[SiteCompleteness] = ()
         self._due: dict[str, int | None] = {}
         self._queued: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
 
     @property
-    def summaries(self) -> Collection[Summary]:
+    def summaries(self) -> Collection[SiteSummary]:
         """The overview's line of every site."""
         return self._summaries.values()
 
@@ -66,21 +66,21 @@ class Views:
             if site := self.fleet.get(outage.site):
                 site.outages.learn(outage)
 
-    def learn_sides(self, joined: Iterable[Joined], now_us: int) -> None:
+    def learn_sides(self, joined: Iterable[ComparedTest], now_us: int) -> None:
         """Take in how the two sides of load tests compared."""
         for site_id in self.fleet.learn_sides(joined, now_us):
             self._render(site_id, now_us)
 
     @property
-    def holdings(self) -> Collection[Holding]:
+    def holdings(self) -> Collection[SiteCompleteness]:
         """What the ledger held of every site when it was last asked."""
         return self._holdings
 
     @holdings.setter
-    def holdings(self, held: Collection[Holding]) -> None:
+    def holdings(self, held: Collection[SiteCompleteness]) -> None:
         self._holdings = held
 
-    def learn_holdings(self, held: Iterable[Holding], now_us: int) -> None:
+    def learn_holdings(self, held: Iterable[SiteCompleteness], now_us: int) -> None:
         """Take in what the ledger holds of these sites."""
         for site_id in self.fleet.take_holdings(held):
             self._render(site_id, now_us)
@@ -139,7 +139,7 @@ class Views:
         self.events.update(site, summary.state, site_labels(site), now_us)
         self._schedule(site, now_us)
 
-    def _schedule(self, site: SiteState, now_us: int) -> None:
+    def _schedule(self, site: LiveSite, now_us: int) -> None:
         due = self._due[site.site_id] = next_change_us(site, now_us)
         if due is not None and due < self._queued.get(site.site_id, due + 1):
             self._enqueue(site.site_id, due)

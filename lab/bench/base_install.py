@@ -1,7 +1,7 @@
-"""A virtual environment as a deployer's: the base install and nothing else.
+"""Virtual environment of a site: the base install and nothing else.
 
-A developer's environment weighs more: the import hook of an editable install is loaded into every process,
-and packages of the extras are found where a deployer has none.
+A developer's environment needs more memory. An editable install loads its import hook into every process, and
+packages of the extras are importable.
 """
 
 import venv
@@ -16,10 +16,10 @@ OWN_PACKAGES = ("wire", "net", "host", "agent")
 
 
 def make(folder: Path, more: Sequence[str] = ()) -> Path:
-    """Make the environment in ``folder``, by links to what is installed here; returns its interpreter.
+    """Make the environment in ``folder``, by links to installed files; return its interpreter.
 
-    ``more`` are distributions of an extra that the deployer has, too. Raises OSError, or PackageNotFoundError
-    where a distribution is not installed.
+    ``more`` are distributions of an extra. Raises OSError, or PackageNotFoundError where a distribution is
+    missing.
     """
     venv.create(folder, with_pip=False, symlinks=True)
     library = next((folder / "lib").glob("python*/site-packages"))
@@ -35,10 +35,10 @@ def make(folder: Path, more: Sequence[str] = ()) -> Path:
 
 
 def _required(name: str) -> set[str]:
-    """All that a distribution requires; what a marker guards belongs to extras or to old Pythons."""
+    """Return all requirements of a distribution."""
     found: set[str] = set()
     for requirement in metadata.distribution(name).requires or []:
-        if ";" not in requirement:
+        if ";" not in requirement:  # a marker guards extras, and backports for old Pythons
             found |= {_name(requirement), *_required(_name(requirement))}
     return found
 
@@ -49,12 +49,13 @@ def _name(requirement: str) -> str:
 
 
 def _top_level(found: metadata.Distribution) -> set[str]:
-    """Files and folders that the distribution has in site-packages."""
+    """Return the files and folders of a distribution in site-packages."""
     return {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}
 
 
 def _write_own_metadata(library: Path) -> None:
-    """What tells the version; an editable install's own would bring its import hook along."""
+    """Write the metadata from which the version is read."""
+    # The metadata of an editable install would bring its import hook along.
     version = metadata.version(DISTRIBUTION)
     own = library / f"{DISTRIBUTION}-{version}.dist-info"
     own.mkdir()

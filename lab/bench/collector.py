@@ -1,11 +1,10 @@
-"""``make bench-collector``: what the collector takes and shows, beside the obvious way, in one run.
+"""Benchmark ``make bench-collector``: ingest and metrics page of the collector, beside a straightforward way.
 
-Taking: decoded, validated and durable measurements a second, in batches of a backlog (100) and of live data
-(4); beside it the json module, one row a measurement and one transaction a message. Showing: the metrics page
-of 6,000 sites from a cache of lines, beside prometheus_client rendering the same samples. Medians of repeated
-runs with their spread. Ours goes out in pieces, and so it is timed,
-after every site has sent its minute. Exit status 0 only if the budgets
-of the design are met.
+Ingest: decoded, validated and durable measurements a second, in batches of a backlog (100) and of live data
+(4). Beside it the json module, one row for each measurement, and one transaction for each message. Metrics
+page: 6,000 sites from a cache of lines, beside prometheus_client with the same samples. The figures are
+medians of repeated runs with their spread. Our page is sent in pieces and timed so, after every site has sent
+its minute. Exit status 0 only if the budgets of the design are met.
 """
 
 import argparse
@@ -39,7 +38,7 @@ from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 PROGRAM = "bench-collector"
 LEAST_A_SECOND = 10_000
 MOST_PAGE_MS = 50.0
-GROUP = 200  # messages a transaction, as the collector's writer takes them
+GROUP = 200  # messages in a transaction, as in the collector's writer
 NOW_US = 1_775_000_000_000_000
 _PLAIN_SCHEMA = """
 PRAGMA journal_mode=WAL;
@@ -49,8 +48,8 @@ CREATE TABLE t (site, epoch, seq, record, PRIMARY KEY (site, epoch, seq));
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One row: ours and the other way, medians of runs, and whether our budget is met."""
+class BudgetFigure:
+    """One row: runs of ours and of the other way, the budget, and whether it is met."""
 
     what: str
     ours: Sequence[float]
@@ -59,7 +58,7 @@ class Figure:
     met: bool
 
     def row(self) -> tuple[str, ...]:
-        """The cells of the table."""
+        """Return the cells of the table."""
         ratio = median(self.ours) / median(self.other)
         return self.what, _spread(self.ours), _spread(self.other), f"{ratio:.3g}", self.budget, _yes(self.met)
 
@@ -75,20 +74,22 @@ def _yes(met: bool) -> str:
     return "yes" if met else "NO"
 
 
-def arrivals(measurements: int, batch: int, sites: int, *, settled: bool = False) -> list[Arrival]:
-    """Messages of ``batch`` measurements each, from the sites in turn, and what the peer tells of each."""
-    agents = [(site, fleet.Agent(site, NOW_US, settled=settled)) for site in fleet.sites(sites)]
+def arrivals(measurements: int, batch: int, sites: int, *, started: bool = False) -> list[Arrival]:
+    """Return messages of ``batch`` measurements each, from all sites in turn, with the peer's records of
+    their tests.
+    """
+    agents = [(site, fleet.SimulatedAgent(site, NOW_US, started=started)) for site in fleet.sites(sites)]
     found = []
     for index in range(measurements // batch):
         site, agent = agents[index % len(agents)]
         found.append(Arrival(topic(site, Kind.RESULTS), agent.envelope(batch), NOW_US))
-        if told := agent.peer_envelope():
-            found.append(Arrival(peer_topic(fleet.PEER, PeerKind.TESTS), told, NOW_US))
+        if tests := agent.peer_envelope():
+            found.append(Arrival(peer_topic(fleet.PEER, PeerKind.TESTS), tests, NOW_US))
     return found
 
 
 def into_ledger(messages: Sequence[Arrival], folder: Path) -> None:
-    """As the collector does it, in one thread: judged, then committed in groups."""
+    """Commit messages as the collector does, in one thread."""
     ledger = Ledger(folder / "ledger.db")
     try:
         for begin in range(0, len(messages), GROUP):
@@ -98,7 +99,9 @@ def into_ledger(messages: Sequence[Arrival], folder: Path) -> None:
 
 
 def into_plain_sqlite(messages: Sequence[Arrival], folder: Path) -> None:
-    """The obvious way: a row a measurement, kept once, and a durable transaction a message."""
+    """Commit messages in the straightforward way: one row for each measurement, one transaction for each
+    message.
+    """
     database = sqlite3.connect(folder / "plain.db", isolation_level=None)
     try:
         database.executescript(_PLAIN_SCHEMA)
@@ -116,7 +119,7 @@ def into_plain_sqlite(messages: Sequence[Arrival], folder: Path) -> None:
 
 
 def rates(way: Callable[[Sequence[Arrival], Path], None], messages: Sequence[Arrival], count: int) -> float:
-    """Measurements a second of one way, into an empty file; the peers' side comes on top."""
+    """Return the measurements a second of one way into an empty file; peer records come on top."""
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         gc.collect()
         began = time.perf_counter()
@@ -124,20 +127,21 @@ def rates(way: Callable[[Sequence[Arrival], Path], None], messages: Sequence[Arr
         return count / (time.perf_counter() - began)
 
 
-def taking(batch: int, measurements: int, runs: int) -> Figure:
-    """Durable measurements a second, both ways, run by run in turn."""
-    messages = arrivals(measurements, batch, sites=600, settled=True)
+def taking(batch: int, measurements: int, runs: int) -> BudgetFigure:
+    """Measure durable measurements a second, both ways in turn."""
+    messages = arrivals(measurements, batch, sites=600, started=True)
     ours, other = [], []
     for _ in range(runs):
         ours.append(rates(into_ledger, messages, measurements))
         other.append(rates(into_plain_sqlite, messages, measurements))
     met = median(ours) >= LEAST_A_SECOND
-    return Figure(f"durable measurements/s, batches of {batch}", ours, other, f">= {LEAST_A_SECOND:,}", met)
+    return BudgetFigure(
+        f"durable measurements/s, batches of {batch}", ours, other, f">= {LEAST_A_SECOND:,}", met
+    )
 
 
+# The same samples, as prometheus_client has them.
 class _Page(Collector):
-    """The same samples, as prometheus_client holds them."""
-
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
 
@@ -145,33 +149,35 @@ class _Page(Collector):
         return self._families or [GaugeMetricFamily("none", "none")]
 
 
-def showing(sites: int, runs: int) -> tuple[Figure, int]:
-    """Milliseconds to render the fleet's page, and how many samples it has."""
+def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
+    """Measure the milliseconds to render the fleet's page; return them with the number of samples."""
     views = Views(fleet.sites(sites))
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
-        for settled in ledger.commit(
+        for committed in ledger.commit(
             [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
         ):
-            views.learn(settled.observations, NOW_US)
-            views.learn_sides(settled.joined, NOW_US)
+            views.learn(committed.observations, NOW_US)
+            views.learn_sides(committed.joined, NOW_US)
         ledger.close()
     page = b"".join(views.pieces())
     registry = CollectorRegistry()
     registry.register(_Page(text_string_to_metric_families(page.decode())))
     ours = []
-    agents = {site: fleet.Agent(site, NOW_US, settled=True) for site in fleet.sites(sites)}
+    agents = {site: fleet.SimulatedAgent(site, NOW_US, started=True) for site in fleet.sites(sites)}
     for minute in range(max(runs, 5)):
         _renew(views, agents, NOW_US + minute * 1_000_000)
         ours.append(_milliseconds(lambda: sum(map(len, views.pieces()))))
     other = [_milliseconds(lambda: generate_latest(registry)) for _ in range(min(runs, 3))]
     samples = sum(not line.startswith(b"#") for line in page.splitlines())
     met = median(ours) <= MOST_PAGE_MS
-    return Figure(f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met), samples
+    return BudgetFigure(
+        f"ms for /metrics, {sites:,} sites", ours, other, f"<= {MOST_PAGE_MS:g}", met
+    ), samples
 
 
-def _renew(views: Views, agents: Mapping[str, fleet.Agent], now_us: int) -> None:
-    """Every site sends a minute's measurements: trains and counters."""
+def _renew(views: Views, agents: Mapping[str, fleet.SimulatedAgent], now_us: int) -> None:
+    """Send a minute's measurements of every site: trains and counters."""
     for site, agent in agents.items():
         batch = judge(Arrival(topic(site, Kind.RESULTS), agent.envelope(3), now_us))
         assert isinstance(batch, Batch)  # noqa: S101 -- the fleet is ours
@@ -191,11 +197,11 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every budget is met."""
+    """Run the benchmark; return 0 if every budget is met."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    table = Table(title="the collector: median (least-most)")
-    for heading in ("what", "ours", "the obvious way", "ratio", "budget", "met"):
+    table = Table(title="the collector: median (minimum-maximum)")
+    for heading in ("what", "ours", "straightforward way", "ratio", "budget", "met"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     page, samples = showing(options.sites, options.runs)
     figures = [taking(batch, options.measurements, options.runs) for batch in (100, 4)]
@@ -207,10 +213,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser(PROGRAM, "What the collector takes and shows.")
+    parser = command_line.parser(
+        PROGRAM, "Measure the collector's ingest and metrics page, beside a straightforward way."
+    )
     parser.add_argument("--runs", type=int, default=5, help="repetitions (default: 5)")
-    parser.add_argument("--measurements", type=int, default=60_000, help="a run (default: 60000)")
-    parser.add_argument("--sites", type=int, default=6000, help="on the page (default: 6000)")
+    parser.add_argument(
+        "--measurements", type=int, default=60_000, help="measurements in a run (default: 60000)"
+    )
+    parser.add_argument("--sites", type=int, default=6000, help="sites on the page (default: 6000)")
     return parser.parse_args(arguments)
 
 

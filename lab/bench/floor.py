@@ -1,8 +1,9 @@
-"""``make bench-floor``: is the floor verdict right? Emulated lines of known rate, the real peer and probe.
+"""Benchmark ``make bench-floor``: floor verdicts over emulated lines of known rate, with the real peer and
+probe.
 
-For every line and direction the probe's verdicts are counted as right, wrong or undecided. Beside them, on
-the same line and in the same run, stands what a saturating test says: 10 s at 1.25 times the floor, read as a
-speed test would be ("is the received rate at least the floor?"). Exit status 0 only if every bar is met.
+It counts right, wrong and undecided verdicts for every line and direction. Beside them is a saturating test
+on the same line: 10 s at 1.25 times the floor, read as a speed test ("is the received rate at least the
+floor?"). Exit status 0 only if every bar is met.
 """
 
 import argparse
@@ -26,8 +27,8 @@ from agent.task.task import Reading
 from host import command_line
 from host.exits import Exit
 from lab.bench.verdicts import Verdicts, spent
-from lab.testbed.base import StandError
-from lab.testbed.floor_testbed import FloorStand
+from lab.testbed.base import TestbedError
+from lab.testbed.floor_testbed import FloorTestbed
 from wire.records import Direction, Verdict
 from wire.udpstp.load import Ending
 
@@ -39,8 +40,8 @@ SATURATING_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One emulated line, and which verdicts would be wrong on it."""
+class EmulatedLineCase:
+    """One emulated line, and the verdicts that would be wrong on it."""
 
     label: str
     link: tuple[str, ...]
@@ -49,22 +50,22 @@ class Case:
     rate_bps: float
 
 
-def _case(rate: float, loss: int = 0) -> Case:
+def _case(rate: float, loss: int = 0) -> EmulatedLineCase:
     label = f"{rate:g} Mbit/s" + (f", {loss} % loss" if loss else "")
     link = (f"--down={rate}M", f"--up={rate}M", "--delay=10ms", "--jitter=1ms", f"--loss={loss}%")
     wrong = Verdict.PASS if rate * 1e6 < FLOOR_BPS else Verdict.FAIL
     near = abs(rate * 1e6 / FLOOR_BPS - 1) < 0.05 - 1e-9
-    return Case(label, link, frozenset({wrong}), decisive=not near, rate_bps=rate * 1e6)
+    return EmulatedLineCase(label, link, frozenset({wrong}), decisive=not near, rate_bps=rate * 1e6)
 
 
 CASES = [*(_case(rate) for rate in (7.6, 7.8, 8.2, 8.4, 20.0)), *(_case(20.0, loss) for loss in (1, 3, 5))]
 
 
 @dataclass(slots=True)
-class Tally:
-    """What came of one case and direction."""
+class FloorTally:
+    """Results of one case and direction."""
 
-    case: Case
+    case: EmulatedLineCase
     direction: Direction
     readings: list[Reading] = field(default_factory=list)
     saturating: list[float] = field(default_factory=list)
@@ -72,11 +73,11 @@ class Tally:
 
     @property
     def verdicts(self) -> Verdicts:
-        """The readings, held against the truth."""
+        """Readings, compared with the truth."""
         return Verdicts(self.case.wrong, self.readings)
 
     def faults(self) -> list[str]:
-        """Which bars this line of the table misses."""
+        """List the bars that this row misses."""
         name = f"{self.case.label} {self.direction}"
         found = [f"{name}: {self.problem}"] if self.problem else []
         seen = self.verdicts
@@ -85,46 +86,53 @@ class Tally:
         if self.case.decisive and seen.decisive < DECISIVE_SHARE * len(self.readings):
             found.append(f"{name}: only {seen.decisive} of {len(self.readings)} decisive")
         if seen.first_test_bytes > FIRST_TEST_BYTES:
-            found.append(f"{name}: a first test of {seen.first_test_bytes / 1e6:.2f} MB")
+            found.append(f"{name}: the first test cost {seen.first_test_bytes / 1e6:.2f} MB")
         return found
 
 
-def measure(case: Case, direction: Direction, runs: int, saturating: int) -> Tally:
-    """One case and direction, start to end, in a process of its own with its own peer and link."""
-    tally = Tally(case, direction)
+def measure(case: EmulatedLineCase, direction: Direction, runs: int, saturating: int) -> FloorTally:
+    """Measure one case and direction, in a process with its own peer and link."""
+    tally = FloorTally(case, direction)
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         try:
-            with FloorStand(Path(folder), case.link) as stand:
-                asyncio.run(_fill(tally, stand, runs, saturating))
-        except (OSError, StandError) as error:
+            with FloorTestbed(Path(folder), case.link) as testbed:
+                asyncio.run(_fill(tally, testbed, runs, saturating))
+        except (OSError, TestbedError) as error:
             tally.problem = str(error)
     return tally
 
 
-async def _fill(tally: Tally, stand: FloorStand, runs: int, saturating: int) -> None:
+async def _fill(tally: FloorTally, testbed: FloorTestbed, runs: int, saturating: int) -> None:
     for _ in range(runs):
-        tally.readings.append(await stand.verdict(tally.direction, FLOOR_BPS))
+        tally.readings.append(await testbed.verdict(tally.direction, FLOOR_BPS))
     for _ in range(saturating):
-        tally.saturating.append(await _saturate(stand, tally.direction))
+        tally.saturating.append(await _saturate(testbed, tally.direction))
 
 
-async def _saturate(stand: FloorStand, direction: Direction) -> float:
-    """The received rate of one saturating test; a lost set-up is tried again, as the probe does."""
-    for _ in range(SETUP_TRIES):
-        report = await stand.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
+async def _saturate(testbed: FloorTestbed, direction: Direction) -> float:
+    """Return the received rate of one saturating test."""
+    for _ in range(SETUP_TRIES):  # a lost set-up is repeated, as by the probe
+        report = await testbed.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
         if report.ending is not Ending.NO_ANSWER:
             break
     return report.received_bps
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every bar is met."""
-    parser = command_line.parser(PROGRAM, "Floor verdicts over emulated lines.")
-    parser.add_argument("--runs", type=int, default=20, help="verdicts a line and direction (default: 20)")
+    """Run the benchmark; return 0 if every bar is met."""
+    parser = command_line.parser(PROGRAM, "Count right and wrong floor verdicts over emulated lines.")
     parser.add_argument(
-        "--saturating", type=int, default=1, help="saturating tests a line and direction (default: 1)"
+        "--runs", type=int, default=20, help="verdicts for each line and direction (default: 20)"
     )
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="lines at once")
+    parser.add_argument(
+        "--saturating", type=int, default=1, help="saturating tests for each line and direction (default: 1)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=max(1, (os.cpu_count() or 1)),
+        help="lines measured at once (default: one for each core)",
+    )
     options = parser.parse_args(arguments)
     console, began = Console(width=None if sys.stdout.isatty() else 140), monotonic()
     tallies = _measure_all(options, console)
@@ -136,9 +144,9 @@ def main(arguments: Sequence[str]) -> int:
     return Exit.FAIL if faults else Exit.OK
 
 
-def _measure_all(options: argparse.Namespace, console: Console) -> list[Tally]:
+def _measure_all(options: argparse.Namespace, console: Console) -> list[FloorTally]:
     with ProcessPoolExecutor(options.workers) as pool:
-        futures: list[Future[Tally]] = []
+        futures: list[Future[FloorTally]] = []
         for case in CASES:
             for direction in Direction:
                 futures.append(pool.submit(measure, case, direction, options.runs, options.saturating))
@@ -146,11 +154,11 @@ def _measure_all(options: argparse.Namespace, console: Console) -> list[Tally]:
         return [future.result() for future in futures]
 
 
-def _announcer(console: Console, case: Case, direction: Direction) -> Callable[[object], None]:
+def _announcer(console: Console, case: EmulatedLineCase, direction: Direction) -> Callable[[object], None]:
     return lambda _: console.print(f"measured {case.label} {direction}")
 
 
-def _print(tallies: Sequence[Tally], console: Console) -> None:
+def _print(tallies: Sequence[FloorTally], console: Console) -> None:
     table = Table(
         title=f"floor {FLOOR_BPS / 1e6:g} Mbit/s, IP layer; saturating: {SATURATING_S} s at 10 Mbit/s"
     )
@@ -164,7 +172,7 @@ def _print(tallies: Sequence[Tally], console: Console) -> None:
     console.print(table)
 
 
-def _row(tally: Tally) -> tuple[str, ...]:
+def _row(tally: FloorTally) -> tuple[str, ...]:
     seen = tally.verdicts
     megabytes = [spent(one) / 1e6 for one in tally.readings]
     truth = tally.case.rate_bps >= FLOOR_BPS
@@ -176,7 +184,7 @@ def _row(tally: Tally) -> tuple[str, ...]:
         str(seen.right),
         str(seen.wrong),
         str(seen.undecided),
-        f"{seen.invalid} ({seen.thrown_away})",
+        f"{seen.invalid} ({seen.invalid_tests})",
         str(seen.failed),
         _spread(seen),
         f"{seen.first_test_bytes / 1e6:.2f}" if seen.first_test_bytes else "-",

@@ -1,8 +1,8 @@
-"""``make bench-load``: fixed-rate loads to 1 Gbit/s, ours beside iperf3's, over loopback and a kernel link.
+"""Benchmark ``make bench-load``: fixed-rate loads to 1 Gbit/s beside iperf3, over loopback and a kernel link.
 
-The real client against the real peer program, both directions; what arrived, what was lost, and the
-processor time that each end needed for a gigabyte. Beside it, in the same round on the same line, iperf3 with
-UDP packets of the same size at the same rate, and with TCP. Exit status 0 only if every bar is met.
+The real client measures against the real peer in both directions: packets received and lost, and processor
+time of each end for a gigabyte. In the same round on the same line iperf3 sends UDP packets of the same size
+at the same rate, and TCP. Exit status 0 only if every bar is met.
 """
 
 import json
@@ -23,31 +23,32 @@ from rich.table import Table
 from host import command_line
 from host.exits import Exit
 from lab.bench import load_tools
-from lab.bench.load_tools import KEY_ID, Cost, Place, ToolError
+from lab.bench.load_tools import KEY_ID, Cost, LoadLine, LoadToolError
 from lab.netns import requirements
 from lab.netns.links.joining import join_arrivals
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, STAMP_PORT
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
 from lab.programs import installed, places
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
+from lab.testbed.start import start_ready
 from wire.records import Direction
 
 PROGRAM = "bench-load"
 TOOLS = {"iperf3": "iperf3", "ethtool": "ethtool"}
 RATES_MBPS = (8, 100, 500, 1000)
 IPERF_PORT = 5201
-PEER_STARTS_WITHIN_S = 15.0
+
 BAR_MBPS = 1000
 JOINED = "kernel link, GRO"
 RECEIVED_SHARE = 0.99
 
 
 @dataclass(slots=True)
-class Row:
-    """What came of one line, direction and rate."""
+class LoadRow:
+    """Results of one line, direction and rate."""
 
     place: str
     direction: Direction
@@ -59,11 +60,11 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Where, which way and how fast."""
+        """Line, direction and rate."""
         return f"{self.place} {self.direction} {self.rate_mbps} Mbit/s"
 
     def faults(self) -> list[str]:
-        """Which bars this row misses; medians of its rounds."""
+        """List the bars that the medians of this row miss."""
         found = [f"{self.name}: {problem}" for problem in self.problems]
         if not self.ours:
             return found or [f"{self.name}: nothing was measured"]
@@ -74,28 +75,32 @@ class Row:
         if self.rate_mbps == BAR_MBPS and lost:
             found.append(f"{self.name}: {100 * lost:.3f} % of the packets were lost")
         if self.udp and per_gb(self.ours) > per_gb(self.udp):
-            found.append(f"{self.name}: {per_gb(self.ours):.2f} CPU-s/GB, iperf3 {per_gb(self.udp):.2f}")
+            found.append(
+                f"{self.name}: {per_gb(self.ours):.2f} CPU-s/GB, more than iperf3's {per_gb(self.udp):.2f}"
+            )
         return found
 
 
 def per_gb(costs: Sequence[Cost]) -> float:
-    """The median of the processor time of both ends for a gigabyte."""
+    """Return the median processor time of both ends for a gigabyte."""
     return median(cost.per_gb for cost in costs)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every bar is met."""
-    parser = command_line.parser(PROGRAM, "Loads to 1 Gbit/s and what they cost, beside iperf3.")
-    parser.add_argument("--runs", type=int, default=3, help="rounds of every test (default: 3)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of every test (default: 5)")
+    """Run the benchmark; return 0 if every bar is met."""
+    parser = command_line.parser(
+        PROGRAM, "Measure loads to 1 Gbit/s and their processor time, beside iperf3."
+    )
+    parser.add_argument("--runs", type=int, default=3, help="rounds of all tests (default: 3)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of each test (default: 5)")
     parser.add_argument(
-        "--rates", type=int, nargs="+", default=RATES_MBPS, help="Mbit/s (default: 8 100 500 1000)"
+        "--rates", type=int, nargs="+", default=RATES_MBPS, help="rates in Mbit/s (default: 8 100 500 1000)"
     )
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     if lacking := (*requirements.lacking(), *installed.lacking(TOOLS)):
-        told = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
-        Console(stderr=True, soft_wrap=True, markup=False).print(told)
+        problem = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
+        Console(stderr=True, soft_wrap=True, markup=False).print(problem)
         return Exit.UNAVAILABLE
     rows = []
     for enter in (_loopback, kernel_link, joining_link):
@@ -113,48 +118,51 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def _loopback() -> Iterator[tuple[Place, int]]:
+def _loopback() -> Iterator[tuple[LoadLine, int]]:
     def here(*command: str) -> tuple[str, ...]:
         return command
 
     with places.claim(0) as claimed:
-        place = Place("loopback", here, here, places.PEER_HOST, claimed.control_port, claimed.page_port)
+        place = LoadLine("loopback", here, here, places.PEER_HOST, claimed.control_port, claimed.page_port)
         yield place, claimed.stamp_port
 
 
 @contextmanager
-def kernel_link() -> Iterator[tuple[Place, int]]:
-    """Packets cross singly and arrive singly: the worst a receiver can have."""
+def kernel_link() -> Iterator[tuple[LoadLine, int]]:
+    """Set up a kernel link on which packets arrive one by one, the most costly case for a receiver."""
     with KernelLink(KernelLinkSettings()) as link:
         yield _place("kernel link", link), STAMP_PORT
 
 
 @contextmanager
-def joining_link() -> Iterator[tuple[Place, int]]:
-    """Packets cross singly, and the receiving device joins them, as drivers of network cards do (GRO)."""
+def joining_link() -> Iterator[tuple[LoadLine, int]]:
+    """Set up a kernel link whose receiving device joins packets, as drivers of network cards do (GRO)."""
     with KernelLink(KernelLinkSettings()) as link:
         join_arrivals(link)
         yield _place(JOINED, link), STAMP_PORT
 
 
-def _place(name: str, link: KernelLink) -> Place:
+def _place(name: str, link: KernelLink) -> LoadLine:
     def at_site(*command: str) -> tuple[str, ...]:
-        return link.inside(End.SITE, *command)
+        return link.inside(LinkNode.SITE, *command)
 
     def at_far(*command: str) -> tuple[str, ...]:
-        return link.inside(End.FAR, *command)
+        return link.inside(LinkNode.FAR, *command)
 
-    return Place(name, at_site, at_far, FAR_ADDRESS, CONTROL_PORT, IPERF_PORT)
+    return LoadLine(name, at_site, at_far, FAR_ADDRESS, CONTROL_PORT, IPERF_PORT)
 
 
 def measure(
-    enter: Callable[[], AbstractContextManager[tuple[Place, int]]],
+    enter: Callable[[], AbstractContextManager[tuple[LoadLine, int]]],
     rates_mbps: Sequence[int],
     runs: int,
     seconds: int,
     tell: Callable[[str], None],
-) -> list[Row]:
-    """All rounds on one line. Raises KernelLinkError, NoRoomError, OSError where it does not come up."""
+) -> list[LoadRow]:
+    """Measure all rounds on one line.
+
+    Raises KernelLinkError, NoRoomError or OSError where it does not start.
+    """
     with ExitStack() as entering:
         place, stamp_port = entering.enter_context(enter())
         folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
@@ -162,7 +170,7 @@ def measure(
         supervisor = entering.enter_context(Supervisor(folder))
         peer = _start_peer(supervisor, folder, place, stamp_port, secret)
         rows = [
-            Row(place.name, direction, rate) for rate in rates_mbps for direction in Direction
+            LoadRow(place.name, direction, rate) for rate in rates_mbps for direction in Direction
         ]  # fmt: skip
         for turn in range(runs):
             for row in rows:
@@ -171,8 +179,8 @@ def measure(
     return rows
 
 
-def _round(row: Row, place: Place, peer: int, secret: str, seconds: int) -> None:
-    """One test of each kind, in turn: what disturbs the machine disturbs all of them."""
+def _round(row: LoadRow, place: LoadLine, peer: int, secret: str, seconds: int) -> None:
+    # The tests take turns: a disturbance of the machine meets all of them.
     rate = row.rate_mbps * 1e6
     measures: tuple[tuple[list[Cost], Callable[[], Cost]], ...] = (
         (row.ours, lambda: load_tools.ours(place, peer, secret, row.direction, rate, seconds)),
@@ -182,11 +190,11 @@ def _round(row: Row, place: Place, peer: int, secret: str, seconds: int) -> None
     for costs, measure in measures:
         try:
             costs.append(measure())
-        except ToolError as error:
+        except LoadToolError as error:
             row.problems.append(str(error))
 
 
-def _start_peer(supervisor: Supervisor, folder: Path, place: Place, stamp_port: int, secret: str) -> int:
+def _start_peer(supervisor: Supervisor, folder: Path, place: LoadLine, stamp_port: int, secret: str) -> int:
     settings = {
         "host": place.far_address,
         "keys": [{"id": KEY_ID, "key": secret}],
@@ -199,19 +207,12 @@ def _start_peer(supervisor: Supervisor, folder: Path, place: Place, stamp_port: 
     path.touch(mode=0o600)
     path.write_text(json.dumps(settings), encoding="ascii")
     command = place.at_far(sys.executable, "-m", "peer", "run", str(path))
-    pid = supervisor.start(Program("peer", command))
-    log = supervisor.log_of("peer")
-    came_up = supervisor.wait_until(
-        lambda: "serving" in log.read_text(errors="replace"), PEER_STARTS_WITHIN_S
-    )
-    if came_up is not True:
-        raise KernelLinkError(f"the peer did not come up: {came_up or log.read_text(errors='replace')}")
-    return pid
+    return start_ready(supervisor, ChildProgram("peer", command), "serving")
 
 
-def _print(rows: Sequence[Row], console: Console) -> None:
+def _print(rows: Sequence[LoadRow], console: Console) -> None:
     cores = os.cpu_count()
-    table = Table(title=f"medians (least-most); CPU-s/GB are user + system, site + far end; {cores} cores")
+    table = Table(title=f"medians (minimum-maximum); CPU-s/GB: user + system, site + far end; {cores} cores")
     for heading in (
         "line", "", "Mbit/s", "received", "lost %", "drops", "stall %", "ours: CPU-s/GB", "site", "far end",
         "iperf3 -u: CPU-s/GB", "received", "lost %", "iperf3 TCP: CPU-s/GB",
@@ -222,7 +223,7 @@ def _print(rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: LoadRow) -> tuple[str, ...]:
     return (
         row.place,
         row.direction,

@@ -1,7 +1,8 @@
-"""Fixed-rate loads by our agent's client and by iperf3, each in processes of its own, and what they cost.
+"""Fixed-rate loads by the agent's client and by iperf3, each in processes of its own, with their processor
+time.
 
-Processor time is user and system time of the processes, as the kernel accounts it: of our client while it
-runs the test, of the peer from before the test to after it, of iperf3's two processes from start to end.
+Processor time is user and system time by the kernel's account. For our client it covers the test, for the
+peer the time from before the test to after it, for iperf3's two processes their whole life.
 """
 
 import asyncio
@@ -16,31 +17,31 @@ from pathlib import Path
 from typing import IO
 
 from agent.load.udpstp_client import run_load
-from lab.bench import weighing
+from lab.bench import process_usage
 from wire.ip_layer import IPV4_UDP_BYTES
 from wire.records import Direction
 from wire.udpstp import rates
 
 KEY_ID = 1
+# Payload of the full packets of the sending-rate table (RFC 9946); iperf3 sends the same.
 PAYLOAD = 1222
-"""Of the full packets of the sending-rate table: iperf3 sends the same."""
 
+# iperf3 counts payload.
 IPERF_SHARE = PAYLOAD / (PAYLOAD + IPV4_UDP_BYTES)
-"""iperf3 counts payload."""
 
 SLACK_S = 20.0
 
+# Returns the command line that runs a command at one end of the line.
 Inside = Callable[..., tuple[str, ...]]
-"""Makes a command line one that runs at an end of the line."""
 
 
-class ToolError(Exception):
-    """A tool did not do what it was started for; the text says what it said."""
+class LoadToolError(Exception):
+    """A load tool failed; the text is its message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A line: how to run something at its site and at its far end, and the address there."""
+class LoadLine:
+    """A line: ways to run a program at its site and at its far end, and the far end's address."""
 
     name: str
     at_site: Inside
@@ -54,8 +55,8 @@ class Place:
 class Cost:
     """One test: IP-layer bit/s sent and received, shares of packets lost and of time stalled, CPU seconds.
 
-    ``drops`` are datagrams that the receiving host lost for want of buffer; ``site_cpu_s`` is that of the
-    process at the site, ``far_cpu_s`` of the one at the far end.
+    ``drops`` are datagrams that the receiving host lost for want of buffer. ``site_cpu_s`` is of the process
+    at the site, ``far_cpu_s`` of the one at the far end.
     """
 
     sent_bps: float
@@ -69,60 +70,62 @@ class Cost:
 
     @property
     def site_per_gb(self) -> float:
-        """CPU seconds at the site for 10^9 bytes received."""
+        """CPU seconds at the site for 10^9 received bytes."""
         return self.site_cpu_s * 1e9 / self.received_bytes
 
     @property
     def far_per_gb(self) -> float:
-        """CPU seconds at the far end for 10^9 bytes received."""
+        """CPU seconds at the far end for 10^9 received bytes."""
         return self.far_cpu_s * 1e9 / self.received_bytes
 
     @property
     def per_gb(self) -> float:
-        """CPU seconds of both ends together for 10^9 bytes received."""
+        """CPU seconds of both ends for 10^9 received bytes."""
         return self.site_per_gb + self.far_per_gb
 
 
-def ours(place: Place, peer: int, secret: str, direction: Direction, rate_bps: float, seconds: int) -> Cost:
-    """A test of our client against the peer with process id ``peer``. Raises ToolError."""
+def ours(
+    place: LoadLine, peer: int, secret: str, direction: Direction, rate_bps: float, seconds: int
+) -> Cost:
+    """Run a test of our client against the peer with process id ``peer``. Raises LoadToolError."""
     row = str(rates.row_for(rate_bps))
     command = place.at_site(
         sys.executable, "-m", "lab.bench.load_tools", place.far_address, str(place.control_port),
         direction, row, str(seconds),
     )  # fmt: skip
-    before, drops = weighing.sample(peer).cpu_ns, _drops(peer)
+    before, drops = process_usage.sample(peer).cpu_ns, _drops(peer)
     try:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
             command, input=secret, capture_output=True, text=True, timeout=seconds + SLACK_S
         )
     except subprocess.TimeoutExpired:
-        raise ToolError(f"our client did not end within {seconds + SLACK_S:g} s") from None
+        raise LoadToolError(f"our client did not end within {seconds + SLACK_S:g} s") from None
     if ended.returncode:
-        raise ToolError(f"our client: {ended.stderr.strip()[-300:]}")
-    told = json.loads(ended.stdout)
-    if told["ending"] != "completed" or not told["received_bytes"]:
-        raise ToolError(f"our client: {told['ending']} {told['detail']}")
+        raise LoadToolError(f"our client: {ended.stderr.strip()[-300:]}")
+    figures = json.loads(ended.stdout)
+    if figures["ending"] != "completed" or not figures["received_bytes"]:
+        raise LoadToolError(f"our client: {figures['ending']} {figures['detail']}")
     return Cost(
-        sent_bps=told["sent_bps"],
-        received_bps=told["received_bps"],
-        loss=told["lost"] / told["sent_packets"],
-        received_bytes=told["received_bytes"],
-        site_cpu_s=told["cpu_s"],
-        far_cpu_s=(weighing.sample(peer).cpu_ns - before) / 1e9,
-        drops=told["drops"] if direction is Direction.DOWN else _drops(peer) - drops,
-        stall=told["stall_us"] / told["span_us"],
+        sent_bps=figures["sent_bps"],
+        received_bps=figures["received_bps"],
+        loss=figures["lost"] / figures["sent_packets"],
+        received_bytes=figures["received_bytes"],
+        site_cpu_s=figures["cpu_s"],
+        far_cpu_s=(process_usage.sample(peer).cpu_ns - before) / 1e9,
+        drops=figures["drops"] if direction is Direction.DOWN else _drops(peer) - drops,
+        stall=figures["stall_us"] / figures["span_us"],
     )
 
 
 def _drops(pid: int) -> int:
-    """Datagrams that sockets in the network namespace of ``pid`` lost for want of buffer."""
+    """Return the datagrams that sockets in the namespace of ``pid`` lost for want of buffer."""
     lines = Path(f"/proc/{pid}/net/snmp").read_text(encoding="ascii").splitlines()
     names, values = (line.split() for line in lines if line.startswith("Udp:"))
     return int(values[names.index("RcvbufErrors")])
 
 
-def iperf(place: Place, direction: Direction, rate_bps: float, seconds: int, *, udp: bool) -> Cost:
-    """The same with iperf3, UDP or TCP. Raises ToolError."""
+def iperf(place: LoadLine, direction: Direction, rate_bps: float, seconds: int, *, udp: bool) -> Cost:
+    """Run a test of iperf3, UDP or TCP. Raises LoadToolError."""
     port = str(place.iperf_port)
     options = ["-u", "-l", str(PAYLOAD)] if udp else []
     options += ["-R"] if direction is Direction.DOWN else []
@@ -134,24 +137,24 @@ def iperf(place: Place, direction: Direction, rate_bps: float, seconds: int, *, 
         try:
             _await_line(server, b"listening")
             with _started(asking) as client:
-                told, site_cpu_s = _ended(client, seconds + SLACK_S)
+                report, site_cpu_s = _ended(client, seconds + SLACK_S)
             _, far_cpu_s = _ended(server, SLACK_S)
         finally:
             server.kill()
-    return _iperf_cost(told, site_cpu_s, far_cpu_s, udp=udp)
+    return _iperf_cost(report, site_cpu_s, far_cpu_s, udp=udp)
 
 
-def _iperf_cost(told: bytes, site_cpu_s: float, far_cpu_s: float, *, udp: bool) -> Cost:
+def _iperf_cost(report: bytes, site_cpu_s: float, far_cpu_s: float, *, udp: bool) -> Cost:
     try:
-        document = json.loads(told)
+        document = json.loads(report)
     except ValueError:
-        raise ToolError(f"iperf3: {told[-300:]!r}") from None
+        raise LoadToolError(f"iperf3: {report[-300:]!r}") from None
     if "error" in document:
-        raise ToolError(f"iperf3: {document['error']}")
+        raise LoadToolError(f"iperf3: {document['error']}")
     end = document["end"]
     sent, received = end["sum_sent"], end["sum_received"]
     if not received["bytes"]:
-        raise ToolError("iperf3: nothing was received")
+        raise LoadToolError("iperf3 received nothing")
     share = IPERF_SHARE if udp else 1.0
     return Cost(
         sent_bps=sent["bits_per_second"] / share,
@@ -171,7 +174,7 @@ def _started(command: Sequence[str]) -> "subprocess.Popen[bytes]":
 
 def _output(process: "subprocess.Popen[bytes]") -> IO[bytes]:
     if process.stdout is None:
-        raise ValueError("a process that was started without a pipe")
+        raise ValueError("the process was started without a pipe")
     return process.stdout
 
 
@@ -179,27 +182,29 @@ def _await_line(process: "subprocess.Popen[bytes]", sign: bytes) -> None:
     while line := _output(process).readline():
         if sign in line:
             return
-    raise ToolError("iperf3's server ended before it listened")
+    raise LoadToolError("the iperf3 server ended before it listened")
 
 
 def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> tuple[bytes, float]:
-    """Its output and CPU seconds once it has ended."""
-    output, limit, said = _output(process), time.monotonic() + within_s, b""
-    os.set_blocking(output.fileno(), False)
+    """Wait for the end of a process; return its output and CPU seconds."""
+    pipe, limit, output = _output(process), time.monotonic() + within_s, b""
+    os.set_blocking(pipe.fileno(), False)
     while time.monotonic() < limit:
-        said += output.read() or b""
+        output += pipe.read() or b""
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return said + (output.read() or b""), usage.ru_utime + usage.ru_stime
+            return output + (pipe.read() or b""), usage.ru_utime + usage.ru_stime
         time.sleep(0.02)
     process.kill()
     process.wait()
-    raise ToolError(f"iperf3 did not end within {within_s:g} s: {said[-300:]!r}")
+    raise LoadToolError(f"iperf3 did not end within {within_s:g} s: {output[-300:]!r}")
 
 
 def _client(arguments: Sequence[str]) -> None:
-    """The measured process: one test, its figures as JSON. The secret comes on standard input."""
+    """Run one test in the measured process and write its figures as JSON; the secret comes on standard
+    input.
+    """
     address, port, direction, row, seconds = arguments
     secret = sys.stdin.read().encode()
     began = time.process_time()

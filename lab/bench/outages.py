@@ -1,7 +1,9 @@
-"""``make bench-outages``: what is out and since when, told by the agent and held against the truth.
+"""Benchmark ``make bench-outages``: outages in network namespaces, as the agent records them, beside the
+truth.
 
-Each outage is made in network namespaces with the real programs, ends after a while, and is looked up in the
-agent's journal. Exit status 0 only if each was told once, rightly, with begin and end within two intervals.
+Each outage is made with the real programs, ends after some intervals, and is looked up in the agent's
+journal. Exit status 0 only if each was recorded once, under the right cause, with begin and end within two
+intervals.
 """
 
 import signal
@@ -19,25 +21,26 @@ from rich.table import Table
 from host import command_line
 from host.exits import Exit
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.outage_testbed import AWAY, EVERYTHING, OutageStand, now_us
+from lab.testbed.outage_testbed import EVERYTHING, FAR_SIDE, OutageTestbed, now_us
 from wire.records import Cause, ReachabilityValues
 
 PROGRAM = "bench-outages"
 GATEWAY, HOP = 0, 1
+# Length of an outage in intervals. A receipt may be nine intervals late before the collector counts as
+# missing.
 LASTS, COLLECTOR_LASTS = 4.5, 14.0
-"""Intervals for which each thing is out: a receipt may be nine late before a collector is missed."""
+# Intervals until an outage has to be recorded with its end; START_S more for programs that start.
 PATIENCE = 16.0
-"""Intervals, and some seconds for programs to start, until an outage has to be told with its end."""
 START_S = 20.0
+# Intervals by which begin and end may be wrong.
 WITHIN = 2.0
-"""Intervals that begin and end may be off."""
 
-Act = Callable[[OutageStand], None]
+Act = Callable[[OutageTestbed], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """What is done, what an agent has to call it, and how it is undone."""
+class OutageCase:
+    """One outage: how it is made and ended, and the cause that the agent has to record."""
 
     what: str
     cause: Cause
@@ -47,38 +50,40 @@ class Outage:
 
 
 def _kill(name: str) -> Act:
-    return lambda stand: stand.end(name)
+    return lambda testbed: testbed.end(name)
 
 
 def _start(name: str) -> Act:
-    return lambda stand: stand.start(name)
+    return lambda testbed: testbed.start(name)
 
 
 OUTAGES = (
-    Outage("cable pulled", Cause.SITE, OutageStand.pull_the_cable, OutageStand.plug_the_cable),
-    Outage("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
-    Outage("access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, AWAY), lambda s: s.mend(GATEWAY)),
-    Outage("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, AWAY), lambda s: s.mend(HOP)),
-    Outage("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
-    Outage("peer not reachable", Cause.PEER, OutageStand.silence_peer, OutageStand.hear_peer),
-    Outage("broker killed", Cause.BROKER, _kill("mosquitto"), OutageStand.start_broker),
-    Outage("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
-    Outage("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
-    Outage("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
-    Outage(
-        "machine begun anew", Cause.UNKNOWN, _kill("agent"), lambda s: s.start("agent", str(uuid.uuid4()))
+    OutageCase("cable pulled", Cause.SITE, OutageTestbed.pull_the_cable, OutageTestbed.plug_the_cable),
+    OutageCase("gateway dead", Cause.SITE, lambda s: s.cut(GATEWAY, EVERYTHING), lambda s: s.mend(GATEWAY)),
+    OutageCase(
+        "access line cut", Cause.ACCESS, lambda s: s.cut(GATEWAY, FAR_SIDE), lambda s: s.mend(GATEWAY)
+    ),
+    OutageCase("cut beyond the hop", Cause.BEYOND, lambda s: s.cut(HOP, FAR_SIDE), lambda s: s.mend(HOP)),
+    OutageCase("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
+    OutageCase("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.unsilence_peer),
+    OutageCase("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),
+    OutageCase("collector killed", Cause.COLLECTOR, _kill("collector"), _start("collector"), COLLECTOR_LASTS),
+    OutageCase("agent killed", Cause.AGENT, _kill("agent"), _start("agent")),
+    OutageCase("agent stopped", Cause.AGENT, lambda s: s.end("agent", signal.SIGTERM), _start("agent")),
+    OutageCase(
+        "machine rebooted", Cause.UNKNOWN, _kill("agent"), lambda s: s.start("agent", str(uuid.uuid4()))
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One outage as it was, and what the agent recorded: all of it, and its last record.
+class ObservedOutage:
+    """One outage as it was, and the agent's records of it.
 
-    Moments are microseconds of CLOCK_BOOTTIME; ``began`` and ``ended`` say between which two it did.
+    Times are microseconds of CLOCK_BOOTTIME. ``began`` and ``ended`` are the times before and after each act.
     """
 
-    outage: Outage
+    outage: OutageCase
     interval_s: float
     began: tuple[int, int]
     ended: tuple[int, int]
@@ -86,24 +91,26 @@ class Told:
 
     @property
     def last(self) -> ReachabilityValues | None:
-        """The record of the end."""
+        """Record of the end."""
         return self.records[-1] if self.records and self.records[-1].end is not None else None
 
     @property
     def begin_off_s(self) -> float | None:
-        """How far from the truth the recorded begin is, seconds; earlier is negative."""
+        """Error of the recorded begin in seconds; negative if too early."""
         return None if self.last is None else _off_s(self.last.begin.boot_us, self.began)
 
     @property
     def end_off_s(self) -> float | None:
-        """The same of the end."""
+        """Error of the recorded end in seconds; negative if too early."""
         return (
             None if self.last is None or self.last.end is None else _off_s(self.last.end.boot_us, self.ended)
         )
 
     @property
     def right(self) -> bool:
-        """Told once, under the right cause, each moment within two intervals and its own error."""
+        """True if recorded once, under the right cause, each time within two intervals and its own stated
+        error.
+        """
         last, begin, end = self.last, self.begin_off_s, self.end_off_s
         if last is None or begin is None or end is None or last.end_error_us is None:
             return False
@@ -118,22 +125,22 @@ class Told:
 
 
 def _off_s(moment: int, truth: tuple[int, int]) -> float:
-    """From the nearer of the two moments between which it was; 0 within."""
+    """Return the distance from the interval in which it happened; 0 within."""
     first, last = truth
     return (moment - last if moment > last else min(0, moment - first)) / 1e6
 
 
-def measure(stand: OutageStand, outage: Outage) -> Told:
-    """Make an outage, end it, and read what the agent recorded. Raises KernelLinkError."""
-    stand.wait_until_well()
-    before = len(stand.told())
-    began = _timed(lambda: outage.out(stand))
-    time.sleep(outage.lasts * stand.interval_s)
-    ended = _timed(lambda: outage.back(stand))
-    within_s = PATIENCE * stand.interval_s + START_S
-    stand.wait(lambda: any(one.end is not None for one in stand.told()[before:]), within_s)
-    stand.wait_until_well()
-    return Told(outage, stand.interval_s, began, ended, tuple(stand.told()[before:]))
+def measure(testbed: OutageTestbed, outage: OutageCase) -> ObservedOutage:
+    """Make an outage, end it, and return the agent's records. Raises KernelLinkError."""
+    testbed.wait_until_well()
+    before = len(testbed.recorded())
+    began = _timed(lambda: outage.out(testbed))
+    time.sleep(outage.lasts * testbed.interval_s)
+    ended = _timed(lambda: outage.back(testbed))
+    within_s = PATIENCE * testbed.interval_s + START_S
+    testbed.wait(lambda: any(one.end is not None for one in testbed.recorded()[before:]), within_s)
+    testbed.wait_until_well()
+    return ObservedOutage(outage, testbed.interval_s, began, ended, tuple(testbed.recorded()[before:]))
 
 
 def _timed(act: Callable[[], None]) -> tuple[int, int]:
@@ -142,48 +149,52 @@ def _timed(act: Callable[[], None]) -> tuple[int, int]:
     return before, now_us()
 
 
-def measured(folder: Path, interval_s: float) -> Iterator[Told]:
-    """Every outage, one after the other. Raises KernelLinkError."""
-    with OutageStand(folder, interval_s) as stand:
+def measured(folder: Path, interval_s: float) -> Iterator[ObservedOutage]:
+    """Measure all outages in turn. Raises KernelLinkError."""
+    with OutageTestbed(folder, interval_s) as testbed:
         for outage in OUTAGES:
-            yield measure(stand, outage)
+            yield measure(testbed, outage)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Make all outages, print the table, and return the exit status."""
-    parser = command_line.parser(PROGRAM, "What is out, told by the agent and held against the truth.")
-    parser.add_argument("--interval", type=float, default=10.0, help="seconds between asks (default: 10)")
+    parser = command_line.parser(
+        PROGRAM, "Make outages in network namespaces and compare the agent's records with the truth."
+    )
+    parser.add_argument(
+        "--interval", type=float, default=10.0, help="seconds between two reachability checks (default: 10)"
+    )
     options = parser.parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
         with tempfile.TemporaryDirectory(prefix="plancher-outages-") as name:
             found = []
-            for told in measured(Path(name), options.interval):
-                console.print(f"{told.outage.what}: {'right' if told.right else 'WRONG'}")
-                found.append(told)
+            for one in measured(Path(name), options.interval):
+                console.print(f"{one.outage.what}: {'right' if one.right else 'WRONG'}")
+                found.append(one)
     except KernelLinkError as error:
         Console(stderr=True, soft_wrap=True).print(f"{PROGRAM}: {error}", markup=False)
         return Exit.UNAVAILABLE
     console.print(table(found))
-    return Exit.OK if all(told.right for told in found) else Exit.FAIL
+    return Exit.OK if all(one.right for one in found) else Exit.FAIL
 
 
-def table(found: Sequence[Told]) -> Table:
-    """One row an outage: the truth, what was told, and how far each moment was off and may have been."""
-    shown = Table(title=f"Outages, asked every {found[0].interval_s:g} s" if found else "Outages")
+def table(found: Sequence[ObservedOutage]) -> Table:
+    """Build the table: truth, recorded cause, and the error of each time beside the stated error."""
+    shown = Table(title=f"Outages, checked every {found[0].interval_s:g} s" if found else "Outages")
     for heading in (
-        "what was out",
-        "truth",
-        "told",
-        "begin off",
+        "outage",
+        "true cause",
+        "recorded",
+        "begin error",
         "stated",
-        "end off",
+        "end error",
         "stated",
         "records",
         "",
     ):
         shown.add_column(
-            heading, justify="right" if heading in ("begin off", "stated", "end off") else "left"
+            heading, justify="right" if heading in ("begin error", "stated", "end error") else "left"
         )
     for one in found:
         last = one.last

@@ -1,7 +1,7 @@
-"""The demo's MQTT broker: amqtt in a process of its own, on loopback, MQTT 3.1.1, nothing kept on disk.
+"""MQTT broker of the demo: amqtt in a process of its own, on loopback, MQTT 3.1.1, without any file.
 
-``python -m lab.demo.broker PORT`` serves until SIGTERM or SIGINT. Anybody on this machine is let in; nobody
-else can reach it.
+``python -m lab.demo.broker PORT`` serves until SIGTERM or SIGINT. Every client on this machine is accepted;
+no other machine can reach it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 def settings(port: int) -> dict[str, object]:
-    """What amqtt is to do: one TCP listener on loopback, and of its plugins only the one that admits."""
+    """Return amqtt's settings: one TCP listener on loopback, and only the plugin that accepts clients."""
     return {
         "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
@@ -37,9 +37,9 @@ async def serve(port: int) -> None:
 
 
 def main() -> None:
-    """Run the broker on the port that the command line names."""
+    """Run the broker on the port of the command line."""
     log.start("error")
-    # It logs an error for every connection that ends without a word, even one that only asked.
+    # amqtt logs an error for every connection closed without an MQTT packet; the readiness check is one.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     asyncio.run(serve(int(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""``plancher-lab demo``: start everything, show or check what is measured, end everything."""
+"""Command ``plancher-lab demo``: start all programs, show or check the measurements, end all programs."""
 
 import argparse
 import contextlib
@@ -24,10 +24,10 @@ from lab.demo.stage import DiedError, Poll, Stage
 from lab.programs.places import NoRoomError, claim
 from lab.programs.supervisor import Supervisor
 
+# From the start of the programs; their end takes up to 5 s more.
 CHECK_WITHIN_S = 110.0
-"""From the start of the programs; ending them takes up to 5 s more."""
+# So many packets up distinguish a loss of 1 % from none.
 PACKETS_TO_COMPARE = 5 * TRAIN_PACKETS
-"""So many packets up tell a loss of 1 % from none."""
 
 WIDTH_WITHOUT_TERMINAL = 120
 
@@ -36,7 +36,7 @@ Key = tuple[object, ...]
 
 
 class EndedError(Exception):
-    """A person or the system asked for the end."""
+    """A signal asked for the end."""
 
 
 def run(options: argparse.Namespace, complain: Complain) -> Exit:
@@ -56,12 +56,12 @@ def run(options: argparse.Namespace, complain: Complain) -> Exit:
         complain(str(error))
         return Exit.SOFTWARE
     except EndedError:
-        console.print("Ended; nothing is left behind.")
+        console.print("Ended; all programs and files are removed.")
     return Exit.INTERRUPTED if options.check else Exit.OK
 
 
 def show(stage: Stage, console: Console) -> None:
-    """Show the figures until the end is asked for. Raises DiedError or EndedError."""
+    """Show the figures until a signal asks for the end. Raises DiedError or EndedError."""
     console.print(f"\nThe page: [bold]{stage.places.page}[/bold]   Ctrl-C ends everything.\n")
     if console.is_terminal:
         _show_table(stage, console)
@@ -70,7 +70,7 @@ def show(stage: Stage, console: Console) -> None:
 
 
 def check(stage: Stage, console: Console) -> Exit:
-    """Compare all figures with the truth once they are there. Raises DiedError or EndedError."""
+    """Compare all figures with the emulated values once they are complete. Raises DiedError or EndedError."""
     while stage.elapsed_s < CHECK_WITHIN_S and not _is_complete(stage):
         stage.look()
     rows = _compare(stage)
@@ -84,7 +84,7 @@ def check(stage: Stage, console: Console) -> Exit:
 
 def _console() -> Console:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # names have accents, and a terminal may know none
+        sys.stdout.reconfigure(errors="replace")  # names have accents, which some terminals lack
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
     return Console(highlight=False, width=width)
 
@@ -97,15 +97,15 @@ def _show_table(stage: Stage, console: Console) -> None:
 
 
 def _show_lines(stage: Stage, console: Console) -> None:
-    """A line for each site whose verdict or capacity is news."""
-    told: dict[str, Key] = {}
+    """Print a line for each site whose verdict or capacity has changed."""
+    shown: dict[str, Key] = {}
     while True:
         stage.look()
         for line in LINES:
             figures = stage.figures.sites.get(line.site.site_id, SiteFigures())
             news = (figures.state, *sorted(figures.passed.items()), *sorted(figures.capacity))
-            if figures.newest_s is not None and told.get(line.site.site_id) != news:
-                told[line.site.site_id] = news
+            if figures.newest_s is not None and shown.get(line.site.site_id) != news:
+                shown[line.site.site_id] = news
                 console.print(table.plain(line, figures), soft_wrap=True)
 
 
@@ -130,7 +130,7 @@ def _compare(stage: Stage) -> list[Comparison]:
 
 @contextlib.contextmanager
 def _running(console: Console, poll: Poll) -> Iterator[Stage]:
-    """A stage in a directory of its own; nothing of either is left when the block ends."""
+    """Run the programs in a directory of their own; both are removed after the block."""
     with (
         claim(len(LINES)) as places,
         tempfile.TemporaryDirectory(prefix="plancher-demo-") as name,
@@ -141,10 +141,8 @@ def _running(console: Console, poll: Poll) -> Iterator[Stage]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[Poll]:
-    """Give what raises EndedError once a signal asked for the end.
-
-    Signals only leave word: raised wherever the program happens to be, an end could miss a child.
-    """
+    """Return a function that raises EndedError once a signal has asked for the end."""
+    # The handler only sets a flag: an exception at any point of the program could miss a child.
     asked: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What the collector says of the sites, read from its metrics page as any dashboard would read it."""
+"""Figures of the demo's sites, read from the collector's metrics page."""
 
 import urllib.error
 import urllib.request
@@ -16,7 +16,7 @@ DIRECTIONS = ("down", "up")
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """A capacity in IP-layer bit/s: measured, or no more than known to be reached."""
+    """Capacity in IP-layer bit/s: measured, or only a lower bound."""
 
     bits_per_second: float
     exact: bool
@@ -24,12 +24,12 @@ class Capacity:
 
 @dataclass(slots=True)
 class SiteFigures:
-    """One site's figures, by direction or DSCP.
+    """Figures of one site, by direction or DSCP.
 
-    ``rtt_min_s`` is the least of all trains seen, ``sent`` and ``lost`` count the packets of those trains
-    whose loss could be told by direction, ``bytes_spent`` is what all measurements cost the line at the IP
-    layer, ``newest_s`` the Unix time of the newest measurement, ``outcomes`` counts attempts by (probe,
-    outcome), ``two_sides`` load tests by whether agent and peer told the same of them.
+    ``rtt_min_s``: least round trip of all trains. ``sent`` and ``lost``: packets of the trains whose loss is
+    known by direction. ``bytes_spent``: IP-layer bytes of all measurements. ``newest_s``: Unix time of the
+    newest measurement. ``outcomes``: attempts by (probe, outcome). ``two_sides``: load tests by result of the
+    peer comparison.
     """
 
     state: str = ""
@@ -45,7 +45,7 @@ class SiteFigures:
 
 
 class Figures:
-    """The sites' figures as successive pages tell them. Trains are counted once each, so look often."""
+    """Figures of all sites from successive pages. Each train is counted once: read the page often."""
 
     def __init__(self, packets_in_train: int) -> None:
         self.sites: dict[str, SiteFigures] = {}
@@ -53,7 +53,7 @@ class Figures:
         self._counted: set[tuple[str, int, float]] = set()
 
     def take(self, page: str) -> None:
-        """Learn from a metrics page. Raises ValueError when it is not one."""
+        """Read a metrics page. Raises ValueError for any other text."""
         samples = _by_site(page)
         for site_id, found in samples.items():
             figures = self.sites.setdefault(site_id, SiteFigures())
@@ -86,7 +86,7 @@ class Figures:
 
 
 def fetch(url: str) -> str | None:
-    """The metrics page at ``url``, None when there is none to be had now."""
+    """Return the metrics page at ``url``, None when it cannot be fetched now."""
     try:
         with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as answer:  # noqa: S310 -- the demo's own http
             return str(answer.read(MOST_PAGE_BYTES).decode())
@@ -104,7 +104,7 @@ def _by_site(page: str) -> dict[str, list[Sample]]:
 
 
 def _take_present(figures: SiteFigures, found: list[Sample]) -> None:
-    """What the page says of now and of all so far, in place of what an earlier one said."""
+    """Replace the figures that each page has completely."""
     figures.state = next((one.labels["state"] for one in _named(found, "qos_site_state") if one.value), "")
     figures.passed = {one.labels["direction"]: one.value == 1 for one in _named(found, "qos_floor_pass")}
     figures.capacity = {

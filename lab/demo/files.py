@@ -1,4 +1,4 @@
-"""The settings files that the demo writes for the real programs: their own formats, checked by themselves."""
+"""Settings files of the demo for the real programs, in their own formats and checked by their own readers."""
 
 import csv
 import secrets
@@ -13,8 +13,8 @@ from lab.demo.sites import FLOOR_BPS, SITES, Line, Site
 from lab.programs.places import PEER_HOST, Places
 from peer import settings as peer_settings
 
-# Denser than a real site's day (hourly floor tests, a train of 20 packets a minute), so that a person sees
-# figures within the first minute.
+# Denser than at a real site (hourly floor tests, a train of 20 packets a minute): figures appear within the
+# first minute.
 FLOOR_EVERY_S = 30
 TRAIN_EVERY_S = 10
 TRAIN_PACKETS = 200
@@ -28,7 +28,7 @@ KEY_BYTES = 24
 
 
 class Files:
-    """Writes into one directory, which nobody else may read: the key of the demo stands there."""
+    """Files in one directory, which contains the demo's key and must not be readable by others."""
 
     def __init__(self, directory: Path, places: Places) -> None:
         self.directory = directory
@@ -37,7 +37,7 @@ class Files:
         self._broker = {"host": PEER_HOST, "port": places.broker_port}
 
     def counters(self, line: Line) -> Path:
-        """Where the line's link keeps its byte counters."""
+        """Return the directory in which the line's link writes its byte counters."""
         return self.directory / f"link-{line.site.site_id}"
 
     def peer(self) -> Path:
@@ -77,7 +77,9 @@ class Files:
         return path
 
     def agent(self, line: Line, link: str) -> Path:
-        """Write and check a site's agent settings; ``link`` is the address behind which it sees the peer."""
+        """Write and check a site's agent settings; ``link`` is the address at which this agent reaches the
+        peer.
+        """
         own = self.directory / f"agent-{line.site.site_id}"
         path = self._write(
             f"{own.name}.yaml",
@@ -96,7 +98,7 @@ class Files:
                 "schedule": {
                     "floor": FLOOR_EVERY_S,
                     "stamp": TRAIN_EVERY_S,
-                    "capacity": None,  # it would fill each line for 20 s, and its trains with it
+                    "capacity": None,  # a search fills each line for 20 s and disturbs the trains
                     "path": None,
                     "first_within": FIRST_WITHIN_S,
                 },

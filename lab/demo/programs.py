@@ -1,4 +1,4 @@
-"""The demo's programs, from the broker to the agents: their commands, and when each is ready."""
+"""Programs of the demo, from the broker to the agents: their commands, and when each is ready."""
 
 import importlib.util
 import socket
@@ -10,7 +10,7 @@ from lab.demo.figures import fetch
 from lab.demo.files import Files
 from lab.demo.sites import LINES, Direction, Line
 from lab.programs.places import PEER_HOST, NoRoomError, Places
-from lab.programs.supervisor import Program
+from lab.programs.supervisor import ChildProgram
 
 NEEDED_MODULES = ("amqtt", "aiohttp", "jinja2", "sqlalchemy", "prometheus_client")
 PROGRAMS = ("plancher-peer", "plancher-collector", "plancher-agent", "plancher-lab")
@@ -18,48 +18,48 @@ BROKER_WAVE, SERVER_WAVE, SITE_WAVE = 0, 1, 2
 
 
 def require() -> None:
-    """Raise NoRoomError, with the command that mends it, when this installation cannot run the demo."""
+    """Raise NoRoomError, with the command that installs what is missing, when the demo cannot run here."""
     if sys.platform != "linux":
         raise NoRoomError("the demo needs Linux: kernel time stamps and addresses 127.0.1.* on loopback")
     missing = [name for name in NEEDED_MODULES if importlib.util.find_spec(name) is None]
     missing += [name for name in PROGRAMS if not _installed(name).exists()]
     if missing:
         raise NoRoomError(
-            f"not installed: {', '.join(missing)}. Mend it with `make install`, "
+            f"not installed: {', '.join(missing)}. Install with `make install`, "
             f"or `{sys.executable} -m pip install plancher-lab`"
         )
 
 
-def broker(places: Places) -> tuple[Program, Callable[[], bool]]:
-    """The MQTT broker, and whether it accepts connections."""
+def broker(places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
+    """Return the MQTT broker, and a check that it accepts connections."""
     command = (sys.executable, "-m", "lab.demo.broker", str(places.broker_port))
-    return Program("broker", command, BROKER_WAVE), lambda: _accepts(places.broker_port)
+    return ChildProgram("broker", command, BROKER_WAVE), lambda: _accepts(places.broker_port)
 
 
-def peer(files: Files, places: Places) -> tuple[Program, Callable[[], bool]]:
-    """The measurement peer, and whether both its ports are held."""
-    program = Program("peer", _run("plancher-peer", files.peer()), SERVER_WAVE)
-    return program, lambda: all(_is_held(port) for port in (places.control_port, places.stamp_port))
+def peer(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
+    """Return the measurement peer, and a check that both its ports are bound."""
+    program = ChildProgram("peer", _run("plancher-peer", files.peer()), SERVER_WAVE)
+    return program, lambda: all(_is_bound(port) for port in (places.control_port, places.stamp_port))
 
 
-def collector(files: Files, places: Places) -> tuple[Program, Callable[[], bool]]:
-    """The collector, and whether it says it is ready."""
-    program = Program("collector", _run("plancher-collector", files.collector()), SERVER_WAVE)
+def collector(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], bool]]:
+    """Return the collector, and a check that it is ready."""
+    program = ChildProgram("collector", _run("plancher-collector", files.collector()), SERVER_WAVE)
     return program, lambda: fetch(f"{places.page}readyz") is not None
 
 
-def links(files: Files, places: Places) -> list[Program]:
-    """One emulated link for each line."""
+def links(files: Files, places: Places) -> list[ChildProgram]:
+    """Return one emulated link for each line."""
     return [
-        Program(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
+        ChildProgram(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
         for index, line in enumerate(LINES)
     ]
 
 
-def agents(files: Files, places: Places) -> list[Program]:
-    """One agent for each line, which sees the peer at its link's address."""
+def agents(files: Files, places: Places) -> list[ChildProgram]:
+    """Return one agent for each line, which reaches the peer at its link's address."""
     return [
-        Program(
+        ChildProgram(
             f"agent-{line.site.site_id}",
             _run("plancher-agent", files.agent(line, address)),
             SITE_WAVE,
@@ -69,8 +69,8 @@ def agents(files: Files, places: Places) -> list[Program]:
 
 
 def _link(line: Line, index: int, files: Files, places: Places) -> tuple[str, ...]:
-    def both(told: Callable[[Direction], str]) -> str:
-        return f"{told(line.down)},{told(line.up)}"
+    def both(text: Callable[[Direction], str]) -> str:
+        return f"{text(line.down)},{text(line.up)}"
 
     return (
         str(_installed("plancher-lab")), "link",
@@ -101,8 +101,9 @@ def _accepts(port: int) -> bool:
         return asking.connect_ex((PEER_HOST, port)) == 0
 
 
-def _is_held(port: int) -> bool:
-    """Whether the peer's UDP port is bound. Trying to bind it could keep the peer from doing so."""
+def _is_bound(port: int) -> bool:
+    """Return whether the peer's UDP port is bound."""
+    # Read from /proc: a trial bind could take the port at the moment in which the peer wants it.
     address = f"{int.from_bytes(socket.inet_aton(PEER_HOST), sys.byteorder):08X}:{port:04X}"
     table = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
     return any(line.split()[1] == address for line in table)

@@ -1,4 +1,4 @@
-"""The demo's sites and the truth about their lines. Invented, all of them; the places are Auvergne's."""
+"""Sites of the demo and the emulated values of their lines. All are invented; the places are in Auvergne."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ FLOOR_BPS = 8_000_000
 class Direction:
     """One direction of an emulated line: IP-layer bit/s, one-way delay and jitter in us, loss 0 to 1.
 
-    Loss strikes before the bottleneck, so that the rate stays the truth about the capacity.
+    Loss is before the bottleneck: the rate then is the true capacity.
     """
 
     rate_bps: int
@@ -20,7 +20,7 @@ class Direction:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site of the inventory. ``down`` and ``up`` are its line; without them it has no agent yet."""
+    """Site of the inventory. ``down`` and ``up`` are its line; a site without them has no agent yet."""
 
     site_id: str
     name: str
@@ -38,7 +38,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A measured site and the two directions of its line."""
+    """Measured site with the two directions of its line."""
 
     site: Site
     down: Direction
@@ -77,7 +77,7 @@ SITES = (
     ),
 )  # fmt: skip
 
+# Sites that have a line and an agent.
 LINES = tuple(Line(site, site.down, site.up) for site in SITES if site.down and site.up)
-"""The sites that have a line and an agent."""
+# Sites that wait for their agent.
 WAITING = tuple(site for site in SITES if site.down is None)
-"""The sites that wait for their agent."""

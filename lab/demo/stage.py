@@ -1,4 +1,4 @@
-"""The demo from its first program to its last figure: started in order, looked at once a second."""
+"""Run of the demo: programs started in order, figures read once a second."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
 from lab.programs.places import Places
-from lab.programs.supervisor import Death, Program, Supervisor
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 READY_WITHIN_S = 20.0
@@ -21,13 +21,13 @@ Poll = Callable[[], None]
 
 
 class DiedError(Exception):
-    """A program ended by itself, or never got ready; the text has its last words."""
+    """A program ended by itself, or was not ready in time; the text has its last output."""
 
 
 class Stage:
-    """Everything that runs, and what the collector said so far.
+    """All running programs, and the collector's figures so far.
 
-    ``say`` takes progress for a person. ``poll`` raises when the demo is to end; it is asked all the time.
+    ``say`` prints progress. ``poll`` raises when the demo is to end; it is called all the time.
     """
 
     def __init__(self, supervisor: Supervisor, places: Places, files: Files, say: Say, poll: Poll) -> None:
@@ -47,7 +47,7 @@ class Stage:
         return time.monotonic() - self.began
 
     def start(self) -> None:
-        """Start everything but the agents, each when what it needs is ready. Raises DiedError."""
+        """Start everything but the agents, each program when its servers are ready. Raises DiedError."""
         files, places = self._files, self.places
         self._say(f"broker     127.0.0.1:{places.broker_port}")
         self._start(*programs.broker(places))
@@ -57,12 +57,12 @@ class Stage:
         self._say(f"collector  {places.page}")
         self._start(*programs.collector(files, places))
         for program, line, address in zip(programs.links(files, places), LINES, places.links, strict=True):
-            self._say(f"link       {address}: {_told(line)}")
+            self._say(f"link       {address}: {_described(line)}")
             self._start(program, self._relays(program))
         self._next_agent = time.monotonic()
 
     def look(self) -> None:
-        """Wait until it is time to look again, starting agents meanwhile; then ask the collector.
+        """Wait for a second, start the next agent if it is due, and read the collector's page.
 
         Raises DiedError when a program has ended.
         """
@@ -73,25 +73,27 @@ class Stage:
             self.figures.take(page)
 
     def crossed(self, line: Line) -> Crossed:
-        """What has crossed the line's link so far, by the counters that its agent reads too."""
+        """Return the bytes that have crossed the line's link so far, by the counters that its agent reads
+        too.
+        """
         directory = self._files.counters(line)
         down, up = (_ip_bytes(directory, way) for way in ("rx", "tx"))
         return Crossed(down, up)
 
     def _start_next_agent(self) -> None:
-        """One after the other: their first tests then do not compete for a small machine's processors."""
+        # One after the other: their first tests would otherwise compete for a small machine's processors.
         if self._agents and time.monotonic() >= self._next_agent:
             program, line = self._agents.pop(0)
             self._say(f"agent      {line.site.name}, {line.site.commune}")
             self._supervisor.start(program)
             self._next_agent = time.monotonic() + FIRST_WITHIN_S
 
-    def _start(self, program: Program, ready: Callable[[], bool]) -> None:
+    def _start(self, program: ChildProgram, ready: Callable[[], bool]) -> None:
         self._supervisor.start(program)
         if not self._wait(ready, READY_WITHIN_S):
             raise DiedError(f"{program.name} was not ready after {READY_WITHIN_S:g} s")
 
-    def _relays(self, program: Program) -> Callable[[], bool]:
+    def _relays(self, program: ChildProgram) -> Callable[[], bool]:
         log = self._supervisor.log_of(program.name)
         return lambda: "relaying" in log.read_text()
 
@@ -101,12 +103,12 @@ class Stage:
             return ready()
 
         found = self._supervisor.wait_until(asked, within_s)
-        if isinstance(found, Death):
+        if isinstance(found, ChildExit):
             raise DiedError(str(found))
         return found
 
 
-def _told(line: Line) -> str:
+def _described(line: Line) -> str:
     rate = f"{line.down.rate_bps / 1e6:g} Mbit/s"
     delay = f"{(line.down.delay_us + line.up.delay_us) / 1e3:g} ms"
     loss = f", {line.down.loss:.0%} loss" if line.down.loss else ""

@@ -1,4 +1,4 @@
-"""The demo's tables: the live one, its plain lines, and the closing comparison."""
+"""Tables of the demo: the live table, plain lines, and the closing comparison."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,9 +21,9 @@ VERDICT_STYLES = {True: "green", False: "bold red", None: ""}
 def live(
     lines: Iterable[Line], others: Iterable[Site], sites: Mapping[str, SiteFigures], now_s: float
 ) -> Table:
-    """The live table: each line's truth above what the collector says of it. ``now_s``: Unix time.
+    """Build the live table: emulated above measured for each line. ``now_s``: Unix time.
 
-    Fits a terminal of 80 columns and 24 lines.
+    It fits a terminal of 80 columns and 24 lines.
     """
     table = Table(box=SIMPLE_HEAD, padding=0, leading=1, pad_edge=False, show_edge=False)
     table.add_column("Site", no_wrap=True, min_width=26)
@@ -69,7 +69,7 @@ def _capacity(truth: Direction, figures: SiteFigures, name: str) -> Text:
 
 
 def _round_trips(figures: SiteFigures) -> str:
-    """One figure a class, in the order of their DSCP."""
+    """Return one figure for each class, in the order of their DSCP."""
     least = figures.rtt_min_s
     return "/".join(f"{least[dscp] * 1e3:.2f}" for dscp in sorted(least)) or NOTHING_YET
 
@@ -81,38 +81,38 @@ def _losses(figures: SiteFigures) -> str:
 
 
 def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
-    said = ["≥: at least. RTT: the least, in DSCP 0/46 where there are two. Loss: ↓ ↑."]
+    notes = ["≥: at least. RTT: the least, in DSCP 0/46 where there are two. Loss: ↓ ↑."]
     for line in lines:
         outcomes = sites.get(line.site.site_id, SiteFigures()).outcomes
         missed = [
             f"{count} {probe} {outcome}" for (probe, outcome), count in outcomes.items() if outcome != "ok"
         ]
         if missed:
-            said.append(f"{line.site.name}: {', '.join(missed)}")
+            notes.append(f"{line.site.name}: {', '.join(missed)}")
     sides = sum((figures.two_sides for figures in sites.values()), Counter[str]())
     agreed = counted(sides["agree"], "load test")
-    said.append(f"Agent and peer agree on {agreed}, disagree on {sides['disagree']}.")
-    return "\n".join(said)
+    notes.append(f"Agent and peer agree on {agreed}, disagree on {sides['disagree']}.")
+    return "\n".join(notes)
 
 
 def plain(line: Line, figures: SiteFigures) -> str:
-    """One site in one line, for output that is no terminal."""
-    said = [f"{line.site.name}: {figures.state or 'waiting'}"]
+    """Return one site as a line of text, for output that is no terminal."""
+    parts = [f"{line.site.name}: {figures.state or 'waiting'}"]
     for name, truth in (("down", line.down), ("up", line.up)):
         capacity = figures.capacity.get(name)
         if capacity is not None:
             bound = "" if capacity.exact else "at least "
             measured = megabits(capacity.bits_per_second)
-            said.append(f"{name} {bound}{measured} of {megabits(truth.rate_bps)} Mbit/s")
-    said += [f"RTT {least * 1e3:.2f} ms in DSCP {dscp}" for dscp, least in sorted(figures.rtt_min_s.items())]
+            parts.append(f"{name} {bound}{measured} of {megabits(truth.rate_bps)} Mbit/s")
+    parts += [f"RTT {least * 1e3:.2f} ms in DSCP {dscp}" for dscp, least in sorted(figures.rtt_min_s.items())]
     if figures.two_sides:
-        said.append(f"both sides agree on {counted(figures.two_sides['agree'], 'test')}")
-    return "; ".join(said)
+        parts.append(f"agent and peer agree on {counted(figures.two_sides['agree'], 'test')}")
+    return "; ".join(parts)
 
 
 def comparison(rows: Iterable[Comparison]) -> Table:
-    """The closing table: every figure, truth and measured side by side."""
-    table = Table(title="Emulated truth and what was measured")
+    """Build the closing table: emulated and measured value of every figure."""
+    table = Table(title="Emulated and measured values")
     for heading in ("Site", "Figure", "Emulated", "Allowed", "Measured", "Agrees"):
         table.add_column(heading, overflow="fold")
     before = None

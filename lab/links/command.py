@@ -1,4 +1,4 @@
-"""``plancher-lab link``: one emulated link, run by hand or by the demo."""
+"""Command ``plancher-lab link``: one emulated link, run by hand or by the demo."""
 
 import argparse
 import errno
@@ -21,23 +21,29 @@ from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queu
 Say = Callable[[str], None]
 
 DESCRIPTION = """\
-Emulate a site's line to the measurement peer, without root. The link has a loopback address of its
-own; an agent that measures against this address instead of the peer's has the line in between. RFC 9946
-test ports are followed. One value holds for both directions; DOWN,UP gives each its own."""
+Emulate a site's line to the measurement peer, without root. The link has a loopback address of its own. An
+agent that measures against this address instead of the peer's measures through the emulated line. Test ports
+of RFC 9946 are relayed too. One value is for both directions; DOWN,UP gives each its own."""
 EXAMPLE = """\
-example: a line of 8.4 Mbit/s each way in front of a peer on this machine
+example: a line of 8.4 Mbit/s in each direction in front of a peer on this machine
   plancher-lab link --listen 127.0.1.5 --ports 24601,8862 --down 8.4M --up 8.4M --delay 10ms --loss 1%,0"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``link``."""
+    """Add the options of ``link`` to a parser."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     address = reader(_address)
-    add("--listen", required=True, type=address, metavar="ADDRESS", help="the link's own, in 127.0.0.0/8")
+    add(
+        "--listen",
+        required=True,
+        type=address,
+        metavar="ADDRESS",
+        help="the link's own address, in 127.0.0.0/8",
+    )
     add("--peer", type=address, default="127.0.0.1", metavar="ADDRESS",
-        help="where the peer listens (default: %(default)s)")  # fmt: skip
+        help="address of the peer (default: %(default)s)")  # fmt: skip
     add("--ports", type=reader(_ports), default=(24601, 8862), metavar="PORT,...",
         help="the peer's well-known ports: RFC 9946 control, STAMP (default: 24601,8862)")  # fmt: skip
     rate = reader(quantities.rate)
@@ -45,13 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--down",
         type=rate,
         metavar="RATE",
-        help="IP-layer rate towards the site, e.g. 8.4M (default: no limit)",
+        help="IP-layer rate towards the site, e.g. 8.4M (default: unlimited)",
     )
-    add("--up", type=rate, metavar="RATE", help="the same from the site")
+    add("--up", type=rate, metavar="RATE", help="IP-layer rate from the site (default: unlimited)")
     _add_pairs(add)
-    add("--policer", action="store_true", help="drop what exceeds rate and --burst instead of queueing it")
+    add(
+        "--policer", action="store_true", help="drop packets beyond rate and --burst instead of queueing them"
+    )
     add("--loss-place", type=LossPlace, choices=list(LossPlace), default=LossPlace.BEFORE_QUEUE,
-        help="whether loss strikes before or after the bottleneck (default: %(default)s)")  # fmt: skip
+        help="lose packets before or after the bottleneck (default: %(default)s)")  # fmt: skip
     add(
         "--dscp",
         type=reader(_rewrites),
@@ -59,9 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FROM:TO,...",
         help="rewrite code points, e.g. 46:0",
     )
-    add("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    add("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     add("--counters", type=Path, metavar="DIRECTORY",
-        help="keep line counters here, laid out like /sys/class/net/<interface>/statistics")  # fmt: skip
+        help="directory of line counters, laid out as /sys/class/net/<interface>/statistics")  # fmt: skip
     add("--json", action="store_true", help="print the closing report as one line of JSON")
 
 
@@ -74,12 +82,12 @@ def _add_pairs(add: Callable[..., object]) -> None:
             DEFAULT_QUEUE,
             QUEUE_HELP,
         ),
-        ("--burst", size, 0, "token bucket that passes at once before the rate is felt, e.g. 2MB"),
+        ("--burst", size, 0, "size of the token bucket, which passes at once, e.g. 2MB"),
         ("--delay", duration, 0, "fixed delay, e.g. 10ms"),
-        ("--jitter", duration, 0, "uniform between 0 and this, never reordering, e.g. 1ms"),
+        ("--jitter", duration, 0, "random delay between 0 and this, without reordering, e.g. 1ms"),
         ("--loss", share, 0.0, "share of packets lost at random, e.g. 1%%"),
-        ("--reorder", share, 0.0, "share of packets held back so that later ones pass"),
-        ("--reorder-by", duration, 0, "for how long they are held back, e.g. 5ms"),
+        ("--reorder", share, 0.0, "share of packets delayed by --reorder-by, e.g. 1%%"),
+        ("--reorder-by", duration, 0, "extra delay of reordered packets, e.g. 5ms"),
         ("--duplicate", share, 0.0, "share of packets that arrive twice"),
     ):
         read_both = reader(both(read))
@@ -93,7 +101,7 @@ def settings_from(options: argparse.Namespace) -> LinkSettings:
 
 
 def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
-    """Relay until interrupted, then report; `say` gets the output, `complain` the errors."""
+    """Relay until interrupted, then print a report with ``say``; errors go to ``complain``."""
     settings = settings_from(options)
     if faults := settings.faults():
         complain(f"configuration: {'; '.join(faults)}")
@@ -116,13 +124,13 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
 
 
 def describe(report: LinkReport) -> str:
-    """Return the report for a person."""
+    """Return the report as text."""
     lines = [_describe_line("down", report.down), _describe_line("up", report.up)]
     troubles = {
-        "stray datagrams from the peer's side": report.stray,
+        "datagrams from unknown ports of the peer": report.stray,
         "refused by the kernel": report.unsent,
-        "lost because the link read too slowly": report.overflowed,
-        "refused because too many were underway": report.crowded,
+        "lost in full socket buffers: the link read too slowly": report.overflowed,
+        "dropped: too many packets in the link": report.crowded,
     }
     lines += [f"{count} {what}" for what, count in troubles.items() if count]
     if report.late_p50 is not None and report.late_p99 is not None:
@@ -146,7 +154,8 @@ def _describe_line(name: str, counters: LineCounters) -> str:
 def _relay(link: Link, settings: LinkSettings, say: Say) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: link.stop())
-    # What start-up allocated never dies; a full collection over it would hold packets up for milliseconds.
+    # Objects of the start-up live until the end; a full collection over them would delay packets by
+    # milliseconds.
     gc.collect()
     gc.freeze()
     ports = ", ".join(map(str, settings.ports))
@@ -161,8 +170,8 @@ def _explain(error: OSError, settings: LinkSettings) -> str:
     where = f"{settings.listen}, ports {', '.join(map(str, settings.ports))}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"configuration: cannot listen on {where}: in use. Choose another --listen address, or, if a "
-            f"peer listens on all addresses of this machine, let it listen on {settings.peer} alone."
+            f"configuration: cannot listen on {where}: in use. Choose another --listen address. If a peer "
+            f"listens on all addresses of this machine, let it listen on {settings.peer} only."
         )
     return f"configuration: cannot listen on {where}: {error.strerror}"
 

@@ -1,4 +1,4 @@
-"""UDP sockets as a link needs them: each datagram with its kernel arrival time and its TOS octet."""
+"""UDP sockets of a link: each datagram with its kernel arrival time and its TOS octet."""
 
 import contextlib
 import socket
@@ -9,10 +9,10 @@ Address = tuple[str, int]
 
 SO_TIMESTAMPNS = 35
 SO_RXQ_OVFL = 40
-# Some 100 ms of a fast sender must fit while a busy machine keeps the link waiting.
+# Some 100 ms of a fast sender have to fit, while a busy machine keeps the link waiting.
 RECEIVE_BUFFER_BYTES = 4 << 20
 LARGEST_DATAGRAM = 65_535
-# Bounded, so that a flood at one socket cannot keep due packets from being released.
+# Bounded: a flood at one socket must not delay the release of due packets.
 MOST_AT_ONCE = 128
 
 _TIMESPEC = struct.Struct("@ll")
@@ -30,7 +30,7 @@ class Datagram(NamedTuple):
 
 
 class Endpoint:
-    """A non-blocking UDP socket bound to `address`. Raises OSError when it cannot be bound."""
+    """Non-blocking UDP socket bound to ``address``. Raises OSError when it cannot be bound."""
 
     def __init__(self, address: Address) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -43,11 +43,11 @@ class Endpoint:
         except OSError:
             self.socket.close()
             raise
+        # Datagrams that the kernel dropped because this program read too slowly.
         self.overflowed = 0
-        """Datagrams the kernel threw away because this program was too slow to read them."""
 
     def receive(self) -> list[Datagram]:
-        """Return what has arrived, at most MOST_AT_ONCE datagrams; never waits."""
+        """Return the datagrams that have arrived, at most MOST_AT_ONCE; never wait."""
         received: list[Datagram] = []
         with contextlib.suppress(BlockingIOError):
             while len(received) < MOST_AT_ONCE:
@@ -69,7 +69,7 @@ class Endpoint:
         return arrival, tos
 
     def send(self, payload: bytes, tos: int, destination: Address) -> bool:
-        """Send one datagram with this TOS octet; False when the kernel refused it."""
+        """Send one datagram with this TOS octet; return False when the kernel refused it."""
         try:
             if tos:
                 option = (socket.IPPROTO_IP, socket.IP_TOS, struct.pack("@i", tos))

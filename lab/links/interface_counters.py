@@ -1,4 +1,4 @@
-"""A link's byte counters in the layout of Linux's /sys/class/net/<interface>/statistics."""
+"""Byte counters of a link, in the layout of Linux's /sys/class/net/<interface>/statistics."""
 
 import mmap
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Self
 
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 
-# 16 aligned bytes are written by one store: a reader in another process sees a value whole or not at all.
+# 16 aligned bytes are written by one store: a reader in another process never sees a half-written value.
 _FIELD_BYTES = 16
 
 
 class InterfaceCounters:
     """Counters of the site's side of the line: rx towards the site, tx from it, Ethernet header included.
 
-    The directory's files rx_packets, rx_bytes, tx_packets and tx_bytes hold decimal text; ``close`` leaves
-    them in place with their last values. Without a directory nothing is published. Raises OSError when the
-    files cannot be written.
+    The files rx_packets, rx_bytes, tx_packets and tx_bytes of the directory have decimal text. ``close``
+    leaves them with their last values. Without a directory nothing is written. Raises OSError when the files
+    cannot be written.
     """
 
     NAMES = ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")
@@ -30,17 +30,17 @@ class InterfaceCounters:
             self._maps = [_mapped(directory / name) for name in self.NAMES]
 
     def towards_site(self, ip_bytes: int) -> None:
-        """Count one packet that came out of the line at the site."""
+        """Count one packet that left the line at the site."""
         self.rx_packets += 1
         self.rx_bytes += ip_bytes + ETHERNET_HEADER_BYTES
 
     def from_site(self, ip_bytes: int) -> None:
-        """Count one packet that the site sent into the line, whatever becomes of it."""
+        """Count one packet that the site sent into the line, also if it is then lost."""
         self.tx_packets += 1
         self.tx_bytes += ip_bytes + ETHERNET_HEADER_BYTES
 
     def publish(self) -> None:
-        """Make the files say what was counted so far."""
+        """Write the counters to the files."""
         values = (self.rx_packets, self.rx_bytes, self.tx_packets, self.tx_bytes)
         if values == self._published:
             return
@@ -49,7 +49,7 @@ class InterfaceCounters:
         self._published = values
 
     def close(self) -> None:
-        """Publish once more and let go of the files."""
+        """Write the counters a last time and close the files."""
         self.publish()
         while self._maps:
             self._maps.pop().close()
@@ -64,7 +64,7 @@ class InterfaceCounters:
 
 
 def _mapped(path: Path) -> mmap.mmap:
-    # Renamed into place: truncating a file that another link still maps would kill that link.
+    # Renamed into place: a link that still maps the old file would be killed (SIGBUS) if it were truncated.
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(b"%15d\n" % 0)
     with fresh.open("r+b") as file:

@@ -1,8 +1,12 @@
-"""One direction of an emulated line: when does a packet come out at the far end, and does it?
+"""One direction of an emulated line: computes when each packet leaves it, or that it is dropped.
 
-A packet passes, in this order: loss (if placed before the bottleneck), the bottleneck (a rate with a queue,
-or a policer), loss (if placed after it), delay with jitter, reordering, duplication. The core reads no clock
-and holds no packets: it answers each offered packet with the times of its release.
+A packet passes these in order:
+1. loss, if placed before the bottleneck;
+2. the bottleneck: a rate with a queue, or a policer;
+3. loss, if placed after it;
+4. delay with jitter, reordering, duplication.
+
+The line reads no clock and stores no packets: it answers each offered packet with its release times.
 """
 
 from collections import Counter
@@ -18,7 +22,7 @@ NANOBITS_PER_BYTE = 8 * 10**9
 
 
 class DropCause(StrEnum):
-    """Why a packet never came out."""
+    """Reason for which a packet was dropped."""
 
     LOSS = "loss"
     QUEUE_FULL = "queue_full"
@@ -26,14 +30,14 @@ class DropCause(StrEnum):
 
 
 class LossPlace(StrEnum):
-    """Where random loss strikes: what is lost before the queue never occupies the line."""
+    """Place of random loss: a packet lost before the queue never occupies the line."""
 
     BEFORE_QUEUE = "before"
     AFTER_QUEUE = "after"
 
 
 class Release(NamedTuple):
-    """One packet leaving the line: time in ns on the caller's clock, and the TOS octet it leaves with."""
+    """Release of one packet: time in ns on the caller's clock, and the TOS octet it leaves with."""
 
     at: int
     tos: int
@@ -41,20 +45,20 @@ class Release(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What a line does to packets; the defaults do nothing.
+    """Settings of a line; the defaults do nothing.
 
     rate: IP-layer bit/s, None for no bottleneck.
-    queue: bytes that may wait, the unsent part of the packet in service included; a packet that would
-        exceed it is dropped (tail drop). Not used by a policer.
-    burst: bytes of a token bucket, full at the start, that pass at once before the rate is felt.
-    policer: drop what exceeds rate and burst instead of queueing it.
-    delay: fixed, ns.
-    jitter: ns, added per packet, uniform on [0, jitter]; a packet never overtakes the one before it, so of
-        two that are closer together than the jitter, the later may have to wait for the earlier.
-    loss, reordering, duplication: probabilities per packet, each independent of all else.
-    reordering_delay: ns by which a reordered packet is held back; those behind it pass.
-    dscp_rewrite: code point in -> code point out; ECN bits are left alone.
-    seed: of the random sequence; the same packets offered at the same times meet the same fate.
+    queue: bytes that may wait, including the unsent part of the packet in service; a packet beyond it is
+        dropped (tail drop). Not used by a policer.
+    burst: bytes of a token bucket, full at the start, that pass at once.
+    policer: drop packets beyond rate and burst instead of queueing them.
+    delay: fixed delay, ns.
+    jitter: ns, added per packet, uniform on [0, jitter]. A packet never overtakes the one before it: of two
+        packets closer together than the jitter, the later may have to wait for the earlier.
+    loss, reordering, duplication: probabilities per packet, independent.
+    reordering_delay: ns by which a reordered packet is delayed; the packets behind it pass.
+    dscp_rewrite: code point in -> code point out; ECN bits stay.
+    seed: random seed; the same packets offered at the same times have the same results.
     """
 
     rate: int | None = None
@@ -72,7 +76,7 @@ class LineSettings:
     seed: int = 0
 
     def faults(self) -> tuple[str, ...]:
-        """Return what makes these settings impossible, in words; empty when they are sound."""
+        """Return the reasons why these settings are impossible; empty when they are valid."""
         return (*self._faults_of_bottleneck(), *self._faults_of_path())
 
     def _faults_of_bottleneck(self) -> list[str]:
@@ -85,7 +89,7 @@ class LineSettings:
         if self.policer and self.burst < ORDINARY_PACKET:
             found.append(f"a policer needs a burst of at least {ORDINARY_PACKET} B, not {self.burst} B")
         if not self.policer and self.queue < ORDINARY_PACKET:
-            found.append(f"the queue must hold at least {ORDINARY_PACKET} B, not {self.queue} B")
+            found.append(f"the queue needs room for at least {ORDINARY_PACKET} B, not {self.queue} B")
         return found
 
     def _faults_of_path(self) -> list[str]:
@@ -102,7 +106,7 @@ class LineSettings:
         if min(times) < 0:
             found.append("delay, jitter, reordering delay and burst cannot be negative")
         if self.reordering and not self.reordering_delay:
-            found.append("reordering needs a delay by which packets are held back")
+            found.append("reordering needs a reordering delay")
         code_points = (*self.dscp_rewrite.keys(), *self.dscp_rewrite.values())
         if any(not 0 <= code_point <= 63 for code_point in code_points):
             found.append("DSCP code points lie between 0 and 63")
@@ -111,9 +115,9 @@ class LineSettings:
 
 @dataclass(slots=True)
 class LineCounters:
-    """What a line was offered and what became of it; bytes are IP-layer bytes.
+    """Packets and IP-layer bytes offered to a line, and what became of them.
 
-    ``delivered`` includes the copies counted in ``duplicated``, and what is still on its way:
+    ``delivered`` includes the copies counted in ``duplicated``, and packets that are still in the line:
     offered + duplicated = delivered + dropped, in packets and in bytes.
     """
 
@@ -128,9 +132,9 @@ class LineCounters:
 
 
 class Line:
-    """One direction of a line as a function of time; see :class:`LineSettings` for what it does.
+    """One direction of a line as a function of time; see :class:`LineSettings`.
 
-    Raises ValueError when built from settings that have faults.
+    Raises ValueError for invalid settings.
     """
 
     def __init__(self, settings: LineSettings) -> None:
@@ -141,15 +145,15 @@ class Line:
         self._random = Random(settings.seed)
         self._now = 0
         self._last_release = 0
-        # Work in units of 1 bit/s * 1 ns: a packet of any size at any rate is then a whole number, and no
-        # rounding accumulates over millions of packets.
+        # In units of 1 bit/s * 1 ns a packet of any size at any rate is a whole number of work: no rounding
+        # accumulates over millions of packets.
         self._work = 0
 
     def offer(self, now: int, ip_bytes: int, tos: int = 0) -> tuple[Release, ...]:
-        """Send a packet of `ip_bytes` (IP layer) into the line at `now` (ns).
+        """Send a packet of ``ip_bytes`` (IP layer) into the line at ``now`` (ns).
 
-        Returns its releases: none when it is dropped, two when it is duplicated. A `now` before that of an
-        earlier call counts as that earlier one: a line is a FIFO.
+        Returns its releases: none when it is dropped, two when it is duplicated. A ``now`` before that of an
+        earlier call counts as the earlier call's: a line is a FIFO.
         """
         self._now = now = max(now, self._now)
         settings, counters = self.settings, self.counters
@@ -166,10 +170,10 @@ class Line:
         return self._deliver(Release(self._travel(departure), self._rewrite(tos)), ip_bytes)
 
     def _depart(self, now: int, ip_bytes: int) -> int | None:
-        """Pass the bottleneck: the time at which the last bit has left, None when there is no room.
+        """Pass the bottleneck; return the time at which the last bit has left, None when there is no room.
 
-        One formula serves all: a FIFO is a token bucket of depth 0 that makes packets wait, a policer a token
-        bucket in which nothing may wait.
+        One formula is for all: a FIFO is a token bucket of depth 0 in which packets wait, a policer is a
+        token bucket in which nothing may wait.
         """
         rate = self.settings.rate
         if rate is None:

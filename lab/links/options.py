@@ -1,4 +1,4 @@
-"""What the commands that set up a link read alike: quantities for one direction or both, and queues."""
+"""Common options of the commands that set up a link: values for one direction or both, and queues."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,12 +9,12 @@ Value = TypeVar("Value")
 
 
 class QueueTime(int):
-    """A queue told as the time (ns) in which the line empties it."""
+    """Queue given as the time (ns) in which the line empties it."""
 
 
 DEFAULT_QUEUE = QueueTime(100 * 10**6)
 PAIR = "BOTH|DOWN,UP"
-QUEUE_HELP = "what may wait at the rate, a time or a size (default: 100ms)"
+QUEUE_HELP = "size of the queue, as a time at the rate or in bytes (default: 100ms)"
 
 
 def both(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, Value]]:
@@ -32,6 +32,6 @@ def queue(text: str) -> int:
     return quantities.size(text) if text.endswith("B") else QueueTime(quantities.duration(text))
 
 
-def queue_bytes(told: int, rate: int | None) -> int:
-    """Bytes of a queue that was told in either way, on a line of ``rate`` bit/s (None: none is needed)."""
-    return (rate or 0) * told // (8 * 10**9) if isinstance(told, QueueTime) else told
+def queue_bytes(size: int, rate: int | None) -> int:
+    """Convert a queue to bytes, on a line of ``rate`` bit/s (None: no queue is needed)."""
+    return (rate or 0) * size // (8 * 10**9) if isinstance(size, QueueTime) else size

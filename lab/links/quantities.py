@@ -1,4 +1,4 @@
-"""Quantities as they are typed on a command line, read strictly: a number and its unit, nothing guessed."""
+"""Quantities on a command line, read strictly: a number and its unit."""
 
 import re
 from decimal import Decimal
@@ -38,7 +38,7 @@ def share(text: str) -> float:
 def _whole(text: str, units: dict[str, int], expected: str) -> int:
     number = _scaled(text, units, expected)
     if number != number.to_integral_value():
-        raise ValueError(f"expected {expected}, got {text!r}, which is finer than can be told apart")
+        raise ValueError(f"expected {expected}, got {text!r}, which is finer than the smallest unit")
     return int(number)
 
 

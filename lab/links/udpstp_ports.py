@@ -1,4 +1,4 @@
-"""What a relay must read of an RFC 9946 set-up to stay in the path, and nothing more."""
+"""Fields of an RFC 9946 set-up that a relay has to read."""
 
 import struct
 
@@ -10,7 +10,8 @@ _SETUP_HEAD = struct.Struct("!HHBBHBBHH")
 def announced_test_port(payload: bytes) -> int | None:
     """Return the test port of an accepting Setup Response (RFC 9946 §6.2.2), None for any other datagram.
 
-    The digest cannot be checked here and need not be: a wrong port only opens a loopback socket of this link.
+    The digest cannot be checked here: the relay has no key. A wrong port only opens a loopback socket of this
+    link.
     """
     if len(payload) != SETUP_BYTES:
         return None
@@ -20,5 +21,5 @@ def announced_test_port(payload: bytes) -> int | None:
 
 
 def is_null_request(payload: bytes) -> bool:
-    """Tell whether this is a Null Request, which may overtake the Setup Response (RFC 9946 §6.2.2)."""
+    """Return whether this is a Null Request, which may overtake the Setup Response (RFC 9946 §6.2.2)."""
     return len(payload) == NULL_BYTES and payload[:2] == NULL_PDU_ID.to_bytes(2)

@@ -1,4 +1,4 @@
-"""Python functions inside a namespace, in a child process that has moved there."""
+"""Python functions inside a network namespace, run in a child process or a thread."""
 
 import ctypes
 import multiprocessing
@@ -21,27 +21,28 @@ def call(
     *arguments: Parameters.args,
     **named: Parameters.kwargs,
 ) -> Result:
-    """Return what ``function`` returns when called in a fresh process inside ``namespace``.
+    """Call ``function`` in a new process inside ``namespace`` and return its result.
 
-    Function, arguments and result must be picklable. Raises what it raises, and BrokenProcessPool when the
-    namespace cannot be entered. Sockets and psutil are of that namespace; /sys stays this process's own.
+    Function, arguments and result must be picklable. Sockets and psutil see that namespace; /sys stays this
+    process's own. Raises what ``function`` raises, and BrokenProcessPool when the namespace cannot be
+    entered.
     """
     with executor(namespace) as pool:
         return pool.submit(function, *arguments, **named).result()
 
 
 def executor(namespace: str) -> ProcessPoolExecutor:
-    """One process inside ``namespace``, for calls one after the other; use it as a context manager."""
-    # Not forked: a copy of a process with threads may hang on a lock that nobody will release.
+    """Return a pool of one process inside ``namespace``, for use as a context manager."""
+    # Spawned, not forked: a fork of a process with threads may hang on a lock that no thread of it releases.
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter, initargs=(namespace,))
 
 
 def opened(namespace: str, open_it: Callable[[], Result]) -> Result:
-    """Return what ``open_it`` opens inside ``namespace``: a socket or device belongs there for good.
+    """Return what ``open_it`` opens inside ``namespace``: a socket or device stays in its namespace.
 
-    It runs in a thread of this process, so what it opens is this process's. Raises OSError for the namespace,
-    and what ``open_it`` raises.
+    ``open_it`` runs in a thread of this process, and this process owns what it opens. Raises OSError when the
+    namespace cannot be entered, and what ``open_it`` raises.
     """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_opened, namespace, open_it).result()
@@ -53,9 +54,9 @@ def _opened(namespace: str, open_it: Callable[[], Result]) -> Result:
 
 
 def _enter(namespace: str) -> None:
-    """``os.setns`` came with Python 3.12; threads started later inherit the namespace."""
     descriptor = os.open(names.DIRECTORY / namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        # ``os.setns`` needs Python 3.12. Threads that are started later inherit the namespace.
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), namespace)

@@ -1,4 +1,4 @@
-"""What a machine must have for kernel links: Linux, root, and three programs."""
+"""Requirements of kernel links: Linux, root, and three programs."""
 
 import os
 import sys
@@ -7,23 +7,23 @@ from pathlib import Path
 from lab.programs import installed
 
 PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
-# Bits of the effective capability set: devices and namespaces need one each.
+# Bits of the effective capability set (capabilities(7)): devices need the first, namespaces the second.
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
 
 class KernelLinkError(Exception):
-    """A kernel link cannot be had; the text says what is wrong, for a person."""
+    """A kernel link failed; the text says why."""
 
 
 def lacking() -> tuple[str, ...]:
-    """What this machine or user lacks for a kernel link, each with its remedy; empty when nothing."""
+    """List what this machine or user lacks for a kernel link, each with the remedy."""
     if sys.platform != "linux":
-        return ("Linux: network namespaces are the Linux kernel's",)
+        return ("Linux: other systems have no network namespaces",)
     return (*_rights(), *_programs())
 
 
 def path_of(program: str) -> str:
-    """Where one of PROGRAMS is. Raises KernelLinkError if it is not installed."""
+    """Return the path of one of PROGRAMS. Raises KernelLinkError if it is not installed."""
     found = installed.path_of(program)
     if found is None:
         raise KernelLinkError(_remedy(program))
@@ -35,8 +35,8 @@ def _rights() -> list[str]:
     if not missing:
         return []
     if os.geteuid() != 0:
-        return [f"root, who alone may create network namespaces (this is user id {os.geteuid()}): use sudo"]
-    return [f"{' and '.join(missing)}: this root may not create network namespaces (a container?)"]
+        return [f"root rights to create network namespaces (this is user id {os.geteuid()}): use sudo"]
+    return [f"{' and '.join(missing)}: this root user cannot create network namespaces; is this a container?"]
 
 
 def _effective() -> int:

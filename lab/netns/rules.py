@@ -1,6 +1,6 @@
-"""What the programs are told to build a link: for ``ip -batch``, ``tc`` and ``nft``."""
+"""Input for ``ip -batch``, ``tc`` and ``nft`` that builds a link."""
 
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import ADDRESSES, GATEWAYS, INTERFACE, LEAVES_BY, WIRE_TABLES, WIRES
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings, WirePlace
 from wire.ip_layer import ETHERNET_HEADER_BYTES
@@ -8,8 +8,8 @@ from wire.records import Direction
 
 UNLIMITED_QUEUE = 64 * 2**20
 WIRE_MTU = 1500
+# 1 s of 100 Mbit/s may wait for the process of a wire: the device itself then drops nothing.
 WIRE_PACKETS = 10_000
-"""What may wait for the wire's process: 1 s of 100 Mbit/s, so that it drops nothing itself."""
 PARTS_PER_MILLION = 10**6
 
 SWITCHES = {
@@ -25,13 +25,10 @@ SWITCHES = {
 }
 
 
-def devices(router: str, end: End) -> str:
-    """For ``ip -n <site or far> -batch -``: its half of the veth pair, joined to the namespace ``router``.
-
-    Packets cross one at a time (``gso_max_segs 1``), as they cross a real line: loss would otherwise take up
-    to 64 at once, interface counters count them as one, and tbf forget the header it was told to leave out.
-    Neighbours are permanent, so that no ARP is counted, lost or queued.
-    """
+def devices(router: str, end: LinkNode) -> str:
+    """Return input of ``ip -n <site or far> -batch -``: a veth pair joined to the namespace ``router``."""
+    # Packets cross one at a time, as on a real line. With segmentation offload one loss would take up to 64
+    # packets, interface counters would count them as one, and tbf would subtract only one header.
     segments = "gso_max_segs 1"
     far_half = f"peer name {end} {segments} address {_mac(end, 1)} netns {router}"
     return "\n".join((
@@ -39,6 +36,7 @@ def devices(router: str, end: End) -> str:
         f"link add {INTERFACE} {segments} address {_mac(end, 2)} type veth {far_half}",
         f"address add {ADDRESSES[end]}/24 dev {INTERFACE}",
         f"link set {INTERFACE} up",
+        # Permanent neighbours: no ARP packet is counted, lost or queued.
         f"neighbour add {GATEWAYS[end]} lladdr {_mac(end, 1)} dev {INTERFACE} nud permanent",
         f"route add default via {GATEWAYS[end]}",
         "",
@@ -46,7 +44,7 @@ def devices(router: str, end: End) -> str:
 
 
 def router_devices() -> str:
-    """For ``ip -n <router> -batch -``, once both ends are joined to it."""
+    """Return input of ``ip -n <router> -batch -``, for use once both ends are joined to the router."""
     lines = ["link set lo up"]
     for end, gateway in GATEWAYS.items():
         lines += [
@@ -58,9 +56,9 @@ def router_devices() -> str:
 
 
 def wire(direction: Direction) -> str:
-    """For ``ip -n <router> -batch -``: what arrives for this direction goes through its wire.
+    """Return input of ``ip -n <router> -batch -`` that routes a direction through its wire.
 
-    What the wire gives back arrives by another device, so the rule does not apply a second time.
+    Packets leave the wire by another device than the one they arrived by, and the rule does not apply again.
     """
     device, table = WIRES[direction], WIRE_TABLES[direction]
     return "\n".join((
@@ -72,16 +70,16 @@ def wire(direction: Direction) -> str:
 
 
 def queue_device(direction: Direction, line: KernelLineSettings) -> str:
-    """The router's device that has the queue: what is before the wire waits at its mouth."""
+    """Return the router's device with the queue. A queue before the wire is on the wire's own device."""
     behind = line.wired and line.wire_place is WirePlace.AFTER_QUEUE
     return WIRES[direction] if behind else LEAVES_BY[direction]
 
 
 def queue(direction: Direction, line: KernelLineSettings) -> tuple[str, ...]:
-    """Arguments of ``tc -n <router>``.
+    """Return the arguments of ``tc -n <router>`` for a direction's queue.
 
-    ``stab overhead`` takes the Ethernet header out of all lengths: rate, bucket, limit and the byte counter
-    are of the IP layer, whatever the size of a packet.
+    ``stab overhead`` subtracts the Ethernet header from all lengths: rate, bucket, limit and byte counter are
+    IP-layer figures for packets of every size.
     """
     device = queue_device(direction, line)
     head: tuple[str, ...] = ("qdisc", "replace", "dev", device, "root", "handle", "1:")
@@ -93,9 +91,10 @@ def queue(direction: Direction, line: KernelLineSettings) -> tuple[str, ...]:
 
 
 def fates(settings: KernelLinkSettings) -> str:
-    """For ``nft -f -`` inside the router: random loss and duplication; empty when there is neither.
+    """Return input of ``nft -f -`` inside the router: random loss and duplication; empty when there is
+    neither.
 
-    The rules carry the direction as their comment, by which their counters are found again.
+    The comment of each rule is its direction; the counters are found by it.
     """
     lines = {Direction.DOWN: settings.down, Direction.UP: settings.up}
     loss = [
@@ -126,11 +125,11 @@ def _sometimes(probability: float) -> str:
     return f"numgen random mod {PARTS_PER_MILLION} < {round(probability * PARTS_PER_MILLION)}"
 
 
-def arrives_by(direction: Direction) -> End:
-    """The router's device at which a direction arrives."""
+def arrives_by(direction: Direction) -> LinkNode:
+    """Return the router's device at which a direction arrives."""
     return LEAVES_BY[Direction.UP if direction is Direction.DOWN else Direction.DOWN]
 
 
-def _mac(end: End, side: int) -> str:
-    """A locally administered address: side 1 is the router's."""
-    return f"02:00:00:00:{1 if end is End.SITE else 2:02x}:{side:02x}"
+def _mac(end: LinkNode, side: int) -> str:
+    """Return a locally administered address; side 1 is the router's."""
+    return f"02:00:00:00:{1 if end is LinkNode.SITE else 2:02x}:{side:02x}"

@@ -1,4 +1,4 @@
-"""What a kernel link does to packets, in the words of :class:`lab.links.line.LineSettings`."""
+"""Settings of a kernel link, in the terms of :class:`lab.links.line.LineSettings`."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,18 +7,18 @@ from lab.links.line import ORDINARY_PACKET, LineSettings
 from wire.records import Direction
 
 LEAST_BUCKET = 5000
+# Bytes of 2 ms at the rate. A shallower bucket runs dry between two timer ticks and passes less than the rate
+# (46 % of 1 Gbit/s with 1600 B).
 BUCKET_DIVISOR = 8 * 500
-"""2 ms of the rate, in bytes: a shallower bucket runs dry between two timer ticks and passes less than the
-rate (46 % of 1 Gbit/s with 1600 B)."""
 
+# tbf counts its bucket as time in 32 bits of 64 ns.
 LONGEST_FILL_S = 250
-"""tbf counts its bucket as time in 32 bits of 64 ns."""
 
 MOST_BYTES = 2**31
 
 
 class WirePlace(StrEnum):
-    """Where the wire of known delay is: what waits in a queue behind it has been delayed already."""
+    """Position of the wire: packets are delayed before or after the queue."""
 
     BEFORE_QUEUE = "before"
     AFTER_QUEUE = "after"
@@ -28,17 +28,16 @@ class WirePlace(StrEnum):
 class KernelLineSettings:
     """One direction of a kernel link; the defaults do nothing.
 
-    rate: IP-layer bit/s, the same for packets of every size; None for no bottleneck.
-    queue: bytes of IP packets that may wait; a packet that would exceed it is dropped (tail drop). Not used
-        by a policer.
-    burst: bytes of a token bucket, full at the start, that pass at once before the rate is felt. The kernel
-        needs some: see :attr:`bucket` for what is really set.
-    policer: drop what exceeds rate and bucket: a queue of one packet.
-    loss: probability per packet, independent of all else; strikes before the queue.
+    rate: IP-layer bit/s, for packets of every size; None for no bottleneck.
+    queue: bytes of IP packets that may wait; packets beyond it are dropped (tail drop). A policer has none.
+    burst: bytes of a token bucket, full at the start, that pass at once. The kernel needs a minimum: see
+        :attr:`bucket`.
+    policer: drop packets beyond rate and bucket; the queue takes one packet.
+    loss: probability per packet, independent, before the queue.
     duplication: probability per packet; both copies pass the queue.
-    delay, jitter, reordering, reordering_delay: by a wire (``wire``), as in LineSettings; ns.
-    wire_place: whether packets pass the wire before or after the queue.
-    seed: of jitter and reordering; the kernel's loss and duplication have none.
+    delay, jitter, reordering, reordering_delay: made by a wire (``wire``), as in LineSettings; ns.
+    wire_place: position of the wire, before or after the queue.
+    seed: random seed of jitter and reordering. The kernel's loss and duplication have none.
     """
 
     rate: int | None = None
@@ -56,12 +55,12 @@ class KernelLineSettings:
 
     @property
     def wired(self) -> bool:
-        """Whether this direction has a wire."""
+        """True if this direction has a wire."""
         return bool(self.delay or self.jitter or self.reordering)
 
     @property
     def wire(self) -> LineSettings:
-        """What the wire does."""
+        """Settings of the wire."""
         return LineSettings(
             delay=self.delay,
             jitter=self.jitter,
@@ -72,7 +71,7 @@ class KernelLineSettings:
 
     @property
     def bucket(self) -> int:
-        """Bytes of the token bucket: the burst, or at least what the kernel needs to keep the rate."""
+        """Bytes of the token bucket: the burst, or the minimum that the kernel needs to keep the rate."""
         return max(self.burst, LEAST_BUCKET, (self.rate or 0) // BUCKET_DIVISOR)
 
     @property
@@ -81,8 +80,8 @@ class KernelLineSettings:
         return ORDINARY_PACKET if self.policer else self.queue
 
     def faults(self) -> tuple[str, ...]:
-        """Return what makes these settings impossible, in words; empty when they are sound."""
-        # A kernel policer is never without a bucket.
+        """Return the reasons why these settings are impossible; empty when they are valid."""
+        # The kernel's policer always has a bucket; LineSettings would reject one without a burst.
         own_bucket = self.policer and self.rate is not None and self.burst == 0
         as_line = LineSettings(
             rate=self.rate,
@@ -97,7 +96,7 @@ class KernelLineSettings:
     def _faults_of_kernel(self) -> list[str]:
         found = []
         if max(self.queue, self.bucket) > MOST_BYTES:
-            found.append(f"the kernel takes a queue and a burst of at most {MOST_BYTES} B")
+            found.append(f"queue and burst must be at most {MOST_BYTES} B, the kernel's limit")
         if self.rate is not None and self.bucket * 8 > LONGEST_FILL_S * max(1, self.rate):
             found.append(
                 f"a bucket of {self.bucket} B needs a rate of at least "
@@ -108,17 +107,17 @@ class KernelLineSettings:
 
 @dataclass(frozen=True, slots=True)
 class KernelLinkSettings:
-    """Both directions, seen from the site. ``logged``: keep a log of each packet's time in the link."""
+    """Both directions, seen from the site. ``logged``: record each packet's times of entry and exit."""
 
     down: KernelLineSettings = field(default_factory=KernelLineSettings)
     up: KernelLineSettings = field(default_factory=KernelLineSettings)
     logged: bool = False
 
     def line(self, direction: Direction) -> KernelLineSettings:
-        """One direction of it."""
+        """Return the settings of one direction."""
         return self.down if direction is Direction.DOWN else self.up
 
     def faults(self) -> tuple[str, ...]:
-        """Return what makes these settings impossible, in words; empty when they are sound."""
+        """Return the reasons why these settings are impossible; empty when they are valid."""
         down = (f"down: {fault}" for fault in self.down.faults())
         return (*down, *(f"up: {fault}" for fault in self.up.faults()))

@@ -1,19 +1,23 @@
-"""Where this machine has a program, also outside of an ordinary user's PATH: Debian puts daemons there."""
+"""Search for installed programs, also outside an ordinary user's PATH."""
 
 import os
 import shutil
 from collections.abc import Mapping
 
+# Debian installs daemons here, and an ordinary user's PATH lacks these directories.
 ALSO_SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def path_of(program: str) -> str | None:
-    """Its path, None where it is not installed."""
+    """Return the path of a program, or None where it is not installed."""
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *ALSO_SEARCHED)))
 
 
 def lacking(packages: Mapping[str, str]) -> tuple[str, ...]:
-    """The programs that are not installed, each with its remedy. ``packages``: in which each one comes."""
+    """List the programs that are not installed, each with the command that installs it.
+
+    ``packages`` maps a program to its Debian package.
+    """
     return tuple(
         f"the program {program}: on Debian or Ubuntu, apt-get install {package}"
         for program, package in packages.items()

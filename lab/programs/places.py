@@ -1,4 +1,4 @@
-"""Where programs of the lab listen: addresses and ports on loopback nobody else uses, found by trying."""
+"""Free addresses and ports on loopback for the programs of the lab."""
 
 import contextlib
 import socket
@@ -6,18 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PEER_HOST = "127.0.0.1"
-# Whoever holds this port at 127.0.N.1 owns the addresses 127.0.N.*; the kernel frees it with its process.
+# A process that has bound 127.0.N.1 at this port owns the addresses 127.0.N.*. The kernel frees the port when
+# the process ends.
 CLAIM_PORT = 24600
 THIRD_OCTETS = range(1, 255)
 
 
 class NoRoomError(Exception):
-    """This machine lacks what is needed; the text says what and how to mend it."""
+    """This machine lacks what is needed; the text names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where everything listens. ``links`` are addresses, one a site; the ports are those of PEER_HOST."""
+    """Addresses and ports of the programs.
+
+    ``links`` has one address a site; the ports are those of PEER_HOST.
+    """
 
     broker_port: int
     page_port: int
@@ -27,13 +31,13 @@ class Places:
 
     @property
     def page(self) -> str:
-        """The address of the collector's page."""
+        """URL of the collector's page."""
         return f"http://{PEER_HOST}:{self.page_port}/"
 
 
 @contextlib.contextmanager
 def claim(sites: int) -> Iterator[Places]:
-    """Find places for so many sites and keep their addresses from everybody else. Raises NoRoomError."""
+    """Find addresses for a number of sites and reserve them for the block. Raises NoRoomError."""
     with _claim_network() as network:
         broker, page = _two_free_ports(socket.SOCK_STREAM)
         control, stamp = _two_free_ports(socket.SOCK_DGRAM)
@@ -56,13 +60,13 @@ def _bound_network(claimed: socket.socket) -> str:
         else:
             return f"127.0.{third}"
     raise NoRoomError(
-        f"no address of 127.0.1.0 to 127.0.254.255 can be had ({refusal}): "
-        "is the loopback interface up? `ip link set lo up` (as root) mends that"
+        f"cannot bind any address of 127.0.1.0 to 127.0.254.255 ({refusal}): "
+        "bring the loopback interface up as root with `ip link set lo up`"
     )
 
 
 def _two_free_ports(kind: socket.SocketKind) -> tuple[int, int]:
-    """Ports that were free a moment ago, and differ."""
+    """Return two different ports that were free a moment ago."""
     with socket.socket(socket.AF_INET, kind) as one, socket.socket(socket.AF_INET, kind) as other:
         one.bind((PEER_HOST, 0))
         other.bind((PEER_HOST, 0))

@@ -1,4 +1,4 @@
-"""Programs as children: started, watched, and ended together, so that nothing is left behind."""
+"""Child processes: started, watched, and ended together."""
 
 import os
 import signal
@@ -19,8 +19,8 @@ POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A child to start. ``wave``: children of higher waves are ended before those of lower ones."""
+class ChildProgram:
+    """Program to start as a child. Children of a higher ``wave`` are ended before those of a lower one."""
 
     name: str
     command: tuple[str, ...]
@@ -28,38 +28,38 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """A child that ended by itself: how, and the last lines it said."""
+class ChildExit:
+    """Unexpected end of a child: its exit status and the last lines of its output."""
 
     name: str
     status: int
-    last_words: tuple[str, ...]
+    last_lines: tuple[str, ...]
 
     def __str__(self) -> str:
         how = f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
-        said = "".join(f"\n  | {line}" for line in self.last_words) or "\n  | (it said nothing)"
-        return f"{self.name} {how}; its last words:{said}"
+        output = "".join(f"\n  | {line}" for line in self.last_lines) or "\n  | (no output)"
+        return f"{self.name} {how}; its last output:{output}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    program: Program
+    program: ChildProgram
     process: "subprocess.Popen[bytes]"
     log: Path
 
 
 class Supervisor:
-    """Children whose output goes to ``<directory>/<name>.log``; leaving the block ends them all.
+    """Children with their output in ``<directory>/<name>.log``; all end with the block.
 
-    Each child leads a session of its own: Ctrl-C at the terminal reaches this process alone, which then ends
-    the children in order. Should this process be killed, the kernel ends them (see ``tether``).
+    Each child leads a session of its own, and Ctrl-C at the terminal reaches only this process, which then
+    ends the children in order. If this process is killed, the kernel ends them (see ``tether``).
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._children: list[_Child] = []
 
-    def start(self, program: Program) -> int:
+    def start(self, program: ChildProgram) -> int:
         """Start a program and return its process id. Raises OSError when it cannot be started."""
         log = self.log_of(program.name)
         command = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *program.command)
@@ -76,22 +76,24 @@ class Supervisor:
         return process.pid
 
     def log_of(self, name: str) -> Path:
-        """Where the output of the child of this name goes."""
+        """Return the path of a child's output."""
         return self._directory / f"{name}.log"
 
-    def death(self) -> Death | None:
-        """The first child found to have ended by itself, or None."""
+    def first_exit(self) -> ChildExit | None:
+        """Return the first child that has ended by itself, or None."""
         for child in self._children:
             if (status := child.process.poll()) is not None:
-                return Death(child.program.name, status, last_lines(child.log))
+                return ChildExit(child.program.name, status, last_lines(child.log))
         return None
 
-    def wait_until(self, ready: Callable[[], bool], within_s: float) -> Death | bool:
-        """Ask until ``ready``: True then, False after ``within_s``, the death of a child meanwhile."""
+    def wait_until(self, ready: Callable[[], bool], within_s: float) -> ChildExit | bool:
+        """Poll ``ready``: return True once it is true, False after ``within_s``, the exit of a child
+        before.
+        """
         limit = time.monotonic() + within_s
         while True:
-            if death := self.death():
-                return death
+            if ended := self.first_exit():
+                return ended
             if ready():
                 return True
             if time.monotonic() > limit:
@@ -101,7 +103,7 @@ class Supervisor:
     def stop(self, patience_s: float = PATIENCE_S) -> tuple[str, ...]:
         """End all children, wave by wave, and return the names of those that had to be killed.
 
-        All waves together get ``patience_s``; what is then still there is killed with all it started.
+        ``patience_s`` is for all waves together; then the rest is killed with all its descendants.
         """
         limit = time.monotonic() + patience_s
         for wave in sorted({child.program.wave for child in self._children}, reverse=True):
@@ -124,7 +126,7 @@ class Supervisor:
 
 
 def last_lines(log: Path, count: int = LAST_LINES) -> tuple[str, ...]:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return tuple(log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
 
 
@@ -137,10 +139,10 @@ def _wait(children: Sequence[_Child], limit: float) -> None:
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> bool:
-    """Kill what is left of a child's session; True if the child itself was still there."""
+    """Kill the rest of a child's session; return True if the child itself was still running."""
     alive = process.poll() is None
     try:
-        # The group also holds what the child started; it may long be empty.
+        # The process group also contains what the child started; it may be empty by now.
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return False

@@ -1,6 +1,7 @@
-"""``make simulate-floor``: how often a good line would be condemned, and how soon a bad one is.
+"""Command of ``make simulate-floor``: false condemnations of good lines, and delay until a bad line is
+condemned.
 
-The models are in ``lab.simulate.error_models``; here parameters are compared under them.
+It compares parameters of the sequential test under the models of ``lab.simulate.error_models``.
 """
 
 import math
@@ -11,57 +12,63 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from agent.probes.floor.rules.sequential_test import CHOSEN, Sequential
+from agent.probes.floor.rules.sequential_test import CHOSEN, SequentialTest
 from host import command_line
 from lab.simulate.error_models import (
-    BAD,
+    BAD_LINES,
     DAY_S,
     DAYS,
     DIRECTIONS,
     HOUR_S,
     SEED,
     SITES,
-    fleet,
-    found,
-    lasting,
-    repaired,
+    bad_line_effect,
+    condemned_share,
+    fleet_forecast,
+    repair_times,
 )
 
 PROGRAM = "simulate-floor"
 
 COMPARED = (
-    ("few fails decide", Sequential(0.05, 0.8, 1e-4, 1e-1)),
-    ("lower p0 and p1", Sequential(0.1, 0.5, 1e-6, 1e-1)),
-    ("higher p1", Sequential(0.2, 0.8, 1e-6, 1e-1)),
-    ("greater alpha", Sequential(0.2, 0.6, 1e-5, 1e-1)),
+    ("few fails decide", SequentialTest(0.05, 0.8, 1e-4, 1e-1)),
+    ("lower p0 and p1", SequentialTest(0.1, 0.5, 1e-6, 1e-1)),
+    ("higher p1", SequentialTest(0.2, 0.8, 1e-6, 1e-1)),
+    ("greater alpha", SequentialTest(0.2, 0.6, 1e-5, 1e-1)),
     ("chosen", CHOSEN),
-    ("smaller alpha", Sequential(0.2, 0.6, 1e-7, 1e-1)),
-    ("smaller beta", Sequential(0.2, 0.6, 1e-6, 1e-2)),
+    ("smaller alpha", SequentialTest(0.2, 0.6, 1e-7, 1e-1)),
+    ("smaller beta", SequentialTest(0.2, 0.6, 1e-6, 1e-2)),
 )
 
 
-BAD_COMPARED = ("greater alpha", "chosen", "smaller beta")
+BAD_LINES_COMPARED = ("greater alpha", "chosen", "smaller beta")
 DECAYING = (("chosen, evidence halves in a day", DAY_S), ("chosen, evidence halves in an hour", HOUR_S))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Simulate, and print the tables."""
-    parser = command_line.parser(PROGRAM, "False condemnations and time to condemn, under stated models.")
-    parser.add_argument("--sampled", type=int, default=3000, help="disturbances a row (default: 3000)")
-    parser.add_argument("--lines", type=int, default=200, help="bad lines of each kind (default: 200)")
+    """Run the simulations and print the tables."""
+    parser = command_line.parser(
+        PROGRAM, "Simulate false condemnations of good lines, and the time until a bad line is condemned."
+    )
+    parser.add_argument(
+        "--sampled", type=int, default=3000, help="simulated disturbances for each row (default: 3000)"
+    )
+    parser.add_argument(
+        "--lines", type=int, default=200, help="simulated bad lines of each kind (default: 200)"
+    )
     options = parser.parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
     console.print(f"{SITES} sites, {DIRECTIONS} directions, {DAYS} days; seed {SEED}")
     console.print(_good(options.sampled))
     console.print(_bad(options.lines))
     console.print(_lasting())
-    times = repaired(CHOSEN, options.lines)
-    console.print(f"Repaired: clear after {median(times) / HOUR_S:.1f} h (median of {len(times)})")
+    times = repair_times(CHOSEN, options.lines)
+    console.print(f"A repaired line is clear after {median(times) / HOUR_S:.1f} h (median of {len(times)})")
     return 0
 
 
 def _good(sampled: int) -> Table:
-    table = Table(title="Good lines: false condemnations in the fleet and month, with their 95 % interval")
+    table = Table(title="Good lines: false condemnations in the fleet in a month, with their 95 % interval")
     for heading in (
         "",
         "p0",
@@ -79,7 +86,7 @@ def _good(sampled: int) -> Table:
     rows = [(name, test, math.inf) for name, test in COMPARED]
     rows += [(name, CHOSEN, half_life_s) for name, half_life_s in DECAYING]
     for name, test, half_life_s in rows:
-        result = fleet(test, sampled, half_life_s)
+        result = fleet_forecast(test, sampled, half_life_s)
         table.add_row(
             name,
             *(f"{value:g}" for value in (test.p0, test.p1, test.alpha, test.beta)),
@@ -95,13 +102,13 @@ def _good(sampled: int) -> Table:
 
 
 def _bad(lines: int) -> Table:
-    table = Table(title="Bad lines: time from the first fail to the condemnation, of a month")
+    table = Table(title="Bad lines: time from the first fail to the condemnation, within a month")
     for heading in ("", "parameters", "condemned", "median", "p95", "times", "MB a day"):
         table.add_column(heading)
-    chosen = [(name, test, math.inf) for name, test in COMPARED if name in BAD_COMPARED]
+    chosen = [(name, test, math.inf) for name, test in COMPARED if name in BAD_LINES_COMPARED]
     for name, test, half_life_s in [*chosen, (DECAYING[1][0], CHOSEN, HOUR_S)]:
-        for kind in BAD:
-            result = found(kind, test, lines, half_life_s)
+        for kind in BAD_LINES:
+            result = bad_line_effect(kind, test, lines, half_life_s)
             table.add_row(
                 kind.name,
                 name,
@@ -119,7 +126,7 @@ def _lasting() -> Table:
     table = Table(
         "minutes", *(str(length) for length in lengths), title="A disturbance in which every test fails"
     )
-    table.add_row("series it condemns", *(f"{lasting(length, CHOSEN):.1%}" for length in lengths))
+    table.add_row("condemned series", *(f"{condemned_share(length, CHOSEN):.1%}" for length in lengths))
     return table
 
 

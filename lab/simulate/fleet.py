@@ -1,4 +1,4 @@
-"""A fleet that was never measured: inventories and envelopes of plausible figures, to load a collector."""
+"""Simulated fleet: inventories and envelopes with plausible figures, to load a collector."""
 
 from random import Random
 from typing import Any
@@ -50,7 +50,7 @@ _DEPARTEMENTS = ("03", "15", "43", "63")
 
 
 def sites(count: int) -> dict[str, Site]:
-    """An inventory of so many sites, by site id."""
+    """Return an inventory of ``count`` sites, by site id."""
     found = {}
     for number in range(count):
         departement = _DEPARTEMENTS[number % 4]
@@ -67,21 +67,21 @@ def sites(count: int) -> dict[str, Site]:
     return found
 
 
-class Agent:
-    """One site's agent, as far as a collector can tell: an epoch, and measurements in ever new envelopes."""
+class SimulatedAgent:
+    """Agent of one site as a collector sees it: one epoch, and measurements in new envelopes."""
 
-    def __init__(self, site: str, now_us: int, *, settled: bool = False) -> None:
-        """``settled``: past its beginning, where each kind of measurement comes once before its time."""
+    def __init__(self, site: str, now_us: int, *, started: bool = False) -> None:
+        """Skip the first measurements if ``started``: among them each kind comes early."""
         self._site = site
         self._random = Random(site)
         self._epoch = f"{self._random.getrandbits(64):016x}"
         self._now_us = now_us
-        self._seq = EARLY if settled else 0
+        self._seq = EARLY if started else 0
         self._served: list[PeerTest] = []
         self._served_before = 0
 
     def envelope(self, count: int) -> bytes:
-        """The next ``count`` measurements in one message: trains and counters, now and then another."""
+        """Encode the next ``count`` measurements: trains and interface counters, sometimes another kind."""
         records = [self._measure() for _ in range(count)]
         mark = EpochMark(epoch=self._epoch, high_water=self._seq)
         return messages.encode(
@@ -96,7 +96,7 @@ class Agent:
         )
 
     def peer_envelope(self, peer: str = PEER) -> bytes | None:
-        """The peer's side of the load tests since the last call, or None where there were none."""
+        """Encode the peer's records of the load tests since the last call; None where there were none."""
         tests, self._served = self._served, []
         if not tests:
             return None
@@ -114,7 +114,7 @@ class Agent:
         )
 
     def _measure(self) -> Known:
-        """As many of each kind as their schedules give; among the first ``EARLY`` each kind is there."""
+        """Return the next measurement, in the proportions of the default schedules."""
         self._seq += 1
         self._now_us += 1
         if self._seq in (1, 2) or self._seq % 60 == 0:
@@ -129,7 +129,6 @@ class Agent:
         return ClockReading(wall_us=self._now_us, boot_us=self._seq, boot_id="boot", synchronised=True)
 
     def _common(self, interval_us: int, duration_us: int) -> dict[str, Any]:
-        """What every measurement of a schedule tells."""
         return {
             "epoch": self._epoch,
             "seq": self._seq,
@@ -269,11 +268,11 @@ class Agent:
         return LatencyUnderLoad(load_bps=load_bps, idle=_spread(rtt_us), loaded=_spread(2 * rtt_us))
 
     def _session(self) -> str:
-        """Of another second for each, so that no two sites meet in one."""
+        # A random second: no two sites have a session in the same one.
         return f"{self._random.getrandbits(32):08x}-{self._seq & 0xFFFF:04x}"
 
     def _serve(self, session: str, direction: Direction, kind: TestKind, packets: int) -> None:
-        """Note what the peer will tell of a test in which nothing was lost."""
+        """Add the peer's record of a test in which nothing was lost."""
         ip_bytes = round(packets * PACKET_BITS / 8)
         self._served.append(
             PeerTest(

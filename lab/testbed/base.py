@@ -1,4 +1,4 @@
-"""What a benchmark measures in: programs started until each is ready, and ended together."""
+"""Base class of testbeds: programs started until each is ready, and ended together."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -11,21 +11,21 @@ from typing import Self
 import yaml
 
 from lab.programs import places
-from lab.programs.supervisor import Death, Program, Supervisor, last_lines
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor, last_lines
 
 HOST = places.PEER_HOST
 KEY_ID = 1
 READY_WITHIN_S = 20.0
 
 
-class StandError(Exception):
-    """Something needed is missing or did not come up; the text says what, and how to mend it."""
+class TestbedError(Exception):
+    """A program is missing or did not start; the text names it and the remedy."""
 
 
-class Stand(ABC):
-    """Programs and their files in ``folder``; what was started in the block is ended with it.
+class Testbed(ABC):
+    """Programs and their files in ``folder``, ended together when the block ends.
 
-    A kind of stand starts its programs in ``bring_up``. Raises StandError on entering.
+    Subclasses start their programs in ``bring_up``. Raises TestbedError on entering.
     """
 
     def __init__(self, folder: Path, links: int) -> None:
@@ -35,14 +35,14 @@ class Stand(ABC):
 
     @abstractmethod
     def bring_up(self) -> None:
-        """Start what this stand is made of; ``places`` are claimed by then. Raises StandError."""
+        """Start the programs; ``places`` are claimed by then. Raises TestbedError."""
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             try:
                 self.places = entering.enter_context(places.claim(self._links))
             except places.NoRoomError as error:
-                raise StandError(str(error)) from None
+                raise TestbedError(str(error)) from None
             self._supervisor = entering.enter_context(Supervisor(self.folder))
             self.bring_up()
             self._leaving = entering.pop_all()
@@ -54,29 +54,29 @@ class Stand(ABC):
         self._leaving.close()
 
     def start(self, name: str, command: tuple[str, ...], sign: str) -> int:
-        """Start a program, wait until its output holds ``sign``, and return its process id."""
-        pid = self._supervisor.start(Program(name, command))
+        """Start a program, wait until its output contains ``sign``, and return its process id."""
+        pid = self._supervisor.start(ChildProgram(name, command))
         log = self._supervisor.log_of(name)
         if not self._wait(lambda: sign in log.read_text(encoding="utf-8", errors="replace"), READY_WITHIN_S):
-            said = " | ".join(last_lines(log))
-            raise StandError(f"{name} was not ready after {READY_WITHIN_S:g} s: {said}")
+            output = " | ".join(last_lines(log))
+            raise TestbedError(f"{name} was not ready after {READY_WITHIN_S:g} s: {output}")
         return pid
 
     def wait(self, seconds: float) -> None:
-        """Let everything run. Raises StandError when a program ends meanwhile."""
+        """Wait while all programs run. Raises TestbedError when one of them ends."""
         self._wait(lambda: False, seconds)
 
     def write(self, name: str, document: Mapping[str, object]) -> Path:
-        """A settings file, which nobody else may read."""
+        """Write a settings file that only this user can read."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(dict(document)), encoding="utf-8")
         return path
 
     def start_peer(self, key: str, broker: Mapping[str, object] | None = None) -> None:
-        """The real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``.
+        """Start the real peer with one key, ``KEY_ID``, at ``HOST`` and the ports of ``places``.
 
-        With a ``broker``, its settings, the peer tells of its tests there.
+        With ``broker``, its settings, the peer reports its tests to that broker.
         """
         settings: dict[str, object] = {
             "host": HOST,
@@ -91,6 +91,6 @@ class Stand(ABC):
 
     def _wait(self, ready: Callable[[], bool], within_s: float) -> bool:
         found = self._supervisor.wait_until(ready, within_s)
-        if isinstance(found, Death):
-            raise StandError(str(found))
+        if isinstance(found, ChildExit):
+            raise TestbedError(str(found))
         return found

@@ -1,4 +1,4 @@
-"""One emulated line with the real peer behind it, for measurements made in this process."""
+"""Testbed of one emulated line and the real peer, for measurements made in this process."""
 
 import secrets
 import sys
@@ -7,18 +7,18 @@ from pathlib import Path
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Floor, LineCounters, Peer
+from agent.settings.sections import AgentSettings, FloorSettings, LineCountersSettings, PeerAccessSettings
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, ByteSize
-from lab.testbed.base import KEY_ID, Stand
+from lab.testbed.base import KEY_ID, Testbed
 from wire.records import Direction
 from wire.udpstp import rates
 from wire.udpstp.load import LoadReport
 
 
-class FloorStand(Stand):
-    """A peer and a link as processes of their own. ``link`` are options of ``plancher-lab link``."""
+class FloorTestbed(Testbed):
+    """Peer and link, each a process of its own. ``link`` are options of ``plancher-lab link``."""
 
     def __init__(self, folder: Path, link: tuple[str, ...]) -> None:
         super().__init__(folder, links=1)
@@ -27,7 +27,7 @@ class FloorStand(Stand):
         self._counters = folder / "counters"
 
     def bring_up(self) -> None:
-        """The peer, then the link."""
+        """Start the peer, then the link."""
         self.start_peer(self._secret)
         ports = f"{self.places.control_port},{self.places.stamp_port}"
         options = (
@@ -36,25 +36,25 @@ class FloorStand(Stand):
         self.start("link", (sys.executable, "-m", "lab", "link", *options), "relaying")
 
     async def verdict(self, direction: Direction, floor_bps: int) -> Reading:
-        """The reading of one direction by the floor probe, put together as in an agent at this site."""
+        """Return the floor probe's reading of one direction, with the probe wired as in an agent."""
         settings = AgentSettings(
             site="bench",
-            peer=Peer(
+            peer=PeerAccessSettings(
                 host=self.places.links[0],
                 udpstp_port=self.places.control_port,
                 stamp_port=self.places.stamp_port,
                 key_id=KEY_ID,
                 key=self._secret,
             ),
-            floor=Floor(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
-            line_counters=LineCounters("directory", path=str(self._counters)),
+            floor=FloorSettings(BitRate(floor_bps), BitRate(floor_bps), pre_drain=ByteSize(0)),
+            line_counters=LineCountersSettings("directory", path=str(self._counters)),
         )
-        probe = FloorProbe.of(assembly.surroundings(settings, Clock().read))
+        probe = FloorProbe.of(assembly.probe_context(settings, Clock().read))
         task = next(task for task in probe.tasks() if task.direction is direction)
         return await probe.run(task, lambda _: None)
 
     async def load(self, direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
-        """One fixed-rate test over the link."""
+        """Run one fixed-rate test over the link."""
         return await run_load(
             self.places.links[0],
             self.places.control_port,

@@ -1,4 +1,4 @@
-"""A kernel link with the real measurement peer at its far end, and measurements made inside its site."""
+"""Testbed of a kernel link with the real peer at its far end; measurements run at its site."""
 
 import asyncio
 import contextlib
@@ -22,30 +22,30 @@ from host.clock import Clock
 from host.units import BitRate, ByteSize
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, INTERFACE, STAMP_PORT
-from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
+from lab.testbed.start import start_ready
 from peer import settings as peer_settings
 from wire.records import Direction
 from wire.udpstp import rates
 from wire.udpstp.load import LoadReport
 
 KEY_ID = 1
-START_S = 15.0
+
 HIGHEST_RATE_BPS = 10**9
 FLOOR_BPS = 8_000_000
 
 Value = TypeVar("Value")
 
 
-class KernelStand:
-    """The link, and the peer as a process inside its far end; both are gone after the block.
+class KernelTestbed:
+    """Kernel link, and the peer as a process at its far end; both are gone after the block.
 
-    ``folder`` is a private directory: the peer's key is written there. ``agent_file`` holds settings with
-    which ``plancher-agent`` measures inside the site. Raises ValueError when built from settings that have
-    faults, KernelLinkError on entering when link or peer do not come up.
+    ``folder`` is a private directory: the peer's key is written there. ``agent_file`` has settings with which
+    ``plancher-agent`` measures at the site. Raises ValueError for invalid settings, and KernelLinkError on
+    entering when link or peer do not start.
     """
 
     def __init__(self, folder: Path, settings: KernelLinkSettings) -> None:
@@ -62,7 +62,7 @@ class KernelStand:
             self._write_files()
             supervisor = entering.enter_context(Supervisor(self._folder))
             self._start_peer(supervisor)
-            site = inside.executor(self.link.namespace(End.SITE))
+            site = inside.executor(self.link.namespace(LinkNode.SITE))
             self._site = entering.enter_context(site)
             self._leaving = entering.pop_all()
         return self
@@ -79,16 +79,17 @@ class KernelStand:
         quiet: bool = False,
         pre_drain: bool = False,
     ) -> Reading:
-        """The floor probe's reading of one direction.
+        """Return the floor probe's reading of one direction.
 
-        ``visible``: the line's interface tells the site's own traffic; ``quiet``: the probe takes the hour
-        for a quiet one; ``pre_drain``: it empties a token bucket before each test.
+        ``visible``: the interface of the line counts the site's own traffic. ``quiet``: the probe treats the
+        present hour as one of its quiet hours. ``pre_drain``: the probe empties a token bucket before each
+        test.
         """
-        case = _Case(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
+        case = _FloorRun(self.agent_file, direction, floor_bps, visible, quiet, pre_drain)
         return await self._measured(partial(_verdict, case))
 
     async def load(self, direction: Direction, rate_bps: float, seconds: int) -> LoadReport:
-        """One fixed-rate test over the link."""
+        """Run one fixed-rate test over the link."""
         return await self._measured(partial(_load, self._secret, direction, rate_bps, seconds))
 
     async def _measured(self, measure: "partial[Value]") -> Value:
@@ -96,19 +97,14 @@ class KernelStand:
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))
-        supervisor.start(Program("peer", self.link.inside(End.FAR, *arguments)))
-        log = supervisor.log_of("peer")
-        came_up = supervisor.wait_until(lambda: "serving" in log.read_text(errors="replace"), START_S)
-        if came_up is not True:
-            said = str(came_up) if came_up else f"it said: {log.read_text(errors='replace')}"
-            raise KernelLinkError(f"the peer did not come up: {said}")
+        start_ready(supervisor, ChildProgram("peer", self.link.inside(LinkNode.FAR, *arguments)), "serving")
 
     def _write_files(self) -> None:
-        """JSON is YAML too."""
         key = self._folder / "peer.key"
         key.touch(mode=0o600)
         key.write_text(self._secret, encoding="ascii")
         peer_file = self._folder / "peer.yaml"
+        # JSON is valid YAML, the format of settings files.
         peer_file.write_text(json.dumps(_peer(key)), encoding="ascii")
         peer_settings.load(peer_file)
         self.agent_file.write_text(json.dumps(_agent(key, self._folder)), encoding="ascii")
@@ -147,7 +143,7 @@ def _agent(key: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-class _Case(msgspec.Struct, frozen=True):
+class _FloorRun(msgspec.Struct, frozen=True):
     agent_file: Path
     direction: Direction
     floor_bps: int
@@ -156,18 +152,19 @@ class _Case(msgspec.Struct, frozen=True):
     pre_drain: bool
 
 
-def _verdict(case: _Case) -> Reading:
+def _verdict(case: _FloorRun) -> Reading:
     chosen = agent_settings.load(case.agent_file)
     floor = msgspec.structs.replace(
         chosen.floor,
         **{case.direction.value: BitRate(case.floor_bps)},
         pre_drain=chosen.floor.pre_drain if case.pre_drain else ByteSize(0),
+        # Otherwise only every few tests begin with a pre-drain.
         pre_drain_every=1,
     )
     chosen = msgspec.structs.replace(chosen, floor=floor)
     if not case.visible:
-        chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCounters())
-    probe = FloorProbe.of(assembly.surroundings(chosen, Clock().read))
+        chosen = msgspec.structs.replace(chosen, line_counters=sections.LineCountersSettings())
+    probe = FloorProbe.of(assembly.probe_context(chosen, Clock().read))
     probe.quiet = lambda _: case.quiet
     task = next(task for task in probe.tasks() if task.direction is case.direction)
     return asyncio.run(probe.run(task, lambda _: None))

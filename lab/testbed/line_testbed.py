@@ -1,4 +1,4 @@
-"""A kernel link with our peer and an iperf3 server behind it: our verdicts, and iperf3's TCP and UDP."""
+"""Testbed of a kernel link with our peer and an iperf3 server: our verdicts beside iperf3's."""
 
 import asyncio
 import contextlib
@@ -15,49 +15,50 @@ from typing import Any, Self
 
 from agent.task.task import Reading
 from lab.netns.links.link import KernelLink, tool
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
-from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from lab.programs import tether
-from lab.programs.supervisor import Program, Supervisor
-from lab.testbed.kernel_testbed import FLOOR_BPS, KernelStand
+from lab.programs.supervisor import ChildProgram, Supervisor
+from lab.testbed.kernel_testbed import FLOOR_BPS, KernelTestbed
+from lab.testbed.start import start_ready
 from wire.records import Direction
 
 TCP_PAYLOAD, IP_PACKET = 1448, 1500
+# Factor from TCP goodput to the IP-layer rate: full packets of 1500 bytes carry 1448 bytes with TCP time
+# stamps. A user of iperf3 would convert in the same way.
 TO_IP_LAYER = IP_PACKET / TCP_PAYLOAD
-"""From TCP goodput to the rate of full packets with time stamps, as a user of iperf3 would convert it."""
 
+# A queue of 100 ms in bytes is the rate in bit/s divided by this.
 QUEUE_DIVISOR = 80
-"""Of the rate: a queue of 100 ms, in bytes."""
 
+# The payload fits the TCP connection from which iperf3 takes the path MTU.
 UDP_PAYLOAD, UDP_PACKET = 1448, 1476
-"""What fits the TCP connection that iperf3 takes the path MTU from."""
 
 TRIES = 3
 START_S, SLACK_S, LONGEST_CROSS_S = 10.0, 20.0, 900
 SIGN_BYTES = 100_000
 
 
-class ToolError(Exception):
-    """iperf3 did not do what it was started for; the text says what it said."""
+class IperfError(Exception):
+    """iperf3 failed; the text is its own message."""
 
 
 def shaped(rate_mbps: float, loss: float = 0.0, burst: int = 0) -> KernelLinkSettings:
-    """Both directions of a line with a queue of 100 ms; Mbit/s at the IP layer."""
+    """Return settings of a line with a queue of 100 ms in both directions. Rates are IP-layer Mbit/s."""
     rate = round(rate_mbps * 1e6)
     line = KernelLineSettings(rate=rate, queue=rate // QUEUE_DIVISOR, loss=loss, burst=burst)
     return KernelLinkSettings(line, line)
 
 
 def policed(rate_mbps: float) -> KernelLinkSettings:
-    """Both directions of a line that drops what exceeds its rate."""
+    """Return settings of a line that drops what exceeds its rate, in both directions."""
     line = KernelLineSettings(rate=round(rate_mbps * 1e6), policer=True)
     return KernelLinkSettings(line, line)
 
 
-class LineStand:
-    """Everything is gone after the block. Raises KernelLinkError on entering when it does not come up."""
+class LineTestbed:
+    """Kernel testbed with an iperf3 server. Raises KernelLinkError on entering when it does not start."""
 
     def __init__(self, settings: KernelLinkSettings) -> None:
         self._settings = settings
@@ -66,7 +67,7 @@ class LineStand:
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
-            self._stand = entering.enter_context(KernelStand(folder, self._settings))
+            self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
             self._serve_iperf(supervisor)
             self._leaving = entering.pop_all()
@@ -77,43 +78,46 @@ class LineStand:
 
     @property
     def link(self) -> KernelLink:
-        """What the packets cross."""
-        return self._stand.link
+        """Kernel link between site and peer."""
+        return self._testbed.link
 
     @property
     def agent_file(self) -> Path:
-        """Settings with which an agent measures inside the site."""
-        return self._stand.agent_file
+        """Settings with which an agent measures at the site."""
+        return self._testbed.agent_file
 
     def delivered(self, *directions: Direction) -> int:
-        """IP-layer bytes that the line has carried so far, both ways unless told which."""
+        """Return the IP-layer bytes that the line has delivered so far, by default in both directions."""
         return sum(self.link.counters(way).delivered_bytes for way in directions or Direction)
 
-    def processes(self, end: End) -> list[int]:
-        """The ids of all processes inside one end."""
+    def processes(self, end: LinkNode) -> list[int]:
+        """Return the ids of all processes in one namespace."""
         return [int(one) for one in tool("ip", "netns", "pids", self.link.namespace(end)).split()]
 
     def verdict(self, direction: Direction, *, visible: bool = True, pre_drain: bool = False) -> Reading:
-        """The floor probe's reading, by day; see ``KernelStand.verdict``."""
-        return asyncio.run(self._stand.verdict(direction, FLOOR_BPS, visible=visible, pre_drain=pre_drain))
+        """Return the floor probe's reading outside its quiet hours; see ``KernelTestbed.verdict``."""
+        return asyncio.run(self._testbed.verdict(direction, FLOOR_BPS, visible=visible, pre_drain=pre_drain))
 
     def goodput_bps(self, direction: Direction, congestion: str, seconds: int) -> float:
-        """What iperf3 says its receiver got of one TCP connection, payload. Raises ToolError."""
+        """Return the received payload rate of one TCP connection by iperf3. Raises IperfError."""
         options = ("-t", str(seconds), "-C", congestion)
         for _ in range(TRIES):
-            told = self._iperf(direction, *options, within_s=seconds + SLACK_S)
-            if "error" not in told:
-                return float(told["end"]["sum_received"]["bits_per_second"])
-        raise ToolError(f"iperf3: {told['error']}")
+            report = self._iperf(direction, *options, within_s=seconds + SLACK_S)
+            if "error" not in report:
+                return float(report["end"]["sum_received"]["bits_per_second"])
+        raise IperfError(f"iperf3: {report['error']}")
 
     @contextlib.contextmanager
     def cross(self, direction: Direction, rate_bps: float, *, udp: bool) -> Iterator[None]:
-        """Other traffic of the site, at an IP-layer rate as far as the line lets it. Raises ToolError."""
+        """Send other traffic of the site at an IP-layer rate, as far as the line carries it.
+
+        Raises IperfError.
+        """
         share = UDP_PAYLOAD / UDP_PACKET if udp else 1 / TO_IP_LAYER
         options = ("-u", "-l", str(UDP_PAYLOAD)) if udp else ()
         length = ("-b", str(round(rate_bps * share)), "-t", str(LONGEST_CROSS_S))
         command = self._client(direction, *length, *options)
-        # It would otherwise outlive a benchmark that is killed.
+        # Without the tether iperf3 would outlive a benchmark that is killed.
         tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command)
         before = self.delivered(direction)
         with subprocess.Popen(tied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:  # noqa: S603
@@ -121,7 +125,7 @@ class LineStand:
                 self._await_flow(client, direction, before)
                 yield
                 if client.poll() is not None:
-                    raise ToolError(f"iperf3 ended early (status {client.returncode})")
+                    raise IperfError(f"iperf3 ended early (status {client.returncode})")
             finally:
                 client.terminate()
 
@@ -129,12 +133,12 @@ class LineStand:
         limit = time.monotonic() + START_S
         while self.delivered(direction) < before + SIGN_BYTES:
             if client.poll() is not None or time.monotonic() > limit:
-                raise ToolError("iperf3's traffic does not flow")
+                raise IperfError(f"iperf3 delivered no traffic within {START_S:g} s")
             time.sleep(0.05)
 
     def _client(self, direction: Direction, *options: str) -> tuple[str, ...]:
         backwards = ("-R",) if direction is Direction.DOWN else ()
-        return self.link.inside(End.SITE, "iperf3", "-c", FAR_ADDRESS, *options, *backwards)
+        return self.link.inside(LinkNode.SITE, "iperf3", "-c", FAR_ADDRESS, *options, *backwards)
 
     def _iperf(self, direction: Direction, *options: str, within_s: float) -> dict[str, Any]:
         command = self._client(direction, *options, "-J")
@@ -142,13 +146,11 @@ class LineStand:
             ended = subprocess.run(  # noqa: S603 -- our own command, no shell
                 command, capture_output=True, text=True, timeout=within_s
             )
-            told: dict[str, Any] = json.loads(ended.stdout)
+            report: dict[str, Any] = json.loads(ended.stdout)
         except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
             return {"error": str(error)}
-        return told
+        return report
 
     def _serve_iperf(self, supervisor: Supervisor) -> None:
-        supervisor.start(Program("iperf3", self.link.inside(End.FAR, "iperf3", "-s", "--forceflush")))
-        log = supervisor.log_of("iperf3")
-        if supervisor.wait_until(lambda: "listening" in log.read_text(), START_S) is not True:
-            raise KernelLinkError(f"iperf3 did not come up: {log.read_text()}")
+        command = self.link.inside(LinkNode.FAR, "iperf3", "-s", "--forceflush")
+        start_ready(supervisor, ChildProgram("iperf3", command), "listening")

@@ -1,9 +1,9 @@
-"""A site behind a chain of routers, its agent, and everything that the agent can miss, as real programs.
+"""Testbed of a site behind a chain of routers, with its agent and all that the agent can miss.
 
     site (agent) ---- r1, its gateway ---- r2, the first hop ---- r3 ---- far (peer, Mosquitto, collector)
 
-The agent runs without any capability. Whoever puts something out knows when: CLOCK_BOOTTIME is the same in
-all namespaces, so that begin and end of an outage can be held against the truth.
+The agent runs without any capability. CLOCK_BOOTTIME is the same in all namespaces: begin and end of each
+outage that this testbed makes can be compared with the agent's records.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
-from agent.probes.reachability.rules.outages import Target
+from agent.probes.reachability.rules.network_view import Target
 from agent.service import status_file
 from agent.settings import file as agent_settings
 from lab.netns import requirements
@@ -28,7 +28,8 @@ from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
 from lab.netns.links.link import tool
 from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
-from lab.programs.supervisor import Program, Supervisor, last_lines
+from lab.programs.supervisor import ChildProgram, Supervisor, last_lines
+from lab.testbed.start import start_ready
 from outbox.journal import file as journal_file
 from wire.messages import envelope as messages
 from wire.records import ReachabilityMeasurement, ReachabilityValues
@@ -37,14 +38,16 @@ STAMP_PORT, CONTROL_PORT, BROKER_PORT, PAGE_PORT = 8862, 24601, 1883, 8080
 SITE, KEY_ID = "chain", 1
 START_S, WELL_S = 20.0, 60.0
 POLL_S = 0.05
+# The resident agent has to measure outages without any capability.
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-class OutageStand:
-    """All of it; gone after the block. ``interval_s``: the agent's between two asks.
+class OutageTestbed:
+    """Chain of routers with Mosquitto, peer, collector and agent; all gone after the block.
 
-    Raises KernelLinkError on entering when something is lacking or does not come up.
+    ``interval_s`` is the agent's interval between two reachability checks. Raises KernelLinkError on entering
+    when something is missing or does not start.
     """
 
     def __init__(self, folder: Path, interval_s: float) -> None:
@@ -69,49 +72,53 @@ class OutageStand:
         self._leaving.close()
 
     def start(self, name: str, boot_id: str | None = None) -> None:
-        """Start one of mosquitto, peer, collector, agent, and wait until it is there.
+        """Start mosquitto, peer, collector or agent, and wait until it is ready.
 
-        ``boot_id``: what it takes the machine's boot for. Raises KernelLinkError.
+        ``boot_id`` replaces the machine's boot id for this program. Raises KernelLinkError.
         """
         place = self.chain.site if name == "agent" else self.chain.far
         command, sign = self._command(name)
         if boot_id is not None:
             file = self._folder / "boot_id"
             file.write_text(f"{boot_id}\n", encoding="ascii")
-            # ``ip netns exec`` has given it mounts of its own.
+            # The bind mount stays private: ``ip netns exec`` unshares the mount namespace.
             command = ("sh", "-ec", f'mount --bind "$0" {BOOT_ID}; exec "$@"', str(file), *command)
         supervisor = Supervisor(self._folder)
-        pid = supervisor.start(Program(name, self.chain.inside(place, *command)))
+        try:
+            pid = start_ready(supervisor, ChildProgram(name, self.chain.inside(place, *command)), sign)
+        except KernelLinkError:
+            supervisor.stop()
+            raise
         self._programs[name] = (supervisor, pid)
-        log = supervisor.log_of(name)
-        if supervisor.wait_until(lambda: sign in log.read_text(errors="replace"), START_S) is not True:
-            raise KernelLinkError(f"{name} did not come up: {' | '.join(last_lines(log))}")
 
     def end(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End one of them by a signal, and wait until it is gone."""
+        """End one of the programs by a signal, and wait for its end."""
         supervisor, pid = self._programs.pop(name)
         os.kill(pid, how)
         limit = time.monotonic() + START_S
-        while supervisor.death() is None and time.monotonic() < limit:
+        while supervisor.first_exit() is None and time.monotonic() < limit:
             time.sleep(POLL_S)
         supervisor.stop()
 
     def start_broker(self) -> None:
-        """Mosquitto, and the collector anew: by itself it comes back to a broker when it pleases."""
+        """Start Mosquitto, and restart the collector."""
         self.start("mosquitto")
+        # The collector reconnects after a pause that grows; a restart connects at once.
         self.end("collector", signal.SIGTERM)
         self.start("collector")
 
     def pull_the_cable(self) -> None:
-        """The site's interface loses its link."""
+        """Take the link of the site's interface down."""
         self._at(0, "ip", "link", "set", NEAR, "down")
 
     def plug_the_cable(self) -> None:
-        """And has it again."""
+        """Bring the link of the site's interface up again."""
         self._at(0, "ip", "link", "set", NEAR, "up")
 
     def cut(self, router: int, rules: str) -> None:
-        """Let a router, from 0, drop packets by nftables ``rules``, on their way in and on their way out."""
+        """Let a router (0 is the gateway) drop packets by nftables ``rules``, in prerouting and
+        postrouting.
+        """
         hooks = ("prerouting", "postrouting")
         chains = "\n".join(
             f"chain {hook} {{\ntype filter hook {hook} priority -300;\n{rules}\n}}" for hook in hooks
@@ -119,22 +126,22 @@ class OutageStand:
         self._filter(self.chain.routers[router], chains)
 
     def mend(self, router: int) -> None:
-        """Let it pass everything again."""
+        """Remove the rules of ``cut`` from a router."""
         self._at(router, requirements.path_of("nft"), "delete", "table", "inet", "cut")
 
     def silence_peer(self) -> None:
-        """The peer's machine hears nobody who wants to measure."""
+        """Drop all STAMP packets that arrive at the peer's machine."""
         rule = f"udp dport {STAMP_PORT} drop"
         self._filter(self.chain.far, f"chain in {{\ntype filter hook input priority -300;\n{rule}\n}}")
 
-    def hear_peer(self) -> None:
-        """It does again."""
+    def unsilence_peer(self) -> None:
+        """Let STAMP packets reach the peer again."""
         tool(
             *self.chain.inside(self.chain.far, requirements.path_of("nft"), "delete", "table", "inet", "cut")
         )
 
-    def told(self) -> list[ReachabilityValues]:
-        """What the agent has recorded of outages, in order."""
+    def recorded(self) -> list[ReachabilityValues]:
+        """Return the agent's reachability records in journal order."""
         with closing(journal_file.read_only(self._journal)) as connection:
             rows = connection.execute("SELECT record FROM record ORDER BY position").fetchall()
         records = [messages.decode_measurement(row[0]) for row in rows]
@@ -145,34 +152,37 @@ class OutageStand:
         ]
 
     def wait_until_well(self) -> None:
-        """Until nothing is out, there is a session, and everybody who may be asked is known to answer."""
+        """Wait until no outage is open, the broker session is up, and every target has answered.
 
-        kept_at = state_path(str(self._journal))
+        Raises KernelLinkError when that takes too long.
+        """
+
+        state_file = state_path(str(self._journal))
 
         def well() -> bool:
             status = status_file.read(self._folder / "run")
-            kept = reachability_state.read(kept_at)
+            state = reachability_state.read(state_file)
             return (
                 status is not None
                 and status.broker_problem is None
                 and not status.outages
-                and not kept.outages
-                and set(kept.known) == set(Target)
+                and not state.outages
+                and set(state.known) == set(Target)
             )
 
         if not self.wait(well, WELL_S + 10 * self.interval_s):
-            status, kept = status_file.read(self._folder / "run"), reachability_state.read(kept_at)
-            told = (
+            status, state = status_file.read(self._folder / "run"), reachability_state.read(state_file)
+            found = (
                 f"broker: {status.broker_problem if status else 'no status'}",
-                f"out: {', '.join(one.cause for one in (status.outages if status else ())) or 'nothing'}",
-                f"kept as out: {', '.join(kept.outages) or 'nothing'}",
-                f"known to answer: {', '.join(kept.known) or 'nobody'}",
+                f"open outages: {', '.join(one.cause for one in (status.outages if status else ())) or '-'}",
+                f"outages in the state file: {', '.join(state.outages) or '-'}",
+                f"targets that answered: {', '.join(state.known) or '-'}",
                 *last_lines(self._folder / "agent.log"),
             )
-            raise KernelLinkError(f"the agent is not well: {' | '.join(told)}")
+            raise KernelLinkError(f"the agent did not recover from the last outage: {' | '.join(found)}")
 
     def wait(self, ready: Callable[[], bool], within_s: float) -> bool:
-        """Ask until ``ready``; False after ``within_s``."""
+        """Poll ``ready`` until it is true; return False after ``within_s``."""
         limit = time.monotonic() + within_s
         while not ready():
             if time.monotonic() > limit:
@@ -182,7 +192,7 @@ class OutageStand:
 
     def _filter(self, name: str, chains: str) -> None:
         command = self.chain.inside(name, requirements.path_of("nft"), "-f", "-")
-        tool(*command, told=f"table inet cut {{\n{chains}\n}}\n")
+        tool(*command, stdin=f"table inet cut {{\n{chains}\n}}\n")
 
     def _at(self, router: int, *command: str) -> None:
         tool(*self.chain.inside(self.chain.routers[router], *command))
@@ -192,7 +202,7 @@ class OutageStand:
             supervisor.stop()
 
     def _command(self, name: str) -> tuple[tuple[str, ...], str]:
-        """The command line, and what it says when it is there."""
+        """Return a program's command line, and the words in its output that show it is ready."""
         if name == "mosquitto":
             return (_mosquitto(), "-c", str(self._folder / "mosquitto.conf")), "running"
         sign = {"peer": "serving", "collector": "connected", "agent": "agent"}[name]
@@ -200,9 +210,9 @@ class OutageStand:
         return ((*WITHOUT_RIGHTS, *command) if name == "agent" else command), sign
 
     def _write_files(self) -> None:
-        """JSON is YAML too."""
         host, key = self.chain.far_address, secrets.token_hex(16)
         broker = {"host": host, "port": BROKER_PORT}
+        # Mosquitto, started by root, would otherwise become a user that cannot read the folder.
         lines = (f"listener {BROKER_PORT} {host}", "allow_anonymous true", "persistence false", "user root")
         (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
         self._write("peer", _peer(host, key))
@@ -214,7 +224,8 @@ class OutageStand:
         agent_settings.load(self._folder / "agent.yaml")
 
     def _agent(self, host: str, key: str, broker: dict[str, Any]) -> dict[str, Any]:
-        """Trains give it something to send. No more batches wait for a receipt than may be on their way."""
+        # Trains give the uplink something to send. The receipt timeout is a multiple of the interval: no more
+        # batches then wait for a receipt than may be in flight.
         every = max(1.0, self.interval_s / 2)
         never = dict.fromkeys(("capacity", "path", "interface"))
         return {
@@ -242,16 +253,16 @@ class OutageStand:
 
 
 def now_us() -> int:
-    """CLOCK_BOOTTIME in microseconds, as in the agent's records."""
+    """Return CLOCK_BOOTTIME in microseconds, as in the agent's records."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 
 
 def from_and_to(device: str) -> str:
-    """The rules that cut a router off what is behind one of its devices (``NEAR`` or ``FAR``)."""
+    """Return nftables rules that drop all packets of one of a router's devices (``NEAR`` or ``FAR``)."""
     return f'iifname "{device}" drop\noifname "{device}" drop'
 
 
-AWAY = from_and_to(FAR)
+FAR_SIDE = from_and_to(FAR)
 EVERYTHING = "drop"
 
 

@@ -1,4 +1,4 @@
-"""A chain of routers with the real measurement peer at its end, and the agent's probes at its site."""
+"""Testbed of a chain of routers with the real peer at its end; the agent's probes run at its site."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ from agent.task.task import Reading
 from host.clock import Clock
 from lab.netns import inside
 from lab.netns.links.chain import ORDINARY_MTU, Chain, ChainRouter, ChainSettings
-from lab.netns.requirements import KernelLinkError
-from lab.programs.supervisor import Program, Supervisor
+from lab.programs.supervisor import ChildProgram, Supervisor
+from lab.testbed.start import start_ready
 from peer import settings as peer_settings
 from wire.records import PathValues
 
 STAMP_PORT, CONTROL_PORT = 8862, 24601
 KEY_ID = 1
-START_S, OTHERS_S = 15.0, 30.0
+OTHERS_S = 30.0
 OTHERS = {"traceroute": ("-n", "-q", "1"), "tracepath": ("-n", "-m", "6")}
 CLASSES = [{"name": "default", "dscp": 0}, {"name": "voice", "dscp": 46}]
 CHANGED, BECAME = "DSCP changed between hops", "DSCP became"
@@ -37,9 +37,9 @@ _MTU = re.compile(r"pmtu (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """One thing that is so on the path, what the path probe says of it, and what another program says.
+    """One property of the path: its true value, the path probe's, and another program's.
 
-    Absent: ``None``, where there is nothing, or the program does not tell.
+    None means that there is none, or that the program does not report it.
     """
 
     what: str
@@ -50,14 +50,14 @@ class PathRow:
 
     @property
     def right(self) -> bool:
-        """Whether ours is the truth."""
+        """Whether the path probe found the true value."""
         return self.truth == self.ours
 
 
-class PathStand:
-    """The chain, and the peer as a process at its far end; both are gone after the block.
+class PathTestbed:
+    """Chain of routers, and the peer as a process at its far end; both are gone after the block.
 
-    Raises KernelLinkError on entering when chain or peer do not come up.
+    Raises KernelLinkError on entering when chain or peer do not start.
     """
 
     def __init__(self, folder: Path, settings: ChainSettings, *, over_ipv6: bool = False) -> None:
@@ -79,23 +79,21 @@ class PathStand:
         self._leaving.close()
 
     def measure(self, probe: str, dscp: int) -> Reading:
-        """What a probe (``path`` or ``stamp``) of the agent reads at the site, in one class of CLASSES."""
+        """Return the reading of a probe (``path`` or ``stamp``) at the site, in one class of CLASSES."""
         return inside.call(self.chain.site, _measure, self._agent_file, probe, dscp)
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))
-        supervisor.start(Program("peer", self.chain.inside(self.chain.far, *arguments)))
-        log = supervisor.log_of("peer")
-        came_up = supervisor.wait_until(lambda: "serving" in log.read_text(errors="replace"), START_S)
-        if came_up is not True:
-            raise KernelLinkError(f"the peer did not come up: {log.read_text(errors='replace')}")
+        start_ready(
+            supervisor, ChildProgram("peer", self.chain.inside(self.chain.far, *arguments)), "serving"
+        )
 
     def _write_files(self) -> None:
-        """JSON is YAML too."""
         key = self._folder / "peer.key"
         key.touch(mode=0o600)
         key.write_text(secrets.token_hex(16), encoding="ascii")
         peer_file = self._folder / "peer.yaml"
+        # JSON is valid YAML, the format of settings files.
         peer_file.write_text(json.dumps(self._peer(key)), encoding="ascii")
         peer_settings.load(peer_file)
         self._agent_file.write_text(json.dumps(self._agent(key)), encoding="ascii")
@@ -126,7 +124,7 @@ class PathStand:
 
 def _measure(agent_file: Path, probe: str, dscp: int) -> Reading:
     chosen = agent_settings.load(agent_file)
-    tasks = assembly.tasks(assembly.surroundings(chosen, Clock().read))
+    tasks = assembly.tasks(assembly.probe_context(chosen, Clock().read))
     task, doing = next(
         (task, doing) for task, doing in tasks.items() if task.probe == probe and task.dscp == dscp
     )
@@ -134,51 +132,53 @@ def _measure(agent_file: Path, probe: str, dscp: int) -> Reading:
 
 
 def measure_path(settings: ChainSettings, dscp: int = 46) -> list[PathRow]:
-    """Rows of truth, ours and, where they are installed, what ``traceroute`` and ``tracepath`` say.
+    """Measure a chain and return its rows: truth, ours, and what ``traceroute`` and ``tracepath`` print.
 
-    Needs root. Raises KernelLinkError; a probe that gives no values is a row of its own.
+    The two programs are left out where they are not installed. Needs root. Raises KernelLinkError; a probe
+    without values gives a row of its own.
     """
     with (
         tempfile.TemporaryDirectory(prefix="plancher-path-") as name,
-        PathStand(Path(name), settings) as stand,
+        PathTestbed(Path(name), settings) as testbed,
     ):
-        reading = stand.measure("path", dscp)
-        truth = _truth(settings, dscp, stand.chain.hop_addresses())
+        reading = testbed.measure("path", dscp)
+        truth = _truth(settings, dscp, testbed.chain.hop_addresses())
         if not isinstance(reading.values, PathValues):
             return [PathRow("a trace", "values", f"{reading.failure}: {reading.detail}")]
         ours = _ours(reading.values)
-        others = {tool: _others(stand, tool) for tool in OTHERS}
+        others = {tool: _others(testbed, tool) for tool in OTHERS}
     return [
-        PathRow(what, told, ours.get(what), **{tool: found.get(what) for tool, found in others.items()})
-        for what, told in truth.items()
+        PathRow(what, value, ours.get(what), **{tool: found.get(what) for tool, found in others.items()})
+        for what, value in truth.items()
     ]
 
 
 def _truth(settings: ChainSettings, dscp: int, addresses: list[str]) -> dict[str, str | None]:
-    """What the settings make of the path; a silent router's mark shows at the one behind it."""
+    """Derive the path's properties from the settings."""
     routers = settings.routers
-    told: dict[str, str | None] = {}
+    found: dict[str, str | None] = {}
     for ttl, address in enumerate(addresses, start=1):
         silent = ttl <= len(routers) and routers[ttl - 1].silent
-        told[f"hop {ttl}"] = None if silent else address
-    told |= _true_mark(routers, dscp)
+        found[f"hop {ttl}"] = None if silent else address
+    found |= _true_mark(routers, dscp)
     narrow = min(one.mtu for one in routers)
     place = next(ttl for ttl, one in enumerate(routers, 1) if one.mtu == narrow)
-    told["path MTU"] = str(narrow)
-    told["narrow link behind hop"] = str(place) if narrow < ORDINARY_MTU else None
-    speaks = routers[place - 1].tells_mtu and not routers[place - 1].silent
-    told["black hole"] = str(narrow < ORDINARY_MTU and not speaks)
-    return told
+    found["path MTU"] = str(narrow)
+    found["narrow link behind hop"] = str(place) if narrow < ORDINARY_MTU else None
+    answers = routers[place - 1].tells_mtu and not routers[place - 1].silent
+    found["black hole"] = str(narrow < ORDINARY_MTU and not answers)
+    return found
 
 
 def _true_mark(routers: Sequence[ChainRouter], dscp: int) -> dict[str, str | None]:
-    """Between which of the hops that answer: those that are silent tell nothing of the mark."""
+    """Return between which two answering hops the mark changes."""
     changes = (
         (ttl, one.sets_dscp) for ttl, one in enumerate(routers, 1) if one.sets_dscp not in (None, dscp)
     )
     ttl, became = next(changes, (None, None))
     if ttl is None:
         return {CHANGED: None, BECAME: None}
+    # A silent router returns no header, and the change shows at the next router that answers.
     before = [place for place, one in enumerate(routers[:ttl], 1) if not one.silent]
     after = [place for place, one in enumerate(routers[ttl:], ttl + 1) if not one.silent]
     return {CHANGED: f"{max(before, default=0)}-{min(after, default=len(routers) + 1)}", BECAME: str(became)}
@@ -193,9 +193,9 @@ def _our_mark(values: PathValues) -> dict[str, str | None]:
 
 
 def _ours(values: PathValues) -> dict[str, str | None]:
-    told: dict[str, str | None] = {f"hop {hop.ttl}": hop.address for hop in values.hops}
+    hops: dict[str, str | None] = {f"hop {hop.ttl}": hop.address for hop in values.hops}
     return {
-        **told,
+        **hops,
         **_our_mark(values),
         "path MTU": None if values.path_mtu_bytes is None else str(values.path_mtu_bytes),
         "narrow link behind hop": None if values.mtu_limited_at is None else str(values.mtu_limited_at),
@@ -203,23 +203,22 @@ def _ours(values: PathValues) -> dict[str, str | None]:
     }
 
 
-def _others(stand: PathStand, tool: str) -> dict[str, str | None]:
-    """Hops and MTU as another program prints them; empty where it is not installed."""
+def _others(testbed: PathTestbed, tool: str) -> dict[str, str | None]:
+    """Return hops and MTU as another program prints them; empty where it is not installed."""
     found = shutil.which(tool)
     if found is None:
         return {}
-    command = stand.chain.inside(stand.chain.site, found, *OTHERS[tool], stand.address)
-    said = _said(command)
-    told: dict[str, str | None] = {f"hop {ttl}": address for ttl, address in _HOP.findall(said)}
-    sizes = _MTU.findall(said)
-    return told | ({"path MTU": sizes[-1]} if sizes else {})
+    command = testbed.chain.inside(testbed.chain.site, found, *OTHERS[tool], testbed.address)
+    output = _output(command)
+    figures: dict[str, str | None] = {f"hop {ttl}": address for ttl, address in _HOP.findall(output)}
+    sizes = _MTU.findall(output)
+    return figures | ({"path MTU": sizes[-1]} if sizes else {})
 
 
-def _said(command: tuple[str, ...]) -> str:
-    """What it printed until its end, or until it had long enough: tracepath waits long in a black hole."""
+def _output(command: tuple[str, ...]) -> str:
     try:
         return subprocess.run(  # noqa: S603 -- our own arguments, no shell
             command, stdout=subprocess.PIPE, timeout=OTHERS_S, check=False
         ).stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as ended:
+    except subprocess.TimeoutExpired as ended:  # tracepath waits long in a black hole
         return (ended.stdout or b"").decode(errors="replace")

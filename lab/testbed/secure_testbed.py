@@ -1,4 +1,4 @@
-"""Peer, Mosquitto with mutual TLS, collector and one agent, as processes on this machine."""
+"""Testbed of peer, Mosquitto with mutual TLS, collector and one agent, as processes on this machine."""
 
 import getpass
 import secrets
@@ -11,16 +11,16 @@ from agent.line.counters import INTERFACES
 from agent.settings import file as agent_settings
 from collector.certificates.authority import Authority, Identity, PkiError, Usage
 from lab.programs import installed
-from lab.testbed.base import HOST, KEY_ID, Stand, StandError
+from lab.testbed.base import HOST, KEY_ID, Testbed, TestbedError
 
 SITE = "0639001A"
 
 
-class SecureStand(Stand):
-    """Everything but the agent runs from the block's beginning; what is started in it is ended with it.
+class SecureTestbed(Testbed):
+    """Broker, peer and collector run from the beginning; the agent is started by ``start_agent``.
 
-    ``python`` is the interpreter that the agent runs in; ``settings`` are the agent's beyond those that make
-    it part of this stand.
+    ``python`` is the interpreter of the agent. ``settings`` are agent settings beyond those that the testbed
+    needs.
     """
 
     def __init__(self, folder: Path, python: Path, settings: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ class SecureStand(Stand):
         self._secret = secrets.token_hex(24)
 
     def bring_up(self) -> None:
-        """Broker, peer and collector, with new certificates."""
+        """Make certificates and start broker, peer and collector."""
         mosquitto = _program("mosquitto", "mosquitto")
         self._certify()
         self.start("mosquitto", (mosquitto, "-c", str(self._mosquitto())), "running")
@@ -40,25 +40,25 @@ class SecureStand(Stand):
         self.start("collector", collector, "connected")
 
     def start_agent(self) -> int:
-        """Start the agent and return its process id. Raises StandError when it does not connect."""
+        """Start the agent and return its process id. Raises TestbedError when it does not connect."""
         path = self.write("agent.yaml", self._agent())
         agent_settings.load(path)
         return self.start("agent", (self._python, "-P", "-m", "agent", "run", str(path)), "connected")
 
     def start_python(self, name: str, code: str) -> int:
-        """Start a bare interpreter that runs ``code`` and then waits; returns its process id."""
+        """Start a bare interpreter that runs ``code`` and then waits; return its process id."""
         waiting = f"{code}\nimport time\nprint('ready', flush=True)\ntime.sleep(600)"
         return self.start(name, (self._python, "-P", "-c", waiting), "ready")
 
     def _certify(self) -> None:
-        """An authority, the broker's certificate, and one that serves all others: they share this machine."""
         try:
             authority = Authority(self.folder).make()
             served = Identity.at(self.folder, "broker")
             authority.issue(HOST, Usage.SERVER, files=served, names=(HOST,))
+            # Peer, collector and agent share this machine, and with it one certificate.
             authority.issue(SITE, files=Identity.at(self.folder, "own"))
         except PkiError as error:
-            raise StandError(str(error)) from None
+            raise TestbedError(str(error)) from None
 
     @property
     def _broker(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class SecureStand(Stand):
             "require_certificate true",
             "allow_anonymous true",
             "persistence false",
-            # Started by root it would become another user, who cannot read these files.
+            # Mosquitto, started by root, would otherwise become a user that cannot read these files.
             f"user {getpass.getuser()}",
         )
         path = self.folder / "mosquitto.conf"
@@ -118,7 +118,7 @@ class SecureStand(Stand):
 
 
 def _line_counters() -> dict[str, str]:
-    """An interface of this machine, if it has one, so that what reads it weighs with the agent."""
+    # A real interface, if there is one: the memory that reading it needs is then part of the measurement.
     real = sorted(link.name for link in INTERFACES.iterdir() if link.name != "lo" and (link / "mtu").exists())
     if real:
         return {"source": "inline", "interface": real[0]}
@@ -128,5 +128,5 @@ def _line_counters() -> dict[str, str]:
 def _program(name: str, package: str) -> str:
     found = installed.path_of(name)
     if found is None:
-        raise StandError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
+        raise TestbedError(f"{name} is not installed; on Debian or Ubuntu: sudo apt-get install {package}")
     return found

@@ -14,8 +14,8 @@ import pytest
 from agent.line.counters import NoSource
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from wire.messages import envelope as messages
 from wire.records import Failure, Outcome, Purpose, UnknownMeasurement
@@ -37,8 +37,8 @@ def page() -> Iterator[dict[str, Any]]:
 
 def measured(page: dict[str, Any], host: str) -> Any:
     clock = FakeClock()
-    settings = AgentSettings(site="A", peer=Peer(host=host, key="k"))
-    built_from = Surroundings(settings, b"k", NoSource(), clock.read)
+    settings = AgentSettings(site="A", peer=PeerAccessSettings(host=host, key="k"))
+    built_from = ProbeContext(settings, b"k", NoSource(), clock.read)
     [(task, probe)] = assembly.tasks(built_from, page["PROBES"]).items()
     runner = Runner("peer", clock.read)
     return asyncio.run(runner.run(probe, task, Purpose.SCHEDULED, slot_us=0)).measurement(EPOCH, 1)

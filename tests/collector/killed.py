@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from collector import settings
-from collector.service.service import Program
+from collector.service.service import CollectorService
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    program = Program(settings.load(Path(sys.argv[1])), before_commit=kill)
+    program = CollectorService(settings.load(Path(sys.argv[1])), before_commit=kill)
     asyncio.run(program.run(asyncio.Event()))
 
 

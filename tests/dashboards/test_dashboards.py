@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from collector.live.peers import Peers
-from collector.live.site_state import State
+from collector.live.peers import PeerCounters
+from collector.live.site_state import SiteState
 from collector.metrics.families import FAMILIES
 from collector.metrics.families.incidents import EVENT_FAMILIES
-from collector.model.own_counters import Meters
-from collector.model.peer_comparison import Heard
+from collector.model.own_counters import OwnCounters
+from collector.model.peer_comparison import PeerMessage
 from dashboards.__main__ import DASHBOARDS, GENERATED, path, text
 from dashboards.builder import DATA_SOURCE, GRID_COLUMNS, Dashboard
 from dashboards.wording import STATES
@@ -34,8 +34,8 @@ WATCHED = {
 
 def of_process() -> set[str]:
     """The families that the process exposes beside the fleet's."""
-    meters = Meters()
-    Peers(meters.registry).heard(Heard("peer", (ReceiptStatus.COMMITTED,), 1))
+    meters = OwnCounters()
+    PeerCounters(meters.registry).heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
     return set(re.findall(r"^# TYPE (\w+)", meters.page().decode(), re.MULTILINE))
 
 
@@ -121,8 +121,8 @@ def test_every_variable_in_a_query_is_a_drop_down(dashboard: Dashboard) -> None:
 
 
 def test_the_worst_state_sorts_to_the_top_and_each_has_its_words() -> None:
-    assert [mapping.value for mapping in STATES] == sorted(range(len(State)), reverse=True)
-    assert len({mapping.text for mapping in STATES}) == len(State)
+    assert [mapping.value for mapping in STATES] == sorted(range(len(SiteState)), reverse=True)
+    assert len({mapping.text for mapping in STATES}) == len(SiteState)
     assert STATES[0].text == "below floor"
 
 

@@ -11,7 +11,7 @@ from collector.ingest.decode import Arrival, judge
 from collector.ledger.write.commit import Ledger
 from collector.service.views import Views
 from collector.settings import CollectorSettings
-from lab.simulate.fleet import PEER, Agent, sites
+from lab.simulate.fleet import PEER, SimulatedAgent, sites
 from tests.collector.examples import NOW_US
 from tests.servers import require
 
@@ -77,7 +77,7 @@ def test_the_bound_of_samples_lets_the_greatest_fleet_through(tmp_path: Path) ->
 def samples_of_a_site(file: Path) -> int:
     """How many a site has that measures everything in two classes."""
     ((site_id, site),) = sites(1).items()
-    agent, views, ledger = Agent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
+    agent, views, ledger = SimulatedAgent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
     told = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
     told.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
     for settled in ledger.commit([judge(arrival) for arrival in told]):

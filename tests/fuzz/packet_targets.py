@@ -9,7 +9,8 @@ from wire.snmp import codec as snmp
 from wire.snmp import interface_mib
 from wire.stamp import answer, packet, reflector, tlv
 from wire.stamp.timestamp import ErrorEstimate
-from wire.udpstp import auth, batches, pdu, reception
+from wire.udpstp import auth, pdu, reception
+from wire.udpstp.ends import batches
 
 DATAGRAM = 65_535
 KEY, COMMUNITY = b"secret", b"public"
@@ -57,24 +58,24 @@ def _stamp_packets(data: bytes) -> str:
     ]
     numbers = [packet.sequences(data, authenticated=mode) is None for mode in (False, True)]
     return " ".join(
-        [*(str(one) if isinstance(one, packet.Fault) else "read" for one in outcomes), str(numbers)]
+        [*(str(one) if isinstance(one, packet.PacketFault) else "read" for one in outcomes), str(numbers)]
     )
 
 
 def _extensions(data: bytes) -> str:
     tlvs, rest = tlv.decode(data)
     assert tlv.encode(tlvs, rest) == data, "nothing is lost between the TLVs"
-    said = [tlv.said_in_reply(data, 5, key) for key in (None, KEY)]
+    said = [tlv.read_reply(data, 5, key) for key in (None, KEY)]
     for key in (None, KEY):
-        terms = answer.Terms(3, 4, key, 46 << 2, lambda dscp: dscp < 60, NOW_NS)
+        terms = answer.TlvContext(3, 4, key, 46 << 2, lambda dscp: dscp < 60, NOW_NS)
         assert len(answer.answer(data, terms).extra) == len(data), "a reply is no longer than its request"
     parts = [type(part).__name__ for one in said for part in (one.class_of_service, one.follow_up)]
     return f"{min(len(tlvs), 3)} {min(len(rest), 1)} {parts}"
 
 
 def _reflected(data: bytes) -> str:
-    serving = reflector.Reflector(reflector.ReflectorSettings(keys=(KEY,), open_mode=True))
-    arrival = reflector.Arrival(NOW_NS, ("192.0.2.1", 9), ("192.0.2.2", 862), 46 << 2, 255)
+    serving = reflector.SessionReflector(reflector.ReflectorSettings(keys=(KEY,), open_mode=True))
+    arrival = reflector.RequestArrival(NOW_NS, ("192.0.2.1", 9), ("192.0.2.2", 862), 46 << 2, 255)
     found = serving.receive(data, arrival, _ESTIMATE)
     if isinstance(found, reflector.Drop):
         return str(found)
@@ -99,7 +100,7 @@ def _icmp(flow: Flow, sender: str) -> "Target":
 
 def _snmp(data: bytes) -> str:
     found = snmp.decode(data, COMMUNITY)
-    if isinstance(found, snmp.Garbled):
+    if isinstance(found, snmp.Malformed):
         return found.detail
     return f"read {type(interface_mib.state(found.bindings, 1)).__name__} {min(len(found.bindings), 2)}"
 

@@ -137,7 +137,7 @@ def _judged(data: bytes) -> str:
     topic, _, payload = data.partition(b"\n")
     judged = ingest.judge(ingest.Arrival(topic.decode(errors="replace"), payload, examples.NOW_US))
     match judged:
-        case ingest.Unreadable():
+        case ingest.UnreadableMessage():
             receipt = ingest.receipt_of_unreadable(judged)
             assert receipt is None or len(messages.encode(receipt)) < 2000
             return told(judged.fault)
@@ -178,7 +178,7 @@ def _keys_file(path: Path) -> object:
 
 def _key_file(path: Path) -> object:
     path.chmod(0o600)
-    return agent_settings.peer_key(sections.Peer(key_file=str(path)))
+    return agent_settings.peer_key(sections.PeerAccessSettings(key_file=str(path)))
 
 
 def _inventory(data: bytes) -> str:
@@ -246,7 +246,7 @@ def _yaml(name: str) -> bytes:
     return "\n".join(kept).encode()
 
 
-_MINIMAL = AgentSettings(site=SITE, peer=sections.Peer(key="k"))
+_MINIMAL = AgentSettings(site=SITE, peer=sections.PeerAccessSettings(key="k"))
 _STATUS = status_file.AgentStatus(
     written=examples.clock(),
     started=examples.clock(),

@@ -1,4 +1,4 @@
-"""Links on loopback with hand-made ends."""
+"""Links on loopback with hand-made ends, and the requirements of kernel links."""
 
 import contextlib
 import os
@@ -13,6 +13,8 @@ from lab.links.datagrams import Datagram, Endpoint
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import LineSettings
 from lab.links.link import Link, LinkSettings
+from lab.netns import requirements
+from tests.servers import require
 
 DEADLINE_SECONDS = 10
 
@@ -87,3 +89,12 @@ def start_link(address: str) -> Iterator[Callable[..., Link]]:
             return link
 
         yield start
+
+
+@pytest.fixture
+def kernel() -> None:
+    """Skips without root; a missing program is a failure where CI is true."""
+    for program in requirements.PROGRAMS:
+        require(program)
+    if lacking := requirements.lacking():
+        pytest.skip(f"a kernel link needs {'; '.join(lacking)}")

@@ -11,7 +11,7 @@ import pytest
 
 from net import load
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 IP_MTU_DISCOVER, PMTUDISC_DO = 10, 2
@@ -21,7 +21,7 @@ class Sender:
     """Sends ten packets a millisecond apart, and remembers what it is told."""
 
     def __init__(self, destination: Address) -> None:
-        self.destination, self.settled, self.dscp_ecn = destination, True, 0x28
+        self.destination, self.connectable, self.dscp_ecn = destination, True, 0x28
         self.tempo, self.finished = Tempo.SEND, False
         self.deadline = time.monotonic_ns()
         self.sent = self.refused = self.segment_bytes = 0

@@ -5,14 +5,14 @@ import threading
 
 from net import load
 from net.timestamps import Address
-from wire.udpstp.ends import Tempo
+from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 
 class AlwaysLate:
     """Has something to send whenever it is asked, and ends when it has heard something."""
 
-    tempo, settled, dscp_ecn, segment_bytes = Tempo.SEND, True, 0, 0
+    tempo, connectable, dscp_ecn, segment_bytes = Tempo.SEND, True, 0, 0
     deadline = 0
 
     def __init__(self, destination: Address, most: int) -> None:

@@ -1,11 +1,11 @@
-from peer.admission import Admission, Capacity, Denial, Ticket
+from peer.admission import Admission, AdmissionLimits, Denial, Ticket
 from wire.records import Direction
 
 DOWN, UP = Direction.DOWN, Direction.UP
 
 
 def test_bandwidth_is_counted_in_each_direction_by_itself() -> None:
-    admission = Admission(Capacity(down_bps=20, up_bps=10, sessions=9))
+    admission = Admission(AdmissionLimits(down_bps=20, up_bps=10, sessions=9))
     first = admission.admit(1, DOWN, 12)
     assert isinstance(first, Ticket)
     assert admission.admit(1, DOWN, 9) is Denial.BANDWIDTH
@@ -16,7 +16,7 @@ def test_bandwidth_is_counted_in_each_direction_by_itself() -> None:
 
 
 def test_sessions_in_all() -> None:
-    admission = Admission(Capacity(down_bps=99, up_bps=99, sessions=2))
+    admission = Admission(AdmissionLimits(down_bps=99, up_bps=99, sessions=2))
     tickets = [admission.admit(key, direction, 1) for key, direction in ((1, DOWN), (2, UP))]
     assert admission.admit(3, UP, 1) is Denial.SESSIONS
     assert admission.running == 2
@@ -26,7 +26,7 @@ def test_sessions_in_all() -> None:
 
 
 def test_tests_of_one_key_in_one_direction() -> None:
-    admission = Admission(Capacity(down_bps=99, up_bps=99, sessions=9, tests_per_key=1))
+    admission = Admission(AdmissionLimits(down_bps=99, up_bps=99, sessions=9, tests_per_key=1))
     first = admission.admit(1, DOWN, 1)
     assert isinstance(first, Ticket)
     assert admission.admit(1, DOWN, 1) is Denial.KEY
@@ -37,7 +37,7 @@ def test_tests_of_one_key_in_one_direction() -> None:
 
 
 def test_a_ticket_given_back_twice_counts_once() -> None:
-    admission = Admission(Capacity(down_bps=10, up_bps=10, sessions=9))
+    admission = Admission(AdmissionLimits(down_bps=10, up_bps=10, sessions=9))
     ticket = admission.admit(1, DOWN, 10)
     assert isinstance(ticket, Ticket)
     admission.release(ticket)

@@ -8,9 +8,9 @@ import pytest
 
 from agent.load.udpstp_client import run_load
 from peer import program, settings
-from peer.keys import Keys
-from peer.program import Program
-from peer.settings import PeerSettings, Stamp, Udpstp
+from peer.keys import PeerKeys
+from peer.program import PeerService
+from peer.settings import PeerSettings, ReflectorServerSettings, UdpstpSettings
 from wire.records import Direction
 from wire.udpstp.load import Ending
 
@@ -25,14 +25,16 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def chosen(file: Path) -> PeerSettings:
-    return PeerSettings(keys_file=str(file), udpstp=Udpstp(port=24601), stamp=Stamp(port=8862))
+    return PeerSettings(
+        keys_file=str(file), udpstp=UdpstpSettings(port=24601), stamp=ReflectorServerSettings(port=8862)
+    )
 
 
 def test_what_the_files_hold_is_in_force_and_what_changed_is_told_by_its_id_alone(
     file: Path, chosen: PeerSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    keys = Keys(chosen, settings.secrets(chosen))
+    keys = PeerKeys(chosen, settings.secrets(chosen))
     assert not keys.renew()
     file.write_text("2 another-secret\n3 third-secret\n")
     assert keys.renew()
@@ -44,7 +46,7 @@ def test_what_the_files_hold_is_in_force_and_what_changed_is_told_by_its_id_alon
 def test_files_that_cannot_serve_leave_the_keys_in_force_and_that_is_said_once(
     file: Path, chosen: PeerSettings, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keys = Keys(chosen, settings.secrets(chosen))
+    keys = PeerKeys(chosen, settings.secrets(chosen))
     file.write_text(damage)
     assert not keys.renew()
     assert not keys.renew()
@@ -62,8 +64,8 @@ def test_a_running_peer_takes_new_keys_and_forgets_old_ones(
     file: Path, chosen: PeerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "KEYS_EVERY_S", 0.05)
-    free = PeerSettings(keys_file=chosen.keys_file, udpstp=Udpstp(), stamp=Stamp())
-    served = Program(free, settings.secrets(free))
+    free = PeerSettings(keys_file=chosen.keys_file, udpstp=UdpstpSettings(), stamp=ReflectorServerSettings())
+    served = PeerService(free, settings.secrets(free))
     served.udpstp._asked_port = served.reflector._asked_port = 0
 
     async def ending(key_id: int, secret: bytes) -> Ending:

@@ -11,12 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from peer.record_file import RecordFile
 
 from agent.load.udpstp_client import run_load
 from host.exits import Exit
 from host.settings import SettingsError
 from peer.__main__ import command
-from peer.record_file import RecordFile
 from tests.brokers import mosquitto
 from tests.peer.examples import entries
 from tests.processes import free_port

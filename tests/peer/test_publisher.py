@@ -8,13 +8,13 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-
-from host.clock import Clock
-from net.mqtt import Broker
 from peer.outbox import Pace
 from peer.publisher import Publisher
 from peer.record_file import RecordFile
 from peer.record_log import RecordLog
+
+from host.clock import Clock
+from net.mqtt import Broker
 from tests.brokers import mosquitto
 from tests.peer.examples import entries, peer_test
 from wire.messages import envelope as messages

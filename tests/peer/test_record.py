@@ -7,7 +7,7 @@ from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
 from wire.messages import envelope as messages
 from wire.messages.peer_tests import PeerTest, TestKind, decode_test
 from wire.records import ClockReading, Direction
-from wire.udpstp.plan import Plan, Search
+from wire.udpstp.load import Plan, Search
 
 AFTER_STEP = ClockReading(wall_us=9_000_000, boot_us=500_000_000, boot_id="boot", synchronised=False)
 

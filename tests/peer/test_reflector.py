@@ -9,7 +9,7 @@ import pytest
 
 from net import timestamps
 from net.timestamps import Datagram, Headers, StampSource
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
 from wire.stamp.reflector import ReflectorSettings
@@ -21,10 +21,10 @@ ESTIMATE = ErrorEstimate.from_seconds(0.002, synchronised=True)
 
 
 def serve(
-    work: Callable[[Reflector], Awaitable[None]], address: str = "127.0.0.1", **settings: object
+    work: Callable[[StampReflector], Awaitable[None]], address: str = "127.0.0.1", **settings: object
 ) -> None:
     async def run() -> None:
-        reflector = Reflector(address, 0, ReflectorSettings(keys=(KEY,), **settings), lambda: ESTIMATE)
+        reflector = StampReflector(address, 0, ReflectorSettings(keys=(KEY,), **settings), lambda: ESTIMATE)
         await reflector.start()
         try:
             await work(reflector)
@@ -55,7 +55,7 @@ def request(sequence: int = 0) -> bytes:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_a_request_is_answered_with_times_and_marks(address):
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         before = time.time_ns()
         answered = await ask((address, reflector.port), request(3), dscp=46)
         assert answered is not None
@@ -78,7 +78,7 @@ def test_a_request_is_answered_with_times_and_marks(address):
 
 
 def test_a_wildcard_socket_answers_from_the_address_it_was_asked_at():
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         # The asking socket is connected: a reply from another address would never reach it.
         assert await ask(("127.0.0.9", reflector.port), request()) is not None
 
@@ -86,7 +86,7 @@ def test_a_wildcard_socket_answers_from_the_address_it_was_asked_at():
 
 
 def test_rubbish_is_counted_and_the_next_request_served():
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         for rubbish in (b"", b"x" * 43, b"x" * 112, b"x" * 1400):
             assert await ask(("127.0.0.1", reflector.port), rubbish, wait_s=0.05) is None
         assert await ask(("127.0.0.1", reflector.port), request()) is not None
@@ -97,7 +97,7 @@ def test_rubbish_is_counted_and_the_next_request_served():
 
 
 def test_many_requests_at_once_are_all_answered():
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         replies = await asyncio.gather(*(ask(("127.0.0.1", reflector.port), request()) for _ in range(20)))
         assert all(replies)
         assert reflector.sessions == 20
@@ -119,12 +119,12 @@ async def exchange(sock: socket.socket, data: bytes) -> Reply:
 
 
 def told(reply: Reply) -> FollowUp | None:
-    return tlv.said_in_reply(reply.extra, reply.sequence, KEY).follow_up
+    return tlv.read_reply(reply.extra, reply.sequence, KEY).follow_up
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])
 def test_a_reply_tells_the_kernels_stamp_of_the_one_before(address):
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         with connected(reflector, address) as sock:
             first, second = [await exchange(sock, follow_up_request(n)) for n in range(2)]
             assert told(first) == FollowUp()
@@ -141,14 +141,14 @@ def test_a_reply_tells_the_kernels_stamp_of_the_one_before(address):
         raise
 
 
-def connected(reflector: Reflector, address: str = "127.0.0.1") -> socket.socket:
+def connected(reflector: StampReflector, address: str = "127.0.0.1") -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1" if address == "0.0.0.0" else address, reflector.port))
     return sock
 
 
 def test_stamps_find_their_reply_among_many_sessions_and_those_who_do_not_ask():
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         sockets = [connected(reflector) for _ in range(5)]
         before: list[Reply] = [await exchange(sock, follow_up_request(0)) for sock in sockets]
         for round_number in range(1, 40):
@@ -182,7 +182,7 @@ class NumberedAndNotSent:
 
 
 def test_a_reply_that_could_not_be_sent_shifts_no_stamp():
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         with connected(reflector) as sock:
             await exchange(sock, follow_up_request(0))
             asked = Datagram(follow_up_request(1), sock.getsockname(), headers_of_now())
@@ -200,7 +200,7 @@ def headers_of_now() -> Headers:
 
 
 def test_stamps_that_never_come_are_not_waited_for(monkeypatch):
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         with connected(reflector) as sock, monkeypatch.context() as without:
             without.setattr(timestamps, "transmit_stamps", lambda *_: [])
             for number in range(300):
@@ -214,7 +214,7 @@ def test_stamps_that_never_come_are_not_waited_for(monkeypatch):
 def test_stamps_that_come_later_are_taken_by_the_event_loop(monkeypatch):
     really = timestamps.transmit_stamps
 
-    async def work(reflector: Reflector) -> None:
+    async def work(reflector: StampReflector) -> None:
         with connected(reflector) as sock, monkeypatch.context() as late:
             late.setattr(
                 timestamps, "transmit_stamps", lambda sock, limit: really(sock, limit) if limit > 1 else []
@@ -235,7 +235,7 @@ def test_the_clock_is_asked_once_a_second_at_most():
     asked = []
 
     async def run() -> None:
-        reflector = Reflector(
+        reflector = StampReflector(
             "127.0.0.1", 0, ReflectorSettings(keys=(KEY,)), lambda: asked.append(1) or ESTIMATE
         )
         await reflector.start()
@@ -249,8 +249,8 @@ def test_the_clock_is_asked_once_a_second_at_most():
 
 
 def test_a_taken_port_is_an_error_and_closing_gives_it_back():
-    async def work(reflector: Reflector) -> None:
-        second = Reflector("127.0.0.1", reflector.port, ReflectorSettings(keys=(KEY,)), lambda: ESTIMATE)
+    async def work(reflector: StampReflector) -> None:
+        second = StampReflector("127.0.0.1", reflector.port, ReflectorSettings(keys=(KEY,)), lambda: ESTIMATE)
         with pytest.raises(OSError, match="Address already in use"):
             await second.start()
         second.close()

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from peer.outbox import Pace
 
 from host import shared_key
 from host.settings import SettingsError
 from peer import settings
-from peer.admission import Capacity
-from peer.outbox import Pace
-from wire.udpstp.coercion import Limits
+from peer.admission import AdmissionLimits
+from wire.udpstp.reception import Limits
 
 ROOT = Path(__file__).parents[2]
 KEYS = "keys: [{id: 1, key: something}]\n"
@@ -32,7 +32,7 @@ def test_the_example_runs_as_it_is() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert settings.secrets(chosen) == {1: shared_key.EXAMPLE.encode()}
     assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
-    assert chosen.capacity == Capacity(1_000_000_000, 1_000_000_000, 32, None)
+    assert chosen.capacity == AdmissionLimits(1_000_000_000, 1_000_000_000, 32, None)
     assert chosen.limits == Limits(highest_row=1000, longest_s=60)
     assert (chosen.name, chosen.broker) == ("peer", None)
     assert chosen.reflector({1: b"k"}).keys == (b"k",)
@@ -40,10 +40,13 @@ def test_the_example_runs_as_it_is() -> None:
 
 def test_the_example_says_the_defaults() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
-    assert chosen.udpstp == settings.Udpstp()
-    assert chosen.tests == settings.Tests()
+    assert chosen.udpstp == settings.UdpstpSettings()
+    assert chosen.tests == settings.TestRecordSettings()
     assert chosen.tests.pace == Pace(interval_s=10, backlog_interval_s=1, receipt_timeout_s=60)
-    assert (chosen.stamp.sessions, chosen.stamp.open) == (settings.Stamp().sessions, settings.Stamp().open)
+    assert (chosen.stamp.sessions, chosen.stamp.open) == (
+        settings.ReflectorServerSettings().sessions,
+        settings.ReflectorServerSettings().open,
+    )
 
 
 @pytest.mark.parametrize(("text", "message"), [

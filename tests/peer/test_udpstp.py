@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from agent.load.udpstp_client import run_load, run_search
-from peer.admission import Admission, Capacity
+from peer.admission import Admission, AdmissionLimits
 from peer.udpstp import UdpstpServer
 from wire.records import Algorithm, Direction
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
+from wire.udpstp.reception import Limits
 
 KEY_ID, SECRET = 7, b"a shared secret"
 BOTH = pytest.mark.parametrize("direction", list(Direction))
@@ -22,8 +22,10 @@ MEGABIT = 1_000_000
 
 
 @contextlib.asynccontextmanager
-async def serving(capacity: Capacity | None = None, host: str = "127.0.0.1") -> AsyncIterator[UdpstpServer]:
-    plenty = Capacity(100 * MEGABIT, 100 * MEGABIT, 8)
+async def serving(
+    capacity: AdmissionLimits | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[UdpstpServer]:
+    plenty = AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8)
     server = UdpstpServer(host, 0, {KEY_ID: SECRET}, Admission(capacity or plenty), Limits(100, 60))
     await server.start()
     try:
@@ -107,12 +109,12 @@ def test_a_port_where_nothing_listens_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(("capacity", "code"), [
-    (Capacity(7 * MEGABIT, 100 * MEGABIT, 8), 10),
-    (Capacity(100 * MEGABIT, 100 * MEGABIT, 1), 13),
-    (Capacity(100 * MEGABIT, 100 * MEGABIT, 8, tests_per_key=1), 10),
+    (AdmissionLimits(7 * MEGABIT, 100 * MEGABIT, 8), 10),
+    (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 1), 13),
+    (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8, tests_per_key=1), 10),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused_and_the_running_test_is_not_disturbed(
-    capacity: Capacity, code: int
+    capacity: AdmissionLimits, code: int
 ) -> None:
     async def scenario() -> list[LoadReport]:
         async with serving(capacity) as server:
@@ -130,7 +132,7 @@ def test_what_does_not_fit_is_refused_and_the_running_test_is_not_disturbed(
 def test_room_is_given_back_after_a_test() -> None:
     async def scenario() -> list[Ending]:
         endings = []
-        async with serving(Capacity(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
+        async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
             for direction in Direction:
                 endings.append((await load(server, direction)).ending)
                 await until(lambda: not server.tests)
@@ -146,7 +148,7 @@ def test_a_test_that_gets_no_thread_is_refused_and_its_room_given_back(
         raise RuntimeError("can't start new thread")
 
     async def scenario() -> tuple[LoadReport, LoadReport]:
-        async with serving(Capacity(8 * MEGABIT, 8 * MEGABIT, 1)) as server:
+        async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1)) as server:
             with monkeypatch.context() as patched:
                 patched.setattr(server._threads, "submit", refuse)
                 refused = await load(server, Direction.UP)
@@ -264,7 +266,7 @@ def test_a_search_climbs_to_what_is_asked_and_holds_no_more_room_than_is_served(
     direction: Direction, algorithm: Algorithm, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> tuple[LoadReport, int]:
-        async with serving(Capacity(100 * MEGABIT, 100 * MEGABIT, 8)) as server:
+        async with serving(AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8)) as server:
             running = asyncio.ensure_future(search(server, direction, algorithm, 1000))
             await until(lambda: server.tests == 1)
             refused = await search(server, direction, algorithm, 1)

@@ -35,7 +35,7 @@ class PeerTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     upstream. The other pair is what feedback or sequence numbers told it, absent where nothing did:
     downstream ``received_*`` are sums over the agent's Status PDUs, upstream ``sent_packets`` is the
     highest sequence number that arrived. ``lost_packets`` is the load receiver's own count. ``outcome`` is
-    a word of ``wire.udpstp.server.Outcome``, or a newer peer's. ``row`` is the sending-rate row (of a
+    a word of ``wire.udpstp.server.ServerOutcome``, or a newer peer's. ``row`` is the sending-rate row (of a
     search its first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test,
     ``duration_us`` the time from then to its end; ``load_us`` lies between first and last Load PDU, so that
     bytes over it are a mean rate. Of a set-up whose test was never activated ``start`` is the set-up; it

@@ -1,6 +1,7 @@
-"""The way to the peer: which packets to send along it, and what their answers say of it.
+"""Path to the peer: the trace of hops, the search for the path MTU, and the messages of the path helper.
 
-May live here: what one probing packet and one answer are, the trace of hops, the search for the path MTU, and
-the messages between the agent and the helper that may send such packets.
-May not: sockets, clocks, packet formats below UDP, or when a trace is made.
+Lives here: probing packets and their answers, trace and search as generators of packets, the request to the
+  path helper, and the verification of its answer.
+May not live here: sockets, clocks, packet formats below UDP, and the schedule of traces.
+Imported by: ``agent.probes.path`` on both sides of the helper's pipe.
 """

@@ -1,7 +1,7 @@
-"""What the agent asks of the path helper, and what the helper answers: one JSON document each way.
+"""Request to the path helper and its answer: one JSON document in each direction.
 
-The helper is the only process that may send such packets, and holds no key: test packets come to it ready
-made, and the reflector's replies go back as they came, for the agent to verify.
+Only the helper may send such packets, and it has no key. The agent gives it finished test packets. The helper
+returns the reflector's replies unchanged, and the agent verifies them.
 """
 
 from typing import Annotated, TypeVar
@@ -17,11 +17,11 @@ MOST_REQUEST_BYTES = 1024 * 1024
 
 
 class PathRequest(Struct, frozen=True, kw_only=True):
-    """Trace the way to ``address`` and search its MTU.
+    """Request to trace the path to ``address`` and to search its MTU within ``within_s``.
 
-    ``test_packets``: STAMP packets with the Sequence Numbers 0, 1, 2, ..., all of one length; a trace takes
-    one for each packet that it sends, and ends when they are used up. ``within_s`` bounds the whole.
-    ``authenticated`` says which of the two STAMP layouts they have.
+    ``test_packets`` are STAMP packets with the Sequence Numbers 0, 1, 2, ..., all of one length. Each packet
+    of the trace uses one, and the trace ends when they are used up. ``authenticated`` names their STAMP
+    layout.
     """
 
     address: Text
@@ -37,9 +37,9 @@ class PathRequest(Struct, frozen=True, kw_only=True):
 
 
 class PeerReply(Struct, frozen=True, kw_only=True):
-    """A reflector's reply to a packet of the trace.
+    """Reply of a reflector to a packet of the trace.
 
-    ``rtt_ns`` includes the time the reflector kept it, and is absent where the clock was set meanwhile.
+    ``rtt_ns`` includes the dwell in the reflector; None where the clock was set meanwhile.
     """
 
     ttl: Ttl
@@ -48,10 +48,10 @@ class PeerReply(Struct, frozen=True, kw_only=True):
 
 
 class PathAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the helper found, or why it could not look. ``replies`` are at most one a packet of the trace.
+    """Result of the helper, or its failure. ``replies`` has at most one reply for each packet of the trace.
 
-    ``limited_before``: the first router that answers, where packets larger than the path MTU do not even come
-    to it.
+    ``limited_before`` is the TTL of the first router that answers, where packets larger than the path MTU are
+    lost before it.
     """
 
     values: PathValues | None = None

@@ -1,4 +1,4 @@
-"""One probing packet and what came of it: the words that the trace, the search and their shell share."""
+"""One probing packet and its answer: the data that trace, search and shell exchange."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from enum import StrEnum
 FARTHEST_TTL = 255
 
 
-class Kind(StrEnum):
-    """What an answer to a probing packet is.
+class AnswerKind(StrEnum):
+    """Kind of an answer to a probing packet.
 
-    ``reply`` is the reflector's; ``expired``, ``too-big``, ``port-unreachable`` and ``unreachable`` are ICMP
-    messages (RFC 792, RFC 4443); ``unsent``: this machine's own interface takes none of that size.
+    ``reply`` is the reflector's. ``expired``, ``too-big``, ``port-unreachable`` and ``unreachable`` are ICMP
+    messages (RFC 792, RFC 4443). ``unsent``: this machine's interface accepts no packet of that size.
     """
 
     REPLY = "reply"
@@ -23,10 +23,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A packet to send: with this TTL, padded to an IP packet of ``size`` bytes, 0 for as it is.
+class ProbePacket:
+    """Packet to send with this TTL, padded to an IP packet of ``size`` bytes; 0 means no padding.
 
-    Never fragmented on its way: each carries DF (RFC 1191 section 3), in IPv6 no router fragments.
+    It is never fragmented on the path: DF is set (RFC 1191 section 3), and in IPv6 no router fragments.
     """
 
     ttl: int
@@ -34,36 +34,38 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The first answer to a packet.
+class ProbeAnswer:
+    """First answer to a packet.
 
-    ``address`` is who answered; ``rtt_ns`` from one kernel stamp to the other where there are both.
-    ``dscp`` is the class in the IP header that an ICMP message quotes, ``told_mtu`` the size that it names
-    (0 where it names none). ``reflected`` is the reflector's own Sequence Number, ``payload`` the whole
-    reply. ``copied``: that number is the packet's own, which is all that a stateless reflector has (RFC 8762
-    section 4).
+    - ``address``: the source of the answer.
+    - ``rtt_ns``: time between two kernel stamps, None without both of them.
+    - ``dscp``: class in the IP header that an ICMP message quotes.
+    - ``reported_mtu``: size that a too-big message names, 0 where it names none.
+    - ``reflected``: the reflector's own Sequence Number.
+    - ``copied``: that number is the packet's own, as from a stateless reflector (RFC 8762 section 4).
+    - ``payload``: the whole reply.
     """
 
-    kind: Kind
+    kind: AnswerKind
     address: str = ""
     rtt_ns: int | None = None
     dscp: int | None = None
-    told_mtu: int = 0
+    reported_mtu: int = 0
     reflected: int | None = None
     copied: bool = False
     payload: bytes = b""
 
     @property
     def from_peer(self) -> bool:
-        """Whether the packet came to the end of the path."""
-        return self.kind in (Kind.REPLY, Kind.PORT_UNREACHABLE)
+        """True where the packet reached the end of the path."""
+        return self.kind in (AnswerKind.REPLY, AnswerKind.PORT_UNREACHABLE)
 
 
-Answers = Sequence[Answer | None]
-"""One for each packet of a batch, in its order; None where nothing came within the time-out."""
+ProbeAnswers = Sequence[ProbeAnswer | None]
+"""One for each packet of a batch, in its order; None where no answer arrived within the time-out."""
 
-Batches = Generator[Sequence[Probe], Answers, None]
-"""Packets to send together, answers sent in; what was found is in the object that made the generator.
+ProbeBatches = Generator[Sequence[ProbePacket], ProbeAnswers, None]
+"""Generator of packets to send together, which takes their answers; results are in the object that made it.
 
-The shell may stop at any batch, when time or packets are up: what was found until then holds.
+The shell may stop at any batch, when time or packets are used up. Results until then are valid.
 """

@@ -1,7 +1,7 @@
-"""SNMP version 2c, as much of it as reading counters takes: GET, GETBULK, Response (RFC 3416, RFC 1901).
+"""SNMP version 2c codec for reading counters: GET, GETBULK and Response (RFC 3416, RFC 1901).
 
-BER (X.690) with definite lengths, as RFC 3417 section 8 asks. Decoding is bounded, never raises for what is
-in the bytes, and gives the first thing that is wrong.
+The encoding is BER (X.690) with definite lengths (RFC 3417 section 8). Decoding is bounded and never raises:
+bytes that are no response become ``Malformed`` with the first fault.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _UNSIGNED = {_COUNTER32: 2**32 - 1, _GAUGE32: 2**32 - 1, _TICKS: 2**32 - 1, _COU
 
 
 class Missing(Enum):
-    """Why a variable has no value (RFC 3416 section 3)."""
+    """Reason why a variable has no value (RFC 3416 section 3)."""
 
     NO_SUCH_OBJECT = 0x80
     NO_SUCH_INSTANCE = 0x81
@@ -34,7 +34,7 @@ class Missing(Enum):
 _MISSING = {reason.value: reason for reason in Missing}
 
 Value = int | bytes | Oid | Missing | None
-"""None is NULL. Types that no counter has (addresses, Opaque) come as their bytes."""
+"""Value of a variable. None is NULL; types that no counter has (addresses, Opaque) are kept as bytes."""
 
 
 class Binding(Struct, frozen=True):
@@ -45,40 +45,40 @@ class Binding(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """The answer to the request of ``request_id``. ``error_status`` 0 is none (RFC 3416 section 3)."""
+    """Response to the request of ``request_id``. ``error_status`` 0 is no error (RFC 3416 section 3)."""
 
     request_id: int
     error_status: int
     bindings: tuple[Binding, ...]
 
 
-class Garbled(Struct, frozen=True):
-    """Why a datagram is no response; it never repeats a community."""
+class Malformed(Struct, frozen=True):
+    """Reason why a datagram is no response; ``detail`` never contains a community."""
 
     detail: str
 
 
 def get(community: bytes, request_id: int, oids: Sequence[Oid]) -> bytes:
-    """A GetRequest. ``request_id`` is 0 to HIGHEST_REQUEST_ID."""
+    """Encode a GetRequest. ``request_id`` is 0 to HIGHEST_REQUEST_ID."""
     return _message(community, _GET, request_id, 0, oids)
 
 
 def get_bulk(community: bytes, request_id: int, after: Oid, repetitions: int) -> bytes:
-    """A GetBulkRequest for the ``repetitions`` variables that follow ``after``."""
+    """Encode a GetBulkRequest for the ``repetitions`` variables that follow ``after``."""
     return _message(community, _GET_BULK, request_id, repetitions, [after])
 
 
-def decode(datagram: bytes, community: bytes) -> Response | Garbled:
-    """The response in a datagram from whoever shares ``community``."""
+def decode(datagram: bytes, community: bytes) -> Response | Malformed:
+    """Decode a response from an agent with this ``community``."""
     try:
         return _response(datagram, community)
-    except _GarbledError as error:
-        return Garbled(str(error))
+    except _MalformedError as error:
+        return Malformed(str(error))
 
 
 def _message(community: bytes, kind: int, request_id: int, repetitions: int, oids: Sequence[Oid]) -> bytes:
     bindings = b"".join(_tagged(_SEQUENCE, _tagged(_OID, _oid(oid)) + _tagged(_NULL, b"")) for oid in oids)
-    # Between the two: error-status of a GET, non-repeaters of a GETBULK; both 0.
+    # The 0 is error-status in a GET and non-repeaters in a GETBULK.
     numbers = _integer(request_id) + _integer(0) + _integer(repetitions)
     pdu = _tagged(kind, numbers + _tagged(_SEQUENCE, bindings))
     return _tagged(_SEQUENCE, _integer(VERSION_2C) + _tagged(_OCTETS, community) + pdu)
@@ -97,7 +97,7 @@ def _integer(number: int) -> bytes:
 
 
 def _oid(oid: Oid) -> bytes:
-    """X.690 section 8.19: the first two arcs share an octet, seven bits an octet from there."""
+    # X.690 section 8.19: the first two arcs share an octet, further ones have seven bits an octet.
     return b"".join(_arc(arc) for arc in (oid[0] * 40 + oid[1], *oid[2:]))
 
 
@@ -108,12 +108,12 @@ def _arc(arc: int) -> bytes:
     return bytes(reversed(octets))
 
 
-class _GarbledError(Exception):
-    """The bytes are no response; the text says why."""
+class _MalformedError(Exception):
+    """Bytes that are no response, with the reason as text."""
 
 
 class _Reader:
-    """Reads one value after the other from a part of a datagram."""
+    """Reader of successive values in a part of a datagram."""
 
     def __init__(self, data: bytes, begin: int, end: int) -> None:
         self._data = data
@@ -121,58 +121,58 @@ class _Reader:
         self._end = end
 
     def more(self) -> bool:
-        """Whether something is left."""
+        """Check if bytes are left."""
         return self._at < self._end
 
     def next(self) -> tuple[int, bytes]:
-        """Tag and content of the next value."""
+        """Read tag and content of the next value."""
         begin, end, tag = self._frame()
         return tag, self._data[begin:end]
 
     def inside(self, wanted: int, name: str) -> "_Reader":
-        """A reader of what is in the next value, which must have the tag."""
+        """Create a reader of the content of the next value, which must have the tag ``wanted``."""
         begin, end, tag = self._frame()
         if tag != wanted:
-            raise _GarbledError(f"no {name}")
+            raise _MalformedError(f"no {name}")
         return _Reader(self._data, begin, end)
 
     def integer(self, name: str) -> int:
-        """The next value, which must be an INTEGER of 32 bits."""
+        """Read the next value, which must be an INTEGER of 32 bits."""
         tag, content = self.next()
         if tag != _INTEGER or not 1 <= len(content) <= 4:
-            raise _GarbledError(f"no {name}")
+            raise _MalformedError(f"no {name}")
         return int.from_bytes(content, signed=True)
 
     def _frame(self) -> tuple[int, int, int]:
         if self._end - self._at < 2:
-            raise _GarbledError("cut off")
+            raise _MalformedError("cut off")
         tag, size = self._data[self._at : self._at + 2]
         begin = self._at + 2
         if size & 0x80:
             octets = size & 0x7F
             if not 1 <= octets <= 4:
-                raise _GarbledError("a length that is not definite, or too long")
+                raise _MalformedError("a length that is not definite, or too long")
             size = int.from_bytes(self._data[begin : min(begin + octets, self._end)])
             begin += octets
         self._at = begin + size
         if self._at > self._end:
-            raise _GarbledError("cut off")
+            raise _MalformedError("cut off")
         return begin, self._at, tag
 
 
 def _response(datagram: bytes, community: bytes) -> Response:
     message = _Reader(datagram, 0, len(datagram)).inside(_SEQUENCE, "SNMP message")
     if message.integer("version") != VERSION_2C:
-        raise _GarbledError("not SNMP version 2c")
+        raise _MalformedError("not SNMP version 2c")
     if message.next() != (_OCTETS, community):
-        raise _GarbledError("another community")
+        raise _MalformedError("another community")
     pdu = message.inside(_RESPONSE, "Response")
     request_id, status, _ = (pdu.integer(name) for name in ("request-id", "error-status", "error-index"))
     listed = pdu.inside(_SEQUENCE, "variable bindings")
     bindings: list[Binding] = []
     while listed.more():
         if len(bindings) == MOST_BINDINGS:
-            raise _GarbledError(f"more than {MOST_BINDINGS} variables")
+            raise _MalformedError(f"more than {MOST_BINDINGS} variables")
         bindings.append(_binding(listed.inside(_SEQUENCE, "variable")))
     return Response(request_id, status, tuple(bindings))
 
@@ -180,14 +180,14 @@ def _response(datagram: bytes, community: bytes) -> Response:
 def _binding(pair: _Reader) -> Binding:
     tag, content = pair.next()
     if tag != _OID:
-        raise _GarbledError("a variable without a name")
+        raise _MalformedError("a variable without a name")
     return Binding(_arcs(content), _value(*pair.next()))
 
 
 def _value(tag: int, content: bytes) -> Value:
     if tag == _INTEGER:
         if not 1 <= len(content) <= 8:
-            raise _GarbledError("an integer of no or too many octets")
+            raise _MalformedError("an integer of no or too many octets")
         return int.from_bytes(content, signed=True)
     if tag in _UNSIGNED:
         return _unsigned(content, _UNSIGNED[tag])
@@ -199,25 +199,26 @@ def _value(tag: int, content: bytes) -> Value:
 
 
 def _unsigned(content: bytes, highest: int) -> int:
-    """Read as unsigned also where an agent left out the leading zero that BER wants."""
+    # Read as unsigned: some agents leave out the leading zero that BER requires.
     number = int.from_bytes(content)
     if not 1 <= len(content) <= 9 or number > highest:
-        raise _GarbledError("a counter out of range")
+        raise _MalformedError("a counter out of range")
     return number
 
 
 def _arcs(content: bytes) -> Oid:
     arcs: list[int] = []
-    arc, whole = 0, False  # the first octets hold two arcs: 40 times the first (2 at most) and the second
+    arc, whole = 0, False
     for octet in content:
         arc = arc << 7 | octet & 0x7F
         whole = not octet & 0x80
         if arc > HIGHEST_ARC + 2 * 40 or len(arcs) == MOST_ARCS:
-            raise _GarbledError("an object identifier out of range")
+            raise _MalformedError("an object identifier out of range")
         if whole:
             arcs.append(arc)
             arc = 0
     if not whole:
-        raise _GarbledError("an object identifier that is cut off")
+        raise _MalformedError("an object identifier that is cut off")
+    # The first number is 40 times the first arc, which is 2 at most, plus the second arc.
     first = min(arcs[0] // 40, 2)
     return (first, arcs[0] - 40 * first, *arcs[1:])

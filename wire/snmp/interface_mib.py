@@ -1,7 +1,4 @@
-"""Which variables a router has for an interface, and what its answers mean (RFC 2863, RFC 3635).
-
-Cores without I/O: object identifiers go out, variables come in.
-"""
+"""Variables of an interface in a router, and their meaning (IF-MIB: RFC 2863, RFC 3635)."""
 
 from collections.abc import Sequence
 
@@ -10,10 +7,10 @@ from msgspec import Struct
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.snmp.codec import Binding, Missing, Oid, Value
 
-NAMES_TOLD = 12
+NAMES_SHOWN = 12
 MOST_ROWS = 4096
 REPETITIONS = 20
-"""Rows asked for at once: their answer fits a datagram of 1,500 bytes unless names are very long."""
+"""Rows of one request: the response fits a datagram of 1,500 bytes unless names are very long."""
 
 ETHERNET_FCS_BYTES = 4
 
@@ -39,13 +36,15 @@ _COLUMNS = (
 UP = 1
 LOOPBACK = 24
 _ETHERNET_LIKE = frozenset({6, 7, 26, 62, 69, 117, 135, 136, 161, 209})
-_BARE_IP_OF_LINUX = frozenset({1, 23, 131})  # TUN and WireGuard, PPP, tunnels
+# TUN and WireGuard, PPP, tunnels.
+_BARE_IP_OF_LINUX = frozenset({1, 23, 131})
 
 
 class InterfaceState(Struct, frozen=True):
-    """One interface as its router tells it. Octets are below the IP layer; ticks are hundredths of a second.
+    """Counters and state of one interface; None where the router reports no value.
 
-    None: the router does not tell. ``kind`` is ifType; ``net_snmp``: the router's agent is net-snmp.
+    Octets are counted below the IP layer, ticks are hundredths of a second. ``kind`` is ifType. ``net_snmp``:
+    the router's SNMP agent is net-snmp.
     """
 
     name: str
@@ -65,8 +64,8 @@ class InterfaceState(Struct, frozen=True):
     speed_bps: float | None
 
     @property
-    def half_counted(self) -> bool:
-        """Octets without packets: what net-snmp 5.9 tells until it counts for the second time (measured)."""
+    def half_initialised(self) -> bool:
+        """True for octets without packets: net-snmp 5.9 reports these before its second count (measured)."""
         return bool(
             (self.received_octets and not self.received_packets)
             or (self.sent_octets and not self.sent_packets)
@@ -74,21 +73,19 @@ class InterfaceState(Struct, frozen=True):
 
     @property
     def frame_bytes(self) -> int | None:
-        """What the octets hold of each packet beyond the IP layer; None where nothing is known of that.
-
-        By RFC 3635 section 3.2.5 the octets of an Ethernet include its frame check sequence; net-snmp passes
-        on what Linux counts, which is without, and bare IP packets on devices without frames.
-        """
+        """Bytes that the octets contain for each packet beyond the IP layer; None where unknown."""
+        # By RFC 3635 section 3.2.5 Ethernet octets include the frame check sequence. net-snmp reports the
+        # counters of Linux, which are without it, and which are bare IP packets on devices without frames.
         if self.kind in _ETHERNET_LIKE:
             return ETHERNET_HEADER_BYTES + (0 if self.net_snmp else ETHERNET_FCS_BYTES)
         return 0 if self.net_snmp and self.kind in _BARE_IP_OF_LINUX else None
 
-    def began_anew_since(self, earlier: "InterfaceState") -> bool:
-        """Whether counters may have begun anew: RFC 2863 section 3.1.5, and a restart of the router's agent.
+    def counters_reset_since(self, earlier: "InterfaceState") -> bool:
+        """Check if counters may have been reset: a discontinuity (RFC 2863 section 3.1.5) or a restart.
 
-        An uptime that wraps, after 497 days, passes for a restart: one difference is lost. So does a count of
-        packets that jumps beyond what the octets can hold: net-snmp's unicast counter is a difference of two
-        that are not read together (its issue 1079).
+        An uptime that wraps, after 497 days, counts as a restart: one difference is lost. A number of packets
+        that is impossible for the octets counts as a reset, too. In net-snmp the unicast counter is the
+        difference of two counters that are not read together (net-snmp issue 1079).
         """
         restarted = (self.uptime_ticks or 0) < (earlier.uptime_ticks or 0)
         discontinued = self.discontinuity_ticks != earlier.discontinuity_ticks
@@ -104,38 +101,39 @@ class InterfaceState(Struct, frozen=True):
         )
 
 
-class Lacking(Struct, frozen=True):
-    """What a router does not have, for a person. ``gone``: there is no such interface."""
+class Unreadable(Struct, frozen=True):
+    """Reason, as text for people, why an interface cannot be read. ``gone``: no such interface exists."""
 
     detail: str
     gone: bool = False
 
 
 def question(index: int) -> tuple[Oid, ...]:
-    """Everything that is to be read of the interface with this ifIndex, in one request."""
+    """List all variables of the interface with this ifIndex, for one request."""
     return (_UPTIME, _OBJECT_ID, *((*column, index) for column in _COLUMNS))
 
 
-def state(bindings: Sequence[Binding], index: int) -> InterfaceState | Lacking:
-    """What the answer to ``question(index)`` says. A router that only counts with 32 bits will not do."""
-    told = {binding.oid: binding.value for binding in bindings}
+def state(bindings: Sequence[Binding], index: int) -> InterfaceState | Unreadable:
+    """Read the response to ``question(index)``. A router with 32-bit counters only is refused."""
+    # 32 bits of octets wrap within 34 s at 1 Gbit/s, unnoticed between two readings.
+    values = {binding.oid: binding.value for binding in bindings}
 
     def number(column: Oid) -> int | None:
-        return _number(told.get((*column, index)))
+        return _number(values.get((*column, index)))
 
     octets = [number(column) for column in (_IN_OCTETS, _OUT_OCTETS)]
     packets = [[number(column) for column in columns] for columns in (_IN_PACKETS, _OUT_PACKETS)]
-    name = told.get((*_NAME, index))
+    name = values.get((*_NAME, index))
     if number(_KIND) is None and not isinstance(name, bytes):
-        return Lacking(f"no interface {index}", gone=True)
+        return Unreadable(f"no interface {index}", gone=True)
     if octets[0] is None or octets[1] is None or any(column[0] is None for column in packets):
-        return Lacking("no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)")
-    speed, status, maker = number(_SPEED), number(_STATUS), told.get(_OBJECT_ID)
+        return Unreadable("no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)")
+    speed, status, maker = number(_SPEED), number(_STATUS), values.get(_OBJECT_ID)
     return InterfaceState(
         name=_text(name),
         kind=number(_KIND),
         net_snmp=isinstance(maker, tuple) and maker[: len(_NET_SNMP_AGENTS)] == _NET_SNMP_AGENTS,
-        uptime_ticks=_number(told.get(_UPTIME)),
+        uptime_ticks=_number(values.get(_UPTIME)),
         discontinuity_ticks=number(_DISCONTINUITY),
         received_octets=octets[0],
         received_packets=sum(count or 0 for count in packets[0]),
@@ -146,14 +144,15 @@ def state(bindings: Sequence[Binding], index: int) -> InterfaceState | Lacking:
         sent_errors=number(_OUT_ERRORS),
         sent_discards=number(_OUT_DISCARDS),
         up=None if status is None else status == UP,
-        speed_bps=speed * 1e6 if speed else None,  # in Mbit/s; 0 is what virtual interfaces say
+        # ifHighSpeed is in Mbit/s; virtual interfaces report 0.
+        speed_bps=speed * 1e6 if speed else None,
     )
 
 
 class InterfaceSearch:
-    """Finds an interface by what people call it: ifName, else ifDescr, else ifAlias, each in full.
+    """Finds an interface by its ifName, or else its ifDescr, or else its ifAlias, each in full.
 
-    Ask for what follows ``after``, hand the variables to ``take``, until ``found`` is told.
+    Request the variables that follow ``after`` and give them to ``take``, until ``found`` is not None.
     """
 
     def __init__(self, wanted: str) -> None:
@@ -163,10 +162,10 @@ class InterfaceSearch:
         self._names: list[str] = []
         self._rows = 0
         self.after: Oid = _NAME
-        self.found: int | Lacking | None = None
+        self.found: int | Unreadable | None = None
 
     def take(self, bindings: Sequence[Binding]) -> None:
-        """One answer. An empty one, or one that does not go on, ends the column."""
+        """Process one response. An empty one, or one that does not advance, ends the column."""
         for binding in bindings:
             inside = binding.oid[: len(self._columns[0])] == self._columns[0]
             if not inside or binding.value is Missing.END_OF_MIB_VIEW or binding.oid <= self.after:
@@ -174,7 +173,7 @@ class InterfaceSearch:
                 return
             self._row(binding)
             if self._rows > MOST_ROWS:
-                self.found = Lacking(f"more than {MOST_ROWS} rows: give the interface's number (ifIndex)")
+                self.found = Unreadable(f"more than {MOST_ROWS} rows: give the interface's number (ifIndex)")
                 return
         if not bindings:
             self._column_ended()
@@ -185,7 +184,7 @@ class InterfaceSearch:
         text = _text(binding.value)
         if text == self._wanted:
             self._matches.append(binding.oid[-1])
-        if self._columns[0] in (_NAME, _DESCRIPTION) and text and text not in self._names[:NAMES_TOLD]:
+        if self._columns[0] in (_NAME, _DESCRIPTION) and text and text not in self._names[:NAMES_SHOWN]:
             self._names.append(text)
 
     def _column_ended(self) -> None:
@@ -193,10 +192,10 @@ class InterfaceSearch:
             self.found = self._matches[0]
         elif self._matches:
             count = len(self._matches)
-            self.found = Lacking(f"{count} interfaces {self._wanted}: give the number (ifIndex) of one")
+            self.found = Unreadable(f"{count} interfaces {self._wanted}: give the number (ifIndex) of one")
         elif len(self._columns) == 1:
-            told = ", ".join(self._names[:NAMES_TOLD]) or "none that this community may see"
-            self.found = Lacking(f"no interface {self._wanted}; it has {told}", gone=True)
+            known = ", ".join(self._names[:NAMES_SHOWN]) or "none that this community may see"
+            self.found = Unreadable(f"no interface {self._wanted}; it has {known}", gone=True)
         else:
             self._columns.pop(0)
             self.after = self._columns[0]
@@ -207,8 +206,8 @@ def _number(value: Value) -> int | None:
 
 
 def _text(value: Value) -> str:
-    """A name as people read it: routers pad with NUL, and are not held to UTF-8."""
     if not isinstance(value, bytes):
         return ""
+    # Routers pad names with NUL and do not always write UTF-8.
     text = value.decode("utf-8", "replace").strip("\0 ")
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:255]

@@ -1,6 +1,7 @@
 """STAMP, the Simple Two-way Active Measurement Protocol (RFC 8762) with its extensions (RFC 8972).
 
-May live here: packet and TLV formats, the Session-Sender and Session-Reflector cores, and what a train of
-replies says of the line. Time comes in as integer nanoseconds since the Unix epoch.
-May not: sockets, clocks, schedules, or what a program does with the result.
+Lives here: packet and TLV formats, the cores of Session-Sender and Session-Reflector, and the statistics of a
+  train. Times are integer nanoseconds since the Unix epoch.
+May not live here: sockets and schedules (``agent.train``, ``peer``), and the use of a result.
+Imported by: the agent's train, path and STAMP rooms, ``peer.reflector``, ``wire.path``, ``lab``.
 """

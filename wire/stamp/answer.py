@@ -1,4 +1,4 @@
-"""What a Session-Reflector does with the TLVs of a request (RFC 8972 sections 4, 4.4, 4.7 and 4.8)."""
+"""Answer of a Session-Reflector to the TLVs of a request (RFC 8972 sections 4, 4.4, 4.7 and 4.8)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ _MASK_32 = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The TLV part of a reply, as long as the request's, and the DSCP the reply must carry.
+class TlvAnswer:
+    """TLV part of a reply, as long as the request's, and the DSCP that the reply must have.
 
-    ``dscp`` None: nothing was asked for, or policy refused it; the reply carries the DSCP it received.
-    ``follow_up``: the sender asks for true sending times, so this reply's own is wanted for the next.
+    ``dscp`` None: no DSCP was requested, or policy refused it; the reply has the DSCP of the request.
+    ``follow_up``: the sender requests send times, so that the next reply needs the send time of this one.
     """
 
     extra: bytes
@@ -26,13 +26,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What the answer depends on beside the TLVs.
+class TlvContext:
+    """Inputs of the answer beside the TLVs.
 
-    ``key`` None is the unauthenticated mode. ``dscp_ecn`` is the traffic class octet the request arrived
-    with, None where the kernel did not say. ``allows_dscp`` is the local policy on requested DSCPs
-    (section 4.4). ``previous_sent_ns``: when the session's previous reply left by the kernel's stamp, Unix
-    nanoseconds; 0 where there is none.
+    ``key`` None is the unauthenticated mode. ``dscp_ecn`` is the traffic class octet of the received request,
+    None where the kernel gave none. ``allows_dscp`` is the local policy on requested DSCPs (section 4.4).
+    ``previous_sent_ns`` is the kernel's send stamp of the session's previous reply (Unix ns), 0 for none.
     """
 
     request_sequence: int
@@ -43,55 +42,56 @@ class Terms:
     previous_sent_ns: int = 0
 
 
-def answer(extra: bytes, terms: Terms) -> Answer:
-    """Answer everything behind the base packet, in place and length for length."""
+def answer(extra: bytes, context: TlvContext) -> TlvAnswer:
+    """Answer all TLVs behind the base packet, each in its place and with its length."""
     tlvs, rest = tlv.decode(extra)
-    if terms.key is not None and not tlv.hmac_holds(tlvs, rest, terms.key, terms.request_sequence):
+    if context.key is not None and not tlv.verify_hmac(tlvs, rest, context.key, context.request_sequence):
         # Section 4.8: a failed check ends all processing, but the base reply is still sent.
         untrusted = [replace(one, flags=one.flags | Flag.INTEGRITY) for one in tlvs]
-        return Answer(tlv.encode(untrusted, _flag_rest(rest, Flag.INTEGRITY | Flag.MALFORMED)))
-    return _process(tlvs, _flag_rest(rest, Flag.MALFORMED), terms)
+        return TlvAnswer(tlv.encode(untrusted, _flag_rest(rest, Flag.INTEGRITY | Flag.MALFORMED)))
+    return _process(tlvs, _flag_rest(rest, Flag.MALFORMED), context)
 
 
 def _flag_rest(rest: bytes, flags: int) -> bytes:
-    """Flag the TLV that runs beyond the packet; fewer bytes than a header are no TLV and stay as they are."""
+    """Flag a TLV that runs beyond the end of the packet."""
     if len(rest) < tlv.HEADER_BYTES:
+        # Too short for a header: no TLV, and returned unchanged.
         return rest
     return bytes([rest[0] & Flag.UNRECOGNISED | flags]) + rest[1:]
 
 
-def _process(tlvs: Sequence[Tlv], rest: bytes, terms: Terms) -> Answer:
+def _process(tlvs: Sequence[Tlv], rest: bytes, context: TlvContext) -> TlvAnswer:
     answered: list[Tlv] = []
     dscp: int | None = None
     for place, asked in enumerate(tlvs):
-        if asked.type == Type.CLASS_OF_SERVICE and terms.dscp_ecn is not None:
+        if asked.type == Type.CLASS_OF_SERVICE and context.dscp_ecn is not None:
             wanted = ClassOfService.decode(asked.value)
             if wanted is None:
                 malformed = replace(asked, flags=Flag.MALFORMED)
-                return Answer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
-            granted = _class_of_service(wanted, terms.dscp_ecn, terms.allows_dscp)
+                return TlvAnswer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
+            granted = _class_of_service(wanted, context.dscp_ecn, context.allows_dscp)
             dscp = dscp if granted.refused else granted.wanted
             answered.append(Tlv(asked.type, granted.encode(), 0))
         elif asked.type == Type.FOLLOW_UP:
             if len(asked.value) != tlv.FOLLOW_UP_BYTES:
-                # Section 4.7: what would be the fields is zeroed, beside the flag.
+                # Section 4.7: a wrong length zeroes the fields and sets the flag.
                 malformed = Tlv(asked.type, bytes(len(asked.value)), Flag.MALFORMED)
-                return Answer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
-            answered.append(Tlv(asked.type, _follow_up(terms).encode(), 0))
-        elif asked.type == Type.HMAC and terms.key is not None:
-            answered.append(tlv.hmac_tlv(terms.key, terms.reply_sequence, answered, 0))
+                return TlvAnswer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
+            answered.append(Tlv(asked.type, _follow_up(context).encode(), 0))
+        elif asked.type == Type.HMAC and context.key is not None:
+            answered.append(tlv.hmac_tlv(context.key, context.reply_sequence, answered, 0))
         else:
             known = asked.type == Type.EXTRA_PADDING
             answered.append(replace(asked, flags=0 if known else Flag.UNRECOGNISED))
-    return Answer(tlv.encode(answered, rest), dscp, any(one.type == Type.FOLLOW_UP for one in answered))
+    return TlvAnswer(tlv.encode(answered, rest), dscp, any(one.type == Type.FOLLOW_UP for one in answered))
 
 
-def _follow_up(terms: Terms) -> FollowUp:
-    """Zeros where the kernel gave no stamp, as a stateless reflector: the reply's own T3 is all there is."""
-    if not terms.previous_sent_ns:
+def _follow_up(context: TlvContext) -> FollowUp:
+    if not context.previous_sent_ns:
+        # Without a kernel stamp all zeros, as from a stateless reflector (section 4.7).
         return FollowUp()
-    previous = terms.reply_sequence - 1 & _MASK_32
-    return FollowUp(previous, to_ntp(terms.previous_sent_ns), tlv.SOFTWARE_LOCAL)
+    previous = context.reply_sequence - 1 & _MASK_32
+    return FollowUp(previous, to_ntp(context.previous_sent_ns), tlv.SOFTWARE_LOCAL)
 
 
 def _class_of_service(

@@ -1,7 +1,7 @@
-"""Which way the lost packets of a train went, told by a stateful reflector's counter (RFC 8762 section 4).
+"""Loss per direction of a train, from the counter of a stateful reflector (RFC 8762 section 4).
 
-A gap in the copied sender numbers with a gap in the reflector's numbers was lost on the way back; one
-without was lost on the way there, for the reflector never counted it.
+The reflector numbers the packets that it receives. A missing sender number with a missing reflector number
+was lost on the return path. A missing sender number without one was lost on the forward path.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _MOST_REPLIES_A_REQUEST = 2
 
 
 class DirectionalLoss(Struct, frozen=True):
-    """Packets lost each way. Every lost packet of the train is in one of the two."""
+    """Packets lost in each direction; every lost packet of the train is in one of the two."""
 
     sent: int
     forward: int
@@ -20,23 +20,25 @@ class DirectionalLoss(Struct, frozen=True):
 
     @property
     def forward_ratio(self) -> float:
-        """Of the packets sent to the reflector (RFC 7680 section 4.1)."""
+        """Loss ratio of the packets sent to the reflector (RFC 7680 section 4.1)."""
         return self.forward / self.sent if self.sent else 0.0
 
     @property
     def return_ratio(self) -> float:
-        """Of the packets that the reflector sent back."""
+        """Loss ratio of the packets that the reflector sent back."""
         reflected = self.sent - self.forward
         return self.returning / reflected if reflected else 0.0
 
 
 def directional_loss(sent: int, pairs: Sequence[tuple[int, int]]) -> DirectionalLoss | None:
-    """Share the lost packets out among the two directions.
+    """Divide the lost packets between the two directions; None where a lost packet has no known direction.
 
-    ``pairs``: (copied sender number, reflector number) of every reply, second copies included. None
-    where a lost packet cannot be told: nothing came back, the last packets are among the lost (no later
-    number shows whether the reflector counted them), or the reflector's numbers are no counter of this
-    session.
+    ``pairs`` are (copied sender number, reflector number) of every reply, duplicates included. The direction
+    is unknown in three cases:
+
+    - No reply was received.
+    - The last packets are lost: no later number shows if the reflector counted them.
+    - The reflector's numbers are no counter of this session.
     """
     if not sent:
         return None
@@ -53,13 +55,13 @@ def directional_loss(sent: int, pairs: Sequence[tuple[int, int]]) -> Directional
     missing = _gaps((reply for _, reply in pairs), first_reply if began_before else 0)
     if missing > _MOST_REPLIES_A_REQUEST * sent:
         return None
-    # More gaps than lost packets: second copies of requests were answered, and those answers lost.
+    # More gaps than lost packets: duplicates of requests were answered, and those answers were lost.
     returning = min(missing, lost)
     return DirectionalLoss(sent, lost - returning, returning)
 
 
 def _counts_requests(pairs: Iterable[tuple[int, int]]) -> bool:
-    """Whether no reflector number stands for two requests: a restarted counter would repeat itself."""
+    # A restarted counter would use a number for two requests.
     request_of: dict[int, int] = {}
     return all(request_of.setdefault(reply, request) == request for request, reply in pairs)
 

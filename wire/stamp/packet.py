@@ -1,7 +1,7 @@
 """STAMP test packets, both directions, unauthenticated and authenticated (RFC 8762 sections 4.2 and 4.3).
 
-Layouts carry the SSID of RFC 8972 section 3. What follows the base packet (TLVs or padding) is kept as
-``extra``. Decoders take any bytes: the answer is a packet or a ``Fault``, never an exception.
+Layouts include the SSID of RFC 8972 section 3. Bytes behind the base packet (TLVs or padding) are kept as
+``extra``. Decoders take any bytes: they return a packet or a ``PacketFault`` and never raise.
 """
 
 import hmac
@@ -30,15 +30,15 @@ _REPLY_TWAMP_LIGHT = struct.Struct("!IQHHQIQH")
 _REPLY_AUTHENTICATED = struct.Struct("!I12xQHH4xQ8xI12xQH6xB15x")
 
 
-class Fault(StrEnum):
-    """Why bytes are not a STAMP packet that may be worked with."""
+class PacketFault(StrEnum):
+    """Reason why bytes are no STAMP packet that may be processed."""
 
     SHORT = "short"
     BAD_HMAC = "bad-hmac"
 
 
 class Request(Struct, frozen=True):
-    """A Session-Sender test packet. ``timestamp`` is the word on the wire, ``ssid`` 0 where none is used."""
+    """Session-Sender test packet. ``timestamp`` is the word on the wire, ``ssid`` is 0 where none is used."""
 
     sequence: int
     timestamp: int
@@ -48,12 +48,11 @@ class Request(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """A Session-Reflector test packet.
+    """Session-Reflector test packet.
 
-    ``timestamp`` (T3), ``received`` (T2) and ``sender_timestamp`` (T1, copied) are words on the wire;
-    the first two are in the format of ``estimate``, the last in that of ``sender_estimate``.
-    ``sender_ttl`` is what was left of the request's TTL, None where a TWAMP Light reflector leaves it
-    out.
+    ``timestamp`` (T3), ``received`` (T2) and ``sender_timestamp`` (T1, copied) are words on the wire. The
+    first two have the format of ``estimate``, the last one that of ``sender_estimate``. ``sender_ttl`` is the
+    TTL of the received request, None where a TWAMP Light reflector leaves it out.
     """
 
     sequence: int
@@ -69,12 +68,12 @@ class Reply(Struct, frozen=True):
 
 
 def mac(key: bytes, covered: bytes | memoryview) -> bytes:
-    """HMAC-SHA-256 truncated to its leftmost 16 bytes (RFC 8762 section 4.4)."""
+    """Compute HMAC-SHA-256, truncated to its leftmost 16 bytes (RFC 8762 section 4.4)."""
     return hmac.digest(key, covered, "sha256")[:HMAC_BYTES]
 
 
 def verify(data: bytes, key: bytes) -> bool:
-    """Whether an authenticated packet of either direction carries the right base HMAC."""
+    """Check the base HMAC of an authenticated packet of either direction."""
     if len(data) < AUTHENTICATED_BASE_BYTES:
         return False
     return hmac.compare_digest(data[_COVERED_BYTES:AUTHENTICATED_BASE_BYTES], mac(key, data[:_COVERED_BYTES]))
@@ -86,17 +85,17 @@ def base_bytes(*, authenticated: bool) -> int:
 
 
 def sequence_octets(sequence: int) -> bytes:
-    """The Sequence Number field, as the HMAC TLV covers it (RFC 8972 section 4.8)."""
+    """Pack the Sequence Number field as the HMAC TLV covers it (RFC 8972 section 4.8)."""
     return _SEQUENCE.pack(sequence)
 
 
 def looks_reflected(data: bytes, *, authenticated: bool) -> bool:
-    """Whether a packet of at least base size holds a Receive Timestamp, where a request has zeros."""
+    """Check if a packet of at least base size has a Receive Timestamp, where a request has zeros."""
     return any(data[32:40] if authenticated else data[16:24])
 
 
 def sequences(data: bytes, *, authenticated: bool) -> tuple[int, int] | None:
-    """The reflector's own Sequence Number and the copied one of the sender, of a reply not yet verified."""
+    """Read the reflector's Sequence Number and the sender's copied one from a reply not verified yet."""
     copied = 48 if authenticated else 24
     if len(data) < base_bytes(authenticated=authenticated):
         return None
@@ -104,7 +103,7 @@ def sequences(data: bytes, *, authenticated: bool) -> tuple[int, int] | None:
 
 
 def encode_request(request: Request, key: bytes | None = None) -> bytes:
-    """The packet's bytes, authenticated when a key is given."""
+    """Encode a packet, authenticated when a key is given."""
     fields = (request.sequence, request.timestamp, request.estimate.field, request.ssid)
     if key is None:
         return _REQUEST.pack(*fields) + request.extra
@@ -113,14 +112,15 @@ def encode_request(request: Request, key: bytes | None = None) -> bytes:
 
 
 def encode_reply(reply: Reply, key: bytes | None = None) -> bytes:
-    """The packet's bytes, authenticated when a key is given."""
+    """Encode a packet, authenticated when a key is given."""
     draft = draft_reply(reply, key)
     stamp_reply(draft, reply.timestamp, key)
     return bytes(draft)
 
 
 def stamp_reply(draft: bytearray, timestamp: int, key: bytes | None = None) -> None:
-    """Finish a draft: T3 in its place, and the HMAC, which covers it. As little as can be left to the end."""
+    """Put T3 into a draft, and the HMAC that covers it."""
+    # Nothing else is left to this moment: it is part of the round trip that is measured.
     if key is None:
         _TIMESTAMP.pack_into(draft, _T3_PLACE, timestamp)
         return
@@ -129,7 +129,7 @@ def stamp_reply(draft: bytearray, timestamp: int, key: bytes | None = None) -> N
 
 
 def draft_reply(reply: Reply, key: bytes | None = None) -> bytearray:
-    """All of the packet that does not depend on T3, with room for the rest; see ``stamp_reply``."""
+    """Encode all of the packet that does not depend on T3; ``stamp_reply`` adds the rest."""
     fields = (
         reply.sequence,
         0,
@@ -146,30 +146,30 @@ def draft_reply(reply: Reply, key: bytes | None = None) -> bytearray:
     return bytearray(_REPLY_AUTHENTICATED.pack(*fields) + bytes(HMAC_BYTES) + reply.extra)
 
 
-def decode_request(data: bytes, key: bytes | None = None) -> Request | Fault:
-    """Read a Session-Sender packet; with a key the HMAC is verified before anything is read (section 4.3)."""
+def decode_request(data: bytes, key: bytes | None = None) -> Request | PacketFault:
+    """Read a Session-Sender packet; with a key the HMAC is verified before all else (section 4.3)."""
     base = base_bytes(authenticated=key is not None)
     if len(data) < base:
-        return Fault.SHORT
+        return PacketFault.SHORT
     if key is not None and not verify(data, key):
-        return Fault.BAD_HMAC
+        return PacketFault.BAD_HMAC
     layout = _REQUEST if key is None else _REQUEST_AUTHENTICATED
     sequence, timestamp, estimate, ssid = layout.unpack_from(data)
     return Request(sequence, timestamp, ErrorEstimate.from_field(estimate), ssid, data[base:])
 
 
-def decode_reply(data: bytes, key: bytes | None = None, *, twamp_light: bool = False) -> Reply | Fault:
+def decode_reply(data: bytes, key: bytes | None = None, *, twamp_light: bool = False) -> Reply | PacketFault:
     """Read a Session-Reflector packet.
 
-    With ``twamp_light`` unauthenticated replies of 38 bytes and more are taken: a TWAMP Light reflector
-    may leave out everything from octet 38 on, the TTL with it (RFC 8762 section 4.6).
+    With ``twamp_light`` unauthenticated replies of 38 bytes and more are accepted. A TWAMP Light reflector
+    may leave out everything from octet 38 on, including the TTL (RFC 8762 section 4.6).
     """
     base = base_bytes(authenticated=key is not None)
     if len(data) < base:
         shortened = twamp_light and key is None and len(data) >= TWAMP_LIGHT_REPLY_BYTES
-        return _reply((*_REPLY_TWAMP_LIGHT.unpack_from(data), None), b"") if shortened else Fault.SHORT
+        return _reply((*_REPLY_TWAMP_LIGHT.unpack_from(data), None), b"") if shortened else PacketFault.SHORT
     if key is not None and not verify(data, key):
-        return Fault.BAD_HMAC
+        return PacketFault.BAD_HMAC
     layout = _REPLY if key is None else _REPLY_AUTHENTICATED
     return _reply(layout.unpack_from(data), data[base:])
 

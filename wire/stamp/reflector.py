@@ -1,8 +1,9 @@
-"""The stateful Session-Reflector core (RFC 8762 section 4.3, RFC 8972 sections 3 and 4).
+"""Core of the stateful Session-Reflector (RFC 8762 section 4.3, RFC 8972 sections 3 and 4).
 
-Bytes, addresses and ``now`` in; a reflection or the reason for a drop out. A session is the 4-tuple and
-the SSID (RFC 8972 section 3), has its own sequence counter, and is known only once a valid packet has
-come from it. Brief requests (``wire.stamp.brief``) are answered without one, as a stateless reflector does.
+A received packet becomes a ``Reflection`` or a ``Drop``, and only a verified packet changes any state. A
+session is the 4-tuple and the SSID (RFC 8972 section 3). It has its own sequence counter, and begins with its
+first valid packet. Brief requests (``wire.stamp.brief``) are answered without one, as a stateless reflector
+does.
 """
 
 from collections import Counter, OrderedDict
@@ -17,7 +18,7 @@ from wire.stamp import brief
 from wire.stamp.packet import (
     AUTHENTICATED_BASE_BYTES,
     BASE_BYTES,
-    Fault,
+    PacketFault,
     Reply,
     Request,
     decode_request,
@@ -33,12 +34,12 @@ _SSID_PLACE = slice(26, 28)
 
 
 MOST_BYTES = 9216
-"""The largest frame in use carries no more. A datagram in fragments measures no path, and 64 kB of TLVs would
-keep the reflector busy for 70 ms."""
+"""Payload of the largest frame in use. A datagram in fragments measures no path, and 64 kB of TLVs would keep
+the reflector busy for 70 ms."""
 
 
 class Drop(StrEnum):
-    """Why a packet is not answered."""
+    """Reason why a packet is not answered."""
 
     SHORT = "short"
     LONG = "long"
@@ -49,22 +50,24 @@ class Drop(StrEnum):
 
 
 def any_dscp(_: int) -> bool:
-    """The policy that obeys every requested DSCP."""
+    """Allow every requested DSCP."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class ReflectorSettings:
-    """How a reflector serves.
+    """Settings of a reflector.
 
-    ``keys``: at most 256, tried in this order; a packet names no key. An unauthenticated one whose HMAC TLV
-    holds by one of them is answered, too (RFC 8972 section 4.8). ``open_mode``: also answer those without.
-    ``most_sessions`` bounds the memory: beyond it the session longest unheard goes. ``expiry_ns``: a session
-    unheard for so long is forgotten, and its counter with it. ``allows_dscp``: whether a requested reply DSCP
-    is obeyed (RFC 8972 section 4.4). ``extensions``: read what follows the base packet as TLVs; False copies
-    it, for TWAMP senders that pad.
+    - ``keys``: at most 256, tried in this order, since a packet names no key. An unauthenticated packet whose
+      HMAC TLV verifies with one of them is answered, too (RFC 8972 section 4.8).
+    - ``open_mode``: also answer packets without a key.
+    - ``most_sessions``: bounds the memory; beyond it the session with the oldest last packet is removed.
+    - ``expiry_ns``: time without a packet after which a session and its counter are removed.
+    - ``allows_dscp``: policy on requested reply DSCPs (RFC 8972 section 4.4).
+    - ``extensions``: read the bytes behind the base packet as TLVs. False copies them, for TWAMP senders that
+    pad.
 
-    Raises ValueError for settings under which nothing could be answered.
+    Raises ValueError for settings under which no packet could be answered.
     """
 
     keys: tuple[bytes, ...] = field(default=(), repr=False)
@@ -86,10 +89,11 @@ class ReflectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """Where and how a packet came. ``dscp_ecn`` and ``ttl`` are None where the kernel did not say.
+class RequestArrival:
+    """Receive time (T2, Unix ns), addresses and header fields of a request.
 
-    ``received_ns``: Unix nanoseconds (T2). Addresses are textual, as the socket gives them.
+    ``dscp_ecn`` and ``ttl`` are None where the kernel gave none. Addresses are textual, as the socket gives
+    them.
     """
 
     received_ns: int
@@ -101,9 +105,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Reflection:
-    """A reply that lacks only its sending time. ``dscp_ecn`` is the traffic class octet to send it with.
+    """Reply that lacks only its send time. ``dscp_ecn`` is the traffic class octet to send it with.
 
-    ``follow_up``: the sender asks for true sending times, to be supplied by ``Reflector.transmitted``.
+    ``follow_up``: the sender requests send times, to be set by ``SessionReflector.transmitted``.
     """
 
     draft: bytearray = field(repr=False)
@@ -114,10 +118,8 @@ class Reflection:
     follow_up: bool
 
     def encode(self, now_ns: int) -> bytes:
-        """The reply's bytes, with T3 = ``now_ns``: call it last thing before sending.
-
-        What this takes stands in the round trip, so everything else is encoded beforehand.
-        """
+        """Encode the reply with T3 = ``now_ns``; to be called immediately before sending."""
+        # The time that this takes is part of the round trip: everything else is encoded before.
         stamp_reply(self.draft, to_ntp(now_ns), self.key)
         return bytes(self.draft)
 
@@ -126,11 +128,11 @@ class Reflection:
 class _Session:
     """``key``: of the packets, or of their TLVs alone where they are brief.
 
-    ``sent_ns``: when the newest reply left by the kernel's stamp, 0 until that is known.
+    ``sent_ns``: the kernel's send stamp of the newest reply, 0 until it is known.
     """
 
     key: bytes | None = field(repr=False)
-    heard_ns: int
+    last_packet_ns: int
     next_sequence: int = 0
     sent_ns: int = 0
 
@@ -139,32 +141,32 @@ _Accepted = tuple[Request, bytes | None, bool]
 _SessionName = tuple[tuple[str, int], tuple[str, int], int]
 
 
-class Reflector:
+class SessionReflector:
     """Answers test packets.
 
-    ``counters``: packets by ``Drop`` reason and ``answered``; sessions ``evicted`` and ``expired``.
+    ``counters`` counts packets by ``Drop`` reason and ``answered``, and sessions ``evicted`` and ``expired``.
     """
 
     def __init__(self, settings: ReflectorSettings) -> None:
         self.counters: Counter[str] = Counter()
         self._settings = settings
-        # In order of last packet, the longest unheard first.
+        # In the order of their last packets, the oldest first.
         self._sessions: OrderedDict[_SessionName, _Session] = OrderedDict()
 
     @property
     def sessions(self) -> int:
-        """How many sessions are remembered."""
+        """Number of sessions kept."""
         return len(self._sessions)
 
     def take(self, settings: ReflectorSettings) -> None:
-        """Serve by other settings from now on. Sessions go on; a key that is no longer there proves none."""
+        """Use other settings from now on; sessions continue, unless their key is no longer valid."""
         self._settings = settings
         for session in self._sessions.values():
             if session.key not in settings.keys:
                 session.key = None
 
-    def receive(self, data: bytes, arrival: Arrival, estimate: ErrorEstimate) -> Reflection | Drop:
-        """Judge one packet; ``estimate`` is of the clock that stamps T2 and T3."""
+    def receive(self, data: bytes, arrival: RequestArrival, estimate: ErrorEstimate) -> Reflection | Drop:
+        """Process one packet; ``estimate`` is that of the clock that stamps T2 and T3."""
         refusal = _refusal(data, arrival)
         accepted = refusal or self._authenticate(data, arrival)
         if isinstance(accepted, Drop):
@@ -182,26 +184,25 @@ class Reflector:
         return self._reflect(request, arrival, estimate, session, key)
 
     def transmitted(self, reflection: Reflection, sent_ns: int) -> None:
-        """Supply the kernel's transmit stamp of a reply (Unix ns), for the session's next one to tell.
+        """Set the kernel's transmit stamp of a reply (Unix ns), which the session's next reply reports.
 
-        Without effect once that has been made: it tells of the reply right before it alone (RFC 8972
-        section 4.7).
+        Without effect after that reply: a reply reports only the one before it (RFC 8972 section 4.7).
         """
         session = reflection.session
         if session.next_sequence == reflection.sequence + 1 & _MASK_32:
             session.sent_ns = sent_ns
 
-    def _authenticate(self, data: bytes, arrival: Arrival) -> _Accepted | Drop:
+    def _authenticate(self, data: bytes, arrival: RequestArrival) -> _Accepted | Drop:
         if self._settings.extensions and (found := self._proved_by_tlv(data)) is not None:
             return found
         for key in self._candidates(data, arrival):
             request = decode_request(data, key)
-            if isinstance(request, Fault) or (key is None and request.estimate.multiplier == 0):
+            if isinstance(request, PacketFault) or (key is None and request.estimate.multiplier == 0):
                 # An error multiplier of 0 is not allowed (RFC 4656 section 4.1.2): these are the zeros of an
                 # authenticated packet whose key is not ours, which open mode must not answer.
                 continue
             if self._settings.extensions and looks_reflected(data, authenticated=key is not None):
-                # Two reflectors of one key would answer each other for ever, once set going by a forged
+                # Two reflectors with one key would answer each other for ever after one packet with a forged
                 # source.
                 return Drop.REFLECTED
             return request, key, False
@@ -217,17 +218,18 @@ class Reflector:
                 return Drop.REFLECTED if reflected else (asked.request, key, True)
         return None
 
-    def _candidates(self, data: bytes, arrival: Arrival) -> Iterator[bytes | None]:
-        """The keys to try, the one that this session's last packet was proved by first; None is open mode."""
+    def _candidates(self, data: bytes, arrival: RequestArrival) -> Iterator[bytes | None]:
+        """Keys to try, None for open mode."""
         if len(data) >= AUTHENTICATED_BASE_BYTES:
             yield from self._keys(arrival, data[_SSID_PLACE])
         if self._settings.open_mode:
             yield None
 
-    def _keys(self, arrival: Arrival, ssid: bytes) -> Iterator[bytes]:
+    def _keys(self, arrival: RequestArrival, ssid: bytes) -> Iterator[bytes]:
         known = self._sessions.get((arrival.source, arrival.destination, int.from_bytes(ssid)))
         remembered = known.key if known else None
         if remembered is not None:
+            # The key of the session's last packet first: a packet names no key, and 256 HMACs take time.
             yield remembered
         yield from (key for key in self._settings.keys if key != remembered)
 
@@ -239,14 +241,14 @@ class Reflector:
             if len(self._sessions) > self._settings.most_sessions:
                 self._sessions.popitem(last=False)
                 self.counters["evicted"] += 1
-        session.key, session.heard_ns = key, now_ns
+        session.key, session.last_packet_ns = key, now_ns
         self._sessions.move_to_end(name)
         return session
 
     def _expire(self, now_ns: int) -> None:
         while self._sessions:
             name, oldest = next(iter(self._sessions.items()))
-            if now_ns - oldest.heard_ns <= self._settings.expiry_ns:
+            if now_ns - oldest.last_packet_ns <= self._settings.expiry_ns:
                 return
             del self._sessions[name]
             self.counters["expired"] += 1
@@ -254,7 +256,7 @@ class Reflector:
     def _reflect(
         self,
         request: Request,
-        arrival: Arrival,
+        arrival: RequestArrival,
         estimate: ErrorEstimate,
         session: _Session,
         base_key: bytes | None,
@@ -274,17 +276,17 @@ class Reflector:
             sender_ttl=arrival.ttl,
             extra=answer.extra,
         )
-        # Neither RFC fixes the reply's ECN: a measurement packet that does not react to congestion
-        # claims none.
+        # Neither RFC fixes the reply's ECN. It is Not-ECT, since measurement packets do not react to
+        # congestion.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
         draft = draft_reply(reply, base_key)
         return Reflection(draft, dscp << 2, base_key, session, sequence, answer.follow_up)
 
-    def _answer(self, request: Request, arrival: Arrival, session: _Session) -> tlv_answer.Answer:
+    def _answer(self, request: Request, arrival: RequestArrival, session: _Session) -> tlv_answer.TlvAnswer:
         if not self._settings.extensions:
-            return tlv_answer.Answer(request.extra)
-        terms = tlv_answer.Terms(
+            return tlv_answer.TlvAnswer(request.extra)
+        terms = tlv_answer.TlvContext(
             request_sequence=request.sequence,
             reply_sequence=session.next_sequence,
             key=session.key,
@@ -295,11 +297,11 @@ class Reflector:
         return tlv_answer.answer(request.extra, terms)
 
 
-def _refusal(data: bytes, arrival: Arrival) -> Drop | None:
-    """What can be refused before any cryptography."""
+def _refusal(data: bytes, arrival: RequestArrival) -> Drop | None:
+    """Find a reason to drop the packet that needs no cryptography."""
     if len(data) < BASE_BYTES:
-        # Symmetric size keeps the amplification at 1; answering less with the base size would not
-        # (section 4.6).
+        # Symmetric size keeps the amplification at 1; a shorter request would get the base size (section
+        # 4.6).
         return Drop.SHORT
     if len(data) > MOST_BYTES:
         return Drop.LONG

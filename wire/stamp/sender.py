@@ -1,6 +1,8 @@
-"""The Session-Sender core (RFC 8762 section 4.2): one train of test packets and the matching of its replies.
+"""Core of the Session-Sender (RFC 8762 section 4.2): one train of test packets, and its replies.
 
-Bytes and ``now`` in, bytes and classifications out. Times are Unix nanoseconds.
+Times are Unix nanoseconds. Every test packet is an ``Exchange``, and its first accepted reply becomes part of
+it. T3 of a reply is the time that the reflector wrote into it. Where a later reply reports the true send time
+(RFC 8972 section 4.7), that replaces T3, if it is possible at all.
 """
 
 from collections import Counter
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 
 from wire.stamp import tlv
 from wire.stamp.packet import (
-    Fault,
+    PacketFault,
     Reply,
     Request,
     base_bytes,
@@ -23,8 +25,8 @@ from wire.stamp.timestamp import ErrorEstimate, to_ntp, to_unix_ns
 _TLV_HEADER = tlv.HEADER_BYTES
 
 
-class Verdict(StrEnum):
-    """What a received datagram was to this train."""
+class ReplyVerdict(StrEnum):
+    """Class of a received datagram in this train."""
 
     ACCEPTED = "accepted"
     CLOSING = "closing"
@@ -35,13 +37,14 @@ class Verdict(StrEnum):
 
 
 class SenderSettings(Struct, frozen=True):
-    """One train.
+    """Settings of one train.
 
-    ``ssid``: 1 to 65535 (RFC 8972 section 3). ``key`` None is the unauthenticated mode. ``wanted_dscp``:
-    asked of the reply by a Class of Service TLV, None sends no TLV. ``follow_up``: ask by a Follow-Up
-    Telemetry TLV when the reply before was really sent. ``payload_bytes``: pad up to this UDP payload
-    where the packet is at least four bytes shorter. ``twamp_light``: also take the short replies of
-    TWAMP Light reflectors, unauthenticated mode alone.
+    - ``ssid``: 1 to 65535 (RFC 8972 section 3).
+    - ``key``: None is the unauthenticated mode.
+    - ``wanted_dscp``: requested for replies by a Class of Service TLV; None sends no such TLV.
+    - ``follow_up``: request send times of replies by a Follow-Up Telemetry TLV.
+    - ``payload_bytes``: pad to this UDP payload where the packet is at least four bytes shorter.
+    - ``twamp_light``: also accept the short replies of TWAMP Light reflectors, in unauthenticated mode only.
 
     Raises ValueError for an SSID out of range.
     """
@@ -58,15 +61,14 @@ class SenderSettings(Struct, frozen=True):
             raise ValueError(f"a STAMP SSID is 1 to 65535, not {self.ssid}")
 
     def __repr__(self) -> str:
-        """Without the key."""
+        """Show the settings without the key."""
         return f"SenderSettings(ssid={self.ssid})"
 
 
 class Exchange(Struct):
-    """One test packet and the first reply to it.
+    """One test packet and the first reply to it; ``arrival`` is None until the reply arrives.
 
     ``sent_ns`` (T1) is the time in the packet until a transmit stamp replaces it (``sent_by_kernel``).
-    The reply's part is None until it came; T2 and T3 are on the reflector's clock.
     """
 
     sequence: int
@@ -78,9 +80,10 @@ class Exchange(Struct):
 
 
 class ReplyArrival(Struct, frozen=True):
-    """An accepted reply. ``order`` counts accepted replies, duplicates included, as they came in.
+    """Accepted reply. ``order`` numbers accepted replies, duplicates included, in their order of arrival.
 
-    ``reflector_sent_ns`` (T3) is the time in the reply until a later one tells of a better (``followed_up``).
+    T2 and T3 are on the reflector's clock. ``reflector_sent_ns`` (T3) is the time in the reply until a later
+    reply reports the true send time (``followed_up``).
     """
 
     order: int
@@ -97,40 +100,41 @@ class ReplyArrival(Struct, frozen=True):
 
 
 class Duplicate(Struct, frozen=True):
-    """A second reply to the same packet, by the reflector's Sequence Number."""
+    """Further reply to the same packet, with the reflector's Sequence Number."""
 
     sender_sequence: int
     sequence: int
 
 
-class Sender:
-    """Makes the packets of one train and takes what comes back. ``counters`` counts by ``Verdict``."""
+class SessionSender:
+    """Packets and replies of one train. ``counters`` counts received datagrams by ``ReplyVerdict``."""
 
     def __init__(self, settings: SenderSettings) -> None:
         self.exchanges: list[Exchange] = []
         self.duplicates: list[Duplicate] = []
-        self.counters: Counter[Verdict] = Counter()
+        self.counters: Counter[ReplyVerdict] = Counter()
         self._settings = settings
         self._accepted = 0
         self._closing: Exchange | None = None
-        self._answered: dict[int, Exchange] = {}  # by the reflector's number
-        self._follow_ups: dict[int, int] = {}  # by the reflector's number, of replies that have not come yet
-        self._reflector_tells = False
+        # Both by the reflector's number. Send times wait here for replies that have not arrived yet.
+        self._answered: dict[int, Exchange] = {}
+        self._follow_ups: dict[int, int] = {}
+        self._reflector_follows_up = False
 
     def packet(self, now_ns: int, estimate: ErrorEstimate) -> bytes:
-        """The next test packet, stamped ``now_ns``; numbered from 0."""
+        """Encode the next test packet, stamped ``now_ns``; numbered from 0."""
         exchange = Exchange(len(self.exchanges), now_ns, now_ns, estimate)
         self.exchanges.append(exchange)
         return self._encode(exchange)
 
     def closing(self, now_ns: int, estimate: ErrorEstimate) -> bytes | None:
-        """One packet after the last, in no statistic: its reply tells when the last one's was really sent.
+        """Encode a packet after the last one, whose reply reports the send time of the last reply.
 
-        None where that would tell nothing new: no reply to the last packet, or a reflector that has told of
-        no other.
+        It is part of no statistic. None where it is of no use: without a reply to the last packet, or with a
+        reflector that has reported no send time.
         """
         last = self.exchanges[-1].arrival if self.exchanges else None
-        if last is None or last.followed_up or not self._reflector_tells:
+        if last is None or last.followed_up or not self._reflector_follows_up:
             return None
         self._closing = Exchange(len(self.exchanges), now_ns, now_ns, estimate)
         return self._encode(self._closing)
@@ -149,7 +153,7 @@ class Sender:
         missing = settings.payload_bytes - base_bytes(authenticated=key is not None) - len(extra)
         if missing < _TLV_HEADER:
             return extra
-        # Zeros are allowed (RFC 8972 section 4.1) and cost no random numbers; no layer below is expected
+        # Zeros are allowed (RFC 8972 section 4.1) and need no random numbers. Layers below are not expected
         # to compress.
         padding = bytes(missing - _TLV_HEADER)
         return tlv.request(
@@ -157,11 +161,11 @@ class Sender:
         )
 
     def forget_last(self) -> None:
-        """Take back the newest packet: it could not be sent, and its number is used again."""
+        """Remove the newest packet, which could not be sent; its number is used again."""
         self.exchanges.pop()
 
     def transmitted(self, sequence: int, sent_ns: int) -> None:
-        """Supply the kernel's transmit stamp of a packet; unknown numbers are ignored."""
+        """Set the kernel's transmit stamp of a packet; unknown numbers are ignored."""
         if 0 <= sequence < len(self.exchanges):
             exchange = self.exchanges[sequence]
             exchange.sent_ns, exchange.sent_by_kernel = sent_ns, True
@@ -173,28 +177,28 @@ class Sender:
         *,
         by_kernel: bool,
         dscp_ecn: int | None = None,
-    ) -> Verdict:
-        """Take one datagram: ``received_ns`` is T4, ``dscp_ecn`` its traffic class octet if known."""
+    ) -> ReplyVerdict:
+        """Process one datagram: ``received_ns`` is T4, ``dscp_ecn`` its traffic class octet if known."""
         verdict = self._take(data, received_ns, by_kernel=by_kernel, dscp_ecn=dscp_ecn)
         self.counters[verdict] += 1
         return verdict
 
-    def _take(self, data: bytes, received_ns: int, *, by_kernel: bool, dscp_ecn: int | None) -> Verdict:
+    def _take(self, data: bytes, received_ns: int, *, by_kernel: bool, dscp_ecn: int | None) -> ReplyVerdict:
         reply = decode_reply(data, self._settings.key, twamp_light=self._settings.twamp_light)
-        if isinstance(reply, Fault):
-            return Verdict.SHORT if reply is Fault.SHORT else Verdict.BAD_HMAC
-        exchange = self._asked(reply)
+        if isinstance(reply, PacketFault):
+            return ReplyVerdict.SHORT if reply is PacketFault.SHORT else ReplyVerdict.BAD_HMAC
+        exchange = self._request_of(reply)
         if exchange is None:
-            return Verdict.NOT_OURS
+            return ReplyVerdict.NOT_OURS
         self._accepted += 1
-        said = tlv.said_in_reply(reply.extra, reply.sequence, self._settings.key)
-        if said.follow_up is not None:
-            self._follow_up(said.follow_up, reply)
+        tlvs = tlv.read_reply(reply.extra, reply.sequence, self._settings.key)
+        if tlvs.follow_up is not None:
+            self._follow_up(tlvs.follow_up, reply)
         if exchange is self._closing:
-            return Verdict.CLOSING
+            return ReplyVerdict.CLOSING
         if exchange.arrival is not None:
             self.duplicates.append(Duplicate(exchange.sequence, reply.sequence))
-            return Verdict.DUPLICATE
+            return ReplyVerdict.DUPLICATE
         exchange.arrival = ReplyArrival(
             order=self._accepted,
             sequence=reply.sequence,
@@ -205,40 +209,39 @@ class Sender:
             estimate=reply.estimate,
             sender_ttl=reply.sender_ttl,
             dscp_ecn=dscp_ecn,
-            class_of_service=said.class_of_service,
+            class_of_service=tlvs.class_of_service,
         )
         self._answered[reply.sequence] = exchange
-        self._correct(reply.sequence)
-        return Verdict.ACCEPTED
+        self._replace_t3(reply.sequence)
+        return ReplyVerdict.ACCEPTED
 
-    def _follow_up(self, told: tlv.FollowUp, carrier: Reply) -> None:
-        """Keep what a reply tells of the one before it; it cannot have left after this one."""
-        sent_ns = to_unix_ns(told.timestamp, carrier.estimate)
-        if not told.timestamp or sent_ns > to_unix_ns(carrier.timestamp, carrier.estimate):
+    def _follow_up(self, previous: tlv.FollowUp, carrier: Reply) -> None:
+        """Keep the send time that ``carrier`` reports of the reply before it."""
+        sent_ns = to_unix_ns(previous.timestamp, carrier.estimate)
+        # The previous reply cannot have been sent after this one.
+        if not previous.timestamp or sent_ns > to_unix_ns(carrier.timestamp, carrier.estimate):
             return
-        self._follow_ups[told.sequence] = sent_ns
-        self._reflector_tells = True
-        self._correct(told.sequence)
+        self._follow_ups[previous.sequence] = sent_ns
+        self._reflector_follows_up = True
+        self._replace_t3(previous.sequence)
 
-    def _correct(self, sequence: int) -> None:
-        """Take the time told of this reply as its T3, once both are here and where it can be true.
-
-        A packet leaves after its own stamp was taken, and spends no negative time on the way.
-        """
+    def _replace_t3(self, sequence: int) -> None:
+        """Use the reported send time as T3 of this reply, once both are known and if it is possible."""
         exchange = self._answered.get(sequence)
         if exchange is None or exchange.arrival is None or sequence not in self._follow_ups:
             return
         reply, sent_ns = exchange.arrival, self._follow_ups.pop(sequence)
         longest_ns = reply.received_ns - exchange.sent_ns
+        # A packet is sent after its own stamp was taken, and its transit time is not negative.
         if reply.reflector_sent_ns <= sent_ns <= reply.reflector_received_ns + longest_ns:
             exchange.arrival = replace(reply, reflector_sent_ns=sent_ns, followed_up=True)
 
-    def _asked(self, reply: Reply) -> Exchange | None:
-        """The packet this replies to: the copied number, time and SSID must be those that were sent.
+    def _request_of(self, reply: Reply) -> Exchange | None:
+        """Find the packet of a reply by the copied Session-Sender Sequence Number (RFC 8762 section 4.6).
 
-        Replies are matched by the copied Session-Sender Sequence Number alone (RFC 8762 section 4.6).
-        SSID 0 comes from a reflector without RFC 8972, with which section 3 of that lets a sender go on.
+        The copied time and the SSID must be those of the packet, too.
         """
+        # SSID 0: a reflector without RFC 8972, with which a sender may continue (section 3).
         if reply.ssid not in (0, self._settings.ssid):
             return None
         exchange = self._closing

@@ -1,7 +1,8 @@
-"""What one train says of the line: delay, delay variation, loss, reordering and duplicates, per direction.
+"""Statistics of one train: delay, delay variation, loss, reordering and duplicates, per direction.
 
-Values are integer microseconds. Forward is from the sender to the reflector, return the way back.
-Percentiles are nearest rank: the p-th of n sorted values is the one at rank ceil(p/100 x n), counted from 1.
+Values are integer microseconds. Forward is from the sender to the reflector, return from the reflector to the
+sender. Percentiles are nearest rank: the p-th of n sorted values is the one at rank ceil(p/100 x n), counted
+from 1.
 """
 
 from collections import Counter
@@ -15,16 +16,18 @@ from wire.stamp.sender import Duplicate, Exchange, ReplyArrival
 
 
 class TrainStatistics(Struct, frozen=True):
-    """One train of test packets.
+    """Statistics of one train of test packets.
 
-    ``received`` counts packets answered within ``timeout_us`` (RFC 7680 section 2.8.2), ``late`` those
-    answered after it: both late and unanswered packets are lost. ``loss`` is None where a direction
-    cannot be told. One-way delays are None unless both ends said that their clocks are synchronised.
-    ``reordered_*`` follow RFC 4737 section 3.3. ``forward_dscp``: what the request's DSCP had become at
-    the reflector; ``reply_dscp``: the DSCP the reply arrived with; each the most frequent of the train.
-    ``refused_dscp``: the reflector's policy forbade the wanted reply DSCP. ``kernel_stamps``: every
-    round trip is between two kernel stamps. ``followed_up``: of how many replies the reflector told the
-    true sending time (RFC 8972 section 4.7).
+    - ``received``: packets answered within ``timeout_us`` (RFC 7680 section 2.8.2); ``late``: those answered
+      after it. Late and unanswered packets are lost.
+    - ``loss``: None where a lost packet has no known direction.
+    - ``delay_*``: None unless both ends state that their clocks are synchronised.
+    - ``reordered_*``: by RFC 4737 section 3.3.
+    - ``forward_dscp``: DSCP of the requests at the reflector; ``reply_dscp``: DSCP of the received replies.
+      Each is the most frequent one of the train.
+    - ``refused_dscp``: the reflector's policy forbids the wanted DSCP.
+    - ``kernel_stamps``: every round trip is between two kernel stamps.
+    - ``followed_up``: number of replies whose true send time is known (RFC 8972 section 4.7).
     """
 
     sent: int
@@ -67,7 +70,7 @@ class _Answered(Struct, frozen=True):
 
     @property
     def synchronised(self) -> bool:
-        # PTP time counts TAI: the difference to UTC would stand in the delay.
+        # PTP time counts TAI: the delay would contain the difference to UTC.
         ends = (self.exchange.estimate, self.reply.estimate)
         return all(end.synchronised and not end.ptp for end in ends)
 
@@ -118,13 +121,13 @@ def train_statistics(
 
 
 def round_trip_ns(exchange: Exchange, reply: ReplyArrival) -> int:
-    """(T4 - T1) - (T3 - T2): the reflector's dwell does not count (RFC 8762 section 4.3.1)."""
+    """Round trip without the reflector's dwell: (T4 - T1) - (T3 - T2) (RFC 8762 section 4.3.1)."""
     dwell = reply.reflector_sent_ns - reply.reflector_received_ns
     return reply.received_ns - exchange.sent_ns - dwell
 
 
 def spread(values_ns: Iterable[int]) -> Spread | None:
-    """Minimum and nearest-rank percentiles in microseconds, rounded to the nearest; None without values."""
+    """Compute minimum and percentiles in microseconds, rounded to the nearest; None without values."""
     ordered = sorted(values_ns)
     if not ordered:
         return None
@@ -137,7 +140,7 @@ def spread(values_ns: Iterable[int]) -> Spread | None:
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """The nearest-rank percentile of sorted values, at least one of them."""
+    """Nearest-rank percentile of sorted values, of which there is at least one."""
     return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]
 
 
@@ -146,13 +149,13 @@ def _micros(nanoseconds: int) -> int:
 
 
 def _variation(delays_ns: Sequence[int]) -> list[int]:
-    """RFC 5481 section 4.2 packet delay variation: to the train's minimum, so clock offsets cancel."""
+    """Packet delay variation against the train's minimum (RFC 5481 section 4.2): clock offsets cancel."""
     least = min(delays_ns, default=0)
     return [delay - least for delay in delays_ns]
 
 
 def _reordered(numbers: Iterable[int]) -> int:
-    """RFC 4737 section 3.3: a packet is reordered when its number is below the next one expected."""
+    """Count packets whose number is below the next one expected (RFC 4737 section 3.3)."""
     reordered = expected = 0
     for number in numbers:
         if number < expected:
@@ -163,7 +166,7 @@ def _reordered(numbers: Iterable[int]) -> int:
 
 
 def _reordered_forward(replied: Sequence[_Answered]) -> int:
-    """The reflector numbers packets as they reach it."""
+    # The reflector numbers packets in the order in which they reach it.
     at_reflector = sorted(replied, key=lambda one: one.reply.sequence)
     return _reordered(one.exchange.sequence for one in at_reflector)
 
@@ -174,7 +177,7 @@ def _reordered_return(replied: Sequence[_Answered]) -> int:
 
 
 def _forward_copies(exchanges: Sequence[Exchange], duplicates: Sequence[Duplicate]) -> int:
-    """Replies under a number of their own: the request was doubled, not the reply."""
+    # A duplicate with a reflector number of its own: the request was duplicated, not the reply.
     seen = {one.arrival.sequence for one in exchanges if one.arrival is not None}
     return len({copy.sequence for copy in duplicates} - seen)
 
@@ -192,7 +195,7 @@ def _loss(
     sent: int, answered: Sequence[_Answered], replied: Sequence[_Answered], duplicates: Sequence[Duplicate]
 ) -> DirectionalLoss | None:
     if len(replied) > len(answered):
-        # A late packet counts as lost, and which way held it up cannot be told.
+        # A late packet counts as lost, and the direction that delayed it is not known.
         return None
     pairs = [(one.exchange.sequence, one.reply.sequence) for one in replied]
     pairs += [(copy.sender_sequence, copy.sequence) for copy in duplicates]

@@ -16,10 +16,10 @@ _LARGEST_SCALE = 63
 
 
 class ErrorEstimate(Struct, frozen=True):
-    """How far a sender of timestamps trusts its clock: error = multiplier x 2^scale x 2^-32 seconds.
+    """Error of a clock as its owner states it: multiplier x 2^scale x 2^-32 seconds.
 
-    ``synchronised``: to UTC by an external source (the S bit). ``ptp``: its timestamps are PTPv2 truncated
-    ones (the Z bit), else NTP. A multiplier of 0 is not allowed to be sent (RFC 4656 section 4.1.2).
+    ``synchronised``: to UTC by an external source (the S bit). ``ptp``: timestamps are PTPv2 truncated ones
+    (the Z bit), otherwise NTP. A multiplier of 0 must not be sent (RFC 4656 section 4.1.2).
     """
 
     synchronised: bool = False
@@ -29,7 +29,7 @@ class ErrorEstimate(Struct, frozen=True):
 
     @classmethod
     def from_seconds(cls, error_s: float, *, synchronised: bool) -> "ErrorEstimate":
-        """The smallest estimate not below ``error_s``; beyond what the field can hold, its greatest."""
+        """Find the smallest estimate not below ``error_s``, or the largest that the field can have."""
         units = max(1, math.ceil(error_s * 2**32))
         scale = max(0, units.bit_length() - 8)
         # Rounding up may need one more bit: 0x1ff >> 1 is 0xff, and a remainder is left.
@@ -42,7 +42,7 @@ class ErrorEstimate(Struct, frozen=True):
 
     @classmethod
     def of_clock(cls, reading: ClockReading) -> "ErrorEstimate":
-        """What a clock says of itself; the greatest error where it is not synchronised or does not say."""
+        """Convert a clock reading; the largest error where the clock is not synchronised or states none."""
         if not reading.synchronised or reading.max_error_us is None:
             return cls(reading.synchronised, _LARGEST_SCALE, 0xFF)
         return cls.from_seconds(reading.max_error_us / 1e6, synchronised=True)
@@ -54,26 +54,26 @@ class ErrorEstimate(Struct, frozen=True):
 
     @property
     def field(self) -> int:
-        """The 16-bit field as it stands in a packet."""
+        """16-bit field of a packet."""
         return self.synchronised << 15 | self.ptp << 14 | self.scale << 8 | self.multiplier
 
     @property
     def seconds(self) -> float:
-        """The estimated error."""
+        """Estimated error in seconds."""
         return math.ldexp(self.multiplier, self.scale - 32)
 
 
 def to_ntp(unix_ns: int) -> int:
-    """The NTP 64-bit word nearest to a Unix time in nanoseconds."""
+    """Convert Unix nanoseconds to the nearest NTP 64-bit word."""
     since_1900 = unix_ns + _NTP_EPOCH_BEFORE_UNIX_S * _SECOND_NS
     return (since_1900 * 2**32 + _SECOND_NS // 2) // _SECOND_NS & _WORD_MASK
 
 
 def to_unix_ns(word: int, estimate: ErrorEstimate) -> int:
-    """Unix nanoseconds of a timestamp word, in the format its sender's error estimate announces.
+    """Convert a timestamp word, in the format of its sender's error estimate, to Unix nanoseconds.
 
-    NTP words are read as 1968 to 2104 (RFC 4330 section 3). PTP words count TAI: right for differences
-    between stamps of one clock, 37 s off UTC as a date.
+    NTP words are read as 1968 to 2104 (RFC 4330 section 3). PTP words count TAI: differences between stamps
+    of one clock are right, but as a date they are 37 s off UTC.
     """
     seconds, fraction = word >> 32, word & 0xFFFF_FFFF
     if estimate.ptp:

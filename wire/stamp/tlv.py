@@ -1,6 +1,6 @@
-"""STAMP extensions: the TLV frame and the TLVs Plancher works with (RFC 8972 section 4).
+"""STAMP extensions: the TLV frame and the TLVs that Plancher processes (RFC 8972 section 4).
 
-Class of Service, Extra Padding, Follow-Up Telemetry and HMAC are processed; every other type is copied as
+These are Class of Service, Extra Padding, Follow-Up Telemetry and HMAC. Every other type is copied as
 unrecognised.
 """
 
@@ -19,14 +19,14 @@ HEADER_BYTES: Final = 4
 CLASS_OF_SERVICE_BYTES: Final = 4
 FOLLOW_UP_BYTES: Final = 16
 SOFTWARE_LOCAL: Final = 2
-"""Timestamp method "SW Local" (section 5.5, table 9): the kernel's stamp is a reading of the local clock."""
+"""Timestamp method "SW Local" (section 5.5, table 9), that of the kernel's stamps."""
 
 _HEADER = struct.Struct("!BBH")
 _FOLLOW_UP = struct.Struct("!IQB3x")
 
 
 class Flag(IntFlag):
-    """The flags octet (section 4). A sender sets U, the reflector clears it where it knows the type."""
+    """Flags octet (section 4). A sender sets U, the reflector clears it where it knows the type."""
 
     UNRECOGNISED = 0x80
     MALFORMED = 0x40
@@ -34,7 +34,7 @@ class Flag(IntFlag):
 
 
 class Type(IntEnum):
-    """The types that are processed here."""
+    """Types that are processed here."""
 
     EXTRA_PADDING = 1
     CLASS_OF_SERVICE = 4
@@ -50,16 +50,16 @@ class Tlv(Struct, frozen=True):
     flags: int = Flag.UNRECOGNISED
 
     def encode(self) -> bytes:
-        """The TLV's bytes."""
+        """Encode header and value."""
         return _HEADER.pack(self.flags, self.type, len(self.value)) + self.value
 
 
 class ClassOfService(Struct, frozen=True):
-    """The Class of Service TLV's value (section 4.4).
+    """Value of the Class of Service TLV (section 4.4).
 
-    ``wanted``: DSCP the sender wants on the reply (DSCP1). ``received_dscp`` and ``received_ecn``: what
-    the request carried when it reached the reflector. ``refused``: the reflector's policy forbade
-    ``wanted`` (RP).
+    ``wanted`` is the DSCP that the sender requests for the reply (DSCP1). ``received_dscp`` and
+    ``received_ecn`` are those of the request when it reached the reflector. ``refused``: the reflector's
+    policy forbids ``wanted`` (RP).
     """
 
     wanted: int
@@ -68,7 +68,7 @@ class ClassOfService(Struct, frozen=True):
     refused: bool = False
 
     def encode(self) -> bytes:
-        """The four octets of the value."""
+        """Encode the four octets of the value."""
         word = self.wanted << 26 | self.received_dscp << 20 | self.received_ecn << 18 | self.refused << 16
         return word.to_bytes(CLASS_OF_SERVICE_BYTES)
 
@@ -82,11 +82,11 @@ class ClassOfService(Struct, frozen=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """The Follow-Up Telemetry TLV's value (section 4.7): when the session's previous reply was really sent.
+    """Value of the Follow-Up Telemetry TLV (section 4.7): the true send time of the session's previous reply.
 
-    ``sequence``: that reply's own Sequence Number. ``timestamp``: the word on the wire, in the format of the
-    reply that carries it. ``method``: how the time was had (table 9). All zero in a request, and in a reply
-    that has nothing to tell.
+    ``sequence`` is the Sequence Number of that reply. ``timestamp`` is the word on the wire, in the format of
+    the reply that contains it. ``method`` is the timestamp method (table 9). All are zero in a request, and
+    in a reply that knows no send time.
     """
 
     sequence: int = 0
@@ -94,7 +94,7 @@ class FollowUp(msgspec.Struct, frozen=True):
     method: int = 0
 
     def encode(self) -> bytes:
-        """The sixteen octets of the value."""
+        """Encode the sixteen octets of the value."""
         return _FOLLOW_UP.pack(self.sequence, self.timestamp, self.method)
 
     @classmethod
@@ -103,20 +103,20 @@ class FollowUp(msgspec.Struct, frozen=True):
         return cls(*_FOLLOW_UP.unpack(value)) if len(value) == FOLLOW_UP_BYTES else None
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What a reply says in TLVs that may be relied on; None where it says nothing."""
+class ReplyTlvs(msgspec.Struct, frozen=True):
+    """Values of the TLVs of a reply that may be relied on; None for a TLV that is missing or not reliable."""
 
     class_of_service: ClassOfService | None = None
     follow_up: FollowUp | None = None
 
 
 def encode(tlvs: Sequence[Tlv], rest: bytes = b"") -> bytes:
-    """TLVs one after the other, without padding between them, and what could not be read as TLV."""
+    """Encode TLVs without padding between them, and ``rest``, the bytes that could not be read as TLV."""
     return b"".join(tlv.encode() for tlv in tlvs) + rest
 
 
 def decode(data: bytes) -> tuple[list[Tlv], bytes]:
-    """Split into TLVs; the second part is what is left where a header or value runs beyond the end."""
+    """Split into TLVs and the rest, which begins where a header or value runs beyond the end."""
     tlvs: list[Tlv] = []
     offset = 0
     while offset + HEADER_BYTES <= len(data):
@@ -130,14 +130,14 @@ def decode(data: bytes) -> tuple[list[Tlv], bytes]:
 
 
 def hmac_tlv(key: bytes, sequence: int, preceding: Sequence[Tlv], flags: int = Flag.UNRECOGNISED) -> Tlv:
-    """The HMAC TLV over a packet's Sequence Number and all TLVs before it (section 4.8)."""
+    """Compute the HMAC TLV over a packet's Sequence Number and all TLVs before it (section 4.8)."""
     return Tlv(Type.HMAC, mac(key, sequence_octets(sequence) + encode(preceding)), flags)
 
 
-def hmac_holds(tlvs: Sequence[Tlv], rest: bytes, key: bytes, sequence: int) -> bool:
-    """Whether the HMAC TLV is there, in its place and right.
+def verify_hmac(tlvs: Sequence[Tlv], rest: bytes, key: bytes, sequence: int) -> bool:
+    """Check that the HMAC TLV is present, in its place and correct.
 
-    Only Extra Padding may follow it, and padding alone needs none (section 4.8).
+    Only Extra Padding may follow it, and padding alone needs no HMAC TLV (section 4.8).
     """
     if rest:
         return False
@@ -151,7 +151,7 @@ def hmac_holds(tlvs: Sequence[Tlv], rest: bytes, key: bytes, sequence: int) -> b
 
 
 def hmac_place(tlvs: Sequence[Tlv]) -> int | None:
-    """Index of the first HMAC TLV."""
+    """Find the index of the first HMAC TLV."""
     return next((place for place, tlv in enumerate(tlvs) if tlv.type == Type.HMAC), None)
 
 
@@ -163,9 +163,9 @@ def request(
     follow_up: bool = False,
     padding: bytes | None = None,
 ) -> bytes:
-    """The TLVs of a test packet: Class of Service where a DSCP is wanted, Follow-Up Telemetry, their HMAC.
+    """Encode the TLVs of a test packet: Class of Service where a DSCP is wanted, Follow-Up, HMAC, padding.
 
-    Extra Padding is last; ``padding`` is its value: four bytes less than it adds to the packet.
+    ``padding`` is the value of Extra Padding: four bytes less than the TLV adds to the packet.
     """
     tlvs: list[Tlv] = []
     if wanted_dscp is not None:
@@ -179,24 +179,24 @@ def request(
     return encode(tlvs)
 
 
-def said_in_reply(extra: bytes, sequence: int, key: bytes | None) -> Said:
-    """What a reply says, as far as it may be relied on.
+def read_reply(extra: bytes, sequence: int, key: bytes | None) -> ReplyTlvs:
+    """Read the TLVs of a reply that may be relied on; ``sequence`` is the reply's own Sequence Number.
 
-    ``sequence`` is the reply's own Sequence Number. An I flag voids all TLVs, an M flag the rest, a U
-    flag its own; with a key the HMAC TLV must hold (sections 4 and 4.8).
+    An I flag makes all TLVs void, an M flag those from it on, a U flag its own. With a key the HMAC TLV must
+    verify (sections 4 and 4.8).
     """
     tlvs, rest = decode(extra)
     if any(tlv.flags & Flag.INTEGRITY for tlv in tlvs):
-        return Said()
-    if key is not None and not hmac_holds(tlvs, rest, key, sequence):
-        return Said()
+        return ReplyTlvs()
+    if key is not None and not verify_hmac(tlvs, rest, key, sequence):
+        return ReplyTlvs()
     values: dict[int, bytes] = {}
     for tlv in tlvs:
         if tlv.flags & Flag.MALFORMED:
             break
         if not tlv.flags & Flag.UNRECOGNISED:
             values.setdefault(tlv.type, tlv.value)
-    return Said(
+    return ReplyTlvs(
         ClassOfService.decode(values.get(Type.CLASS_OF_SERVICE, b"")),
         FollowUp.decode(values.get(Type.FOLLOW_UP, b"")),
     )

@@ -1,6 +1,8 @@
 """UDPSTP, the UDP Speed Test Protocol (RFC 9946), with the method of RFC 9097.
 
-May live here: its PDUs, authentication, sending-rate table, and both ends' state machines as functions of
-bytes and time. Times passed in are integer nanoseconds: ``now`` on a monotonic clock, ``wall`` since the
-Unix epoch. May not: what a rate means for a contract; that is the probe's.
+Lives here: PDUs, authentication, the sending-rate table, plan and report of a load test, and the state
+  machines of client and server. ``ends`` has the part of a load that is the same on both. Times passed in are
+  integer nanoseconds: ``now`` on a monotonic clock, ``wall`` since the Unix epoch.
+May not live here: the meaning of a rate for a contract (``agent.load.rules``), sockets (``net.load``).
+Imported by: ``net.load``, the agent's load tests, the peer, ``lab``.
 """

@@ -1,8 +1,8 @@
 """Authentication mode 1 of RFC 9946 §5.3.1 and the key derivation of §5.4.1.
 
-Both ends derive two keys for each connection from the shared secret and the authUnixTime of the first Setup
-Request: one signs what the client sends, the other what the server sends. Load and Status PDUs are not
-signed.
+Both ends derive two keys for each connection, from the shared secret and authUnixTime of the first Setup
+Request. One key signs the control PDUs of the client, the other those of the server. Load and Status PDUs are
+not signed.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from msgspec import Struct
 from wire.udpstp import pdu
 
 TIME_WINDOW_S = 5
-"""How far authUnixTime may be from the receiver's time, either way (§5.3.1)."""
+"""Largest difference between authUnixTime and the receiver's time (§5.3.1)."""
 
 _DIGEST_BYTES = 32
 _OUTPUT_BITS = 512
 
 
 class AuthenticationFault(StrEnum):
-    """Why a signed PDU is not believed."""
+    """Reason why a control PDU does not verify."""
 
     MODE = "mode"
     DIGEST = "digest"
@@ -31,7 +31,7 @@ class AuthenticationFault(StrEnum):
 
 
 class Keys(Struct, frozen=True):
-    """The two keys of one connection. Never shown: their repr leaks neither."""
+    """Both keys of one connection; ``repr`` shows neither."""
 
     client: bytes
     server: bytes
@@ -43,7 +43,7 @@ class Keys(Struct, frozen=True):
 def derive_keys(secret: bytes, auth_time: int) -> Keys:
     """Derive the keys of one connection by NIST SP 800-108 in counter mode, PRF HMAC-SHA-256.
 
-    ``auth_time`` is authUnixTime of the first Setup Request; it stays the context when later PDUs are newer.
+    ``auth_time`` is authUnixTime of the first Setup Request; the time of later PDUs does not change the keys.
     """
     fixed = b"UDPSTP\0" + str(auth_time).encode() + _OUTPUT_BITS.to_bytes(4)
     blocks = [hmac.digest(secret, counter.to_bytes(4) + fixed, hashlib.sha256) for counter in (1, 2)]
@@ -51,14 +51,14 @@ def derive_keys(secret: bytes, auth_time: int) -> Keys:
 
 
 def digest(packet: bytes, key: bytes) -> bytes:
-    """HMAC-SHA-256 over the whole PDU with authDigest and checkSum zero (§5.3.1)."""
+    """Compute HMAC-SHA-256 over the whole PDU with authDigest and checkSum zero (§5.3.1)."""
     at = pdu.DIGEST_AT[int.from_bytes(packet[:2])]
     blank = packet[:at] + bytes(_DIGEST_BYTES) + packet[at + _DIGEST_BYTES : -2] + bytes(2)
     return hmac.digest(key, blank, hashlib.sha256)
 
 
 def sign(packet: bytes, key: bytes) -> bytes:
-    """``packet``, a control PDU final in every other field, with its digest put in; checkSum stays 0."""
+    """Put the digest into ``packet``, a control PDU that is final in every other field; checkSum stays 0."""
     at = pdu.DIGEST_AT[int.from_bytes(packet[:2])]
     return packet[:at] + digest(packet, key) + packet[at + _DIGEST_BYTES :]
 
@@ -66,7 +66,7 @@ def sign(packet: bytes, key: bytes) -> bytes:
 def fault(
     packet: bytes, key: bytes, auth_mode: int, auth_time: int, now_s: float
 ) -> AuthenticationFault | None:
-    """Why this sound control PDU is not to be believed, in the order of §6.2: mode, digest, time."""
+    """Verify a valid control PDU in the order of §6.2: mode, digest, time; None where it verifies."""
     if auth_mode != pdu.AUTHENTICATION_MODE_1:
         return AuthenticationFault.MODE
     at = pdu.DIGEST_AT[int.from_bytes(packet[:2])]
@@ -76,15 +76,15 @@ def fault(
 
 
 def is_timely(auth_time: int, now_s: float) -> bool:
-    """Whether authUnixTime, in whole seconds, lies within the window around ``now_s``."""
+    """Check if authUnixTime, in whole seconds, is within the window around ``now_s``."""
     return abs(auth_time - int(now_s)) <= TIME_WINDOW_S
 
 
 class ReplayCache:
-    """Remembers each believed (time, digest) for as long as its time would still be accepted.
+    """Verified requests, each as (time, digest), for as long as their time is accepted.
 
-    Only what carried a right digest comes here, so that a stranger cannot fill it; when a key holder does,
-    further requests are refused until the oldest has expired.
+    Only requests with a correct digest are added, so that an outsider cannot fill the cache. Where a key
+    holder fills it, further requests are refused until the oldest one has expired.
     """
 
     def __init__(self, capacity: int = 4096) -> None:
@@ -92,8 +92,9 @@ class ReplayCache:
         self._seen: OrderedDict[tuple[int, bytes], None] = OrderedDict()
 
     def is_new(self, auth_time: int, packet_digest: bytes, now_s: float) -> bool:
-        """Whether this was never seen; it is remembered from now on."""
-        # By the entry's own time: one remembered before the clock was set back would stay, and fill this up.
+        """Check if this is new, and add it to the cache."""
+        # Expired by the entry's own time, not by the time it was added: after the clock is set back such
+        # entries would stay and fill the cache.
         while self._seen and not is_timely(next(iter(self._seen))[0], now_s):
             self._seen.popitem(last=False)
         entry = (auth_time, packet_digest)

@@ -1,15 +1,22 @@
-"""The bytes that a test may cost the client's line: when to end it so that they are not exceeded."""
+"""Byte limit of a test: the time to end it, early enough that the client's line carries no more bytes.
+
+A stop takes effect a round trip and a queue later. The bytes of that time are predicted from the present
+rate. During the round trip the rate climbs on as it did in the last 0.1 s.
+"""
 
 from collections import deque
 from collections.abc import Callable
 
 EVERY_NS = 20_000_000
+"""Time between two predictions, two or three in a trial interval."""
+
 AHEAD_NS = 150_000_000
-"""A stop takes effect a round trip later, what stands in the line's queue comes as well, and so much more."""
+"""Reserve beyond the round trip and the queue that delay the effect of a stop."""
 
 WINDOW_NS = 100_000_000
-"""What a search climbs by in so long is at most a doubling (C), or twice ``high_speed_delta`` rows (B)."""
+"""Two trial intervals: a search then climbs by one doubling (C) or by two fast steps of rows (B) at most."""
 
+# Two fast steps of 10 rows, 1 Mbit/s each.
 _STEEPEST_BPS = 20e6
 _MARKS = 2 * WINDOW_NS // EVERY_NS + 1
 
@@ -19,9 +26,9 @@ def _nothing() -> tuple[int, int]:
 
 
 class ByteLimit:
-    """Watches the bytes of a test, both directions together.
+    """Limit on the bytes of a test, both directions together; None for no limit.
 
-    ``highest_bps`` is what the search may climb to; ``doubles`` says that it does so by algorithm C.
+    ``highest_bps`` bounds the search, ``doubles`` is true for algorithm C.
     """
 
     def __init__(
@@ -33,29 +40,29 @@ class ByteLimit:
         self._doubles = doubles
         self._marks: deque[tuple[int, int]] = deque(maxlen=_MARKS)
 
-    def spend(self, total: int, now: int, under_way: Callable[[], tuple[int, int]] = _nothing) -> bool:
-        """Whether the test has to end now, at ``total`` bytes so far: told once.
+    def spend(self, total: int, now: int, stop_delay: Callable[[], tuple[int, int]] = _nothing) -> bool:
+        """Return True, once, if the test has to end now, at ``total`` bytes so far.
 
-        ``under_way`` gives the round trip that a stop takes, and what the queue adds to it, in ns. What comes
-        in that time and 150 ms more counts as spent; during the round trip it climbs on as it did lately.
+        ``stop_delay`` gives the round trip that a stop takes and the delay of the queue, in ns. Bytes of that
+        time and of 150 ms more count as spent. During the round trip the rate climbs on.
         """
         if self._limit is None or self.reached:
             return False
         if total < self._limit:
             if self._marks and now - self._marks[-1][0] < EVERY_NS:
                 return False
-            ahead = self._ahead(total, now, *under_way())
+            ahead = self._ahead(total, now, *stop_delay())
             self._marks.append((now, total))
             total += round(ahead)
         self.reached = total >= self._limit
         return self.reached
 
     def _ahead(self, total: int, now: int, round_trip_ns: int, queue_ns: int) -> float:
-        """Bytes until a stop has taken effect, one window after the other."""
+        """Bytes until a stop takes effect, summed window by window."""
         rate, before = self._rates(total, now)
         climb = min(max(rate - before, 0.0), self._steepest)
         growth = min(max(rate / before, 1.0), 2.0) if before else 2.0
-        # A rate is that of the middle of its window.
+        # The measured rate is that of the middle of its window: the climb since then counts, too.
         climbing, left, ahead = round_trip_ns + WINDOW_NS // 2, round_trip_ns + queue_ns + AHEAD_NS, 0.0
         while left > 0:
             part = min(max(climbing, 0), WINDOW_NS) / WINDOW_NS
@@ -66,7 +73,7 @@ class ByteLimit:
         return ahead
 
     def _rates(self, total: int, now: int) -> tuple[float, float]:
-        """Bytes per ns in the last window and in the one before it; 0 where nothing was marked yet."""
+        """Bytes per ns in the last window and in the one before it; 0 before the first mark."""
         middle = self._mark_before(now - WINDOW_NS)
         first = self._mark_before(now - 2 * WINDOW_NS)
         if middle is None or first is None:
@@ -75,6 +82,6 @@ class ByteLimit:
         return rate, (middle[1] - first[1]) / (middle[0] - first[0]) if middle[0] > first[0] else rate
 
     def _mark_before(self, moment: int) -> tuple[int, int] | None:
-        """The newest mark as old as ``moment``, or the oldest of all."""
+        """Newest mark as old as ``moment``, or else the oldest."""
         older = [mark for mark in self._marks if mark[0] <= moment]
         return older[-1] if older else self._marks[0] if self._marks else None

@@ -1,25 +1,34 @@
-"""What the client's part of a running test has in common in both directions."""
+"""Load phase of the client: the part that is the same upstream and downstream.
+
+| state | event | next state |
+|---|---|---|
+| running | the end of the planned duration, a stop by the caller or by the peer | closing |
+| running | 3 s without a valid PDU (watchdog) | closing |
+| closing | 0.1 s later, or the peer's port is closed | finished |
+
+While closing, PDUs with testAction 2 are sent and late packets of the load are still counted. The first
+reason to close is the one that the report gives. Nothing acknowledges a stop (§9), so it is repeated.
+"""
 
 from abc import ABC, abstractmethod
 
-from wire.udpstp.ends import Tempo, Watchdog
-from wire.udpstp.load import Ending, LoadSoFar
-from wire.udpstp.plan import Plan
+from wire.udpstp.ends.watchdog import Tempo, Watchdog
+from wire.udpstp.load import Ending, LoadSoFar, Plan
 
 _MS = 1_000_000
 NEVER = 1 << 62
 
 LINGER_NS = 100 * _MS
-"""How long to go on listening for late packets, and repeating the stop, when a test is over."""
+"""Time for late packets, and for repeating the stop, after the end of a test."""
 
 BYTES_SPENT = "ended early: its limit of bytes was reached"
 
 TOLERANCE_NS = 100 * _MS
-"""A peer that stops a test by so much before its planned end has not stopped it early."""
+"""A stop by the peer counts as early only by more than this before the planned end."""
 
 
 class LoadPhase(ABC):
-    """What both directions have in common: the watchdog, cancelling, and how it ended."""
+    """Load phase in one direction; ``ending`` and ``detail`` are its result once ``finished``."""
 
     tempo: Tempo
 
@@ -35,12 +44,12 @@ class LoadPhase(ABC):
     @property
     @abstractmethod
     def deadline(self) -> int:
-        """When there is next something to send or to decide."""
+        """Time of the next packet or decision."""
 
     @property
     @abstractmethod
     def segment_bytes(self) -> int:
-        """The size of each datagram last transmitted; the last of them may be shorter."""
+        """Size of each datagram last transmitted; the last of them may be shorter."""
 
     @abstractmethod
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
@@ -48,46 +57,46 @@ class LoadPhase(ABC):
 
     @abstractmethod
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
-        """Take in what was received at ``now`` with the receive stamp ``wall``.
+        """Process data received at ``now`` with the receive stamp ``wall``.
 
-        Several datagrams are of ``segment_bytes`` each, the last may be shorter; 0 stands for a single one.
+        Several datagrams have ``segment_bytes`` each, the last may be shorter; 0 means a single datagram.
         """
 
     @abstractmethod
     def blocked(self, sent: int) -> None:
-        """Of what was last transmitted only the first ``sent`` bytes left this host, mostly none."""
+        """Correct the counts: only the first ``sent`` bytes last transmitted left this host."""
 
     @abstractmethod
     def so_far(self) -> LoadSoFar:
-        """What is known of the load now; may be asked from another thread."""
+        """Counts of the load until now; may be called from another thread."""
 
     @abstractmethod
     def fields(self) -> dict[str, object]:
-        """The report's fields that this direction knows."""
+        """Fields of the report that this direction fills."""
 
     @abstractmethod
-    def _say_stop(self, now: int) -> None:
-        """Begin to send PDUs that say stop."""
+    def _send_stop(self, now: int) -> None:
+        """Begin to send PDUs with testAction 2."""
 
     def cancel(self, now: int) -> None:
-        """Stop now; what was counted so far is reported."""
+        """Stop now; packets counted so far are reported."""
         self.finish(now, Ending.STOPPED, "stopped by its caller")
 
-    def spent(self, now: int) -> None:
-        """Stop now, because the test may cost no more bytes."""
+    def end_at_byte_limit(self, now: int) -> None:
+        """Stop now because the byte limit is reached."""
         self.finish(now, Ending.STOPPED, BYTES_SPENT)
 
     def unreachable(self) -> None:
-        """The peer's port is closed: its way of ending after the load; before, the watchdog decides."""
+        """Process an ICMP error: the peer closes its port after the load; earlier the watchdog decides."""
         if self._closing != NEVER:
             self.finished = True
 
     def finish(self, now: int, ending: Ending = Ending.COMPLETED, detail: str = "") -> None:
-        """Begin to close: say stop a few times, as nothing acknowledges it (§9)."""
+        """Begin to close, unless closing already."""
         if self._closing == NEVER:
             self.ending, self.detail = ending, detail
             self._closing = now + LINGER_NS
-            self._say_stop(now)
+            self._send_stop(now)
 
     def _check_silence(self, now: int) -> None:
         if now >= self._closing:

@@ -1,29 +1,41 @@
-"""The client's part of a running test downstream: it receives the load and tells the server of it."""
+"""Load phase of a downstream test at the client: it receives the load and reports on it to the server.
 
-from wire.udpstp import batches, pdu, rates
-from wire.udpstp.arrivals import ArrivalSeries
-from wire.udpstp.batches import LoadRun
+| state | event | next state |
+|---|---|---|
+| lead-in | the first packet of a planned size | counting |
+| counting | a packet sent after the planned duration, or the server's stop | closing |
+| any | the hard stop, the watchdog, a stop by the caller | closing |
+| counting | the byte limit | stopping |
+| stopping | no packet for 0.1 s, or 2 s | closing |
+
+Packets are counted up to the one that ends the load, whenever they arrive; later ones never are.
+"""
+
+from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import LINGER_NS, NEVER, TOLERANCE_NS, LoadPhase
-from wire.udpstp.ends import ReceivingEnd, Tempo
-from wire.udpstp.load import Ending, LoadSoFar
-from wire.udpstp.plan import Plan
-from wire.udpstp.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.batches import LoadRun
+from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
+from wire.udpstp.ends.series import ArrivalSeries
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.load import Ending, LoadSoFar, Plan
 
 _MS = 1_000_000
 _S = 1_000_000_000
 
 HARD_STOP_NS = 3_500 * _MS
-"""How long after its planned duration a load that no packet ends is stopped all the same (§9, §11)."""
+"""Time after the planned duration at which a load that no packet has ended is stopped (§9, §11)."""
 
 STOPPING_NS = 2_000 * _MS
-"""The longest wait for a stop's effect: a geostationary round trip, and a second of queue."""
+"""Longest wait for the effect of a stop: a geostationary round trip and a second of queue, with a reserve."""
 
 
 class Downstream(LoadPhase):
     """Receives the load.
 
-    At a fixed rate it begins with the first packet of the planned size: a server may lead in slower. A search
-    begins with the first packet that comes, and its sender's schedule is not known.
+    At a fixed rate it begins with the first packet of the planned size. A search begins with the first
+    packet, and its sender's schedule is not known.
     """
 
     def __init__(
@@ -34,6 +46,7 @@ class Downstream(LoadPhase):
         rate = rates.sending_rate(plan.row)
         sizes = {size for size in (rate.payload_1, rate.payload_2, rate.addon_2) if size}
         self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
+        # The reference server sends at row 0 until its first Status: such a lead-in has other sizes.
         self._any_size = plan.search is not None or any(size & pdu.RANDOM_SIZE for size in sizes)
         self._spacing = 0.0 if plan.search else _S / rates.packets_per_second(rate)
         self._overhead = overhead
@@ -46,17 +59,17 @@ class Downstream(LoadPhase):
 
     @property
     def deadline(self) -> int:
-        """The next Status PDU, the watchdog, the hard stop, or the end of the linger."""
+        """Time of the next Status PDU or change of state."""
         stop = self._hard_stop if self._closing == NEVER else self._closing
         return min(self.receiving.deadline, self._watchdog.deadline, stop)
 
     @property
     def segment_bytes(self) -> int:
-        """The size of the Status PDU last transmitted."""
+        """Size of the Status PDU last transmitted."""
         return self.receiving.segment_bytes
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """The Status PDU that is due."""
+        """Put the due Status PDU into ``buffer`` and return its bytes, 0 for none."""
         self._check_silence(now)
         if now >= self._hard_stop:
             self._stop_hard(now)
@@ -71,25 +84,25 @@ class Downstream(LoadPhase):
             self.finish(now, Ending.BAD_RESPONSE, "the peer sends packets of another size than agreed on")
 
     def blocked(self, sent: int) -> None:
-        """A Status that did not leave is as good as lost."""
+        """Count a Status that the kernel refused as a lost one."""
         self.receiving.blocked(sent)
 
-    def _say_stop(self, now: int) -> None:
+    def _send_stop(self, now: int) -> None:
         self.receiving.stop(now)
 
-    def spent(self, now: int) -> None:
-        """Say stop; what comes until that has reached the peer costs bytes as well, and is counted."""
+    def end_at_byte_limit(self, now: int) -> None:
+        """Stop, and count the packets that arrive until the server has stopped: they cost bytes as well."""
         if self._closing == NEVER:
-            super().spent(now)
+            super().end_at_byte_limit(now)
             self._counting_until = now + STOPPING_NS
 
     def cancel(self, now: int) -> None:
-        """Stop, and count no longer than it takes to say so."""
+        """Stop, and do not wait until the server has stopped."""
         self._counting_until = 0
         super().cancel(now)
 
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
-        """Load PDUs: of the lead-in, of the test, or after its end."""
+        """Process Load PDUs: of the lead-in, of the test, or after its end."""
         if self._closing < self._counting_until:
             self._closing = min(max(self._closing, now + LINGER_NS), self._counting_until)
         for run in batches.load_runs(data, segment_bytes):
@@ -124,7 +137,8 @@ class Downstream(LoadPhase):
         return True
 
     def _over(self, sequence: int, now: int) -> None:
-        """``sequence`` is the first after the load: a queue keeps its order, so that all before it is due."""
+        """End the load at ``sequence``, the first packet after it."""
+        # A queue keeps its order: packets before this one have arrived or are lost.
         last = sequence - 1
         self._end_of_load = last if self._end_of_load is None else min(self._end_of_load, last)
         self.finish(now)
@@ -136,7 +150,7 @@ class Downstream(LoadPhase):
         self._over(sequence, now)
 
     def so_far(self) -> LoadSoFar:
-        """What has arrived; lost is what is missing before the newest packet."""
+        """Packets received until now; gaps before the newest packet count as lost."""
         series = self.series
         least = self.receiving.receiver.delay_minimum
         if not series.packets or least is None:
@@ -150,7 +164,7 @@ class Downstream(LoadPhase):
         )
 
     def fields(self) -> dict[str, object]:
-        """Counts of the series; the sender's side is inferred from it."""
+        """Fields of the receiver as counted here, of the sender as inferred from the packets received."""
         series = self.series
         last = self._last_sequence()
         sent = last - series.first_sequence + 1 if series.packets else 0
@@ -173,9 +187,9 @@ class Downstream(LoadPhase):
         }
 
     def _sent_ip_bytes(self, sent: int, mean: float) -> int:
-        """What was lost was as large as what came at the same time: a search changes sizes as it climbs."""
         if self._spacing:
             return round(sent * mean)
+        # A search changes packet sizes as it climbs: lost packets had the mean size of their interval.
         intervals = [one for one in self.series.intervals() if one.datagrams]
         lost = sum(one.lost for one in intervals)
         size = sum(one.lost * one.ip_bytes / one.datagrams for one in intervals) / lost if lost else mean
@@ -189,21 +203,18 @@ class Downstream(LoadPhase):
         return self.series.stall_ns(allowed) // 1000
 
     def _last_sequence(self) -> int:
-        """Of the last packet sent: the peer's stop follows it, unless the first of the stops was lost, too.
-
-        No more can have been sent than was planned, where a number was.
-        """
         highest = self.series.highest
         if self._end_of_load is None:
             return highest
         if not self._spacing:
             return max(self._end_of_load, highest)
+        # The first stops may be lost, too: then the end seen lies behind the number of packets planned.
         planned = self.series.first_sequence - 1 + round(self.duration_ns / self._spacing)
         return max(min(self._end_of_load, planned), highest)
 
 
 def _span_us(series: ArrivalSeries, sent: int) -> int:
-    """From the first to the last packet sent: the span seen, stretched over those lost at its end."""
+    """Time from the first to the last packet sent: the span seen, extended over packets lost at its end."""
     seen = series.highest - series.first_sequence
     span = (series.last_sent - series.first_sent) // 1000
     return span * (sent - 1) // seen if seen > 0 else 0

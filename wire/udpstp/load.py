@@ -1,7 +1,8 @@
-"""What one load test left behind, told the same way whichever end sent the load.
+"""One load test: the plan that the client starts from, and the report that it ends with.
 
-All counts are of Load PDUs of the test itself; those that only say "stop" are in ``bytes_sent`` and
-``bytes_received`` alone. IP-layer bytes are UDP payload plus 28 (IPv4) or 48 (IPv6), as RFC 9097 §5 has it.
+A report has the same fields whichever end sent the load. All counts are of Load PDUs with testAction 0; the
+others are part of ``bytes_sent`` and ``bytes_received`` alone. IP-layer bytes are UDP payload plus 28 (IPv4)
+or 48 (IPv6) per datagram (RFC 9097 §5).
 """
 
 from enum import StrEnum
@@ -10,28 +11,76 @@ from msgspec import Struct
 
 from wire.records import Algorithm, Direction
 
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """Search for the capacity by the server (§7.1), instead of a fixed rate.
+
+    ``start_row`` None begins at row 0, the RFC's default. ``byte_limit`` bounds the IP-layer bytes on the
+    client's line in both directions together; the test ends in time to stay below it.
+    """
+
+    algorithm: Algorithm = Algorithm.B
+    start_row: int | None = None
+    byte_limit: int | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Parameters of one test. ``secret`` is never shown.
+
+    ``row`` is the row to send at, or the highest that a ``search`` may reach. ``ident`` is random and not
+    zero (§6.1). ``address`` is the server's control address. ``auth_offset_s`` is the peer's time minus this
+    host's.
+    """
+
+    address: Address
+    ident: int
+    key_id: int
+    secret: bytes
+    direction: Direction
+    row: int
+    duration_s: int
+    dscp: int = 0
+    auth_offset_s: float = 0.0
+    search: Search | None = None
+
+    @property
+    def ipv6(self) -> bool:
+        """True for a test over IPv6."""
+        return len(self.address) == 4
+
+    def __repr__(self) -> str:
+        what = f"row {self.row}" if self.search is None else f"search to row {self.row}"
+        return f"Plan({self.direction} {what} {self.duration_s} s key {self.key_id})"
+
+
+def session_id(auth_time: int, ident: int) -> str:
+    """Format the session id that both ends write into their records of a test."""
+    return f"{auth_time:08x}-{ident:04x}"
+
 
 class Ending(StrEnum):
-    """How a load test ended. Only ``completed`` ran for its planned duration."""
+    """Reason why a load test ended. Only ``completed`` ran for its planned duration."""
 
     COMPLETED = "completed"
     STOPPED = "stopped"
-    """This agent stopped it early, as asked by its caller, be it by a limit of bytes."""
+    """This agent stopped it early, on request of its caller or at the byte limit."""
     STOPPED_BY_PEER = "stopped-by-peer"
     WATCHDOG = "watchdog"
-    """The peer fell silent for 3 s in the middle of the test (RFC 9946 §6.1)."""
+    """The peer was silent for 3 s during the test (RFC 9946 §6.1)."""
     REFUSED = "refused"
-    """The peer answered with a refusal; ``refusal`` holds its code."""
+    """The peer answered with a refusal; ``refusal`` is its code."""
     COERCED = "coerced"
-    """The peer would have run another test than the one asked for."""
+    """The peer would have run another test than the planned one."""
     NO_ANSWER = "no-answer"
     BAD_AUTHENTICATION = "bad-authentication"
-    """The peer answered, but not with our key or not with our time of day."""
+    """The peer answered with another key or another time of day."""
     BAD_RESPONSE = "bad-response"
     NAME_UNKNOWN = "name-unknown"
     """The peer's host name has no address."""
     NOT_LISTENING = "not-listening"
-    """The peer's host says that nothing listens at the port."""
+    """The peer's host reports a closed port."""
     UNREACHABLE = "unreachable"
     FORBIDDEN = "forbidden"
     """This host refuses to send to the peer."""
@@ -39,11 +88,11 @@ class Ending(StrEnum):
 
 
 class LoadInterval(Struct, frozen=True, kw_only=True):
-    """About 50 ms at the load receiver; ``offset_us`` counts from its first interval's beginning.
+    """About 50 ms at the load receiver; ``offset_us`` is counted from the start of the first interval.
 
     Delays are one-way, in microseconds above the smallest of the whole test; None where no packet gave one.
-    Downstream they are exact to the kernel's timestamps. Upstream minimum and maximum are whole
-    milliseconds and the mean is as fine as the peer's sum over the interval (RFC 9946 §8.2).
+    Downstream they have the precision of the kernel's timestamps. Upstream minimum and maximum are whole
+    milliseconds, and the mean is as precise as the peer's sum over the interval (RFC 9946 §8.2).
     """
 
     offset_us: int
@@ -59,23 +108,23 @@ class LoadInterval(Struct, frozen=True, kw_only=True):
 
 
 class SentInterval(Struct, frozen=True, kw_only=True):
-    """From one Status PDU to the next at a sender that obeys a search; ``offset_us`` from its first packet.
+    """Time between two Status PDUs at the sender of a search; ``offset_us`` is counted from its first packet.
 
-    ``told_bps`` is the rate it had to send at (IP layer), ``ip_bytes`` what it sent.
+    ``requested_bps`` is the IP-layer rate that the server requested, ``ip_bytes`` the bytes sent.
     """
 
     offset_us: int
     duration_us: int
-    told_bps: float
+    requested_bps: float
     ip_bytes: int
 
 
 class LoadSoFar(Struct, frozen=True):
-    """What is known of a load while it runs, in the middle of things: to steer by, not to judge by.
+    """Counts of a running load, for control during the test; the report has the exact figures.
 
-    ``line_bytes`` of it have crossed this agent's line, counted at the IP layer: received downstream, sent
-    upstream. ``packets`` are known to have come through, ``lost_packets`` are missing. ``delay_us`` is the
-    newest one-way delay above the smallest.
+    ``line_bytes`` are the IP-layer bytes on this agent's line: received downstream, sent upstream.
+    ``packets`` are known to have arrived, ``lost_packets`` are missing. ``delay_us`` is the newest one-way
+    delay above the smallest.
     """
 
     line_bytes: int = 0
@@ -85,30 +134,40 @@ class LoadSoFar(Struct, frozen=True):
 
 
 class LoadReport(Struct, frozen=True, kw_only=True):
-    """One test as the client saw it; what was not reached stays at zero.
+    """One test as the client saw it; fields of a phase that was not reached are zero.
 
-    Of a search, which has an ``algorithm``, ``row`` and ``planned_bps`` are the highest that was asked for,
-    no number of packets is planned, and upstream ``sent_intervals`` tell what the sender did. Downstream the
-    sender's schedule is not known, so that ``stall_us`` stays 0 there. ``bytes_spent``: it was ended early
-    because its limit of bytes was reached.
+    Searches have an ``algorithm``. Their ``row`` and ``planned_bps`` are the highest that was asked for, and
+    ``planned_packets`` is 0. ``bytes_spent`` is true where the byte limit ended the test early.
 
-    Of the sender: ``send_span_us`` lies between first and last packet, ``stall_us`` is the time by which the
-    schedule had to be put off because the sender was later than its catch-up allows, ``longest_gap_us`` the
-    longest pause between two packets, ``blocked_sends`` packets the local kernel refused (never on the
-    wire, not in ``sent_packets``), ``backoff_steps`` rate reductions for want of feedback (RFC 9097 §8.1).
-    Downstream all of it is inferred from sequence numbers and send times of what arrived, so packets lost
-    after the last arrival are known only if the peer's stop came through.
+    Sender:
 
-    Of the receiver: ``received_packets`` includes ``duplicated``; ``lost`` = sent - distinct received.
-    ``receive_span_us`` lies between first and last packet; upstream, where the peer tells sums of 50 ms, it
-    is the span that gives the mean rate of the whole intervals. ``estimated_packets`` of those received are
-    not counted but inferred, because the Status PDU that would have told them was lost.
+    - ``send_span_us``: time from the first to the last packet.
+    - ``stall_us``: sum of the schedule's shifts because the sender was later than its catch-up allows.
+      Always 0 for a downstream search, whose schedule is not known.
+    - ``longest_gap_us``: longest pause between two packets.
+    - ``blocked_sends``: packets that the local kernel refused. They are not in ``sent_packets``.
+    - ``backoff_steps``: rate reductions because feedback was missing (RFC 9097 §8.1).
+    - ``sent_intervals``: series of the sender, for an upstream search only.
 
-    ``receiver_drops``: packets that reached this host and were dropped in its socket (downstream only): they
-    are in ``lost``, but not the line's fault. ``wall_step_us``: how far the agent's wall clock moved
-    against its monotonic clock during the test; above some milliseconds the delays cannot be trusted.
-    ``rtt_min_us`` is the smallest seen, set-up included. ``bytes_sent`` and ``bytes_received`` are what the
-    test cost this agent's line at the IP layer, control and feedback included.
+    Downstream these are inferred from sequence numbers and send stamps of the packets received. Packets lost
+    after the last arrival are then known only if the peer's stop arrived.
+
+    Receiver:
+
+    - ``received_packets``: includes ``duplicated``.
+    - ``lost``: packets sent minus distinct packets received.
+    - ``receive_span_us``: time from the first to the last packet. Upstream it is the span for which the rate
+      becomes the mean rate of the whole intervals.
+    - ``estimated_packets``: those of the packets received that are inferred, since their Status was lost.
+    - ``receiver_drops``: packets dropped in this host's socket (downstream only). They are in ``lost``, but
+      are no fault of the line.
+
+    Whole test:
+
+    - ``wall_step_us``: step of the agent's wall clock against its monotonic clock. Above some milliseconds
+      the delays cannot be trusted.
+    - ``rtt_min_us``: smallest round trip, set-up included.
+    - ``bytes_sent``, ``bytes_received``: IP-layer bytes on this agent's line, control and feedback included.
     """
 
     session: str
@@ -147,17 +206,17 @@ class LoadReport(Struct, frozen=True, kw_only=True):
 
     @property
     def sent_bps(self) -> float:
-        """IP-layer rate at which the sender really sent; 0 below two packets."""
+        """IP-layer rate of the sender; 0 below two packets."""
         return _rate(self.sent_packets, self.sent_ip_bytes, self.send_span_us)
 
     @property
     def received_bps(self) -> float:
-        """IP-layer rate at which the receiver received; 0 below two packets."""
+        """IP-layer rate at the receiver; 0 below two packets."""
         return _rate(self.received_packets, self.received_ip_bytes, self.receive_span_us)
 
 
 def _rate(packets: int, ip_bytes: int, span_us: int) -> float:
-    """N packets take N - 1 gaps from the first to the last."""
     if packets < 2 or span_us <= 0:
         return 0.0
+    # N packets take N - 1 gaps from the first to the last.
     return ip_bytes * (packets - 1) / packets * 8e6 / span_us

@@ -1,10 +1,11 @@
-"""The PDUs of RFC 9946: pack and parse, nothing decided.
+"""PDUs of RFC 9946: pack and parse, without any decision.
 
-Control PDUs (Setup, Null, Test Activation) are small and rare: structs. Load headers are packed and read
-in place (``LOAD_HEADER``), a thousand and more a second. Parsers take any bytes and give None for what is not
-a sound PDU of their kind; they check size, identifier and checksum, and no value that the protocol must
-answer. Reserved fields are sent 0 and ignored on receipt (§6.1). All integers are unsigned big-endian unless
-said.
+Control PDUs (Setup, Null, Test Activation) are small and rare: they are structs. Load headers are packed and
+read in place (``LOAD_HEADER``), since there are a thousand and more a second.
+
+Parsers take any bytes and return None for anything but a valid PDU of their kind. They check size, identifier
+and checksum. A value that the protocol has to answer with a refusal is not their subject. Reserved fields are
+sent 0 and ignored on receipt (§6.1). Integers are unsigned and big-endian unless noted.
 """
 
 import struct
@@ -16,7 +17,7 @@ PROTOCOL_VERSION: Final = 20
 """The only version registered (§12.3.2)."""
 
 WELL_KNOWN_PORT: Final = 24601
-"""Where a server awaits Setup Requests (§12.1)."""
+"""UDP port of a server's control port (§12.1)."""
 
 SETUP_ID, ACTIVATION_ID, LOAD_ID, NULL_ID, STATUS_ID = 0xACE1, 0xACE2, 0xBEEF, 0xDEAD, 0xFEED
 
@@ -27,7 +28,7 @@ UPSTREAM, DOWNSTREAM = 1, 2
 """Activation cmdRequest (§12.3.6)."""
 
 UPSTREAM_BIT = 0x8000
-"""Of Setup maxBandwidth: the test is upstream. The rest is Mbit/s."""
+"""Bit of Setup maxBandwidth for an upstream test; the other bits are Mbit/s."""
 
 SETUP_JUMBO, SETUP_TRADITIONAL_MTU = 0x01, 0x02
 ACTIVATION_START_INDEX, ACTIVATION_RANDOM_PAYLOAD = 0x01, 0x02
@@ -40,7 +41,7 @@ TESTING, STOPPING_SERVER, STOP = 0, 1, 2
 """Load and Status testAction (§8.1)."""
 
 NO_DELAY = 0xFFFFFFFF
-"""A delay minimum or sample without a packet to take it from (§8.2)."""
+"""Value of a delay minimum or sample without any packet (§8.2)."""
 
 SETUP = struct.Struct("!HHBBHBBHHBBI32sBBH")
 NULL = struct.Struct("!HHBBBBI32sBBH")
@@ -53,7 +54,7 @@ SUB_INTERVAL = struct.Struct("!IQ11I")
 STATUS = struct.Struct("!HBBI28sI56sIIIiIIIIIIBBHIIIIIHBBI32sBBH")
 
 DIGEST_AT = {SETUP_ID: 20, NULL_ID: 12, ACTIVATION_ID: 68}
-"""Where the 32 bytes of authDigest begin in each signed PDU. checkSum is always the last two bytes."""
+"""Offset of the 32 bytes of authDigest in each signed PDU. checkSum is always the last two bytes."""
 _SIZE_OF = {SETUP_ID: SETUP.size, NULL_ID: NULL.size, ACTIVATION_ID: ACTIVATION.size, STATUS_ID: STATUS.size}
 
 UNSIGNED = bytes(32)
@@ -78,7 +79,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     digest: bytes = UNSIGNED
 
     def pack(self) -> bytes:
-        """The 56 bytes, with the digest as it stands."""
+        """Pack into 56 bytes, with ``digest`` unchanged."""
         bandwidth = self.bandwidth_mbps | (UPSTREAM_BIT if self.upstream else 0)
         return SETUP.pack(
             SETUP_ID, self.version, self.index, self.count, self.ident, self.command, self.response,
@@ -88,7 +89,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 
 class Null(Struct, frozen=True, kw_only=True):
-    """Null Request (§6.2.2): opens the server's own firewall, is never answered."""
+    """Null Request (§6.2.2): opens the server's own firewall and is never answered."""
 
     auth_time: int
     key_id: int
@@ -96,7 +97,7 @@ class Null(Struct, frozen=True, kw_only=True):
     digest: bytes = UNSIGNED
 
     def pack(self) -> bytes:
-        """The 48 bytes, with the digest as it stands."""
+        """Pack into 48 bytes, with ``digest`` unchanged."""
         return NULL.pack(
             NULL_ID, PROTOCOL_VERSION, REQUEST, 0, 0, self.auth_mode, self.auth_time, self.digest,
             self.key_id, 0, 0,
@@ -104,11 +105,11 @@ class Null(Struct, frozen=True, kw_only=True):
 
 
 class SendingRate(Struct, frozen=True, kw_only=True):
-    """What a load sender is to send (§7.1): two transmitters, each a burst every interval.
+    """Sending-rate structure srStruct (§7.1): two transmitters, each with a burst every interval.
 
-    Intervals in microseconds, 0 = off. Payloads are UDP payload bytes as over IPv4, ``RANDOM_SIZE`` set for
-    a size drawn anew each time. ``addon_2`` closes each of the second transmitter's bursts, also an empty
-    one.
+    Intervals are microseconds, 0 = off. Payloads are UDP payload bytes for IPv4, with ``RANDOM_SIZE`` set for
+    a random size of every packet. ``addon_2`` is one more packet after each burst of the second transmitter,
+    also after an empty one.
     """
 
     interval_1_us: int = 0
@@ -120,7 +121,7 @@ class SendingRate(Struct, frozen=True, kw_only=True):
     addon_2: int = 0
 
     def pack(self) -> bytes:
-        """The 28 bytes."""
+        """Pack into 28 bytes."""
         return RATE.pack(
             self.interval_1_us, self.payload_1, self.burst_1,
             self.interval_2_us, self.payload_2, self.burst_2, self.addon_2,
@@ -128,7 +129,7 @@ class SendingRate(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, data: bytes) -> "SendingRate":
-        """Read 28 bytes; every combination of values is well-formed."""
+        """Read 28 bytes; every combination of values is valid."""
         one, payload_1, burst_1, two, payload_2, burst_2, addon_2 = RATE.unpack(data)
         return cls(
             interval_1_us=one, payload_1=payload_1, burst_1=burst_1,
@@ -168,7 +169,7 @@ class Activation(Struct, frozen=True, kw_only=True):
     digest: bytes = UNSIGNED
 
     def pack(self) -> bytes:
-        """The 104 bytes, with the digest as it stands."""
+        """Pack into 104 bytes, with ``digest`` unchanged."""
         return ACTIVATION.pack(
             ACTIVATION_ID, PROTOCOL_VERSION, self.command, self.response,
             self.low_threshold, self.upper_threshold, self.trial_interval, self.test_s, 0, self.dscp_ecn,
@@ -180,7 +181,7 @@ class Activation(Struct, frozen=True, kw_only=True):
 
 
 class SubInterval(Struct, frozen=True, kw_only=True):
-    """Totals of one finished sub-interval (§8.2). ``duration_us``, delays and ``elapsed`` in ms but it."""
+    """Totals of one finished sub-interval (§8.2); delays and ``elapsed`` in ms."""
 
     datagrams: int = 0
     payload_bytes: int = 0
@@ -197,7 +198,7 @@ class SubInterval(Struct, frozen=True, kw_only=True):
     elapsed: int = 0
 
     def pack(self) -> bytes:
-        """The 56 bytes."""
+        """Pack into 56 bytes."""
         return SUB_INTERVAL.pack(
             self.datagrams, self.payload_bytes, self.duration_us, self.lost, self.reordered, self.duplicated,
             self.delay_min, self.delay_max, self.delay_sum, self.delay_count,
@@ -206,7 +207,7 @@ class SubInterval(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, data: bytes) -> "SubInterval":
-        """Read 56 bytes; every combination of values is well-formed."""
+        """Read 56 bytes; every combination of values is valid."""
         (
             datagrams, payload_bytes, duration_us, lost, reordered, duplicated,
             delay_min, delay_max, delay_sum, delay_count, rtt_min, rtt_max, elapsed,
@@ -225,8 +226,8 @@ NO_SUB_INTERVAL = SubInterval()
 class Status(Struct, frozen=True, kw_only=True):
     """Status feedback of the load receiver (§8.2); delays in ms, ``clock_delta_min`` signed.
 
-    The counters are those of one trial interval of ``interval_us``; ``sub_interval`` is the last finished
-    one, numbered ``sub_interval_number`` from 1.
+    The counters are those of one trial interval of ``interval_us``. ``sub_interval`` is the last finished
+    one, with its number from 1 on in ``sub_interval_number``.
     """
 
     sequence: int
@@ -253,7 +254,7 @@ class Status(Struct, frozen=True, kw_only=True):
     sent_ns: int = 0
 
     def pack(self) -> bytes:
-        """The 204 bytes. Authentication fields are zero, as mode 1 wants them (§5.3.1)."""
+        """Pack into 204 bytes. Authentication fields are zero in mode 1 (§5.3.1)."""
         return STATUS.pack(
             STATUS_ID, self.action, self.receive_stopped, self.sequence, self.rate.pack(),
             self.sub_interval_number, self.sub_interval.pack(),
@@ -266,23 +267,23 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (§5.6), over an even number of bytes, as it is to stand in checkSum."""
+    """Compute the Internet checksum (§5.6) over an even number of bytes, as written into checkSum."""
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
 
-def _is_sound(data: bytes, identifier: int) -> bool:
-    """Size, identifier, and the checksum where there is one: 0 stands for none (§5.6)."""
+def _is_valid(data: bytes, identifier: int) -> bool:
     if len(data) != _SIZE_OF[identifier] or int.from_bytes(data[:2]) != identifier:
         return False
+    # 0 means no checksum (§5.6).
     return data[-2:] == b"\0\0" or checksum(data) == 0
 
 
 def parse_setup(data: bytes) -> Setup | None:
     """Read a Setup Request or Response."""
-    if not _is_sound(data, SETUP_ID):
+    if not _is_valid(data, SETUP_ID):
         return None
     (
         _, version, index, count, ident, command, response, bandwidth, test_port, modifiers, auth_mode,
@@ -298,7 +299,7 @@ def parse_setup(data: bytes) -> Setup | None:
 
 def parse_null(data: bytes) -> Null | None:
     """Read a Null Request."""
-    if not _is_sound(data, NULL_ID):
+    if not _is_valid(data, NULL_ID):
         return None
     _, _, _, _, _, auth_mode, auth_time, digest, key_id, _, _ = NULL.unpack(data)
     return Null(auth_mode=auth_mode, auth_time=auth_time, digest=digest, key_id=key_id)
@@ -306,7 +307,7 @@ def parse_null(data: bytes) -> Null | None:
 
 def parse_activation(data: bytes) -> Activation | None:
     """Read a Test Activation Request or Response."""
-    if not _is_sound(data, ACTIVATION_ID):
+    if not _is_valid(data, ACTIVATION_ID):
         return None
     (
         _, _, command, response, low, upper, trial, test_s, _, dscp_ecn, row, one_way, delta, slow, errors,
@@ -323,11 +324,9 @@ def parse_activation(data: bytes) -> Activation | None:
 
 
 def parse_status(data: bytes) -> Status | None:
-    """Read a Status PDU. What stands from offset 160 on is ignored: it is meaningful in mode 2 alone.
-
-    The reference program leaves stale bytes there, checkSum included, so that the checksum proves nothing;
-    the UDP checksum has covered the datagram already.
-    """
+    """Read a Status PDU. Bytes from offset 160 on are ignored: they have a meaning in mode 2 alone."""
+    # The reference program leaves stale bytes at offsets 188 to 203, checkSum included. The checksum
+    # therefore proves nothing; the UDP checksum covers the datagram.
     if len(data) != STATUS.size or int.from_bytes(data[:2]) != STATUS_ID or data[2] > STOP:
         return None
     (
@@ -347,7 +346,7 @@ def parse_status(data: bytes) -> Status | None:
 
 
 def is_load(data: bytes | bytearray | memoryview) -> bool:
-    """Whether ``data`` begins with a sound Load header (§8.1); the payload behind it is filler."""
+    """Check if ``data`` begins with a valid Load header (§8.1); the payload is not looked at."""
     if len(data) < LOAD_HEADER.size or data[0] != 0xBE or data[1] != 0xEF or data[2] > STOP or data[3] > 1:
         return False
     return data[30:32] == b"\0\0" or checksum(bytes(data[: LOAD_HEADER.size])) == 0

@@ -1,8 +1,8 @@
-"""The sending-rate table: 1153 rows, each by rule.
+"""Sending-rate table: 1153 rows, each computed by rule.
 
-RFC 9946 fixes no table. This is the reference program's default one (IPv4, jumbo on above 1 Gbit/s, packets
-of at most 1250 bytes below): row r of 1 to 1000 sends exactly r Mbit/s at the IP layer, as RFC 9097 §8.1
-recommends.
+RFC 9946 fixes no table. This is the default one of the reference program, for IPv4. Packets have at most 1250
+bytes up to 1 Gbit/s and are jumbo packets above. Row r of 1 to 1000 sends exactly r Mbit/s at the IP layer,
+as RFC 9097 §8.1 recommends.
 """
 
 import math
@@ -22,7 +22,7 @@ _IPV6_REDUCTION = IPV6_UDP_BYTES - IPV4_UDP_BYTES
 
 
 def sending_rate(row: int) -> SendingRate:
-    """The row's transmitters. Raises ValueError for a row outside 0 to 1152."""
+    """Compute the transmitters of a row. Raises ValueError for a row outside 0 to 1152."""
     if not 0 <= row <= LAST_ROW:
         raise ValueError(f"sending-rate rows are 0 to {LAST_ROW}, not {row}")
     if row == 0:
@@ -35,7 +35,8 @@ def sending_rate(row: int) -> SendingRate:
 
 
 def _steps_of_one(row: int) -> SendingRate:
-    """Hundreds every 100 us, tens every 1 ms, and one smaller packet a millisecond for the rest."""
+    # Packets of 1250 bytes: 100 Mbit/s is one every 100 us, 10 Mbit/s is one every 1 ms. The rest is one
+    # smaller packet every 1 ms.
     hundreds, tens, ones = row // 100, row % 100 // 10, row % 10
     return SendingRate(
         interval_1_us=100 if hundreds else 0,
@@ -49,7 +50,7 @@ def _steps_of_one(row: int) -> SendingRate:
 
 
 def bits_per_second(rate: SendingRate) -> float:
-    """IP-layer rate of the transmitters; a random size counts with its mean."""
+    """Compute the IP-layer rate of the transmitters; a random size counts with its mean."""
     total = 0.0
     if rate.interval_1_us:
         total += _packet_bytes(rate.payload_1) * rate.burst_1 / rate.interval_1_us
@@ -66,15 +67,17 @@ def _packet_bytes(size: int) -> float:
 
 
 def packets_per_second(rate: SendingRate) -> float:
-    """Packets of all bursts together."""
+    """Compute the packet rate of both transmitters together."""
     first = rate.burst_1 / rate.interval_1_us if rate.interval_1_us else 0.0
     bursts = rate.burst_2 + bool(rate.addon_2)
     return (first + (bursts / rate.interval_2_us if rate.interval_2_us else 0.0)) * 1e6
 
 
 def row_for(rate_bps: float) -> int:
-    """The lowest row that sends at least ``rate_bps`` (IP layer). Raises ValueError above 1 Gbit/s or below
-    1 bit/s."""
+    """Find the lowest row that sends at least ``rate_bps`` (IP layer).
+
+    Raises ValueError above 1 Gbit/s and for 0 or less.
+    """
     row = math.ceil(rate_bps / 1e6)
     if not 1 <= row <= HIGH_SPEED_ROW:
         raise ValueError(f"no row of 1 to {HIGH_SPEED_ROW} Mbit/s sends {rate_bps:g} bit/s")
@@ -82,5 +85,5 @@ def row_for(rate_bps: float) -> int:
 
 
 def over_ipv6(size: int) -> int:
-    """The UDP payload size to send over IPv6 for one stated for IPv4: the IP packet keeps its length."""
+    """Reduce a UDP payload size stated for IPv4, so that the IPv6 packet has the same length."""
     return size - _IPV6_REDUCTION if size & ~RANDOM_SIZE > _IPV6_REDUCTION else size

@@ -1,17 +1,19 @@
-"""The control port of an RFC 9946 server: who is answered, and what (§6.2).
+"""Control port of an RFC 9946 server: answers to Setup Requests (§6.2), and limits on activations (§7.2.1).
 
-A wrong digest, a request out of its time or one seen before is met with silence (§6.2.1), so that an
-address is answered only if a holder of the key has named it; and then, Null Request included, with 104
-bytes to its 56.
+A request with a wrong digest, outside the time window, or seen before, gets no answer (§6.2.1). An address is
+therefore answered only if a key holder has used it. The answer, Null Request included, has 104 bytes to the
+request's 56: the server is no useful reflector for an attack.
 """
 
 from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.records import Direction
 from wire.udpstp import auth, pdu
-from wire.udpstp.plan import Address, session_id
+from wire.udpstp.ends.rate_control import is_search
+from wire.udpstp.load import Address, session_id
 
 _S = 1_000_000_000
 
@@ -26,7 +28,7 @@ NO_CONNECTION = 13
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A believed Setup Request: the caller accepts it with a test port, or refuses it."""
+    """Verified Setup Request: the caller accepts it with a test port, or refuses it."""
 
     setup: pdu.Setup
     keys: auth.Keys
@@ -34,20 +36,20 @@ class Offer:
 
     @property
     def session(self) -> str:
-        """The session id both ends derive."""
+        """Session id, which both ends derive from the Setup Request."""
         return session_id(self.setup.auth_time, self.setup.ident)
 
     @property
     def direction(self) -> Direction:
-        """Which way the load is to go, seen from the client."""
+        """Direction of the load, seen from the client."""
         return Direction.UP if self.setup.upstream else Direction.DOWN
 
     def accept(self, test_port: int, wall: int) -> bytes:
-        """The Setup Response that names the test port."""
+        """Build the Setup Response that names the test port."""
         return self._respond(ACCEPTED, test_port, wall)
 
     def refuse(self, code: int, wall: int) -> bytes:
-        """The Setup Response that says why not (§12.3.5)."""
+        """Build the Setup Response with a refusal code (§12.3.5)."""
         return self._respond(code, 0, wall)
 
     def _respond(self, code: int, test_port: int, wall: int) -> bytes:
@@ -60,7 +62,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A believed Setup Request that cannot be served, with the answer to send and why."""
+    """Verified Setup Request that cannot be served, with the answer to send and its code."""
 
     answer: bytes
     code: int
@@ -68,19 +70,20 @@ class Refusal:
 
 
 class Reception:
-    """The control port: believes a Setup Request or keeps silent (§6.2)."""
+    """Control port: verifies Setup Requests (§6.2)."""
 
     def __init__(self, secrets: dict[int, bytes]) -> None:
         self._secrets = secrets
         self._replays = auth.ReplayCache()
 
     def take_keys(self, secrets: dict[int, bytes]) -> None:
-        """Believe these keys from now on. What was set up with another before is not concerned."""
+        """Replace the shared keys; tests that are set up already keep theirs."""
         self._secrets = secrets
 
     def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | None:
-        """Take in a datagram at the control port; None is to be met with silence."""
+        """Process a datagram at the control port; None means no answer."""
         setup = pdu.parse_setup(data)
+        # The command is checked, too: a reflected Setup Response is no request.
         if setup is None or setup.command != pdu.REQUEST or setup.key_id not in self._secrets:
             return None
         keys = auth.derive_keys(self._secrets[setup.key_id], setup.auth_time)
@@ -95,7 +98,7 @@ class Reception:
 
 
 def _setup_fault(setup: pdu.Setup) -> int:
-    """The code to refuse with, 0 for none. No row served has jumbo packets: either choice will do."""
+    # The jumbo bit is not compared: no row that is served has jumbo packets, so that either choice fits.
     if setup.version != pdu.PROTOCOL_VERSION:
         return BAD_VERSION
     if setup.modifiers & pdu.SETUP_TRADITIONAL_MTU:
@@ -103,3 +106,44 @@ def _setup_fault(setup: pdu.Setup) -> int:
     if setup.count != 1 or setup.index != 0 or not setup.ident:
         return BAD_CONNECTION_PARAMETERS
     return 0 if setup.bandwidth_mbps else BANDWIDTH_REQUIRED
+
+
+class Limits(Struct, frozen=True):
+    """Limits of the server on a test. A test longer than ``longest_s`` is shortened.
+
+    A fixed rate above ``highest_row`` is refused; a search climbs no further than that row.
+    """
+
+    highest_row: int = 1000
+    longest_s: int = 60
+
+
+def coerced(request: pdu.Activation, limits: Limits) -> pdu.Activation:
+    """Bring every value of an Activation Request into the range that this server runs (§7.2.1).
+
+    Values outside the reference program's ranges become the defaults, except that tests of 1 to 4 s are
+    allowed. ECN bits are cleared (§7.1: Not-ECT), and payloads are never random. The start of a search is
+    lowered to the highest row.
+    """
+    low, upper = request.low_threshold, request.upper_threshold
+    if not (1 <= low <= upper <= 10_000):
+        low, upper = 30, 90
+    test_s = min(max(request.test_s, 1), limits.longest_s)
+    period = request.sub_interval
+    starts = is_search(request) and request.row != pdu.SEARCH_INDEX
+    return replace(
+        request,
+        row=min(request.row, limits.highest_row) if starts else request.row,
+        low_threshold=low,
+        upper_threshold=upper,
+        trial_interval=request.trial_interval if 5 <= request.trial_interval <= 250 else 50,
+        test_s=test_s,
+        dscp_ecn=request.dscp_ecn & 0xFC,
+        one_way_variation=min(request.one_way_variation, 1),
+        high_speed_delta=request.high_speed_delta or 10,
+        slow_adjust_threshold=request.slow_adjust_threshold or 3,
+        ignore_reordering=min(request.ignore_reordering, 1),
+        modifiers=request.modifiers & pdu.ACTIVATION_START_INDEX,
+        algorithm=request.algorithm if request.algorithm <= 1 else 0,
+        sub_interval=period if 100 <= period <= min(10_000, test_s * 1000) else min(1000, test_s * 1000),
+    )

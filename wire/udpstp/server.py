@@ -1,40 +1,55 @@
-"""The server of RFC 9946: one test after its set-up, at a fixed rate or searching for the capacity.
+"""Server of RFC 9946: one test after its set-up, at a fixed rate or as a search for the capacity.
+
+| state | action | event | next state |
+|---|---|---|---|
+| GREET | send a Null Request | sent | AWAIT_ACTIVATION |
+| AWAIT_ACTIVATION | | an Activation Request that verifies | ANSWER |
+| AWAIT_ACTIVATION | | 3 s (watchdog) | DONE |
+| ANSWER | send the Activation Response | sent, accepted | LOAD |
+| ANSWER | send the Activation Response | sent, refused | DONE |
+| LOAD | send Load PDUs or Status PDUs | the client's stop, 3 s of silence (watchdog) | DONE |
+| LOAD, stopping | send testAction 2 | the client's stop, a closed port, 3 s | DONE |
+
+The load is stopped at its planned end or by ``cancel``; the first reason is the outcome. While stopping, PDUs
+of the client no longer feed the watchdog.
 
 Two rules where the RFC leaves a choice:
-- A fixed rate above the configured maximum, or above the bandwidth reserved at set-up, is refused with
-  Activation code 2 (§7.2.1 lets a server cap or refuse); a search (srIndexConf 0xFFFF, or the start-index
-  bit) climbs no further than to the lower of the two.
-- A test belongs to the host that set it up, at whatever port its activation comes from: a NAT may map the
-  same client socket to another port for the test port. The digest of the activation proves the rest.
+
+- A fixed rate above the configured maximum, or above the bandwidth reserved at set-up, is refused with code
+  2. A search climbs no further than the lower of the two (§7.2.1 allows to cap or to refuse).
+- A test belongs to the host that set it up, with any source port of its activation. A NAT may map the same
+  client socket to another port for the test port; the digest of the activation proves the rest.
 """
 
+from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from msgspec.structs import replace
 
 from wire import ip_layer
-from wire.udpstp import adjustment, auth, batches, pdu, rates, served
-from wire.udpstp.coercion import Limits, coerced
-from wire.udpstp.ends import TERMINATION_NS, ReceivingEnd, SendingEnd, Tempo, Watchdog
-from wire.udpstp.feedback import FeedbackTotals
-from wire.udpstp.load import Ending
-from wire.udpstp.plan import Address
-from wire.udpstp.rate_control import FixedRate, Searching
-from wire.udpstp.reception import Offer
+from wire.udpstp import auth, pdu, rates
+from wire.udpstp.ends import batches, rate_control
+from wire.udpstp.ends.rate_control import FixedRate, LocalSearch
+from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.sender import SendingEnd
+from wire.udpstp.ends.series import FeedbackCounter
+from wire.udpstp.ends.watchdog import TERMINATION_NS, Tempo, Watchdog
+from wire.udpstp.load import Address, Ending
+from wire.udpstp.reception import Limits, Offer, coerced
 
 _MS = 1_000_000
 _S = 1_000_000_000
 _NEVER = 1 << 62
 
 GRACE_NS = 500 * _MS
-"""How much later than the test length an upstream test is stopped: its first packet is that late at most."""
+"""Time beyond the test length at which an upstream test is stopped: its first packet is that late at most."""
 
 ACCEPTED, BAD_PARAMETERS = 1, 2
 """Activation cmdResponse (§12.3.9)."""
 
 
-class Outcome(StrEnum):
-    """How a test ended at the server."""
+class ServerOutcome(StrEnum):
+    """Reason why a test ended at the server."""
 
     COMPLETED = "completed"
     STOPPED_BY_CLIENT = "stopped-by-client"
@@ -43,7 +58,56 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     WATCHDOG = "watchdog"
     FAILED = "failed"
-    """An error of the server's own; it is the shell that says so."""
+    """Error of the server itself; the shell sets it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCounts:
+    """Counts of Load PDUs with testAction 0; bytes at the IP layer, None where this end does not know.
+
+    ``lost`` is the load receiver's count, without packets lost after the last arrival. ``span_us`` is the
+    time from the first to the last Load PDU at this end.
+    """
+
+    sent_packets: int | None = None
+    sent_ip_bytes: int | None = None
+    received_packets: int | None = None
+    received_ip_bytes: int | None = None
+    lost: int | None = None
+    span_us: int | None = None
+
+
+def of_sending(end: SendingEnd, feedback: FeedbackCounter, overhead: int) -> LoadCounts:
+    """Counts downstream: sent as counted here, received as the client's Status PDUs report."""
+    sender = end.sender
+    sent = LoadCounts(
+        sent_packets=sender.sent_packets,
+        sent_ip_bytes=sender.sent_payload_bytes + sender.sent_packets * overhead,
+        span_us=(sender.last_sent - sender.first_sent) // 1000,
+    )
+    if not feedback.highest:
+        return sent
+    totals = feedback.totals()
+    return LoadCounts(
+        sent_packets=sent.sent_packets,
+        sent_ip_bytes=sent.sent_ip_bytes,
+        received_packets=totals.datagrams,
+        received_ip_bytes=totals.payload_bytes + totals.datagrams * overhead,
+        lost=totals.lost,
+        span_us=sent.span_us,
+    )
+
+
+def of_receiving(end: ReceivingEnd, overhead: int) -> LoadCounts:
+    """Counts upstream: received as counted here, sent as inferred from sequence numbers."""
+    receiver = end.receiver
+    return LoadCounts(
+        sent_packets=receiver.highest,
+        received_packets=receiver.packets,
+        received_ip_bytes=end.payload_bytes + receiver.packets * overhead,
+        lost=max(receiver.highest - (receiver.packets - end.duplicated), 0),
+        span_us=max(receiver.last_wall - receiver.first_wall, 0) // 1000,
+    )
 
 
 class _Phase(Enum):
@@ -55,20 +119,21 @@ class _Phase(Enum):
 
 
 class ServerTest:
-    """One test, from the accepting Setup Response on; it speaks from its own test port.
+    """One test at its own test port, from the accepting Setup Response on.
 
-    ``destination`` is where to send; once ``settled`` the socket may be connected to it. ``segment_bytes``
-    is the size of each datagram last transmitted; the last of them may be shorter. ``dscp_ecn`` is the octet
-    for the IP header, ``row`` the sending rate, None before the activation, ``searches`` whether that is only
-    where a search begins. ``activated`` is when the activation was accepted (``now`` and ``wall``), None
-    before.
+    ``destination`` is the address to send to; once ``connectable`` the socket may be connected to it.
+    ``segment_bytes`` is the size of each datagram last transmitted; the last of them may be shorter.
+    ``dscp_ecn`` is the octet for the IP header.
+
+    ``row`` is the sending rate, or the first one of a test that ``searches``; None before the activation.
+    ``activated`` is the time of the accepted activation (``now`` and ``wall``), None before.
     """
 
     def __init__(self, offer: Offer, limits: Limits, now: int) -> None:
         self.offer = offer
         self.destination: Address = offer.source
-        self.settled = False
-        self.outcome = Outcome.NOT_ACTIVATED
+        self.connectable = False
+        self.outcome = ServerOutcome.NOT_ACTIVATED
         self.bytes_sent = self.bytes_received = 0
         self.row: int | None = None
         self.searches = False
@@ -83,24 +148,24 @@ class ServerTest:
         self._answer = b""
         self._stop_at = self._close_at = _NEVER
         self._end: SendingEnd | ReceivingEnd | None = None
-        self._told = FeedbackTotals()
+        self._feedback = FeedbackCounter()
         self._overhead = ip_layer.IPV6_UDP_BYTES if len(offer.source) == 4 else ip_layer.IPV4_UDP_BYTES
         self._last_size = 0
         self.segment_bytes = 0
 
     @property
     def finished(self) -> bool:
-        """Whether the socket may be closed."""
+        """True once the socket may be closed."""
         return self._phase is _Phase.DONE
 
     @property
     def tempo(self) -> Tempo:
-        """What the shell has to be prompt at."""
+        """Demand on the promptness of the shell."""
         return self._end.tempo if self._phase is _Phase.LOAD and self._end is not None else Tempo.ANSWER
 
     @property
     def deadline(self) -> int:
-        """When ``transmit`` has next something to do."""
+        """Time at which ``transmit`` has something to do."""
         if self._phase in (_Phase.GREET, _Phase.ANSWER):
             return 0
         due = _NEVER if self._end is None else self._end.deadline
@@ -108,17 +173,17 @@ class ServerTest:
 
     @property
     def load_packets(self) -> int:
-        """Load PDUs of the test sent or received so far."""
+        """Number of Load PDUs of the test sent or received so far."""
         if isinstance(self._end, SendingEnd):
             return self._end.sender.sent_packets
         return 0 if self._end is None else self._end.receiver.packets
 
     @property
-    def counts(self) -> served.LoadCounts:
-        """What is known of the load so far."""
+    def counts(self) -> LoadCounts:
+        """Counts of the load so far."""
         if isinstance(self._end, SendingEnd):
-            return served.of_sending(self._end, self._told, self._overhead)
-        return served.LoadCounts() if self._end is None else served.of_receiving(self._end, self._overhead)
+            return of_sending(self._end, self._feedback, self._overhead)
+        return LoadCounts() if self._end is None else of_receiving(self._end, self._overhead)
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
         """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
@@ -127,7 +192,6 @@ class ServerTest:
         return size
 
     def _ip_bytes(self, size: int) -> int:
-        """Of the first ``size`` bytes last transmitted."""
         return size + self._overhead * batches.datagrams(size, self.segment_bytes) if size else 0
 
     def _transmit(self, buffer: bytearray, now: int, wall: int) -> int:
@@ -146,27 +210,27 @@ class ServerTest:
         return size
 
     def _null_request(self, wall: int) -> bytes:
-        """Opens our own firewall for the client's activation (§6.2.2)."""
+        # Opens the firewall on this side for the client's activation (§6.2.2).
         null = pdu.Null(auth_time=wall // _S, key_id=self.offer.setup.key_id)
         return auth.sign(null.pack(), self.offer.keys.server)
 
     def _watch(self, now: int) -> None:
         if now >= min(self._watchdog.deadline, self._close_at):
             if self._phase is _Phase.LOAD and self._close_at == _NEVER:
-                self.outcome = Outcome.WATCHDOG
+                self.outcome = ServerOutcome.WATCHDOG
             self._phase = _Phase.DONE
         elif now >= self._stop_at or (isinstance(self._end, SendingEnd) and self._end.sender.done):
-            self._stop(now, Outcome.COMPLETED if self.load_packets else Outcome.WATCHDOG)
+            self._stop(now, ServerOutcome.COMPLETED if self.load_packets else ServerOutcome.WATCHDOG)
 
-    def _stop(self, now: int, outcome: Outcome) -> None:
-        """Say stop until the client agrees, but no longer than the watchdog would have waited (§9)."""
+    def _stop(self, now: int, outcome: ServerOutcome) -> None:
+        """Send testAction 2 until the client answers it, but no longer than the watchdog's time (§9)."""
         if self._end is not None and self._close_at == _NEVER:
             self.outcome = outcome
             self._end.stop(now)
             self._stop_at, self._close_at = _NEVER, now + TERMINATION_NS
 
     def blocked(self, sent: int = 0) -> None:
-        """Of what was last transmitted only the first ``sent`` bytes left this host: whole datagrams."""
+        """Correct the counts: only the first ``sent`` bytes last transmitted left this host."""
         self.bytes_sent -= self._ip_bytes(self._last_size) - self._ip_bytes(sent)
         if self._end is not None:
             self._end.blocked(sent)
@@ -174,9 +238,9 @@ class ServerTest:
     def receive(
         self, data: bytes | memoryview, source: Address, now: int, wall: int, segment_bytes: int = 0
     ) -> None:
-        """Take in what was received at ``now`` with the receive stamp ``wall`` (Unix ns).
+        """Process data received at ``now`` with the receive stamp ``wall`` (Unix ns).
 
-        Several datagrams are of ``segment_bytes`` each, the last may be shorter; 0 stands for a single one.
+        Several datagrams have ``segment_bytes`` each, the last may be shorter; 0 means a single datagram.
         """
         self.bytes_received += len(data) + self._overhead * batches.datagrams(len(data), segment_bytes)
         if self._phase is _Phase.LOAD and isinstance(self._end, ReceivingEnd):
@@ -203,7 +267,7 @@ class ServerTest:
         status = pdu.parse_status(data)
         if status is None:
             return
-        self._told.add(status)
+        self._feedback.add(status)
         if status.action != pdu.TESTING:
             self._client_stopped(now)
         else:
@@ -211,15 +275,14 @@ class ServerTest:
             end.status(status, now, wall)
 
     def _feed(self, now: int) -> None:
-        """Once stopping, the watchdog is no longer pushed."""
         if self._close_at == _NEVER:
             self._watchdog.feed(now)
 
     def _client_stopped(self, now: int) -> None:
-        """Ends the test at once. A client that has sent all it had to need not wait for our stop."""
         if self._close_at == _NEVER:
+            # Not early: a client that has sent everything need not wait for our stop.
             early = self._stop_at == _NEVER or now < self._stop_at - GRACE_NS
-            self.outcome = Outcome.STOPPED_BY_CLIENT if early else Outcome.COMPLETED
+            self.outcome = ServerOutcome.STOPPED_BY_CLIENT if early else ServerOutcome.COMPLETED
         self._phase = _Phase.DONE
 
     def _activation(self, data: bytes, source: Address, now: int, wall: int) -> None:
@@ -232,15 +295,15 @@ class ServerTest:
         keys = self.offer.keys
         if auth.fault(data, keys.client, request.auth_mode, request.auth_time, wall / _S) is not None:
             return
-        self.destination, self.settled = source, True
+        self.destination, self.connectable = source, True
         accepted = self._is_acceptable(request)
-        limits = self._search_limits if adjustment.is_search(request) else self._limits
+        limits = self._search_limits if rate_control.is_search(request) else self._limits
         answer = coerced(request, limits) if accepted else request
         if accepted:
             self._begin(answer, now, wall)
         else:
-            self.outcome = Outcome.REFUSED
-        upstream_rate = sending_rate_told(answer) if accepted else pdu.OFF
+            self.outcome = ServerOutcome.REFUSED
+        upstream_rate = first_rate(answer) if accepted else pdu.OFF
         response = replace(
             answer, response=ACCEPTED if accepted else BAD_PARAMETERS, rate=upstream_rate,
             auth_time=wall // _S,
@@ -253,7 +316,7 @@ class ServerTest:
         command = pdu.UPSTREAM if setup.upstream else pdu.DOWNSTREAM
         if request.command != command:
             return False
-        if adjustment.is_search(request):
+        if rate_control.is_search(request):
             return True
         if request.row > self._limits.highest_row:
             return False
@@ -261,29 +324,29 @@ class ServerTest:
         return rate <= setup.bandwidth_mbps * 1e6
 
     def _begin(self, activation: pdu.Activation, now: int, wall: int) -> None:
-        self.row, self.dscp_ecn = adjustment.start_row(activation), activation.dscp_ecn
-        self.searches = adjustment.is_search(activation)
+        self.row, self.dscp_ecn = rate_control.start_row(activation), activation.dscp_ecn
+        self.searches = rate_control.is_search(activation)
         highest = self._search_limits.highest_row
         self.activated = now, wall
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
-            search = adjustment.algorithm(activation, highest) if self.searches else None
-            self._end = ReceivingEnd(activation, sending_rate_told(activation), search)
+            search = rate_control.rate_algorithm(activation, highest) if self.searches else None
+            self._end = ReceivingEnd(activation, first_rate(activation), search)
             self._stop_at = now + activation.test_s * _S + GRACE_NS
         else:
-            control = Searching(activation, highest, now) if self.searches else FixedRate(activation, now)
+            control = LocalSearch(activation, highest, now) if self.searches else FixedRate(activation, now)
             ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
             self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
-        """The client's port is closed: once stopping, that is its way of ending."""
+        """Process an ICMP error: once stopping, the client ends by closing its port."""
         if self._close_at != _NEVER:
             self._phase = _Phase.DONE
 
     def cancel(self, now: int) -> None:
-        """Stop the test: this program is ending, or the client has begun anew."""
+        """Stop the test: this program ends, or the client has set up another test."""
         if self._phase is _Phase.LOAD:
-            self._stop(now, Outcome.STOPPED)
+            self._stop(now, ServerOutcome.STOPPED)
         else:
             self._phase = _Phase.DONE
 
@@ -293,8 +356,8 @@ def _put(buffer: bytearray, packet: bytes) -> int:
     return len(packet)
 
 
-def sending_rate_told(activation: pdu.Activation) -> pdu.SendingRate:
-    """srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
+def first_rate(activation: pdu.Activation) -> pdu.SendingRate:
+    """Build srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
     if activation.command != pdu.UPSTREAM:
         return pdu.OFF
-    return rates.sending_rate(adjustment.start_row(activation))
+    return rates.sending_rate(rate_control.start_row(activation))

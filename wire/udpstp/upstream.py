@@ -1,90 +1,103 @@
-"""The client's part of a running test upstream: it sends the load and hears from the server what came."""
+"""Load phase of an upstream test at the client: it sends the load, and the server reports on it.
 
-from wire.udpstp import batches, feedback, pdu, rates
+| state | event | next state |
+|---|---|---|
+| sending | the planned end, the byte limit, or a stop by the server | draining |
+| draining | the reports account for every packet, or 0.4 s of empty reports | closing |
+| draining | 2.5 s, or 0.4 s after the server's last stop | closing |
+| any | 3 s without a report (watchdog), or a stop by the caller | closing |
+
+While draining nothing is sent: packets in the line's queue still arrive, and the server still reports them. A
+packet must not count as lost because its report was not awaited.
+"""
+
+from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import BYTES_SPENT, NEVER, TOLERANCE_NS, LoadPhase
-from wire.udpstp.ends import SendingEnd, Tempo
-from wire.udpstp.feedback import FeedbackSeries, Totals
-from wire.udpstp.load import Ending, LoadInterval, LoadSoFar
-from wire.udpstp.plan import Plan
-from wire.udpstp.rate_control import FixedRate, Told
-from wire.udpstp.sent import SentSeries
+from wire.udpstp.ends import batches
+from wire.udpstp.ends.rate_control import FixedRate, RemoteSearch
+from wire.udpstp.ends.sender import SendingEnd
+from wire.udpstp.ends.series import FeedbackSeries, FeedbackTotals, SentSeries, whole_interval_bps
+from wire.udpstp.ends.watchdog import Tempo
+from wire.udpstp.load import Ending, LoadInterval, LoadSoFar, Plan
 
 _MS = 1_000_000
 _S = 1_000_000_000
 
 DRAIN_NS = 2_500 * _MS
-"""The longest wait for what still stands in the line's queue; the server's watchdog allows 3 s."""
+"""Longest wait for packets in the line's queue; below the 3 s of the server's watchdog."""
 
 EMPTY_US = 400_000
-"""A receiver that got nothing for so long has got all that will come."""
+"""Time without a packet at the receiver after which no more are expected."""
 
-UNTOLD_NS = 400 * _MS
-"""A receiver that said stop and then nothing for so long will not say more."""
+LAST_REPORT_NS = 400 * _MS
+"""Time without a Status after the server's stop after which no more are expected."""
 
 _TIMER_SLACK_NS = 5 * _MS
 
 
 class Upstream(LoadPhase):
-    """Sends the load, then listens until the server has told of the last packet that came through."""
+    """Sends the load, then waits until the server has reported the last packet that arrived."""
 
     def __init__(
         self, plan: Plan, activation: pdu.Activation, duration_ns: int, now: int, wall: int, overhead: int
     ) -> None:
         super().__init__(plan, duration_ns, now)
         self.tempo = Tempo.SEND
-        control = Told(activation, plan.row, now) if plan.search else FixedRate(activation, now)
+        control = RemoteSearch(activation, plan.row, now) if plan.search else FixedRate(activation, now)
         self._interval_ns = activation.trial_interval * _MS
         self._overhead = overhead
         self._drained = NEVER
-        self._untold = NEVER
+        self._last_report = NEVER
         self.sending = SendingEnd(control, ipv6=plan.ipv6, start=now, duration_ns=duration_ns, wall=wall)
         self.series = FeedbackSeries(overhead=overhead)
         self.sent = SentSeries()
 
     @property
     def deadline(self) -> int:
-        """The next Load PDU, the back-off, the watchdog, the end of the wait or of the linger."""
-        return min(self.sending.deadline, self._watchdog.deadline, self._drained, self._untold, self._closing)
+        """Time of the next Load PDU, rate reduction, or change of state."""
+        return min(
+            self.sending.deadline, self._watchdog.deadline, self._drained, self._last_report, self._closing
+        )
 
     @property
     def segment_bytes(self) -> int:
-        """The size of each Load PDU last transmitted."""
+        """Size of each Load PDU last transmitted."""
         return self.sending.segment_bytes
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """The Load PDUs that are due."""
+        """Put the due Load PDUs into ``buffer`` and return their bytes, 0 for none."""
         self._check_silence(now)
         if self.finished:
             return 0
         size = self.sending.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
         if self.sending.sender.done and self._drained == NEVER:
             self._drained = now + DRAIN_NS
-        if now >= min(self._drained, self._untold):
+        if now >= min(self._drained, self._last_report):
             self._end_of_wait(now)
         return size
 
     def _end_of_wait(self, now: int) -> None:
-        if self._untold == NEVER and self._watchdog.receive_stopped(now):
-            self.finish(now, Ending.WATCHDOG, "the peer fell silent before it had told what it received")
+        if self._last_report == NEVER and self._watchdog.receive_stopped(now):
+            self.finish(now, Ending.WATCHDOG, "the peer fell silent before it had reported all it received")
         else:
             self.finish(now, self.ending, self.detail)
 
     def blocked(self, sent: int) -> None:
-        """Count what the kernel refused."""
+        """Take packets that the kernel refused out of the counts."""
         self.sending.blocked(sent)
 
-    def _say_stop(self, now: int) -> None:
+    def _send_stop(self, now: int) -> None:
         self.sending.stop(now)
 
-    def spent(self, now: int) -> None:
-        """Send no more load; what is on its way is still told, lest it read as loss."""
+    def end_at_byte_limit(self, now: int) -> None:
+        """Send no more load, but wait for the reports: a packet not reported would count as lost."""
         sender = self.sending.sender
         if self._closing == NEVER and self._drained == NEVER:
             self.ending, self.detail = Ending.STOPPED, BYTES_SPENT
             sender.end, self._drained = min(sender.end, now), now + DRAIN_NS
 
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
-        """Status PDUs."""
+        """Process Status PDUs."""
         for packet in batches.pieces(data, segment_bytes):
             status = pdu.parse_status(packet)
             if status is not None:
@@ -96,28 +109,28 @@ class Upstream(LoadPhase):
         if status.action != pdu.TESTING:
             self._stopped_by_peer(now)
         elif self._closing == NEVER:
-            self._mark_sent(now)
+            self._note_sent(now)
             self.sending.status(status, now, wall)
-        if self._drained != NEVER and self._all_told():
+        if self._drained != NEVER and self._all_reported():
             self.finish(now, self.ending, self.detail)
 
-    def _mark_sent(self, now: int) -> None:
+    def _note_sent(self, now: int) -> None:
         sender = self.sending.sender
         if self._plan.search is None or sender.done or not sender.sent_packets:
             return
         ip_bytes = sender.sent_payload_bytes + sender.sent_packets * self._overhead
-        self.sent.mark(sender.first_sent, now, ip_bytes, rates.bits_per_second(sender.rate))
+        self.sent.add(sender.first_sent, now, ip_bytes, rates.bits_per_second(sender.rate))
 
     def _stopped_by_peer(self, now: int) -> None:
-        """No more load; but the server may still tell of what was on its way."""
         sender = self.sending.sender
-        if self._untold == NEVER and not sender.done:
+        if self._last_report == NEVER and not sender.done:
             if now + TOLERANCE_NS < sender.end:
                 self.ending, self.detail = Ending.STOPPED_BY_PEER, "the peer ended the test early"
             sender.end = now
-        self._untold = now + UNTOLD_NS
+        # A server may stop first and report the packets that were in the queue after that.
+        self._last_report = now + LAST_REPORT_NS
 
-    def _all_told(self) -> bool:
+    def _all_reported(self) -> bool:
         totals = self.series.totals()
         if not totals.complete:
             return False
@@ -126,21 +139,21 @@ class Upstream(LoadPhase):
         return distinct >= sent or self.series.empty_us >= EMPTY_US
 
     def so_far(self) -> LoadSoFar:
-        """What has been sent; the rest as the Status PDUs have told it until now."""
+        """Bytes sent until now, and packets that the Status PDUs have reported until now."""
         sender, series = self.sending.sender, self.series
         return LoadSoFar(
             line_bytes=sender.sent_payload_bytes + sender.sent_packets * self._overhead,
-            packets=series.told_packets,
-            lost_packets=series.told_lost,
+            packets=series.reported_packets,
+            lost_packets=series.reported_lost,
             delay_us=series.newest_delay_us,
         )
 
     def fields(self) -> dict[str, object]:
-        """The sender's side as it was; the receiver's as the Status PDUs told it."""
+        """Fields of the sender as counted here, of the receiver as reported by the Status PDUs."""
         sender = self.sending.sender
         intervals = self.series.intervals()
         totals = self.series.totals()
-        estimated = self._untold_first(totals)
+        estimated = self._received_before_first_status(totals)
         received = totals.datagrams + estimated
         mean = totals.payload_bytes / totals.datagrams if totals.datagrams else 0.0
         ip_bytes = round(received * (mean + self._overhead))
@@ -163,14 +176,15 @@ class Upstream(LoadPhase):
             "status_lost": self.series.missing,
             "intervals": intervals,
             "sent_intervals": self.sent.intervals(),
+            # Whole milliseconds, perhaps rounded down: the next one is the bound that holds.
             "rtt_ns": None if rtt is None else (rtt + 1) * _MS,
         }
 
-    def _untold_first(self, totals: Totals) -> int:
-        """Packets received before the first Status, when that one was lost.
+    def _received_before_first_status(self, totals: FeedbackTotals) -> int:
+        """Estimate the packets received before the first Status, where that Status was lost.
 
-        All sent before it are unaccounted for, and no more than one trial interval's worth; of these the same
-        share came through as of the others.
+        They are among the sent packets that no report accounts for, and are those of one trial interval at
+        most. The share received is taken from the reported packets.
         """
         if totals.first_known or not totals.datagrams:
             return 0
@@ -181,13 +195,13 @@ class Upstream(LoadPhase):
         unaccounted = sender.sent_packets - distinct - totals.lost
         rate = rates.packets_per_second(sender.rate)
         most = round(rate * (self._interval_ns + _TIMER_SLACK_NS) / _S)
-        told = min(max(unaccounted, 0), most)
-        return round(told * distinct / (distinct + totals.lost))
+        candidates = min(max(unaccounted, 0), most)
+        return round(candidates * distinct / (distinct + totals.lost))
 
 
 def _receive_span_us(intervals: tuple[LoadInterval, ...], packets: int, ip_bytes: int) -> int:
-    """The span that makes the report's rate that of the whole intervals."""
-    rate = feedback.whole_interval_bps(intervals)
+    """Span for which the report's rate becomes the rate of the whole intervals."""
+    rate = whole_interval_bps(intervals)
     if not rate or not packets:
         return sum(interval.duration_us for interval in intervals)
     return round(ip_bytes * (packets - 1) / packets * 8e6 / rate)

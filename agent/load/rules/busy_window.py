@@ -36,7 +36,7 @@ _BESIDE_US = 20_000
 """A mark may have been taken so long after the newest packet that it tells of."""
 
 
-class Place(Struct, frozen=True):
+class AlignedMark(Struct, frozen=True):
     """One mark in the test's own series: ``series_us`` when the newest of its packets then known arrived.
 
     ``at_s`` is the moment itself; ``line_bytes`` in ``line_packets`` the interface had counted, ``own_bytes``
@@ -51,7 +51,7 @@ class Place(Struct, frozen=True):
     own_packets: float
 
 
-class Window(Struct, frozen=True):
+class BusyWindow(Struct, frozen=True):
     """A time in which the queue never emptied: bit/s of the test, and at least and at most of all others."""
 
     lasted_us: int
@@ -60,7 +60,7 @@ class Window(Struct, frozen=True):
     most_other_bps: float
 
 
-class Arrived:
+class OwnArrivals:
     """The test's own packets as they arrived: from how many of them were sent before to when, and back.
 
     ``packet_bytes`` is their mean size. A series with gaps, or out of order, tells nothing.
@@ -119,7 +119,7 @@ class Arrived:
         ]
 
 
-def downstream(places: Sequence[Place], arrived: Arrived, guard_us: float) -> Window | None:
+def downstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
     """The longest window, if it is long enough and what arrived in it came evenly."""
     found = max(_runs(places, arrived, guard_us), key=_lasted_s, default=None)
     if found is None or _lasted_s(found) * 1e6 < LEAST_SPAN_US or not _even(found):
@@ -129,10 +129,10 @@ def downstream(places: Sequence[Place], arrived: Arrived, guard_us: float) -> Wi
     all_bps = (last.line_bytes - first.line_bytes) * 8 / seconds
     share = min(all_bps, arrived.between(first.series_us, last.series_us)[0] * 8e6 / _span_us(found))
     other = all_bps - share
-    return Window(round(seconds * 1e6), share, other, other * _uncounted(first, last))
+    return BusyWindow(round(seconds * 1e6), share, other, other * _uncounted(first, last))
 
 
-def upstream(places: Sequence[Place], arrived: Arrived, guard_us: float) -> Window | None:
+def upstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
     """The longest window without loss, or else the one that leaves the least room for others' traffic."""
     windows = [
         _offered(run[begin], run[end], arrived)
@@ -147,26 +147,26 @@ def upstream(places: Sequence[Place], arrived: Arrived, guard_us: float) -> Wind
     return min(windows, key=lambda one: one.share_bps + one.most_other_bps, default=None)
 
 
-def _offered(first: Place, last: Place, arrived: Arrived) -> Window:
+def _offered(first: AlignedMark, last: AlignedMark, arrived: OwnArrivals) -> BusyWindow:
     lasted_us = last.series_us - first.series_us
     own, lost = arrived.between(first.series_us, last.series_us)
     other = max(0, last.line_bytes - first.line_bytes - (last.own_bytes - first.own_bytes))
     bps = other * 8e6 / lasted_us
     doubt = lost or arrived.may_be_full(first.series_us, last.series_us)
     least, most = 0.0 if doubt else bps, bps * _uncounted(first, last)
-    return Window(round(lasted_us), own * 8e6 / lasted_us, least, most)
+    return BusyWindow(round(lasted_us), own * 8e6 / lasted_us, least, most)
 
 
-def _uncounted(first: Place, last: Place) -> float:
+def _uncounted(first: AlignedMark, last: AlignedMark) -> float:
     """By how much others' bytes may be more than counted: their packets tell whether they were whole."""
     other_bytes = last.line_bytes - first.line_bytes - (last.own_bytes - first.own_bytes)
     other_packets = last.line_packets - first.line_packets - (last.own_packets - first.own_packets)
     return UNCOUNTED_HEADERS if other_bytes > LARGEST_PACKET * (other_packets + 1) else 1.0
 
 
-def _runs(places: Sequence[Place], arrived: Arrived, guard_us: float) -> list[list[Place]]:
+def _runs(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> list[list[AlignedMark]]:
     """The marks, cut wherever the queue may have emptied between two of them."""
-    runs: list[list[Place]] = []
+    runs: list[list[AlignedMark]] = []
     for before, after in pairwise(places):
         if not arrived.stands(before.series_us, after.series_us, guard_us):
             continue
@@ -176,7 +176,7 @@ def _runs(places: Sequence[Place], arrived: Arrived, guard_us: float) -> list[li
     return runs
 
 
-def _even(run: Sequence[Place]) -> bool:
+def _even(run: Sequence[AlignedMark]) -> bool:
     first, last = run[0], run[-1]
     rate = (last.line_bytes - first.line_bytes) / _lasted_s(run)
     return all(
@@ -185,9 +185,9 @@ def _even(run: Sequence[Place]) -> bool:
     )
 
 
-def _lasted_s(run: Sequence[Place]) -> float:
+def _lasted_s(run: Sequence[AlignedMark]) -> float:
     return run[-1].at_s - run[0].at_s
 
 
-def _span_us(run: Sequence[Place]) -> float:
+def _span_us(run: Sequence[AlignedMark]) -> float:
     return max(1.0, run[-1].series_us - run[0].series_us)

@@ -267,13 +267,13 @@ def _has_queue(one: LoadInterval) -> bool:
 def _bound_up(report: LoadReport) -> Bound:
     """The peer told the rate, so that a cap at the peer and a slow sender differ."""
     last = report.sent_intervals[-2 * _END :]
-    due = sum(one.told_bps * one.duration_us for one in last)
+    due = sum(one.requested_bps * one.duration_us for one in last)
     sent = sum(one.ip_bytes * 8e6 for one in last)
     if sent < SENDER_SHARE * due:
         return Bound.SENDER
-    if last and last[-1].told_bps >= AS_ASKED * report.planned_bps:
+    if last and last[-1].requested_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
-    is_flat = len(last) == 2 * _END and len({one.told_bps for one in last}) == 1
+    is_flat = len(last) == 2 * _END and len({one.requested_bps for one in last}) == 1
     return Bound.PEER if is_flat else Bound.TIME
 
 

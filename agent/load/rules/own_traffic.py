@@ -11,7 +11,7 @@ from msgspec import Struct
 from agent.line.readings import CounterReading, Unavailable
 from agent.load.rules import busy_window
 from agent.load.rules import series as floor_series
-from agent.load.rules.busy_window import Arrived, Place, Window
+from agent.load.rules.busy_window import AlignedMark, BusyWindow, OwnArrivals
 from wire.records import Direction
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
@@ -38,10 +38,10 @@ class OwnTraffic(Struct, frozen=True):
     bps: float
     most_bps: float | None = None
     total_bps: float | None = None
-    window: Window | None = None
+    window: BusyWindow | None = None
 
 
-class Mark(Struct, frozen=True):
+class CounterMark(Struct, frozen=True):
     """One moment ``at_s`` of the monotonic clock."""
 
     at_s: float
@@ -50,7 +50,7 @@ class Mark(Struct, frozen=True):
 
 
 def between(
-    marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval] = ()
+    marks: Sequence[CounterMark], report: LoadReport, whole: Sequence[LoadInterval] = ()
 ) -> OwnTraffic | Unavailable:
     """The site's own traffic from the first to the last of ``marks``, of which ``report`` tells the test.
 
@@ -79,13 +79,15 @@ def between(
     return OwnTraffic(offered * fate, most_bps=offered, window=window)
 
 
-def busy(marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval]) -> Window | None:
+def busy(
+    marks: Sequence[CounterMark], report: LoadReport, whole: Sequence[LoadInterval]
+) -> BusyWindow | None:
     """The best window in which the queue never emptied; None without one, or where its place is not sure."""
     if not report.sent_packets or report.estimated_packets:
         return None
     down = report.direction is Direction.DOWN
     size = report.sent_ip_bytes / report.sent_packets
-    arrived = Arrived(whole, size)
+    arrived = OwnArrivals(whole, size)
     if not arrived.whole:
         return None
     guard_us = max(busy_window.STANDING_US, report.longest_gap_us)
@@ -93,7 +95,9 @@ def busy(marks: Sequence[Mark], report: LoadReport, whole: Sequence[LoadInterval
     return find(_places(marks, arrived, size, down=down), arrived, guard_us)
 
 
-def _places(marks: Sequence[Mark], arrived: Arrived, size: float, *, down: bool) -> list[Place]:
+def _places(
+    marks: Sequence[CounterMark], arrived: OwnArrivals, size: float, *, down: bool
+) -> list[AlignedMark]:
     """The marks that have a place in the series: those of whose bytes it tells when they arrived."""
     places = []
     for mark in marks:
@@ -102,17 +106,17 @@ def _places(marks: Sequence[Mark], arrived: Arrived, size: float, *, down: bool)
         if isinstance(counters, CounterReading) and at_us is not None:
             line_bytes = counters.received_ip_bytes if down else counters.sent_ip_bytes
             packets = counters.received_packets if down else counters.sent_packets
-            places.append(Place(at_us, mark.at_s, line_bytes, packets, own_bytes, own_bytes / size))
+            places.append(AlignedMark(at_us, mark.at_s, line_bytes, packets, own_bytes, own_bytes / size))
     return places
 
 
-def under_load(marks: Sequence[Mark]) -> Sequence[Mark]:
+def under_load(marks: Sequence[CounterMark]) -> Sequence[CounterMark]:
     """The marks since the load had begun to cross the line."""
     begun = next((index for index, mark in enumerate(marks) if mark.so_far.line_bytes), len(marks))
     return marks[begun:]
 
 
-def should_give_way(marks: Sequence[Mark], direction: Direction, floor_bps: float) -> bool:
+def should_give_way(marks: Sequence[CounterMark], direction: Direction, floor_bps: float) -> bool:
     """Whether the site is using the line, the test congests it, and enough has been seen of that."""
     loaded = under_load(marks)
     if not loaded or loaded[-1].at_s - loaded[0].at_s < SUFFICIENT_S:
@@ -126,11 +130,11 @@ def should_give_way(marks: Sequence[Mark], direction: Direction, floor_bps: floa
     return in_use >= IN_USE_SHARE * floor_bps and _congests(before.so_far, newest.so_far)
 
 
-def _before(loaded: Sequence[Mark], last: Mark) -> Mark:
+def _before(loaded: Sequence[CounterMark], last: CounterMark) -> CounterMark:
     return next(mark for mark in reversed(loaded) if last.at_s - mark.at_s >= RECENT_S)
 
 
-def _surely_other_bps(spans: Sequence[tuple[Mark, Mark]], direction: Direction) -> float:
+def _surely_other_bps(spans: Sequence[tuple[CounterMark, CounterMark]], direction: Direction) -> float:
     """The lesser of two looks: a reader that is late once makes the test's own bytes look like others'."""
     return min(_other_bps(begin, end, direction) for begin, end in spans)
 
@@ -140,13 +144,13 @@ def _congests(before: LoadSoFar, newest: LoadSoFar) -> bool:
     return newest.delay_us >= CONGESTED_US or lost > CONGESTED_LOSS * (packets + lost)
 
 
-def _other_bps(first: Mark, last: Mark, direction: Direction) -> float:
+def _other_bps(first: CounterMark, last: CounterMark, direction: Direction) -> float:
     """0 where it is not known: nobody is given way to who cannot be seen."""
     rates = _rates(first, last, down=direction is Direction.DOWN)
     return 0.0 if isinstance(rates, Unavailable) else rates[0] - rates[1]
 
 
-def _rates(first: Mark, last: Mark, *, down: bool) -> tuple[float, float] | Unavailable:
+def _rates(first: CounterMark, last: CounterMark, *, down: bool) -> tuple[float, float] | Unavailable:
     """What the line carried between two marks, and the test of it; bit/s at the IP layer."""
     if isinstance(first.counters, Unavailable):
         return first.counters
@@ -158,5 +162,5 @@ def _rates(first: Mark, last: Mark, *, down: bool) -> tuple[float, float] | Unav
     return line * per_second, (last.so_far.line_bytes - first.so_far.line_bytes) * per_second
 
 
-def _told(marks: Sequence[Mark]) -> Unavailable | None:
+def _told(marks: Sequence[CounterMark]) -> Unavailable | None:
     return next((mark.counters for mark in marks if isinstance(mark.counters, Unavailable)), None)

@@ -1,4 +1,4 @@
-"""The capacity probe: a search for the Maximum IP-Layer Capacity (RFC 9097, RFC 9946), within a byte budget.
+"""The capacity probe: a search for the Maximum IP-Layer Capacity (RFC 9097, RFC 9946), in a byte budget.
 
 What a search shows is in ``agent.load.rules.capacity``, what it may cost in
 ``agent.probes.capacity.byte_budget``.
@@ -18,8 +18,8 @@ from agent.load.udpstp_client import run_search
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.settings.sections import Capacity
-from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task
+from agent.settings.sections import CapacitySettings
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
 from host.units import megabits
 from wire.records import (
     CapacityMeasurement,
@@ -62,7 +62,7 @@ class CapacityProbe:
 
     def __init__(
         self,
-        settings: Capacity,
+        settings: CapacitySettings,
         interval_s: float | None,
         meter: LoadMeter,
         budget: ByteBudget,
@@ -79,7 +79,7 @@ class CapacityProbe:
         self.deadline_s = SETUP_TRIES * (float(settings.duration) + BUSY_PAUSE_S + 10.0)
 
     @classmethod
-    def of(cls, surroundings: Surroundings) -> "CapacityProbe":
+    def of(cls, surroundings: ProbeContext) -> "CapacityProbe":
         """The probe as the settings ask for it."""
         chosen = surroundings.settings
         meter = LoadMeter(surroundings.line_counters)
@@ -165,14 +165,14 @@ class CapacityProbe:
         )  # fmt: skip
 
 
-def budget_of(surroundings: Surroundings) -> ByteBudget:
+def budget_of(surroundings: ProbeContext) -> ByteBudget:
     """The budget of this agent's line: its file stands beside the journal."""
     chosen = surroundings.settings
     path = Path(chosen.journal.path).with_name(BUDGET_FILE)
     return ByteBudget(path, int(chosen.capacity.day_budget), int(chosen.capacity.month_budget))
 
 
-def _searcher(surroundings: Surroundings, meter: LoadMeter) -> RunSearch:
+def _searcher(surroundings: ProbeContext, meter: LoadMeter) -> RunSearch:
     peer, capacity = surroundings.settings.peer, surroundings.settings.capacity
 
     async def search(

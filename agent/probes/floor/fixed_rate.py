@@ -1,6 +1,6 @@
-"""Runs one fixed-rate test of the floor probe: its load, what is read meanwhile, and what comes before it.
+"""One fixed-rate test of the floor probe: its load, the counters read meanwhile, and its pre-drain.
 
-What the test means is in ``agent.probes.floor.rules.decision``.
+``agent.probes.floor.rules.signs`` judges the test.
 """
 
 import asyncio
@@ -13,25 +13,25 @@ from msgspec import Struct
 
 from agent.line.readings import Unavailable
 from agent.load.line_meter import LoadMeter
-from agent.load.rules import series as floor_series
+from agent.load.rules import series
 from agent.load.rules.own_traffic import OwnTraffic, should_give_way
 from agent.probes.floor.rules.decision import FASTEST_BPS
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
 DRAIN_RATIO = 6.0
-"""A pre-drain is this much faster than the floor: what is refilled meanwhile is a small part of it."""
+"""Rate of a pre-drain, as a multiple of the floor: the bucket refills by a small part of it meanwhile."""
 
 LEAST_DRAIN_RATIO = 2.0
 LONGEST_DRAIN_S = 10
 LONGEST_QUEUE_S = 5.0
 IN_FLIGHT_S = 0.1
 DRAINED_TEST_S = 25
-"""A test with a pre-drain in it is planned so long, and ended when its own seconds are over."""
+"""Planned length of a test with a pre-drain in it; it is ended when its own seconds are over."""
 
 
 class RunLoad(Protocol):
-    """Runs one fixed-rate test; never raises for what the line or the peer do."""
+    """Runner of one fixed-rate test; it never raises for what the line or the peer do."""
 
     async def __call__(
         self,
@@ -42,12 +42,12 @@ class RunLoad(Protocol):
         on_load: Callable[[LoadSoFar], None],
         cancel: threading.Event,
     ) -> LoadReport:
-        """``rate_bps`` at the IP layer; ``on_load`` and ``cancel`` as in ``agent.load.udpstp_client``."""
+        """Run a test; ``rate_bps`` is at the IP layer, the rest as in ``agent.load.udpstp_client``."""
         ...
 
 
-class Plan(Struct, frozen=True):
-    """One test: of a direction with its floor, at a rate (bit/s), after ``pre_drain`` bytes (0 for none)."""
+class FixedRatePlan(Struct, frozen=True):
+    """Plan of one test: direction, floor and rate (bit/s), and the bytes of its pre-drain (0 for none)."""
 
     direction: Direction
     floor_bps: float
@@ -56,8 +56,11 @@ class Plan(Struct, frozen=True):
     pre_drain: int = 0
 
 
-class Tested(Struct, frozen=True):
-    """What a test gave: ``report`` is the part of it to judge, of the test whose other facts it holds."""
+class FixedRateResult(Struct, frozen=True):
+    """Result of a test.
+
+    ``report`` is cut to the part to judge; ``drained`` is the report of the pre-drain.
+    """
 
     report: LoadReport
     own: OwnTraffic | Unavailable
@@ -66,8 +69,8 @@ class Tested(Struct, frozen=True):
     drained: LoadReport | None = None
 
 
-async def run_test(plan: Plan, meter: LoadMeter, run_load: RunLoad) -> Tested:
-    """Run the test; it is stopped early where the site needs the line."""
+async def run_test(plan: FixedRatePlan, meter: LoadMeter, run_load: RunLoad) -> FixedRateResult:
+    """Run the test. It ends early if the site needs the line."""
     await meter.start()
     load = _Load(plan, meter)
     if not plan.pre_drain:
@@ -81,9 +84,9 @@ async def run_test(plan: Plan, meter: LoadMeter, run_load: RunLoad) -> Tested:
 
 
 class _Load:
-    """One running test: marks it, and ends it when enough has been seen."""
+    """One running test: takes marks of the counters, and ends the test when they tell enough."""
 
-    def __init__(self, plan: Plan, meter: LoadMeter) -> None:
+    def __init__(self, plan: FixedRatePlan, meter: LoadMeter) -> None:
         self.plan, self.meter = plan, meter
         self.cancel = threading.Event()
         self.began = asyncio.Event()
@@ -109,26 +112,29 @@ class _Load:
             self.cancel.set()
 
     def part_to_judge(self, report: LoadReport) -> LoadReport:
-        """The seconds after a pre-drain, or those before the test gave way; the whole if there are none."""
+        """Report of the seconds after a pre-drain or before the test gave way; the whole without either."""
         if not self.cancel.is_set() or self.judged_s is None or not report.intervals:
             return report
         begin_us = max(0, round((self.judged_s - self.began_s) * 1e6))
-        part = floor_series.part_of(report, begin_us, report.intervals[-1].offset_us)
+        part = series.part_of(report, begin_us, report.intervals[-1].offset_us)
         return report if part is None else part
 
 
-async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -> Tested:
+async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -> FixedRateResult:
     judged = load.part_to_judge(report)
     stopped_by_us = report.ending is Ending.STOPPED and load.cancel.is_set()
     completed = report.ending is Ending.COMPLETED or stopped_by_us
     own: OwnTraffic | Unavailable = Unavailable("the test was not completed")
     if completed:
         own = await load.meter.own_traffic(judged, drained, report.intervals)
-    return Tested(judged, own, completed, load.gave_way, drained)
+    return FixedRateResult(judged, own, completed, load.gave_way, drained)
 
 
 async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, LoadReport | None]:
-    """The load goes on while a faster one empties the bucket: in a pause between, it would fill again."""
+    """Run the test and, while its load is on, the pre-drain.
+
+    In a pause between them the bucket would refill.
+    """
     plan = load.plan
     running = asyncio.ensure_future(
         run_load(plan.direction, plan.rate_bps, DRAINED_TEST_S, on_load=load.on_load, cancel=load.cancel)
@@ -148,8 +154,8 @@ async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, L
             await asyncio.wait({running})
 
 
-async def _pre_drain(plan: Plan, run_load: RunLoad) -> LoadReport | None:
-    """Send the bytes as fast as the peer allows; None where it allows nothing much faster than the floor."""
+async def _pre_drain(plan: FixedRatePlan, run_load: RunLoad) -> LoadReport | None:
+    """Send the bytes as fast as the peer allows; None if it allows nothing much faster than the floor."""
     rate_bps = min(DRAIN_RATIO * plan.floor_bps, FASTEST_BPS)
     while rate_bps >= min(LEAST_DRAIN_RATIO * plan.floor_bps, FASTEST_BPS):
         burst = _Burst(plan.pre_drain * 8 / rate_bps)
@@ -162,7 +168,7 @@ async def _pre_drain(plan: Plan, run_load: RunLoad) -> LoadReport | None:
 
 
 class _Burst:
-    """A load that is ended a certain time, shorter than the protocol's whole seconds, after it began."""
+    """Load that ends a fraction of a second after it began; the protocol knows whole seconds only."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -176,6 +182,6 @@ class _Burst:
 
 
 def _queue_s(drained: LoadReport) -> float:
-    """How long what the pre-drain left in the queue takes to leave it: as long as its last packets waited."""
+    """Time until the bytes of the pre-drain have left the queue: as long as its last packets waited."""
     delays = [one.delay_max_us for one in drained.intervals[-5:] if one.delay_max_us is not None]
     return min(max(delays, default=0.0) / 1e6, LONGEST_QUEUE_S)

@@ -1,7 +1,7 @@
-"""The floor probe: fixed-rate RFC 9946 tests until the floor is proven, refuted or found undecidable.
+"""Floor probe: fixed-rate RFC 9946 tests until the floor is proven, refuted or found undecidable.
 
-What the tests mean is in ``agent.probes.floor.rules.decision``, how one is run in
-``agent.probes.floor.fixed_rate``; here they are run one after the other, and their verdict is told.
+``rules.signs`` judges a test, ``rules.decision`` names the next one, ``fixed_rate`` runs it. This module runs
+them one after the other and makes a reading of their verdict.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from msgspec import Struct, field, structs
 from agent.line.readings import Unavailable
 from agent.load.latency_under_load import beside_load
 from agent.load.line_meter import LoadMeter
-from agent.load.rules import series as floor_series
-from agent.load.rules import validity as floor_validity
+from agent.load.rules import series as series_rules
+from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_load
 from agent.probes.floor import fixed_rate
-from agent.probes.floor.fixed_rate import RunLoad, Tested
-from agent.probes.floor.rules import decision as floor_rules
+from agent.probes.floor.fixed_rate import FixedRateResult, RunLoad
+from agent.probes.floor.rules import decision, signs
 from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
-from agent.settings.sections import Floor
-from agent.task.task import Again, Continuing, DropOrder, Progress, Reading, Surroundings, Task
+from agent.settings.sections import FloorSettings
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
@@ -49,31 +49,31 @@ from wire.records import (
 from wire.udpstp import rates
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
-SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
+SETUP_TRIES = 4  # a lost control message is not repeated: the caller repeats the set-up (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
-LEAST_SHARE = 0.25  # of the floor: less says too little of a queue, and elastic traffic makes room for it
+LEAST_SHARE = 0.25  # of the floor: less fills no queue to speak of, and elastic traffic makes room for it
 SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
 
 Beside = Callable[
     [float, Callable[[], Awaitable[LoadReport]]], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]
 ]
-"""Run a load test of a rate (bit/s) with the round-trip time measured beside it."""
+"""Runs a load test of a rate (bit/s) with the round-trip time measured beside it."""
 
 
 class Contract(Struct, frozen=True):
-    """What was promised of one direction: bit/s, at the layer at which the contract counts."""
+    """Promised rate of one direction, bit/s, at the layer at which the contract counts."""
 
     bps: float
     layer: Layer = Layer.IP
 
     @property
     def floor_bps(self) -> float:
-        """At the IP layer, where everything is measured."""
+        """Promised rate at the IP layer, where everything is measured."""
         return ip_layer.ip_rate(self.bps, self.layer)
 
 
 class _Run(Struct):
-    """What one run has gathered so far. ``pre_drain`` are the bytes to send fast before each of its tests."""
+    """Tests and costs of one run so far. ``pre_drain`` is the bytes to send fast before each of its tests."""
 
     direction: Direction
     contract: Contract
@@ -86,25 +86,26 @@ class _Run(Struct):
     counters_problem: str = ""
 
     def count(self, *reports: LoadReport | None) -> None:
-        """Add what they cost the line."""
+        """Add the cost of these tests on the line."""
         for report in reports:
             self.bytes_sent += report.bytes_sent if report else 0
             self.bytes_received += report.bytes_received if report else 0
 
-    def told_tests(self, verdict: Verdict) -> tuple[FloorTest, ...]:
-        """The tests, with their raw series where somebody may want to look into the verdict."""
+    def recorded_tests(self, verdict: Verdict) -> tuple[FloorTest, ...]:
+        """Tests for the record, with their raw series unless the verdict is a pass."""
+        # A pass needs no evidence to argue about, and series are nine tenths of a record's bytes.
         if verdict is Verdict.PASS:
             return tuple(self.tests)
         pairs = zip(self.tests, self.series, strict=True)
         return tuple(structs.replace(test, series=series) for test, series in pairs)
 
 
-class FloorProbe(Continuing):
-    """Is this direction of the line at least as fast as the floor? One task a direction with a floor.
+class FloorProbe(ResumingProbe):
+    """Proves or refutes that a direction of the line reaches the floor; one task a direction with a floor.
 
-    The ``sequence`` tells what one verdict after the other amounts to. ``quiet`` says, by the idle round-trip
-    time before the test, whether the site's own traffic rests: a fail then counts although nobody sees that
-    traffic. ``suspect`` says whether the run of a direction follows a fail.
+    ``sequence`` turns verdicts into a standing. ``quiet`` decides by the idle round-trip time before the test
+    if the site's own traffic rests; a fail then counts without line counters. ``suspect`` decides if a
+    direction has an open fail.
     """
 
     record: type[Known] = FloorMeasurement
@@ -129,52 +130,53 @@ class FloorProbe(Continuing):
         self._run_load = run_load
         self._beside = beside
         self._pre_drain, self._pre_drain_every = pre_drain, pre_drain_every
-        # A fleet that was started together does not drain together, nor does a daily restart drain never.
+        # Random, so that a fleet that was started together does not drain together, and a daily restart does
+        # not keep the count from ever reaching its end.
         self._runs = {direction: secrets.randbelow(pre_drain_every) for direction in contracts}
         self._sequence = sequence
         self.quiet: Callable[[Spread | None], bool] = sequence.is_quiet
         self.suspect: Callable[[Direction], bool] = sequence.is_suspect
 
     @classmethod
-    def of(cls, surroundings: Surroundings) -> "FloorProbe":
-        """The probe as the settings ask for it."""
-        settings = surroundings.settings
+    def of(cls, context: ProbeContext) -> "FloorProbe":
+        """Build the probe that the settings ask for."""
+        settings = context.settings
 
         async def beside(
             load_bps: float, run: Callable[[], Awaitable[LoadReport]]
         ) -> tuple[LoadReport, LatencyUnderLoad | None]:
-            return await beside_load(surroundings, load_bps, run)
+            return await beside_load(context, load_bps, run)
 
         return cls(
             contracts(settings.floor),
             float(settings.schedule.floor),
-            LoadMeter(surroundings.line_counters),
-            _loader(surroundings),
+            LoadMeter(context.line_counters),
+            _loader(context),
             beside,
             FloorSequence(
                 settings.floor,
-                surroundings.clock,
+                context.clock,
                 second_of_week,
-                search_of(surroundings),
-                surroundings.line_watch,
+                search_of(context),
+                context.line_watch,
             ),
             int(settings.floor.pre_drain),
             settings.floor.pre_drain_every,
         )
 
     def tasks(self) -> Sequence[Task]:
-        """One for each direction that has a floor."""
+        """One task for each direction that has a floor."""
         return [Task("floor", self._interval_s, direction) for direction in self._contracts]
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Test until there is a verdict, or until it is clear why there can be none."""
+        """Test until there is a verdict, or a reason why there can be none."""
         direction = task.direction or Direction.DOWN
         run = _Run(direction, self._contracts[direction], self._bytes_to_drain(direction))
         conclusion = await self._climb(run, progress)
         if isinstance(conclusion, Reading):
             return conclusion
         values, failure, detail = self._concluded(conclusion, run)
-        told = await self._sequence.told(direction, values)
+        told = await self._sequence.add(direction, values)
         return Reading(
             outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
             values=told.values,
@@ -183,20 +185,20 @@ class FloorProbe(Continuing):
             session=run.tests[-1].session,
             bytes_sent=run.bytes_sent + told.searched.bytes_sent,
             bytes_received=run.bytes_received + told.searched.bytes_received,
-            again=told.again,
+            retest=told.retest,
         )
 
     def can_resume(self, reading: Reading) -> bool:
-        """From a record that says where its direction stood."""
+        """Whether the reading has the standing of its direction."""
         return isinstance(reading.values, FloorValues) and reading.values.standing is not None
 
-    def recall(self, task: Task, record: Record) -> Again | None:
-        """Stand where the newest record of the direction stands."""
+    def resume(self, task: Task, record: Record) -> RetestRequest | None:
+        """Continue from the standing of the newest record of the direction."""
         values = record.values if isinstance(record, FloorMeasurement) else None
-        return self._sequence.recall(task.direction or Direction.DOWN, values) if values else None
+        return self._sequence.resume(task.direction or Direction.DOWN, values) if values else None
 
-    def instead(self, task: Task, slot_us: int) -> Reading | None:
-        """A passive pass, where what the site itself received proved the floor."""
+    def passive_reading(self, task: Task, slot_us: int) -> Reading | None:
+        """Passive pass, if the site itself received enough to prove the floor."""
         direction = task.direction or Direction.DOWN
         contract = self._contracts[direction]
         proven = FloorValues(
@@ -209,18 +211,18 @@ class FloorProbe(Continuing):
             at_least_bps=contract.floor_bps,
         )
         told = self._sequence.passive(direction, slot_us, proven)
-        return Reading(Outcome.OK, told.values, again=told.again) if told else None
+        return Reading(Outcome.OK, told.values, retest=told.retest) if told else None
 
     def _bytes_to_drain(self, direction: Direction) -> int:
-        """Now and then a token bucket is emptied first, and always when the direction is under suspicion."""
+        """Bytes of the pre-drain: now and then, and always while the direction is suspect."""
         self._runs[direction] += 1
         due = self._runs[direction] % self._pre_drain_every == 0
         return self._pre_drain if due or self.suspect(direction) else 0
 
     async def _climb(self, run: _Run, progress: Progress) -> Conclusion | Reading:
-        """One test after the other, as the rules ask for them."""
+        """Run one test after the other, as the rules ask for them."""
         floor_bps = run.contract.floor_bps
-        while isinstance(step := floor_rules.next_step(run.tests, floor_bps, run.direction), Step):
+        while isinstance(step := decision.next_step(run.tests, floor_bps, run.direction), Step):
             if run.tests:
                 await asyncio.sleep(SETTLE_S)
             if step.beside_site:
@@ -233,52 +235,52 @@ class FloorProbe(Continuing):
         return step
 
     async def _beside_site(self, step: Step, direction: Direction) -> Step:
-        """The same step, slower by what the site sends or receives by itself just now."""
+        """Step at its rate minus the site's own traffic of this moment."""
         other_bps = await self._meter.others_bps(direction)
         return structs.replace(step, rate_bps=max(step.rate_bps - other_bps, LEAST_SHARE * step.rate_bps))
 
-    async def _test(self, step: Step, run: _Run) -> Tested:
-        """One test, set up again where a control message was lost or the peer was full."""
+    async def _test(self, step: Step, run: _Run) -> FixedRateResult:
+        """Run one test; set it up again if a control message was lost or the peer was full."""
         for _ in range(SETUP_TRIES):
             tested = await self._once(step, run)
             run.count(tested.report, tested.drained)
-            if tested.report.ending is Ending.REFUSED and tested.report.refusal in floor_validity.BUSY:
+            if tested.report.ending is Ending.REFUSED and tested.report.refusal in validity.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif tested.report.ending is not Ending.NO_ANSWER:
                 break
         return tested
 
-    async def _once(self, step: Step, run: _Run) -> Tested:
-        """One attempt; the run's first test has the round-trip time measured beside it."""
-        plan = fixed_rate.Plan(
+    async def _once(self, step: Step, run: _Run) -> FixedRateResult:
+        """Make one attempt; the first test of a run has the round-trip time measured beside it."""
+        plan = fixed_rate.FixedRatePlan(
             run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
         )
         if run.tests:
             return await fixed_rate.run_test(plan, self._meter, self._run_load)
-        gathered: list[Tested] = []
+        gathered: list[FixedRateResult] = []
 
         async def load() -> LoadReport:
             gathered.append(await fixed_rate.run_test(plan, self._meter, self._run_load))
             return gathered[0].report
 
         report, latency = await self._beside(step.rate_bps, load)
-        # What waited in the pre-drain's queue says nothing of the test.
+        # Packets that waited in the queue of the pre-drain say nothing of the test.
         run.latency = (
             structs.replace(latency, loaded=None, loss_ratio=None) if latency and run.pre_drain else latency
         )
         return structs.replace(gathered[0], report=report)
 
-    def _judge(self, tested: Tested, run: _Run) -> None:
+    def _judge(self, tested: FixedRateResult, run: _Run) -> None:
         own = tested.own
         if isinstance(own, Unavailable):
             run.counters_problem = run.counters_problem or own.detail
         known = own if isinstance(own, OwnTraffic) else None
-        test = floor_rules.judge(
+        test = signs.judge(
             tested.report, run.contract.floor_bps, known, run.tests, ended_early=tested.ended_early
         )
         predrain_bytes = tested.drained.sent_ip_bytes if tested.drained else 0
         run.tests.append(structs.replace(test, predrain_bytes=predrain_bytes))
-        run.series.append(floor_series.samples(tested.report.intervals))
+        run.series.append(series_rules.samples(tested.report.intervals))
 
     def _concluded(self, conclusion: Conclusion, run: _Run) -> tuple[FloorValues, Failure | None, str]:
         verdict, detail = conclusion.verdict, _DETAILS.get(conclusion.verdict, "")
@@ -296,7 +298,7 @@ class FloorProbe(Continuing):
             layer=run.contract.layer,
             contract_bps=run.contract.bps,
             line_counters=self._meter.kind if known else LineCounters.NONE,
-            tests=run.told_tests(verdict),
+            tests=run.recorded_tests(verdict),
             at_least_bps=max((test.received_bps for test in judged), default=0.0),
             capacity_bps=run.tests[-1].capacity_bps,
             loss_ratio=judged[0].loss_ratio if judged else None,
@@ -309,16 +311,16 @@ class FloorProbe(Continuing):
 _DETAILS = {Verdict.UNCONFIRMED: "the site was using the line: its own traffic may explain what is missing"}
 
 
-def contracts(floor: Floor) -> dict[Direction, Contract]:
-    """What the settings say was promised of each direction."""
+def contracts(floor: FloorSettings) -> dict[Direction, Contract]:
+    """Contract of each direction that has one in the settings."""
     promised = {Direction.DOWN: floor.down, Direction.UP: floor.up}
     return {
         direction: Contract(float(bps), floor.layer) for direction, bps in promised.items() if bps is not None
     }
 
 
-def _loader(surroundings: Surroundings) -> RunLoad:
-    peer = surroundings.settings.peer
+def _loader(context: ProbeContext) -> RunLoad:
+    peer = context.settings.peer
 
     async def load(
         direction: Direction,
@@ -332,11 +334,11 @@ def _loader(surroundings: Surroundings) -> RunLoad:
             peer.host,
             peer.udpstp_port,
             key_id=peer.key_id,
-            secret=surroundings.peer_key,
+            secret=context.peer_key,
             direction=direction,
             row=rates.row_for(rate_bps),
             duration_s=seconds,
-            auth_offset_s=surroundings.peer_ahead_s,
+            auth_offset_s=context.peer_ahead_s,
             on_load=on_load,
             cancel=cancel,
         )
@@ -347,7 +349,7 @@ def _loader(surroundings: Surroundings) -> RunLoad:
 def _not_completed(report: LoadReport, run: _Run) -> Reading:
     return Reading(
         outcome=Outcome.FAILED,
-        failure=floor_validity.failure_of(report),
+        failure=validity.failure_of(report),
         detail=report.detail[:300],
         session=report.session or None,
         bytes_sent=run.bytes_sent,

@@ -1,48 +1,48 @@
-"""The search that has to agree before a direction is condemned: load-rate adjustment up to twice the floor.
+"""Search that has to agree before a direction is condemned: load-rate adjustment up to twice the floor.
 
-It is judged by its second half, by when a token bucket in front of a slower line is empty (RFC 9946 §5.1).
+Only its second half is judged. By then a token bucket in front of a slower line is empty (RFC 9946 §5.1).
 """
 
 import time
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load.udpstp_client import run_search
-from agent.probes.floor.rules.sequence import Search, Searched
-from agent.task.context import Surroundings
+from agent.probes.floor.rules.sequence import CapacitySearch, SearchResult
+from agent.task.context import ProbeContext
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
 
 DURATION_S = 10
 
 
-def search_of(surroundings: Surroundings) -> Search:
-    """The search against the peer of the settings."""
-    peer, counters = surroundings.settings.peer, surroundings.line_counters
+def search_of(context: ProbeContext) -> CapacitySearch:
+    """Search against the peer of the settings."""
+    peer, counters = context.settings.peer, context.line_counters
 
-    async def search(direction: Direction, highest_bps: float) -> Searched:
+    async def search(direction: Direction, highest_bps: float) -> SearchResult:
         before, began_s = await _counted(counters), time.monotonic()
         report = await run_search(
             peer.host,
             peer.udpstp_port,
             key_id=peer.key_id,
-            secret=surroundings.peer_key,
+            secret=context.peer_key,
             direction=direction,
             highest_bps=min(highest_bps, 1e9),
             duration_s=DURATION_S,
             algorithm=Algorithm.B,
-            auth_offset_s=surroundings.peer_ahead_s,
+            auth_offset_s=context.peer_ahead_s,
         )
         other_bps = _other_bps(before, await _counted(counters), report, time.monotonic() - began_s)
         found = sustained_bps(report)
         maximum = None if found is None else found + other_bps
-        return Searched(maximum, report.bytes_sent, report.bytes_received)
+        return SearchResult(maximum, report.bytes_sent, report.bytes_received)
 
     return search
 
 
 def sustained_bps(report: LoadReport) -> float | None:
-    """Maximum_C of the second half, bit/s; None where the search does not tell it."""
-    from agent.load.rules import capacity as capacity_rules
+    """Maximum_C of the second half, bit/s (RFC 9097 §5); None where the search was cut off or is invalid."""
+    from agent.load.rules import capacity as capacity_rules  # seldom needed: kept out of the agent's memory
 
     later = [one for one in report.intervals if one.offset_us >= report.planned_duration_us / 2]
     if report.ending is not Ending.COMPLETED or capacity_rules.why_invalid(report):
@@ -51,7 +51,7 @@ def sustained_bps(report: LoadReport) -> float | None:
 
 
 async def _counted(counters: LineCounterSource) -> CounterReading | Unavailable:
-    """The line's counters, where they tell what is now."""
+    """Counters of the line, if they are those of this moment."""
     return Unavailable("what is counted comes later") if counters.lag_s else await counters.ask()
 
 
@@ -61,7 +61,7 @@ def _other_bps(
     report: LoadReport,
     elapsed_s: float,
 ) -> float:
-    """The site's own traffic beside the search; nothing where it is not known, which only adds to a doubt."""
+    """Site's own traffic beside the search, bit/s; 0 where it is not known."""
     if isinstance(before, Unavailable) or isinstance(after, Unavailable):
         return 0.0
     added = after.since(before)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from agent.line.readings import Unavailable
-from agent.probes.interface.rules import LineTally, Window, next_boundary, next_reading
+from agent.probes.interface.rules import CountingWindow, LineTally, next_boundary, next_reading
 from agent.task.slots import offset_us
-from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
 from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
 
 _SLACK_S = 30.0  # a router may be asked three times for each of several answers
@@ -25,7 +25,7 @@ class InterfaceProbe:
     alone = False
     drop_order = DropOrder.EVERY_MINUTE
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         settings = surroundings.settings
         self._source = surroundings.line_counters
         self._clock = surroundings.clock
@@ -37,7 +37,7 @@ class InterfaceProbe:
             self._read_s = max(self._read_s, self._source.least_interval_s)
         self._reading_us = round(self._read_s * 1e6)
         self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))
-        self._ready: Window | None = None
+        self._ready: CountingWindow | None = None
         self._reader: asyncio.Task[None] | None = None
         self.deadline_s = self._read_s + _SLACK_S
 
@@ -87,7 +87,7 @@ class InterfaceProbe:
         self._tally.add(reading, self._clock().boot_us)
         return reading
 
-    def _reading(self, window: Window) -> Reading:
+    def _reading(self, window: CountingWindow) -> Reading:
         """What it costs the line is nothing: a router that is asked stands on this side of it."""
         values = window.values(self._source, self._reading_us)
         if isinstance(values, Unavailable):

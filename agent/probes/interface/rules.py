@@ -35,7 +35,7 @@ class _Flow(Struct):
         )
 
 
-class Window(Struct):
+class CountingWindow(Struct):
     """The time of one record."""
 
     span_us: int = 0
@@ -82,7 +82,7 @@ class LineTally:
         self._reading_us = reading_us
         self._lag_us = lag_us
         self._last: tuple[int, CounterReading] | None = None
-        self._window = Window()
+        self._window = CountingWindow()
 
     def add(self, reading: CounterReading | Unavailable, now: int) -> None:
         """One attempt to read the counters."""
@@ -94,9 +94,9 @@ class LineTally:
             self._stretch(*self._last, reading, now)
         self._last = (now, reading)
 
-    def cut(self) -> Window:
+    def cut(self) -> CountingWindow:
         """The window up to the newest reading; the next one begins there."""
-        window, self._window = self._window, Window()
+        window, self._window = self._window, CountingWindow()
         return window
 
     def _stretch(self, before: int, earlier: CounterReading, reading: CounterReading, now: int) -> None:

@@ -23,7 +23,7 @@ from wire.path import exchange, findings
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.path.hops import Trace
 from wire.path.mtu import MtuSearch
-from wire.path.probing import Answer, Answers, Batches, Kind, Probe
+from wire.path.probing import AnswerKind, ProbeAnswer, ProbeAnswers, ProbeBatches, ProbePacket
 from wire.records import Failure
 from wire.stamp import packet as stamp_packet
 from wire.stamp import tlv
@@ -59,9 +59,9 @@ class _Shell:
         self._ends = time.monotonic() + request.within_s
         self._sent: list[int] = []  # Unix ns, by the kernel where it says
         self._begun: list[int] = []  # monotonic, a moment before
-        self._came: dict[int, Answer] = {}
+        self._came: dict[int, ProbeAnswer] = {}
         self._arrivals: dict[int, tuple[int, int]] = {}  # Unix ns by the kernel, and monotonic a moment later
-        self._unsent: dict[int, Answer | None] = {}
+        self._unsent: dict[int, ProbeAnswer | None] = {}
         self._first_numbered = 0  # the packet that the kernel numbers 0
         self._longest_ns = 0
         self.bytes_sent = self.bytes_received = 0
@@ -73,7 +73,7 @@ class _Shell:
         headers = IPV6_UDP_BYTES if self._flow.over_ipv6 else IPV4_UDP_BYTES
         return headers + len(self._request.test_packets[0])
 
-    def run(self, batches: Batches) -> None:
+    def run(self, batches: ProbeBatches) -> None:
         """Send what the core asks for, until it has enough or time or test packets are up."""
         try:
             probes = next(batches)
@@ -86,7 +86,7 @@ class _Shell:
         left = len(self._request.test_packets) - len(self._sent)
         return packets <= left and time.monotonic() < self._ends
 
-    def _batch(self, probes: Sequence[Probe]) -> Answers:
+    def _batch(self, probes: Sequence[ProbePacket]) -> ProbeAnswers:
         numbers = range(len(self._sent), len(self._sent) + len(probes))
         with selectors.DefaultSelector() as selector:
             selector.register(self._sockets.icmp, selectors.EVENT_READ)
@@ -103,7 +103,7 @@ class _Shell:
         known = self._longest_ns * 3e-9
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, known)) if known else LONGEST_WAIT_S
 
-    def _send(self, probe: Probe) -> None:
+    def _send(self, probe: ProbePacket) -> None:
         number = len(self._sent)
         payload = self._request.test_packets[number]
         missing = probe.size - self.base - tlv.HEADER_BYTES
@@ -117,7 +117,7 @@ class _Shell:
             self._sockets.sending.sendto(data, (self._request.address, 0))
         except OSError as error:
             # Any other refusal says nothing of sizes: an interface that is down refuses them all.
-            self._unsent[number] = Answer(Kind.UNSENT) if error.errno == errno.EMSGSIZE else None
+            self._unsent[number] = ProbeAnswer(AnswerKind.UNSENT) if error.errno == errno.EMSGSIZE else None
             self.refused = error
             self._take_transmit_stamps()
             timestamps.restart_numbering(self._sockets.sending)
@@ -161,8 +161,8 @@ class _Shell:
         if numbers is None:
             return
         reflected, number = numbers
-        answer = Answer(
-            Kind.REPLY,
+        answer = ProbeAnswer(
+            AnswerKind.REPLY,
             self._request.address,
             reflected=reflected,
             copied=reflected == number,
@@ -170,12 +170,12 @@ class _Shell:
         )
         self._keep(number, answer, came.headers.received_ns)
 
-    def _keep(self, number: int, answer: Answer, received_ns: int) -> None:
+    def _keep(self, number: int, answer: ProbeAnswer, received_ns: int) -> None:
         if 0 <= number < len(self._sent) and number not in self._came:
             self._came[number] = answer
             self._arrivals[number] = received_ns, time.monotonic_ns()
 
-    def _timed(self, number: int) -> Answer | None:
+    def _timed(self, number: int) -> ProbeAnswer | None:
         if number in self._unsent:
             return self._unsent[number]
         if number not in self._came:

@@ -16,7 +16,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from wire.path.probing import Answer, Kind
+from wire.path.probing import AnswerKind, ProbeAnswer
 
 _SEQUENCE_BYTES = 4
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
@@ -44,7 +44,7 @@ class Quoted:
     """An ICMP message about packet ``number`` of the flow. ``answer`` lacks its time."""
 
     number: int
-    answer: Answer
+    answer: ProbeAnswer
 
 
 def packet(flow: Flow, number: int, ttl: int, payload: bytes) -> bytes:
@@ -91,8 +91,8 @@ def _quoted_4(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     kind = _kind_4(message, is_peer=sender == flow.destination)
     if kind is None:
         return None
-    told = int(message.nexthopmtu or 0) if kind is Kind.TOO_BIG else 0
-    return Quoted(inner.id - 1, Answer(kind, sender, dscp=inner.tos >> 2, told_mtu=told))
+    told = int(message.nexthopmtu or 0) if kind is AnswerKind.TOO_BIG else 0
+    return Quoted(inner.id - 1, ProbeAnswer(kind, sender, dscp=inner.tos >> 2, reported_mtu=told))
 
 
 def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
@@ -107,31 +107,31 @@ def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     carried = bytes(head.payload)
     if len(carried) < _SEQUENCE_BYTES:
         return None
-    told = int(message.mtu) if kind is Kind.TOO_BIG else 0
+    told = int(message.mtu) if kind is AnswerKind.TOO_BIG else 0
     number = int.from_bytes(carried[:_SEQUENCE_BYTES])
-    return Quoted(number, Answer(kind, sender, dscp=inner.tc >> 2, told_mtu=told))
+    return Quoted(number, ProbeAnswer(kind, sender, dscp=inner.tc >> 2, reported_mtu=told))
 
 
 def _of_flow(flow: Flow, head: Packet | None) -> bool:
     return head is not None and (head.sport, head.dport) == (flow.source_port, flow.destination_port)
 
 
-def _kind_4(message: Packet, *, is_peer: bool) -> Kind | None:
+def _kind_4(message: Packet, *, is_peer: bool) -> AnswerKind | None:
     """Only the peer's own word that the port is closed is an arrival: a firewall before it says the same."""
     if message.type == _TIME_EXCEEDED:
-        return Kind.EXPIRED
+        return AnswerKind.EXPIRED
     if message.type != _UNREACHABLE:
         return None
     if message.code == _CODE_TOO_BIG_4:
-        return Kind.TOO_BIG
-    return Kind.PORT_UNREACHABLE if message.code == _CODE_PORT_4 and is_peer else Kind.UNREACHABLE
+        return AnswerKind.TOO_BIG
+    return AnswerKind.PORT_UNREACHABLE if message.code == _CODE_PORT_4 and is_peer else AnswerKind.UNREACHABLE
 
 
-def _kind_6(message: Packet, *, is_peer: bool) -> Kind | None:
+def _kind_6(message: Packet, *, is_peer: bool) -> AnswerKind | None:
     if isinstance(message, ICMPv6TimeExceeded):
-        return Kind.EXPIRED
+        return AnswerKind.EXPIRED
     if isinstance(message, ICMPv6PacketTooBig):
-        return Kind.TOO_BIG
+        return AnswerKind.TOO_BIG
     if not isinstance(message, ICMPv6DestUnreach):
         return None
-    return Kind.PORT_UNREACHABLE if message.code == _CODE_PORT_6 and is_peer else Kind.UNREACHABLE
+    return AnswerKind.PORT_UNREACHABLE if message.code == _CODE_PORT_6 and is_peer else AnswerKind.UNREACHABLE

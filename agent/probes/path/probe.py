@@ -16,11 +16,11 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
-from agent.task.task import DropOrder, Heeding, Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
-from wire.stamp.sender import Sender, SenderSettings
+from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ SLACK_S = 15.0
 """Beyond the helper's own time-out: for its start on a slow machine, and a slow name server."""
 
 
-class PathProbe(Heeding):
+class PathProbe(ReactingProbe):
     """One trace a run, one task a DSCP class of the STAMP settings.
 
     Besides its schedule it is run once more for a class whose STAMP trains have changed.
@@ -43,7 +43,7 @@ class PathProbe(Heeding):
     alone = False
     drop_order = DropOrder.SELDOM
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         settings = surroundings.settings
         self._path = settings.path
         self._peer = settings.peer
@@ -60,7 +60,7 @@ class PathProbe(Heeding):
             return []
         return [self._task(one.dscp) for one in self._classes]
 
-    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+    def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         """A trace of the class whose round-trip time or loss has changed, if ``reading`` shows it has."""
         detector = self._detectors.get(task.dscp or 0)
         train = _train(reading) if task.probe == "stamp" else None
@@ -83,7 +83,7 @@ class PathProbe(Heeding):
             address = await self._resolve()
         except socket.gaierror as error:
             return _failed(Failure.NAME_UNKNOWN, f"{self._peer.host}: {error.strerror}")
-        sender = Sender(SenderSettings(1 + secrets.randbelow(0xFFFF), self._key, wanted_dscp=dscp))
+        sender = SessionSender(SenderSettings(1 + secrets.randbelow(0xFFFF), self._key, wanted_dscp=dscp))
         try:
             answer = exchange.decode_answer(await self._ask(self._request(address, dscp, sender)))
         except OSError as error:
@@ -98,7 +98,7 @@ class PathProbe(Heeding):
         found = await loop.getaddrinfo(self._peer.host, self._peer.stamp_port, type=socket.SOCK_DGRAM)
         return str(found[0][4][0])
 
-    def _request(self, address: str, dscp: int, sender: Sender) -> PathRequest:
+    def _request(self, address: str, dscp: int, sender: SessionSender) -> PathRequest:
         estimate = ErrorEstimate.of_clock(self._clock())
         count = self._path.hops * self._path.packets + SEARCH_PACKETS
         return PathRequest(
@@ -127,7 +127,7 @@ def _train(reading: Reading) -> tuple[int | None, float] | None:
     return (None, 1.0) if reading.failure is Failure.NO_ANSWER else None
 
 
-def reading(answer: PathAnswer, sender: Sender, dscp: int) -> Reading:
+def reading(answer: PathAnswer, sender: SessionSender, dscp: int) -> Reading:
     """What the helper's answer amounts to; ``sender`` made the packets, ``dscp`` is their class."""
     values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:

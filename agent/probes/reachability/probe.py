@@ -1,4 +1,7 @@
-"""The reachability probe: who answers on the way to the peer. In the resident agent a watch stands for it."""
+"""Reachability probe: one poll of all targets on the way to the peer, for a person.
+
+In the resident agent ``watch`` polls all the time, and no schedule starts this probe.
+"""
 
 import asyncio
 import secrets
@@ -8,23 +11,24 @@ from pathlib import Path
 from msgspec import Struct
 
 from agent.probes.reachability import state as reachability_state
-from agent.probes.reachability.asks import Asks
-from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
-from agent.probes.reachability.rules.silence import ASKS
-from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task, Watched
+from agent.probes.reachability.poller import TargetPoller
+from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target, UplinkState
+from agent.probes.reachability.rules.outages import OutageRules
+from agent.probes.reachability.rules.target_history import POLLS
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task, UnscheduledProbe
 from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
 
 
-class Seen(Struct, frozen=True):
-    """Who answered; None for who is not on the way, or cannot be told from silence.
+class ReachabilitySnapshot(Struct, frozen=True):
+    """Targets that answered; None for one that is not on the way, or whose silence proves nothing.
 
-    ``gateway_name`` and ``hop_name`` are their addresses, ``outage`` what is out, if anything.
+    ``gateway_name`` and ``hop_name`` are addresses. ``outage`` is what these answers amount to, if any.
     """
 
-    way: Way
+    egress: Egress
     gateway: bool | None
     first_hop: bool | None
     peer: bool
@@ -35,86 +39,90 @@ class Seen(Struct, frozen=True):
 
     def __str__(self) -> str:
         parts = []
-        if self.way.kind is WayKind.NONE:
+        if self.egress.kind is EgressKind.NONE:
             parts.append("no route to the peer")
-        if self.way.carrier is False:
+        if self.egress.carrier is False:
             parts.append("the interface has no link")
-        if self.way.kind is WayKind.ROUTED:
+        if self.egress.kind is EgressKind.ROUTED:
             parts.append(f"gateway {self.gateway_name} {_word(self.gateway)}")
-        if self.way.kind is not WayKind.DIRECT:
+        if self.egress.kind is not EgressKind.DIRECT:
             name = f"first hop beyond {self.hop_name}" if self.hop_name else "first hop beyond"
             parts.append(f"{name} {_word(self.first_hop)}")
         parts += [f"peer {_word(self.peer)}", f"broker {_word(self.broker)}"]
         return ", ".join(parts)
 
 
-class ReachabilityProbe(Watched):
-    """Asks everybody once, and the silent again. What an earlier run learnt of gateway and hop is known."""
+class ReachabilityProbe(UnscheduledProbe):
+    """Polls all targets once, and silent ones again, with the gateway and first hop of earlier runs."""
 
     record: type[Known] = ReachabilityMeasurement
     alone = False
     drop_order = DropOrder.SELDOM
     deadline_s = _DEADLINE_S
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
-        self._interval_s = surroundings.settings.schedule.reachability
+    def __init__(self, context: ProbeContext) -> None:
+        self._context = context
+        self._interval_s = context.settings.schedule.reachability
 
     def tasks(self) -> Sequence[Task]:
-        """One, unless the settings say never."""
+        """One task, or none where the settings say never."""
         return [] if self._interval_s is None else [Task("reachability", float(self._interval_s))]
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Ask, and tell who answers and, if somebody does not, what that amounts to."""
+        """Poll all targets. The reading says which answer and, if one does not, what that amounts to."""
         progress("gateway, first hop, peer and broker")
-        seen = await self.look()
-        return Reading(Outcome.OK, seen.outage, detail=str(seen))
+        found = await self.look()
+        return Reading(Outcome.OK, found.outage, detail=str(found))
 
-    async def look(self) -> Seen:
-        """Who answers now."""
-        around = self._surroundings
+    async def look(self) -> ReachabilitySnapshot:
+        """Snapshot of this moment."""
+        context = self._context
+        # The time that an answer may take, a fifth of the interval, is then the pause between two polls.
         rules = OutageRules(round(_PAUSE_S * 5e6), lambda: secrets.token_hex(8))
-        asks = Asks(around, rules)
-        known = reachability_state.read(state_path(around.settings.journal.path))
+        poller = TargetPoller(context, rules)
+        known = reachability_state.read(state_path(context.settings.journal.path))
         for target in known.known:
             rules.targets[target].known = True
-        asks.gateway = known.gateway
-        asks.hop.ttl, asks.hop.address = known.hop_ttl, known.hop_address
-        began = around.clock()
+        poller.gateway = known.gateway
+        poller.hop.ttl, poller.hop.address = known.hop_ttl, known.hop_address
+        began = context.clock()
         try:
-            await asks.look_up_now()
-            return await _look(rules, asks, around, began)
+            await poller.look_up()
+            return await _look(rules, poller, context, began)
         finally:
-            asks.close()
+            poller.close()
 
 
-async def _look(rules: OutageRules, asks: Asks, around: Surroundings, began: ClockReading) -> Seen:
-    told: list[ReachabilityValues] = []
-    for _ in range(ASKS + 1):
-        now, way = around.clock(), asks.way()
-        told += rules.decide(now, way, Connection())
-        silent = [target for target in Target if not rules.targets[target].answered]
+async def _look(
+    rules: OutageRules, poller: TargetPoller, context: ProbeContext, began: ClockReading
+) -> ReachabilitySnapshot:
+    records: list[ReachabilityValues] = []
+    for _ in range(POLLS + 1):
+        now, egress = context.clock(), poller.egress()
+        records += rules.decide(now, egress, UplinkState())
+        silent = [target for target in Target if not rules.targets[target].last_answer]
         for target in silent:
-            asks.ask(target, around.clock())
+            poller.poll(target, context.clock())
         if not silent:
             break
         await asyncio.sleep(_PAUSE_S)
-    now = around.clock()
-    told += rules.decide(now, way, Connection())
-    return Seen(
-        way=way,
-        gateway=rules.answering(Target.GATEWAY, began, now),
-        first_hop=rules.answering(Target.FIRST_HOP, began, now),
-        peer=rules.targets[Target.PEER].answered is not None,
-        broker=rules.targets[Target.BROKER].answered is not None,
-        gateway_name=asks.gateway,
-        hop_name=asks.hop.address,
-        outage=told[0] if told else None,
+    now = context.clock()
+    records += rules.decide(now, egress, UplinkState())
+    view = rules.view(now)
+    return ReachabilitySnapshot(
+        egress=egress,
+        gateway=view.answers(Target.GATEWAY, began),
+        first_hop=view.answers(Target.FIRST_HOP, began),
+        peer=view.peer.last_answer is not None,
+        broker=view.broker.last_answer is not None,
+        gateway_name=poller.gateway,
+        hop_name=poller.hop.address,
+        outage=records[0] if records else None,
     )
 
 
 def state_path(journal: str) -> Path:
-    """Where a running agent keeps what it learnt."""
+    """Path of the state file of an agent with this journal."""
     return Path(journal).with_name(reachability_state.NAME)
 
 

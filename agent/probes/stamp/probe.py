@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from agent.task.task import DropOrder, Progress, Reading, Surroundings, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
 from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
-from wire.stamp.sender import Verdict
+from wire.stamp.sender import ReplyVerdict
 from wire.stamp.statistics import TrainStatistics
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -20,7 +20,7 @@ class StampProbe:
     alone = False
     drop_order = DropOrder.EVERY_MINUTE
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProbeContext) -> None:
         settings = surroundings.settings
         self._stamp = settings.stamp
         self._peer = settings.peer
@@ -28,7 +28,7 @@ class StampProbe:
         self._key = surroundings.peer_key if settings.stamp.authenticated else None
         self._clock = surroundings.clock
         self._peer_time = surroundings.peer_time
-        self._hearing = surroundings.hearing
+        self._peer_last_seen = surroundings.peer_last_seen
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
 
@@ -41,7 +41,7 @@ class StampProbe:
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         before = self._clock()
-        heard = self._hearing.heard if self._hearing else None
+        heard = self._peer_last_seen.record_answer if self._peer_last_seen else None
         result = await run_train(train, self._estimate, heard=heard)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())
@@ -88,9 +88,9 @@ def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
         return Failure.CLOCK_STEPPED, f"the wall clock jumped by {result.clock_step_us} us during the train"
     if result.statistics.received:
         return None, ""
-    if result.received[Verdict.BAD_HMAC]:
+    if result.received[ReplyVerdict.BAD_HMAC]:
         return Failure.PEER_PROTOCOL, f"{where} answers under another key"
-    if result.received.total() - result.received[Verdict.CLOSING] > result.statistics.late:
+    if result.received.total() - result.received[ReplyVerdict.CLOSING] > result.statistics.late:
         return Failure.PEER_PROTOCOL, f"what answers on {where}, peer.stamp_port, does not speak STAMP"
     if result.refused:
         return Failure.PEER_REFUSED, f"nothing listens on {where}"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector.ledger.read.completeness import holdings
 from collector.ledger.schema import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect, explain, schema_of
-from collector.model.completeness import Holding
+from collector.model.completeness import SiteCompleteness
 
 MAX_PROBLEMS = 20
 TELL_SECONDS = 5.0
@@ -46,7 +46,7 @@ class Verified:
     problems: list[str]
     epochs: int
     measurements: int
-    held: list[Holding]
+    held: list[SiteCompleteness]
 
 
 def verify(path: Path, now_us: int, tell: Tell) -> Verified:
@@ -95,7 +95,7 @@ def _verify(connection: Connection, now_us: int, progress: "Progress") -> Verifi
     return Verified(problems, epochs, counted, sorted(holdings(connection, now_us), key=_by_name))
 
 
-def _by_name(held: Holding) -> str:
+def _by_name(held: SiteCompleteness) -> str:
     return held.site_id
 
 

@@ -14,13 +14,13 @@ from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import boots, names
 from collector.model.clock_correction import (
     Anchor,
-    Placed,
-    Source,
-    by_record,
-    by_sending,
-    improves,
-    is_better,
-    placed,
+    AnchorSource,
+    CorrectedTime,
+    anchor_from_envelope,
+    anchor_from_record,
+    correct,
+    should_redate,
+    should_replace,
 )
 from wire.records import ReachabilityMeasurement, Record
 
@@ -74,7 +74,7 @@ def anchor_of(row: Row[Any]) -> Anchor | None:
     """The anchor in a row of ``boots`` that was found by ``FIND``."""
     if row.offset_us is None:
         return None
-    return Anchor(row.offset_us, row.error_us, row.at_us, Source(row.source))
+    return Anchor(row.offset_us, row.error_us, row.at_us, AnchorSource(row.source))
 
 
 class Clocks:
@@ -90,31 +90,31 @@ class Clocks:
     def learn(self, batch: Batch) -> None:
         """Take in what a batch tells of boots, before its measurements are placed."""
         sent, received_us = batch.envelope.sent, batch.arrival.received_us
-        sending = by_sending(sent, received_us)
+        sending = anchor_from_envelope(sent, received_us)
         self.better(self._boot(batch.site, sent.boot_id), sending)
         for item in batch.items:
             if not isinstance(item, Accepted):
                 continue
             boot_id = item.record.start.boot_id
-            if boot_id == sent.boot_id and sending.source is Source.SYNCHRONISED:
+            if boot_id == sent.boot_id and sending.source is AnchorSource.SYNCHRONISED:
                 continue  # its readings tell nothing that the sending does not
-            found = by_record(item.record, sent, received_us)
+            found = anchor_from_record(item.record, sent, received_us)
             if found is not None:
                 self.better(self._boot(batch.site, boot_id), found)
 
-    def place(self, batch: Batch, record: Record) -> Placed:
+    def place(self, batch: Batch, record: Record) -> CorrectedTime:
         """When a measurement of the batch was made."""
         sent, received_us, start = batch.envelope.sent, batch.arrival.received_us, record.start
         if start.synchronised:
-            when = placed(start, sent, received_us)
+            when = correct(start, sent, received_us)
             if when.believed:
                 return when
         boot = self._boot(batch.site, start.boot_id)
         state = self._state(boot)
         state.changed |= not state.held
-        if state.anchor is None or state.anchor.source is Source.NEIGHBOURS:
+        if state.anchor is None or state.anchor.source is AnchorSource.NEIGHBOURS:
             self._lookout.call(boot)
-        return placed(start, sent, received_us, state.anchor)
+        return correct(start, sent, received_us, state.anchor)
 
     def begin_offset_us(self, site_id: str, record: Record) -> int | None:
         """Of an outage that began in an earlier boot: how UTC stood to its clock then, as far as is known."""
@@ -129,8 +129,8 @@ class Clocks:
     def better(self, boot: Boot, anchor: Anchor) -> None:
         """Take ``anchor`` where it is better than what is known of the boot."""
         state = self._state(boot)
-        if is_better(anchor, state.anchor):
-            state.unsettled |= improves(anchor, state.anchor)
+        if should_replace(anchor, state.anchor):
+            state.unsettled |= should_redate(anchor, state.anchor)
             state.anchor, state.changed = anchor, True
 
     def write(self) -> None:

@@ -15,7 +15,13 @@ from collector.ledger.clock.boots import FIND, Boots, Clocks
 from collector.ledger.clock.lookout import EVERY_SEQ, NO_SEQ, Boot, End, Lookout, Stretch
 from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import batches, boots, epochs, measurements, series
-from collector.model.clock_correction import DRIFT, Anchor, Side, Source, between
+from collector.model.clock_correction import (
+    DRIFT,
+    Anchor,
+    AnchorSource,
+    NeighbourBound,
+    anchor_from_neighbours,
+)
 
 BOOTS = 20  # a transaction
 ROWS = 20_000  # of these boots, a transaction: some 100 ms
@@ -121,7 +127,7 @@ class Bounding:
 
     def _find(self, connection: Connection, after_key: int) -> int | None:
         """Call some boots that the ledger holds; the key of the last, None at the end."""
-        neighbours = self._keys.name(connection, Source.NEIGHBOURS)
+        neighbours = self._keys.name(connection, AnchorSource.NEIGHBOURS)
         rest = or_(boots.c.offset_us.is_(None), boots.c.source_key == neighbours)
         query = FIND.where(rest, boots.c.key > after_key).order_by(boots.c.key).limit(BOOTS)
         found = connection.execute(query).all()
@@ -132,7 +138,7 @@ class Bounding:
     def _look_at(self, connection: Connection, clocks: Clocks, chains: _Chains, boot: Boot) -> int:
         """Returns how many measurements the boot has."""
         anchor = self._known.state(connection, boot).anchor
-        if anchor is not None and anchor.source is not Source.NEIGHBOURS:
+        if anchor is not None and anchor.source is not AnchorSource.NEIGHBOURS:
             return 0
         parts = connection.execute(_PARTS, {"site": boot[0], "boot": boot[1]}).all()
         if not parts:
@@ -157,15 +163,17 @@ class _Surroundings:
 
     def between(self, parts: Collection[Row[Any]]) -> Anchor | None:
         """The boot's anchor, if anything bounds it. ``parts`` are its measurements, by epoch."""
-        before: list[Side] = []
-        after = [Side(min(part.received_us for part in parts), 0)]
+        before: list[NeighbourBound] = []
+        after = [NeighbourBound(min(part.received_us for part in parts), 0)]
         for part in parts:
             if (row := self._nearest(part.epoch_key, part.first, later=False)) is not None:
-                before.append(Side(row.time_us, row.time_error_us))
+                before.append(NeighbourBound(row.time_us, row.time_error_us))
             if (row := self._nearest(part.epoch_key, part.last, later=True)) is not None:
                 # Made after its machine had been started, which was after everything of the boot before.
-                after.append(Side(row.time_us - row.boot_us, row.time_error_us + row.boot_us // DRIFT))
-        return between(
+                after.append(
+                    NeighbourBound(row.time_us - row.boot_us, row.time_error_us + row.boot_us // DRIFT)
+                )
+        return anchor_from_neighbours(
             min(part.first_us for part in parts),
             max(part.last_us for part in parts),
             max(before, key=lambda side: side.time_us - side.error_us, default=None),

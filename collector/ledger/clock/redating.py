@@ -13,7 +13,7 @@ from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
 from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import batches, boots, measurements, series, sites, two_sides
-from collector.model.clock_correction import Anchor, by_anchor
+from collector.model.clock_correction import Anchor, correct_by_anchor
 from collector.model.observation import Observation
 from collector.model.outages import Outage
 
@@ -131,7 +131,7 @@ class Replacing:
         for row in rows:
             if row.time_error_us is not None and row.time_error_us <= anchor.error_at(row.boot_us):
                 continue
-            when = by_anchor(row.boot_us, row.time_us + row.clock_offset_us, row.received_us, anchor)
+            when = correct_by_anchor(row.boot_us, row.time_us + row.clock_offset_us, row.received_us, anchor)
             new.append({
                 "of": row.key, "time": when.time_us, "clock_offset": when.clock_offset_us,
                 "time_error": when.error_us, "is_ahead": when.ahead, "is_outdated": when.outdated,

@@ -16,7 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger.schema import batches, measurements, sites
 from collector.ledger.store import LedgerError, connect, explain
-from collector.model.completeness import SETTLED_US, EpochHolding, Holding, Run, SiteHolding
+from collector.model.completeness import (
+    MISSING_AFTER_US,
+    EpochCompleteness,
+    MissingRun,
+    SiteCompleteness,
+    SiteEpochs,
+)
 
 PORTION = 500  # rows fetched at a time
 MAX_EPOCHS = 100  # shown of one site
@@ -94,13 +100,13 @@ _BEFORE = text(
 _AFTER = text("SELECT time_us FROM measurements WHERE epoch_key = :e AND seq > :seq ORDER BY seq LIMIT 1")
 
 
-def of_sites(path: Path, now_us: int) -> list[Holding]:
+def of_sites(path: Path, now_us: int) -> list[SiteCompleteness]:
     """Every site of which the ledger knows a journal epoch. Raises LedgerError where it cannot be read."""
     with _reading(path) as connection:
         return holdings(connection, now_us)
 
 
-def holdings(connection: Connection, now_us: int) -> list[Holding]:
+def holdings(connection: Connection, now_us: int) -> list[SiteCompleteness]:
     """The same over an open connection."""
     under_way = _under_way(connection, now_us)
     declared: dict[int, dict[str, int]] = defaultdict(dict)
@@ -109,7 +115,7 @@ def holdings(connection: Connection, now_us: int) -> list[Holding]:
             declared[row.site_key][row.reason] = int(row.lost)
     forks = {row.site_key: row.forks for row in connection.execute(_FORKS)}
     return [
-        Holding(
+        SiteCompleteness(
             row.site_id,
             row.committed,
             missing=max(0, int(row.lacking) - under_way.get(row.site_key, 0)),
@@ -122,18 +128,18 @@ def holdings(connection: Connection, now_us: int) -> list[Holding]:
     ]
 
 
-def of_site(path: Path, site_id: str, now_us: int) -> SiteHolding | None:
+def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
     """One site's epochs, or None for a site of which nothing came. Raises LedgerError."""
     with _reading(path) as connection:
         site_key = connection.execute(select(sites.c.key).where(sites.c.site_id == site_id)).scalar()
         if site_key is None:
             return None
-        newest = settled_key(connection, now_us - SETTLED_US)
+        newest = settled_key(connection, now_us - MISSING_AFTER_US)
         rows = connection.execute(_OF_ONE_SITE, {"site_key": site_key, "newest": newest}).all()
         followed = _followed(rows)
         chosen = sorted(rows, key=_troubled_and_newest_first)[:MAX_EPOCHS]
         epochs = [_epoch(connection, row, rows, followed, place) for place, row in enumerate(chosen)]
-        return SiteHolding(site_id, tuple(epochs), len(rows))
+        return SiteEpochs(site_id, tuple(epochs), len(rows))
 
 
 def settled_key(connection: Connection, before_us: int) -> int:
@@ -172,7 +178,7 @@ def _reading(path: Path) -> Iterator[Connection]:
 
 def _under_way(connection: Connection, now_us: int) -> dict[int, int]:
     """By site: what is not here, but may still come."""
-    newest = settled_key(connection, now_us - SETTLED_US)
+    newest = settled_key(connection, now_us - MISSING_AFTER_US)
     epochs = _stream(connection, _OF_LACKING_SITES, {"newest": newest})
     found: dict[int, int] = {}
     for site_key, rows in groupby(epochs, key=attrgetter("site_key")):
@@ -215,13 +221,13 @@ def _troubled_and_newest_first(row: Row[Any]) -> tuple[bool, int]:
 
 def _epoch(
     connection: Connection, row: Row[Any], rows: Sequence[Row[Any]], followed: set[str], place: int
-) -> EpochHolding:
+) -> EpochCompleteness:
     lacking = row.high_water - row.committed - row.declared
     under_way = _still_coming(row, followed)
     runs = _runs(connection, row.key) if lacking and place < MAX_SEARCHED else []
     beside = sum(other.previous == row.previous for other in rows) - 1 if row.previous else 0
     come = max((other.high_water for other in rows if other.epoch == row.previous), default=0)
-    return EpochHolding(
+    return EpochCompleteness(
         epoch=row.epoch,
         previous=row.previous,
         high_water=row.high_water,
@@ -239,10 +245,10 @@ def _epoch(
     )
 
 
-def _runs(connection: Connection, epoch_key: int) -> list[Run]:
+def _runs(connection: Connection, epoch_key: int) -> list[MissingRun]:
     found = connection.execute(_RUNS, {"epoch_key": epoch_key, "most": MAX_RUNS + 1}).all()
     return [
-        Run(
+        MissingRun(
             row.first,
             row.last,
             connection.execute(_BEFORE, {"e": epoch_key, "seq": row.first}).scalar(),

@@ -28,7 +28,7 @@ from collector.ledger.schema import (
 from collector.ledger.store import LedgerError, connect, explain
 from collector.model.freshness import DEFAULT_INTERVAL_US, STALE_INTERVALS
 from collector.model.observation import Observation, Series, begun_by, failure_of, for_views, moments_placed
-from collector.model.peer_comparison import Joined
+from collector.model.peer_comparison import ComparedTest
 from wire.messages.commands import Resend
 from wire.records import (
     KNOWN,
@@ -90,7 +90,7 @@ def newest_of(connection: Connection, site_key: int) -> Iterator[Observation]:
 class KnownSides:
     """Of the second sides: each site's newest disagreements, and when each peer's newest test began."""
 
-    disagreements: list[Joined]
+    disagreements: list[ComparedTest]
     newest_tests: dict[str, int]
 
 

@@ -20,7 +20,7 @@ from collector.ledger.schema import (
 )
 from collector.ledger.store import LedgerError, connect, explain
 from collector.model.observation import begun_by, moments_placed
-from collector.model.outages import KEPT_US, MAX_KEPT, OVER_THE_LINE, Outage, learn_every, outage_of_values
+from collector.model.outages import KEPT_US, LINE_PROBES, MAX_KEPT, Outage, newest_reports, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
 MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
@@ -51,7 +51,7 @@ def outages(path: Path, since_us: int) -> Period:
             share = fair_share([row.told for row in counts], MOST_OF_SITE, MOST_IN_ALL)
             words = _told(connection, period | {"share": share})
             partly = {row.site_id for row in counts if row.told > share}
-            return Period(learn_every(words), _since(words, partly))
+            return Period(newest_reports(words), _since(words, partly))
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
@@ -61,7 +61,7 @@ def outages(path: Path, since_us: int) -> Period:
 def newest_of(connection: Connection, site_key: int) -> list[Outage]:
     """What live state keeps of one site's outages, as it would be rebuilt now."""
     period = _last_day(connection)
-    return learn_every(_told(connection, period | {"share": _WORDS * MAX_KEPT}, site_key))
+    return newest_reports(_told(connection, period | {"share": _WORDS * MAX_KEPT}, site_key))
 
 
 def began_in(connection: Connection, site_key: int, boot_key: int) -> bool:
@@ -278,7 +278,7 @@ def _healthy(asked: CTE) -> Select[Any]:
         .correlate(series, asked)
         .scalar_subquery()
     )
-    of_line = select(names.c.key).where(names.c.name.in_(sorted(OVER_THE_LINE)))
+    of_line = select(names.c.key).where(names.c.name.in_(sorted(LINE_PROBES)))
     of_site = select(func.min(first)).where(series.c.site_key == sites.c.key, series.c.probe_key.in_(of_line))
     return select(asked.c.site_id, of_site.correlate(sites, asked).scalar_subquery()).select_from(
         asked.join(sites, sites.c.site_id == asked.c.site_id)

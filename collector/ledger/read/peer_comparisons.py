@@ -4,7 +4,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from collector.ledger import schema
 from collector.model.observation import AHEAD_US
-from collector.model.peer_comparison import Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.records import Direction
 
 _SIDES, _TESTS = schema.two_sides, schema.peer_tests
@@ -18,18 +18,25 @@ _NEWEST = (
 )
 
 
-def disagreements(connection: Connection) -> list[Joined]:
+def disagreements(connection: Connection) -> list[ComparedTest]:
     """The newest disagreement of every site and direction."""
     query = (
         select(_SIDES, schema.names.c.name.label("peer"), schema.sites.c.site_id)
         .join(schema.names, schema.names.c.key == _SIDES.c.peer_key)
         .join(schema.sites, schema.sites.c.key == _SIDES.c.site_key)
-        .where(_SIDES.c.result == Result.DISAGREE.value)
+        .where(_SIDES.c.result == ComparisonResult.DISAGREE.value)
         .order_by(_SIDES.c.site_key, _SIDES.c.time_us)
     )
     newest = {(row.site_id, row.direction): row for row in connection.execute(query)}
     return [
-        Joined(row.peer, row.site_id, Direction(row.direction), row.time_us, Result.DISAGREE, row.difference)
+        ComparedTest(
+            row.peer,
+            row.site_id,
+            Direction(row.direction),
+            row.time_us,
+            ComparisonResult.DISAGREE,
+            row.difference,
+        )
         for row in newest.values()
     ]
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from collector.ledger import schema
 from collector.ledger.rows.layout import Layout, NameKey, Row
-from collector.model.clock_correction import Placed
+from collector.model.clock_correction import CorrectedTime
 from wire.records import (
     CapacityInterval,
     CapacityMeasurement,
@@ -53,7 +53,7 @@ def content_digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()[:16]
 
 
-def measurement(record: Record, when: Placed, keys: Row, name_key: NameKey) -> Row:
+def measurement(record: Record, when: CorrectedTime, keys: Row, name_key: NameKey) -> Row:
     """The row of ``measurements``: what is common to all. ``keys`` are the row's own keys and digest."""
     return keys | {
         "seq": record.seq,

@@ -16,7 +16,7 @@ from collector.ledger.store import connect, prepare
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
-from collector.model.peer_comparison import Joined
+from collector.model.peer_comparison import ComparedTest
 
 PRUNE_ROWS = 2000
 
@@ -92,7 +92,7 @@ class Ledger:
             )
         return result.rowcount
 
-    def give_up_sides(self, before_us: int) -> list[Joined]:
+    def give_up_sides(self, before_us: int) -> list[ComparedTest]:
         """Settle some tests of which one side alone has been known since before ``before_us``."""
         with self._engine.begin() as connection:
             return give_up(connection, before_us)

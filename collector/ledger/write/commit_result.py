@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from collector.ingest.decode import Fate, Speaker
 from collector.ledger.clock.redating import Moved
 from collector.model.observation import Observation, PassedOver
-from collector.model.peer_comparison import Heard, Joined
+from collector.model.peer_comparison import ComparedTest, PeerMessage
 from wire.messages.envelope import Reason, Receipt
 
 
@@ -22,8 +22,8 @@ class Settled:
     observations: tuple[Observation, ...] = ()
     fates: tuple[Fate, ...] = ()
     rejected: tuple[Reason, ...] = ()
-    heard: Heard | None = None
-    joined: tuple[Joined, ...] = ()
+    heard: PeerMessage | None = None
+    joined: tuple[ComparedTest, ...] = ()
     speaker: Speaker | None = None
     passed_over: tuple[PassedOver, ...] = ()
     moved: tuple[Moved, ...] = ()

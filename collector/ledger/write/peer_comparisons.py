@@ -10,7 +10,14 @@ from collector.ingest.decode import PeerBatch
 from collector.ledger import schema
 from collector.ledger.rows.keys import Keys
 from collector.ledger.rows.layout import Layout, NameKey, Row
-from collector.model.peer_comparison import Claim, Comparison, Joined, Result, compare, has_load
+from collector.model.peer_comparison import (
+    AgentFigures,
+    ComparedTest,
+    Comparison,
+    ComparisonResult,
+    compare,
+    has_load,
+)
 from wire.messages.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, Direction, FloorMeasurement, Record
 
@@ -20,7 +27,7 @@ _SIDES, _TESTS = schema.two_sides, schema.peer_tests
 _PORTION = 2000
 
 COMPLETED = "completed"
-"""A load that ran to its end (``wire.udpstp.server.Outcome``). Of one that the agent ends itself, as after a
+"""A load that ran to its end (``ServerOutcome``). Of one that the agent ends itself, as after a
 pre-drain or for the site's sake, its record tells a part."""
 WATCHDOG = "watchdog"
 """The agent's word to stop was lost: a peer that hears nothing sends on, ever slower, for seconds."""
@@ -118,9 +125,9 @@ class Sides:
     connection: Connection
     keys: Keys
     seen_us: int
-    joined: list[Joined] = field(default_factory=list)
+    joined: list[ComparedTest] = field(default_factory=list)
 
-    def join(self, told: Iterable[Told]) -> list[Joined]:
+    def join(self, told: Iterable[Told]) -> list[ComparedTest]:
         """Take in sides; returns the tests of which both are now known."""
         for one in told:
             self._take(one)
@@ -146,22 +153,26 @@ class Sides:
         self.connection.execute(_COMPLETE.values(**one.columns, **result), {"side_key": row.key})
         site = self._site(found["site_key"])
         self.joined.append(
-            Joined(one.peer, site, one.direction, found["time_us"], comparison.result, comparison.difference)
+            ComparedTest(
+                one.peer, site, one.direction, found["time_us"], comparison.result, comparison.difference
+            )
         )
 
     def _compare(self, found: Any) -> Comparison:
         test = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
         claim = self._claim(found["measurement_key"], found["ordinal"])
         if test.outcome != COMPLETED:
-            claim = Claim(None if test.outcome == WATCHDOG else claim.sent_bps, None)
+            claim = AgentFigures(None if test.outcome == WATCHDOG else claim.sent_bps, None)
         return compare(claim, test)
 
-    def _claim(self, measurement_key: int, ordinal: int | None) -> Claim:
+    def _claim(self, measurement_key: int, ordinal: int | None) -> AgentFigures:
         if ordinal is None:
             search = self.connection.execute(_CAPACITY, {"of": measurement_key}).one()
-            return Claim(search.sent_bps, search.received_bps)
+            return AgentFigures(search.sent_bps, search.received_bps)
         row = self.connection.execute(_FLOOR, {"of": measurement_key, "nth": ordinal}).one()
-        return Claim(row.sent_bps, row.received_bps, row.duration_us, row.sent_packets, row.received_packets)
+        return AgentFigures(
+            row.sent_bps, row.received_bps, row.duration_us, row.sent_packets, row.received_packets
+        )
 
     def _site(self, site_key: int) -> str:
         query = select(schema.sites.c.site_id).where(schema.sites.c.key == site_key)
@@ -169,7 +180,7 @@ class Sides:
         return site
 
 
-def give_up(connection: Connection, before_us: int) -> list[Joined]:
+def give_up(connection: Connection, before_us: int) -> list[ComparedTest]:
     """Settle some of the tests of which one side alone has been known since before ``before_us``.
 
     A second side that comes later still replaces what is settled here.
@@ -183,7 +194,9 @@ def give_up(connection: Connection, before_us: int) -> list[Joined]:
     )
     settled = []
     for row in connection.execute(open_ones).all():
-        result = Result.AGENT_ONLY if row.peer_test_key is None else Result.PEER_ONLY
+        result = ComparisonResult.AGENT_ONLY if row.peer_test_key is None else ComparisonResult.PEER_ONLY
         connection.execute(_COMPLETE.values(result=result.value), {"side_key": row.key})
-        settled.append(Joined(row.peer, row.site_id, Direction(row.direction), row.time_us, result, None))
+        settled.append(
+            ComparedTest(row.peer, row.site_id, Direction(row.direction), row.time_us, result, None)
+        )
     return settled

@@ -17,7 +17,7 @@ from collector.ingest.decode import (
     PeerBatch,
     Refused,
     Speaker,
-    Unreadable,
+    UnreadableMessage,
     declared_gaps,
     receipt_of_batch,
     receipt_of_unreadable,
@@ -32,9 +32,9 @@ from collector.ledger.rows.layout import Row
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import Sides, Told, held_tests, of_agent, of_peer, peer_row
-from collector.model.clock_correction import believable, placed
+from collector.model.clock_correction import correct, without_untrusted_delays
 from collector.model.observation import Observation, PassedOver, observe
-from collector.model.peer_comparison import Heard
+from collector.model.peer_comparison import PeerMessage
 from wire.messages.envelope import Fault, Reason, ReceiptStatus
 from wire.messages.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, FloorMeasurement
@@ -82,7 +82,7 @@ class Group:
         return settled
 
     def _settle(self, message: Judged) -> Settled:
-        if isinstance(message, Unreadable):
+        if isinstance(message, UnreadableMessage):
             self._reject(message, message.fault, message.arrival.payload)
             return Settled(receipt_of_unreadable(message), rejected=(message.fault.reason,))
         if isinstance(message, PeerBatch):
@@ -127,7 +127,7 @@ class Group:
                 fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
         self._declare_of_peer(batch)
         begun = [_begun(batch, item.record) for item in batch.items if isinstance(item, AcceptedTest)]
-        heard = Heard(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
+        heard = PeerMessage(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
         return Settled(receipt_of_batch(batch, fates), rejected=tuple(rejected), heard=heard)
 
     def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> Fate:
@@ -188,7 +188,7 @@ class Group:
         when = self.clocks.place(batch, item.record)
         if when.error_us is not None and self.lookout.watches(keys["epoch_key"]):
             self.dated.add(keys["epoch_key"], item.record.seq)
-        record = believable(item.record, when)
+        record = without_untrusted_delays(item.record, when)
         seen = observe(
             batch.site,
             record,
@@ -303,4 +303,4 @@ class Group:
 def _begun(batch: PeerBatch, test: PeerTest) -> int:
     """When a test began, as for measurements; at the latest when it was told: a clock may be ahead."""
     received_us = batch.arrival.received_us
-    return min(placed(test.start, batch.envelope.sent, received_us).time_us, received_us)
+    return min(correct(test.start, batch.envelope.sent, received_us).time_us, received_us)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ingest.decode import Arrival, Batch, Judged, PeerBatch, Unreadable, judge
+from collector.ingest.decode import Arrival, Batch, Judged, PeerBatch, UnreadableMessage, judge
 from collector.ingest.queue import Intake
 from collector.ledger.store import explain, takes_nothing
 from collector.ledger.write.commit import Ledger
@@ -139,7 +139,7 @@ class Writer(threading.Thread):
         return len(joined)
 
 
-def _refused(message: Judged, fault: Fault) -> Unreadable:
+def _refused(message: Judged, fault: Fault) -> UnreadableMessage:
     site = None if isinstance(message, PeerBatch) else message.site
     peer = None if isinstance(message, Batch) else message.peer
-    return Unreadable(message.arrival, site, message.digest, fault, peer)
+    return UnreadableMessage(message.arrival, site, message.digest, fault, peer)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.metrics.families.family import Family, Samples
 from wire.messages.envelope import GapReason
 
@@ -10,12 +10,12 @@ _REASONS = frozenset(GapReason)
 _OTHER = "other"
 
 
-def _missing(site: SiteState, _now_us: int) -> Samples:
+def _missing(site: LiveSite, _now_us: int) -> Samples:
     if site.lacks and site.lacks.missing:
         yield "", site.lacks.missing
 
 
-def _declared(site: SiteState, _now_us: int) -> Samples:
+def _declared(site: LiveSite, _now_us: int) -> Samples:
     """A newer agent's reasons are one: their words come from outside, and each would be a series."""
     counted: Counter[str] = Counter()
     for reason, lost in (site.lacks.declared if site.lacks else {}).items():
@@ -24,12 +24,12 @@ def _declared(site: SiteState, _now_us: int) -> Samples:
         yield f',reason="{reason}"', lost
 
 
-def _conflicts(site: SiteState, _now_us: int) -> Samples:
+def _conflicts(site: LiveSite, _now_us: int) -> Samples:
     if site.lacks and site.lacks.conflicts:
         yield "", site.lacks.conflicts
 
 
-def _forks(site: SiteState, _now_us: int) -> Samples:
+def _forks(site: LiveSite, _now_us: int) -> Samples:
     if site.lacks and site.lacks.forks:
         yield "", site.lacks.forks
 

@@ -1,18 +1,18 @@
 """What was measured, when, and what it cost."""
 
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.metrics.families.family import Family, Samples, dscp_label
 from collector.model.freshness import is_fresh
 
 
-def _timestamp(site: SiteState, _now_us: int) -> Samples:
+def _timestamp(site: LiveSite, _now_us: int) -> Samples:
     """Of what goes on whether anything changes or not: by these, too, it is seen who is silent."""
     for series, found in site.scheduled():
         direction = f',direction="{series.direction or ""}"'
         yield f',probe="{series.probe}"{direction}{dscp_label(found.newest)}', found.newest.time_us / 1e6
 
 
-def _measurements(site: SiteState, _now_us: int) -> Samples:
+def _measurements(site: LiveSite, _now_us: int) -> Samples:
     for (probe, outcome, failure), count in sorted(site.measurements.items(), key=_by_words):
         yield f',probe="{probe}",outcome="{outcome}",failure="{failure or ""}"', count
 
@@ -21,36 +21,36 @@ def _by_words(item: tuple[tuple[str | None, ...], int]) -> list[str]:
     return [word or "" for word in item[0]]
 
 
-def _late(site: SiteState, _now_us: int) -> Samples:
+def _late(site: LiveSite, _now_us: int) -> Samples:
     return ((f',probe="{probe}"', count) for probe, count in sorted(site.late.items()))
 
 
-def _verdicts(site: SiteState, _now_us: int) -> Samples:
+def _verdicts(site: LiveSite, _now_us: int) -> Samples:
     for (direction, verdict), count in sorted(site.verdicts.items()):
         yield f',direction="{direction}",verdict="{verdict}"', count
 
 
-def _bytes(site: SiteState, _now_us: int) -> Samples:
+def _bytes(site: LiveSite, _now_us: int) -> Samples:
     for (probe, direction), count in sorted(site.bytes_spent.items()):
         yield f',probe="{probe}",direction="{direction}"', count
 
 
-def _busy(site: SiteState, now_us: int) -> Samples:
+def _busy(site: LiveSite, now_us: int) -> Samples:
     told = [found.newest.busy_ratio for found in site.series.values() if is_fresh(found.newest, now_us)]
     if known := [ratio for ratio in told if ratio is not None]:
         yield "", max(known)
 
 
-def _sides(site: SiteState, _now_us: int) -> Samples:
+def _sides(site: LiveSite, _now_us: int) -> Samples:
     return ((f',result="{result}"', count) for result, count in sorted(site.sides.items()))
 
 
-def _disagreed(site: SiteState, _now_us: int) -> Samples:
+def _disagreed(site: LiveSite, _now_us: int) -> Samples:
     for direction, joined in sorted(site.disagreed.items()):
         yield f',direction="{direction}"', joined.time_us / 1e6
 
 
-def _difference(site: SiteState, _now_us: int) -> Samples:
+def _difference(site: LiveSite, _now_us: int) -> Samples:
     for direction, joined in sorted(site.disagreed.items()):
         if joined.difference is not None:
             yield f',direction="{direction}"', joined.difference

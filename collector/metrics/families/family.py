@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.model.observation import Observation
 from wire.records import Spread
 
@@ -20,7 +20,7 @@ class Family:
     name: str
     kind: str
     help: str
-    samples: Callable[[SiteState, int], Samples]
+    samples: Callable[[LiveSite, int], Samples]
 
 
 def escape(text: str) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from collector.live.site_state import SeriesState, SiteState, State, current, state_of
+from collector.live.site_state import LiveSite, SeriesState, SiteState, current, state_of
 from collector.metrics.families.family import UNKNOWN, Family, Samples, escape
 from collector.model.freshness import is_fresh
 from wire.messages.envelope import PresenceState
 from wire.records import CapacityValues, Direction, Failure, FloorValues, Standing, Verdict
 
 
-def _info(site: SiteState, _now_us: int) -> Samples:
+def _info(site: LiveSite, _now_us: int) -> Samples:
     found = site.inventory
     name, commune = (found.name, found.commune) if found else (UNKNOWN, UNKNOWN)
     lat, lon = (found.lat, found.lon) if found else (None, None)
@@ -21,37 +21,37 @@ def _degrees(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _state(site: SiteState, now_us: int) -> Samples:
+def _state(site: LiveSite, now_us: int) -> Samples:
     found = state_of(site, now_us)
-    return ((f',state="{state}"', int(state is found)) for state in State)
+    return ((f',state="{state}"', int(state is found)) for state in SiteState)
 
 
-def _online(site: SiteState, _now_us: int) -> Samples:
+def _online(site: LiveSite, _now_us: int) -> Samples:
     if site.presence is not None:
         yield "", int(site.presence is PresenceState.ONLINE)
 
 
-def _floor(site: SiteState, _now_us: int) -> Samples:
+def _floor(site: LiveSite, _now_us: int) -> Samples:
     for direction in Direction:
         floor = site.floor(direction)
         if floor is not None:
             yield f',direction="{direction}"', floor
 
 
-def _floors(site: SiteState) -> Iterator[tuple[Direction, SeriesState]]:
+def _floors(site: LiveSite) -> Iterator[tuple[Direction, SeriesState]]:
     for direction in Direction:
         if found := site.of_floor(direction):
             yield direction, found
 
 
-def _pass(site: SiteState, now_us: int) -> Samples:
+def _pass(site: LiveSite, now_us: int) -> Samples:
     for direction, found in _floors(site):
         seen = found.decisive
         if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
             yield f',direction="{direction}"', int(seen.values.verdict is Verdict.PASS)
 
 
-def _standing(site: SiteState, now_us: int) -> Samples:
+def _standing(site: LiveSite, now_us: int) -> Samples:
     """As agents tell it: alarms of a standing are not to be made of one verdict of an older agent."""
     for direction, found in _floors(site):
         seen = found.deciding
@@ -62,7 +62,7 @@ def _standing(site: SiteState, now_us: int) -> Samples:
                 yield f',direction="{direction}",standing="{standing}"', told
 
 
-def _capacity(site: SiteState, now_us: int) -> Samples:
+def _capacity(site: LiveSite, now_us: int) -> Samples:
     for direction, found in _floors(site):
         seen = found.valued
         if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
@@ -70,13 +70,13 @@ def _capacity(site: SiteState, now_us: int) -> Samples:
             yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
 
 
-def _maximum(site: SiteState, now_us: int) -> Samples:
+def _maximum(site: LiveSite, now_us: int) -> Samples:
     for seen, values in current(site, CapacityValues, now_us):
         bound = values.bound or "line"
         yield f',direction="{seen.series.direction or ""}",bound="{bound}"', values.maximum_bps
 
 
-def _budget(site: SiteState, now_us: int) -> Samples:
+def _budget(site: LiveSite, now_us: int) -> Samples:
     for series, found in site.series.items():
         if series.probe == "capacity" and is_fresh(found.newest, now_us):
             spent = found.newest.failure is Failure.BUDGET_SPENT

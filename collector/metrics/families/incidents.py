@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.incidents.correlation import FEWEST_SITES, Event, Level
+from collector.incidents.correlation import FEWEST_SITES, Incident, Level
 from collector.metrics.families.family import escape
 
 
@@ -28,7 +28,7 @@ MEMBER = EventFamily(
 EVENT_FAMILIES = (SITES, BEGIN, MEMBER)
 
 
-def render(lasting: Sequence[Event], member: Mapping[str, Event], labels: Mapping[str, str]) -> bytes:
+def render(lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]) -> bytes:
     """Samples of the incidents that last; ``labels`` are those of the sites in ``member``.
 
     Two incidents of one place may last at once: their samples are one, or the scrape would fail.
@@ -36,8 +36,10 @@ def render(lasting: Sequence[Event], member: Mapping[str, Event], labels: Mappin
     return "".join(_lines(lasting, member, labels)).encode()
 
 
-def _lines(lasting: Sequence[Event], member: Mapping[str, Event], labels: Mapping[str, str]) -> Iterator[str]:
-    by_place: dict[str, list[Event]] = {}
+def _lines(
+    lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]
+) -> Iterator[str]:
+    by_place: dict[str, list[Incident]] = {}
     for event in lasting:
         by_place.setdefault(_labels(event), []).append(event)
     yield from _head(SITES, by_place)
@@ -54,7 +56,7 @@ def _lines(lasting: Sequence[Event], member: Mapping[str, Event], labels: Mappin
             yield f'{MEMBER.name}{{{labels[site_id]},level="{level}"}} 1\n'
 
 
-def _held_back(event: Event) -> bool:
+def _held_back(event: Incident) -> bool:
     """Whether its sites have no alerts of their own: the last one or two that stay away have.
 
     All of the fleet would be as many lines as sites, to say what one line says.
@@ -67,7 +69,7 @@ def _head(family: EventFamily, samples: Collection[object]) -> Iterator[str]:
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n"
 
 
-def _labels(event: Event) -> str:
+def _labels(event: Incident) -> str:
     """The level, and the name under the label that sites have for it, so that alerts of the two can meet."""
     if event.level is Level.FLEET:
         return f'level="{event.level}"'

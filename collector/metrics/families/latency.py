@@ -2,33 +2,33 @@
 
 from collections.abc import Iterator
 
-from collector.live.site_state import SiteState, current
+from collector.live.site_state import LiveSite, current
 from collector.metrics.families.family import Family, Samples, dscp_label, stats
 from wire.records import StampValues
 
 
-def _trains(site: SiteState, now_us: int) -> Iterator[tuple[str, StampValues]]:
+def _trains(site: LiveSite, now_us: int) -> Iterator[tuple[str, StampValues]]:
     return ((dscp_label(seen), values) for seen, values in current(site, StampValues, now_us))
 
 
-def _rtt(site: SiteState, now_us: int) -> Samples:
+def _rtt(site: LiveSite, now_us: int) -> Samples:
     for dscp, values in _trains(site, now_us):
         yield from stats(dscp, values.rtt)
 
 
-def _variation(site: SiteState, now_us: int) -> Samples:
+def _variation(site: LiveSite, now_us: int) -> Samples:
     for dscp, values in _trains(site, now_us):
         yield from stats(f'{dscp},direction="up"', values.variation_forward)
         yield from stats(f'{dscp},direction="down"', values.variation_return)
 
 
-def _delay(site: SiteState, now_us: int) -> Samples:
+def _delay(site: LiveSite, now_us: int) -> Samples:
     for dscp, values in _trains(site, now_us):
         yield from stats(f'{dscp},direction="up"', values.delay_forward)
         yield from stats(f'{dscp},direction="down"', values.delay_return)
 
 
-def _loss(site: SiteState, now_us: int) -> Samples:
+def _loss(site: LiveSite, now_us: int) -> Samples:
     for dscp, values in _trains(site, now_us):
         if values.loss_forward_ratio is not None:
             yield f'{dscp},direction="up"', values.loss_forward_ratio
@@ -36,11 +36,11 @@ def _loss(site: SiteState, now_us: int) -> Samples:
             yield f'{dscp},direction="down"', values.loss_return_ratio
 
 
-def _round_trip_loss(site: SiteState, now_us: int) -> Samples:
+def _round_trip_loss(site: LiveSite, now_us: int) -> Samples:
     return ((dscp, values.loss_ratio) for dscp, values in _trains(site, now_us))
 
 
-def _kept(site: SiteState, now_us: int) -> Samples:
+def _kept(site: LiveSite, now_us: int) -> Samples:
     """The way back is judged only where the peer agreed to reply in the class (RFC 8972 section 4.4)."""
     for seen, values in current(site, StampValues, now_us):
         if values.forward_dscp is not None:

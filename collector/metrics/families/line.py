@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from collector.live.site_state import Refused, SiteState, current
+from collector.live.site_state import InterfaceLoss, LiveSite, current
 from collector.metrics.families.family import Family, Samples, dscp_label
 from wire.records import (
     CapacityValues,
@@ -16,7 +16,7 @@ from wire.records import (
 )
 
 
-def _loads(site: SiteState, now_us: int) -> Iterator[tuple[str, LatencyUnderLoad]]:
+def _loads(site: LiveSite, now_us: int) -> Iterator[tuple[str, LatencyUnderLoad]]:
     searches = [(seen, values.under_load) for seen, values in current(site, CapacityValues, now_us)]
     floors = [(seen, values.under_load) for seen, values in current(site, FloorValues, now_us)]
     for seen, found in floors + searches:
@@ -24,12 +24,12 @@ def _loads(site: SiteState, now_us: int) -> Iterator[tuple[str, LatencyUnderLoad
             yield f',direction="{seen.series.direction or ""}",load="{seen.series.probe}"', found
 
 
-def _loaded(site: SiteState, now_us: int) -> Samples:
+def _loaded(site: LiveSite, now_us: int) -> Samples:
     for labels, found in _loads(site, now_us):
         yield from _middle_and_high(labels, found.loaded)
 
 
-def _idle(site: SiteState, now_us: int) -> Samples:
+def _idle(site: LiveSite, now_us: int) -> Samples:
     for labels, found in _loads(site, now_us):
         yield from _middle_and_high(labels, found.idle)
 
@@ -41,7 +41,7 @@ def _middle_and_high(labels: str, spread: Spread | None) -> Samples:
         yield f'{labels},stat="p95"', spread.p95_us / 1e6
 
 
-def _load_loss(site: SiteState, now_us: int) -> Samples:
+def _load_loss(site: LiveSite, now_us: int) -> Samples:
     for labels, found in _loads(site, now_us):
         if found.loss_ratio is not None:
             yield labels, found.loss_ratio
@@ -51,55 +51,55 @@ def _flows(found: InterfaceValues) -> tuple[tuple[Direction, InterfaceFlow], ...
     return (Direction.DOWN, found.down), (Direction.UP, found.up)
 
 
-def _traffic(site: SiteState, now_us: int) -> Samples:
+def _traffic(site: LiveSite, now_us: int) -> Samples:
     for _, values in current(site, InterfaceValues, now_us):
         for direction, flow in _flows(values):
             yield f',direction="{direction}",stat="mean"', flow.mean_bps
             yield f',direction="{direction}",stat="peak"', flow.peak_bps
 
 
-def _carrier(site: SiteState, now_us: int) -> Samples:
+def _carrier(site: LiveSite, now_us: int) -> Samples:
     for _, values in current(site, InterfaceValues, now_us):
         if values.carrier is not None:
             yield "", int(values.carrier)
 
 
-def _speed(site: SiteState, now_us: int) -> Samples:
+def _speed(site: LiveSite, now_us: int) -> Samples:
     for _, values in current(site, InterfaceValues, now_us):
         if values.speed_bps is not None:
             yield "", values.speed_bps
 
 
-def _errors(site: SiteState, _now_us: int) -> Samples:
-    return _refused(site, Refused.ERRORS)
+def _errors(site: LiveSite, _now_us: int) -> Samples:
+    return _refused(site, InterfaceLoss.ERRORS)
 
 
-def _drops(site: SiteState, _now_us: int) -> Samples:
-    return _refused(site, Refused.DROPS)
+def _drops(site: LiveSite, _now_us: int) -> Samples:
+    return _refused(site, InterfaceLoss.DROPS)
 
 
-def _refused(site: SiteState, kind: Refused) -> Samples:
+def _refused(site: LiveSite, kind: InterfaceLoss) -> Samples:
     for direction in Direction:
         if (kind, direction) in site.refused:
             yield f',direction="{direction}"', site.refused[kind, direction]
 
 
-def _carrier_losses(site: SiteState, _now_us: int) -> Samples:
+def _carrier_losses(site: LiveSite, _now_us: int) -> Samples:
     if site.carrier_losses is not None:
         yield "", site.carrier_losses
 
 
-def _hops(site: SiteState, now_us: int) -> Samples:
+def _hops(site: LiveSite, now_us: int) -> Samples:
     for seen, values in current(site, PathValues, now_us):
         if values.hops:
             yield dscp_label(seen), values.hops[-1].ttl
 
 
-def _reached(site: SiteState, now_us: int) -> Samples:
+def _reached(site: LiveSite, now_us: int) -> Samples:
     return ((dscp_label(seen), int(found.reached)) for seen, found in current(site, PathValues, now_us))
 
 
-def _mtu(site: SiteState, now_us: int) -> Samples:
+def _mtu(site: LiveSite, now_us: int) -> Samples:
     for seen, values in current(site, PathValues, now_us):
         if values.path_mtu_bytes is not None:
             yield f'{dscp_label(seen)},direction="up"', values.path_mtu_bytes
@@ -107,11 +107,11 @@ def _mtu(site: SiteState, now_us: int) -> Samples:
             yield f'{dscp_label(seen)},direction="down"', values.return_mtu_bytes
 
 
-def _black_hole(site: SiteState, now_us: int) -> Samples:
+def _black_hole(site: LiveSite, now_us: int) -> Samples:
     return ((dscp_label(seen), int(found.black_hole)) for seen, found in current(site, PathValues, now_us))
 
 
-def _changed_at(site: SiteState, now_us: int) -> Samples:
+def _changed_at(site: LiveSite, now_us: int) -> Samples:
     for seen, values in current(site, PathValues, now_us):
         if values.dscp_changed_at is not None:
             became = "" if values.dscp_became is None else values.dscp_became

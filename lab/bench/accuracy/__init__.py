@@ -1,19 +1,14 @@
-"""``make bench-accuracy``: what Plancher says beside the truth, and beside other tools on the same links.
+"""Benchmark ``make bench-accuracy``: figures of Plancher beside the truth and other tools, on the same links.
+
+Lives here: the frame of the benchmark: its parts, processes (``running``), results, report and documents.
+May not live here: emulation (``lab.netns``), and what a part measures (``cases``).
+Imported by: ``make`` and tests.
 
 To add a part:
+1. A module in ``cases`` with ``measure(effort, tell) -> PartResult`` (see ``result``).
+2. An entry in ``parts.PARTS``, with ``alone=False`` if other parts may load the machine meanwhile.
+3. A test in ``tests/lab/bench/accuracy/cases``, with known results and one short real run.
 
-1. One module here, say ``rtt.py``, with one function ``measure(effort, tell) -> Result`` (see ``result``).
-   It sets up its own links, repeats each case ``effort.times(short, full)`` times, and may
-   ``tell("one line")`` for the terminal. It fills tables (truth, ours, others, ratio; a ``Figure`` is n,
-   median and spread), says which bars were met, and which lines belong into README.md (``Headline``).
-2. One line in ``parts.PARTS``: name, question, module, minutes of its short run, programs beside ours, and
-   ``alone=False`` if another part may load the machine meanwhile.
-3. One test in ``tests/lab/accuracy``: what it makes of known results, and one short real run.
-
-Each part runs as a process of its own (``running``), so it may raise what it likes: its bar is then missed,
-and the others go on. ``python -m lab.bench.accuracy --only NAME --runs 2`` runs one; ``--list`` names them.
-What was measured is kept in one JSON file, part by part with its date (``report``); ``--write`` puts the
-tables into README.md and docs/methods.md (``documents``).
-
-What may live here: the benchmark's frame and its parts. No emulation: that is ``lab.netns``.
+Each part is a process: when one fails, its bar is missed and the others run on. Results are kept in one JSON
+file (``report``); ``--write`` puts the tables into README.md and docs/methods.md (``documents``).
 """

@@ -1,4 +1,4 @@
-"""The command line of ``make bench-accuracy``."""
+"""Command line of ``make bench-accuracy``."""
 
 import argparse
 import sys
@@ -15,23 +15,21 @@ from host.exits import Exit
 from lab.bench.accuracy import documents, report, running
 from lab.bench.accuracy.part import Part
 from lab.bench.accuracy.parts import PARTS, named
-from lab.bench.accuracy.report import Measured, Report
-from lab.bench.accuracy.result import Effort
+from lab.bench.accuracy.report import MeasuredPart, Report
+from lab.bench.accuracy.result import BenchEffort
 from lab.netns import requirements
 from lab.programs import installed
 
 PROGRAM = "bench-accuracy"
 KEPT = Path("var") / "accuracy.json"
-DESCRIPTION = (
-    "What Plancher measures beside the truth and beside other tools, on links of real kernel queues; as root."
-)
+DESCRIPTION = "Compare our figures with the truth and with other tools, over Linux kernel queues, as root."
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 0 if every bar is met."""
+    """Run the benchmark; return 0 if every bar is met."""
     options = _parser().parse_args(arguments)
     if options.inside:
-        effort = msgspec.json.decode(options.effort, type=Effort)
+        effort = msgspec.json.decode(options.effort, type=BenchEffort)
         running.run_here(options.inside, effort, options.result, lambda line: print(line, flush=True))
         return Exit.OK
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False)
@@ -53,14 +51,18 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(PROGRAM, DESCRIPTION)
     add = parser.add_argument
-    add("--only", type=_part, action="append", metavar="PART", help="run this part (may be given again)")
-    add("--runs", type=int, help="repetitions of each case (default: the part's own)")
-    add("--full", action="store_true", help="the long run")
-    add("--seed", type=int, default=1, help="of all that is random (default: %(default)s)")
-    add("--list", action="store_true", help="name the parts and what they ask")
-    add("--result", type=Path, default=KEPT, help="where results are kept (default: %(default)s)")
-    add("--write", action="store_true", help="put the tables into README.md and docs/methods.md")
-    add("--write-only", action="store_true", help="the same from what is kept, measuring nothing")
+    add("--only", type=_part, action="append", metavar="PART", help="run only this part (may be repeated)")
+    add("--runs", type=int, help="repetitions of each case (default: as the part says)")
+    add("--full", action="store_true", help="measure more, for hours")
+    add("--seed", type=int, default=1, help="random seed (default: %(default)s)")
+    add("--list", action="store_true", help="list the parts")
+    add("--result", type=Path, default=KEPT, help="file of the results (default: %(default)s)")
+    add("--write", action="store_true", help="write the tables into README.md and docs/methods.md")
+    add(
+        "--write-only",
+        action="store_true",
+        help="write the tables from the file of the results, without measuring",
+    )
     add("--inside", metavar="MODULE", help=argparse.SUPPRESS)
     add("--effort", help=argparse.SUPPRESS)
     return parser
@@ -70,7 +72,7 @@ def _part(name: str) -> Part:
     part = named(name)
     if part is None:
         known = ", ".join(one.name for one in PARTS)
-        raise argparse.ArgumentTypeError(f"there is no part {name!r}; there are {known}")
+        raise argparse.ArgumentTypeError(f"there is no part {name!r}; the parts are {known}")
     return part
 
 
@@ -86,7 +88,7 @@ def _list(console: Console) -> None:
 
 def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, console: Console) -> int:
     began = time.monotonic()
-    effort = Effort(full=options.full, runs=options.runs, seed=options.seed)
+    effort = BenchEffort(full=options.full, runs=options.runs, seed=options.seed)
     measured = running.run_all(parts, effort, console.print)
     renewed = kept.renewed(measured, [part.name for part in PARTS])
     report.save(renewed, options.result)
@@ -96,12 +98,12 @@ def _bench(parts: Sequence[Part], options: argparse.Namespace, kept: Report, con
     for fault in faults:
         console.print(f"missed: {fault}")
     verdict = "bars missed" if faults else "every bar met"
-    console.print(f"{time.monotonic() - began:.0f} s; {verdict}; kept in {options.result}")
+    console.print(f"{time.monotonic() - began:.0f} s; {verdict}; results in {options.result}")
     written = _write(renewed, console) if options.write else Exit.OK
     return Exit.FAIL if faults else written
 
 
-def _show(part: Measured, console: Console) -> None:
+def _show(part: MeasuredPart, console: Console) -> None:
     console.print(f"\n{part.name}: {part.question} ({part.seconds:.0f} s)")
     for table in part.result.tables:
         headings, rows = report.cells(table)

@@ -1,4 +1,4 @@
-"""Puts generated text between markers of a document that people write the rest of."""
+"""Generated tables between the markers of a document."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ ROOT = Path(__file__).parents[3]
 
 
 class MarkerError(Exception):
-    """A document lacks its markers; the text says which."""
+    """A document lacks its markers; the text names it."""
 
 
 def write(report: Report, root: Path = ROOT) -> tuple[Path, ...]:
-    """Renew both documents; returns those that were written. Raises MarkerError before writing any."""
+    """Write the tables into both documents and return their paths. Raises MarkerError before writing any."""
     wanted = {
         root / "README.md": short_markdown(report),
         root / "docs" / "methods.md": whole_markdown(report),
@@ -27,9 +27,9 @@ def write(report: Report, root: Path = ROOT) -> tuple[Path, ...]:
 
 
 def between(name: str, text: str, new: str) -> str:
-    """``text`` with ``new`` between its markers. Raises MarkerError."""
+    """Return ``text`` with ``new`` between its markers. Raises MarkerError."""
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise MarkerError(f"{name} lacks the lines {BEGIN} and {END}, between which the tables go")
+        raise MarkerError(f"{name} lacks the lines {BEGIN} and {END}: add them where the tables belong")
     return f"{head}{BEGIN}\n{new}\n{END}{tail}" if new else f"{head}{BEGIN}\n{END}{tail}"

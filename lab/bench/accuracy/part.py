@@ -1,9 +1,9 @@
-"""One part of the benchmark, as it is entered in ``parts``."""
+"""Part of the benchmark, as listed in ``parts``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 
 FULL_FACTOR = 6
 PATIENCE_FACTOR = 3
@@ -11,11 +11,11 @@ PATIENCE_FACTOR = 3
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a part asks, and how it is answered.
+    """Question of a part, and the module that answers it.
 
-    ``module`` has the function ``measure``; it is imported only in the part's own process. ``minutes``: what
-    a short run takes on two cores. ``programs``: what it runs beside ours, program -> Debian package.
-    ``alone``: it measures time or load, so nothing may run beside it.
+    ``module`` has the function ``measure`` and is imported only in the part's own process. ``minutes``:
+    length of a short run on two cores. ``programs``: other programs that it runs, with their Debian packages.
+    ``alone``: it measures times or load, and nothing may run beside it.
     """
 
     name: str
@@ -25,10 +25,10 @@ class Part:
     programs: "dict[str, str]"
     alone: bool = True
 
-    def deadline_s(self, effort: Effort) -> float:
-        """After how long the part counts as stuck."""
+    def deadline_s(self, effort: BenchEffort) -> float:
+        """Return the seconds after which the part counts as stuck."""
         return 60 * self.minutes * PATIENCE_FACTOR * (FULL_FACTOR if effort.full else 1)
 
 
-Measure = Callable[[Effort, Tell], Result]
-"""The type of a part's ``measure``. Raises what it likes: its bar is then missed, with the error as text."""
+# Type of a part's ``measure``. An exception misses the part's bar, with the error as text.
+Measure = Callable[[BenchEffort, Tell], PartResult]

@@ -5,14 +5,14 @@ from lab.bench.accuracy.part import Part
 PARTS: tuple[Part, ...] = (
     Part(
         "rtt",
-        "How far is a round-trip time from the link's own log of the very packet?",
+        "How far is a round-trip time from the link's own log of the same packet?",
         "lab.bench.accuracy.cases.rtt",
         6,
         {"ping": "iputils-ping", "irtt": "irtt"},
     ),
     Part(
         "loss",
-        "Is every lost or overtaken packet found, and in its direction?",
+        "Is every lost or reordered packet counted, and in its own direction?",
         "lab.bench.accuracy.cases.loss",
         6,
         {"ping": "iputils-ping", "irtt": "irtt"},
@@ -35,28 +35,28 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         "disturbed",
-        "Is a verdict ever wrong because a machine stood still, or was busy?",
+        "Is a verdict ever wrong because a machine was stopped or busy?",
         "lab.bench.accuracy.cases.disturbed",
         2,
         {"iperf3": "iperf3"},
     ),
     Part(
         "capacity",
-        "How near is a search to the rate of the line, and what does a load cost?",
+        "How near is a capacity search to the rate of the line, and what does a load cost?",
         "lab.bench.accuracy.cases.capacity",
         6,
         {"iperf3": "iperf3", "ethtool": "ethtool"},
     ),
     Part(
         "agent",
-        "What does the resident agent weigh and work, tests at 1 Gbit/s and path traces included?",
+        "How much memory and processor time does the resident agent need, with all probes?",
         "lab.bench.accuracy.cases.agent",
         2,
         {"mosquitto": "mosquitto", "openssl": "openssl"},
     ),
     Part(
         "path",
-        "Are the routers on the way named rightly, and what they do to packets?",
+        "Does the path probe find the routers, and what they do to packets?",
         "lab.bench.accuracy.cases.path",
         1,
         {},
@@ -66,5 +66,5 @@ PARTS: tuple[Part, ...] = (
 
 
 def named(name: str) -> Part | None:
-    """The part of this name."""
+    """Return the part of this name, or None."""
     return next((part for part in PARTS if part.name == name), None)

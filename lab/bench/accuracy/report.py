@@ -1,4 +1,4 @@
-"""What was measured, part by part with date and kind of machine: kept as JSON, shown as text or Markdown."""
+"""Report: results of all parts with date and kind of machine, kept as JSON, shown as text or Markdown."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from lab.bench.accuracy.result import Bar, Cell, Effort, Figure, Result, Table
+from lab.bench.accuracy.result import Bar, BenchEffort, Cell, PartResult, ResultTable, SampleSummary
 
 NOTHING = "-"
 OTHERS_LOAD = 0.3
@@ -18,31 +18,34 @@ WHERE = (
 )
 
 
-class Measured(Struct, frozen=True):
-    """One part's result. ``date``: ISO 8601 day. ``machine``: its kind in words. ``seconds`` it took."""
+class MeasuredPart(Struct, frozen=True):
+    """Result of one part.
+
+    ``date``: ISO 8601 day. ``machine``: its kind in words. ``seconds``: length of the run.
+    """
 
     name: str
     question: str
     date: str
     machine: str
-    effort: Effort
+    effort: BenchEffort
     seconds: float
-    result: Result
+    result: PartResult
 
 
 class Report(Struct, frozen=True):
-    """The newest result of each part."""
+    """Newest result of each part."""
 
-    parts: tuple[Measured, ...] = ()
+    parts: tuple[MeasuredPart, ...] = ()
 
-    def renewed(self, newer: Iterable[Measured], order: Sequence[str]) -> "Report":
-        """This report with newer results in the place of older ones, in ``order``."""
+    def renewed(self, newer: Iterable[MeasuredPart], order: Sequence[str]) -> "Report":
+        """Return this report with newer results in place of older ones, in ``order``."""
         found = {one.name: one for one in (*self.parts, *newer)}
         return Report(tuple(found[name] for name in order if name in found))
 
 
 def load(path: Path) -> Report:
-    """Read a report; an empty one when there is no file. Raises msgspec.DecodeError for what is none."""
+    """Read a report; an empty one when there is no file. Raises msgspec.DecodeError for an invalid file."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except FileNotFoundError:
@@ -50,22 +53,25 @@ def load(path: Path) -> Report:
 
 
 def save(report: Report, path: Path) -> None:
-    """Write a report for people and programs."""
+    """Write a report as indented JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
 
 
 def kind_of_machine(load: float) -> str:
-    """What this machine is, without its name; ``load`` is what others made it do just before (uptime(1))."""
+    """Describe this machine without its name.
+
+    ``load`` is the load average just before the benchmark (uptime(1)).
+    """
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     kind = "a virtual machine" if "hypervisor" in flags else "a machine"
     release = ".".join(platform.release().split(".")[:2])
-    busy = f", other jobs beside (load {load:.1f})" if load >= OTHERS_LOAD else ""
+    busy = f", other jobs running (load {load:.1f})" if load >= OTHERS_LOAD else ""
     return f"{kind} with {os.cpu_count()} cores ({platform.machine()}), Linux {release}{busy}"
 
 
-def cells(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of a table as text; a column that no row fills is left out."""
+def cells(table: ResultTable) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows of a table as text, without columns that no row fills."""
     others = list(dict.fromkeys(name for row in table.rows for name in row.others))
     more = list(dict.fromkeys(name for row in table.rows for name in row.more))
     rated = any(row.ratio is not None for row in table.rows)
@@ -85,11 +91,11 @@ def cells(table: Table) -> tuple[list[str], list[list[str]]]:
 
 
 def text(cell: Cell, decimals: int) -> str:
-    """One cell: a figure as ``median (p10 to p90)``, n apart."""
+    """Return one cell as text; a figure as ``median (p10 to p90)`` with n."""
     match cell:
         case None:
             return NOTHING
-        case Figure(n=n, median=median):
+        case SampleSummary(n=n, median=median):
             spread = f"{_number(cell.p10, decimals)} to {_number(cell.p90, decimals)}, n={n}"
             return f"{_number(median, decimals)} ({spread})"
         case float():
@@ -98,18 +104,18 @@ def text(cell: Cell, decimals: int) -> str:
             return str(cell)
 
 
-def missed(parts: Iterable[Measured]) -> list[str]:
-    """The bars that were not met, each with its part's name."""
+def missed(parts: Iterable[MeasuredPart]) -> list[str]:
+    """List the bars that were not met, each with its part's name."""
     return [f"{part.name}: {bar.text}" for part in parts for bar in part.result.bars if not bar.met]
 
 
-def failed(text: str) -> Result:
-    """The result of a part that did not finish."""
-    return Result(bars=(Bar(text, met=False),))
+def failed(text: str) -> PartResult:
+    """Return the result of a part that did not finish."""
+    return PartResult(bars=(Bar(text, met=False),))
 
 
 def short_markdown(report: Report) -> str:
-    """The table of README.md."""
+    """Return the table of README.md."""
     lines = [line for part in report.parts for line in part.result.headlines]
     if not lines:
         return ""
@@ -119,18 +125,18 @@ def short_markdown(report: Report) -> str:
 
 
 def whole_markdown(report: Report) -> str:
-    """The section of docs/methods.md."""
+    """Return the section of docs/methods.md."""
     return "\n\n".join(_part_markdown(part) for part in report.parts if part.result.tables)
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
 
-def _part_markdown(part: Measured) -> str:
-    effort = "the long run" if part.effort.full else "the short run"
+def _part_markdown(part: MeasuredPart) -> str:
+    effort = "long run" if part.effort.full else "short run"
     blocks = [
         f"**{part.question}** (`{part.name}`, {effort}, {part.date}, {part.machine}; {part.seconds:.0f} s.)"
     ]
@@ -142,7 +148,7 @@ def _part_markdown(part: Measured) -> str:
     return "\n\n".join([*blocks, "\n".join(verdicts)] if verdicts else blocks)
 
 
-def _when(parts: Sequence[Measured]) -> str:
+def _when(parts: Sequence[MeasuredPart]) -> str:
     dates = sorted({part.date for part in parts})
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 

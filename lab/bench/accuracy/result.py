@@ -1,16 +1,16 @@
-"""What a part of the benchmark gives back: tables, bars, and the lines for README.md."""
+"""Result of a part: tables, bars, and lines for README.md."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from msgspec import Struct, field
 
+# Prints one line on the terminal.
 Tell = Callable[[str], None]
-"""Says one line on the terminal."""
 
 
-class Figure(Struct, frozen=True):
-    """A value measured ``n`` times: its median, and its 10th and 90th percentile (nearest rank)."""
+class SampleSummary(Struct, frozen=True):
+    """Value measured ``n`` times: median, 10th and 90th percentile (nearest rank)."""
 
     n: int
     median: float
@@ -18,20 +18,20 @@ class Figure(Struct, frozen=True):
     p90: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Figure | None":
-        """The figure of these values; None without any."""
+    def of(cls, values: Iterable[float]) -> "SampleSummary | None":
+        """Summarise values; None without any."""
         ordered = sorted(values)
         if not ordered:
             return None
         return cls(len(ordered), median(ordered), rank(ordered, 10), rank(ordered, 90))
 
 
-Cell = Figure | str | int | float | None
-"""What stands in a table: a figure, a word, a count or a value; None where there is nothing to say."""
+# Content of a cell: a figure, a word, a count or a value; None leaves it empty.
+Cell = SampleSummary | str | int | float | None
 
 
-class Row(Struct, frozen=True):
-    """One case. ``ratio`` is ours to another's, as the table says. ``more``: further columns by heading."""
+class ResultRow(Struct, frozen=True):
+    """One case. ``ratio``: as the table's heading says. ``more``: further columns by heading."""
 
     case: str
     truth: Cell
@@ -41,14 +41,14 @@ class Row(Struct, frozen=True):
     more: Mapping[str, Cell] = {}
 
 
-class Table(Struct, frozen=True):
-    """Rows of one kind. ``title`` says what is told, in which unit; ``decimals`` is how fine.
+class ResultTable(Struct, frozen=True):
+    """Rows of one kind. ``title`` names what is measured, in which unit; ``decimals`` rounds the figures.
 
-    ``truth`` and ``ratio`` are headings: what the truth is, and of what to what the ratio is.
+    ``truth`` and ``ratio`` are headings: the kind of truth, and the two sides of the ratio.
     """
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     decimals: int = 1
     truth: str = "truth"
     ratio: str = "ratio"
@@ -56,14 +56,14 @@ class Table(Struct, frozen=True):
 
 
 class Bar(Struct, frozen=True):
-    """One thing that must hold, in words with its figure, and whether it did."""
+    """One requirement, in words with the measured figure, and whether it was met."""
 
     text: str
     met: bool
 
 
 class Headline(Struct, frozen=True):
-    """One line of the short table in README.md. ``others`` names tool and figure."""
+    """One line of the short table in README.md. ``others``: tool and figure."""
 
     question: str
     truth: str
@@ -71,28 +71,31 @@ class Headline(Struct, frozen=True):
     others: str = ""
 
 
-class Result(Struct, frozen=True):
-    """All that a part found."""
+class PartResult(Struct, frozen=True):
+    """All results of a part."""
 
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     bars: tuple[Bar, ...] = ()
     headlines: tuple[Headline, ...] = ()
 
 
-class Effort(Struct, frozen=True):
-    """How much to measure. ``runs`` None leaves it to the part; ``seed`` is of all that is random."""
+class BenchEffort(Struct, frozen=True):
+    """Amount of work.
+
+    ``runs`` None leaves the number of repetitions to the part; ``seed`` is the random seed.
+    """
 
     full: bool = False
     runs: int | None = None
     seed: int = field(default=1)
 
     def times(self, short: int, full: int) -> int:
-        """How often to repeat: what the person said, or the part's own number for a short or a full run."""
+        """Return the number of repetitions: ``runs``, or the part's own for a short or a full run."""
         if self.runs is not None:
             return self.runs
         return full if self.full else short
 
 
 def rank(ordered: Sequence[float], percent: int) -> float:
-    """The nearest-rank percentile of sorted values, at least one of them."""
+    """Return the nearest-rank percentile of at least one sorted value."""
     return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

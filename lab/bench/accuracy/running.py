@@ -1,4 +1,4 @@
-"""Runs parts as processes of their own: one that hangs, crashes or leaks takes no other with it."""
+"""Runner of the parts. Each is a process of its own: one that hangs or crashes does not stop the others."""
 
 import contextlib
 import importlib
@@ -18,18 +18,18 @@ from types import FrameType
 import msgspec
 
 from lab.bench.accuracy.part import Measure, Part
-from lab.bench.accuracy.report import Measured, failed, kind_of_machine
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.report import MeasuredPart, failed, kind_of_machine
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 from lab.programs import tether
 
 PATIENCE_S = 20.0
+# Lines of a failed part's output in its bar.
 CARRIED = 3
-"""Lines of a part's own words that are told when it fails."""
 
 
-def run_all(parts: Sequence[Part], effort: Effort, tell: Tell) -> list[Measured]:
+def run_all(parts: Sequence[Part], effort: BenchEffort, tell: Tell) -> list[MeasuredPart]:
     """Run parts: those that may share the machine beside each other, then the others one by one."""
-    # Before the parts themselves make a load.
+    # Read before the parts themselves load the machine.
     machine = kind_of_machine(os.getloadavg()[0])
     with _Children() as children:
         shared, alone = [one for one in parts if not one.alone], [one for one in parts if one.alone]
@@ -38,35 +38,34 @@ def run_all(parts: Sequence[Part], effort: Effort, tell: Tell) -> list[Measured]
                 found = list(pool.map(lambda part: _run(children, part, effort, tell, machine), shared))
                 found += [_run(children, part, effort, tell, machine) for part in alone]
             except BaseException:
-                # The pool waits for its threads, and those for their parts.
+                # The pool waits for its threads, and each thread for its part.
                 children.stop()
                 raise
     order = [part.name for part in parts]
     return sorted(found, key=lambda one: order.index(one.name))
 
 
-def run_here(module: str, effort: Effort, target: Path, tell: Tell) -> None:
-    """Inside a part's own process: measure and leave the result in ``target``."""
-    # Leaving by an exception is what removes links and programs.
+def run_here(module: str, effort: BenchEffort, target: Path, tell: Tell) -> None:
+    """Measure inside a part's own process and write the result to ``target``."""
+    # Only an exception leaves the blocks that remove links and programs.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     measure: Measure = importlib.import_module(module).measure
     target.write_bytes(msgspec.json.encode(measure(effort, tell)))
 
 
-def _run(children: "_Children", part: Part, effort: Effort, tell: Tell, machine: str) -> Measured:
+def _run(children: "_Children", part: Part, effort: BenchEffort, tell: Tell, machine: str) -> MeasuredPart:
     tell(f"{part.name}: {part.question}")
     began = time.monotonic()
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         result = children.run(part, effort, Path(folder) / "result.json", tell)
     seconds = time.monotonic() - began
     day = datetime.now(UTC).date().isoformat()
-    return Measured(part.name, part.question, day, machine, effort, seconds, result)
+    return MeasuredPart(part.name, part.question, day, machine, effort, seconds, result)
 
 
 class _Children:
-    """The processes now running; leaving the block ends them."""
-
+    # The parts' processes now running; leaving the block ends them.
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
         self._lock = Lock()
@@ -78,19 +77,20 @@ class _Children:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def run(self, part: Part, effort: Effort, target: Path, tell: Tell) -> Result:
+    def run(self, part: Part, effort: BenchEffort, target: Path, tell: Tell) -> PartResult:
         with self._started(_command(part, effort, target)) as process:
-            said = _listen(process, part, tell, part.deadline_s(effort))
+            output = _listen(process, part, tell, part.deadline_s(effort))
         if process.returncode == 0:
-            return msgspec.json.decode(target.read_bytes(), type=Result)
-        return failed(f"did not finish (status {process.returncode}): {' | '.join(said[-CARRIED:])}")
+            return msgspec.json.decode(target.read_bytes(), type=PartResult)
+        return failed(f"did not finish (status {process.returncode}): {' | '.join(output[-CARRIED:])}")
 
     @contextlib.contextmanager
     def _started(self, command: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
         with self._lock:
             if self._stopping:
                 raise KeyboardInterrupt
-            # A session of its own: the terminal's Ctrl-C is for us, who pass it on.
+            # A session of its own: the terminal's Ctrl-C reaches only this process, which ends the parts in
+            # order.
             process = subprocess.Popen(  # noqa: S603 -- our own command, no shell
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
             )
@@ -102,15 +102,15 @@ class _Children:
                 _end(process)
 
     def stop(self) -> None:
-        """End what runs, and start nothing more."""
+        """End the running parts, and start no more."""
         with self._lock:
             self._stopping = True
             for process in self._running:
                 _end(process)
 
 
-def _command(part: Part, effort: Effort, target: Path) -> tuple[str, ...]:
-    told = msgspec.json.encode(effort).decode()
+def _command(part: Part, effort: BenchEffort, target: Path) -> tuple[str, ...]:
+    effort_json = msgspec.json.encode(effort).decode()
     python = sys.executable
     ours = (
         python,
@@ -120,7 +120,7 @@ def _command(part: Part, effort: Effort, target: Path) -> tuple[str, ...]:
         "--inside",
         part.module,
         "--effort",
-        told,
+        effort_json,
         "--result",
         str(target),
     )
@@ -128,22 +128,22 @@ def _command(part: Part, effort: Effort, target: Path) -> tuple[str, ...]:
 
 
 def _listen(process: "subprocess.Popen[str]", part: Part, tell: Tell, limit_s: float) -> list[str]:
-    """Pass a part's lines on until it ends, or is ended because it takes far too long."""
-    said: list[str] = []
+    """Print a part's lines until it ends, or until its deadline ends it."""
+    output: list[str] = []
     late = Timer(limit_s, _end, (process,))
     late.start()
     try:
         for line in process.stdout or ():
-            said.append(line.rstrip())
-            tell(f"{part.name}: {said[-1]}")
+            output.append(line.rstrip())
+            tell(f"{part.name}: {output[-1]}")
         process.wait()
     finally:
         late.cancel()
-    return said
+    return output
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """Ask it to end, which removes its links; then insist."""
+    """Terminate a part, which removes its links; kill it if that takes too long."""
     if process.poll() is not None:
         return
     process.terminate()

@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from lab.simulate.fleet import Agent
+from lab.simulate.fleet import SimulatedAgent
 from wire.messages import envelope as messages
 from wire.messages.envelope import SCHEMA, Envelope
 from wire.records import (
@@ -66,7 +66,7 @@ class Cadence:
 
 
 def _templates(site: str) -> Iterator[Known]:
-    fleet = Agent(site, 1_000_000_000_000)
+    fleet = SimulatedAgent(site, 1_000_000_000_000)
     decoder = msgspec.json.Decoder(Envelope)
     for _ in range(0, TEMPLATES, 500):
         envelope = decoder.decode(fleet.envelope(500))

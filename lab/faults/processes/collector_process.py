@@ -12,7 +12,7 @@ from collector import settings
 from collector.ingest.decode import Accepted, Arrival, Batch, Judged, Refused, judge
 from collector.ledger.write import writer
 from collector.ledger.write.commit import no_fault
-from collector.service.service import Program
+from collector.service.service import CollectorService
 from host import log
 from wire.messages.envelope import Fault, Reason
 
@@ -38,10 +38,10 @@ def run(collector: Collector) -> None:
     if collector.refusing:
         vars(writer)["judge"] = _refuse
     fault_point = no_fault if collector.stop_at is None else _stop_at(collector.stop_at)
-    asyncio.run(_run(Program(settings.load(collector.settings), before_commit=fault_point)))
+    asyncio.run(_run(CollectorService(settings.load(collector.settings), before_commit=fault_point)))
 
 
-async def _run(program: Program) -> None:
+async def _run(program: CollectorService) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await program.run(stop)

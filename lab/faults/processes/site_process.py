@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import net.liveness
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings
 from agent.uplink.uplink import Uplink
 from host import log
 from host.clock import Clock

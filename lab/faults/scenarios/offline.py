@@ -208,7 +208,7 @@ class Drain:
 def run(effort: Effort, tell: Tell) -> bool:
     """Be away, come back, and tell how it went; True if all held."""
     days, begin_us = (SHORT_DAYS, SHORT_BEGIN_US) if effort.short else (DAYS, BEGIN_US)
-    size = settings.Journal().size
+    size = settings.JournalSettings().size
     found = ahead(days, begin_us, size, effort.seed, tell)
     too_small = ahead(SHORT_DAYS, SHORT_BEGIN_US, TOO_SMALL_BYTES, effort.seed, tell)
     found += [(f"in a journal that is too small, {claim}", true) for claim, true in too_small]
@@ -254,7 +254,7 @@ def ahead(
 def _at_own_pace(effort: Effort, tell: Tell) -> list[Claim]:
     minutes = SHORT_BACKLOG_MINUTES if effort.short else REAL_BACKLOG_MINUTES
     with tempfile.TemporaryDirectory(prefix="plancher-offline-") as name:
-        site = Offline(Path(name), BEGIN_US, settings.Journal().size, effort.seed)
+        site = Offline(Path(name), BEGIN_US, settings.JournalSettings().size, effort.seed)
         for _ in range(minutes):
             site.minute()
         site.close()

@@ -1,9 +1,9 @@
-"""A chain of routers between a site and a peer, each in a namespace of its own, that do to packets as told.
+"""Chain of routers between a site and a peer, each in a namespace of its own.
 
     site ---- r1 ---- r2 ---- r3 ---- far       link n: 10.91.n.1 - 10.91.n.2, fd91::n:1 - fd91::n:2
 
-A router may rewrite DSCP either way, have a narrow link behind it, keep silent about what it drops, or about
-everything. It is the truth against which the path probe, and STAMP's word on remarking, are held.
+A router may rewrite DSCP in either direction, have a link with a smaller MTU behind it, or send no ICMP
+messages. The path probe and the STAMP probe are compared with these settings.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from lab.netns import names, requirements
 from lab.netns.links.link import remove_namespace, remove_stale, tool
 from lab.netns.requirements import KernelLinkError
 
+# A router's devices: towards the site, and towards the far end.
 NEAR, FAR = "near", "far"
-"""A router's devices: towards the site, and away from it."""
 
 ORDINARY_MTU = 1500
 
@@ -38,10 +38,10 @@ _EVERYTHING = (
 class ChainRouter:
     """One router; the defaults do nothing.
 
-    ``mtu``: of the link behind it, both ends. ``sets_dscp`` and ``sets_dscp_back``: what it writes into
-    packets that it forwards away from the site and towards it. ``tells_mtu``: whether it says what is too
-    big. ``silent``: it sends no ICMP message at all. ``drops_back_above``: bytes of the largest IP packet
-    that it forwards towards the site; larger ones vanish.
+    ``mtu``: MTU of the link behind it, at both ends. ``sets_dscp`` and ``sets_dscp_back``: DSCP that it
+    writes into packets away from the site and towards it. ``tells_mtu``: it sends "packet too big" messages.
+    ``silent``: it sends no ICMP message at all. ``drops_back_above``: size in bytes above which it drops
+    packets towards the site.
     """
 
     mtu: int = ORDINARY_MTU
@@ -54,13 +54,13 @@ class ChainRouter:
 
 @dataclass(frozen=True, slots=True)
 class ChainSettings:
-    """The routers, from the site's on."""
+    """Routers of a chain, from the site's gateway on."""
 
     routers: tuple[ChainRouter, ...] = field(default=(ChainRouter(),) * 3)
 
 
 class Chain:
-    """The namespaces, gone after the block. Raises KernelLinkError where something is lacking or refused."""
+    """Namespaces of a chain, removed after the block. Raises KernelLinkError on entering."""
 
     def __init__(self, settings: ChainSettings) -> None:
         self.settings = settings
@@ -75,7 +75,7 @@ class Chain:
             for name in self._names:
                 tool("ip", "netns", "add", name)
                 entering.callback(remove_namespace, name)
-                self._tell(name, "sh", "-ec", _switches())
+                self._run(name, "sh", "-ec", _switches())
             self._build()
             self._leaving = entering.pop_all()
         return self
@@ -85,53 +85,53 @@ class Chain:
 
     @property
     def site(self) -> str:
-        """The site's namespace."""
+        """Namespace of the site."""
         return self._names[0]
 
     @property
     def far(self) -> str:
-        """The namespace of the peer."""
+        """Namespace of the peer."""
         return self._names[-1]
 
     @property
     def routers(self) -> list[str]:
-        """The routers' namespaces, from the site's on."""
+        """Namespaces of the routers, from the site's gateway on."""
         return self._names[1:-1]
 
     @property
     def far_address(self) -> str:
-        """Where the peer is."""
+        """IPv4 address of the peer."""
         return self.hop_addresses()[-1]
 
     def hop_addresses(self, *, over_ipv6: bool = False) -> list[str]:
-        """The truth: from where each hop answers, the far end last."""
+        """Return the address from which each hop answers, the far end last."""
         return [_address(link, 2, over_ipv6=over_ipv6) for link in range(1, len(self._names))]
 
     def inside(self, name: str, *command: str) -> tuple[str, ...]:
-        """The command line that runs ``command`` inside one of the namespaces."""
+        """Return the command line that runs ``command`` inside one of the namespaces."""
         return (requirements.path_of("ip"), "netns", "exec", name, *command)
 
-    def _tell(self, name: str, *command: str, told: str = "") -> str:
-        return tool(*self.inside(name, *command), told=told)
+    def _run(self, name: str, *command: str, stdin: str = "") -> str:
+        return tool(*self.inside(name, *command), stdin=stdin)
 
     def _build(self) -> None:
         for link in range(1, len(self._names)):
             self._join(link)
         last = len(self._names) - 1
         for place, name in enumerate(self._names):
-            tool("ip", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=False))
-            tool("ip", "-6", "-n", name, "-batch", "-", told=_routes(place, last, over_ipv6=True))
+            tool("ip", "-n", name, "-batch", "-", stdin=_routes(place, last, over_ipv6=False))
+            tool("ip", "-6", "-n", name, "-batch", "-", stdin=_routes(place, last, over_ipv6=True))
         for name, router in zip(self._names[1:-1], self.settings.routers, strict=True):
-            self._tell(name, requirements.path_of("nft"), "-f", "-", told=_rules(router))
+            self._run(name, requirements.path_of("nft"), "-f", "-", stdin=_rules(router))
 
     def _join(self, link: int) -> None:
-        """A veth pair between one namespace and the next."""
+        """Join a namespace and the next by a veth pair."""
         nearer, farther = self._names[link - 1], self._names[link]
         mtu = self.settings.routers[link - 2].mtu if link > 1 else ORDINARY_MTU
         peer = f"peer name {NEAR} mtu {mtu} address {_mac(link, 2)} netns {farther}"
         made = f"link add {FAR} mtu {mtu} address {_mac(link, 1)} type veth {peer}\n"
-        tool("ip", "-n", nearer, "-batch", "-", told=made + _up(link, 1, FAR))
-        tool("ip", "-n", farther, "-batch", "-", told=_up(link, 2, NEAR))
+        tool("ip", "-n", nearer, "-batch", "-", stdin=made + _up(link, 1, FAR))
+        tool("ip", "-n", farther, "-batch", "-", stdin=_up(link, 2, NEAR))
 
 
 def _switches() -> str:
@@ -148,18 +148,17 @@ def _network(link: int, *, over_ipv6: bool) -> str:
 
 
 def _mac(link: int, side: int) -> str:
-    """A locally administered address."""
     return f"02:00:00:00:{link:02x}:{side:02x}"
 
 
 def _up(link: int, side: int, device: str) -> str:
-    """Neighbours are permanent: looking for them would hold up, and in IPv6 lose, the first packets."""
     other, mac = 3 - side, _mac(link, 3 - side)
     return "\n".join((
         "link set lo up",
         f"address add {_address(link, side, over_ipv6=False)}/24 dev {device}",
         f"address add {_address(link, side, over_ipv6=True)}/112 dev {device} nodad",
         f"link set {device} up",
+        # Permanent neighbours: their resolution would delay, and over IPv6 lose, the first packets.
         f"neighbour add {_address(link, other, over_ipv6=False)} lladdr {mac} dev {device} nud permanent",
         f"neighbour add {_address(link, other, over_ipv6=True)} lladdr {mac} dev {device} nud permanent",
         "",
@@ -167,7 +166,7 @@ def _up(link: int, side: int, device: str) -> str:
 
 
 def _routes(place: int, last: int, *, over_ipv6: bool) -> str:
-    """Away from the site by default, back by the networks that lie there; the far end has one way only."""
+    """Return routes of one namespace: the default leads away from the site, networks behind it lead back."""
     back = _address(place, 1, over_ipv6=over_ipv6)
     if place == last:
         return f"route add default via {back}\n"
@@ -176,7 +175,9 @@ def _routes(place: int, last: int, *, over_ipv6: bool) -> str:
 
 
 def _rules(router: ChainRouter) -> str:
-    """For ``nft -f -`` inside the router: marks as it forwards, ICMP as it answers."""
+    """Return input of ``nft -f -`` inside the router: DSCP in forwarded packets, drops of its own ICMP
+    messages.
+    """
     forward = [*_marks(NEAR, router.sets_dscp), *_marks(FAR, router.sets_dscp_back)]
     if router.drops_back_above is not None:
         forward.append(f'iifname "{FAR}" meta length > {router.drops_back_above} drop')

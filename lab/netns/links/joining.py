@@ -1,23 +1,26 @@
-"""Ends that join what arrives, as drivers of network cards do (GRO); without it a link hands over singly."""
+"""Generic receive offload (GRO) at both ends of a link, as drivers of network cards do it.
+
+Without GRO a kernel link delivers every packet singly.
+"""
 
 import subprocess
 
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import INTERFACE, LEAVES_BY
 from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
 
+# A veth device joins only packets that its other half cannot have joined (``veth_skb_is_eligible_for_gro``).
 _JOINING = [
-    *((End.ROUTER, device, "tso", "off") for device in LEAVES_BY.values()),
-    (End.SITE, INTERFACE, "gro", "on"),
-    (End.FAR, INTERFACE, "gro", "on"),
+    *((LinkNode.ROUTER, device, "tso", "off") for device in LEAVES_BY.values()),
+    (LinkNode.SITE, INTERFACE, "gro", "on"),
+    (LinkNode.FAR, INTERFACE, "gro", "on"),
 ]
-"""A veth device joins only what its other half cannot have joined (``veth_skb_is_eligible_for_gro``)."""
 
 
 def join_arrivals(link: KernelLink) -> None:
-    """Let both ends of a link that is up join packets. They still cross the line one at a time.
+    """Let both ends of a running link join packets on arrival. They still cross the line one at a time.
 
     Raises KernelLinkError without ethtool, or when a device refuses.
     """

@@ -1,4 +1,4 @@
-"""A kernel link: set up on entering a block, always removed on leaving it, and counted in between."""
+"""Kernel link: set up on entering a block, removed on leaving it, with packet counters in between."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from lab.netns import names, places, requirements, rules
 from lab.netns.links.link_log import LinkLog
 from lab.netns.links.passages import Passage
 from lab.netns.links.wire import Wire
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
@@ -22,9 +22,9 @@ TOOL_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class KernelLineCounters:
-    """What became of one direction's packets so far; bytes are IP-layer bytes.
+    """Packet counters of one direction; bytes are IP-layer bytes.
 
-    ``delivered`` has left the queue and includes copies; ``waiting`` is still in it.
+    ``delivered``: packets that have left the queue, copies included. ``waiting``: packets still in the queue.
     """
 
     delivered_packets: int
@@ -35,10 +35,10 @@ class KernelLineCounters:
 
 
 class KernelLink:
-    """Three namespaces with a line through them; see the package for the picture.
+    """Three namespaces with a line between them; see the package for a picture.
 
-    Entering first removes what processes that are gone left behind. Raises ValueError when built from
-    settings that have faults, KernelLinkError on entering when something is lacking or the kernel refuses.
+    Entering first removes namespaces whose creator has ended. Raises ValueError for invalid settings, and
+    KernelLinkError on entering when something is missing or the kernel refuses.
     """
 
     def __init__(self, settings: KernelLinkSettings) -> None:
@@ -55,8 +55,9 @@ class KernelLink:
             raise KernelLinkError(f"a kernel link needs {'; '.join(lacking)}")
         remove_stale()
         with contextlib.ExitStack() as entering:
-            # The router first: with it go the devices, so that a process that stays inside an end is cut off.
-            for end in (End.FAR, End.SITE, End.ROUTER):
+            # The router is removed first, and the devices with it: a process left inside an end is then cut
+            # off.
+            for end in (LinkNode.FAR, LinkNode.SITE, LinkNode.ROUTER):
                 tool("ip", "netns", "add", self._names[end])
                 entering.callback(remove_namespace, self._names[end])
                 self._switch(end)
@@ -67,17 +68,19 @@ class KernelLink:
     def __exit__(self, *_: object) -> None:
         self._leaving.close()
 
-    def namespace(self, end: End) -> str:
-        """The name of a namespace, as ``ip netns`` knows it."""
+    def namespace(self, end: LinkNode) -> str:
+        """Return the name of a namespace, as ``ip netns`` uses it."""
         return self._names[end]
 
-    def inside(self, end: End, *command: str) -> tuple[str, ...]:
-        """The command line that runs ``command`` inside; its /sys/class/net shows that end's devices."""
+    def inside(self, end: LinkNode, *command: str) -> tuple[str, ...]:
+        """Return the command line that runs ``command`` in a namespace, with that namespace's
+        /sys/class/net.
+        """
         return (requirements.path_of("ip"), "netns", "exec", self._names[end], *command)
 
     def counters(self, direction: Direction) -> KernelLineCounters:
-        """What the kernel counted at the router. Raises KernelLinkError when it cannot be asked."""
-        router = self._names[End.ROUTER]
+        """Return the kernel's counters at the router. Raises KernelLinkError."""
+        router = self._names[LinkNode.ROUTER]
         line = self.settings.line(direction)
         device = rules.queue_device(direction, line)
         queue = json.loads(tool("tc", "-n", router, "-s", "-j", "qdisc", "show", "dev", device))[0]
@@ -92,8 +95,8 @@ class KernelLink:
             dropped_packets=Counter({cause: count for cause, count in dropped.items() if count}),
         )
 
-    def _switch(self, end: End) -> None:
-        """Set what the kernel keeps for each namespace; a kernel without IPv6 lacks its files."""
+    def _switch(self, end: LinkNode) -> None:
+        # A kernel without IPv6 lacks its files.
         files = (f"/proc/sys/net/{file}" for file in rules.SWITCHES)
         writes = (
             f"[ ! -e {file} ] || echo {value} > {file}"
@@ -102,26 +105,27 @@ class KernelLink:
         tool(*self.inside(end, "sh", "-ec", "\n".join(writes)))
 
     def log(self, direction: Direction) -> list[Passage]:
-        """When each packet entered and left the link, since the beginning or ``forget_log``.
+        """Return each packet's times of entry and exit since the beginning or the last ``forget_log``.
 
-        Raises KernelLinkError when the log has gaps, a wire has ended, or none is kept (``logged``).
+        Raises KernelLinkError when the log has gaps, a wire has ended, or the settings ask for no log
+        (``logged``).
         """
         if self._log is None:
-            raise KernelLinkError("this link keeps no log: its settings say so")
+            raise KernelLinkError("this link has no log: set logged=True in its settings")
         for wire in self._wires.values():
             wire.check()
         return self._log.read(direction)
 
     def forget_log(self) -> None:
-        """Begin the log anew, where one is kept."""
+        """Clear the log, where there is one."""
         if self._log is not None:
             self._log.forget()
 
     def _build(self, entering: contextlib.ExitStack) -> None:
-        router = self._names[End.ROUTER]
+        router = self._names[LinkNode.ROUTER]
         for end in places.ADDRESSES:
-            tool("ip", "-n", self._names[end], "-batch", "-", told=rules.devices(router, end))
-        tool("ip", "-n", router, "-batch", "-", told=rules.router_devices())
+            tool("ip", "-n", self._names[end], "-batch", "-", stdin=rules.devices(router, end))
+        tool("ip", "-n", router, "-batch", "-", stdin=rules.router_devices())
         for direction in Direction:
             line = self.settings.line(direction)
             if line.wired:
@@ -130,27 +134,27 @@ class KernelLink:
         if self.settings.logged:
             self._log = entering.enter_context(LinkLog(router))
         if fates := rules.fates(self.settings):
-            tool(*self.inside(End.ROUTER, requirements.path_of("nft"), "-f", "-"), told=fates)
+            tool(*self.inside(LinkNode.ROUTER, requirements.path_of("nft"), "-f", "-"), stdin=fates)
 
     def _lay(self, direction: Direction, line: KernelLineSettings, entering: contextlib.ExitStack) -> None:
-        router = self._names[End.ROUTER]
+        router = self._names[LinkNode.ROUTER]
         wire = entering.enter_context(Wire(router, places.WIRES[direction], line.wire))
-        tool("ip", "-n", router, "-batch", "-", told=rules.wire(direction))
+        tool("ip", "-n", router, "-batch", "-", stdin=rules.wire(direction))
         wire.start()
         self._wires[direction] = wire
 
     def _fates(self, direction: Direction) -> tuple[int, int]:
-        """Packets lost and duplicated at random."""
+        """Return the numbers of packets lost and duplicated at random."""
         if not rules.fates(self.settings):
             return 0, 0
         nft = requirements.path_of("nft")
-        listed = json.loads(tool(*self.inside(End.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
+        listed = json.loads(tool(*self.inside(LinkNode.ROUTER, nft, "-j", "list", "ruleset")))["nftables"]
         ours = [item["rule"] for item in listed if item.get("rule", {}).get("comment") == direction]
         return _packets(ours, "inet"), _packets(ours, "netdev")
 
 
 def remove_stale() -> list[str]:
-    """Remove the namespaces of creators that have ended, and return their names. Raises KernelLinkError."""
+    """Remove the namespaces whose creator has ended, and return their names. Raises KernelLinkError."""
     found = names.stale(names.present())
     for name in found:
         remove_namespace(name)
@@ -163,24 +167,25 @@ def _packets(rules_found: list[dict[str, Any]], family: str) -> int:
 
 
 def remove_namespace(name: str) -> None:
-    """Remove one; another start may be removing the same stale one: gone is gone. Raises KernelLinkError."""
+    """Remove a namespace. Raises KernelLinkError if it still exists afterwards."""
     try:
         tool("ip", "netns", "delete", name)
     except KernelLinkError:
+        # Another process may have removed the same stale namespace.
         if name in names.present():
             raise
 
 
-def tool(program: str, *arguments: str, told: str = "") -> str:
-    """Run one of the programs and return its output. Raises KernelLinkError with what it said."""
+def tool(program: str, *arguments: str, stdin: str = "") -> str:
+    """Run a program and return its output. Raises KernelLinkError with the program's error message."""
     path = requirements.path_of(program) if program in requirements.PROGRAMS else program
     try:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-            (path, *arguments), input=told, capture_output=True, text=True, timeout=TOOL_S
+            (path, *arguments), input=stdin, capture_output=True, text=True, timeout=TOOL_S
         )
     except subprocess.TimeoutExpired:
         raise KernelLinkError(f"{program} did not end within {TOOL_S:g} s") from None
     if ended.returncode:
-        said = " ".join(ended.stderr.split()) or f"status {ended.returncode}"
-        raise KernelLinkError(f"{program} {' '.join(arguments[:4])} ...: {said}")
+        error = " ".join(ended.stderr.split()) or f"status {ended.returncode}"
+        raise KernelLinkError(f"{program} {' '.join(arguments[:4])} ...: {error}")
     return ended.stdout

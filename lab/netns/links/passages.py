@@ -1,7 +1,7 @@
-"""A link's log: when each packet entered it and when it left, found from what was seen at its two mouths.
+"""Passages of packets through a link, matched from sightings at its two devices.
 
-The same bytes are seen twice, but for what a router changes; copies of a packet leave in the order in which
-they came.
+Both sightings have the same bytes, except for what a router changes. Copies of a packet leave in their order
+of arrival.
 """
 
 from collections import deque
@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 _PROTOCOL = 9
+# Offset of the checksum of TCP and UDP, after an IPv4 header without options.
 _CHECKSUMS = {6: 36, 17: 26}
-"""Where TCP and UDP have theirs, behind an IPv4 header without options."""
 
 
 class Sighting(NamedTuple):
-    """One packet at one device. ``at_ns``: Unix ns by the kernel. ``head``: its first bytes, IP header on.
+    """One packet at one device. ``at_ns``: Unix time in ns by the kernel. ``head``: its first bytes from the
+    IP header on.
 
-    ``outgoing``: it is being sent by the device, not received.
+    ``outgoing``: the device sends the packet; otherwise it receives it.
     """
 
     at_ns: int
@@ -26,7 +27,10 @@ class Sighting(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """One packet's way through the link; ``left_ns`` None: lost, or still inside when the log was read."""
+    """One packet's passage through the link.
+
+    ``left_ns`` None: lost, or still inside when the log was read.
+    """
 
     entered_ns: int
     left_ns: int | None
@@ -35,14 +39,14 @@ class Passage(NamedTuple):
 
     @property
     def delay_ns(self) -> int | None:
-        """How long the link held it."""
+        """Time inside the link."""
         return None if self.left_ns is None else self.left_ns - self.entered_ns
 
 
 def passages(sightings: Iterable[Sighting]) -> list[Passage]:
-    """The passages of sightings in order of time: received where packets enter, outgoing where they leave.
+    """Match sightings, given in order of time, to passages: received at the entry, outgoing at the exit.
 
-    What left without having been seen to enter is left out.
+    Outgoing packets without a matching entry are left out.
     """
     inside: dict[tuple[int, bytes], deque[int]] = {}
     found: list[Passage] = []
@@ -58,9 +62,10 @@ def passages(sightings: Iterable[Sighting]) -> list[Passage]:
 
 
 def _unchanged(head: bytes) -> bytes:
-    """Without what changes on the way: time to live, its checksum, and the transport's.
-
-    The last is filled in when a packet leaves the virtual devices, whose checksums nobody needs, for a wire.
+    """Return the bytes that no router changes: time to live, its checksum and the transport checksum are cut
+    out.
     """
+    # Virtual devices leave the transport checksum empty; it is filled in when a packet leaves them for a
+    # wire.
     checksum = _CHECKSUMS.get(head[_PROTOCOL], len(head)) if len(head) > _PROTOCOL else len(head)
     return head[:8] + head[9:10] + head[12:checksum] + head[checksum + 2 :]

@@ -1,7 +1,7 @@
-"""Sees every packet at a device, stamped by the kernel, at the price of a copy of its first bytes.
+"""Tap of a device: every packet with the kernel's time stamp and its first bytes.
 
-A packet socket with a ring in shared memory (Linux ``Documentation/networking/packet_mmap.rst``,
-TPACKET_V2): the kernel writes, nobody has to be awake for it, and so no processor load can make a stamp late.
+A packet socket with a ring in shared memory (Linux ``Documentation/networking/packet_mmap.rst``, TPACKET_V2).
+The kernel writes the stamps itself: processor load cannot make them late.
 """
 
 import mmap
@@ -14,11 +14,11 @@ from typing import Self
 from lab.netns import inside
 from lab.netns.links.passages import Sighting
 
+# 80 bytes of each frame are the kernel's header: a whole authenticated STAMP packet fits into the rest.
 FRAME_BYTES = 256
-"""Of which 80 are the kernel's header: a whole authenticated STAMP packet fits."""
 BLOCK_BYTES = 65_536
+# Sightings between two readings: 8 s of 100 Mbit/s in one direction; 34 MB of kernel memory.
 DEFAULT_PACKETS = 131_072
-"""Sightings between two readings: 8 s of 100 Mbit/s one way; 34 MB of the kernel's memory."""
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -29,14 +29,14 @@ _OURS, _KERNELS = 1, 0
 # struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec
 _HEADER = struct.Struct("=IIIHHII")
 _STATUS = struct.Struct("=I")
-# struct sockaddr_ll behind it, aligned: the packet's type is its eleventh byte
+# struct sockaddr_ll follows, aligned: the packet's type is its eleventh byte
 _PACKET_TYPE = 32 + 10
 
 
 class Tap:
-    """Everything that passes ``device`` in ``namespace`` from now on; ``packets`` fit between two readings.
+    """Tap of ``device`` in ``namespace``, with room for ``packets`` between two readings.
 
-    Raises OSError when the kernel refuses: no such device, no right, no memory.
+    Raises OSError when the kernel refuses: no such device, no permission, no memory.
     """
 
     def __init__(self, namespace: str, device: str, packets: int = DEFAULT_PACKETS) -> None:
@@ -47,7 +47,7 @@ class Tap:
         self._ring = mmap.mmap(self._socket.fileno(), self._frames * FRAME_BYTES)
 
     def read(self) -> Iterator[Sighting]:
-        """What was seen since the last reading, in order."""
+        """Yield the packets since the last reading, in order."""
         ring = self._ring
         while True:
             begin = self._place * FRAME_BYTES
@@ -62,13 +62,13 @@ class Tap:
 
     @property
     def overflowed(self) -> int:
-        """Packets that the ring had no room for: read more often, or ask for a larger one."""
+        """Packets for which the ring had no room: read more often, or ask for a larger ring."""
         _, dropped = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        self._overflowed += dropped  # the kernel begins anew with each question
+        self._overflowed += dropped  # the kernel resets its counter with each getsockopt
         return self._overflowed
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._ring.close()
         self._socket.close()
 
@@ -82,8 +82,7 @@ class Tap:
 
 
 def _listening(device: str, frames: int) -> socket.socket:
-    """Made inside the namespace, to which a socket then belongs for good."""
-    # No protocol yet: nothing may come in before the ring is there.
+    # Protocol 0: no packet may arrive before the ring exists.
     made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     try:
         made.setsockopt(_SOL_PACKET, _PACKET_VERSION, struct.pack("=i", _TPACKET_V2))

@@ -1,7 +1,7 @@
-"""A wire of known delay: a TUN device, and a process that holds each packet for its time.
+"""Wire of known delay: a TUN device, and a process that delays each packet.
 
-Packets that the router sends to the device are read by the process (``wire_process``), held as
-:class:`lab.links.line.Line` says, and written back to the same device, where they arrive as if from a line.
+The process (``wire_process``) reads the packets that the router sends to the device, delays them as
+:class:`lab.links.line.Line` computes, and writes them back to the same device.
 """
 
 import contextlib
@@ -28,10 +28,9 @@ _INTERFACE_REQUEST = struct.Struct("16sH22x")
 
 
 class Wire:
-    """One direction's wire in ``namespace``; ``device`` is there after entering, and gone after the block.
+    """Wire of one direction in ``namespace``; its ``device`` exists inside the block.
 
-    ``settings``: delay, jitter, reordering and seed. ``start`` begins to carry, once the device has been set
-    up. Raises KernelLinkError when the kernel refuses.
+    ``settings``: delay, jitter, reordering and seed. Raises KernelLinkError when the kernel refuses.
     """
 
     def __init__(self, namespace: str, device: str, settings: LineSettings) -> None:
@@ -47,7 +46,7 @@ class Wire:
             self._descriptor = inside.opened(self._namespace, lambda: _device(self.device))
         except OSError as error:
             raise KernelLinkError(
-                f"a wire needs a TUN device ({error.strerror}): `modprobe tun` loads it"
+                f"cannot open a TUN device ({error.strerror}): load its module with `modprobe tun`"
             ) from None
         self._leaving.callback(os.close, self._descriptor)
         return self
@@ -56,19 +55,19 @@ class Wire:
         self._leaving.close()
 
     def start(self) -> None:
-        """Carry packets from now on. The device must be up."""
+        """Start to carry packets. The device must be up."""
         self._process = self._leaving.enter_context(_started(self._descriptor, self._settings))
         if not _ready(self._process):
-            raise KernelLinkError(f"the wire's process did not start within {START_S:g} s")
+            raise KernelLinkError(f"the process of a wire did not start within {START_S:g} s")
 
     def check(self) -> None:
-        """Raises KernelLinkError if nobody carries any more."""
+        """Raise KernelLinkError if the process has ended."""
         if self._process.poll() is not None:
-            raise KernelLinkError(f"the wire's process has ended (status {self._process.returncode})")
+            raise KernelLinkError(f"the process of a wire has ended (status {self._process.returncode})")
 
 
 def _device(name: str) -> int:
-    """A TUN device of the namespace this thread is in; it is gone when nobody holds the descriptor."""
+    """Create a TUN device in this thread's namespace; the kernel removes it with its descriptor."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         request = _INTERFACE_REQUEST.pack(name.encode(), _IFF_TUN | _IFF_NO_PI)
@@ -81,7 +80,7 @@ def _device(name: str) -> int:
 
 @contextlib.contextmanager
 def _started(descriptor: int, settings: LineSettings) -> "Iterator[subprocess.Popen[bytes]]":
-    """The process, tied to this one: it cannot outlive it."""
+    """Start the process of a wire, and end it with the block."""
     wanted = {name: getattr(settings, name) for name in wire_process.TAKEN}
     program = (sys.executable, "-m", wire_process.__name__, str(descriptor), json.dumps(wanted))
     process = subprocess.Popen(  # noqa: S603 -- our own command, no shell
@@ -89,7 +88,7 @@ def _started(descriptor: int, settings: LineSettings) -> "Iterator[subprocess.Po
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         pass_fds=(descriptor,),
-        # The terminal's Ctrl-C is not for it: who set the wire up removes it.
+        # The terminal's Ctrl-C must not reach it: the owner of the wire ends it.
         start_new_session=True,
     )
     with process:
@@ -100,7 +99,7 @@ def _started(descriptor: int, settings: LineSettings) -> "Iterator[subprocess.Po
 
 
 def _ready(process: "subprocess.Popen[bytes]") -> bool:
-    """Wait for the sign that packets are being carried."""
+    """Wait for the first line of output, which says that packets are carried."""
     output = process.stdout
     return (
         output is not None and bool(select.select([output], [], [], START_S)[0]) and bool(output.readline())

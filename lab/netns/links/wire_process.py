@@ -1,7 +1,7 @@
-"""The process of a wire: reads packets from a TUN device, holds each for its time, writes it back.
+"""Process of a wire: read packets from a TUN device, delay each, write it back.
 
-``python -m lab.netns.links.wire_process DESCRIPTOR SETTINGS`` with an open device and JSON of what a
-:class:`lab.links.line.LineSettings` takes; a line on standard output says that it carries.
+``python -m lab.netns.links.wire_process DESCRIPTOR SETTINGS``, with an open device and JSON of the fields of
+:class:`lab.links.line.LineSettings` in TAKEN. A line on standard output says that packets are carried.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from heapq import heappop, heappush
 
 from lab.links.line import Line, LineSettings
 
+# The kernel makes rate, loss and duplication; a wire makes the rest of a line.
 TAKEN = ("delay", "jitter", "reordering", "reordering_delay", "seed")
-"""What of the settings of a line a wire does; rate, loss and duplication are the kernel's."""
 
 LARGEST_PACKET = 65_535
+# After so many packets those that are due leave first.
 READ_A_TURN = 32
-"""Then those that are due leave first."""
 _TOS = 1
 _SIGN = b"carrying\n"
 _PR_SET_TIMERSLACK = 29
@@ -29,7 +29,7 @@ _PRIORITY = 10
 
 
 class Carrier:
-    """Moves packets of ``device``, a TUN device's non-blocking descriptor, through ``line``."""
+    """Moves packets of ``device``, the non-blocking descriptor of a TUN device, through ``line``."""
 
     def __init__(self, device: int, line: Line) -> None:
         self._device = device
@@ -38,14 +38,13 @@ class Carrier:
         self._order = 0
 
     def run(self) -> None:
-        """Carry for ever. Raises OSError when the device is gone."""
+        """Carry packets until the device is gone. Raises OSError then."""
         while True:
             self._wait()
             self._release()
             self._collect()
 
     def _wait(self) -> None:
-        """Until something arrives or is due."""
         patience = None
         if self._inside:
             patience = max(0, self._inside[0][0] - time.monotonic_ns()) / 1e9
@@ -69,10 +68,11 @@ class Carrier:
 
 
 def main() -> None:
-    """Carry until told to end."""
+    """Carry packets until killed."""
     device, settings = int(sys.argv[1]), json.loads(sys.argv[2])
     carrier = Carrier(device, Line(LineSettings(**settings)))
-    # A timer may otherwise be 50 us late, and a busy machine keep a packet for a time slice.
+    # By default a timer may be 50 us late (prctl(2), PR_SET_TIMERSLACK). Without a real-time priority a busy
+    # machine delays a packet by a time slice.
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from agent.clock.rules import ClockChanges
 from agent.clock.watch import ClockWatch
-from agent.task.watch import Event
-from agent.train.peer_time import PeerTime, Told
+from agent.task.watch import WatchEvent
+from agent.train.peer_time import PeerClockOffset, PeerTime
 from tests.agent.fakes import FakeClock
 from wire.records import ClockChange, ClockMeasurement, ClockValues
 
@@ -90,7 +90,9 @@ def test_the_loss_of_synchronisation_is_recorded() -> None:
 
 def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> None:
     watched = Watched()
-    told = Told(offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False)
+    told = PeerClockOffset(
+        offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False
+    )
     watched.peer_time.told = told
     assert watched.look() is None
     watched.peer_time.told = replace(told, synchronised=True)
@@ -110,7 +112,7 @@ def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> 
 
 
 def test_the_watch_tells_an_event() -> None:
-    told: list[Event] = []
+    told: list[WatchEvent] = []
 
     async def scenario() -> None:
         watch = ClockWatch(FakeClock().read, PeerTime())

@@ -10,15 +10,15 @@ import pytest
 
 from agent.commands import machine
 from agent.commands.check import advised
-from agent.commands.machine import Link, Program
-from agent.settings.sections import AgentSettings, LineCounters, Peer, Snmp
+from agent.commands.machine import NetworkInterface, RunningProgram
+from agent.settings.sections import AgentSettings, LineCountersSettings, PeerAccessSettings, SnmpSettings
 from host.exits import Exit
 from host.finding import Finding
 
-LO = Link("lo", ("127.0.0.1", "::1"), on=True, running=True, loopback=True)
-ETH0 = Link("eth0", ("192.168.1.2", "2001:db8::2"), on=True, running=True, speed_bps=1e9)
-ETH1 = Link("eth1", on=True)
-WLAN0 = Link("wlan0")
+LO = NetworkInterface("lo", ("127.0.0.1", "::1"), on=True, running=True, loopback=True)
+ETH0 = NetworkInterface("eth0", ("192.168.1.2", "2001:db8::2"), on=True, running=True, speed_bps=1e9)
+ETH1 = NetworkInterface("eth1", on=True)
+WLAN0 = NetworkInterface("wlan0")
 MB = 1_000_000
 
 
@@ -42,7 +42,7 @@ MB = 1_000_000
             ),
         ),
         (
-            tuple(Link(f"veth{number}") for number in range(9)),
+            tuple(NetworkInterface(f"veth{number}") for number in range(9)),
             None,
             (
                 "note   interfaces: veth0 (down); veth1 (down); veth2 (down); veth3 (down); veth4 (down);"
@@ -52,7 +52,9 @@ MB = 1_000_000
         ),
     ],
 )
-def test_which_interfaces_there_are(found: tuple[Link, ...], way_out: Link | None, told: str) -> None:
+def test_which_interfaces_there_are(
+    found: tuple[NetworkInterface, ...], way_out: NetworkInterface | None, told: str
+) -> None:
     assert str(machine.interfaces(found, way_out)) == told
 
 
@@ -79,29 +81,29 @@ ROUTER = (
     " line_counters.source to inline and interface to eth0, which leads out"
 )
 BESIDE = "; this machine passes on no packets of others: let it ask the router (source: snmp)"
-ASKED = LineCounters("snmp", snmp=Snmp("router", "wan0", community="word"))
+ASKED = LineCountersSettings("snmp", snmp=SnmpSettings("router", "wan0", community="word"))
 
 
 @pytest.mark.parametrize(
     ("chosen", "way_out", "is_router", "told"),
     [
-        (LineCounters(), ETH0, True, ROUTER),
-        (LineCounters(), ETH0, False, BESIDE),
-        (LineCounters(), None, True, ""),
-        (LineCounters("inline", "wlan0"), ETH0, True, " (likely eth0, which leads out)"),
-        (LineCounters("inline", "eth0"), ETH0, True, ""),
-        (LineCounters("inline", "wlan0"), None, True, ""),
+        (LineCountersSettings(), ETH0, True, ROUTER),
+        (LineCountersSettings(), ETH0, False, BESIDE),
+        (LineCountersSettings(), None, True, ""),
+        (LineCountersSettings("inline", "wlan0"), ETH0, True, " (likely eth0, which leads out)"),
+        (LineCountersSettings("inline", "eth0"), ETH0, True, ""),
+        (LineCountersSettings("inline", "wlan0"), None, True, ""),
         (ASKED, ETH0, True, ""),
     ],
 )
 def test_what_to_set_the_counters_to(
-    chosen: LineCounters, way_out: Link | None, is_router: bool, told: str
+    chosen: LineCountersSettings, way_out: NetworkInterface | None, is_router: bool, told: str
 ) -> None:
     assert machine.counters_hint(chosen, way_out, is_router=is_router) == told
 
 
 def test_only_what_does_not_work_is_advised_on() -> None:
-    settings = AgentSettings("A", Peer(), line_counters=LineCounters("inline", "eth9"))
+    settings = AgentSettings("A", PeerAccessSettings(), line_counters=LineCountersSettings("inline", "eth9"))
     missing = Finding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
     assert str(advised(missing, settings, ETH0)) == (
         "WRONG  line counters: no interface eth9 here (likely eth0, which leads out)"
@@ -220,7 +222,7 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
     ],
 )
 def test_a_program_that_leaves_no_core(busy_ratio: float, cores: int, seconds: float, told: str) -> None:
-    most = Program(42, "backup", 2 * seconds)
+    most = RunningProgram(42, "backup", 2 * seconds)
     assert str(machine.leaves_room(busy_ratio, cores, most, 2.0)) == told
 
 
@@ -231,10 +233,10 @@ def test_nobody_is_named_where_nobody_was_busy() -> None:
 
 
 def test_the_busiest_is_whoever_had_most_in_between() -> None:
-    before = {(1, 0.0): Program(1, "init", 90.0), (2, 0.0): Program(2, "old", 50.0)}
+    before = {(1, 0.0): RunningProgram(1, "init", 90.0), (2, 0.0): RunningProgram(2, "old", 50.0)}
     assert machine.busiest(before, before) is None
-    after = {(1, 0.0): Program(1, "init", 90.1), (2, 5.0): Program(2, "new", 0.5)}
-    assert machine.busiest(before, after) == Program(2, "new", 0.5)
+    after = {(1, 0.0): RunningProgram(1, "init", 90.1), (2, 5.0): RunningProgram(2, "new", 0.5)}
+    assert machine.busiest(before, after) == RunningProgram(2, "new", 0.5)
 
 
 def test_a_busy_program_is_found_and_nothing_it_was_called_with_is_told() -> None:

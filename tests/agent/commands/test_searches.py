@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from agent.commands.searches import Searches
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, Journal, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.outbox.journalled import CLOCK
 from wire.records import CapacityMeasurement, Direction, Known, Outcome, Purpose, StampMeasurement
@@ -53,8 +53,10 @@ def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path
 
 
 def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:
-    settings = AgentSettings("A", Peer(key="k"), journal=Journal(path=str(tmp_path / "journal.db")))
-    built_from: Surroundings = assembly.surroundings(settings, FakeClock().read)
+    settings = AgentSettings(
+        "A", PeerAccessSettings(key="k"), journal=JournalSettings(path=str(tmp_path / "journal.db"))
+    )
+    built_from: ProbeContext = assembly.probe_context(settings, FakeClock().read)
     tasks = assembly.tasks(built_from)
     found = Searches.among(tasks, built_from)
     assert found is not None

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from agent.commands import check, status
-from outbox.journal.journal import Counts, Journal
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import remedies
 from agent.service import status_file
 from agent.service.status_file import AgentStatus
-from agent.settings.sections import AgentSettings, Peer
-from agent.settings.sections import Journal as JournalSettings
-from agent.settings.sections import LineCounters as Counted
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import JournalSettings as JournalSettings
+from agent.settings.sections import LineCountersSettings as Counted
+from outbox.journal.journal import Counts, Journal
 from tests.outbox.journalled import CLOCK, build, later
 from wire.records import (
     Cause,
@@ -39,7 +39,7 @@ HOUR_US = 3_600_000_000
 def settings(tmp_path: Path) -> AgentSettings:
     return AgentSettings(
         site="A",
-        peer=Peer(key="k"),
+        peer=PeerAccessSettings(key="k"),
         journal=JournalSettings(path=str(tmp_path / "state" / "journal.db")),
         runtime_directory=str(tmp_path / "run"),
     )

@@ -5,22 +5,22 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from agent.heartbeat import alive_file
 from agent.heartbeat.alive_file import Alive
 from agent.heartbeat.alive_watch import AliveWatch
+
+from agent.heartbeat import alive_file
+from agent.task.watch import WatchEvent
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
-from agent.task.watch import Event
 from tests.agent.fakes import FakeClock
 from wire.records import Cause, ReachabilityValues
 
 EVERY_S = 0.01
 
 
-def run(folder: Path, clock: FakeClock, *, orderly: bool = True) -> list[Event]:
+def run(folder: Path, clock: FakeClock, *, orderly: bool = True) -> list[WatchEvent]:
     """One run of the agent: what it told. ``orderly``: its journal is closed, too."""
-    told: list[Event] = []
+    told: list[WatchEvent] = []
     path = folder / "alive.json"
 
     async def whole() -> None:
@@ -41,7 +41,7 @@ def run(folder: Path, clock: FakeClock, *, orderly: bool = True) -> list[Event]:
     return told
 
 
-def values(told: list[Event]) -> ReachabilityValues:
+def values(told: list[WatchEvent]) -> ReachabilityValues:
     [event] = told
     assert isinstance(event.values, ReachabilityValues)
     assert event.values.end == event.start

@@ -1,9 +1,9 @@
 """How the run before ended, by value."""
 
 import pytest
+from agent.heartbeat.alive_file import Alive
 
 from agent.heartbeat import rules as previous_end
-from agent.heartbeat.alive_file import Alive
 from agent.heartbeat.rules import Ending
 from outbox.rows import PreviousRun
 from tests.agent.probes.reachability.world import at

@@ -5,7 +5,7 @@ import pytest
 
 from agent.line.counters import DirectorySource, InterfaceSource, source_of
 from agent.line.readings import CounterReading, Reset, Unavailable
-from agent.settings.sections import LineCounters
+from agent.settings.sections import LineCountersSettings
 from wire import records
 
 
@@ -157,17 +157,17 @@ def test_a_real_interface_is_read_as_the_kernel_counts_it() -> None:
 @pytest.mark.parametrize(
     ("chosen", "kind"),
     [
-        (LineCounters(), records.LineCounters.NONE),
-        (LineCounters(source="inline", interface="eth0"), records.LineCounters.INLINE),
-        (LineCounters(source="directory", path="/x"), records.LineCounters.INLINE),
+        (LineCountersSettings(), records.LineCounters.NONE),
+        (LineCountersSettings(source="inline", interface="eth0"), records.LineCounters.INLINE),
+        (LineCountersSettings(source="directory", path="/x"), records.LineCounters.INLINE),
     ],
 )
-def test_the_settings_name_the_source(chosen: LineCounters, kind: records.LineCounters) -> None:
+def test_the_settings_name_the_source(chosen: LineCountersSettings, kind: records.LineCounters) -> None:
     assert source_of(chosen).kind is kind
 
 
 def test_no_source_is_unavailable() -> None:
-    assert source_of(LineCounters()).read() == Unavailable("line_counters.source is none")
+    assert source_of(LineCountersSettings()).read() == Unavailable("line_counters.source is none")
 
 
 def test_the_loopback_is_refused_as_a_directory_too() -> None:

@@ -9,14 +9,14 @@ import pytest
 from agent.line.counters import InterfaceSource, source_of
 from agent.line.readings import CounterReading, Reset, Unavailable
 from agent.line.snmp_counters import SnmpSource
-from agent.settings.sections import LineCounters, Snmp
+from agent.settings.sections import LineCountersSettings, SnmpSettings
 from host.units import Seconds
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.settings import KernelLinkSettings
-from tests.lab.netns.conftest import kernel  # noqa: F401 -- a fixture
+from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
 from tests.processes import running, wait_until
 from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, snmpd, snmpd_on_loopback
 from wire import records
@@ -50,7 +50,9 @@ def interface(index: int = 2, name: bytes = b"wan0", kind: int = 6, octets: int 
 def told(router: Router, story: Story, wanted: str | int = "wan0", frame_bytes: int | None = None) -> None:
     async def whole() -> None:
         port = await router.listen()
-        chosen = Snmp("127.0.0.1", wanted, port, COMMUNITY, timeout=Seconds(0.2), frame_bytes=frame_bytes)
+        chosen = SnmpSettings(
+            "127.0.0.1", wanted, port, COMMUNITY, timeout=Seconds(0.2), frame_bytes=frame_bytes
+        )
         try:
             await story(SnmpSource(chosen, COMMUNITY), router)
         finally:
@@ -181,7 +183,7 @@ def test_a_silent_router_is_unavailable_and_comes_back() -> None:
 
 
 def test_a_test_is_never_judged_by_counters_that_lag() -> None:
-    chosen = LineCounters("snmp", snmp=Snmp("127.0.0.1", "wan0", community="x"))
+    chosen = LineCountersSettings("snmp", snmp=SnmpSettings("127.0.0.1", "wan0", community="x"))
     source = source_of(chosen)
     assert isinstance(source.read(), Unavailable)
     assert source.lag_s > 0
@@ -189,12 +191,14 @@ def test_a_test_is_never_judged_by_counters_that_lag() -> None:
 
 def test_the_loopback_of_a_real_snmpd_is_found_and_refused(tmp_path: Path) -> None:
     with snmpd_on_loopback(tmp_path) as port:
-        reading = asyncio.run(SnmpSource(Snmp("127.0.0.1", "lo", port), COMMUNITY).ask())
+        reading = asyncio.run(SnmpSource(SnmpSettings("127.0.0.1", "lo", port), COMMUNITY).ask())
     assert reading == Unavailable("line_counters.snmp.interface: lo of the router 127.0.0.1 is a loopback")
 
 
 def ask_snmpd(wanted: str) -> CounterReading | Unavailable:
-    return asyncio.run(SnmpSource(Snmp(ROUTER_ADDRESS, wanted, PORT, timeout=Seconds(0.3)), COMMUNITY).ask())
+    return asyncio.run(
+        SnmpSource(SnmpSettings(ROUTER_ADDRESS, wanted, PORT, timeout=Seconds(0.3)), COMMUNITY).ask()
+    )
 
 
 def read_interface(name: str) -> CounterReading | Unavailable:
@@ -204,8 +208,8 @@ def read_interface(name: str) -> CounterReading | Unavailable:
 @pytest.mark.usefixtures("kernel")
 def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
     """1,000 packets of 1,028 bytes of IP through a router: net-snmp passes on Linux's 14 bytes of frame."""
-    with KernelLink(KernelLinkSettings()) as link, inside.executor(link.namespace(End.ROUTER)) as router:
-        command = link.inside(End.ROUTER, *map(str, snmpd(tmp_path, ROUTER_ADDRESS, PORT)))
+    with KernelLink(KernelLinkSettings()) as link, inside.executor(link.namespace(LinkNode.ROUTER)) as router:
+        command = link.inside(LinkNode.ROUTER, *map(str, snmpd(tmp_path, ROUTER_ADDRESS, PORT)))
 
         def answers() -> bool:
             return isinstance(router.submit(ask_snmpd, "site").result(), CounterReading)
@@ -216,7 +220,7 @@ def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
                 "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                 f"for _ in range({PACKETS}): s.sendto(bytes({IP_BYTES - 28}), ('{FAR_ADDRESS}', 9))"
             )
-            subprocess.run(link.inside(End.SITE, "python3", "-c", script), check=True)
+            subprocess.run(link.inside(LinkNode.SITE, "python3", "-c", script), check=True)
             kernel = of(router.submit(read_interface, "site").result())
             ask = partial(router.submit, ask_snmpd, "site")
             wait_until(

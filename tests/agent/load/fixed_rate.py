@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from agent.line.readings import CounterReading, Unavailable
 from agent.load.rules import own_traffic
-from agent.load.rules.own_traffic import Mark, OwnTraffic
+from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from lab.links.line import Line, LineSettings
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
@@ -36,7 +36,7 @@ def run(
     return report, own_traffic.between(marks, report)
 
 
-def marks_of(line: LineSettings, other_bps: float) -> list[Mark]:
+def marks_of(line: LineSettings, other_bps: float) -> list[CounterMark]:
     """What is marked beside a test at 8 Mbit/s downstream."""
     return _crossed(line, 8e6, 2, Direction.DOWN, other_bps, 1, 0.0)[1]
 
@@ -49,7 +49,7 @@ def _crossed(
     other_bps: float,
     other_burst: int,
     bursty_loss: float,
-) -> tuple[LoadReport, list[Mark]]:
+) -> tuple[LoadReport, list[CounterMark]]:
     gap_ns = round(PACKET_BYTES * 8e9 / rate_bps)
     sent = [(index * gap_ns, True) for index in range(seconds * 10**9 // gap_ns)]
     if other_bps:
@@ -80,14 +80,14 @@ def _thinned(crossings: list[tuple[int, int, bool]], share: float, seed: int) ->
     return kept
 
 
-def _marks(seen: list[tuple[int, bool]], seconds: int) -> list[Mark]:
+def _marks(seen: list[tuple[int, bool]], seconds: int) -> list[CounterMark]:
     """What the site's interface had counted every 100 ms."""
     marks = []
     for tenth in range(seconds * 10 + 1):
         passed = [ours for at, ours in seen if at <= tenth * 10**8]
         counted_bytes = len(passed) * (PACKET_BYTES + ETHERNET_HEADER_BYTES)
         counted = CounterReading(counted_bytes, len(passed), counted_bytes, len(passed))
-        marks.append(Mark(tenth / 10, counted, LoadSoFar(sum(passed) * PACKET_BYTES, sum(passed))))
+        marks.append(CounterMark(tenth / 10, counted, LoadSoFar(sum(passed) * PACKET_BYTES, sum(passed))))
     return marks
 
 

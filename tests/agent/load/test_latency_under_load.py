@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from agent.line.counters import NoSource
 from agent.load import latency_under_load
 from agent.load.latency_under_load import beside_load, spacing_s
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from host.clock import Clock
 from lab.links.line import LineSettings
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from tests.agent.load import fixed_rate
 from wire.records import LatencyUnderLoad
 from wire.stamp.reflector import ReflectorSettings
@@ -25,12 +25,14 @@ PACKET_BYTES = 112 + 28
 REPORT = replace(fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000))[0], bytes_received=2_000_000)
 
 
-def surroundings(port: int) -> Surroundings:
-    settings = AgentSettings(site="A", peer=Peer(host="127.0.0.1", stamp_port=port, key=KEY.decode()))
-    return Surroundings(settings, KEY, NoSource(), Clock().read)
+def surroundings(port: int) -> ProbeContext:
+    settings = AgentSettings(
+        site="A", peer=PeerAccessSettings(host="127.0.0.1", stamp_port=port, key=KEY.decode())
+    )
+    return ProbeContext(settings, KEY, NoSource(), Clock().read)
 
 
-class OwnReflector(Reflector):
+class OwnReflector(StampReflector):
     """With this site's key, on a free port."""
 
     def __init__(self) -> None:

@@ -12,9 +12,9 @@ from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load.line_meter import LoadMeter
 from agent.probes.floor.fixed_rate import RunLoad
 from agent.probes.floor.probe import Contract, FloorProbe
-from agent.probes.floor.rules.sequence import FloorSequence, Searched
+from agent.probes.floor.rules.sequence import FloorSequence, SearchResult
 from agent.schedule.scheduler import utc_second_of_week
-from agent.settings.sections import Floor
+from agent.settings.sections import FloorSettings
 from agent.task.task import Reading
 from lab.links.line import LineSettings
 from tests.agent.fakes import FakeClock
@@ -140,9 +140,9 @@ async def alone(
     return await run(), None
 
 
-async def found_nothing(direction: Direction, highest_bps: float) -> Searched:
+async def found_nothing(direction: Direction, highest_bps: float) -> SearchResult:
     """The peer cannot search."""
-    return Searched(None)
+    return SearchResult(None)
 
 
 def probe(
@@ -151,7 +151,7 @@ def probe(
     beside = options.pop("beside", alone)
     contract = options.pop("contract", Contract(8e6))
     watch = options.pop("watch", None)
-    sequence = FloorSequence(Floor(), FakeClock().read, utc_second_of_week, found_nothing, watch)
+    sequence = FloorSequence(FloorSettings(), FakeClock().read, utc_second_of_week, found_nothing, watch)
     meter = LoadMeter(counters)
     return FloorProbe({direction: contract}, 3600, meter, run_load, beside, sequence, **options)
 

@@ -4,16 +4,16 @@ import pytest
 
 from agent.line.counters import InterfaceSource
 from agent.probes import PROBES
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from host.clock import Clock
 from wire.records import KNOWN
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_a_probe_goes_by_one_name_in_schedule_and_record(name):
-    settings = AgentSettings(site="lycee-1", peer=Peer(key="x"))
-    probe = PROBES[name](Surroundings(settings, b"x", InterfaceSource("eth0"), Clock().read))
+    settings = AgentSettings(site="lycee-1", peer=PeerAccessSettings(key="x"))
+    probe = PROBES[name](ProbeContext(settings, b"x", InterfaceSource("eth0"), Clock().read))
     assert {task.probe for task in probe.tasks()} == {name}
     assert probe.record is KNOWN[name]
     assert probe.deadline_s > 0

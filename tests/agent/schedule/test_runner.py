@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from agent.schedule.runner import Attempt, Runner
+from agent.schedule.runner import ProbeRun, Runner
 from agent.task.task import Task
 from tests.agent.fakes import GOOD, TASK, FakeClock, FakeProbe
 from wire.messages import envelope as messages
@@ -14,7 +14,7 @@ from wire.records import Direction, Failure, FloorMeasurement, Outcome, Purpose,
 EPOCH = "00112233445566ff"
 
 
-def run(probe: FakeProbe, *, clock: FakeClock | None = None, **options: object) -> Attempt:
+def run(probe: FakeProbe, *, clock: FakeClock | None = None, **options: object) -> ProbeRun:
     subject = Runner("pop-1", (clock or FakeClock()).read, line_wait_s=0.05)
     return asyncio.run(subject.run(probe, TASK, Purpose.SCHEDULED, **options))  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_the_deadline_ends_a_probe() -> None:
 
 
 def test_what_is_cancelled_leaves_a_measurement() -> None:
-    async def scenario() -> list[Attempt]:
+    async def scenario() -> list[ProbeRun]:
         subject = Runner("pop-1", FakeClock().read)
         probe = FakeProbe(None, alone=True)
         both = [asyncio.ensure_future(subject.run(probe, TASK, Purpose.SCHEDULED)) for _ in range(2)]
@@ -141,7 +141,7 @@ def test_cancelling_the_run_itself_ends_the_probe_and_is_not_swallowed() -> None
 
 
 def test_a_busy_line_is_a_skipped_measurement() -> None:
-    async def scenario() -> list[Attempt]:
+    async def scenario() -> list[ProbeRun]:
         subject = Runner("pop-1", FakeClock().read, line_wait_s=0.02)
         probe = FakeProbe(alone=True, pause_s=0.2)
         return await asyncio.gather(*(subject.run(probe, TASK, Purpose.SCHEDULED) for _ in range(2)))

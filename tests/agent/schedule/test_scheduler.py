@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from agent.schedule.scheduler import (
     MARGIN_US,
     MISSED_AT_ONCE,
-    Event,
     Missed,
     Retest,
+    ScheduleEvent,
     Scheduler,
     Slot,
     Start,
@@ -19,7 +19,7 @@ from agent.schedule.scheduler import (
 )
 from agent.settings.hours import NEVER, parse
 from agent.task.slots import offset_us
-from agent.task.task import Again, Task
+from agent.task.task import RetestRequest, Task
 from wire.records import Direction
 
 S = 1_000_000
@@ -143,7 +143,9 @@ MONTHLY = Task("capacity", 30 * 86400, hours=NIGHTS)
 NIGHTLY = Task("floor", 3600, hours=NIGHTS)
 
 
-def live(subject: Scheduler, task: Task, now: int, until: int, ahead: int = 0) -> list[tuple[int, Event]]:
+def live(
+    subject: Scheduler, task: Task, now: int, until: int, ahead: int = 0
+) -> list[tuple[int, ScheduleEvent]]:
     """Every event until then, with its time; runs take no time, polls come when they are asked for."""
     told = []
     while (at := subject.next_start(now)) is not None and at <= until:
@@ -246,7 +248,7 @@ def test_a_run_that_asks_is_run_again_and_its_slots_stay() -> None:
     subject = scheduler(HOURLY, now=0, wall=0, first_within_s=0)
     [first] = subject.poll(0)
     assert isinstance(first, Start)
-    subject.again(HOURLY, Again(300), 20 * S)
+    subject.retest(HOURLY, RetestRequest(300), 20 * S)
     assert subject.poll(320 * S) == []  # the run that asked is not over
     subject.finished(HOURLY)
     assert subject.poll(321 * S) == [Retest(HOURLY)]
@@ -258,12 +260,12 @@ def test_a_run_that_asks_is_run_again_and_its_slots_stay() -> None:
 
 def test_a_wish_is_replaced_and_withdrawn() -> None:
     subject = scheduler(HOURLY, now=0, wall=0, done={"floor-down": 0})
-    subject.again(HOURLY, Again(300), 0)
-    subject.again(HOURLY, Again(500), 0)
+    subject.retest(HOURLY, RetestRequest(300), 0)
+    subject.retest(HOURLY, RetestRequest(500), 0)
     assert subject.next_start(0) == 500 * S
-    subject.again(HOURLY, None, 0)
+    subject.retest(HOURLY, None, 0)
     assert (subject.next_start(0) or 0) > 500 * S
-    subject.again(HOURLY, Again(300, NEVER), 0)
+    subject.retest(HOURLY, RetestRequest(300, NEVER), 0)
     assert (subject.next_start(0) or 0) > 500 * S
 
 
@@ -271,11 +273,11 @@ def test_a_wish_is_replaced_and_withdrawn() -> None:
 def test_a_wish_for_hours_waits_for_them_and_sites_spread_over_their_first_hour(seed: int) -> None:
     noon, task = 12 * 3600 * S, Task("floor", 3600, hours=NEVER)
     subject = scheduler(task, now=0, wall=noon, seed=seed)
-    subject.again(task, Again(300, NIGHTS), 0)
+    subject.retest(task, RetestRequest(300, NIGHTS), 0)
     at = subject.next_start(0) or 0
     assert 13 * 3600 * S <= at <= 14 * 3600 * S
     assert subject.poll(at) == [Retest(task)]
-    subject.again(task, Again(300, NIGHTS), 13 * 3600 * S)
+    subject.retest(task, RetestRequest(300, NIGHTS), 13 * 3600 * S)
     assert subject.starts() == {"floor": 13 * 3600 * S + 300 * S}
 
 
@@ -283,6 +285,6 @@ def test_a_wall_clock_that_was_set_brings_no_wish_forward() -> None:
     """Booted in 1970 at noon; the true time is two in the morning, within the hours that are waited for."""
     task = Task("floor", 3600, hours=NEVER)
     subject = scheduler(task, now=0, wall=12 * 3600 * S)
-    subject.again(task, Again(300, NIGHTS), 0)
+    subject.retest(task, RetestRequest(300, NIGHTS), 0)
     subject.poll(10 * S, 2 * 3600 * S)
     assert subject.starts() == {"floor": 300 * S}

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from outbox.journal.journal import Journal
-from outbox.journal.thread import JournalThread
 from agent.service import service as agent_resident
 from agent.service.service import Resident
-from agent.task.task import Again, Progress, Reading, Task
+from agent.task.task import Progress, Reading, RetestRequest, Task
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.notify import NOBODY, Notifier
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.agent.fakes import GOOD, FakeProbe
 from tests.agent.service.test_service import HOURLY, settings
 from tests.service_manager import heard, service_manager
@@ -63,7 +63,7 @@ class Moody(FakeProbe):
 
 
 def failed(failure: Failure) -> Reading:
-    return Reading(Outcome.FAILED, failure=failure, again=Again(0))
+    return Reading(Outcome.FAILED, failure=failure, retest=RetestRequest(0))
 
 
 def test_of_attempts_that_fail_alike_the_first_is_a_warning(
@@ -71,7 +71,7 @@ def test_of_attempts_that_fail_alike_the_first_is_a_warning(
 ) -> None:
     monkeypatch.setattr(agent_resident, "LONGEST_NAP_S", 0.01)
     caplog.set_level("INFO")
-    out, good = failed(Failure.NO_ANSWER), Reading(Outcome.OK, GOOD.values, again=Again(0))
+    out, good = failed(Failure.NO_ANSWER), Reading(Outcome.OK, GOOD.values, retest=RetestRequest(0))
     last = Reading(Outcome.OK, GOOD.values)
     probe = Moody(readings=[out, out, out, failed(Failure.UNREACHABLE), good, out, last])
     live(tmp_path, probe, lambda: not probe.readings)

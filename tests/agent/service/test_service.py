@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from outbox.journal import file as journal_file
-from outbox.journal.journal import Journal
-from outbox.journal.thread import JournalThread
 from agent.schedule.runner import LINE_WAIT_S
 from agent.service import service as agent_resident
 from agent.service import status_file
 from agent.service.service import Resident
 from agent.settings.hours import NEVER
-from agent.settings.sections import AgentSettings, Peer, Schedule
-from agent.settings.sections import Journal as JournalSettings
-from agent.task.task import Again, Continuing, Heeding, Reading, Task
-from agent.task.watch import Event, Tell, Watch
+from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
+from agent.settings.sections import JournalSettings as JournalSettings
+from agent.task.task import ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.watch import EmitEvent, Watch, WatchEvent
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
+from outbox.journal import file as journal_file
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.agent.fakes import DAILY, GOOD, FakeProbe
 from tests.processes import free_port
 from wire.messages import envelope as messages
@@ -47,43 +47,43 @@ TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 def settings(directory: Path) -> AgentSettings:
     return AgentSettings(
         site="0631234A",
-        peer=Peer(key="k"),
-        schedule=Schedule(first_within=Seconds(0)),
+        peer=PeerAccessSettings(key="k"),
+        schedule=ScheduleSettings(first_within=Seconds(0)),
         journal=JournalSettings(path=str(directory / "state" / "journal.db")),
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),
     )
 
 
-class Heeder(FakeProbe, Heeding):
+class Heeder(FakeProbe, ReactingProbe):
     """Wants its second task, which the schedule never starts, run after its first."""
 
     def __init__(self) -> None:
         super().__init__(asked=[HOURLY, TRACE])
         self.heeded: list[tuple[Task, Reading]] = []
 
-    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+    def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         assert now_us > 0
         self.heeded.append((task, reading))
         return TRACE if task == HOURLY else None
 
 
-class Learner(FakeProbe, Continuing):
+class Learner(FakeProbe, ResumingProbe):
     """Asks once to be run again, and remembers what it is told."""
 
     landmark = b'"probe":"stamp"'
 
-    def __init__(self, wish: Again | None = None, passive: Reading | None = None) -> None:
+    def __init__(self, wish: RetestRequest | None = None, passive: Reading | None = None) -> None:
         super().__init__(asked=[HOURLY])
         self.wish, self.passive = wish, passive
         self.recalled: list[Record] = []
         self.slots: list[int] = []
 
-    def recall(self, task: Task, record: Record) -> Again | None:
+    def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.recalled.append(record)
         return self.wish
 
-    def instead(self, task: Task, slot_us: int) -> Reading | None:
+    def passive_reading(self, task: Task, slot_us: int) -> Reading | None:
         self.slots.append(slot_us)
         return self.passive
 
@@ -96,20 +96,20 @@ class Watcher:
     def __init__(self) -> None:
         self.begun = 0
 
-    async def run(self, tell: Tell) -> None:
+    async def run(self, emit: EmitEvent) -> None:
         self.begun += 1
         if self.begun == 1:
             raise ValueError("a bug in a watch")
-        tell(clock_set(1))
+        emit(clock_set(1))
         try:
             await asyncio.Event().wait()
         finally:
-            tell(clock_set(2))
+            emit(clock_set(2))
 
 
-def clock_set(offset_us: int) -> Event:
+def clock_set(offset_us: int) -> WatchEvent:
     values = ClockValues(change=ClockChange.STEPPED, offset_us=offset_us)
-    return Event(ClockMeasurement, Clock().read(), values)
+    return WatchEvent(ClockMeasurement, Clock().read(), values)
 
 
 def resident(chosen: AgentSettings, probe: FakeProbe, *watches: Watch) -> Resident:
@@ -208,7 +208,7 @@ def test_a_slot_whose_run_was_stopped_is_measured_after_a_restart(tmp_path: Path
 
 def test_a_run_that_asks_is_run_again_as_a_retest(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
-    probe = FakeProbe(changed(GOOD, again=Again(0.05)), asked=[HOURLY])
+    probe = FakeProbe(changed(GOOD, retest=RetestRequest(0.05)), asked=[HOURLY])
 
     async def twice() -> bool:
         if len(probe.started) == 2:
@@ -234,7 +234,7 @@ def test_a_reading_may_call_for_a_run_of_another_task(tmp_path: Path) -> None:
 
 def test_what_was_begun_goes_on_after_a_restart(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
-    first, second = Learner(), Learner(wish=Again(0.01))
+    first, second = Learner(), Learner(wish=RetestRequest(0.01))
 
     async def done(probe: Learner) -> bool:
         return bool(probe.started) and probe.at_once == 0
@@ -262,7 +262,7 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
     assert record.slot_us is not None
 
 
-class Buggy(Heeder, Continuing):
+class Buggy(Heeder, ResumingProbe):
     """Measures well, and raises whatever else it is asked."""
 
     landmark = b'"probe":"stamp"'
@@ -271,15 +271,15 @@ class Buggy(Heeder, Continuing):
         super().__init__()
         self.bugs: list[str] = []
 
-    def heed(self, task: Task, reading: Reading, now_us: int) -> Task | None:
+    def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         self.bugs.append("heed")
         raise KeyError(task)
 
-    def recall(self, task: Task, record: Record) -> Again | None:
+    def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.bugs.append("recall")
         raise KeyError(task)
 
-    def instead(self, task: Task, slot_us: int) -> Reading | None:
+    def passive_reading(self, task: Task, slot_us: int) -> Reading | None:
         self.bugs.append("instead")
         raise KeyError(task)
 

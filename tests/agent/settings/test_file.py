@@ -5,7 +5,7 @@ import pytest
 
 from agent.settings.file import load, peer_key, snmp_community, with_community
 from agent.settings.rules import is_host
-from agent.settings.sections import AgentSettings, Snmp
+from agent.settings.sections import AgentSettings, SnmpSettings
 from host.settings import SettingsError
 
 HOURS_HELP = "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;"
@@ -258,7 +258,7 @@ def test_a_community_file_that_others_can_read_is_refused(tmp_path: Path) -> Non
     secret = tmp_path / "community"
     secret.touch(mode=0o644)
     with pytest.raises(SettingsError) as caught:
-        snmp_community(Snmp("router", "wan0", community_file=str(secret)))
+        snmp_community(SnmpSettings("router", "wan0", community_file=str(secret)))
     assert str(caught.value) == (
         f"line_counters.snmp.community_file: {secret}: others can read it: chmod 600 {secret}"
     )
@@ -271,7 +271,7 @@ def test_the_example_of_a_router_works_when_its_comments_are_taken_off(tmp_path:
     bare = "\n".join(line.replace("  #", "  ", 1) for line in section.splitlines())
     text = example[:begin].replace("source: none", "source: snmp") + bare + "\n\n" + rest
     chosen = read(tmp_path, text)
-    assert chosen.line_counters.snmp == Snmp(
+    assert chosen.line_counters.snmp == SnmpSettings(
         "192.168.1.1", "wan0", community_file="/etc/plancher/snmp-community", frame_bytes=18
     )
     assert (chosen.schedule.interface, chosen.interface.read_every) == (60, 10)

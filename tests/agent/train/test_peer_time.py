@@ -7,17 +7,17 @@ from msgspec.structs import replace
 
 from agent.line.counters import NoSource
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Stamp, StampClass
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings, StampClass, StampTrainSettings
+from agent.task.task import ProbeContext
 from agent.train.peer_time import PeerTime
 from host.clock import Clock
 from host.units import Seconds
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from tests.agent.fakes import FakeClock
 from wire.records import ClockReading
 from wire.stamp.packet import Reply, decode_request, encode_reply
 from wire.stamp.reflector import ReflectorSettings
-from wire.stamp.sender import Exchange, ReplyArrival, Sender, SenderSettings, Verdict
+from wire.stamp.sender import Exchange, ReplyArrival, ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
 MS = 1_000_000
@@ -104,29 +104,31 @@ def test_of_an_hour_ago_it_helps_only_a_clock_that_is_not_synchronised() -> None
 
 def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
     """Number and SSID may come again; the sending time to the nanosecond does not."""
-    first = Sender(SenderSettings(ssid=7, key=KEY))
+    first = SessionSender(SenderSettings(ssid=7, key=KEY))
     packet = decode_request(first.packet(100_000 * MS, ErrorEstimate()), KEY)
     assert not isinstance(packet, str)
     recorded = encode_reply(
         Reply(0, to_ntp(1), SYNCHRONISED, 7, to_ntp(1), 0, packet.timestamp, ErrorEstimate(), 255, b""), KEY
     )
-    assert first.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.ACCEPTED
-    again = Sender(SenderSettings(ssid=7, key=KEY))
+    assert first.received(recorded, 100_010 * MS, by_kernel=True) is ReplyVerdict.ACCEPTED
+    again = SessionSender(SenderSettings(ssid=7, key=KEY))
     again.packet(100_000 * MS + 1, ErrorEstimate())
-    assert again.received(recorded, 100_010 * MS, by_kernel=True) is Verdict.NOT_OURS
+    assert again.received(recorded, 100_010 * MS, by_kernel=True) is ReplyVerdict.NOT_OURS
 
 
 @pytest.mark.parametrize(("authenticated", "known"), [(True, True), (False, False)])
 def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, known: bool) -> None:
     async def scenario() -> PeerTime:
         serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
-        reflector = Reflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
+        reflector = StampReflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
         await reflector.start()
-        stamp = Stamp(
+        stamp = StampTrainSettings(
             (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
         )
-        chosen = AgentSettings(site="A", peer=Peer(key="x", stamp_port=reflector.port), stamp=stamp)
-        built = Surroundings(chosen, KEY, NoSource(), Clock().read)
+        chosen = AgentSettings(
+            site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp
+        )
+        built = ProbeContext(chosen, KEY, NoSource(), Clock().read)
         try:
             probe = StampProbe(built)
             reading = await probe.run(probe.tasks()[0], lambda _: None)

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from agent.train import stamp_session
 from agent.train.stamp_session import Train, TrainResult, run_train
 from net import timestamps
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.records import Failure
 from wire.stamp.reflector import ReflectorSettings
-from wire.stamp.sender import Verdict
+from wire.stamp.sender import ReplyVerdict
 from wire.stamp.timestamp import ErrorEstimate
 
 KEY = b"the site's key"
@@ -29,11 +29,11 @@ def train(port: int, **changes: object) -> Train:
 
 
 def against_reflector(
-    work: Callable[[Reflector], Awaitable[TrainResult]], settings: ReflectorSettings | None = None
+    work: Callable[[StampReflector], Awaitable[TrainResult]], settings: ReflectorSettings | None = None
 ) -> TrainResult:
     async def run() -> TrainResult:
         serving = settings or ReflectorSettings(keys=(KEY,))
-        reflector = Reflector("127.0.0.1", 0, serving, estimate)
+        reflector = StampReflector("127.0.0.1", 0, serving, estimate)
         await reflector.start()
         try:
             return await work(reflector)
@@ -45,7 +45,7 @@ def against_reflector(
 
 @pytest.mark.parametrize("key", [KEY, None], ids=["authenticated", "open"])
 def test_a_train_on_loopback(key):
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, key=key), estimate)
 
     result = against_reflector(work, ReflectorSettings(keys=(KEY,), open_mode=True))
@@ -59,14 +59,14 @@ def test_a_train_on_loopback(key):
     assert seen.delay_forward is not None
     assert (seen.forward_dscp, seen.reply_dscp) == (46, 46)
     # One packet more closes the train, for the last one's true sending time.
-    assert result.received == {Verdict.ACCEPTED: 10, Verdict.CLOSING: 1}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10, ReplyVerdict.CLOSING: 1}
     payload = 112 + 8 + 20 + 20 if key else 44 + 8 + 20
     assert result.bytes_sent == result.bytes_received == 11 * (payload + 28)
     assert (result.unsent, result.failure, result.clock_step_us) == (0, None, 0)
 
 
 def test_the_replies_true_sending_times_come_from_the_reflectors_kernel():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     assert against_reflector(work).statistics.followed_up == 10
@@ -74,11 +74,11 @@ def test_the_replies_true_sending_times_come_from_the_reflectors_kernel():
 
 @pytest.mark.parametrize("changes", [{"follow_up": False}, {"follow_up": False, "class_of_service": False}])
 def test_a_train_that_does_not_ask_for_them_is_as_short_as_it_was(changes):
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, **changes), estimate)
 
     result = against_reflector(work)
-    assert result.received == {Verdict.ACCEPTED: 10}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10}
     assert result.statistics.followed_up == 0
     assert result.bytes_sent == 10 * (112 + 28 + (28 if changes.get("class_of_service", True) else 0))
 
@@ -94,7 +94,7 @@ def test_an_unanswered_closing_packet_costs_no_figure(monkeypatch):
 
     monkeypatch.setattr(timestamps, "send", losing_send)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     result = against_reflector(work)
@@ -115,16 +115,16 @@ def test_a_peer_whose_kernel_gives_no_stamps_gets_no_closing_packet(monkeypatch)
 
     monkeypatch.setattr(timestamps, "enable", no_transmit_stamps)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     result = against_reflector(work)
-    assert result.received == {Verdict.ACCEPTED: 10}
+    assert result.received == {ReplyVerdict.ACCEPTED: 10}
     assert (result.statistics.received, result.statistics.followed_up) == (10, 0)
 
 
 def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         turns = 0
 
         async def other_work() -> None:
@@ -145,7 +145,7 @@ def test_the_loop_stays_free_and_the_train_ends_with_its_last_reply():
 
 
 def test_kernel_stamps_are_used_where_the_kernel_gives_them():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         # The kernel switches stamping on a moment after it is first asked to: let a train pass.
         await run_train(train(reflector.port), estimate)
         return await run_train(train(reflector.port), estimate)
@@ -156,7 +156,7 @@ def test_kernel_stamps_are_used_where_the_kernel_gives_them():
 def test_without_kernel_stamps_the_result_says_so(monkeypatch):
     monkeypatch.setattr(timestamps, "enable", lambda *_, **__: False)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port), estimate)
 
     seen = against_reflector(work).statistics
@@ -166,7 +166,7 @@ def test_without_kernel_stamps_the_result_says_so(monkeypatch):
 
 
 def test_a_wrong_key_is_silence():
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, key=b"another", count=3, timeout_s=0.1), estimate)
 
     result = against_reflector(work)
@@ -205,7 +205,7 @@ def test_a_peer_that_comes_up_meanwhile_is_measured():
         running = asyncio.create_task(run_train(train(port, count=4, interval_s=0.3), estimate))
         while not refusals:
             await asyncio.sleep(0.01)
-        reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(KEY,)), estimate)
+        reflector = StampReflector("127.0.0.1", port, ReflectorSettings(keys=(KEY,)), estimate)
         await reflector.start()
         try:
             return await running
@@ -248,8 +248,8 @@ def test_replies_of_somebody_else_are_counted_and_not_believed():
 
     result = asyncio.run(echo_rubbish())
     assert result.statistics.received == 0
-    assert result.received[Verdict.SHORT] == 3
-    assert result.received[Verdict.NOT_OURS] == 3
+    assert result.received[ReplyVerdict.SHORT] == 3
+    assert result.received[ReplyVerdict.NOT_OURS] == 3
 
 
 def test_an_unknown_name_is_the_configurations_fault(monkeypatch):
@@ -282,7 +282,7 @@ def test_packets_that_could_not_be_sent_are_no_loss_and_shift_no_stamp(monkeypat
 
     monkeypatch.setattr(timestamps, "send", failing_send)
 
-    async def work(reflector: Reflector) -> TrainResult:
+    async def work(reflector: StampReflector) -> TrainResult:
         return await run_train(train(reflector.port, interval_s=0.02), estimate)
 
     result = against_reflector(work)

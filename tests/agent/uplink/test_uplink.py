@@ -11,15 +11,15 @@ import aiomqtt
 import msgspec
 import pytest
 
-from outbox.journal.journal import Journal
-from outbox.journal.thread import JournalThread
-from agent.settings.sections import Uplink as UplinkSettings
+from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.outbox.journalled import CLOCK, build, connection, flip
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.brokers import mosquitto
+from tests.outbox.journalled import CLOCK, build, connection, flip
 from tests.processes import free_port
 from wire.messages import envelope as messages
 from wire.messages.commands import CommandMessage, Resend

@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 from collector.incidents.correlation import (
     FEWEST_SITES,
     LINK_US,
-    Absence,
-    Census,
-    Event,
+    Incident,
     Level,
-    Place,
-    events,
+    SiteCounts,
+    SiteOutage,
+    SitePlace,
+    correlate,
     needed,
 )
-from collector.model.outages import OURS
+from collector.model.outages import OPERATOR_CAUSES
 from tests.collector.examples import HOUR_US, NOW_US
 from wire.records import Cause
 
 SECOND_US = 1_000_000
 
 
-def census(sites: int = 6000, **pops: int) -> Census:
+def census(sites: int = 6000, **pops: int) -> SiteCounts:
     """A fleet in one département and with one peer, where nothing else is said."""
-    return Census(
+    return SiteCounts(
         watched=sites,
         sites=sites,
         pops=Counter(pops),
@@ -45,22 +45,22 @@ def away(
     pop: str = "A",
     departement: str = "63",
     **more: object,
-) -> Absence:
+) -> SiteOutage:
     """A site that is away, told by its agent within 10 s; or silent since its last train."""
     slack_us = 60 * SECOND_US if cause is None else -10 * SECOND_US
     known: dict[str, object] = {
         "site": f"S{number}",
-        "place": Place(departement, pop, "peer-1"),
+        "place": SitePlace(departement, pop, "peer-1"),
         "begin_us": NOW_US + round(begin_s * SECOND_US),
         "slack_us": slack_us,
         "end_us": None if end_s is None else NOW_US + round(end_s * SECOND_US),
         "cause": cause,
         "outage": "" if cause is None else f"outage-{number}",
     }
-    return Absence(**known | more)  # type: ignore[arg-type]
+    return SiteOutage(**known | more)  # type: ignore[arg-type]
 
 
-def told(found: list[Event]) -> list[tuple[str, str, int]]:
+def told(found: list[Incident]) -> list[tuple[str, str, int]]:
     return [(event.level.value, event.place, len(event.sites)) for event in found]
 
 
@@ -150,33 +150,33 @@ TEN_SILENT = [away(number, number * 6, cause=None) for number in range(10)]
     ],
 )  # fmt: skip
 def test_what_is_one_event(
-    absences: list[Absence], counted: Census, expected: list[tuple[str, str, int]]
+    absences: list[SiteOutage], counted: SiteCounts, expected: list[tuple[str, str, int]]
 ) -> None:
-    assert sorted(told(events(absences, counted))) == sorted(expected)
+    assert sorted(told(correlate(absences, counted))) == sorted(expected)
 
 
 def test_an_event_tells_since_when_until_when_and_whose() -> None:
     causes = [Cause.ACCESS, Cause.BEYOND, Cause.BEYOND, Cause.BEYOND]
     back = [away(number, 3 - number, 600 + number, causes[number]) for number in range(4)]
-    (event,) = events(back, census(A=10))
+    (event,) = correlate(back, census(A=10))
     assert (event.begin_us, event.end_us) == (NOW_US, NOW_US + 603 * SECOND_US)
     assert (event.cause, event.away) == (Cause.BEYOND, frozenset())
-    (event,) = events([*back, away(9, -5, cause=None)], census(A=10))
+    (event,) = correlate([*back, away(9, -5, cause=None)], census(A=10))
     assert (event.begin_us, event.end_us, event.away) == (NOW_US, None, {"S9"})
 
 
 def test_a_site_that_comes_and_goes_is_one_site() -> None:
     flapping = [away(1, 20 * number, 20 * number + 9, outage=f"o{number}") for number in range(9)]
-    assert events(flapping, census(A=10)) == []
-    (event,) = events([*flapping, away(2), away(3), away(4)], census(A=10))
+    assert correlate(flapping, census(A=10)) == []
+    (event,) = correlate([*flapping, away(2), away(3), away(4)], census(A=10))
     assert (len(event.sites), event.away) == (4, {"S2", "S3", "S4"})
 
 
 def test_who_was_silent_before_does_not_hide_that_all_fell_silent() -> None:
     dead = [away(100 + number, -9000 * number - 9000, cause=None, pop="D") for number in range(30)]
     silent = [away(number, cause=None, pop=f"P{number}") for number in range(20)]
-    assert told(events([*dead, *silent], census(55))) == [("fleet", "", 20)]
-    assert told(events([*dead, *silent], census(90))) != [("fleet", "", 20)]
+    assert told(correlate([*dead, *silent], census(55))) == [("fleet", "", 20)]
+    assert told(correlate([*dead, *silent], census(90))) != [("fleet", "", 20)]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_chance_makes_hardly_an_event_in_a_year_of_a_pop_whose_lines_flap() -> N
             for number in range(sites)
             for day in range(days)
         ]
-        assert len(events(absences, census(A=sites))) <= 2
+        assert len(correlate(absences, census(A=sites))) <= 2
 
 
 def test_a_storm_of_sixty_thousand_is_grouped_in_seconds() -> None:
@@ -206,7 +206,7 @@ def test_a_storm_of_sixty_thousand_is_grouped_in_seconds() -> None:
     silent = [
         away(number, random.uniform(0, 60), cause=None, pop=f"P{number % 300}") for number in range(60_000)
     ]
-    (event,) = events(silent, census(60_000, **{f"P{number}": 200 for number in range(300)}))
+    (event,) = correlate(silent, census(60_000, **{f"P{number}": 200 for number in range(300)}))
     assert (event.level, event.cause, len(event.sites)) == (Level.FLEET, Cause.BROKER, 60_000)
 
 
@@ -236,20 +236,20 @@ ABSENCES = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(ABSENCES, st.randoms(use_true_random=False), st.integers(3, 200))
 def test_events_of_any_fleet_part_it_and_never_blame_a_line_for_ours(
-    absences: list[Absence], random: Random, size: int
+    absences: list[SiteOutage], random: Random, size: int
 ) -> None:
     counted = census(31, P0=size, P1=size, P2=size)
-    found = events(absences, counted)
+    found = correlate(absences, counted)
     members = [each for event in found for each in event.absences]
-    assert len(members) == len(set(members))  # no absence in two events
+    assert len(members) == len(set(members))  # no absence in two correlate
     assert set(members) <= set(absences)
     for event in found:
         assert len(event.sites) >= FEWEST_SITES
         datable = sorted(each.middle_us for each in event.absences if each.datable)
         assert all(later - before <= LINK_US for before, later in pairwise(datable))
         if event.level in (Level.POP, Level.DEPARTEMENT):
-            assert not {each.cause for each in event.absences} & {*OURS, Cause.AGENT}
-            assert event.cause not in OURS
+            assert not {each.cause for each in event.absences} & {*OPERATOR_CAUSES, Cause.AGENT}
+            assert event.cause not in OPERATOR_CAUSES
             assert {each.place.pop if event.level is Level.POP else each.place.departement
                     for each in event.absences} == {event.place}  # fmt: skip
     lasting = Counter(site for event in found for site in event.away)
@@ -257,4 +257,4 @@ def test_events_of_any_fleet_part_it_and_never_blame_a_line_for_ours(
     assert all(count <= open_once[site] for site, count in lasting.items())
     shuffled = list(absences)
     random.shuffle(shuffled)
-    assert events(shuffled, counted) == found
+    assert correlate(shuffled, counted) == found

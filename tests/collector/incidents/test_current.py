@@ -2,9 +2,9 @@
 
 import subprocess
 
-from collector.incidents.correlation import Event, Level, events
+from collector.incidents.correlation import Incident, Level, correlate
 from collector.incidents.current import SHOWN_US
-from collector.live.site_state import State
+from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.service.views import Views
 from tests.collector.examples import MINUTE_US, NOW_US, failed, outage, seen, stamp
@@ -31,7 +31,7 @@ def goes_on(made: Views, names: list[str], until_us: int) -> None:
     made.learn([seen(stamp(2, until_us), 2, site=name) for name in names], until_us)
     made.expire(until_us, 1000)
     if (taken := made.events.snapshot()) is not None:
-        made.events.show(made.events.arrange(events(*taken)))
+        made.events.show(made.events.arrange(correlate(*taken)))
 
 
 def text(made: Views) -> str:
@@ -89,14 +89,14 @@ def test_a_dead_peer_is_told_as_the_peers_while_the_sites_are_heard() -> None:
     made.learn([seen(failed(2, CUT_US), 2, site=name) for name in (*TEN, *OTHERS)], CUT_US)
     taken = made.events.snapshot()
     assert taken is not None
-    (event,) = events(*taken)
+    (event,) = correlate(*taken)
     assert (event.level, event.place, event.cause, len(event.away)) == (
         Level.PEER,
         "pop-1",
         Cause.PEER,
         30,
     )
-    assert State.SILENT not in {line.state for line in made.summaries}
+    assert SiteState.SILENT not in {line.state for line in made.summaries}
 
 
 def test_one_site_that_still_reaches_the_peer_in_ten_is_enough_to_say_that_it_lives() -> None:
@@ -105,7 +105,7 @@ def test_one_site_that_still_reaches_the_peer_in_ten_is_enough_to_say_that_it_li
     made.learn([seen(stamp(2, CUT_US), 2, site=name) for name in OTHERS[16:]], CUT_US)
     taken = made.events.snapshot()
     assert taken is not None
-    assert events(*taken) == []
+    assert correlate(*taken) == []
 
 
 def test_two_events_of_one_place_are_one_sample() -> None:
@@ -114,7 +114,7 @@ def test_two_events_of_one_place_are_one_sample() -> None:
     (event,) = made.events.events
     half = len(event.absences) // 2
     first, second = (
-        Event(event.level, event.place, event.cause, part)
+        Incident(event.level, event.place, event.cause, part)
         for part in (event.absences[:half], event.absences[half:])
     )
     made.events.show(made.events.arrange([first, second]))
@@ -129,7 +129,7 @@ def test_sites_that_leave_the_inventory_leave_their_event() -> None:
     made.render(made.take_inventory(left), CUT_US)
     taken = made.events.snapshot()
     assert taken is not None
-    (event,) = events(*taken)
+    (event,) = correlate(*taken)
     assert (len(event.sites), taken[1].sites, taken[1].pops["Clermont-2"]) == (6, 26, 6)
 
 

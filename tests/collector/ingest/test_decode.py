@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest import decode as ingest
-from collector.ingest.decode import AcceptedTest, Arrival, Batch, Fate, PeerBatch, Refused, Unreadable, judge
+from collector.ingest.decode import (
+    AcceptedTest,
+    Arrival,
+    Batch,
+    Fate,
+    PeerBatch,
+    Refused,
+    UnreadableMessage,
+    judge,
+)
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, peer_arrival, peer_test, stamp
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault, Reason, ReceiptLine, ReceiptStatus
@@ -14,9 +23,9 @@ from wire.messages.envelope import Fault, Reason, ReceiptLine, ReceiptStatus
 TOPIC = f"qos/v1/{SITE}/results"
 
 
-def unreadable(topic: str, body: bytes) -> Unreadable:
+def unreadable(topic: str, body: bytes) -> UnreadableMessage:
     judged = judge(Arrival(topic, body, NOW_US))
-    assert isinstance(judged, Unreadable)
+    assert isinstance(judged, UnreadableMessage)
     return judged
 
 
@@ -93,12 +102,12 @@ def test_a_batch_without_one_readable_identity_is_refused_whole() -> None:
 
 @given(st.one_of(st.binary(), st.binary().map(lambda tail: payload(stamp())[:-9] + tail)))
 def test_no_bytes_make_the_judge_raise(body: bytes) -> None:
-    assert isinstance(judge(Arrival(TOPIC, body, NOW_US)), Batch | Unreadable)
+    assert isinstance(judge(Arrival(TOPIC, body, NOW_US)), Batch | UnreadableMessage)
 
 
 @given(st.text())
 def test_no_topic_makes_the_judge_raise(topic: str) -> None:
-    assert isinstance(judge(Arrival(topic, payload(stamp()), NOW_US)), Batch | Unreadable)
+    assert isinstance(judge(Arrival(topic, payload(stamp()), NOW_US)), Batch | UnreadableMessage)
 
 
 def test_receipts_compress_into_ranges() -> None:

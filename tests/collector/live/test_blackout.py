@@ -1,12 +1,12 @@
 import pytest
 
-from collector.live.blackout import GRACE_US, MAX_SPELLS, Hearing
+from collector.live.blackout import GRACE_US, MAX_SPELLS, Blackouts
 
 MINUTE_US = 60_000_000
 
 
-def heard(*spells: tuple[int, int | None]) -> Hearing:
-    made = Hearing()
+def heard(*spells: tuple[int, int | None]) -> Blackouts:
+    made = Blackouts()
     for begin, end in spells:
         made.lose(begin * MINUTE_US)
         if end is not None:

@@ -1,8 +1,8 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from collector.live import peers as module
-from collector.live.peers import Peers
-from collector.model.peer_comparison import Heard, Joined, Result
+from collector.live.peers import PeerCounters
+from collector.model.peer_comparison import ComparedTest, ComparisonResult, PeerMessage
 from tests.collector.examples import NOW_US, SITE
 from wire.messages.envelope import ReceiptStatus
 from wire.records import Direction
@@ -14,12 +14,13 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 
 def test_what_a_peer_tells_is_counted_by_peer() -> None:
     registry = CollectorRegistry()
-    peers = Peers(registry)
-    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.CONFLICT), NOW_US))
-    peers.learn([Joined("pop-1", None, Direction.UP, NOW_US, Result.PEER_ONLY, None)])
-    peers.learn([Joined("pop-1", SITE, Direction.UP, NOW_US, Result.AGREE, 0.0)])
+    peers = PeerCounters(registry)
+    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.CONFLICT), NOW_US))
+    peers.learn([ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)])
+    peers.learn([ComparedTest("pop-1", SITE, Direction.UP, NOW_US, ComparisonResult.AGREE, 0.0)])
     counted = {
-        result: value(registry, "qos_peer_tests_total", peer="pop-1", result=result) for result in Result
+        result: value(registry, "qos_peer_tests_total", peer="pop-1", result=result)
+        for result in ComparisonResult
     }
     assert counted == {"agree": 1, "disagree": 0, "agent-only": 0, "peer-only": 1}
     assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="conflict") == 1
@@ -27,16 +28,16 @@ def test_what_a_peer_tells_is_counted_by_peer() -> None:
 
 def test_the_newest_test_of_a_peer_only_moves_on() -> None:
     registry = CollectorRegistry()
-    peers = Peers(registry)
+    peers = PeerCounters(registry)
     peers.restore({"pop-1": NOW_US})
     for newest_us in (NOW_US - 5, None):
-        peers.heard(Heard("pop-1", (), newest_us))
+        peers.heard(PeerMessage("pop-1", (), newest_us))
         assert value(registry, "qos_peer_newest_test_timestamp_seconds", peer="pop-1") == NOW_US / 1e6
 
 
 def test_the_number_of_peers_is_bounded() -> None:
     registry = CollectorRegistry()
-    peers = Peers(registry)
+    peers = PeerCounters(registry)
     for number in range(module.MAX_PEERS + 5):
-        peers.heard(Heard(f"p{number}", (ReceiptStatus.COMMITTED,), NOW_US))
+        peers.heard(PeerMessage(f"p{number}", (ReceiptStatus.COMMITTED,), NOW_US))
     assert generate_latest(registry).count(b"\nqos_peer_newest_test_timestamp_seconds{") == module.MAX_PEERS

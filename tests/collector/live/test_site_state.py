@@ -9,10 +9,10 @@ from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
 from collector.ledger.write.commit import Ledger
 from collector.live.fleet import Fleet
-from collector.live.site_state import MAX_SERIES, SeriesState, SiteState, State, next_change_us, state_of
+from collector.live.site_state import MAX_SERIES, LiveSite, SeriesState, SiteState, next_change_us, state_of
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
-from collector.model.peer_comparison import Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -53,7 +53,7 @@ def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int =
     return made
 
 
-def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
+def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
     found = fleet(*records, inventory=inventory).get(SITE)
     assert found is not None
     return found
@@ -62,58 +62,61 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> SiteState:
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
-        ([], State.WAITING),
-        ([stamp(1)], State.WAITING),
-        ([stamp(1), floor(2, values=UNCONFIRMED)], State.WAITING),
-        ([floor(1, values=PASS)], State.OK),
-        ([floor(1, values=PASS), floor(2, values=PASS, direction=Direction.UP)], State.OK),
-        ([floor(1, values=PASS), floor(2, values=UNCONFIRMED, direction=Direction.UP)], State.WAITING),
-        ([floor(1, values=PASS), floor(2, NOW_US - 4 * HOUR_US, PASS, direction=Direction.UP)], State.OK),
-        ([floor(1, values=FAIL)], State.BELOW_FLOOR),
-        ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], State.BELOW_FLOOR),
-        ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], State.OK),
-        ([floor(1, NOW_US - 1, FAIL), floor(2, values=UNCONFIRMED)], State.BELOW_FLOOR),
-        ([floor(1, NOW_US - 3 * HOUR_US + 1, PASS)], State.OK),
-        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
-        ([floor(1, NOW_US - 3 * HOUR_US - 2 * MINUTE_US, PASS)], State.SILENT),
-        ([stamp(1, NOW_US - 5 * MINUTE_US + 1), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.OK),
-        ([stamp(1, NOW_US - 5 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], State.SILENT),
-        ([stamp(1, NOW_US - 6 * MINUTE_US), floor(2, NOW_US - 5 * MINUTE_US, PASS)], State.SILENT),
-        ([stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
-        ([stamp(1, NOW_US - 2 * HOUR_US, interval_us=None), floor(2, NOW_US - HOUR_US, PASS)], State.OK),
-        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], State.WAITING),
-        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], State.BELOW_FLOOR),
-        ([failed(1, NOW_US)], State.WAITING),
-        ([floor(1, values=told(Verdict.FAIL, SUSPECT))], State.SUSPECT),
-        ([floor(1, values=told(Verdict.FAIL, CONDEMNED))], State.BELOW_FLOOR),
-        ([floor(1, values=told(Verdict.PASS, CONDEMNED))], State.BELOW_FLOOR),
-        ([floor(1, values=told(Verdict.PASS, SUSPECT))], State.SUSPECT),
-        ([floor(1, values=told(Verdict.PASS, CLEAR))], State.OK),
-        ([floor(1, values=PASSIVE, purpose=Purpose.PASSIVE)], State.OK),
-        ([floor(1, values=told(Verdict.UNDETERMINED, CLEAR))], State.WAITING),
-        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)], State.SUSPECT),
-        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)], State.OK),
-        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], State.OK),
-        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=FAIL)], State.BELOW_FLOOR),
+        ([], SiteState.WAITING),
+        ([stamp(1)], SiteState.WAITING),
+        ([stamp(1), floor(2, values=UNCONFIRMED)], SiteState.WAITING),
+        ([floor(1, values=PASS)], SiteState.OK),
+        ([floor(1, values=PASS), floor(2, values=PASS, direction=Direction.UP)], SiteState.OK),
+        ([floor(1, values=PASS), floor(2, values=UNCONFIRMED, direction=Direction.UP)], SiteState.WAITING),
+        ([floor(1, values=PASS), floor(2, NOW_US - 4 * HOUR_US, PASS, direction=Direction.UP)], SiteState.OK),
+        ([floor(1, values=FAIL)], SiteState.BELOW_FLOOR),
+        ([floor(1, values=PASS), floor(2, values=FAIL, direction=Direction.UP)], SiteState.BELOW_FLOOR),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=PASS)], SiteState.OK),
+        ([floor(1, NOW_US - 1, FAIL), floor(2, values=UNCONFIRMED)], SiteState.BELOW_FLOOR),
+        ([floor(1, NOW_US - 3 * HOUR_US + 1, PASS)], SiteState.OK),
+        ([floor(1, NOW_US - 3 * HOUR_US, PASS)], SiteState.WAITING),
+        ([floor(1, NOW_US - 3 * HOUR_US - 2 * MINUTE_US, PASS)], SiteState.SILENT),
+        ([stamp(1, NOW_US - 5 * MINUTE_US + 1), floor(2, NOW_US - 2 * HOUR_US, PASS)], SiteState.OK),
+        ([stamp(1, NOW_US - 5 * MINUTE_US), floor(2, NOW_US - 2 * HOUR_US, PASS)], SiteState.SILENT),
+        ([stamp(1, NOW_US - 6 * MINUTE_US), floor(2, NOW_US - 5 * MINUTE_US, PASS)], SiteState.SILENT),
+        ([stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US, PASS)], SiteState.OK),
+        ([stamp(1, NOW_US - 2 * HOUR_US, interval_us=None), floor(2, NOW_US - HOUR_US, PASS)], SiteState.OK),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], SiteState.WAITING),
+        ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], SiteState.BELOW_FLOOR),
+        ([failed(1, NOW_US)], SiteState.WAITING),
+        ([floor(1, values=told(Verdict.FAIL, SUSPECT))], SiteState.SUSPECT),
+        ([floor(1, values=told(Verdict.FAIL, CONDEMNED))], SiteState.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, CONDEMNED))], SiteState.BELOW_FLOOR),
+        ([floor(1, values=told(Verdict.PASS, SUSPECT))], SiteState.SUSPECT),
+        ([floor(1, values=told(Verdict.PASS, CLEAR))], SiteState.OK),
+        ([floor(1, values=PASSIVE, purpose=Purpose.PASSIVE)], SiteState.OK),
+        ([floor(1, values=told(Verdict.UNDETERMINED, CLEAR))], SiteState.WAITING),
+        (
+            [floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)],
+            SiteState.SUSPECT,
+        ),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)], SiteState.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], SiteState.OK),
+        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=FAIL)], SiteState.BELOW_FLOOR),
         (
             [floor(1, values=told(Verdict.FAIL, SUSPECT)), floor(2, values=FAIL, direction=Direction.UP)],
-            State.BELOW_FLOOR,
+            SiteState.BELOW_FLOOR,
         ),
-        ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], State.OK),
+        ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], SiteState.OK),
     ],
 )
-def test_what_a_site_is_in(records: list[Known], expected: State) -> None:
+def test_what_a_site_is_in(records: list[Known], expected: SiteState) -> None:
     assert state_of(site(*records), NOW_US) is expected
 
 
 def test_a_site_outside_the_inventory_is_shown_as_such() -> None:
-    assert state_of(site(floor(1, values=FAIL), inventory={}), NOW_US) is State.NOT_IN_INVENTORY
+    assert state_of(site(floor(1, values=FAIL), inventory={}), NOW_US) is SiteState.NOT_IN_INVENTORY
 
 
 @pytest.mark.parametrize("outcome", [Outcome.INVALID, Outcome.FAILED, Outcome.SKIPPED])
 def test_values_of_another_outcome_than_ok_decide_nothing(outcome: Outcome) -> None:
     found = site(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW))
-    assert state_of(found, NOW_US) is State.WAITING
+    assert state_of(found, NOW_US) is SiteState.WAITING
     assert found.of_floor(Direction.DOWN) == SeriesState(
         seen(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW), 0)
     )
@@ -158,24 +161,32 @@ def test_counters_leave_a_backlog_out() -> None:
     assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
 
 
-def joined(result: Result, age_us: int = 0, direction: Direction = Direction.DOWN) -> Joined:
-    return Joined("pop-1", SITE, direction, NOW_US - age_us, result, 0.2)
+def joined(result: ComparisonResult, age_us: int = 0, direction: Direction = Direction.DOWN) -> ComparedTest:
+    return ComparedTest("pop-1", SITE, direction, NOW_US - age_us, result, 0.2)
 
 
 def test_the_newest_disagreement_of_a_direction_stands_and_agreement_does_not_lift_it() -> None:
     made = fleet()
-    told = [joined(Result.DISAGREE, 5), joined(Result.DISAGREE, 9), joined(Result.AGREE)]
-    assert made.learn_sides([*told, joined(Result.AGENT_ONLY)], NOW_US) == {SITE}
+    told = [
+        joined(ComparisonResult.DISAGREE, 5),
+        joined(ComparisonResult.DISAGREE, 9),
+        joined(ComparisonResult.AGREE),
+    ]
+    assert made.learn_sides([*told, joined(ComparisonResult.AGENT_ONLY)], NOW_US) == {SITE}
     found = made.get(SITE)
     assert found is not None
     assert found.disagreed == {Direction.DOWN: told[0]}
-    assert found.sides == {Result.AGREE: 1, Result.DISAGREE: 2, Result.AGENT_ONLY: 1}
+    assert found.sides == {
+        ComparisonResult.AGREE: 1,
+        ComparisonResult.DISAGREE: 2,
+        ComparisonResult.AGENT_ONLY: 1,
+    }
 
 
 def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neither() -> None:
     made = fleet()
-    made.learn_sides([joined(Result.DISAGREE, 25 * HOUR_US)], NOW_US)
-    made.restore_sides([joined(Result.DISAGREE, direction=Direction.UP)])
+    made.learn_sides([joined(ComparisonResult.DISAGREE, 25 * HOUR_US)], NOW_US)
+    made.restore_sides([joined(ComparisonResult.DISAGREE, direction=Direction.UP)])
     found = made.get(SITE)
     assert found is not None
     assert (found.sides.total(), set(found.disagreed)) == (0, set(Direction))
@@ -183,8 +194,8 @@ def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neithe
 
 def test_a_comparison_of_an_unknown_site_or_none_makes_no_site() -> None:
     made = fleet()
-    strange = Joined("pop-1", "strange", Direction.UP, NOW_US, Result.DISAGREE, 0.2)
-    alone = Joined("pop-1", None, Direction.UP, NOW_US, Result.PEER_ONLY, None)
+    strange = ComparedTest("pop-1", "strange", Direction.UP, NOW_US, ComparisonResult.DISAGREE, 0.2)
+    alone = ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)
     assert made.learn_sides([strange, alone], NOW_US) == set()
     assert len(made) == 1
 
@@ -222,9 +233,9 @@ def test_a_new_inventory_keeps_what_is_known() -> None:
     made = fleet(floor(1, values=PASS))
     made.take_inventory({"new": Site("new", "New")})
     states = {found.site_id: state_of(found, NOW_US) for found in made}
-    assert states == {"new": State.WAITING, SITE: State.NOT_IN_INVENTORY}
+    assert states == {"new": SiteState.WAITING, SITE: SiteState.NOT_IN_INVENTORY}
     made.take_inventory({SITE: Site(SITE, "Back")})
-    assert {found.site_id: state_of(found, NOW_US) for found in made} == {SITE: State.OK}
+    assert {found.site_id: state_of(found, NOW_US) for found in made} == {SITE: SiteState.OK}
 
 
 RECORDS = st.lists(

@@ -6,16 +6,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.live.fleet import Fleet
-from collector.live.peers import Peers
-from collector.live.site_state import State
+from collector.live.peers import PeerCounters
+from collector.live.site_state import SiteState
 from collector.metrics import exposition as exposition_module
 from collector.metrics.exposition import Exposition
 from collector.metrics.families import FAMILIES
-from collector.model.completeness import Holding
+from collector.model.completeness import SiteCompleteness
 from collector.model.freshness import STALE_INTERVALS
 from collector.model.inventory import Site
-from collector.model.own_counters import Meters
-from collector.model.peer_comparison import Heard, Joined, Result
+from collector.model.own_counters import OwnCounters
+from collector.model.peer_comparison import ComparedTest, ComparisonResult, PeerMessage
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -88,10 +88,12 @@ def fleet() -> Fleet:
     made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
     made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
-    for result, difference in ((Result.AGREE, 0.001), (Result.DISAGREE, 0.25)):
-        made.learn_sides([Joined("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
+    for result, difference in ((ComparisonResult.AGREE, 0.001), (ComparisonResult.DISAGREE, 0.25)):
+        made.learn_sides([ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
     lost = {"dropped": 40, "damaged": 2}
-    made.take_holdings([Holding(SITE, 900, 7, 3, lost, 1, 1), Holding(NEVER.site_id, 5, under_way=1)])
+    made.take_holdings(
+        [SiteCompleteness(SITE, 900, 7, 3, lost, 1, 1), SiteCompleteness(NEVER.site_id, 5, under_way=1)]
+    )
     made.set_presence(SITE, PresenceState.ONLINE)
     made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
     return made
@@ -118,9 +120,9 @@ def test_the_page_is_the_golden_one() -> None:
 
 
 def test_promtool_finds_nothing_but_the_unit_of_contracts() -> None:
-    meters = Meters()
-    peers = Peers(meters.registry)
-    peers.heard(Heard("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
+    meters = OwnCounters()
+    peers = PeerCounters(meters.registry)
+    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
     text = meters.page().decode() + page(fleet())
     ran = subprocess.run(
         [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
@@ -152,7 +154,7 @@ def test_label_values_come_back_as_they_were() -> None:
 
 def test_every_site_is_exposed_and_in_exactly_one_state() -> None:
     found = samples(page(fleet()), "qos_site_state")
-    assert len(found) == 3 * len(State)
+    assert len(found) == 3 * len(SiteState)
     now = {(dict(labels)["site_id"], dict(labels)["state"]) for labels, value in found.items() if value}
     assert now == {(SITE, "suspect"), ("0030025L", "waiting"), ("unannounced", "not-in-inventory")}
 

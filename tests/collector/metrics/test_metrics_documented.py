@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from collector.live.peers import Peers
+from collector.live.peers import PeerCounters
 from collector.metrics.families import FAMILIES
 from collector.metrics.families.incidents import EVENT_FAMILIES
-from collector.model.own_counters import Meters
-from collector.model.peer_comparison import Heard
-from collector.service.service import Program
-from collector.settings import CollectorSettings, Ledger
+from collector.model.own_counters import OwnCounters
+from collector.model.peer_comparison import PeerMessage
+from collector.service.service import CollectorService
+from collector.settings import CollectorSettings, LedgerSettings
 from wire.messages.envelope import ReceiptStatus
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -19,9 +19,11 @@ def of_process(directory: Path) -> set[str]:
     """What a whole collector's own part of the page holds."""
     inventory = directory / "sites.csv"
     inventory.write_text("site_id,name\nA,A\n")
-    settings = CollectorSettings(inventory=str(inventory), ledger=Ledger(path=str(directory / "ledger.db")))
-    program = Program(settings)
-    program._peers.heard(Heard("peer", (ReceiptStatus.COMMITTED,), 1))
+    settings = CollectorSettings(
+        inventory=str(inventory), ledger=LedgerSettings(path=str(directory / "ledger.db"))
+    )
+    program = CollectorService(settings)
+    program._peers.heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
     page = program._meters.page().decode()
     program._ledger.close()
     return set(re.findall(r"^# TYPE (qos_\w+)", page, re.MULTILINE))
@@ -34,8 +36,8 @@ def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_the_processes_own_metrics_stand_in_the_collectors_section() -> None:
-    meters = Meters()
-    Peers(meters.registry)
+    meters = OwnCounters()
+    PeerCounters(meters.registry)
     own = set(re.findall(r"^# TYPE (qos_collector_\w+)", meters.page().decode(), re.MULTILINE))
     section = PAGE.read_text(encoding="utf-8").partition("## The collector itself")[2]
     assert own - set(re.findall(r"`(qos_\w+)`", section)) == set()

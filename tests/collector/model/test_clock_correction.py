@@ -8,15 +8,15 @@ from collector.model.clock_correction import (
     DELIVERY_US,
     RETENTION_US,
     Anchor,
-    Placed,
-    Side,
-    Source,
-    between,
-    by_record,
-    by_sending,
-    improves,
-    is_better,
-    placed,
+    AnchorSource,
+    CorrectedTime,
+    NeighbourBound,
+    anchor_from_envelope,
+    anchor_from_neighbours,
+    anchor_from_record,
+    correct,
+    should_redate,
+    should_replace,
 )
 from collector.model.observation import AHEAD_US
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, clock, stamp
@@ -33,25 +33,25 @@ def unset(boot_s: int, wall_s: int | None = None, boot_id: str = "boot-1") -> Cl
 
 def test_a_synchronised_clock_is_believed_within_its_own_error() -> None:
     start = replace(clock(NOW_US - 7), max_error_us=1500)
-    found = placed(start, clock(NOW_US + 1_000_000), received_us=NOW_US + 2_000_000)
-    assert found == Placed(NOW_US - 7, 0, ahead=False, error_us=1500, believed=True)
+    found = correct(start, clock(NOW_US + 1_000_000), received_us=NOW_US + 2_000_000)
+    assert found == CorrectedTime(NOW_US - 7, 0, ahead=False, error_us=1500, believed=True)
 
 
 def test_a_clock_from_the_past_is_corrected_by_its_boot_time() -> None:
-    found = placed(unset(30), unset(90), NOW_US)
+    found = correct(unset(30), unset(90), NOW_US)
     expected_us = NOW_US - 60_000_000
     assert found[:4] == (expected_us, 30_000_000 - expected_us, False, False)
     assert found.error_us == DELIVERY_US + 60_000_000 // 10_000
 
 
 def test_the_claim_stays_derivable() -> None:
-    found = placed(unset(30), unset(90), NOW_US)
+    found = correct(unset(30), unset(90), NOW_US)
     assert found.time_us + found.clock_offset_us == 30_000_000
 
 
 def test_an_anchor_is_preferred_to_the_arrival() -> None:
-    anchor = Anchor(NOW_US - 95_000_000, 2000, 50_000_000, Source.SYNCHRONISED)
-    found = placed(unset(30), unset(90), NOW_US, anchor)
+    anchor = Anchor(NOW_US - 95_000_000, 2000, 50_000_000, AnchorSource.SYNCHRONISED)
+    found = correct(unset(30), unset(90), NOW_US, anchor)
     assert (found.time_us, found.error_us) == (NOW_US - 65_000_000, 2000 + 2000)
 
 
@@ -59,19 +59,19 @@ def test_an_anchor_is_preferred_to_the_arrival() -> None:
 def test_what_cannot_be_corrected_keeps_its_claim_and_no_error_is_invented(boot_id: str) -> None:
     start = clock(NOW_US - 5, synchronised=False, boot_id=boot_id)
     sent = clock(NOW_US - (10 if boot_id == "boot-1" else 0))
-    assert placed(start, sent, NOW_US) == Placed(NOW_US - 5, 0, ahead=False)
+    assert correct(start, sent, NOW_US) == CorrectedTime(NOW_US - 5, 0, ahead=False)
 
 
 @pytest.mark.parametrize(("beyond_us", "ahead"), [(0, False), (1, True), (YEAR_US, True)])
 def test_a_claim_of_more_than_minutes_ahead_is_marked(beyond_us: int, ahead: bool) -> None:
     start = clock(NOW_US + AHEAD_US + beyond_us, boot_id="boot-0")
-    assert placed(start, clock(), NOW_US).ahead is ahead
+    assert correct(start, clock(), NOW_US).ahead is ahead
 
 
 @pytest.mark.parametrize(("before_us", "outdated"), [(0, False), (1, True), (40 * YEAR_US, True)])
 def test_a_claim_older_than_anything_is_kept_is_marked(before_us: int, outdated: bool) -> None:
     start = clock(NOW_US - RETENTION_US - before_us, boot_id="boot-0")
-    assert placed(start, clock(), NOW_US).outdated is outdated
+    assert correct(start, clock(), NOW_US).outdated is outdated
 
 
 @pytest.mark.parametrize("off_us", [20 * HOUR_US, 10 * YEAR_US, -10 * YEAR_US, -BEHIND_US - MINUTE_US])
@@ -79,51 +79,51 @@ def test_a_clock_far_off_that_calls_itself_synchronised_is_corrected_too(off_us:
     sent = clock(NOW_US)
     start = replace(clock(NOW_US - MINUTE_US), wall_us=NOW_US - MINUTE_US + off_us, max_error_us=10)
     for sender in (sent, replace(sent, wall_us=NOW_US + off_us)):
-        found = placed(start, sender, NOW_US)
+        found = correct(start, sender, NOW_US)
         assert (found.time_us, found.clock_offset_us, found.believed) == (NOW_US - MINUTE_US, off_us, False)
         assert found.error_us == DELIVERY_US + 6000
-    assert by_sending(replace(sent, wall_us=NOW_US + off_us), NOW_US).source is Source.ARRIVAL
+    assert anchor_from_envelope(replace(sent, wall_us=NOW_US + off_us), NOW_US).source is AnchorSource.ARRIVAL
 
 
 def test_a_delivery_of_days_is_no_reason_to_doubt_a_clock() -> None:
     late_us = NOW_US + 3 * 86_400_000_000
-    assert placed(clock(NOW_US - 5), clock(NOW_US), late_us).believed
+    assert correct(clock(NOW_US - 5), clock(NOW_US), late_us).believed
 
 
 def test_what_was_synchronised_before_the_clock_was_set_wrong_is_believed() -> None:
     sent = replace(clock(NOW_US, synchronised=False), wall_us=NOW_US - 10 * YEAR_US)
-    assert placed(clock(NOW_US - MINUTE_US), sent, NOW_US).believed
+    assert correct(clock(NOW_US - MINUTE_US), sent, NOW_US).believed
 
 
 def test_a_claim_of_another_boot_does_not_take_live_state_over() -> None:
     start = clock(NOW_US + 20 * 3_600_000_000, boot_id="boot-0")
-    assert placed(start, clock(NOW_US), NOW_US).ahead
+    assert correct(start, clock(NOW_US), NOW_US).ahead
 
 
 def test_of_arrivals_the_quickest_is_kept_and_follows_along_the_boot() -> None:
     def arrival(delay_s: float, at_s: float) -> Anchor:
-        return by_sending(unset(round(at_s)), NOW_US + round((at_s + delay_s) * 1e6))
+        return anchor_from_envelope(unset(round(at_s)), NOW_US + round((at_s + delay_s) * 1e6))
 
     known = arrival(5, 100)
-    assert is_better(arrival(1, 160), known)
-    assert not is_better(arrival(4.5, 160), known), "hardly sooner"
-    assert not is_better(arrival(30, 160), known)
-    assert not is_better(arrival(30, 100 + 7200), known), "an hour later, but slower than drift explains"
-    assert is_better(arrival(5.1, 100 + 7200), known), "as quick, and nearer to what comes"
+    assert should_replace(arrival(1, 160), known)
+    assert not should_replace(arrival(4.5, 160), known), "hardly sooner"
+    assert not should_replace(arrival(30, 160), known)
+    assert not should_replace(arrival(30, 100 + 7200), known), "an hour later, but slower than drift explains"
+    assert should_replace(arrival(5.1, 100 + 7200), known), "as quick, and nearer to what comes"
 
 
 def test_a_clock_betters_an_arrival_and_not_the_reverse() -> None:
-    arrived = by_sending(unset(100), NOW_US)
+    arrived = anchor_from_envelope(unset(100), NOW_US)
     start = replace(clock(NOW_US - 5), max_error_us=20_000)
-    sure = by_record(stamp(1, start=start), clock(NOW_US), NOW_US)
+    sure = anchor_from_record(stamp(1, start=start), clock(NOW_US), NOW_US)
     assert sure is not None
-    assert is_better(sure, arrived)
-    assert improves(sure, arrived)
-    assert not is_better(arrived, sure)
+    assert should_replace(sure, arrived)
+    assert should_redate(sure, arrived)
+    assert not should_replace(arrived, sure)
     later = sure._replace(at_us=sure.at_us + 30 * 86_400_000_000)
-    assert is_better(later, sure)
-    assert not improves(later, sure), "what was placed by the one is as well placed"
-    assert not is_better(sure._replace(at_us=sure.at_us + MINUTE_US), sure), "not worth a row"
+    assert should_replace(later, sure)
+    assert not should_redate(later, sure), "what was placed by the one is as well placed"
+    assert not should_replace(sure._replace(at_us=sure.at_us + MINUTE_US), sure), "not worth a row"
 
 
 def test_what_a_peer_told_is_an_anchor_unless_it_cannot_be() -> None:
@@ -134,22 +134,24 @@ def test_what_a_peer_told_is_an_anchor_unless_it_cannot_be() -> None:
                                 outcome=Outcome.OK, purpose=Purpose.EVENT, values=values)  # fmt: skip
 
     true_us = NOW_US - 90_000_000
-    expected = Anchor(true_us, 900, 40_000_000, Source.PEER)
-    assert by_record(told(true_us), unset(90), NOW_US) == expected
-    assert by_record(told(true_us + YEAR_US), unset(90), NOW_US) is None
-    assert by_record(told(true_us - YEAR_US), unset(90), NOW_US) is None
+    expected = Anchor(true_us, 900, 40_000_000, AnchorSource.PEER)
+    assert anchor_from_record(told(true_us), unset(90), NOW_US) == expected
+    assert anchor_from_record(told(true_us + YEAR_US), unset(90), NOW_US) is None
+    assert anchor_from_record(told(true_us - YEAR_US), unset(90), NOW_US) is None
 
 
 def test_a_boot_between_two_others_is_bounded_by_them() -> None:
-    found = between(10, 50_010, Side(1_000_000, 1000), Side(3_000_000, 2000))
+    found = anchor_from_neighbours(
+        10, 50_010, NeighbourBound(1_000_000, 1000), NeighbourBound(3_000_000, 2000)
+    )
     assert found is not None
     least, most = 1_000_000 - 1000, 3_000_000 + 2000 - 50_010
     assert found.offset_us - found.error_us <= least
     assert found.offset_us + found.error_us >= most
     assert found.error_us <= (most - least) // 2 + 1 + 5
-    assert found.source is Source.NEIGHBOURS
+    assert found.source is AnchorSource.NEIGHBOURS
 
 
 def test_neighbours_that_contradict_each_other_or_are_missing_bound_nothing() -> None:
-    assert between(0, 10, None, Side(NOW_US, 0)) is None
-    assert between(0, 10, Side(NOW_US, 0), Side(NOW_US - 1000, 0)) is None
+    assert anchor_from_neighbours(0, 10, None, NeighbourBound(NOW_US, 0)) is None
+    assert anchor_from_neighbours(0, 10, NeighbourBound(NOW_US, 0), NeighbourBound(NOW_US - 1000, 0)) is None

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from collector.incidents.absences import absences, open_outage, place_of
-from collector.incidents.correlation import Absence, Place
+from collector.incidents.correlation import SiteOutage, SitePlace
 from collector.live.blackout import GRACE_US
 from collector.live.fleet import Fleet
-from collector.live.site_state import SiteState, State, next_change_us, silent_from_us, state_of
+from collector.live.site_state import LiveSite, SiteState, next_change_us, silent_from_us, state_of
 from collector.model.inventory import Site
 from collector.model.observation import AHEAD_US, Observation, observe
-from collector.model.outages import MAX_KEPT, Outage, learn_every, outage_of
+from collector.model.outages import MAX_KEPT, Outage, newest_reports, outage_of
 from tests.collector.examples import (
     BOOT_US,
     HOUR_US,
@@ -38,7 +38,7 @@ def told(record: Known, order: int = 1) -> Outage:
     return found
 
 
-def site(*records: Known, received_us: int | None = None) -> SiteState:
+def site(*records: Known, received_us: int | None = None) -> LiveSite:
     made = Fleet(INVENTORY)
     came = [seen(record, order, received_us=received_us) for order, record in enumerate(records)]
     made.learn(came, NOW_US)
@@ -47,7 +47,7 @@ def site(*records: Known, received_us: int | None = None) -> SiteState:
     return found
 
 
-def away(found: SiteState, now_us: int = NOW_US) -> tuple[Absence, ...]:
+def away(found: LiveSite, now_us: int = NOW_US) -> tuple[SiteOutage, ...]:
     return absences(found, state_of(found, now_us), place_of(found, now_us), now_us)
 
 
@@ -58,20 +58,20 @@ def test_beginning_and_end_are_one_outage_in_whatever_order() -> None:
         told(outage(3, END_US, cause=Cause.PEER, name="outage-2"), 3),
     ]
     for order in permutations(words):
-        first, second = learn_every(order)
+        first, second = newest_reports(order)
         assert (first.begin_us, first.end_us, first.cause) == (BEGIN_US, END_US, Cause.ACCESS)
         assert (second.begin_us, second.end_us, second.cause) == (END_US, None, Cause.PEER)
 
 
 def test_an_outage_whose_beginning_was_lost_is_whole() -> None:
-    (found,) = learn_every([told(outage(2, BEGIN_US, END_US))])
+    (found,) = newest_reports([told(outage(2, BEGIN_US, END_US))])
     assert (found.begin_us, found.lasted_us, found.peer) == (BEGIN_US, 11 * MINUTE_US, "pop-1")
 
 
 def test_of_two_words_without_an_end_the_later_holds() -> None:
     early, late = outage(1, BEGIN_US, cause=Cause.UNKNOWN), outage(2, BEGIN_US, cause=Cause.BEYOND)
     late = msgspec.structs.replace(late, start=clock(END_US))
-    assert [found.cause for found in learn_every([told(late), told(early, 2)])] == [Cause.BEYOND]
+    assert [found.cause for found in newest_reports([told(late), told(early, 2)])] == [Cause.BEYOND]
 
 
 def placed(record: Known, time_us: int) -> Outage:
@@ -177,12 +177,12 @@ def test_outages_are_counted_when_their_end_is_told_in_time() -> None:
     assert (late.outages.counted, late.late) == ({}, {"reachability": 2})
 
 
-def silent_states(found: SiteState) -> list[State]:
+def silent_states(found: LiveSite) -> list[SiteState]:
     return [state_of(found, NOW_US + minute * MINUTE_US) for minute in (4, 6, 11, 16)]
 
 
 def test_while_the_collector_is_deaf_nobody_is_silent_and_after_it_there_is_time() -> None:
-    waiting, silent = State.WAITING, State.SILENT
+    waiting, silent = SiteState.WAITING, SiteState.SILENT
     found = site(stamp(1))
     assert silent_states(found) == [waiting, silent, silent, silent]
     found.hearing.lose(NOW_US + 2 * MINUTE_US)
@@ -197,13 +197,13 @@ def test_while_the_collector_is_deaf_nobody_is_silent_and_after_it_there_is_time
 def test_who_was_silent_before_stays_so_while_the_collector_is_deaf() -> None:
     found = site(stamp(1))
     found.hearing.lose(NOW_US + 6 * MINUTE_US)
-    assert silent_states(found) == [State.WAITING, *[State.SILENT] * 3]
+    assert silent_states(found) == [SiteState.WAITING, *[SiteState.SILENT] * 3]
 
 
 def test_a_silent_site_is_away_since_its_last_measurement() -> None:
     found = site(stamp(1, NOW_US - 9 * MINUTE_US))
-    place = Place("63", "pop-1", "")
-    assert away(found) == (Absence(SITE, place, NOW_US - 9 * MINUTE_US, MINUTE_US),)
+    place = SitePlace("63", "pop-1", "")
+    assert away(found) == (SiteOutage(SITE, place, NOW_US - 9 * MINUTE_US, MINUTE_US),)
 
 
 def test_of_a_silent_site_that_told_of_its_line_the_word_counts() -> None:

@@ -3,11 +3,11 @@ from html import unescape
 import pytest
 
 from collector.live.fleet import Fleet
-from collector.live.site_state import SiteState
+from collector.live.site_state import LiveSite
 from collector.metrics.families import completeness
-from collector.model.completeness import EpochHolding, Holding, Run, SiteHolding
+from collector.model.completeness import EpochCompleteness, MissingRun, SiteCompleteness, SiteEpochs
 from collector.model.inventory import Site
-from collector.pages.completeness import Finding, Wanted, listing, worst
+from collector.pages.completeness import CompletenessFilter, CompletenessFinding, listing, worst
 from collector.pages.completeness_page import CompletenessPages
 from collector.pages.overview import PAGE_ROWS
 from collector.pages.texts import CATALOGUE, KEYS, Language
@@ -16,13 +16,13 @@ from wire.messages.envelope import GapReason
 
 LYCEE = Site("S5", "Lycée <b>Pascal</b>", "lycée", "63", "Clermont", "pop-1", "Opérateur A")
 HELD = [
-    Holding("S1", 100),
-    Holding("S2", 1_234_567, missing=3),
-    Holding("S3", 100, declared={"dropped": 5_000, "damaged": 2}),
-    Holding("S4", 100, missing=70, under_way=4),
-    Holding("S5", 100, conflicts=1),
-    Holding("S6", 100, under_way=9),
-    Holding("S7", 100, missing=1, forks=2),
+    SiteCompleteness("S1", 100),
+    SiteCompleteness("S2", 1_234_567, missing=3),
+    SiteCompleteness("S3", 100, declared={"dropped": 5_000, "damaged": 2}),
+    SiteCompleteness("S4", 100, missing=70, under_way=4),
+    SiteCompleteness("S5", 100, conflicts=1),
+    SiteCompleteness("S6", 100, under_way=9),
+    SiteCompleteness("S7", 100, missing=1, forks=2),
 ]
 
 
@@ -30,73 +30,80 @@ def known(site_id: str) -> Site | None:
     return LYCEE if site_id == "S5" else None
 
 
-def shown(wanted: Wanted) -> list[str]:
+def shown(wanted: CompletenessFilter) -> list[str]:
     return [line.site.site_id for line in listing(HELD, known, wanted).lines]
 
 
-def page(wanted: Wanted | None = None, language: Language = Language.ENGLISH) -> str:
-    wanted = wanted or Wanted()
+def page(wanted: CompletenessFilter | None = None, language: Language = Language.ENGLISH) -> str:
+    wanted = wanted or CompletenessFilter()
     return unescape(CompletenessPages(language).sites(listing(HELD, known, wanted), wanted, NOW_US))
 
 
 def test_the_worst_comes_first() -> None:
-    assert shown(Wanted()) == ["S7", "S5", "S4", "S2", "S3", "S6", "S1"]
+    assert shown(CompletenessFilter()) == ["S7", "S5", "S4", "S2", "S3", "S6", "S1"]
 
 
 def test_each_finding_counts_and_filters() -> None:
-    found = listing(HELD, known, Wanted())
+    found = listing(HELD, known, CompletenessFilter())
     assert found.counts == {
-        Finding.DOUBTFUL: 2,
-        Finding.MISSING: 3,
-        Finding.DECLARED: 1,
-        Finding.WHOLE: 2,
+        CompletenessFinding.DOUBTFUL: 2,
+        CompletenessFinding.MISSING: 3,
+        CompletenessFinding.DECLARED: 1,
+        CompletenessFinding.WHOLE: 2,
     }
     assert found.within == 7
-    assert shown(Wanted(Finding.MISSING)) == ["S7", "S4", "S2"]
-    assert shown(Wanted(Finding.DOUBTFUL)) == ["S7", "S5"]
-    assert shown(Wanted(Finding.WHOLE)) == ["S6", "S1"]
+    assert shown(CompletenessFilter(CompletenessFinding.MISSING)) == ["S7", "S4", "S2"]
+    assert shown(CompletenessFilter(CompletenessFinding.DOUBTFUL)) == ["S7", "S5"]
+    assert shown(CompletenessFilter(CompletenessFinding.WHOLE)) == ["S6", "S1"]
 
 
 def test_a_search_knows_what_the_inventory_says() -> None:
-    assert shown(Wanted(text="lycee clermont")) == ["S5"]
-    assert shown(Wanted(text="s4")) == ["S4"]
-    assert shown(Wanted(text="nowhere")) == []
+    assert shown(CompletenessFilter(text="lycee clermont")) == ["S5"]
+    assert shown(CompletenessFilter(text="s4")) == ["S4"]
+    assert shown(CompletenessFilter(text="nowhere")) == []
 
 
 def test_what_is_under_way_is_not_wrong() -> None:
-    assert worst(Holding("S", 1, under_way=5)) is Finding.WHOLE
-    assert Holding("S", 1, under_way=5).wrong is None
+    assert worst(SiteCompleteness("S", 1, under_way=5)) is CompletenessFinding.WHOLE
+    assert SiteCompleteness("S", 1, under_way=5).wrong is None
 
 
 def test_pages_are_cut() -> None:
-    many = [Holding(f"S{number:04}", 1) for number in range(2 * PAGE_ROWS + 1)]
-    last = listing(many, known, Wanted(page=99))
+    many = [SiteCompleteness(f"S{number:04}", 1) for number in range(2 * PAGE_ROWS + 1)]
+    last = listing(many, known, CompletenessFilter(page=99))
     assert (last.page, last.pages, len(last.lines)) == (3, 3, 1)
 
 
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
-        ({}, Wanted()),
-        ({"show": "missing", "q": " a ", "page": "3"}, Wanted(Finding.MISSING, "a", 3)),
-        ({"show": "nonsense", "page": "-1"}, Wanted()),
-        ({"page": "٣"}, Wanted()),
+        ({}, CompletenessFilter()),
+        (
+            {"show": "missing", "q": " a ", "page": "3"},
+            CompletenessFilter(CompletenessFinding.MISSING, "a", 3),
+        ),
+        ({"show": "nonsense", "page": "-1"}, CompletenessFilter()),
+        ({"page": "٣"}, CompletenessFilter()),
     ],
 )
-def test_a_query_that_makes_no_sense_is_left_out(query: dict[str, str], wanted: Wanted) -> None:
-    assert Wanted.from_query(query) == wanted
+def test_a_query_that_makes_no_sense_is_left_out(query: dict[str, str], wanted: CompletenessFilter) -> None:
+    assert CompletenessFilter.from_query(query) == wanted
 
 
 def test_the_fleet_learns_what_is_wrong_and_only_changes_concern_it() -> None:
     fleet = Fleet({SITE: Site(SITE, "x")})
-    assert fleet.take_holdings([Holding(SITE, 5), Holding("stranger", 1, missing=4)]) == set()
-    assert fleet.take_holdings([Holding(SITE, 5, missing=2)]) == {SITE}
-    assert fleet.take_holdings([Holding(SITE, 6, missing=2, under_way=1)]) == set()
-    assert fleet.take_holdings([Holding(SITE, 9)]) == {SITE}
+    assert (
+        fleet.take_holdings([SiteCompleteness(SITE, 5), SiteCompleteness("stranger", 1, missing=4)]) == set()
+    )
+    assert fleet.take_holdings([SiteCompleteness(SITE, 5, missing=2)]) == {SITE}
+    assert fleet.take_holdings([SiteCompleteness(SITE, 6, missing=2, under_way=1)]) == set()
+    assert fleet.take_holdings([SiteCompleteness(SITE, 9)]) == {SITE}
 
 
 def test_the_page_tells_figures_and_reasons_and_escapes_names() -> None:
-    raw = CompletenessPages(Language.ENGLISH).sites(listing(HELD, known, Wanted()), Wanted(), NOW_US)
+    raw = CompletenessPages(Language.ENGLISH).sites(
+        listing(HELD, known, CompletenessFilter()), CompletenessFilter(), NOW_US
+    )
     assert "Lycée &lt;b&gt;Pascal" in raw
     text = page()
     assert "1,234,567" in text
@@ -109,26 +116,26 @@ def test_the_page_tells_figures_and_reasons_and_escapes_names() -> None:
 
 
 def test_links_keep_what_was_asked() -> None:
-    text = page(Wanted(Finding.MISSING, "S"))
+    text = page(CompletenessFilter(CompletenessFinding.MISSING, "S"))
     assert 'href="?q=S&show=complete&lang=en"' in text
     assert 'href="?q=S&show=missing&lang=fr"' in text
 
 
 def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
     runs = (
-        Run(3, 3, NOW_US, NOW_US + HOUR_US),
-        Run(7, 9, NOW_US, None),
-        Run(1, 1, None, NOW_US),
-        Run(4, 5, None, None),
+        MissingRun(3, 3, NOW_US, NOW_US + HOUR_US),
+        MissingRun(7, 9, NOW_US, None),
+        MissingRun(1, 1, None, NOW_US),
+        MissingRun(4, 5, None, None),
     )
     epochs = (
-        EpochHolding(
+        EpochCompleteness(
             "a" * 16, "b" * 16, 9, 4, 5, 0, 0, 1, 1, True, NOW_US, NOW_US + HOUR_US, runs, more_runs=True
         ),
-        EpochHolding("b" * 16, None, 9, 0, 0, 0, 9, 0, 0, False, None, None),
-        EpochHolding("c" * 16, None, 9, 9, 0, 0, 0, 0, 0, False, 2**62, 2**62),
+        EpochCompleteness("b" * 16, None, 9, 0, 0, 0, 9, 0, 0, False, None, None),
+        EpochCompleteness("c" * 16, None, 9, 9, 0, 0, 0, 0, 0, False, 2**62, 2**62),
     )
-    found = SiteHolding("S5", epochs, total=10)
+    found = SiteEpochs("S5", epochs, total=10)
     text = unescape(CompletenessPages(Language.ENGLISH).site(LYCEE, found, NOW_US))
     for told in (
         "between 2026-03-31 23:33 UTC and 2026-04-01 00:33 UTC",
@@ -150,8 +157,8 @@ def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
 
 def test_every_word_of_the_pages_is_in_the_catalogue() -> None:
     needed = {
-        *(f"finding.{finding}" for finding in Finding),
-        *(f"explain.{finding}" for finding in Finding),
+        *(f"finding.{finding}" for finding in CompletenessFinding),
+        *(f"explain.{finding}" for finding in CompletenessFinding),
         *(f"reason.{reason}" for reason in GapReason),
     }
     assert needed <= KEYS
@@ -159,12 +166,16 @@ def test_every_word_of_the_pages_is_in_the_catalogue() -> None:
 
 
 def test_a_reason_of_a_later_agent_is_shown_as_it_is() -> None:
-    held = [Holding("S1", 1, declared={"moon-phase": 2})]
-    text = CompletenessPages(Language.ENGLISH).sites(listing(held, known, Wanted()), Wanted(), NOW_US)
+    held = [SiteCompleteness("S1", 1, declared={"moon-phase": 2})]
+    text = CompletenessPages(Language.ENGLISH).sites(
+        listing(held, known, CompletenessFilter()), CompletenessFilter(), NOW_US
+    )
     assert "moon-phase" in text
 
 
 def test_reasons_of_a_later_agent_are_one_series() -> None:
-    site = SiteState("S1", None, lacks=Holding("S1", 1, declared={"moon-phase": 2, "tide": 3, "dropped": 4}))
+    site = LiveSite(
+        "S1", None, lacks=SiteCompleteness("S1", 1, declared={"moon-phase": 2, "tide": 3, "dropped": 4})
+    )
     [family] = [one for one in completeness.FAMILIES if "declared_lost" in one.name]
     assert list(family.samples(site, NOW_US)) == [(',reason="dropped"', 4), (',reason="other"', 5)]

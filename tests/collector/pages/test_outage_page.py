@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from collector.incidents.correlation import Absence, Census, Event, Level, Place, events
-from collector.incidents.current import EventView
-from collector.incidents.history import MONTH_US, Entry, history
+from collector.incidents.correlation import Incident, Level, SiteCounts, SiteOutage, SitePlace, correlate
+from collector.incidents.current import CurrentIncidents
+from collector.incidents.history import MONTH_US, HistoryOutage, outage_history
 from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger
 from collector.metrics.families.incidents import render
 from collector.model.inventory import Site
-from collector.model.outages import Outage, learn_every, outage_of
+from collector.model.outages import Outage, newest_reports, outage_of
 from collector.pages.outage_page import MOST_ROWS, OutagePages
-from collector.pages.overview import Filter, overview
-from collector.pages.overview_page import MOST_EVENTS, Pages
+from collector.pages.overview import OverviewFilter, overview
+from collector.pages.overview_page import MOST_EVENTS, OverviewPages
 from collector.pages.texts import CATALOGUE, KEYS, Language
-from collector.service.outage_history_cache import KEPT_US, OutageReader
+from collector.service.outage_history_cache import KEPT_US, OutageHistoryCache
 from collector.service.views import Views
 from tests.collector.examples import (
     HOUR_US,
@@ -52,15 +52,17 @@ def views(records: dict[str, list[Known]]) -> Views:
     for name, told in records.items():
         made.learn([seen(record, order, site=name) for order, record in enumerate(told)], NOW_US)
     taken = made.events.snapshot()
-    made.events.show(made.events.arrange(events(*taken) if taken else []))
+    made.events.show(made.events.arrange(correlate(*taken) if taken else []))
     return made
 
 
 def page(made: Views, language: Language = Language.ENGLISH) -> str:
-    found = overview(made.summaries, Filter())
+    found = overview(made.summaries, OverviewFilter())
     told = made.events.told(NOW_US)
     return words(
-        Pages(language).overview(found, Filter(), (), NOW_US, told, made.events.event_of).replace(" <", "<")
+        OverviewPages(language)
+        .overview(found, OverviewFilter(), (), NOW_US, told, made.events.event_of)
+        .replace(" <", "<")
     )
 
 
@@ -109,12 +111,12 @@ def test_an_event_stands_first_and_its_sites_name_it() -> None:
     assert "fait partie de : POP Clermont-2, 10 sites absents" in french
 
 
-def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object) -> Event:
+def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object) -> Incident:
     absences = tuple(
-        Absence(name, Place(), BEGIN_US, 0, END_US if number < back else None, cause, **more)  # type: ignore[arg-type]
+        SiteOutage(name, SitePlace(), BEGIN_US, 0, END_US if number < back else None, cause, **more)  # type: ignore[arg-type]
         for number, name in enumerate(TEN)
     )
-    return Event(level, place, cause, absences)
+    return Incident(level, place, cause, absences)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object)
         ),
     ],
 )
-def test_an_event_says_where_how_many_since_when_and_whose(shown: Event, english: str) -> None:
+def test_an_event_says_where_how_many_since_when_and_whose(shown: Incident, english: str) -> None:
     made = views({"R": [stamp(1)]})
     made.events.show(made.events.arrange([shown]))
     assert english in page(made)
@@ -157,8 +159,8 @@ def test_the_page_names_some_events_and_counts_the_others() -> None:
 
 def test_a_pop_is_found_by_its_name() -> None:
     made = views({"R": [stamp(1)]})
-    assert overview(made.summaries, Filter(text="clermont-2")).matching == 1
-    assert overview(made.summaries, Filter(text="clermont-3")).matching == 0
+    assert overview(made.summaries, OverviewFilter(text="clermont-2")).matching == 1
+    assert overview(made.summaries, OverviewFilter(text="clermont-3")).matching == 0
 
 
 def told(*records: Known, site: str = SITE) -> list[Outage]:
@@ -166,12 +168,12 @@ def told(*records: Known, site: str = SITE) -> list[Outage]:
     return [each for each in found if each is not None]
 
 
-PLACES = {name: Place("63", "Clermont-2", "") for name in TEN}
+PLACES = {name: SitePlace("63", "Clermont-2", "") for name in TEN}
 
 
-def month() -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
+def month() -> tuple[tuple[HistoryOutage, ...], tuple[Incident, ...]]:
     """A cut of the POP, and of one site besides: our broker, an outage nobody closed, and one that lasts."""
-    census = Census(watched=10, sites=10)
+    census = SiteCounts(watched=10, sites=10)
     census.pops["Clermont-2"] = 10
     words_told = [
         word
@@ -185,7 +187,7 @@ def month() -> tuple[tuple[Entry, ...], tuple[Event, ...]]:
         site="C3",
     )
     healthy = {("C3", "o3"): NOW_US - 8 * DAY_US}
-    found = history(learn_every(words_told), healthy, PLACES, census)
+    found = outage_history(newest_reports(words_told), healthy, PLACES, census)
     return found.sites["C3"], found.events
 
 
@@ -248,12 +250,12 @@ def test_what_a_site_told_too_much_of_reaches_its_page(
     ledger = Ledger(path)
     ledger.commit([judge(arrival(outage(1, BEGIN_US), outage(2, END_US, name="o2")))])
     ledger.close()
-    found = asyncio.run(OutageReader(path, EventView(render), lambda: NOW_US).read())
+    found = asyncio.run(OutageHistoryCache(path, CurrentIncidents(render), lambda: NOW_US).read())
     assert found.partly == {SITE: END_US}
 
 
 def test_what_comes_from_outside_is_escaped() -> None:
-    made = history(told(outage(1, BEGIN_US, END_US)), {}, {}, Census())
+    made = outage_history(told(outage(1, BEGIN_US, END_US)), {}, {}, SiteCounts())
     text = OutagePages(Language.ENGLISH).site('"><b>x', "<i>", made.sites[SITE], NOW_US)
     assert "<b>x" not in text
     assert "<i>" not in text
@@ -265,7 +267,9 @@ def test_what_comes_from_outside_is_escaped() -> None:
      (3_659, "1 h"), (90_000, "1 d 1 h"), (400 * 86_400, "400 d")],
 )  # fmt: skip
 def test_how_long_something_lasted_is_told_in_two_units(lasted_s: int, expected: str) -> None:
-    entries = history(told(outage(1, BEGIN_US, BEGIN_US + lasted_s * 1_000_000)), {}, {}, Census()).sites
+    entries = outage_history(
+        told(outage(1, BEGIN_US, BEGIN_US + lasted_s * 1_000_000)), {}, {}, SiteCounts()
+    ).sites
     text = words(OutagePages(Language.ENGLISH).site("A", "", entries[SITE], NOW_US))
     assert f"in all: {expected} ·" in text
 
@@ -286,7 +290,7 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
     old = structs.replace(old, values=structs.replace(old.values, begin=before, end=before))
     ledger.commit([judge(arrival(unclosed, old, failed(2, BEGIN_US + 1), stamp(3, END_US)))])
     now_us = [NOW_US]
-    reader = OutageReader(path, EventView(render), lambda: now_us[0])
+    reader = OutageHistoryCache(path, CurrentIncidents(render), lambda: now_us[0])
 
     async def read() -> list[int]:
         seen_then = []
@@ -309,6 +313,6 @@ def test_an_outage_whose_beginning_nobody_knows_says_so() -> None:
     before = ClockReading(wall_us=7, boot_us=7, boot_id="boot-0", synchronised=False)
     record = structs.replace(record, values=structs.replace(record.values, begin=before))
     assert "outage until 23:24 UTC: access line" in page(views({"A": [record, stamp(3)]}))
-    entries = history(told(record), {}, {}, Census()).sites[SITE]
+    entries = outage_history(told(record), {}, {}, SiteCounts()).sites[SITE]
     text = words(OutagePages(Language.ENGLISH).site(SITE, "", entries, NOW_US))
     assert "its clock was not set 2026-03-31 23:24:20 UTC" in text

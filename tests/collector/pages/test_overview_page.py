@@ -5,22 +5,22 @@ import msgspec
 import pytest
 
 from collector.live.fleet import Fleet
-from collector.live.notices import Kind, Remark, remarks
-from collector.live.site_state import State
+from collector.live.notices import Notice, NoticeKind, remarks
+from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.model.observation import Series
-from collector.model.peer_comparison import Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from collector.pages.overview import (
     PAGE_ROWS,
-    Filter,
     Overview,
-    Summary,
+    OverviewFilter,
+    SiteSummary,
     Trouble,
     Waiting,
     overview,
     summarise,
 )
-from collector.pages.overview_page import HEADERS, Pages
+from collector.pages.overview_page import HEADERS, OverviewPages
 from collector.pages.texts import CATALOGUE, KEYS, Language, choose
 from tests.collector.examples import (
     HOUR_US,
@@ -93,17 +93,20 @@ def fleet() -> Fleet:
     for name, records in SITES.items():
         made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
-    made.learn_sides([Joined("pop-1", "remarkable", Direction.DOWN, NOW_US, Result.DISAGREE, 0.253)], NOW_US)
+    made.learn_sides(
+        [ComparedTest("pop-1", "remarkable", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)],
+        NOW_US,
+    )
     made.set_presence("silent", PresenceState.CONNECTION_LOST)
     return made
 
 
-def summaries() -> list[Summary]:
+def summaries() -> list[SiteSummary]:
     return [summarise(site, NOW_US) for site in fleet()]
 
 
 def find(**query: str) -> Overview:
-    return overview(summaries(), Filter.from_query(query))
+    return overview(summaries(), OverviewFilter.from_query(query))
 
 
 def ids(found: Overview) -> list[str]:
@@ -111,8 +114,10 @@ def ids(found: Overview) -> list[str]:
 
 
 def html(language: Language = Language.ENGLISH, problems: tuple[str, ...] = (), **query: str) -> str:
-    wanted = Filter.from_query(query)
-    return Pages(language).overview(overview(summaries(), wanted), wanted, problems, NOW_US + 1_000_000)
+    wanted = OverviewFilter.from_query(query)
+    return OverviewPages(language).overview(
+        overview(summaries(), wanted), wanted, problems, NOW_US + 1_000_000
+    )
 
 
 def words(text: str) -> str:
@@ -160,12 +165,12 @@ def test_a_reader_finds_what_was_asked_for(query: dict[str, str], expected: list
 def test_counts_are_of_everything_but_the_state_asked_for() -> None:
     found = find(state="silent")
     assert found.counts == {
-        State.BELOW_FLOOR: 2,
-        State.SILENT: 1,
-        State.SUSPECT: 1,
-        State.WAITING: 2,
-        State.NOT_IN_INVENTORY: 1,
-        State.OK: 2,
+        SiteState.BELOW_FLOOR: 2,
+        SiteState.SILENT: 1,
+        SiteState.SUSPECT: 1,
+        SiteState.WAITING: 2,
+        SiteState.NOT_IN_INVENTORY: 1,
+        SiteState.OK: 2,
     }
     assert (found.matching, found.total, found.departements) == (1, 9, ["03", "63"])
 
@@ -173,9 +178,11 @@ def test_counts_are_of_everything_but_the_state_asked_for() -> None:
 def test_pages_hold_what_a_person_can_read() -> None:
     base = summaries()[0]
     many = [base] * (2 * PAGE_ROWS + 1)
-    sizes = [len(overview(many, Filter(page=page)).rows) for page in (1, 2, 3, 4)]
+    sizes = [len(overview(many, OverviewFilter(page=page)).rows) for page in (1, 2, 3, 4)]
     assert sizes == [PAGE_ROWS, PAGE_ROWS, 1, 1]
-    text = Pages(Language.ENGLISH).overview(overview(many, Filter(page=2)), Filter(page=2), (), NOW_US)
+    text = OverviewPages(Language.ENGLISH).overview(
+        overview(many, OverviewFilter(page=2)), OverviewFilter(page=2), (), NOW_US
+    )
     assert "Page 2 / 3 · 201 sites" in words(text)
     assert (
         'rel="prev" href="?lang=en&amp;page=1"' in text,
@@ -196,8 +203,8 @@ def test_a_line_tells_figures_against_the_floor() -> None:
 def of_values(values: FloorValues) -> str:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(floor(1, values=values), site="a")], NOW_US)
-    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
-    told = words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
+    told = words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
     (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", told)
     assert isinstance(figure, str)
     return figure
@@ -269,30 +276,30 @@ def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
 def test_no_round_trip_takes_no_time(rtt_us: int, english: str, french: str) -> None:
     quick = Fleet({"quick": Site("quick", "Lycée")})
     quick.learn([seen(stamp(2, values=stamp_values(rtt_us)), site="quick")], NOW_US)
-    found = overview([summarise(site, NOW_US) for site in quick], Filter())
+    found = overview([summarise(site, NOW_US) for site in quick], OverviewFilter())
     for language, told in ((Language.ENGLISH, english), (Language.FRENCH, french)):
-        assert f" {told} " in words(Pages(language).overview(found, Filter(), (), NOW_US))
+        assert f" {told} " in words(OverviewPages(language).overview(found, OverviewFilter(), (), NOW_US))
 
 
 def test_a_disagreement_is_shown_for_a_day() -> None:
     made = fleet()
     (site,) = [found for found in made if found.site_id == "remarkable"]
     kinds = [{remark.kind for remark in remarks(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
-    assert [Kind.SIDES_DISAGREE in found for found in kinds] == [True, False]
+    assert [NoticeKind.SIDES_DISAGREE in found for found in kinds] == [True, False]
 
 
 def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
     lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(path(1, values=lost), site="a")], NOW_US)
-    assert remarks(next(iter(site)), NOW_US) == (Remark(Kind.NOT_REACHED, None, 4),)
+    assert remarks(next(iter(site)), NOW_US) == (Notice(NoticeKind.NOT_REACHED, None, 4),)
 
 
 def of_records(*records: Known) -> str:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(record, order, site="a") for order, record in enumerate(records)], NOW_US)
-    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
-    return words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
+    return words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
 
 
 def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Known:
@@ -347,8 +354,10 @@ def test_problems_of_the_collector_itself_stand_on_the_page() -> None:
 
 
 def test_an_empty_fleet_says_so() -> None:
-    page = Pages(Language.ENGLISH)
-    assert "no site has reported yet" in page.overview(overview([], Filter()), Filter(), (), NOW_US)
+    page = OverviewPages(Language.ENGLISH)
+    assert "no site has reported yet" in page.overview(
+        overview([], OverviewFilter()), OverviewFilter(), (), NOW_US
+    )
     assert "No site matches this search." in html(q="nowhere")
 
 
@@ -365,25 +374,29 @@ def test_nothing_on_the_page_comes_from_elsewhere_or_runs() -> None:
 def test_ages_are_told_in_the_unit_that_fits(seconds: int, told: str) -> None:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(floor(1, NOW_US - seconds * 1_000_000), site="a")], NOW_US)
-    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
-    assert f" {told} ago" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
+    assert f" {told} ago" in words(
+        OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US)
+    )
 
 
 def test_a_clock_ahead_is_told() -> None:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(stamp(1, NOW_US + 5 * MINUTE_US), site="a")], NOW_US)
-    found = overview([summarise(next(iter(site)), NOW_US)], Filter())
-    assert "clock ahead" in words(Pages(Language.ENGLISH).overview(found, Filter(), (), NOW_US))
+    found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
+    assert "clock ahead" in words(
+        OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US)
+    )
 
 
 def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> None:
     needed = {
-        *(f"{kind}.{state}" for state in State for kind in ("state", "explain")),
+        *(f"{kind}.{state}" for state in SiteState for kind in ("state", "explain")),
         *(f"failure.{failure}" for failure in Failure),
         *(f"verdict.{verdict}" for verdict in Verdict),
         *(f"presence.{presence}" for presence in PresenceState),
         *(f"waiting.{waiting}" for waiting in Waiting),
-        *(f"remark.{kind}" for kind in Kind),
+        *(f"remark.{kind}" for kind in NoticeKind),
         *(f"direction.{direction}" for direction in Direction),
         *(f"trouble.{probe}" for probe in ("", *KNOWN)),
     }

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from collector.live.blackout import GRACE_US
-from collector.live.site_state import State
+from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.service import blackout_watch as attention
-from collector.service.blackout_watch import REFUSED_US, Attention
+from collector.service.blackout_watch import REFUSED_US, BlackoutWatch
 from collector.service.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, seen, stamp
 
@@ -18,7 +18,7 @@ OTHERS = [f"R{number}" for number in range(12)]
 
 
 class Stand:
-    """Views of a fleet that was just heard of, and an Attention whose clock and broker the test moves."""
+    """Views of a fleet that was just heard of, and a BlackoutWatch whose clock and broker the test moves."""
 
     def __init__(self) -> None:
         inventory = {name: Site(name, name, pop="Clermont-2") for name in TEN}
@@ -27,7 +27,7 @@ class Stand:
         self.views = Views(inventory)
         self.views.render(inventory, NOW_US)
         self.measure([*TEN, *OTHERS])
-        self.attention = Attention(self.views, lambda: self.works, lambda: self.now_us, 2 * MINUTE_US)
+        self.attention = BlackoutWatch(self.views, lambda: self.works, lambda: self.now_us, 2 * MINUTE_US)
         self.attention.heard()
 
     def measure(self, names: list[str]) -> None:
@@ -40,11 +40,11 @@ class Stand:
 
     def silent(self) -> int:
         self.views.expire(self.now_us, 1000)
-        return sum(line.state is State.SILENT for line in self.views.summaries)
+        return sum(line.state is SiteState.SILENT for line in self.views.summaries)
 
 
 def look(monkeypatch: pytest.MonkeyPatch, stand: Stand, *steps: Callable[[], object]) -> None:
-    """Take the steps, each with some looks of Attention after it."""
+    """Take the steps, each with some looks of BlackoutWatch after it."""
     monkeypatch.setattr(attention, "LOOK_SECONDS", 0.001)
 
     async def run() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from collector.ledger.write.commit import Ledger
-from collector.model.completeness import SETTLED_US
+from collector.model.completeness import MISSING_AFTER_US
 from collector.model.inventory import Site
 from collector.service import completeness_refresh as counting_module
-from collector.service.completeness_refresh import Counting
+from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
 from tests.collector.examples import NOW_US, SITE
 from tests.collector.ledger.filled import batch, commit
@@ -38,8 +38,8 @@ def test_what_is_wrong_is_seen_again_and_again_and_a_ledger_out_of_reach_changes
     ledger = Ledger(path)
     commit(ledger, batch(1, 4))
     views = Views({SITE: Site(SITE, "Lycée")})
-    times = [NOW_US + SETTLED_US]
-    counting = Counting(path, views, lambda: times[0])
+    times = [NOW_US + MISSING_AFTER_US]
+    counting = CompletenessRefresh(path, views, lambda: times[0])
     counting.begin()
     assert (missing(views), counting.counted_us) == (2, times[0])
 

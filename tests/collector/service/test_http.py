@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from collector.incidents.history import History
+from collector.incidents.history import OutageHistory
 from collector.ingest.decode import judge
 from collector.ledger.store import LedgerError
 from collector.ledger.write.commit import Ledger
 from collector.model.inventory import Site as InventorySite
-from collector.model.own_counters import Meters
+from collector.model.own_counters import OwnCounters
 from collector.pages.outage_page import OutagePages
 from collector.pages.texts import Language
-from collector.service.completeness_refresh import Counting
-from collector.service.http import Site, serve
+from collector.service.completeness_refresh import CompletenessRefresh
+from collector.service.http import WebPages, serve
 from collector.service.views import Views
 from tests.collector.examples import NOW_US, arrival, stamp
 from tests.processes import free_port
@@ -27,15 +27,15 @@ from tests.processes import free_port
 def site(
     size: int,
     ledger: Path = Path("no-ledger.db"),
-    history: Callable[[], Awaitable[History]] = lambda: nothing_happened(),
-) -> Site:
+    history: Callable[[], Awaitable[OutageHistory]] = lambda: nothing_happened(),
+) -> WebPages:
     inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
     views = Views(inventory)
     views.render(inventory, NOW_US)
-    counting = Counting(ledger, views, lambda: NOW_US)
-    return Site(
+    counting = CompletenessRefresh(ledger, views, lambda: NOW_US)
+    return WebPages(
         views,
-        Meters(),
+        OwnCounters(),
         counting,
         unready=list,
         warnings=list,
@@ -45,15 +45,15 @@ def site(
     )
 
 
-async def nothing_happened() -> History:
-    return History()
+async def nothing_happened() -> OutageHistory:
+    return OutageHistory()
 
 
-async def unreadable() -> History:
+async def unreadable() -> OutageHistory:
     raise LedgerError("ledger x: the disk is failing")
 
 
-def while_served(served: Site, work: Callable[[int], Awaitable[bytes]]) -> bytes:
+def while_served(served: WebPages, work: Callable[[int], Awaitable[bytes]]) -> bytes:
     async def run() -> bytes:
         port = free_port()
         runner = await serve(served.application(), "127.0.0.1", port)

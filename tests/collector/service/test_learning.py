@@ -8,16 +8,16 @@ import pytest
 from collector.ledger.clock.redating import Moved
 from collector.ledger.write.commit_result import Settled
 from collector.service import service as program_module
-from collector.service.service import LEARN_AT_ONCE, Program
-from collector.settings import CollectorSettings, Ledger
+from collector.service.service import LEARN_AT_ONCE, CollectorService
+from collector.settings import CollectorSettings, LedgerSettings
 from tests.collector.examples import HOUR_US, NOW_US, SITE, seen, stamp
 
 
-def made(directory: Path) -> Program:
+def made(directory: Path) -> CollectorService:
     inventory = directory / "sites.csv"
     inventory.write_text(f"site_id,name\n{SITE},Lycée\n")
-    return Program(
-        CollectorSettings(inventory=str(inventory), ledger=Ledger(path=str(directory / "ledger.db")))
+    return CollectorService(
+        CollectorSettings(inventory=str(inventory), ledger=LedgerSettings(path=str(directory / "ledger.db")))
     )
 
 

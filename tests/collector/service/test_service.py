@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from collector.service import service as program_module
-from collector.service.service import Program
+from collector.service.service import CollectorService
 from collector.settings import load
 from tests.brokers import mosquitto
 from tests.collector.agents import Agent, Key, Peer
@@ -216,7 +216,7 @@ def test_an_end_does_not_wait_for_a_ledger_that_is_far_behind(
 ) -> None:
     monkeypatch.setattr(program_module, "DRAIN_SECONDS", 0.3)
     collector = Collector(tmp_path, free_port(), free_port())
-    program = Program(load(collector.settings), before_commit=lambda: time.sleep(0.2))
+    program = CollectorService(load(collector.settings), before_commit=lambda: time.sleep(0.2))
 
     async def run() -> None:
         stop = asyncio.Event()

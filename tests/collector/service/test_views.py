@@ -1,4 +1,4 @@
-from collector.live.site_state import State
+from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.service.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, floor, seen, stamp
@@ -11,7 +11,7 @@ def views(*site_ids: str) -> Views:
     return made
 
 
-def states(made: Views) -> dict[str, State]:
+def states(made: Views) -> dict[str, SiteState]:
     return {line.site.site_id: line.state for line in made.summaries}
 
 
@@ -21,9 +21,9 @@ def text(made: Views) -> str:
 
 def test_what_is_committed_shows_at_once_on_page_and_metrics() -> None:
     made = views(SITE, "other")
-    assert states(made) == {SITE: State.WAITING, "other": State.WAITING}
+    assert states(made) == {SITE: SiteState.WAITING, "other": SiteState.WAITING}
     made.learn([seen(floor(1))], NOW_US)
-    assert states(made) == {SITE: State.OK, "other": State.WAITING}
+    assert states(made) == {SITE: SiteState.OK, "other": SiteState.WAITING}
     assert f'qos_floor_pass{{site_id="{SITE}"' in text(made)
 
 
@@ -34,9 +34,9 @@ def test_time_alone_makes_gauges_disappear_and_a_site_silent() -> None:
     assert "qos_rtt_seconds" in text(made)
     assert not made.expire(NOW_US + 3 * MINUTE_US, 10)
     assert "qos_rtt_seconds" not in text(made)
-    assert states(made) == {SITE: State.OK}
+    assert states(made) == {SITE: SiteState.OK}
     assert not made.expire(NOW_US + 5 * MINUTE_US, 10)
-    assert states(made) == {SITE: State.SILENT}
+    assert states(made) == {SITE: SiteState.SILENT}
     assert 'state="silent"} 1' in text(made)
 
 
@@ -57,14 +57,14 @@ def test_a_mass_outage_is_taken_in_portions() -> None:
     made.learn([seen(stamp(1), number, site=name) for number, name in enumerate(names)], NOW_US)
     late_us = NOW_US + HOUR_US
     assert [made.expire(late_us, 10) for _ in range(4)] == [True, True, False, False]
-    assert set(states(made).values()) == {State.SILENT}
+    assert set(states(made).values()) == {SiteState.SILENT}
 
 
 def test_a_new_inventory_shows_after_rendering() -> None:
     made = views(SITE, "leaves")
     made.learn([seen(floor(1))], NOW_US)
     made.render(made.take_inventory({"comes": Site("comes", "New")}), NOW_US)
-    assert states(made) == {SITE: State.NOT_IN_INVENTORY, "comes": State.WAITING}
+    assert states(made) == {SITE: SiteState.NOT_IN_INVENTORY, "comes": SiteState.WAITING}
     assert 'site_id="leaves"' not in text(made)
 
 

@@ -1,4 +1,4 @@
-"""What a missing server is told as."""
+"""Missing requirements of ``make bench-agent``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lab.bench import agent as bench_agent
 from lab.programs import installed
 
 
-def test_a_missing_broker_is_named_with_what_mends_it(
+def test_a_missing_broker_is_named_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

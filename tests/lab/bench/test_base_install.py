@@ -1,4 +1,4 @@
-"""The environment that the agent is weighed in holds what a deployer installs."""
+"""Environment of a site."""
 
 import subprocess
 from pathlib import Path
@@ -19,7 +19,7 @@ def run(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_it_runs_the_agent_and_has_nothing_of_a_developers(tmp_path: Path) -> None:
+def test_it_runs_the_agent_without_any_developer_package(tmp_path: Path) -> None:
     python = base_install.make(tmp_path / "installed")
     assert run(python, "-P", "-m", "agent", "--version") == f"plancher-agent {version()}\n"
     assert run(python, "-P", "-c", PROGRAM) == "[]\n[]\n"

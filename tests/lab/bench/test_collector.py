@@ -1,4 +1,4 @@
-"""The collector's benchmark loads what it says it loads."""
+"""Load of the collector's benchmark."""
 
 import sqlite3
 from pathlib import Path
@@ -6,11 +6,10 @@ from pathlib import Path
 from collector.ingest.decode import Batch, PeerBatch, judge
 from collector.model.observation import EVENTS
 from lab.bench import collector as bench_collector
-from lab.simulate import fleet
 from wire.records import KNOWN
 
 
-def test_an_invented_fleet_is_taken_whole() -> None:
+def test_the_collector_accepts_every_record_of_a_simulated_fleet() -> None:
     arrivals = bench_collector.arrivals(measurements=400, batch=100, sites=2)
     batches = [judge(one) for one in arrivals]
     assert all(isinstance(batch, Batch | PeerBatch) for batch in batches)
@@ -22,7 +21,7 @@ def test_an_invented_fleet_is_taken_whole() -> None:
     assert len({(record.epoch, record.seq) for record in records}) == 400
 
 
-def test_the_two_sides_of_an_invented_fleet_agree(tmp_path: Path) -> None:
+def test_agent_and_peer_of_a_simulated_fleet_agree(tmp_path: Path) -> None:
     arrivals = bench_collector.arrivals(measurements=40, batch=20, sites=2)
     bench_collector.into_ledger(arrivals, tmp_path)
     database = sqlite3.connect(tmp_path / "ledger.db")
@@ -31,7 +30,7 @@ def test_the_two_sides_of_an_invented_fleet_agree(tmp_path: Path) -> None:
     assert found == [("agree", 8)]
 
 
-def test_both_ways_keep_every_measurement(tmp_path: Path) -> None:
+def test_both_ways_store_every_measurement(tmp_path: Path) -> None:
     arrivals = bench_collector.arrivals(measurements=40, batch=4, sites=3)
     bench_collector.into_ledger(arrivals, tmp_path)
     bench_collector.into_plain_sqlite(arrivals, tmp_path)
@@ -41,9 +40,8 @@ def test_both_ways_keep_every_measurement(tmp_path: Path) -> None:
         database.close()
 
 
-def test_the_page_holds_every_site_and_both_renderers_agree() -> None:
+def test_the_page_has_every_site() -> None:
     figure, samples = bench_collector.showing(sites=5, runs=1)
     assert samples >= 5 * 40
     assert len(figure.ours) == 5
     assert min(figure.other) > 0
-    assert len(fleet.sites(5)) == 5

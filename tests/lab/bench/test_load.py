@@ -1,4 +1,4 @@
-"""What the load benchmark counts as a missed bar, by value."""
+"""Bars of the load benchmark."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from host.exits import Exit
 from lab.bench import load as bench_load
-from lab.bench.load import Row
+from lab.bench.load import LoadRow
 from lab.bench.load_tools import Cost
 from wire.records import Direction
 
@@ -17,15 +17,15 @@ def cost(received: float = 1e9, *, loss: float = 0.0, cpu_s: float = 1.0) -> Cos
     return Cost(1e9, received, loss, GB, cpu_s / 2, cpu_s / 2)
 
 
-def row(rate: int, ours: list[Cost], udp: list[Cost]) -> Row:
-    return Row("loopback", Direction.UP, rate, ours, udp)
+def row(rate: int, ours: list[Cost], udp: list[Cost]) -> LoadRow:
+    return LoadRow("loopback", Direction.UP, rate, ours, udp)
 
 
-def test_a_load_that_arrives_and_costs_less_misses_nothing() -> None:
+def test_a_load_received_at_less_cost_misses_nothing() -> None:
     assert row(1000, [cost(), cost(9.95e8), cost(5e8, loss=0.5)], [cost(cpu_s=1.1)]).faults() == []
 
 
-def test_a_rate_not_reached_and_packets_lost_are_missed_bars_at_a_gigabit_only() -> None:
+def test_rate_and_loss_have_bars_at_a_gigabit_only() -> None:
     slow = [cost(9.8e8, loss=0.01)]
     assert row(1000, slow, []).faults() == [
         "loopback up 1000 Mbit/s: 98.00 % of the rate was received",
@@ -36,11 +36,11 @@ def test_a_rate_not_reached_and_packets_lost_are_missed_bars_at_a_gigabit_only()
 
 def test_more_processor_time_than_iperf3_is_a_missed_bar() -> None:
     assert row(100, [cost(cpu_s=2.0)], [cost(cpu_s=1.5)]).faults() == [
-        "loopback up 100 Mbit/s: 2.00 CPU-s/GB, iperf3 1.50"
+        "loopback up 100 Mbit/s: 2.00 CPU-s/GB, more than iperf3's 1.50"
     ]
 
 
-def test_a_row_without_measurements_is_no_success() -> None:
+def test_a_row_without_measurements_is_a_missed_bar() -> None:
     empty = row(8, [], [])
     assert empty.faults() == ["loopback up 8 Mbit/s: nothing was measured"]
     empty.problems.append("our client: no-answer")
@@ -48,15 +48,15 @@ def test_a_row_without_measurements_is_no_success() -> None:
 
 
 @pytest.mark.usefixtures("_no_programs")
-def test_what_this_machine_lacks_is_told_before_anything_is_measured(
+def test_missing_requirements_are_reported_before_measuring(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert bench_load.main([]) == Exit.UNAVAILABLE
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("bench-load: this machine lacks ")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("bench-load: this machine lacks ")
     for package in ("iproute2", "nftables", "iperf3", "ethtool"):
-        assert f"on Debian or Ubuntu, apt-get install {package}" in told.err
+        assert f"on Debian or Ubuntu, apt-get install {package}" in output.err
 
 
 @pytest.fixture

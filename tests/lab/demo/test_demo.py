@@ -1,4 +1,4 @@
-"""The demo as a whole, in real processes: its figures agree with the truth, and nothing of it is left."""
+"""Demo in real processes: its figures agree with the emulated values, and it leaves nothing behind."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ENDED_WITHIN_S = 5
 
 
 class Demo:
-    """A running demo whose temporary files go below ``place`` and whose output goes to a file there."""
+    """Running demo with its temporary files below ``place`` and its output in a file there."""
 
     def __init__(self, place: Path, *options: str) -> None:
         self.place = place / "temporary"
@@ -46,7 +46,7 @@ class Demo:
             time.sleep(0.05)
 
     def children(self) -> dict[int, str]:
-        """Processes that work in this demo's directory, and their command lines."""
+        """Return the processes with a working directory of this demo, and their command lines."""
         processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return {
             int(entry.name): read_command(entry)
@@ -94,7 +94,7 @@ def demo(place: Path, *options: str) -> Iterator[Demo]:
 
 
 @pytest.mark.timeout(180)
-def test_every_figure_agrees_with_the_emulated_truth(tmp_path: Path) -> None:
+def test_every_figure_agrees_with_the_emulated_value(tmp_path: Path) -> None:
     with demo(tmp_path, "--check") as running:
         status = running.process.wait(150)
         assert status == 0, running.output
@@ -110,7 +110,7 @@ def test_a_signal_ends_everything_within_seconds(tmp_path: Path, number: signal.
         # As a terminal does it: to the whole process group.
         os.killpg(running.process.pid, number)
         assert running.process.wait(ENDED_WITHIN_S) == 0, running.output
-        assert running.output.endswith("Ended; nothing is left behind.\n")
+        assert running.output.endswith("Ended; all programs and files are removed.\n")
         assert "Traceback" not in running.output
         running.assert_nothing_is_left()
 
@@ -121,7 +121,7 @@ def test_a_crashed_program_is_reported_and_ends_the_demo(tmp_path: Path) -> None
         peer = next(pid for pid, command in running.children().items() if "plancher-peer" in command)
         os.kill(peer, signal.SIGKILL)
         assert running.process.wait(ENDED_WITHIN_S + 5) == 70, running.output
-        assert "plancher-lab: peer was ended by signal 9; its last words:" in running.output
+        assert "plancher-lab: peer was ended by signal 9; its last output:" in running.output
         running.assert_nothing_is_left()
 
 

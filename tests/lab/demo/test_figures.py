@@ -1,4 +1,4 @@
-"""Figures read from metrics pages as the collector writes them."""
+"""Figures read from the collector's metrics pages."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from collector.live.fleet import Fleet
 from collector.metrics.exposition import Exposition
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
-from collector.model.peer_comparison import Joined, Result
-from lab.demo.figures import Capacity, Figures, fetch
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
+from lab.demo.figures import Capacity, Figures
 from wire.records import Direction, FloorValues, LineCounters, Outcome, Spread, StampValues, Verdict
 
 NOW_US = 1_775_000_000_000_000
@@ -72,17 +72,20 @@ def test_floor_figures() -> None:
     assert site.newest_s == NOW_US / 1e6 - 5
 
 
-def test_what_both_sides_told_is_read_anew_from_each_page() -> None:
+def test_peer_comparisons_are_read_from_each_page() -> None:
     fleet = Fleet({SITE: Site(SITE, "Lycée")})
     exposition, figures = Exposition(), Figures(100)
-    for results in ((Result.AGREE, Result.AGREE), (Result.AGREE, Result.DISAGREE)):
-        joined = [Joined("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
+    for results in (
+        (ComparisonResult.AGREE, ComparisonResult.AGREE),
+        (ComparisonResult.AGREE, ComparisonResult.DISAGREE),
+    ):
+        joined = [ComparedTest("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
         fleet.learn_sides(joined, NOW_US)
         for site in fleet:
             exposition.update(site, NOW_US)
         figures.take(b"".join(exposition.pieces()).decode())
-    told = figures.sites[SITE].two_sides
-    assert (told["agree"], told["disagree"]) == (3, 1)
+    found = figures.sites[SITE].two_sides
+    assert (found["agree"], found["disagree"]) == (3, 1)
 
 
 def test_a_site_without_measurements_waits() -> None:
@@ -110,10 +113,6 @@ def test_a_train_whose_loss_has_no_direction_counts_for_the_round_trip_only() ->
     assert not figures.sites[SITE].sent
 
 
-def test_what_is_no_metrics_page_is_refused() -> None:
+def test_any_other_text_is_refused() -> None:
     with pytest.raises(ValueError, match="html"):
         Figures(100).take("<html>503</html>")
-
-
-def test_a_page_that_is_not_there_is_none() -> None:
-    assert fetch("http://127.0.0.1:1/metrics") is None

@@ -1,4 +1,4 @@
-"""What is missing is named, with the command that mends it."""
+"""Missing requirements of the demo."""
 
 import subprocess
 import sys
@@ -9,23 +9,13 @@ from lab.demo import programs
 from lab.programs.places import NoRoomError
 
 
-def test_this_machine_has_what_the_demo_needs() -> None:
-    programs.require()
-
-
-def test_another_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(NoRoomError, match="the demo needs Linux"):
-        programs.require()
-
-
 def test_missing_packages_and_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "NEEDED_MODULES", ("amqtt", "no_such_module"))
     monkeypatch.setattr(programs, "PROGRAMS", ("plancher-lab", "plancher-nothing"))
     with pytest.raises(NoRoomError) as caught:
         programs.require()
     assert str(caught.value) == (
-        "not installed: no_such_module, plancher-nothing. Mend it with `make install`, "
+        "not installed: no_such_module, plancher-nothing. Install with `make install`, "
         f"or `{sys.executable} -m pip install plancher-lab`"
     )
 
@@ -37,5 +27,5 @@ def test_a_module_that_the_demo_itself_imports_is_named() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 69
-    assert ended.stderr.startswith("plancher-lab: configuration: the demo needs prometheus_client")
+    assert ended.stderr.startswith("plancher-lab: configuration: the demo needs the module prometheus_client")
     assert "make install" in ended.stderr

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
-
-from outbox.journal import salvage as journal_salvage
 from outbox.journal.reached import Reached
-from outbox.journal.salvage import Tail
-from outbox.journal.store import Store
+
 from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject
 from lab.faults.power.op_log import Kind, Operation
+from outbox.journal import salvage as journal_salvage
+from outbox.journal.salvage import Tail
+from outbox.journal.store import Store
 from tests.servers import require
 from wire.messages.envelope import GapReason
 

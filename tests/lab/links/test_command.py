@@ -1,4 +1,4 @@
-"""``plancher-lab link`` as a person or the demo runs it: a process of its own."""
+"""Command ``plancher-lab link`` in a process of its own."""
 
 import contextlib
 import json
@@ -130,7 +130,7 @@ LISTEN = ("link", "--listen", "127.0.1.5")
          "argument --listen: expected an IPv4 address such as 127.0.1.5, got 'localhost'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_told(
+def test_an_unreadable_value_is_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -143,34 +143,37 @@ def test_what_cannot_be_read_is_told(
     ("options", "message"),
     [
         ((*LISTEN, "--policer"), "down: a policer needs a rate; up: a policer needs a rate"),
-        ((*LISTEN, "--up", "8M", "--queue", "1kB"), "up: the queue must hold at least 1500 B, not 1000 B"),
+        (
+            (*LISTEN, "--up", "8M", "--queue", "1kB"),
+            "up: the queue needs room for at least 1500 B, not 1000 B",
+        ),
         (
             ("link", "--listen", "192.0.2.1"),
             "a link listens on loopback only (127.0.0.0/8), not on 192.0.2.1",
         ),
-        ((*LISTEN, "--reorder", "1%,0"), "down: reordering needs a delay by which packets are held back"),
+        ((*LISTEN, "--reorder", "1%,0"), "down: reordering needs a reordering delay"),
     ],
 )
-def test_what_cannot_be_is_told(
+def test_impossible_settings_are_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(options) == Exit.USAGE
     assert capsys.readouterr().err == f"plancher-lab: configuration: {message}\n"
 
 
-def test_a_port_in_use_is_told_with_the_remedy(
+def test_a_port_in_use_is_reported_with_the_remedy(
     end: MakeEnd, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     holder = end(address)
     assert command(("link", "--listen", address, "--ports", str(holder.port))) == Exit.UNAVAILABLE
     assert capsys.readouterr().err == (
         f"plancher-lab: configuration: cannot listen on {address}, ports {holder.port}: in use. Choose "
-        "another --listen address, or, if a peer listens on all addresses of this machine, let it listen on "
-        "127.0.0.1 alone.\n"
+        "another --listen address. If a peer listens on all addresses of this machine, let it listen on "
+        "127.0.0.1 only.\n"
     )
 
 
-def test_counters_that_cannot_be_written_are_told(
+def test_unwritable_counters_are_reported(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -181,7 +184,7 @@ def test_counters_that_cannot_be_written_are_told(
     )
 
 
-def test_the_report_names_every_trouble() -> None:
+def test_the_report_names_every_error_of_the_link() -> None:
     report = LinkReport(
         LineCounters(), LineCounters(), stray=1, unsent=2, overflowed=3, crowded=4, seconds=2.0
     )
@@ -192,10 +195,10 @@ def test_the_report_names_every_trouble() -> None:
         0.2,
     )
     assert describe(report).splitlines()[2:] == [
-        "1 stray datagrams from the peer's side",
+        "1 datagrams from unknown ports of the peer",
         "2 refused by the kernel",
-        "3 lost because the link read too slowly",
-        "4 refused because too many were underway",
+        "3 lost in full socket buffers: the link read too slowly",
+        "4 dropped: too many packets in the link",
         "releases late by: p50 45 us, p99 130 us, largest 2000 us",
         "2.0 s, 10.0% of a core",
     ]

@@ -1,4 +1,4 @@
-"""Every property of a line by value: exact where it is deterministic, 99.9 % intervals where it is random."""
+"""Every property of a line: exact where it is deterministic, by 99.9 % intervals where it is random."""
 
 from math import sqrt
 
@@ -23,12 +23,12 @@ def test_a_line_that_does_nothing_releases_at_once() -> None:
     assert Line(LineSettings()).offer(5, 1000, tos=0xB8) == (Release(5, 0xB8),)
 
 
-def test_the_rate_spaces_packets_and_the_queue_holds_them() -> None:
+def test_the_queue_spaces_packets_at_the_rate() -> None:
     line = Line(LineSettings(rate=8_000_000, queue=3000))
     assert releases(line, range(3)) == [(MILLISECOND,), (2 * MILLISECOND,), (3 * MILLISECOND,)]
 
 
-def test_an_idle_line_starts_anew_from_the_arrival() -> None:
+def test_an_idle_line_serves_a_packet_on_arrival() -> None:
     line = Line(LineSettings(rate=8_000_000, queue=3000))
     line.offer(0, 1000)
     assert line.offer(5 * MILLISECOND, 1000) == (Release(6 * MILLISECOND, 0),)
@@ -49,7 +49,7 @@ def test_tail_drop_counts_the_unsent_part_of_the_packet_in_service() -> None:
     assert line.counters.dropped_bytes == {DropCause.QUEUE_FULL: 2000}
 
 
-def test_a_burst_passes_at_once_and_then_the_rate_is_felt() -> None:
+def test_a_burst_passes_at_once_and_later_packets_at_the_rate() -> None:
     line = Line(LineSettings(rate=8_000_000, queue=5000, burst=3000))
     assert [line.offer(0, 1000)[0].at for _ in range(5)] == [0, 0, 0, MILLISECOND, 2 * MILLISECOND]
 
@@ -91,7 +91,7 @@ def test_jitter_never_reorders() -> None:
 
 
 @pytest.mark.parametrize("place", list(LossPlace))
-def test_loss_strikes_its_share(place: LossPlace) -> None:
+def test_the_share_of_lost_packets_is_that_of_the_settings(place: LossPlace) -> None:
     line = Line(LineSettings(loss=0.03, loss_place=place, seed=3))
     lost = sum(not line.offer(now, 100) for now in range(20_000))
     assert_share(lost, 20_000, 0.03)
@@ -110,7 +110,7 @@ def test_loss_before_the_queue_leaves_the_line_free_and_after_it_does_not() -> N
     assert ends[LossPlace.AFTER_QUEUE] > 95 * MILLISECOND > ends[LossPlace.BEFORE_QUEUE]
 
 
-def test_a_reordered_packet_is_held_back_and_the_others_are_not() -> None:
+def test_only_reordered_packets_have_the_extra_delay() -> None:
     line = Line(LineSettings(delay=100, reordering=0.1, reordering_delay=5000, seed=5))
     extra = [line.offer(now, 100)[0].at - now for now in range(0, 10_000_000, 1000)]
     assert set(extra) == {100, 5100}
@@ -150,7 +150,7 @@ def test_the_counters_balance() -> None:
     assert counters.dropped_bytes.total() == 500 * dropped
 
 
-def test_the_same_seed_meets_the_same_fate() -> None:
+def test_the_same_seed_has_the_same_results() -> None:
     settings = LineSettings(loss=0.3, jitter=1000, duplication=0.2, seed=8)
     first, second = Line(settings), Line(settings)
     assert releases(first, range(500)) == releases(second, range(500))
@@ -166,13 +166,13 @@ def test_time_that_runs_backwards_counts_as_the_latest_seen() -> None:
     ("settings", "message"),
     [
         (LineSettings(rate=0, queue=9000), "rate must be at least 1 bit/s, not 0"),
-        (LineSettings(rate=10, queue=100), "the queue must hold at least 1500 B, not 100 B"),
+        (LineSettings(rate=10, queue=100), "the queue needs room for at least 1500 B, not 100 B"),
         (LineSettings(rate=10, policer=True), "a policer needs a burst of at least 1500 B, not 0 B"),
         (LineSettings(policer=True), "a policer needs a rate"),
         (LineSettings(burst=2000), "a burst needs a rate"),
         (LineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
         (LineSettings(jitter=-1), "delay, jitter, reordering delay and burst cannot be negative"),
-        (LineSettings(reordering=0.1), "reordering needs a delay by which packets are held back"),
+        (LineSettings(reordering=0.1), "reordering needs a reordering delay"),
         (LineSettings(dscp_rewrite={46: 64}), "DSCP code points lie between 0 and 63"),
     ],
 )

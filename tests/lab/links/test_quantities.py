@@ -1,4 +1,4 @@
-"""Quantities on the command line are read strictly."""
+"""Quantities of the command line."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def test_a_quantity_means_one_thing(read: Callable[[str], float], text: str, val
 @pytest.mark.parametrize(
     "text", ["", "8,4M", "8.4 M", "8.4m", "-1M", "1e6", "8.4MB", ".5M", "\u0668M", "1M "]
 )
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_other_text_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         quantities.rate(text)
     assert str(caught.value) == f"expected a rate such as 8.4M (bit/s; k, M or G), got {text!r}"
@@ -46,12 +46,12 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         (quantities.duration, "10", "expected a time such as 10ms (us, ms or s), got '10'"),
         (quantities.size, "64", "expected a size such as 64kB (B, kB or MB), got '64'"),
         (quantities.size, "0.5B",
-         "expected a size such as 64kB (B, kB or MB), got '0.5B', which is finer than can be told apart"),
+         "expected a size such as 64kB (B, kB or MB), got '0.5B', which is finer than the smallest unit"),
         (quantities.share, "0.01", "expected a share such as 1%, got '0.01'"),
         (quantities.share, "101%", "expected a share such as 1%, at most 100%, got '101%'"),
     ],
 )  # fmt: skip
-def test_other_mistakes_are_told(read: Callable[[str], float], text: str, message: str) -> None:
+def test_mistakes_are_reported_with_an_example(read: Callable[[str], float], text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         read(text)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""The test port is read out of a captured Setup Response, and out of nothing else."""
+"""Test port of a captured Setup Response."""
 
 import pytest
 from hypothesis import given
@@ -33,13 +33,8 @@ def test_nothing_else_announces_a_port(other: bytes) -> None:
     assert announced_test_port(other) is None
 
 
-def test_only_a_null_request_is_one() -> None:
-    assert is_null_request(NULL)
-    assert not any(map(is_null_request, (REQUEST, RESPONSE, NULL + b"\0", b"")))
-
-
 @given(st.binary(max_size=80))
-def test_no_datagram_is_too_strange(payload: bytes) -> None:
+def test_any_datagram_is_read_without_an_error(payload: bytes) -> None:
     port = announced_test_port(payload)
     assert port is None or 0 < port < 65536
     assert is_null_request(payload) in (True, False)

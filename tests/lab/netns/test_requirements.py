@@ -14,7 +14,7 @@ ALL, NONE = 2**64 - 1, 0
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with all three programs, and nothing searched but it."""
+    """Create a directory with all three programs, and search nowhere else."""
     for name in requirements.PROGRAMS:
         (tmp_path / name).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -27,7 +27,7 @@ def rights(monkeypatch: pytest.MonkeyPatch, user: int, capabilities: int) -> Non
     monkeypatch.setattr(requirements, "_effective", lambda: capabilities)
 
 
-def test_nothing_lacks_where_root_has_all_programs(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_with_all_programs_lacks_nothing(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rights(monkeypatch, 0, ALL)
     assert requirements.lacking() == ()
 
@@ -45,20 +45,20 @@ def test_missing_programs_are_named_with_their_packages(
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_root_without_capabilities_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_capabilities_of_root_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     rights(monkeypatch, 0, ALL & ~(1 << 21))
     assert requirements.lacking() == (
-        "CAP_SYS_ADMIN: this root may not create network namespaces (a container?)",
+        "CAP_SYS_ADMIN: this root user cannot create network namespaces; is this a container?",
     )
 
 
 @pytest.mark.usefixtures("programs")
-def test_without_root_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_without_root_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     rights(monkeypatch, 1000, NONE)
     with pytest.raises(KernelLinkError) as caught, KernelLink(KernelLinkSettings()):
         pass
     assert str(caught.value) == (
-        "a kernel link needs root, who alone may create network namespaces (this is user id 1000): use sudo"
+        "a kernel link needs root rights to create network namespaces (this is user id 1000): use sudo"
     )
 
 

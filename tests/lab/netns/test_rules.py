@@ -17,14 +17,14 @@ def test_the_shaper_counts_ip_bytes_at_the_device_towards_the_receiver() -> None
     )
 
 
-def test_the_shaper_stands_at_the_mouth_of_a_wire_that_comes_after_it() -> None:
+def test_a_shaper_before_a_wire_is_on_the_device_of_the_wire() -> None:
     line = KernelLineSettings(rate=8_400_000, queue=105_000, delay=1, wire_place=WirePlace.AFTER_QUEUE)
     assert " ".join(rules.queue(Direction.UP, line)) == (
         "qdisc replace dev wire-up root handle 1: tbf rate 8400000bit burst 5000 limit 105000"
     )
 
 
-def test_what_arrives_for_a_direction_is_routed_into_its_wire() -> None:
+def test_packets_of_a_direction_are_routed_into_its_wire() -> None:
     assert rules.wire(Direction.UP).splitlines() == [
         "link set wire-up mtu 1500 txqueuelen 10000 up",
         "route add default dev wire-up table 102",
@@ -32,11 +32,11 @@ def test_what_arrives_for_a_direction_is_routed_into_its_wire() -> None:
     ]
 
 
-def test_no_rules_where_nothing_is_random() -> None:
+def test_a_link_without_loss_and_duplication_has_no_rules() -> None:
     assert rules.fates(KernelLinkSettings()) == ""
 
 
-def test_loss_strikes_where_a_direction_arrives_and_duplication_where_it_leaves() -> None:
+def test_loss_is_at_the_entry_and_duplication_at_the_exit() -> None:
     settings = KernelLinkSettings(KernelLineSettings(loss=0.02), KernelLineSettings(duplication=0.001))
     assert rules.fates(settings) == (
         "table netdev duplication_up {\n  chain leaving {\n"

@@ -5,7 +5,7 @@ from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.records import Direction
 
 
-def test_the_defaults_are_sound_and_do_nothing() -> None:
+def test_the_defaults_are_valid() -> None:
     assert KernelLinkSettings().faults() == ()
 
 
@@ -27,42 +27,45 @@ def test_the_kernel_gets_the_bucket_it_needs(line: KernelLineSettings, bucket: i
     ("line", "fault"),
     [
         (KernelLineSettings(policer=True), "a policer needs a rate"),
-        (KernelLineSettings(queue=2**31 + 1), "the kernel takes a queue and a burst of at most 2147483648 B"),
+        (
+            KernelLineSettings(queue=2**31 + 1),
+            "queue and burst must be at most 2147483648 B, the kernel's limit",
+        ),
         (KernelLineSettings(burst=9000), "a burst needs a rate"),
-        (KernelLineSettings(rate=8_000_000), "the queue must hold at least 1500 B, not 0 B"),
+        (KernelLineSettings(rate=8_000_000), "the queue needs room for at least 1500 B, not 0 B"),
         (KernelLineSettings(loss=1.5), "loss must lie between 0 and 1, not 1.5"),
         (KernelLineSettings(duplication=-0.1), "duplication must lie between 0 and 1, not -0.1"),
-        (KernelLineSettings(reordering=0.01), "reordering needs a delay by which packets are held back"),
+        (KernelLineSettings(reordering=0.01), "reordering needs a reordering delay"),
         (
             KernelLineSettings(rate=100, queue=1500),
             "a bucket of 5000 B needs a rate of at least 160 bit/s, not 100",
         ),
     ],
 )
-def test_what_cannot_be_is_told(line: KernelLineSettings, fault: str) -> None:
+def test_impossible_settings_are_reported(line: KernelLineSettings, fault: str) -> None:
     assert line.faults() == (fault,)
 
 
-def test_a_wire_is_there_where_it_has_something_to_do() -> None:
+def test_delay_jitter_and_reordering_need_a_wire() -> None:
     assert not KernelLineSettings(rate=8_000_000, queue=9000, loss=0.1).wired
     line = KernelLineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5, loss=0.2)
     assert line.wired
     assert line.wire == LineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5)
 
 
-def test_each_direction_has_its_line() -> None:
+def test_each_direction_has_its_own_settings() -> None:
     settings = KernelLinkSettings(down=KernelLineSettings(delay=1), up=KernelLineSettings(delay=2))
     assert [settings.line(direction).delay for direction in (Direction.DOWN, Direction.UP)] == [1, 2]
 
 
-def test_a_negative_burst_is_no_burst() -> None:
+def test_a_negative_burst_is_refused() -> None:
     found = KernelLineSettings(rate=8_000_000, policer=True, burst=-1).faults()
     assert found[-1] == "delay, jitter, reordering delay and burst cannot be negative"
 
 
-def test_a_fault_says_in_which_direction() -> None:
+def test_a_fault_names_its_direction() -> None:
     settings = KernelLinkSettings(KernelLineSettings(loss=2), KernelLineSettings(rate=8_000_000))
     assert settings.faults() == (
         "down: loss must lie between 0 and 1, not 2",
-        "up: the queue must hold at least 1500 B, not 0 B",
+        "up: the queue needs room for at least 1500 B, not 0 B",
     )

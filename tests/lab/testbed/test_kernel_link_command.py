@@ -1,4 +1,4 @@
-"""``plancher-lab kernel-link`` as a person runs it; what needs root is skipped without it."""
+"""Command ``plancher-lab kernel-link``. Tests that need root are skipped without it."""
 
 import re
 import signal
@@ -53,21 +53,21 @@ def test_the_command_runs_at_the_site_and_its_status_is_the_exit_status() -> Non
 
 
 @pytest.mark.usefixtures("kernel")
-def test_how_long_packets_really_were_inside_is_told() -> None:
+def test_measured_delays_are_reported() -> None:
     ping = ("ping", "-c", "5", "-i", "0.01", "-q", "10.90.2.2")
     with start("--delay", "20ms,0", "--jitter", "2ms,0", "--reorder", "1%,0", "--", *ping) as process:
         output, errors = process.communicate(timeout=END_WITHIN_S)
     assert "5 received" in output
-    told = errors.splitlines()
-    assert [line.split()[1] for line in told] == ["down", "delay:", "up"]
+    lines = errors.splitlines()
+    assert [line.split()[1] for line in lines] == ["down", "delay:", "up"]
     assert re.fullmatch(
         r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
-        told[1],
+        lines[1],
     )
 
 
 @pytest.mark.usefixtures("kernel")
-def test_the_agent_measures_with_the_settings_it_is_given() -> None:
+def test_the_agent_settings_are_valid() -> None:
     agent = (sys.executable, "-m", "agent", "check", "{agent}")
     with start("--", *agent) as process:
         output, _ = process.communicate(timeout=END_WITHIN_S)
@@ -76,23 +76,23 @@ def test_the_agent_measures_with_the_settings_it_is_given() -> None:
 
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_without_a_command_it_waits_and_tells_how_to_enter(number: signal.Signals) -> None:
+def test_without_a_command_it_waits_and_prints_how_to_enter(number: signal.Signals) -> None:
     with start("--loss", "1%") as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(3)]
         site = next(name for name in left_of(process.pid) if name.endswith("site"))
         process.send_signal(number)
         output, errors = process.communicate(timeout=END_WITHIN_S)
-    assert told[0] == "kernel link up: peer at 10.90.2.2, ports 24601, 8862; Ctrl-C ends it\n"
-    assert told[1] == f"enter:   ip netns exec {site} sh\n"
-    assert told[2].startswith(f"measure: ip netns exec {site} ")
+    assert lines[0] == "kernel link up: peer at 10.90.2.2, ports 24601, 8862; Ctrl-C ends it\n"
+    assert lines[1] == f"to enter:   ip netns exec {site} sh\n"
+    assert lines[2].startswith(f"to measure: ip netns exec {site} ")
     assert (process.returncode, errors) == (Exit.OK, "")
     assert output == "down 0 packets (0 B) out\nup   0 packets (0 B) out\n"
     assert left_of(process.pid) == []
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_request_to_end_is_passed_on_to_the_command() -> None:
+def test_sigterm_is_passed_on_to_the_command() -> None:
     with start("--", "sh", "-c", "echo up; exec sleep 60") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
@@ -103,7 +103,7 @@ def test_a_request_to_end_is_passed_on_to_the_command() -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_killed_link_takes_its_peer_with_it_and_the_next_start_removes_the_rest() -> None:
+def test_a_killed_link_ends_its_peer_and_the_next_run_removes_the_rest() -> None:
     with start("--", "sh", "-c", "echo up; exec sleep 60") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
@@ -130,7 +130,7 @@ def test_a_killed_link_takes_its_peer_with_it_and_the_next_start_removes_the_res
         (("--queue", "9"), "argument --queue: expected a time such as 10ms (us, ms or s), got '9'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_told(
+def test_an_unreadable_value_is_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -143,28 +143,31 @@ def test_what_cannot_be_read_is_told(
     ("options", "message"),
     [
         (("--policer", "--up", "8M"), "down: a policer needs a rate"),
-        (("--up", "8M", "--queue", "1kB"), "up: the queue must hold at least 1500 B, not 1000 B"),
-        (("--", "no-such-program"), "no program no-such-program here that could be run at the site"),
+        (("--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
+        (
+            ("--", "no-such-program"),
+            "cannot run no-such-program at the site: this machine has no such program",
+        ),
     ],
 )
-def test_what_cannot_be_is_told(
+def test_impossible_settings_are_reported(
     options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(("kernel-link", *options)) == Exit.USAGE
     assert capsys.readouterr().err == f"plancher-lab: configuration: {message}\n"
 
 
-def test_what_this_machine_lacks_is_told(
+def test_a_missing_requirement_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(requirements, "lacking", lambda: ("root", "the program nft"))
     assert command(("kernel-link",)) == Exit.UNAVAILABLE
     assert capsys.readouterr().err == (
-        "plancher-lab: this machine: a kernel link needs root; the program nft\n"
+        "plancher-lab: cannot set up the link: a kernel link needs root; the program nft\n"
     )
 
 
-def test_the_report_names_what_became_of_the_packets() -> None:
+def test_packet_counters_are_described() -> None:
     dropped = Counter({DropCause.LOSS: 3, DropCause.QUEUE_FULL: 4})
     counters = KernelLineCounters(100, 150_000, 0, 2, dropped)
     assert describe(Direction.UP, counters) == (

@@ -1,4 +1,4 @@
-"""The capacity probe over real kernel queues against the real peer; without root these tests are skipped."""
+"""Capacity searches over kernel links against the real peer. Skipped without root."""
 
 import asyncio
 from pathlib import Path
@@ -13,21 +13,21 @@ from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, Seconds
 from lab.netns import inside
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
-from lab.testbed.kernel_testbed import KernelStand
+from lab.testbed.kernel_testbed import KernelTestbed
 from wire.records import CapacityValues, Direction, LineCounters, Outcome
 
+# A busy machine can spoil single searches.
 TRIES = 3
-"""A search that a busy machine spoilt says nothing of the line."""
 
 
 def search(agent_file: Path, direction: Direction) -> Reading:
-    """Runs inside the site."""
+    """Run one search; called inside the site's namespace."""
     chosen = agent_settings.load(agent_file)
     capacity = msgspec.structs.replace(chosen.capacity, highest=BitRate(40_000_000), duration=Seconds(6))
     chosen = msgspec.structs.replace(chosen, capacity=capacity)
-    probe = CapacityProbe.of(assembly.surroundings(chosen, Clock().read))
+    probe = CapacityProbe.of(assembly.probe_context(chosen, Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))
 
@@ -36,10 +36,10 @@ def search(agent_file: Path, direction: Direction) -> Reading:
 @pytest.mark.parametrize(("direction", "rate"), [(Direction.DOWN, 4_000_000), (Direction.UP, 8_400_000)])
 def test_a_search_finds_the_rate_of_the_line(tmp_path: Path, direction: Direction, rate: int) -> None:
     line = KernelLineSettings(rate=rate, queue=rate // 80)
-    with KernelStand(tmp_path, KernelLinkSettings(line, line)) as stand:
-        site = stand.link.namespace(End.SITE)
+    with KernelTestbed(tmp_path, KernelLinkSettings(line, line)) as testbed:
+        site = testbed.link.namespace(LinkNode.SITE)
         for _ in range(TRIES):
-            reading = inside.call(site, search, stand.agent_file, direction)
+            reading = inside.call(site, search, testbed.agent_file, direction)
             values = reading.values
             if reading.outcome is Outcome.OK and isinstance(values, CapacityValues) and not values.bound:
                 break
@@ -52,5 +52,7 @@ def test_a_search_finds_the_rate_of_the_line(tmp_path: Path, direction: Directio
     assert values.other_traffic_bps < 0.03 * rate
     assert values.under_load is not None
     assert values.under_load.loaded is not None
-    assert values.under_load.loaded.p95_us > values.under_load.idle.p95_us + 20_000, "the queue shows"
+    assert values.under_load.loaded.p95_us > values.under_load.idle.p95_us + 20_000, (
+        "the queue delays packets under load"
+    )
     assert (tmp_path / "byte-budget.json").exists()

@@ -1,20 +1,20 @@
-"""A path of routers that answers probing packets by value: no socket, no clock."""
+"""Simulated path of routers that answers probing packets, without sockets and clocks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wire.path.probing import Answer, Answers, Batches, Kind, Probe
+from wire.path.probing import AnswerKind, ProbeAnswer, ProbeAnswers, ProbeBatches, ProbePacket
 
 MILLISECOND_NS = 1_000_000
 
 
 @dataclass
 class Router:
-    """``mtu`` is of the link behind it, ``tells`` whether it says so; ``sets_dscp`` as it sends on."""
+    """Router with a link of ``mtu`` behind it; it ``reports`` too-big packets and may set a DSCP."""
 
     silent: bool = False
     mtu: int = 1500
-    tells: bool = True
+    reports: bool = True
     names_size: bool = True
     sets_dscp: int | None = None
     turns_back: bool = False
@@ -23,10 +23,9 @@ class Router:
 
 @dataclass
 class Path:
-    """Routers on the way to a peer whose reflector counts; ``lost`` holds numbers of packets to lose.
+    """Routers on the path to a peer with a reflector; ``lost`` has the numbers of packets to lose.
 
-    ``black_hole_here``: larger packets do not come to the first router. Not ``stateful``: its reflector does
-    not count.
+    ``black_hole_here``: larger packets do not reach the first router. A ``stateful`` reflector counts.
     """
 
     routers: list[Router]
@@ -37,10 +36,10 @@ class Path:
     black_hole_here: int = 9000
     base: int = 168
     stateful: bool = True
-    sent: list[Probe] = field(default_factory=list)
+    sent: list[ProbePacket] = field(default_factory=list)
     counted: int = 0
 
-    def run(self, batches: Batches) -> None:
+    def run(self, batches: ProbeBatches) -> None:
         try:
             probes = next(batches)
             while True:
@@ -48,36 +47,38 @@ class Path:
         except StopIteration:
             return
 
-    def answers(self, probes: Sequence[Probe]) -> Answers:
+    def answers(self, probes: Sequence[ProbePacket]) -> ProbeAnswers:
         return [self._answer(probe) for probe in probes]
 
-    def _answer(self, probe: Probe) -> Answer | None:
+    def _answer(self, probe: ProbePacket) -> ProbeAnswer | None:
         number = len(self.sent)
         self.sent.append(probe)
         size, dscp = probe.size or self.base, self.dscp
         if size > self.interface_mtu:
-            return Answer(Kind.UNSENT)
+            return ProbeAnswer(AnswerKind.UNSENT)
         if number in self.lost or size > self.black_hole_here:
             return None
         for place, router in enumerate(self.routers, start=1):
-            told = self._at(place, router, probe.ttl, size, dscp)
-            if told is not None:
-                return None if router.silent or told.kind is Kind.UNSENT else told
+            reported = self._at(place, router, probe.ttl, size, dscp)
+            if reported is not None:
+                return None if router.silent or reported.kind is AnswerKind.UNSENT else reported
             dscp = dscp if router.sets_dscp is None else router.sets_dscp
         return self._at_peer(size, dscp)
 
-    def _at(self, place: int, router: Router, ttl: int, size: int, dscp: int) -> Answer | None:
+    def _at(self, place: int, router: Router, ttl: int, size: int, dscp: int) -> ProbeAnswer | None:
         address, rtt = f"192.0.2.{place}", place * MILLISECOND_NS
         if ttl == place:
-            return Answer(Kind.EXPIRED, address, rtt, dscp)
+            return ProbeAnswer(AnswerKind.EXPIRED, address, rtt, dscp)
         if router.turns_back:
-            return Answer(Kind.UNREACHABLE, address, rtt, dscp)
+            return ProbeAnswer(AnswerKind.UNREACHABLE, address, rtt, dscp)
         if size > router.mtu:
-            told = router.mtu if router.names_size else 0
-            return Answer(Kind.TOO_BIG if router.tells else Kind.UNSENT, address, rtt, dscp, told)
+            reported = router.mtu if router.names_size else 0
+            return ProbeAnswer(
+                AnswerKind.TOO_BIG if router.reports else AnswerKind.UNSENT, address, rtt, dscp, reported
+            )
         return None
 
-    def _at_peer(self, size: int, dscp: int) -> Answer | None:
+    def _at_peer(self, size: int, dscp: int) -> ProbeAnswer | None:
         if not self.peer_answers:
             return None
         number, self.counted = self.counted, self.counted + 1
@@ -85,7 +86,12 @@ class Path:
             return None
         rtt = (len(self.routers) + 1) * MILLISECOND_NS
         own = len(self.sent) - 1
-        told = number if self.stateful else own
-        return Answer(
-            Kind.REPLY, "198.51.100.9", rtt, reflected=told, copied=told == own, payload=bytes([dscp])
+        number = number if self.stateful else own
+        return ProbeAnswer(
+            AnswerKind.REPLY,
+            "198.51.100.9",
+            rtt,
+            reflected=number,
+            copied=number == own,
+            payload=bytes([dscp]),
         )

@@ -4,8 +4,8 @@ import pytest
 
 from tests.wire.path.simulated import Path, Router
 from wire.path.hops import AT_ONCE, Trace
-from wire.path.probing import Answer, Kind
-from wire.path.verdict import Remark, remark
+from wire.path.probing import AnswerKind, ProbeAnswer
+from wire.path.verdict import DscpChange, dscp_change
 from wire.records import Hop
 
 
@@ -15,7 +15,7 @@ def trace(path: Path, farthest: int = 30, packets: int = 3) -> Trace:
     return made
 
 
-def test_every_hop_is_named_up_to_the_peer_and_none_beyond_it() -> None:
+def test_every_hop_up_to_the_peer_is_named() -> None:
     found = trace(Path([Router(), Router(), Router()]))
     hops = [hop.record() for hop in found.hops]
     assert found.reached
@@ -29,7 +29,7 @@ def test_every_hop_is_named_up_to_the_peer_and_none_beyond_it() -> None:
     assert [hop.dscp for hop in hops] == [46, 46, 46, None]
 
 
-def test_beyond_the_peer_nothing_is_asked_again() -> None:
+def test_no_ttl_beyond_the_peer_is_probed_again() -> None:
     path = Path([Router()])
     trace(path, packets=3)
     assert len(path.sent) == AT_ONCE + 2 + 2
@@ -59,13 +59,13 @@ def test_a_lost_packet_costs_one_answer() -> None:
     assert [hop.record().answered for hop in found.hops] == [2, 3, 3]
 
 
-def test_a_peer_that_keeps_silent_is_not_reached() -> None:
+def test_a_silent_peer_is_not_reached() -> None:
     found = trace(Path([Router(), Router()], peer_answers=False), farthest=10, packets=1)
     assert not found.reached
     assert len(found.hops) == 10
 
 
-def test_a_router_that_leads_no_further_ends_the_path() -> None:
+def test_an_unreachable_message_ends_the_path() -> None:
     path = Path([Router(), Router(turns_back=True), Router()])
     found = trace(path)
     assert not found.reached
@@ -73,33 +73,38 @@ def test_a_router_that_leads_no_further_ends_the_path() -> None:
     assert len(path.sent) == AT_ONCE + 2 * 3
 
 
-def test_one_packet_turned_back_does_not_hide_the_peer() -> None:
+def test_one_unreachable_message_does_not_hide_the_peer() -> None:
     made = Trace(4, 2)
     batches = made.batches()
     asked = next(batches)
-    answers = [Answer(Kind.EXPIRED, "a"), Answer(Kind.UNREACHABLE, "b"), Answer(Kind.REPLY, "p"), None]
+    answers = [
+        ProbeAnswer(AnswerKind.EXPIRED, "a"),
+        ProbeAnswer(AnswerKind.UNREACHABLE, "b"),
+        ProbeAnswer(AnswerKind.REPLY, "p"),
+        None,
+    ]
     assert len(asked) == 4
     assert [probe.ttl for probe in batches.send(answers)] == [1, 2, 3]
     assert made.reached
     assert len(made.hops) == 3
 
 
-def test_two_ways_at_one_ttl_are_both_told() -> None:
+def test_two_routers_at_one_ttl_are_both_named() -> None:
     made = Trace(1, 2)
     batches = made.batches()
     next(batches)
-    batches.send([Answer(Kind.EXPIRED, "192.0.2.1", 2000)])
+    batches.send([ProbeAnswer(AnswerKind.EXPIRED, "192.0.2.1", 2000)])
     with pytest.raises(StopIteration):
-        batches.send([Answer(Kind.EXPIRED, "192.0.2.7", 1600)])
+        batches.send([ProbeAnswer(AnswerKind.EXPIRED, "192.0.2.7", 1600)])
     hop = made.hops[0].record()
     assert (hop.address, hop.also, hop.rtt_us) == ("192.0.2.1", ("192.0.2.7",), 2)
 
 
-def test_what_stopped_early_keeps_what_was_found() -> None:
+def test_a_trace_stopped_early_keeps_its_results() -> None:
     made = Trace(30, 3)
     batches = made.batches()
     next(batches)
-    batches.send([Answer(Kind.EXPIRED, "192.0.2.1"), *[None] * (AT_ONCE - 1)])
+    batches.send([ProbeAnswer(AnswerKind.EXPIRED, "192.0.2.1"), *[None] * (AT_ONCE - 1)])
     assert made.hops[0].record().address == "192.0.2.1"
     assert not made.reached
 
@@ -112,16 +117,16 @@ def quoted(*dscps: int | None) -> list[Hop]:
     ("dscps", "found"),
     [
         ((46, 46, 46), None),
-        ((46, 46, 0, 0), Remark(2, 3, 0)),
-        ((46, None, 10, 0), Remark(1, 3, 10)),
-        ((0, 46), Remark(0, 1, 0)),
+        ((46, 46, 0, 0), DscpChange(2, 3, 0)),
+        ((46, None, 10, 0), DscpChange(1, 3, 10)),
+        ((0, 46), DscpChange(0, 1, 0)),
         ((None, None), None),
     ],
 )
-def test_the_first_change_of_the_mark(dscps: tuple[int | None, ...], found: Remark | None) -> None:
-    assert remark(quoted(*dscps), 46) == found
+def test_first_change_of_the_dscp(dscps: tuple[int | None, ...], found: DscpChange | None) -> None:
+    assert dscp_change(quoted(*dscps), 46) == found
 
 
-def test_the_lab_path_remarks_behind_the_router_that_does_it() -> None:
+def test_a_router_that_sets_the_dscp_is_named() -> None:
     found = trace(Path([Router(), Router(sets_dscp=0), Router()]))
-    assert remark([hop.record() for hop in found.hops], 46) == Remark(2, 3, 0)
+    assert dscp_change([hop.record() for hop in found.hops], 46) == DscpChange(2, 3, 0)

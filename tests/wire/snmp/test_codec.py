@@ -5,7 +5,7 @@ from scapy.asn1.asn1 import ASN1_COUNTER64, ASN1_INTEGER, ASN1_OID, ASN1_STRING,
 from scapy.layers.snmp import SNMP, SNMPbulk, SNMPget, SNMPresponse, SNMPvarbind
 
 from wire.snmp import codec as snmp
-from wire.snmp.codec import Binding, Garbled, Missing, Oid, Response
+from wire.snmp.codec import Binding, Malformed, Missing, Oid, Response
 
 UPTIME: Oid = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 # By hand from X.690 and RFC 3416: version 1 (2c), "public", GetRequest 0x12345678 of sysUpTime.0.
@@ -30,7 +30,7 @@ def dotted(oid: Oid) -> ASN1_OID:
 
 
 def wrapped(value: bytes) -> bytes:
-    """A response with one variable, sysUpTime.0, of this encoded value."""
+    """Response with one variable, sysUpTime.0, of this encoded value."""
     variable = b"\x06\x08\x2b\x06\x01\x02\x01\x01\x03\x00" + value
     listed = b"\x30" + bytes([len(variable)]) + variable
     body = b"\x02\x01\x05\x02\x01\x00\x02\x01\x00\x30" + bytes([len(listed)]) + listed
@@ -39,16 +39,16 @@ def wrapped(value: bytes) -> bytes:
     return b"\x30" + bytes([len(message)]) + message
 
 
-def test_a_question_is_as_the_standards_write_it() -> None:
+def test_a_request_byte_for_byte() -> None:
     assert snmp.get(b"public", 0x12345678, [UPTIME]) == GET
 
 
-def test_an_answer_is_read() -> None:
+def test_a_response_is_read() -> None:
     assert snmp.decode(RESPONSE, b"public") == Response(0x12345678, 0, (Binding(UPTIME, 77),))
 
 
 @given(st.integers(0, snmp.HIGHEST_REQUEST_ID), st.lists(oids, min_size=1, max_size=20))
-def test_questions_are_those_of_an_independent_implementation(request_id: int, asked: list[Oid]) -> None:
+def test_requests_equal_those_of_an_independent_implementation(request_id: int, asked: list[Oid]) -> None:
     listed = [SNMPvarbind(oid=dotted(oid)) for oid in asked]
     assert snmp.get(b"word", request_id, asked) == bytes(
         SNMP(version=1, community=b"word", PDU=SNMPget(id=request_id, varbindlist=listed))
@@ -66,7 +66,7 @@ def test_questions_are_those_of_an_independent_implementation(request_id: int, a
     st.binary(max_size=300),
     st.integers(-(2**31), 2**31 - 1),
 )
-def test_answers_of_an_independent_implementation_are_read(
+def test_responses_of_an_independent_implementation_are_read(
     oid: Oid, counter: int, ticks: int, text: bytes, number: int
 ) -> None:
     values = [ASN1_COUNTER64(counter), ASN1_TIME_TICKS(ticks), ASN1_STRING(text), ASN1_INTEGER(number)]
@@ -77,7 +77,7 @@ def test_answers_of_an_independent_implementation_are_read(
 
 
 @pytest.mark.parametrize("reason", list(Missing))
-def test_a_value_that_is_missing_says_why(reason: Missing) -> None:
+def test_a_missing_value_has_its_reason(reason: Missing) -> None:
     answer = snmp.decode(wrapped(bytes((reason.value, 0))), b"public")
     assert isinstance(answer, Response)
     assert answer.bindings == (Binding(UPTIME, reason),)
@@ -94,7 +94,7 @@ def test_a_value_that_is_missing_says_why(reason: Missing) -> None:
         ("0281 01ff", -1),  # a longer length than needed is BER, too
     ],
 )
-def test_what_agents_write_is_read(value: str, read: object) -> None:
+def test_values_as_agents_encode_them(value: str, read: object) -> None:
     answer = snmp.decode(wrapped(bytes.fromhex(value)), b"public")
     assert isinstance(answer, Response)
     assert answer.bindings[0].value == read
@@ -116,8 +116,8 @@ def test_what_agents_write_is_read(value: str, read: object) -> None:
         ("", "cut off"),
     ],
 )
-def test_a_value_that_is_none_is_told(value: str, detail: str) -> None:
-    assert snmp.decode(wrapped(bytes.fromhex(value)), b"public") == Garbled(detail)
+def test_invalid_values_are_refused_with_a_reason(value: str, detail: str) -> None:
+    assert snmp.decode(wrapped(bytes.fromhex(value)), b"public") == Malformed(detail)
 
 
 @pytest.mark.parametrize(
@@ -131,23 +131,23 @@ def test_a_value_that_is_none_is_told(value: str, detail: str) -> None:
         (RESPONSE.replace(b"public", b"publik"), "another community"),
     ],
 )
-def test_a_datagram_that_is_no_answer_is_told(datagram: bytes, detail: str) -> None:
-    assert snmp.decode(datagram, b"public") == Garbled(detail)
+def test_datagrams_that_are_no_response_are_refused_with_a_reason(datagram: bytes, detail: str) -> None:
+    assert snmp.decode(datagram, b"public") == Malformed(detail)
 
 
-def test_an_answer_with_too_many_variables_is_refused() -> None:
+def test_a_response_with_too_many_variables_is_refused() -> None:
     listed = [SNMPvarbind(oid=dotted(UPTIME), value=ASN1_INTEGER(1))] * (snmp.MOST_BINDINGS + 1)
     datagram = bytes(SNMP(version=1, community=b"c", PDU=SNMPresponse(id=7, varbindlist=listed)))
-    assert snmp.decode(datagram, b"c") == Garbled("more than 256 variables")
+    assert snmp.decode(datagram, b"c") == Malformed("more than 256 variables")
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_it_raise(datagram: bytes) -> None:
-    assert isinstance(snmp.decode(datagram, b"public"), Garbled | Response)
+def test_no_bytes_raise_an_exception(datagram: bytes) -> None:
+    assert isinstance(snmp.decode(datagram, b"public"), Malformed | Response)
 
 
 @given(st.integers(0, len(RESPONSE) - 1), st.integers(0, 255), st.binary(max_size=4))
 @example(4, 0x80, b"")
-def test_no_damage_makes_it_raise(place: int, octet: int, more: bytes) -> None:
+def test_no_damage_raises_an_exception(place: int, octet: int, more: bytes) -> None:
     damaged = RESPONSE[:place] + bytes([octet]) + more + RESPONSE[place + 1 :]
-    assert isinstance(snmp.decode(damaged, b"public"), Garbled | Response)
+    assert isinstance(snmp.decode(damaged, b"public"), Malformed | Response)

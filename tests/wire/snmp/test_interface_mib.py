@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from wire.snmp import interface_mib
 from wire.snmp.codec import Binding, Missing, Oid, Value
-from wire.snmp.interface_mib import InterfaceSearch, InterfaceState, Lacking
+from wire.snmp.interface_mib import InterfaceSearch, InterfaceState, Unreadable
 
 IF_X: Oid = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 IF: Oid = (1, 3, 6, 1, 2, 1, 2, 2, 1)
@@ -34,22 +34,24 @@ def answer(changes: dict[Oid, Value] | None = None) -> list[Binding]:
     return [Binding(oid, told.get(oid, Missing.NO_SUCH_INSTANCE)) for oid in interface_mib.question(2)]
 
 
-def test_one_question_tells_all_of_an_interface() -> None:
+def test_one_request_reads_all_of_an_interface() -> None:
     assert interface_mib.state(answer(), 2) == STATE
 
 
-def test_an_interface_that_is_not_there_is_gone() -> None:
-    assert interface_mib.state([Binding(b.oid, Missing.NO_SUCH_INSTANCE) for b in answer()], 2) == Lacking(
+def test_a_missing_interface_is_reported_as_gone() -> None:
+    assert interface_mib.state([Binding(b.oid, Missing.NO_SUCH_INSTANCE) for b in answer()], 2) == Unreadable(
         "no interface 2", gone=True
     )
 
 
-def test_a_router_with_32_bit_counters_will_not_do() -> None:
+def test_a_router_with_32_bit_counters_is_refused() -> None:
     told = interface_mib.state(answer({(*IF_X, 6, 2): Missing.NO_SUCH_INSTANCE}), 2)
-    assert told == Lacking("no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)")
+    assert told == Unreadable(
+        "no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)"
+    )
 
 
-def test_what_a_router_does_not_tell_is_absent() -> None:
+def test_values_that_a_router_does_not_report_are_none() -> None:
     gone = dict.fromkeys(((*IF, 14, 2), (*IF, 8, 2), (*IF_X, 8, 2)), Missing.NO_SUCH_INSTANCE)
     told = interface_mib.state(answer({**gone, (*IF_X, 15, 2): 0}), 2)
     assert told == replace(STATE, received_errors=None, up=None, speed_bps=None, received_packets=98)
@@ -59,11 +61,11 @@ def test_what_a_router_does_not_tell_is_absent() -> None:
     ("kind", "net_snmp", "frame_bytes"),
     [(6, False, 18), (117, False, 18), (6, True, 14), (23, True, 0), (131, True, 0), (23, False, None)],
 )
-def test_what_a_router_counts_beyond_the_ip_layer(kind: int, net_snmp: bool, frame_bytes: int | None) -> None:
+def test_bytes_counted_beyond_the_ip_layer(kind: int, net_snmp: bool, frame_bytes: int | None) -> None:
     assert replace(STATE, kind=kind, net_snmp=net_snmp).frame_bytes == frame_bytes
 
 
-def test_net_snmp_is_known_by_its_object_id() -> None:
+def test_net_snmp_is_recognised_by_its_object_id() -> None:
     told = interface_mib.state(answer({(1, 3, 6, 1, 2, 1, 1, 2, 0): NET_SNMP_ON_LINUX}), 2)
     assert isinstance(told, InterfaceState)
     assert told.net_snmp
@@ -80,18 +82,18 @@ def test_net_snmp_is_known_by_its_object_id() -> None:
         (replace(STATE, sent_packets=2**64 - 1), True),
     ],
 )
-def test_a_restart_or_a_discontinuity_begins_the_counters_anew(now: InterfaceState, anew: bool) -> None:
-    assert now.began_anew_since(STATE) is anew
+def test_a_restart_or_a_discontinuity_resets_the_counters(now: InterfaceState, anew: bool) -> None:
+    assert now.counters_reset_since(STATE) is anew
 
 
 class Router:
-    """Answers GETBULK from its variables, in the order of their names."""
+    """Router that answers GETBULK from its variables, in the order of their names."""
 
     def __init__(self, variables: dict[Oid, Value]) -> None:
         self._rows = sorted(variables.items())
         self.asked = 0
 
-    def find(self, wanted: str, repetitions: int = 3) -> int | Lacking:
+    def find(self, wanted: str, repetitions: int = 3) -> int | Unreadable:
         search = InterfaceSearch(wanted)
         while search.found is None:
             self.asked += 1
@@ -120,35 +122,35 @@ def test_an_interface_is_found_by_name_then_description_then_alias(wanted: str, 
     assert Router(ROUTER).find(wanted) == index
 
 
-def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
-    assert Router(ROUTER).find("wan") == Lacking(
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    assert Router(ROUTER).find("wan") == Unreadable(
         "no interface wan; it has lo, eth0, eth1, ppp0, Loopback, GigabitEthernet0, Dialer", gone=True
     )
 
 
-def test_a_router_that_shows_nothing_says_so() -> None:
-    assert Router({}).find("wan") == Lacking(
+def test_a_router_without_visible_interfaces_is_refused() -> None:
+    assert Router({}).find("wan") == Unreadable(
         "no interface wan; it has none that this community may see", gone=True
     )
 
 
-def test_a_name_that_two_have_is_refused() -> None:
+def test_an_ambiguous_name_is_refused() -> None:
     twice = {(*IF_X, 18, 1): b"line", (*IF_X, 18, 2): b"line"}
-    assert Router(twice).find("line") == Lacking("2 interfaces line: give the number (ifIndex) of one")
+    assert Router(twice).find("line") == Unreadable("2 interfaces line: give the number (ifIndex) of one")
 
 
-def test_the_search_ends_though_the_router_has_no_end() -> None:
+def test_the_search_ends_with_an_endless_table() -> None:
     endless = Router({(*IF_X, 1, index): b"x" for index in range(1, 10_000)})
-    assert endless.find("wan", 20) == Lacking("more than 4096 rows: give the interface's number (ifIndex)")
+    assert endless.find("wan", 20) == Unreadable("more than 4096 rows: give the interface's number (ifIndex)")
     assert endless.asked < 300
 
 
-def test_a_router_that_walks_in_circles_does_not_hold_the_search() -> None:
+def test_the_search_ends_with_a_table_that_repeats() -> None:
     search = InterfaceSearch("wan")
     for _ in range(10):
         if search.found is None:
             search.take([Binding((*IF_X, 1, 5), b"x"), Binding((*IF_X, 1, 5), b"x")])
-    assert isinstance(search.found, Lacking)
+    assert isinstance(search.found, Unreadable)
 
 
 @given(
@@ -161,8 +163,8 @@ def test_a_router_that_walks_in_circles_does_not_hold_the_search() -> None:
         max_size=6,
     )
 )
-def test_no_answer_makes_the_cores_raise(bindings: list[Binding]) -> None:
-    assert isinstance(interface_mib.state(bindings, 2), InterfaceState | Lacking)
+def test_no_response_raises_an_exception(bindings: list[Binding]) -> None:
+    assert isinstance(interface_mib.state(bindings, 2), InterfaceState | Unreadable)
     search = InterfaceSearch("wan")
     for _ in range(4):
         if search.found is None:

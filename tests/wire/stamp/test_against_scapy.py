@@ -1,4 +1,4 @@
-"""An independent implementation reads what is written here, and the reverse; it has no authenticated layout.
+"""Packets of Plancher read by an independent implementation, and the reverse, without authentication.
 
 Its flag letters are numbered from the low bit, so flags are compared by number.
 """
@@ -78,7 +78,7 @@ def their_reply(reply: Reply) -> Any:
 
 
 def rebuilt(packet: Any) -> bytes:
-    """What scapy makes of the fields it has read, not of the bytes it has kept."""
+    """Bytes that scapy builds from the fields it has read, not those it has kept."""
     fresh = packet.copy()
     fresh.clear_cache()
     return bytes(fresh)
@@ -86,21 +86,21 @@ def rebuilt(packet: Any) -> bytes:
 
 @few
 @given(requests)
-def test_a_request_of_theirs_is_ours(request):
+def test_a_request_of_scapy_is_read_here(request):
     assert bytes(their_request(request)) == encode_request(request)
     assert decode_request(bytes(their_request(request))) == request
 
 
 @few
 @given(replies)
-def test_a_reply_of_theirs_is_ours(reply):
+def test_a_reply_of_scapy_is_read_here(reply):
     assert bytes(their_reply(reply)) == encode_reply(reply)
     assert decode_reply(bytes(their_reply(reply))) == reply
 
 
 @few
 @given(requests)
-def test_they_read_the_request_we_wrote(request):
+def test_scapy_reads_our_request(request):
     theirs = stamp.STAMPSessionSenderTestUnauthenticated(encode_request(request))
     assert theirs.fields["ts"] == request.timestamp
     assert (theirs.seq, theirs.ssid) == (request.sequence, request.ssid)
@@ -112,7 +112,7 @@ def test_they_read_the_request_we_wrote(request):
 
 @few
 @given(replies)
-def test_they_read_the_reply_we_wrote(reply):
+def test_scapy_reads_our_reply(reply):
     theirs = stamp.STAMPSessionReflectorTestUnauthenticated(encode_reply(reply))
     assert theirs.fields["ts"] == reply.timestamp
     assert theirs.fields["ts_rx"] == reply.received
@@ -122,7 +122,7 @@ def test_they_read_the_reply_we_wrote(reply):
     assert rebuilt(theirs) == encode_reply(reply)
 
 
-def test_they_split_our_tlvs_as_we_do():
+def test_scapy_splits_our_tlvs_alike():
     ours = [
         Tlv(Type.CLASS_OF_SERVICE, ClassOfService(46, 10, 1).encode(), 0),
         Tlv(Type.FOLLOW_UP, FollowUp(4, 5, 2).encode(), 0),

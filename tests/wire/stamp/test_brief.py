@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from wire.stamp import brief
 from wire.stamp.brief import BYTES, BriefSender
 from wire.stamp.packet import AUTHENTICATED_BASE_BYTES, Reply, Request, encode_reply, encode_request
-from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.reflector import Drop, Reflection, ReflectorSettings, RequestArrival, SessionReflector
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 from wire.stamp.tlv import Tlv, Type, encode, hmac_tlv
 
 KEY, OTHER_KEY = b"site one", b"site two"
 NOW = 1_775_000_000_500_000_000
 SSID = 42
-ARRIVAL = Arrival(NOW, ("198.51.100.7", 50_000), ("192.0.2.1", 862))
+ARRIVAL = RequestArrival(NOW, ("198.51.100.7", 50_000), ("192.0.2.1", 862))
 SYNCHRONISED = ErrorEstimate(synchronised=True)
 
 
-def reflector(*keys: bytes, open_mode: bool = False, extensions: bool = True) -> Reflector:
-    return Reflector(ReflectorSettings(keys=keys, open_mode=open_mode, extensions=extensions))
+def reflector(*keys: bytes, open_mode: bool = False, extensions: bool = True) -> SessionReflector:
+    return SessionReflector(ReflectorSettings(keys=keys, open_mode=open_mode, extensions=extensions))
 
 
-def answer(of: Reflector, data: bytes) -> bytes | Drop:
+def answer(of: SessionReflector, data: bytes) -> bytes | Drop:
     reflection = of.receive(data, ARRIVAL, SYNCHRONISED)
     return reflection.encode(NOW + 1000) if isinstance(reflection, Reflection) else reflection
 
@@ -75,7 +75,7 @@ def test_late_replies_count_as_long_as_the_last_sixteen_are_remembered(sender: B
     ids=["another key", "no extensions", "open and another key", "open"],
 )
 def test_who_has_not_the_key_is_not_believed(
-    sender: BriefSender, served: Reflector, outcome: Drop | type
+    sender: BriefSender, served: SessionReflector, outcome: Drop | type
 ) -> None:
     reply = answer(served, sender.packet(NOW, SYNCHRONISED))
     if isinstance(reply, Drop):
@@ -127,7 +127,7 @@ def test_a_reply_passed_off_as_a_request_is_not_answered(sender: BriefSender) ->
 
 
 def test_one_overheard_request_takes_no_session_from_anybody(sender: BriefSender) -> None:
-    served = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
+    served = SessionReflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
     train = Request(0, to_ntp(NOW), SYNCHRONISED, SSID)
     assert isinstance(answer(served, encode_request(train, KEY)), bytes)
     overheard = sender.packet(NOW, SYNCHRONISED)

@@ -1,12 +1,12 @@
-"""Decoders take any bytes, and everything encoded comes back."""
+"""Decoders accept any bytes, and read back everything that was encoded."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.stamp import tlv
-from wire.stamp.answer import Terms, answer
+from wire.stamp.answer import TlvContext, answer
 from wire.stamp.packet import (
-    Fault,
+    PacketFault,
     Reply,
     Request,
     decode_reply,
@@ -14,8 +14,8 @@ from wire.stamp.packet import (
     encode_reply,
     encode_request,
 )
-from wire.stamp.reflector import Arrival, Drop, Reflection, Reflector, ReflectorSettings
-from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.reflector import Drop, Reflection, ReflectorSettings, RequestArrival, SessionReflector
+from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 from wire.stamp.tlv import FollowUp, Tlv
 
@@ -65,18 +65,18 @@ def test_follow_ups_round_trip(told):
 
 
 @given(word_32, word_32, word_64.map(lambda word: word >> 2), keys)
-def test_what_a_reply_tells_of_the_one_before_reaches_the_sender(asked, sequence, sent_ns, key):
+def test_the_send_time_of_the_previous_reply_reaches_the_sender(asked, sequence, sent_ns, key):
     extra = tlv.request(sequence=asked, key=key, wanted_dscp=None, follow_up=True)
-    answered = answer(extra, Terms(asked, sequence, key, None, lambda _: True, sent_ns))
+    answered = answer(extra, TlvContext(asked, sequence, key, None, lambda _: True, sent_ns))
     previous = (sequence - 1) % 2**32
     told = FollowUp(previous, to_ntp(sent_ns), tlv.SOFTWARE_LOCAL) if sent_ns else FollowUp()
-    assert tlv.said_in_reply(answered.extra, sequence, key).follow_up == told
+    assert tlv.read_reply(answered.extra, sequence, key).follow_up == told
 
 
 @given(anything, keys, st.booleans())
 def test_any_bytes_decode_to_a_packet_or_a_fault(data, key, twamp_light):
-    assert isinstance(decode_request(data, key), Request | Fault)
-    assert isinstance(decode_reply(data, key, twamp_light=twamp_light), Reply | Fault)
+    assert isinstance(decode_request(data, key), Request | PacketFault)
+    assert isinstance(decode_reply(data, key, twamp_light=twamp_light), Reply | PacketFault)
 
 
 @given(anything)
@@ -86,35 +86,35 @@ def test_no_byte_is_lost_in_tlvs(data):
 
 
 @given(anything | tlvs.map(tlv.encode), keys, dscp_ecns, st.booleans(), st.integers(0, 2**62))
-def test_an_answer_is_as_long_as_what_was_asked(extra, key, dscp_ecn, allows, previous_sent_ns):
-    answered = answer(extra, Terms(1, 2, key, dscp_ecn, lambda _: allows, previous_sent_ns))
+def test_an_answer_is_as_long_as_its_request(extra, key, dscp_ecn, allows, previous_sent_ns):
+    answered = answer(extra, TlvContext(1, 2, key, dscp_ecn, lambda _: allows, previous_sent_ns))
     assert len(answered.extra) == len(extra)
 
 
 @given(anything, word_32, keys)
-def test_a_senders_reading_of_any_tlvs_raises_nothing(extra, sequence, key):
-    tlv.said_in_reply(extra, sequence, key)
+def test_a_sender_reads_any_tlvs_without_an_exception(extra, sequence, key):
+    tlv.read_reply(extra, sequence, key)
 
 
 @given(st.lists(anything | requests.map(encode_request), max_size=5), dscp_ecns)
 def test_an_open_reflector_answers_any_bytes_with_their_own_length_or_not_at_all(packets, dscp_ecn):
-    reflector = Reflector(ReflectorSettings(open_mode=True, keys=(KEY,)))
+    reflector = SessionReflector(ReflectorSettings(open_mode=True, keys=(KEY,)))
     for data in packets:
-        arrival = Arrival(10**18, ("192.0.2.1", 50000), ("192.0.2.2", 862), dscp_ecn, None)
+        arrival = RequestArrival(10**18, ("192.0.2.1", 50000), ("192.0.2.2", 862), dscp_ecn, None)
         result = reflector.receive(data, arrival, ErrorEstimate())
         assert isinstance(result, Drop) or len(result.encode(10**18)) == len(data)
 
 
 @given(st.binary(min_size=112, max_size=300))
-def test_an_authenticating_reflector_answers_no_chance_bytes(data):
-    reflector = Reflector(ReflectorSettings(keys=(KEY,)))
-    arrival = Arrival(0, ("192.0.2.1", 50000), ("192.0.2.2", 862))
+def test_an_authenticating_reflector_answers_no_random_bytes(data):
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,)))
+    arrival = RequestArrival(0, ("192.0.2.1", 50000), ("192.0.2.2", 862))
     assert not isinstance(reflector.receive(data, arrival, ErrorEstimate()), Reflection)
     assert reflector.sessions == 0
 
 
 @given(anything | replies.map(encode_reply))
-def test_a_sender_takes_no_bytes_that_are_not_a_reply_to_it(data):
-    sender = Sender(SenderSettings(ssid=7, twamp_light=True))
+def test_a_sender_accepts_only_replies_to_its_packets(data):
+    sender = SessionSender(SenderSettings(ssid=7, twamp_light=True))
     sender.packet(1_775_000_000_000_000_001, ErrorEstimate())
-    assert sender.received(data, 0, by_kernel=True) in (Verdict.SHORT, Verdict.NOT_OURS)
+    assert sender.received(data, 0, by_kernel=True) in (ReplyVerdict.SHORT, ReplyVerdict.NOT_OURS)

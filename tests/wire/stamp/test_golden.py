@@ -1,11 +1,11 @@
-"""Packets byte for byte: vectors built apart from this code (Unix time 1775000000.5, SSID 42, sequence 5)."""
+"""Packets byte for byte: vectors from other code (Unix time 1775000000.5, SSID 42, sequence 5)."""
 
 import pytest
 
 from wire.stamp import tlv
-from wire.stamp.answer import Answer, Terms, answer
+from wire.stamp.answer import TlvAnswer, TlvContext, answer
 from wire.stamp.packet import (
-    Fault,
+    PacketFault,
     Reply,
     Request,
     decode_reply,
@@ -14,7 +14,7 @@ from wire.stamp.packet import (
     encode_request,
 )
 from wire.stamp.timestamp import ErrorEstimate, to_unix_ns
-from wire.stamp.tlv import ClassOfService, FollowUp, Said, Tlv, Type
+from wire.stamp.tlv import ClassOfService, FollowUp, ReplyTlvs, Tlv, Type
 
 KEY = b"0123456789abcdef"
 SYNCHRONISED = ErrorEstimate(synchronised=True)
@@ -60,18 +60,18 @@ def test_one_changed_octet_breaks_the_authentication(octet):
     for data, decode in ((REQUEST_AUTHENTICATED, decode_request), (REPLY_AUTHENTICATED, decode_reply)):
         changed = bytearray(data)
         changed[octet] ^= 1
-        assert decode(bytes(changed), KEY) is Fault.BAD_HMAC
-        assert decode(data, b"another key") is Fault.BAD_HMAC
+        assert decode(bytes(changed), KEY) is PacketFault.BAD_HMAC
+        assert decode(data, b"another key") is PacketFault.BAD_HMAC
 
 
 def test_a_twamp_light_reply_ends_before_the_ttl():
     short = REPLY_OPEN[:38]
-    assert decode_reply(short) is Fault.SHORT
+    assert decode_reply(short) is PacketFault.SHORT
     reply = decode_reply(short, twamp_light=True)
     assert reply == Reply(5, T3, SYNCHRONISED, 42, T2, 5, T1, SYNCHRONISED, None)
     assert decode_reply(REPLY_OPEN[:43], twamp_light=True) == reply
-    assert decode_reply(short[:37], twamp_light=True) is Fault.SHORT
-    assert decode_reply(REPLY_OPEN, KEY, twamp_light=True) is Fault.SHORT
+    assert decode_reply(short[:37], twamp_light=True) is PacketFault.SHORT
+    assert decode_reply(REPLY_OPEN, KEY, twamp_light=True) is PacketFault.SHORT
 
 
 PADDING = bytes.fromhex("a5a5a5a5a5a5a5a5")
@@ -106,28 +106,28 @@ def test_tlvs_of_a_request(built, text):
     assert tlv.decode(octets(text)) == ([built], b"")
 
 
-def terms(key: bytes | None = None, *, allows: bool = True, dscp_ecn: int | None = 10 << 2 | 1) -> Terms:
-    return Terms(5, 5, key, dscp_ecn, lambda _: allows)
+def terms(key: bytes | None = None, *, allows: bool = True, dscp_ecn: int | None = 10 << 2 | 1) -> TlvContext:
+    return TlvContext(5, 5, key, dscp_ecn, lambda _: allows)
 
 
-def test_padding_comes_back_as_it_went():
-    assert answer(octets("80010008") + PADDING, terms()) == Answer(octets("00010008") + PADDING)
+def test_padding_is_reflected_unchanged():
+    assert answer(octets("80010008") + PADDING, terms()) == TlvAnswer(octets("00010008") + PADDING)
 
 
-def test_class_of_service_tells_what_arrived_and_is_obeyed():
-    assert answer(octets("80040004 b8000000"), terms()) == Answer(octets("00040004 b8a40000"), 46)
+def test_class_of_service_reports_the_received_dscp_and_is_granted():
+    assert answer(octets("80040004 b8000000"), terms()) == TlvAnswer(octets("00040004 b8a40000"), 46)
 
 
 def test_class_of_service_refused_by_policy():
-    assert answer(octets("80040004 b8000000"), terms(allows=False)) == Answer(octets("00040004 b8a50000"))
+    assert answer(octets("80040004 b8000000"), terms(allows=False)) == TlvAnswer(octets("00040004 b8a50000"))
     assert ClassOfService.decode(octets("b8a50000")) == ClassOfService(46, 10, 1, refused=True)
 
 
-def follow_up_terms(reply_sequence: int, previous_sent_ns: int) -> Terms:
-    return Terms(5, reply_sequence, None, None, lambda _: True, previous_sent_ns)
+def follow_up_terms(reply_sequence: int, previous_sent_ns: int) -> TlvContext:
+    return TlvContext(5, reply_sequence, None, None, lambda _: True, previous_sent_ns)
 
 
-def test_follow_up_telemetry_tells_of_the_reply_before():
+def test_follow_up_telemetry_reports_the_previous_reply():
     asked, reflected = octets("80070010 00*16"), octets(REFLECTED_SIX[-1])
     told = FollowUp(4, T3, tlv.SOFTWARE_LOCAL)
     assert FollowUp.decode(reflected[4:]) == told
@@ -146,20 +146,20 @@ def test_follow_up_telemetry_after_the_sequence_number_wrapped():
 
 def test_follow_up_telemetry_without_a_kernel_stamp_is_zero():
     answered = answer(octets("80070010 00000009 00*8 03 000001"), follow_up_terms(5, 0))
-    assert answered == Answer(octets("00070010 00*16"), follow_up=True)
+    assert answered == TlvAnswer(octets("00070010 00*16"), follow_up=True)
 
 
 @pytest.mark.parametrize("length", [0, 15, 17])
 def test_follow_up_telemetry_of_another_length_is_zeroed_and_malformed(length):
     asked = Tlv(7, b"\x09" * length).encode() + octets("80040004 b8000000")
-    answered = answer(asked, Terms(5, 5, None, 0, lambda _: True, T3_NS))
-    assert answered == Answer(Tlv(7, bytes(length), 0x40).encode() + octets("80040004 b8000000"))
-    assert tlv.said_in_reply(answered.extra, 5, None) == Said()
+    answered = answer(asked, TlvContext(5, 5, None, 0, lambda _: True, T3_NS))
+    assert answered == TlvAnswer(Tlv(7, bytes(length), 0x40).encode() + octets("80040004 b8000000"))
+    assert tlv.read_reply(answered.extra, 5, None) == ReplyTlvs()
 
 
-def test_an_unknown_type_comes_back_unrecognised():
-    assert answer(octets("80c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
-    assert answer(octets("00c80004 01020304"), terms()) == Answer(octets("80c80004 01020304"))
+def test_an_unknown_type_is_reflected_as_unrecognised():
+    assert answer(octets("80c80004 01020304"), terms()) == TlvAnswer(octets("80c80004 01020304"))
+    assert answer(octets("00c80004 01020304"), terms()) == TlvAnswer(octets("80c80004 01020304"))
 
 
 def test_hmac_tlv_over_six_tlvs():
@@ -189,4 +189,4 @@ def test_a_whole_packet_with_eight_tlvs():
     decoded = decode_request(data)
     assert isinstance(decoded, Request)
     assert tlv.decode(decoded.extra) == (tlvs, b"")
-    assert tlv.hmac_holds(tlvs, b"", KEY, 5)
+    assert tlv.verify_hmac(tlvs, b"", KEY, 5)

@@ -2,7 +2,14 @@ import pytest
 
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
-from wire.stamp.reflector import MOST_BYTES, Arrival, Drop, Reflection, Reflector, ReflectorSettings
+from wire.stamp.reflector import (
+    MOST_BYTES,
+    Drop,
+    Reflection,
+    ReflectorSettings,
+    RequestArrival,
+    SessionReflector,
+)
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 from wire.stamp.tlv import Flag, FollowUp, Tlv, Type
 
@@ -13,15 +20,19 @@ US = ErrorEstimate.from_seconds(0.001, synchronised=True)
 REFLECTOR = ("192.0.2.1", 862)
 
 
-def at(now_ns: int = NOW, port: int = 50_000, host: str = "198.51.100.7", **header: int | None) -> Arrival:
-    return Arrival(now_ns, (host, port), REFLECTOR, **header)
+def at(
+    now_ns: int = NOW, port: int = 50_000, host: str = "198.51.100.7", **header: int | None
+) -> RequestArrival:
+    return RequestArrival(now_ns, (host, port), REFLECTOR, **header)
 
 
 def packet(sequence: int = 0, key: bytes | None = KEY, ssid: int = 7, extra: bytes = b"") -> bytes:
     return encode_request(Request(sequence, to_ntp(NOW), ErrorEstimate(), ssid, extra), key)
 
 
-def reflect(reflector: Reflector, data: bytes, arrival: Arrival, key: bytes | None = KEY) -> Reply:
+def reflect(
+    reflector: SessionReflector, data: bytes, arrival: RequestArrival, key: bytes | None = KEY
+) -> Reply:
     reflection = reflector.receive(data, arrival, US)
     assert isinstance(reflection, Reflection)
     reply = decode_reply(reflection.encode(arrival.received_ns + 1000), key)
@@ -30,8 +41,8 @@ def reflect(reflector: Reflector, data: bytes, arrival: Arrival, key: bytes | No
 
 
 @pytest.fixture
-def reflector() -> Reflector:
-    return Reflector(ReflectorSettings(keys=(KEY, OTHER_KEY)))
+def reflector() -> SessionReflector:
+    return SessionReflector(ReflectorSettings(keys=(KEY, OTHER_KEY)))
 
 
 def test_a_reply_carries_all_four_facts(reflector):
@@ -65,7 +76,7 @@ def test_any_of_the_keys_may_open_a_session(reflector):
     assert reflect(reflector, packet(2, KEY), at(), KEY).sequence == 2
 
 
-def test_a_key_that_was_taken_away_proves_nothing_and_the_sessions_of_the_others_go_on(reflector):
+def test_a_removed_key_verifies_nothing_and_sessions_of_other_keys_continue(reflector):
     assert reflect(reflector, packet(0, OTHER_KEY), at(), OTHER_KEY).sequence == 0
     assert reflect(reflector, packet(0, KEY, ssid=8), at()).sequence == 0
     reflector.take(ReflectorSettings(keys=(KEY, STRANGE_KEY)))
@@ -74,7 +85,7 @@ def test_a_key_that_was_taken_away_proves_nothing_and_the_sessions_of_the_others
     assert reflect(reflector, packet(2, STRANGE_KEY), at(), STRANGE_KEY).sequence == 1
 
 
-def test_what_no_key_proves_gets_neither_answer_nor_memory(reflector):
+def test_an_unverified_packet_gets_neither_an_answer_nor_a_session(reflector):
     for data in (packet(key=STRANGE_KEY), packet(key=None), packet(key=None, extra=bytes(100))):
         assert reflector.receive(data, at(), US) is Drop.UNAUTHENTICATED
     assert reflector.sessions == 0
@@ -83,26 +94,28 @@ def test_what_no_key_proves_gets_neither_answer_nor_memory(reflector):
 
 def test_less_than_a_base_packet_is_not_answered():
     for settings in (ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))):
-        assert Reflector(settings).receive(packet(key=None)[:43], at(), US) is Drop.SHORT
+        assert SessionReflector(settings).receive(packet(key=None)[:43], at(), US) is Drop.SHORT
 
 
-def test_what_no_frame_carries_is_not_answered():
+def test_more_than_a_frame_is_not_answered():
     for settings in (ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))):
         key = settings.keys[0] if settings.keys else None
         extra = bytes(MOST_BYTES - len(packet(key=key)))
-        assert isinstance(Reflector(settings).receive(packet(key=key, extra=extra), at(), US), Reflection)
-        assert Reflector(settings).receive(packet(key=key, extra=extra + b"\0"), at(), US) is Drop.LONG
+        assert isinstance(
+            SessionReflector(settings).receive(packet(key=key, extra=extra), at(), US), Reflection
+        )
+        assert SessionReflector(settings).receive(packet(key=key, extra=extra + b"\0"), at(), US) is Drop.LONG
 
 
 def test_the_own_port_and_groups_are_not_answered(reflector):
     assert reflector.receive(packet(), at(port=862), US) is Drop.OWN_PORT
     for group in ("224.0.0.1", "255.255.255.255", "ff02::1%eth0"):
-        arrival = Arrival(NOW, ("198.51.100.7", 50_000), (group, 862))
+        arrival = RequestArrival(NOW, ("198.51.100.7", 50_000), (group, 862))
         assert reflector.receive(packet(), arrival, US) is Drop.NOT_UNICAST
 
 
-def test_open_mode_is_opt_in_and_serves_beside_keys():
-    reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
+def test_open_mode_is_opt_in_and_works_together_with_keys():
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,), open_mode=True))
     assert reflect(reflector, packet(0, None), at(), None).sequence == 0
     assert reflect(reflector, packet(1, KEY), at(), KEY).sender_sequence == 1
     assert reflector.receive(packet(2, STRANGE_KEY), at(), US) is Drop.UNAUTHENTICATED
@@ -110,22 +123,22 @@ def test_open_mode_is_opt_in_and_serves_beside_keys():
 
 @pytest.mark.parametrize("key", [KEY, None])
 def test_two_reflectors_of_one_key_do_not_answer_each_other(key):
-    first, second = (Reflector(ReflectorSettings(keys=(KEY,), open_mode=True)) for _ in range(2))
+    first, second = (SessionReflector(ReflectorSettings(keys=(KEY,), open_mode=True)) for _ in range(2))
     reflection = first.receive(packet(key=key), at(), US)
     assert isinstance(reflection, Reflection)
     assert second.receive(reflection.encode(NOW), at(), US) is Drop.REFLECTED
 
 
-def test_a_silent_session_is_forgotten():
-    reflector = Reflector(ReflectorSettings(keys=(KEY,), expiry_ns=10 * SECOND))
+def test_a_session_without_packets_expires():
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,), expiry_ns=10 * SECOND))
     assert reflect(reflector, packet(0), at(NOW)).sequence == 0
     assert reflect(reflector, packet(1), at(NOW + 10 * SECOND)).sequence == 1
     assert reflect(reflector, packet(2), at(NOW + 21 * SECOND)).sequence == 0
     assert (reflector.sessions, reflector.counters["expired"]) == (1, 1)
 
 
-def test_memory_is_bounded_and_the_longest_unheard_goes_first():
-    reflector = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
+def test_sessions_are_bounded_and_the_oldest_is_removed_first():
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,), most_sessions=2))
     for port in (1, 2, 1, 3):
         reflect(reflector, packet(), at(port=port))
     assert (reflector.sessions, reflector.counters["evicted"]) == (2, 1)
@@ -140,7 +153,7 @@ def test_the_sequence_number_wraps(reflector):
 
 
 def dscp_of_reply(settings: ReflectorSettings, extra: bytes, dscp_ecn: int | None) -> int:
-    reflection = Reflector(settings).receive(packet(extra=extra), at(dscp_ecn=dscp_ecn), US)
+    reflection = SessionReflector(settings).receive(packet(extra=extra), at(dscp_ecn=dscp_ecn), US)
     assert isinstance(reflection, Reflection)
     return reflection.dscp_ecn
 
@@ -151,7 +164,7 @@ def test_the_reply_carries_the_received_dscp_without_ecn():
     assert dscp_of_reply(settings, b"", None) == 0
 
 
-def test_a_wanted_dscp_is_obeyed_where_policy_allows():
+def test_a_wanted_dscp_is_granted_where_policy_allows():
     extra = tlv.request(sequence=0, key=KEY, wanted_dscp=46)
     strict = ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp < 40)
     assert dscp_of_reply(ReflectorSettings(keys=(KEY,)), extra, 10 << 2) == 46 << 2
@@ -160,7 +173,7 @@ def test_a_wanted_dscp_is_obeyed_where_policy_allows():
 
 def test_extensions_switched_off_copy_everything():
     extra = tlv.request(sequence=0, key=KEY, wanted_dscp=46)
-    reflector = Reflector(ReflectorSettings(keys=(KEY,), extensions=False))
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,), extensions=False))
     assert reflect(reflector, packet(extra=extra), at(dscp_ecn=0)).extra == extra
 
 
@@ -171,26 +184,26 @@ def test_class_of_service_reaches_the_sender_under_its_hmac(reflector):
     # The reply's own number is covered, not the request's.
     assert reply.sequence == 1
     expected = tlv.ClassOfService(46, 10, 2)
-    assert tlv.said_in_reply(reply.extra, reply.sequence, KEY).class_of_service == expected
-    assert tlv.said_in_reply(reply.extra, 4, KEY).class_of_service is None
+    assert tlv.read_reply(reply.extra, reply.sequence, KEY).class_of_service == expected
+    assert tlv.read_reply(reply.extra, 4, KEY).class_of_service is None
 
 
 FOLLOW_UP = Tlv(Type.FOLLOW_UP, bytes(16)).encode()
 
 
-def ask(reflector: Reflector, sequence: int, **where: int) -> tuple[Reflection, FollowUp]:
-    """A request for Follow-Up Telemetry; the reflection, and what it tells of the one before."""
+def ask(reflector: SessionReflector, sequence: int, **where: int) -> tuple[Reflection, FollowUp]:
+    """Send a request for Follow-Up Telemetry; return the reflection and its report of the previous one."""
     extra = tlv.request(sequence=sequence, key=KEY, wanted_dscp=None, follow_up=True)
     reflection = reflector.receive(packet(sequence, extra=extra), at(**where), US)
     assert isinstance(reflection, Reflection)
     reply = decode_reply(reflection.encode(NOW + 1000), KEY)
     assert isinstance(reply, Reply)
-    told = tlv.said_in_reply(reply.extra, reply.sequence, KEY).follow_up
+    told = tlv.read_reply(reply.extra, reply.sequence, KEY).follow_up
     assert told is not None
     return reflection, told
 
 
-def test_a_reply_tells_when_the_one_before_it_left(reflector):
+def test_a_reply_reports_the_send_time_of_the_previous_one(reflector):
     first, told_by_first = ask(reflector, 0)
     assert first.follow_up
     assert told_by_first == FollowUp()
@@ -201,7 +214,7 @@ def test_a_reply_tells_when_the_one_before_it_left(reflector):
     assert ask(reflector, 2)[1] == FollowUp(1, to_ntp(NOW + 9000), tlv.SOFTWARE_LOCAL)
 
 
-def test_a_stamp_is_told_once_and_of_the_reply_before_alone(reflector):
+def test_a_send_time_is_reported_once_and_for_the_previous_reply_only(reflector):
     first, _ = ask(reflector, 0)
     assert ask(reflector, 1)[1] == FollowUp()
     reflector.transmitted(first, NOW + 5000)  # the reply that could have told it is on its way
@@ -221,8 +234,8 @@ def test_sessions_keep_their_own_stamps(reflector):
     assert ask(reflector, 1, port=50_001)[1].timestamp == to_ntp(NOW + 2_000_000)
 
 
-def test_a_stamp_for_a_forgotten_session_harms_nobody():
-    reflector = Reflector(ReflectorSettings(keys=(KEY,), most_sessions=1))
+def test_a_stamp_for_an_expired_session_has_no_effect():
+    reflector = SessionReflector(ReflectorSettings(keys=(KEY,), most_sessions=1))
     gone, _ = ask(reflector, 0)
     ask(reflector, 0, port=50_001)
     reflector.transmitted(gone, NOW + 1)
@@ -250,12 +263,12 @@ def test_follow_up_telemetry_without_integrity_is_not_answered(reflector):
     ],
     ids=["missing", "wrong", "misplaced", "short"],
 )
-def test_tlvs_without_integrity_are_flagged_and_not_obeyed(reflector, extra):
+def test_tlvs_without_integrity_are_flagged_and_not_processed(reflector, extra):
     reply = reflect(reflector, packet(extra=extra), at(dscp_ecn=8))
     returned, _ = tlv.decode(reply.extra)
     assert all(one.flags & Flag.INTEGRITY for one in returned)
     assert [one.value for one in returned] == [one.value for one in tlv.decode(extra)[0]]
-    assert tlv.said_in_reply(reply.extra, reply.sequence, KEY).class_of_service is None
+    assert tlv.read_reply(reply.extra, reply.sequence, KEY).class_of_service is None
 
 
 def test_padding_alone_needs_no_hmac(reflector):
@@ -263,8 +276,8 @@ def test_padding_alone_needs_no_hmac(reflector):
     assert reflect(reflector, packet(extra=extra), at()).extra == Tlv(1, b"12345", 0).encode()
 
 
-def test_a_malformed_tlv_is_flagged_and_ends_the_work():
-    reflector = Reflector(ReflectorSettings(open_mode=True))
+def test_a_malformed_tlv_is_flagged_and_ends_processing():
+    reflector = SessionReflector(ReflectorSettings(open_mode=True))
     padding = Tlv(Type.EXTRA_PADDING, b"xx").encode()
     wrong_length = Tlv(Type.CLASS_OF_SERVICE, b"123").encode()
     reply = reflect(reflector, packet(key=None, extra=wrong_length + padding), at(dscp_ecn=0), None)
@@ -272,11 +285,11 @@ def test_a_malformed_tlv_is_flagged_and_ends_the_work():
     beyond = bytes.fromhex("80010009 00")
     reply = reflect(reflector, packet(key=None, extra=beyond), at(dscp_ecn=0), None)
     assert reply.extra == bytes.fromhex("c0010009 00")
-    assert tlv.said_in_reply(reply.extra, 0, None).class_of_service is None
+    assert tlv.read_reply(reply.extra, 0, None).class_of_service is None
 
 
-def test_class_of_service_is_unrecognised_where_the_kernel_tells_no_dscp():
-    reflector = Reflector(ReflectorSettings(open_mode=True))
+def test_class_of_service_is_unrecognised_without_a_dscp_from_the_kernel():
+    reflector = SessionReflector(ReflectorSettings(open_mode=True))
     extra = tlv.request(sequence=0, key=None, wanted_dscp=46)
     assert reflect(reflector, packet(key=None, extra=extra), at(dscp_ecn=None), None).extra == extra
 
@@ -293,12 +306,12 @@ def test_class_of_service_is_unrecognised_where_the_kernel_tells_no_dscp():
         ),
     ],
 )
-def test_settings_under_which_nothing_could_work_are_refused(settings, message):
+def test_settings_that_answer_nothing_are_refused(settings, message):
     with pytest.raises(ValueError) as refused:
         ReflectorSettings(**settings)
     assert str(refused.value) == message
 
 
-def test_no_key_shows_in_a_text(reflector):
+def test_repr_shows_no_key(reflector):
     reflection = reflector.receive(packet(), at(), US)
     assert "site one" not in repr(ReflectorSettings(keys=(KEY,))) + repr(reflection)

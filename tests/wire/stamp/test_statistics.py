@@ -24,7 +24,7 @@ def test_nearest_rank(values, percent, expected):
 
 
 @given(st.lists(st.integers(-(10**12), 10**12), min_size=1), st.sampled_from([50, 95, 99]))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values, percent):
+def test_a_percentile_is_a_value_that_its_share_does_not_exceed(values, percent):
     found = percentile(sorted(values), percent)
     assert found in values
     assert sum(value <= found for value in values) * 100 >= percent * len(values)
@@ -84,18 +84,18 @@ def test_loss_per_direction(sent, pairs, expected):
     ],
     ids=["silence", "the last lost", "restarted counter", "unknown beginning", "foreign counter", "nothing"],
 )
-def test_loss_whose_direction_cannot_be_told(sent, pairs):
+def test_loss_without_a_known_direction(sent, pairs):
     assert directional_loss(sent, pairs) is None
 
 
-def test_ratios_are_of_what_each_direction_carried():
+def test_ratios_are_of_the_packets_of_each_direction():
     loss = DirectionalLoss(20, 10, 5)
     assert (loss.forward_ratio, loss.return_ratio) == (0.5, 0.5)
     assert DirectionalLoss(2, 2, 0).return_ratio == 0
 
 
 @given(st.integers(1, 60), st.randoms(use_true_random=False), st.floats(0, 0.6), st.floats(0, 0.6))
-def test_random_loss_in_order_is_told_exactly_or_not_at_all(sent, random, forward, back):
+def test_random_loss_in_order_is_divided_exactly_or_not_at_all(sent, random, forward, back):
     pairs, lost, counter = [], [0, 0], 0
     for number in range(sent):
         if random.random() < forward:

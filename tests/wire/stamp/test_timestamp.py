@@ -52,7 +52,7 @@ def test_an_estimate_is_never_below_the_error_and_hardly_above(error_s, synchron
     assert ErrorEstimate.from_field(estimate.field) == estimate
 
 
-def test_an_error_beyond_the_field_is_its_greatest():
+def test_an_error_beyond_the_field_is_its_largest_value():
     assert ErrorEstimate.from_seconds(1e30, synchronised=False) == ErrorEstimate(False, 63, 255)
 
 
@@ -60,7 +60,7 @@ def test_an_error_beyond_the_field_is_its_greatest():
     ("synchronised", "max_error_us", "seconds"),
     [(True, 1500, 1.5e-3), (True, None, 255 * 2**31), (False, None, 255 * 2**31), (False, 3, 255 * 2**31)],
 )
-def test_what_a_clock_says_of_itself(synchronised, max_error_us, seconds):
+def test_estimate_of_a_clock_reading(synchronised, max_error_us, seconds):
     reading = ClockReading(
         wall_us=1, boot_us=1, boot_id="x", synchronised=synchronised, max_error_us=max_error_us
     )

@@ -1,4 +1,4 @@
-"""Sender and reflector over a fake link that knows what it did to every packet."""
+"""Sender and reflector over a fake link, whose truth about every packet is known."""
 
 import random
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from wire.records import Spread
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, decode_reply, encode_reply
-from wire.stamp.reflector import Arrival, Reflection, Reflector, ReflectorSettings
-from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival, SessionReflector
+from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.statistics import TrainStatistics, train_statistics
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
@@ -22,7 +22,7 @@ SYNCHRONISED = ErrorEstimate(synchronised=True)
 INTERVAL = 10 * MILLISECOND
 DWELL = 3 * MILLISECOND
 LATE = 400_000
-"""From a reply's own sending time to its leaving."""
+"""Delay from T3 in a reply to its true send time."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Link:
     dscp: int | None = None
 
     def carry(self, packets: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-        """(sending time, bytes) to (arrival time, bytes), in order of arrival."""
+        """Turn (send time, bytes) into (arrival time, bytes), in order of arrival."""
         arrived = []
         for number, (sent, data) in enumerate(packets):
             if number in self.lost:
@@ -49,7 +49,7 @@ class Link:
 
 @dataclass
 class Ends:
-    """A train from one end to the other and back; the reflector's clock is ``offset`` ahead.
+    """One train over the link and back; the reflector's clock is ``offset`` ahead.
 
     ``stamps``: its kernel stamps the replies it sends, of which ``unstamped`` are left out by number.
     """
@@ -62,8 +62,8 @@ class Ends:
     unstamped: set[int] = field(default_factory=set)
 
     def run(self, there: Link, back: Link, count: int = 10, timeout: int = SECOND) -> TrainStatistics:
-        self.sender = Sender(self.settings)
-        self.reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
+        self.sender = SessionSender(self.settings)
+        self.reflector = SessionReflector(ReflectorSettings(keys=(KEY,), open_mode=True))
         requests = []
         for number in range(count):
             now = NOW + number * INTERVAL
@@ -84,7 +84,9 @@ class Ends:
         replies = []
         for now, data in requests:
             dscp = self.dscp if there.dscp is None else there.dscp
-            arrival = Arrival(now + self.offset, ("192.0.2.7", 5000), ("192.0.2.1", 862), dscp << 2, 64)
+            arrival = RequestArrival(
+                now + self.offset, ("192.0.2.7", 5000), ("192.0.2.1", 862), dscp << 2, 64
+            )
             reflection = self.reflector.receive(data, arrival, self.clocks[1])
             assert isinstance(reflection, Reflection)
             replies.append((now + DWELL, reflection.encode(now + self.offset + DWELL)))
@@ -113,7 +115,7 @@ def test_a_clean_line(ends):
     assert (result.duplicated_forward, result.duplicated_return) == (0, 0)
     assert (result.reordered_forward, result.reordered_return) == (0, 0)
     assert result.kernel_stamps
-    assert ends.sender.counters == {Verdict.ACCEPTED: 10}
+    assert ends.sender.counters == {ReplyVerdict.ACCEPTED: 10}
 
 
 def test_clock_offsets_leave_round_trip_and_variation_alone(ends):
@@ -133,7 +135,7 @@ def test_one_way_delays_need_both_clocks(ends):
     assert (result.delay_forward, result.delay_return) == (flat(1000), flat(4000))
 
 
-def test_loss_is_told_by_direction(ends):
+def test_loss_is_counted_by_direction(ends):
     result = ends.run(Link(lost={1, 2}), Link(lost={4}), count=10)
     assert (result.received, result.loss_ratio) == (7, 0.3)
     assert result.loss is not None
@@ -148,7 +150,7 @@ def test_silence_has_no_values(ends):
     assert not result.kernel_stamps
 
 
-def test_reordering_is_told_by_direction(ends):
+def test_reordering_is_counted_by_direction(ends):
     result = ends.run(Link(delays={3: 15 * MILLISECOND}), Link())
     assert (result.reordered_forward, result.reordered_return) == (1, 0)
     assert result.loss is not None
@@ -157,14 +159,14 @@ def test_reordering_is_told_by_direction(ends):
     assert (result.reordered_forward, result.reordered_return) == (0, 1)
 
 
-def test_duplicates_are_told_by_direction_and_count_once(ends):
+def test_duplicates_are_counted_once_and_by_direction(ends):
     result = ends.run(Link(copies={2}), Link(copies={5, 6}), count=10)
     assert (result.sent, result.received) == (10, 10)
     assert (result.duplicated_forward, result.duplicated_return) == (1, 2)
-    assert ends.sender.counters[Verdict.DUPLICATE] == 3
+    assert ends.sender.counters[ReplyVerdict.DUPLICATE] == 3
 
 
-def test_a_late_reply_is_lost_and_counted_apart(ends):
+def test_a_late_reply_is_lost_and_counted_separately(ends):
     result = ends.run(Link(), Link(delays={4: 3 * SECOND}), timeout=2 * SECOND)
     assert (result.received, result.late, result.timeout_us) == (9, 1, 2_000_000)
     assert result.loss_ratio == 0.1
@@ -191,36 +193,36 @@ def test_a_stateless_reflector_gives_no_directions(ends):
     assert (result.loss, result.loss_ratio) == (None, 0.1)
 
 
-def test_replies_of_others_are_counted_and_left_alone(ends):
-    ends.reflector = Reflector(ReflectorSettings(keys=(KEY,), open_mode=True))
-    first = Sender(ends.settings)
+def test_replies_of_other_trains_are_counted_and_ignored(ends):
+    ends.reflector = SessionReflector(ReflectorSettings(keys=(KEY,), open_mode=True))
+    first = SessionSender(ends.settings)
     request = first.packet(NOW, FREE)
     ((_, reply),) = ends.reflect(Link(), [(NOW, request)])
     decoded = decode_reply(reply, ends.settings.key)
     assert isinstance(decoded, Reply)
-    other_train = Sender(ends.settings)
+    other_train = SessionSender(ends.settings)
     other_train.packet(NOW + 1, FREE)
-    assert other_train.received(reply, NOW, by_kernel=True) is Verdict.NOT_OURS
-    assert Sender(ends.settings).received(reply, NOW, by_kernel=True) is Verdict.NOT_OURS
-    other_ssid = Sender(SenderSettings(ssid=8, key=ends.settings.key))
+    assert other_train.received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
+    assert SessionSender(ends.settings).received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
+    other_ssid = SessionSender(SenderSettings(ssid=8, key=ends.settings.key))
     other_ssid.packet(NOW, FREE)
-    assert other_ssid.received(reply, NOW, by_kernel=True) is Verdict.NOT_OURS
-    assert first.received(reply[:30], NOW, by_kernel=True) is Verdict.SHORT
-    assert first.received(reply, NOW, by_kernel=True) is Verdict.ACCEPTED
+    assert other_ssid.received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
+    assert first.received(reply[:30], NOW, by_kernel=True) is ReplyVerdict.SHORT
+    assert first.received(reply, NOW, by_kernel=True) is ReplyVerdict.ACCEPTED
 
 
-def test_a_reply_under_another_key_is_told_apart():
-    sender = Sender(SenderSettings(ssid=7, key=b"another"))
+def test_a_reply_with_another_key_is_distinguished():
+    sender = SessionSender(SenderSettings(ssid=7, key=b"another"))
     sender.packet(NOW, FREE)
     reply = encode_reply(Reply(0, 0, FREE, 7, 0, 0, 0, FREE, 64), KEY)
-    assert sender.received(reply, NOW, by_kernel=True) is Verdict.BAD_HMAC
+    assert sender.received(reply, NOW, by_kernel=True) is ReplyVerdict.BAD_HMAC
 
 
 def test_a_twamp_light_reflector_is_understood():
-    sender = Sender(SenderSettings(ssid=7, twamp_light=True))
+    sender = SessionSender(SenderSettings(ssid=7, twamp_light=True))
     request = sender.packet(NOW, FREE)
     copied = Reply(0, 0, FREE, 0, 0, 0, int.from_bytes(request[4:12]), FREE, None)
-    assert sender.received(encode_reply(copied)[:38], NOW + 5, by_kernel=True) is Verdict.ACCEPTED
+    assert sender.received(encode_reply(copied)[:38], NOW + 5, by_kernel=True) is ReplyVerdict.ACCEPTED
     arrival = sender.exchanges[0].arrival
     assert arrival is not None
     assert arrival.sender_ttl is None
@@ -230,13 +232,13 @@ def test_a_twamp_light_reflector_is_understood():
 @pytest.mark.parametrize("wanted_dscp", [46, None])
 @pytest.mark.parametrize("size", [0, 100, 172, 500])
 def test_packets_are_padded_up_to_the_size(key, wanted_dscp, size):
-    sender = Sender(SenderSettings(ssid=1, key=key, wanted_dscp=wanted_dscp, payload_bytes=size))
+    sender = SessionSender(SenderSettings(ssid=1, key=key, wanted_dscp=wanted_dscp, payload_bytes=size))
     bare = (44 if key is None else 112) + (0 if wanted_dscp is None else 8 if key is None else 28)
     assert len(sender.packet(NOW, FREE)) == max(bare, size)
 
 
-def test_an_unsent_packet_gives_its_number_back():
-    sender = Sender(SenderSettings(ssid=1))
+def test_the_number_of_an_unsent_packet_is_used_again():
+    sender = SessionSender(SenderSettings(ssid=1))
     sender.packet(NOW, FREE)
     sender.forget_last()
     assert sender.packet(NOW, FREE)[:4] == bytes(4)
@@ -252,7 +254,7 @@ def test_an_ssid_out_of_range_is_refused(ssid):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_bad_line_never_gives_wrong_directions(seed):
+def test_a_bad_line_never_gives_a_wrong_direction(seed):
     chance = random.Random(seed)
     link = [
         Link(
@@ -270,35 +272,35 @@ def test_a_bad_line_never_gives_wrong_directions(seed):
 
 @pytest.fixture
 def followed(ends: Ends) -> Ends:
-    """The sender asks for true sending times, and the reflector's replies leave later than they say."""
+    """Train with Follow-Up Telemetry, over a reflector that sends its replies after T3."""
     ends.settings = replace(ends.settings, follow_up=True)
     ends.stamps = True
     return ends
 
 
-def test_a_reflectors_lateness_stays_out_of_the_round_trip(followed):
+def test_the_reflectors_delay_is_not_part_of_the_round_trip(followed):
     result = followed.run(Link(), Link())
     assert result.rtt == flat(2000)
     assert result.followed_up == 10
     assert (result.sent, result.received, result.loss_ratio) == (10, 10, 0.0)
-    assert followed.sender.counters == {Verdict.ACCEPTED: 10, Verdict.CLOSING: 1}
+    assert followed.sender.counters == {ReplyVerdict.ACCEPTED: 10, ReplyVerdict.CLOSING: 1}
     assert len(followed.sender.exchanges) == 10
 
 
-def test_without_being_asked_for_it_stands_in_the_round_trip(ends):
+def test_without_a_request_the_delay_is_part_of_the_round_trip(ends):
     ends.stamps = True
     result = ends.run(Link(), Link())
     assert result.rtt == flat(2400)
     assert result.followed_up == 0
-    assert ends.sender.counters == {Verdict.ACCEPTED: 10}
+    assert ends.sender.counters == {ReplyVerdict.ACCEPTED: 10}
 
 
-def test_clock_offsets_change_nothing_of_it(followed):
+def test_clock_offsets_do_not_change_the_correction(followed):
     followed.offset = 3 * 3600 * SECOND
     assert followed.run(Link(), Link()).rtt == flat(2000)
 
 
-def test_return_delays_are_without_the_lateness_too(followed):
+def test_return_delays_are_corrected_too(followed):
     followed.clocks = (SYNCHRONISED, SYNCHRONISED)
     followed.unstamped = {4}
     result = followed.run(Link(), Link())
@@ -306,42 +308,42 @@ def test_return_delays_are_without_the_lateness_too(followed):
     assert result.delay_return == Spread(min_us=1000, p50_us=1000, p95_us=1400, p99_us=1400)
 
 
-def test_a_reply_whose_follower_was_lost_keeps_its_own_time(followed):
+def test_a_reply_before_a_lost_one_keeps_its_t3(followed):
     result = followed.run(Link(lost={2}), Link(lost={5}))
-    # Request 2 never counted: the reply to 3 tells of that to 1. Reply 5 of the link told of reply 4.
+    # Request 2 was never counted: the reply to 3 reports that to 1. Reply 5 of the link reported reply 4.
     assert (result.received, result.followed_up) == (8, 7)
     assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
 
 
-def test_replies_out_of_order_are_told_of_all_the_same(followed):
+def test_replies_out_of_order_are_corrected_too(followed):
     result = followed.run(Link(), Link(delays={3: 25 * MILLISECOND}))
     assert (result.reordered_return, result.followed_up) == (1, 10)
 
 
-def test_doubled_packets_do_not_confuse_whose_time_it_is(followed):
+def test_duplicates_do_not_mix_up_send_times(followed):
     result = followed.run(Link(copies={2}), Link(copies={6}))
-    # The answer to the copy of 2 bears a time before the first answer left: what it tells of that cannot be.
+    # T3 of the answer to the copy of 2 is before the first answer was sent: its report is impossible.
     assert result.followed_up == 9
     assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
     assert (result.duplicated_forward, result.duplicated_return) == (1, 1)
 
 
-def test_no_packet_closes_a_train_that_it_could_not_serve(followed):
-    assert Sender(followed.settings).closing(NOW, FREE) is None
+def test_no_closing_packet_is_sent_where_it_is_of_no_use(followed):
+    assert SessionSender(followed.settings).closing(NOW, FREE) is None
     followed.unstamped = set(range(10))
     result = followed.run(Link(), Link())
     assert (result.followed_up, result.rtt) == (0, flat(2400))
     followed.unstamped = set()
     followed.run(Link(), Link(lost={9}))
-    assert followed.sender.counters == {Verdict.ACCEPTED: 9}
+    assert followed.sender.counters == {ReplyVerdict.ACCEPTED: 9}
 
 
-def test_a_reflector_that_does_not_know_the_tlv_changes_nothing(followed):
-    followed.sender = Sender(followed.settings)
+def test_a_reflector_without_the_tlv_changes_nothing(followed):
+    followed.sender = SessionSender(followed.settings)
     extra = followed.sender.packet(NOW, FREE)[-20 if followed.settings.key is None else -40 :]
     copied = Reply(0, to_ntp(NOW + 2), FREE, 7, to_ntp(NOW + 1), 0, to_ntp(NOW), FREE, 64, extra)
     data = encode_reply(copied, followed.settings.key)
-    assert followed.sender.received(data, NOW + 3, by_kernel=True) is Verdict.ACCEPTED
+    assert followed.sender.received(data, NOW + 3, by_kernel=True) is ReplyVerdict.ACCEPTED
     assert followed.sender.closing(NOW + INTERVAL, FREE) is None
     arrival = followed.sender.exchanges[0].arrival
     assert arrival is not None
@@ -349,7 +351,7 @@ def test_a_reflector_that_does_not_know_the_tlv_changes_nothing(followed):
 
 
 @pytest.mark.parametrize(
-    ("sequence", "told_ns", "believed"),
+    ("sequence", "reported_ns", "used"),
     [
         (0, NOW + 3 * MILLISECOND, True),
         (0, NOW + 2 * MILLISECOND - 1000, False),
@@ -365,29 +367,29 @@ def test_a_reflector_that_does_not_know_the_tlv_changes_nothing(followed):
         "late",
         "before its own stamp",
         "at its own stamp",
-        "just as it came",
-        "after it came",
-        "after the reply that tells it",
-        "of the reply that tells it",
+        "at its arrival",
+        "after its arrival",
+        "after the reply that reports it",
+        "of the reply that reports it",
         "of a reply not of ours",
         "nothing",
     ],
 )
-def test_a_told_time_is_believed_where_it_can_be_true(sequence, told_ns, believed):
-    """Replies 0 and 1, stamped 1 ms after their requests came, which is 1 ms after these were sent."""
-    sender = Sender(SenderSettings(ssid=7, follow_up=True))
-    told = tlv.FollowUp(sequence, to_ntp(told_ns) if told_ns else 0, tlv.SOFTWARE_LOCAL)
-    for number, said in ((0, tlv.FollowUp()), (1, told)):
+def test_a_reported_send_time_is_used_only_where_it_is_possible(sequence, reported_ns, used):
+    """Replies 0 and 1: T3 is 1 ms after T2, and T2 is 1 ms after T1."""
+    sender = SessionSender(SenderSettings(ssid=7, follow_up=True))
+    report = tlv.FollowUp(sequence, to_ntp(reported_ns) if reported_ns else 0, tlv.SOFTWARE_LOCAL)
+    for number, value in ((0, tlv.FollowUp()), (1, report)):
         sent = NOW + number * INTERVAL
         sender.packet(sent, FREE)
         times = [to_ntp(sent + 2 * MILLISECOND), to_ntp(sent + MILLISECOND), to_ntp(sent)]
-        extra = tlv.Tlv(tlv.Type.FOLLOW_UP, said.encode(), 0).encode()
+        extra = tlv.Tlv(tlv.Type.FOLLOW_UP, value.encode(), 0).encode()
         reply = Reply(number, times[0], FREE, 7, times[1], number, times[2], FREE, 64, extra)
         sender.received(encode_reply(reply), sent + 3 * MILLISECOND, by_kernel=True)
     first = sender.exchanges[0].arrival
     assert first is not None
-    assert first.followed_up is believed
-    assert abs(first.reflector_sent_ns - (told_ns if believed else NOW + 2 * MILLISECOND)) <= 1
+    assert first.followed_up is used
+    assert abs(first.reflector_sent_ns - (reported_ns if used else NOW + 2 * MILLISECOND)) <= 1
     second = sender.exchanges[1].arrival
     assert second is not None
     assert not second.followed_up

@@ -1,4 +1,4 @@
-"""A client core against a server core through a link that delays, queues and loses, in simulated time."""
+"""Client core and server core in simulated time, over a link that delays, queues and drops packets."""
 
 import heapq
 import random
@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from wire.udpstp import batches
 from wire.udpstp.client import Client
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import LoadReport
-from wire.udpstp.plan import Address, Plan
-from wire.udpstp.reception import Offer, Reception, Refusal
+from wire.udpstp.ends import batches
+from wire.udpstp.load import Address, LoadReport, Plan
+from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import ServerTest
 
 MS = 1_000_000
@@ -41,7 +39,7 @@ class Way:
         self.randomness = random.Random(self.seed)
 
     def pass_on(self, packet: bytes, now: int) -> int | None:
-        """When the packet comes out, None when it never does."""
+        """Time at which the packet arrives, None where it is dropped."""
         if self.drops(packet, now) or self.randomness.random() < self.loss:
             return None
         out = float(now)
@@ -56,7 +54,7 @@ class Way:
 
 @dataclass
 class World:
-    """Both ends and what is under way between them.
+    """Both ends and the packets in flight between them.
 
     ``skew_ns`` is the server's wall clock minus the client's.
     """
@@ -78,7 +76,7 @@ class World:
         self._buffer = bytearray(batches.MOST_BYTES)
 
     def run(self, plan: Plan, *, until: int = 60 * S, cancel_at: int | None = None) -> LoadReport:
-        """Run the test to its end, and the server's part of it."""
+        """Run client and server to the end of the test."""
         client = Client(plan, self.now, WALL + self.now)
         while not (client.finished and (self.test is None or self.test.finished)):
             assert self.now < until, "the test does not end"

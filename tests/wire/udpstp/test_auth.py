@@ -42,7 +42,7 @@ def test_derived_keys(time: int, client: str, server: str) -> None:
     assert (keys.client.hex(), keys.server.hex()) == (client, server)
 
 
-def test_keys_do_not_show_themselves() -> None:
+def test_repr_of_keys_shows_no_key() -> None:
     keys = auth.derive_keys(SECRET, TIME)
     assert keys.client.hex() not in repr(keys)
     assert repr(keys.client) not in repr(keys)
@@ -60,7 +60,7 @@ def test_captured_control_pdus_are_rebuilt_to_the_byte() -> None:
 
 
 @pytest.mark.parametrize(("packet", "side"), [(REQUEST, "client"), (RESPONSE, "server"), (NULL, "server")])
-def test_captured_digests_are_believed_and_altered_ones_are_not(packet: bytes, side: str) -> None:
+def test_captured_digests_verify_and_altered_ones_do_not(packet: bytes, side: str) -> None:
     key = getattr(auth.derive_keys(SECRET, TIME), side)
     assert auth.fault(packet, key, 1, TIME, TIME) is None
     for at in (4, 8, 25, len(packet) - 4):
@@ -82,11 +82,11 @@ def test_time_window(seconds: float, believed: bool) -> None:
     assert auth.fault(REQUEST, key, 1, TIME, TIME + seconds) is wanted
 
 
-def test_mode_comes_before_digest() -> None:
+def test_the_mode_is_checked_before_the_digest() -> None:
     assert auth.fault(REQUEST, b"", 2, TIME, TIME) is AuthenticationFault.MODE
 
 
-def test_a_replay_is_known_for_as_long_as_its_time_is_accepted() -> None:
+def test_a_replay_is_recognised_as_long_as_its_time_is_accepted() -> None:
     cache = auth.ReplayCache()
     assert cache.is_new(100, b"a", 95.0)
     assert cache.is_new(100, b"b", 96.0)

@@ -1,4 +1,4 @@
-"""When a test has to end so that it stays below its bytes."""
+"""Time at which a test has to end to stay below its byte limit."""
 
 from wire.udpstp.byte_limit import ByteLimit
 
@@ -23,7 +23,7 @@ def test_a_burst_beyond_the_limit_ends_at_once() -> None:
     assert limit.spend(1001, START + 1)
 
 
-def test_two_looks_at_one_moment_or_back_in_time_end_a_spent_test() -> None:
+def test_equal_or_decreasing_times_still_end_a_test_at_its_limit() -> None:
     for later in (0, -MS):
         limit = ByteLimit(1000)
         assert not limit.spend(10, START)
@@ -31,7 +31,7 @@ def test_two_looks_at_one_moment_or_back_in_time_end_a_spent_test() -> None:
 
 
 def climb(limit: ByteLimit, bytes_in_ms: list[int], round_trip_ns: int) -> int | None:
-    """After how many ms the test ends."""
+    """Milliseconds after which the test ends."""
     total = 0
     for ms, added in enumerate(bytes_in_ms):
         total += added
@@ -46,7 +46,7 @@ def test_a_long_round_trip_ends_a_steady_load_earlier_by_as_much() -> None:
     assert climb(ByteLimit(1_000_000), steady, 600 * MS) == 260
 
 
-def test_a_rate_that_doubles_is_expected_to_double_on_but_to_no_more_than_the_highest() -> None:
+def test_a_doubling_rate_is_predicted_to_double_up_to_the_highest() -> None:
     doubling = [1000 * 2 ** (ms // 100) for ms in range(1500)]
     total = sum(doubling[:1200])
     ended = climb(ByteLimit(total, doubles=True), doubling, 200 * MS)

@@ -1,4 +1,4 @@
-"""Whole tests in simulated time: what the report says against what the link did."""
+"""Whole tests in simulated time: the report beside the truth of the link."""
 
 import pytest
 from msgspec.structs import replace
@@ -6,11 +6,9 @@ from msgspec.structs import replace
 from tests.wire.udpstp.simulation import CLIENT, MS, SERVER, TEST_PORT, WALL, S, Way, World
 from wire.records import Direction
 from wire.udpstp import auth, pdu, rates, server
-from wire.udpstp.coercion import Limits, coerced
-from wire.udpstp.load import Ending
-from wire.udpstp.plan import Address, Plan
-from wire.udpstp.reception import Offer, Reception
-from wire.udpstp.server import Outcome, ServerTest
+from wire.udpstp.load import Address, Ending, Plan
+from wire.udpstp.reception import Limits, Offer, Reception, coerced
+from wire.udpstp.server import ServerOutcome, ServerTest
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 
@@ -37,7 +35,7 @@ def is_status(packet: bytes) -> bool:
 
 @BOTH
 @pytest.mark.parametrize(("row", "packets"), [(8, 1000), (10, 1000), (13, 2000), (20, 2000)])
-def test_on_a_clean_link_received_is_sent(direction: Direction, row: int, packets: int) -> None:
+def test_on_a_clean_link_all_packets_sent_are_received(direction: Direction, row: int, packets: int) -> None:
     world = World()
     report = world.run(plan_for(direction, row=row))
     assert (report.ending, report.detail) == (Ending.COMPLETED, "")
@@ -51,11 +49,11 @@ def test_on_a_clean_link_received_is_sent(direction: Direction, row: int, packet
     assert len(report.intervals) in (20, 21)
     assert report.rtt_min_us in range(20_000, 20_100)
     assert world.test is not None
-    assert world.test.outcome is Outcome.COMPLETED
+    assert world.test.outcome is ServerOutcome.COMPLETED
 
 
 @BOTH
-def test_it_costs_the_line_what_it_says(direction: Direction) -> None:
+def test_bytes_in_the_report_are_those_on_the_line(direction: Direction) -> None:
     world = World()
     report = world.run(plan_for(direction, seconds=2))
     assert report.bytes_sent == world.up.carried
@@ -66,7 +64,7 @@ def test_it_costs_the_line_what_it_says(direction: Direction) -> None:
 
 @BOTH
 @pytest.mark.parametrize("skew_ms", [-3000, 0, 3000])
-def test_a_narrow_line_shows_as_growing_delay_whatever_the_clocks_say(
+def test_a_narrow_line_shows_as_growing_delay_with_any_clock_offset(
     direction: Direction, skew_ms: int
 ) -> None:
     world = World(skew_ns=skew_ms * MS)
@@ -82,7 +80,7 @@ def test_a_narrow_line_shows_as_growing_delay_whatever_the_clocks_say(
 
 
 @BOTH
-def test_what_a_short_queue_drops_is_lost_also_at_the_end(direction: Direction) -> None:
+def test_drops_of_a_short_queue_count_as_lost_also_at_the_end(direction: Direction) -> None:
     world = World()
     way = loaded(world, direction)
     way.rate, way.queue_ms = 6e6, 50
@@ -98,7 +96,7 @@ def test_what_a_short_queue_drops_is_lost_also_at_the_end(direction: Direction) 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("loss", [0.01, 0.05])
 def test_loss_of_load_and_feedback(direction: Direction, seed: int, loss: float) -> None:
-    """Control PDUs get through here; half the tests lose Status PDUs, and the totals hold all the same."""
+    """Control PDUs arrive here. Half the tests lose Status PDUs, and the totals are still exact."""
     through = (b"\xac\xe1", b"\xac\xe2")
     world = World()
     for way in (world.up, world.down):
@@ -124,7 +122,7 @@ def test_totals_survive_lost_status_pdus() -> None:
     assert sum(interval.datagrams for interval in report.intervals) == 1000 - 5 * 50
 
 
-def test_the_packets_before_a_lost_first_status_are_inferred_and_said_to_be() -> None:
+def test_packets_before_a_lost_first_status_are_estimated_and_marked_so() -> None:
     world = World()
     world.down.drops = lambda packet, _now: is_status(packet) and int.from_bytes(packet[4:8]) == 1
     report = world.run(plan_for(Direction.UP))
@@ -152,14 +150,14 @@ def test_a_lost_null_request_changes_nothing() -> None:
 
 
 @BOTH
-def test_a_wrong_key_is_met_with_silence(direction: Direction) -> None:
+def test_a_wrong_key_gets_no_answer(direction: Direction) -> None:
     world = World()
     report = world.run(plan_for(direction, secret=b"another"))
     assert (report.ending, report.detail) == (Ending.NO_ANSWER, "no answer to the set-up request")
     assert world.down.carried == 0
 
 
-def test_a_peer_that_answers_with_another_key_is_told_from_silence() -> None:
+def test_an_answer_with_another_key_is_distinguished_from_no_answer() -> None:
     world = World()
     client_plan = plan_for(Direction.DOWN, secret=b"another")
     setup = pdu.Setup(ident=0x1234, auth_time=WALL // S, key_id=7, command=pdu.RESPONSE, response=7)
@@ -190,14 +188,14 @@ def test_a_row_above_the_servers_maximum_is_refused(direction: Direction) -> Non
     report = world.run(plan_for(direction))
     assert (report.ending, report.refusal) == (Ending.REFUSED, 2)
     assert world.test is not None
-    assert (world.test.outcome, world.test.load_packets) == (Outcome.REFUSED, 0)
+    assert (world.test.outcome, world.test.load_packets) == (ServerOutcome.REFUSED, 0)
 
 
 @BOTH
 def test_a_longer_test_than_asked_is_ended_by_the_client(
     direction: Direction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reference server makes ten seconds of two: its shortest is five."""
+    """The reference server changes 2 s to 10 s: its shortest test is 5 s."""
     monkeypatch.setattr(server, "coerced", lambda request, _limits: replace(request, test_s=10))
     world = World()
     report = world.run(plan_for(direction))
@@ -205,7 +203,7 @@ def test_a_longer_test_than_asked_is_ended_by_the_client(
     assert report.sent_packets == report.received_packets == 1000
     assert world.now < 1.5 * S
     assert world.test is not None
-    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+    assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
     assert world.test.load_packets < 1050
 
 
@@ -213,7 +211,7 @@ def test_a_longer_test_than_asked_is_ended_by_the_client(
 @pytest.mark.parametrize(
     "change", [{"row": pdu.SEARCH_INDEX}, {"row": 7}, {"modifiers": 1}, {"trial_interval": 0}]
 )
-def test_another_test_than_asked_is_stopped_before_it_counts(
+def test_a_test_other_than_the_planned_one_is_stopped_at_once(
     direction: Direction, change: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = auth.derive_keys(b"secret", WALL // S).server
@@ -240,7 +238,7 @@ def test_cancelling_stops_both_ends_at_once(direction: Direction) -> None:
     assert report.received_packets == pytest.approx(950, abs=60)
     assert world.now < 1.3 * S
     assert world.test is not None
-    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+    assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
 
 
 @BOTH
@@ -260,7 +258,7 @@ def test_a_client_that_dies_is_noticed_by_the_server(direction: Direction) -> No
     world.up.drops = lambda _packet, now: now > S // 2
     world.run(plan_for(direction, seconds=10))
     assert world.test is not None
-    assert world.test.outcome is Outcome.WATCHDOG
+    assert world.test.outcome is ServerOutcome.WATCHDOG
     if direction is Direction.DOWN:
         assert world.test.load_packets < 2200, "the sender backs off for want of feedback"
 
@@ -301,7 +299,7 @@ def test_an_activation_binds_to_the_host_of_the_set_up(source: tuple[str, int]) 
     assert (_answer(_activation(), source) is not None) == (source[0] == CLIENT[0])
 
 
-def test_an_activation_with_a_wrong_digest_is_met_with_silence() -> None:
+def test_an_activation_with_a_wrong_digest_gets_no_answer() -> None:
     packet = _activation()
     assert _answer(packet[:70] + bytes([packet[70] ^ 1]) + packet[71:]) is None
 
@@ -335,7 +333,7 @@ def test_set_ups_that_are_refused(changes: dict[str, int], code: int) -> None:
     assert (taken.code, answer.response, answer.version) == (code, code, 20)
 
 
-def test_what_the_control_port_does_not_answer() -> None:
+def test_datagrams_without_an_answer_from_the_control_port() -> None:
     keys = auth.derive_keys(b"secret", WALL // S)
     setup = pdu.Setup(ident=1, auth_time=WALL // S, key_id=7, bandwidth_mbps=8)
     good = auth.sign(setup.pack(), keys.client)
@@ -366,6 +364,6 @@ def test_both_ends_derive_the_same_session_id() -> None:
     assert report.session == world.test.offer.session == f"{WALL // S:08x}-1234"
 
 
-def test_a_plan_keeps_its_secret() -> None:
+def test_repr_of_a_plan_shows_no_secret() -> None:
     assert "secret" not in repr(plan_for(Direction.DOWN))
     assert rates.row_for(8e6) == 8

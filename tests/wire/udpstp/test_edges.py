@@ -1,4 +1,4 @@
-"""Tests that begin or end badly, and peers that tell nonsense."""
+"""Tests that begin or end badly, and peers that send nonsense."""
 
 import pytest
 from hypothesis import example, given
@@ -7,12 +7,11 @@ from msgspec.structs import fields
 
 from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
 from wire.records import Direction
-from wire.udpstp import auth, client_load, pdu, rates
+from wire.udpstp import auth, client, pdu, rates
 from wire.udpstp.client import Client
-from wire.udpstp.load import Ending
+from wire.udpstp.ends.sender import LoadSender
+from wire.udpstp.load import Ending, Plan
 from wire.udpstp.pdu import Activation, Status, SubInterval
-from wire.udpstp.plan import Plan
-from wire.udpstp.sender import LoadSender
 
 OVERHEAD = 28
 
@@ -38,8 +37,8 @@ def test_the_first_packets_lost_are_no_stall_of_the_sender() -> None:
 
 @pytest.mark.parametrize(("size", "ending"), [(500, Ending.BAD_RESPONSE), (972, Ending.COMPLETED)])
 def test_a_peer_that_never_stops_sending_is_stopped(size: int, ending: Ending) -> None:
-    """Its packets are of another test, or its clock stands still: no packet tells that the test is over."""
-    phase = client_load.begin(plan(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
+    """Its packets are of another test, or its clock does not advance: no packet shows the end of the test."""
+    phase = client.begin_load(plan(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
     buffer, now, sequence = bytearray(2000), 0, 0
     while not phase.finished:
         now, sequence = now + MS, sequence + 1
@@ -61,7 +60,7 @@ def _accepted(command: int) -> Activation:
 
 
 @pytest.mark.parametrize(("row", "lower"), [(100, 99), (130, 99), (5, 100)])
-def test_a_transmitter_that_was_off_is_not_late_when_it_is_switched_on(row: int, lower: int) -> None:
+def test_a_transmitter_is_not_late_when_it_is_switched_on(row: int, lower: int) -> None:
     sender = LoadSender(rates.sending_rate(row), ipv6=False, start=0, end=10 * S, wall=WALL)
     buffer, now = bytearray(2000), 0
     for rate, until in ((row, S), (lower, 2 * S), (row, 3 * S)):
@@ -90,9 +89,9 @@ statuses = st.builds(
     for number in (2, 3, 4, 9)
 ])  # fmt: skip
 @given(st.lists(statuses, max_size=12))
-def test_whatever_a_peer_tells_of_our_load_leaves_a_report(told: list[Status]) -> None:
+def test_any_status_pdus_of_a_peer_give_a_report(statuses: list[Status]) -> None:
     client = _loading(Direction.UP)
-    for number, status in enumerate(told, start=1):
+    for number, status in enumerate(statuses, start=1):
         client.receive(status.pack(), SERVER, number * 50 * MS, WALL)
     report = client.report()
     assert report.received_packets >= 0
@@ -104,7 +103,7 @@ headers = st.binary(min_size=28, max_size=28).map(lambda body: b"\xbe\xef\x00\x0
 
 
 @given(st.lists(st.tuples(headers, st.sampled_from([500, 972])), max_size=40))
-def test_whatever_a_peer_sends_as_load_leaves_a_report(sent: list[tuple[bytes, int]]) -> None:
+def test_any_load_of_a_peer_gives_a_report(sent: list[tuple[bytes, int]]) -> None:
     client = _loading(Direction.DOWN)
     for number, (header, size) in enumerate(sent, start=1):
         packet = header[:8] + size.to_bytes(2) + header[10:30] + bytes(2 + size - 32)

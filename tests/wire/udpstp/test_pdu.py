@@ -1,4 +1,4 @@
-"""Layouts of RFC 9946, and decoders that must survive any bytes."""
+"""Layouts of RFC 9946, and parsers that must accept any bytes."""
 
 from collections.abc import Callable
 
@@ -55,7 +55,7 @@ KINDS: list[tuple[st.SearchStrategy[object], Parser, int]] = [
 
 
 @given(data=st.data())
-def test_what_is_packed_is_parsed(data: st.DataObject) -> None:
+def test_packed_pdus_are_parsed_to_the_same_values(data: st.DataObject) -> None:
     strategy, parse, size = data.draw(st.sampled_from(KINDS))
     value = data.draw(strategy)
     packet = value.pack()  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
 
 
 @given(data=st.data())
-def test_any_body_under_a_right_identifier(data: st.DataObject) -> None:
+def test_any_body_behind_a_valid_identifier(data: st.DataObject) -> None:
     identifier, size = data.draw(st.sampled_from([(0xACE1, 56), (0xACE2, 104), (0xDEAD, 48), (0xFEED, 204)]))
     packet = identifier.to_bytes(2) + data.draw(st.binary(min_size=size - 2, max_size=size - 2))
     for _, parse, _ in KINDS:
@@ -88,7 +88,7 @@ def test_status_offsets(kind: str, at: int, width: int) -> None:
     assert int.from_bytes(marked[at : at + width]) == 0x5A
 
 
-def test_sub_interval_bytes_stand_unaligned_behind_the_datagrams() -> None:
+def test_bytes_of_a_sub_interval_are_unaligned_behind_its_datagrams() -> None:
     block = pdu.SubInterval(datagrams=1, payload_bytes=2**40, duration_us=3).pack()
     assert block[:16] == bytes.fromhex("00000001 0000010000000000 00000003".replace(" ", ""))
 

@@ -48,13 +48,13 @@ def test_every_row_up_to_a_gigabit_sends_its_number() -> None:
 
 
 @pytest.mark.parametrize("row", [-1, 1153, 0xFFFF])
-def test_rows_that_do_not_exist(row: int) -> None:
+def test_rows_outside_the_table(row: int) -> None:
     with pytest.raises(ValueError, match="sending-rate rows are 0 to 1152"):
         rates.sending_rate(row)
 
 
 @pytest.mark.parametrize(("rate_bps", "row"), [(8e6, 8), (8_000_001, 9), (7.6e6, 8), (1, 1), (1e9, 1000)])
-def test_lookup_never_sends_less_than_asked(rate_bps: float, row: int) -> None:
+def test_a_row_never_sends_less_than_asked(rate_bps: float, row: int) -> None:
     assert rates.row_for(rate_bps) == row
 
 

@@ -1,4 +1,4 @@
-"""Searches for the capacity in simulated time: both ends, both directions, against what the link carried."""
+"""Searches for the capacity in simulated time, in both directions, beside the rate of the link."""
 
 import pytest
 from msgspec.structs import replace
@@ -7,10 +7,9 @@ from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, Way, World
 from wire.records import Algorithm, Direction
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.client import Client
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import Ending, LoadReport
-from wire.udpstp.plan import Address, Plan, Search
-from wire.udpstp.server import Outcome
+from wire.udpstp.load import Address, Ending, LoadReport, Plan, Search
+from wire.udpstp.reception import Limits
+from wire.udpstp.server import ServerOutcome
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 ALGORITHMS = pytest.mark.parametrize("algorithm", list(Algorithm))
@@ -34,7 +33,7 @@ def loaded(world: World, direction: Direction) -> Way:
 
 
 def best_second_bps(report: LoadReport) -> float:
-    """The greatest rate of twenty intervals in a row."""
+    """Highest rate of twenty consecutive intervals."""
     intervals = report.intervals[:-1]
     windows = [intervals[begin : begin + 20] for begin in range(max(len(intervals) - 19, 1))]
     return max(
@@ -55,7 +54,7 @@ def test_a_search_finds_the_rate_of_the_line(direction: Direction, algorithm: Al
     assert best_second_bps(report) == pytest.approx(rate, rel=0.01)
     assert report.backoff_steps == 0
     assert world.test is not None
-    assert (world.test.outcome, world.test.searches) == (Outcome.COMPLETED, True)
+    assert (world.test.outcome, world.test.searches) == (ServerOutcome.COMPLETED, True)
 
 
 @BOTH
@@ -72,7 +71,7 @@ def test_a_short_queue_that_drops_is_found_as_well(direction: Direction) -> None
 @pytest.mark.parametrize(("limits", "asked", "reached"), [
     (Limits(highest_row=15), 50, 15), (Limits(), 25, 25), (Limits(highest_row=9), 9, 9),
 ])  # fmt: skip
-def test_no_search_climbs_above_what_was_asked_or_is_served(
+def test_no_search_climbs_above_the_row_asked_for_or_served(
     direction: Direction, limits: Limits, asked: int, reached: int
 ) -> None:
     world = World(limits=limits)
@@ -84,7 +83,7 @@ def test_no_search_climbs_above_what_was_asked_or_is_served(
 
 
 @BOTH
-def test_a_search_may_begin_higher_and_is_brought_down_to_what_is_served(direction: Direction) -> None:
+def test_a_higher_start_of_a_search_is_lowered_to_the_highest_row_served(direction: Direction) -> None:
     report = World().run(plan(direction, Search(start_row=40), seconds=1))
     assert report.ending is Ending.COMPLETED
     assert report.received_bps > 40e6
@@ -93,15 +92,15 @@ def test_a_search_may_begin_higher_and_is_brought_down_to_what_is_served(directi
     assert report.received_bps == pytest.approx(8e6, rel=0.01)
 
 
-def test_upstream_the_sender_side_is_told_interval_by_interval() -> None:
+def test_upstream_the_report_has_the_sender_interval_by_interval() -> None:
     report = World().run(plan(Direction.UP, seconds=2))
     sent = report.sent_intervals
     assert len(sent) == pytest.approx(38, abs=3)
-    assert sent[-1].told_bps == 50e6
+    assert sent[-1].requested_bps == 50e6
     for one in sent[-10:]:
-        assert one.ip_bytes * 8e6 / one.duration_us == pytest.approx(one.told_bps, rel=0.1)
-    told = [one.told_bps for one in sent]
-    assert told == sorted(told)
+        assert one.ip_bytes * 8e6 / one.duration_us == pytest.approx(one.requested_bps, rel=0.1)
+    requested = [one.requested_bps for one in sent]
+    assert requested == sorted(requested)
     ends = [one.offset_us + one.duration_us for one in sent]
     assert ends[:-1] == pytest.approx([one.offset_us for one in sent[1:]], abs=1)
 
@@ -118,14 +117,12 @@ def test_a_search_ends_before_its_bytes_are_exceeded(direction: Direction, limit
     spent = report.bytes_sent + report.bytes_received
     assert least < spent <= limit
     assert world.test is not None
-    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+    assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
 
 
 @ALGORITHMS
 @pytest.mark.parametrize("delay_ms", [75, 300])
-def test_what_comes_after_a_stop_counts_as_well_and_the_stop_comes_early_enough(
-    algorithm: Algorithm, delay_ms: int
-) -> None:
+def test_packets_after_a_stop_count_and_the_stop_is_early_enough(algorithm: Algorithm, delay_ms: int) -> None:
     world = World(up=Way(delay_ms=delay_ms), down=Way(delay_ms=delay_ms))
     search = Search(algorithm=algorithm, byte_limit=10_000_000)
     report = world.run(plan(Direction.DOWN, search, row=400, seconds=10))
@@ -134,7 +131,7 @@ def test_what_comes_after_a_stop_counts_as_well_and_the_stop_comes_early_enough(
     assert report.bytes_sent + report.bytes_received <= 10_000_000
 
 
-def test_a_wish_to_stop_ends_the_counting_after_a_stop() -> None:
+def test_a_cancel_ends_the_counting_after_a_stop() -> None:
     world = World(up=Way(drops=lambda packet, _: packet[:3] == b"\xfe\xed\x02"))
     search = Search(byte_limit=2_000_000)
     report = world.run(plan(Direction.DOWN, search, row=10, seconds=10), cancel_at=1700 * MS)
@@ -142,17 +139,17 @@ def test_a_wish_to_stop_ends_the_counting_after_a_stop() -> None:
     assert report.intervals[-1].offset_us < 1_900_000
 
 
-def test_upstream_what_is_on_its_way_when_the_bytes_are_spent_is_no_loss() -> None:
+def test_upstream_packets_in_flight_at_the_byte_limit_are_no_loss() -> None:
     world = World(up=Way(delay_ms=150, rate=20e6))
     report = world.run(plan(Direction.UP, Search(byte_limit=5_000_000), row=10, seconds=10))
     assert report.bytes_spent
     assert (report.lost, report.received_packets) == (0, report.sent_packets)
     assert world.test is not None
-    assert world.test.outcome is Outcome.STOPPED_BY_CLIENT
+    assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
 
 
 @BOTH
-def test_a_sender_without_feedback_comes_down(direction: Direction) -> None:
+def test_a_sender_without_feedback_lowers_its_rate(direction: Direction) -> None:
     world = World()
     other = world.down if direction is Direction.UP else world.up
     other.drops = lambda packet, now: packet[:2] == b"\xfe\xed" and now > S
@@ -173,7 +170,7 @@ def test_a_sender_without_feedback_comes_down(direction: Direction) -> None:
     ({"row": 60, "modifiers": 1}, "begin its search at row 60"),
     ({"algorithm": 1}, "another algorithm"), ({"trial_interval": 0}, "impossible"),
 ])  # fmt: skip
-def test_another_search_than_asked_is_stopped_before_it_counts(
+def test_a_search_other_than_the_planned_one_is_stopped_at_once(
     direction: Direction, change: dict[str, int], detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = auth.derive_keys(b"secret", WALL // S).server
@@ -192,7 +189,7 @@ def test_another_search_than_asked_is_stopped_before_it_counts(
     assert world.now < S
 
 
-def test_a_status_that_lies_cannot_make_the_sender_exceed_what_was_asked() -> None:
+def test_a_forged_status_cannot_raise_the_rate_above_the_one_asked_for() -> None:
     world = World()
     honest = world._send
 
@@ -204,31 +201,31 @@ def test_a_status_that_lies_cannot_make_the_sender_exceed_what_was_asked() -> No
 
     world._send = send  # type: ignore[method-assign]
     report = world.run(plan(Direction.UP, row=10, seconds=1))
-    assert max(one.told_bps for one in report.sent_intervals) == 10e6
+    assert max(one.requested_bps for one in report.sent_intervals) == 10e6
     assert report.sent_bps < 10.1e6
 
 
-def test_the_first_rate_upstream_is_told_and_downstream_is_not() -> None:
+def test_the_response_has_a_first_rate_upstream_only() -> None:
     for direction, begins in ((Direction.UP, rates.sending_rate(5)), (Direction.DOWN, pdu.OFF)):
         world = World()
-        told: list[pdu.Activation] = []
+        answers: list[pdu.Activation] = []
         honest = world._send
 
         def send(packet: bytes, *, to_server: bool, source: Address) -> None:
             answer = None if to_server else pdu.parse_activation(packet)
-            told.extend([answer] if answer else [])  # noqa: B023
+            answers.extend([answer] if answer else [])  # noqa: B023
             honest(packet, to_server=to_server, source=source)  # noqa: B023
 
         world._send = send  # type: ignore[method-assign]
         world.run(plan(direction, Search(start_row=5), seconds=1), until=60 * S)
-        assert [(one.rate, one.row, one.modifiers) for one in told] == [(begins, 5, 1)]
+        assert [(one.rate, one.row, one.modifiers) for one in answers] == [(begins, 5, 1)]
 
 
 @pytest.mark.parametrize(("walls", "step_us"), [
     ([0, 0, 9 * MS, 0, 8 * MS, 0], 0), ([0, 0, 7 * MS, 7 * MS, 8 * MS], 7_000),
     ([0, -6 * MS, -6 * MS], 6_000),
 ])  # fmt: skip
-def test_a_clock_step_stays_and_a_delay_between_two_clocks_does_not(walls: list[int], step_us: int) -> None:
+def test_a_clock_step_is_reported_and_a_delay_between_readings_is_not(walls: list[int], step_us: int) -> None:
     client = Client(plan(Direction.DOWN), 0, WALL)
     for now, wall in enumerate(walls):
         client.transmit(bytearray(2000), now * MS, WALL + now * MS + wall)

@@ -1,4 +1,4 @@
-"""What the server says of a test's load, against what the client says of the same and what the link did."""
+"""Counts of a load at the server, beside those at the client and the truth of the link."""
 
 import random
 
@@ -7,11 +7,9 @@ import pytest
 from tests.wire.udpstp.simulation import MS, SERVER, S, Way, World
 from wire.records import Direction
 from wire.udpstp import pdu
-from wire.udpstp.feedback import FeedbackTotals
-from wire.udpstp.load import LoadReport
-from wire.udpstp.plan import Plan, Search
-from wire.udpstp.served import LoadCounts
-from wire.udpstp.server import ServerTest
+from wire.udpstp.ends.series import FeedbackCounter
+from wire.udpstp.load import LoadReport, Plan, Search
+from wire.udpstp.server import LoadCounts, ServerTest
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 
@@ -33,7 +31,7 @@ def both_sides(
 
 
 @BOTH
-def test_on_a_clean_link_both_sides_count_the_same(direction: Direction) -> None:
+def test_on_a_clean_link_both_ends_count_the_same(direction: Direction) -> None:
     report, counts, test = both_sides(direction)
     assert counts.received_packets == report.received_packets > 500
     assert counts.received_ip_bytes == report.received_ip_bytes
@@ -46,15 +44,15 @@ def test_on_a_clean_link_both_sides_count_the_same(direction: Direction) -> None
 
 
 @BOTH
-def test_of_a_test_given_up_both_sides_tell_all_but_a_round_trip(direction: Direction) -> None:
+def test_after_a_cancel_both_ends_agree_to_within_a_round_trip(direction: Direction) -> None:
     report, counts, _ = both_sides(direction, cancel_at=700 * MS)
     assert counts.received_packets == pytest.approx(report.received_packets, abs=21)
     assert counts.sent_packets == report.sent_packets > 600
 
 
 @BOTH
-def test_loss_on_both_ways_is_told_alike(direction: Direction) -> None:
-    """Status PDUs are lost, too: what they held is told again by the sub-interval it belongs to."""
+def test_both_ends_agree_on_loss_in_both_directions(direction: Direction) -> None:
+    """Status PDUs are lost, too: the sub-interval repeats their counts."""
     world = World(up=Way(loss=0.05, seed=3), down=Way(loss=0.05, seed=4))
     report, counts, _ = both_sides(direction, world, seconds=5)
     assert counts.received_packets is not None
@@ -66,7 +64,7 @@ def test_loss_on_both_ways_is_told_alike(direction: Direction) -> None:
 
 
 @BOTH
-def test_of_a_search_both_sides_tell_the_same_rate(direction: Direction) -> None:
+def test_both_ends_agree_on_the_rate_of_a_search(direction: Direction) -> None:
     world = World(up=Way(rate=6e6), down=Way(rate=6e6))
     report, counts, test = both_sides(direction, world, seconds=10, search=Search())
     assert test.searches
@@ -75,8 +73,8 @@ def test_of_a_search_both_sides_tell_the_same_rate(direction: Direction) -> None
     assert counts.received_ip_bytes * 8e6 / counts.span_us == pytest.approx(report.received_bps, rel=0.05)
 
 
-def test_a_search_into_a_short_queue_is_told_alike_although_its_packets_grow() -> None:
-    """From row 0 on packets are small; those that a full queue drops are the large ones."""
+def test_both_ends_agree_on_a_search_whose_packets_grow() -> None:
+    """From row 0 on packets are small; the ones that a full queue drops are the large ones."""
     world = World(up=Way(delay_ms=27), down=Way(rate=4e6, queue_ms=60, delay_ms=27))
     report, counts, _ = both_sides(Direction.DOWN, world, seconds=10, search=Search(), row=100)
     assert report.lost > 0.1 * report.sent_packets
@@ -86,7 +84,7 @@ def test_a_search_into_a_short_queue_is_told_alike_although_its_packets_grow() -
 
 
 @BOTH
-def test_before_any_load_nothing_is_told(direction: Direction) -> None:
+def test_before_any_load_there_are_no_counts(direction: Direction) -> None:
     world = World()
     loaded = world.up if direction is Direction.UP else world.down
     loaded.drops = lambda packet, _now: packet[:2] == b"\xbe\xef"
@@ -97,22 +95,22 @@ def test_before_any_load_nothing_is_told(direction: Direction) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_reordered_and_repeated_feedback_adds_up_to_what_was_received(seed: int) -> None:
+def test_reordered_and_duplicated_feedback_adds_up_to_the_packets_received(seed: int) -> None:
     chance = random.Random(seed)
     statuses = list(_statuses(intervals=200, every=20, packets=50))
     late = sorted(range(len(statuses)), key=lambda index: index + chance.uniform(0, 12))
-    totals = FeedbackTotals()
+    totals = FeedbackCounter()
     for index in late:
         totals.add(statuses[index])
         if chance.random() < 0.1:
             totals.add(statuses[max(0, index - chance.randrange(60))])
-    told = totals.totals()
-    assert (told.datagrams, told.complete, told.first_known) == (200 * 50, True, True)
-    assert told.payload_bytes == 200 * 50 * 972
+    found = totals.totals()
+    assert (found.datagrams, found.complete, found.first_known) == (200 * 50, True, True)
+    assert found.payload_bytes == 200 * 50 * 972
 
 
 def test_feedback_of_an_hour_keeps_little() -> None:
-    totals = FeedbackTotals()
+    totals = FeedbackCounter()
     for status in _statuses(intervals=72_000, every=20, packets=50):
         totals.add(status)
     assert totals.totals().datagrams == 72_000 * 50
@@ -120,7 +118,7 @@ def test_feedback_of_an_hour_keeps_little() -> None:
 
 
 def _statuses(*, intervals: int, every: int, packets: int) -> "list[pdu.Status]":
-    """As ``LoadReceiver`` makes them: sub-intervals of ``every`` begin with the first Status."""
+    """Status PDUs as ``LoadReceiver`` builds them: sub-intervals of ``every`` begin with the first one."""
     made, finished, number = [], pdu.NO_SUB_INTERVAL, 0
     for sequence in range(1, intervals + 1):
         made.append(

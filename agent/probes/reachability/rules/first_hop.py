@@ -1,33 +1,39 @@
-"""Which router is the first beyond the site that says so when a packet's time to live is over at it.
+"""First hop beyond the site: the nearest router that answers when a time to live expires at it. Pure.
 
-Learnt while the line is well: the lowest time to live, beyond the gateway's own, at which a router answers.
-One that says nothing is passed over, and what is told of the access line then reaches to the next. No I/O.
+It is learnt while the line is well: the lowest time to live, beyond the gateway's own, at which a router
+answers. A router that never answers is passed over; the access line then reaches as far as the next one.
 """
 
 from msgspec import Struct
 
 MOST_TTL = 6
-"""Access networks are no deeper; a router farther out would say little of the line."""
+"""Highest time to live to try: access networks are not deeper, and farther routers say little of the line."""
 
 
 class FirstHop(Struct):
-    """``lowest``: the first time to live that may be the hop's, 1 where this machine has the line itself."""
+    """Time to live and address of the first hop, None until a router has answered.
 
-    lowest: int = 2
+    ``lowest_ttl`` is the first that may be the hop's: 2 behind a gateway, 1 where this machine has the line.
+    """
+
+    lowest_ttl: int = 2
     ttl: int | None = None
     address: str | None = None
 
-    def asks(self) -> range:
-        """The times to live to send with: up to the hop, or as far as one may be if none is known."""
-        return range(self.lowest, (self.ttl or MOST_TTL) + 1)
+    def ttls(self) -> range:
+        """Times to live to poll with: up to the hop, or up to ``MOST_TTL`` while none is known."""
+        return range(self.lowest_ttl, (self.ttl or MOST_TTL) + 1)
 
-    def takes(self, ttl: int, sender: str) -> bool:
-        """A router said that a packet's time was over: whether it is the hop, or a nearer one that is now."""
+    def take(self, ttl: int, sender: str) -> bool:
+        """Take an answer (ICMP time exceeded) of ``sender``.
+
+        Returns whether it is the hop, or nearer than it.
+        """
         if self.ttl is not None and ttl > self.ttl:
             return False
         self.ttl, self.address = ttl, sender
         return True
 
-    def forget(self, lowest: int) -> None:
-        """Another way, or a hop that no longer speaks: it is learnt anew."""
-        self.lowest, self.ttl, self.address = lowest, None, None
+    def forget(self, lowest_ttl: int) -> None:
+        """Learn the hop again: the egress has changed, or the hop no longer answers."""
+        self.lowest_ttl, self.ttl, self.address = lowest_ttl, None, None

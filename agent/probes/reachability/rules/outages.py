@@ -1,377 +1,243 @@
-"""What is out, since when, and where: a core without clock, socket or disk.
+"""Outages: what is out, since when, and where. A state machine without clock, socket or disk.
 
-Asks and answers of gateway, first hop, peer and broker go into ``targets``; what this machine knows of its
-way out, of its session with the broker and of receipts comes with each ``decide``, which gives the outages
+Polls and answers of gateway, first hop, peer and broker are recorded in ``targets`` (``target_history``). The
+state of this machine's egress and uplink comes with each ``decide``, which returns the records of outages
 that began or ended. What each cause means, and what cannot be told, is in docs/methods.md, "Outages".
+
+There are four scopes: line, peer, broker and collector. Each is in one of two states, and rules of its own
+(``line``, ``services``) produce its events from the view of the moment (``network_view``):
+
+| state | event | next state | record |
+|---|---|---|---|
+| working | begin | out | ``begin`` with its error; who answers now |
+| working | anything else | working | |
+| out | end | working | the same outage with ``end`` and its error |
+| out (line, cause unknown) | the cause becomes known | out | none now: the record of the end has the cause |
+| out | anything else | out | |
+
+The order of one ``decide`` matters:
+
+1. Session and receipts are recorded as answers of the broker.
+2. A near target that is silent while a farther one answers is no longer known to answer.
+3. The line decides. While it is out, the other three scopes keep their state: nothing can be told of them.
+4. Peer, broker and collector decide. The collector sees a begin of the broker that precedes it.
+
+What must never happen:
+
+- A begin without an end. Hence open outages outlive the agent (``agent.probes.reachability.state``).
+- Two outages for one fault of the line, as *line* and as *peer*. Hence rule 3, and the reset when the line
+  ends.
+- A begin, less its error, that is later than the truth. Hence the error reaches back to the newest sign of
+  life.
+- A section named by the silence of a target that was never known to answer.
 """
 
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from agent.probes.reachability.rules.silence import ANSWERS, Silence, latest
+from agent.probes.reachability.rules.line import LineRules, line_cause
+from agent.probes.reachability.rules.network_view import (
+    Egress,
+    EgressKind,
+    NetworkView,
+    OutageBegin,
+    OutageEnd,
+    OutageScope,
+    Target,
+    UplinkState,
+)
+from agent.probes.reachability.rules.services import BrokerRules, CollectorRules, PeerRules
+from agent.probes.reachability.rules.target_history import ANSWERS, TargetHistory, latest
 from wire.records import Cause, ClockReading, ReachabilityValues
 
-SUSPECTED = 0.2
-"""Of an interval: how soon all are asked again once somebody did not answer; an ask waits as long."""
+SUSPECT_SHARE = 0.2
+"""Share of an interval between polls while a silence is suspected, and the time that an answer may take."""
 
-SESSION_US = 90_000_000
-"""A session may take that long to come back to a broker that answers (``net.mqtt.BACKOFF_LAST_S``)."""
-
-
-class Target(StrEnum):
-    """Who is asked."""
-
-    GATEWAY = "gateway"
-    FIRST_HOP = "first hop"
-    PEER = "peer"
-    BROKER = "broker"
+_POLLED_FOR_END = {
+    OutageScope.LINE: (Target.PEER, Target.BROKER),
+    OutageScope.PEER: (Target.PEER,),
+    OutageScope.BROKER: (Target.BROKER,),
+    OutageScope.COLLECTOR: (),
+}
+"""Targets whose answers end an outage of a scope."""
 
 
-class Track(StrEnum):
-    """What an outage is of: one of each may be open. While the line is out nothing is told of the rest."""
+class ScopeRules(Protocol):
+    """Events of one scope."""
 
-    LINE = "line"
-    PEER = "peer"
-    BROKER = "broker"
-    COLLECTOR = "collector"
+    def begin(self, view: NetworkView) -> OutageBegin | None:
+        """Begin of an outage, while none is open."""
+        ...
 
-
-class WayKind(StrEnum):
-    """How packets to the peer leave this machine."""
-
-    ROUTED = "routed"  # by a gateway
-    POINT_TO_POINT = "point-to-point"  # this machine has the line itself
-    DIRECT = "direct"  # the peer is a neighbour, or this machine
-    NONE = "none"  # there is no route
-
-
-class Way(Struct, frozen=True):
-    """What this machine knows of its way to the peer.
-
-    ``carrier``: whether the interface has a link, None where it does not say. ``neighbour_failed``: the
-    gateway does not even answer on the local network. ``broker_shares``: the broker is reached the same way.
-    """
-
-    kind: WayKind = WayKind.ROUTED
-    carrier: bool | None = None
-    neighbour_failed: bool = False
-    broker_shares: bool = True
-
-    @property
-    def is_cut_here(self) -> bool:
-        """No packet gets as far as the gateway."""
-        return self.kind is WayKind.NONE or self.carrier is False or self.neighbour_failed
-
-
-class Connection(Struct, frozen=True):
-    """The uplink: whether it has a session with the broker, and what receipts tell of the collector.
-
-    ``unanswered``: when the first batch after the newest receipt was taken by the broker. ``heard``: the
-    newest receipt, ``missed`` the newest batch before it that had none. ``patience_us``: how long one
-    may take, a collector that has lost the broker included.
-    """
-
-    connected: bool = False
-    unanswered: ClockReading | None = None
-    heard: ClockReading | None = None
-    missed: ClockReading | None = None
-    patience_us: int = 90_000_000
+    def end(self, view: NetworkView, begin: ClockReading | None) -> OutageEnd | None:
+        """End of the open outage; ``begin`` is None where it began in an earlier boot."""
+        ...
 
 
 class OutageRules:
-    """``interval_us``: between asks while all is well. ``before``: when the agent was last alive before.
+    """State machine of the four scopes.
 
-    ``outages`` are those open now, at first those that an earlier run left open.
+    ``interval_us`` is the time between polls while all is well. ``previous_run`` is when an earlier run of
+    the agent was last alive, and bounds the error of what was out before this run.
     """
 
     def __init__(
-        self, interval_us: int, new_id: Callable[[], str], before: ClockReading | None = None
+        self, interval_us: int, new_id: Callable[[], str], previous_run: ClockReading | None = None
     ) -> None:
-        self.wait_us = round(interval_us * SUSPECTED)
-        self.targets = {target: Silence(self.wait_us) for target in Target}
-        self.outages: dict[Track, ReachabilityValues] = {}
-        self.way = Way()
-        self.connection = Connection()
-        self.down: ClockReading | None = None
-        self._new_id = new_id
-        self._before = before
-        self._heard_before: ClockReading | None = None
-        self._refused = False
+        self.answer_wait_us = round(interval_us * SUSPECT_SHARE)
+        self.targets = {target: TargetHistory(self.answer_wait_us) for target in Target}
+        self.egress = Egress()
+        self.uplink = UplinkState()
+        self._open = _OpenOutages(new_id, previous_run)
+        self._broker = BrokerRules(self.answer_wait_us)
+        self._scopes: Mapping[OutageScope, ScopeRules] = {
+            OutageScope.LINE: LineRules(),
+            OutageScope.PEER: PeerRules(),
+            OutageScope.BROKER: self._broker,
+            OutageScope.COLLECTOR: CollectorRules(),
+        }
 
-    def decide(self, now: ClockReading, way: Way, connection: Connection) -> list[ReachabilityValues]:
-        """What began or ended, and since when."""
-        self.way = way
-        self._connect(now, connection)
-        self._believe_who_answers(now)
-        told = self._line(now)
-        if Track.LINE not in self.outages:
-            told = [*told, *self._peer(now), *self._broker(now), *self._collector(now)]
-        return told
+    @property
+    def outages(self) -> dict[OutageScope, ReachabilityValues]:
+        """Open outages; at first those that an earlier run of the agent left open."""
+        return self._open.by_scope
+
+    @property
+    def session_lost(self) -> ClockReading | None:
+        """Time at which the uplink's session was found to be lost; None while there is one."""
+        return self._broker.session_lost
+
+    def view(self, now: ClockReading) -> NetworkView:
+        """View of this moment, for rules and for people."""
+        return NetworkView(now, self.targets, self.egress, self.uplink, self.outages)
+
+    def decide(self, now: ClockReading, egress: Egress, uplink: UplinkState) -> list[ReachabilityValues]:
+        """Records of the outages that began or ended."""
+        before, self.uplink, self.egress = self.uplink, uplink, egress
+        self._broker.observe(now, before, uplink, self.targets[Target.BROKER])
+        view = self.view(now)
+        _believe_farther_targets(view)
+        records = self._advance(OutageScope.LINE, view)
+        for scope in (OutageScope.PEER, OutageScope.BROKER, OutageScope.COLLECTOR):
+            if OutageScope.LINE not in self.outages:
+                records += self._advance(scope, view)
+        return records
 
     def suspects(self, now: ClockReading) -> bool:
-        """Whether something may have begun, or ended, that cannot be told yet: all are to be asked soon."""
-        if any(0 < self.targets[one].answers < ANSWERS for one in self._asked_for_outages()):
-            return True
-        if Track.LINE in self.outages:
+        """True if an outage may have begun or ended that cannot be decided yet: all are polled soon."""
+        for scope in self.outages:
+            if any(0 < self.targets[target].answers.count < ANSWERS for target in _POLLED_FOR_END[scope]):
+                return True
+        if OutageScope.LINE in self.outages:
             return False
         gateway, peer, broker = (self.targets[one] for one in (Target.GATEWAY, Target.PEER, Target.BROKER))
+        may_lose_broker = not self.uplink.connected and OutageScope.BROKER not in self.outages
         return (
-            (peer.waits(now) and Track.PEER not in self.outages)
-            or (broker.waits(now) and not self.connection.connected and Track.BROKER not in self.outages)
-            or (gateway.waits(now) and gateway.known and self.way.kind is WayKind.ROUTED)
-            or self.way.is_cut_here
+            (peer.is_overdue(now) and OutageScope.PEER not in self.outages)
+            or (broker.is_overdue(now) and may_lose_broker)
+            or (gateway.is_overdue(now) and gateway.known and self.egress.kind is EgressKind.ROUTED)
+            or self.egress.is_cut_here
         )
 
     def is_line_in_doubt(self, now: ClockReading) -> bool:
-        """Whether what is sent now may not arrive."""
-        return Track.LINE in self.outages or self.suspects(now)
+        """True if a packet that is sent now may be lost on the line."""
+        return OutageScope.LINE in self.outages or self.suspects(now)
 
-    def answering(self, target: Target, since: ClockReading | None, now: ClockReading) -> bool | None:
-        """Whether ``target`` answers since then; None where that was not asked or cannot be known."""
-        one = self.targets[target]
-        if one.answers_since(since):
-            return True
-        if target is Target.GATEWAY and self.way.is_cut_here:
-            return False
-        return False if one.known and one.is_silent(now) else None
-
-    def _asked_for_outages(self) -> list[Target]:
-        asked = {
-            Track.LINE: [Target.PEER, Target.BROKER],
-            Track.PEER: [Target.PEER],
-            Track.BROKER: [Target.BROKER],
-        }
-        return [target for track in self.outages for target in asked.get(track, [])]
-
-    def _connect(self, now: ClockReading, connection: Connection) -> None:
-        """A session, and a receipt, prove more than an answer."""
-        before, self.connection = self.connection, connection
-        broker = self.targets[Target.BROKER]
-        if connection.connected:
-            self.down = None
-            if not before.connected:
-                broker.prove(now)
-        elif self.down is None:
-            self.down, self._heard_before = now, latest(broker.answered, connection.heard)
-            broker.begin_anew()
-        heard = connection.heard
-        if heard is not None and heard != before.heard and not broker.is_asked_since(heard):
-            broker.answer(heard)
-
-    def _believe_who_answers(self, now: ClockReading) -> None:
-        """Who answers from farther out has passed gateway and hop, whatever these say themselves."""
-        heard = latest(*(one.answered for one in self._far()))
-        for one in self._near():
-            if one.is_silent(now) and heard and one.since and heard.boot_us >= one.since.boot_us:
-                one.known = False
-                one.begin_anew()
-
-    def _far(self) -> list[Silence]:
-        """Those beyond the access line."""
-        peer, broker = self.targets[Target.PEER], self.targets[Target.BROKER]
-        return [peer, broker] if self.way.broker_shares else [peer]
-
-    def _line(self, now: ClockReading) -> list[ReachabilityValues]:
-        outage = self.outages.get(Track.LINE)
+    def _advance(self, scope: OutageScope, view: NetworkView) -> list[ReachabilityValues]:
+        """Apply the event of one scope, by the table of this module."""
+        rules, outage = self._scopes[scope], self.outages.get(scope)
         if outage is None:
-            return [self._begin_line(now)] if self._is_cut(now) else []
-        back = [one for one in self._far() if one.is_back()]
-        if not back:
-            self._know_better(outage, now)
+            begin = rules.begin(view)
+            return [self._open.begin(scope, begin, view)] if begin else []
+        then = outage.begin if outage.begin.boot_id == view.now.boot_id else None
+        end = rules.end(view, then)
+        if end is None:
+            if scope is OutageScope.LINE and outage.cause is Cause.UNKNOWN:
+                self._open.learn_cause(scope, line_cause(view, then), then, view)
             return []
-        first = min(back, key=lambda one: one.back.boot_us if one.back else 0)
-        for one in self.targets.values():
-            if one not in back:
-                one.begin_anew()
-        return [self._end(Track.LINE, first.back or now, first.unheard)]
+        if scope is OutageScope.LINE:
+            _forget_silences(view)
+        return [self._open.end(scope, end)]
 
-    def _is_cut(self, now: ClockReading) -> bool:
-        """Nothing beyond the access answers, nor says that it is there."""
-        if self.way.kind is WayKind.DIRECT and self.way.carrier is not False:
-            return False
-        if not all(one.is_mute(now) for one in self._far()):
-            return False
-        return self.way.is_cut_here or not any(self._is_in_doubt(one, now) for one in self._near())
 
-    def _near(self) -> list[Silence]:
-        """Those between this machine and what is beyond the access line."""
-        gateway, hop = self.targets[Target.GATEWAY], self.targets[Target.FIRST_HOP]
-        return [gateway, hop] if self.way.kind is WayKind.ROUTED else [hop]
+class _OpenOutages:
+    """Open outages of all scopes, and the records of their begin and end."""
 
-    def _is_in_doubt(self, one: Silence, now: ClockReading) -> bool:
-        """It may answer yet: it was not asked often enough since nothing beyond it answers."""
-        return one.known and not one.is_silent(now) and not one.answers_since(self._first_silent())
+    def __init__(self, new_id: Callable[[], str], previous_run: ClockReading | None) -> None:
+        self.by_scope: dict[OutageScope, ReachabilityValues] = {}
+        self._new_id = new_id
+        self._previous_run = previous_run
 
-    def _first_silent(self) -> ClockReading | None:
-        """Since when nobody beyond the access was heard: an ask that came before an answer is none."""
-        heard = latest(*(one.heard() for one in self._far()))
-        since = [one.mute_since for one in self._far() if one.mute_since]
-        after = [one for one in since if heard is None or one.boot_us >= heard.boot_us]
-        return min(after or since, key=lambda one: one.boot_us, default=None)
-
-    def _begin_line(self, now: ClockReading) -> ReachabilityValues:
-        cause = self._line_cause(self._first_silent(), now)
-        dead = self._far()
-        if cause in (Cause.SITE, Cause.ACCESS):
-            dead.append(self.targets[Target.FIRST_HOP])
-        if cause is Cause.SITE:
-            dead.append(self.targets[Target.GATEWAY])
-        heard = latest(*(one.heard() for one in dead))
-        since = [one.mute_since for one in dead if one.mute_since]
-        since = [one for one in since if heard is None or one.boot_us >= heard.boot_us]
-        return self._begin(
-            Track.LINE, cause, min(since, key=lambda one: one.boot_us, default=now), heard, now
-        )
-
-    def _line_cause(self, since: ClockReading | None, now: ClockReading) -> Cause:
-        """From the site outwards; what is not known to answer proves nothing by its silence."""
-        routed = self.way.kind is not WayKind.POINT_TO_POINT
-        if self.way.is_cut_here:
-            return Cause.SITE if routed else Cause.ACCESS
-        gateway = self.answering(Target.GATEWAY, since, now) if routed else True
-        hop = self.answering(Target.FIRST_HOP, since, now)
-        if hop:
-            return Cause.BEYOND if self._has_two_beyond() else Cause.UNKNOWN
-        if gateway is False:
-            return Cause.SITE
-        return Cause.ACCESS if gateway and hop is False else Cause.UNKNOWN
-
-    def _has_two_beyond(self) -> bool:
-        """One that is silent alone may be out itself."""
-        own = (Track.PEER, Track.BROKER)
-        return len([one for one in self._far() if one.known]) > 1 and not any(
-            one in self.outages for one in own
-        )
-
-    def _know_better(self, outage: ReachabilityValues, now: ClockReading) -> None:
-        if outage.cause is not Cause.UNKNOWN:
-            return
-        since = self._in_this_boot(outage.begin, now)
-        cause = self._line_cause(since, now)
-        if cause is not Cause.UNKNOWN:
-            self.outages[Track.LINE] = self._with_who(replace(outage, cause=cause), since, now)
-
-    def _peer(self, now: ClockReading) -> list[ReachabilityValues]:
-        """The peer is silent, and something else as far away, or its own machine, is not."""
-        peer, broker = self.targets[Target.PEER], self.targets[Target.BROKER]
-        if Track.PEER in self.outages:
-            return [self._end(Track.PEER, peer.back or now, peer.unheard)] if peer.is_back() else []
-        if not peer.is_silent(now) or peer.since is None:
-            return []
-        open_way = self.way.kind is WayKind.DIRECT or peer.refuses_since(peer.since)
-        if self.way.broker_shares:
-            open_way = open_way or broker.answers_since(peer.since) or broker.refuses_since(peer.since)
-        return [self._begin(Track.PEER, Cause.PEER, peer.since, peer.answered, now)] if open_way else []
-
-    def _broker(self, now: ClockReading) -> list[ReachabilityValues]:
-        """There is no session, and the broker does not answer, or does not let us in."""
-        broker = self.targets[Target.BROKER]
-        if Track.BROKER in self.outages:
-            return self._end_broker(broker, now)
-        if self.down is None:
-            return []
-        if self._is_refused(now):
-            begin, self._refused = broker.back or self.down, True
-            return [self._begin(Track.BROKER, Cause.BROKER, begin, self._heard_before, now)]
-        if not broker.is_silent(now) or broker.since is None or not self._reaches_broker(broker.since):
-            return []
-        begin, heard = self.down, self._heard_before
-        if broker.answers_since(self.down):
-            begin, heard = broker.since, broker.answered
-        elif broker.refuses_since(broker.since):
-            # Its machine ended the session when the broker did, and the session is looked at once a wait.
-            heard = replace(begin, boot_us=max(0, begin.boot_us - self.wait_us))
-        return [self._begin(Track.BROKER, Cause.BROKER, begin, heard, now)]
-
-    def _end_broker(self, broker: Silence, now: ClockReading) -> list[ReachabilityValues]:
-        """One that let nobody in is back when it does, one that was silent when it speaks."""
-        if self._refused and self.connection.connected:
-            self._refused = False
-            return [self._end(Track.BROKER, now, replace(now, boot_us=max(0, now.boot_us - self.wait_us)))]
-        if not self._refused and (self.connection.connected or broker.is_back()):
-            return [self._end(Track.BROKER, broker.back or now, broker.unheard)]
-        return []
-
-    def _reaches_broker(self, since: ClockReading) -> bool:
-        peer, broker = self.targets[Target.PEER], self.targets[Target.BROKER]
-        return not self.way.broker_shares or peer.answers_since(since) or broker.refuses_since(since)
-
-    def _is_refused(self, now: ClockReading) -> bool:
-        """The broker's machine takes connections, and for long no session has come of any."""
-        broker = self.targets[Target.BROKER]
-        if self.down is None or not broker.answers or broker.back is None:
-            return False
-        return now.boot_us - broker.back.boot_us >= SESSION_US
-
-    def _collector(self, now: ClockReading) -> list[ReachabilityValues]:
-        """The broker takes batches, and no receipt comes."""
-        found = self.connection
-        outage = self.outages.get(Track.COLLECTOR)
-        if outage is not None:
-            since = self._in_this_boot(outage.begin, now)
-            back = found.heard is not None and (since is None or found.heard.boot_us >= since.boot_us)
-            return [self._end(Track.COLLECTOR, found.heard or now, found.missed or since)] if back else []
-        if not found.connected or found.unanswered is None or Track.BROKER in self.outages:
-            return []
-        # Whoever else is as far away is heard after that time: else the line may be out since a moment ago.
-        late_us = found.unanswered.boot_us + found.patience_us
-        heard = latest(*(one.heard() for one in self._far()))
-        if now.boot_us < late_us or heard is None or heard.boot_us < late_us:
-            return []
-        return [self._begin(Track.COLLECTOR, Cause.COLLECTOR, found.unanswered, found.heard, now)]
-
-    def _begin(
-        self,
-        track: Track,
-        cause: Cause,
-        begin: ClockReading,
-        heard: ClockReading | None,
-        now: ClockReading,
-    ) -> ReachabilityValues:
-        """``heard`` is when what is out now was known to be well."""
+    def begin(self, scope: OutageScope, begin: OutageBegin, view: NetworkView) -> ReachabilityValues:
+        error_us = self._uncertainty_us(begin.last_good, begin.at)
         outage = ReachabilityValues(
-            outage=self._new_id(), cause=cause, begin=begin, begin_error_us=self._between(heard, begin)
+            outage=self._new_id(), cause=begin.cause, begin=begin.at, begin_error_us=error_us
         )
-        outage = self._with_who(outage, begin, now)
-        self.outages[track] = outage
+        self.by_scope[scope] = outage = _with_answers(outage, begin.at, view)
         return outage
 
-    def _end(self, track: Track, end: ClockReading, unheard: ClockReading | None) -> ReachabilityValues:
-        return replace(self.outages.pop(track), end=end, end_error_us=self._between(unheard, end))
+    def learn_cause(
+        self, scope: OutageScope, cause: Cause, then: ClockReading | None, view: NetworkView
+    ) -> None:
+        if cause is not Cause.UNKNOWN:
+            outage = replace(self.by_scope[scope], cause=cause)
+            self.by_scope[scope] = _with_answers(outage, then, view)
 
-    def _with_who(
-        self, outage: ReachabilityValues, since: ClockReading | None, now: ClockReading
-    ) -> ReachabilityValues:
-        """The outage, and who answers while it lasts."""
-        routed = self.way.kind is WayKind.ROUTED
-        broker = self.answering(Target.BROKER, since, now)
-        return replace(
-            outage,
-            gateway=self.answering(Target.GATEWAY, since, now) if routed else None,
-            first_hop=self.answering(Target.FIRST_HOP, since, now),
-            peer=self.answering(Target.PEER, since, now),
-            broker=broker if broker is not None or not self.connection.connected else True,
-            collector=False if outage.cause is Cause.COLLECTOR else None,
-        )
+    def end(self, scope: OutageScope, end: OutageEnd) -> ReachabilityValues:
+        error_us = self._uncertainty_us(end.last_bad, end.at)
+        return replace(self.by_scope.pop(scope), end=end.at, end_error_us=error_us)
 
-    def _between(self, heard: ClockReading | None, moment: ClockReading) -> int:
-        """How long before ``moment`` the change may have been.
+    def _uncertainty_us(self, last_seen: ClockReading | None, moment: ClockReading) -> int:
+        """Time before ``moment`` in which the change may have happened.
 
-        Where nothing was heard in this run of the agent: since the last one ended, or this boot began.
+        Without an observation in this run it reaches back to the previous run, or to the begin of this boot.
         """
-        if heard is not None:
-            return max(0, moment.boot_us - heard.boot_us)
-        before = self._before
+        if last_seen is not None:
+            return max(0, moment.boot_us - last_seen.boot_us)
+        before = self._previous_run
         if before is None:
             return moment.boot_us
         if before.boot_id == moment.boot_id:
             return max(0, moment.boot_us - before.boot_us)
-        known = before.synchronised and moment.synchronised
-        return max(0, moment.wall_us - before.wall_us) if known else moment.boot_us
+        # Two boots have no boot clock in common, and two wall clocks that are not set prove nothing.
+        comparable = before.synchronised and moment.synchronised
+        return max(0, moment.wall_us - before.wall_us) if comparable else moment.boot_us
 
-    @staticmethod
-    def _in_this_boot(moment: ClockReading, now: ClockReading) -> ClockReading | None:
-        return moment if moment.boot_id == now.boot_id else None
+
+def _with_answers(
+    outage: ReachabilityValues, then: ClockReading | None, view: NetworkView
+) -> ReachabilityValues:
+    """Outage with the answers of all targets since ``then``."""
+    routed = view.egress.kind is EgressKind.ROUTED
+    broker = view.answers(Target.BROKER, then)
+    return replace(
+        outage,
+        gateway=view.answers(Target.GATEWAY, then) if routed else None,
+        first_hop=view.answers(Target.FIRST_HOP, then),
+        peer=view.answers(Target.PEER, then),
+        broker=True if broker is None and view.uplink.connected else broker,
+        collector=False if outage.cause is Cause.COLLECTOR else None,
+    )
+
+
+def _believe_farther_targets(view: NetworkView) -> None:
+    """Stop expecting answers of a near target that is silent while packets pass it.
+
+    Routers may filter or rate-limit ICMP. An answer from beyond the access has passed gateway and first hop.
+    """
+    heard = latest(*(one.last_answer for one in view.beyond_access))
+    for one in view.before_access:
+        first = one.unanswered.first
+        if one.is_silent(view.now) and heard and first and heard.boot_us >= first.boot_us:
+            one.known = False
+            one.reset()
+
+
+def _forget_silences(view: NetworkView) -> None:
+    """Count from 0 what was silent while the line was out, because it could not answer."""
+    back = [one for one in view.beyond_access if one.is_back()]
+    for one in view.targets.values():
+        if one not in back:
+            one.reset()

@@ -8,7 +8,7 @@ brief one is never the reason. Bytes and moments in, bytes out, moments in Unix 
 import secrets
 
 from wire.stamp.brief import BriefSender
-from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 LEARNING_ASKS = 3
@@ -25,7 +25,7 @@ class PeerAsks:
     def __init__(self, key: bytes | None) -> None:
         self._key = key
         self._ssid = 1 + secrets.randbelow(0xFFFF)
-        self._senders: list[Sender] = []
+        self._senders: list[SessionSender] = []
         self._brief = None if key is None else BriefSender(key, 1 + secrets.randbelow(0xFFFF))
         self._understood = False
         self._missed = 0
@@ -46,10 +46,12 @@ class PeerAsks:
         return asked
 
     def received(self, data: bytes, now_ns: int) -> bool:
-        """Whether this is an answer, and the first since the newest ask: one in two forms counts once."""
+        """True if this is an answer, and the first since the newest ask: one in two forms counts once."""
         if self._brief is not None and self._brief.received(data):
             self._understood, self._missed = True, 0
-        elif any(one.received(data, now_ns, by_kernel=False) is Verdict.ACCEPTED for one in self._senders):
+        elif any(
+            one.received(data, now_ns, by_kernel=False) is ReplyVerdict.ACCEPTED for one in self._senders
+        ):
             self._missed += self._understood
             self._understood = self._understood and self._missed < MISSED
         else:
@@ -60,5 +62,5 @@ class PeerAsks:
     def _long(self, now_ns: int, estimate: ErrorEstimate) -> bytes:
         if not self._senders or len(self._senders[-1].exchanges) >= _PACKETS_A_SENDER:
             # The one before is kept for replies that are late.
-            self._senders = [*self._senders[-1:], Sender(SenderSettings(self._ssid, self._key))]
+            self._senders = [*self._senders[-1:], SessionSender(SenderSettings(self._ssid, self._key))]
         return self._senders[-1].packet(now_ns, estimate)

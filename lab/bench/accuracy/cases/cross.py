@@ -1,8 +1,9 @@
-"""Floor verdicts where a short test is easily misled: cross traffic, losses, a token bucket, a policer.
+"""Part ``cross``: floor verdicts where a short test is easily misled.
 
-Cross traffic is iperf3's, through the interface whose counters the agent reads. The same traffic is then
-measured with ``line_counters: none``, as by an agent beside the router: no fail may be told there, and a bad
-line still has to be condemned in the quiet window (``night``).
+The disturbances are cross traffic, losses, a token bucket and a policer. Cross traffic is iperf3's, through
+the interface whose counters the agent reads. The same traffic is then measured with ``line_counters: none``,
+as by an agent beside the router. There a fail by day would be wrong, and a bad line has to be condemned in
+the quiet hours (``night``).
 """
 
 import contextlib
@@ -12,14 +13,23 @@ from enum import StrEnum
 
 from lab.bench.accuracy.cases import night
 from lab.bench.accuracy.cases.night import Night
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+)
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.verdicts import Verdicts
 from lab.netns import inside
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.settings import KernelLinkSettings
 from lab.testbed.kernel_testbed import FLOOR_BPS
-from lab.testbed.line_testbed import LineStand, policed, shaped
+from lab.testbed.line_testbed import LineTestbed, policed, shaped
 from wire.records import Direction, Finding, Standing, Verdict
 
 RATES = (7.6, 8.4, 20)
@@ -33,8 +43,8 @@ SHORT_RUNS, FULL_RUNS = 2, 20
 LINKS_AT_ONCE = 4
 
 
-class Kind(StrEnum):
-    """What is on the line beside the test, or what the line does to it."""
+class LineDisturbance(StrEnum):
+    """Disturbance of a line during the tests."""
 
     SEEN = "cross traffic, counted"
     UNSEEN = "cross traffic, not visible"
@@ -44,10 +54,10 @@ class Kind(StrEnum):
 
 
 @dataclass(slots=True)
-class Case:
-    """One line, direction and disturbance. ``cross_mbps`` 0: none; ``contradicted``: what would be wrong."""
+class CrossTrafficCase:
+    """One line, direction and disturbance. ``cross_mbps`` 0: none. ``contradicted``: wrong verdicts."""
 
-    kind: Kind
+    kind: LineDisturbance
     direction: Direction
     rate_mbps: float
     settings: KernelLinkSettings
@@ -63,27 +73,27 @@ class Case:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}, {self.words}"
 
     @property
     def pre_drain(self) -> bool:
-        """Whether the probe empties a bucket first: now and then it does, on every line."""
-        return self.kind is Kind.BUCKET
+        """True if the probe empties a token bucket before the test."""
+        return self.kind is LineDisturbance.BUCKET
 
     @property
     def policed_seen(self) -> int:
-        """Verdicts that name a policer."""
+        """Number of verdicts that name a policer."""
         return sum(
             any(test.finding is Finding.POLICED for test in values.tests) for values in self.verdicts.values()
         )
 
 
-def cases() -> list[Case]:
-    """All of them."""
+def cases() -> list[CrossTrafficCase]:
+    """Return all cases."""
     return [
         *(_crossed(kind, direction, rate, cross, udp=udp)
-          for kind in (Kind.SEEN, Kind.UNSEEN) for rate in RATES for cross in CROSS_MBPS
+          for kind in (LineDisturbance.SEEN, LineDisturbance.UNSEEN) for rate in RATES for cross in CROSS_MBPS
           for udp in (True, False) for direction in Direction),
         *(_lossy(direction, share) for share in LOSSES for direction in Direction),
         *(_bucket(direction) for direction in Direction),
@@ -91,37 +101,48 @@ def cases() -> list[Case]:
     ]  # fmt: skip
 
 
-def _crossed(kind: Kind, direction: Direction, rate: float, cross: float, *, udp: bool) -> Case:
+def _crossed(
+    kind: LineDisturbance, direction: Direction, rate: float, cross: float, *, udp: bool
+) -> CrossTrafficCase:
     slow = rate * 1e6 < FLOOR_BPS
     wrong = {Verdict.PASS if slow else Verdict.FAIL}
-    if kind is Kind.UNSEEN:
-        # Who does not see the traffic must not condemn for it, be the line good or bad.
+    if kind is LineDisturbance.UNSEEN:
+        # Without counters the agent cannot tell cross traffic from a slow line: any fail by day is wrong.
         wrong.add(Verdict.FAIL)
     words = f"{cross:g} Mbit/s {'UDP' if udp else 'TCP'}"
-    return Case(kind, direction, rate, shaped(rate), frozenset(wrong), cross, udp, words)
+    return CrossTrafficCase(kind, direction, rate, shaped(rate), frozenset(wrong), cross, udp, words)
 
 
-def _lossy(direction: Direction, share: float) -> Case:
+def _lossy(direction: Direction, share: float) -> CrossTrafficCase:
     settings = shaped(LOSSY_MBPS, loss=share)
-    return Case(
-        Kind.LOSS, direction, LOSSY_MBPS, settings, frozenset({Verdict.FAIL}), words=f"{share:.0%} loss"
+    return CrossTrafficCase(
+        LineDisturbance.LOSS,
+        direction,
+        LOSSY_MBPS,
+        settings,
+        frozenset({Verdict.FAIL}),
+        words=f"{share:.0%} loss",
     )
 
 
-def _bucket(direction: Direction) -> Case:
+def _bucket(direction: Direction) -> CrossTrafficCase:
     settings = shaped(BUCKET_MBPS, burst=BUCKET_BYTES)
     words = f"behind a bucket of {BUCKET_BYTES / 1e6:g} MB"
-    return Case(Kind.BUCKET, direction, BUCKET_MBPS, settings, frozenset({Verdict.PASS}), words=words)
+    return CrossTrafficCase(
+        LineDisturbance.BUCKET, direction, BUCKET_MBPS, settings, frozenset({Verdict.PASS}), words=words
+    )
 
 
-def _policer(direction: Direction) -> Case:
+def _policer(direction: Direction) -> CrossTrafficCase:
     settings = policed(POLICED_MBPS)
-    return Case(Kind.POLICER, direction, POLICED_MBPS, settings, frozenset({Verdict.PASS}), words="policed")
+    return CrossTrafficCase(
+        LineDisturbance.POLICER, direction, POLICED_MBPS, settings, frozenset({Verdict.PASS}), words="policed"
+    )
 
 
 @dataclass(slots=True)
 class NightCase:
-    """One direction of a bad line, seen by an agent without counters until it is condemned."""
+    """One direction of a bad line, measured by an agent without counters until it is condemned."""
 
     direction: Direction
     night: Night = field(default_factory=Night)
@@ -129,96 +150,96 @@ class NightCase:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{CONDEMNED_MBPS:g} Mbit/s {self.direction}, not visible, at night"
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
-    """The part ``cross``."""
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
+    """Run the part ``cross``."""
     found, nights = cases(), [NightCase(direction) for direction in Direction]
     runs = effort.times(SHORT_RUNS, FULL_RUNS)
 
-    def fill(case: Case | NightCase, turns: Turns) -> None:
+    def fill(case: CrossTrafficCase | NightCase, turns: Turns) -> None:
         if isinstance(case, NightCase):
             _pass_nights(case)
         else:
             _fill(case, turns, runs)
 
-    longest_first: list[Case | NightCase] = [*nights, *found]
+    longest_first: list[CrossTrafficCase | NightCase] = [*nights, *found]
     measure_each(longest_first, LINKS_AT_ONCE, fill, teller(tell, _words))
     return judge(found, nights, runs)
 
 
-def _fill(case: Case, turns: Turns, runs: int) -> None:
-    with LineStand(case.settings) as stand, contextlib.ExitStack() as crossing:
+def _fill(case: CrossTrafficCase, turns: Turns, runs: int) -> None:
+    with LineTestbed(case.settings) as testbed, contextlib.ExitStack() as crossing:
         if case.cross_mbps:
-            crossing.enter_context(stand.cross(case.direction, case.cross_mbps * 1e6, udp=case.udp))
+            crossing.enter_context(testbed.cross(case.direction, case.cross_mbps * 1e6, udp=case.udp))
         for _ in turns(runs):
-            reading = stand.verdict(
-                case.direction, visible=case.kind is not Kind.UNSEEN, pre_drain=case.pre_drain
+            reading = testbed.verdict(
+                case.direction, visible=case.kind is not LineDisturbance.UNSEEN, pre_drain=case.pre_drain
             )
             case.verdicts.readings.append(reading)
 
 
 def _pass_nights(case: NightCase) -> None:
-    with LineStand(shaped(CONDEMNED_MBPS)) as stand:
-        site = stand.link.namespace(End.SITE)
-        case.night = inside.call(site, night.until_condemned, stand.agent_file, case.direction)
+    with LineTestbed(shaped(CONDEMNED_MBPS)) as testbed:
+        site = testbed.link.namespace(LinkNode.SITE)
+        case.night = inside.call(site, night.until_condemned, testbed.agent_file, case.direction)
 
 
-def _words(case: Case | NightCase) -> str:
+def _words(case: CrossTrafficCase | NightCase) -> str:
     if isinstance(case, NightCase):
         return case.night.words
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid "
-        f"({seen.thrown_away} tests)"
+        f"({seen.invalid_tests} tests)"
     )
 
 
-def judge(found: Sequence[Case], nights: Sequence[NightCase], runs: int) -> Result:
-    """Tables, bars and headlines of measured cases."""
-    lines = Table(
+def judge(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase], runs: int) -> PartResult:
+    """Build tables, bars and headlines from measured cases."""
+    lines = ResultTable(
         title="Verdicts beside cross traffic, under loss, behind a bucket and a policer",
         rows=tuple(map(_row, found)),
         decimals=2,
         truth="at least 8 Mbit/s",
         note=(
-            "ours: pass / fail / unconfirmed. Cross traffic is iperf3's, at the IP layer. An agent that does "
-            "not see it may fail no line beside it: a line that seems bad is unconfirmed until the night."
+            "Plancher: pass / fail / unconfirmed. Cross traffic is iperf3's, at the IP layer. An agent that "
+            "cannot count it may not fail a line: a line that seems bad is unconfirmed until the quiet hours."
         ),
     )
-    condemned = Table(
-        title="A bad line that nobody sees the traffic of: verdicts until it is condemned",
+    condemned = ResultTable(
+        title="A bad line whose other traffic is not counted: verdicts until it is condemned",
         rows=tuple(map(_night_row, nights)),
         decimals=2,
         truth="at least 8 Mbit/s",
-        note="The agent's own clock and schedule, the time between two verdicts skipped.",
+        note="The agent's own schedule; its clock skips the time between two verdicts.",
     )
-    return Result((lines, condemned), tuple(_bars(found, nights, runs)), (_headline(found, nights),))
+    return PartResult((lines, condemned), tuple(_bars(found, nights, runs)), (_headline(found, nights),))
 
 
-def _row(case: Case) -> Row:
+def _row(case: CrossTrafficCase) -> ResultRow:
     seen = case.verdicts
-    return Row(
-        case=f"{case.label}{', not visible' if case.kind is Kind.UNSEEN else ''}",
+    return ResultRow(
+        case=f"{case.label}{', not visible' if case.kind is LineDisturbance.UNSEEN else ''}",
         truth="yes" if case.rate_mbps * 1e6 >= FLOOR_BPS else "no",
         ours=" / ".join(
             str(seen.count(one)) for one in (Verdict.PASS, Verdict.FAIL, Verdict.UNCONFIRMED)
         ),
         more={
             "undetermined": seen.count(Verdict.UNDETERMINED),
-            "invalid (single tests)": f"{seen.invalid} ({seen.thrown_away})",
+            "invalid (single tests)": f"{seen.invalid} ({seen.invalid_tests})",
             "failed": seen.failed,
             "named a policer": case.policed_seen,
-            "capacity told, Mbit/s": Figure.of(bps / 1e6 for bps in seen.capacities_bps()),
+            "capacity told, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
         },
     )  # fmt: skip
 
 
-def _night_row(case: NightCase) -> Row:
+def _night_row(case: NightCase) -> ResultRow:
     seen = case.night
-    return Row(
+    return ResultRow(
         case=case.label,
         truth="no",
         ours=seen.standing or "nothing",
@@ -232,17 +253,17 @@ def _night_row(case: NightCase) -> Row:
     )
 
 
-def _bars(found: Sequence[Case], nights: Sequence[NightCase], runs: int) -> list[Bar]:
-    kinds = {kind: [case for case in found if case.kind is kind] for kind in Kind}
-    hidden = [case for case in kinds[Kind.BUCKET] if case.verdicts.count(Verdict.FAIL) < runs]
-    unnamed = [case for case in kinds[Kind.POLICER] if not _is_named(case, runs)]
+def _bars(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase], runs: int) -> list[Bar]:
+    kinds = {kind: [case for case in found if case.kind is kind] for kind in LineDisturbance}
+    hidden = [case for case in kinds[LineDisturbance.BUCKET] if case.verdicts.count(Verdict.FAIL) < runs]
+    unnamed = [case for case in kinds[LineDisturbance.POLICER] if not _is_named(case, runs)]
     clear = [case for case in nights if case.night.standing != Standing.CONDEMNED]
     return [
-        _never_wrong("cross traffic through the measured interface: 0 wrong", kinds[Kind.SEEN]),
+        _never_wrong("cross traffic through the measured interface: 0 wrong", kinds[LineDisturbance.SEEN]),
         _never_wrong("cross traffic that is not visible: 0 fails by day, no bad line passed",
-                     kinds[Kind.UNSEEN]),
-        Bar("a bad line is condemned in the quiet window" + _names(clear), met=not clear),
-        _never_wrong(f"{LOSSY_MBPS} Mbit/s with random loss never fails", kinds[Kind.LOSS]),
+                     kinds[LineDisturbance.UNSEEN]),
+        Bar("a bad line is condemned in the quiet hours" + _names(clear), met=not clear),
+        _never_wrong(f"{LOSSY_MBPS} Mbit/s with random loss never fails", kinds[LineDisturbance.LOSS]),
         Bar(f"a bucket of {BUCKET_BYTES / 1e6:g} MB over {BUCKET_MBPS} Mbit/s is found every time"
             + _names(hidden), met=not hidden),
         Bar(f"a policer at {POLICED_MBPS:g} Mbit/s is found and named every time" + _names(unnamed),
@@ -251,21 +272,21 @@ def _bars(found: Sequence[Case], nights: Sequence[NightCase], runs: int) -> list
     ]  # fmt: skip
 
 
-def _never_wrong(what: str, several: Sequence[Case]) -> Bar:
+def _never_wrong(what: str, several: Sequence[CrossTrafficCase]) -> Bar:
     wrong = [case for case in several if case.verdicts.wrong]
     asked = sum(len(case.verdicts.readings) for case in several)
     return Bar(f"{what}, of {asked}" + _names(wrong), met=bool(asked) and not wrong)
 
 
-def _is_named(case: Case, runs: int) -> bool:
+def _is_named(case: CrossTrafficCase, runs: int) -> bool:
     return case.verdicts.count(Verdict.FAIL) == case.policed_seen == runs
 
 
-def _names(several: Sequence[Case | NightCase]) -> str:
+def _names(several: Sequence[CrossTrafficCase | NightCase]) -> str:
     return f"; not {', '.join(case.label for case in several)}" if several else ""
 
 
-def _headline(found: Sequence[Case], nights: Sequence[NightCase]) -> Headline:
+def _headline(found: Sequence[CrossTrafficCase], nights: Sequence[NightCase]) -> Headline:
     seen = [case.verdicts for case in found]
     wrong, asked = sum(one.wrong for one in seen), sum(len(one.readings) for one in seen)
     condemned = sum(case.night.standing == Standing.CONDEMNED for case in nights)

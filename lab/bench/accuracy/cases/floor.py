@@ -1,17 +1,27 @@
-"""Floor verdicts beside iperf3's: is a line of known rate at least as fast as the floor?
+"""Part ``floor``: floor verdicts beside iperf3's, on lines of known rate.
 
-iperf3's TCP is read as its user would: goodput, converted to the IP layer, at least the floor or not. It
-always decides; ours may leave it open. What an answer costs is counted for both at the line itself.
+Its TCP goodput, converted to the IP layer, is compared with the floor, as its user would do. Iperf3
+always decides; our verdict may be undetermined. The bytes of an answer are counted at the line itself, for
+both.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+)
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
 from lab.bench.verdicts import Verdicts
 from lab.testbed.kernel_testbed import FLOOR_BPS
-from lab.testbed.line_testbed import TO_IP_LAYER, LineStand, shaped
+from lab.testbed.line_testbed import TO_IP_LAYER, LineTestbed, shaped
 from wire.records import Direction, Verdict
 
 RATES = (7.2, 7.6, 7.8, 8.2, 8.4, 9, 20, 100)
@@ -19,40 +29,40 @@ CONTROLS = ("cubic", "bbr")
 SECONDS = (3, 10)
 SHORT_RUNS, FULL_RUNS = 20, 50
 SHORT_IPERF, FULL_IPERF = 2, 10
+# Lines of mostly 8 Mbit/s need less than half of two cores, and no test delays another.
 LINKS_AT_ONCE = 8
-"""Of 8 Mbit/s each, most of the time: less than half of two cores, so that no test is late for another."""
 
 NEAR, FAR = 0.025, 0.05
 DECISIVE = {NEAR: 0.95, FAR: 0.99}
 FIRST_TEST_BYTES = 2_200_000
 VERDICT_NOTE = (
-    "right / wrong. iperf3: TCP, received goodput x 1500/1448 held against the floor, "
+    "right / wrong. iperf3: TCP, received goodput x 1500/1448 compared with the floor, "
     "congestion control and length as named."
 )
 COST_NOTE = "IP-layer bytes that crossed the line both ways, counted at its queues."
 
 
 @dataclass(slots=True)
-class Answers:
-    """What iperf3 said, run by run: bit/s at the IP layer."""
+class IperfAnswers:
+    """Answers of iperf3, run by run: bit/s at the IP layer, and MB on the line."""
 
-    told_bps: list[float] = field(default_factory=list)
+    rates_bps: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
 
 
-def _tools() -> dict[str, Answers]:
-    return {f"iperf3 {control} {seconds} s": Answers() for control in CONTROLS for seconds in SECONDS}
+def _tools() -> dict[str, IperfAnswers]:
+    return {f"iperf3 {control} {seconds} s": IperfAnswers() for control in CONTROLS for seconds in SECONDS}
 
 
 @dataclass(slots=True)
-class Case:
-    """One rate and direction; ``verdicts`` are ours, ``megabytes`` what each of them cost the line."""
+class FloorCase:
+    """One rate and direction. ``verdicts`` are ours; ``megabytes`` is the traffic of each."""
 
     rate_mbps: float
     direction: Direction
     verdicts: Verdicts = field(init=False)
     megabytes: list[float] = field(default_factory=list)
-    others: dict[str, Answers] = field(default_factory=_tools)
+    others: dict[str, IperfAnswers] = field(default_factory=_tools)
     problem: str = ""
 
     def __post_init__(self) -> None:
@@ -60,63 +70,63 @@ class Case:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         return f"{self.rate_mbps:g} Mbit/s {self.direction}"
 
     @property
     def fulfils(self) -> bool:
-        """The truth."""
+        """True if the line's rate is at least the floor."""
         return self.rate_mbps * 1e6 >= FLOOR_BPS
 
     def wrong_of(self, tool: str) -> int:
-        """Answers of a tool that the truth contradicts."""
-        return sum((bps >= FLOOR_BPS) != self.fulfils for bps in self.others[tool].told_bps)
+        """Count the answers of a tool that the truth contradicts."""
+        return sum((bps >= FLOOR_BPS) != self.fulfils for bps in self.others[tool].rates_bps)
 
     def is_from(self, distance: float) -> bool:
-        """Whether the rate is so far, as a share of the floor, from it or farther."""
+        """Return whether the rate differs from the floor by at least this share of the floor."""
         return abs(self.rate_mbps * 1e6 / FLOOR_BPS - 1) >= distance - 1e-9
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
-    """The part ``floor``."""
-    cases = [Case(rate, direction) for rate in RATES for direction in Direction]
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
+    """Run the part ``floor``."""
+    cases = [FloorCase(rate, direction) for rate in RATES for direction in Direction]
     runs, answers = effort.times(SHORT_RUNS, FULL_RUNS), effort.times(SHORT_IPERF, FULL_IPERF)
 
-    def fill(case: Case, turns: Turns) -> None:
-        with LineStand(shaped(case.rate_mbps)) as stand:
+    def fill(case: FloorCase, turns: Turns) -> None:
+        with LineTestbed(shaped(case.rate_mbps)) as testbed:
             for _ in turns(runs):
-                case.megabytes.append(_cost(stand, lambda: _judge(case, stand)))
+                case.megabytes.append(_cost(testbed, lambda: _judge(case, testbed)))
             for _ in turns(answers):
-                _ask_others(case, stand)
+                _ask_others(case, testbed)
 
     measure_each(cases, LINKS_AT_ONCE, fill, teller(tell, _words))
     return judge(cases, runs)
 
 
-def _judge(case: Case, stand: LineStand) -> None:
-    case.verdicts.readings.append(stand.verdict(case.direction))
+def _judge(case: FloorCase, testbed: LineTestbed) -> None:
+    case.verdicts.readings.append(testbed.verdict(case.direction))
 
 
-def _ask_others(case: Case, stand: LineStand) -> None:
+def _ask_others(case: FloorCase, testbed: LineTestbed) -> None:
     for control in CONTROLS:
         for seconds in SECONDS:
             answers = case.others[f"iperf3 {control} {seconds} s"]
 
-            def ask(control: str = control, seconds: int = seconds, answers: Answers = answers) -> None:
-                goodput = stand.goodput_bps(case.direction, control, seconds)
-                answers.told_bps.append(goodput * TO_IP_LAYER)
+            def ask(control: str = control, seconds: int = seconds, answers: IperfAnswers = answers) -> None:
+                goodput = testbed.goodput_bps(case.direction, control, seconds)
+                answers.rates_bps.append(goodput * TO_IP_LAYER)
 
-            answers.megabytes.append(_cost(stand, ask))
+            answers.megabytes.append(_cost(testbed, ask))
 
 
-def _cost(stand: LineStand, what: Callable[[], None]) -> float:
-    """MB that crossed the line meanwhile."""
-    before = stand.delivered()
+def _cost(testbed: LineTestbed, what: Callable[[], None]) -> float:
+    """Return the MB that cross the line during ``what``."""
+    before = testbed.delivered()
     what()
-    return (stand.delivered() - before) / 1e6
+    return (testbed.delivered() - before) / 1e6
 
 
-def _words(case: Case) -> str:
+def _words(case: FloorCase) -> str:
     seen = case.verdicts
     return (
         f"{seen.right} right, {seen.wrong} wrong, {seen.undecided} undecided, {seen.invalid} invalid; "
@@ -124,15 +134,15 @@ def _words(case: Case) -> str:
     )
 
 
-def judge(cases: Sequence[Case], runs: int) -> Result:
-    """Tables, bars and headlines of measured cases."""
-    verdicts = Table(
+def judge(cases: Sequence[FloorCase], runs: int) -> PartResult:
+    """Build tables, bars and headlines from measured cases."""
+    verdicts = ResultTable(
         title="Verdicts: is the line at least 8 Mbit/s (IP layer)?",
         rows=tuple(map(_verdict_row, cases)),
         decimals=3,
         note=VERDICT_NOTE,
     )
-    costs = Table(
+    costs = ResultTable(
         title="MB for one answer",
         rows=tuple(map(_cost_row, cases)),
         decimals=2,
@@ -140,39 +150,39 @@ def judge(cases: Sequence[Case], runs: int) -> Result:
         ratio="ours / cheapest other",
         note=COST_NOTE,
     )
-    return Result((verdicts, costs), tuple(_bars(cases, runs)), tuple(_headlines(cases)))
+    return PartResult((verdicts, costs), tuple(_bars(cases, runs)), tuple(_headlines(cases)))
 
 
-def _verdict_row(case: Case) -> Row:
+def _verdict_row(case: FloorCase) -> ResultRow:
     seen = case.verdicts
-    return Row(
+    return ResultRow(
         case=case.label,
         truth="yes" if case.fulfils else "no",
         ours=f"{seen.right} / {seen.wrong}",
         others={tool: _right_wrong(case, tool) for tool in case.others},
         more={
             "undetermined": seen.undecided,
-            "invalid (single tests)": f"{seen.invalid} ({seen.thrown_away})",
+            "invalid (single tests)": f"{seen.invalid} ({seen.invalid_tests})",
             "failed": seen.failed,
-            "capacity told, Mbit/s": Figure.of(bps / 1e6 for bps in seen.capacities_bps()),
+            "capacity found, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
         },
     )
 
 
-def _right_wrong(case: Case, tool: str) -> str:
+def _right_wrong(case: FloorCase, tool: str) -> str:
     wrong = case.wrong_of(tool)
-    return f"{len(case.others[tool].told_bps) - wrong} / {wrong}"
+    return f"{len(case.others[tool].rates_bps) - wrong} / {wrong}"
 
 
-def _cost_row(case: Case) -> Row:
-    ours = Figure.of(case.megabytes)
-    others = {tool: Figure.of(answers.megabytes) for tool, answers in case.others.items()}
+def _cost_row(case: FloorCase) -> ResultRow:
+    ours = SampleSummary.of(case.megabytes)
+    others = {tool: SampleSummary.of(answers.megabytes) for tool, answers in case.others.items()}
     cheapest = min((figure.median for figure in others.values() if figure), default=0.0)
     ratio = ours.median / cheapest if ours and cheapest else None
-    return Row(case.label, case.rate_mbps, ours, others, ratio)
+    return ResultRow(case.label, case.rate_mbps, ours, others, ratio)
 
 
-def _bars(cases: Sequence[Case], runs: int) -> list[Bar]:
+def _bars(cases: Sequence[FloorCase], runs: int) -> list[Bar]:
     wrong = sum(case.verdicts.wrong for case in cases if case.is_from(NEAR))
     first = max((case.verdicts.first_test_bytes for case in cases), default=0)
     short = [case.label for case in cases if len(case.verdicts.readings) < runs]
@@ -181,41 +191,41 @@ def _bars(cases: Sequence[Case], runs: int) -> list[Bar]:
         _decisive_near(cases),
         _decisive_far(cases),
         Bar(f"a first test of at most 2.2 MB: {first / 1e6:.2f} MB", met=0 < first <= FIRST_TEST_BYTES),
-        Bar("every verdict was asked for" + "".join(f"; not {one}" for one in short), met=not short),
+        Bar("every verdict was measured" + "".join(f"; not {one}" for one in short), met=not short),
         all_measured(cases),
     ]
 
 
-def _decisive_near(cases: Sequence[Case]) -> Bar:
-    """Rate by rate, lest one that decides well hide one that does not."""
+def _decisive_near(cases: Sequence[FloorCase]) -> Bar:
+    # Rate by rate: a mean could hide a rate at which few verdicts are decisive.
     shares = {
         rate: _decisive_share([case for case in cases if case.rate_mbps == rate])
         for rate in sorted({case.rate_mbps for case in cases if case.is_from(NEAR)})
     }
     least = min(shares.values(), default=0.0)
     poor = [f"{rate:g} Mbit/s {share:.1%}" for rate, share in shares.items() if share < DECISIVE[NEAR]]
-    told = f": not {', '.join(poor)}" if poor else f": least {least:.1%}"
-    return Bar(f"at least 95 % decisive at each rate 2.5 % or more from the floor{told}", met=not poor)
+    detail = f": not {', '.join(poor)}" if poor else f": least {least:.1%}"
+    return Bar(f"at least 95 % decisive at each rate 2.5 % or more from the floor{detail}", met=not poor)
 
 
-def _decisive_far(cases: Sequence[Case]) -> Bar:
+def _decisive_far(cases: Sequence[FloorCase]) -> Bar:
     share = _decisive_share([case for case in cases if case.is_from(FAR)])
     return Bar(
         f"at least 99 % decisive at 5 % or more from the floor: {share:.1%}", met=share >= DECISIVE[FAR]
     )
 
 
-def _decisive_share(cases: Sequence[Case]) -> float:
+def _decisive_share(cases: Sequence[FloorCase]) -> float:
     asked = sum(len(case.verdicts.readings) for case in cases)
     return sum(case.verdicts.decisive for case in cases) / asked if asked else 0.0
 
 
-def _headlines(cases: Sequence[Case]) -> list[Headline]:
+def _headlines(cases: Sequence[FloorCase]) -> list[Headline]:
     seen = [case.verdicts for case in cases]
-    ours = f"{sum(one.right for one in seen)} / {sum(one.wrong for one in seen)}, {_open(seen)} left open"
+    ours = f"{sum(one.right for one in seen)} / {sum(one.wrong for one in seen)}, {_open(seen)} undecided"
     tools = list(cases[0].others) if cases else []
     counts = {tool: sum(case.wrong_of(tool) for case in cases) for tool in tools}
-    asked = {tool: sum(len(case.others[tool].told_bps) for case in cases) for tool in tools}
+    asked = {tool: sum(len(case.others[tool].rates_bps) for case in cases) for tool in tools}
     theirs = ", ".join(f"{tool} {asked[tool] - counts[tool]} / {counts[tool]}" for tool in tools)
     spans = {tool: _span([mb for case in cases for mb in case.others[tool].megabytes]) for tool in tools}
     costs = ", ".join(f"{tool} {span}" for tool, span in spans.items())

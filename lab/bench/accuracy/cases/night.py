@@ -1,8 +1,7 @@
-"""An agent that does not see the site's own traffic, until it condemns: days of its schedule in minutes.
+"""Nights of an agent that cannot count the site's own traffic, until it condemns a bad line.
 
-The real probe and its standing over a real link; only the clock of schedule and hours leaps from one verdict
-to the next. By day a missed floor is not confirmed; in the quiet hours it is, once enough idle trains have
-told what the idle path is like.
+The real probe measures over a real link; its clock skips the time between two verdicts. By day a missed floor
+is unconfirmed. In the quiet hours it is confirmed, once enough idle trains have measured the idle path.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from agent.probes.floor.rules.sequence import quiet_hours
 from agent.service import wiring as assembly
 from agent.settings import file as agent_settings
 from agent.settings import sections
-from agent.task.retest import Again
+from agent.task.retest import RetestRequest
 from agent.task.task import Reading
 from host.clock import Clock, second_of_week
 from lab.netns.requirements import KernelLinkError
@@ -25,12 +24,15 @@ from wire.records import ClockReading, Direction, FloorValues, Standing, Verdict
 
 MOST_RUNS = 60
 HOUR_S, DAY_S, STEP_S = 3600, 86_400, 60
+# Second of the day: after the site's hours, some hours before the quiet ones.
 BEGIN_S = 19 * HOUR_S + HOUR_S // 2
-"""Of a day: late enough that the site's hours are over, hours before the quiet ones."""
 
 
 class Night(Struct, frozen=True):
-    """What came of it. ``unconfirmed`` and ``fails`` are of the quiet hours; ``hours`` until the end."""
+    """Verdicts so far.
+
+    ``unconfirmed`` and ``fails`` are of the quiet hours; ``hours`` is the simulated time.
+    """
 
     standing: str = ""
     by_day: int = 0
@@ -42,14 +44,14 @@ class Night(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """Summary for the terminal."""
         return (
             f"{self.standing} after {self.by_day} verdicts by day, {self.unconfirmed} unconfirmed and "
             f"{self.fails} fails at night, {self.hours:.1f} h"
         )
 
     def after(self, values: FloorValues, *, at_night: bool, hours: float) -> "Night":
-        """With one more verdict."""
+        """Return the counts with one more verdict."""
         verdict = values.verdict
         return Night(
             standing=str(values.standing or ""),
@@ -63,27 +65,27 @@ class Night(Struct, frozen=True):
 
 
 class LeapingClock:
-    """The machine's clock, ahead by what was leapt."""
+    """Clock of this machine plus the skipped time."""
 
     def __init__(self) -> None:
         self._clock = Clock()
         self.ahead_s = 0.0
 
     def read(self) -> ClockReading:
-        """One moment, on wall clock and CLOCK_BOOTTIME alike."""
+        """Read wall clock and CLOCK_BOOTTIME, both with the skipped time."""
         now, ahead_us = self._clock.read(), round(self.ahead_s * 1e6)
         return structs.replace(now, wall_us=now.wall_us + ahead_us, boot_us=now.boot_us + ahead_us)
 
     def second(self) -> int:
-        """Of the local week."""
+        """Return the second of the local week."""
         return second_of_week(self.read().wall_us)
 
     def leap_to(self, second_of_day: int) -> None:
-        """The next time that it is so late."""
+        """Skip to the next occurrence of a second of the day."""
         self.ahead_s += (second_of_day - self.second()) % DAY_S
 
-    def leap(self, again: Again | None, interval_s: float) -> None:
-        """To the next run: what the last one wished for, or the schedule's next, whichever is sooner."""
+    def leap(self, again: RetestRequest | None, interval_s: float) -> None:
+        """Skip to the next run: the requested retest or the schedule's next, the earlier of both."""
         scheduled = self.ahead_s + interval_s
         self.ahead_s += again.after_s if again else interval_s
         while again and again.hours and not again.hours.contains(self.second()):
@@ -92,11 +94,12 @@ class LeapingClock:
 
 
 def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOST_RUNS) -> Night:
-    """Runs until the direction is condemned, ``most_runs`` at most; to be called inside the site.
+    """Run the probe until the direction is condemned, at most ``most_runs`` times; called inside the site's
+    namespace.
 
     Raises KernelLinkError when a run measures nothing.
     """
-    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCounters())
+    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCountersSettings())
     quiet, clock, found = quiet_hours(chosen.floor), LeapingClock(), Night()
     clock.leap_to(BEGIN_S)
     begin_s = clock.ahead_s
@@ -109,11 +112,11 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
 
 def _runs(chosen: sections.AgentSettings, clock: LeapingClock, direction: Direction) -> Iterator[FloorValues]:
-    probe = FloorProbe.of(assembly.surroundings(chosen, clock.read))
+    probe = FloorProbe.of(assembly.probe_context(chosen, clock.read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     while True:
         reading: Reading = asyncio.run(probe.run(task, lambda _: None))
         if not isinstance(reading.values, FloorValues):
-            raise KernelLinkError(f"a run measured nothing: {reading.failure} {reading.detail}")
+            raise KernelLinkError(f"the floor probe measured nothing: {reading.failure} {reading.detail}")
         yield reading.values
-        clock.leap(reading.again, float(chosen.schedule.floor))
+        clock.leap(reading.retest, float(chosen.schedule.floor))

@@ -1,9 +1,9 @@
-"""Round-trip time: how far each tool is from the link's own log of its packets, idle and on a busy machine.
+"""Part ``rtt``: error of round-trip times by three tools, on an idle and on a busy machine.
 
-A packet's error is the tool's round trip minus the time that this packet and its answer spent inside the
-link, between the kernel's stamps at the router's two devices. What lies outside (a veth crossing at each end
-each way, sockets, the far end's answer as far as the tool does not subtract it) is thereby counted as error,
-for every tool alike.
+The error of a packet is the tool's round trip minus the time that packet and answer spent inside the link,
+between the kernel's stamps at the router's two devices. Time outside counts as error, for every tool alike: a
+veth crossing at each end in each direction, sockets, and the far end's answer as far as the tool does not
+subtract it.
 """
 
 import math
@@ -11,10 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from lab.bench.accuracy.result import Bar, Effort, Figure, Headline, Result, Row, Table, Tell, rank
+from lab.bench.accuracy.result import (
+    Bar,
+    BenchEffort,
+    Headline,
+    PartResult,
+    ResultRow,
+    ResultTable,
+    SampleSummary,
+    Tell,
+    rank,
+)
 from lab.bench.accuracy.tools import truth
 from lab.bench.accuracy.tools.busy import busy
-from lab.bench.accuracy.tools.round_trip_tools import Tool, ToolStand
+from lab.bench.accuracy.tools.round_trip_tools import Tool, ToolTestbed
 from lab.bench.accuracy.tools.truth import Key
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from wire.stamp.statistics import percentile
@@ -26,22 +36,22 @@ SHORT_RUNS, FULL_RUNS = 5, 40
 BUDGET_US = {50: 50.0, 99: 250.0}
 OURS = "Plancher"
 TOOLS: dict[str, tuple[Tool, Key]] = {
-    OURS: (ToolStand.stamp, truth.stamp_number),
-    "ping": (ToolStand.ping, truth.ping_number),
-    "irtt": (ToolStand.irtt, truth.irtt_number),
+    OURS: (ToolTestbed.stamp, truth.stamp_number),
+    "ping": (ToolTestbed.ping, truth.ping_number),
+    "irtt": (ToolTestbed.irtt, truth.irtt_number),
 }
 NOTE = (
-    "What the link's log does not contain (veth crossings, sockets) counts as error; `ping` prints 0.1 ms "
-    f"above 10 ms, 1 ms above 100. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms."
+    "Time outside the link's log (veth crossings, sockets) counts as error; `ping` prints 0.1 ms steps "
+    f"above 10 ms, 1 ms steps above 100. {PACKETS} packets a run, one every {INTERVAL_S * 1e3:g} ms."
 )
 
+# True round trip and the tool's, in ns, for each packet that returned.
 Pairs = list[tuple[int, int]]
-"""Of each packet that came back: the truth and what the tool said, ns."""
 
 
 @dataclass(slots=True)
-class Case:
-    """One delay and load, and what each tool said there, run by run."""
+class RoundTripCase:
+    """One delay and load, with the results of each tool, run by run."""
 
     delay_ms: int
     busy: int
@@ -49,83 +59,83 @@ class Case:
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         load = f"{self.busy} busy processes" if self.busy else "idle"
         return f"{self.delay_ms} ms each way, {load}"
 
     def errors_us(self, tool: str) -> list[float]:
-        """Of every packet, without sign, sorted."""
+        """Return the absolute errors of all packets, sorted."""
         return sorted(abs(told - true) / 1e3 for pairs in self.runs[tool] for true, told in pairs)
 
     def error_us(self, tool: str, percent: int) -> float:
-        """That percentile of the errors; infinite for a tool that measured nothing."""
+        """Return a percentile of the errors; infinite for a tool that measured nothing."""
         errors = self.errors_us(tool)
         return rank(errors, percent) if errors else math.inf
 
     def truths_ns(self) -> list[int]:
-        """The true round trips of our own packets, sorted."""
+        """Return the true round trips of our own packets, sorted."""
         return sorted(true for pairs in self.runs[OURS] for true, _ in pairs)
 
     def figure_errors_us(self, tool: str, percent: int) -> list[float]:
-        """Run by run: the tool's percentile minus the true percentile of the same packets."""
+        """Return the tool's percentile minus the true percentile of the same packets, run by run."""
         return [
             (percentile(sorted(told), percent) - percentile(sorted(true), percent)) / 1e3
             for true, told in (zip(*pairs, strict=True) for pairs in self.runs[tool] if pairs)
         ]
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
-    """The part ``rtt``."""
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
+    """Run the part ``rtt``."""
     cases = []
     for delay_ms in DELAYS_MS:
         line = KernelLineSettings(delay=delay_ms * 10**6)
-        with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand:
+        with ToolTestbed(KernelLinkSettings(line, line, logged=True)) as testbed:
             for processes in BUSY:
-                case = Case(delay_ms, processes)
+                case = RoundTripCase(delay_ms, processes)
                 cases.append(case)
                 with busy(processes):
-                    _fill(case, stand, effort.times(SHORT_RUNS, FULL_RUNS))
+                    _fill(case, testbed, effort.times(SHORT_RUNS, FULL_RUNS))
                 tell(f"{case.label}: {', '.join(_brief(case, tool) for tool in TOOLS)}")
     return judge(cases)
 
 
-def _fill(case: Case, stand: ToolStand, runs: int) -> None:
+def _fill(case: RoundTripCase, testbed: ToolTestbed, runs: int) -> None:
     for _ in range(runs):
         for name, (tool, key) in TOOLS.items():
-            stand.link.forget_log()
-            told = tool(stand, PACKETS, INTERVAL_S)
-            true = truth.round_trips(stand.link, key)
+            testbed.link.forget_log()
+            told = tool(testbed, PACKETS, INTERVAL_S)
+            true = truth.round_trips(testbed.link, key)
             case.runs[name].append([(true[number], told[number]) for number in true.keys() & told.keys()])
 
 
-def _brief(case: Case, tool: str) -> str:
+def _brief(case: RoundTripCase, tool: str) -> str:
     return f"{tool} {case.error_us(tool, 50):.0f}/{case.error_us(tool, 99):.0f} us"
 
 
-def judge(cases: Sequence[Case]) -> Result:
-    """Tables, bars and headline of measured cases."""
-    each = Table(
-        title="Error of each packet's round trip, without sign, in microseconds",
+def judge(cases: Sequence[RoundTripCase]) -> PartResult:
+    """Build tables, bars and headline from measured cases."""
+    each = ResultTable(
+        title="Absolute error of each packet's round trip, in microseconds",
         rows=tuple(_error_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
         ratio="ours / best other",
         note=NOTE,
     )
-    told = Table(
-        title="Error of the percentile that a train of 100 packets tells, in microseconds",
+    told = ResultTable(
+        title="Error of the percentile of a train of 100 packets, in microseconds",
         rows=tuple(_figure_row(case, percent) for case in cases for percent in BUDGET_US),
         decimals=0,
         truth="true RTT, ms",
     )
-    return Result((each, told), tuple(_bars(cases)), tuple(_headlines(cases)))
+    return PartResult((each, told), tuple(_bars(cases)), tuple(_headlines(cases)))
 
 
-def _error_row(case: Case, percent: int) -> Row:
+def _error_row(case: RoundTripCase, percent: int) -> ResultRow:
     errors = {tool: case.error_us(tool, percent) for tool in TOOLS}
     others = {tool: error for tool, error in errors.items() if tool != OURS}
     best = min(others.values())
-    return Row(
+    return ResultRow(
         case=f"{case.label}, {_name(percent)}",
         truth=_true(case, percent),
         ours=errors[OURS],
@@ -135,18 +145,18 @@ def _error_row(case: Case, percent: int) -> Row:
     )
 
 
-def _figure_row(case: Case, percent: int) -> Row:
-    figures = {tool: Figure.of(case.figure_errors_us(tool, percent)) for tool in TOOLS}
+def _figure_row(case: RoundTripCase, percent: int) -> ResultRow:
+    figures = {tool: SampleSummary.of(case.figure_errors_us(tool, percent)) for tool in TOOLS}
     others = {tool: figure for tool, figure in figures.items() if tool != OURS}
-    return Row(f"{case.label}, {_name(percent)}", _true(case, percent), figures[OURS], others)
+    return ResultRow(f"{case.label}, {_name(percent)}", _true(case, percent), figures[OURS], others)
 
 
-def _true(case: Case, percent: int) -> str:
+def _true(case: RoundTripCase, percent: int) -> str:
     truths = case.truths_ns()
     return f"{percentile(truths, percent) / 1e6:.3f}" if truths else "none"
 
 
-def _bars(cases: Sequence[Case]) -> list[Bar]:
+def _bars(cases: Sequence[RoundTripCase]) -> list[Bar]:
     found = []
     for percent, budget in BUDGET_US.items():
         worst = max(cases, key=lambda case: case.error_us(OURS, percent))
@@ -162,8 +172,8 @@ def _bars(cases: Sequence[Case]) -> list[Bar]:
     ]
 
 
-def _headlines(cases: Sequence[Case]) -> list[Headline]:
-    """One line an idle machine, one a busy one: the median over the delays."""
+def _headlines(cases: Sequence[RoundTripCase]) -> list[Headline]:
+    """Return one line for an idle machine and one for a busy one: the median over the delays."""
     found = []
     for processes in BUSY:
         chosen = [case for case in cases if case.busy == processes]

@@ -1,10 +1,10 @@
-"""How many of ``n`` independent packets of one probability there may be, for an honest instrument."""
+"""Binomial intervals for counts of independent packets."""
 
 import math
 
 
 def interval(n: int, probability: float, confidence: float = 0.99) -> tuple[int, int]:
-    """The least and the greatest count of the central interval of that confidence."""
+    """Return the least and greatest count of the central interval of this confidence."""
     if probability <= 0 or probability >= 1:
         certain = n if probability >= 1 else 0
         return certain, certain
@@ -13,7 +13,7 @@ def interval(n: int, probability: float, confidence: float = 0.99) -> tuple[int,
 
 
 def _first_beyond(n: int, probability: float, outside: float) -> int:
-    """The smallest count whose cumulated probability exceeds ``outside``."""
+    """Return the smallest count whose cumulated probability exceeds ``outside``."""
     cumulated = 0.0
     for count in range(n + 1):
         cumulated += math.exp(_log_mass(n, probability, count))

@@ -1,4 +1,4 @@
-"""Processes that do nothing but work, beside which an instrument has to keep its accuracy."""
+"""Busy processes, to load the machine during a measurement."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ WORK = "while True: pass"
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many busy processes of ordinary priority for the length of the block; they cannot outlive it."""
+    """Run busy processes of ordinary priority for the length of the block; they end with this process."""
     with contextlib.ExitStack() as leaving:
         for _ in range(processes):
             command = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))

@@ -17,25 +17,26 @@ from host.clock import Clock
 from lab.bench.accuracy.tools.truth import IRTT_PORT
 from lab.netns import inside
 from lab.netns.links.link import KernelLink
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
-from lab.programs.supervisor import Program, Supervisor
-from lab.testbed.kernel_testbed import KernelStand
+from lab.programs.supervisor import ChildProgram, Supervisor
+from lab.testbed.kernel_testbed import KernelTestbed
+from lab.testbed.start import start_ready
 from wire.stamp.statistics import round_trip_ns
 from wire.stamp.timestamp import ErrorEstimate
 
 TIMEOUT_S = 1.0
-START_S = 10.0
+
 _PING_LINE = re.compile(r"icmp_seq=(\d+) .*time=([\d.]+) ms")
 
+# Round-trip time in ns by packet number.
 RoundTrips = dict[int, int]
-"""Ns by the packet's number."""
 
 
-class ToolStand:
-    """A link with our peer and an irtt server at the far end; the tools run at the site."""
+class ToolTestbed:
+    """Kernel link with our peer and an irtt server at the far end; the tools run at the site."""
 
     def __init__(self, settings: KernelLinkSettings) -> None:
         self._settings = settings
@@ -44,10 +45,10 @@ class ToolStand:
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
-            self._stand = entering.enter_context(KernelStand(folder, self._settings))
+            self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
             self._serve_irtt(supervisor)
-            executor = inside.executor(self.link.namespace(End.SITE))
+            executor = inside.executor(self.link.namespace(LinkNode.SITE))
             self._site: ProcessPoolExecutor = entering.enter_context(executor)
             self._leaving = entering.pop_all()
         return self
@@ -57,66 +58,63 @@ class ToolStand:
 
     @property
     def link(self) -> KernelLink:
-        """What the packets cross."""
-        return self._stand.link
+        """Kernel link between site and far end."""
+        return self._testbed.link
 
     def train(self, count: int, interval_s: float) -> TrainResult:
-        """Our own train, by the probe's code, against the real peer. Raises KernelLinkError if none came."""
-        sent = self._site.submit(_train, self._stand.agent_file, count, interval_s)
+        """Send our own train against the real peer. Raises KernelLinkError if no reply arrived."""
+        sent = self._site.submit(_train, self._testbed.agent_file, count, interval_s)
         result: TrainResult = sent.result()
         if result.failure is not None or not result.statistics.received:
-            raise KernelLinkError(f"the train gave nothing: {result.failure} {result.detail}")
+            raise KernelLinkError(f"the STAMP train received no reply: {result.failure} {result.detail}")
         return result
 
     def stamp(self, count: int, interval_s: float) -> RoundTrips:
-        """Round trips by our own train."""
+        """Measure round trips by our own train."""
         return stamp_round_trips(self.train(count, interval_s))
 
     def ping(self, count: int, interval_s: float) -> RoundTrips:
-        """Round trips as ``ping`` prints them."""
+        """Measure round trips by ``ping``."""
         return ping_round_trips(self._run("ping", "-c", str(count), "-i", f"{interval_s:g}", FAR_ADDRESS))
 
     def irtt(self, count: int, interval_s: float) -> RoundTrips:
-        """Round trips by ``irtt``, without the server's processing time."""
+        """Measure round trips by ``irtt``, without the server's processing time."""
         return irtt_round_trips(self.irtt_output(count, interval_s))
 
     def irtt_output(self, count: int, interval_s: float) -> str:
-        """What ``irtt`` says as JSON."""
+        """Return the JSON that ``irtt`` prints."""
         times = ("-i", f"{interval_s * 1e3:g}ms", "-d", f"{count * interval_s * 1e3:g}ms", "--wait=300ms")
         return self._run("irtt", "client", *times, "-Q", "-o", "-", _irtt_server())
 
     def _run(self, *command: str) -> str:
         ended = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-            self.link.inside(End.SITE, *command), capture_output=True, text=True, timeout=120
+            self.link.inside(LinkNode.SITE, *command), capture_output=True, text=True, timeout=120
         )
         if ended.returncode:
             raise KernelLinkError(f"{command[0]}: {ended.stderr.strip() or ended.stdout.strip()}")
         return ended.stdout
 
     def _serve_irtt(self, supervisor: Supervisor) -> None:
-        command = self.link.inside(End.FAR, "irtt", "server", "-i", "1ms", "-b", _irtt_server())
-        supervisor.start(Program("irtt", command))
-        log = supervisor.log_of("irtt")
-        if supervisor.wait_until(lambda: "starting IPv4" in log.read_text(), START_S) is not True:
-            raise KernelLinkError(f"irtt did not come up: {log.read_text()}")
+        command = self.link.inside(LinkNode.FAR, "irtt", "server", "-i", "1ms", "-b", _irtt_server())
+        start_ready(supervisor, ChildProgram("irtt", command), "starting IPv4")
 
 
-Tool = Callable[[ToolStand, int, float], RoundTrips]
+Tool = Callable[[ToolTestbed, int, float], RoundTrips]
 
 
 def stamp_round_trips(result: TrainResult) -> RoundTrips:
-    """Each packet's, from the same stamps as the statistics of a record."""
+    """Return each packet's round trip, from the time stamps that the statistics of a record use."""
     replied = ((one, one.arrival) for one in result.exchanges)
     return {one.sequence: round_trip_ns(one, reply) for one, reply in replied if reply is not None}
 
 
 def ping_round_trips(output: str) -> RoundTrips:
-    """What ``ping`` printed a line a packet."""
+    """Read round trips from the lines that ``ping`` prints for each packet."""
     return {int(number): round(float(ms) * 1e6) for number, ms in _PING_LINE.findall(output)}
 
 
 def irtt_round_trips(output: str) -> RoundTrips:
-    """What ``irtt`` wrote as JSON; a lost packet has no delay there."""
+    """Read round trips from the JSON of ``irtt``; a lost packet has no delay there."""
     trips = json.loads(output)["round_trips"]
     return {trip["seqno"]: trip["delay"]["rtt"] for trip in trips if "rtt" in trip["delay"]}
 

@@ -1,4 +1,4 @@
-"""Several lines measured beside each other, each with a link of its own."""
+"""Cases measured beside each other, each on a link of its own."""
 
 import itertools
 import threading
@@ -8,44 +8,47 @@ from typing import Protocol, TypeVar
 
 from lab.bench.accuracy.result import Bar, Tell
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.line_testbed import ToolError
+from lab.testbed.line_testbed import IperfError
 
 
-class Line(Protocol):
-    """A case that is measured on a line of its own; ``problem`` is why it was not, if it was not."""
+class LineCase(Protocol):
+    """Case that is measured on a line of its own; ``problem`` is the reason if that failed."""
 
     problem: str
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """Name of the case in tables."""
         ...
 
 
+# Counts repetitions, fewer when the benchmark is being ended.
 Turns = Callable[[int], Iterator[int]]
-"""Counts so many turns, fewer when the benchmark is being ended."""
 
-Case = TypeVar("Case", bound=Line)
+AnyCase = TypeVar("AnyCase", bound=LineCase)
 
 
 def measure_each(
-    cases: Sequence[Case], at_once: int, measure: Callable[[Case, Turns], None], tell: Callable[[Case], None]
+    cases: Sequence[AnyCase],
+    at_once: int,
+    measure: Callable[[AnyCase, Turns], None],
+    tell: Callable[[AnyCase], None],
 ) -> None:
-    """Call ``measure`` for every case, ``at_once`` at a time, and ``tell`` of each that is done.
+    """Call ``measure`` for every case, ``at_once`` at a time, and ``tell`` for each that is done.
 
-    What a link or a tool does wrong becomes the case's problem; any other exception ends it all.
+    An error of a link or a tool becomes the case's problem; any other exception ends the part.
     """
     ending = threading.Event()
 
     def turns(count: int) -> Iterator[int]:
         return itertools.takewhile(lambda _: not ending.is_set(), range(count))
 
-    def one(case: Case) -> None:
+    def one(case: AnyCase) -> None:
         if ending.is_set():
             return
         try:
             measure(case, turns)
-        except (KernelLinkError, ToolError, BrokenExecutor, OSError) as error:
+        except (KernelLinkError, IperfError, BrokenExecutor, OSError) as error:
             case.problem = str(error) or type(error).__name__
         tell(case)
 
@@ -55,17 +58,17 @@ def measure_each(
             for future in futures:
                 future.result()
         except BaseException:
-            # The pool waits for its threads, and those for their turns.
+            # The pool waits for its threads, and each thread for its turns.
             ending.set()
             raise
 
 
-def teller(tell: Tell, words: Callable[[Case], str]) -> Callable[[Case], None]:
-    """Tells of a case that is done: its words, or its problem."""
+def teller(tell: Tell, words: Callable[[AnyCase], str]) -> Callable[[AnyCase], None]:
+    """Return a function that prints a case's label with its words or its problem."""
     return lambda case: tell(f"{case.label}: {case.problem or words(case)}")
 
 
-def all_measured(cases: Sequence[Line]) -> Bar:
-    """Whether no line had a problem."""
+def all_measured(cases: Sequence[LineCase]) -> Bar:
+    """Return the bar that no case had a problem."""
     problems = [f"{case.label}: {case.problem}" for case in cases if case.problem]
     return Bar("every line was measured" + "".join(f"; {one}" for one in problems), met=not problems)

@@ -1,4 +1,4 @@
-"""The true delay of a tool's own packets, out of the log of the link they passed."""
+"""True delay of a tool's packets, from the log of the link that they passed."""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -22,24 +22,24 @@ _IRTT = struct.Struct("<3sB8xI")
 _IRTT_MAGIC = bytes.fromhex("14a75b")
 _IRTT_KINDS = (0, 2)  # echo request and reply, not those that open and close
 
+# Reads a packet's number from its first bytes; None for a packet of another program.
 Key = Callable[[bytes], int | None]
-"""Reads a packet's number out of its first bytes; None for a packet that is not the tool's."""
 
 
 def round_trips(link: KernelLink, key: Key) -> dict[int, int]:
-    """Ns that each numbered packet and its answer spent inside the link, of those that came back."""
+    """Return the ns that each numbered packet and its answer spent inside the link."""
     there, back = (delays(link.log(way), key) for way in (Direction.UP, Direction.DOWN))
     return {number: there[number] + back[number] for number in there.keys() & back.keys()}
 
 
 def delays(log: Iterable[Passage], key: Key) -> dict[int, int]:
-    """Ns inside the link one way, by number; what has not left is not in it."""
+    """Return ns inside the link in one direction, by number; packets that have not left are not in it."""
     numbered = ((key(one.head), one.delay_ns) for one in log)
     return {number: delay for number, delay in numbered if number is not None and delay is not None}
 
 
 def reordered(log: Iterable[Passage], key: Key) -> int:
-    """Packets that left with a smaller number than one before them (RFC 4737 section 3.3)."""
+    """Count packets that left with a smaller number than one before them (RFC 4737 section 3.3)."""
     left = sorted((one.left_ns, key(one.head)) for one in log if one.left_ns is not None)
     overtaken, greatest = 0, -1
     for _, number in left:
@@ -50,7 +50,7 @@ def reordered(log: Iterable[Passage], key: Key) -> int:
 
 
 def stamp_number(head: bytes) -> int | None:
-    """The Session-Sender Sequence Number of an authenticated STAMP packet, sent or reflected."""
+    """Read the Session-Sender Sequence Number of an authenticated STAMP packet, sent or reflected."""
     ports = _udp_ports(head)
     if STAMP_PORT not in ports or len(head) < _PAYLOAD + AUTHENTICATED_BASE_BYTES:
         return None
@@ -60,7 +60,7 @@ def stamp_number(head: bytes) -> int | None:
 
 
 def stamp_own_number(head: bytes) -> int | None:
-    """The Sequence Number that the sender of a STAMP packet gave it, at either end."""
+    """Read the Sequence Number of a STAMP packet by its own sender, Session-Sender or Session-Reflector."""
     if STAMP_PORT not in _udp_ports(head) or len(head) < _PAYLOAD + _NUMBER.size:
         return None
     (number,) = _NUMBER.unpack_from(head, _PAYLOAD)
@@ -68,7 +68,7 @@ def stamp_own_number(head: bytes) -> int | None:
 
 
 def ping_number(head: bytes) -> int | None:
-    """The sequence number of an ICMP echo request or reply (RFC 792)."""
+    """Read the sequence number of an ICMP echo request or reply (RFC 792)."""
     if head[_PROTOCOL] != _ICMP:
         return None
     kind, number = _ECHO.unpack_from(head, _TRANSPORT)
@@ -76,7 +76,7 @@ def ping_number(head: bytes) -> int | None:
 
 
 def irtt_number(head: bytes) -> int | None:
-    """The sequence number of an irtt echo packet."""
+    """Read the sequence number of an irtt echo packet."""
     if IRTT_PORT not in _udp_ports(head) or len(head) < _PAYLOAD + _IRTT.size:
         return None
     magic, kind, number = _IRTT.unpack_from(head, _PAYLOAD)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.load.rules import busy_window, own_traffic
-from agent.load.rules.busy_window import Arrived, Place
+from agent.load.rules.busy_window import AlignedMark, OwnArrivals
 from agent.load.rules.own_traffic import OwnTraffic
 from lab.links.line import LineSettings
 from tests.agent.load import fixed_rate
@@ -28,7 +28,7 @@ def series(count: int = 30, delay_us: float = 50_000, lost: int = 0, growing: in
 
 def places(
     intervals: list[LoadInterval], others: float = 2e6, packet: int = 1200, *, sent: bool = False
-) -> list[Place]:
+) -> list[AlignedMark]:
     """Every 100 ms; others' bit/s in packets of some bytes."""
     found = []
     for tenth in range(1, len(intervals) // 2):
@@ -36,14 +36,16 @@ def places(
         own = sum(one.ip_bytes + (one.lost * SIZE if sent else 0) for one in inside)
         other = round(others / 80 * tenth)
         found.append(
-            Place(100_000 * tenth, tenth / 10, own + other, own // SIZE + other // packet, own, own / SIZE)
+            AlignedMark(
+                100_000 * tenth, tenth / 10, own + other, own // SIZE + other // packet, own, own / SIZE
+            )
         )
     return found
 
 
 def test_downstream_all_that_arrived_in_the_window_is_the_capacity() -> None:
     intervals = series()
-    window = busy_window.downstream(places(intervals), Arrived(intervals, SIZE), 10_000)
+    window = busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.share_bps == pytest.approx(6.4e6)
     assert (window.least_other_bps, window.most_other_bps) == pytest.approx((2e6, 2e6))
@@ -53,10 +55,10 @@ def test_downstream_all_that_arrived_in_the_window_is_the_capacity() -> None:
 def test_a_queue_that_emptied_cuts_the_window() -> None:
     intervals = series()
     intervals[15] = replace(intervals[15], delay_min_us=9_000.0)
-    assert busy_window.downstream(places(intervals), Arrived(intervals, SIZE), 10_000) is None
+    assert busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
     intervals = series(60)
     intervals[15] = replace(intervals[15], delay_min_us=9_000.0)
-    window = busy_window.downstream(places(intervals), Arrived(intervals, SIZE), 10_000)
+    window = busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.lasted_us == pytest.approx(2_000_000, abs=200_000)
 
@@ -64,14 +66,14 @@ def test_a_queue_that_emptied_cuts_the_window() -> None:
 @pytest.mark.parametrize("empty", [None, 0.0])
 def test_an_interval_without_a_delay_is_no_standing_queue(empty: float | None) -> None:
     intervals = [replace(one, delay_min_us=empty) for one in series()]
-    assert busy_window.downstream(places(intervals), Arrived(intervals, SIZE), 10_000) is None
-    assert busy_window.upstream(places(intervals), Arrived(intervals, SIZE), 10_000) is None
+    assert busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
+    assert busy_window.upstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
 
 
 def test_counters_that_are_renewed_once_a_second_tell_nothing() -> None:
     intervals = series(60)
     lazy = [
-        Place(
+        AlignedMark(
             one.series_us,
             one.at_s,
             1_050_000 * int(one.at_s),
@@ -81,14 +83,14 @@ def test_counters_that_are_renewed_once_a_second_tell_nothing() -> None:
         )
         for one in places(intervals)
     ]
-    assert busy_window.downstream(lazy, Arrived(intervals, SIZE), 10_000) is None
+    assert busy_window.downstream(lazy, OwnArrivals(intervals, SIZE), 10_000) is None
 
 
 @pytest.mark.parametrize("down", [True, False])
 def test_packets_counted_before_they_were_cut_leave_a_span(down: bool) -> None:
     intervals = series()
     find = busy_window.downstream if down else busy_window.upstream
-    window = find(places(intervals, packet=9000), Arrived(intervals, SIZE), 10_000)
+    window = find(places(intervals, packet=9000), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.least_other_bps == pytest.approx(2e6)
     assert window.most_other_bps == pytest.approx(2.1e6)
@@ -96,13 +98,13 @@ def test_packets_counted_before_they_were_cut_leave_a_span(down: bool) -> None:
 
 def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
     intervals = series()
-    window = busy_window.upstream(places(intervals, sent=True), Arrived(intervals, SIZE), 10_000)
+    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.lasted_us >= 1_200_000
     assert window.share_bps == pytest.approx(6.4e6)
     assert window.least_other_bps == window.most_other_bps == pytest.approx(2e6)
     intervals = series(lost=4)
-    window = busy_window.upstream(places(intervals, sent=True), Arrived(intervals, SIZE), 10_000)
+    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.share_bps == pytest.approx(6.4e6)
     assert window.least_other_bps == 0
@@ -111,20 +113,20 @@ def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
 
 def test_upstream_a_queue_that_may_be_full_may_have_refused_others_only() -> None:
     intervals = series(growing=0)
-    window = busy_window.upstream(places(intervals, sent=True), Arrived(intervals, SIZE), 10_000)
+    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert (window.least_other_bps, window.most_other_bps) == pytest.approx((0.0, 2e6))
 
 
 def test_a_series_with_a_gap_tells_no_place() -> None:
     intervals = series()
-    assert Arrived(intervals, SIZE).whole
-    assert not Arrived(intervals[:10] + intervals[12:], SIZE).whole
-    assert not Arrived([], SIZE).whole
+    assert OwnArrivals(intervals, SIZE).whole
+    assert not OwnArrivals(intervals[:10] + intervals[12:], SIZE).whole
+    assert not OwnArrivals([], SIZE).whole
 
 
 def test_a_byte_has_its_moment_only_if_it_arrived() -> None:
-    arrived = Arrived(series(4, lost=10), SIZE)
+    arrived = OwnArrivals(series(4, lost=10), SIZE)
     assert arrived.when(60 * SIZE, sent=False) == pytest.approx(75_000)
     assert arrived.when(75 * SIZE, sent=True) == pytest.approx(75_000)
     assert arrived.when(0, sent=True) is None

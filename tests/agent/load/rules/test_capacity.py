@@ -6,9 +6,8 @@ from msgspec.structs import replace
 from agent.load.rules import capacity as capacity_rules
 from tests.wire.udpstp.simulation import SERVER, World
 from wire.records import Algorithm, Bound, Direction, Failure, LineCounters
-from wire.udpstp.coercion import Limits
-from wire.udpstp.load import Ending, LoadInterval, LoadReport, SentInterval
-from wire.udpstp.plan import Plan, Search
+from wire.udpstp.load import Ending, LoadInterval, LoadReport, Plan, Search, SentInterval
+from wire.udpstp.reception import Limits
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 MS50 = 50_000
@@ -127,10 +126,13 @@ def test_a_rate_that_swings_about_a_row_is_no_cap() -> None:
     assert capacity_rules.bound(report(swinging)) is Bound.SENDER
 
 
-def up(told_bps: float, sent_bps: float, **changes: int) -> LoadReport:
+def up(requested_bps: float, sent_bps: float, **changes: int) -> LoadReport:
     sent = tuple(
         SentInterval(
-            offset_us=index * MS50, duration_us=MS50, told_bps=told_bps, ip_bytes=round(sent_bps / 160)
+            offset_us=index * MS50,
+            duration_us=MS50,
+            requested_bps=requested_bps,
+            ip_bytes=round(sent_bps / 160),
         )
         for index in range(60)
     )

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from agent.line.readings import CounterReading, Unavailable
 from agent.load.rules import own_traffic
-from agent.load.rules.own_traffic import Mark, OwnTraffic
+from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from lab.links.line import LineSettings
 from tests.agent.load import fixed_rate
 from wire.records import Direction
@@ -18,7 +18,7 @@ BOTH = pytest.mark.parametrize("direction", list(Direction))
 
 def marks(
     seconds: float, other: list[float], own_bps: float = 7e6, delay_us: int = 0, lost: float = 0.0
-) -> list[Mark]:
+) -> list[CounterMark]:
     """Every 100 ms; ``other`` bit/s in each of as many equal parts."""
     found, line, own = [], 0.0, 1000.0
     steps = round(seconds * 10)
@@ -26,7 +26,7 @@ def marks(
         counted = CounterReading(round(line + own), 0, round(line + own), 0)
         packets = round(own / 1000)
         so_far = LoadSoFar(round(own), packets, round(lost * packets), delay_us)
-        found.append(Mark(step / 10, counted, so_far))
+        found.append(CounterMark(step / 10, counted, so_far))
         line += other[min(step * len(other) // steps, len(other) - 1)] / 80
         own += own_bps / 80
     return found
@@ -59,9 +59,9 @@ def test_upstream_beside_losses_it_is_at_most_what_was_offered() -> None:
 
 
 def test_what_came_before_the_load_is_no_traffic_beside_it() -> None:
-    idle = [Mark(at / 10, CounterReading(at * 1_000_000, 0, 0, 0), LoadSoFar()) for at in range(-5, 0)]
+    idle = [CounterMark(at / 10, CounterReading(at * 1_000_000, 0, 0, 0), LoadSoFar()) for at in range(-5, 0)]
     began = [
-        Mark(mark.at_s, CounterReading(mark.counters.received_bytes + 5_000_000, 0, 0, 0), mark.so_far)
+        CounterMark(mark.at_s, CounterReading(mark.counters.received_bytes + 5_000_000, 0, 0, 0), mark.so_far)
         for mark in marks(2, [0.0], own_bps=7.6e6)
         if isinstance(mark.counters, CounterReading)
     ]
@@ -76,7 +76,7 @@ def test_too_short_a_look_tells_nothing(seconds: float) -> None:
 
 
 def test_counters_that_cannot_be_read_say_why() -> None:
-    gone = [Mark(mark.at_s, Unavailable("gone"), mark.so_far) for mark in marks(2, [0.0])]
+    gone = [CounterMark(mark.at_s, Unavailable("gone"), mark.so_far) for mark in marks(2, [0.0])]
     assert own_traffic.between(gone, report()) == Unavailable("gone")
     assert not own_traffic.should_give_way(gone, Direction.DOWN, FLOOR)
 

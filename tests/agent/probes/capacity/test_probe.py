@@ -13,20 +13,26 @@ from agent.probes.capacity import probe as capacity
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
 from agent.settings import hours
-from agent.settings.sections import AgentSettings, Capacity, Journal, Peer, Schedule
-from agent.task.task import Progress, Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    CapacitySettings,
+    JournalSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+)
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import BitRate, ByteSize, Seconds
 from peer.admission import Admission
-from peer.admission import Capacity as Room
+from peer.admission import AdmissionLimits as Room
 from peer.udpstp import UdpstpServer
 from tests.agent.fakes import FakeClock
 from tests.agent.load.rules.test_capacity import report, series
 from wire.records import Algorithm, Bound, CapacityValues, Direction, Failure, LatencyUnderLoad, Outcome
-from wire.udpstp.coercion import Limits
 from wire.udpstp.load import Ending, LoadReport
+from wire.udpstp.reception import Limits
 
 DOWN = Task("capacity", 3600, Direction.DOWN)
-SETTINGS = Capacity(
+SETTINGS = CapacitySettings(
     highest=BitRate(100_000_000), duration=Seconds(10), day_budget=ByteSize(300_000_000),
     month_budget=ByteSize(500_000_000),
 )  # fmt: skip
@@ -52,7 +58,7 @@ class Searches:
 
 
 def probe(
-    folder: Path, search: Searches, settings: Capacity = SETTINGS
+    folder: Path, search: Searches, settings: CapacitySettings = SETTINGS
 ) -> tuple[CapacityProbe, ByteBudget, FakeClock]:
     clock = FakeClock()
     budget = ByteBudget(folder / "b.json", int(settings.day_budget), int(settings.month_budget))
@@ -126,14 +132,14 @@ def test_what_becomes_of_other_endings(
     assert (reading.outcome, reading.failure) == (outcome, failure)
 
 
-def surroundings(folder: Path, port: int = 1, schedule: Schedule | None = None) -> Surroundings:
+def surroundings(folder: Path, port: int = 1, schedule: ScheduleSettings | None = None) -> ProbeContext:
     settings = AgentSettings(
-        site="lycee-1", peer=Peer(udpstp_port=port, stamp_port=port, key="secret"),
-        journal=Journal(str(folder / "journal.db")),
-        schedule=schedule or Schedule(),
-        capacity=Capacity(highest=BitRate(10_000_000), duration=Seconds(2), algorithm=Algorithm.C),
+        site="lycee-1", peer=PeerAccessSettings(udpstp_port=port, stamp_port=port, key="secret"),
+        journal=JournalSettings(str(folder / "journal.db")),
+        schedule=schedule or ScheduleSettings(),
+        capacity=CapacitySettings(highest=BitRate(10_000_000), duration=Seconds(2), algorithm=Algorithm.C),
     )  # fmt: skip
-    return Surroundings(settings, b"secret", NoSource(), FakeClock().read)
+    return ProbeContext(settings, b"secret", NoSource(), FakeClock().read)
 
 
 def test_both_directions_in_their_hours_or_never(tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ def test_both_directions_in_their_hours_or_never(tmp_path: Path) -> None:
     assert [task.name for task in asked] == ["capacity down", "capacity up"]
     assert {task.hours for task in asked} == {hours.parse("01:00-05:00")}
     assert {task.interval_s for task in asked} == {30 * 86400.0}
-    assert CapacityProbe.of(surroundings(tmp_path, schedule=Schedule(capacity=None))).tasks() == []
+    assert CapacityProbe.of(surroundings(tmp_path, schedule=ScheduleSettings(capacity=None))).tasks() == []
 
 
 def test_a_real_search_over_loopback(tmp_path: Path) -> None:

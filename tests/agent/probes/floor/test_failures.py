@@ -9,8 +9,8 @@ from agent.line.counters import NoSource
 from agent.load.rules import validity as floor_validity
 from agent.probes.floor import probe as floor
 from agent.probes.floor.probe import FloorProbe
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.agent.load import fixed_rate
 from tests.agent.probes.floor_lines import SLOW, ending, measure, run, values
@@ -62,8 +62,8 @@ def test_whose_fault_it_is_over_a_real_socket(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = AgentSettings(site="A", peer=Peer(host=host, udpstp_port=port, key="k"))
-    reading = run(FloorProbe.of(Surroundings(settings, b"k", NoSource(), FakeClock().read)))
+    settings = AgentSettings(site="A", peer=PeerAccessSettings(host=host, udpstp_port=port, key="k"))
+    reading = run(FloorProbe.of(ProbeContext(settings, b"k", NoSource(), FakeClock().read)))
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
     assert reading.detail.startswith(told)
 

@@ -11,9 +11,9 @@ from agent.line.passive_proof import LineWatch
 from agent.line.readings import CounterReading
 from agent.probes.floor.probe import Contract, FloorProbe
 from agent.probes.floor.rules.sequential_test import CHOSEN
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.retest import Again
-from agent.task.task import Surroundings, Task
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.retest import RetestRequest
+from agent.task.task import ProbeContext, Task
 from lab.links.line import LineSettings
 from tests.agent.fakes import FakeClock
 from tests.agent.probes.floor_lines import (
@@ -48,7 +48,9 @@ from wire.udpstp.load import Ending, LoadReport
 
 def test_each_direction_with_a_floor_is_a_task(clock: Clock) -> None:
     made = FloorProbe.of(
-        Surroundings(AgentSettings(site="A", peer=Peer(key="k")), b"k", NoSource(), FakeClock().read)
+        ProbeContext(
+            AgentSettings(site="A", peer=PeerAccessSettings(key="k")), b"k", NoSource(), FakeClock().read
+        )
     )
     assert made.tasks() == [Task("floor", 3600, Direction.DOWN), Task("floor", 3600, Direction.UP)]
 
@@ -196,10 +198,10 @@ def test_the_round_trip_under_load_stands_in_the_measurement(clock: Clock) -> No
 def test_a_fail_makes_a_suspect_that_is_tested_again_after_five_minutes(clock: Clock) -> None:
     counters = Counted()
     reading = run(probe(Over(SLOW, clock, counters), counters))
-    assert (values(reading).standing, reading.again) == (Standing.SUSPECT, Again(300.0))
+    assert (values(reading).standing, reading.retest) == (Standing.SUSPECT, RetestRequest(300.0))
     assert values(reading).evidence == pytest.approx(CHOSEN.of_fail)
     passed = run(probe(Over(FAST, clock), NoSource()))
-    assert (values(passed).standing, passed.again) == (Standing.CLEAR, None)
+    assert (values(passed).standing, passed.retest) == (Standing.CLEAR, None)
 
 
 def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
@@ -218,13 +220,13 @@ def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
         outcome=Outcome.OK,
         values=suspect,
     )
-    assert made.recall(task, record) == Again(300.0)
+    assert made.resume(task, record) == RetestRequest(300.0)
     assert b'"standing":"suspect"' in messages.encode(record)
     assert made.landmark in messages.encode(record)
     reading = run(made)
     assert values(reading).standing is Standing.SUSPECT
     assert values(reading).tests[0].predrain_bytes > 0
-    assert made.recall(task, replace(record, values=None)) is None
+    assert made.resume(task, replace(record, values=None)) is None
 
 
 def test_what_the_site_itself_received_stands_for_a_test(clock: Clock) -> None:
@@ -232,10 +234,10 @@ def test_what_the_site_itself_received_stands_for_a_test(clock: Clock) -> None:
     watch = LineWatch(counters, 8e6, FakeClock().read)
     made = probe(Over(FAST, clock, counters), counters, watch=watch, contract=Contract(8e6, Layer.ETHERNET))
     [task] = made.tasks()
-    assert made.instead(task, 0) is None
+    assert made.passive_reading(task, 0) is None
     for second in range(4):
         watch.seen(second * 1_000_000, CounterReading(1_500_000 * second, 0, 0, 0))
-    reading = made.instead(task, 0)
+    reading = made.passive_reading(task, 0)
     assert reading is not None
     passed = values(reading)
     assert (passed.verdict, passed.tests, passed.passive_us) == (Verdict.PASS, (), 3_000_000)

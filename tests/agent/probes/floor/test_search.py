@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from agent.line.counters import NoSource
 from agent.probes.floor.search import search_of, sustained_bps
-from agent.settings.sections import AgentSettings, Peer
-from agent.task.task import Surroundings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.processes import free_port
 from wire.records import Direction
@@ -63,7 +63,9 @@ def test_a_search_that_was_not_completed_says_nothing() -> None:
 
 
 def test_a_peer_that_is_not_there_says_nothing() -> None:
-    chosen = AgentSettings(site="A", peer=Peer(host="127.0.0.1", udpstp_port=free_port(), key="k"))
-    built = Surroundings(chosen, b"k", NoSource(), FakeClock().read)
+    chosen = AgentSettings(
+        site="A", peer=PeerAccessSettings(host="127.0.0.1", udpstp_port=free_port(), key="k")
+    )
+    built = ProbeContext(chosen, b"k", NoSource(), FakeClock().read)
     found = asyncio.run(search_of(built)(Direction.UP, 16e6))
     assert found.maximum_bps is None

@@ -10,9 +10,9 @@ from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.probes.interface.probe import InterfaceProbe
 from agent.schedule.runner import Runner
 from agent.schedule.scheduler import Scheduler, Start
-from agent.settings.sections import AgentSettings, Peer, Schedule
+from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
 from agent.task.slots import offset_us
-from agent.task.task import Reading, Surroundings, Task
+from agent.task.task import ProbeContext, Reading, Task
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
 from wire.records import Failure, InterfaceValues, LineCounters, Outcome, Purpose
@@ -81,14 +81,14 @@ def timeline(monkeypatch: pytest.MonkeyPatch) -> Timeline:
 
 
 def settings(interval: float | None = 60.0) -> AgentSettings:
-    schedule = Schedule(interface=None if interval is None else Seconds(interval))
-    return AgentSettings(site=SITE, peer=Peer(key="x"), schedule=schedule)
+    schedule = ScheduleSettings(interface=None if interval is None else Seconds(interval))
+    return AgentSettings(site=SITE, peer=PeerAccessSettings(key="x"), schedule=schedule)
 
 
 def probe_of(
     source: LineCounterSource, clock: FakeClock, chosen: AgentSettings | None = None
 ) -> InterfaceProbe:
-    return InterfaceProbe(Surroundings(chosen or settings(), b"x", source, clock.read))
+    return InterfaceProbe(ProbeContext(chosen or settings(), b"x", source, clock.read))
 
 
 Run = Callable[[], Awaitable[Reading]]

@@ -19,7 +19,7 @@ from agent.probes.path import helper as path_helper
 from agent.probes.path import sockets as path_sockets
 from wire.path.exchange import PathAnswer, PathRequest, decode_answer
 from wire.records import Failure
-from wire.stamp.sender import Sender, SenderSettings
+from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 WITHOUT_SCAPY = """
@@ -31,7 +31,7 @@ sys.exit(path_child.main())
 
 
 def request(address: str = "127.0.0.1", count: int = 30) -> bytes:
-    sender = Sender(SenderSettings(7))
+    sender = SessionSender(SenderSettings(7))
     packets = tuple(sender.packet(0, ErrorEstimate()) for _ in range(count))
     asked = PathRequest(
         address=address,

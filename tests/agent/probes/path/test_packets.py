@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.probes.path.packets import Flow, packet, quoted
-from wire.path.probing import Kind
+from wire.path.probing import AnswerKind
 
 FLOW = Flow("192.0.2.1", "198.51.100.9", 40000, 862, 46)
 FLOW_6 = Flow("2001:db8::1", "2001:db8::9", 40000, 862, 46)
@@ -58,43 +58,43 @@ def test_an_ipv6_packet_has_no_flow_label_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "rest", "source", "found", "told"),
     [
-        (11, 0, 0, ROUTER, Kind.EXPIRED, 0),
-        (3, 4, 1400, ROUTER, Kind.TOO_BIG, 1400),
-        (3, 4, 0, ROUTER, Kind.TOO_BIG, 0),
-        (3, 3, 0, "198.51.100.9", Kind.PORT_UNREACHABLE, 0),
-        (3, 3, 0, ROUTER, Kind.UNREACHABLE, 0),
-        (3, 13, 0, ROUTER, Kind.UNREACHABLE, 0),
+        (11, 0, 0, ROUTER, AnswerKind.EXPIRED, 0),
+        (3, 4, 1400, ROUTER, AnswerKind.TOO_BIG, 1400),
+        (3, 4, 0, ROUTER, AnswerKind.TOO_BIG, 0),
+        (3, 3, 0, "198.51.100.9", AnswerKind.PORT_UNREACHABLE, 0),
+        (3, 3, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
+        (3, 13, 0, ROUTER, AnswerKind.UNREACHABLE, 0),
     ],
 )
 def test_messages_about_a_packet(
-    kind: int, code: int, rest: int, source: str, found: Kind, told: int, kept: int
+    kind: int, code: int, rest: int, source: str, found: AnswerKind, told: int, kept: int
 ) -> None:
     about = bytearray(packet(FLOW, 7, 1, PAYLOAD)[:kept])
     about[1] = 10 << 2
     message = quoted(FLOW, icmp(kind, code, bytes(about), rest, source), source)
     assert message is not None
     assert (message.number, message.answer.kind, message.answer.address) == (7, found, source)
-    assert (message.answer.dscp, message.answer.told_mtu) == (10, told)
+    assert (message.answer.dscp, message.answer.reported_mtu) == (10, told)
 
 
 @pytest.mark.parametrize(
     ("kind", "code", "rest", "source", "found", "told"),
     [
-        (3, 0, 0, ROUTER_6, Kind.EXPIRED, 0),
-        (2, 0, 1400, ROUTER_6, Kind.TOO_BIG, 1400),
-        (1, 4, 0, "2001:db8::9", Kind.PORT_UNREACHABLE, 0),
-        (1, 4, 0, ROUTER_6, Kind.UNREACHABLE, 0),
-        (1, 0, 0, ROUTER_6, Kind.UNREACHABLE, 0),
+        (3, 0, 0, ROUTER_6, AnswerKind.EXPIRED, 0),
+        (2, 0, 1400, ROUTER_6, AnswerKind.TOO_BIG, 1400),
+        (1, 4, 0, "2001:db8::9", AnswerKind.PORT_UNREACHABLE, 0),
+        (1, 4, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
+        (1, 0, 0, ROUTER_6, AnswerKind.UNREACHABLE, 0),
     ],
 )
 def test_messages_about_an_ipv6_packet(
-    kind: int, code: int, rest: int, source: str, found: Kind, told: int
+    kind: int, code: int, rest: int, source: str, found: AnswerKind, told: int
 ) -> None:
     data = struct.pack("!BBHI", kind, code, 0, rest) + packet(FLOW_6, 7, 1, PAYLOAD)
     message = quoted(FLOW_6, data, source)
     assert message is not None
     assert (message.number, message.answer.kind, message.answer.address) == (7, found, source)
-    assert (message.answer.dscp, message.answer.told_mtu) == (46, told)
+    assert (message.answer.dscp, message.answer.reported_mtu) == (46, told)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,21 @@ import pytest
 from agent.line.counters import NoSource
 from agent.probes.path import probe as path_probe
 from agent.probes.path.probe import PathProbe
-from agent.settings.sections import AgentSettings, PathTrace, Peer, Schedule, Stamp, StampClass
-from agent.task.task import Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    PathSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+    StampClass,
+    StampTrainSettings,
+)
+from agent.task.task import ProbeContext, Reading, Task
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
 from wire.path.exchange import PathAnswer, PathRequest, PeerReply, decode_request
 from wire.records import Failure, Hop, Outcome, PathValues, Spread, StampValues
 from wire.stamp import reflector
-from wire.stamp.reflector import Arrival, Reflection, ReflectorSettings
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
 KEY = b"the site's key"
@@ -29,12 +36,12 @@ MILLISECOND_NS = 1_000_000
 def probe(helper: Path | None = None, **schedule: object) -> PathProbe:
     settings = AgentSettings(
         site="lycee-1",
-        peer=Peer(host="127.0.0.1", stamp_port=862, key="x"),
-        stamp=Stamp(CLASSES),
-        path=PathTrace(hops=4, packets=2, helper=None if helper is None else str(helper)),
-        schedule=Schedule(**schedule),  # type: ignore[arg-type]
+        peer=PeerAccessSettings(host="127.0.0.1", stamp_port=862, key="x"),
+        stamp=StampTrainSettings(CLASSES),
+        path=PathSettings(hops=4, packets=2, helper=None if helper is None else str(helper)),
+        schedule=ScheduleSettings(**schedule),  # type: ignore[arg-type]
     )
-    return PathProbe(Surroundings(settings, KEY, NoSource(), FakeClock().read))
+    return PathProbe(ProbeContext(settings, KEY, NoSource(), FakeClock().read))
 
 
 def hops(*dscps: int | None) -> tuple[Hop, ...]:
@@ -48,8 +55,8 @@ def hops(*dscps: int | None) -> tuple[Hop, ...]:
 
 def reply_to(request: PathRequest, *, key: bytes = KEY, dscp: int = 0, number: int = 5) -> PeerReply:
     """What the real reflector core answers, kept for a millisecond and seen after five."""
-    core = reflector.Reflector(ReflectorSettings(keys=(key,)))
-    arrival = Arrival(0, ("192.0.2.1", 40000), ("198.51.100.9", 862), dscp_ecn=dscp << 2)
+    core = reflector.SessionReflector(ReflectorSettings(keys=(key,)))
+    arrival = RequestArrival(0, ("192.0.2.1", 40000), ("198.51.100.9", 862), dscp_ecn=dscp << 2)
     answer = core.receive(request.test_packets[number], arrival, ErrorEstimate())
     assert isinstance(answer, Reflection)
     return PeerReply(ttl=3, rtt_ns=5 * MILLISECOND_NS, payload=answer.encode(MILLISECOND_NS))
@@ -244,7 +251,7 @@ OTHER_FAILURE = Reading(Outcome.FAILED, failure=Failure.NAME_UNKNOWN)
 
 
 def heeded(made: PathProbe, task: Task, readings: list[Reading]) -> list[Task]:
-    found = [made.heed(task, one, number * 60_000_000) for number, one in enumerate(readings)]
+    found = [made.react(task, one, number * 60_000_000) for number, one in enumerate(readings)]
     return [due for due in found if due is not None]
 
 

@@ -15,7 +15,7 @@ from agent.probes.path.sockets import PathSockets
 from net import timestamps
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure
-from wire.stamp.sender import Sender, SenderSettings
+from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 HERE = "127.0.0.1"
@@ -69,7 +69,7 @@ def sockets(peer: socket.socket) -> Iterator[PathSockets]:
 
 
 def traced(sockets: PathSockets, peer: socket.socket) -> PathAnswer:
-    sender = Sender(SenderSettings(7))
+    sender = SessionSender(SenderSettings(7))
     packets = tuple(sender.packet(0, ErrorEstimate()) for _ in range(60))
     port = peer.getsockname()[1]
     asked = PathRequest(

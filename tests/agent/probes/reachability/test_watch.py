@@ -9,26 +9,27 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from agent.uplink.rules import ReceiptWatch
 
-from outbox.journal.journal import Journal as AgentJournal
-from outbox.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.probes.reachability import state as reachability_state
-from agent.probes.reachability.asks import Asks
+from agent.probes.reachability.poller import TargetPoller
 from agent.probes.reachability.probe import ReachabilityProbe, state_path
-from agent.probes.reachability.rules.outages import OutageRules, Target, Track, WayKind
+from agent.probes.reachability.rules.network_view import EgressKind, OutageScope, Target
+from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.state import ReachabilityState
 from agent.probes.reachability.watch import ReachabilityWatch
-from agent.settings.sections import AgentSettings, Journal, Peer, Stamp
-from agent.task.task import Surroundings
-from agent.task.watch import Event
-from agent.train.peer_last_seen import Hearing
-from agent.uplink.rules import ReceiptWatch
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings, StampTrainSettings
+from agent.task.task import ProbeContext
+from agent.task.watch import WatchEvent
+from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from net import path_errors
 from net.mqtt import Broker
-from peer.reflector import Reflector
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
+from peer.reflector import StampReflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
 from wire.stamp.brief import BYTES
@@ -49,21 +50,21 @@ class FakeUplink:
         self.receipts = ReceiptWatch()
 
 
-def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> Surroundings:
+def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> ProbeContext:
     settings = AgentSettings(
         site="A",
-        peer=Peer(host=host, stamp_port=stamp_port, key=KEY.decode()),
-        stamp=Stamp(classes=()),
+        peer=PeerAccessSettings(host=host, stamp_port=stamp_port, key=KEY.decode()),
+        stamp=StampTrainSettings(classes=()),
         broker=Broker(port=broker_port),
-        journal=Journal(path=str(folder / "journal.db")),
+        journal=JournalSettings(path=str(folder / "journal.db")),
     )
     clock = Clock().read
-    return Surroundings(settings, KEY, NoSource(), clock, hearing=Hearing(clock))
+    return ProbeContext(settings, KEY, NoSource(), clock, peer_last_seen=PeerLastSeen(clock))
 
 
 @asynccontextmanager
 async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
-    reflector = Reflector("127.0.0.1", port, ReflectorSettings(keys=(key,)), ErrorEstimate)
+    reflector = StampReflector("127.0.0.1", port, ReflectorSettings(keys=(key,)), ErrorEstimate)
     await reflector.start()
     try:
         yield reflector.port
@@ -73,13 +74,13 @@ async def reflecting(port: int = 0, key: bytes = KEY) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def watching(
-    built: Surroundings, uplink: FakeUplink
-) -> AsyncIterator[tuple[ReachabilityWatch, list[Event]]]:
-    told: list[Event] = []
-    assert built.hearing is not None
+    built: ProbeContext, uplink: FakeUplink
+) -> AsyncIterator[tuple[ReachabilityWatch, list[WatchEvent]]]:
+    told: list[WatchEvent] = []
+    assert built.peer_last_seen is not None
     path = state_path(built.settings.journal.path)
-    thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
-    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.hearing, thread, path)
+    thread = JournalThread(lambda: Journal(path.with_name("journal.db"), 10**8, built.clock()))
+    watch = ReachabilityWatch(built, INTERVAL_S, cast("Uplink", uplink), built.peer_last_seen, thread, path)
     task = asyncio.create_task(watch.run(told.append))
     try:
         yield watch, told
@@ -100,12 +101,12 @@ async def until(ready: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def causes(told: list[Event]) -> list[tuple[Cause, bool]]:
+def causes(told: list[WatchEvent]) -> list[tuple[Cause, bool]]:
     values = [cast("ReachabilityValues", one.values) for one in told]
     return [(one.cause, one.end is not None) for one in values]
 
 
-def knows(built: Surroundings, *targets: Target) -> bool:
+def knows(built: ProbeContext, *targets: Target) -> bool:
     kept = reachability_state.read(state_path(built.settings.journal.path))
     return set(targets) <= set(kept.known)
 
@@ -121,7 +122,9 @@ def test_a_peer_that_goes_and_comes_back(tmp_path: Path) -> None:
             await until(lambda: causes(told) == [(Cause.PEER, False)])
             assert [one.cause for one in watch.outages] == [Cause.PEER]
             kept = reachability_state.read(state_path(built.settings.journal.path))
-            await until(lambda: Track.PEER in reachability_state.read(tmp_path / "reachability.json").outages)
+            await until(
+                lambda: OutageScope.PEER in reachability_state.read(tmp_path / "reachability.json").outages
+            )
             assert kept.gateway is None
             async with reflecting(port):
                 await until(lambda: causes(told)[1:] == [(Cause.PEER, True)])
@@ -176,7 +179,7 @@ def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch
             assert not (tmp_path / reachability_state.NAME).exists()
             asyncio.get_running_loop().call_soon(go_on.set)  # it ends while the last is being written
         assert held[0] is True
-        assert Track.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
+        assert OutageScope.PEER in reachability_state.read(tmp_path / reachability_state.NAME).outages
 
     asyncio.run(whole())
 
@@ -198,15 +201,15 @@ def test_the_file_is_written_before_the_record_though_a_write_is_under_way(
     async def whole() -> None:
         built = around(tmp_path, free_port(), 1)
         path = state_path(built.settings.journal.path)
-        thread = JournalThread(lambda: AgentJournal(path.with_name("journal.db"), 10**8, built.clock()))
+        thread = JournalThread(lambda: Journal(path.with_name("journal.db"), 10**8, built.clock()))
         await thread.open()
-        assert built.hearing is not None
+        assert built.peer_last_seen is not None
         watch = ReachabilityWatch(
-            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.hearing, thread, path
+            built, INTERVAL_S, cast("Uplink", FakeUplink()), built.peer_last_seen, thread, path
         )
         recording: list[asyncio.Task[None]] = []
 
-        def tell(_: Event) -> None:
+        def tell(_: WatchEvent) -> None:
             record = thread.do(lambda _: order.append("record"))
             recording.append(asyncio.get_running_loop().create_task(record))
 
@@ -250,11 +253,11 @@ def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -
     async def whole() -> None:
         async with reflecting(key=b"another key that is not ours") as port:
             built = around(tmp_path, port, 1)
-            hearing = built.hearing
-            assert hearing is not None
+            peer_last_seen = built.peer_last_seen
+            assert peer_last_seen is not None
             async with watching(built, FakeUplink()) as (watch, told):
                 for _ in range(40):
-                    hearing.heard()
+                    peer_last_seen.record_answer()
                     await asyncio.sleep(INTERVAL_S / 8)
                 assert told == []
                 watch.own_test = lambda: True
@@ -288,19 +291,19 @@ def test_what_cannot_be_kept_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
         async with reflecting() as port:
             built = around(tmp_path / "file", port, 1)
             async with watching(built, FakeUplink()):
-                await until(lambda: "may be told without its end" in caplog.text)
+                await until(lambda: "may stay without its end" in caplog.text)
 
     asyncio.run(whole())
-    assert caplog.text.count("may be told without its end") == 1
+    assert caplog.text.count("may stay without its end") == 1
 
 
 def test_the_way_over_loopback_is_direct(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
-        with closing(Asks(around(tmp_path, 1, 1), rules)) as asks:
-            await asks.look_up_now()
-            way = asks.way()
-            assert (way.kind, way.carrier, way.neighbour_failed) == (WayKind.DIRECT, None, False)
+        with closing(TargetPoller(around(tmp_path, 1, 1), rules)) as poller:
+            await poller.look_up()
+            egress = poller.egress()
+            assert (egress.kind, egress.carrier, egress.neighbour_failed) == (EgressKind.DIRECT, None, False)
 
     asyncio.run(whole())
 
@@ -309,15 +312,15 @@ def test_a_name_that_is_none_is_asked_in_vain(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
         built = around(tmp_path, 1, 1, host="no-such-name.invalid")
-        with closing(Asks(built, rules)) as asks:
-            await asks.look_up_now()
+        with closing(TargetPoller(built, rules)) as poller:
+            await poller.look_up()
             for target in Target:
-                asks.ask(target, built.clock())
-            asked = {target: rules.targets[target].asks for target in Target}
+                poller.poll(target, built.clock())
+            asked = {target: rules.targets[target].unanswered.count for target in Target}
             assert asked == {Target.GATEWAY: 1, Target.FIRST_HOP: 0, Target.PEER: 1, Target.BROKER: 1}
             rules.targets[Target.FIRST_HOP].known = True
-            asks.ask(Target.FIRST_HOP, built.clock())
-            assert rules.targets[Target.FIRST_HOP].asks == 1
+            poller.poll(Target.FIRST_HOP, built.clock())
+            assert rules.targets[Target.FIRST_HOP].unanswered.count == 1
 
     asyncio.run(whole())
 

@@ -1,11 +1,12 @@
-"""A site's surroundings that go out and come back as told, and the rules that look at them."""
+"""Simulated network around a site that fails on a timetable, and the outage rules that watch it."""
 
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent.probes.reachability.rules.asking_plan import AskingPlan
-from agent.probes.reachability.rules.outages import Connection, OutageRules, Target, Way, WayKind
+from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target, UplinkState
+from agent.probes.reachability.rules.outages import OutageRules
+from agent.probes.reachability.rules.polling_plan import PollingPlan
 from wire.records import ClockReading, ReachabilityValues
 
 INTERVAL_S = 10.0
@@ -35,7 +36,7 @@ def during(*spans: Span) -> Callable[[float], bool]:
 
 @dataclass
 class World:
-    """What is out when, in seconds. ``loss``: share of asks lost on the line besides."""
+    """Timetable of faults, in seconds. ``loss`` is the share of polls that the line loses besides."""
 
     gateway: Callable[[float], bool] = never
     access: Callable[[float], bool] = never
@@ -47,10 +48,10 @@ class World:
     broker_refuses: Callable[[float], bool] = never
     collector: Callable[[float], bool] = never
     carrier: Callable[[float], bool] = never
-    neighbour_told_after_s: float = 1e9
+    neighbour_fails_after_s: float = 1e9
     gateway_filters: bool = False
     hop_filters: bool = False
-    kind: WayKind = WayKind.ROUTED
+    kind: EgressKind = EgressKind.ROUTED
     broker_shares: bool = True
     loss: float = 0.0
     keepalive_s: float = 45.0
@@ -58,8 +59,8 @@ class World:
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def reaches(self, target: Target, second: float) -> str:
-        """``answer``, ``refuse`` or nothing."""
-        here = self.carrier(second) or (self.gateway(second) and self.kind is WayKind.ROUTED)
+        """Reaction to a poll: ``answer``, ``refuse`` or empty."""
+        here = self.carrier(second) or (self.gateway(second) and self.kind is EgressKind.ROUTED)
         if target is Target.GATEWAY:
             return "" if here or self.gateway_filters else "answer"
         if target is Target.BROKER and not self.broker_shares:
@@ -76,20 +77,23 @@ class World:
         )
         return "" if gone(second) else "refuse" if ended(second) else "answer"
 
-    def way(self, second: float) -> Way:
-        failed = self.gateway(second) and self.gateway(second - self.neighbour_told_after_s)
-        return Way(self.kind, not self.carrier(second), failed, self.broker_shares)
+    def egress(self, second: float) -> Egress:
+        failed = self.gateway(second) and self.gateway(second - self.neighbour_fails_after_s)
+        return Egress(self.kind, not self.carrier(second), failed, self.broker_shares)
 
 
 @dataclass
 class Run:
-    """Looks at a world for a while. ``busy``: while the line has a test of ours nobody is asked."""
+    """Run of the rules over a world.
+
+    While ``busy``, a load test of ours has the line and nobody is polled.
+    """
 
     world: World
     rules: OutageRules = field(default_factory=lambda: fresh_rules())
     busy: Callable[[float], bool] = never
-    told: list[tuple[float, ReachabilityValues]] = field(default_factory=list)
-    asked: dict[Target, list[float]] = field(default_factory=lambda: {target: [] for target in Target})
+    records: list[tuple[float, ReachabilityValues]] = field(default_factory=list)
+    polled: dict[Target, list[float]] = field(default_factory=lambda: {target: [] for target in Target})
     train: Callable[[float], bool] = never
     _session: bool = False
     _silent_since: float | None = None
@@ -100,7 +104,7 @@ class Run:
     _missed: float | None = None
 
     def __post_init__(self) -> None:
-        self._plan = AskingPlan(round(INTERVAL_S * 1e6))
+        self._plan = PollingPlan(round(INTERVAL_S * 1e6))
 
     def until(self, end: float, begin: float = 0.0, boot_id: str = "boot") -> "Run":
         second = begin
@@ -114,20 +118,20 @@ class Run:
         now = at(second, boot_id)
         if self.train(second) and self.world.reaches(Target.PEER, second) == "answer":
             self.rules.targets[Target.PEER].answer(now)
-        told = self.rules.decide(now, self.world.way(second), self._connection(second, boot_id))
-        self.told += [(second, one) for one in told]
+        new = self.rules.decide(now, self.world.egress(second), self._uplink(second, boot_id))
+        self.records += [(second, one) for one in new]
         for target in self._plan.due(self.rules, now):
-            self.asked[target].append(second)
-            self.rules.targets[target].ask(now)
-            self._answered(self.world.reaches(target, second), target, at(second + RTT_S, boot_id))
+            self.polled[target].append(second)
+            self.rules.targets[target].poll(now)
+            self._react(self.world.reaches(target, second), target, at(second + RTT_S, boot_id))
 
-    def _answered(self, how: str, target: Target, then: ClockReading) -> None:
+    def _react(self, how: str, target: Target, then: ClockReading) -> None:
         if how == "answer":
             self.rules.targets[target].answer(then)
         elif how == "refuse":
             self.rules.targets[target].refuse(then)
 
-    def _connection(self, second: float, boot_id: str) -> Connection:
+    def _uplink(self, second: float, boot_id: str) -> UplinkState:
         how = self.world.reaches(Target.BROKER, second)
         if how == "answer":
             self._silent_since = None
@@ -140,7 +144,7 @@ class Run:
         said = [
             None if one is None else at(one, boot_id) for one in (self._unanswered, self._heard, self._missed)
         ]
-        return Connection(self._session, *said)
+        return UplinkState(self._session, *said)
 
     def _send(self, second: float, *, reached: bool) -> None:
         if not (self._session and reached) or self.rules.is_line_in_doubt(at(second)):
@@ -155,16 +159,16 @@ class Run:
 
     @property
     def begun(self) -> list[ReachabilityValues]:
-        return [one for _, one in self.told if one.end is None]
+        return [one for _, one in self.records if one.end is None]
 
     @property
     def ended(self) -> list[ReachabilityValues]:
-        return [one for _, one in self.told if one.end is not None]
+        return [one for _, one in self.records if one.end is not None]
 
 
-def fresh_rules(before: ClockReading | None = None) -> OutageRules:
+def fresh_rules(previous_run: ClockReading | None = None) -> OutageRules:
     numbers = iter(range(1000))
-    return OutageRules(round(INTERVAL_S * 1e6), lambda: f"outage-{next(numbers)}", before)
+    return OutageRules(round(INTERVAL_S * 1e6), lambda: f"outage-{next(numbers)}", previous_run)
 
 
 def second_of(reading: ClockReading | None) -> float:

@@ -11,15 +11,21 @@ from msgspec.structs import replace
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, Peer, Schedule, Stamp, StampClass
-from agent.task.task import Reading, Surroundings, Task
+from agent.settings.sections import (
+    AgentSettings,
+    PeerAccessSettings,
+    ScheduleSettings,
+    StampClass,
+    StampTrainSettings,
+)
+from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
 from host.units import Seconds
-from peer.reflector import Reflector
+from peer.reflector import StampReflector
 from wire.records import Failure, Outcome, StampValues
 from wire.stamp.reflector import ReflectorSettings
-from wire.stamp.sender import Sender, SenderSettings, Verdict
+from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.statistics import train_statistics
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -27,24 +33,24 @@ KEY = b"the site's key"
 CLASSES = (StampClass("default", 0), StampClass("voice", 46))
 
 
-def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> Surroundings:
+def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> ProbeContext:
     settings = AgentSettings(
         site="lycee-1",
-        peer=Peer(key="x", stamp_port=port),
-        stamp=Stamp(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
-        schedule=Schedule(stamp=Seconds(60)),
+        peer=PeerAccessSettings(key="x", stamp_port=port),
+        stamp=StampTrainSettings(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
+        schedule=ScheduleSettings(stamp=Seconds(60)),
     )
-    return Surroundings(settings, key, NoSource(), Clock().read)
+    return ProbeContext(settings, key, NoSource(), Clock().read)
 
 
 def measure(
-    serving: ReflectorSettings, built: Callable[[int], Surroundings] = surroundings
+    serving: ReflectorSettings, built: Callable[[int], ProbeContext] = surroundings
 ) -> tuple[list[Reading], list[str]]:
     """Run every task of the probe, one after the other."""
     told: list[str] = []
 
     async def run() -> list[Reading]:
-        reflector = Reflector("127.0.0.1", 0, serving, ErrorEstimate)
+        reflector = StampReflector("127.0.0.1", 0, serving, ErrorEstimate)
         await reflector.start()
         try:
             probe = StampProbe(built(reflector.port))
@@ -120,11 +126,11 @@ def test_nobody_at_the_port_is_the_peers_fault():
 def result(
     answered: int = 0,
     seen: dict[str, object] | None = None,
-    received: Counter[Verdict] | None = None,
+    received: Counter[ReplyVerdict] | None = None,
     **changes: object,
 ) -> TrainResult:
     """A train of two packets of which ``answered`` had a reply."""
-    sender = Sender(SenderSettings(ssid=1))
+    sender = SessionSender(SenderSettings(ssid=1))
     sender.packet(0, ErrorEstimate())
     sender.packet(0, ErrorEstimate())
     statistics = train_statistics(sender.exchanges, [], 10**9, stateful=True)
@@ -160,19 +166,19 @@ def result(
             "the wall clock jumped by 3000000 us during the train",
         ),
         (
-            result(received=Counter({Verdict.BAD_HMAC: 2})),
+            result(received=Counter({ReplyVerdict.BAD_HMAC: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
             "192.0.2.1 port 862 answers under another key",
         ),
         (
-            result(received=Counter({Verdict.SHORT: 2})),
+            result(received=Counter({ReplyVerdict.SHORT: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
             "what answers on 192.0.2.1 port 862, peer.stamp_port, does not speak STAMP",
         ),
         (
-            result(seen={"late": 2}, received=Counter({Verdict.ACCEPTED: 2, Verdict.CLOSING: 1})),
+            result(seen={"late": 2}, received=Counter({ReplyVerdict.ACCEPTED: 2, ReplyVerdict.CLOSING: 1})),
             Outcome.FAILED,
             Failure.NO_ANSWER,
             "no answer from 192.0.2.1 port 862",

@@ -11,12 +11,12 @@ from collector.ledger.admin.verify import verify
 from collector.ledger.read import completeness as holdings
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit import Ledger
-from collector.model.completeness import SETTLED_US, Holding, Run
+from collector.model.completeness import MISSING_AFTER_US, MissingRun, SiteCompleteness
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values
 from wire.messages.envelope import EpochMark, Gap, GapReason
 
 BEFORE, AFTER, BESIDE = "a" * 16, "b" * 16, "c" * 16
-LATER_US = NOW_US + SETTLED_US
+LATER_US = NOW_US + MISSING_AFTER_US
 
 
 class Site:
@@ -46,7 +46,7 @@ class Site:
         body = payload(*records, site=site, marks=(mark,), gaps=gaps)
         self.ledger.commit([judge(Arrival(f"qos/v1/{site}/results", body, at_us))])
 
-    def held(self, now_us: int = LATER_US, site: str = SITE) -> Holding:
+    def held(self, now_us: int = LATER_US, site: str = SITE) -> SiteCompleteness:
         return {one.site_id: one for one in holdings.of_sites(self.path, now_us)}[site]
 
     def figures(self, now_us: int = LATER_US) -> tuple[int, int, int]:
@@ -67,7 +67,7 @@ def gap(first: int, last: int, reason: GapReason = GapReason.DROPPED) -> Gap:
 
 def test_a_whole_site_lacks_nothing(site: Site) -> None:
     site.send(1, 2, 3, high=3)
-    assert site.held() == Holding(SITE, 3)
+    assert site.held() == SiteCompleteness(SITE, 3)
     assert site.held().is_whole
 
 
@@ -172,7 +172,7 @@ def test_from_where_an_epoch_continues_has_to_be_told_to_be_behind(site: Site) -
 def test_sites_do_not_mix(site: Site) -> None:
     site.send(1, 3, high=3)
     site.send(1, 2, high=2, site="other")
-    assert site.held(site="other") == Holding("other", 2)
+    assert site.held(site="other") == SiteCompleteness("other", 2)
 
 
 def test_epochs_are_told_with_their_runs_and_the_times_around_them(site: Site) -> None:
@@ -181,11 +181,16 @@ def test_epochs_are_told_with_their_runs_and_the_times_around_them(site: Site) -
     assert found is not None
     assert (found.total, [one.epoch for one in found.epochs]) == (2, [BEFORE, EPOCH])
     lost, own = found.epochs
-    assert (lost.committed, lost.missing, lost.runs) == (0, 3, (Run(1, 3, None, None),))
+    assert (lost.committed, lost.missing, lost.runs) == (0, 3, (MissingRun(1, 3, None, None),))
     assert (own.missing, own.under_way, own.declared) == (3, 2, 1)
     at = {seq: NOW_US + seq * MINUTE_US for seq in (2, 5, 6)}
     assert (own.begin_us, own.end_us) == (at[2], at[6])
-    runs = Run(1, 1, None, at[2]), Run(3, 4, at[2], at[5]), Run(7, 7, at[6], None), Run(9, 9, at[6], None)
+    runs = (
+        MissingRun(1, 1, None, at[2]),
+        MissingRun(3, 4, at[2], at[5]),
+        MissingRun(7, 7, at[6], None),
+        MissingRun(9, 9, at[6], None),
+    )
     assert own.runs == runs
     assert holdings.of_site(site.path, "other", LATER_US) is None
 
@@ -243,7 +248,7 @@ def test_what_one_site_writes_of_its_epochs_takes_nobody_the_figures(site: Site)
         gaps = tuple(msgspec.structs.replace(gap(1, highest), epoch=f"f{epoch[1:]}") for epoch in epochs)
         body = payload(marks=marks, gaps=gaps)
         site.ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, NOW_US))])
-    assert site.held(site="sound") == Holding("sound", 3)
+    assert site.held(site="sound") == SiteCompleteness("sound", 3)
     held = site.held()
     assert held.missing + held.under_way == 1100 * highest
     assert held.declared == {"dropped": 1100 * highest}

@@ -13,7 +13,7 @@ from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import boots
 from collector.ledger.store import connect
 from collector.ledger.write.commit import Ledger
-from collector.live.blackout import Hearing
+from collector.live.blackout import Blackouts
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views
@@ -166,7 +166,7 @@ def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 
 
 def test_a_restart_is_a_spell_of_deafness_since_the_last_receipt() -> None:
-    hearing = Hearing()
+    hearing = Blackouts()
     hearing.lose(NOW_US)
     assert hearing.waited_until(NOW_US) == NOW_US
     assert hearing.waited_until(NOW_US + 1) is None

@@ -7,8 +7,9 @@ from collector.ingest.decode import Arrival
 from collector.ledger.read import latest as reading
 from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import Settled
-from collector.model.peer_comparison import Joined, Result
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
+    EPOCH,
     HOUR_US,
     NOW_US,
     SITE,
@@ -17,6 +18,7 @@ from tests.collector.examples import (
     failed,
     floor,
     floor_values,
+    payload,
     peer_arrival,
     peer_test,
 )
@@ -26,11 +28,11 @@ from wire.messages.envelope import Gap, GapReason, Reason, ReceiptStatus
 from wire.messages.peer_tests import TestKind
 from wire.records import Direction, Verdict
 
-AGREED = Joined("pop-1", SITE, Direction.DOWN, NOW_US, Result.AGREE, 0.0)
+AGREED = ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, ComparisonResult.AGREE, 0.0)
 OURS, THEIRS = arrival(floor(1)), peer_arrival(peer_test())
 
 
-def joined(settled: list[Settled]) -> list[Joined]:
+def joined(settled: list[Settled]) -> list[ComparedTest]:
     return [one for found in settled for one in found.joined]
 
 
@@ -52,7 +54,7 @@ def test_the_sides_are_joined_whichever_comes_first(
 
 def test_a_peer_that_tells_otherwise_disagrees_and_it_is_remembered(ledger: Ledger, path: Path) -> None:
     (found,) = joined(commit(ledger, OURS, peer_arrival(peer_test(sent_packets=2666))))
-    assert (found.result, found.difference, found.site) == (Result.DISAGREE, 0.5, SITE)
+    assert (found.result, found.difference, found.site) == (ComparisonResult.DISAGREE, 0.5, SITE)
     known = reading.sides(path)
     assert known.disagreements == [found]
     assert known.newest_tests == {"pop-1": NOW_US}
@@ -77,7 +79,10 @@ def test_every_test_of_a_verdict_is_joined_by_its_own_session(ledger: Ledger) ->
     tests = tuple(msgspec.structs.replace(base.tests[0], session=f"s-{n}") for n in range(3))
     commit(ledger, arrival(floor(1, values=msgspec.structs.replace(base, tests=tests))))
     told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", sent_packets=1))
-    assert [one.result for one in joined(commit(ledger, told))] == [Result.AGREE, Result.DISAGREE]
+    assert [one.result for one in joined(commit(ledger, told))] == [
+        ComparisonResult.AGREE,
+        ComparisonResult.DISAGREE,
+    ]
 
 
 def test_a_search_is_joined_by_its_rates(ledger: Ledger) -> None:
@@ -86,12 +91,14 @@ def test_a_search_is_joined_by_its_rates(ledger: Ledger) -> None:
     (agreed,) = joined(
         commit(ledger, peer_arrival(peer_test(**told, sent_bytes=round(19.8e6 * 0.91 * 10 / 8))))
     )
-    assert agreed.result is Result.AGREE
+    assert agreed.result is ComparisonResult.AGREE
 
 
-@pytest.mark.parametrize(("share", "result"), [(1.0, Result.AGREE), (0.5, Result.DISAGREE)])
+@pytest.mark.parametrize(
+    ("share", "result"), [(1.0, ComparisonResult.AGREE), (0.5, ComparisonResult.DISAGREE)]
+)
 def test_of_a_load_that_the_agent_ended_the_rate_sent_is_compared(
-    ledger: Ledger, share: float, result: Result
+    ledger: Ledger, share: float, result: ComparisonResult
 ) -> None:
     """The agent judges the part after a pre-drain; the peer served the whole."""
     ours = floor(1)
@@ -106,7 +113,7 @@ def test_of_a_load_whose_end_the_peer_did_not_hear_no_figure_is_compared(ledger:
     """It sends on, slower, until its watchdog: at half the agent's rate over twice the time."""
     theirs = peer_test(outcome="watchdog", sent_packets=3293, sent_bytes=4_064_649, load_us=5_948_854)
     [one] = joined(commit(ledger, arrival(floor(1)), peer_arrival(theirs)))
-    assert (one.result, one.difference) == (Result.AGREE, None)
+    assert (one.result, one.difference) == (ComparisonResult.AGREE, None)
 
 
 @pytest.mark.parametrize("changes", [{"direction": Direction.UP}, {"session": "other"}])
@@ -122,7 +129,10 @@ def test_who_stays_alone_is_told_so_and_a_late_side_corrects_it(ledger: Ledger, 
     commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of")))
     assert ledger.give_up_sides(NOW_US) == []
     alone = ledger.give_up_sides(NOW_US + 1)
-    assert {(one.site, one.result) for one in alone} == {(SITE, Result.AGENT_ONLY), (None, Result.PEER_ONLY)}
+    assert {(one.site, one.result) for one in alone} == {
+        (SITE, ComparisonResult.AGENT_ONLY),
+        (None, ComparisonResult.PEER_ONLY),
+    }
     assert ledger.give_up_sides(NOW_US + HOUR_US) == []
     assert joined(commit(ledger, THEIRS)) == [AGREED]
     results = query(path, "SELECT session, result FROM two_sides ORDER BY key")

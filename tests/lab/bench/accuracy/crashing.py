@@ -1,8 +1,8 @@
-"""A part that fails in mid-run."""
+"""Part that fails."""
 
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     tell("about to fail")
     raise ZeroDivisionError("no link today")

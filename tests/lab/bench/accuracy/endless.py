@@ -1,13 +1,13 @@
-"""A part that never ends by itself, and leaves a sign when it is asked to end."""
+"""Part that never ends by itself, and prints a line when it is asked to end."""
 
 import signal
 
-from lab.bench.accuracy.result import Effort, Result, Tell
+from lab.bench.accuracy.result import BenchEffort, PartResult, Tell
 
 
-def measure(effort: Effort, tell: Tell) -> Result:
+def measure(effort: BenchEffort, tell: Tell) -> PartResult:
     try:
         signal.pause()
     finally:
         tell("removed its links")
-    return Result()
+    return PartResult()

@@ -1,4 +1,4 @@
-"""Readings of the floor probe, made by hand."""
+"""Readings of the floor probe for tests of benchmarks."""
 
 from agent.task.task import Reading
 from wire.records import Failure, Finding, FloorTest, FloorValues, LineCounters, Outcome, Verdict

@@ -1,4 +1,4 @@
-"""The command line of the benchmark."""
+"""Command line of the benchmark."""
 
 import subprocess
 import sys
@@ -34,14 +34,14 @@ def test_the_exit_status_says_whether_every_bar_was_met(
     assert [one.name for one in report.load(path).parts] == ["sample"]
 
 
-def test_a_part_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_part_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(("--only", "rttt"))
     assert caught.value.code == Exit.USAGE
-    assert "there is no part 'rttt'; there are sample" in capsys.readouterr().err
+    assert "there is no part 'rttt'; the parts are sample" in capsys.readouterr().err
 
 
-def test_what_the_machine_lacks_is_told_before_anything_runs(
+def test_missing_requirements_are_reported_before_measuring(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lacking = Part("sample", "?", "nowhere", 1, {"no-such-program": "no-such-package"})

@@ -1,39 +1,36 @@
-"""Results as text and Markdown, kept and renewed."""
+"""Results as text and Markdown."""
 
 from pathlib import Path
 
 import pytest
 
 from lab.bench.accuracy import documents, report
-from lab.bench.accuracy.report import Measured, Report
-from lab.bench.accuracy.result import Bar, Effort, Figure, Result, Row, Table
+from lab.bench.accuracy.report import MeasuredPart, Report
+from lab.bench.accuracy.result import BenchEffort, ResultRow, ResultTable, SampleSummary
 from tests.lab.bench.accuracy import parts
 
 QUESTION = "How fast is the line?"
 
 
-def measured(name: str = "capacity", date: str = "2026-11-23") -> Measured:
-    result = parts.measure(Effort(), lambda _: None)
-    return Measured(name, QUESTION, date, "a machine with 2 cores", Effort(), 61.4, result)
+def measured(name: str = "capacity", date: str = "2026-11-23") -> MeasuredPart:
+    result = parts.measure(BenchEffort(), lambda _: None)
+    return MeasuredPart(name, QUESTION, date, "a machine with 2 cores", BenchEffort(), 61.4, result)
 
 
-def test_a_figure_is_a_median_with_nearest_rank_percentiles() -> None:
-    assert Figure.of([]) is None
-    assert Figure.of([3.0]) == Figure(1, 3.0, 3.0, 3.0)
-    assert Figure.of(float(value) for value in range(100, 0, -1)) == Figure(100, 50.5, 10.0, 90.0)
-
-
-def test_effort_is_what_was_told_before_what_the_part_likes() -> None:
-    assert [Effort().times(20, 50), Effort(full=True).times(20, 50)] == [20, 50]
-    assert Effort(full=True, runs=3).times(20, 50) == 3
+def test_a_summary_is_a_median_with_nearest_rank_percentiles() -> None:
+    assert SampleSummary.of([]) is None
+    assert SampleSummary.of([3.0]) == SampleSummary(1, 3.0, 3.0, 3.0)
+    assert SampleSummary.of(float(value) for value in range(100, 0, -1)) == SampleSummary(
+        100, 50.5, 10.0, 90.0
+    )
 
 
 def test_columns_that_no_row_fills_are_left_out() -> None:
     rows = (
-        Row("a", 1.0, Figure(3, 1.02, 1.0, 1.26), {"ping": 1}),
-        Row("b", "none", None, {"irtt": 1234.5}, more={"MB": 2}),
+        ResultRow("a", 1.0, SampleSummary(3, 1.02, 1.0, 1.26), {"ping": 1}),
+        ResultRow("b", "none", None, {"irtt": 1234.5}, more={"MB": 2}),
     )
-    headings, texts = report.cells(Table("t", rows, truth="log"))
+    headings, texts = report.cells(ResultTable("t", rows, truth="log"))
     assert headings == ["case", "log", "Plancher", "ping", "irtt", "MB"]
     assert texts == [
         ["a", "1.0", "1.0 (1.0 to 1.3, n=3)", "1", "-", "-"],
@@ -41,7 +38,7 @@ def test_columns_that_no_row_fills_are_left_out() -> None:
     ]
 
 
-def test_a_report_is_kept_and_renewed_part_by_part(tmp_path: Path) -> None:
+def test_a_report_is_saved_and_renewed_part_by_part(tmp_path: Path) -> None:
     path = tmp_path / "var" / "accuracy.json"
     assert report.load(path) == Report()
     old = Report((measured("rtt", "2026-11-01"), measured("gone")))
@@ -50,12 +47,6 @@ def test_a_report_is_kept_and_renewed_part_by_part(tmp_path: Path) -> None:
     assert [(one.name, one.date) for one in renewed.parts] == [("loss", "2026-11-23"), ("rtt", "2026-11-23")]
     report.save(renewed, path)
     assert report.load(path) == renewed
-
-
-def test_missed_bars_are_named_with_their_part() -> None:
-    result = Result(bars=(Bar("fine", met=True), Bar("p50 60 us, at most 50", met=False)))
-    one = Measured("rtt", "?", "", "", Effort(), 1.0, result)
-    assert report.missed([one]) == ["rtt: p50 60 us, at most 50"]
 
 
 def test_both_documents_get_their_tables_between_the_markers(tmp_path: Path) -> None:
@@ -80,17 +71,10 @@ def test_both_documents_get_their_tables_between_the_markers(tmp_path: Path) -> 
     assert whole.endswith("\nafter\n")
 
 
-def test_a_document_without_markers_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_document_without_markers_is_reported_and_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text(f"{documents.BEGIN}{documents.END}")
     (tmp_path / "docs" / "methods.md").write_text("no place here")
     with pytest.raises(documents.MarkerError, match=r"^methods\.md lacks the lines <!-- accuracy: begin -->"):
         documents.write(Report((measured(),)), tmp_path)
     assert (tmp_path / "README.md").read_text() == f"{documents.BEGIN}{documents.END}"
-
-
-def test_the_kind_of_machine_is_told_without_its_name() -> None:
-    told = report.kind_of_machine(0.1)
-    assert "cores" in told
-    assert "Linux" in told
-    assert report.kind_of_machine(1.26) == f"{told}, other jobs beside (load 1.3)"

@@ -2,17 +2,17 @@
 
 from lab.bench.accuracy import running
 from lab.bench.accuracy.part import Part
-from lab.bench.accuracy.result import Effort
+from lab.bench.accuracy.result import BenchEffort
 
 
 def part(name: str, *, minutes: float = 1.0, alone: bool = True) -> Part:
-    return Part(name, f"{name}?", f"tests.lab.accuracy.{name}", minutes, {}, alone)
+    return Part(name, f"{name}?", f"tests.lab.bench.accuracy.{name}", minutes, {}, alone)
 
 
-def test_parts_are_measured_each_by_itself_and_a_failing_one_stops_no_other() -> None:
+def test_a_failing_part_does_not_stop_the_others() -> None:
     said: list[str] = []
     parts = [part("crashing"), part("parts", alone=False)]
-    crashed, measured = running.run_all(parts, Effort(seed=7), said.append)
+    crashed, measured = running.run_all(parts, BenchEffort(seed=7), said.append)
     assert [bar.met for bar in measured.result.bars] == [True]
     assert measured.result.tables[0].rows[0].others == {"iperf3": 7.9}
     assert "parts: seed 7" in said
@@ -23,8 +23,8 @@ def test_parts_are_measured_each_by_itself_and_a_failing_one_stops_no_other() ->
     assert (crashed.name, crashed.question) == ("crashing", "crashing?")
 
 
-def test_a_part_that_takes_far_too_long_is_asked_to_end_and_cleans_up() -> None:
+def test_a_part_beyond_its_deadline_is_terminated() -> None:
     said: list[str] = []
-    [late] = running.run_all([part("endless", minutes=1.5 / 60)], Effort(), said.append)
+    [late] = running.run_all([part("endless", minutes=1.5 / 60)], BenchEffort(), said.append)
     assert [bar.met for bar in late.result.bars] == [False]
     assert said[-1] == "endless: removed its links"

@@ -1,4 +1,4 @@
-"""A chain of routers in real namespaces, and what path probe and STAMP say of it; skipped without root."""
+"""Chain of routers in namespaces, measured by the path probe and the STAMP probe. Skipped without root."""
 
 import subprocess
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 from lab.netns import names
 from lab.netns.links.chain import Chain, ChainRouter, ChainSettings
 from lab.netns.requirements import KernelLinkError
-from lab.testbed.path_testbed import PathRow, PathStand, measure_path
+from lab.testbed.path_testbed import PathRow, PathTestbed, measure_path
 from wire.records import Outcome, PathValues, StampValues
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
 PLAIN = ChainRouter()
-THE_ISSUES = ChainSettings((PLAIN, ChainRouter(sets_dscp=0), ChainRouter(mtu=1400)))
+REWRITTEN_AND_NARROW = ChainSettings((PLAIN, ChainRouter(sets_dscp=0), ChainRouter(mtu=1400)))
 
 
 def wrong(rows: list[PathRow]) -> list[PathRow]:
@@ -26,21 +26,21 @@ def found(rows: list[PathRow]) -> dict[str, str | None]:
 
 
 def path_values(settings: ChainSettings, folder: Path, *, over_ipv6: bool = False) -> PathValues:
-    with PathStand(folder, settings, over_ipv6=over_ipv6) as stand:
-        reading = stand.measure("path", 46)
+    with PathTestbed(folder, settings, over_ipv6=over_ipv6) as testbed:
+        reading = testbed.measure("path", 46)
     assert reading.outcome is Outcome.OK, reading
     assert isinstance(reading.values, PathValues)
     return reading.values
 
 
-def test_a_rewritten_mark_and_a_narrow_link_are_both_named_rightly() -> None:
-    rows = measure_path(THE_ISSUES)
+def test_a_rewritten_mark_and_a_narrow_link_are_both_found() -> None:
+    rows = measure_path(REWRITTEN_AND_NARROW)
     assert not wrong(rows)
     assert found(rows)["DSCP changed between hops"] == "2-3"
     assert (found(rows)["narrow link behind hop"], found(rows)["path MTU"]) == ("3", "1400")
 
 
-def test_a_path_that_does_nothing_is_said_to_do_nothing() -> None:
+def test_an_unchanged_path_is_reported_as_unchanged() -> None:
     rows = measure_path(ChainSettings())
     assert not wrong(rows)
     assert found(rows)["path MTU"] == "1500"
@@ -53,22 +53,22 @@ def test_a_silent_router_and_a_black_hole_behind_it() -> None:
     assert (found(rows)["hop 2"], found(rows)["black hole"]) == (None, "True")
 
 
-def test_what_is_lost_on_the_way_back_is_no_black_hole_on_the_way_there(tmp_path: Path) -> None:
+def test_loss_on_the_way_back_is_no_black_hole(tmp_path: Path) -> None:
     values = path_values(ChainSettings((PLAIN, ChainRouter(drops_back_above=1300), PLAIN)), tmp_path)
     assert (values.path_mtu_bytes, values.return_mtu_bytes, values.black_hole) == (1500, 1300, False)
     assert values.mtu_limited_at is None
 
 
-def test_over_ipv6_too(tmp_path: Path) -> None:
-    values = path_values(THE_ISSUES, tmp_path, over_ipv6=True)
+def test_the_path_is_measured_over_ipv6(tmp_path: Path) -> None:
+    values = path_values(REWRITTEN_AND_NARROW, tmp_path, over_ipv6=True)
     assert [hop.address for hop in values.hops] == [f"fd91::{link}:2" for link in range(1, 5)]
     assert (values.reached, values.dscp_changed_at, values.dscp_became) == (True, 3, 0)
     assert (values.path_mtu_bytes, values.mtu_limited_at, values.mtu_told_bytes) == (1400, 3, 1400)
 
 
-def test_the_words_name_who_does_it(tmp_path: Path) -> None:
-    with PathStand(tmp_path, THE_ISSUES) as stand:
-        reading = stand.measure("path", 46)
+def test_the_detail_names_the_hops(tmp_path: Path) -> None:
+    with PathTestbed(tmp_path, REWRITTEN_AND_NARROW) as testbed:
+        reading = testbed.measure("path", 46)
     assert reading.detail == (
         "DSCP 46 becomes 0 between hop 2 (10.91.2.2) and hop 3 (10.91.3.2); "
         "packets above 1400 B are refused behind hop 3 (10.91.3.2)"
@@ -91,11 +91,11 @@ def test_the_words_name_who_does_it(tmp_path: Path) -> None:
     ],
     ids=["there", "back", "both"],
 )
-def test_stamp_tells_a_remark_on_the_way_there_from_one_on_the_way_back(
+def test_stamp_distinguishes_remarking_up_and_down(
     router: ChainRouter, there: int, back: int, detail: str, over_ipv6: bool, tmp_path: Path
 ) -> None:
-    with PathStand(tmp_path, ChainSettings((PLAIN, router)), over_ipv6=over_ipv6) as stand:
-        reading = stand.measure("stamp", 46)
+    with PathTestbed(tmp_path, ChainSettings((PLAIN, router)), over_ipv6=over_ipv6) as testbed:
+        reading = testbed.measure("stamp", 46)
     assert (reading.outcome, reading.detail) == (Outcome.OK, detail)
     values = reading.values
     assert isinstance(values, StampValues)

@@ -1,4 +1,4 @@
-"""The log of a link begun anew, over taps by value."""
+"""Log of a link, with taps replaced by lists."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ import pytest
 from lab.netns.links import link_log
 from lab.netns.links.link_log import LinkLog
 from lab.netns.links.passages import Sighting
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.requirements import KernelLinkError
 from wire.records import Direction
 
 
 class FakeTap:
-    """``meanwhile`` happens right after a reading."""
+    """Tap of a list of sightings. ``meanwhile`` is called after each reading."""
 
     def __init__(self, namespace: str, device: str) -> None:
         self.ring: list[Sighting] = []
@@ -41,7 +41,7 @@ def taps(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeTap]:
     return made
 
 
-def crosses(taps: dict[str, FakeTap], number: int, entering: End, leaving: End) -> None:
+def crosses(taps: dict[str, FakeTap], number: int, entering: LinkNode, leaving: LinkNode) -> None:
     head = bytes(27) + bytes([number])
     taps[entering].ring.append(Sighting(time.time_ns(), False, 128, head))
     taps[leaving].ring.append(Sighting(time.time_ns(), True, 128, head))
@@ -49,11 +49,15 @@ def crosses(taps: dict[str, FakeTap], number: int, entering: End, leaving: End) 
 
 @pytest.mark.parametrize(
     ("direction", "entering", "leaving"),
-    [(Direction.UP, End.SITE, End.FAR), (Direction.DOWN, End.FAR, End.SITE)],
+    [(Direction.UP, LinkNode.SITE, LinkNode.FAR), (Direction.DOWN, LinkNode.FAR, LinkNode.SITE)],
 )
-@pytest.mark.parametrize("read_first", [End.SITE, End.FAR])
-def test_what_passes_while_the_log_is_begun_anew_does_not_seem_lost(
-    direction: Direction, entering: End, leaving: End, read_first: End, taps: dict[str, FakeTap]
+@pytest.mark.parametrize("read_first", [LinkNode.SITE, LinkNode.FAR])
+def test_packets_that_pass_while_the_log_is_cleared_do_not_seem_lost(
+    direction: Direction,
+    entering: LinkNode,
+    leaving: LinkNode,
+    read_first: LinkNode,
+    taps: dict[str, FakeTap],
 ) -> None:
     with LinkLog("router") as log:
         crosses(taps, 1, entering, leaving)
@@ -64,13 +68,13 @@ def test_what_passes_while_the_log_is_begun_anew_does_not_seem_lost(
     assert [(one.head[-1], one.left_ns is not None) for one in passed] == [(2, True)]
 
 
-def test_what_was_lacking_before_is_not_lacking_after(taps: dict[str, FakeTap]) -> None:
+def test_losses_before_the_log_was_cleared_are_not_reported_again(taps: dict[str, FakeTap]) -> None:
     with LinkLog("router") as log:
-        taps[End.SITE].overflowed = 7
-        with pytest.raises(KernelLinkError, match="lacks 7 packets"):
+        taps[LinkNode.SITE].overflowed = 7
+        with pytest.raises(KernelLinkError, match="has lost 7 packets"):
             log.read(Direction.UP)
         log.forget()
         assert log.read(Direction.UP) == []
-        taps[End.SITE].overflowed = 9
-        with pytest.raises(KernelLinkError, match="lacks 2 packets"):
+        taps[LinkNode.SITE].overflowed = 9
+        with pytest.raises(KernelLinkError, match="has lost 2 packets"):
             log.read(Direction.UP)

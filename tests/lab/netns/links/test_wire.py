@@ -1,5 +1,7 @@
-"""Wires in real namespaces; without root these tests are skipped. Delays are asserted from below alone:
-how late a busy machine makes a packet is what the log is there to say."""
+"""Wires in namespaces. Skipped without root.
+
+Delays have only a lower bound here: a busy machine makes packets late, and the log reports how late.
+"""
 
 import os
 import signal
@@ -17,7 +19,7 @@ from lab.netns import inside
 from lab.netns.links.link import KernelLink
 from lab.netns.links.passages import Passage
 from lab.netns.links.tap import Tap
-from lab.netns.names import End
+from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS, SITE_ADDRESS
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings, WirePlace
@@ -32,14 +34,14 @@ listening: list[socket.socket] = []
 
 
 def listen(address: str) -> None:
-    """In a process that stays inside; ``received`` then tells what came."""
+    """Bind a socket that stays open in the process inside the namespace."""
     listening.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     listening[0].bind((address, PORT))
     listening[0].settimeout(10)
 
 
 def received(count: int) -> list[int]:
-    """The numbers of so many datagrams, in the order of their arrival."""
+    """Return the numbers of the next datagrams in their order of arrival."""
     return [struct.unpack_from("!I", listening[0].recv(2000))[0] for _ in range(count)]
 
 
@@ -53,11 +55,11 @@ def send(address: str, count: int, spacing_s: float = 0.0, payload: int = 100) -
 def carried(
     settings: KernelLinkSettings, count: int, spacing_s: float = 0.0
 ) -> tuple[list[int], list[Passage]]:
-    """Send upwards; the numbers in their order of arrival, and the log of the wire up."""
-    with KernelLink(settings) as link, inside.executor(link.namespace(End.FAR)) as far:
+    """Send packets up; return their numbers in order of arrival, and the log of the wire."""
+    with KernelLink(settings) as link, inside.executor(link.namespace(LinkNode.FAR)) as far:
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, count)
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, count, spacing_s)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, count, spacing_s)
         return arrived.result(), link.log(Direction.UP)
 
 
@@ -66,7 +68,7 @@ def number_of(passage: Passage) -> int:
     return number
 
 
-def test_each_packet_is_held_for_its_delay_and_found_in_the_log() -> None:
+def test_each_packet_is_delayed_and_logged() -> None:
     line = KernelLineSettings(delay=20 * MS)
     arrived, log = carried(KernelLinkSettings(up=line, logged=True), 300, 0.001)
     assert arrived == list(range(300))
@@ -75,7 +77,7 @@ def test_each_packet_is_held_for_its_delay_and_found_in_the_log() -> None:
     assert all(one.delay_ns is not None and one.delay_ns >= 20 * MS for one in log)
 
 
-def test_jitter_spreads_and_never_reorders() -> None:
+def test_jitter_does_not_reorder() -> None:
     line = KernelLineSettings(delay=MS, jitter=30 * MS, seed=3)
     arrived, log = carried(KernelLinkSettings(up=line, logged=True), 200, 0.001)
     assert arrived == list(range(200))
@@ -94,11 +96,11 @@ def test_a_share_of_packets_is_overtaken() -> None:
     assert abs(overtaken - held) <= 20
 
 
-def test_only_the_direction_that_has_a_wire_is_delayed() -> None:
+def test_the_direction_without_a_wire_is_not_delayed() -> None:
     settings = KernelLinkSettings(down=KernelLineSettings(delay=20 * MS), logged=True)
     with KernelLink(settings) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
-        inside.call(link.namespace(End.FAR), send, SITE_ADDRESS, 20)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 10)
+        inside.call(link.namespace(LinkNode.FAR), send, SITE_ADDRESS, 20)
         wait_until(lambda: sent_through(link) == 20, "20 packets have left the link")
         assert all((one.delay_ns or 20 * MS) >= 20 * MS for one in link.log(Direction.DOWN))
         assert min(one.delay_ns or 20 * MS for one in link.log(Direction.UP)) < 20 * MS
@@ -111,15 +113,15 @@ def sent_through(link: KernelLink) -> int:
 
 
 @pytest.mark.parametrize("place", WirePlace)
-def test_a_wire_stands_before_or_after_the_queue_and_the_rate_is_the_same(place: WirePlace) -> None:
+def test_the_rate_is_the_same_with_the_wire_before_and_after_the_queue(place: WirePlace) -> None:
     line = KernelLineSettings(rate=8_000_000, queue=1_000_000, delay=5 * MS, wire_place=place)
     with (
         KernelLink(KernelLinkSettings(up=line, logged=True)) as link,
-        inside.executor(link.namespace(End.FAR)) as far,
+        inside.executor(link.namespace(LinkNode.FAR)) as far,
     ):
         far.submit(listen, FAR_ADDRESS).result()
         arrived = far.submit(received, 400)
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 400, 0.0, 1472)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 400, 0.0, 1472)
         assert arrived.result() == list(range(400))
         counters = link.counters(Direction.UP)
         log = link.log(Direction.UP)
@@ -131,54 +133,54 @@ def test_a_wire_stands_before_or_after_the_queue_and_the_rate_is_the_same(place:
     assert last / 1e9 > shaped_s * 0.9
 
 
-def test_a_log_that_could_not_keep_up_says_so() -> None:
+def test_an_overflowed_tap_counts_its_losses() -> None:
     with KernelLink(KernelLinkSettings(logged=True)) as link, small_tap(link) as tap:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 2000)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 2000)
         wait_until(lambda: len(link.log(Direction.UP)) >= 2000, "all have passed")
         assert tap.overflowed >= 2000 - 512
         assert any(not seen.outgoing for seen in tap.read())
 
 
 def small_tap(link: KernelLink) -> Tap:
-    return Tap(link.namespace(End.ROUTER), "site", packets=500)
+    return Tap(link.namespace(LinkNode.ROUTER), "site", packets=500)
 
 
-def test_a_lost_packet_entered_and_never_left() -> None:
+def test_a_lost_packet_has_an_entry_and_no_exit() -> None:
     settings = KernelLinkSettings(up=KernelLineSettings(loss=0.2), logged=True)
     with KernelLink(settings) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 500)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 500)
         log = link.log(Direction.UP)
         lost = link.counters(Direction.UP).dropped_packets[DropCause.LOSS]
     assert lost > 0
     assert sum(one.left_ns is None for one in log) == lost
 
 
-def test_what_is_forgotten_is_not_in_the_log() -> None:
+def test_a_cleared_log_has_only_later_packets() -> None:
     with KernelLink(KernelLinkSettings(logged=True)) as link:
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 10)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 10)
         wait_until(lambda: len(link.log(Direction.UP)) == 10, "all have passed")
         link.forget_log()
-        inside.call(link.namespace(End.SITE), send, FAR_ADDRESS, 3)
+        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 3)
         assert [number_of(one) for one in link.log(Direction.UP)] == [0, 1, 2]
 
 
-def test_without_a_log_there_is_none_to_read() -> None:
+def test_a_link_without_a_log_refuses_to_read_it() -> None:
     with KernelLink(KernelLinkSettings()) as link:
         link.forget_log()
-        with pytest.raises(KernelLinkError, match=r"^this link keeps no log"):
+        with pytest.raises(KernelLinkError, match=r"^this link has no log"):
             link.log(Direction.UP)
 
 
-def test_a_wire_whose_process_ended_is_told() -> None:
+def test_the_end_of_a_wires_process_is_reported() -> None:
     with KernelLink(KernelLinkSettings(up=KernelLineSettings(delay=MS), logged=True)) as link:
         process = wire_processes(os.getpid())
         assert len(process) == 1
         os.kill(process[0], signal.SIGKILL)
-        with pytest.raises(KernelLinkError, match=r"^the wire's process has ended \(status -9\)$"):
+        with pytest.raises(KernelLinkError, match=r"^the process of a wire has ended \(status -9\)$"):
             wait_until(lambda: bool(link.log(Direction.UP)), "its end is noticed")
 
 
-def test_a_killed_creator_takes_its_wires_with_it() -> None:
+def test_wires_end_with_their_killed_creator() -> None:
     code = (
         "from lab.netns.links.link import KernelLink\n"
         "from lab.netns.settings import KernelLineSettings as Line, KernelLinkSettings as Link\n"

@@ -10,6 +10,7 @@ from agent.load.rules import series as floor_series
 from agent.load.rules import validity as floor_validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.probes.floor.rules import decision as floor_rules
+from agent.probes.floor.rules import signs
 from agent.probes.floor.rules.decision import Conclusion, Step
 from lab.links.line import LineSettings, LossPlace
 from tests.agent.load import fixed_rate
@@ -33,7 +34,7 @@ def measure(
         rate = rates.bits_per_second(rates.sending_rate(rates.row_for(step.rate_bps)))
         report, other = fixed_rate.run(line, rate, step.seconds, direction, **beside)
         assert isinstance(other, OwnTraffic)
-        tests.append(floor_rules.judge(report, floor, other, tests))
+        tests.append(signs.judge(report, floor, other, tests))
 
 
 @BOTH
@@ -147,7 +148,7 @@ def test_the_sites_own_upload_is_known_as_offered_only(
 )
 def test_a_test_that_cannot_be_judged_says_why(changes: dict[str, object], failure: Failure) -> None:
     report = replace(fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))[0], **changes)  # type: ignore[arg-type]
-    test = floor_rules.judge(report, FLOOR, OwnTraffic(0.0))
+    test = signs.judge(report, FLOOR, OwnTraffic(0.0))
     assert (test.finding, test.failure) == (Finding.INVALID, failure)
     assert isinstance(floor_rules.next_step([test] * 2, FLOOR), Step)
     assert floor_rules.next_step([test] * 3, FLOOR) == Conclusion(Verdict.INVALID, failure)
@@ -159,7 +160,7 @@ def test_a_queue_of_others_at_the_end_is_no_signature() -> None:
         replace(one, delay_min_us=60_000.0) if index > 30 else one
         for index, one in enumerate(report.intervals)
     )
-    test = floor_rules.judge(replace(report, intervals=late), FLOOR, None)
+    test = signs.judge(replace(report, intervals=late), FLOOR, None)
     assert test.finding is Finding.BETWEEN
     assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
 
@@ -170,7 +171,7 @@ def test_nothing_received_is_loss_not_a_division() -> None:
         planned_packets=2000, ending=Ending.COMPLETED, sent_packets=2000, sent_ip_bytes=2_000_000,
         send_span_us=1_999_000,
     )  # fmt: skip
-    test = floor_rules.judge(empty, FLOOR, None)
+    test = signs.judge(empty, FLOOR, None)
     assert (test.finding, test.loss_ratio, test.capacity_bps) == (Finding.LOSS, 1.0, None)
 
 
@@ -187,7 +188,7 @@ def test_the_first_test_costs_two_megabytes() -> None:
 @pytest.mark.parametrize("floor", [1e6, 8.5e6, 900e6, 1e9])
 def test_no_step_asks_for_more_than_the_table_has(floor: float) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000, loss=0.3, seed=3))
-    lossy = structs.replace(floor_rules.judge(report, FLOOR, None), planned_bps=floor)
+    lossy = structs.replace(signs.judge(report, FLOOR, None), planned_bps=floor)
     step = floor_rules.next_step([lossy], floor)
     assert isinstance(step, Step)
     assert 1 <= rates.row_for(step.rate_bps) <= rates.HIGH_SPEED_ROW
@@ -199,7 +200,7 @@ def test_a_slow_line_whose_delays_were_not_told_is_no_pass(left: int, direction:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000), 8e6, 2, direction)
     assert report.lost < 0.01 * report.sent_packets
     untold = replace(report, intervals=report.intervals[:left])
-    assert floor_rules.verdict_of(floor_rules.judge(untold, FLOOR, None), FLOOR) is not Verdict.PASS
+    assert floor_rules.verdict_of(signs.judge(untold, FLOOR, None), FLOOR) is not Verdict.PASS
 
 
 @pytest.mark.parametrize("offsets", [[0] * 40, [50_000 - index for index in range(40)]])
@@ -221,8 +222,8 @@ def test_a_sender_that_slowed_down_for_want_of_feedback_is_not_blamed() -> None:
 def test_a_peer_that_tells_nonsense_gives_no_ratio_below_nothing() -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, Direction.UP)
     nonsense = replace(report, duplicated=2 * report.received_packets)
-    assert floor_rules.judge(nonsense, FLOOR, None).loss_ratio == 1
-    assert floor_rules.judge(nonsense, FLOOR, None).received_packets == 0
+    assert signs.judge(nonsense, FLOOR, None).loss_ratio == 1
+    assert signs.judge(nonsense, FLOOR, None).received_packets == 0
 
 
 @BOTH
@@ -267,7 +268,7 @@ def given_up(rate: float, direction: Direction, other: float = 3e6) -> FloorTest
     line = LineSettings(rate=round(rate), queue=100_000)
     report, own = fixed_rate.run(line, direction=direction, other_bps=other)
     assert isinstance(own, OwnTraffic)
-    return floor_rules.judge(report, FLOOR, own, ended_early=True)
+    return signs.judge(report, FLOOR, own, ended_early=True)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_downstream_a_test_that_was_given_up_is_told_by_all_that_arrived(
 @BOTH
 def test_a_given_up_test_without_a_standing_queue_says_nothing_of_a_slow_line(direction: Direction) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_200_000, queue=100_000), direction=direction)
-    test = floor_rules.judge(report, FLOOR, OwnTraffic(0.0), ended_early=True)
+    test = signs.judge(report, FLOOR, OwnTraffic(0.0), ended_early=True)
     assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
     assert floor_rules.next_step([test], FLOOR) == Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
 
@@ -316,7 +317,7 @@ def test_upstream_a_test_beside_the_sites_traffic_decides(
     beside = FLOOR - other
     report, own = fixed_rate.run(line, beside, 2, Direction.UP, other_bps=other, other_burst=burst)
     assert isinstance(own, OwnTraffic)
-    test = floor_rules.judge(report, FLOOR, own)
+    test = signs.judge(report, FLOOR, own)
     assert floor_rules.next_step(
         [given_up(rate * 1e6, Direction.UP), test], FLOOR, Direction.UP
     ) == Conclusion(Verdict(verdict))
@@ -326,7 +327,7 @@ def test_upstream_a_test_beside_too_little_traffic_is_tried_again_and_then_says_
     line = LineSettings(rate=20_000_000, queue=100_000)
     report, own = fixed_rate.run(line, 3e6, 2, Direction.UP, other_bps=2e6)
     assert isinstance(own, OwnTraffic)
-    slower = floor_rules.judge(report, FLOOR, own)
+    slower = signs.judge(report, FLOOR, own)
     tests = [given_up(7.6e6, Direction.UP)]
     for _ in range(len(floor_rules.BESIDE_RATES)):
         assert isinstance(floor_rules.next_step(tests, FLOOR, Direction.UP), Step)
@@ -349,7 +350,7 @@ def test_a_good_line_never_fails_whatever_else_it_carries(
             report, own = fixed_rate.run(line, ours, 2, direction, other, burst)
             assert isinstance(own, OwnTraffic)
             for ended_early in (False, True):
-                test = floor_rules.judge(report, FLOOR, own, ended_early=ended_early)
+                test = signs.judge(report, FLOOR, own, ended_early=ended_early)
                 assert floor_rules.verdict_of(test, FLOOR) is not Verdict.FAIL
 
 
@@ -357,9 +358,9 @@ def test_a_good_line_never_fails_whatever_else_it_carries(
 def test_what_a_stalled_sender_delivered_all_the_same_proves_the_floor(direction: Direction) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=200_000_000, queue=500_000), 103e6, 2, direction)
     late = replace(fixed_rate.stalled(report, 60_000), send_span_us=round(report.send_span_us * 1.03))
-    assert floor_rules.judge(late, 100e6, OwnTraffic(0.0)).finding is Finding.CLEAR
+    assert signs.judge(late, 100e6, OwnTraffic(0.0)).finding is Finding.CLEAR
     too_late = replace(late, receive_span_us=round(report.receive_span_us * 1.06))
-    assert floor_rules.judge(too_late, 100e6, OwnTraffic(0.0)).finding is Finding.INVALID
+    assert signs.judge(too_late, 100e6, OwnTraffic(0.0)).finding is Finding.INVALID
 
 
 @BOTH
@@ -370,7 +371,7 @@ def test_a_slow_sender_that_delivered_all_is_no_pass(direction: Direction) -> No
         send_span_us=round(report.send_span_us * 1.019),
         receive_span_us=round(report.receive_span_us * 1.019),
     )
-    assert floor_rules.judge(slow, FLOOR, OwnTraffic(0.0)).failure in (Failure.SENDER_SLOW, Failure.PEER_SLOW)
+    assert signs.judge(slow, FLOOR, OwnTraffic(0.0)).failure in (Failure.SENDER_SLOW, Failure.PEER_SLOW)
 
 
 @pytest.mark.parametrize(("floor", "offered"), [(8e6, 8e6), (20e6, 20e6), (100e6, 103e6), (1e9, 1e9)])
@@ -392,5 +393,5 @@ def test_a_spoilt_test_that_gave_way_is_the_last_one() -> None:
 )
 def test_other_traffic_known_as_a_span_must_leave_no_doubt(other: tuple[float, float], verdict: str) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))
-    test = floor_rules.judge(report, FLOOR, OwnTraffic(other[0], most_bps=other[1]))
+    test = signs.judge(report, FLOOR, OwnTraffic(other[0], most_bps=other[1]))
     assert floor_rules.verdict_of(test, FLOOR) == verdict

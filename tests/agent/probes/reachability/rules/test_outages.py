@@ -1,4 +1,4 @@
-"""Which outage is told, by value: what goes out when, and what comes of it."""
+"""Records of the outage rules, for faults of a simulated network."""
 
 from collections.abc import Callable
 from itertools import chain
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.probes.reachability.rules.outages import Target, Track, WayKind
+from agent.probes.reachability.rules.network_view import EgressKind, OutageScope, Target
 from tests.agent.probes.reachability.rules.test_peer_asks import Exchange, anything
 from tests.agent.probes.reachability.world import (
     INTERVAL_S,
@@ -39,9 +39,9 @@ CAUSES = {
     "the peer's machine": (world(peer=SPAN), Cause.PEER),
     "the peer's program": (world(peer_program=SPAN), Cause.PEER),
     "the broker's program": (world(broker_program=SPAN), Cause.BROKER),
-    "the access line of a router": (world(kind=WayKind.POINT_TO_POINT, access=SPAN), Cause.ACCESS),
-    "the interface of a router": (world(kind=WayKind.POINT_TO_POINT, carrier=SPAN), Cause.ACCESS),
-    "a neighbouring peer": (world(kind=WayKind.DIRECT, peer=SPAN), Cause.PEER),
+    "the access line of a router": (world(kind=EgressKind.POINT_TO_POINT, access=SPAN), Cause.ACCESS),
+    "the interface of a router": (world(kind=EgressKind.POINT_TO_POINT, carrier=SPAN), Cause.ACCESS),
+    "a neighbouring peer": (world(kind=EgressKind.DIRECT, peer=SPAN), Cause.PEER),
     "the access line, the broker on this side": (world(access=SPAN, broker_shares=False), Cause.ACCESS),
     "a peer, the broker on this side": (world(peer_program=SPAN, broker_shares=False), Cause.PEER),
     "the access line, the gateway silent to all": (world(access=SPAN, gateway_filters=True), Cause.UNKNOWN),
@@ -54,7 +54,7 @@ CAUSES = {
 @pytest.mark.parametrize(("out", "cause"), CAUSES.values(), ids=CAUSES.keys())
 def test_each_outage_is_told_once_rightly_and_in_time(out: World, cause: Cause) -> None:
     run = Run(out).until(END)
-    [(begin_told, begun), (end_told, ended)] = run.told
+    [(begin_told, begun), (end_told, ended)] = run.records
     assert (begun.cause, ended.cause, begun.outage) == (cause, cause, ended.outage)
     begin, end = second_of(begun.begin), second_of(ended.end)
     assert OUT <= begin <= OUT + TWO
@@ -78,7 +78,8 @@ def test_a_broker_that_falls_silent_is_told_when_its_session_is_lost() -> None:
 
 def test_a_broker_that_lets_nobody_in_is_out_but_not_one_that_takes_a_minute() -> None:
     assert (
-        Run(World(broker_program=during((300, 304)), broker_refuses=during((304, 360)))).until(END).told == []
+        Run(World(broker_program=during((300, 304)), broker_refuses=during((304, 360)))).until(END).records
+        == []
     )
     run = Run(World(broker_program=during((300, 304)), broker_refuses=during((304, 600)))).until(END)
     [begun], [ended] = run.begun, run.ended
@@ -112,25 +113,25 @@ def test_the_record_says_who_answered() -> None:
 
 @pytest.mark.parametrize("lost", [0.02, 0.1])
 def test_lost_packets_are_no_outage(lost: float) -> None:
-    assert Run(World(loss=lost)).until(86_400).told == []
+    assert Run(World(loss=lost)).until(86_400).records == []
 
 
 @pytest.mark.parametrize("name", ["gateway", "access", "beyond", "peer", "broker_program", "carrier"])
 def test_a_moment_is_no_outage(name: str) -> None:
-    assert Run(World(**{name: during((300, 306))})).until(END).told == []
+    assert Run(World(**{name: during((300, 306))})).until(END).records == []
 
 
 def test_while_a_test_of_ours_has_the_line_nobody_is_asked_and_nothing_is_told() -> None:
     run = Run(World(access=during((300, 420)), loss=0.0), busy=during((290, 380))).until(END)
     [begun], [ended] = run.begun, run.ended
-    assert not [second for asks in run.asked.values() for second in asks if 290 <= second < 380]
+    assert not [second for asks in run.polled.values() for second in asks if 290 <= second < 380]
     assert second_of(begun.begin) == 380
     assert second_of(begun.begin) - begun.begin_error_us / 1e6 <= 300
     assert 420 <= second_of(ended.end) <= 440
 
 
 def test_a_cause_that_becomes_known_is_in_the_record_of_the_end() -> None:
-    out = World(gateway=SPAN, gateway_filters=True, neighbour_told_after_s=60)
+    out = World(gateway=SPAN, gateway_filters=True, neighbour_fails_after_s=60)
     run = Run(out).until(END)
     [begun], [ended] = run.begun, run.ended
     assert (begun.cause, ended.cause) == (Cause.UNKNOWN, Cause.SITE)
@@ -143,7 +144,7 @@ def test_a_gateway_that_stops_answering_alone_is_no_outage_and_proves_nothing_la
     out.gateway_filters = True
     run.until(1200, begin=300)
     assert [one.cause for one in run.begun] == [Cause.UNKNOWN]
-    assert len(run.asked[Target.PEER]) < 120
+    assert len(run.polled[Target.PEER]) < 120
 
 
 def test_the_line_goes_out_while_the_peer_is_out_and_both_are_told() -> None:
@@ -163,8 +164,8 @@ def test_a_broker_lost_with_the_line_is_no_outage_of_its_own() -> None:
 def test_an_outage_that_an_earlier_run_left_open_ends_under_its_name() -> None:
     first = Run(World(access=during((300, 700)))).until(500)
     [opened] = first.begun
-    rules = fresh_rules(before=at(500))
-    rules.outages[Track.LINE] = opened
+    rules = fresh_rules(previous_run=at(500))
+    rules.outages[OutageScope.LINE] = opened
     second = Run(World(access=during((300, 700))), rules=rules).until(900, begin=520)
     [ended] = second.ended
     assert (second.begun, ended.outage, ended.cause) == ([], opened.outage, Cause.ACCESS)
@@ -172,15 +173,15 @@ def test_an_outage_that_an_earlier_run_left_open_ends_under_its_name() -> None:
 
 
 def test_one_that_was_over_before_the_agent_was_back_ends_when_that_is_seen() -> None:
-    rules = fresh_rules(before=at(500))
-    rules.outages[Track.LINE] = Run(World(access=during((300, 700)))).until(450).begun[0]
+    rules = fresh_rules(previous_run=at(500))
+    rules.outages[OutageScope.LINE] = Run(World(access=during((300, 700)))).until(450).begun[0]
     run = Run(World(), rules=rules).until(1000, begin=900)
     [ended] = run.ended
     assert (second_of(ended.end) // 1, ended.end_error_us) == (900, 400_000_000)
 
 
 def test_a_line_that_is_out_at_the_start_was_so_since_the_last_run_at_most() -> None:
-    rules = fresh_rules(before=at(100))
+    rules = fresh_rules(previous_run=at(100))
     for target in Target:
         rules.targets[target].known = True
     run = Run(World(access=during((0, 700))), rules=rules).until(900, begin=160)
@@ -208,15 +209,15 @@ def test_a_day_costs_the_line_less_than_a_megabyte(
     A router's answer holds the empty datagram that it is about, behind 28 bytes of its own.
     """
     run = Run(World(), train=train).until(86_400)
-    packets = chain(*Exchange().ask(len(run.asked[Target.PEER]), anything).sizes)
+    packets = chain(*Exchange().ask(len(run.polled[Target.PEER]), anything).sizes)
     peer = sum(2 * (IPV4_UDP_BYTES + payload) for payload in packets)
-    hop = len(run.asked[Target.FIRST_HOP]) * (IPV4_UDP_BYTES + 28 + IPV4_UDP_BYTES)
+    hop = len(run.polled[Target.FIRST_HOP]) * (IPV4_UDP_BYTES + 28 + IPV4_UDP_BYTES)
     assert least < peer + hop < most
-    assert len(run.asked[Target.GATEWAY]) == 8640
-    assert len(run.asked[Target.BROKER]) < 5
+    assert len(run.polled[Target.GATEWAY]) == 8640
+    assert len(run.polled[Target.BROKER]) < 5
 
 
 def test_a_hop_that_is_not_known_to_answer_is_asked_sooner() -> None:
     silent, answering = (Run(World(hop_filters=filters)).until(3600) for filters in (True, False))
-    assert len(silent.asked[Target.FIRST_HOP]) == 30
-    assert len(answering.asked[Target.FIRST_HOP]) == 12
+    assert len(silent.polled[Target.FIRST_HOP]) == 30
+    assert len(answering.polled[Target.FIRST_HOP]) == 12

@@ -1,28 +1,28 @@
-"""The small parts that the watch puts together: hop, receipts, what is kept."""
+"""Small parts of the reachability watch: first hop, receipts, state file."""
 
 from pathlib import Path
 
 import pytest
+from agent.uplink.rules import ReceiptWatch
 
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.rules.first_hop import MOST_TTL, FirstHop
-from agent.probes.reachability.rules.outages import Target, Track
+from agent.probes.reachability.rules.network_view import OutageScope, Target
 from agent.probes.reachability.state import ReachabilityState
-from agent.uplink.rules import ReceiptWatch
 from tests.agent.probes.reachability.world import at
 from wire.records import Cause, ReachabilityValues
 
 
 def test_the_lowest_router_that_answers_is_the_hop() -> None:
     hop = FirstHop()
-    assert list(hop.asks()) == list(range(2, MOST_TTL + 1))
-    assert hop.takes(3, "10.0.3.1")
-    assert (hop.ttl, list(hop.asks())) == (3, [2, 3])
-    assert not hop.takes(4, "10.0.4.1")
-    assert hop.takes(2, "10.0.2.1")
+    assert list(hop.ttls()) == list(range(2, MOST_TTL + 1))
+    assert hop.take(3, "10.0.3.1")
+    assert (hop.ttl, list(hop.ttls())) == (3, [2, 3])
+    assert not hop.take(4, "10.0.4.1")
+    assert hop.take(2, "10.0.2.1")
     assert (hop.ttl, hop.address) == (2, "10.0.2.1")
     hop.forget(1)
-    assert (hop.ttl, hop.address, list(hop.asks())) == (None, None, list(range(1, MOST_TTL + 1)))
+    assert (hop.ttl, hop.address, list(hop.ttls())) == (None, None, list(range(1, MOST_TTL + 1)))
 
 
 def test_a_batch_waits_from_when_the_broker_took_it_until_any_receipt() -> None:
@@ -60,7 +60,7 @@ def test_what_was_learnt_outlives_the_run(tmp_path: Path) -> None:
         gateway="192.168.1.1",
         hop_ttl=2,
         hop_address="10.0.0.1",
-        outages={Track.LINE: outage},
+        outages={OutageScope.LINE: outage},
     )
     path = tmp_path / "deep" / "reachability.json"
     reachability_state.write(path, state)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from agent.probes.reachability.rules.peer_asks import LEARN_AGAIN_ASKS, LEARNING_ASKS, MISSED, PeerAsks
 from wire.stamp.brief import BYTES
 from wire.stamp.packet import AUTHENTICATED_BASE_BYTES, BASE_BYTES
-from wire.stamp.reflector import Arrival, Reflection, Reflector, ReflectorSettings
+from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival, SessionReflector
 from wire.stamp.timestamp import ErrorEstimate
 
 KEY = b"a key for the site"
@@ -34,7 +34,9 @@ class Exchange:
         self.subject = PeerAsks(key)
         self.sizes: list[list[int]] = []
         self.answered: list[int] = []
-        self._reflector = Reflector(ReflectorSettings(keys=(key,) if key else (), open_mode=key is None))
+        self._reflector = SessionReflector(
+            ReflectorSettings(keys=(key,) if key else (), open_mode=key is None)
+        )
         self._row = 0
 
     def ask(self, count: int, hears: Hears) -> "Exchange":
@@ -48,7 +50,7 @@ class Exchange:
         return self
 
     def _answers(self, packet: bytes) -> bool:
-        arrival = Arrival(NOW, ("198.51.100.7", 50_000), ("192.0.2.1", 862))
+        arrival = RequestArrival(NOW, ("198.51.100.7", 50_000), ("192.0.2.1", 862))
         reflection = self._reflector.receive(packet, arrival, ErrorEstimate())
         assert isinstance(reflection, Reflection)
         return self.subject.received(reflection.encode(NOW), NOW)

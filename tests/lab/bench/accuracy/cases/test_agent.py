@@ -1,4 +1,4 @@
-"""What is made of an agent that was watched, by value; real import times."""
+"""Judgement of an observed agent, and real import times."""
 
 from collections import Counter
 
@@ -6,34 +6,36 @@ import pytest
 
 from agent.probes import PROBES
 from lab.bench.accuracy.cases import agent
-from lab.bench.accuracy.result import Figure
-from lab.bench.agent import Observed
-from lab.bench.weighing import Doing, Sample, Span, Weight
+from lab.bench.accuracy.result import SampleSummary
+from lab.bench.agent import ObservedAgent
+from lab.bench.process_usage import Activity, ActivitySpan, MemoryUse, Sample
 
 S = 1_000_000
-IMPORTS = {"the agent": Figure(5, 101.0, 99.0, 110.0)}
+IMPORTS = {"the agent": SampleSummary(5, 101.0, 99.0, 110.0)}
 ALL = Counter({f"{name} ok": 1 for name in PROBES})
 
 
-def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.0) -> Observed:
-    """A sample a second; a trace in the second after the second sample, a search after the fourth."""
+def observed(*megabytes: float, outcomes: Counter[str] = ALL, cpu_ms: float = 2.0) -> ObservedAgent:
+    """Return an agent with one sample a second, a trace after the second sample and a search after the
+    fourth.
+    """
     samples = [
-        Sample(place * S, Weight(round(size * 1e6), 0, round(size * 1e6)), round(place * cpu_ms * 1e6))
+        Sample(place * S, MemoryUse(round(size * 1e6), 0, round(size * 1e6)), round(place * cpu_ms * 1e6))
         for place, size in enumerate(megabytes)
     ]
     spans = [
-        Span(round(1.2 * S), round(1.4 * S), Doing.TRACE, "path"),
-        Span(round(3.2 * S), round(4.5 * S), Doing.SEARCH, "capacity down"),
+        ActivitySpan(round(1.2 * S), round(1.4 * S), Activity.TRACE, "path"),
+        ActivitySpan(round(3.2 * S), round(4.5 * S), Activity.SEARCH, "capacity down"),
     ]
     largest = max(sample.weight.resident for sample in samples)
-    return Observed([("python3", Weight(9_000_000, 0, 0))], samples, spans, outcomes, 2, largest)
+    return ObservedAgent([("python3", MemoryUse(9_000_000, 0, 0))], samples, spans, outcomes, 2, largest)
 
 
-def missed(one: Observed) -> list[str]:
+def missed(one: ObservedAgent) -> list[str]:
     return [bar.text for bar in agent.judge(one, IMPORTS).bars if not bar.met]
 
 
-def test_an_agent_within_its_budgets_misses_nothing_and_every_weight_is_told() -> None:
+def test_an_agent_within_its_budgets_misses_nothing() -> None:
     result = agent.judge(observed(30, 30.1, 30.2, 30.2, 31, 30.5, 30.5, 30.5), IMPORTS)
     assert all(bar.met for bar in result.bars)
     weights, works, times = result.tables
@@ -51,20 +53,20 @@ def test_an_agent_within_its_budgets_misses_nothing_and_every_weight_is_told() -
 @pytest.mark.parametrize(
     ("one", "bars"),
     [
-        (observed(30, 30, 30.4, 30.4, 31, 30), ["a path trace leaves nothing behind"]),
+        (observed(30, 30, 30.4, 30.4, 31, 30), ["a path trace does not increase"]),
         (observed(30, 30, 30, 30, 33, 30), ["largest RSS 33.0 MB"]),
         (observed(30, 30, 30, 30, 30, 30, 30, 30, cpu_ms=9), ["idle 0.90%"]),
-        (observed(30, 30, 30, 30, outcomes=Counter()), ["every probe measured: not floor"]),
-        (observed(30), ["a path trace leaves nothing behind"]),
+        (observed(30, 30, 30, 30, outcomes=Counter()), ["every probe measured, except floor"]),
+        (observed(30), ["a path trace does not increase"]),
     ],
 )
-def test_what_is_beyond_a_budget_misses_its_bar(one: Observed, bars: list[str]) -> None:
+def test_a_figure_beyond_its_budget_misses_its_bar(one: ObservedAgent, bars: list[str]) -> None:
     found = missed(one)
     assert len(found) == len(bars)
     assert all(text.startswith(bar) for text, bar in zip(found, bars, strict=True))
 
 
-def test_imports_are_timed_in_interpreters_of_their_own() -> None:
+def test_imports_are_timed_in_new_interpreters() -> None:
     found = dict(agent._import_times(1))
     assert found.keys() == agent.IMPORTS.keys()
     assert found["the agent"].median > found["python3 alone"].median

@@ -1,15 +1,15 @@
-"""Searches and costs: the sums by value, one real search."""
+"""Judgement of searches and loads, and one real search."""
 
 import pytest
 
 from agent.task.task import Reading
 from lab.bench import load as bench_load
 from lab.bench.accuracy.cases import capacity
-from lab.bench.accuracy.cases.capacity import Case
+from lab.bench.accuracy.cases.capacity import CapacityCase
 from lab.bench.load_tools import Cost
 from lab.netns import inside
-from lab.netns.names import End
-from lab.testbed.line_testbed import LineStand, shaped
+from lab.netns.names import LinkNode
+from lab.testbed.line_testbed import LineTestbed, shaped
 from tests.servers import require
 from wire.records import Algorithm, Bound, CapacityValues, Direction, LineCounters, Outcome
 
@@ -25,19 +25,19 @@ def searched(maximum_mbps: float, *, outcome: Outcome = Outcome.OK, bound: Bound
     return Reading(outcome, values)
 
 
-def load(ours_s: float, theirs_s: float, place: str = bench_load.JOINED) -> bench_load.Row:
+def load(ours_s: float, theirs_s: float, place: str = bench_load.JOINED) -> bench_load.LoadRow:
     def cost(cpu_s: float) -> Cost:
         return Cost(1e9, 1e9, 0.0, 10**9, cpu_s / 2, cpu_s / 2)
 
-    return bench_load.Row(place, UP, 1000, [cost(ours_s)], [cost(theirs_s)], [cost(0.5)])
+    return bench_load.LoadRow(place, UP, 1000, [cost(ours_s)], [cost(theirs_s)], [cost(0.5)])
 
 
-def missed(cases: list[Case], loads: list[bench_load.Row], runs: int = 2) -> list[str]:
+def missed(cases: list[CapacityCase], loads: list[bench_load.LoadRow], runs: int = 2) -> list[str]:
     return [bar.text for bar in capacity.judge(cases, loads, runs).bars if not bar.met]
 
 
 def test_searches_within_one_percent_and_cheap_loads_miss_nothing() -> None:
-    case = Case(1000, UP, [searched(1001, bound=Bound.REQUESTED_RATE), searched(995)])
+    case = CapacityCase(1000, UP, [searched(1001, bound=Bound.REQUESTED_RATE), searched(995)])
     result = capacity.judge([case], [load(1.0, 2.0)], 2)
     assert all(bar.met for bar in result.bars)
     row = result.tables[0].rows[0]
@@ -48,37 +48,30 @@ def test_searches_within_one_percent_and_cheap_loads_miss_nothing() -> None:
     assert [line.ours for line in result.headlines] == ["0.20%", "1.00 to 1.00"]
 
 
-def test_one_search_that_is_astray_misses_the_bar_though_the_median_is_right() -> None:
-    case = Case(8, UP, [searched(8), searched(8), searched(7.9)])
+def test_one_wrong_search_misses_its_bar_beside_a_right_median() -> None:
+    case = CapacityCase(8, UP, [searched(8), searched(8), searched(7.9)])
     [text] = missed([case], [load(1, 2)])
-    assert text.startswith("every search is within 1 % of the shaped IP rate, or says")
+    assert text.startswith("every search is within 1 % of the shaped IP rate, or names")
 
 
-def test_a_lower_bound_that_says_so_is_astray_only_if_too_great() -> None:
-    low = Case(500, UP, [searched(391, bound=Bound.SENDER), searched(500), searched(500)])
+def test_a_lower_bound_is_wrong_only_if_too_high() -> None:
+    low = CapacityCase(500, UP, [searched(391, bound=Bound.SENDER), searched(500), searched(500)])
     assert missed([low], [load(1, 2)]) == []
-    high = Case(500, UP, [searched(509, bound=Bound.SENDER), searched(500), searched(500)])
+    high = CapacityCase(500, UP, [searched(509, bound=Bound.SENDER), searched(500), searched(500)])
     assert len(missed([high], [load(1, 2)])) == 1
 
 
 def test_a_median_of_lower_bounds_misses_its_bar() -> None:
-    case = Case(500, UP, [searched(391, bound=Bound.SENDER), searched(400, bound=Bound.SENDER)])
+    case = CapacityCase(500, UP, [searched(391, bound=Bound.SENDER), searched(400, bound=Bound.SENDER)])
     assert missed([case], [load(1, 2)]) == [
         "the median of the searches is within 1 % at each rate and direction; not 500 Mbit/s up"
     ]
 
 
-def test_searches_that_do_not_count_are_lacking() -> None:
-    case = Case(8, UP, [searched(8), searched(4, outcome=Outcome.INVALID)])
-    assert missed([case], [load(1, 2)]) == [
-        "2 searches that count at each rate and direction; not 8 Mbit/s up"
-    ]  # fmt: skip
-
-
-def test_a_dear_gigabyte_and_a_load_that_failed_miss_their_bars() -> None:
-    dear = load(2.5, 2.0)
-    dear.problems.append("iperf3: no route")
-    found = missed([], [dear, load(2.5, 2.0, "kernel link")])
+def test_a_costly_gigabyte_and_a_failed_load_miss_their_bars() -> None:
+    costly = load(2.5, 2.0)
+    costly.problems.append("iperf3: no route")
+    found = missed([], [costly, load(2.5, 2.0, "kernel link")])
     assert [text.partition("; ")[2] for text in found] == [
         "not kernel link, GRO up 1000 Mbit/s",
         "not kernel link, GRO up 1000 Mbit/s: iperf3: no route",
@@ -86,11 +79,11 @@ def test_a_dear_gigabyte_and_a_load_that_failed_miss_their_bars() -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_search_inside_the_site_finds_what_the_line_carries() -> None:
+def test_a_search_finds_no_more_than_the_rate_of_the_line() -> None:
     require("iperf3")
-    with LineStand(shaped(20)) as stand:
-        site = stand.link.namespace(End.SITE)
-        reading = inside.call(site, capacity.search, stand.agent_file, Direction.DOWN)
+    with LineTestbed(shaped(20)) as testbed:
+        site = testbed.link.namespace(LinkNode.SITE)
+        reading = inside.call(site, capacity.search, testbed.agent_file, Direction.DOWN)
     assert isinstance(reading.values, CapacityValues)
-    # Nothing passes faster than the line; how near a search comes on a busy machine is the benchmark's.
+    # Only the upper limit is certain on a busy machine; the benchmark judges how near a search comes.
     assert 10e6 < reading.values.maximum_bps < 20.2e6

@@ -1,11 +1,11 @@
-"""Errors of round-trip times: the sums by value, one short real run."""
+"""Judgement of round-trip times, and one short real run."""
 
 import pytest
 
 from lab.bench.accuracy.cases import rtt
 from lab.bench.accuracy.tools import truth
 from lab.bench.accuracy.tools.busy import busy
-from lab.bench.accuracy.tools.round_trip_tools import ToolStand, irtt_round_trips, ping_round_trips
+from lab.bench.accuracy.tools.round_trip_tools import ToolTestbed, irtt_round_trips, ping_round_trips
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
 from tests.servers import require
 
@@ -22,19 +22,19 @@ IRTT = """{"round_trips": [
   {"seqno": 1, "lost": "true", "delay": {}}]}"""
 
 
-def case(errors_us: dict[str, list[int]], processes: int = 0) -> rtt.Case:
-    made = rtt.Case(20, processes)
+def case(errors_us: dict[str, list[int]], processes: int = 0) -> rtt.RoundTripCase:
+    made = rtt.RoundTripCase(20, processes)
     for tool, errors in errors_us.items():
         made.runs[tool].append([(40 * MS, 40 * MS + error * 1000) for error in errors])
     return made
 
 
-def test_what_the_other_tools_print_is_read() -> None:
+def test_the_output_of_other_tools_is_read() -> None:
     assert ping_round_trips(PING) == {1: 11_300_000, 3: 71_000}
     assert irtt_round_trips(IRTT) == {0: 10_454_416}
 
 
-def test_errors_count_without_sign_packet_by_packet_and_the_bars_are_of_ours() -> None:
+def test_absolute_errors_of_each_packet_are_judged() -> None:
     good = case({"Plancher": [*[-30] * 98, 100, 240], "ping": [60] * 100, "irtt": [900] * 100})
     result = rtt.judge([good])
     p50, p99 = result.tables[0].rows
@@ -54,27 +54,27 @@ def test_an_error_beyond_the_budget_misses_its_bar(ours: list[int], missed: list
     assert [place for place, bar in enumerate(result.bars) if not bar.met] == missed
 
 
-def test_the_percentile_a_train_tells_is_held_against_that_of_its_own_packets() -> None:
-    one = rtt.Case(5, 0)
+def test_a_percentile_is_compared_with_that_of_the_same_packets() -> None:
+    one = rtt.RoundTripCase(5, 0)
     one.runs["ping"].append([(10_000, 12_000), (20_000, 21_000), (30_000, 50_000)])
     assert one.figure_errors_us("ping", 50) == [1.0]
     assert one.figure_errors_us("ping", 99) == [20.0]
 
 
 @pytest.mark.usefixtures("kernel")
-def test_every_tools_packets_are_found_in_the_log_of_a_real_link() -> None:
+def test_packets_of_every_tool_are_found_in_the_log_of_a_real_link() -> None:
     for program in ("ping", "irtt"):
         require(program)
     line = KernelLineSettings(delay=5 * MS)
-    with ToolStand(KernelLinkSettings(line, line, logged=True)) as stand, busy(1):
+    with ToolTestbed(KernelLinkSettings(line, line, logged=True)) as testbed, busy(1):
         for tool, key in rtt.TOOLS.values():
-            stand.link.forget_log()
-            told = tool(stand, 20, 0.005)
-            true = truth.round_trips(stand.link, key)
-            closing = {20} if tool is ToolStand.stamp else set()  # a train is closed by one packet more
+            testbed.link.forget_log()
+            told = tool(testbed, 20, 0.005)
+            true = truth.round_trips(testbed.link, key)
+            closing = {20} if tool is ToolTestbed.stamp else set()  # a train is closed by one packet more
             assert told.keys() == true.keys() - closing
             # irtt sends for a time, not a number: fewer where the machine stalls.
             assert 10 <= len(told) <= 20
             assert min(true.values()) >= 10 * MS
-            # What a tool tells contains the link; ping cuts off at 0.1 ms.
+            # A tool's round trip includes the link; ping rounds down to 0.1 ms.
             assert all(told[number] > true[number] - MS / 10 for number in told)

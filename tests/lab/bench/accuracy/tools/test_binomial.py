@@ -1,4 +1,4 @@
-"""Intervals by value."""
+"""Binomial intervals."""
 
 import pytest
 
@@ -19,10 +19,3 @@ def test_the_interval_is_that_of_the_binomial_distribution(
     n: int, probability: float, expected: tuple[int, int]
 ) -> None:
     assert interval(n, probability) == expected
-
-
-def test_large_numbers_are_near_the_normal_distribution() -> None:
-    low, high = interval(6000, 0.05)
-    spread = 2.576 * (6000 * 0.05 * 0.95) ** 0.5
-    assert low == pytest.approx(300 - spread, abs=2)
-    assert high == pytest.approx(300 + spread, abs=2)

@@ -1,4 +1,4 @@
-"""Several lines beside each other: each is told, a problem stays with its line, an end is heard."""
+"""Cases measured beside each other."""
 
 import threading
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab.bench.accuracy.tools.side_by_side import Turns, all_measured, measure_each, teller
-from lab.testbed.line_testbed import ToolError
+from lab.testbed.line_testbed import IperfError
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class Line:
     turns: list[int] = field(default_factory=list)
 
 
-def test_lines_are_measured_at_once_and_each_is_told() -> None:
+def test_cases_are_measured_at_once_and_each_is_reported() -> None:
     lines = [Line("one"), Line("two")]
     together = threading.Barrier(2, timeout=10)
     said: list[str] = []
@@ -30,12 +30,12 @@ def test_lines_are_measured_at_once_and_each_is_told() -> None:
     assert all_measured(lines).met
 
 
-def test_what_a_tool_does_wrong_is_the_problem_of_its_line_alone() -> None:
+def test_a_failing_tool_is_a_problem_of_its_case_alone() -> None:
     lines, said = [Line("bad"), Line("good")], list[str]()
 
     def measure(line: Line, turns: Turns) -> None:
         if line.label == "bad":
-            raise ToolError("iperf3 ended early")
+            raise IperfError("iperf3 ended early")
         line.turns += turns(1)
 
     measure_each(lines, 1, measure, teller(said.append, lambda line: "done"))
@@ -44,7 +44,7 @@ def test_what_a_tool_does_wrong_is_the_problem_of_its_line_alone() -> None:
     assert (bar.met, bar.text) == (False, "every line was measured; bad: iperf3 ended early")
 
 
-def test_any_other_exception_ends_all_turns() -> None:
+def test_any_other_exception_ends_all_cases() -> None:
     begun = threading.Event()
     patient, broken = Line("patient"), Line("broken")
 

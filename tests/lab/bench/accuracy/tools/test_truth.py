@@ -1,4 +1,4 @@
-"""What the packets of each tool look like in a wire's log."""
+"""Numbers and delays of each tool's packets in a link's log."""
 
 import struct
 
@@ -50,11 +50,11 @@ def icmp(kind: int, number: int) -> bytes:
         (truth.irtt_number, udp(40_000, truth.IRTT_PORT, bytes(3)), None),
     ],
 )
-def test_a_packet_is_known_by_its_number(key: truth.Key, head: bytes, number: int | None) -> None:
+def test_the_number_of_a_packet_is_read(key: truth.Key, head: bytes, number: int | None) -> None:
     assert key(head) == number
 
 
-def test_delays_are_those_of_numbered_packets_that_have_left() -> None:
+def test_delays_are_of_numbered_packets_that_have_left() -> None:
     log = [
         Passage(10, 35, 40, icmp(8, 1)),
         Passage(20, None, 40, icmp(8, 2)),
@@ -63,7 +63,7 @@ def test_delays_are_those_of_numbered_packets_that_have_left() -> None:
     assert truth.delays(log, truth.ping_number) == {1: 25}
 
 
-def test_reordering_is_counted_in_the_order_of_leaving() -> None:
+def test_reordering_is_counted_in_the_order_of_exit() -> None:
     # RFC 4737: 1 and 2 left after 3; 5 never left.
     left = {0: 10, 1: 40, 2: 50, 3: 30, 4: 60, 5: None}
     log = [Passage(number, at, 40, icmp(8, number)) for number, at in left.items()]

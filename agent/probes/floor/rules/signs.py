@@ -1,0 +1,247 @@
+"""Signs of one fixed-rate test: what its losses, delays and rates show of the line. Pure.
+
+A sender of rate R in front of a FIFO of capacity C < R fills its queue, and one-way delay grows. Per second
+of *receiving* it grows by g = 1 - C/R. Hence C = R (1 - g) x delivered ratio. With the slope per second of
+*sending* this is R / (1 + slope) x delivered ratio. Only growth counts, and no clock needs to be
+synchronised. Each interval of 50 ms stands with its smallest delay, because jitter, interrupts and busy hosts
+only ever add.
+
+| sign | from | proves | does not prove |
+|---|---|---|---|
+| delivered ratio | distinct packets received / sent | loss, from 1 % on | a slow line |
+| received rate | bytes over the time they took | at least so much capacity | a limit |
+| growth | least delay, end minus begin | a queue, if it is sustained | a queue, if the path moved |
+| sustained | a quarter of the growth by half time | a queue throughout | a constant rate |
+| cap | 25 % more offered, < 10 % more delivered, throughout | a policer | |
+| all traffic (down) | line counters | capacity, since the test alone offers the floor | |
+| busy window | every packet waited >= 10 ms for 0.8 s | capacity, whoever filled the queue | |
+
+The finding of a test is the first that applies:
+
+| finding | condition |
+|---|---|
+| invalid | the instrument spoilt the test, and neither its packets prove the floor nor a window its lack |
+| clear | a faster test received the floor |
+| clear | all traffic of the line (down) is at least 99 % of the floor |
+| clear | without loss, what surely was carried is at least 99 % of the floor, or of what was sent |
+| queue | a busy window tells the capacity |
+| loss, between | the test gave way to the site, or was a slower one beside it: loss if there was any |
+| queue | sustained growth of 10 ms, which fails by itself or together with a cap |
+| policed | loss, and a cap |
+| loss | loss |
+| invalid | everything was delivered, but the sender did not send the floor |
+| between | anything else |
+
+What must never happen: a good line that fails. Hence loss alone condemns nothing, nor does growth that the
+site's own traffic can explain. A test is *among others* beside 5 % of the floor from the site, when it gave
+way, and when its sender was late. Then delays tell of the others as much as of the line, and a busy window,
+if there is one, decides alone.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from agent.load.rules.busy_window import BusyWindow
+from agent.load.rules.own_traffic import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
+from agent.load.rules.series import Growth, queue_growth, share_above
+from agent.load.rules.validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
+from wire.records import Failure, Finding, FloorTest
+from wire.udpstp.load import LoadReport
+
+PASS_SHARE = 0.99  # of the floor: from here up a line passes
+FAIL_SHARE = 0.98  # of the floor: from here down it fails (decision 18); between the two it is grey
+QUEUE_SIGN_US = 10_000  # no jitter looks like so much growth of the smallest delay
+CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
+UNCAPPED_SHARE = 0.25  # of the intervals: a rate that is exceeded so often is no cap, but loss in bursts
+
+
+def judge(
+    report: LoadReport,
+    floor_bps: float,
+    own: OwnTraffic | None,
+    earlier: Sequence[FloorTest] = (),
+    *,
+    ended_early: bool = False,
+) -> FloorTest:
+    """Record of one load test with its finding.
+
+    ``own`` is the site's own traffic in the direction of the test, None where it is not known. ``earlier``
+    are the tests before this one: a faster test is judged against the slower one that asked for it.
+    ``ended_early``: the test gave way to the site's traffic.
+    """
+    distinct = max(0, report.received_packets - report.duplicated)
+    delivered = min(1.0, distinct / report.sent_packets) if report.sent_packets else 0.0
+    growth = queue_growth(report.intervals)
+    test = _JudgedTest(report, floor_bps, own or OwnTraffic(0.0), growth, delivered, ended_early)
+    finding, failure = _judged(test, earlier)
+    tells_capacity = finding in (Finding.QUEUE, Finding.POLICED)
+    beside = test.beside if own else None
+    return FloorTest(
+        session=report.session,
+        planned_bps=float(report.planned_bps),
+        finding=finding,
+        sent_bps=report.sent_bps,
+        received_bps=report.received_bps,
+        duration_us=report.planned_duration_us,
+        sent_packets=report.sent_packets,
+        received_packets=distinct,
+        loss_ratio=1 - delivered,
+        slope=growth.rate / (1 - growth.rate),
+        queue_growth_us=round(growth.gained_us),
+        stall_ratio=stall_ratio(report),
+        capacity_bps=test.carried if tells_capacity else None,
+        other_traffic_bps=beside.bps if beside else None,
+        other_most_bps=beside.most_bps if beside else None,
+        rtt_min_us=report.rtt_min_us,
+        failure=failure,
+        ended_early=ended_early,
+    )
+
+
+class _JudgedTest(Struct, frozen=True):
+    """One test, with the traffic beside it and what is derived from both."""
+
+    report: LoadReport
+    floor_bps: float
+    own: OwnTraffic
+    growth: Growth
+    delivered: float
+    ended_early: bool = False
+
+    @property
+    def lost(self) -> bool:
+        return self.delivered < DELIVERED_SHARE
+
+    @property
+    def among_others(self) -> bool:
+        """True where delays tell of other traffic, or of a sender's pauses, as much as of the line."""
+        in_use = self.own.bps >= IN_USE_SHARE * self.floor_bps
+        return in_use or self.ended_early or self.slower or why_invalid(self.report) in SENDERS
+
+    @property
+    def slower(self) -> bool:
+        """True where the test offered the floor only together with the site's own traffic."""
+        return self.report.planned_bps < self.floor_bps
+
+    @property
+    def window(self) -> BusyWindow | None:
+        """Busy window to judge by, among others."""
+        return self.own.window if self.among_others else None
+
+    @property
+    def beside(self) -> OwnTraffic:
+        """Site's own traffic, in the busy window where there is one."""
+        window = self.window
+        if window is None:
+            return self.own
+        is_span = window.most_other_bps > window.least_other_bps
+        # Up, beside losses, it is anything from 0 on. The estimate is what it was if it shared the test's
+        # fate.
+        estimate = max(window.least_other_bps, min(self.own.bps, window.most_other_bps))
+        return OwnTraffic(estimate, window.most_other_bps if is_span else None)
+
+    @property
+    def share(self) -> float:
+        """Rate of the test that the line carried, bit/s."""
+        if self.window is not None:
+            return self.window.share_bps
+        # An overflowing queue grows for a part of the test only; then growth tells less than the rate
+        # received. Without known delays the received rate is all that is certain: a deep queue delivers
+        # everything, late.
+        if self.delivered < DELIVERED_SHARE or not self.growth.known:
+            return self.report.received_bps
+        # Without loss growth tells more, because no late packet at the end disturbs it.
+        return self.report.sent_bps * (1 - self.growth.rate) * self.delivered
+
+    @property
+    def total(self) -> float | None:
+        """All that the line delivered, where other traffic makes the test's share a poor guide to it.
+
+        Beside bursts of others the delays tell of the bursts. But a FIFO always delivers the lesser of its
+        capacity and of what it is offered, and the test alone offers the floor.
+        """
+        return self.own.total_bps if self.own.bps >= IN_USE_SHARE * self.floor_bps else None
+
+    @property
+    def carried(self) -> float:
+        """Rate of all traffic that the line carried, as far as it is known, bit/s."""
+        if self.window is not None or self.total is None:
+            return self.share + self.beside.bps
+        return self.total
+
+    @property
+    def surely_carried(self) -> float:
+        """As ``carried``, with the low end where other traffic is known as a span."""
+        return self.share if self.beside.most_bps is not None else self.carried
+
+    @property
+    def surely_enough(self) -> bool:
+        """True where the test's own packets prove the floor, however unevenly they were sent."""
+        received_bps = self.report.received_bps
+        return not self.lost and min(self.share, received_bps) >= PASS_SHARE * self.floor_bps
+
+    @property
+    def needed_bps(self) -> float:
+        """Rate that the line has to carry to pass; a sender that was less than 1 % slow is forgiven."""
+        sent_bps = self.report.sent_bps
+        slow = self.slower or sent_bps < SENT_SHARE * self.floor_bps
+        return PASS_SHARE * (self.floor_bps if slow else min(self.floor_bps, sent_bps))
+
+
+def _judged(test: _JudgedTest, earlier: Sequence[FloorTest]) -> tuple[Finding, Failure | None]:
+    failure = why_invalid(test.report)
+    if failure in SENDERS and (test.surely_enough or test.window is not None):
+        failure = None  # a late sender spoils a test only where it matters (decision 9)
+    if failure:
+        return Finding.INVALID, failure
+    finding = _finding(test, earlier)
+    too_little = test.report.sent_bps < SENT_SHARE * min(test.floor_bps, test.report.planned_bps)
+    if finding is Finding.BETWEEN and too_little:
+        return Finding.INVALID, slow_sender(test.report)
+    return finding, None
+
+
+def _finding(test: _JudgedTest, earlier: Sequence[FloorTest]) -> Finding:
+    """Finding by the table of this module, for a test that the instrument did not spoil."""
+    report, floor_bps, lost = test.report, test.floor_bps, test.lost
+    if report.planned_bps > floor_bps and report.received_bps >= floor_bps:
+        return Finding.CLEAR
+    if test.total is not None and test.total >= PASS_SHARE * floor_bps:
+        return Finding.CLEAR
+    # A slower test with a queue was held up by others: its share is not what the line could carry.
+    tells = not test.slower or test.growth.gained_us < QUEUE_SIGN_US / 2 or test.window is not None
+    if not lost and tells and test.surely_carried >= test.needed_bps:
+        return Finding.CLEAR
+    if test.window is not None:
+        return Finding.QUEUE
+    if test.ended_early or test.slower:
+        return Finding.LOSS if lost else Finding.BETWEEN
+    if test.growth.gained_us >= QUEUE_SIGN_US and test.growth.sustained:
+        return _queue_or_loss(test, earlier)
+    if lost:
+        return Finding.POLICED if _capped(test, earlier) else Finding.LOSS
+    return Finding.BETWEEN
+
+
+def _queue_or_loss(test: _JudgedTest, earlier: Sequence[FloorTest]) -> Finding:
+    """Queue, unless only its losses make the test fail: these need the faster test first."""
+    limit = FAIL_SHARE * test.floor_bps
+    by_growth = test.report.sent_bps * (1 - test.growth.rate)
+    if test.share > limit or by_growth <= limit:
+        return Finding.QUEUE
+    return Finding.QUEUE if _capped(test, earlier) else Finding.LOSS
+
+
+def _capped(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
+    """True if a slower test delivered as much already, and the rate is exceeded in few intervals only."""
+    planned = test.report.planned_bps
+    slower = [one for one in earlier if one.finding is Finding.LOSS and one.planned_bps < planned]
+    if not any(test.carried < CAP_RATIO * _delivered_bps(one) for one in slower):
+        return False
+    whole = (test.report.received_bps + planned) / 2
+    return share_above(test.report.intervals, whole) < UNCAPPED_SHARE
+
+
+def _delivered_bps(test: FloorTest) -> float:
+    return test.sent_bps * (1 - test.loss_ratio) + (test.other_traffic_bps or 0.0)

@@ -1,0 +1,62 @@
+"""Polling plan: which target is to be polled at which moment. Pure.
+
+Polls use the line that they watch (decision 23). While all is well only the peer is polled across it,
+because its answer proves everything before it. A reply to a train replaces a poll. The gateway costs the line
+nothing.
+
+| state | gateway | peer | first hop | broker |
+|---|---|---|---|---|
+| all well | each interval | each 1.8 | each 30, or 12 until it is known | each, without a session only |
+| silence suspected | each 0.2 | each 0.2 | each 0.2 | each 0.2 |
+| an outage is open | each | each | each | each |
+"""
+
+from agent.probes.reachability.rules.network_view import EgressKind, Target
+from agent.probes.reachability.rules.outages import SUSPECT_SHARE, OutageRules
+from agent.probes.reachability.rules.target_history import latest
+from wire.records import ClockReading
+
+PEER_INTERVALS = 1.8
+"""With a look each fifth of an interval, a silence is noticed within two intervals. A poll in the brief form
+is 200 B both ways: less than a megabyte a day, even without any train."""
+HOP_INTERVALS = 30
+"""Often enough to know that the hop answers, and at which time to live."""
+UNKNOWN_HOP_INTERVALS = 12
+"""More often until it is known: routers send few ICMP messages a second, so that one poll proves little."""
+
+
+class PollingPlan:
+    """Intervals between the polls of each target; ``interval_us`` is the interval of the settings."""
+
+    def __init__(self, interval_us: int) -> None:
+        self._interval_us = interval_us
+
+    def due(self, rules: OutageRules, now: ClockReading) -> list[Target]:
+        """Targets to poll now."""
+        if rules.suspects(now):
+            intervals = dict.fromkeys(Target, SUSPECT_SHARE)
+        elif rules.outages:
+            intervals = dict.fromkeys(Target, 1.0)
+        else:
+            hop = HOP_INTERVALS if rules.targets[Target.FIRST_HOP].known else UNKNOWN_HOP_INTERVALS
+            intervals = {Target.GATEWAY: 1.0, Target.PEER: PEER_INTERVALS, Target.FIRST_HOP: hop}
+            if not rules.uplink.connected:
+                intervals[Target.BROKER] = 1.0
+        if rules.egress.kind is EgressKind.DIRECT:
+            intervals.pop(Target.FIRST_HOP, None)
+        if rules.egress.kind is not EgressKind.ROUTED:
+            intervals.pop(Target.GATEWAY, None)
+        return [target for target, each in intervals.items() if self._is_due(rules, target, each, now)]
+
+    def _is_due(self, rules: OutageRules, target: Target, intervals: float, now: ClockReading) -> bool:
+        one = rules.targets[target]
+        done = latest(one.last_poll, one.last_answer) if target is Target.PEER else one.last_poll
+        if done is None:
+            return True
+        lost = rules.session_lost
+        # A session that was just lost is worth a connection at once, whenever the last one was tried.
+        if target is Target.BROKER and lost is not None and done.boot_us < lost.boot_us:
+            return True
+        # A tenth of a look early rather than a whole one late.
+        slack_us = rules.answer_wait_us // 10
+        return now.boot_us - done.boot_us >= intervals * self._interval_us - slack_us

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from net.complaint import Complaint
 from net.mqtt import Publication, Session
-from outbox.delivery.delivery import Decode, Delivery, Fetch, Kind, Outcome
+from outbox.delivery.delivery import BatchKind, Decode, Delivery, Fetch, ReceiptOutcome
 from outbox.delivery.pace import Pace
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
@@ -31,7 +31,7 @@ MOST_REJECTIONS_LOGGED = 5
 
 
 class Sender(Struct, frozen=True):
-    """Who sends: its name in topics and envelopes, its program's version, and the topic of its records."""
+    """Identity of a sender: its name, its program's version, and the topic of its records."""
 
     name: str
     program: str
@@ -161,7 +161,7 @@ class Publisher:
             )
         self._wake.set()
 
-    def _log(self, receipt: Receipt, outcome: Outcome) -> None:
+    def _log(self, receipt: Receipt, outcome: ReceiptOutcome) -> None:
         """A batch rejected whole once for a reason; records rejected, the first of them by name."""
         whole = "" if receipt.reason is None else f"{receipt.reason}: {receipt.detail}"
         if self._refusal.is_news(whole):
@@ -184,7 +184,7 @@ class Publisher:
 
 def read(journal: Journal, fetch: Fetch) -> tuple[list[Row], list[Gap]]:
     """The rows and gaps that delivery asks for."""
-    if fetch.kind is Kind.APART:
+    if fetch.kind is BatchKind.APART:
         rows = journal.waiting_at(fetch.positions)
     else:
         rows = journal.waiting(fetch.limit, after=fetch.after, skip=fetch.skip) if fetch.limit else []

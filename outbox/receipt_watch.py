@@ -1,4 +1,4 @@
-"""What receipts, and their absence, say of the collector. Pure."""
+"""Watch over receipts: they, and their absence, show whether the collector works. Pure."""
 
 from wire.records import ClockReading
 

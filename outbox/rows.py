@@ -27,7 +27,7 @@ class State(IntEnum):
 
 
 class Filing(Struct, frozen=True):
-    """What the program says of a record beside its content. The journal compares these values, no more.
+    """Values by which the journal files a record; it compares them, no more.
 
     ``drop_order``: a full journal drops rows of the smallest number first. ``schedule`` and ``slot_us``: the
     journal finds the newest row and slot of each schedule. ``resume_key``: the journal finds the newest
@@ -75,7 +75,7 @@ class Counts(Struct, frozen=True):
 
 
 class PreviousRun(Struct, frozen=True):
-    """How the run of the program before this one ended, as its journal knows.
+    """End of the previous run of the program, as its journal knows.
 
     ``last``: the clocks at its last commit, None if it committed nothing. ``closed``: the clocks at its
     orderly end, None if it had none (a kill, a crash, a power cut).

@@ -32,7 +32,7 @@ class HeartbeatWatch:
 
     @property
     def before(self) -> ClockReading | None:
-        """When the previous run was last known alive."""
+        """Moment at which the previous run was last known alive."""
         return None if self._found is None else self._found.clock
 
     async def run(self, emit: EmitEvent) -> None:

@@ -72,7 +72,7 @@ class ProbeRun(Struct, frozen=True):
 
     @property
     def filing(self) -> Filing:
-        """How the journal files it. A slot that was cancelled with the agent may be measured again."""
+        """Values by which the journal files it. A slot cancelled with the agent may be measured again."""
         schedule = self.task.schedule if self.purpose in _OF_SCHEDULE else None
         cancelled = self.reading.failure is Failure.CANCELLED
         slot_us = None if self.slot_us is None or cancelled else _wall(self.slot_us, self.start)

@@ -19,7 +19,7 @@ from wire.records import Direction, Failure, Known, Outcome, Record, Values
 
 
 class DropOrder(IntEnum):
-    """Which records a full journal drops first, of those that the collector has not got."""
+    """Order in which a full journal drops records that the collector has not got."""
 
     EVERY_MINUTE = 0
     SELDOM = 1
@@ -112,7 +112,7 @@ class ResumingProbe(ABC):
 
     @abstractmethod
     def can_resume(self, reading: Reading) -> bool:
-        """Whether the agent can continue from the record of this reading after a restart."""
+        """True if the agent can continue from the record of this reading after a restart."""
 
     @abstractmethod
     def resume(self, task: Task, record: Record) -> RetestRequest | None:

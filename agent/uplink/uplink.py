@@ -59,7 +59,7 @@ class Uplink:
 
     @property
     def receipts(self) -> ReceiptWatch:
-        """When receipts came, and when they did not."""
+        """Moments of receipts, and of batches without one."""
         return self._publisher.receipts
 
     @property

@@ -17,7 +17,7 @@ Part = tuple[Row, ...]
 
 
 class Alone(Enum):
-    """Whether rows are sent alone now.
+    """State of sending rows alone.
 
     state      event                              next state
     ---------  ---------------------------------  ----------
@@ -43,7 +43,7 @@ class Apart:
 
     @property
     def alone(self) -> Alone:
-        """Whether rows are sent alone now."""
+        """State of sending rows alone, now."""
         if self._in_a_row >= REJECTED_IN_A_ROW:
             return Alone.REJECTED
         return Alone.OPEN if self._left > 0 else Alone.USED_UP
@@ -55,11 +55,11 @@ class Apart:
 
     @property
     def has_next(self) -> bool:
-        """Whether a part may be sent now."""
+        """True if a part may be sent now."""
         return bool(self._sendable())
 
     def begin_day(self, now: float) -> bool:
-        """Whether a new day begins now; rows may be sent alone again."""
+        """True if a new day begins now; rows may be sent alone again."""
         if now < self.next_day:
             return False
         self.next_day = now + DAY_S

@@ -1,4 +1,48 @@
-"""What to send next from one journal, and what a receipt changes. Rules: ``outbox.delivery``."""
+"""Decisions on one journal: the next batch, and the changes by a receipt.
+
+**Rows.** The journal stores four states. *In flight* and *apart* exist in memory only, so a restart turns
+both into waiting, and the row is sent again.
+
+    state      event                                        next state
+    ---------  -------------------------------------------  -----------
+    waiting    chosen for a batch                           in flight
+    in flight  receipt line: committed, conflict, rejected  that state
+    in flight  no receipt in time, publishing failed,       waiting
+               or the ledger was full (storage)
+    in flight  its batch was rejected whole: see below      waiting, apart or rejected
+    apart      its turn comes                               in flight
+    apart      the collector rejects everything, or the     rejected
+               day's share is used up
+    rejected   start of the program, and once a day         waiting
+    committed, conflict: final
+
+**Batches.** A batch is in flight under the SHA-256 of its payload. Without a receipt in time it is *late*:
+its rows are free to be sent again, and a receipt that still comes counts. A receipt names records one by
+one, or rejects the batch whole. Then the sender decodes its rows itself. Rows that its decoder refuses
+become rejected, and the others wait again. Where it refuses none, ``verdict.VERDICTS`` decides by the
+reason:
+
+    reason                         one row    several rows
+    -----------------------------  ---------  -----------------------
+    storage                        waiting    waiting
+    too-large                      rejected   apart, in two halves
+    malformed, invalid             rejected   apart, each row alone
+    any other (newer-schema, ...)  rejected   rejected
+
+At most 100 rows a day are sent alone. Three rejected alone, with nothing accepted in between, mean that the
+collector rejects everything: nothing is sent alone until it accepts something.
+
+**Order.** New rows go first, at their own pace, and one of four places in flight is kept for them. Then
+rows that are apart, then the backlog, newest first; both share one slower pace. Declared gaps ride along,
+or go alone where there is nothing else. Silence of the collector slows everything but new rows.
+
+**Never:**
+
+- a row changes that was not in the batch that the receipt names;
+- a row is in two batches in flight;
+- a good row waits for ever because its neighbour is bad;
+- a row leaves the state waiting without a receipt.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -7,9 +51,9 @@ from enum import Enum
 from msgspec import Struct
 
 from outbox.delivery.apart import Apart
-from outbox.delivery.in_flight import Batch, InFlight
+from outbox.delivery.in_flight import InFlight, SentBatch
 from outbox.delivery.pace import Pace, Pacing, Timer
-from outbox.delivery.verdict import VERDICTS, Answer, Fate, answer_of
+from outbox.delivery.verdict import VERDICTS, Answer, RowHandling, answer_of
 from outbox.rows import Change, Row, State, runs
 from wire.messages.envelope import EpochRange, Fault, Gap, Reason, Receipt, ReceiptStatus
 
@@ -28,8 +72,8 @@ _STATES = {
 }
 
 
-class Kind(Enum):
-    """What a batch is made of."""
+class BatchKind(Enum):
+    """Content of a batch."""
 
     LIVE = "new rows"
     APART = "rows apart"
@@ -38,14 +82,14 @@ class Kind(Enum):
 
 
 class Fetch(Struct, frozen=True):
-    """What to read from the journal for the next batch.
+    """Rows and gaps to read from the journal for the next batch.
 
     The newest ``limit`` waiting rows of positions above ``after`` and not in ``skip``, or where ``positions``
     are given, those of them that still wait. ``limit`` is one more than fits, which shows whether older
     rows are left. ``gaps``: also gaps that no receipt has named.
     """
 
-    kind: Kind
+    kind: BatchKind
     after: int = 0
     limit: int = BATCH_ROWS + 1
     skip: frozenset[int] = frozenset()
@@ -61,8 +105,8 @@ class Rejection(Struct, frozen=True):
     fault: Fault
 
 
-class Outcome(Struct, frozen=True):
-    """What a receipt changes in the journal: states of rows, and the gaps that the collector knows of."""
+class ReceiptOutcome(Struct, frozen=True):
+    """Changes in the journal by a receipt: states of rows, and gaps that the collector knows of."""
 
     changes: tuple[Change, ...] = ()
     declared: tuple[EpochRange, ...] = ()
@@ -96,7 +140,7 @@ class Delivery:
         self._gaps.pending = True
 
     def begin_day(self, now: float) -> bool:
-        """Whether rejected rows are to be released now: at the start, and once a day."""
+        """True if rejected rows are to be released now: at the start, and once a day."""
         return self._apart.begin_day(now)
 
     def forget(self, now: float) -> None:
@@ -112,20 +156,20 @@ class Delivery:
         return len(self._in_flight)
 
     def next_fetch(self, now: float) -> Fetch | None:
-        """What to read and send now, None for nothing."""
+        """Rows to read and send now, None for nothing."""
         self._expire(now)
         gaps, free = self._gaps.is_due(now), MOST_IN_FLIGHT - len(self._in_flight)
         skip = self._in_flight.positions | self._apart.positions
         if self._live.is_due(now) and free:
-            return Fetch(Kind.LIVE, after=self._live_after, skip=skip, gaps=gaps)
+            return Fetch(BatchKind.LIVE, after=self._live_after, skip=skip, gaps=gaps)
         if free <= 1:
             return None
         if now >= self._backlog.at and self._has_part:
             part = self._apart.next_part(self._chance)
-            return Fetch(Kind.APART, limit=0, positions=tuple(row.position for row in part), gaps=gaps)
+            return Fetch(BatchKind.APART, limit=0, positions=tuple(row.position for row in part), gaps=gaps)
         if self._backlog.is_due(now):
-            return Fetch(Kind.BACKLOG, skip=skip, gaps=gaps)
-        return Fetch(Kind.GAPS, limit=0, gaps=True) if gaps else None
+            return Fetch(BatchKind.BACKLOG, skip=skip, gaps=gaps)
+        return Fetch(BatchKind.GAPS, limit=0, gaps=True) if gaps else None
 
     def choose(self, fetch: Fetch, rows: Sequence[Row], gaps: Sequence[Gap], now: float) -> tuple[Row, ...]:
         """The fetched rows that make the batch; all of ``gaps`` go with them."""
@@ -133,37 +177,37 @@ class Delivery:
             self._gaps.pending = bool(gaps)
             self._gaps.at = now + self._pacing.gap_pause_s()
         chosen = _fitting(rows)
-        if fetch.kind is Kind.LIVE:
+        if fetch.kind is BatchKind.LIVE:
             self._live.pending = False
             self._live.at = now + self._pacing.pace.interval_s
             self._backlog.pending |= len(chosen) < len(rows)
-        elif fetch.kind is Kind.BACKLOG:
+        elif fetch.kind is BatchKind.BACKLOG:
             self._backlog.pending = bool(chosen)
-        if fetch.kind is Kind.APART:
+        if fetch.kind is BatchKind.APART:
             self._apart.done(set(fetch.positions) - {row.position for row in chosen})
         elif chosen:
             self._live_after = max(self._live_after, chosen[0].position)
-        if chosen and fetch.kind is not Kind.LIVE:
+        if chosen and fetch.kind is not BatchKind.LIVE:
             self._backlog.at = now + self._pacing.backlog_pause_s()
         return chosen
 
     def sent(self, digest: str, fetch: Fetch, rows: tuple[Row, ...], gaps: Sequence[Gap], now: float) -> None:
         """This batch is about to be published."""
-        apart = fetch.kind is Kind.APART
+        apart = fetch.kind is BatchKind.APART
         if apart:
             self._apart.sent(rows)
         ranges = tuple(EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in gaps)
-        self._in_flight.add(digest, Batch(rows, ranges, now + self._pacing.pace.receipt_timeout_s, apart))
+        self._in_flight.add(digest, SentBatch(rows, ranges, now + self._pacing.pace.receipt_timeout_s, apart))
 
     def not_published(self, digest: str) -> None:
         """The broker did not take it, as far as can be seen."""
         self._backlog.pending |= self._in_flight.give_up(digest)
 
-    def receipt(self, receipt: Receipt) -> Outcome:
-        """What a receipt changes. Nothing but what was in the batch that it names."""
+    def receipt(self, receipt: Receipt) -> ReceiptOutcome:
+        """Changes by a receipt, and only to rows of the batch that it names."""
         batch = self._in_flight.take(receipt.payload)
         if batch is None:
-            return Outcome()
+            return ReceiptOutcome()
         answer = answer_of(receipt)
         if answer is Answer.FULL:
             self._pacing.missed(1)
@@ -182,10 +226,10 @@ class Delivery:
         declared = _common(receipt.declared, batch.gaps)
         if declared:
             self._gaps.at = 0.0
-        return Outcome(_changes(states), declared, tuple(rejections))
+        return ReceiptOutcome(_changes(states), declared, tuple(rejections))
 
     def next_wake(self, now: float) -> float:
-        """When ``next_fetch`` or ``begin_day`` may next have something to say."""
+        """Moment at which ``next_fetch`` or ``begin_day`` may next have something to say."""
         free = MOST_IN_FLIGHT - len(self._in_flight)
         moments = [self._apart.next_day, *self._in_flight.ends]
         if self._live.pending and free:
@@ -201,19 +245,19 @@ class Delivery:
         # One at a time: until its receipt has come, a part stays in the list.
         return self._apart.has_next and not self._in_flight.has_apart
 
-    def _rejected_whole(self, receipt: Receipt, answer: Answer, batch: Batch) -> list[Rejection]:
+    def _rejected_whole(self, receipt: Receipt, answer: Answer, batch: SentBatch) -> list[Rejection]:
         """The records that are rejected by it; the others wait again or travel apart."""
         rows = batch.rows
         if answer is Answer.UNREADABLE and (bad := self._bad(rows)):
             return bad
         fate = VERDICTS[answer, len(rows) > 1]
-        if fate is Fate.HALVE:
+        if fate is RowHandling.HALVE:
             self._apart.halve(rows)
-        elif fate is Fate.ALONE and not self._apart.separate(rows):
-            fate = Fate.REJECT
-        elif fate is Fate.REJECT and rows:
+        elif fate is RowHandling.ALONE and not self._apart.separate(rows):
+            fate = RowHandling.REJECT
+        elif fate is RowHandling.REJECT and rows:
             self._apart.rejected_alone()
-        if fate is not Fate.REJECT:
+        if fate is not RowHandling.REJECT:
             return []
         fault = Fault(receipt.reason or Reason.INVALID, receipt.detail)
         return [Rejection(row.epoch, row.seq, fault) for row in rows]

@@ -14,7 +14,7 @@ LATE_BATCHES = 64
 """Batches remembered after their time: a receipt may come that late."""
 
 
-class Batch(Struct, frozen=True):
+class SentBatch(Struct, frozen=True):
     """One published batch. ``apart``: its rows were taken from a batch that was rejected whole."""
 
     rows: tuple[Row, ...]
@@ -27,17 +27,17 @@ class InFlight:
     """Batches by the SHA-256 of their payload."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, Batch] = OrderedDict()
-        self._late: OrderedDict[str, Batch] = OrderedDict()
+        self._waiting: OrderedDict[str, SentBatch] = OrderedDict()
+        self._late: OrderedDict[str, SentBatch] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, digest: str, batch: Batch) -> None:
+    def add(self, digest: str, batch: SentBatch) -> None:
         """This batch is about to be published."""
         self._waiting[digest] = batch
 
-    def take(self, digest: str) -> Batch | None:
+    def take(self, digest: str) -> SentBatch | None:
         """The batch that a receipt names; each batch has one receipt."""
         return self._waiting.pop(digest, None) or self._late.pop(digest, None)
 
@@ -65,15 +65,15 @@ class InFlight:
 
     @property
     def has_apart(self) -> bool:
-        """Whether a batch of rows apart is in flight."""
+        """True while a batch of rows apart is in flight."""
         return any(batch.apart for batch in self._waiting.values())
 
     @property
     def ends(self) -> Iterable[float]:
-        """When the batches in flight are given up."""
+        """Moments at which the batches in flight are given up."""
         return (batch.until for batch in self._waiting.values())
 
-    def _keep_late(self, digest: str, batch: Batch) -> None:
+    def _keep_late(self, digest: str, batch: SentBatch) -> None:
         # Without the records, and one string an epoch: 64 batches of 100 rows would be 6 MB otherwise.
         bare = tuple(Row(row.position, intern(row.epoch), row.seq, b"") for row in batch.rows)
         self._late[digest] = msgspec.structs.replace(batch, rows=bare)

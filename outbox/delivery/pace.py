@@ -1,4 +1,4 @@
-"""When the next batch of each kind is due."""
+"""Pauses between batches, and timers for the next of each kind."""
 
 import random
 
@@ -26,7 +26,7 @@ class Timer:
         self.pending = pending
 
     def is_due(self, now: float) -> bool:
-        """Whether to look for rows now."""
+        """True if it is time to look for rows."""
         return self.pending and now >= self.at
 
 

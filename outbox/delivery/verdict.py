@@ -1,4 +1,4 @@
-"""What becomes of a batch by what its receipt says of it as a whole. One table, no state."""
+"""Table of what happens to the rows of a batch that was rejected whole. No state."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -7,7 +7,7 @@ from wire.messages.envelope import Reason, Receipt
 
 
 class Answer(Enum):
-    """What a receipt says of the batch as a whole."""
+    """Statement of a receipt about the batch as a whole."""
 
     NAMED = "each record by itself"
     FULL = "nothing could be stored"
@@ -16,8 +16,8 @@ class Answer(Enum):
     REFUSED = "nothing from this sender is accepted"
 
 
-class Fate(Enum):
-    """What becomes of the rows of a batch that was rejected whole."""
+class RowHandling(Enum):
+    """Handling of the rows of a batch that was rejected whole."""
 
     SEND_AGAIN = "waiting"
     HALVE = "apart, in two halves"
@@ -25,16 +25,16 @@ class Fate(Enum):
     REJECT = "rejected"
 
 
-VERDICTS: Mapping[tuple[Answer, bool], Fate] = {
+VERDICTS: Mapping[tuple[Answer, bool], RowHandling] = {
     # (answer, several rows)
-    (Answer.FULL, False): Fate.SEND_AGAIN,
-    (Answer.FULL, True): Fate.SEND_AGAIN,
-    (Answer.TOO_LARGE, False): Fate.REJECT,
-    (Answer.TOO_LARGE, True): Fate.HALVE,
-    (Answer.UNREADABLE, False): Fate.REJECT,
-    (Answer.UNREADABLE, True): Fate.ALONE,
-    (Answer.REFUSED, False): Fate.REJECT,
-    (Answer.REFUSED, True): Fate.REJECT,
+    (Answer.FULL, False): RowHandling.SEND_AGAIN,
+    (Answer.FULL, True): RowHandling.SEND_AGAIN,
+    (Answer.TOO_LARGE, False): RowHandling.REJECT,
+    (Answer.TOO_LARGE, True): RowHandling.HALVE,
+    (Answer.UNREADABLE, False): RowHandling.REJECT,
+    (Answer.UNREADABLE, True): RowHandling.ALONE,
+    (Answer.REFUSED, False): RowHandling.REJECT,
+    (Answer.REFUSED, True): RowHandling.REJECT,
 }
 _ANSWERS = {
     Reason.STORAGE: Answer.FULL,
@@ -45,7 +45,7 @@ _ANSWERS = {
 
 
 def answer_of(receipt: Receipt) -> Answer:
-    """How a receipt speaks of its batch."""
+    """Statement of this receipt about its batch."""
     if receipt.reason is None or receipt.lines:
         return Answer.NAMED
     return _ANSWERS.get(receipt.reason, Answer.REFUSED)

@@ -1,4 +1,4 @@
-"""Whether this user may have a journal at a path, for a program's ``check``; nothing is created."""
+"""Check of a journal's path for a program's ``check`` command; nothing is created."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from host.lock import is_held
 
 
 def problem(path: Path, setting: str) -> str | None:
-    """What is wrong and what to do about ``setting``, None for nothing."""
+    """Problem of the path and what to do about ``setting``, None if there is none."""
     place = nearest(path.parent)
     if path.is_dir():
         return f"{path} is a directory: give {setting} a file in it"

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 RETRY_US = 10_000_000
 
 
-class Disk:
+class JournalDisk:
     """``store`` is None while the file cannot be opened; ``trouble`` says why it takes nothing now.
 
     ``was_open``: it was opened at least once.
@@ -50,7 +50,7 @@ class Disk:
         self.trouble = trouble
 
     def is_due(self, now: ClockReading, *, last: bool = False) -> bool:
-        """Whether to try it again now: every ten seconds of trouble, and at the end (``last``)."""
+        """True if it is to be tried again: every ten seconds of trouble, and at the end (``last``)."""
         if self.trouble is None or not (last or not 0 <= now.boot_us - self._tried_us < RETRY_US):
             return False
         self._tried_us = now.boot_us

@@ -62,12 +62,12 @@ class DiskTroubleError(Exception):
 
 
 def is_broken(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is damaged, rather than full or out of reach."""
+    """True if SQLite says that the file itself is damaged, rather than full or out of reach."""
     return _code(error) in _BROKEN or str(error).startswith(_NO_TEXT)
 
 
 def stays_open(error: sqlite3.Error) -> bool:
-    """Whether the open file is still of use: it can be read, and written when the disk takes it again."""
+    """True if the open file is still of use: readable, and writable once the disk takes it again."""
     return _code(error) in _PASSING
 
 
@@ -255,7 +255,7 @@ def _is_odd(path: Path) -> bool:
 
 
 def _foreign(path: Path, application_id: int, version: int) -> Exception:
-    """Whose tables are these? The application id or a newer program's version says it."""
+    """Error for tables that are not ours: the application id or a newer version says whose they are."""
     if application_id != schema.APPLICATION_ID:
         return JournalError(f"journal {path}: another program's database: give a path of its own")
     if version > schema.SCHEMA_VERSION:

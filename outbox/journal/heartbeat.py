@@ -1,9 +1,9 @@
 """The heartbeat: a small file that says when the program lived and how far its journal came.
 
-It is written over in place every ten seconds and never synced: the kernel brings it to the disk about twice a
-minute, so that an SD card lasts. After a power cut it is at most ``WRITE_BACK_US`` old. What it names of the
-journal was on the disk before, so it never names a record that was not committed. A file that cannot be read
-says nothing.
+It is written over in place every ten seconds and never synced. So the kernel brings it to the disk about
+twice a minute, and an SD card lasts. After a power cut it is at most ``WRITE_BACK_US`` old. What it names
+of the journal was on the disk before, so it never names a record that was not committed. A file that cannot
+be read says nothing.
 """
 
 import os
@@ -26,7 +26,7 @@ _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # whatever sta
 
 
 class Reach(Struct, frozen=True, array_like=True):
-    """How far one epoch came: up to ``settled`` nothing waits for a receipt, ``last`` is its last record."""
+    """Extent of one epoch: up to ``settled`` nothing waits for a receipt, ``last`` is its last record."""
 
     epoch: str
     settled: int
@@ -54,7 +54,7 @@ _HEARTBEAT = msgspec.json.Decoder(Heartbeat)
 
 
 def path_beside(journal: Path) -> Path:
-    """Where the heartbeat of a journal is."""
+    """Path of a journal's heartbeat."""
     return journal.with_name(f"{journal.name}-heartbeat")
 
 

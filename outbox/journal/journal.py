@@ -1,7 +1,24 @@
 """The durable record of one program: every record is committed here before anything else happens to it.
 
-Identity is (epoch, seq). Every opening draws a new random epoch, chained to the one before with its last seq,
-so that a restored or power-cut disk cannot use an identity twice. States and rules: ``outbox.journal``.
+Identity is (epoch, seq). Every opening draws a new random epoch, chained to the one before with its last seq.
+So a restored or power-cut disk cannot use an identity twice.
+
+The journal has two states. *On disk*, a commit is on the disk when it returns. *In memory*, the disk takes
+nothing, and records wait in the same tables in memory.
+
+    state      event                             next state
+    ---------  --------------------------------  ---------------------------------------------------
+    on disk    the disk fails                    in memory, in the same epoch
+    on disk    the file is damaged               on disk, in a new epoch of a new file that takes over
+                                                 what the damaged one still has
+    on disk    the new file is damaged at once   in memory, in a new epoch
+    in memory  the disk works again              on disk: what memory holds is written
+
+**Never:**
+
+- one identity has two contents;
+- a record that a heartbeat on the disk names is lost without a declared gap;
+- the event loop waits for the disk (``thread``).
 """
 
 import contextlib
@@ -18,7 +35,7 @@ from outbox.journal import file as journal_file
 from outbox.journal import gaps, heartbeat, space
 from outbox.journal import memory as journal_memory
 from outbox.journal import store as journal_store
-from outbox.journal.disk import Disk
+from outbox.journal.disk import JournalDisk
 from outbox.journal.file import DiskTroubleError, JournalError
 from outbox.journal.heartbeat import Heartbeat, Reach
 from outbox.journal.memory import Memory
@@ -53,7 +70,7 @@ class _Numbers:
 
     @property
     def mark(self) -> EpochMark:
-        """How far the present epoch has come."""
+        """Mark of the present epoch."""
         previous, last = self.follows
         return EpochMark(epoch=self.epoch, high_water=self.seq, previous=previous, previous_last=last)
 
@@ -69,7 +86,7 @@ class Journal:
     def __init__(self, path: Path, size: int, now: ClockReading) -> None:
         self.generation = 0
         self.previous_run: PreviousRun | None = None
-        self._disk = Disk(path)
+        self._disk = JournalDisk(path)
         self._beside = heartbeat.path_beside(self._disk.path)
         self.last_heartbeat: Heartbeat | None = heartbeat.read(self._beside)
         self._reach: tuple[Reach, ...] = self.last_heartbeat.epochs if self.last_heartbeat else ()
@@ -88,7 +105,7 @@ class Journal:
 
     @property
     def trouble(self) -> str | None:
-        """Why records are kept in memory now; None while the disk works."""
+        """Reason for keeping records in memory, None while the disk works."""
         return self._disk.trouble
 
     @property
@@ -101,8 +118,8 @@ class Journal:
     ) -> Record:
         """Give a record its identity and make it durable, or keep it in memory while the disk fails.
 
-        ``build`` makes the record from epoch and sequence number; where the file turns out to be damaged just
-        then, it is asked again for the epoch that follows.
+        ``build`` makes the record from epoch and sequence number. If the file turns out to be damaged just
+        then, it is called again for the epoch that follows.
         """
         self.recover(now)
         while True:
@@ -278,7 +295,7 @@ class Journal:
             raise DiskTroubleError(f"{self._disk.path}: {error}") from None
 
     def _known(self) -> tuple[Reach, ...]:
-        """What was on the disk for certain: by the last heartbeat, and by the commits since."""
+        """Records that were on the disk for certain: by the last heartbeat and the commits since."""
         epoch, durable = self._numbers.epoch, self._numbers.durable
         if not durable:
             return self._reach
@@ -330,7 +347,7 @@ class Journal:
             return None
 
     def _from_each(self, work: Callable[[Store], Sequence[Result]]) -> list[Result]:
-        """What memory and disk find together, memory first; a disk that fails finds nothing."""
+        """Findings of memory and disk together, memory first; a disk that fails finds nothing."""
         found = list(work(self._memory.store)) if self._memory else []
         return found + list(self._on_disk(work) or ())
 

@@ -38,7 +38,7 @@ class Memory:
             self._owed.append((change, judged_us))
 
     def is_owed(self, row: Row) -> bool:
-        """Whether a receipt spoke of this row."""
+        """True if a receipt spoke of this row."""
         return any(
             change.epoch == row.epoch and change.first <= row.seq <= change.last for change, _ in self._owed
         )

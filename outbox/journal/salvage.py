@@ -1,4 +1,4 @@
-"""What a damaged journal still has, and what of it is declared lost.
+"""Salvage of a damaged journal: records it still has, and gaps for those it lacks.
 
 Rows are read by SQL around the damage, and count if their checksum is right. What an epoch lacks of all that
 may have waited for a receipt is a gap. In doubt a row waits again: the collector, which may have it, says so.

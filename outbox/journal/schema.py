@@ -62,12 +62,12 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether the database has no tables yet."""
+    """True if the database has no tables yet."""
     return not _definitions(connection)
 
 
 def fits(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are those of a journal.
+    """True if the tables are those of a journal.
 
     The number in the header is not enough: one bit turns it into a newer program's.
     """
@@ -77,7 +77,7 @@ def fits(connection: sqlite3.Connection) -> bool:
 
 
 def damage(connection: sqlite3.Connection) -> str:
-    """What is wrong with the file's structure, an index or a row; empty for nothing."""
+    """Damage of the file's structure, an index or a row; empty if there is none."""
     finding = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if finding != "ok":
         return finding

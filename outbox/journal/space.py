@@ -1,8 +1,8 @@
-"""What a journal drops, and in which order, so that it stays within its size.
+"""Dropping of records, so that a journal stays within its size.
 
 Committed rows go after a week in any case. A full journal first drops the other committed and conflicting
-rows, then what has no receipt: rows of the smallest ``drop_order`` first, rejected before waiting, the
-oldest first. Each such drop is a declared gap.
+rows. Then it drops rows without a receipt, of the smallest ``drop_order`` first, rejected before waiting,
+the oldest first. Each of these is a declared gap.
 """
 
 from outbox.journal import gaps

@@ -105,7 +105,7 @@ class Store:
         return PreviousRun(last, closed)
 
     def reach(self) -> tuple[Reach, ...]:
-        """How far the newest epoch came, and others of which something waits, newest first."""
+        """Extent of the newest epoch, and of others of which something waits, newest first."""
         found = self.connection.execute(
             "SELECT epoch, settled, last_seq FROM epoch"
             " WHERE last_seq > settled OR rowid = (SELECT max(rowid) FROM epoch) ORDER BY rowid DESC LIMIT ?",

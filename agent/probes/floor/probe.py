@@ -189,7 +189,7 @@ class FloorProbe(ResumingProbe):
         )
 
     def can_resume(self, reading: Reading) -> bool:
-        """Whether the reading has the standing of its direction."""
+        """True for a reading that has the standing of its direction."""
         return isinstance(reading.values, FloorValues) and reading.values.standing is not None
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:

@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection
 
-from outbox.delivery.delivery import Delivery, Fetch, Kind, Rejection
+from outbox.delivery.delivery import BatchKind, Delivery, Fetch, Rejection
 from outbox.delivery.pace import Pace
 from outbox.rows import Row, State
 from wire.messages.envelope import (
@@ -124,14 +124,14 @@ class Site:
         seqs = tuple(row.seq for row in chosen)
         self.delivery.sent(digest, fetch, chosen, [], self.now)
         self.sent.append((self.now, seqs))
-        if fetch.kind is Kind.APART and len(seqs) == 1:
+        if fetch.kind is BatchKind.APART and len(seqs) == 1:
             self.alone.append(self.now)
         if self.answers:
             self._coming.append((self.now + self.late_s, self._receipt(digest, seqs)))
 
     def _read(self, fetch: Fetch) -> list[Row]:
         wanted = sorted(self.are(State.WAITING), reverse=True)
-        if fetch.kind is Kind.APART:
+        if fetch.kind is BatchKind.APART:
             wanted = [seq for seq in wanted if seq in fetch.positions]
         else:
             wanted = [seq for seq in wanted if seq > fetch.after and seq not in fetch.skip][: fetch.limit]

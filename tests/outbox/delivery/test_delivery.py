@@ -1,4 +1,4 @@
-"""What is sent when, and what a receipt changes."""
+"""Delivery: the order of batches, and the changes by receipts."""
 
 import random
 import tempfile
@@ -15,10 +15,10 @@ from outbox.delivery.delivery import (
     BATCH_EPOCHS,
     BATCH_ROWS,
     MOST_IN_FLIGHT,
+    BatchKind,
     Delivery,
     Fetch,
-    Kind,
-    Outcome,
+    ReceiptOutcome,
 )
 from outbox.delivery.in_flight import LATE_BATCHES
 from outbox.delivery.pace import Pace
@@ -40,13 +40,13 @@ from wire.messages.envelope import (
 )
 
 SENDER = Sender("A", "0.1.0", "qos/v1/A/results")
-BACKLOG = Fetch(Kind.BACKLOG)
+BACKLOG = Fetch(BatchKind.BACKLOG)
 
 
 def fresh(*, newest: int = 0, pace: Pace = PACE) -> Delivery:
     """Of a journal without a gap."""
     subject = Delivery(pace, random.Random(1), decode, newest=newest, now=0)
-    subject.choose(Fetch(Kind.GAPS, limit=0, gaps=True), [], [], 0)
+    subject.choose(Fetch(BatchKind.GAPS, limit=0, gaps=True), [], [], 0)
     assert subject.begin_day(0)
     return subject
 
@@ -65,7 +65,7 @@ def test_the_first_row_is_sent_at_once_and_the_next_a_minute_later() -> None:
     subject = fresh()
     assert subject.next_fetch(0) is None
     subject.committed()
-    assert send(subject, rows(1), 0) == Fetch(Kind.LIVE)
+    assert send(subject, rows(1), 0) == Fetch(BatchKind.LIVE)
     subject.committed()
     assert subject.next_fetch(59.9) is None
     assert subject.next_wake(10) == 60
@@ -77,7 +77,7 @@ def test_new_rows_go_before_the_backlog() -> None:
     subject.committed()
     fetch = subject.next_fetch(50)
     assert fetch is not None
-    assert (fetch.kind, fetch.after) == (Kind.LIVE, 500)
+    assert (fetch.kind, fetch.after) == (BatchKind.LIVE, 500)
 
 
 def test_one_place_in_flight_is_kept_for_new_rows() -> None:
@@ -92,7 +92,7 @@ def test_one_place_in_flight_is_kept_for_new_rows() -> None:
     subject.committed()
     fetch = subject.next_fetch(now)
     assert fetch is not None
-    assert fetch.kind is Kind.LIVE
+    assert fetch.kind is BatchKind.LIVE
 
 
 def test_a_batch_is_bounded_in_rows_bytes_and_epochs() -> None:
@@ -111,7 +111,7 @@ def test_rows_in_flight_are_not_sent_again_until_their_time_is_over() -> None:
     send(subject, rows(1, 2), 0)
     subject.released()
     fetch = subject.next_fetch(31)
-    assert fetch == Fetch(Kind.BACKLOG, skip=frozenset({1, 2}))
+    assert fetch == Fetch(BatchKind.BACKLOG, skip=frozenset({1, 2}))
     assert subject.next_fetch(60) == BACKLOG
 
 
@@ -146,7 +146,7 @@ def test_a_receipt_that_comes_late_or_after_a_failed_publication_still_counts() 
     assert subject.in_flight == 0
     committed = named(ReceiptStatus.COMMITTED, 1, 1)
     assert subject.receipt(committed).changes == (Change(E, 1, 1, State.COMMITTED),)
-    assert subject.receipt(committed) == Outcome()
+    assert subject.receipt(committed) == ReceiptOutcome()
 
 
 def test_silence_slows_the_backlog() -> None:
@@ -168,11 +168,11 @@ def test_gaps_go_alone_where_there_is_nothing_else_until_a_receipt_names_them() 
     subject = fresh()
     subject.lost()
     subject._gaps.at = 0
-    assert send(subject, [], 0, gaps=[gap(3, 9)]) == Fetch(Kind.GAPS, limit=0, gaps=True)
+    assert send(subject, [], 0, gaps=[gap(3, 9)]) == Fetch(BatchKind.GAPS, limit=0, gaps=True)
     outcome = subject.receipt(Receipt(schema=1, sender="A", payload=DIGEST, declared=ranges((3, 9))))
-    assert outcome == Outcome(declared=ranges((3, 9)))
-    assert subject.next_fetch(1) == Fetch(Kind.GAPS, limit=0, gaps=True)
-    subject.choose(Fetch(Kind.GAPS, limit=0, gaps=True), [], [], 1)
+    assert outcome == ReceiptOutcome(declared=ranges((3, 9)))
+    assert subject.next_fetch(1) == Fetch(BatchKind.GAPS, limit=0, gaps=True)
+    subject.choose(Fetch(BatchKind.GAPS, limit=0, gaps=True), [], [], 1)
     assert subject.next_fetch(10_000) is None
 
 
@@ -181,11 +181,11 @@ def test_gaps_ride_along_with_rows() -> None:
     subject.lost()
     subject.committed()
     subject._gaps.at = 0
-    assert send(subject, rows(10, 11), 0, gaps=[gap(3, 9)]) == Fetch(Kind.LIVE, gaps=True)
+    assert send(subject, rows(10, 11), 0, gaps=[gap(3, 9)]) == Fetch(BatchKind.LIVE, gaps=True)
     lines = named(ReceiptStatus.COMMITTED, 10, 11).lines
     declared = ranges((1, 5), (8, 9), (20, 30))
     outcome = subject.receipt(Receipt(schema=1, sender="A", payload=DIGEST, lines=lines, declared=declared))
-    assert outcome == Outcome((Change(E, 10, 11, State.COMMITTED),), ranges((3, 5), (8, 9)))
+    assert outcome == ReceiptOutcome((Change(E, 10, 11, State.COMMITTED),), ranges((3, 5), (8, 9)))
 
 
 def test_gaps_that_no_receipt_names_are_declared_again_after_a_pause() -> None:
@@ -208,8 +208,8 @@ def test_a_request_to_send_again_ends_what_is_in_flight() -> None:
     subject.forget(1)
     assert subject.in_flight == 0
     # A receipt of the ledger before its restoration is none of the one that asks.
-    assert subject.receipt(named(ReceiptStatus.COMMITTED, 1, 2)) == Outcome()
-    assert subject.next_fetch(40) == Fetch(Kind.BACKLOG, gaps=True)
+    assert subject.receipt(named(ReceiptStatus.COMMITTED, 1, 2)) == ReceiptOutcome()
+    assert subject.next_fetch(40) == Fetch(BatchKind.BACKLOG, gaps=True)
 
 
 def test_rejected_rows_are_released_at_the_start_and_once_a_day() -> None:

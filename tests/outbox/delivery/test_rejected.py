@@ -1,4 +1,4 @@
-"""What becomes of a batch that is rejected whole: the good records arrive, the bad ones are named."""
+"""Batches that are rejected whole: the good records arrive, the bad ones are named."""
 
 from itertools import product
 

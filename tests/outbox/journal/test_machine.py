@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from outbox.delivery.delivery import Delivery, Fetch, Kind
+from outbox.delivery.delivery import BatchKind, Delivery, Fetch
 from outbox.delivery.pace import Pace
 from outbox.journal import disk as journal_disk
 from outbox.journal import heartbeat
@@ -204,7 +204,7 @@ class Site(RuleBasedStateMachine):
     def _send(self, fetch: Fetch, fate: str) -> None:
         rows, gaps = read(self.journal, fetch)
         chosen = self.delivery.choose(fetch, rows, gaps, self.now)
-        assert fetch.kind is not Kind.APART or len(chosen) <= 100
+        assert fetch.kind is not BatchKind.APART or len(chosen) <= 100
         if not chosen and not gaps:
             return
         payload = self._compose(chosen, gaps)

@@ -1,4 +1,4 @@
-"""What a full journal drops first, and that it fits what it has to."""
+"""Size of a journal: what it has to fit, and the order in which a full one drops records."""
 
 from collections import Counter
 from functools import partial

@@ -1,4 +1,4 @@
-"""Agent's journal and uplink, a real Mosquitto and the real collector: what is committed, what is marked."""
+"""Agent's journal and uplink, a real Mosquitto and the real collector."""
 
 import asyncio
 import signal
@@ -19,8 +19,9 @@ from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
-from outbox.journal.journal import Journal, State
+from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
+from outbox.rows import State
 from tests.brokers import mosquitto
 from tests.outbox.journalled import CLOCK, build, connection
 from tests.processes import free_port
@@ -42,7 +43,7 @@ def in_state(folder: Path, state: State) -> set[Key]:
     return set(query(folder / "journal.db", statement))
 
 
-def marked(folder: Path) -> set[Key]:
+def committed(folder: Path) -> set[Key]:
     return in_state(folder, State.COMMITTED)
 
 
@@ -67,8 +68,8 @@ class Site:
             await self._journal.do(lambda opened: opened.commit(partial(build), CLOCK))
             self._uplink.committed()
 
-    async def marked(self) -> int:
-        return (await self._journal.do(Journal.counts)).marked
+    async def committed(self) -> int:
+        return (await self._journal.do(Journal.counts)).committed
 
 
 @asynccontextmanager
@@ -119,7 +120,7 @@ def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp
             async with agent(tmp_path, Broker(port=port)) as site:
                 for done in (HALF, 2 * HALF):
                     await site.measure(HALF)
-                    while await site.marked() < done:
+                    while await site.committed() < done:
                         await asyncio.sleep(0.02)
                     if done == HALF:
                         await asyncio.to_thread(command, ["ledger", "backup", str(path), str(backup)])
@@ -163,7 +164,7 @@ def test_what_the_collector_cannot_decode_holds_back_nothing_else(
             agent(tmp_path, Broker(port=port)) as site,
         ):
             await site.measure(HALF)
-            while await site.marked() < 100 - len(bad) + HALF:
+            while await site.committed() < 100 - len(bad) + HALF:
                 await asyncio.sleep(0.05)
             while caplog.text.count("even alone") < len(bad):
                 await asyncio.sleep(0.05)
@@ -189,14 +190,14 @@ def test_a_collector_killed_before_its_commit_loses_nothing_and_nothing_is_marke
                     await asyncio.sleep(0.02)
                 assert victim.returncode == -signal.SIGKILL
             held = set(in_ledger(tmp_path))
-            assert marked(tmp_path) <= held
+            assert committed(tmp_path) <= held
             assert len(held) < len(journalled(tmp_path))
             async with collector(tmp_path, "collector", "run", chosen):
-                while await site.marked() < len(journalled(tmp_path)):
-                    assert marked(tmp_path) <= set(in_ledger(tmp_path))
+                while await site.committed() < len(journalled(tmp_path)):
+                    assert committed(tmp_path) <= set(in_ledger(tmp_path))
                     await asyncio.sleep(0.05)
 
     with mosquitto(tmp_path) as broker:
         asyncio.run(scenario(broker.port))
     assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
-    assert sorted(in_ledger(tmp_path)) == sorted(marked(tmp_path))
+    assert sorted(in_ledger(tmp_path)) == sorted(committed(tmp_path))

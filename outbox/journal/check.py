@@ -9,13 +9,11 @@ from host.lock import is_held
 def problem(path: Path, setting: str) -> str | None:
     """Problem of the path and what to do about ``setting``, None if there is none."""
     place = nearest(path.parent)
-    if path.is_dir():
-        return f"{path} is a directory: give {setting} a file in it"
     if _exists(path) and not os.access(path, os.R_OK | os.W_OK):
         return f"{path} belongs to another user: run as that one"
     if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
         return f"{place} cannot be written: give {setting} a directory this user may write in"
-    return None
+    return f"{path} is a directory: give {setting} a file in it" if path.is_dir() else None
 
 
 def words(path: Path, program: str) -> str:

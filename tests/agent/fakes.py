@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.task.task import Progress, Reading, Task
+from agent.task.task import DropOrder, Progress, Reading, Task
 from wire.records import ClockReading, Known, Outcome, StampMeasurement, StampValues
 
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)
@@ -36,6 +36,7 @@ class FakeProbe:
 
     answer: Reading | BaseException | None = GOOD
     alone: bool = False
+    drop_order: DropOrder = DropOrder.SELDOM
     deadline_s: float = 5.0
     record: type[Known] = StampMeasurement
     clock: FakeClock | None = None

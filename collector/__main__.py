@@ -22,7 +22,7 @@ from collector.service.service import CollectorService, now_us
 from host import command_line, log
 from host.command_line import Parser
 from host.exits import Exit
-from host.finding import CODES, Finding, amount_to, tell
+from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError
 from host.units import counted
@@ -112,9 +112,9 @@ def _check(options: Namespace) -> Exit:
     try:
         chosen = settings.load(options.file)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", str(options.file)))
-    return amount_to([tell(finding) for finding in check(chosen)])
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", str(options.file)))
+    return exit_code([print_finding(finding) for finding in check(chosen)])
 
 
 def _verify(options: Namespace) -> Exit:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
-from host.finding import CODES, Finding, amount_to, tell
+from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
 from host.units import counted
@@ -88,9 +88,9 @@ def _check(path: Path) -> Exit:
     try:
         chosen, secrets = _load(path)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
-    return amount_to([tell(finding) for finding in check.findings(chosen, secrets)])
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
+    return exit_code([print_finding(finding) for finding in check.findings(chosen, secrets)])
 
 
 def main() -> NoReturn:

@@ -11,9 +11,9 @@ import msgspec
 
 from host.clock import Clock
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from net.mqtt import Broker, BrokerError
-from net.mqtt_trial import why_not
+from net.mqtt_trial import access_problem
 from outbox.journal import check as journal_check
 from outbox.journal import file as journal_file
 from outbox.journal.store import counts
@@ -22,24 +22,24 @@ from peer.settings import PeerSettings, TestRecordSettings
 from wire.messages.topics import PeerKind, peer_topic
 
 
-def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Finding]:
+def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckFinding]:
     """Everything that can be tried, one after the other."""
     try:
         # The broker's part has its own finding, whatever it is.
         yield ports(PeerService(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
-        yield Finding("ports", str(error), Exit.UNAVAILABLE)
+        yield CheckFinding("ports", str(error), Exit.UNAVAILABLE)
     if chosen.broker is None:
-        yield Finding("broker", "none: of a load test nothing is kept but its line in the log", note=True)
+        yield CheckFinding("broker", "none: load tests are kept in the log only, one line each", note=True)
         return
     yield file(chosen.tests)
     yield broker(chosen.name, chosen.broker)
 
 
-def ports(program: PeerService, chosen: PeerSettings) -> Finding:
+def ports(program: PeerService, chosen: PeerSettings) -> CheckFinding:
     """Can both ports be had? Raises PortTakenError."""
     asyncio.run(_try_ports(program))
-    return Finding(
+    return CheckFinding(
         "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
     )
 
@@ -51,39 +51,39 @@ async def _try_ports(program: PeerService) -> None:
         await program.close()
 
 
-def file(tests: TestRecordSettings) -> Finding:
+def file(tests: TestRecordSettings) -> CheckFinding:
     """Can the file of the tests be written? One that is not there yet is not made."""
     path = Path(tests.path)
     if problem := journal_check.problem(path, "tests.path"):
-        return Finding("tests", problem, Exit.CANNOT_CREATE)
+        return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
     used = journal_file.place(path)
     if not used.exists():
-        return Finding("tests", f"{path}: will be made")
+        return CheckFinding("tests", f"{path}: will be made")
     try:
         with closing(journal_file.read_only(used)) as connection:
             found = counts(connection)
     except sqlite3.Error as error:
-        return Finding(
-            "tests", f"{used}: cannot be read ({error}): the peer sets aside a damaged file", note=True
-        )
+        text = f"{used}: cannot be read ({error}): the peer sets aside a damaged file"
+        return CheckFinding("tests", text, note=True)
     kept = found.waiting + found.committed + found.conflict + found.rejected
-    return Finding(
-        "tests", f"{used}: {kept} kept, {found.waiting + found.rejected} of them without a receipt"
-    )
+    text = f"{used}: {kept} kept, {found.waiting + found.rejected} of them without a receipt"
+    return CheckFinding("tests", text)
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
     client_id, clock = f"plancher-peer-check-{os.getpid()}", Clock()
-    return await why_not(chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised)
+    return await access_problem(
+        chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised
+    )
 
 
-def broker(name: str, chosen: Broker) -> Finding:
+def broker(name: str, chosen: Broker) -> CheckFinding:
     """Does the broker let this peer in? Under a client id of its own: a running peer stays in."""
     try:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
     except BrokerError as error:
-        return Finding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
-        return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return Finding("broker", f"{chosen.host}:{chosen.port} lets {name} in")
+        return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
+    return CheckFinding("broker", f"{chosen.host}:{chosen.port} lets {name} in")

@@ -74,7 +74,9 @@ class PeerService:
             if self._records is not None:
                 await self._records.start()
             service.ready()
-            beside = [asyncio.create_task(work) for work in (service.attend(self._fault), self._keep_keys())]
+            beside = [
+                asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
+            ]
             await stop.wait()
             for task in beside:
                 task.cancel()

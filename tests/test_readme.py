@@ -47,12 +47,6 @@ def test_the_readme_holds_exactly_the_commands_tested_here() -> None:
     ]
 
 
-def test_what_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_make_test_runs_pytest_over_everything() -> None:
     """The run that this is part of is the real one; here it is only shown what it would do."""
     planned = subprocess.run(

@@ -1,4 +1,4 @@
-"""Watches the wall clock for as long as the agent runs; what counts as a change is in ``clock_changes``."""
+"""Watch over the wall clock for as long as the agent runs; ``rules`` decide what counts as a change."""
 
 import asyncio
 from collections.abc import Callable

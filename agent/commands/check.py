@@ -28,7 +28,7 @@ from agent.task.task import ProbeContext, Task
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
-from host.finding import Finding, amount_to, tell
+from host.finding import CheckFinding, exit_code, print_finding
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
@@ -53,16 +53,16 @@ def main(path: Path) -> int:
         with belonging_to(path):
             built_from = assembly.probe_context(chosen, Clock().read)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", f"{path}: site {chosen.site}"))
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
     return asyncio.run(_tell_all(built_from))
 
 
 async def _tell_all(built_from: ProbeContext) -> Exit:
-    return amount_to([tell(finding) async for finding in findings(built_from)])
+    return exit_code([print_finding(finding) async for finding in findings(built_from)])
 
 
-async def findings(built_from: ProbeContext) -> AsyncIterator[Finding]:
+async def findings(built_from: ProbeContext) -> AsyncIterator[CheckFinding]:
     """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
     chosen = built_from.settings
     yield clock(built_from)
@@ -90,16 +90,16 @@ async def findings(built_from: ProbeContext) -> AsyncIterator[Finding]:
     yield await broker(chosen)
 
 
-def clock(built_from: ProbeContext) -> Finding:
+def clock(built_from: ProbeContext) -> CheckFinding:
     """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
     reading = built_from.clock()
     if reading.synchronised:
-        return Finding("clock", "synchronised")
+        return CheckFinding("clock", "synchronised")
     text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
-    return Finding("clock", text, note=True)
+    return CheckFinding("clock", text, note=True)
 
 
-async def other_programs() -> Finding:
+async def other_programs() -> CheckFinding:
     """What else runs on this machine, while this program itself does nothing."""
     loop, programs, busy = asyncio.get_running_loop(), machine.programs(), load.read()
     began = loop.time()
@@ -108,7 +108,7 @@ async def other_programs() -> Finding:
     return machine.load(load.between(busy, load.read()).busy_ratio, most, loop.time() - began)
 
 
-def advised(finding: Finding, chosen: AgentSettings, way_out: NetworkInterface | None) -> Finding:
+def advised(finding: CheckFinding, chosen: AgentSettings, way_out: NetworkInterface | None) -> CheckFinding:
     """What does not work with the line's counters, with what to set instead, as far as that can be told."""
     if finding.ok:
         return finding
@@ -116,7 +116,7 @@ def advised(finding: Finding, chosen: AgentSettings, way_out: NetworkInterface |
     return replace(finding, text=finding.text + hint)
 
 
-def storage(chosen: AgentSettings) -> list[Finding]:
+def storage(chosen: AgentSettings) -> list[CheckFinding]:
     """The journal, and room for it where it can be written."""
     path = Path(chosen.journal.path)
     finding = journal(path)
@@ -128,42 +128,42 @@ def storage(chosen: AgentSettings) -> list[Finding]:
     return [finding, *room]
 
 
-def journal(path: Path) -> Finding:
+def journal(path: Path) -> CheckFinding:
     """May this user write a journal there, or does a running agent?"""
     if problem := journal_check.problem(path, "journal.path"):
-        return Finding("journal", problem, Exit.CANNOT_CREATE)
-    return Finding("journal", journal_check.words(path, "agent"))
+        return CheckFinding("journal", problem, Exit.CANNOT_CREATE)
+    return CheckFinding("journal", journal_check.words(path, "agent"))
 
 
-def runtime_directory(path: Path) -> Finding:
+def runtime_directory(path: Path) -> CheckFinding:
     """May this user write the status file there?"""
     place = journal_check.nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
-        return Finding("runtime directory", str(path))
+        return CheckFinding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
-    return Finding("runtime directory", text, Exit.CANNOT_CREATE)
+    return CheckFinding("runtime directory", text, Exit.CANNOT_CREATE)
 
 
-def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> Finding:
+def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> CheckFinding:
     """Can the site's own traffic be seen, and how is its interface?"""
     if source.kind is LineCounters.NONE:
         text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
-        return Finding("line counters", text, note=True)
+        return CheckFinding("line counters", text, note=True)
     if isinstance(reading, Unavailable):
         whose = Exit.UNAVAILABLE if source.kind is LineCounters.SNMP else Exit.CONFIGURATION
-        return Finding("line counters", reading.detail, whose)
+        return CheckFinding("line counters", reading.detail, whose)
     if reading.carrier is False:
         text = f"{source.interface} has no link: is its cable in, is it the interface towards the line?"
-        return Finding("line counters", text, Exit.UNAVAILABLE)
+        return CheckFinding("line counters", text, Exit.UNAVAILABLE)
     speed = f" at {megabits(reading.speed_bps)} Mbit/s" if reading.speed_bps else ""
     text = (
         f"{source.kind}: {source.interface}{speed}, {reading.frame_bytes} B a packet beyond the IP layer,"
         f" {reading.received_packets} packets received, {reading.sent_packets} sent so far"
     )
-    return Finding("line counters", text)
+    return CheckFinding("line counters", text)
 
 
-async def counted(built_from: ProbeContext, before: CounterReading) -> Finding:
+async def counted(built_from: ProbeContext, before: CounterReading) -> CheckFinding:
     """Did the counters see the test that the peer has just sent?"""
     source = built_from.line_counters
     await asyncio.sleep(source.lag_s)
@@ -177,7 +177,7 @@ def movement(
     after: CounterReading | Unavailable,
     *,
     on_loopback: bool = False,
-) -> Finding:
+) -> CheckFinding:
     """What the counters make of ``PROBED_BYTES`` that came down the line between two readings.
 
     ``on_loopback``: the peer is this machine itself, whose tests no other interface sees.
@@ -185,30 +185,30 @@ def movement(
     what = "counters move"
     added = after if isinstance(after, Unavailable) else after.since(before)
     if isinstance(added, Unavailable):
-        return Finding(what, added.detail, Exit.UNAVAILABLE)
+        return CheckFinding(what, added.detail, Exit.UNAVAILABLE)
     down, up = added.received_ip_bytes, added.sent_ip_bytes
     seen = f"of a test of {PROBED_BYTES} B towards the site, {interface} counted {down} B received"
     if down >= PROBED_BYTES / 2:
-        return Finding(what, seen)
+        return CheckFinding(what, seen)
     if up >= PROBED_BYTES / 2:
         text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
-        return Finding(what, text, Exit.CONFIGURATION)
+        return CheckFinding(what, text, Exit.CONFIGURATION)
     if on_loopback:
         text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
-        return Finding(what, text, Exit.CONFIGURATION)
+        return CheckFinding(what, text, Exit.CONFIGURATION)
     text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
-    return Finding(what, text, Exit.CONFIGURATION)
+    return CheckFinding(what, text, Exit.CONFIGURATION)
 
 
-async def peer_name(chosen: AgentSettings) -> Finding:
+async def peer_name(chosen: AgentSettings) -> CheckFinding:
     """Does the peer's name have an address?"""
     host = chosen.peer.host
     try:
         address = await address_of(host)
     except OSError as error:
         text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
-        return Finding("peer's name", text, Exit.UNAVAILABLE)
-    return Finding("peer's name", f"{host} is {address}")
+        return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's name", f"{host} is {address}")
 
 
 async def address_of(host: str) -> str:
@@ -217,7 +217,7 @@ async def address_of(host: str) -> str:
     return str(found[0][4][0])
 
 
-async def peer_stamp(built_from: ProbeContext) -> Finding:
+async def peer_stamp(built_from: ProbeContext) -> CheckFinding:
     """Does the peer's reflector answer two packets?"""
     chosen = built_from.settings
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
@@ -227,12 +227,12 @@ async def peer_stamp(built_from: ProbeContext) -> Finding:
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
     if reading.outcome is Outcome.OK:
-        return Finding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
+        return CheckFinding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
     text = remedies.advice(reading.failure, reading.detail) if reading.failure else reading.detail
-    return Finding("peer's STAMP", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's STAMP", text, Exit.UNAVAILABLE)
 
 
-async def peer_udpstp(built_from: ProbeContext) -> Finding:
+async def peer_udpstp(built_from: ProbeContext) -> CheckFinding:
     """Does the peer run a load test for us? One second at 1 Mbit/s, 125 kB."""
     peer = built_from.settings.peer
     report = await udpstp_client.run_load(
@@ -245,24 +245,26 @@ async def peer_udpstp(built_from: ProbeContext) -> Finding:
         duration_s=1,
     )
     if report.ending is Ending.COMPLETED:
-        return Finding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
+        return CheckFinding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
     text = remedies.advice(validity.failure_of(report), detail)
-    return Finding("peer's UDPSTP", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 
-async def reachability(built_from: ProbeContext) -> Finding:
+async def reachability(built_from: ProbeContext) -> CheckFinding:
     """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
     seen = await ReachabilityProbe(built_from).look()
     if seen.egress.kind is not EgressKind.DIRECT and not seen.first_hop:
         text = f"{seen}: where an outage is may stay unknown"
-        return Finding("reachability", text, note=True)
+        return CheckFinding("reachability", text, note=True)
     if seen.outage is not None:
-        return Finding("reachability", f"{seen}: outage, {remedies.OUTAGES[seen.outage.cause]}", note=True)
-    return Finding("reachability", str(seen), note=not (seen.peer and seen.broker))
+        return CheckFinding(
+            "reachability", f"{seen}: outage, {remedies.OUTAGES[seen.outage.cause]}", note=True
+        )
+    return CheckFinding("reachability", str(seen), note=not (seen.peer and seen.broker))
 
 
-async def path(built_from: ProbeContext) -> Finding:
+async def path(built_from: ProbeContext) -> CheckFinding:
     """May the path helper send what it has to? One packet as far as the first hop."""
     chosen = built_from.settings
     quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))
@@ -271,19 +273,19 @@ async def path(built_from: ProbeContext) -> Finding:
     runner = Runner(chosen.peer.name, built_from.clock)
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
-        return Finding("path", reading.detail, note=True)
+        return CheckFinding("path", reading.detail, note=True)
     who = "this program" if chosen.path.helper is None else "the helper"
-    return Finding("path", f"{who} may send what a trace takes")
+    return CheckFinding("path", f"{who} may send what a trace takes")
 
 
-async def broker(chosen: AgentSettings) -> Finding:
+async def broker(chosen: AgentSettings) -> CheckFinding:
     """Does the broker let this agent in? Under another client id, so that a running agent is not put out."""
     try:
         session = Session(
             chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
         )
     except BrokerError as error:
-        return Finding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     connecting = asyncio.create_task(session.run())
     undecided = session.problem
     try:
@@ -302,12 +304,12 @@ def _synchronised() -> bool:
     return Clock().read().synchronised
 
 
-def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> Finding:
+def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> CheckFinding:
     place = f"{chosen.broker.host}:{chosen.broker.port}"
     if timed_out:
         text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
-        return Finding("broker", text, Exit.UNAVAILABLE)
+        return CheckFinding("broker", text, Exit.UNAVAILABLE)
     if session.problem:
-        return Finding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
+        return CheckFinding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
-    return Finding("broker", f"{place} lets us in{but}")
+    return CheckFinding("broker", f"{place} lets us in{but}")

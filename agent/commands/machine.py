@@ -14,7 +14,7 @@ import psutil
 
 from agent.settings.sections import LineCountersSettings
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from host.units import amount, megabits
 
 MOST_LINKS_TOLD = 8
@@ -91,7 +91,7 @@ def _source(target: str) -> str | None:
         return None
 
 
-def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> Finding:
+def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> CheckFinding:
     """Which interfaces there are, the one that leads out first."""
     others = sorted(
         (link for link in found if link != way_out and not link.loopback),
@@ -103,9 +103,9 @@ def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | No
     if len(told) > MOST_LINKS_TOLD:
         told[MOST_LINKS_TOLD:] = [f"and {len(told) - MOST_LINKS_TOLD} more"]
     if way_out:
-        return Finding("interfaces", "; ".join(told))
+        return CheckFinding("interfaces", "; ".join(told))
     text = "none leads out: is a cable in, is there an address and a default route?"
-    return Finding("interfaces", "; ".join([*told, text]), note=True)
+    return CheckFinding("interfaces", "; ".join([*told, text]), note=True)
 
 
 def forwards() -> bool:
@@ -132,7 +132,7 @@ def counters_hint(chosen: LineCountersSettings, way_out: NetworkInterface | None
     )
 
 
-def space(place: Path, journal: Path, size: int) -> Finding:
+def space(place: Path, journal: Path, size: int) -> CheckFinding:
     """Whether a journal of ``size`` bytes fits where it is to be, and lasts.
 
     ``place`` is its directory, or the one in which that would be made.
@@ -140,20 +140,20 @@ def space(place: Path, journal: Path, size: int) -> Finding:
     try:
         free = psutil.disk_usage(str(place)).free
     except OSError as error:
-        return Finding("space", f"{place}: {error.strerror}", note=True)
+        return CheckFinding("space", f"{place}: {error.strerror}", note=True)
     kind = file_system(place, [(disk.mountpoint, disk.fstype) for disk in psutil.disk_partitions(all=True)])
     return room(place, kind, free, max(0, size - _used(journal)))
 
 
-def room(place: Path, kind: str, free: int, wanted: int) -> Finding:
+def room(place: Path, kind: str, free: int, wanted: int) -> CheckFinding:
     """What to say of ``free`` bytes on a file system where a journal may still take ``wanted``."""
     told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
-        return Finding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
+        return CheckFinding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
     if kind in _IN_MEMORY:
         text = f"{place} is in memory ({kind}): what was not sent yet is lost when this machine stops"
-        return Finding("space", f"{text}; give journal.path a place on a disk", note=True)
-    return Finding("space", told)
+        return CheckFinding("space", f"{text}; give journal.path a place on a disk", note=True)
+    return CheckFinding("space", told)
 
 
 def file_system(place: Path, mounts: Iterable[tuple[str, str]]) -> str:
@@ -217,21 +217,21 @@ def busiest(before: RunningPrograms, after: RunningPrograms) -> RunningProgram |
     return max((program for program in had if program.seconds > 0), key=lambda one: one.seconds, default=None)
 
 
-def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> Finding:
+def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
     """Whether what else runs here leaves a core for measuring. ``most`` is the busiest in ``lasted_s``."""
     cores = psutil.cpu_count() or 1
     return leaves_room(busy_ratio or 0.0, cores, most, lasted_s)
 
 
-def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> Finding:
+def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
     """As ``load``, of a machine of so many cores."""
     told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0
     named = most is not None and share >= BUSY_SHARE
     crowded = named and cores * (1 - busy_ratio) < FREE_CORES
     if not crowded and busy_ratio < BUSY_RATIO:
-        return Finding("other programs", told)
+        return CheckFinding("other programs", told)
     if most is not None and named:
         told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
     text = f"{told}: while it is, tests may be late and be thrown away"
-    return Finding("other programs", text, note=True)
+    return CheckFinding("other programs", text, note=True)

@@ -1,4 +1,4 @@
-"""The router's own counters of the line, asked for by SNMP (ifHC counters, RFC 2863)."""
+"""Counters of the line on the router, read by SNMP (ifHC counters, RFC 2863)."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from wire.snmp import interface_mib
 from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Unreadable
 
 LEAST_INTERVAL_S = 10.0
-LAG_S = 5.0  # net-snmp answers from counters up to 3 s old; other routers are no better
+LAG_S = 5.0  # net-snmp answers with counters up to 3 s old; other routers are no better
 
 
 class SnmpSource:
-    """One interface of one router. The interface is looked for when it is not known, or no more that one."""
+    """Interface of a router. It is searched for while its number is not known, or belongs to another one."""
 
     kind = records.LineCounters.SNMP
     least_interval_s = LEAST_INTERVAL_S
@@ -32,11 +32,11 @@ class SnmpSource:
         self._asking = asyncio.Lock()
 
     def read(self) -> CounterReading | Unavailable:
-        """Always unavailable: a router's answer takes its time, and is of some seconds before."""
-        return Unavailable("the router's counters (SNMP) lag by seconds: too much to follow a test by them")
+        """Return the reason: always unavailable, since a router's counters are some seconds old."""
+        return Unavailable("the router's counters (SNMP) are seconds old: too old to follow a test")
 
     async def ask(self) -> CounterReading | Unavailable:
-        """The router's newest counters. The first time it may take many questions, to find the interface."""
+        """Get the router's newest counters. The first time this searches for the interface."""
         async with self._asking:
             known = self._index is not None
             told = await self._state()
@@ -50,7 +50,7 @@ class SnmpSource:
         return Unavailable(f"line_counters.snmp: {self._router}: {told.detail}")
 
     async def _state(self) -> InterfaceState | Unreadable | NoAnswer:
-        """What the router tells of the interface; forgets its number where that is another one's by now."""
+        """Ask for the interface's state; forget its number if that belongs to another interface now."""
         index = await self._number()
         if not isinstance(index, int):
             return index
@@ -62,7 +62,7 @@ class SnmpSource:
         if renamed or (isinstance(told, Unreadable) and told.gone):
             self._index, self._last = None, None
             self._generation += 1
-            return Unreadable(f"interface {index} is no more what it was", gone=True) if renamed else told
+            return Unreadable(f"interface {index} is another one now", gone=True) if renamed else told
         return told
 
     async def _number(self) -> int | Unreadable | NoAnswer:

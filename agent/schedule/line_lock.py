@@ -1,4 +1,4 @@
-"""The site's line as something that probes share: many at once, or one alone."""
+"""Lock of the site's line: many probes at once, or one alone."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class LineLock:
-    """First come, first served: a probe that must be alone holds back those that come after it."""
+    """Shared and exclusive lock in order of arrival: a waiting exclusive user blocks all later ones."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -16,12 +16,12 @@ class LineLock:
 
     @property
     def held_alone(self) -> bool:
-        """Whether somebody has the line alone."""
+        """True if a probe has the line alone."""
         return self._alone
 
     @asynccontextmanager
     async def held(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
-        """Hold the line; raises LineBusyError if it does not become free within ``wait_s``."""
+        """Use the line. Raises LineBusyError if it does not become free within ``wait_s``."""
         await self._acquire(alone, wait_s)
         try:
             yield
@@ -64,4 +64,4 @@ class LineLock:
 
 
 class LineBusyError(Exception):
-    """Another probe kept the line for longer than this one could wait."""
+    """Error: the line did not become free within the time that this probe may wait."""

@@ -1,7 +1,7 @@
-"""Reads ``agent.yaml`` and the secrets that it names, and checks both.
+"""Reader of ``agent.yaml`` and of the secrets that it names; both are checked.
 
-The resident agent gets its settings ready-made and imports ``agent.settings.sections`` alone: this module
-brings the YAML reader.
+The resident agent does not import this module, which brings the YAML reader. It gets checked settings, and
+imports ``agent.settings.sections`` alone.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def load(path: Path) -> AgentSettings:
 
 
 def peer_key(peer: PeerAccessSettings) -> bytes:
-    """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
         return peer.key.encode()
     source = "whoever runs the peer has the key of this site: write it there"
@@ -35,7 +35,7 @@ def peer_key(peer: PeerAccessSettings) -> bytes:
 
 
 def snmp_community(snmp: SnmpSettings) -> str:
-    """The word shared with the router. Raises SettingsError if its file cannot serve."""
+    """Word shared with the router. Raises SettingsError if its file cannot be used."""
     if snmp.community is not None:
         return snmp.community
 
@@ -49,7 +49,7 @@ def snmp_community(snmp: SnmpSettings) -> str:
 
 
 def with_community(chosen: AgentSettings) -> AgentSettings:
-    """The settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
+    """Settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
     snmp = chosen.line_counters.snmp
     if chosen.line_counters.source != "snmp" or snmp is None:
         return chosen

@@ -1,7 +1,6 @@
-"""The rules between the settings of ``agent.yaml``: whatever their types alone cannot keep.
+"""Rules of the settings in ``agent.yaml`` that their types alone cannot express. Pure.
 
-A rule gives the first thing that is wrong as one line for a person, naming the setting and what to do; it
-never repeats a secret.
+A broken rule is one line for a person: the setting, and what to do. It never repeats a secret.
 """
 
 import ipaddress
@@ -22,7 +21,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 def first_problem(chosen: AgentSettings) -> str | None:
-    """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
+    """First rule that is broken, in words, or None."""
     checks = (
         _site,
         _peer,
@@ -67,7 +66,7 @@ def _key(key: str, peer_host: str) -> str | None:
 
 
 def is_host(host: str) -> bool:
-    """Whether ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
+    """True if ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -76,7 +75,7 @@ def is_host(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, as written, can only be this machine."""
+    """True if ``host``, as written, can only be this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -189,7 +188,7 @@ def _snmp(snmp: SnmpSettings | None) -> str | None:
 
 
 def community_problem(community: str) -> str | None:
-    """Why a word cannot be a community, without repeating it, or None."""
+    """Reason why a word cannot be a community, without repeating it, or None."""
     return None if 1 <= len(community.encode()) <= 64 else "a community has 1 to 64 bytes"
 
 

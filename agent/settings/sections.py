@@ -1,6 +1,6 @@
-"""Sections of ``agent.yaml``: what a deployer writes. The rules between them are in ``agent.settings.rules``.
+"""Sections of ``agent.yaml``, as a deployer writes them. ``agent.settings.rules`` has the rules between them.
 
-Defaults are for a site with one line and one peer, so that a working file is about ten lines.
+Defaults are for a site with one line and one peer: a working file has about ten lines.
 """
 
 from typing import Annotated
@@ -18,9 +18,9 @@ Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
 class PeerAccessSettings(Struct, frozen=True):
-    """The measurement peer: where it answers, and the key that it shares with this site.
+    """Section ``peer``: addresses of the measurement peer, and the key that it shares with this site.
 
-    ``key`` is the shared secret itself, ``key_file`` a file that holds it; exactly one is set.
+    ``key`` is the shared secret itself, ``key_file`` a file with it; exactly one is set.
     """
 
     name: str = "peer"
@@ -36,12 +36,12 @@ class PeerAccessSettings(Struct, frozen=True):
 
 
 class FloorSettings(Struct, frozen=True):
-    """The contract's floor in each direction, bit/s at its ``layer``; null where none was promised.
+    """Section ``floor``: the contract's floor, bit/s at its ``layer``; null where none was promised.
 
-    ``site_hours`` is when the site is in use, ``quiet_hours`` when a missed floor is to be confirmed where
-    the site's own traffic cannot be seen: both as :mod:`agent.settings.hours` reads them, local time.
-    ``pre_drain``: bytes sent fast before every ``pre_drain_every``-th test, to empty a token bucket; 0 for
-    never. ``passive``: let the site's own traffic prove the floor where it can be seen.
+    The site is in use in ``site_hours``. Without line counters a missed floor is confirmed in ``quiet_hours``
+    only. Both are local time, as :mod:`agent.settings.hours` reads them. ``pre_drain`` is the bytes sent fast
+    before every ``pre_drain_every``-th test, to empty a token bucket; 0 for never. With ``passive``, the
+    site's own traffic may prove the floor where it can be seen.
     """
 
     down: BitRate | None = BitRate(8_000_000)
@@ -56,14 +56,14 @@ class FloorSettings(Struct, frozen=True):
 
 
 class StampClass(Struct, frozen=True):
-    """One class of service to measure: what people call it, and its DSCP."""
+    """Class of service to measure: its name for people, and its DSCP."""
 
     name: str
     dscp: Annotated[int, Meta(ge=0, le=63)]
 
 
 class StampTrainSettings(Struct, frozen=True):
-    """STAMP trains: their classes, size and spacing, and how long a reply is waited for."""
+    """Section ``stamp``: classes, size and spacing of trains, and the time that a reply may take."""
 
     classes: tuple[StampClass, ...] = (StampClass("default", 0),)
     packets: Annotated[int, Meta(ge=2, le=1000)] = 20
@@ -73,7 +73,7 @@ class StampTrainSettings(Struct, frozen=True):
 
 
 class ScheduleSettings(Struct, frozen=True):
-    """How often each probe runs; null for never. ``first_within`` bounds how long a first run may wait."""
+    """Section ``schedule``: interval of each probe, null for never; ``first_within`` bounds a first wait."""
 
     floor: Seconds = Seconds(3600)
     stamp: Seconds = Seconds(60)
@@ -85,11 +85,11 @@ class ScheduleSettings(Struct, frozen=True):
 
 
 class CapacitySettings(Struct, frozen=True):
-    """The search for the maximum capacity: up to which rate, for how long, and what it may cost the line.
+    """Section ``capacity``: highest rate and duration of a search, and what it may cost the line.
 
-    ``hours`` is when it may start, local time. ``day_budget`` and ``month_budget`` are bytes of both
-    directions together: a search ends before it exceeds them, and with less than 20 MB left it is skipped,
-    and recorded as such.
+    A search may start in ``hours``, local time. ``day_budget`` and ``month_budget`` are bytes of both
+    directions together. A search ends before it exceeds them. With less than 20 MB left it is skipped, and
+    recorded as such.
     """
 
     highest: BitRate = BitRate(1_000_000_000)
@@ -101,16 +101,16 @@ class CapacitySettings(Struct, frozen=True):
 
 
 class InterfaceSettings(Struct, frozen=True):
-    """How often the line's counters are read within each record of the interface probe."""
+    """Section ``interface``: interval between readings of the counters within one record."""
 
     read_every: Seconds = Seconds(10)
 
 
 class PathSettings(Struct, frozen=True):
-    """The trace of the way to the peer: how far, how often each hop is asked, and how long it may take.
+    """Section ``path``: hops and packets of a trace to the peer, and the time that it may take.
 
-    ``helper`` is the Unix socket behind which a service manager starts the program that may send such
-    packets; without it the agent starts one as its child.
+    ``helper`` is the Unix socket behind which a service manager starts the path helper, which may send such
+    packets. Without it the agent starts the helper as its child.
     """
 
     hops: Annotated[int, Meta(ge=1, le=64)] = 30
@@ -120,11 +120,11 @@ class PathSettings(Struct, frozen=True):
 
 
 class SnmpSettings(Struct, frozen=True):
-    """The router that counts the site's traffic, asked by SNMP version 2c.
+    """Section ``line_counters.snmp``: the router that counts the site's traffic, by SNMP version 2c.
 
-    ``community`` is the shared word itself, ``community_file`` a file that holds it; exactly one is set.
-    ``interface`` is the name or the number of the router's interface towards the line. ``frame_bytes``: what
-    the router counts of each packet beyond the IP layer; null to go by what the router says of itself.
+    ``community`` is the shared word itself, ``community_file`` a file with it; exactly one is set.
+    ``interface`` is the name or number of the router's interface towards the line. ``frame_bytes`` is what
+    the router counts of each packet beyond the IP layer; null to derive it from the interface's type.
     """
 
     host: Host
@@ -140,7 +140,7 @@ class SnmpSettings(Struct, frozen=True):
 
 
 class LineCountersSettings(Struct, frozen=True):
-    """How the site's own traffic is known during a test: see ``agent.line.counters``."""
+    """Section ``line_counters``: source of the line's counters, see ``agent.line.counters``."""
 
     source: str = "none"
     interface: str | None = None
@@ -149,7 +149,7 @@ class LineCountersSettings(Struct, frozen=True):
 
 
 class UplinkSettings(Struct, frozen=True):
-    """When batches leave: new measurements every ``interval``, older ones every ``backlog_interval``."""
+    """Section ``uplink``: new measurements leave each ``interval``, older ones each ``backlog_interval``."""
 
     interval: Seconds = Seconds(60)
     backlog_interval: Seconds = Seconds(30)
@@ -157,14 +157,14 @@ class UplinkSettings(Struct, frozen=True):
 
 
 class JournalSettings(Struct, frozen=True):
-    """Where measurements are kept until the collector has them, and how large that file may grow."""
+    """Section ``journal``: file of measurements until the collector has them, and its largest size."""
 
     path: str = "var/agent/journal.db"
     size: ByteSize = ByteSize(160_000_000)
 
 
 class AgentSettings(Struct, frozen=True):
-    """Everything in ``agent.yaml``."""
+    """All sections of ``agent.yaml``."""
 
     site: str
     peer: PeerAccessSettings

@@ -122,7 +122,7 @@ class CollectorService:
                 self._commands.run(),
                 self._keep_inventory(),
                 self._keep_current(),
-                service.attend(self._fault),
+                service.feed_watchdog(self._fault),
                 self._counting.run(),
                 self._attention.run(),
             )

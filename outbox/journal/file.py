@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from host.lock import HeldError, Lock, beside
+from host.lock import Lock, LockedError, lock_path
 from outbox.journal import salvage, schema
 from outbox.journal.heartbeat import Reach
 from outbox.journal.store import Store
@@ -106,8 +106,8 @@ def lock(path: Path) -> Lock:
     try:
         return Lock(path)
     except OSError as error:
-        raise _explain(error, beside(path), advice) from None
-    except HeldError as error:
+        raise _explain(error, lock_path(path), advice) from None
+    except LockedError as error:
         raise JournalError(
             f"journal {path}: in use by process {error.holder}: end that, or use another journal"
         ) from None

@@ -59,17 +59,17 @@ async def outcome(tried: Session) -> str | None:
 
 def refusals(sites: Authority, folder: Path, newest: ssl.TLSVersion) -> dict[str, Tls]:
     stranger = Authority(folder / "stranger").make()
-    asks = "asks for a client certificate: set broker.tls.certificate and broker.tls.key"
+    asks = "requires a client certificate: set broker.tls.certificate and broker.tls.key"
     if newest is ssl.TLSVersion.TLSv1_2:  # has no word for it
-        asks = "agrees on no TLS with us: does it ask for a client certificate"
+        asks = "cannot agree on TLS with us: does it require a certificate"
     return {
         asks: tls(sites),
-        "does not vouch for our certificate, another authority issued it": tls(sites, stranger.issue("A")),
-        "says that our certificate has expired: renew broker.tls.certificate": tls(
+        "does not trust the authority that issued our certificate": tls(sites, stranger.issue("A")),
+        "rejects our certificate as expired: renew broker.tls.certificate": tls(
             sites, sites.issue("A", files=Identity.at(folder, "expired"), days=-1)
         ),
-        "shows a certificate that broker.tls.ca does not vouch for": tls(stranger, stranger.issue("B")),
-        "does not take our certificate for a client's": tls(
+        "shows a certificate that does not verify with broker.tls.ca": tls(stranger, stranger.issue("B")),
+        "does not accept our certificate as a client's": tls(
             sites, sites.issue("broker", Usage.SERVER, files=Identity.at(folder, "server"))
         ),
     }
@@ -115,7 +115,7 @@ def test_while_the_clock_is_not_synchronised_dates_do_not_count_and_that_is_said
 def test_authority_and_name_count_all_the_same(expired: Shipped, sites: Authority, tmp_path: Path) -> None:
     stranger = Authority(tmp_path).make()
     found = asyncio.run(outcome(session(expired, tls(stranger), lambda: False)))
-    assert "shows a certificate that broker.tls.ca does not vouch for" in str(found)
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(found)
     place = Broker(host="localhost", port=expired.tls_port, tls=tls(sites))
     found = asyncio.run(outcome(Session(place, "a", clock_synchronised=lambda: False)))
     assert "shows a certificate for another name than broker.host" in str(found)
@@ -164,10 +164,10 @@ def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
             await until(lambda: tried.connected)
             before = connections()
             own.key.write_bytes(new.key.read_bytes()[:100])
-            await until(lambda: "what was there before stays in use" in caplog.text)
+            await until(lambda: "the files read before stay in use" in caplog.text)
             assert tried.connected
             await asyncio.sleep(0.3)
-            assert caplog.text.count("what was there before stays in use") == 1
+            assert caplog.text.count("the files read before stay in use") == 1
             own.key.write_bytes(new.key.read_bytes())
             own.certificate.write_bytes(new.certificate.read_bytes())
             await until(lambda: connections() > before)
@@ -201,7 +201,7 @@ def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> N
             place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
             return await outcome(Session(place, "a"))
 
-    assert "shows a certificate that broker.tls.ca does not vouch for" in str(asyncio.run(scenario()))
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(asyncio.run(scenario()))
 
 
 def test_the_same_certificate_elsewhere_takes_the_connection_over(broker: Shipped, sites: Authority) -> None:

@@ -160,12 +160,6 @@ def _written(folder: Path, name: str, page: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("page", [AGENT, COLLECTOR, LOG])
-def test_what_a_page_links_to_is_there(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
 def test_the_extras_that_the_pages_install_exist() -> None:
     extras = (ROOT / "pyproject.toml").read_text()
     for page in (AGENT, COLLECTOR):

@@ -34,7 +34,7 @@ def test_a_log_line_has_time_level_and_component(
     assert time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_an_error_is_told_without_what_makes_tracebacks(
+def test_an_error_is_logged_without_a_traceback_where_none_can_be_made(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_more_files(*_: object, **__: object) -> None:
@@ -81,7 +81,7 @@ def test_known_errors_become_an_exit_code(error: BaseException, code: Exit) -> N
     assert caught.value.code == code
 
 
-def test_our_own_fault_never_exits_like_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_internal_error_never_exits_like_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     def main(_: object) -> int:
         raise ZeroDivisionError
 
@@ -90,7 +90,7 @@ def test_our_own_fault_never_exits_like_a_verdict(capsys: pytest.CaptureFixture[
     assert caught.value.code == Exit.SOFTWARE
     told = capsys.readouterr().err
     assert "ZeroDivisionError" in told
-    assert told.endswith("plancher-agent: internal error, as told above: please report it\n")
+    assert told.endswith("plancher-agent: internal error, see above: please report it\n")
 
 
 def test_a_reader_that_stops_reading_gets_neither_traceback_nor_verdict() -> None:
@@ -145,7 +145,7 @@ def with_commands() -> command_line.Parser:
         ),
     ],
 )  # fmt: skip
-def test_a_wrong_call_is_told_by_whom_it_was_made_to(
+def test_a_wrong_call_shows_the_usage_of_its_command(
     call: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -10,7 +10,7 @@ def test_busy_and_all_time_of_all_cores() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"cpu0 1 2 3 4 5\n", b"cpu 1 2 3\n", b"cpu 1 2 x 4 5\n", b"intr 1\n"])
-def test_a_line_that_tells_nothing(line: bytes) -> None:
+def test_lines_without_a_load(line: bytes) -> None:
     assert load.parse(line) is None
 
 
@@ -32,7 +32,7 @@ def test_the_share_between_two_readings(
     assert load.between(before, after).busy_ratio == ratio
 
 
-def test_this_machine_is_busy_while_it_is_made_to_be() -> None:
+def test_this_machine_is_busy_during_a_busy_loop() -> None:
     before = load.read()
     assert before is not None
     while (after := load.read()) is None or after[1] < before[1] + 5:

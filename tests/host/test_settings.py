@@ -102,7 +102,7 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         (b"#" * (MAX_FILE_BYTES + 1), "larger than 1048576 bytes: this is no settings file"),
     ],
 )
-def test_every_mistake_is_told_with_its_place(tmp_path: Path, text: str | bytes, message: str) -> None:
+def test_every_error_is_reported_with_its_place(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"{tmp_path}/x.yaml: {message}"
@@ -113,18 +113,18 @@ def test_a_number_alone_is_in_the_smallest_unit_where_that_can_be_meant(tmp_path
     assert (read_so.floor.down, read_so.size, read_so.interval) == (8_000_000, 0, 10)
 
 
-def test_what_a_file_names_is_told_with_the_file() -> None:
+def test_an_error_in_a_named_file_has_both_paths() -> None:
     with pytest.raises(SettingsError) as caught, belonging_to(Path("a.yaml")):
         raise SettingsError("key_file: none")
     assert str(caught.value) == "a.yaml: key_file: none"
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file: give the path of a settings file"):
         load(tmp_path / "none.yaml", Example)
 
 
-def test_a_directory_is_told(tmp_path: Path) -> None:
+def test_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
         load(tmp_path, Example)
 

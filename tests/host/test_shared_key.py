@@ -1,4 +1,4 @@
-"""What a shared key must be, and what its file must be."""
+"""Rules for a shared key and its file."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from host.settings import SettingsError
         ),
     ],
 )
-def test_what_a_key_must_be(key: str, on_loopback: bool, problem: str | None) -> None:
+def test_rules_for_a_key(key: str, on_loopback: bool, problem: str | None) -> None:
     assert shared_key.problem(key, on_loopback=on_loopback) == problem
 
 
@@ -35,7 +35,7 @@ def test_what_a_key_must_be(key: str, on_loopback: bool, problem: str | None) ->
         (None, 0o600, "no such file: ask for one (and chmod 600)"),
     ],
 )
-def test_a_file_that_cannot_serve_is_told_with_its_setting(
+def test_an_unusable_file_is_refused_with_its_setting(
     tmp_path: Path, content: bytes | None, mode: int, message: str
 ) -> None:
     path = tmp_path / "key"

@@ -1,4 +1,4 @@
-"""Sessions that run while a test looks at them."""
+"""Sessions that run while a test observes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
-    """The session's task; it must end within seconds of being cancelled, and as cancelled."""
+    """Task of the session; after a cancellation it must end within seconds, and as cancelled."""
     task = asyncio.create_task(session.run())
     try:
         yield task

@@ -1,4 +1,4 @@
-"""The shell around a load end: socket options, refused sends, prompt ends."""
+"""Shell of a load end: socket options, refused sends, prompt ends."""
 
 import errno
 import socket
@@ -18,7 +18,7 @@ IP_MTU_DISCOVER, PMTUDISC_DO = 10, 2
 
 
 class Sender:
-    """Sends ten packets a millisecond apart, and remembers what it is told."""
+    """End that sends ten packets a millisecond apart, and records every call."""
 
     def __init__(self, destination: Address) -> None:
         self.destination, self.connectable, self.dscp_ecn = destination, True, 0x28
@@ -54,7 +54,7 @@ class Sender:
 
 
 class Refusing(socket.socket):
-    """A socket whose every second packet the kernel has no room for."""
+    """Socket that refuses every second packet for lack of room."""
 
     calls = 0
 
@@ -73,7 +73,7 @@ def far() -> Iterator[socket.socket]:
         yield sock
 
 
-def test_a_socket_for_load_does_not_fragment_and_has_room() -> None:
+def test_a_socket_for_load_does_not_fragment_and_has_a_large_buffer() -> None:
     with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
         assert sock.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == PMTUDISC_DO
         plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -83,7 +83,7 @@ def test_a_socket_for_load_does_not_fragment_and_has_room() -> None:
         assert load.receive_drops(sock) == 0
 
 
-def test_packets_leave_marked_and_on_time(far: socket.socket) -> None:
+def test_packets_are_sent_on_time_with_their_dscp(far: socket.socket) -> None:
     far.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
     end = Sender(far.getsockname())
     with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
@@ -97,7 +97,7 @@ def test_packets_leave_marked_and_on_time(far: socket.socket) -> None:
     assert sent[-1] - sent[0] >= 8_000_000
 
 
-def test_what_arrives_has_one_moment_on_both_clocks(far: socket.socket) -> None:
+def test_an_arrival_has_the_same_moment_on_both_clocks(far: socket.socket) -> None:
     end = Sender(far.getsockname())
     end.last = 40
     with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:
@@ -109,7 +109,7 @@ def test_what_arrives_has_one_moment_on_both_clocks(far: socket.socket) -> None:
     assert abs(wall - now - offset) < 5_000_000
 
 
-def test_refused_sends_are_told_and_do_not_end_the_test(far: socket.socket) -> None:
+def test_refused_sends_are_reported_and_do_not_end_the_test(far: socket.socket) -> None:
     end = Sender(far.getsockname())
     with Refusing(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -117,7 +117,7 @@ def test_refused_sends_are_told_and_do_not_end_the_test(far: socket.socket) -> N
     assert (end.sent, end.refused) == (10, 5)
 
 
-def test_a_closed_port_is_told_and_the_packet_behind_the_error_still_leaves(far: socket.socket) -> None:
+def test_a_closed_port_is_reported_and_the_packet_behind_the_error_is_sent(far: socket.socket) -> None:
     closed = far.getsockname()
     far.close()
     end = Sender(closed)
@@ -127,7 +127,7 @@ def test_a_closed_port_is_told_and_the_packet_behind_the_error_still_leaves(far:
     assert end.refused == 0
 
 
-def test_a_wish_to_stop_is_heard(far: socket.socket) -> None:
+def test_a_cancellation_is_noticed(far: socket.socket) -> None:
     end = Sender(far.getsockname())
     end.last = 1_000_000
     cancelled = threading.Event()
@@ -142,13 +142,13 @@ def test_a_wish_to_stop_is_heard(far: socket.socket) -> None:
 
 
 class Unroutable(socket.socket):
-    """A socket whose destination has just lost its route."""
+    """Socket whose destination has just lost its route."""
 
     def connect(self, address: object) -> None:
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
 
-def test_a_destination_without_a_route_is_told_not_raised(far: socket.socket) -> None:
+def test_a_destination_without_a_route_is_reported_not_raised(far: socket.socket) -> None:
     end = Sender(far.getsockname())
     with Unroutable(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -161,7 +161,7 @@ def test_a_destination_without_a_route_is_told_not_raised(far: socket.socket) ->
 def test_a_step_of_the_wall_clock_moves_no_arrival_on_the_monotonic_one(
     far: socket.socket, monkeypatch: pytest.MonkeyPatch, step_ns: int
 ) -> None:
-    """Between the kernel's stamp and the reading of it."""
+    """The step is between the kernel's stamp and its reading."""
     end = Sender(far.getsockname())
     end.last = 40
     true_time = time.time_ns
@@ -174,7 +174,7 @@ def test_a_step_of_the_wall_clock_moves_no_arrival_on_the_monotonic_one(
 
 
 class Burster(Sender):
-    """Hands out batches as given, bytes and size of each datagram, and keeps what was refused."""
+    """End that sends the given batches, and records the bytes refused."""
 
     def __init__(self, destination: Address, given: list[tuple[bytes, int]]) -> None:
         super().__init__(destination)
@@ -197,7 +197,7 @@ def numbered(*sizes: int) -> bytes:
 
 
 class Counting(socket.socket):
-    """Counts calls; ``refuse`` says for a call by its kind and number what the kernel would answer."""
+    """Socket that counts calls; ``refuse`` gives the error of a call by its kind and number."""
 
     refuse: dict[tuple[str, int], int] = {}  # noqa: RUF012 -- set by each test
 
@@ -258,7 +258,7 @@ def test_a_kernel_without_segmentation_is_never_given_a_batch(
     assert len(received(far, 2)) == 2
 
 
-def test_a_batch_the_kernel_has_no_room_for_is_taken_back_whole(
+def test_a_batch_refused_for_lack_of_room_is_taken_back_as_a_whole(
     far: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = Burster(far.getsockname(), [(numbered(1000, 1000), 1000)])
@@ -268,7 +268,7 @@ def test_a_batch_the_kernel_has_no_room_for_is_taken_back_whole(
     assert (end.refusals, sock.calls) == ([0], ["sendmsg"])
 
 
-def test_of_single_datagrams_only_those_are_taken_back_that_did_not_leave(
+def test_of_single_datagrams_only_the_unsent_are_taken_back(
     far: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = Burster(far.getsockname(), [(numbered(1000, 1000, 1000, 10), 1000)])
@@ -279,7 +279,7 @@ def test_of_single_datagrams_only_those_are_taken_back_that_did_not_leave(
     assert received(far, 2) == [b"\1" * 1000, b"\2" * 1000]
 
 
-def test_what_the_kernel_put_together_comes_as_one_batch_with_its_segment_size(far: socket.socket) -> None:
+def test_datagrams_that_the_kernel_joined_are_one_batch_with_its_segment_size(far: socket.socket) -> None:
     with (
         load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as taker,
         load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as giver,

@@ -1,4 +1,4 @@
-"""A sender that never catches up with its schedule still hears what comes."""
+"""A sender that is always late still reads what arrives."""
 
 import socket
 import threading
@@ -10,7 +10,7 @@ from wire.udpstp.load import Ending
 
 
 class AlwaysLate:
-    """Has something to send whenever it is asked, and ends when it has heard something."""
+    """End that always has something to send, and ends after its first reception."""
 
     tempo, connectable, dscp_ecn, segment_bytes = Tempo.SEND, True, 0, 0
     deadline = 0
@@ -51,7 +51,7 @@ def test_feedback_is_read_although_there_is_always_something_to_send() -> None:
 
 
 class Greeter(AlwaysLate):
-    """Greets with nothing, and ends when it has sent after that."""
+    """End that sends nothing at first, and ends after its first packet."""
 
     def __init__(self, destination: Address) -> None:
         super().__init__(destination, most=2)
@@ -68,8 +68,8 @@ class Greeter(AlwaysLate):
         self.heard = True
 
 
-def test_what_waits_is_read_before_more_is_sent() -> None:
-    """A sender that was held up would take its own pause for the receiver's silence."""
+def test_waiting_datagrams_are_read_before_more_is_sent() -> None:
+    """A delayed sender would otherwise mistake its own pause for silence of the receiver."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.bind(("127.0.0.1", 0))
         with load.open_socket(socket.AF_INET, ("127.0.0.1", 0)) as sock:

@@ -19,7 +19,7 @@ async def problem_of(session: Session) -> str:
     return str(session.problem)
 
 
-def test_a_broker_that_is_not_there_is_told() -> None:
+def test_a_missing_broker_is_reported() -> None:
     broker = Broker(port=free_port())
     assert asyncio.run(problem_of(Session(broker, "a"))) == (
         f"broker 127.0.0.1:{broker.port}: "
@@ -27,7 +27,7 @@ def test_a_broker_that_is_not_there_is_told() -> None:
     )
 
 
-def test_what_could_not_be_published_says_so() -> None:
+def test_a_failed_publication_returns_false() -> None:
     session = Session(Broker(port=free_port()), "a")
     assert asyncio.run(session.publish(Publication("qos/v1/A/results", b"x"))) is False
     assert not session.connected
@@ -42,17 +42,17 @@ def test_a_password_file_that_others_can_read_is_refused(tmp_path: Path) -> None
     assert str(caught.value) == f"broker.password_file: {path}: others can read it: chmod 600 {path}"
 
 
-def test_a_missing_password_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_password_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"broker.password_file: .*: No such file or directory"):
         Session(Broker(username="a", password_file=str(tmp_path / "none")), "a")
 
 
-def test_what_would_be_ignored_is_refused(tmp_path: Path) -> None:
+def test_a_password_without_a_user_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"broker.password_file: of no use without broker.username"):
         Session(Broker(password_file=str(tmp_path / "password")), "a")
 
 
-def test_a_password_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_password_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_bytes(b"\xff\xfe")
     path.chmod(0o600)

@@ -12,7 +12,7 @@ from tests.net.fake_broker import FakeBroker, fake_broker
 from tests.net.sessions import running, until
 
 
-def test_a_broker_that_hangs_up_before_it_answers_is_told_at_once() -> None:
+def test_a_broker_that_hangs_up_before_it_answers_is_reported_at_once() -> None:
     async def scenario() -> str | None:
         async with fake_broker(FakeBroker(hangs_up=True)) as fake:
             session = Session(Broker(port=fake.port), "a")
@@ -22,10 +22,10 @@ def test_a_broker_that_hangs_up_before_it_answers_is_told_at_once() -> None:
             assert time.monotonic() - began < 10
             return session.problem
 
-    assert "hangs up at once: does this port want TLS" in str(asyncio.run(scenario()))
+    assert "closes the connection at once: does this port require TLS" in str(asyncio.run(scenario()))
 
 
-def test_a_connection_that_ends_before_a_subscription_is_answered_is_told_at_once() -> None:
+def test_a_connection_that_ends_before_a_suback_is_reported_at_once() -> None:
     async def scenario() -> str:
         async with fake_broker(FakeBroker(granted=None, drops=True)) as fake:
             session = Session(Broker(port=fake.port), "a", subscriptions=["qos/v1/A/receipts"])
@@ -38,7 +38,7 @@ def test_a_connection_that_ends_before_a_subscription_is_answered_is_told_at_onc
     assert asyncio.run(scenario()).endswith("closed the connection")
 
 
-def test_a_connection_that_ends_before_a_publication_is_acknowledged_is_not_waited_for() -> None:
+def test_a_connection_that_ends_before_a_puback_is_not_waited_for() -> None:
     async def scenario() -> None:
         async with fake_broker(FakeBroker()) as fake, fault_proxy(fake.port) as proxy:
             session = Session(Broker(port=proxy.port), "a", subscriptions=["a/b"])
@@ -64,7 +64,7 @@ def test_a_refused_subscription_is_no_connection() -> None:
             return str(session.problem).replace(str(fake.port), "PORT")
 
     assert asyncio.run(scenario()) == (
-        "broker 127.0.0.1:PORT: refuses to let this user read qos/v1/A/receipts: see its ACL"
+        "broker 127.0.0.1:PORT: does not allow this user to read qos/v1/A/receipts: check its ACL"
     )
 
 
@@ -102,7 +102,7 @@ def test_an_attempt_that_is_cancelled_leaves_no_socket() -> None:
 
 
 def test_a_session_over_a_dead_link_still_ends_when_it_is_cancelled() -> None:
-    """The link takes nothing any more: not what is being published, and not the DISCONNECT."""
+    """The link carries nothing any more: neither a publication nor the DISCONNECT."""
 
     async def scenario() -> None:
         async with fake_broker(FakeBroker(reads=False)) as fake:

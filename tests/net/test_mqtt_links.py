@@ -1,4 +1,4 @@
-"""The session over links, and with brokers, that fail in every way the lab knows; its times are shortened."""
+"""The session over links and with brokers that fail in every way of the lab; its times are shortened."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ def new_session(port: int) -> Session:
 
 @asynccontextmanager
 async def connected(fake: FakeBroker | None = None) -> AsyncIterator[tuple[FaultProxy, Session]]:
-    """A session that is connected through a proxy."""
+    """Session that is connected through a proxy."""
     async with fake_broker(fake or FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
         session = new_session(proxy.port)
         async with running(session):
@@ -49,7 +49,7 @@ async def connected(fake: FakeBroker | None = None) -> AsyncIterator[tuple[Fault
 
 @pytest.mark.parametrize("kind", [Kind.SWALLOW, Kind.STALL])
 @pytest.mark.parametrize("ways", [UP, DOWN, UP | DOWN])
-def test_an_idle_link_that_is_half_open_is_found_and_left(kind: Kind, ways: frozenset[Way]) -> None:
+def test_an_idle_half_open_link_is_found_and_closed(kind: Kind, ways: frozenset[Way]) -> None:
     async def scenario() -> None:
         async with connected() as (proxy, session):
             began = time.monotonic()
@@ -63,7 +63,7 @@ def test_an_idle_link_that_is_half_open_is_found_and_left(kind: Kind, ways: froz
     asyncio.run(scenario())
 
 
-def test_a_publication_that_is_not_acknowledged_finds_it_too() -> None:
+def test_an_unacknowledged_publication_finds_a_dead_link() -> None:
     async def scenario() -> None:
         async with connected() as (proxy, session):
             proxy.set(Fault(Kind.SWALLOW, UP))
@@ -73,7 +73,7 @@ def test_a_publication_that_is_not_acknowledged_finds_it_too() -> None:
     asyncio.run(scenario())
 
 
-def test_a_broker_that_answers_is_asked_now_and_then_and_kept() -> None:
+def test_a_connection_with_answers_to_requests_is_kept() -> None:
     async def scenario() -> None:
         fake = FakeBroker()
         async with connected(fake) as (_, session):
@@ -84,7 +84,7 @@ def test_a_broker_that_answers_is_asked_now_and_then_and_kept() -> None:
     asyncio.run(scenario())
 
 
-def test_where_publications_are_acknowledged_nothing_is_asked() -> None:
+def test_acknowledged_publications_make_requests_unnecessary() -> None:
     async def scenario() -> None:
         fake = FakeBroker()
         async with connected(fake) as (_, session):
@@ -97,7 +97,7 @@ def test_where_publications_are_acknowledged_nothing_is_asked() -> None:
     asyncio.run(scenario())
 
 
-def test_a_right_that_was_taken_away_is_told() -> None:
+def test_a_revoked_right_is_reported() -> None:
     async def scenario() -> str:
         fake = FakeBroker()
         async with connected(fake) as (_, session):
@@ -106,7 +106,7 @@ def test_a_right_that_was_taken_away_is_told() -> None:
             await until(lambda: session.problem is not None)
             return str(session.problem)
 
-    assert "refuses to let this user read qos/v1/A/receipts: see its ACL" in asyncio.run(scenario())
+    assert "does not allow this user to read qos/v1/A/receipts: check its ACL" in asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_a_right_that_was_taken_away_is_told() -> None:
         (Fault(Kind.STALL, DOWN, after=4), "no answer in time"),
         (Fault(Kind.SWALLOW), "no answer in time"),
         (Fault(Kind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
-        (Fault(Kind.RESET), "hangs up"),
-        (Fault(Kind.HANG_UP), "hangs up at once"),
-        (Fault(Kind.TRUNCATE, DOWN, after=3), "hangs up at once"),
+        (Fault(Kind.RESET), "resets the connection"),
+        (Fault(Kind.HANG_UP), "closes the connection at once"),
+        (Fault(Kind.TRUNCATE, DOWN, after=3), "closes the connection at once"),
         (Fault(Kind.TRUNCATE, DOWN, after=6), "closed the connection"),
     ],
 )
-def test_a_link_that_is_bad_from_the_start_is_told_and_left(fault: Fault, told: str) -> None:
+def test_a_link_that_is_bad_from_the_start_is_reported_and_closed(fault: Fault, told: str) -> None:
     async def scenario() -> str:
         async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
             proxy.set(fault)
@@ -142,7 +142,7 @@ def test_a_link_that_is_bad_from_the_start_is_told_and_left(fault: Fault, told: 
 def test_garbage_ends_a_connection_and_nothing_else(
     after: int, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is left of a connection is nothing: no socket, no complaint of the event loop."""
+    """Nothing remains of the connection: no socket, and no error in the event loop."""
 
     async def scenario() -> None:
         async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port, seed=seed) as proxy:
@@ -177,7 +177,7 @@ def test_a_connection_that_is_dropped_at_once_does_not_reset_the_pause(
     assert longest[:4] == [0.02, 0.04, 0.08, 0.16]
 
 
-def test_a_reason_that_lasts_is_warned_of_once_and_its_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lasting_reason_is_one_warning_and_its_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def told(level: int) -> list[str]:
         return [record.getMessage() for record in caplog.records if record.levelno == level]
 
@@ -191,8 +191,8 @@ def test_a_reason_that_lasts_is_warned_of_once_and_its_end_is_told(caplog: pytes
 
     with caplog.at_level(logging.DEBUG, "net.mqtt"):
         asyncio.run(scenario())
-    assert len([line for line in told(logging.WARNING) if "hangs up at once" in line]) == 1
-    assert len([line for line in told(logging.DEBUG) if "hangs up at once" in line]) >= 2
+    assert len([line for line in told(logging.WARNING) if "closes the connection at once" in line]) == 1
+    assert len([line for line in told(logging.DEBUG) if "closes the connection at once" in line]) >= 2
     assert "connected to broker" in told(logging.INFO)[-1]
 
 
@@ -208,12 +208,12 @@ def test_a_stalled_handshake_ends() -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Bytes of memory that this process uses."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 async def grown(fake: FakeBroker, enough: Callable[[], bool]) -> int:
-    """Bytes by which this process grows while a broker sends until it is enough."""
+    """Bytes by which this process grows while a broker sends until ``enough``."""
 
     async def never(_topic: str, _payload: bytes) -> None:
         await asyncio.sleep(60)
@@ -247,9 +247,9 @@ def test_publications_that_wait_for_a_release_end_the_connection(
     assert asyncio.run(grown(fake, lambda: "QoS 2" in caplog.text)) < 30_000_000
 
 
-def test_acknowledgements_that_nobody_reads_end_the_connection() -> None:
+def test_unread_acknowledgements_end_the_connection() -> None:
     async def scenario() -> None:
-        client = mqtt_client.Client("127.0.0.1")
+        client = mqtt_client.MqttClient("127.0.0.1")
         client._client._out_packet.extend([{}] * 10_000)  # type: ignore[typeddict-item]
         with pytest.raises(ConnectionError, match="reads nothing of what we send"):
             client._receive(1)
@@ -261,7 +261,7 @@ def message(size: int) -> aiomqtt.Message:
     return aiomqtt.Message("a/b", bytes(size), 1, False, 1, None)
 
 
-def test_what_waits_is_bounded_in_bytes_and_room_comes_back() -> None:
+def test_waiting_messages_are_bounded_in_bytes_and_room_is_freed() -> None:
     async def scenario() -> None:
         queue = Incoming(100)
         for _ in range(3):
@@ -274,7 +274,9 @@ def test_what_waits_is_bounded_in_bytes_and_room_comes_back() -> None:
     asyncio.run(scenario())
 
 
-def test_what_waits_is_bounded_in_number_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_messages_are_bounded_in_number_and_drops_are_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario() -> int:
         queue = Incoming(2)
         for _ in range(5):
@@ -282,4 +284,4 @@ def test_what_waits_is_bounded_in_number_and_told_once(caplog: pytest.LogCapture
         return queue.qsize()
 
     assert asyncio.run(scenario()) == 2
-    assert caplog.text.count("messages come faster than they are handled") == 1
+    assert caplog.text.count("messages arrive faster than they are handled") == 1

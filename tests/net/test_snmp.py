@@ -23,7 +23,7 @@ def with_router(router: Router, conversation: Conversation, community: str = COM
     asyncio.run(whole())
 
 
-def test_a_question_is_answered() -> None:
+def test_a_request_is_answered() -> None:
     async def conversation(agent: SnmpAgent, router: Router) -> None:
         answer = await agent.get((UPTIME,))
         assert isinstance(answer, Response)
@@ -32,7 +32,7 @@ def test_a_question_is_answered() -> None:
     with_router(Router({UPTIME: 77}), conversation)
 
 
-def test_a_lost_question_is_asked_again() -> None:
+def test_a_lost_request_is_sent_again() -> None:
     async def conversation(agent: SnmpAgent, router: Router) -> None:
         router.silent = TRIES - 1
         assert isinstance(await agent.get((UPTIME,)), Response)
@@ -40,7 +40,7 @@ def test_a_lost_question_is_asked_again() -> None:
     with_router(Router({UPTIME: 77}), conversation)
 
 
-def test_it_gives_up_after_so_many_tries_and_never_tells_the_community() -> None:
+def test_it_gives_up_after_all_tries_and_never_shows_the_community() -> None:
     async def conversation(agent: SnmpAgent, router: Router) -> None:
         answer = await agent.get((UPTIME,))
         assert isinstance(answer, NoAnswer)
@@ -51,7 +51,7 @@ def test_it_gives_up_after_so_many_tries_and_never_tells_the_community() -> None
     with_router(Router({UPTIME: 77}), conversation, "another-word")
 
 
-def test_answers_to_other_questions_garbage_and_other_communities_are_passed_over() -> None:
+def test_other_answers_garbage_and_other_communities_are_ignored() -> None:
     def mischief(request_id: int) -> list[bytes]:
         forged = {UPTIME: 666}
         return [
@@ -72,7 +72,7 @@ def test_answers_to_other_questions_garbage_and_other_communities_are_passed_ove
 def test_answers_from_another_address_do_not_count() -> None:
     async def conversation(agent: SnmpAgent, router: Router) -> None:
         class Elsewhere(asyncio.DatagramProtocol):
-            """Gets the questions that the router is asked, and answers them from a port of its own."""
+            """Endpoint that gets the router's requests and answers them from another port."""
 
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Elsewhere, ("127.0.0.1", 0))
         router.datagram_received = (
@@ -86,7 +86,7 @@ def test_answers_from_another_address_do_not_count() -> None:
     with_router(Router({UPTIME: 77}), conversation)
 
 
-def test_an_error_of_the_router_is_told() -> None:
+def test_an_error_of_the_router_is_reported() -> None:
     async def conversation(agent: SnmpAgent, router: Router) -> None:
         router.error = 16
         answer = await agent.get((UPTIME,))
@@ -96,7 +96,7 @@ def test_an_error_of_the_router_is_told() -> None:
     with_router(Router({UPTIME: 77}), conversation)
 
 
-def test_nobody_there_is_told_at_once() -> None:
+def test_a_closed_port_is_reported_at_once() -> None:
     port = free_udp_port()
     assert asyncio.run(SnmpAgent("127.0.0.1", port, COMMUNITY, 5.0).get((UPTIME,))) == NoAnswer(
         f"nothing listens on 127.0.0.1 port {port}: is SNMP on there, is the port right?"
@@ -124,7 +124,7 @@ def test_the_real_snmpd_lists_its_interfaces(tmp_path: Path, repetitions: int) -
 
 
 class Flood(socket.socket):
-    """A socket on which another datagram has always arrived already."""
+    """Socket on which another datagram is always waiting."""
 
     received = 0
 
@@ -146,4 +146,4 @@ def test_a_flood_of_datagrams_outlasts_no_timeout() -> None:
 
     answer = asyncio.run(whole())
     assert isinstance(answer, NoAnswer)
-    assert answer.detail.startswith("no answer from 127.0.0.1 port 161 to 3 questions")
+    assert answer.detail.startswith("no answer from 127.0.0.1 port 161 to 3 requests")

@@ -54,7 +54,7 @@ def test_a_datagram_carries_the_kernels_stamp_and_its_ip_header(pair):
     assert timestamps.enable(receiver, transmit=False)
     timestamps.set_ttl(sender, 77)
     stamped = []
-    # The kernel switches stamping on a moment after it is asked to; the first datagrams may miss it.
+    # The kernel starts stamping a moment after the request; the first datagrams may have no stamp.
     for _ in range(50):
         before = time.time_ns()
         timestamps.send(sender, b"payload", receiver.getsockname(), dscp_ecn=46 << 2)
@@ -120,7 +120,7 @@ def test_numbering_starts_again_when_asked(pair):
     assert [number for number, _ in stamps_within(sender, 1)] == [0]
 
 
-def test_receiving_goes_on_beside_transmit_stamps(pair):
+def test_receiving_continues_with_transmit_stamps(pair):
     sender, receiver = pair
     timestamps.enable(sender, transmit=True)
     timestamps.send(sender, b"request", receiver.getsockname())
@@ -143,7 +143,7 @@ def test_receive_into_writes_into_the_callers_buffer(pair):
     assert abs(headers.received_ns - time.time_ns()) < WITHIN_NS
 
 
-def test_a_socket_without_stamps_falls_back_and_says_so(pair):
+def test_a_socket_without_stamps_uses_user_stamps_and_reports_that(pair):
     sender, receiver = pair
     timestamps.send(sender, b"x", receiver.getsockname())
     headers = receive_within(receiver).headers
@@ -152,7 +152,7 @@ def test_a_socket_without_stamps_falls_back_and_says_so(pair):
     assert (headers.dscp_ecn, headers.ttl, headers.destination) == (None, None, None)
 
 
-def test_a_refusing_kernel_is_told_not_raised():
+def test_a_refusing_kernel_is_reported_not_raised():
     class Refusing(socket.socket):
         def setsockopt(self, *_: object) -> None:  # type: ignore[override]
             raise PermissionError
@@ -167,11 +167,11 @@ def test_a_zero_or_short_kernel_stamp_counts_as_none():
         assert headers.source is StampSource.USER
 
 
-def test_the_segment_size_of_coalesced_datagrams_is_told():
+def test_joined_datagrams_have_their_segment_size():
     assert timestamps.headers([(17, 104, struct.pack("@i", 1222))]).segment_bytes == 1222
 
 
-def test_a_reply_leaves_from_the_address_it_was_asked_at():
+def test_a_reply_is_sent_from_the_address_of_the_request():
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,

@@ -24,7 +24,7 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: P
         tls_context(Tls(certificate=str(own), key=str(locked)))
 
 
-def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+def test_unusable_tls_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(BrokerError, match=r"broker.tls.ca: .*/ca.pem: no usable authority certificate"):
         tls_context(Tls(ca=str(tmp_path / "ca.pem")))

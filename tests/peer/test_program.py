@@ -71,7 +71,7 @@ def test_check_tells_that_all_is_well(
     assert capsys.readouterr().out.splitlines() == [
         f"ok     settings: {file}: peer, 1 key",
         f"ok     ports: 127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
-        "note   broker: none: of a load test nothing is kept but its line in the log",
+        "note   broker: none: load tests are kept in the log only, one line each",
     ]
 
 

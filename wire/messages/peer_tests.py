@@ -1,7 +1,7 @@
 """The peer's own record of each load test that it served.
 
 The agent's record and the peer's have the session id in common (RFC 9946 gives it no field of its own:
-``wire.udpstp.plan.session_id``). Peers send them in envelopes of their own on ``qos/v1/peers/<peer>/tests``;
+``wire.udpstp.load.session_id``). Peers send them in envelopes of their own on ``qos/v1/peers/<peer>/tests``;
 receipts come on ``qos/v1/peers/<peer>/receipts``.
 """
 

@@ -17,7 +17,7 @@ from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.peer_asks import PeerAsks
 from agent.task.context import ProbeContext
 from net import path_errors, routes
-from net.path_errors import PathError, Said
+from net.path_errors import IcmpKind, PathError
 from net.routes import Route
 from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate
@@ -148,7 +148,7 @@ class TargetPoller:
         if error.sender == self.gateway or (ttl == _GATEWAY_TTL < self.hop.lowest_ttl and _is_over(error)):
             targets[Target.GATEWAY].answer(now)
         elif self._peer is not None and error.sender == self._peer[1]:
-            if error.said is Said.PORT_UNREACHABLE:
+            if error.kind is IcmpKind.PORT_UNREACHABLE:
                 targets[Target.PEER].refuse(now)
         elif _is_over(error) and ttl >= self.hop.lowest_ttl:
             if self.hop.take(ttl, error.sender):
@@ -219,7 +219,7 @@ def _is_same(route: Route | None, other: Route, *, default: bool) -> bool:
 
 
 def _is_over(error: PathError) -> bool:
-    return error.said is Said.TIME_EXCEEDED
+    return error.kind is IcmpKind.TIME_EXCEEDED
 
 
 async def _endpoint(host: str, port: int, kind: socket.SocketKind) -> Endpoint | None:

@@ -61,7 +61,7 @@ def test_without_counters_it_is_a_note() -> None:
         (CounterReading(1_500, 15, 2_500, 25), f"WRONG  {TEST} 430 B received: {ELSEWHERE}"),
         (
             CounterReading(1, 1, 1, 1),
-            "WRONG  counters move: a counter of the line went back: the interface was set up anew",
+            "WRONG  counters move: a counter of the line went back: the interface was set up again",
         ),
         (Unavailable("no answer"), "WRONG  counters move: no answer"),
     ],

@@ -13,7 +13,7 @@ from agent.commands.check import advised
 from agent.commands.machine import NetworkInterface, RunningProgram
 from agent.settings.sections import AgentSettings, LineCountersSettings, PeerAccessSettings, SnmpSettings
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 
 LO = NetworkInterface("lo", ("127.0.0.1", "::1"), on=True, running=True, loopback=True)
 ETH0 = NetworkInterface("eth0", ("192.168.1.2", "2001:db8::2"), on=True, running=True, speed_bps=1e9)
@@ -104,11 +104,11 @@ def test_what_to_set_the_counters_to(
 
 def test_only_what_does_not_work_is_advised_on() -> None:
     settings = AgentSettings("A", PeerAccessSettings(), line_counters=LineCountersSettings("inline", "eth9"))
-    missing = Finding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
+    missing = CheckFinding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
     assert str(advised(missing, settings, ETH0)) == (
         "WRONG  line counters: no interface eth9 here (likely eth0, which leads out)"
     )
-    fine = Finding("line counters", "inline: eth9")
+    fine = CheckFinding("line counters", "inline: eth9")
     assert advised(fine, settings, ETH0) is fine
 
 

@@ -31,7 +31,7 @@ def test_what_was_added_between_two_readings() -> None:
 
 def test_a_counter_that_went_back_gives_no_difference() -> None:
     assert CounterReading(10, 2, 3, 4).since(CounterReading(11, 2, 3, 4)) == Reset(
-        "a counter of the line went back: the interface was set up anew"
+        "a counter of the line went back: the interface was set up again"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_missing_directory_says_so(tmp_path: Path) -> None:
 
 def test_a_file_that_holds_no_number_says_so(tmp_path: Path) -> None:
     assert lay_out(tmp_path, rx_bytes="many").read() == Unavailable(
-        f"line_counters.path: {tmp_path}: holds something that is no counter"
+        f"line_counters.path: {tmp_path}: a file there has no number in it"
     )
 
 
@@ -112,7 +112,7 @@ def test_loopback_is_refused_with_the_reason() -> None:
 
 def test_an_interface_that_is_not_there_says_so() -> None:
     assert InterfaceSource("eth99").read() == Unavailable(
-        "no interface eth99 here: mend line_counters.interface"
+        "this machine has no interface eth99: correct line_counters.interface"
     )
 
 
@@ -174,6 +174,6 @@ def test_the_loopback_is_refused_as_a_directory_too() -> None:
     told = DirectorySource(Path("/sys/class/net/lo/statistics")).read()
     assert isinstance(told, Unavailable)
     assert told.detail == (
-        "/sys/class/net/lo/statistics is of a loopback, which counts every byte of a test twice:"
+        "/sys/class/net/lo/statistics belongs to a loopback, which counts every byte of a test twice:"
         " set line_counters.path to the one that carries the site's traffic"
     )

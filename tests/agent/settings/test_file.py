@@ -53,16 +53,16 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (
             GOOD + "floor: {site_hours: Mon-Fri}\n",
-            f"floor.site_hours: 'Mon' is no time of day: {HOURS_HELP}",
+            f"floor.site_hours: 'Mon': not a time of day: {HOURS_HELP}",
         ),
         (
             GOOD + "floor: {quiet_hours: Lun 01:00-05:00}\n",
-            "floor.quiet_hours: 'Lun' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun",
+            "floor.quiet_hours: 'Lun': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun",
         ),
         (GOOD + "floor: {retest_after: 1 s}\n", "floor.retest_after: out of range: 5 s to 1 d"),
         (
             GOOD + "capacity: {hours: '01:00-01:00'}\n",
-            "capacity.hours: '01:00-01:00' begin when they end: for the whole day write 00:00-24:00",
+            "capacity.hours: '01:00-01:00': the begin is the end: for the whole day write 00:00-24:00",
         ),
         (
             "site: a/b\npeer: {key: k}\n",

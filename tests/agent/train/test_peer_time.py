@@ -53,16 +53,16 @@ def test_it_is_exact_where_both_ways_are_alike() -> None:
 
 def test_otherwise_it_is_off_by_no_more_than_it_says() -> None:
     found = learnt(exchange(YEARS_S, forward_ms=1900, back_ms=1))
-    assert found.told is not None
+    assert found.offset is not None
     off_s = abs(found.ahead_s(clock(100)) - YEARS_S)
-    assert 0.9 < off_s <= found.told.error_us / 1e6 < 1.0
+    assert 0.9 < off_s <= found.offset.error_us / 1e6 < 1.0
 
 
 def test_the_quickest_reply_tells() -> None:
     found = learnt(exchange(7, forward_ms=900), exchange(7), exchange(7, back_ms=500))
     assert found.ahead_s(clock(100)) == pytest.approx(7, abs=1e-5)
-    assert found.told is not None
-    assert found.told.error_us < 13_000
+    assert found.offset is not None
+    assert found.offset.error_us < 13_000
 
 
 def test_it_stays_right_when_the_wall_clock_is_set() -> None:
@@ -74,7 +74,7 @@ def test_it_stays_right_when_the_wall_clock_is_set() -> None:
 def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
     stepped = PeerTime()
     stepped.learn([exchange(7)], clock(98, boot_s=99), clock(100, boot_s=100))
-    assert stepped.told is None
+    assert stepped.offset is None
 
 
 @pytest.mark.parametrize("useless", [
@@ -84,15 +84,15 @@ def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
     replace(exchange(7), arrival=None),
 ])  # fmt: skip
 def test_what_tells_too_little_is_not_taken(useless: Exchange) -> None:
-    assert learnt(useless).told is None
+    assert learnt(useless).offset is None
     assert learnt(useless).ahead_s(clock(100)) == 0.0
 
 
 def test_an_unsynchronised_peers_time_counts_all_the_same_and_is_told_as_such() -> None:
     found = learnt(exchange(-7, said=ErrorEstimate()))
     assert found.ahead_s(clock(100)) == pytest.approx(-7, abs=1e-5)
-    assert found.told is not None
-    assert not found.told.synchronised
+    assert found.offset is not None
+    assert not found.offset.synchronised
 
 
 def test_of_an_hour_ago_it_helps_only_a_clock_that_is_not_synchronised() -> None:
@@ -138,6 +138,6 @@ def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, kno
         return built.peer_time
 
     found = asyncio.run(scenario())
-    assert (found.told is not None) is known
-    if found.told:
+    assert (found.offset is not None) is known
+    if found.offset:
         assert found.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

@@ -1,16 +1,17 @@
 """Power cuts under the real journal and ledger; that the shim sees everything, and that losses would show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from outbox.journal.reached import Reached
 
 from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject
 from lab.faults.power.op_log import Kind, Operation
+from outbox.journal import gaps
 from outbox.journal import salvage as journal_salvage
-from outbox.journal.salvage import Tail
+from outbox.journal.heartbeat import Reach
 from outbox.journal.store import Store
 from tests.servers import require
 from wire.messages.envelope import GapReason
@@ -48,12 +49,13 @@ def test_a_disk_that_forgets_its_syncs_is_found_out(
 def test_damage_that_never_was_is_found_out(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def declare(_: Tail, believed: int, store: Store, known: Reached | None, wall_us: int) -> None:
-        epoch, reached = store.newest_epoch()
-        if believed and epoch and reached:
-            store.declare(epoch, reached, reached, GapReason.DAMAGED, wall_us)
+    def declare(store: Store, known: Sequence[Reach], now_us: int) -> int:
+        epoch, last = store.newest_epoch()
+        if epoch and last:
+            gaps.declare(store.connection, epoch, last, last, GapReason.DAMAGED, now_us)
+        return len(known)
 
-    monkeypatch.setattr(journal_salvage, "add_tail", declare)
+    monkeypatch.setattr(journal_salvage, "declare_beyond", declare)
     count = cuts.cut(SUBJECTS[0], built, tmp_path, 10, 1, print)
     assert count.failed
     assert "declared as damaged, and nothing was" in count.findings[0]

@@ -170,12 +170,12 @@ def test_what_a_late_run_left_is_in_the_next_records(timeline: Timeline) -> None
 
 def test_counters_that_cannot_be_read_fail_with_the_reason_and_are_tried_again(timeline: Timeline) -> None:
     async def story(line: Line, probe: InterfaceProbe, run: Run) -> None:
-        line.problem = "no interface wan0 here: mend line_counters.interface"
+        line.problem = "this machine has no interface wan0: correct line_counters.interface"
         failed = await run()
         assert (failed.outcome, failed.failure, failed.detail, failed.values) == (
             Outcome.FAILED,
             Failure.COUNTERS,
-            "no interface wan0 here: mend line_counters.interface",
+            "this machine has no interface wan0: correct line_counters.interface",
             None,
         )
         line.problem = None

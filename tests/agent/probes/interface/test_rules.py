@@ -115,7 +115,7 @@ def test_without_two_readings_it_says_why() -> None:
     tally.add(Unavailable("no interface wan0 here"), 10 * SECOND)
     assert why_not(tally) == "no interface wan0 here"
     tally.add(CounterReading(4, 4, 4, 4), 20 * SECOND)
-    assert why_not(tally) == "a counter of the line went back: the interface was set up anew"
+    assert why_not(tally) == "a counter of the line went back: the interface was set up again"
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.booleans()), min_size=1))

@@ -39,7 +39,7 @@ def test_a_helper_that_fails_is_quoted_with_its_last_line() -> None:
 
 def test_what_it_complains_of_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert child("import sys; print('a\\nb' * 100_000, file=sys.stderr); print('{}')") == b"{}\n"
-    assert [record.getMessage() for record in caplog.records] == ["the path helper said: b"]
+    assert [record.getMessage() for record in caplog.records] == ["path helper, standard error: b"]
 
 
 def test_a_program_that_is_not_there_is_the_kernels_error() -> None:

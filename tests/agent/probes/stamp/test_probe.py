@@ -169,13 +169,13 @@ def result(
             result(received=Counter({ReplyVerdict.BAD_HMAC: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
-            "192.0.2.1 port 862 answers under another key",
+            "192.0.2.1 port 862 answers with another key",
         ),
         (
             result(received=Counter({ReplyVerdict.SHORT: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
-            "what answers on 192.0.2.1 port 862, peer.stamp_port, does not speak STAMP",
+            "the program at 192.0.2.1 port 862 (peer.stamp_port) does not speak STAMP",
         ),
         (
             result(seen={"late": 2}, received=Counter({ReplyVerdict.ACCEPTED: 2, ReplyVerdict.CLOSING: 1})),
@@ -212,8 +212,8 @@ def result(
             Outcome.OK,
             None,
             (
-                "the replies' DSCP 46 arrived as 0, changed on either way: "
-                "the peer does not say in which it was asked"
+                "the replies' DSCP 46 arrived as 0, changed in either direction: "
+                "the peer does not report what it received"
             ),
         ),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from net import mqtt_endings
+from net import mqtt_errors
 
 
 @pytest.mark.parametrize(
@@ -9,7 +9,7 @@ from net import mqtt_endings
         ("[code:135] Not authorized", "refuses this user name or password"),
         (
             "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed",
-            "shows a certificate that broker.tls.ca does not vouch for",
+            "shows a certificate that does not verify with broker.tls.ca",
         ),
         ("[SSL: WRONG_VERSION_NUMBER]", "does not speak TLS on this port"),
         ("[Errno -2] Name or service not known", "no such host name"),
@@ -23,20 +23,20 @@ from net import mqtt_endings
             "[SSL: CERTIFICATE_VERIFY_FAILED] IP address mismatch, certificate is not valid for '127.0.0.1'",
             "shows a certificate for another name than broker.host",
         ),
-        ("[SSL: UNEXPECTED_EOF_WHILE_READING]", "hangs up on TLS"),
-        ("[Errno 104] Connection reset by peer", "hangs up while we connect"),
+        ("[SSL: UNEXPECTED_EOF_WHILE_READING]", "closes the TLS handshake"),
+        ("[Errno 104] Connection reset by peer", "resets the connection while we connect"),
         (
             "[SSL: SSLV3_ALERT_CERTIFICATE_EXPIRED] sslv3 alert certificate expired",
-            "says that our certificate has expired",
+            "rejects our certificate as expired",
         ),
-        ("[SSL: SSLV3_ALERT_CERTIFICATE_REVOKED]", "says that our certificate was revoked"),
-        ("[SSL: SSLV3_ALERT_BAD_CERTIFICATE]", "takes our certificate for bad, or for not valid yet"),
-        (mqtt_endings.SILENT, "acknowledged nothing in time"),
-        ("[code:130] Protocol error", "speaks no MQTT that makes sense"),
+        ("[SSL: SSLV3_ALERT_CERTIFICATE_REVOKED]", "rejects our certificate as revoked"),
+        ("[SSL: SSLV3_ALERT_BAD_CERTIFICATE]", "rejects our certificate as bad or not valid yet"),
+        (mqtt_errors.SILENT, "acknowledged nothing in time"),
+        ("[code:130] Protocol error", "violates the MQTT protocol"),
         ("[code:128] Unspecified error", "closed the connection"),
         ("something new", "something new"),
     ],
 )
 def test_the_end_of_a_connection_is_explained(text: str, words: str) -> None:
-    explained = mqtt_endings.explain(OSError(text), "broker mqtt.example:8883", tls=True)
+    explained = mqtt_errors.explain(OSError(text), "broker mqtt.example:8883", tls=True)
     assert explained.startswith(f"broker mqtt.example:8883: {words}")

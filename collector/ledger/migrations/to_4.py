@@ -11,9 +11,12 @@ _KEY = BigInteger().with_variant(Integer(), "sqlite")
 
 def upgrade() -> None:
     """Bring the ledger to schema 4, inside the caller's transaction."""
-    with op.batch_alter_table("peer_tests", recreate="always") as table:
+    names = {"uq": "uq_%(table_name)s_%(column_0_name)s"}
+    with op.batch_alter_table("peer_tests", recreate="always", naming_convention=names) as table:
+        table.drop_constraint("uq_peer_tests_peer_key", type_="unique")
         table.add_column(Column("epoch", Text, nullable=False, server_default=""), insert_after="peer_key")
         table.add_column(Column("seq", BigInteger, nullable=False, server_default="0"), insert_after="epoch")
+        table.create_unique_constraint("peer_tests_once", ["peer_key", "epoch", "seq", "digest"])
     op.execute("UPDATE peer_tests SET seq = key")
     op.create_table(
         "peer_gaps",

@@ -90,7 +90,7 @@ async def put_back(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
     return account, [
         ("what the image did not have is declared, and nothing else", account.declared == len(expected) > 0),
         ("the account closes", account.closes),
-        ("the ledger shows two epochs after one", _forked(running)),
+        ("the chain of epochs is whole", not _forked(running)),
     ]
 
 

@@ -152,6 +152,8 @@ class Drain:
             if clock.seconds - self._began > DRAINED_WITHIN_S:
                 break
             self._take_receipts()
+            if self._delivery.begin_day(clock.seconds) and site.journal.release():
+                self._delivery.released()
             while (fetch := self._delivery.next_fetch(clock.seconds)) is not None:
                 self._send(fetch)
             moments = [self._delivery.next_wake(clock.seconds), *(at for at, _ in self._receipts)]

@@ -71,13 +71,14 @@ class Heeder(FakeProbe, ReactingProbe):
 class Learner(FakeProbe, ResumingProbe):
     """Asks once to be run again, and remembers what it is told."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self, wish: RetestRequest | None = None, passive: Reading | None = None) -> None:
         super().__init__(asked=[HOURLY])
         self.wish, self.passive = wish, passive
         self.recalled: list[Record] = []
         self.slots: list[int] = []
+
+    def can_resume(self, reading: Reading) -> bool:
+        return reading.outcome is Outcome.OK
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.recalled.append(record)
@@ -265,8 +266,6 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
 class Buggy(Heeder, ResumingProbe):
     """Measures well, and raises whatever else it is asked."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self) -> None:
         super().__init__()
         self.bugs: list[str] = []
@@ -274,6 +273,9 @@ class Buggy(Heeder, ResumingProbe):
     def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         self.bugs.append("heed")
         raise KeyError(task)
+
+    def can_resume(self, reading: Reading) -> bool:
+        return True
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.bugs.append("recall")

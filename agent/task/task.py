@@ -15,7 +15,7 @@ from msgspec import Struct
 from agent.settings.hours import Hours
 from agent.task.context import ProbeContext as ProbeContext
 from agent.task.retest import RetestRequest as RetestRequest
-from wire.records import Direction, Failure, Known, Outcome, Record, Values
+from wire.records import Direction, Failure, Measurement, Outcome, Record, Values
 
 
 class DropOrder(IntEnum):
@@ -78,7 +78,7 @@ class Probe(Protocol):
     ends a run after ``deadline_s`` seconds. ``drop_order``: which of its records a full journal drops first.
     """
 
-    record: type[Known]
+    record: type[Measurement]
     alone: bool
     drop_order: DropOrder
     deadline_s: float

@@ -25,9 +25,9 @@ from wire.records import (
     InterfaceFlow,
     InterfaceMeasurement,
     InterfaceValues,
-    Known,
     LatencyUnderLoad,
     LineCounters,
+    Measurement,
     Outcome,
     PathMeasurement,
     PathValues,
@@ -113,7 +113,7 @@ class SimulatedAgent:
             )
         )
 
-    def _measure(self) -> Known:
+    def _measure(self) -> Measurement:
         """Return the next measurement, in the proportions of the default schedules."""
         self._seq += 1
         self._now_us += 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.task.task import DropOrder, Progress, Reading, Task
-from wire.records import ClockReading, Known, Outcome, StampMeasurement, StampValues
+from wire.records import ClockReading, Measurement, Outcome, StampMeasurement, StampValues
 
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)
 GOOD = Reading(Outcome.OK, VALUES, bytes_sent=1440, bytes_received=1440)
@@ -38,7 +38,7 @@ class FakeProbe:
     alone: bool = False
     drop_order: DropOrder = DropOrder.SELDOM
     deadline_s: float = 5.0
-    record: type[Known] = StampMeasurement
+    record: type[Measurement] = StampMeasurement
     clock: FakeClock | None = None
     started: list[Task] = field(default_factory=list)
     at_once: int = 0

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from outbox.journal.journal import Journal
-from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
+from wire.records import ClockReading, Measurement, Outcome, Purpose, StampMeasurement
 
 CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)
 DAY_US = 86_400_000_000
@@ -24,7 +24,7 @@ def build(
     seq: int,
     *,
     detail: str = "",
-) -> Known:
+) -> Measurement:
     return StampMeasurement(
         epoch=epoch,
         seq=seq,

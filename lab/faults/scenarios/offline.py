@@ -1,7 +1,7 @@
 """``offline``: 30 days without a collector across a month's end, then drained beside what is live.
 
 By value first, on a clock that runs ahead: the real journal on SQLite, the uplink's core
-(``agent.uplink.window``) and the real ledger, with seconds between them as the settings' defaults have them.
+(``outbox.delivery``) and the real ledger, with seconds between them as the settings' defaults have them.
 Then a month-old backlog once more at this machine's own pace, through Mosquitto and the collector's program.
 """
 
@@ -31,7 +31,7 @@ from outbox.rows import Row
 from wire.messages import envelope as messages
 from wire.messages import topics
 from wire.messages.envelope import Receipt
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 Claim = tuple[str, bool]
 
@@ -92,7 +92,7 @@ class Offline:
         self._cadence = Cadence(SITE, seed)
         self.journal = Journal(self._path, size, self.clock.read())
 
-    def minute(self) -> list[Known]:
+    def minute(self) -> list[Measurement]:
         """Measure for a minute, prune when it is time; the agent is restarted every week."""
         self.clock.seconds = max(self.clock.seconds, self.next_s)
         self.minutes += 1
@@ -113,14 +113,14 @@ class Offline:
         self.journal.close()
         self._notes.close()
 
-    def _commit(self, build: Build) -> Known | None:
+    def _commit(self, build: Build) -> Measurement | None:
         measurement = self.journal.commit(self._noting(build), self.clock.read())
         if measurement is not None:
             self._notes.committed(measurement)
         return measurement
 
     def _noting(self, build: Build) -> Build:
-        def noted(epoch: str, seq: int) -> Known:
+        def noted(epoch: str, seq: int) -> Measurement:
             measurement = build(epoch, seq)
             self._notes.tried(measurement)
             return measurement

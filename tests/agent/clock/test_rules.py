@@ -1,4 +1,4 @@
-"""What is recorded of a wall clock, reading by reading, and that the watch tells it."""
+"""Records of the wall clock's changes, reading by reading."""
 
 import asyncio
 
@@ -65,7 +65,7 @@ def test_steps_either_way_are_recorded_and_slewing_is_not() -> None:
     assert watched.look() is None
 
 
-def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
+def test_a_clock_that_is_set_repeatedly_is_recorded_once_a_minute() -> None:
     watched = Watched()
     watched.look()
     begin_us, told = watched.offset_us, []
@@ -88,7 +88,7 @@ def test_the_loss_of_synchronisation_is_recorded() -> None:
     assert values.change is ClockChange.LOST
 
 
-def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> None:
+def test_a_synchronised_peers_time_is_recorded_while_the_clock_is_not() -> None:
     watched = Watched()
     told = PeerClockOffset(
         offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False
@@ -111,7 +111,7 @@ def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> 
     assert watched.look() is not None, "six hours later"
 
 
-def test_the_watch_tells_an_event() -> None:
+def test_the_watch_emits_an_event() -> None:
     told: list[WatchEvent] = []
 
     async def scenario() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.schedule.runner import LINE_WAIT_S
 from agent.service import service as agent_resident
 from agent.service import status_file
 from agent.service.service import Resident
 from agent.settings.hours import NEVER
-from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
-from agent.settings.sections import JournalSettings as JournalSettings
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
 from agent.task.task import ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from agent.uplink.uplink import Uplink
@@ -45,10 +45,10 @@ TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 
 
 def settings(directory: Path) -> AgentSettings:
-    return AgentSettings(
+    return SETTINGS(
         site="0631234A",
         peer=PeerAccessSettings(key="k"),
-        schedule=ScheduleSettings(first_within=Seconds(0)),
+        schedule=SCHEDULE(first_within=Seconds(0)),
         journal=JournalSettings(path=str(directory / "state" / "journal.db")),
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import AgentSettings, PeerAccessSettings, StampClass, StampTrainSettings
+from agent.settings.sections import PeerAccessSettings, StampClass, StampTrainSettings
 from agent.task.task import ProbeContext
 from agent.train.peer_time import PeerTime
 from host.clock import Clock
@@ -51,14 +52,14 @@ def test_it_is_exact_where_both_ways_are_alike() -> None:
     assert learnt(exchange(YEARS_S)).ahead_s(clock(100)) == pytest.approx(YEARS_S, abs=2e-6)
 
 
-def test_otherwise_it_is_off_by_no_more_than_it_says() -> None:
+def test_the_error_bounds_the_offset() -> None:
     found = learnt(exchange(YEARS_S, forward_ms=1900, back_ms=1))
     assert found.offset is not None
     off_s = abs(found.ahead_s(clock(100)) - YEARS_S)
     assert 0.9 < off_s <= found.offset.error_us / 1e6 < 1.0
 
 
-def test_the_quickest_reply_tells() -> None:
+def test_the_quickest_reply_counts() -> None:
     found = learnt(exchange(7, forward_ms=900), exchange(7), exchange(7, back_ms=500))
     assert found.ahead_s(clock(100)) == pytest.approx(7, abs=1e-5)
     assert found.offset is not None
@@ -71,7 +72,7 @@ def test_it_stays_right_when_the_wall_clock_is_set() -> None:
     assert found.ahead_s(clock(200 - 5, boot_s=200)) == pytest.approx(YEARS_S + 5, abs=1e-5)
 
 
-def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
+def test_a_train_with_a_clock_step_gives_no_offset() -> None:
     stepped = PeerTime()
     stepped.learn([exchange(7)], clock(98, boot_s=99), clock(100, boot_s=100))
     assert stepped.offset is None
@@ -83,12 +84,12 @@ def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
     exchange(7, forward_ms=-500),
     replace(exchange(7), arrival=None),
 ])  # fmt: skip
-def test_what_tells_too_little_is_not_taken(useless: Exchange) -> None:
+def test_useless_replies_give_no_offset(useless: Exchange) -> None:
     assert learnt(useless).offset is None
     assert learnt(useless).ahead_s(clock(100)) == 0.0
 
 
-def test_an_unsynchronised_peers_time_counts_all_the_same_and_is_told_as_such() -> None:
+def test_an_unsynchronised_peers_time_is_used_and_marked_so() -> None:
     found = learnt(exchange(-7, said=ErrorEstimate()))
     assert found.ahead_s(clock(100)) == pytest.approx(-7, abs=1e-5)
     assert found.offset is not None
@@ -125,9 +126,7 @@ def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, kno
         stamp = StampTrainSettings(
             (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
         )
-        chosen = AgentSettings(
-            site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp
-        )
+        chosen = SETTINGS(site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp)
         built = ProbeContext(chosen, KEY, NoSource(), Clock().read)
         try:
             probe = StampProbe(built)

@@ -22,7 +22,7 @@ from outbox.journal.store import counts, newest_records
 from outbox.rows import Change, Filing, PreviousRun, State, runs
 from tests.outbox.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages.envelope import EpochMark, decode_measurement
-from wire.records import Known
+from wire.records import Measurement
 
 MB = 1_000_000
 UNFILED = Filing()
@@ -32,7 +32,7 @@ def opened(tmp_path: Path, size: int = 64 * MB) -> Journal:
     return Journal(tmp_path / "state" / "journal.db", size, CLOCK)
 
 
-def commit(journal: Journal, count: int = 1, filing: Filing = UNFILED, detail: str = "") -> list[Known]:
+def commit(journal: Journal, count: int = 1, filing: Filing = UNFILED, detail: str = "") -> list[Measurement]:
     return [journal.commit(partial(build, detail=detail), CLOCK, filing) for _ in range(count)]
 
 

@@ -14,7 +14,7 @@ from outbox.journal.journal import Journal
 from outbox.rows import Change, State
 from tests.outbox.journalled import CLOCK, build, connection, later
 from wire.messages.envelope import decode_measurement
-from wire.records import Known
+from wire.records import Measurement
 
 SIZE = 64_000_000
 PAGE_BYTES = 4096
@@ -27,7 +27,7 @@ class Original:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.db"
-        self.contents: dict[Identity, Known] = {}
+        self.contents: dict[Identity, Measurement] = {}
         self.committed: set[Identity] = set()
         with Journal(path, SIZE, CLOCK) as journal:
             self._commit(journal, 40)

@@ -73,6 +73,7 @@ def _no_file(path: Path, error: Exception) -> CheckFinding:
 
 def _new_file(path: Path) -> CheckFinding:
     absolute = path.absolute()
+    # Missing folders are created with the file: the first one that exists must be writable.
     parent = next(folder for folder in absolute.parents if folder.exists())
     if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
         text = f"{parent} cannot be written: give tests.path a directory this user may write in"
@@ -81,6 +82,7 @@ def _new_file(path: Path) -> CheckFinding:
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
+    # A client id of its own: a broker closes the older of two connections that have the same one.
     client_id, clock = f"plancher-peer-check-{os.getpid()}", Clock()
     return await access_problem(
         chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised

@@ -100,10 +100,12 @@ def _run(options: Namespace) -> Exit:
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     except OSError as error:
+        # Of all I/O at the start, only the address of the web server raises OSError.
         web = chosen.web
         text = f"web: {web.host}:{web.port}: {error.strerror}: name another host or port"
         return _complain(text, Exit.UNAVAILABLE)
     except ExceptionGroup:
+        # A task of the service failed, which cancelled all others.
         logging.getLogger(__name__).exception("stopped by an internal error: please report it")
         return Exit.SOFTWARE
     return Exit.OK

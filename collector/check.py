@@ -46,6 +46,7 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
 
 def _check_ledger(path: Path) -> CheckFinding:
     if not path.exists():
+        # `run` creates missing folders, so the nearest existing one decides.
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if os.access(folder, os.W_OK):
             return CheckFinding("ledger", f"{path}: does not exist yet; it will be created")
@@ -77,6 +78,7 @@ def _check_web(web: WebSettings, ledger: Path) -> CheckFinding:
         # The lock of the ledger tells the running collector from any other program on that port.
         if error.errno == errno.EADDRINUSE and is_held(ledger):
             return CheckFinding("web", f"{place}, in use by the running collector")
+        # Errors of getaddrinfo have negative numbers, which strerror does not know.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         return CheckFinding("web", f"{place}: {why}: name another host or port", Exit.UNAVAILABLE)
     return CheckFinding("web", place)
@@ -97,6 +99,7 @@ async def _check_broker(settings: CollectorSettings) -> CheckFinding:
     try:
         session = Session(
             settings.broker,
+            # A client id of its own: a broker closes the older of two connections with one id.
             f"plancher-collector-check-{os.getpid()}",
             on_connected=note,
             clock_synchronised=lambda: Clock().read().synchronised,

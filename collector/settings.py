@@ -26,6 +26,7 @@ class LedgerSettings(Struct, frozen=True):
 class PeerComparisonSettings(Struct, frozen=True):
     """Peer comparison: ``grace`` is the time that the second record of a load test may take to arrive."""
 
+    # An agent that was offline for longer corrects the result later (decision 14).
     grace: Seconds = Seconds(6 * 3600)
 
 
@@ -39,6 +40,7 @@ class IntakeSettings(Struct, frozen=True):
 class WebSettings(Struct, frozen=True):
     """Address and language of the pages and the metrics; the loopback address by default."""
 
+    # The pages have no login: other machines need a reverse proxy with one in front.
     host: Host = "127.0.0.1"
     port: Port = 8460
     language: Language = Language.ENGLISH
@@ -69,6 +71,7 @@ def first_problem(chosen: CollectorSettings) -> str | None:
     """Describe the first broken rule beyond types and ranges, or return None."""
     if chosen.log_level not in log.LEVELS:
         return f"log_level: write one of {', '.join(log.LEVELS)}"
+    # A message has up to 512 KiB, and the queue needs room for at least one.
     if chosen.intake.size < 1_000_000:
         return "intake.size: at least 1 MB, so that the largest batch fits"
     return None

@@ -66,6 +66,11 @@ def megabits(bits_per_second: float) -> str:
     return f"{bits_per_second / 1e6:.2f}" if bits_per_second < 1e8 else f"{bits_per_second / 1e6:.0f}"
 
 
+def percent(ratio: float | None) -> str:
+    """A ratio for people, in percent: three significant digits, a dash where it is not known."""
+    return "-" if ratio is None else f"{ratio * 100:.3g} %"
+
+
 def amount(byte_count: float) -> str:
     """Format bytes in the largest fitting unit of ``ByteSize``: ``2.81 GB``, ``64 MB``, ``0 B``."""
     unit, size = next(

@@ -1,9 +1,10 @@
-"""``plancher-peer check``: tries what the settings ask for, and says what is wrong and how to mend it."""
+"""``plancher-peer check``: tries ports, file and broker, and reports findings with their remedy."""
 
 import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,16 +14,18 @@ from host.exits import Exit
 from host.finding import CheckFinding
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import access_problem
+from outbox.journal import check as journal_check
+from outbox.journal import file as journal_file
+from outbox.journal.store import counts
 from peer.program import PeerService, PortTakenError
-from peer.record_file import FileError, RecordFile, is_broken
 from peer.settings import PeerSettings, TestRecordSettings
 from wire.messages.topics import PeerKind, peer_topic
 
 
 def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckFinding]:
-    """Everything that can be tried, one after the other."""
+    """Try everything that ``run`` needs, without creating or changing anything."""
     try:
-        # The broker's part has its own finding, whatever it is.
+        # Without its broker: a broker that cannot be used has a finding of its own.
         yield ports(PeerService(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
         yield CheckFinding("ports", str(error), Exit.UNAVAILABLE)
@@ -34,7 +37,7 @@ def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckF
 
 
 def ports(program: PeerService, chosen: PeerSettings) -> CheckFinding:
-    """Can both ports be had? Raises PortTakenError."""
+    """Try both ports. Raises PortTakenError."""
     asyncio.run(_try_ports(program))
     return CheckFinding(
         "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
@@ -49,35 +52,22 @@ async def _try_ports(program: PeerService) -> None:
 
 
 def file(tests: TestRecordSettings) -> CheckFinding:
-    """Can the file of the tests be written? One that is not there yet is not made."""
+    """Try the file of the test records, without creating it."""
     path = Path(tests.path)
-    if not path.exists():
-        return _new_file(path)
+    if problem := journal_check.problem(path, "tests.path"):
+        return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
+    used = journal_file.place(path)
+    if not used.exists():
+        return CheckFinding("tests", f"{path}: will be made")
     try:
-        opened = RecordFile(path, tests.rows, int(tests.size))
-        kept, unsent = opened.counts()
-        opened.close()
-    except (FileError, OSError, sqlite3.Error) as error:
-        return _no_file(path, error)
-    return CheckFinding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
-
-
-def _no_file(path: Path, error: Exception) -> CheckFinding:
-    if isinstance(error, sqlite3.Error) and is_broken(error):
-        text = f"{path}: damaged ({error}): the next start begins a fresh one"
+        with closing(journal_file.read_only(used)) as connection:
+            found = counts(connection)
+    except sqlite3.Error as error:
+        text = f"{used}: cannot be read ({error}): the peer sets aside a damaged file"
         return CheckFinding("tests", text, note=True)
-    why = getattr(error, "strerror", None) or str(error)
-    remedy = "" if isinstance(error, FileError) else ": give tests.path a file this user may write"
-    return CheckFinding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
-
-
-def _new_file(path: Path) -> CheckFinding:
-    absolute = path.absolute()
-    place = next(folder for folder in absolute.parents if folder.exists())
-    if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
-        text = f"{place} cannot be written: give tests.path a directory this user may write in"
-        return CheckFinding("tests", text, Exit.CANNOT_CREATE)
-    return CheckFinding("tests", f"{path}: will be made")
+    kept = found.waiting + found.committed + found.conflict + found.rejected
+    text = f"{used}: {kept} kept, {found.waiting + found.rejected} of them without a receipt"
+    return CheckFinding("tests", text)
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
@@ -88,7 +78,7 @@ async def _try_broker(chosen: Broker, receipts: str) -> str | None:
 
 
 def broker(name: str, chosen: Broker) -> CheckFinding:
-    """Does the broker let this peer in? Under a client id of its own: a running peer stays in."""
+    """Try the broker, under a client id of its own so that a running peer stays connected."""
     try:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
@@ -96,4 +86,4 @@ def broker(name: str, chosen: Broker) -> CheckFinding:
         return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
         return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return CheckFinding("broker", f"{chosen.host}:{chosen.port} lets {name} in")
+    return CheckFinding("broker", f"{chosen.host}:{chosen.port} accepts {name}")

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.settings import file as agent_settings
-from agent.settings.sections import AgentSettings
+from agent import configuration
+from agent.configuration import SETTINGS
 from collector import settings as collector_settings
 from collector.settings import CollectorSettings
 from peer import settings as peer_settings
 from peer.settings import PeerSettings
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = {"agent.yaml": AgentSettings, "peer.yaml": PeerSettings, "collector.yaml": CollectorSettings}
+EXAMPLES = {"agent.yaml": SETTINGS, "peer.yaml": PeerSettings, "collector.yaml": CollectorSettings}
 SAID_ELSEWHERE = {"peer.yaml": ("broker.", "agent.yaml")}
 """``as in agent.yaml``, says the comment."""
 
@@ -59,8 +59,8 @@ def differing(loaded: msgspec.Struct, defaults: msgspec.Struct) -> list[str]:
 
 
 def test_the_agents_example_has_the_defaults() -> None:
-    loaded = agent_settings.load(ROOT / "agent.yaml")
-    assert differing(loaded, AgentSettings(site=loaded.site, peer=loaded.peer)) == []
+    loaded = configuration.load(ROOT / "agent.yaml")
+    assert differing(loaded, SETTINGS(site=loaded.site, peer=loaded.peer)) == []
 
 
 def test_the_collectors_example_has_the_defaults() -> None:

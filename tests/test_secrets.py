@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import configuration
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
@@ -143,7 +143,7 @@ def test_running_programs_show_no_secret_anywhere(tmp_path: Path) -> None:
         installation.say("agent", "measure", "--probe", "stamp")
         installation.secret("keys", f"1 {OTHER_KEY}\n3 {KEY}\nno line of a key file: {KEY}\n")
         said = installation.folder / "peer.log"
-        wait_until(lambda: "the keys read before stay in force" in said.read_text(), "new keys are read")
+        wait_until(lambda: "the keys from before stay in use" in said.read_text(), "new keys are read")
         installation.secret(f"{SITE}-password", "wrong")
         installation.say("agent", "check")
     assert installation.showing() == {}
@@ -157,7 +157,7 @@ def test_a_secret_in_a_log_would_be_found(tmp_path: Path) -> None:
 
 def test_objects_with_a_secret_do_not_print_it(tmp_path: Path) -> None:
     installation = Installation(tmp_path, 1883)
-    served, measured = peer_settings.load(installation.peer), agent_settings.load(installation.agent)
+    served, measured = peer_settings.load(installation.peer), configuration.load(installation.agent)
     secrets = peer_settings.secrets(served)
     holders = (
         served,

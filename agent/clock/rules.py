@@ -19,8 +19,8 @@ from wire.records import ClockChange, ClockReading, ClockValues
 HOLD_US = 60_000_000  # a clock that is set every few seconds must not fill the journal
 STEP_US = 100_000  # no figure depends on smaller steps
 PEER_MOVED_US = 500_000
+# Time in which a free-running oscillator may drift by two seconds (100 ppm).
 PEER_AGAIN_US = 6 * 3_600_000_000
-"""Time in which a free-running oscillator may drift by two seconds (100 ppm)."""
 
 
 class ClockChanges:

@@ -8,6 +8,7 @@ from agent.task.watch import EmitEvent, WatchEvent
 from agent.train.peer_time import PeerTime
 from wire.records import ClockMeasurement, ClockReading
 
+# Bound on the error of the time at which a change is recorded.
 EVERY_S = 5.0
 
 

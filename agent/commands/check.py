@@ -1,4 +1,4 @@
-"""``plancher-agent check``: tries everything the settings ask for, and says what is wrong and whose fault."""
+"""``plancher-agent check``: tries everything the settings ask for, and reports faults and whose they are."""
 
 import asyncio
 import os
@@ -9,19 +9,20 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
 from agent.commands import machine
 from agent.commands.machine import NetworkInterface
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
 from agent.load.rules import validity
 from agent.probes.path.probe import PathProbe
+from agent.probes.path.settings import PathSettings
 from agent.probes.reachability.probe import ReachabilityProbe
 from agent.probes.reachability.rules.network_view import EgressKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings import file as settings
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
@@ -29,10 +30,10 @@ from host import load, log
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import CheckFinding, exit_code, print_finding
-from host.lock import is_held
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
+from outbox.journal import check as journal_check
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
@@ -41,31 +42,32 @@ BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
 WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
+# Low enough for any line, and 125 kB show in counters that others move, too.
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
 
 
 def main(path: Path) -> int:
-    """Print one line for each thing tried; 0 if nothing is wrong, else by whose fault (``host.finding``)."""
+    """Print one line for each trial; exit 0 without a fault, else by whose it is (``host.finding``)."""
     log.start("error")
     try:
-        chosen = settings.load(path)
+        chosen = configuration.load(path)
         with belonging_to(path):
-            built_from = assembly.probe_context(chosen, Clock().read)
+            context = assembly.probe_context(chosen, Clock().read)
     except SettingsError as error:
         return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
     print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
-    return asyncio.run(_tell_all(built_from))
+    return asyncio.run(_tell_all(context))
 
 
-async def _tell_all(built_from: ProbeContext) -> Exit:
-    return exit_code([print_finding(finding) async for finding in findings(built_from)])
+async def _tell_all(context: ProbeContext) -> Exit:
+    return exit_code([print_finding(finding) async for finding in findings(context)])
 
 
-async def findings(built_from: ProbeContext) -> AsyncIterator[CheckFinding]:
-    """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
-    chosen = built_from.settings
-    yield clock(built_from)
+async def findings(context: ProbeContext) -> AsyncIterator[CheckFinding]:
+    """Findings of every trial, in order; those that need the peer are left out if it has no address."""
+    chosen = context.settings
+    yield clock(context)
     yield await other_programs()
     for finding in (*storage(chosen), runtime_directory(Path(chosen.runtime_directory))):
         yield finding
@@ -73,34 +75,34 @@ async def findings(built_from: ProbeContext) -> AsyncIterator[CheckFinding]:
     name = await peer_name(chosen)
     way_out = machine.outward(found, await address_of(chosen.peer.host) if name.ok else None)
     yield machine.interfaces(found, way_out)
-    before = await built_from.line_counters.ask()
-    yield advised(line_counters(built_from.line_counters, before), chosen, way_out)
+    before = await context.line_counters.ask()
+    yield advised(line_counters(context.line_counters, before), chosen, way_out)
     yield name
     if name.ok:
-        yield await peer_stamp(built_from)
+        yield await peer_stamp(context)
         if chosen.floor.down is not None or chosen.floor.up is not None:
-            test = await peer_udpstp(built_from)
+            test = await peer_udpstp(context)
             yield test
             if test.ok and isinstance(before, CounterReading):
-                yield advised(await counted(built_from, before), chosen, way_out)
-        if chosen.schedule.reachability is not None:
-            yield await reachability(built_from)
-        if chosen.schedule.path is not None and chosen.stamp.classes:
-            yield await path(built_from)
+                yield advised(await counted(context, before), chosen, way_out)
+        if chosen.every_s("reachability") is not None:
+            yield await reachability(context)
+        if chosen.every_s("path") is not None and chosen.stamp.classes:
+            yield await path(context)
     yield await broker(chosen)
 
 
-def clock(built_from: ProbeContext) -> CheckFinding:
-    """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
-    reading = built_from.clock()
+def clock(context: ProbeContext) -> CheckFinding:
+    """Try the wall clock. Unsynchronised, it spoils one-way delays only."""
+    reading = context.clock()
     if reading.synchronised:
         return CheckFinding("clock", "synchronised")
-    text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
+    text = "not synchronised: let NTP through at the site; one-way delays are not measured until then"
     return CheckFinding("clock", text, note=True)
 
 
 async def other_programs() -> CheckFinding:
-    """What else runs on this machine, while this program itself does nothing."""
+    """Observe the other programs of this machine while this one does nothing."""
     loop, programs, busy = asyncio.get_running_loop(), machine.programs(), load.read()
     began = loop.time()
     await asyncio.sleep(WATCHED_S)
@@ -109,7 +111,7 @@ async def other_programs() -> CheckFinding:
 
 
 def advised(finding: CheckFinding, chosen: AgentSettings, way_out: NetworkInterface | None) -> CheckFinding:
-    """What does not work with the line's counters, with what to set instead, as far as that can be told."""
+    """Finding about the line's counters, with the settings that would work, as far as they are known."""
     if finding.ok:
         return finding
     hint = machine.counters_hint(chosen.line_counters, way_out, is_router=machine.forwards())
@@ -117,57 +119,35 @@ def advised(finding: CheckFinding, chosen: AgentSettings, way_out: NetworkInterf
 
 
 def storage(chosen: AgentSettings) -> list[CheckFinding]:
-    """The journal, and room for it where it can be written."""
+    """Try the journal, and the space for it where it can be written."""
     path = Path(chosen.journal.path)
     finding = journal(path)
-    room = [machine.space(_nearest(path.parent), path, int(chosen.journal.size))] if finding.ok else []
+    room = (
+        [machine.space(journal_check.nearest(path.parent), path, int(chosen.journal.size))]
+        if finding.ok
+        else []
+    )
     return [finding, *room]
 
 
 def journal(path: Path) -> CheckFinding:
-    """May this user write a journal there, or does a running agent?"""
-    place = _nearest(path.parent)
-    if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
-        return CheckFinding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
-    if not os.access(place, os.W_OK | os.X_OK):
-        text = f"{place} cannot be written: give journal.path a directory this user may write in"
-        return CheckFinding("journal", text, Exit.CANNOT_CREATE)
-    if path.is_dir():
-        return CheckFinding(
-            "journal", f"{path} is a directory: give journal.path a file in it", Exit.CANNOT_CREATE
-        )
-    in_use = is_held(path)
-    return CheckFinding("journal", f"{path}, in use by the running agent" if in_use else str(path))
+    """Try to access the journal as this user; a running agent may have it."""
+    if problem := journal_check.problem(path, "journal.path"):
+        return CheckFinding("journal", problem, Exit.CANNOT_CREATE)
+    return CheckFinding("journal", journal_check.words(path, "agent"))
 
 
 def runtime_directory(path: Path) -> CheckFinding:
-    """May this user write the status file there?"""
-    place = _nearest(path)
+    """Try if this user may write the status file."""
+    place = journal_check.nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
         return CheckFinding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
     return CheckFinding("runtime directory", text, Exit.CANNOT_CREATE)
 
 
-def _nearest(path: Path) -> Path:
-    """The directory itself, or the one in which it would be made."""
-    absolute = path.absolute()
-    return next(place for place in (absolute, *absolute.parents) if _may_be_there(place))
-
-
-def _may_be_there(path: Path) -> bool:
-    """False only if it certainly is not: in a directory that may not be entered everything may be."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> CheckFinding:
-    """Can the site's own traffic be seen, and how is its interface?"""
+    """Report the counters of the line and the state of their interface."""
     if source.kind is LineCounters.NONE:
         text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
         return CheckFinding("line counters", text, note=True)
@@ -185,11 +165,12 @@ def line_counters(source: LineCounterSource, reading: CounterReading | Unavailab
     return CheckFinding("line counters", text)
 
 
-async def counted(built_from: ProbeContext, before: CounterReading) -> CheckFinding:
-    """Did the counters see the test that the peer has just sent?"""
-    source = built_from.line_counters
+async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding:
+    """Try if the counters counted the test that the peer has just sent."""
+    source = context.line_counters
     await asyncio.sleep(source.lag_s)
-    on_loopback = settings_rules.is_loopback(built_from.settings.peer.host)
+    # A peer on this machine, as in the example settings, never crosses the counted interface.
+    on_loopback = settings_rules.is_loopback(context.settings.peer.host)
     return movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
 
 
@@ -200,9 +181,9 @@ def movement(
     *,
     on_loopback: bool = False,
 ) -> CheckFinding:
-    """What the counters make of ``PROBED_BYTES`` that came down the line between two readings.
+    """Compare two readings of the counters with ``PROBED_BYTES`` that came down the line between them.
 
-    ``on_loopback``: the peer is this machine itself, whose tests no other interface sees.
+    ``on_loopback``: the peer is on this machine, and its tests cross no other interface.
     """
     what = "counters move"
     added = after if isinstance(after, Unavailable) else after.since(before)
@@ -213,7 +194,7 @@ def movement(
     if down >= PROBED_BYTES / 2:
         return CheckFinding(what, seen)
     if up >= PROBED_BYTES / 2:
-        text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
+        text = f"{seen} and {up} B sent: it is towards the site; name the interface towards the line"
         return CheckFinding(what, text, Exit.CONFIGURATION)
     if on_loopback:
         text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
@@ -223,30 +204,31 @@ def movement(
 
 
 async def peer_name(chosen: AgentSettings) -> CheckFinding:
-    """Does the peer's name have an address?"""
+    """Try to resolve the peer's name."""
     host = chosen.peer.host
     try:
         address = await address_of(host)
     except OSError as error:
-        text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
+        text = f"{host}: {error.strerror}: correct peer.host or the site's DNS"
         return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
     return CheckFinding("peer's name", f"{host} is {address}")
 
 
 async def address_of(host: str) -> str:
-    """The first address of ``host``. Raises OSError if it has none."""
+    """First address of ``host``. Raises OSError if it has none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     return str(found[0][4][0])
 
 
-async def peer_stamp(built_from: ProbeContext) -> CheckFinding:
-    """Does the peer's reflector answer two packets?"""
-    chosen = built_from.settings
+async def peer_stamp(context: ProbeContext) -> CheckFinding:
+    """Try the peer's reflector with two packets."""
+    chosen = context.settings
+    # Two packets, because the first may be lost to address resolution.
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
     changed = msgspec.structs.replace(chosen, stamp=quick)
-    probe = StampProbe(ProbeContext(changed, built_from.peer_key, built_from.line_counters, built_from.clock))
+    probe = StampProbe(ProbeContext(changed, context.peer_key, context.line_counters, context.clock))
     first = chosen.stamp.classes[0].dscp if chosen.stamp.classes else 0
-    runner = Runner(chosen.peer.name, built_from.clock)
+    runner = Runner(chosen.peer.name, context.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
     if reading.outcome is Outcome.OK:
         return CheckFinding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
@@ -254,14 +236,14 @@ async def peer_stamp(built_from: ProbeContext) -> CheckFinding:
     return CheckFinding("peer's STAMP", text, Exit.UNAVAILABLE)
 
 
-async def peer_udpstp(built_from: ProbeContext) -> CheckFinding:
-    """Does the peer run a load test for us? One second at 1 Mbit/s, 125 kB."""
-    peer = built_from.settings.peer
+async def peer_udpstp(context: ProbeContext) -> CheckFinding:
+    """Try a load test with the peer: one second at 1 Mbit/s, 125 kB."""
+    peer = context.settings.peer
     report = await udpstp_client.run_load(
         peer.host,
         peer.udpstp_port,
         key_id=peer.key_id,
-        secret=built_from.peer_key,
+        secret=context.peer_key,
         direction=Direction.DOWN,
         row=rates.row_for(PROBED_BPS),
         duration_s=1,
@@ -273,35 +255,37 @@ async def peer_udpstp(built_from: ProbeContext) -> CheckFinding:
     return CheckFinding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 
-async def reachability(built_from: ProbeContext) -> CheckFinding:
-    """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
-    seen = await ReachabilityProbe(built_from).look()
-    if seen.egress.kind is not EgressKind.DIRECT and not seen.first_hop:
-        text = f"{seen}: where an outage is may stay unknown"
+async def reachability(context: ProbeContext) -> CheckFinding:
+    """Poll the targets of the outage rules. An outage of now is a note: other findings show it, too."""
+    found = await ReachabilityProbe(context).look()
+    if found.egress.kind is not EgressKind.DIRECT and not found.first_hop:
+        text = f"{found}: the cause of an outage may stay unknown"
         return CheckFinding("reachability", text, note=True)
-    if seen.outage is not None:
+    if found.outage is not None:
         return CheckFinding(
-            "reachability", f"{seen}: outage, {remedies.OUTAGES[seen.outage.cause]}", note=True
+            "reachability", f"{found}: outage, {remedies.OUTAGES[found.outage.cause]}", note=True
         )
-    return CheckFinding("reachability", str(seen), note=not (seen.peer and seen.broker))
+    return CheckFinding("reachability", str(found), note=not (found.peer and found.broker))
 
 
-async def path(built_from: ProbeContext) -> CheckFinding:
-    """May the path helper send what it has to? One packet as far as the first hop."""
-    chosen = built_from.settings
-    quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))
+async def path(context: ProbeContext) -> CheckFinding:
+    """Try the path helper with one packet as far as the first hop."""
+    chosen = context.settings
+    quick = msgspec.structs.replace(
+        chosen.section(PathSettings), hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S)
+    )
     changed = msgspec.structs.replace(chosen, path=quick)
-    probe = PathProbe(msgspec.structs.replace(built_from, settings=changed))
-    runner = Runner(chosen.peer.name, built_from.clock)
+    probe = PathProbe(msgspec.structs.replace(context, settings=changed))
+    runner = Runner(chosen.peer.name, context.clock)
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
         return CheckFinding("path", reading.detail, note=True)
-    who = "this program" if chosen.path.helper is None else "the helper"
-    return CheckFinding("path", f"{who} may send what a trace takes")
+    who = "this program" if chosen.section(PathSettings).helper is None else "the helper"
+    return CheckFinding("path", f"{who} may send the packets of a trace")
 
 
 async def broker(chosen: AgentSettings) -> CheckFinding:
-    """Does the broker let this agent in? Under another client id, so that a running agent is not put out."""
+    """Try to connect to the broker, with a client id that does not disconnect a running agent."""
     try:
         session = Session(
             chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
@@ -312,7 +296,7 @@ async def broker(chosen: AgentSettings) -> CheckFinding:
     undecided = session.problem
     try:
         async with asyncio.timeout(BROKER_WITHIN_S):
-            while session.problem == undecided:  # noqa: ASYNC110 -- an attribute tells it, no event
+            while session.problem == undecided:  # noqa: ASYNC110 -- an attribute changes, there is no event
                 await asyncio.sleep(QUICK_S)
     except TimeoutError:
         undecided = None
@@ -329,9 +313,9 @@ def _synchronised() -> bool:
 def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> CheckFinding:
     place = f"{chosen.broker.host}:{chosen.broker.port}"
     if timed_out:
-        text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
+        text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: a firewall blocks it, or it hangs"
         return CheckFinding("broker", text, Exit.UNAVAILABLE)
     if session.problem:
         return CheckFinding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
-    return CheckFinding("broker", f"{place} lets us in{but}")
+    return CheckFinding("broker", f"{place} accepts this agent{but}")

@@ -34,6 +34,7 @@ def source_of(chosen: LineCountersSettings) -> LineCounterSource:
     if chosen.source == "directory":
         return DirectorySource(Path(chosen.path or ""))
     if chosen.source == "snmp" and chosen.snmp is not None:
+        # Only here: most agents need no SNMP, whose modules take memory.
         from agent.line.snmp_counters import SnmpSource
         from agent.settings.file import snmp_community
 
@@ -130,6 +131,7 @@ class DirectorySource:
     def read(self) -> CounterReading | Unavailable:
         """Read the files, one after the other. A loopback is refused here, too."""
         try:
+            # The four that every rate needs; an interface without them is of no use.
             received, packets, sent, sent_packets = (self._needed(name) for name in _FILES)
         except OSError as error:
             return Unavailable(f"line_counters.path: {error.filename or self._path}: {error.strerror}")
@@ -162,6 +164,7 @@ class DirectorySource:
         return self.read()
 
     def _needed(self, name: str) -> int:
+        # A counter has at most 20 digits: a file without end must not fill the memory.
         with (self._path / name).open("rb") as file:
             return int(file.read(32))
 
@@ -219,7 +222,7 @@ def _number(path: Path) -> int | None:
 
 
 def _carrier(path: Path) -> bool | None:
-    # Of an interface that is down the kernel refuses to tell the carrier (EINVAL): that is no carrier.
+    # The kernel refuses the carrier of an interface that is down (EINVAL): that is no carrier.
     return _number(path) == 1 if path.exists() else None
 
 

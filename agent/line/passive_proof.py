@@ -13,6 +13,7 @@ from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from wire.records import ClockReading, LineCounters
 
 EVERY_S = 1.0
+# As long as a floor test.
 LEAST_US = 2_000_000
 LONGEST_US = 60_000_000  # then a new stretch begins, so that a long download counts in the next slot, too
 GAP_US = 2_500_000  # shorter than a test of ours: none can run between two readings

@@ -18,14 +18,15 @@ from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp.load import LoadReport
 
 IDLE_PACKETS, IDLE_SPACING_S = 10, 0.02
+# Round trip over a geostationary satellite, and a queue; a later reply counts as lost.
 TIMEOUT_S = 1.0
-"""Round trip over a geostationary satellite, and a queue; a later reply counts as lost."""
 
+# A minute at ten packets a second, longer than any load.
 MOST_PACKETS = 600
 FASTEST_S = 0.1
 SHARE_OF_LOAD = 0.002
+# Set-up and activation take a round trip each, and the load begins up to 50 ms after them.
 _SETUP_ROUND_TRIPS, _SETUP_S = 3, 0.1
-"""Set-up and activation take a round trip each, and the load begins up to 50 ms after them."""
 
 
 async def beside_load(
@@ -42,13 +43,14 @@ async def beside_load(
         return _with_bytes(await run(), idle), None
     report, loaded = await _both(context, load_bps, idle_rtt.p50_us / 1e6, run)
     trains = [idle] if loaded is None else [idle, loaded]
-    told = loaded is not None and loaded.statistics.sent > 0
+    measured = loaded is not None and loaded.statistics.sent > 0
     latency = LatencyUnderLoad(
         load_bps=load_bps,
         idle=idle_rtt,
         loaded=loaded.statistics.rtt if loaded else None,
-        loss_ratio=loaded.statistics.loss_ratio if loaded and told else None,
+        loss_ratio=loaded.statistics.loss_ratio if loaded and measured else None,
     )
+    # A step of the wall clock falsifies every stamp; the load test itself is judged on its own.
     clock_stepped = any(train.clock_step_us for train in trains)
     return _with_bytes(report, *trains), None if clock_stepped else latency
 
@@ -104,6 +106,7 @@ def _train(context: ProbeContext, count: int, spacing: float) -> Train:
         interval_s=spacing,
         timeout_s=TIMEOUT_S,
         key=context.peer_key if authenticated else None,
+        # Neither is needed: here the queue of the load is measured.
         class_of_service=False,
         follow_up=False,
     )

@@ -10,8 +10,8 @@ from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from wire.records import Direction, LineCounters
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
+# Longest reading of the counters that still has a time of its own.
 PROMPT_S = 0.002
-"""Longest reading of the counters that still has a time of its own."""
 
 LOOK_S = 1.0
 
@@ -45,6 +45,7 @@ class LoadMeter:
         """Take a mark while the load runs."""
         if self._counters.lag_s:
             return
+        # A process that lost the processor during a reading reads again: its time would be wrong.
         for _ in range(_READINGS_AT_MOST):
             before, counters, after = time.monotonic(), self._counters.read(), time.monotonic()
             if after - before < PROMPT_S:
@@ -86,6 +87,7 @@ class LoadMeter:
         line_bytes = added.received_ip_bytes if down else added.sent_ip_bytes
         for ours in (report, besides):
             if ours is not None:
+                # The counters include our own load, and the trains beside it.
                 line_bytes -= ours.bytes_received if down else ours.bytes_sent
         other_bits = max(0, line_bytes) * 8
         return OwnTraffic(

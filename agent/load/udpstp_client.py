@@ -19,6 +19,7 @@ Progress = Callable[[str], None]
 
 _PROGRESS_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.01
+# Twenty marks in a test of 2 s: enough to find a busy window of 0.8 s in it.
 _MARK_EVERY_S = 0.1
 
 
@@ -118,11 +119,12 @@ async def _carry_out(
         return _failed(plan, Ending.NAME_UNKNOWN, f"{host}: {error.strerror or error}")
     stop = cancel or threading.Event()
     core = Client(plan, time.monotonic_ns(), time.time_ns())
+    # A thread of its own: packets are due every millisecond, and the event loop may be late by more.
     running = asyncio.create_task(asyncio.to_thread(_run, core, stop))
     try:
         await asyncio.gather(_watch(running, core, progress), _mark(running, core, on_load))
         return await running
-    except BaseException:  # cancelled, or a callback failed: without us the load would go on
+    except BaseException:  # cancelled, or a callback failed: the load must not continue alone
         stop.set()
         await asyncio.wait([running])
         raise

@@ -20,7 +20,7 @@ class LineLock:
         return self._alone
 
     @asynccontextmanager
-    async def held(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
+    async def use(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
         """Use the line. Raises LineBusyError if it does not become free within ``wait_s``."""
         await self._acquire(alone, wait_s)
         try:
@@ -31,6 +31,7 @@ class LineLock:
             self._admit()
 
     async def _acquire(self, alone: bool, wait_s: float) -> None:
+        # A queue of its own, because asyncio has no lock that is shared or exclusive.
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (alone, turn)
         self._waiting.append(entry)
@@ -45,6 +46,7 @@ class LineLock:
             raise LineBusyError(f"the line was in use for {wait_s:g} s")
 
     def _give_up(self, entry: tuple[bool, "asyncio.Future[None]"]) -> None:
+        # Between the time-out and this line the lock may have been granted: then it is given back.
         if entry in self._waiting:
             self._waiting.remove(entry)
         else:

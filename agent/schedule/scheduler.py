@@ -29,8 +29,8 @@ from agent.task.task import RetestRequest, Task
 
 MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up would move it into the next
 MISSED_AT_ONCE = 1_000  # a machine that slept for weeks leaves the newest missed slots, not 100,000
+# Step of the wall clock from which starts within hours are planned again.
 STEP_US = 60_000_000
-"""Step of the wall clock from which starts within hours are planned again."""
 RETEST_SPREAD_US = 3_600_000_000  # sites that wait for the same hours must not all start as these begin
 NEVER_US = 2**62
 _MONDAY_US = 4 * DAY_S * 1_000_000  # the Unix epoch began on a Thursday
@@ -247,6 +247,7 @@ class Scheduler:
     def _follow(self, now: int, wall: int) -> None:
         """Plan again what depends on hours, if the wall clock was set."""
         was, self._ahead_us = self._ahead_us, wall - now
+        # Slewing and small corrections must not draw every start again.
         if abs(self._ahead_us - was) > STEP_US:
             for plan in self._plans.values():
                 if plan.task.hours is not None:

@@ -1,4 +1,4 @@
-"""Reader of ``agent.yaml`` and of the secrets that it names; both are checked.
+"""Reader of the secrets that ``agent.yaml`` names; they are checked.
 
 The resident agent does not import this module, which brings the YAML reader. It gets checked settings, and
 imports ``agent.settings.sections`` alone.
@@ -13,20 +13,12 @@ from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSetti
 from host import settings, shared_key
 
 
-def load(path: Path) -> AgentSettings:
-    """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
-    loaded = settings.load(path, AgentSettings)
-    problem = rules.first_problem(loaded)
-    if problem:
-        raise settings.SettingsError(f"{path}: {problem}")
-    return loaded
-
-
 def peer_key(peer: PeerAccessSettings) -> bytes:
     """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
+        # A key in the settings file was checked with the other rules.
         return peer.key.encode()
-    source = "whoever runs the peer has the key of this site: write it there"
+    source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
     problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))
     if problem:

@@ -73,6 +73,7 @@ def problem(text: str) -> str | None:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
+    # Spaces around the hyphen are allowed, but the last space separates the days from the times.
     days, _, times = " ".join(text.split()).replace(" -", "-").replace("- ", "-").rpartition(" ")
     first, _, last = times.partition("-")
     if not first or not last:
@@ -80,12 +81,13 @@ def _spans(text: str) -> list[tuple[int, int]]:
     begin, end = _second(first, DAY_S - 1), _second(last, DAY_S)
     if begin == end:
         raise HoursError(f"{text!r}: the begin is the end: for the whole day write 00:00-24:00")
+    # Hours over midnight have their end before their begin; 00:00-24:00 is a whole day.
     length = (end - begin) % DAY_S or DAY_S
     week: list[tuple[int, int]] = []
     for day in _days(days):
         at = day * DAY_S + begin
         week.append((at, min(at + length, WEEK_S)))
-        if at + length > WEEK_S:  # Sunday night goes on into Monday
+        if at + length > WEEK_S:  # Sunday night ends on Monday
             week.append((0, at + length - WEEK_S))
     return week
 

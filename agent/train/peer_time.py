@@ -3,7 +3,7 @@
 RFC 9946 authentication needs the time of the peer within 5 s (section 5.3.1), and a site's clock may be years
 off. The offset is kept against CLOCK_BOOTTIME, so that setting the wall clock does not falsify it.
 
-A reply counts only if its HMAC is right and it copies the SSID and the sending time of a packet of the
+A reply counts only if its HMAC is right. It also has to copy the SSID and the sending time of a packet of the
 present train, to the nanosecond. A recorded reply fits no later packet. Delaying a true reply moves the
 offset by half of the delay at most.
 """

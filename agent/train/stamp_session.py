@@ -42,9 +42,9 @@ class Train(Struct, frozen=True):
 
     A reply counts within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
     ``class_of_service`` requests the same DSCP on the reply (RFC 8972 section 4.4). ``follow_up`` requests
-    the replies' true sending times (section 4.7); a peer that knows them gets one closing packet more, which
-    is in no figure but the bytes. ``payload_bytes`` pads the UDP payload. A ``stateful`` reflector counts its
-    own packets; without that there is no loss per direction.
+    the replies' true sending times (section 4.7). A peer that knows them gets one closing packet more, which
+    counts in the bytes only. ``payload_bytes`` pads the UDP payload. A ``stateful`` reflector counts its own
+    packets; without that there is no loss per direction.
     """
 
     host: str
@@ -129,6 +129,7 @@ def _open(family: int, address: Address, dscp: int) -> socket.socket:
         sock.setblocking(False)
         timestamps.enable(sock, transmit=True)
         timestamps.set_dscp_ecn(sock, dscp << 2)
+        # 255 is the practice of TWAMP; RFC 8762 names no value.
         timestamps.set_ttl(sock, _SENT_TTL)
         sock.connect(address)  # the kernel then drops everybody else's datagrams
     except OSError:
@@ -167,6 +168,8 @@ class _Session:
         self._enough = enough
         self._on_reply = on_reply
         self._estimate = estimate
+        # Random, so that a recorded reply of another train is not accepted. 0 means no SSID (RFC 8972 section
+        # 3).
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._sender = SessionSender(
             SenderSettings(
@@ -192,6 +195,8 @@ class _Session:
 
     async def run(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # Not asyncio's datagram endpoint: kernel timestamps are in control messages, which only recvmsg
+        # gives.
         loop.add_reader(sock, self._readable, sock)
         try:
             await self._send_all(loop, sock)

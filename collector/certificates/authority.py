@@ -21,6 +21,7 @@ COLLECTOR = "plancher.collector"
 PEER = "plancher.peer"
 _WITHIN_S = 30.0
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+# pathlen 0: it issues certificates, but no further authority (RFC 5280 section 4.2.1.9).
 _AUTHORITY = (
     *("-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"),
     *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
@@ -101,6 +102,8 @@ class Authority:
             extensions.write_text(_extensions(usage, names), encoding="utf-8")
             _openssl("req", *_NEW_KEY, "-subj", f"/CN={common_name}", "-keyout", made.key, "-out", request)
             signed = ("-CA", self._own.certificate, "-CAkey", self._own.key)
+            # A random serial number needs no file that counts them; at most 20 octets (RFC 5280 section
+            # 4.1.2.2).
             number = ("-set_serial", f"0x{secrets.token_hex(16)}", "-days", str(days))
             files_of = ("-in", request, "-extfile", extensions, "-out", made.certificate)
             _openssl("x509", "-req", *signed, *number, *files_of)
@@ -110,8 +113,10 @@ class Authority:
 def _extensions(usage: Usage, names: Sequence[str]) -> str:
     lines = [
         "basicConstraints=critical,CA:FALSE",
+        # TLS with ECDHE only signs with this key, so one usage is enough.
         "keyUsage=critical,digitalSignature",
         f"extendedKeyUsage={usage.value}",
+        # Python 3.13 verifies strictly, and refuses a certificate without this identifier.
         "authorityKeyIdentifier=keyid",
     ]
     if names:
@@ -132,6 +137,7 @@ def _claimed(files: Identity) -> Iterator[None]:
     _claim(files)
     try:
         yield
+    # Also for a keyboard interrupt: half of a pair would block the next call.
     except BaseException:
         files.key.unlink(missing_ok=True)
         files.certificate.unlink(missing_ok=True)
@@ -144,6 +150,7 @@ def _claim(files: Identity) -> None:
         raise PkiError(f"{existing}: exists already and is not overwritten: move it away first")
     try:
         files.key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # openssl keeps the mode of an existing file, so the key is never readable for others.
         for path, mode in ((files.key, 0o600), (files.certificate, 0o644)):
             path.touch(mode=mode, exist_ok=False)
     except OSError as error:

@@ -29,7 +29,9 @@ in service: with it, anybody can make a certificate of any site."""
 EXAMPLE = """\
 example: everything for a broker on this machine and two sites
   plancher-collector pki var/pki --broker 127.0.0.1 --collector --peer --site 0631234A --site 0639001A"""
+# At most 253 characters (RFC 1035 section 2.3.4); colons are for IPv6 addresses.
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
+# A dot distinguishes user names from site ids, which have none.
 USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 
 

@@ -162,6 +162,7 @@ def needed(sites: int, span_us: int) -> int:
     """Number of ``sites`` that must go down within ``span_us`` to be more than chance; 3 at least."""
     mean = max(0, sites - 1) * BEGINS_A_DAY * (span_us + LINK_US) / DAY_US
     if mean > 500:  # exp(-mean) would underflow, and the sum is a normal distribution's by then
+        # Four standard deviations leave less than CHANCE.
         return math.ceil(mean + 4 * math.sqrt(mean)) + 1
     others, term = 0, math.exp(-mean)
     tail = 1.0 - term
@@ -294,6 +295,7 @@ def _cause(level: Level, members: Iterable[SiteOutage]) -> Cause:
     reported = Counter(each.cause for each in members if each.cause is not None)
     if not reported:
         return Cause.BROKER if level is Level.FLEET else Cause.UNKNOWN
+    # Ties go to the cause listed first: the result must not depend on the order of the input.
     return max(reported, key=lambda cause: (reported[cause], -_CAUSES[cause]))
 
 

@@ -117,6 +117,7 @@ class CurrentIncidents:
     def render(self, found: Sequence[Incident]) -> RenderedIncidents:
         """Render incidents to be shown; may run in a thread, as it takes time for each site."""
         lasting = [incident for incident in found if incident.end_us is None]
+        # Reversed: a site with outages in two incidents is shown in the first one.
         by_site = {site_id: incident for incident in reversed(lasting) for site_id in incident.open_sites}
         labels = {site: counted.labels for site in by_site if (counted := self._counted.get(site))}
         return RenderedIncidents(list(found), by_site, self._render(lasting, by_site, labels))

@@ -11,9 +11,10 @@ alone. Sites outside the inventory have no outages: nobody expects them to measu
 """
 
 from collector.incidents.correlation import DATABLE_US, SiteOutage, SitePlace
+from collector.kinds import PROVES_LINE
+from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite, SiteState, densest_us
-from collector.model.freshness import is_fresh
-from collector.model.outages import KEPT_US, LINE_PROBES, Outage, effective_end_us
+from collector.model.outages import KEPT_US, Outage, effective_end_us
 from wire.records import Cause, Failure
 
 UNANSWERED = frozenset({Failure.NO_ANSWER, Failure.PEER_REFUSED})
@@ -21,7 +22,7 @@ UNANSWERED = frozenset({Failure.NO_ANSWER, Failure.PEER_REFUSED})
 
 def healthy_us(site: LiveSite) -> int | None:
     """Time of the newest successful measurement over the line."""
-    found = (state.valued for series, state in site.series.items() if series.probe in LINE_PROBES)
+    found = (state.valued for series, state in site.series.items() if series.probe in PROVES_LINE)
     return max((seen.time_us for seen in found if seen is not None), default=None)
 
 
@@ -44,7 +45,7 @@ def place_of(site: LiveSite, now_us: int) -> SitePlace:
     newest = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in LINE_PROBES and is_fresh(state.newest, now_us)
+        if series.probe in PROVES_LINE and is_fresh(state.newest, now_us)
     ]
     peer = max(newest, key=lambda seen: seen.time_us).peer if newest else ""
     return SitePlace(found.departement, found.pop, peer) if found else SitePlace(peer=peer)
@@ -101,7 +102,7 @@ def _unanswered(site: LiveSite, place: SitePlace, now_us: int) -> SiteOutage | N
     tries = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in LINE_PROBES
+        if series.probe in PROVES_LINE
         and state.newest.failure in UNANSWERED
         and state.newest.time_us > answered_us
         and is_fresh(state.newest, now_us)

@@ -45,6 +45,7 @@ class Fleet:
         """Use a new inventory. A site that is no longer in it stays if it has measurements."""
         before, self._sites = self._sites, {}
         for site_id, site in inventory.items():
+            # A site keeps its state when its line of the inventory changes.
             known = before.pop(site_id, None) or LiveSite(site_id, site, self.blackouts)
             known.inventory = site
             self._sites[site_id] = known

@@ -15,7 +15,7 @@ A site is in the state of the first row that applies:
 | ok               | of the directions that are still measured, each has a *pass* that is fresh           |
 | waiting          | otherwise: it measures, and no verdict is fresh                                      |
 
-A measurement is *fresh* for three intervals of its schedule (:mod:`collector.model.freshness`). A standing
+A measurement is *fresh* for three intervals of its schedule (:mod:`collector.kinds.views`). A standing
 has no such limit: a condemned site stays below its floor until its agent clears it, even if tests fail for
 hours.
 
@@ -35,21 +35,25 @@ What must never happen:
 - a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from collector.kinds import BY_VALUES, EVENTS
+from collector.kinds.floor import DECISIVE
+from collector.kinds.kind import STALE_INTERVALS
+from collector.kinds.views import expires_us, interval_us, is_fresh, is_late
 from collector.live.blackout import Blackouts
 from collector.model.completeness import SiteCompleteness
-from collector.model.freshness import STALE_INTERVALS, expires_us, interval_us, is_fresh, is_late
 from collector.model.inventory import Site
-from collector.model.observation import EVENTS, Observation, Series
+from collector.model.observation import Observation, Series
 from collector.model.outages import RecentOutages
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.messages.envelope import PresenceState
-from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
+from wire.records import Direction, Failure, FloorValues, Outcome, Standing, Values, Verdict
 
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
 COMPARISON_LATE_US = 86_400_000_000  # comparisons of tests older than a day belong to a backlog
@@ -58,7 +62,6 @@ FLOOR_PROBE = "floor"
 ValuesType = TypeVar("ValuesType", bound=Values)
 # A test of which only the peer has a record names no site.
 RESULTS_OF_A_SITE = (ComparisonResult.AGREE, ComparisonResult.DISAGREE, ComparisonResult.AGENT_ONLY)
-DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 class SiteState(StrEnum):
@@ -70,13 +73,6 @@ class SiteState(StrEnum):
     WAITING = "waiting"
     NOT_IN_INVENTORY = "not-in-inventory"
     OK = "ok"
-
-
-class InterfaceLoss(StrEnum):
-    """Packets that an interface did not carry, as IF-MIB counts them (RFC 2863)."""
-
-    ERRORS = "errors"
-    DROPS = "drops"
 
 
 @dataclass(slots=True)
@@ -120,11 +116,9 @@ class LiveSite:
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
     measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
-    verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
+    totals: dict[str, Counter[str]] = field(default_factory=dict)  # by metric, then labels
     late: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
-    interface_losses: Counter[tuple[InterfaceLoss, Direction]] = field(default_factory=Counter)
-    carrier_losses: int | None = None
     comparisons: Counter[ComparisonResult] = field(default_factory=Counter)
     disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
     defects: SiteCompleteness | None = None
@@ -143,6 +137,7 @@ class LiveSite:
     def count(self, seen: Observation) -> None:
         """Count an observation that was just learned: under its outcome, or as late."""
         probe = seen.series.probe
+        # A probe beyond MAX_SERIES is not counted: its name would make new time series of Prometheus.
         if probe not in {series.probe for series in self.series}:
             return
         if is_late(seen):
@@ -152,20 +147,11 @@ class LiveSite:
         if seen.bytes_sent or seen.bytes_received:  # reading counters spends no bytes: no series for that
             self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
             self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
-        if isinstance(seen.values, FloorValues) and seen.series.direction:
-            self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
-        if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
-            self._count_interface(seen.values)
-        self.outages.count(seen)
-
-    def _count_interface(self, found: InterfaceValues) -> None:
-        """Add the interface's losses of one record, which has those of its own minute."""
-        for direction, flow in ((Direction.DOWN, found.down), (Direction.UP, found.up)):
-            for kind, count in ((InterfaceLoss.ERRORS, flow.errors), (InterfaceLoss.DROPS, flow.drops)):
-                if count is not None:  # not every interface counts everything: absent is not 0
-                    self.interface_losses[(kind, direction)] += count
-        if found.carrier_losses is not None:
-            self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
+        if seen.values is not None and (kind := BY_VALUES.get(type(seen.values))) is not None:
+            for total in kind.totals:
+                counted = self.totals.setdefault(total.name, Counter())
+                for labels, addition in total.additions(seen, seen.values):
+                    counted[sys.intern(labels)] += addition
 
     def learn_comparison(self, compared: ComparedTest) -> None:
         """Keep the newest disagreement of each direction."""
@@ -280,6 +266,7 @@ def next_change_us(site: LiveSite, now_us: int) -> int | None:
         for seen in (series.newest, series.valued, series.decisive, series.deciding)
         if seen is not None
     ]
+    # Silence is the only change that does not come from a single observation.
     if (silent_us := silent_from_us(site)) is not None:
         ends.append(silent_us)
     return min((end for end in ends if end > now_us), default=None)

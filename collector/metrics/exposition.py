@@ -34,6 +34,7 @@ def render(site: LiveSite, now_us: int) -> list[bytes]:
     # A dict removes samples with the same labels, which an unknown agent may cause: they fail the scrape.
     return [
         "".join(
+            # repr is the shortest text that reads back as the same float.
             f"{family.name}{{{common}{more}}} {value!r}\n"
             for more, value in dict(family.samples(site, now_us)).items()
         ).encode()
@@ -73,10 +74,12 @@ class Exposition:
         column = self._columns[family]
         if column[index] != lines:
             column[index] = lines
+            # None marks a block to be joined at the next scrape.
             self._blocks[family][index // BLOCK_SITES] = None
 
     def keep_only(self, site_ids: Iterable[str]) -> None:
         """Remove all sites but these."""
+        # The places stay: moving all other sites would join every block again.
         for site_id in self._index.keys() - set(site_ids):
             for family in range(len(FAMILIES)):
                 self._put(family, self._index[site_id], b"")

@@ -175,6 +175,7 @@ class _Reading:
             degrees = float(text)
         except ValueError:
             degrees = math.nan
+        # NaN and infinity fail this comparison, too.
         if abs(degrees) <= bound:
             return degrees
         self._add_problem(
@@ -187,6 +188,7 @@ class _Reading:
         if not text:
             return DEFAULT_FLOOR_BPS
         try:
+            # A bare number is in bit/s; with a unit, the text is a quantity as in the settings.
             floor = units.parse(units.BitRate, int(text) if text.isdecimal() else text)
         except ValueError as error:
             self._add_problem(line, f"column {column}: {error}")

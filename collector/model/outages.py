@@ -3,7 +3,6 @@
 The result does not depend on the order in which the records arrive.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,7 +10,6 @@ from collector.model.observation import Observation
 from wire.records import Cause, ReachabilityValues
 
 KEPT_US = 86_400_000_000  # live state keeps ended outages for a day; older ones are read from the ledger
-LINE_PROBES = frozenset({"stamp", "floor", "capacity"})  # a success of these proves that the line is up
 MAX_KEPT = 32  # outages of one site in live state: an agent could report any number of them
 OPERATOR_CAUSES = frozenset({Cause.BROKER, Cause.COLLECTOR})
 
@@ -86,11 +84,9 @@ def outage_of_values(
 
 @dataclass(slots=True)
 class RecentOutages:
-    """Newest outages of one site, and counters of those whose end was received in time."""
+    """Newest outages of one site."""
 
     known: dict[str, Outage] = field(default_factory=dict)
-    counted: Counter[Cause] = field(default_factory=Counter)
-    lasted_us: Counter[Cause] = field(default_factory=Counter)
 
     def learn_observation(self, seen: Observation) -> None:
         """Learn the outage that an observation reports, if it reports one."""
@@ -108,13 +104,6 @@ class RecentOutages:
             self.known[outage.name] = outage
         if len(self.known) > MAX_KEPT:
             del self.known[min(self.known.values(), key=lambda each: (each.begin_us, each.name)).name]
-
-    def count(self, seen: Observation) -> None:
-        """Count an outage whose end was just reported."""
-        outage = outage_of(seen)
-        if outage is not None and outage.lasted_us is not None:
-            self.counted[outage.cause] += 1
-            self.lasted_us[outage.cause] += outage.lasted_us
 
 
 def newest_reports(reports: Iterable[Outage]) -> list[Outage]:

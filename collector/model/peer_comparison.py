@@ -51,8 +51,8 @@ class AgentFigures:
     """Figures of the agent's record of one test. A search has rates alone. Rates are of the IP layer.
 
     ``sent_bps`` is None if the peer continued to send after the agent had ended. ``received_bps`` is None if
-    the test was ended early. The agent may judge a part of it, and only the receiver knows of the packets in
-    flight at its end.
+    the test was ended early. The agent may judge a part of it, and only the receiver of the load knows
+    about the packets in flight at its end.
     """
 
     sent_bps: float | None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from collector.incidents.correlation import Incident, Level
 from collector.model.outages import Outage
 
+# ISO 8601 dates read the same in both languages.
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
 MINUTE = "%Y-%m-%d %H:%M UTC"
 
@@ -58,6 +59,7 @@ class IncidentTexts:
     def lasted(self, lasted_us: int) -> str:
         """Duration in its largest unit, and the rest in the next smaller one."""
         seconds = lasted_us // 1_000_000
+        # Only the unit of a day differs between the languages.
         units = ((self._words["unit.day"], 86_400), ("h", 3_600), ("min", 60), ("s", 1))
         first = next((place for place, (_, size) in enumerate(units) if seconds >= size), len(units) - 1)
         parts = []

@@ -8,6 +8,7 @@ from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview_page import environment
 from collector.pages.texts import CATALOGUE, Language
 
+# A line that flaps once an hour has 1,500 outages in a month.
 MOST_SITES = 60
 MOST_ROWS = 500
 

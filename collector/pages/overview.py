@@ -10,16 +10,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.incidents.site_outages import open_outage
-from collector.live.notices import Notice, notices
+from collector.kinds import BY_PROBE
+from collector.kinds.views import is_fresh
+from collector.live.notices import notices
 from collector.live.site_state import LiveSite, SiteState, current, state_of
-from collector.model.freshness import is_fresh
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.outages import KEPT_US, Outage
 from wire.messages.envelope import PresenceState
-from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+from wire.records import (
+    CapacityValues,
+    Direction,
+    Failure,
+    FloorValues,
+    Outcome,
+    StampValues,
+    Verdict,
+)
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
+# Reasons of the schedule, not of the line: every agent leaves out a test now and then.
 _ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
 _SEVERITY = {state: place for place, state in enumerate(SiteState)}
 
@@ -117,6 +128,7 @@ def summarise(site: LiveSite, now_us: int) -> SiteSummary:
         outage_lasts=lasting is not None,
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
+        # Folded once here, and not at every search of every reader.
         words=fold(" ".join((*texts, found.pop))),
     )
 
@@ -173,7 +185,7 @@ def _troubles(site: LiveSite, now_us: int) -> Iterator[Trouble]:
             continue  # a spent budget has a notice of its own
         # Every agent leaves out a test now and then. It matters only where no fresh values are left.
         if failure not in _ROUTINE or not is_fresh(found.valued, now_us):
-            yield Trouble(series.probe if series.probe in KNOWN else "", failure)
+            yield Trouble(series.probe if series.probe in BY_PROBE else "", failure)
 
 
 def fold(text: str) -> str:

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import jinja2
 
 from collector.incidents.correlation import Incident
-from collector.live.notices import Notice
 from collector.live.site_state import SiteState
+from collector.model.notice import Notice
 from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview import FloorFigure, Overview, OverviewFilter
 from collector.pages.texts import CATALOGUE, Language

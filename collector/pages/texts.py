@@ -1,7 +1,10 @@
 """Catalogue of all texts of the collector's pages, in English and French."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+
+from collector.kinds import KINDS
+from collector.kinds.kind import Both
 
 
 class Language(StrEnum):
@@ -11,7 +14,9 @@ class Language(StrEnum):
     FRENCH = "fr"
 
 
-_WORDS: dict[str, tuple[str, str]] = {
+# Both languages side by side: no text can exist in one of them alone. Keys of vocabularies end in their word,
+# as in "state.silent"; tests compare them with the vocabularies.
+_WORDS: dict[str, Both] = {
     "title": ("Sites and their floor", "Les sites et leur débit plancher"),
     "lead": (
         "Capacity measured at the IP layer, against what each site was promised.",
@@ -64,13 +69,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "presence.stopped": ("agent stopped", "agent arrêté"),
     "presence.connection-lost": ("agent's connection lost", "connexion de l'agent perdue"),
     "trouble.": ("last attempt:", "dernière tentative :"),
-    "trouble.floor": ("last floor test:", "dernier test du plancher :"),
-    "trouble.stamp": ("last latency train:", "dernière mesure de latence :"),
-    "trouble.capacity": ("last search:", "dernière recherche :"),
-    "trouble.interface": ("last reading of the interface:", "dernier relevé de l'interface :"),
-    "trouble.path": ("last trace:", "dernier relevé du chemin :"),
-    "trouble.reachability": ("last outage:", "dernière coupure :"),
-    "trouble.clock": ("wall clock:", "horloge :"),
     "failure.internal-error": ("error in the agent", "erreur de l'agent"),
     "failure.deadline-exceeded": ("took too long", "trop long"),
     "failure.cancelled": ("cancelled", "annulée"),
@@ -196,26 +194,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "records of agent and peer differ by {number} %, direction {direction}",
         "relevés de l'agent et du pair divergents de {number} %, sens {direction}",
     ),
-    "notice.class-changed": (
-        "DSCP {number} arrives as {other}, direction {direction}",
-        "DSCP {number} arrive en {other}, sens {direction}",
-    ),
-    "notice.path-class-changed": (
-        "path: DSCP {number} is changed before hop {other} {place}",
-        "chemin : DSCP {number} modifié avant le saut {other} {place}",
-    ),
-    "notice.path-mtu": (
-        "path: no packets larger than {number} bytes from hop {other} {place}",
-        "chemin : pas de paquets de plus de {number} octets à partir du saut {other} {place}",
-    ),
-    "notice.black-hole": (
-        "path: packets larger than {number} bytes vanish without an error message",
-        "chemin : les paquets de plus de {number} octets disparaissent sans message d'erreur",
-    ),
-    "notice.not-reached": (
-        "path: ends at hop {number}, before the peer",
-        "chemin : s'arrête au saut {number}, avant le pair",
-    ),
     "notice.budget-spent": (
         "search skipped: byte budget spent",
         "recherche omise : quota d'octets épuisé",
@@ -335,9 +313,17 @@ def _typeset(words: str) -> str:
     return words.replace(" :", "\N{NO-BREAK SPACE}:").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-KEYS = frozenset(_WORDS)
+def _of_kinds() -> Iterator[tuple[str, Both]]:
+    """Texts that the kinds of measurement bring."""
+    for kind in KINDS:
+        yield f"trouble.{kind.name}", kind.attempt
+        yield from ((f"notice.{word}", texts) for word, texts in kind.sentences.items())
+
+
+_ALL = _WORDS | dict(_of_kinds())
+KEYS = frozenset(_ALL)
 CATALOGUE: Mapping[Language, Mapping[str, str]] = {
-    language: {key: _typeset(words[place]) for key, words in _WORDS.items()}
+    language: {key: _typeset(words[place]) for key, words in _ALL.items()}
     for place, language in enumerate(Language)
 }
 

@@ -44,6 +44,7 @@ class CompletenessRefresh:
         """Count until cancelled. While the ledger cannot be read, the last counts are shown."""
         pause = COUNT_SECONDS
         while True:
+            # `begin` has just counted.
             await asyncio.sleep(pause)
             began = time.monotonic()
             try:

@@ -21,7 +21,9 @@ from collector.pages.texts import Language, choose
 from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
 
+# Version 0.0.4 is the text format of Prometheus.
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Site ids have at most 64 characters (wire.messages.topics).
 MAX_ID = 64
 Problems = Callable[[], Sequence[str]]
 
@@ -157,6 +159,7 @@ class WebPages:
 
 async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:
     """Start serving; the caller stops it by ``cleanup``. Raises OSError if the address is not available."""
+    # Signals belong to the service, and a line for every scrape would fill the log.
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     try:

@@ -51,6 +51,7 @@ class InventoryFile:
             status = self._path.stat()
         except OSError:
             return None
+        # An editor replaces the file, and a copy may keep its time and size: the inode differs then.
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
@@ -58,6 +59,7 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InventoryError([f"{path}: larger than {MAX_FILE_BYTES} bytes: not an inventory"])
+        # Spreadsheets begin a CSV file in UTF-8 with a byte order mark.
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InventoryError([f"{path}: {error.strerror}"]) from None

@@ -27,6 +27,7 @@ class OutageHistoryCache:
 
     async def read(self) -> OutageHistory:
         """Read the month up to now. Raises LedgerError."""
+        # Readers that arrive meanwhile wait for the same result.
         async with self._one_at_a_time:
             now_us = self._now_us()
             if not 0 <= now_us - self._read_us < KEPT_US:  # a clock may be set back
@@ -41,4 +42,5 @@ class OutageHistoryCache:
             each for each in period.outages if each.end_us is None and each.cause not in OPERATOR_CAUSES
         ]
         made = outage_history(period.outages, healthy_after(self._path, unclosed), places, counts)
+        # Sites with more reports than the reader loads.
         return replace(made, complete_since=period.partly)

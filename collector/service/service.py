@@ -77,7 +77,11 @@ class CollectorService:
         self._completeness = CompletenessRefresh(path, self._views, now_us)
         self._peers = PeerCounters(self._counters.registry)
         self._blackout_watch = BlackoutWatch(
-            self._views, lambda: not self._unready(), now_us, 2_000_000 * settings.broker.keepalive_s
+            self._views,
+            lambda: not self._unready(),
+            now_us,
+            # A dead connection to the broker is noticed within two keep-alives (decision 24).
+            2_000_000 * settings.broker.keepalive_s,
         )
         self._results = CommitResults(
             self._receipts,
@@ -94,6 +98,7 @@ class CollectorService:
 
     def _restore(self, path: Path) -> None:
         """Restore live state from the ledger, and render every site once."""
+        # Observations first: all that follows is added to sites that the fleet knows.
         self._views.fleet.restore(latest.newest(path))
         compared = latest.sides(path)
         self._peers.restore(compared.newest_tests)
@@ -137,6 +142,8 @@ class CollectorService:
                 self._completeness.run(),
                 self._blackout_watch.run(),
             )
+            # The group ends all tasks when one of them fails: a collector that works in part would look
+            # healthy.
             tasks = [group.create_task(work) for work in endless]
             service.ready()
             await stop.wait()
@@ -176,6 +183,7 @@ class CollectorService:
 
     async def take(self, topic: str, payload: bytes) -> None:
         """Take a message from the broker: queue it for the writer, or show a presence at once."""
+        # A presence is not committed: the broker retains it and sends it again after a restart.
         place = topics.parse(topic)
         if place is not None and place[1] is topics.Kind.PRESENCE:
             presence = messages.decode(payload, Presence, place[0])

@@ -88,6 +88,7 @@ class Views:
         """Use a new inventory; return the sites that ``render`` has to render."""
         self.fleet.take_inventory(inventory)
         self._exposition.keep_only(site.site_id for site in self.fleet)
+        # A site that left the inventory stays in the fleet while it has measurements.
         gone = self._summaries.keys() - {site.site_id for site in self.fleet}
         for site_id in gone:
             del self._summaries[site_id]
@@ -136,6 +137,7 @@ class Views:
 
     def _schedule(self, site: LiveSite, now_us: int) -> None:
         due = self._due[site.site_id] = next_change_us(site, now_us)
+        # Only an earlier time needs another entry: `_wake` puts off one that came too early.
         if due is not None and due < self._queued.get(site.site_id, due + 1):
             self._enqueue(site.site_id, due)
 

@@ -19,15 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.journal.journal import State
 from agent.probes import PROBES
-from agent.settings.sections import ScheduleSettings
 from host import command_line
 from host.exits import Exit
 from lab.bench import base_install, process_usage
 from lab.bench.process_usage import Activity, ActivitySpan, MemoryUse, Sample
 from lab.testbed.base import TestbedError
 from lab.testbed.secure_testbed import SecureTestbed
+from outbox.rows import State
 from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
@@ -130,7 +129,7 @@ def _journalled(journal: Path) -> tuple[list[ActivitySpan], Counter[str], int]:
     collector.
     """
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT state, record FROM measurement ORDER BY position").fetchall()
+        rows = connection.execute("SELECT state, record FROM record ORDER BY position").fetchall()
     spans: list[ActivitySpan] = []
     outcomes: Counter[str] = Counter()
     for _, raw in rows:
@@ -145,7 +144,7 @@ def _journalled(journal: Path) -> tuple[list[ActivitySpan], Counter[str], int]:
             continue  # counters are read all the time: that work counts as idle
         begin = record.start.boot_us
         spans.append(ActivitySpan(begin, begin + record.duration_us, activity, name))
-    return spans, outcomes, sum(state == State.MARKED for state, _ in rows)
+    return spans, outcomes, sum(state == State.COMMITTED for state, _ in rows)
 
 
 def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[ActivitySpan]) -> Table:
@@ -185,11 +184,11 @@ def _ordinary_share(works: dict[Activity, process_usage.CpuUse], spans: Sequence
     """Compute the share of a core of the default schedule: idle, one train a minute, two floor tests an
     hour.
     """
-    schedule = ScheduleSettings()
+    floor_s, stamp_s = (float(PROBES[name].interval.value) for name in ("floor", "stamp"))
     tests = sum(span.activity is Activity.FLOOR for span in spans)
     each_test_s = works[Activity.FLOOR].cpu_s / tests if tests else 0.0
-    train = (works[Activity.TRAIN].share - works[Activity.IDLE].share) * TRAIN_S / schedule.stamp
-    return works[Activity.IDLE].share + max(0.0, train) + 2 * each_test_s / schedule.floor
+    train = (works[Activity.TRAIN].share - works[Activity.IDLE].share) * TRAIN_S / stamp_s
+    return works[Activity.IDLE].share + max(0.0, train) + 2 * each_test_s / floor_s
 
 
 def verdicts(observed: ObservedAgent) -> list[tuple[str, bool]]:

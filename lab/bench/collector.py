@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.ingest.decode import Accepted, Arrival, Batch, judge
+from collector.kinds.views import observe
 from collector.ledger.write.commit import Ledger
-from collector.model.observation import observe
 from collector.service.views import Views
 from host import command_line
 from host.exits import Exit

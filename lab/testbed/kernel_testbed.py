@@ -12,10 +12,10 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from agent import configuration
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from agent.task.task import Reading
 from host.clock import Clock
@@ -108,7 +108,7 @@ class KernelTestbed:
         peer_file.write_text(json.dumps(_peer(key)), encoding="ascii")
         peer_settings.load(peer_file)
         self.agent_file.write_text(json.dumps(_agent(key, self._folder)), encoding="ascii")
-        agent_settings.load(self.agent_file)
+        configuration.load(self.agent_file)
 
 
 def _peer(key: Path) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class _FloorRun(msgspec.Struct, frozen=True):
 
 
 def _verdict(case: _FloorRun) -> Reading:
-    chosen = agent_settings.load(case.agent_file)
+    chosen = configuration.load(case.agent_file)
     floor = msgspec.structs.replace(
         chosen.floor,
         **{case.direction.value: BitRate(case.floor_bps)},

@@ -18,12 +18,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from agent.journal import file as journal_file
+from agent import configuration
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.rules.network_view import Target
 from agent.service import status_file
-from agent.settings import file as agent_settings
 from lab.netns import requirements
 from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
 from lab.netns.links.link import tool
@@ -31,6 +30,7 @@ from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
 from lab.programs.supervisor import ChildProgram, Supervisor, last_lines
 from lab.testbed.start import start_ready
+from outbox.journal import file as journal_file
 from wire.messages import envelope as messages
 from wire.records import ReachabilityMeasurement, ReachabilityValues
 
@@ -143,7 +143,7 @@ class OutageTestbed:
     def recorded(self) -> list[ReachabilityValues]:
         """Return the agent's reachability records in journal order."""
         with closing(journal_file.read_only(self._journal)) as connection:
-            rows = connection.execute("SELECT record FROM measurement ORDER BY position").fetchall()
+            rows = connection.execute("SELECT record FROM record ORDER BY position").fetchall()
         records = [messages.decode_measurement(row[0]) for row in rows]
         return [
             one.values
@@ -221,7 +221,7 @@ class OutageTestbed:
         collector = {"inventory": str(inventory), "broker": broker, "web": {"host": host, "port": PAGE_PORT}}
         self._write("collector", collector | {"ledger": {"path": str(self._folder / "ledger.db")}})
         self._write("agent", self._agent(host, key, broker))
-        agent_settings.load(self._folder / "agent.yaml")
+        configuration.load(self._folder / "agent.yaml")
 
     def _agent(self, host: str, key: str, broker: dict[str, Any]) -> dict[str, Any]:
         # Trains give the uplink something to send. The receipt timeout is a multiple of the interval: no more

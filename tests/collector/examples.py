@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from collector.ingest.decode import Arrival
-from collector.model.observation import Observation, Series, for_views
+from collector.kinds.views import for_views
+from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
     Algorithm,
@@ -26,10 +26,10 @@ from wire.records import (
     InterfaceFlow,
     InterfaceMeasurement,
     InterfaceValues,
-    Known,
     LatencyUnderLoad,
     LineCounters,
     LoadSample,
+    Measurement,
     Outcome,
     PathMeasurement,
     PathValues,
@@ -62,7 +62,7 @@ def spread(p50_us: int) -> Spread:
 
 
 def stamp_values(rtt_us: int = 10_400, loss: float = 0.0) -> StampValues:
-    """What a train of 20 packets found."""
+    """Values of a train of 20 packets."""
     return StampValues(
         sent=20,
         received=round(20 * (1 - loss)),
@@ -168,7 +168,7 @@ def samples() -> tuple[LoadSample, ...]:
 
 
 def capacity_values(maximum_bps: float = 19.8e6) -> CapacityValues:
-    """What a search of two sub-intervals found."""
+    """Values of a search of two sub-intervals."""
     return CapacityValues(
         maximum_bps=maximum_bps,
         maximum_at_us=1_000_000,
@@ -286,7 +286,7 @@ def outage(
 
 
 def common(seq: int, start_us: int, interval_us: int) -> dict[str, Any]:
-    """What measurements of a schedule have in common."""
+    """Fields that all scheduled measurements have."""
     return {
         "epoch": EPOCH,
         "seq": seq,
@@ -306,34 +306,39 @@ def failed(seq: int, start_us: int = NOW_US, failure: Failure = Failure.NO_ANSWE
     )
 
 
-def raw(*records: Known) -> list[bytes]:
+def raw(*records: Measurement) -> list[bytes]:
     """Records as their JSON."""
     return [messages.encode(record) for record in records]
 
 
 def payload(
-    *measurements: bytes | Known, site: str = SITE, sent: ClockReading | None = None, **more: object
+    *records: bytes | Measurement | PeerTest,
+    site: str = SITE,
+    sent: ClockReading | None = None,
+    **more: object,
 ) -> bytes:
     """A results message; ``more`` are further fields of its envelope."""
-    bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in measurements]
+    bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in records]
     envelope = messages.Envelope(
         schema=messages.SCHEMA,
-        site=site,
-        agent="0.1.0",
+        sender=site,
+        program="0.1.0",
         sent=sent or clock(),
         marks=(messages.EpochMark(epoch=EPOCH, high_water=max(1, len(bodies))),),
-        measurements=tuple(msgspec.Raw(body) for body in bodies),
+        records=tuple(msgspec.Raw(body) for body in bodies),
     )
     return messages.encode(msgspec.structs.replace(envelope, **more))
 
 
-def arrival(*measurements: bytes | Known, site: str = SITE, received_us: int = NOW_US) -> Arrival:
+def arrival(*measurements: bytes | Measurement, site: str = SITE, received_us: int = NOW_US) -> Arrival:
     """A results message as it came in."""
     return Arrival(f"qos/v1/{site}/results", payload(*measurements, site=site), received_us)
 
 
-def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | None = None) -> Observation:
-    """What a view sees of a record that came in on time."""
+def seen(
+    record: Measurement, order: int = 1, site: str = SITE, received_us: int | None = None
+) -> Observation:
+    """Observation of a record that arrived in time."""
     values = record.values
     return Observation(
         series=Series(site, str(record.__struct_config__.tag), record.direction, record.dscp),
@@ -354,6 +359,8 @@ def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | Non
 def peer_test(start_us: int = NOW_US, **more: Any) -> PeerTest:
     """The peer's record of the one test of :func:`floor_values`, unless ``more`` says otherwise."""
     known: dict[str, Any] = {
+        "epoch": EPOCH,
+        "seq": 1,
         "session": "3c9d1f20-1",
         "key_id": 1,
         "direction": Direction.DOWN,
@@ -370,6 +377,4 @@ def peer_test(start_us: int = NOW_US, **more: Any) -> PeerTest:
 
 def peer_arrival(*tests: PeerTest | bytes, peer: str = "pop-1", received_us: int = NOW_US) -> Arrival:
     """A peer's message as it came in."""
-    bodies = tuple(one if isinstance(one, bytes) else messages.encode(one) for one in tests)
-    made = peer_tests.envelope(peer, "0.1.0", clock(), bodies)
-    return Arrival(f"qos/v1/peers/{peer}/tests", messages.encode(made), received_us)
+    return Arrival(f"qos/v1/peers/{peer}/tests", payload(*tests, site=peer), received_us)

@@ -35,7 +35,7 @@ WATCHED = {
 def of_process() -> set[str]:
     """Return the metric families of the collector's own process."""
     meters = OwnCounters()
-    PeerCounters(meters.registry).heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
+    PeerCounters(meters.registry).count_message(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
     return set(re.findall(r"^# TYPE (\w+)", meters.page().decode(), re.MULTILINE))
 
 
@@ -147,7 +147,7 @@ def test_promtool_parses_every_expression(tmp_path: Path) -> None:
     assert f"{len(queries)} rules found" in promtool("check", "rules", tmp_path / "rules.yml")
 
 
-def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
+def test_every_metric_in_a_query_is_exposed_by_the_collector() -> None:
     exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
     asked = expressions.metrics(expressions.of_dashboards() + expressions.of_rules())
     assert asked <= exposed
@@ -157,13 +157,13 @@ def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
     assert expressions.metrics(variables) <= exposed
 
 
-def test_runbooks_name_metrics_that_the_collector_exposes() -> None:
+def test_every_metric_in_a_runbook_is_exposed_by_the_collector() -> None:
     exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
     pages = [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
     assert expressions.metrics(pages) <= exposed
 
 
-def test_grafana_is_given_the_data_source_that_the_dashboards_ask_for() -> None:
+def test_grafana_has_the_data_source_of_the_dashboards() -> None:
     (source,) = yaml.safe_load((PROVISIONING / "datasources" / "plancher.yml").read_text())["datasources"]
     assert (source["type"], source["uid"]) == (DATA_SOURCE["type"], DATA_SOURCE["uid"])
     scraping = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["global"]

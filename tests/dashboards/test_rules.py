@@ -46,8 +46,8 @@ def test_the_scenarios_can_fail(tmp_path: Path) -> None:
     assert weaker != RULES.read_text()
     (tmp_path / "rules.yml").write_text(weaker)
     scenarios = yaml.safe_load(SCENARIOS.read_text())["tests"]
-    one_bad_test = [case for case in scenarios if case["name"].startswith("one bad test pages nobody")]
-    with pytest.raises(AssertionError, match="one bad test pages nobody"):
+    one_bad_test = [case for case in scenarios if case["name"].startswith("one bad test fires no alert")]
+    with pytest.raises(AssertionError, match="one bad test fires no alert"):
         judge(tmp_path, tmp_path / "rules.yml", one_bad_test)
 
 
@@ -149,7 +149,7 @@ def test_measurements_missing_at_many_sites_are_one_alert(
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
-def test_every_alert_says_what_to_do(alert: dict[str, Any]) -> None:
+def test_every_alert_has_a_summary_a_description_and_a_runbook(alert: dict[str, Any]) -> None:
     assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
     assert alert["labels"]["severity"] in {"warning", "critical"}
     prefix, _, page = alert["annotations"]["runbook_url"].rpartition("/")

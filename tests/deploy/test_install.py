@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings.file import load as load_agent
+from agent.configuration import load as load_agent
 from collector.certificates.authority import Authority
 from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger

@@ -27,10 +27,8 @@ from tests.dashboards import expressions
 from tests.deploy.shipped_broker import LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
-from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
-from wire.records import Cause, Direction, FloorValues, HostLoad, Known, Standing, Verdict
+from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, Standing, Verdict
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
@@ -118,15 +116,14 @@ async def measure(broker: Broker) -> None:
             await client.publish(topic(site, Kind.RESULTS), payload, qos=1)
             assert b'"committed"' in bytes(str((await anext(aiter(client.messages))).payload), "utf-8")
     contradicting = examples.peer_test(now_us, sent_packets=2_000, sent_bytes=3_000_000)
-    tests = (messages.encode(contradicting),)
-    told = messages.encode(peer_tests.envelope("peer", "0.1.0", examples.clock(now_us), tests))
+    told = examples.payload(contradicting, site="peer", sent=examples.clock(now_us))
     async with asyncio.timeout(LIMIT_S), broker.client(PEER) as client:
         await client.subscribe(peer_topic("peer", PeerKind.RECEIPTS), qos=1)
         await client.publish(peer_topic("peer", PeerKind.TESTS), told, qos=1)
         await anext(aiter(client.messages))
 
 
-def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Known]:
+def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Measurement]:
     """Return one measurement of each probe, in both directions where it has one."""
     busy = HostLoad(busy_ratio=0.25, load_1min=0.5)
     trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, wished_dscp=46)

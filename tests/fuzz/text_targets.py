@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
+from agent.configuration import SETTINGS
 from agent.probes.capacity import byte_budget
 from agent.service import handover, status_file
 from agent.service.handover import Handover
 from agent.settings import file as agent_settings
 from agent.settings import hours, sections
-from agent.settings.sections import AgentSettings
 from collector import settings as collector_settings
 from collector.ingest import decode as ingest
 from collector.model import inventory
@@ -82,7 +83,7 @@ GAP = messages.Gap(
 _PAYLOAD = examples.payload(*_RECORDS, gaps=(GAP,), obeyed="r1")
 _RECEIPT = messages.Receipt(
     schema=messages.SCHEMA,
-    site=SITE,
+    sender=SITE,
     payload="0" * 64,
     lines=(
         messages.ReceiptLine(epoch=examples.EPOCH, first=1, last=3, status=messages.ReceiptStatus.COMMITTED),
@@ -90,7 +91,7 @@ _RECEIPT = messages.Receipt(
     declared=(messages.EpochRange(epoch=examples.EPOCH, first=4, last=5),),
 )
 _PRESENCE = messages.Presence(
-    schema=messages.SCHEMA, site=SITE, state=messages.PresenceState.ONLINE, agent="0.1.0", since_us=1
+    schema=messages.SCHEMA, sender=SITE, state=messages.PresenceState.ONLINE, program="0.1.0", since_us=1
 )
 _COMMAND = commands.CommandMessage(
     schema=messages.SCHEMA, site=SITE, command=commands.Resend(id="r1", since_us=examples.NOW_US)
@@ -128,13 +129,6 @@ def _command(data: bytes) -> str:
     return generalised(commands.decode(data, SITE))
 
 
-def _peer_message(data: bytes) -> str:
-    return " ".join(
-        generalised(peer_tests.decode_peer(data, kind, PEER))
-        for kind in (peer_tests.PeerEnvelope, peer_tests.PeerReceipt)
-    )
-
-
 def _peer_test(data: bytes) -> str:
     return generalised(peer_tests.decode_test(data))
 
@@ -151,7 +145,7 @@ def _judged(data: bytes) -> str:
         case ingest.Batch():
             return "batch " + " ".join(sorted({type(item).__name__ for item in judged.items}))
         case ingest.PeerBatch():
-            return "peer's batch " + " ".join(sorted({generalised(item.test) for item in judged.items}))
+            return "peer's batch " + " ".join(sorted({type(item).__name__ for item in judged.items}))
 
 
 def _topic(data: bytes) -> str:
@@ -253,7 +247,7 @@ def _yaml(name: str) -> bytes:
     return "\n".join(kept).encode()
 
 
-_MINIMAL = AgentSettings(site=SITE, peer=sections.PeerAccessSettings(key="k"))
+_MINIMAL = SETTINGS(site=SITE, peer=sections.PeerAccessSettings(key="k"))
 _STATUS = status_file.AgentStatus(
     written=examples.clock(),
     started=examples.clock(),
@@ -278,7 +272,7 @@ _ANSWER = exchange.PathAnswer(
 )
 
 _TODAY = byte_budget._day(examples.NOW_US)
-_SPENT = messages.encode(byte_budget.Spent(_TODAY, 999_999_999, 1_999_999_999))
+_SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_999))
 
 TARGETS = (
     Target("envelope", _message(messages.Envelope), (_PAYLOAD,)),
@@ -286,7 +280,6 @@ TARGETS = (
     Target("presence", _message(messages.Presence), (messages.encode(_PRESENCE),)),
     Target("measurement", _measurement, _RECORDS),
     Target("command", _command, (messages.encode(_COMMAND),)),
-    Target("peer-message", _peer_message, (_PEER_PAYLOAD,)),
     Target("peer-test", _peer_test, (_PEER_TEST,)),
     Target(
         "judge",
@@ -299,7 +292,7 @@ TARGETS = (
     Target("topic", _topic, (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())),
     Target(
         "agent.yaml",
-        _settings(agent_settings.load),
+        _settings(configuration.load),
         (
             b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
             b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",

@@ -50,17 +50,12 @@ def test_the_watchdog_is_fed_only_as_often_as_needed(manager: socket.socket) -> 
     assert heard(manager) == ["WATCHDOG=1"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "fed"),
-    [
-        ({"WATCHDOG_USEC": "1000000"}, True),
-        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, True),
-        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, False),  # meant for another process
-        ({"WATCHDOG_USEC": "0"}, False),
-        ({"WATCHDOG_USEC": "soon"}, False),
-        ({}, False),
-    ],
-)
+@pytest.mark.parametrize(("asked", "fed"), [
+    ({"WATCHDOG_USEC": "1000000"}, True),
+    ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, True),
+    ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, False),  # meant for another process
+    ({"WATCHDOG_USEC": "0"}, False), ({"WATCHDOG_USEC": "soon"}, False), ({}, False),
+])  # fmt: skip
 def test_the_watchdog_is_fed_where_one_waits(
     manager: socket.socket, asked: dict[str, str], fed: bool
 ) -> None:
@@ -80,7 +75,7 @@ def test_a_missing_or_unresponsive_manager_raises_nothing(tmp_path: Path) -> Non
             service.set_status(str(number))
 
 
-def test_the_watchdog_is_fed_without_a_fault_and_a_fault_is_logged_once(
+async def test_the_watchdog_is_fed_without_a_fault_and_a_fault_is_logged_once(
     manager: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = itertools.chain([None, "hangs", "hangs", None], itertools.repeat("gone"))
@@ -90,12 +85,9 @@ def test_the_watchdog_is_fed_without_a_fault_and_a_fault_is_logged_once(
         asked.append(next(faults))
         return asked[-1]
 
-    async def whole() -> None:
-        attending = asyncio.create_task(Notifier(manager.getsockname(), watchdog_s=0.04).feed_watchdog(fault))
-        while len(asked) < 7:
-            await asyncio.sleep(0.001)
-        attending.cancel()
-
-    asyncio.run(whole())
+    attending = asyncio.create_task(Notifier(manager.getsockname(), watchdog_s=0.04).feed_watchdog(fault))
+    while len(asked) < 7:
+        await asyncio.sleep(0.001)
+    attending.cancel()
     assert heard(manager) == ["WATCHDOG=1"] * 2
     assert caplog.messages == ["the watchdog is not fed: hangs", "the watchdog is not fed: gone"]

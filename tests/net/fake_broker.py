@@ -16,7 +16,6 @@ class FakeBroker:
     ``granted``: the answer to a subscription, None for no answer.
     """
 
-    hangs_up: bool = False
     answers: bool = True
     reads: bool = True
     granted: int | None = 1
@@ -34,7 +33,7 @@ class FakeBroker:
         """Serve one connection."""
         self.connections += 1
         try:
-            while not self.hangs_up and (packet := await _packet(reader)):
+            while packet := await _packet(reader):
                 kind, body = packet
                 if kind == CONNECT and self.answers:
                     writer.write(b"\x20\x02\x00\x00")

@@ -8,9 +8,16 @@ from net.mqtt import Session
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def problem_of(session: Session) -> str:
+    """Run the session until it has failed once."""
+    async with running(session):
+        await until(lambda: session.problem not in (None, "not connected yet"))
+        return str(session.problem)
 
 
 @asynccontextmanager

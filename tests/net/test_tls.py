@@ -7,11 +7,6 @@ from net.tls import BrokerError, Tls, tls_context
 from tests.servers import require
 
 
-def test_a_key_without_a_certificate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
-        tls_context(Tls(key=str(tmp_path / "key.pem")))
-
-
 def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: Path) -> None:
     openssl = require("openssl")
     own, locked = tmp_path / "own.pem", tmp_path / "own.key"
@@ -30,3 +25,5 @@ def test_unusable_tls_files_are_refused(tmp_path: Path) -> None:
         tls_context(Tls(ca=str(tmp_path / "ca.pem")))
     with pytest.raises(BrokerError, match=r"broker.tls.certificate: .*: not usable \(No such file"):
         tls_context(Tls(certificate=str(tmp_path / "none.pem")))
+    with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
+        tls_context(Tls(key=str(tmp_path / "key.pem")))

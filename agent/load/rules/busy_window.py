@@ -10,7 +10,7 @@ the line never idles. All that leaves it in that time, the site's own traffic in
 | up, with loss or a full queue | what was offered to the line | at most so much of the others' traffic |
 
 The ends of a window are marks of the counters. A mark is placed in the series of the test by the bytes of the
-test that had been sent or received when it was taken.
+test sent or received before it.
 """
 
 from bisect import bisect_left
@@ -21,25 +21,26 @@ from msgspec import Struct
 
 from wire.udpstp.load import LoadInterval
 
+# Smallest delay, above that of the test, that is a queue: no jitter looks like it.
 QUEUE_US = 10_000
-"""Smallest delay, above that of the test, that is a queue: no jitter looks like it."""
 
+# Shortest window: in a shorter one, a packet more or less at an end changes the result too much.
 LEAST_SPAN_US = 800_000
-"""Shortest window: in a shorter one, a packet more or less at an end changes the result too much."""
 
+# Deviation of the counters from an even flow: beyond it they are renewed too seldom, or the rate varies.
 UNEVEN_S = 0.025
-"""Deviation of the counters from an even flow: beyond it they are renewed too seldom, or the rate varies."""
 
 LARGEST_PACKET = 1500
+# Factor for packets that are counted before segmentation: 52 bytes of header are missing in each 1,448.
 UNCOUNTED_HEADERS = 1.05
-"""Factor for packets that are counted before segmentation: 52 bytes of header are missing in each 1,448."""
 
+# Share of the longest delay, and part of a window above it, from which the queue may be full.
 _FULL_SHARE, _FULL_PART = 0.9, 0.15
-"""Share of the longest delay, and part of a window above it, from which the queue may be full."""
 
+# Up, intervals are as long as the peer measured them, and their ends differ by its timer.
 _SLACK_US = 5_000
+# Time that a mark may have been taken after the newest packet that it counts.
 _BESIDE_US = 20_000
-"""Time that a mark may have been taken after the newest packet that it counts."""
 
 
 class AlignedMark(Struct, frozen=True):
@@ -149,6 +150,7 @@ def up_window(marks: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: floa
         for end in range(begin + 1, len(run))
         if run[end].series_us - run[begin].series_us >= LEAST_SPAN_US
     ]
+    # A window without others' traffic is exact, too: nothing was offered besides the test.
     exact = [one for one in windows if one.least_other_bps or not one.most_other_bps]
     if exact:
         return max(exact, key=lambda one: one.lasted_us)

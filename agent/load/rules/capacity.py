@@ -6,8 +6,8 @@ of each is the IP-layer bits *received* in it, without duplicates, over its leng
 excludes a sub-interval, since a line with random loss would then have no capacity at all.
 
 **Refinement.** Behind the line's queue, nothing passes faster than the line, except the depth of its token
-bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways;
-one row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
+bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways.
+One row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
 in every second (measured, 100 ms of queue), one of 20 delivers 19.96. Therefore time in which there was a
 queue throughout is put together to sub-intervals of the same length. They contain no idle line and no bucket.
 The greatest of them replaces the maximum, unless it is more than 2 % below. A line that slowed down, or whose
@@ -45,8 +45,8 @@ from wire.records import (
 )
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
 
+# Default of dt (RFC 9097 §5.3).
 INTERVAL_US = 1_000_000
-"""Default of dt (RFC 9097 §5.3)."""
 
 CLOCK_STEP_US = 5_000  # a tenth of an interval
 REFUSED_SHARE = 0.005  # of the packets: dropped in this host, after they had passed the line
@@ -232,6 +232,7 @@ def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
         return Bound.REQUESTED_RATE
     if any(_is_near(one, maximum_bps) for one in _cut_full(report.intervals[:-1], interval_us)):
         return None
+    # Only after the queue: a line that was full at some time is the limit, however late the sender was then.
     if report.stall_us > STALL_SHARE * report.planned_duration_us:
         return Bound.SENDER
     if was_full(report.intervals, maximum_bps):
@@ -279,6 +280,7 @@ def _bound_up(report: LoadReport) -> Bound:
         return Bound.SENDER
     if last and last[-1].requested_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
+    # A peer that may not send faster asks for the same rate to the end.
     is_flat = len(last) == 2 * _END and len({one.requested_bps for one in last}) == 1
     return Bound.PEER if is_flat else Bound.TIME
 

@@ -20,14 +20,14 @@ from agent.load.rules.busy_window import AlignedMark, BusyWindow, OwnArrivals
 from wire.records import Direction
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
+# Shortest span of marks: in a shorter one, a packet more or less at an end changes the rate too much.
 LEAST_SPAN_S = 0.8
-"""Shortest span of marks: in a shorter one, a packet more or less at an end changes the rate too much."""
 
+# Part of a load that is enough to judge by, where the counters were read throughout.
 SUFFICIENT_S = 1.3
-"""Part of a load that is enough to judge by, where the counters were read throughout."""
 
+# Span of the newest look at the site's own traffic, and of the first.
 RECENT_S = 0.5
-"""Span of the newest look at the site's own traffic, and of the first."""
 
 CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02  # a queue, or a loss, that people at the site notice
 DELIVERED_SHARE = 0.99
@@ -87,6 +87,7 @@ def busy(
     marks: Sequence[CounterMark], report: LoadReport, whole: Sequence[LoadInterval]
 ) -> BusyWindow | None:
     """Best window in which the queue never emptied; None without one, or if marks cannot be placed."""
+    # With estimated counts a mark cannot be placed to the packet.
     if not report.sent_packets or report.estimated_packets:
         return None
     down = report.direction is Direction.DOWN
@@ -94,6 +95,7 @@ def busy(
     arrived = OwnArrivals(whole, size)
     if not arrived.whole:
         return None
+    # A sender that paused for longer than the queue lasted has let the line idle.
     guard_us = max(busy_window.QUEUE_US, report.longest_gap_us)
     find = busy_window.down_window if down else busy_window.up_window
     return find(_aligned(marks, arrived, size, down=down), arrived, guard_us)

@@ -33,17 +33,18 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
     interval's begin. The end is the median of the last five intervals, so that one late stall does not count.
     The trend from the five before carries it on to the last arrival: a full queue grows no further.
     """
-    heard = [one for one in intervals if one.delay_min_us is not None]
-    series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
+    known = [one for one in intervals if one.delay_min_us is not None]
+    series = [(one.offset_us, one.delay_min_us or 0.0) for one in known]
     if len(series) < 2 * _END or not _in_order(series):
         return Growth()
     begin_us, low = series[0][0], min(delay for _, delay in series[:3])
     (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
-    over_us = heard[-1].offset_us + heard[-1].duration_us
+    over_us = known[-1].offset_us + known[-1].duration_us
     trend = max(0.0, (last - before) / (at_last - at_before))
     gained = last - low + trend * (over_us - at_last)
     if gained <= 0:
         return Growth(known=True)
+    # At 1 the line would carry nothing, and the slope per second of sending would be infinite.
     rate = min(0.99, gained / (over_us - begin_us))
     return Growth(gained, rate, _sustained(series, low, gained), known=True)
 
@@ -68,7 +69,7 @@ def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
 
 def share_above(intervals: Sequence[LoadInterval], bps: float) -> float:
     """Share of the second half's intervals that received more than ``bps``; 0 without any."""
-    # A policer's token bucket is full at the start, and the first half tells of the bucket.
+    # A policer's token bucket is full at the start: the first half would show the bucket, not the rate.
     half = [one for one in intervals[len(intervals) // 2 : -1] if one.duration_us]
     above = sum(one.ip_bytes * 8e6 / one.duration_us > bps for one in half)
     return above / len(half) if half else 0.0

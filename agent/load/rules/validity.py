@@ -8,8 +8,8 @@ STALL_SHARE = 0.02  # of the duration that the sender may stand still
 REFUSED_SHARE = 0.005  # packets that this host's own sockets refused or dropped
 CLOCK_STEP_US = 5_000  # a tenth of what the smallest failing deficit gains in two seconds
 BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
+# Failures of the sender's pace only: what arrived of such a test is still true.
 SENDERS = (Failure.SENDER_STALLED, Failure.SENDER_SLOW, Failure.PEER_SLOW)
-"""Failures of the sender's pace only: what arrived of such a test is still true."""
 
 
 def why_invalid(report: LoadReport) -> Failure | None:
@@ -22,6 +22,7 @@ def why_invalid(report: LoadReport) -> Failure | None:
         return Failure.RECEIVER_SLOW
     if stall_ratio(report) > STALL_SHARE:
         return Failure.SENDER_STALLED
+    # A sender may have sent less by as much as it stood still (decision 9).
     if report.sent_bps < (SENT_SHARE - stall_ratio(report)) * report.planned_bps:
         if report.backoff_steps:  # the sender slowed down because the peer's feedback was lost
             return Failure.CONNECTION_LOST

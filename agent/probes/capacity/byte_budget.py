@@ -78,6 +78,7 @@ class ByteBudget:
 
     def _spent(self, now: ClockReading) -> BudgetSpent:
         stored, today = self._read(), _day(now.wall_us)
+        # A clock at 1970 must not renew a budget; one that is set right later does.
         if stored is None or stored.day == today or (stored.day > today and not now.synchronised):
             return stored or BudgetSpent(today, 0, 0)
         month_bytes = stored.month_bytes if stored.month == today[:7] else 0

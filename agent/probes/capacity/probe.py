@@ -15,48 +15,49 @@ from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_search
 from agent.probes.capacity.byte_budget import ByteBudget
+from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.settings.sections import CapacitySettings
-from agent.task.task import ProbeContext, Progress, Reading, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
 from host.units import megabits
 from wire.records import (
     CapacityMeasurement,
     ClockReading,
     Direction,
     Failure,
-    Known,
     LatencyUnderLoad,
     LineCounters,
+    Measurement,
     Outcome,
 )
 from wire.udpstp.load import Ending, LoadReport
 
 SETUP_TRIES = 4  # a lost control message is not repeated: the caller repeats the set-up (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
+# Factor for feedback, set-up and trains beside the load: 1 % at 8 Mbit/s, less above.
 OVERHEAD = 1.02
-"""Factor for feedback, set-up and trains beside the load: 1 % at 8 Mbit/s, less above."""
 
+# Time of load at the highest rate that still arrives after a stop.
 DRAIN_S = 1.0
-"""Time of load at the highest rate that still arrives after a stop."""
 
+# Ten seconds of a line of twice the usual floor. A search with fewer bytes shows nothing.
 LEAST_BYTES = 20_000_000
-"""Ten seconds of a line of twice the usual floor. A search with fewer bytes shows nothing."""
 
+# Highest cost of the trains beside a search: 600 packets and their replies.
 TRAINS_BYTES = 100_000
-"""Highest cost of the trains beside a search: 600 packets and their replies."""
 
 BUDGET_FILE = "byte-budget.json"
 
+# Searches a direction within a limit of bytes; never raises for the line.
 RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]]
-"""Searches a direction within a limit of bytes; never raises for the line."""
 
 
 class CapacityProbe:
     """Probe of the capacity within the byte budget, with one task a direction."""
 
-    record: type[Known] = CapacityMeasurement
+    record: type[Measurement] = CapacityMeasurement
     alone = True
+    drop_order = DropOrder.SELDOM
 
     def __init__(
         self,
@@ -81,10 +82,9 @@ class CapacityProbe:
         """Build the probe that the settings ask for."""
         chosen = context.settings
         meter = LoadMeter(context.line_counters)
-        interval = chosen.schedule.capacity
         return cls(
-            chosen.capacity,
-            None if interval is None else float(interval),
+            chosen.section(CapacitySettings),
+            chosen.every_s("capacity"),
             meter,
             budget_of(context),
             context.clock,
@@ -107,8 +107,10 @@ class CapacityProbe:
         """Search once, within the budget."""
         left = self._budget.left(self._clock())
         allowed = min(left.byte_count, self.worst_case)
+        # A search that has to end at once finds no maximum, and its bytes would be wasted.
         if allowed < min(LEAST_BYTES, self.worst_case):
             return Reading(Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, detail=left.words)
+        # Before the search: after a crash in its middle the bytes stay booked.
         self._budget.book(allowed, self._clock())
         spent, reading = 0, None
         try:
@@ -167,11 +169,13 @@ def budget_of(context: ProbeContext) -> ByteBudget:
     """Budget of this agent's line; its file is beside the journal."""
     chosen = context.settings
     path = Path(chosen.journal.path).with_name(BUDGET_FILE)
-    return ByteBudget(path, int(chosen.capacity.day_budget), int(chosen.capacity.month_budget))
+    capacity = chosen.section(CapacitySettings)
+    return ByteBudget(path, int(capacity.day_budget), int(capacity.month_budget))
 
 
 def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
-    peer, capacity = context.settings.peer, context.settings.capacity
+    peer = context.settings.peer
+    capacity = context.settings.section(CapacitySettings)
 
     async def search(
         direction: Direction, byte_limit: int, progress: Progress

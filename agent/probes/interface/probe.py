@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from agent.line.readings import Unavailable
 from agent.probes.interface.rules import CountingWindow, LineTally, next_boundary, next_reading
+from agent.probes.interface.settings import InterfaceSettings
 from agent.task.slots import offset_us
-from agent.task.task import ProbeContext, Progress, Reading, Task
-from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
+from wire.records import Failure, InterfaceMeasurement, LineCounters, Measurement, Outcome
 
 _SLACK_S = 30.0  # SNMP: three tries for each of several answers
 
@@ -15,24 +16,25 @@ _SLACK_S = 30.0  # SNMP: three tries for each of several answers
 class InterfaceProbe:
     """Reads the line's counters all the time; each run reports the sums since the run before.
 
-    An asyncio task of its own reads between runs, because a run must be short: while it lasts, no other probe
+    An asyncio task of its own reads between runs, because a run must be short. During a run no other probe
     may have the line alone. Records follow each other without gap or overlap. They are cut where the
     schedule's slots begin: whenever in its slot a run starts, the minute before is ready. The first run after
     a start of the agent takes two readings of its own.
     """
 
-    record: type[Known] = InterfaceMeasurement
+    record: type[Measurement] = InterfaceMeasurement
     alone = False
+    drop_order = DropOrder.EVERY_MINUTE
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings
         self._source = context.line_counters
         self._clock = context.clock
         self._site = settings.site
-        off = settings.schedule.interface is None or self._source.kind is LineCounters.NONE
-        self._interval_s = None if off else float(settings.schedule.interface or 0)
-        self._read_s = float(settings.interface.read_every)
-        if not off:
+        off = self._source.kind is LineCounters.NONE
+        self._interval_s = None if off else settings.every_s("interface")
+        self._read_s = float(settings.section(InterfaceSettings).read_every)
+        if self._interval_s is not None:
             self._read_s = max(self._read_s, self._source.least_interval_s)
         self._reading_us = round(self._read_s * 1e6)
         self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))
@@ -78,6 +80,8 @@ class InterfaceProbe:
 
     def _first_boundary(self, interval_us: int) -> int:
         now = self._clock()
+        # The first slot is aligned to the wall clock; later ones follow the boot clock, as the scheduler's
+        # do.
         into_slot = (now.wall_us - offset_us(self._site, interval_us)) % interval_us
         return now.boot_us - into_slot + interval_us
 

@@ -102,6 +102,7 @@ class LineTally:
     def _stretch(self, before: int, earlier: CounterReading, reading: CounterReading, now: int) -> None:
         window, lapse_us = self._window, now - before
         added = reading.since(earlier)
+        # What was counted between two readings with a reset is not known, and is left out.
         if isinstance(added, Reset):
             window.resets += 1
             window.problem = added

@@ -28,13 +28,13 @@ from wire.records import Failure
 from wire.stamp import packet as stamp_packet
 from wire.stamp import tlv
 
+# Bounds of the wait after the last packet of a batch, which is three times the longest round trip.
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.5, 0.5
-"""Bounds of the wait after the last packet of a batch, which is three times the longest round trip."""
 
 BETWEEN_PACKETS_S = 0.01
 GRACE_S = 5
+# Lead over the monotonic clock that slewing alone can give the wall clock within seconds.
 CLOCK_SLACK_NS = 1_000_000
-"""Lead over the monotonic clock that slewing alone can give the wall clock within seconds."""
 
 NO_SCAPY = "scapy is not installed: pip install 'plancher[path]' into the agent's environment"
 NO_RIGHT = (
@@ -249,6 +249,7 @@ def answer(document: bytes) -> PathAnswer:
     signal.alarm(int(request.within_s) + GRACE_S)  # ends this program if its caller is gone
     try:
         with path_sockets.open_to(request.address, request.port) as sockets:
+            # Before scapy is imported and before anything is read from the network.
             path_sockets.give_up_rights()
             return trace(request, sockets)
     except ImportError:
@@ -261,6 +262,7 @@ def answer(document: bytes) -> PathAnswer:
 
 def main() -> int:
     """Answer one request."""
+    # The agent logs the last line of standard error: it should be a fault, not a warning of scapy.
     logging.getLogger("scapy").setLevel(logging.ERROR)
     signal.alarm(GRACE_S)  # ends this program if its caller sends no request
     document = sys.stdin.buffer.read(exchange.MOST_REQUEST_BYTES)

@@ -17,6 +17,7 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
+# -I: no import from the directory or the environment of the caller.
 COMMAND = (sys.executable, "-I", "-m", "agent.probes.path.child")
 _CHUNK_BYTES = 65_536
 _MOST_CHARACTERS = 200
@@ -121,6 +122,7 @@ class _Output:
         except BlockingIOError:
             return
         into += chunk
+        # Only the last line of it is used.
         del self._errors[:-_CHUNK_BYTES]
         if not chunk:
             self._close(descriptor)

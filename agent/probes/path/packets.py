@@ -18,6 +18,7 @@ from scapy.packet import Packet, Raw
 
 from wire.path.probing import AnswerKind, ProbeAnswer
 
+# The Sequence Number is first in a STAMP packet (RFC 8762 section 4.2.1).
 _SEQUENCE_BYTES = 4
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
 _CODE_PORT_4, _CODE_TOO_BIG_4, _CODE_PORT_6 = 3, 4, 4
@@ -91,8 +92,8 @@ def _quoted_4(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     kind = _kind_4(message, is_peer=sender == flow.destination)
     if kind is None:
         return None
-    told = int(message.nexthopmtu or 0) if kind is AnswerKind.TOO_BIG else 0
-    return Quoted(inner.id - 1, ProbeAnswer(kind, sender, dscp=inner.tos >> 2, reported_mtu=told))
+    reported = int(message.nexthopmtu or 0) if kind is AnswerKind.TOO_BIG else 0
+    return Quoted(inner.id - 1, ProbeAnswer(kind, sender, dscp=inner.tos >> 2, reported_mtu=reported))
 
 
 def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
@@ -107,9 +108,9 @@ def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     carried = bytes(head.payload)
     if len(carried) < _SEQUENCE_BYTES:
         return None
-    told = int(message.mtu) if kind is AnswerKind.TOO_BIG else 0
+    reported = int(message.mtu) if kind is AnswerKind.TOO_BIG else 0
     number = int.from_bytes(carried[:_SEQUENCE_BYTES])
-    return Quoted(number, ProbeAnswer(kind, sender, dscp=inner.tc >> 2, reported_mtu=told))
+    return Quoted(number, ProbeAnswer(kind, sender, dscp=inner.tc >> 2, reported_mtu=reported))
 
 
 def _of_flow(flow: Flow, head: Packet | None) -> bool:

@@ -16,21 +16,22 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
-from agent.task.task import ProbeContext, Progress, ReactingProbe, Reading, Task
+from agent.probes.path.settings import PathSettings
+from agent.task.task import DropOrder, ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
-from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
+from wire.records import Failure, Hop, Measurement, Outcome, PathMeasurement, PathValues, StampValues
 from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 log = logging.getLogger(__name__)
 
+# Packets for the path MTU: two bisections of eleven sizes, three tries and a control each, and thirty routers
+# asked three times.
 SEARCH_PACKETS = 200
-"""Packets for the path MTU: two bisections of eleven sizes, three tries and a control each, and thirty
-routers asked three times."""
 
+# Time beyond the helper's own time-out: its start on a slow machine, and a slow name server.
 SLACK_S = 15.0
-"""Time beyond the helper's own time-out: its start on a slow machine, and a slow name server."""
 
 
 class PathProbe(ReactingProbe):
@@ -39,19 +40,20 @@ class PathProbe(ReactingProbe):
     It reacts to the STAMP trains of a class with one more trace when they have changed.
     """
 
-    record: type[Known] = PathMeasurement
+    record: type[Measurement] = PathMeasurement
     alone = False
+    drop_order = DropOrder.SELDOM
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings
-        self._path = settings.path
+        self._path = settings.section(PathSettings)
         self._peer = settings.peer
         self._classes = settings.stamp.classes
-        self._interval_s = settings.schedule.path
+        self._interval_s = settings.every_s("path")
         self._key = context.peer_key if settings.stamp.authenticated else None
         self._clock = context.clock
         self._detectors = {one.dscp: ChangeDetector() for one in settings.stamp.classes}
-        self.deadline_s = settings.path.timeout + SLACK_S
+        self.deadline_s = self._path.timeout + SLACK_S
 
     def tasks(self) -> Sequence[Task]:
         """One task for each class of service; none where the schedule says never."""
@@ -108,6 +110,7 @@ class PathProbe(ReactingProbe):
             packets=self._path.packets,
             within_s=float(self._path.timeout),
             authenticated=self._key is not None,
+            # All packets that trace and search can need: the helper has no key to make more (decision 12).
             test_packets=tuple(sender.packet(time.time_ns(), estimate) for _ in range(count)),
         )
 
@@ -131,6 +134,7 @@ def reading(answer: PathAnswer, sender: SessionSender, dscp: int) -> Reading:
     values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:
         return _failed(answer.failure or Failure.INTERNAL, answer.detail)
+    # Not even the first router: the line is down, or a local firewall drops everything.
     silent = not any(hop.answered for hop in values.hops)
     return Reading(
         outcome=Outcome.FAILED if silent else Outcome.OK,
@@ -150,7 +154,7 @@ def _words(values: PathValues, answer: PathAnswer, dscp: int) -> str:
     """Changes that the path makes to packets, with the addresses where it does; empty without any."""
     parts = [_remark(values, dscp), _narrow(values, answer), _unreached(values, answer)]
     if values.return_mtu_bytes is not None:
-        parts.append(f"replies above {values.return_mtu_bytes} B do not come back")
+        parts.append(f"replies above {values.return_mtu_bytes} B are lost")
     return "; ".join(part for part in parts if part)
 
 

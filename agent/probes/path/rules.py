@@ -9,16 +9,16 @@ one within the hour is reported at its end.
 from collections import deque
 
 SHIFT_US = 5_000
+# Distance of a shifted median round-trip time from its level: more than both 5 ms and 20 %.
 SHIFT_RATIO = 0.2
-"""Distance of a shifted median round-trip time from its level: more than both 5 ms and 20 %."""
 
 LOSS_RATIO = 0.01
 IN_A_ROW = 3
+# Number of trains whose median is the level; with fewer than ``IN_A_ROW`` there is none.
 LEVEL_TRAINS = 15
-"""Number of trains whose median is the level; with fewer than ``IN_A_ROW`` there is none."""
 
+# Time between two reported changes: a line that flaps is traced once an hour.
 QUIET_US = 3_600_000_000
-"""Time between two reported changes: a line that flaps is traced once an hour."""
 
 
 class ChangeDetector:
@@ -59,6 +59,7 @@ class ChangeDetector:
         self._shifted.append(rtt_us)
         if len(self._shifted) < IN_A_ROW:
             return None
+        # The new round-trip time is the level from now on: the same change is not reported twice.
         self._level = deque(self._shifted, maxlen=LEVEL_TRAINS)
         self._shifted.clear()
         return f"round-trip time went from {level / 1000:.1f} to {_median(self._level) / 1000:.1f} ms"

@@ -22,14 +22,11 @@ from net.routes import Route
 from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate
 
+# Port where nothing listens, by the custom of traceroute. The time to live is added to identify an answer.
 FIRST_PORT = 33434
-"""Port where nothing listens, by the custom of traceroute.
-
-The time to live is added to identify an answer.
-"""
 
 _GATEWAY_TTL = 1
-_ELSEWHERE = "203.0.113.1"  # RFC 5737, documentation: nobody has it, hence its route is the default route
+_ELSEWHERE = "203.0.113.1"  # RFC 5737, for documentation only: its route is the default route
 _DATAGRAM_BYTES = 2048
 _DATAGRAMS_A_TURN = 16  # then the event loop serves others
 
@@ -86,7 +83,7 @@ class TargetPoller:
             if self._broker is not None and link is not None and not link.loopback:
                 broker_shares = _is_same(routes.to(self._broker[1]), route, default=broker_shares)
         except OSError:
-            return self._rules.egress  # the kernel was asked in vain: what it said last is the best guess
+            return self._rules.egress  # the kernel gave no answer: the last one is the best guess
         kind = EgressKind.DIRECT if link is None else _kind(route, link)
         self._take_route(route, kind)
         carrier = None if link is None or link.loopback else link.carrier

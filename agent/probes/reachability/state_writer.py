@@ -5,15 +5,15 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from agent.journal.thread import JournalThread
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.state import ReachabilityState
 from net.complaint import Complaint
+from outbox.journal.thread import JournalThread
 
 log = logging.getLogger(__name__)
 
+# Looks between two attempts, half a minute: what the disk refused must not be missing in the next run.
 RETRY_LOOKS = 15
-"""Looks between two attempts, half a minute: what the disk refused must not be missing in the next run."""
 
 
 class StateWriter:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from agent.task.task import ProbeContext, Progress, Reading, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
-from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
+from wire.records import Failure, Measurement, Outcome, StampMeasurement, StampValues
 from wire.stamp.sender import ReplyVerdict
 from wire.stamp.statistics import TrainStatistics
 from wire.stamp.timestamp import ErrorEstimate
@@ -16,14 +16,15 @@ _SLACK_S = 10.0  # for a slow name server and a busy machine
 class StampProbe:
     """Probe of one train a run, with one task a DSCP class of the settings."""
 
-    record: type[Known] = StampMeasurement
+    record: type[Measurement] = StampMeasurement
     alone = False
+    drop_order = DropOrder.EVERY_MINUTE
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings
         self._stamp = settings.stamp
         self._peer = settings.peer
-        self._interval_s = float(settings.schedule.stamp)
+        self._interval_s = settings.every_s("stamp") or 0.0
         self._key = context.peer_key if settings.stamp.authenticated else None
         self._clock = context.clock
         self._peer_time = context.peer_time
@@ -39,6 +40,7 @@ class StampProbe:
         """Send one train in the task's class, and judge the replies."""
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
+        # A clock that is set between these readings makes the train useless for the peer's time.
         before = self._clock()
         on_reply = self._peer_last_seen.record_answer if self._peer_last_seen else None
         result = await run_train(train, self._estimate, on_reply=on_reply)
@@ -79,6 +81,7 @@ def _reading(train: Train, result: TrainResult) -> Reading:
 def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
     """Failure of a train without usable replies, and its text for a person; None for a good one."""
     where = f"{train.host} port {train.port}"
+    # Our own faults come first: with them, missing replies prove nothing of line or peer.
     if result.failure is not None:
         return result.failure, result.detail
     if result.send_failure is not None:
@@ -102,18 +105,18 @@ def _class_changes(train: Train, seen: TrainStatistics) -> str:
     Replies are judged by the class that the peer was asked to use, and accepted (RFC 8972 section 4.4). A
     reply that the peer already sent in another class says nothing of the line.
     """
-    told = []
+    changes = []
     if seen.forward_dscp is not None and seen.forward_dscp != train.dscp:
-        told.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
+        changes.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
     if seen.refused_dscp:
-        told.append(f"the peer does not answer in DSCP {train.dscp}")
+        changes.append(f"the peer does not answer in DSCP {train.dscp}")
     elif seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
         known = seen.forward_dscp is not None
         where_changed = (
             "" if known else ", changed in either direction: the peer does not report what it received"
         )
-        told.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{where_changed}")
-    return "; ".join(told)
+        changes.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{where_changed}")
+    return "; ".join(changes)
 
 
 def _values(train: Train, seen: TrainStatistics) -> StampValues:

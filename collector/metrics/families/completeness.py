@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from collector.kinds.kind import Samples
 from collector.live.site_state import LiveSite
-from collector.metrics.families.family import Family, Samples
+from collector.metrics.families.family import Family
 from wire.messages.envelope import GapReason
 
 _REASONS = frozenset(GapReason)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.faults.accounts.account import Content, Identity, Noted
 from wire.messages import envelope as messages
-from wire.records import Known
+from wire.records import Measurement
 
 TRIED, COMMITTED, LET_GO = "?", "!", "-"
 
@@ -21,11 +21,11 @@ class Notes:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def tried(self, measurement: Known) -> None:
+    def tried(self, measurement: Measurement) -> None:
         """Note that a measurement is about to be journalled."""
         self._write(TRIED, measurement)
 
-    def committed(self, measurement: Known) -> None:
+    def committed(self, measurement: Measurement) -> None:
         """Note that the journal has reported a measurement as durable."""
         self._write(COMMITTED, measurement)
 
@@ -38,7 +38,7 @@ class Notes:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _write(self, sign: str, measurement: Known) -> None:
+    def _write(self, sign: str, measurement: Measurement) -> None:
         digest = digest_of(messages.encode(measurement)).hex()
         os.write(self._descriptor, f"{sign} {measurement.epoch} {measurement.seq} {digest}\n".encode())
 

@@ -2,7 +2,7 @@
 
 from wire.records import (
     ClockReading,
-    Known,
+    Measurement,
     Outcome,
     Purpose,
     Spread,
@@ -25,7 +25,7 @@ _VALUES = StampValues(
 )
 
 
-def train(epoch: str, seq: int, *, serial: str, start: ClockReading, dscp: int = 0) -> Known:
+def train(epoch: str, seq: int, *, serial: str, start: ClockReading, dscp: int = 0) -> Measurement:
     """Return a STAMP train with ``serial`` in its detail."""
     return StampMeasurement(
         epoch=epoch,

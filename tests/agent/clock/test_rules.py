@@ -1,15 +1,11 @@
-"""What is recorded of a wall clock, reading by reading, and that the watch tells it."""
-
-import asyncio
+"""Records of the wall clock's changes, reading by reading."""
 
 from msgspec.structs import replace
 
 from agent.clock.rules import ClockChanges
-from agent.clock.watch import ClockWatch
-from agent.task.watch import WatchEvent
 from agent.train.peer_time import PeerClockOffset, PeerTime
 from tests.agent.fakes import FakeClock
-from wire.records import ClockChange, ClockMeasurement, ClockValues
+from wire.records import ClockChange, ClockValues
 
 TEN_YEARS_US = 315_576_000_000_000
 
@@ -65,7 +61,7 @@ def test_steps_either_way_are_recorded_and_slewing_is_not() -> None:
     assert watched.look() is None
 
 
-def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
+def test_a_clock_that_is_set_repeatedly_is_recorded_once_a_minute() -> None:
     watched = Watched()
     watched.look()
     begin_us, told = watched.offset_us, []
@@ -88,7 +84,7 @@ def test_the_loss_of_synchronisation_is_recorded() -> None:
     assert values.change is ClockChange.LOST
 
 
-def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> None:
+def test_a_synchronised_peers_time_is_recorded_while_the_clock_is_not() -> None:
     watched = Watched()
     told = PeerClockOffset(
         offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False
@@ -109,17 +105,3 @@ def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> 
     assert watched.look() is not None, "the peer's clock was set"
     watched.peer_time.offset = replace(watched.peer_time.offset, boot_us=told.boot_us + 21_600_000_000)
     assert watched.look() is not None, "six hours later"
-
-
-def test_the_watch_tells_an_event() -> None:
-    told: list[WatchEvent] = []
-
-    async def scenario() -> None:
-        watch = ClockWatch(FakeClock().read, PeerTime())
-        running = asyncio.create_task(watch.run(told.append))
-        while not told:
-            await asyncio.sleep(0)
-        running.cancel()
-
-    asyncio.run(scenario())
-    assert [(event.record, event.start.synchronised) for event in told] == [(ClockMeasurement, True)]

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from agent.journal import file as journal_file
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.schedule.runner import LINE_WAIT_S
 from agent.service import service as agent_resident
 from agent.service import status_file
 from agent.service.service import Resident
 from agent.settings.hours import NEVER
-from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
-from agent.settings.sections import JournalSettings as JournalSettings
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
 from agent.task.task import ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
+from outbox.journal import file as journal_file
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.agent.fakes import DAILY, GOOD, FakeProbe
 from tests.processes import free_port
 from wire.messages import envelope as messages
@@ -45,10 +45,10 @@ TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 
 
 def settings(directory: Path) -> AgentSettings:
-    return AgentSettings(
+    return SETTINGS(
         site="0631234A",
         peer=PeerAccessSettings(key="k"),
-        schedule=ScheduleSettings(first_within=Seconds(0)),
+        schedule=SCHEDULE(first_within=Seconds(0)),
         journal=JournalSettings(path=str(directory / "state" / "journal.db")),
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),
@@ -71,13 +71,14 @@ class Heeder(FakeProbe, ReactingProbe):
 class Learner(FakeProbe, ResumingProbe):
     """Asks once to be run again, and remembers what it is told."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self, wish: RetestRequest | None = None, passive: Reading | None = None) -> None:
         super().__init__(asked=[HOURLY])
         self.wish, self.passive = wish, passive
         self.recalled: list[Record] = []
         self.slots: list[int] = []
+
+    def can_resume(self, reading: Reading) -> bool:
+        return reading.outcome is Outcome.OK
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.recalled.append(record)
@@ -144,7 +145,7 @@ def live(
 
 def records(chosen: AgentSettings) -> list[Record]:
     connection = journal_file.read_only(Path(chosen.journal.path))
-    rows = connection.execute("SELECT record FROM measurement ORDER BY position DESC").fetchall()
+    rows = connection.execute("SELECT record FROM record ORDER BY position DESC").fetchall()
     decoded = [messages.decode_measurement(raw) for (raw,) in rows]
     connection.close()
     assert not any(isinstance(one, Fault) for one in decoded)
@@ -265,8 +266,6 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
 class Buggy(Heeder, ResumingProbe):
     """Measures well, and raises whatever else it is asked."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self) -> None:
         super().__init__()
         self.bugs: list[str] = []
@@ -274,6 +273,9 @@ class Buggy(Heeder, ResumingProbe):
     def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         self.bugs.append("heed")
         raise KeyError(task)
+
+    def can_resume(self, reading: Reading) -> bool:
+        return True
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.bugs.append("recall")

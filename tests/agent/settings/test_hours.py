@@ -65,7 +65,7 @@ def test_hours_are_what_people_write(text: str, within: list[int], without: list
         ("Mon,, 07:00-08:00", "'': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
     ],
 )
-def test_what_cannot_be_read_is_told(text: str, message: str) -> None:
+def test_unreadable_hours_are_reported(text: str, message: str) -> None:
     with pytest.raises(HoursError) as caught:
         parse(text)
     assert str(caught.value) == message

@@ -7,11 +7,12 @@ import pytest
 
 from collector.incidents.correlation import SiteOutage, SitePlace
 from collector.incidents.site_outages import open_outage, place_of, site_outages
+from collector.kinds.views import observe
 from collector.live.blackout import GRACE_US
 from collector.live.fleet import Fleet
 from collector.live.site_state import LiveSite, SiteState, next_change_us, silent_from_us, state_of
 from collector.model.inventory import Site
-from collector.model.observation import AHEAD_US, Observation, observe
+from collector.model.observation import AHEAD_US, Observation
 from collector.model.outages import MAX_KEPT, Outage, newest_reports, outage_of
 from tests.collector.examples import (
     BOOT_US,
@@ -26,19 +27,19 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, ClockReading, Failure, Known
+from wire.records import Cause, ClockReading, Failure, Measurement
 
 INVENTORY = {SITE: Site(SITE, "Lycée", departement="63", pop="pop-1")}
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
 
 
-def reported(record: Known, order: int = 1) -> Outage:
+def reported(record: Measurement, order: int = 1) -> Outage:
     found = outage_of(seen(record, order))
     assert found is not None
     return found
 
 
-def site(*records: Known, received_us: int | None = None) -> LiveSite:
+def site(*records: Measurement, received_us: int | None = None) -> LiveSite:
     made = Fleet(INVENTORY)
     came = [seen(record, order, received_us=received_us) for order, record in enumerate(records)]
     made.learn(came, NOW_US)
@@ -74,7 +75,7 @@ def test_of_two_reports_without_an_end_the_later_wins() -> None:
     assert [found.cause for found in newest_reports([reported(late), reported(early, 2)])] == [Cause.BEYOND]
 
 
-def at_time(record: Known, time_us: int) -> Outage:
+def at_time(record: Measurement, time_us: int) -> Outage:
     made = observe(SITE, record, time_us=time_us, order=1, received_us=NOW_US)
     found = outage_of(made)
     assert found is not None
@@ -138,7 +139,7 @@ def test_live_state_keeps_the_newest_outages_of_a_site_that_flaps() -> None:
         ([outage(1, BEGIN_US), outage(2, END_US, cause=Cause.PEER, name="o2")], Cause.PEER),
     ],
 )
-def test_open_outage_of_a_site(records: list[Known], expected: Cause | None) -> None:
+def test_open_outage_of_a_site(records: list[Measurement], expected: Cause | None) -> None:
     found = open_outage(site(*records))
     assert (found and found.cause) == expected
 
@@ -161,7 +162,7 @@ EVENTS = [outage(8, NOW_US - 1), outage(9, NOW_US - 1, NOW_US, name="o2")]
         [stamp(1, NOW_US - 2 * HOUR_US), floor(2, NOW_US - HOUR_US)],
     ],
 )
-def test_records_of_changes_do_not_affect_silence(records: list[Known]) -> None:
+def test_records_of_changes_do_not_affect_silence(records: list[Measurement]) -> None:
     quiet, with_events = site(*records), site(*records, *EVENTS)
     assert with_events.newest_us == quiet.newest_us
     assert silent_from_us(with_events) == silent_from_us(quiet)
@@ -171,10 +172,10 @@ def test_records_of_changes_do_not_affect_silence(records: list[Known]) -> None:
 
 def test_outages_are_counted_when_their_end_is_reported_in_time() -> None:
     found = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US))
-    assert found.outages.counted == {Cause.ACCESS: 1}
-    assert found.outages.lasted_us == {Cause.ACCESS: 11 * MINUTE_US}
+    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}
+    assert found.totals["qos_outage_seconds_total"] == {',cause="access-line"': 11 * MINUTE_US}
     late = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US), received_us=END_US + 4 * HOUR_US)
-    assert (late.outages.counted, late.late) == ({}, {"reachability": 2})
+    assert (late.totals, late.late) == ({}, {"reachability": 2})
 
 
 def silent_states(found: LiveSite) -> list[SiteState]:
@@ -239,7 +240,7 @@ def test_a_peer_that_stops_answering_is_an_outage_of_the_peer() -> None:
         [failed(1, NOW_US - MINUTE_US), stamp(2)],
     ],
 )
-def test_other_failures_are_no_outage_of_the_peer(records: list[Known]) -> None:
+def test_other_failures_are_no_outage_of_the_peer(records: list[Measurement]) -> None:
     assert outages_of(site(*records)) == ()
 
 
@@ -261,4 +262,4 @@ def test_a_redated_outage_has_its_new_time_and_is_not_counted_again() -> None:
     found = made.get(SITE)
     assert found is not None
     assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]
-    assert found.outages.counted == {Cause.ACCESS: 1}
+    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}

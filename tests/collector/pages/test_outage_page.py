@@ -34,7 +34,7 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, ClockReading, Known
+from wire.records import Cause, ClockReading, Measurement
 
 DAY_US = 24 * HOUR_US
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
@@ -46,7 +46,7 @@ def words(text: str) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def views(records: dict[str, list[Known]]) -> Views:
+def views(records: dict[str, list[Measurement]]) -> Views:
     made = Views({name: Site(name, f"Lycée {name}", departement="63", pop="Clermont-2") for name in records})
     made.render(records, NOW_US)
     for name, sent in records.items():
@@ -87,7 +87,7 @@ def page(made: Views, language: Language = Language.ENGLISH) -> str:
     ],
 )
 def test_begin_and_cause_of_an_outage_are_on_the_overview(
-    records: list[Known], english: str, french: str
+    records: list[Measurement], english: str, french: str
 ) -> None:
     made = views({"A": records})
     assert english in page(made)
@@ -165,7 +165,7 @@ def test_a_search_finds_sites_by_their_pop() -> None:
     assert overview(made.summaries, OverviewFilter(text="clermont-3")).matching == 0
 
 
-def reported(*records: Known, site: str = SITE) -> list[Outage]:
+def reported(*records: Measurement, site: str = SITE) -> list[Outage]:
     found = [outage_of(seen(record, order, site=site)) for order, record in enumerate(records)]
     return [each for each in found if each is not None]
 

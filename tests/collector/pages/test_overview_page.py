@@ -5,9 +5,10 @@ import msgspec
 import pytest
 
 from collector.live.fleet import Fleet
-from collector.live.notices import Notice, NoticeKind, notices
+from collector.live.notices import NoticeKind, notices
 from collector.live.site_state import SiteState
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.observation import Series
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from collector.pages.overview import (
@@ -39,7 +40,17 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import KNOWN, Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
+from wire.records import (
+    BY_NAME,
+    Bound,
+    Direction,
+    Failure,
+    FloorValues,
+    Measurement,
+    Outcome,
+    Standing,
+    Verdict,
+)
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -48,7 +59,7 @@ SUSPECT = msgspec.structs.replace(
     floor_values(Verdict.FAIL, 7.0e6, 7.1e6), standing=Standing.SUSPECT, under_load=under_load(84_500)
 )
 BOUNDED = msgspec.structs.replace(capacity_values(9.74e6), bound=Bound.PEER)
-SITES: dict[str, list[Known]] = {
+SITES: dict[str, list[Measurement]] = {
     "fine": [
         floor(1, values=PASS),
         stamp(2, values=stamp_values(12_340)),
@@ -290,17 +301,17 @@ def test_a_trace_that_does_not_arrive_shows_its_last_hop() -> None:
     lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(path(1, values=lost), site="a")], NOW_US)
-    assert notices(next(iter(site)), NOW_US) == (Notice(NoticeKind.NOT_REACHED, None, 4),)
+    assert notices(next(iter(site)), NOW_US) == (Notice("not-reached", None, 4),)
 
 
-def of_records(*records: Known) -> str:
+def of_records(*records: Measurement) -> str:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(record, order, site="a") for order, record in enumerate(records)], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
     return words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
 
 
-def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Known:
+def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Measurement:
     """Floor test without values."""
     values = {"outcome": Outcome.FAILED, "failure": failure}
     return msgspec.structs.replace(floor(9, start_us), values=None, **values, **more)
@@ -398,7 +409,7 @@ def test_every_word_of_the_vocabularies_has_texts_in_both_languages() -> None:
         *(f"waiting.{waiting}" for waiting in Waiting),
         *(f"notice.{kind}" for kind in NoticeKind),
         *(f"direction.{direction}" for direction in Direction),
-        *(f"trouble.{probe}" for probe in ("", *KNOWN)),
+        *(f"trouble.{probe}" for probe in ("", *BY_NAME)),
     }
     assert needed <= KEYS
     assert all(all(found.values()) for found in CATALOGUE.values())

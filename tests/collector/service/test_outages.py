@@ -14,7 +14,7 @@ from tests.collector.agents import Agent
 from tests.collector.examples import HOUR_US, arrival, outage, payload, stamp
 from tests.collector.service.test_service import Collector, now_clock
 from tests.processes import free_port, wait_until
-from wire.records import Cause, Known
+from wire.records import Cause, Measurement
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ CUT = [f"C{number}" for number in range(10)]
 OTHERS = [f"R{number}" for number in range(11)]
 
 
-def send(collector: Collector, site: str, *records: Known) -> None:
+def send(collector: Collector, site: str, *records: Measurement) -> None:
     with Agent(collector.broker, site) as agent:
         agent.publish(payload(*records, site=site, sent=now_clock()))
         wait_until(lambda: bool(agent.receipts), f"the receipt of {site}")

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from agent import configuration
 from agent.settings import file as agent_settings
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.clock import Clock
@@ -88,7 +89,7 @@ def irtt_round_trips(output: str) -> RoundTrips:
 
 
 def _train(agent_file: Path, count: int, interval_s: float) -> TrainResult:
-    settings = agent_settings.load(agent_file)
+    settings = configuration.load(agent_file)
     clock = Clock().read
     train = Train(
         host=settings.peer.host,

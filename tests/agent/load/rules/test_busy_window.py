@@ -70,7 +70,7 @@ def test_an_interval_without_a_delay_is_no_standing_queue(empty: float | None) -
     assert busy_window.up_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
 
 
-def test_counters_that_are_renewed_once_a_second_tell_nothing() -> None:
+def test_counters_that_are_renewed_once_a_second_make_no_window() -> None:
     intervals = series(60)
     lazy = [
         AlignedMark(
@@ -118,7 +118,7 @@ def test_upstream_a_queue_that_may_be_full_may_have_refused_others_only() -> Non
     assert (window.least_other_bps, window.most_other_bps) == pytest.approx((0.0, 2e6))
 
 
-def test_a_series_with_a_gap_tells_no_place() -> None:
+def test_a_series_with_a_gap_places_no_mark() -> None:
     intervals = series()
     assert OwnArrivals(intervals, SIZE).whole
     assert not OwnArrivals(intervals[:10] + intervals[12:], SIZE).whole
@@ -134,7 +134,7 @@ def test_a_byte_has_its_moment_only_if_it_arrived() -> None:
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-@pytest.mark.parametrize("rate", [7.2e6, 7.6e6, 8.2e6, 8.4e6])
+@pytest.mark.parametrize("rate", [7.2e6, 8.4e6])
 @pytest.mark.parametrize("burst", [1, 12])
 def test_on_an_exact_line_the_capacity_lies_within_the_window(
     rate: float, burst: int, direction: Direction
@@ -153,7 +153,7 @@ def test_on_an_exact_line_the_capacity_lies_within_the_window(
             assert least == pytest.approx(rate, rel=0.005)
 
 
-def test_a_pause_of_the_sender_longer_than_the_queue_proves_nothing() -> None:
+def test_a_sender_pause_longer_than_the_queue_makes_no_window() -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=50_000), other_bps=3e6)
     marks = fixed_rate.marks_of(LineSettings(rate=7_600_000, queue=50_000), other_bps=3e6)
     assert own_traffic.busy(marks, report, report.intervals) is not None

@@ -81,7 +81,7 @@ def test_without_a_place_to_write_it_is_kept_in_memory_and_reported(
     assert "cannot write" in caplog.text
 
 
-def test_a_file_that_can_no_longer_be_written_gives_nothing_back(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_gives_no_bytes_back(tmp_path: Path) -> None:
     mine = budget(tmp_path)
     mine.book(100, at())
     in_the_way = tmp_path / "there" / "budget.json.new"
@@ -93,7 +93,7 @@ def test_a_file_that_can_no_longer_be_written_gives_nothing_back(tmp_path: Path)
     assert mine.left(at()).byte_count == budget(tmp_path).left(at()).byte_count == 150
 
 
-def test_a_clock_that_is_not_synchronised_renews_nothing_by_going_back(tmp_path: Path) -> None:
+def test_an_unsynchronised_clock_that_goes_back_renews_no_budget(tmp_path: Path) -> None:
     mine = budget(tmp_path)
     mine.book(1000, at())
     assert mine.left(at(-20_000, synchronised=False)).byte_count == 0

@@ -17,13 +17,13 @@ from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE, arrival, clock, failed, outage, stamp
-from wire.records import Cause, ClockReading, Known
+from wire.records import Cause, ClockReading, Measurement
 
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
 DAY_US = 24 * HOUR_US
 
 
-def ledger(directory: Path, *records: Known, fleet: Fleet | None = None) -> Path:
+def ledger(directory: Path, *records: Measurement, fleet: Fleet | None = None) -> Path:
     path = directory / "ledger.db"
     made = Ledger(path)
     for record in records:
@@ -48,7 +48,7 @@ def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
     (live,), (again,) = fleet, rebuilt.fleet
     assert again.outages.known == live.outages.known
     assert set(live.outages.known) == {"outage-0", "outage-1", "outage-2"}
-    assert again.outages.counted.total() == 0
+    assert again.totals == {}
     assert [found.name for found in outages.outages(path, NOW_US - DAY_US).outages] == [
         "outage-1",
         "outage-2",
@@ -164,7 +164,7 @@ def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
             read(tmp_path / "ledger.db")
 
 
-def rebooted(begin_wall_us: int, boot_us: int) -> Known:
+def rebooted(begin_wall_us: int, boot_us: int) -> Measurement:
     """An outage that began in the boot before, whose clock was never set."""
     record = outage(1, BEGIN_US, END_US)
     begin = ClockReading(wall_us=begin_wall_us, boot_us=boot_us, boot_id="boot-0", synchronised=False)

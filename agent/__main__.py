@@ -1,11 +1,11 @@
-"""``plancher-agent``: the composition root of the agent's commands."""
+"""``plancher-agent``: the command line of the agent."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent import configuration
 from agent.probes import PROBES
-from agent.settings import file as settings
 from agent.settings.sections import AgentSettings
 from host import command_line
 from host.finding import CODES
@@ -14,10 +14,10 @@ PROGRAM = "plancher-agent"
 DEFAULT_FILE = "agent.yaml"
 MEASURE = "measure once, now, and show the result"
 MEASURE_AT_LENGTH = (
-    f"{MEASURE}; exit 0: pass, or measured where there is no floor; 1: fail; 2: could not tell. Without"
-    " --probe floor and STAMP are measured. By name alone: capacity, which fills the line and may cost"
-    " hundreds of megabytes, within its budget; path, which needs a right of its own (CAP_NET_RAW);"
-    " interface, which takes a minute; and reachability, which tells who answers."
+    f"{MEASURE}; exit 0: pass, or measured where there is no floor; 1: fail; 2: undetermined. Without"
+    " --probe it measures floor and STAMP. By name only: capacity, which fills the line and may cost hundreds"
+    " of megabytes, within its budget; path, which needs the capability CAP_NET_RAW; interface, which takes a"
+    " minute; and reachability, which reports which devices and services answer."
 )
 
 
@@ -30,10 +30,10 @@ def _parser() -> command_line.Parser:
     measure.add_argument("--probe", metavar="NAME", help=f"this probe only: {', '.join(PROBES)}")
     measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
     measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
-    check = "try everything the settings ask for, and say what is wrong"
+    check = "try everything the settings ask for, and report faults"
     _add(commands, "check", check, f"{check}; {CODES}.")
-    shown = "how the agent on this machine is, on one screen"
-    at_length = f"{shown}; exit 0: it runs, and nothing is wrong; 1: something is."
+    shown = "state of the agent on this machine, on one screen"
+    at_length = f"{shown}; exit 0: it runs without a problem; 1: there is a problem."
     status = _add(commands, "status", shown, at_length)
     status.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     return parser
@@ -53,15 +53,15 @@ def _add(
 
 
 def _dispatch(arguments: Sequence[str] | None) -> int:
-    """Each command is imported when it is asked for: the resident agent carries no other's weight."""
+    # Each command is imported when it is needed: the others would take memory and time of its start.
     parsed = _parser().parse_args(arguments)
     if parsed.command == "measure" and parsed.probe not in (None, *PROBES):
-        parsed.parser.error(f"no probe {parsed.probe}: one of {', '.join(PROBES)}")
+        parsed.parser.error(f"unknown probe {parsed.probe}: choose from {', '.join(PROBES)}")
     if parsed.command == "check":
         from agent.commands import check
 
         return check.main(parsed.file)
-    chosen = settings.load(parsed.file)
+    chosen = configuration.load(parsed.file)
     if parsed.command == "run":
         from agent.commands import run
 

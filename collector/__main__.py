@@ -1,4 +1,4 @@
-"""``plancher-collector``: measurements from the broker into the ledger, receipts, metrics and overview."""
+"""``plancher-collector``: stores measurements from the broker in the ledger and shows the fleet."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from collector.service.service import CollectorService, now_us
 from host import command_line, log
 from host.command_line import Parser
 from host.exits import Exit
-from host.finding import CODES, Finding, amount_to, tell
+from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError
 from host.units import counted
@@ -32,14 +32,19 @@ PROGRAM = "plancher-collector"
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status. Raises SettingsError for settings that cannot serve."""
+    """Run one command and return its exit status. Raises SettingsError for settings that cannot be used."""
     parser = command_line.parser(
-        PROGRAM, "Takes measurements from the broker, keeps them, and shows the fleet."
+        PROGRAM, "Receives measurements from the broker, stores them in a ledger, and shows the fleet."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, codes, action in (
-        ("run", "collect until told to stop", "", _run),
-        ("check", "try settings, inventory, ledger and broker, and say what is wrong", f"; {CODES}", _check),
+        ("run", "collect until stopped by a signal", "", _run),
+        (
+            "check",
+            "try settings, inventory, ledger, web address and broker, and report what is wrong",
+            f"; {CODES}",
+            _check,
+        ),
     ):
         added = commands.add_parser(name, help=text, description=f"{text.capitalize()}{codes}.")
         added.add_argument(
@@ -57,33 +62,37 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
-    told = "verify a ledger, back it up, restore it"
-    ledger = commands.add_parser("ledger", help=told, description=f"{told.capitalize()}.")
+    text = "verify a ledger, back it up, restore it"
+    ledger = commands.add_parser("ledger", help=text, description=f"{text.capitalize()}.")
     of_ledger = ledger.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
         (
             "verify",
-            "check a ledger and every count in it, and tell what it lacks (exit code 1: not sound)",
+            "check a ledger and every count in it, and list what is missing (exit code 1: damaged)",
             _verify,
         ),
-        ("backup", "copy a ledger, also while a collector writes it, and verify the copy", _back_up),
-        ("restore", "put a backup in a ledger's place; agents are then asked for what it lacks", _restore),
+        ("backup", "copy a ledger, even while a collector writes to it, and verify the copy", _back_up),
+        (
+            "restore",
+            "replace a ledger by a backup; agents are then asked to send again what is missing",
+            _restore,
+        ),
     ):
         added = of_ledger.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        added.add_argument("ledger", type=Path, metavar="FILE", help="the ledger")
+        added.add_argument("ledger", type=Path, metavar="FILE", help="the ledger file")
         added.set_defaults(action=action)
         if name == "backup":
-            added.add_argument("target", type=Path, metavar="TARGET", help="where to write the backup")
-            added.add_argument("--force", action="store_true", help="replace TARGET if it is there")
+            added.add_argument("target", type=Path, metavar="TARGET", help="file to write the backup to")
+            added.add_argument("--force", action="store_true", help="replace TARGET if it exists")
         elif name == "restore":
-            added.add_argument("backup", type=Path, metavar="BACKUP", help="what to restore from")
+            added.add_argument("backup", type=Path, metavar="BACKUP", help="backup file to restore from")
 
 
 def _run(options: Namespace) -> Exit:
     chosen = settings.load(options.file)
     log.start(chosen.log_level)
     try:
-        asyncio.run(_until_told(CollectorService(chosen)))
+        asyncio.run(_until_stopped(CollectorService(chosen)))
     except InventoryError as error:
         return _complain(str(error), Exit.CONFIGURATION)
     except BrokerError as error:
@@ -91,16 +100,18 @@ def _run(options: Namespace) -> Exit:
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     except OSError as error:
+        # Of all I/O at the start, only the address of the web server raises OSError.
         web = chosen.web
         text = f"web: {web.host}:{web.port}: {error.strerror}: name another host or port"
         return _complain(text, Exit.UNAVAILABLE)
     except ExceptionGroup:
-        logging.getLogger(__name__).exception("ended by an error of its own")
+        # A task of the service failed, which cancelled all others.
+        logging.getLogger(__name__).exception("stopped by an internal error: please report it")
         return Exit.SOFTWARE
     return Exit.OK
 
 
-async def _until_told(program: CollectorService) -> None:
+async def _until_stopped(program: CollectorService) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -108,18 +119,18 @@ async def _until_told(program: CollectorService) -> None:
 
 
 def _check(options: Namespace) -> Exit:
-    log.start("error")  # what the broker says is a finding, and needs no second line
+    log.start("error")  # the broker's answer becomes a finding; a log line would repeat it
     try:
         chosen = settings.load(options.file)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", str(options.file)))
-    return amount_to([tell(finding) for finding in check(chosen)])
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", str(options.file)))
+    return exit_code([print_finding(finding) for finding in check(chosen)])
 
 
 def _verify(options: Namespace) -> Exit:
     try:
-        found = verify(options.ledger, now_us(), _tell)
+        found = verify(options.ledger, now_us(), _to_stderr)
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     for problem in found.problems:
@@ -134,7 +145,7 @@ def _verify(options: Namespace) -> Exit:
 
 def _back_up(options: Namespace) -> Exit:
     try:
-        found = back_up(options.ledger, options.target, now_us(), _tell, replace=options.force)
+        found = back_up(options.ledger, options.target, now_us(), _to_stderr, replace=options.force)
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
     print(f"ok     {options.target}: verified, {counted(found.measurements, 'measurement')}")
@@ -142,22 +153,24 @@ def _back_up(options: Namespace) -> Exit:
 
 
 def _restore(options: Namespace) -> Exit:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # an older backup's upgrade says so
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # the upgrade of an older backup logs
     try:
-        aside = restore(options.ledger, options.backup, now_us(), _tell)
+        aside = restore(options.ledger, options.backup, now_us(), _to_stderr)
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
-    print(f"ok     {options.ledger}: restored; its collector will ask every site for what came since")
+    print(
+        f"ok     {options.ledger}: restored; its collector will ask every site to send again what came later"
+    )
     if aside is not None:
-        print(f"ok     {aside}: the ledger that was there")
+        print(f"ok     {aside}: the ledger from before")
     return Exit.OK
 
 
 def _certificates(options: Namespace) -> Exit:
-    return certificates.run(options, print, _tell)
+    return certificates.run(options, print, _to_stderr)
 
 
-def _tell(text: str) -> None:
+def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 

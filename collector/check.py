@@ -1,4 +1,4 @@
-"""``plancher-collector check``: everything that ``run`` needs, tried, and what is wrong with whose."""
+"""``plancher-collector check``: tries inventory, ledger, web address and broker, and reports findings."""
 
 import asyncio
 import errno
@@ -14,7 +14,7 @@ from collector.service.inventory_file import InventoryFile
 from collector.settings import CollectorSettings, WebSettings
 from host.clock import Clock
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from host.lock import is_held
 from host.units import counted
 from net.mqtt import BrokerError, Session
@@ -22,61 +22,66 @@ from net.mqtt import BrokerError, Session
 BROKER_SECONDS = 10.0
 
 
-def check(settings: CollectorSettings) -> Iterator[Finding]:
-    """Try everything, one finding after the other; nothing is created or changed."""
+def check(settings: CollectorSettings) -> Iterator[CheckFinding]:
+    """Try everything that ``run`` needs, without creating or changing anything."""
     yield from _check_inventory(settings)
     yield _check_ledger(Path(settings.ledger.path))
     yield _check_web(settings.web, Path(settings.ledger.path))
     yield asyncio.run(_check_broker(settings))
 
 
-def _check_inventory(settings: CollectorSettings) -> Iterator[Finding]:
+def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
     file = InventoryFile(Path(settings.inventory))
     try:
         file.load()
     except InventoryError as error:
         for problem in error.problems:
-            yield Finding("inventory", problem, Exit.CONFIGURATION)
+            yield CheckFinding("inventory", problem, Exit.CONFIGURATION)
         return
     default = inventory.DEFAULT_FLOOR_BPS
     special = sum((site.floor_down, site.floor_up) != (default, default) for site in file.sites.values())
     sites = counted(len(file.sites), "site")
-    yield Finding("inventory", f"{settings.inventory}: {sites}, {special} with a floor of their own")
+    yield CheckFinding("inventory", f"{settings.inventory}: {sites}, {special} with a floor of their own")
 
 
-def _check_ledger(path: Path) -> Finding:
+def _check_ledger(path: Path) -> CheckFinding:
     if not path.exists():
+        # `run` creates missing folders, so the nearest existing one decides.
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if os.access(folder, os.W_OK):
-            return Finding("ledger", f"{path}: not there yet; it will be created")
-        text = f"{path}: not there, and this user may not create it in {folder}"
-        return Finding("ledger", text, Exit.CANNOT_CREATE)
-    if not path.stat().st_size:  # a start that was interrupted leaves it so: preparing it would fill it
-        return Finding("ledger", f"{path}: empty; its tables will be created")
+            return CheckFinding("ledger", f"{path}: does not exist yet; it will be created")
+        text = f"{path}: does not exist, and this user may not create it in {folder}"
+        return CheckFinding("ledger", text, Exit.CANNOT_CREATE)
+    if (
+        not path.stat().st_size
+    ):  # left by an interrupted start; opening it for writing would create its tables
+        return CheckFinding("ledger", f"{path}: empty; its tables will be created")
     engine = connect(path, writing=True)
     try:
         schema = prepare(engine, path, upgrading=False)
     except LedgerError as error:
-        return Finding("ledger", str(error).removeprefix("ledger "), Exit.CANNOT_CREATE)
+        return CheckFinding("ledger", str(error).removeprefix("ledger "), Exit.CANNOT_CREATE)
     finally:
         engine.dispose()
     if schema < SCHEMA_VERSION:
-        text = f"of schema {schema}; the next start brings it to {SCHEMA_VERSION}: copy the file first"
-        return Finding("ledger", f"{path}: {text}")
-    return Finding("ledger", f"{path}: can be written")
+        text = f"schema {schema}; the next start upgrades it to {SCHEMA_VERSION}: copy the file first"
+        return CheckFinding("ledger", f"{path}: {text}")
+    return CheckFinding("ledger", f"{path}: can be written")
 
 
-def _check_web(web: WebSettings, ledger: Path) -> Finding:
-    """Can the pages be served there? A running collector has the port, and is known by its ledger."""
+def _check_web(web: WebSettings, ledger: Path) -> CheckFinding:
+    """Try the address of the pages."""
     place = f"{web.host}:{web.port}"
     try:
         asyncio.run(_try_web(web))
     except OSError as error:
+        # The lock of the ledger tells the running collector from any other program on that port.
         if error.errno == errno.EADDRINUSE and is_held(ledger):
-            return Finding("web", f"{place}, in use by the running collector")
+            return CheckFinding("web", f"{place}, in use by the running collector")
+        # Errors of getaddrinfo have negative numbers, which strerror does not know.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        return Finding("web", f"{place}: {why}: name another host or port", Exit.UNAVAILABLE)
-    return Finding("web", place)
+        return CheckFinding("web", f"{place}: {why}: name another host or port", Exit.UNAVAILABLE)
+    return CheckFinding("web", place)
 
 
 async def _try_web(web: WebSettings) -> None:
@@ -85,7 +90,7 @@ async def _try_web(web: WebSettings) -> None:
     await server.wait_closed()
 
 
-async def _check_broker(settings: CollectorSettings) -> Finding:
+async def _check_broker(settings: CollectorSettings) -> CheckFinding:
     connected = asyncio.Event()
 
     async def note() -> None:
@@ -94,22 +99,25 @@ async def _check_broker(settings: CollectorSettings) -> Finding:
     try:
         session = Session(
             settings.broker,
+            # A client id of its own: a broker closes the older of two connections with one id.
             f"plancher-collector-check-{os.getpid()}",
             on_connected=note,
             clock_synchronised=lambda: Clock().read().synchronised,
         )
     except BrokerError as error:
-        return Finding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     problem = await _connect(session, connected)
     if problem is None:
         broker = settings.broker
-        but = "" if session.dates_checked else ", certificate's dates unchecked: clock not synchronised"
-        return Finding("broker", f"{broker.host}:{broker.port}: connected{but}")
-    return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
+        but = (
+            "" if session.dates_checked else ", dates of the certificate not checked: clock not synchronised"
+        )
+        return CheckFinding("broker", f"{broker.host}:{broker.port}: connected{but}")
+    return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
 
 
 async def _connect(session: Session, connected: asyncio.Event) -> str | None:
-    """Why no connection came about, or None for one that did."""
+    """Connect, and return the reason for a failure, or None."""
     before = session.problem
     running = asyncio.create_task(session.run())
     try:
@@ -117,7 +125,7 @@ async def _connect(session: Session, connected: asyncio.Event) -> str | None:
             while not connected.is_set() and session.problem == before:  # noqa: ASYNC110 -- a problem wakes nobody
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        return f"no answer within {BROKER_SECONDS:.0f} s: the network drops it, or the broker hangs"
+        return f"no answer within {BROKER_SECONDS:.0f} s: the network drops packets, or the broker hangs"
     finally:
         running.cancel()
         await asyncio.wait([running])

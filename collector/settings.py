@@ -1,4 +1,4 @@
-"""The collector's settings file: what an operator writes, and every rule it must keep."""
+"""Settings file of the collector, ``collector.yaml``, and the rules beyond types and ranges."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
 class LedgerSettings(Struct, frozen=True):
-    """Where measurements are kept for good, and how long the raw payloads beside them."""
+    """Ledger file: its path, and the bounds of raw payloads and rejects beside the measurements."""
 
     path: str = "var/collector/ledger.db"
     keep_payloads: Seconds = Seconds(2 * 86400)
@@ -24,28 +24,30 @@ class LedgerSettings(Struct, frozen=True):
 
 
 class PeerComparisonSettings(Struct, frozen=True):
-    """``grace``: how long one side of a load test waits for the other before it counts as the only one."""
+    """Peer comparison: ``grace`` is the time that the second record of a load test may take to arrive."""
 
+    # An agent that was offline for longer corrects the result later (decision 14).
     grace: Seconds = Seconds(6 * 3600)
 
 
 class IntakeSettings(Struct, frozen=True):
-    """How much may wait for the ledger; what does not fit is sent again by its agent."""
+    """Bounds of the queue before the ledger. Agents send again what does not fit."""
 
     messages: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     size: ByteSize = ByteSize(64_000_000)
 
 
 class WebSettings(Struct, frozen=True):
-    """Where the overview and the metrics are served; loopback unless told otherwise."""
+    """Address and language of the pages and the metrics; the loopback address by default."""
 
+    # The pages have no login: other machines need a reverse proxy with one in front.
     host: Host = "127.0.0.1"
     port: Port = 8460
     language: Language = Language.ENGLISH
 
 
 class CollectorSettings(Struct, frozen=True):
-    """Everything in ``collector.yaml``. ``expose_fleet``: of several collectors over one fleet, one alone."""
+    """Settings of a collector. Of several collectors of one fleet, only one has ``expose_fleet``."""
 
     inventory: str = "sites.csv"
     broker: Broker = field(default_factory=Broker)
@@ -58,7 +60,7 @@ class CollectorSettings(Struct, frozen=True):
 
 
 def load(path: Path) -> CollectorSettings:
-    """Read and check a collector's settings file. Raises SettingsError, one line for a person."""
+    """Read and check a settings file. Raises SettingsError, whose text is one line for an operator."""
     loaded = settings.load(path, CollectorSettings)
     if problem := first_problem(loaded):
         raise SettingsError(f"{path}: {problem}")
@@ -66,9 +68,10 @@ def load(path: Path) -> CollectorSettings:
 
 
 def first_problem(chosen: CollectorSettings) -> str | None:
-    """The first rule that is broken beyond types and ranges, in words, or None."""
+    """Describe the first broken rule beyond types and ranges, or return None."""
     if chosen.log_level not in log.LEVELS:
         return f"log_level: write one of {', '.join(log.LEVELS)}"
+    # A message has up to 512 KiB, and the queue needs room for at least one.
     if chosen.intake.size < 1_000_000:
         return "intake.size: at least 1 MB, so that the largest batch fits"
     return None

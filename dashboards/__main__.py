@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON, which Grafana's file provider reads: ``python -m dashboards``."""
+"""``python -m dashboards``: writes the JSON files that Grafana's file provider reads."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ DASHBOARDS = (fleet.dashboard(), site.dashboard())
 
 
 def text(dashboard: Dashboard) -> str:
-    """The file's content: the same dashboard gives the same bytes."""
+    """Render a dashboard's JSON file; the same dashboard gives the same bytes."""
     return json.dumps(dashboard.as_json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def path(dashboard: Dashboard) -> Path:
-    """Where the dashboard's JSON stands."""
+    """Path of a dashboard's JSON file."""
     return GENERATED / f"{dashboard.uid}.json"
 
 
 def main() -> None:
-    """Write every dashboard."""
+    """Write all dashboards."""
     for dashboard in DASHBOARDS:
         path(dashboard).write_text(text(dashboard), encoding="utf-8")
         print(path(dashboard))

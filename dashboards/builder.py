@@ -1,6 +1,6 @@
-"""Grafana's dashboard JSON (schema version 38, Grafana 10 and newer) from a few typed parts.
+"""Builder of Grafana's dashboard JSON (schema version 38, Grafana 10 and newer) from typed parts.
 
-Only what the dashboards here use. Sizes are in Grafana's grid: 24 columns, rows of about 30 pixels.
+It has only what these dashboards use. Sizes are in Grafana's grid: 24 columns, rows of about 30 pixels.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ Json = dict[str, Any]
 
 SCHEMA_VERSION = 38
 GRID_COLUMNS = 24
-# The uid that deploy/grafana/provisioning/datasources/plancher.yml gives.
+# The uid is set in deploy/grafana/provisioning/datasources/plancher.yml.
 DATA_SOURCE: Json = {"type": "prometheus", "uid": "plancher-prometheus"}
 
 
 class Unit(StrEnum):
-    """How values are written: Grafana's unit ids."""
+    """Unit of values, as Grafana's id."""
 
     BITS_PER_SECOND = "bps"
     SECONDS = "s"
@@ -26,7 +26,7 @@ class Unit(StrEnum):
 
 
 class Colour(StrEnum):
-    """Grafana's palette names."""
+    """Colour, as Grafana's palette name."""
 
     GREEN = "green"
     YELLOW = "yellow"
@@ -38,7 +38,7 @@ class Colour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL query. ``legend`` may hold labels as ``{{label}}``."""
+    """One PromQL query; ``legend`` may contain labels as ``{{label}}``."""
 
     expression: str
     legend: str = ""
@@ -46,7 +46,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From ``value`` on, ``colour``; None is the colour of everything below the first value."""
+    """Colour of values from ``value`` on; None stands for those below the first value."""
 
     value: float | None
     colour: Colour
@@ -54,7 +54,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A number shown as words."""
+    """Text and colour shown instead of a number."""
 
     value: int
     text: str
@@ -63,7 +63,7 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A column of a table that shows a label. ``link``: where a click on the value leads."""
+    """Column of a table that shows a label; a click on a value opens ``link``."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table that shows the value of a query, which gives one for each row's key."""
+    """Column of a table that shows the result of a query, which has one value for each row's key."""
 
     title: str
     expression: str
@@ -83,7 +83,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A drop-down filled with the values of one label of ``metric``."""
+    """Drop-down with the values of one label of ``metric``."""
 
     label: str
     title: str
@@ -93,7 +93,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel without its place: its size, and the JSON that makes it what it is."""
+    """Panel with its size and its own JSON, but without a position."""
 
     title: str
     width: int
@@ -103,7 +103,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A dashboard; panels are placed left to right, then in the next row."""
+    """Dashboard whose panels are placed from left to right, then in the next row."""
 
     uid: str
     title: str
@@ -113,12 +113,13 @@ class Dashboard:
     refresh: str = "1m"
 
     def as_json(self) -> Json:
-        """The document that Grafana's file provider reads."""
+        """Make the document that Grafana's file provider reads."""
         return {
             "uid": self.uid,
             "title": self.title,
             "tags": ["plancher"],
             "schemaVersion": SCHEMA_VERSION,
+            # Changes belong into this package: the files are generated.
             "editable": False,
             "timezone": "browser",
             "refresh": self.refresh,
@@ -131,7 +132,7 @@ class Dashboard:
 def time_series(
     title: str, queries: Sequence[Query], unit: Unit, *, width: int = 12, floor_of: str | None = None
 ) -> Panel:
-    """Lines over time. The series whose legend is ``floor_of`` is drawn as a dashed red line."""
+    """Make a panel of lines over time; the one whose legend is ``floor_of`` is dashed and red."""
     overrides = [] if floor_of is None else [_floor_line(floor_of)]
     body = {
         "type": "timeseries",
@@ -140,7 +141,7 @@ def time_series(
             "defaults": {
                 "unit": unit,
                 "min": 0,
-                # Longer gaps are gaps: nothing was measured, and a line drawn across would say otherwise.
+                # In a gap nothing was measured, and a line across it would show values that nobody has.
                 "custom": {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "spanNulls": False},
             },
             "overrides": overrides,
@@ -151,7 +152,7 @@ def time_series(
 
 
 def state_timeline(title: str, queries: Sequence[Query], mappings: Sequence[Mapping]) -> Panel:
-    """What was so, and from when to when: one bar a query, coloured by value."""
+    """Make a panel of states over time: one bar a query, coloured by value."""
     body = {
         "type": "state-timeline",
         "targets": _targets(queries),
@@ -174,7 +175,7 @@ def stat(
     colour: Colour | None = None,
     width: int = 4,
 ) -> Panel:
-    """One present value in large figures, coloured by mappings, by thresholds, or always the same."""
+    """Make a panel of one present value, coloured by mappings, by thresholds, or by a fixed colour."""
     defaults: Json = {"unit": unit, "mappings": _mappings(mappings)}
     if thresholds:
         defaults["thresholds"] = _thresholds(thresholds)
@@ -198,9 +199,9 @@ def table(
     *,
     height: int = 22,
 ) -> Panel:
-    """One row for each result of ``rows``, which must carry exactly ``labels``, the first one being the key.
+    """Make a table with a row for each result of ``rows``, whose labels are ``labels``, the key first.
 
-    ``sort`` names titles of columns and whether the largest comes first.
+    ``sort`` has titles of columns, each with True for the largest value first.
     """
     values = {f"Value #{_letter(index)}": column.title for index, column in enumerate(columns, start=1)}
     titles = {label.name: label.title for label in labels} | values
@@ -236,7 +237,7 @@ def _variable(variable: Variable) -> Json:
         "datasource": DATA_SOURCE,
         "definition": query,
         "query": {"query": query, "refId": "variable"},
-        "refresh": 2,  # whenever the time range changes: sites come and go
+        "refresh": 2,  # read again when the time range changes: an older range may have other sites
         "sort": 1,
         "multi": variable.several,
         **(several if variable.several else {"includeAll": False}),
@@ -246,6 +247,7 @@ def _variable(variable: Variable) -> Json:
 def _place(panels: Sequence[Panel]) -> list[Json]:
     placed, column, row, height = [], 0, 0, 0
     for number, panel in enumerate(panels, start=1):
+        # The next row begins below the highest panel of this one.
         if column + panel.width > GRID_COLUMNS:
             column, row, height = 0, row + height, 0
         place = {"x": column, "y": row, "w": panel.width, "h": panel.height}

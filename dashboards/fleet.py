@@ -1,10 +1,11 @@
-"""The fleet: every site in one table, the worst first."""
+"""Dashboard of the fleet: numbers of sites by state, incidents, and all sites, the worst first."""
 
 from collector.live.site_state import SiteState
 from dashboards.builder import Column, Dashboard, Label, Panel, Query, Unit, Variable, stat, table
 from dashboards.site import SITE_UID
 from dashboards.wording import BUSY, KEPT, LOADED, LOSS, OF_FLOOR, STATES, age, of_floor, sites_in, state_rank
 
+# Names of the drop-downs of the dashboard.
 FILTERS = 'departement=~"$departement",category=~"$category",supplier=~"$supplier"'
 TO_SITE = f"/d/{SITE_UID}?var-site_id=${{__value.raw}}&${{__url_time_range}}"
 LABELS = (
@@ -46,18 +47,19 @@ COLUMNS = (
     Column("Agent busy", f"max by (site_id) (qos_host_busy_ratio{{{FILTERS}}})", Unit.RATIO, BUSY),
     Column("Age", age(FILTERS), Unit.SECONDS),
 )
-EVENT_LABELS = (
-    Label("event", "Event upstream"),
+INCIDENT_LABELS = (
+    Label("incident", "Incident"),
     Label("level", "Level"),
     Label("cause", "Cause"),
 )
-_NAMED = 'label_join({}, "event", "", "pop", "departement", "peer")'
+# An incident has exactly one of the three labels, so their join is its name.
+_NAMED = 'label_join({}, "incident", "", "pop", "departement", "peer")'
 _BEGIN = _NAMED.format("qos_upstream_event_begin_timestamp_seconds")
-EVENT_COLUMNS = (
-    Column("Sites", f"max by (event) ({_NAMED.format('qos_upstream_event_sites')})"),
+INCIDENT_COLUMNS = (
+    Column("Sites", f"max by (incident) ({_NAMED.format('qos_upstream_event_sites')})"),
     Column(
         "Since",
-        f"time() - min by (event) ({_BEGIN})",
+        f"time() - min by (incident) ({_BEGIN})",
         Unit.SECONDS,
     ),
 )
@@ -72,7 +74,7 @@ def _counts() -> list[Panel]:
 
 
 def dashboard() -> Dashboard:
-    """How many sites are in which state, and the table of all."""
+    """Build the dashboard."""
     rows = f"max by ({', '.join(label.name for label in LABELS)}) (qos_site_info{{{FILTERS}}})"
     return Dashboard(
         uid="plancher-fleet",
@@ -85,10 +87,10 @@ def dashboard() -> Dashboard:
         panels=(
             *_counts(),
             table(
-                "Events upstream of several sites, now",
-                f"max by (event, level, cause) ({_BEGIN})",
-                EVENT_LABELS,
-                EVENT_COLUMNS,
+                "Incidents of several sites, now",
+                f"max by (incident, level, cause) ({_BEGIN})",
+                INCIDENT_LABELS,
+                INCIDENT_COLUMNS,
                 [("Sites", True)],
                 height=6,
             ),

@@ -1,4 +1,4 @@
-"""One site against its floor."""
+"""Dashboard of one site: capacity and floor, latency, classes, traffic, path, and the instruments."""
 
 from dashboards.builder import Dashboard, Panel, Query, Unit, Variable, stat, state_timeline, time_series
 from dashboards.wording import KEPT, OF_FLOOR, REACHED, STANDINGS, STATES, VERDICTS, age, of_floor, state_rank
@@ -43,7 +43,7 @@ def _latency() -> list[Panel]:
     )
     loss = [
         Query(f"max by (dscp, direction) (qos_loss_ratio{{{SITE}}})", "DSCP {{dscp}} {{direction}}"),
-        Query(f"max by (dscp) (qos_round_trip_loss_ratio{{{SITE}}})", "DSCP {{dscp}} both ways"),
+        Query(f"max by (dscp) (qos_round_trip_loss_ratio{{{SITE}}})", "DSCP {{dscp}} round trip"),
     ]
     return [
         time_series("Round-trip time by DSCP class", [rtt], Unit.SECONDS, width=24),
@@ -56,6 +56,7 @@ def _standing() -> Panel:
     condemned, suspect = (
         f'qos_floor_standing{{standing="{standing}",{SITE}}}' for standing in ("condemned", "suspect")
     )
+    # Numbers of wording.STANDINGS: condemned 2, suspect 1.
     rank = f"max by (direction) (2 * {condemned} or {suspect})"
     return state_timeline("Standing against the floor", [Query(rank, "{{direction}}")], STANDINGS)
 
@@ -64,12 +65,12 @@ def _outages() -> list[Panel]:
     open_now = Query(
         f"max by (cause) (time() - qos_outage_begin_timestamp_seconds{{{SITE}}})", "now: {{cause}}"
     )
-    told = Query(f"sum by (cause) (increase(qos_outage_seconds_total{{{SITE}}}[1d]))", "{{cause}}")
+    duration = Query(f"sum by (cause) (increase(qos_outage_seconds_total{{{SITE}}}[1d]))", "{{cause}}")
     count = Query(f"sum by (cause) (increase(qos_outages_total{{{SITE}}}[1d]))", "{{cause}}")
     return [
-        time_series("Outage that lasts: how long", [open_now], Unit.SECONDS, width=8),
-        time_series("Time in outages that ended, a day", [told], Unit.SECONDS, width=8),
-        time_series("Outages that ended, a day", [count], Unit.NONE, width=8),
+        time_series("Open outage: duration", [open_now], Unit.SECONDS, width=8),
+        time_series("Ended outages, duration a day", [duration], Unit.SECONDS, width=8),
+        time_series("Ended outages, number a day", [count], Unit.NONE, width=8),
     ]
 
 
@@ -81,16 +82,14 @@ def _load() -> list[Panel]:
     idle = Query(f"{labels} (qos_rtt_before_load_seconds{{{SITE}}})", "{{direction}} {{load}} {{stat}} idle")
     loss = Query(f"max by (direction, load) (qos_loss_under_load_ratio{{{SITE}}})", "{{direction}} {{load}}")
     return [
-        time_series(
-            "Round-trip time under load, and idle just before", [loaded, idle], Unit.SECONDS, width=16
-        ),
+        time_series("Round-trip time under load, and idle before it", [loaded, idle], Unit.SECONDS, width=16),
         time_series("Loss under load", [loss], Unit.RATIO, width=8),
     ]
 
 
 def _classes() -> Panel:
     kept = Query(f"min by (dscp, direction) (qos_dscp_kept{{{SITE}}})", "DSCP {{dscp}} {{direction}}")
-    return state_timeline("Classes of service: kept on the way", [kept], KEPT)
+    return state_timeline("Classes of service: kept or changed", [kept], KEPT)
 
 
 def _interface() -> list[Panel]:
@@ -113,7 +112,7 @@ def _interface() -> list[Panel]:
     ]
     return [
         time_series("The site's own traffic", traffic, Unit.BITS_PER_SECOND),
-        time_series("Refused by the interface, in 10 minutes", [*refused, *carrier], Unit.NONE),
+        time_series("Errors and drops of the interface, in 10 minutes", [*refused, *carrier], Unit.NONE),
     ]
 
 
@@ -128,6 +127,7 @@ def _path() -> list[Panel]:
     ]
     reached = [
         Query(
+            # Numbers of wording.REACHED: 2 reached, 1 reached with a black hole, 0 not reached.
             f"min by (dscp) (qos_path_reached{{{SITE}}} * (2 - qos_path_black_hole{{{SITE}}}))",
             "DSCP {{dscp}}",
         ),
@@ -135,25 +135,25 @@ def _path() -> list[Panel]:
     return [
         time_series("Path: hops", figures, Unit.NONE),
         time_series("Path: largest packet, bytes", mtu, Unit.NONE),
-        state_timeline("Path: whether the peer is reached, and by large packets", reached, REACHED),
+        state_timeline("Path: peer reached, also by large packets", reached, REACHED),
     ]
 
 
 def _instrument() -> list[Panel]:
-    sides = Query(f"sum by (result) (increase(qos_two_sided_tests_total{{{SITE}}}[1d]))", "{{result}}")
+    comparisons = Query(f"sum by (result) (increase(qos_two_sided_tests_total{{{SITE}}}[1d]))", "{{result}}")
     difference = Query(f"max by (direction) (qos_two_sided_disagreement_ratio{{{SITE}}})", "{{direction}}")
     busy = Query(f"max(qos_host_busy_ratio{{{SITE}}})", "busy")
     budget = Query(f"max by (probe, direction) (qos_budget_spent{{{SITE}}})", "{{probe}} {{direction}}")
     return [
-        time_series("Both sides of a test, a day", [sides], Unit.NONE, width=6),
-        time_series("Last disagreement of the sides", [difference], Unit.RATIO, width=6),
-        time_series("How busy the agent's machine is", [busy], Unit.RATIO, width=6),
-        time_series("Skipped: byte budget spent", [budget], Unit.NONE, width=6),
+        time_series("Peer comparisons, a day", [comparisons], Unit.NONE, width=6),
+        time_series("Last disagreement of agent and peer", [difference], Unit.RATIO, width=6),
+        time_series("Load of the agent's machine", [busy], Unit.RATIO, width=6),
+        time_series("Searches skipped: byte budget spent", [budget], Unit.NONE, width=6),
     ]
 
 
 def dashboard() -> Dashboard:
-    """State, capacity, latency idle and loaded, classes, the site's traffic, path, and the instrument."""
+    """Build the dashboard."""
     verdicts = [Query(f"min by (direction) (qos_floor_pass{{{SITE}}})", "{{direction}}")]
     return Dashboard(
         uid=SITE_UID,

@@ -1,4 +1,4 @@
-"""How states, verdicts and ratios look on every dashboard: the same word and colour for the same thing."""
+"""Words and colours of states, verdicts and ratios, the same on every dashboard."""
 
 from collector.live.site_state import SiteState
 from dashboards.builder import Colour, Mapping, Threshold
@@ -11,7 +11,7 @@ _STATES = {
     SiteState.NOT_IN_INVENTORY: ("not in inventory", Colour.GREY),
     SiteState.OK: ("ok", Colour.GREEN),
 }
-# The collector lists states worst first; here the worst has the greatest number, so that it sorts to the top.
+# The collector lists states worst first. Here the worst has the greatest number, because tables sort by it.
 _RANKS = {state: len(SiteState) - place for place, state in enumerate(SiteState, start=1)}
 
 STATES = tuple(Mapping(_RANKS[state], *_STATES[state]) for state in SiteState)
@@ -36,7 +36,7 @@ LOSS = (Threshold(None, Colour.GREEN), Threshold(0.005, Colour.YELLOW), Threshol
 
 
 def state_rank(filters: str) -> str:
-    """PromQL: a number for each site's state, 0 for the best, as ``STATES`` puts it into words."""
+    """PromQL of each site's state as a number, 0 for the best; ``STATES`` has the words."""
     ranked = " or ".join(
         f'{rank} * qos_site_state{{state="{state}",{filters}}}' for state, rank in _RANKS.items()
     )
@@ -44,12 +44,12 @@ def state_rank(filters: str) -> str:
 
 
 def sites_in(state: SiteState, filters: str) -> str:
-    """PromQL: how many sites are in this state."""
+    """PromQL of the number of sites in this state."""
     return f'count(qos_site_state{{state="{state}",{filters}}} == 1) or vector(0)'
 
 
 def of_floor(direction: str, filters: str) -> str:
-    """PromQL: what was last measured in this direction, as a ratio of the site's floor."""
+    """PromQL of the last capacity in this direction, as a ratio of the site's floor."""
     labels = f'{{direction="{direction}",{filters}}}'
     return (
         f"min by (site_id) (qos_capacity_bits_per_second{labels}"
@@ -58,5 +58,5 @@ def of_floor(direction: str, filters: str) -> str:
 
 
 def age(filters: str) -> str:
-    """PromQL: seconds since the newest measurement of a site."""
+    """PromQL of the seconds since the newest measurement of a site."""
     return f"time() - max by (site_id) (qos_measurement_timestamp_seconds{{{filters}}})"

@@ -1,4 +1,4 @@
-"""Small files that are replaced whole, so that neither a reader nor a power cut finds half of one."""
+"""Atomic replacement of small files: neither a reader nor a power cut finds a partial one."""
 
 import contextlib
 import os
@@ -6,20 +6,21 @@ from pathlib import Path
 
 
 def replace(path: Path, content: bytes, *, durably: bool) -> None:
-    """Write aside, then rename. ``durably``: what comes back after a power cut is the old or the new.
+    """Write a new file beside ``path`` and rename it over the old one.
 
-    Raises OSError, with the old one in its place and nothing beside it, if the disk does not take it.
+    With ``durably`` the new content is on the disk before the rename: after a power cut the old or the new
+    content is found. Raises OSError where the disk refuses; the old file is then unchanged.
     """
-    aside = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with aside.open("wb") as file:
+        with new.open("wb") as file:
             file.write(content)
             if durably:
                 file.flush()
                 os.fsync(file.fileno())
-        aside.replace(path)
+        new.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
         raise

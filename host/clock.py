@@ -1,4 +1,4 @@
-"""The machine's clocks, and how far its wall clock may be trusted (adjtimex(2))."""
+"""Clocks of the machine, and the synchronisation state of its wall clock (adjtimex(2))."""
 
 import ctypes
 import time
@@ -7,23 +7,23 @@ from pathlib import Path
 from wire.records import ClockReading
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+# adjtimex(2): the clock is not synchronised.
+_TIME_ERROR = 5
 _STA_UNSYNC = 0x0040
 _READINGS = 5
 _TOGETHER_NS = 100_000
 
 
 def second_of_week(wall_us: int) -> int:
-    """The second of the local week (Monday 00:00 is 0) at a wall time, by this machine's time zone."""
+    """Compute the second of the local week (Monday 00:00 is 0) in this machine's time zone."""
     local = time.localtime(wall_us // 1_000_000)
     return ((local.tm_wday * 24 + local.tm_hour) * 60 + local.tm_min) * 60 + min(local.tm_sec, 59)
 
 
 def _one_moment() -> tuple[int, int]:
-    """Wall clock and CLOCK_BOOTTIME together, in nanoseconds: the nearest of a few readings.
-
-    A thread may be held up between reading one and the other; that would look as if the clock had been set.
-    """
+    """Read wall clock and CLOCK_BOOTTIME together, in nanoseconds."""
+    # The closest pair of a few readings: a delay of the thread between two clocks would look like a clock
+    # step.
     nearest, found = 1 << 62, (0, 0)
     for _ in range(_READINGS):
         before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -37,7 +37,7 @@ def _one_moment() -> tuple[int, int]:
 
 
 class _Timex(ctypes.Structure):
-    """struct timex of <sys/timex.h>, as far as it is read here, padded to more than its size."""
+    """Part of struct timex of <sys/timex.h> that is read here, padded to more than its size."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -51,14 +51,14 @@ class _Timex(ctypes.Structure):
 
 
 class Clock:
-    """Reads wall clock, CLOCK_BOOTTIME and synchronisation state together; never sets anything."""
+    """Reader of wall clock, CLOCK_BOOTTIME and synchronisation state; it never sets a clock."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "unknown"
 
     def read(self) -> ClockReading:
-        """One moment on all clocks, in integer microseconds."""
+        """Read all clocks at one moment, in integer microseconds."""
         synchronised, max_error_us = self._synchronisation()
         wall_ns, boot_ns = _one_moment()
         return ClockReading(

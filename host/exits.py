@@ -1,10 +1,10 @@
-"""Exit codes of every program: sysexits.h, and for ``measure`` the verdict."""
+"""Exit codes of every program: those of sysexits.h, and the verdict of ``measure``."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """``measure`` says pass, fail or could-not-tell; all else follows sysexits.h, and shells for signals."""
+    """Exit code. 0 to 2 are the verdict of ``measure``; above 128 is 128 plus a signal, as in shells."""
 
     OK = 0
     FAIL = 1

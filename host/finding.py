@@ -1,4 +1,4 @@
-"""One thing that a program's ``check`` tried, and what came of it: the same line and codes in all three."""
+"""Findings of the ``check`` command, with the same lines and exit codes in agent, peer and collector."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from host.exits import Exit
 
 CODES = (
-    f"exit {Exit.OK:d}: nothing is wrong; else by the first that is: {Exit.CONFIGURATION:d} settings,"
-    f" {Exit.CANNOT_CREATE:d} files, {Exit.UNAVAILABLE:d} what does not answer"
+    f"exit {Exit.OK:d}: nothing is wrong; else by the first fault: {Exit.CONFIGURATION:d} settings,"
+    f" {Exit.CANNOT_CREATE:d} files, {Exit.UNAVAILABLE:d} no answer"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """``code`` is ``Exit.OK`` where nothing is wrong, else whose fault it is: see ``CODES``.
+class CheckFinding:
+    """Result of one check. ``code`` is ``Exit.OK`` or the kind of fault, see ``CODES``.
 
-    ``note``: worth knowing, but the program works without it.
+    ``note``: worth knowing, but no fault: the program works.
     """
 
     what: str
@@ -25,7 +25,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Neither wrong nor worth a note."""
+        """True without a fault and without a note."""
         return self.code is Exit.OK and not self.note
 
     def __str__(self) -> str:
@@ -33,12 +33,12 @@ class Finding:
         return f"{word:<6} {self.what}: {self.text}"
 
 
-def tell(finding: Finding) -> Exit:
-    """Print it, at once, and return its code."""
+def print_finding(finding: CheckFinding) -> Exit:
+    """Print a finding at once and return its code."""
     print(finding, flush=True)  # noqa: T201 -- the command's result
     return finding.code
 
 
-def amount_to(codes: Iterable[Exit]) -> Exit:
-    """With what ``check`` ends: the first that is not OK, since the most basic is tried first."""
+def exit_code(codes: Iterable[Exit]) -> Exit:
+    """Choose the exit code of ``check``: the first that is not OK, since the most basic is checked first."""
     return next((code for code in codes if code is not Exit.OK), Exit.OK)

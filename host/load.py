@@ -1,4 +1,4 @@
-"""How busy this machine is (proc_stat(5), getloadavg(3)): two readings, and what lies between them."""
+"""Load of this machine between two readings (proc_stat(5), getloadavg(3))."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 from wire.records import HostLoad
 
 _STAT = Path("/proc/stat")
-_MOST_DIGITS = 20  # of 64 bits
-_IDLE = (3, 4)  # proc_stat(5): idle and iowait
+# Digits of a 64-bit number.
+_MOST_DIGITS = 20
+# Columns idle and iowait of proc_stat(5).
+_IDLE = (3, 4)
 
 
 def read() -> tuple[int, int] | None:
-    """Busy and all time of all cores since boot, in ticks; None where the kernel does not tell."""
+    """Read busy and total time of all cores since boot, in ticks; None where the kernel gives none."""
     try:
         with _STAT.open("rb") as file:
             return parse(file.readline())
@@ -20,10 +22,11 @@ def read() -> tuple[int, int] | None:
 
 
 def parse(line: bytes) -> tuple[int, int] | None:
-    """The first line of /proc/stat. Guest time is part of user time already and is not added again."""
+    """Parse the first line of /proc/stat."""
     name, *fields = line.split() or [b""]
     if name != b"cpu" or len(fields) < 5 or not all(_is_count(field) for field in fields):
         return None
+    # The columns behind the eighth are guest time, which is part of user time.
     ticks = [int(field) for field in fields[:8]]
     idle = sum(ticks[index] for index in _IDLE)
     return sum(ticks) - idle, sum(ticks)
@@ -34,11 +37,9 @@ def _is_count(field: bytes) -> bool:
 
 
 def between(before: tuple[int, int] | None, after: tuple[int, int] | None) -> HostLoad:
-    """The share of all cores that was busy from one reading to the next, and the load average now.
-
-    The share is absent where too little time passed, or where a counter went back, which iowait may.
-    """
+    """Compute the busy share of all cores between two readings, and read the load average."""
     busy_ratio = None
+    # No share where too little time has passed, or where a counter decreased, as iowait may.
     if before and after and after[1] > before[1] and before[0] <= after[0]:
         busy_ratio = min(1.0, (after[0] - before[0]) / (after[1] - before[1]))
     try:

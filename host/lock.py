@@ -1,4 +1,4 @@
-"""Keeps a second process off a file that one alone may write, by a lock on another file beside it."""
+"""Lock of a file that only one process may write, on a second file beside it."""
 
 import fcntl
 import os
@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class HeldError(Exception):
-    """Another process has it; ``holder`` is its id as it wrote it down, or ``unknown``."""
+class LockedError(Exception):
+    """Another process has the lock; ``holder`` is its id as found in the file, or ``unknown``."""
 
     def __init__(self, holder: str) -> None:
         super().__init__(f"process {holder} has it")
@@ -15,36 +15,37 @@ class HeldError(Exception):
 
 
 class Lock:
-    """Held by an open file, so that a kill releases it.
+    """Lock that lasts as long as an open file, so that a kill releases it.
 
-    Raises HeldError, and OSError where the file beside ``path`` cannot be made.
+    Raises LockedError, and OSError where the lock file of ``path`` cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(beside(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         give_to_owner(descriptor, path.parent)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             holder = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
-            raise HeldError(holder or "unknown") from None
-        with suppress(OSError):  # a full disk: the lock holds without the name of who holds it
+            raise LockedError(holder or "unknown") from None
+        # On a full disk the lock works without the holder's id.
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Let another have it."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has it just now, as far as this user may see; takes nothing."""
+    """Check if a process has the lock now, as far as this user may see."""
     try:
-        with beside(path).open("rb") as file:
+        with lock_path(path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (FileNotFoundError, PermissionError):
         return False
@@ -53,13 +54,13 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def beside(path: Path) -> Path:
-    """The file that is locked in the place of ``path``."""
+def lock_path(path: Path) -> Path:
+    """Path of the lock file of ``path``."""
     return path.with_name(path.name + ".lock")
 
 
 def give_to_owner(descriptor: int, folder: Path) -> None:
-    """What root makes in a folder belongs to the folder's owner: else its program could not open it."""
+    """Give a file created by root to the owner of its folder, whose program could not open it otherwise."""
     if os.geteuid() == 0:
         with suppress(OSError):
             owner = folder.stat()

@@ -1,7 +1,7 @@
-"""The one log format: ``2026-03-31T12:00:00Z warning agent.uplink.uplink: text``, to standard error.
+"""Log format of all programs: ``2026-03-31T12:00:00Z warning agent.uplink.uplink: text``, to standard error.
 
-Where that is systemd's journal, which stamps time and priority, a line starts with ``<4>`` instead. Nothing
-secret is ever logged: settings hold secrets in their own fields, and no message repeats a value of one.
+Where that is systemd's journal, which adds time and priority, a line starts with ``<4>`` instead. No secret
+is ever logged: settings have fields of their own for secrets, and no message repeats their values.
 """
 
 import logging
@@ -29,15 +29,16 @@ class _Formatter(logging.Formatter):
         return super().format(record)
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 -- logging's
-        """A traceback; where none can be made (no more files to open, a bad disk) the error alone."""
         try:
             return super().formatException(ei)
         except Exception:
+            # A traceback reads source files, which fails on a bad disk or without free file descriptors.
             return repr(ei[1])
 
 
 def _is_journal(stream: TextIO) -> bool:
-    """Whether lines go to the journal. The variable that names it is inherited, what it names may not be."""
+    """Check if ``stream`` is the journal."""
+    # The variable is inherited, but standard error may be another file.
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""What a service manager hears of a program: ready, at work, stopping, and one line of text (sd_notify(3)).
+"""Notifications to the service manager: ready, watchdog, stopping, and one line of status (sd_notify(3)).
 
-The protocol is one datagram for each message, to the Unix socket that the environment names. Where it names
-none nothing is sent: a program need not know who started it.
+The protocol is one datagram for each message, to the Unix socket that the environment names. Without that
+nothing is sent: a program need not know if a service manager started it.
 """
 
 import asyncio
@@ -15,25 +15,27 @@ from typing import Never
 
 log = logging.getLogger(__name__)
 
-_FEEDS_IN_ITS_TIME = 4  # sd_watchdog_enabled(3) asks for two; a busy machine may be late for one
+# sd_watchdog_enabled(3) recommends two; on a busy machine one of them may be late.
+_FEEDS_IN_ITS_TIME = 4
 _MOST_CHARACTERS = 200
 
 
 class Notifier:
-    """Tells the service manager at ``address``; ``watchdog_s`` is how long it waits for ``working``.
+    """Connection to the service manager at ``address``; ``watchdog_s`` is the time-out of its watchdog.
 
-    Nothing here raises: a service manager that does not hear is no reason to stop measuring.
+    No method raises: a service manager that does not listen is no reason to stop measuring.
     """
 
     def __init__(self, address: str | None = None, watchdog_s: float | None = None) -> None:
         self._address = address
         self._every_s = None if watchdog_s is None else watchdog_s / _FEEDS_IN_ITS_TIME
         self._fed = -float("inf")
-        self._told = ""
+        self._status = ""
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
-        """What the service manager asked for, taken out of ``environment``: no child is to speak for us."""
+        """Read the service manager's variables and remove them from ``environment``."""
+        # A child process must not send notifications in our name.
         address = environment.pop("NOTIFY_SOCKET", None)
         watchdog_us = environment.pop("WATCHDOG_USEC", "")
         meant = environment.pop("WATCHDOG_PID", str(os.getpid()))
@@ -41,32 +43,32 @@ class Notifier:
         return cls(address, int(watchdog_us) / 1e6 if watched else None)
 
     def ready(self) -> None:
-        """The program does its work from now on."""
+        """Report that the program has started."""
         self._send("READY=1")
 
     def working(self) -> None:
-        """The program works. As often as you like: what is too early for the watchdog is not sent."""
+        """Feed the watchdog; calls that are too early are ignored."""
         if self._every_s is None or time.monotonic() - self._fed < self._every_s:
             return
         self._fed = time.monotonic()
         self._send("WATCHDOG=1")
 
-    def tell(self, status: str) -> None:
-        """One line for whoever asks the service manager; what it said last is not repeated."""
+    def set_status(self, status: str) -> None:
+        """Set the status line of the service, unless it is the present one."""
         line = " ".join(status.split())[:_MOST_CHARACTERS]
-        if line != self._told:
-            self._told = line
+        if line != self._status:
+            self._status = line
             self._send(f"STATUS={line}")
 
     def stopping(self) -> None:
-        """The program ends, as it was asked to."""
+        """Report that the program stops as requested."""
         self._send("STOPPING=1")
 
-    async def attend(self, fault: Callable[[], Awaitable[str | None]]) -> Never:
-        """Feed the watchdog, where there is one, for as long as ``fault`` finds none; that is logged once."""
+    async def feed_watchdog(self, fault: Callable[[], Awaitable[str | None]]) -> Never:
+        """Feed the watchdog, where there is one, as long as ``fault`` finds none; a fault is logged once."""
         if self._every_s is None:
             await asyncio.Event().wait()
-            raise AssertionError("nobody sets it")
+            raise AssertionError("the event is never set")
         known = None
         while True:
             found = await fault()
@@ -80,7 +82,8 @@ class Notifier:
     def _send(self, message: str) -> None:
         if not self._address:
             return
-        # One that begins with @ is in the abstract namespace, whose names begin with a zero byte (unix(7)).
+        # A name that begins with @ is in the abstract namespace, whose names begin with a zero byte
+        # (unix(7)).
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)

@@ -1,7 +1,7 @@
-"""Settings files: YAML read once, checked whole, and every mistake told with its place and its remedy.
+"""Settings files: YAML, read once and checked completely; every error has its place and its remedy.
 
-A settings type is a msgspec Struct; quantities are the types of ``host.units``. Messages never repeat a
-value, because a value may be a secret; quantities, which are none, are the exception.
+A type of settings is a msgspec Struct, with quantities of ``host.units``. Messages never repeat a value,
+which may be a secret, except a quantity.
 """
 
 import difflib
@@ -21,7 +21,8 @@ from host import units
 
 Settings = TypeVar("Settings")
 MAX_FILE_BYTES = 1024 * 1024
-_MOST_CHARACTERS = 600  # of a sentence for a person, whatever stands in the file
+# Bound of a message, for any content of the file.
+_MOST_CHARACTERS = 600
 _LONGEST_KEY = 64
 
 _KINDS = {
@@ -39,11 +40,11 @@ _SCALARS = {"int", "float", "bool", "date", "datetime"}
 
 
 class SettingsError(Exception):
-    """The configuration is at fault. The text names the file, the place and what to do."""
+    """Error in the settings. The text names the file, the place and what to do."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key written twice instead of silently taking the last one."""
+    """YAML loader that refuses a duplicate key, of which YAML would silently use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -55,7 +56,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load(path: Path, kind: type[Settings]) -> Settings:
-    """Read ``path`` as ``kind``. Raises SettingsError, whose text is one line for a person."""
+    """Read ``path`` as ``kind``. Raises SettingsError, whose text is one line for people."""
     try:
         return convert(_parse(_read(path)), kind)
     except SettingsError as error:
@@ -64,7 +65,7 @@ def load(path: Path, kind: type[Settings]) -> Settings:
 
 @contextmanager
 def belonging_to(path: Path) -> Iterator[None]:
-    """Within, a SettingsError about what ``path`` names, such as a key's file, is told with ``path``, too."""
+    """Add ``path`` to a SettingsError about a file that ``path`` names, such as that of a key."""
     try:
         yield
     except SettingsError as error:
@@ -72,9 +73,10 @@ def belonging_to(path: Path) -> Iterator[None]:
 
 
 def convert(document: object, kind: type[Settings]) -> Settings:
-    """A parsed document as ``kind``: unknown keys first, since one misspelt explains what else is missing."""
+    """Convert a parsed document to ``kind``. Raises SettingsError."""
     if document is None:
         document = {}
+    # Unknown keys first: a misspelt key explains the missing one.
     _refuse_unknown_keys(document, kind, "")
     try:
         return msgspec.convert(document, kind, dec_hook=_quantity)
@@ -113,7 +115,7 @@ def _quantity(kind: Any, value: object) -> object:
 
 
 def _refuse_unknown_keys(document: object, kind: Any, path: str) -> None:
-    """Walk document and type side by side; raise for the first key that no setting has."""
+    """Compare document and type; raise SettingsError for the first key without a setting."""
     structs = _structs(kind)
     if isinstance(document, dict) and structs:
         _check_keys(document, structs, path)
@@ -150,7 +152,7 @@ def _structs(kind: Any) -> list[type[msgspec.Struct]]:
 
 
 def _items(kind: Any) -> list[Any]:
-    """The item types of a list type, through optional and annotated wrappings."""
+    """Item types of a list type, also of an optional or annotated one."""
     if typing.get_origin(kind) in (list, tuple):
         return [part for part in typing.get_args(kind) if part is not Ellipsis]
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) in (typing.Union, typing.Annotated):
@@ -159,7 +161,7 @@ def _items(kind: Any) -> list[Any]:
 
 
 def _explain(message: str, kind: Any) -> str:
-    """msgspec's sentence, turned into ours: the place first, then what was expected."""
+    """Rewrite msgspec's message: first the place, then the expectation."""
     text, _, place = message.partition(" - at `")
     path = place.rstrip("`").removeprefix("$").removeprefix(".")
     words = text.replace("Object missing required field", "missing setting")
@@ -171,7 +173,7 @@ def _explain(message: str, kind: Any) -> str:
 
 
 def _words(kind: Any, path: list[str]) -> list[str]:
-    """The words that may stand at a place: msgspec tells only the one that may not."""
+    """List the words allowed at a place; msgspec names only the word that is not."""
     if path:
         structs = [struct for part in (kind, *_items(kind)) for struct in _structs(part)]
         fields = [field for struct in structs for field in msgspec.structs.fields(struct)]
@@ -193,6 +195,6 @@ def _explain_expectation(words: str) -> str:
     if not got:
         return sentence
     found = got.strip("`")
-    # A SIRET number is digits alone, which YAML reads as a number, `no` as a truth value, a date as a date.
+    # YAML reads a SIRET number (only digits) as a number, `no` as a truth value, and a date as a date.
     quote = ": write it in quotes" if "text" in names and found in _SCALARS else ""
     return f"{sentence}, got {_KINDS.get(found, found)}{quote}"

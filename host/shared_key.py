@@ -1,4 +1,4 @@
-"""The secret that an agent shares with a peer: where it may stand and what it must be, alike at both ends."""
+"""Shared key of an agent and a peer: rules for its file and its content, the same at both ends."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ MAX_BYTES = 64
 
 
 def read_private(place: str, path: Path, source: str) -> str:
-    """The text of a file that nobody else may read.
+    """Read a file that no other user may read.
 
-    ``source``: how one comes by such a file. Raises SettingsError, whose text begins with ``place``, the
+    ``source`` is the advice for a missing file. Raises SettingsError, whose text begins with ``place``, the
     setting that names the file.
     """
     try:
@@ -24,14 +24,14 @@ def read_private(place: str, path: Path, source: str) -> str:
         raise SettingsError(f"{place}: {path}: no such file: {source} (and chmod 600)") from None
     except PermissionError:
         raise SettingsError(
-            f"{place}: {path}: this user may not read it: run as whom it belongs to"
+            f"{place}: {path}: this user may not read it: run as the user to whom it belongs"
         ) from None
     except OSError as error:
         raise SettingsError(f"{place}: {path}: {error.strerror}") from None
 
 
 def problem(key: str, *, on_loopback: bool) -> str | None:
-    """Why a key cannot serve, in words that never hold it, or None.
+    """Describe the reason why a key is unusable, without the key itself; None for a usable one.
 
     ``on_loopback``: only this machine can reach the peer.
     """

@@ -37,7 +37,7 @@ QUANTITIES: tuple[type[BitRate], type[Seconds], type[ByteSize]] = (BitRate, Seco
 
 
 def parse(kind: type[Quantity], value: object) -> Quantity:
-    """A quantity from what stands in a file. Raises ValueError with a sentence for a person."""
+    """Read a quantity from a value of a settings file. Raises ValueError with a text for people."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         found = _FOUND.get(type(value), "something else")
         raise ValueError(f"expected a quantity such as {kind.example!r}, got {found}")
@@ -45,7 +45,7 @@ def parse(kind: type[Quantity], value: object) -> Quantity:
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"expected a quantity such as {kind.example!r}, got {value!r}")
     if not isinstance(value, str) and 0 < number < kind.least_bare:
-        # Nobody means 8 bit/s or 64 bytes: the unit was forgotten.
+        # 8 bit/s or 64 bytes cannot be meant: the unit is missing.
         unit = next(iter(kind.units))
         raise ValueError(f"{value!r} alone is {value!r} {unit}: write it with its unit, as {kind.example!r}")
     return kind(round(number) if issubclass(kind, int) else number)
@@ -62,12 +62,17 @@ def _number(kind: type[Quantity], text: str) -> float:
 
 
 def megabits(bits_per_second: float) -> str:
-    """A rate for people, in Mbit/s: three significant digits, as contracts are written."""
+    """Format a rate in Mbit/s with three significant digits, as contracts are written."""
     return f"{bits_per_second / 1e6:.2f}" if bits_per_second < 1e8 else f"{bits_per_second / 1e6:.0f}"
 
 
+def percent(ratio: float | None) -> str:
+    """A ratio for people, in percent: three significant digits, a dash where it is not known."""
+    return "-" if ratio is None else f"{ratio * 100:.3g} %"
+
+
 def amount(byte_count: float) -> str:
-    """Bytes for people, in the largest of ``ByteSize``'s units: ``2.81 GB``, ``64 MB``, ``0 B``."""
+    """Format bytes in the largest fitting unit of ``ByteSize``: ``2.81 GB``, ``64 MB``, ``0 B``."""
     unit, size = next(
         ((unit, size) for unit, size in reversed(ByteSize.units.items()) if byte_count >= 0.9995 * size),
         ("B", 1),
@@ -77,12 +82,12 @@ def amount(byte_count: float) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """A measured time for people: milliseconds, below 0.1 ms microseconds, and never 0."""
+    """Format a measured time: in milliseconds, below 0.1 ms in microseconds, and never as 0."""
     if microseconds >= 100:
         return f"{microseconds / 1000:.2f} ms"
     return f"{microseconds:.0f} µs" if microseconds >= 1 else "<1 µs"
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 hop``, ``2 hops``."""
+    """Format a number with its noun: ``1 hop``, ``2 hops``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,7 +1,7 @@
-"""Sockets that keep time (kernel timestamps, paced UDP), questions to kernel and SNMP, and the MQTT session.
+"""Net: sockets with kernel timestamps, questions to the kernel and to SNMP agents, and the MQTT session.
 
-May live here: thin shells that move bytes between a socket and a core of ``wire``, whichever end needs them,
-what the kernel says of the way there, what a connection to a broker needs to be kept or given up, and how
-what goes on failing is complained of.
-May not: what a program decides about those bytes.
+Lives here: thin shells between sockets and cores of ``wire``, routes and ICMP errors of the kernel, the MQTT
+  session with its TLS and error texts, and complaints.
+May not live here: decisions about the bytes that are moved, files and clocks of the machine (``host``).
+Imported by: agent, peer, collector, ``lab``.
 """

@@ -1,11 +1,11 @@
-"""What goes on failing is complained of once, and again when it fails otherwise or after it has worked.
+"""Complaint about a lasting fault: logged once, and again when it changes or comes back.
 
-Here, and not beside the log in ``host``: of what may complain, ``net`` sees nothing above ``wire``.
+It lives here and not in ``host``: ``net`` complains, too, and may not import ``host``.
 """
 
 
 class Complaint:
-    """What the log heard last of one thing that can fail. ``problem`` is "" while it works."""
+    """Last known state of one thing that can fail; ``problem`` is "" while it works."""
 
     __slots__ = ("problem",)
 
@@ -13,7 +13,7 @@ class Complaint:
         self.problem = ""
 
     def is_news(self, problem: str) -> bool:
-        """Note what is wrong now, "" for nothing; whether it is to be told."""
+        """Note the present problem, "" for none, and return True if it is to be logged."""
         news = problem not in ("", self.problem)
         self.problem = problem
         return news

@@ -1,52 +1,54 @@
-"""Whether a connection to a broker is alive, and how long to wait before the next. Times in seconds.
+"""Liveness of a connection to a broker, and the pause before the next attempt. Times in seconds.
 
-That a library believes in a connection is no evidence: behind a link that forgot it, a kernel goes on taking
-what is sent for many minutes. Evidence is an acknowledgement of something that was sent on it.
+A library that believes in a connection is no evidence: on a dead link the kernel accepts data to send for
+many minutes. Evidence is an acknowledgement of something that was sent on this connection.
 """
 
 ASK_AFTER_S = 30.0
-"""Without an acknowledgement for so long, the broker is asked for one."""
+"""Time without an acknowledgement after which one is requested."""
 ANSWER_WITHIN_S = 20.0
-"""An acknowledgement that takes longer does not come."""
+"""Longest wait for an acknowledgement."""
 STABLE_S = 60.0
-"""A connection that lasted this long resets the back-off."""
+"""Duration of a connection that resets the back-off."""
 FIRST_PAUSE_S = 1.0
 LAST_PAUSE_S = 60.0
-_MOST_DOUBLINGS = 10  # unbounded, the power would overflow after hours without a broker
+# Without a bound the power would overflow after hours without a broker.
+_MOST_DOUBLINGS = 10
 
 
 class Liveness:
-    """What the broker acknowledged on one connection. ``lost`` once it failed to do so, for good."""
+    """Acknowledgements of the broker on one connection; ``lost`` is final."""
 
     def __init__(self, now: float) -> None:
         self.lost = False
         self._acknowledged = now
 
     def acknowledged(self, now: float) -> None:
-        """The broker answered what was sent to it."""
+        """Note an acknowledgement."""
         self._acknowledged = max(self._acknowledged, now)
 
     def unanswered(self, asked: float) -> None:
-        """What was sent at ``asked`` got no answer in time; that of something later shows the link alive."""
+        """Note that a request of ``asked`` got no answer in time."""
+        # An acknowledgement of something later shows that the link is alive.
         if self._acknowledged < asked:
             self.lost = True
 
     def due_in(self, now: float) -> float:
-        """In how many seconds the broker is to be asked; 0 for at once."""
+        """Seconds until an acknowledgement is to be requested; 0 for at once."""
         return max(0.0, self._acknowledged + ASK_AFTER_S - now)
 
 
 class Backoff:
-    """Pauses between attempts: they double up to a minute until a connection proved stable."""
+    """Pauses between attempts: they double up to a minute, until a connection was stable."""
 
     def __init__(self) -> None:
         self._failures = 0
 
     def ended(self, lasted_s: float) -> None:
-        """An attempt has ended: ``lasted_s`` after it was connected, 0 if it never was."""
+        """Note the end of an attempt, ``lasted_s`` after it was connected, 0 if it never was."""
         self._failures = 0 if lasted_s > STABLE_S else self._failures + 1
 
     @property
     def longest_s(self) -> float:
-        """The pause is drawn between 0 and this (full jitter), so that 6,000 do not come at once."""
+        """Upper bound of the random pause (full jitter: 6,000 agents must not reconnect at once)."""
         return min(LAST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures, _MOST_DOUBLINGS))

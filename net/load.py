@@ -1,8 +1,8 @@
-"""Runs one end of a load test on a UDP socket, in a thread of its own.
+"""Shell of one end of a load test: a UDP socket in a thread of its own.
 
-One thread sends on absolute deadlines and reads in between. Reading waits for the kernel's buffer to fill a
-little, which costs neither time stamps, since the kernel takes them, nor the pace, since nothing wakes the
-thread early. Several datagrams go out and come in with one call where the kernel cuts and joins them.
+One thread sends at absolute deadlines and reads in between. It lets the kernel's buffer fill a little before
+it reads. Time stamps are not affected, since the kernel takes them, and no arrival wakes the thread early.
+Several datagrams are sent or received with one call where the kernel cuts and joins them (decision 7).
 """
 
 import contextlib
@@ -20,20 +20,20 @@ from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Ending
 
 READ_EVERY_NS = 5_000_000
-"""How long datagrams may wait in the socket at most."""
+"""Longest time that datagrams wait in the socket."""
 
 READ_AGAIN_NS, READ_SOONEST_NS = 1_000_000, 250_000
-"""How long they may wait before the rate at which they come is known, and at the least."""
+"""Wait before the rate of arrivals is known, and the shortest wait."""
 
 _ROOM_SHARE = 8
-"""A pause fills this part of the receive buffer. The kernel counts a datagram of 1250 bytes as 2 to 4 KiB."""
+"""A pause fills an eighth of the receive buffer. The kernel counts a datagram of 1250 bytes as 2 to 4 KiB."""
 
 WAKE_EVERY_NS = 50_000_000
-"""How soon a wish to stop is noticed while only an answer is waited for."""
+"""Time within which a cancellation is noticed while the core waits for an answer."""
 
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
 LARGEST_BATCH = 65_535
-"""What one call sends or receives at most: one datagram, or several that the kernel cuts or puts together."""
+"""Bytes of one call at most: one datagram, or several that the kernel cuts or joins."""
 
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
@@ -48,85 +48,83 @@ _UNREACHABLE = {
     errno.EACCES: (Ending.FORBIDDEN, "this host's firewall refuses to send to the peer"),
 }
 _NOT_SEGMENTED = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE)
-"""The device or the kernel does not cut a batch, where it may well take single datagrams."""
+"""Errors of a device or kernel that does not cut a batch but may send single datagrams."""
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 _READS_A_TURN = 4_096
 _OLDEST_NS = 1_000_000_000
-"""Nothing waits longer than this in a socket that is read every few milliseconds."""
+"""Bound on the age of a receive stamp: a socket that is read every few milliseconds has no older datagram."""
 _ERRORS_AT_MOST = 64
 
 
 class LoadEnd(Protocol):
-    """A core of ``wire.udpstp``: one end of one test. Times are ns: ``now`` monotonic, ``wall`` Unix."""
+    """Core of ``wire.udpstp``: one end of one test. Times are ns: ``now`` monotonic, ``wall`` Unix."""
 
     @property
     def destination(self) -> Address:
-        """Where to send."""
+        """Address to send to."""
         ...
 
     @property
     def connectable(self) -> bool:
-        """Whether ``destination`` stays as it is and nothing is to be received from elsewhere."""
+        """True once ``destination`` is final and no datagram is expected from elsewhere."""
         ...
 
     @property
     def dscp_ecn(self) -> int:
-        """The octet for the IP header."""
+        """Octet for the IP header."""
         ...
 
     @property
     def tempo(self) -> Tempo:
-        """What to be prompt at."""
+        """Demand on the promptness of this shell."""
         ...
 
     @property
     def segment_bytes(self) -> int:
-        """Size of each of the datagrams last put into the buffer; the last of them may be shorter."""
+        """Size of each datagram last put into the buffer; the last of them may be shorter."""
         ...
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True once the test has ended at this end."""
         ...
 
     @property
     def deadline(self) -> int:
-        """When ``transmit`` has next something to do."""
+        """Time at which ``transmit`` has something to do."""
         ...
 
     def transmit(self, buffer: bytearray, now: int, wall: int) -> int:
-        """Put what is due into ``buffer``; its bytes, 0 for nothing.
+        """Put what is due into ``buffer`` and return its bytes, 0 for nothing.
 
-        Several datagrams stand back to back: 64 and 65,507 bytes at most, as UDP_SEGMENT carries.
+        Several datagrams are back to back, at most 64 and 65,507 bytes, the limits of UDP_SEGMENT.
         """
         ...
 
     def blocked(self, sent: int) -> None:
-        """Of what was last transmitted only the first ``sent`` bytes left this host: whole datagrams."""
+        """Correct the counts: only the first ``sent`` bytes last transmitted left this host."""
         ...
 
     def receive(self, data: memoryview, source: Address, now: int, wall: int, segment_bytes: int) -> None:
-        """Take in one datagram with its receive stamp ``wall``, and ``now`` of the same moment.
+        """Process one datagram with its receive stamp ``wall``, and ``now`` of the same moment.
 
-        Or several back to back, of ``segment_bytes`` each, the last of which may be shorter; 0 says one.
+        Several datagrams have ``segment_bytes`` each, the last may be shorter; 0 means a single datagram.
         """
         ...
 
     def unreachable(self, ending: Ending, reason: str) -> None:
-        """The kernel told that the destination cannot be reached."""
+        """Process the kernel's report that the destination cannot be reached."""
         ...
 
     def cancel(self, now: int) -> None:
-        """End soon."""
+        """End as soon as possible."""
         ...
 
 
 def open_socket(family: int, local: Address) -> socket.socket:
-    """A UDP socket fit for a load test, bound to ``local``; raises OSError where that cannot be.
+    """Open a UDP socket for a load test, bound to ``local``. Raises OSError where that is not possible.
 
-    Packets are not to be fragmented (RFC 9946 §5). The receive buffer is as large as this process may have
-    it. The send buffer stays as it is: a larger one would only hide from the sender that its own interface
-    is slow.
+    Packets are never fragmented (RFC 9946 §5). The receive buffer is as large as this process may make it.
     """
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -145,27 +143,29 @@ def _prepare(sock: socket.socket) -> None:
     if over_ipv6:
         sock.setsockopt(level, socket.IPV6_V6ONLY, 1)
     sock.setsockopt(level, _IPV6_MTU_DISCOVER if over_ipv6 else _IP_MTU_DISCOVER, _PMTUDISC_DO)
-    # An unconnected socket is told of closed ports only if it asks.
+    # An unconnected socket gets errors about closed ports only on request.
     sock.setsockopt(level, _IPV6_RECVERR if over_ipv6 else _IP_RECVERR, 1)
+    # The send buffer keeps its size: a larger one would hide a slow interface from the sender.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    with contextlib.suppress(OSError):  # beyond the system's limit only with CAP_NET_ADMIN
+    # A size above the system's limit needs CAP_NET_ADMIN.
+    with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     timestamps.enable(sock, transmit=False)
 
 
 def receive_drops(sock: socket.socket) -> int:
-    """How many datagrams the socket lost for want of buffer; 0 where the kernel will not say."""
+    """Count the datagrams that the socket dropped because its buffer was full; 0 where unknown."""
     with contextlib.suppress(OSError):
-        told = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        if len(told) == _MEMINFO.size:
-            return int(_MEMINFO.unpack(told)[_DROPS])
+        counters = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        if len(counters) == _MEMINFO.size:
+            return int(_MEMINFO.unpack(counters)[_DROPS])
     return 0
 
 
 def run(end: LoadEnd, sock: socket.socket, cancelled: threading.Event) -> None:
-    """Run ``end`` on ``sock`` until it has finished. Blocks its thread until then.
+    """Run ``end`` on ``sock`` until it has finished, and block the thread until then.
 
-    ``cancelled`` tells the core to end, which a client does within 0.2 s.
+    ``cancelled`` makes the core end; a client does so within 0.2 s.
     """
     _Runner(end, sock, cancelled).run()
 
@@ -188,18 +188,19 @@ class _Runner:
         self._quiet, self._last_read = True, time.monotonic_ns()
 
     def run(self) -> None:
-        end, told, next_read = self._end, False, 0
-        self._send()  # a server greets before it listens
+        end, cancelling, next_read = self._end, False, 0
+        # A server sends its Null Request before anything arrives.
+        self._send()
         while not end.finished:
             now = time.monotonic_ns()
-            if not told and self._cancelled.is_set():
-                told = True
+            if not cancelling and self._cancelled.is_set():
+                cancelling = True
                 end.cancel(now)
+            # Read before sending: a thread that was delayed must not mistake its own delay for silence of the
+            # peer.
             if end.tempo is not Tempo.SEND:
                 next_read = now + self._read_and_pause()
-            elif (
-                now >= next_read
-            ):  # before sending: who was held up must not take that for the peer's silence
+            elif now >= next_read:
                 next_read = now + READ_EVERY_NS
                 self._read()
             self._send()
@@ -217,33 +218,34 @@ class _Runner:
             self._poll.poll(max(ahead, 0) / 1e6)
 
     def _send(self) -> None:
-        """Send what is due, as long as reading may wait: who is always late must hear the receiver, too."""
+        """Send what is due, as long as reading may wait."""
+        # A sender that is always late must still read the receiver's feedback: hence ``until``.
         end, until = self._end, time.monotonic_ns() + READ_EVERY_NS
         while True:
             size = end.transmit(self._outgoing, time.monotonic_ns(), time.time_ns())
             if not size:
                 return
-            left, error = self._leave(size)
-            if error is not None and left < size:
-                end.blocked(left)
+            sent, error = self._send_batch(size)
+            if error is not None and sent < size:
+                end.blocked(sent)
                 if error.errno in _BUSY:
                     return
             now = time.monotonic_ns()
             if end.deadline > now or now >= until:
                 return
 
-    def _leave(self, size: int) -> tuple[int, OSError | None]:
-        """Send what was put into the buffer; how much of it left, and what stopped the rest."""
+    def _send_batch(self, size: int) -> tuple[int, OSError | None]:
+        """Send the content of the buffer; return the bytes sent, and the error that stopped the rest."""
         segment = self._end.segment_bytes
         try:
-            self._settle()
+            self._configure()
             if self._segmenting and self._connected and 0 < segment < size:
                 timestamps.send_segmented(self._sock, self._out_view[:size], segment)
                 return size, None
         except OSError as error:
             if error.errno in _NOT_SEGMENTED:
                 self._segmenting = False
-            elif not self._told_of(error):
+            elif not self._is_of_earlier_packet(error):
                 return 0, error
         return self._one_by_one(size, segment)
 
@@ -262,7 +264,7 @@ class _Runner:
         try:
             self._send_plain(self._out_view[begin:end])
         except OSError as error:
-            if not self._told_of(error):
+            if not self._is_of_earlier_packet(error):
                 raise
             self._send_plain(self._out_view[begin:end])
 
@@ -272,16 +274,16 @@ class _Runner:
         else:
             self._sock.sendto(datagram, self._end.destination)
 
-    def _told_of(self, error: OSError) -> bool:
-        """An earlier packet's error is told at the next call, and nothing is sent by that call."""
+    def _is_of_earlier_packet(self, error: OSError) -> bool:
+        # The kernel reports an error of an earlier packet at the next call, which then sends nothing.
         if error.errno not in _UNREACHABLE:
             return False
         discard_errors(self._sock)
         self._end.unreachable(*_UNREACHABLE[error.errno])
         return True
 
-    def _settle(self) -> None:
-        """Mark and connect the socket as the core has come to know it."""
+    def _configure(self) -> None:
+        """Set the DSCP and connect the socket, once the core knows them."""
         end = self._end
         if self._dscp_ecn != end.dscp_ecn:
             self._dscp_ecn = end.dscp_ecn
@@ -291,16 +293,17 @@ class _Runner:
             self._connected = True
 
     def _read_and_pause(self) -> int:
-        """Take what has come; how long to wait until the next time, so that what comes has room."""
+        """Read all datagrams; return the time until the next read, before which the buffer cannot fill."""
         taken, began, was_quiet = self._read(), time.monotonic_ns(), self._quiet
         elapsed, self._last_read = began - self._last_read, began
         self._quiet = not taken
-        if was_quiet or not taken:  # how long it took to come says nothing of a load that has just begun
+        if was_quiet or not taken:
+            # The time since the last read says nothing about the rate of a load that has just begun.
             return READ_AGAIN_NS
         return min(max(elapsed * self._room // taken, READ_SOONEST_NS), READ_EVERY_NS)
 
     def _read(self) -> int:
-        """Take what has come; how many bytes."""
+        """Read all datagrams and return their bytes."""
         end, taken = self._end, 0
         for _ in range(_READS_A_TURN):
             try:
@@ -322,13 +325,14 @@ class _Runner:
 
 
 def _age(received_ns: int) -> int:
-    """How long ago a stamp was taken, in ns; 0 where the wall clock was set in the meantime."""
+    """Age of a receive stamp in ns; 0 where the wall clock was set in the meantime."""
     age = time.time_ns() - received_ns
     return age if 0 <= age <= _OLDEST_NS else 0
 
 
 def discard_errors(sock: socket.socket) -> None:
-    """Empty the error queue: the failed call told of it, and left there it would end every poll at once."""
+    """Empty the error queue of a call that failed."""
+    # An entry left there would end every poll at once.
     with contextlib.suppress(OSError):
         for _ in range(_ERRORS_AT_MOST):
             sock.recvmsg(0, _MEMINFO.size, socket.MSG_ERRQUEUE)

@@ -1,8 +1,16 @@
-"""The MQTT session that agent and collector share: one connection, kept alive until cancelled.
+"""MQTT session of agent, peer and collector: one connection, kept alive until cancelled.
 
-The broker is untrusted for delivery. A publication that returns True was acknowledged by the broker, which is
-no evidence that anybody received it; messages that arrive faster than they are handled are dropped beyond a
-bound. Both are harmless because receipts, not acknowledgements, are what the programs act on.
+| state | event | next state |
+|---|---|---|
+| connecting | connected, and every subscription is granted | connected |
+| connecting | refused, closed, or no answer in time | pause |
+| connected | the broker closes, or acknowledges nothing in time | pause |
+| connected | new certificates, or a clock that is now synchronised | connecting |
+| pause | after a random time | connecting |
+
+``problem`` is the reason for the state, None while connected. The broker is not trusted with delivery. An
+acknowledged publication is no evidence that anybody received it, and messages beyond a bound are dropped.
+Both are harmless: programs act on receipts, not on acknowledgements.
 """
 
 import asyncio
@@ -20,22 +28,22 @@ from aiomqtt.exceptions import MqttConnectError
 from msgspec import Meta, Struct
 from paho.mqtt.reasoncodes import ReasonCode
 
-from net import mqtt_endings
+from net import mqtt_errors
 from net.liveness import ANSWER_WITHIN_S, STABLE_S, Backoff, Liveness
-from net.mqtt_client import Client
+from net.mqtt_client import MqttClient
 from net.tls import BrokerError as BrokerError
 from net.tls import Credentials, Tls
 
 _REFUSED = 0x80
 _FAILURES = (aiomqtt.MqttError, OSError, ValueError)
 RENEWALS_EVERY_S = 60.0
-"""How often an open connection is held against files that may have been renewed, and against the clock."""
+"""Time between checks of an open connection against renewed files and against the clock."""
 
 log = logging.getLogger(__name__)
 
 
 class Broker(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the broker is and how to be let in. The password stands in a file of its own."""
+    """Address and credentials of the broker. The password is in a file of its own."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
@@ -46,7 +54,7 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Publication(Struct, frozen=True):
-    """A message to publish, or to leave as last will."""
+    """Message to publish, or to register as last will."""
 
     topic: str
     payload: bytes
@@ -66,19 +74,21 @@ async def _do_nothing() -> None:
 
 
 def always() -> bool:
-    """A clock that is believed."""
+    """Answer of a clock that is always synchronised."""
     return True
 
 
 class Session:
-    """One MQTT connection that comes back by itself, with full jitter (so that 6,000 do not come at once).
+    """One MQTT connection that is restored after it ends; see the table of states above.
 
-    ``problem`` tells a person why there is no connection, or is None while there is one. A connection on
-    which nothing was acknowledged for 30 s is asked for an acknowledgement, by subscribing anew to the first
-    of ``subscriptions``, and given up if none comes. Beyond ``incoming_bound`` unhandled messages, further
-    ones are dropped. ``clock_synchronised``: whether TLS can check dates; where it cannot, it checks all
-    else, and ``dates_checked`` is False. Raises BrokerError on construction if certificate or password files
-    cannot be used.
+    - ``problem``: reason why there is no connection, as text for people; None while there is one.
+    - ``subscriptions``: after 30 s without an acknowledgement the first of them is subscribed again. Without
+      an answer to that the connection is closed.
+    - ``incoming_bound``: number of unhandled messages beyond which further ones are dropped.
+    - ``clock_synchronised``: without it TLS checks chain and name but no dates, and ``dates_checked`` is
+    False.
+
+    Raises BrokerError on construction if certificate or password files cannot be used.
     """
 
     def __init__(
@@ -105,14 +115,14 @@ class Session:
         self._credentials = Credentials(broker.tls) if broker.tls else None
         self._password = _password(broker)
         self.dates_checked = True
-        self._client: Client | None = None
+        self._client: MqttClient | None = None
         self._connected_at: float | None = None
-        self._told: str | None = None
+        self._last_ended: str | None = None
         self._liveness = Liveness(0.0)
 
     @property
     def connected(self) -> bool:
-        """Whether a connection is believed to stand; only a receipt proves it."""
+        """True while the connection seems to work; only a receipt proves it."""
         return self._client is not None
 
     async def run(self) -> None:
@@ -121,7 +131,7 @@ class Session:
         while True:
             self._connected_at = None
             ended = await self._serve()
-            self.problem = ended or f"{_place(self._broker)}: connecting anew"
+            self.problem = ended or f"{_place(self._broker)}: reconnecting"
             lasted = 0.0 if self._connected_at is None else time.monotonic() - self._connected_at
             backoff.ended(lasted)
             pause = random.uniform(0, backoff.longest_s)
@@ -129,14 +139,14 @@ class Session:
             await asyncio.sleep(pause)
 
     def _level(self, ended: str | None, lasted: float) -> int:
-        """How loudly to tell why a connection ended: a reason that lasts is worth one warning."""
-        before, self._told = self._told, ended
+        """Log level for the end of a connection: a reason that lasts is worth one warning."""
+        before, self._last_ended = self._last_ended, ended
         if ended is not None and (ended != before or lasted > STABLE_S):
             return logging.WARNING
         return logging.DEBUG if self._connected_at is None else logging.INFO
 
     async def publish(self, publication: Publication, *, quality: int = 1) -> bool:
-        """Publish; True once the broker acknowledged it, False if it could not be reached."""
+        """Publish; True once the broker has acknowledged it, False if it could not be reached."""
         client, asked = self._client, time.monotonic()
         if client is None:
             return False
@@ -149,7 +159,7 @@ class Session:
                 timeout=ANSWER_WITHIN_S,
             )
         except _FAILURES as error:
-            log.warning("not published on %s: %s", publication.topic, self._explain(error))
+            log.warning("could not publish on %s: %s", publication.topic, self._explain(error))
             self._unanswered(client, asked)
             return False
         if quality:
@@ -157,7 +167,7 @@ class Session:
         return True
 
     async def _serve(self) -> str | None:
-        """One connection from beginning to end; returns why it ended, None if it is only to be renewed."""
+        """Serve one connection to its end; return the reason, None if it is only to be renewed."""
         client = self._new_client()
         try:
             async with client:
@@ -166,7 +176,7 @@ class Session:
                 self._liveness = Liveness(now)
                 self._client, self.problem = client, None
                 log.info("connected to broker %s:%d", self._broker.host, self._broker.port)
-                async with _beside(self._keep_asking(client), self._keep_current(client)):
+                async with _background(self._check_liveness(client), self._check_credentials(client)):
                     await self._on_connected()
                     async for message in client.messages:
                         await self._handle(message)
@@ -176,20 +186,20 @@ class Session:
             self._client = None
         return f"{_place(self._broker)} closed the connection"
 
-    async def _subscribe(self, client: Client) -> None:
+    async def _subscribe(self, client: MqttClient) -> None:
         for topic in self._subscriptions:
-            await _read_right(client, topic)
+            await _subscribe(client, topic)
 
-    async def _keep_asking(self, client: Client) -> None:
-        """Sees to it that the broker acknowledges something now and then. Without a topic, it need not."""
+    async def _check_liveness(self, client: MqttClient) -> None:
+        # Without a subscription there is nothing harmless to request.
         while self._subscriptions:
             await asyncio.sleep(self._liveness.due_in(time.monotonic()))
             asked = time.monotonic()
             if self._liveness.due_in(asked) > 0:
                 continue
             try:
-                await _read_right(client, self._subscriptions[0])
-            except _NoRightError as error:
+                await _subscribe(client, self._subscriptions[0])
+            except _NotAllowedError as error:
                 client.fail(str(error))
                 return
             except _FAILURES:
@@ -197,15 +207,15 @@ class Session:
                 return
             self._liveness.acknowledged(time.monotonic())
 
-    def _unanswered(self, client: Client, asked: float) -> None:
+    def _unanswered(self, client: MqttClient, asked: float) -> None:
         if client is self._client:
             self._liveness.unanswered(asked)
             if self._liveness.lost:
                 self._client = None
-                client.fail(mqtt_endings.SILENT)
+                client.fail(mqtt_errors.SILENT)
 
-    async def _keep_current(self, client: Client) -> None:
-        """Leaves a connection whose certificates are not the newest, or were believed without their dates."""
+    async def _check_credentials(self, client: MqttClient) -> None:
+        """Leave a connection with older certificates, or with dates that were not checked."""
         while self._credentials is not None:
             await asyncio.sleep(RENEWALS_EVERY_S)
             renewed = await asyncio.to_thread(self._credentials.renew)
@@ -214,17 +224,17 @@ class Session:
                 return
 
     async def _handle(self, message: aiomqtt.Message) -> None:
-        """Whatever one message does to its handler, it is neither the broker's fault nor the next one's."""
         try:
             await self._on_message(str(message.topic), _payload(message))
         except Exception:
+            # A handler's error is neither the broker's fault nor the next message's: the connection stays.
             log.exception("internal error: a message on %s was not handled", message.topic)
 
-    def _new_client(self) -> Client:
-        left = self._will
-        will = aiomqtt.Will(left.topic, left.payload, qos=1, retain=left.retain) if left else None
+    def _new_client(self) -> MqttClient:
+        last = self._will
+        will = aiomqtt.Will(last.topic, last.payload, qos=1, retain=last.retain) if last else None
         self._renew_password()
-        return Client(
+        return MqttClient(
             self._broker.host,
             self._broker.port,
             identifier=self._client_id,
@@ -243,8 +253,8 @@ class Session:
         before, self.dates_checked = self.dates_checked, self._clock_synchronised()
         if before and not self.dates_checked:
             log.warning(
-                "this clock is not synchronised: the broker's certificate is checked for its authority and "
-                "name, and not for its dates"
+                "this clock is not synchronised: checking authority and name of the broker's certificate, "
+                "but not its dates"
             )
         return self._credentials.context(check_dates=self.dates_checked)
 
@@ -252,29 +262,30 @@ class Session:
         try:
             self._password = _password(self._broker)
         except BrokerError as error:
-            log.error("%s: the one from before stays in use", error)
+            log.error("%s: the password read before stays in use", error)
 
     def _explain(self, error: Exception, cause: BaseException | None = None) -> str:
-        told = error if cause is None or isinstance(error, MqttConnectError) else cause
-        return mqtt_endings.explain(told, _place(self._broker), tls=self._broker.tls is not None)
+        # The first read error says more than aiomqtt's error that follows from it, except for a refusal.
+        reason = error if cause is None or isinstance(error, MqttConnectError) else cause
+        return mqtt_errors.explain(reason, _place(self._broker), tls=self._broker.tls is not None)
 
 
-class _NoRightError(aiomqtt.MqttError):
-    """The broker does not let this user read a topic."""
+class _NotAllowedError(aiomqtt.MqttError):
+    """Refusal of a subscription."""
 
 
-async def _read_right(client: Client, topic: str) -> None:
-    """Subscribe. Raises _NoRightError, or what aiomqtt raises when no answer comes."""
+async def _subscribe(client: MqttClient, topic: str) -> None:
+    """Subscribe. Raises _NotAllowedError, or aiomqtt's error when no answer arrives."""
     if _refused(await client.subscribe(topic, qos=1, timeout=ANSWER_WITHIN_S)):
-        raise _NoRightError(f"refuses to let this user read {topic}: see its ACL")
+        raise _NotAllowedError(f"does not allow this user to read {topic}: check its ACL")
 
 
 @asynccontextmanager
-async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do this while the block lasts, and no longer."""
+async def _background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run tasks while the block lasts."""
     tasks = [asyncio.create_task(one) for one in work]
     for task in tasks:
-        task.add_done_callback(_tell_of_error)
+        task.add_done_callback(_log_error)
     try:
         yield
     finally:
@@ -283,7 +294,7 @@ async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _tell_of_error(task: "asyncio.Task[None]") -> None:
+def _log_error(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("internal error: a connection is no longer watched", exc_info=error)
 
@@ -293,7 +304,7 @@ def _place(broker: Broker) -> str:
 
 
 def _refused(granted: Sequence[int | ReasonCode]) -> bool:
-    """MQTT answers a refused subscription with 0x80 and above, and goes on."""
+    # MQTT answers a refused subscription with 0x80 or above and leaves the connection open.
     return any((code if isinstance(code, int) else code.value) >= _REFUSED for code in granted)
 
 

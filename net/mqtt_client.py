@@ -1,10 +1,12 @@
-"""aiomqtt's client, made to end in bounded time, to hold bounded memory, and to leave no socket behind.
+"""Client of aiomqtt, made to end in bounded time, to use bounded memory, and to leave no socket open.
 
-What aiomqtt 2.5 and paho 2 leave open: a broker that hangs up before its CONNACK, or before it acknowledges
-a subscription or a publication, is waited for until the time-out; an attempt that fails or is cancelled
-keeps its socket; a DISCONNECT that a dead link does not take ends in an error in place of the cancellation
-that asked for it, and other cancellations may be swallowed; why a read failed (with TLS 1.3, what the broker
-says about our certificate) is not told; a packet may grow to 256 MB, and what is queued without end.
+Without this module aiomqtt 2.5 and paho 2 have these defects:
+
+- After a broker hangs up before its CONNACK, SUBACK or PUBACK, they wait until the time-out.
+- An attempt that fails or is cancelled keeps its socket.
+- On a dead link, a cancellation ends in an error of the DISCONNECT; other cancellations may be swallowed.
+- The reason of a failed read is lost. With TLS 1.3 that is the broker's answer to our certificate.
+- A packet may have 256 MB, and queues are unbounded.
 """
 
 import asyncio
@@ -18,29 +20,30 @@ from typing import Any, Self, TypeVar
 
 import aiomqtt
 
-from net.mqtt_endings import CLOSED, HUNG_UP, TOO_LARGE, UNASKED, UNREAD
+from net.mqtt_errors import CLOSED, HUNG_UP, TOO_LARGE, UNREAD, UNREQUESTED
 
 GOODBYE_S = 2.0
-"""How long a DISCONNECT may take to leave; then the connection is dropped."""
+"""Longest time for sending a DISCONNECT; then the connection is dropped."""
 CONNECT_S = 10.0
-"""How long TCP, and after it TLS, may take to each address of the broker."""
+"""Longest time for TCP, and again for TLS, to each address of the broker."""
 MOST_PACKET_BYTES = 1024 * 1024 + 4096
-"""The largest packet taken: what the shipped broker lets through, twice the largest message of ours."""
+"""Largest packet accepted: the limit of the shipped broker, twice the size of our largest message."""
 _USUAL_BYTES = 4096
 _READ_BYTES = 65536
 _MOST_WAITING = 5000
-_TELL_EVERY_S = 60.0
+_LOG_EVERY_S = 60.0
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-# What the libraries complain of ends the connection, and is told then, or comes with every packet of a flood.
+# Errors that the libraries log end the connection and are reported then, or are repeated for each packet of a
+# flood.
 logging.getLogger("mqtt").setLevel(logging.CRITICAL)
 
 
 class Incoming(asyncio.Queue[aiomqtt.Message]):
-    """Messages that wait to be handled, bounded in number (``maxsize``) and in bytes.
+    """Queue of messages to be handled, bounded in number (``maxsize``) and in bytes.
 
-    What does not fit is dropped and told of once a minute: receipts, or their absence, put it right.
+    Further messages are dropped and logged once a minute. Missing receipts cause them to be sent again.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
@@ -48,10 +51,10 @@ class Incoming(asyncio.Queue[aiomqtt.Message]):
         self.most_bytes = MOST_PACKET_BYTES + maxsize * _USUAL_BYTES
         self._bytes = 0
         self._dropped = 0
-        self._told = -_TELL_EVERY_S
+        self._logged = -_LOG_EVERY_S
 
     def put_nowait(self, message: aiomqtt.Message) -> None:
-        """Take a message, or drop it."""
+        """Add a message, or drop it."""
         if self.full() or self._bytes + _size(message) > self.most_bytes:
             self._drop()
         else:
@@ -68,13 +71,16 @@ class Incoming(asyncio.Queue[aiomqtt.Message]):
 
     def _drop(self) -> None:
         self._dropped += 1
-        if (now := time.monotonic()) - self._told >= _TELL_EVERY_S:
-            log.warning("messages come faster than they are handled: %d dropped so far", self._dropped)
-            self._told = now
+        if (now := time.monotonic()) - self._logged >= _LOG_EVERY_S:
+            log.warning("messages arrive faster than they are handled: %d dropped so far", self._dropped)
+            self._logged = now
 
 
-class Client(aiomqtt.Client):
-    """One connection. Entering raises aiomqtt.MqttError whose text is ``HUNG_UP`` where the broker did so."""
+class MqttClient(aiomqtt.Client):
+    """One connection. Entering raises aiomqtt.MqttError, with the text ``HUNG_UP`` where the broker did so.
+
+    ``cause`` is the first error of the connection, ``left`` is true after ``leave``.
+    """
 
     def __init__(self, *arguments: Any, tls_context: ssl.SSLContext | None = None, **settings: Any) -> None:
         super().__init__(*arguments, tls_context=tls_context, queue_type=Incoming, **settings)
@@ -110,7 +116,7 @@ class Client(aiomqtt.Client):
             self._drop()
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 -- aiomqtt's
-        """Within ``timeout`` seconds; Python 3.11's ``asyncio.wait_for`` may swallow a cancellation."""
+        # Not by asyncio.wait_for, which may swallow a cancellation in Python 3.11.
         by_itself = fut is self._connected or fut is self._disconnected
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
@@ -119,7 +125,7 @@ class Client(aiomqtt.Client):
             raise aiomqtt.MqttError("Operation timed out") from None
 
     async def _while_connected(self, fut: Awaitable[T]) -> T:
-        """An acknowledgement, or the end of the connection it would have come on, as aiomqtt.MqttError."""
+        """Await an acknowledgement. Raises aiomqtt.MqttError when the connection ends before it."""
         answer = asyncio.ensure_future(fut)
         try:
             await asyncio.wait((answer, self._disconnected), return_when=asyncio.FIRST_COMPLETED)
@@ -130,18 +136,18 @@ class Client(aiomqtt.Client):
         raise aiomqtt.MqttError(str(self.cause or "") or CLOSED)
 
     def leave(self) -> None:
-        """End the connection in good order; ``left`` tells that it was meant."""
+        """End the connection with a DISCONNECT."""
         self.left = True
         self._client.disconnect()
 
     def fail(self, why: str) -> None:
-        """End the connection now, without a word to a broker that would not hear it."""
+        """End the connection now, without a DISCONNECT that a dead link would not carry."""
         self._drop()
         if not self._disconnected.done():
             self._disconnected.set_exception(aiomqtt.MqttError(why))
 
     def _receive(self, bufsize: int) -> bytes:
-        """Paho's read, within bounds; what it raises, paho logs nowhere and forgets."""
+        """Read as paho does, within bounds, and keep the error, which paho forgets."""
         try:
             if why := self._beyond_bounds():
                 raise ConnectionError(why)
@@ -149,13 +155,14 @@ class Client(aiomqtt.Client):
         except BlockingIOError:
             raise
         except ConnectionResetError:
-            raise  # no more than that it hung up
+            # A reset says no more than that the broker hung up.
+            raise
         except OSError as error:
             self.cause = error
             raise
 
     def _shake_hands(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
-        """Paho's, but that a handshake which fails leaves no socket."""
+        """Shake hands as paho does, but close the socket of a handshake that fails."""
         context, host = self._tls_context, self._hostname
         shaken = context.wrap_socket(tcp_sock, server_hostname=host, do_handshake_on_connect=False)
         shaken.settimeout(CONNECT_S)
@@ -171,13 +178,13 @@ class Client(aiomqtt.Client):
         if paho._in_packet["remaining_length"] > MOST_PACKET_BYTES:
             return TOO_LARGE
         if paho._in_messages:
-            return UNASKED
+            return UNREQUESTED
         if len(paho._out_packet) > _MOST_WAITING:
             return UNREAD
         return None
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        """Paho's callback, in whatever thread. By the time it is heeded the socket may be closed."""
+        """Callback of paho, in any thread."""
 
         def write() -> None:
             try:
@@ -187,23 +194,24 @@ class Client(aiomqtt.Client):
                     self._disconnected.set_exception(error)
 
         def register() -> None:
-            if sock.fileno() >= 0:  # else the number is nobody's, or another connection's
+            # The socket may be closed by now, and its number may belong to another connection.
+            if sock.fileno() >= 0:
                 self._loop.add_writer(sock, write)
 
         self._loop.call_soon_threadsafe(register)
 
-    def _on_disconnect(self, *told: Any, **more: Any) -> None:
-        """Paho's callback, in whatever thread."""
+    def _on_disconnect(self, *arguments: Any, **more: Any) -> None:
+        """Callback of paho, in any thread."""
         if not self._connected.done():
             self._loop.call_soon_threadsafe(self._hung_up)
-        super()._on_disconnect(*told, **more)
+        super()._on_disconnect(*arguments, **more)
 
     def _hung_up(self) -> None:
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(str(self.cause or "") or HUNG_UP))
 
     def _ended(self, disconnected: "asyncio.Future[None]") -> None:
-        """Also what paho stumbled over before it was connected ends the wait for a CONNACK."""
+        # An error of paho before it was connected ends the wait for a CONNACK, too.
         error = None if disconnected.cancelled() else disconnected.exception()
         self.cause = self.cause or error
         self._hung_up()

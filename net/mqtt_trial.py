@@ -1,4 +1,4 @@
-"""Whether a broker lets a program in: one connection, for a person who asks."""
+"""Trial of a broker's settings: one connection, for a command that a person runs."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.05
 
 
-async def why_not(
+async def access_problem(
     broker: Broker,
     client_id: str,
     subscriptions: Sequence[str] = (),
@@ -17,7 +17,7 @@ async def why_not(
     *,
     clock_synchronised: Callable[[], bool] = always,
 ) -> str | None:
-    """Why the broker does not let ``client_id`` in and read these topics, for a person; None where it does.
+    """Try to connect as ``client_id`` and to subscribe; return the problem as text, None where it works.
 
     Raises BrokerError if the settings name files that cannot be used.
     """
@@ -39,7 +39,7 @@ async def why_not(
             while not connected.is_set() and session.problem == before:  # noqa: ASYNC110 -- a problem wakes nobody
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
-        why = "the network drops it, or it hangs"
+        why = "the network drops our packets, or the broker hangs"
         return f"broker {broker.host}:{broker.port}: no answer within {within_s:.0f} s: {why}"
     finally:
         running.cancel()

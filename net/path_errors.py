@@ -1,7 +1,7 @@
-"""What routers and hosts say of datagrams that they did not let through: ICMP messages, without a raw socket.
+"""ICMP messages about sent datagrams, read without a raw socket.
 
-The kernel keeps them for the UDP socket whose datagram they are about (ip(7), ``IP_RECVERR``). Any user may
-read them. Sockets are non-blocking, not connected, of family AF_INET or AF_INET6 with IPV6_V6ONLY.
+The kernel keeps them for the UDP socket that sent the datagram (ip(7), ``IP_RECVERR``). Any user may read
+them. Sockets are non-blocking, not connected, of family AF_INET or AF_INET6 with IPV6_V6ONLY.
 """
 
 import socket
@@ -17,30 +17,32 @@ _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
 _QUOTED_BYTES, _ANCILLARY_BYTES = 256, 512
 _ERRORS_A_DRAIN = 64
 
-# (origin, type, code); the others say that something is unreachable for another reason
+# (origin, type, code). All other messages mean that something is unreachable for another reason.
 _TIME_EXCEEDED = {(_ORIGIN_ICMP, 11), (_ORIGIN_ICMP6, 3)}
 _PORT_UNREACHABLE = {(_ORIGIN_ICMP, 3, 3), (_ORIGIN_ICMP6, 1, 4)}
 
 
-class Said(StrEnum):
-    """What an ICMP message says of a datagram."""
+class IcmpKind(StrEnum):
+    """Kind of an ICMP message about a datagram."""
 
-    TIME_EXCEEDED = "time exceeded"  # a router on the way: its time to live was over there
-    PORT_UNREACHABLE = "port unreachable"  # the host: nothing listens there
+    TIME_EXCEEDED = "time exceeded"
+    """From a router on the path, where the time to live ended."""
+    PORT_UNREACHABLE = "port unreachable"
+    """From the host: nothing listens at the port."""
     OTHER = "other"
 
 
 class PathError(Struct, frozen=True):
-    """One message: from whom, and to where the datagram was sent that it is about."""
+    """One ICMP message: its sender, and the destination and port of the datagram."""
 
     sender: str
-    said: Said
+    kind: IcmpKind
     destination: str
     port: int
 
 
 def enable(sock: socket.socket) -> None:
-    """Keep what is said of this socket's datagrams, for ``drain``. Raises OSError."""
+    """Keep messages about this socket's datagrams for ``drain``. Raises OSError."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
     else:
@@ -48,7 +50,7 @@ def enable(sock: socket.socket) -> None:
 
 
 def drain(sock: socket.socket, limit: int = _ERRORS_A_DRAIN) -> list[PathError]:
-    """What was said since the last time, at most ``limit`` messages; this machine's own errors left out."""
+    """Read the messages since the last call, at most ``limit``; errors of this machine are left out."""
     found: list[PathError] = []
     for _ in range(limit):
         try:
@@ -65,13 +67,11 @@ def drain(sock: socket.socket, limit: int = _ERRORS_A_DRAIN) -> list[PathError]:
 
 
 def send(sock: socket.socket, payload: bytes, address: tuple[str, int], ttl: int | None = None) -> bool:
-    """Send one datagram, with a time to live of its own; False where this machine cannot send it there.
-
-    What was said of an earlier datagram makes the kernel refuse the next call once: it is tried again.
-    """
+    """Send one datagram, perhaps with its own time to live; False where this machine cannot send it there."""
     over_ipv6 = sock.family == socket.AF_INET6
     hops = (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT) if over_ipv6 else (socket.IPPROTO_IP, socket.IP_TTL)
     ancillary = [] if ttl is None else [(*hops, struct.pack("@i", ttl))]
+    # The kernel reports an error of an earlier datagram by refusing the next call once: hence two attempts.
     for _ in range(2):
         try:
             sock.sendmsg([payload], ancillary, 0, address)
@@ -84,20 +84,20 @@ def send(sock: socket.socket, payload: bytes, address: tuple[str, int], ttl: int
 def _read(data: bytes, address: tuple[str, int]) -> PathError | None:
     if len(data) < _EXTENDED_ERROR.size:
         return None
-    _, origin, kind, code, _, _, _ = _EXTENDED_ERROR.unpack_from(data)
+    _, origin, icmp_type, code, _, _, _ = _EXTENDED_ERROR.unpack_from(data)
     sender = _address(data[_EXTENDED_ERROR.size :])
     if origin not in (_ORIGIN_ICMP, _ORIGIN_ICMP6) or sender is None:
         return None
-    said = Said.OTHER
-    if (origin, kind) in _TIME_EXCEEDED:
-        said = Said.TIME_EXCEEDED
-    elif (origin, kind, code) in _PORT_UNREACHABLE:
-        said = Said.PORT_UNREACHABLE
-    return PathError(sender, said, address[0].partition("%")[0], address[1])
+    kind = IcmpKind.OTHER
+    if (origin, icmp_type) in _TIME_EXCEEDED:
+        kind = IcmpKind.TIME_EXCEEDED
+    elif (origin, icmp_type, code) in _PORT_UNREACHABLE:
+        kind = IcmpKind.PORT_UNREACHABLE
+    return PathError(sender, kind, address[0].partition("%")[0], address[1])
 
 
 def _address(data: bytes) -> str | None:
-    """The address in a struct sockaddr_in or sockaddr_in6."""
+    """Read the address in a struct sockaddr_in or sockaddr_in6."""
     family = int.from_bytes(data[:2], sys.byteorder)
     if family == socket.AF_INET and len(data) >= 8:
         return socket.inet_ntop(family, data[4:8])

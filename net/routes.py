@@ -1,6 +1,6 @@
-"""What the kernel knows of the way to an address: interface, gateway, link, neighbour. Nothing is sent.
+"""Routes of the kernel: interface, gateway, link and neighbour for an address. No packet is sent.
 
-Interface: rtnetlink(7). Any user may ask. The kernel answers at once, so these calls do not wait.
+Interface: rtnetlink(7). Any user may ask. The kernel answers at once, so that these calls do not wait.
 """
 
 import errno
@@ -21,14 +21,14 @@ _ROUTE_DESTINATION, _ROUTE_INTERFACE, _ROUTE_GATEWAY, _ROUTE_VIA = 1, 4, 5, 18
 _LINK_NAME, _NEIGHBOUR_DESTINATION = 3, 1
 _LOOPBACK, _POINT_TO_POINT, _LOWER_UP = 0x8, 0x10, 0x10000
 _INCOMPLETE, _FAILED = 0x01, 0x20
-_NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 _ANSWER_BYTES = 16_384
 
 Attributes = dict[int, bytes]
 
 
 class Link(Struct, frozen=True):
-    """A network interface. ``carrier``: it is on and has a link."""
+    """Network interface. ``carrier``: it is up and has a physical link."""
 
     name: str
     carrier: bool
@@ -37,29 +37,30 @@ class Link(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """How packets to an address leave: by which interface, and by which gateway if not directly."""
+    """Route to an address: number of the interface, and the gateway, None for a direct route."""
 
     interface: int
     gateway: str | None
 
 
 def to(address: str) -> Route | None:
-    """The route to ``address``, None where there is none. Raises OSError where the kernel cannot be asked."""
+    """Find the route to ``address``; None without one. Raises OSError where the kernel cannot be asked."""
     family, packed = _packed(address)
     asked = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + _attribute(_ROUTE_DESTINATION, packed)
     try:
-        told = _attributes(_ask(_GETROUTE, asked), _ROUTE.size)
+        found = _attributes(_ask(_GETROUTE, asked), _ROUTE.size)
     except OSError as error:
-        if error.errno in _NO_WAY:
+        if error.errno in _NO_ROUTE:
             return None
         raise
-    if _ROUTE_INTERFACE not in told:
-        return None  # the kernel is told to refuse such packets
-    return Route(int.from_bytes(told[_ROUTE_INTERFACE][:4], sys.byteorder), _gateway(told))
+    if _ROUTE_INTERFACE not in found:
+        # A route of type blackhole, unreachable or prohibit.
+        return None
+    return Route(int.from_bytes(found[_ROUTE_INTERFACE][:4], sys.byteorder), _gateway(found))
 
 
 def link(interface: int) -> Link | None:
-    """An interface by its number, None if there is none. Raises OSError where the kernel cannot be asked."""
+    """Find an interface by its number; None without one. Raises OSError where the kernel cannot be asked."""
     try:
         answer = _ask(_GETLINK, _LINK.pack(socket.AF_UNSPEC, 0, 0, interface, 0, 0))
     except OSError as error:
@@ -72,9 +73,9 @@ def link(interface: int) -> Link | None:
 
 
 def is_unresolved(interface: int, address: str) -> bool:
-    """Whether a neighbour was looked for on the local network, and did not answer (yet).
+    """Check if the kernel looks for a neighbour on the local network that has not answered (yet).
 
-    False also where the kernel has not looked for it, or does not say.
+    False also where the kernel has not looked for it, or gives no answer.
     """
     family, packed = _packed(address)
     asked = _NEIGHBOUR.pack(family, 0, 0, interface, 0, 0, 0) + _attribute(_NEIGHBOUR_DESTINATION, packed)
@@ -90,9 +91,9 @@ def _packed(address: str) -> tuple[int, bytes]:
     return family, socket.inet_pton(family, address.partition("%")[0])
 
 
-def _gateway(told: Attributes) -> str | None:
-    """IPv4 packets may leave by a gateway that has an IPv6 address (RTA_VIA: its family, then itself)."""
-    packed = told.get(_ROUTE_GATEWAY) or told.get(_ROUTE_VIA, b"")[2:]
+def _gateway(route: Attributes) -> str | None:
+    # RTA_VIA is the family and then the address: IPv4 routes may have a gateway with an IPv6 address.
+    packed = route.get(_ROUTE_GATEWAY) or route.get(_ROUTE_VIA, b"")[2:]
     if len(packed) not in (4, 16):
         return None
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
@@ -114,14 +115,14 @@ def _attributes(answer: bytes, begin: int) -> Attributes:
 
 
 def _ask(kind: int, asked: bytes) -> bytes:
-    """One request and the body of its answer. Raises OSError, also for what the kernel answers with one."""
+    """Send one request and return the body of the answer. Raises OSError, also for an error in the answer."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.settimeout(1.0)
         sock.send(_HEADER.pack(_HEADER.size + len(asked), kind, _REQUEST, 1, 0) + asked)
         answer = sock.recv(_ANSWER_BYTES)
-    size, told, _, _, _ = _HEADER.unpack_from(answer)
+    size, answer_kind, _, _, _ = _HEADER.unpack_from(answer)
     body = answer[_HEADER.size : size]
-    if told == _ERROR:
+    if answer_kind == _ERROR:
         number = -struct.unpack_from("=i", body)[0]
-        raise OSError(number, "the kernel tells no route")
+        raise OSError(number, "the kernel gives no route")
     return body

@@ -1,4 +1,4 @@
-"""Asks one SNMP agent, over UDP: a question, its answer, and nothing that anybody else sends."""
+"""Requests to one SNMP agent over UDP, with time-outs and repetitions (RFC 3416)."""
 
 import asyncio
 import secrets
@@ -24,17 +24,16 @@ _ERRORS = {
 
 
 class NoAnswer(Struct, frozen=True):
-    """Why there is no answer, for a person; it never holds the community."""
+    """Reason why there is no answer, as text for people; ``detail`` never contains the community."""
 
     detail: str
 
 
 class SnmpAgent:
-    """One agent at ``host``, asked in version 2c, which sends ``community`` in clear.
+    """SNMP agent at ``host``. Version 2c sends ``community`` unencrypted.
 
-    Each question waits ``timeout_s`` for its answer and is asked ``TRIES`` times at most. Every question has
-    a socket of its own: another source port each, and connected, so that the kernel drops what comes from
-    any other address than the one asked.
+    Each request waits ``timeout_s`` for its answer and is sent ``TRIES`` times at most. Every request has a
+    connected socket of its own: its source port is new, and the kernel drops datagrams from other addresses.
     """
 
     def __init__(self, host: str, port: int, community: str, timeout_s: float) -> None:
@@ -47,11 +46,11 @@ class SnmpAgent:
         return f"SnmpAgent({self._host!r}, {self._port})"
 
     async def get(self, oids: tuple[Oid, ...]) -> Response | NoAnswer:
-        """The values of these variables. Never raises."""
+        """Read these variables. Never raises."""
         return await self._ask(lambda request_id: snmp.get(self._community, request_id, oids))
 
     async def get_bulk(self, after: Oid, repetitions: int) -> Response | NoAnswer:
-        """The variables that follow ``after``. Never raises."""
+        """Read the variables that follow ``after``. Never raises."""
         return await self._ask(
             lambda request_id: snmp.get_bulk(self._community, request_id, after, repetitions)
         )
@@ -97,21 +96,19 @@ class SnmpAgent:
                 return NoAnswer(f"{self._place} answers with error {answer.error_status} ({error})")
             return answer
         return NoAnswer(
-            f"no answer from {self._place} to {TRIES} questions: SNMP version 2c is off there, it knows"
-            " another community, does not let this address ask, or answers from another address"
+            f"no answer from {self._place} to {TRIES} requests: SNMP version 2c is off there, it has another"
+            " community, does not allow this address, or answers from another address"
         )
 
     async def _answer(self, sock: socket.socket, asked: set[int]) -> Response:
-        """The first answer to one of our questions; whatever else arrives is passed over.
-
-        Receiving what is there already does not let anybody else have a turn, a time-out neither.
-        """
+        """Await the first answer to one of our requests; other datagrams are ignored."""
         loop = asyncio.get_running_loop()
         while True:
             datagram = await loop.sock_recv(sock, MAX_DATAGRAM)
             answer = snmp.decode(datagram, self._community)
             if isinstance(answer, Response) and answer.request_id in asked:
                 return answer
+            # Receiving from a full buffer does not yield: without this, a flood would stop the time-out, too.
             await asyncio.sleep(0)
 
     @property

@@ -1,8 +1,8 @@
-"""UDP sockets with kernel timestamps both ways, and the IP header fields a measurement needs.
+"""UDP sockets with kernel timestamps for both directions, and the IP header fields that a measurement needs.
 
-A user-space stamp says when the interpreter got round to a packet; a kernel stamp says when the packet came
-or went. All stamps here are integer nanoseconds since the Unix epoch on the kernel's CLOCK_REALTIME. Where
-the kernel gives no stamp, the user-space one is given instead and ``StampSource.USER`` says so.
+A kernel stamp is the time at which a packet arrived or was sent. A user-space stamp is the time at which the
+interpreter processed it. All stamps are integer nanoseconds since the Unix epoch on the kernel's
+CLOCK_REALTIME. Where the kernel gives no stamp, a user-space one is used, with ``StampSource.USER``.
 
 Interface: Linux ``Documentation/networking/timestamping.rst``. Sockets are non-blocking, of family AF_INET or
 AF_INET6 with IPV6_V6ONLY.
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-# Not in Python's socket module; the same numbers on every architecture Plancher runs on.
+# Not in Python's socket module. The numbers are the same on every architecture that Plancher supports.
 _SO_TIMESTAMPING = 37
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 2, 8, 16, 128, 2048
 _IP_RECVTTL, _IP_RECVTOS, _IP_RECVERR, _IPV6_RECVERR = 12, 13, 11, 25
@@ -27,7 +27,7 @@ _IP_PKTINFO = 8
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
 _SO_EE_ORIGIN_TIMESTAMPING = 4
 
-# (level, type) of the control messages read here
+# (level, type) of the control messages that are read here.
 _STAMPS = (socket.SOL_SOCKET, _SO_TIMESTAMPING)
 _TRAFFIC_CLASS = (socket.IPPROTO_IP, socket.IP_TOS)
 _HOPS = (socket.IPPROTO_IP, socket.IP_TTL)
@@ -66,18 +66,18 @@ WritableBuffer = bytearray | memoryview
 
 
 class StampSource(StrEnum):
-    """Who took a timestamp."""
+    """Origin of a timestamp."""
 
     KERNEL = "kernel"
     USER = "user"
 
 
 class Headers(Struct, frozen=True):
-    """What the kernel told about a received datagram beside its payload.
+    """Receive stamp and header fields of a datagram; None where the kernel gave no value.
 
-    ``received_ns``: Unix nanoseconds, from ``source``. ``dscp_ecn``: IPv4 TOS or IPv6 traffic class octet.
-    ``ttl``: TTL or hop limit. ``destination``: the local address the packet was sent to. ``segment_bytes``:
-    payload size of the segments the kernel coalesced (UDP_GRO). None stands for "the kernel did not say".
+    ``received_ns`` is Unix nanoseconds, from ``source``. ``dscp_ecn`` is the IPv4 TOS or IPv6 traffic class
+    octet, ``ttl`` the TTL or hop limit. ``destination`` is the local address of the packet. ``segment_bytes``
+    is the payload size of the segments that the kernel joined (UDP_GRO).
     """
 
     received_ns: int
@@ -89,7 +89,7 @@ class Headers(Struct, frozen=True):
 
 
 class Datagram(Struct, frozen=True):
-    """One received datagram, the address it came from, and its headers."""
+    """Received datagram, its source address, and its headers."""
 
     payload: bytes
     address: Address
@@ -97,22 +97,23 @@ class Datagram(Struct, frozen=True):
 
 
 def enable(sock: socket.socket, *, transmit: bool) -> bool:
-    """Ask for receive timestamps, IP header fields and, with ``transmit``, transmit timestamps.
+    """Request receive timestamps, IP header fields and, with ``transmit``, transmit timestamps.
 
-    Returns False where the kernel refuses timestamps: everything below then works with user-space stamps.
-    With ``transmit`` the datagrams sent from now on are numbered from 0 for ``transmit_stamps``.
+    Returns False where the kernel refuses timestamps: all functions here then use user-space stamps. With
+    ``transmit`` the datagrams sent from now on are numbered from 0 for ``transmit_stamps``.
     """
     for level, option in _HEADER_OPTIONS[sock.family]:
-        with contextlib.suppress(OSError):  # the header field is then reported as None
+        # Where the kernel refuses, the header field is reported as None.
+        with contextlib.suppress(OSError):
             sock.setsockopt(level, option, 1)
     return _request_stamps(sock, transmit=transmit)
 
 
 def restart_numbering(sock: socket.socket) -> bool:
-    """Number the next datagram 0 again for ``transmit_stamps``; False where the kernel refuses.
+    """Give the next datagram number 0 again for ``transmit_stamps``; False where the kernel refuses.
 
-    For use after a failed send: whether that used up a number depends on where in the kernel it failed. Drain
-    with ``transmit_stamps`` before: older stamps would be taken for newer ones.
+    This is for use after a failed send: it depends on the place of the failure in the kernel if a number was
+    used. Drain with ``transmit_stamps`` before, or older stamps would be mistaken for newer ones.
     """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, 0)
@@ -131,10 +132,10 @@ def _request_stamps(sock: socket.socket, *, transmit: bool) -> bool:
 
 
 def receive(sock: socket.socket, size: int = _LARGEST_DATAGRAM) -> Datagram | None:
-    """Take one datagram of at most ``size`` bytes (the rest is cut off); None when none is waiting.
+    """Receive one datagram of at most ``size`` bytes, the rest is cut off; None when none is waiting.
 
-    Raises OSError for what the kernel reports of the path, e.g. ConnectionRefusedError on a connected socket
-    whose far end has no listener (ICMP port unreachable).
+    Raises OSError for errors of the path, such as ConnectionRefusedError on a connected socket whose far end
+    has no listener (ICMP port unreachable).
     """
     try:
         payload, ancillary, _, address = sock.recvmsg(size, _ANCILLARY_BYTES)
@@ -144,7 +145,7 @@ def receive(sock: socket.socket, size: int = _LARGEST_DATAGRAM) -> Datagram | No
 
 
 def receive_into(sock: socket.socket, buffer: WritableBuffer) -> tuple[int, Address, Headers] | None:
-    """As ``receive``, into a buffer of the caller's; gives (bytes written, address, headers)."""
+    """Receive as ``receive``, into a buffer; return (bytes written, address, headers)."""
     try:
         length, ancillary, _, address = sock.recvmsg_into([buffer], _ANCILLARY_BYTES)
     except BlockingIOError:
@@ -153,7 +154,8 @@ def receive_into(sock: socket.socket, buffer: WritableBuffer) -> tuple[int, Addr
 
 
 def ask_stamps_only(sock: socket.socket) -> None:
-    """Ask no more for the IP header fields that ``enable`` asks for: each costs its share of every call."""
+    """Cancel the request for IP header fields that ``enable`` made."""
+    # Each field costs time in every call.
     for level, option in _HEADER_OPTIONS[sock.family]:
         with contextlib.suppress(OSError):
             sock.setsockopt(level, option, 0)
@@ -162,9 +164,9 @@ def ask_stamps_only(sock: socket.socket) -> None:
 def receive_batch(
     sock: socket.socket, buffers: Sequence[WritableBuffer]
 ) -> tuple[int, Address, int, int] | None:
-    """As ``receive_into``, of a socket that coalesces and asks for stamps only; None when nothing is waiting.
+    """Receive a batch from a socket with ``coalesce`` and ``ask_stamps_only``; None when none is waiting.
 
-    Gives bytes written, address, receive stamp (Unix ns) and the size of each datagram, 0 for a single one.
+    Returns bytes written, address, receive stamp (Unix ns) and the size of each datagram, 0 for a single one.
     """
     try:
         length, ancillary, _, address = sock.recvmsg_into(buffers, _BATCH_ANCILLARY_BYTES)
@@ -180,35 +182,35 @@ def receive_batch(
 
 
 def headers(ancillary: Iterable[Ancillary]) -> Headers:
-    """Read the control messages of ``recvmsg``. Without a kernel stamp the time is now, from user space."""
+    """Read the control messages of ``recvmsg``; without a kernel stamp the present time is used."""
     stamp = destination = None
-    told: dict[Kind, int] = {}
+    values: dict[Kind, int] = {}
     for level, kind, data in ancillary:
         if (level, kind) == _STAMPS:
             stamp = _software_stamp(data)
         elif (level, kind) in _DESTINATIONS:
             destination = _destination(data)
         else:
-            told[_SAME_FIELD.get((level, kind), (level, kind))] = _integer(data)
+            values[_SAME_FIELD.get((level, kind), (level, kind))] = _integer(data)
     return Headers(
         received_ns=time.time_ns() if stamp is None else stamp,
         source=StampSource.USER if stamp is None else StampSource.KERNEL,
-        dscp_ecn=told.get(_TRAFFIC_CLASS),
-        ttl=told.get(_HOPS),
+        dscp_ecn=values.get(_TRAFFIC_CLASS),
+        ttl=values.get(_HOPS),
         destination=destination,
-        segment_bytes=told.get(_SEGMENT),
+        segment_bytes=values.get(_SEGMENT),
     )
 
 
 def _integer(data: bytes) -> int:
-    """IP_TOS comes as one octet, everything else as an int of the machine."""
+    # IP_TOS is one octet, all others are an int of the machine.
     return int.from_bytes(data[:4], sys.byteorder)
 
 
 def _software_stamp(data: bytes) -> int | None:
-    """The first of the three timespecs is the software stamp; zero means there is none."""
     if len(data) < _TIMESPEC.size:
         return None
+    # The first of the three timespecs is the software stamp; zero means none.
     seconds, nanoseconds = _TIMESPEC.unpack_from(data)
     return int(seconds) * 1_000_000_000 + int(nanoseconds) or None
 
@@ -224,8 +226,8 @@ def _destination(data: bytes) -> str | None:
 def transmit_stamps(sock: socket.socket, limit: int = _STAMPS_A_DRAIN) -> list[tuple[int, int]]:
     """Drain up to ``limit`` transmit stamps: (number of the datagram since ``enable``, Unix nanoseconds).
 
-    Numbers are 32 bits wide and wrap. A readable event on a socket with transmit stamps may be about these
-    alone; a reader that does not drain them is called again at once.
+    Numbers have 32 bits and wrap. A readable event on a socket with transmit stamps may be about stamps
+    alone. A reader that does not drain them is called again at once.
     """
     stamps: list[tuple[int, int]] = []
     for _ in range(limit):
@@ -253,7 +255,7 @@ def _transmit_stamp(ancillary: Iterable[Ancillary]) -> tuple[int, int] | None:
 
 
 def set_dscp_ecn(sock: socket.socket, dscp_ecn: int) -> None:
-    """Mark everything the socket sends with this TOS / traffic class octet (DSCP in the upper six bits)."""
+    """Set the TOS or traffic class octet of all packets of the socket (DSCP in the upper six bits)."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp_ecn)
     else:
@@ -261,7 +263,7 @@ def set_dscp_ecn(sock: socket.socket, dscp_ecn: int) -> None:
 
 
 def set_ttl(sock: socket.socket, ttl: int) -> None:
-    """Send everything with this TTL or hop limit, 1 to 255."""
+    """Set the TTL or hop limit, 1 to 255, of all packets of the socket."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
     else:
@@ -276,10 +278,10 @@ def send(
     dscp_ecn: int | None = None,
     source: str | None = None,
 ) -> None:
-    """Send one datagram, to ``address`` or where the socket is connected.
+    """Send one datagram to ``address`` or to the connected address.
 
-    ``dscp_ecn`` marks this datagram alone; ``source`` is the local address to send from (a reply of a socket
-    bound to the wildcard must leave from the address it was asked at). Raises OSError as ``socket.sendmsg``.
+    ``dscp_ecn`` is for this datagram alone. ``source`` is the local address to send from: a socket bound to
+    the wildcard must reply from the address of the request. Raises OSError as ``socket.sendmsg``.
     """
     ancillary = ancillary_of(sock.family, dscp_ecn, source)
     if address is None:
@@ -289,10 +291,8 @@ def send(
 
 
 def can_segment(sock: socket.socket) -> bool:
-    """Whether this kernel cuts what it is given into datagrams (UDP_SEGMENT, Linux 4.18).
-
-    An older one would not refuse the control message but send one large datagram.
-    """
+    """Check if this kernel cuts a buffer into datagrams (UDP_SEGMENT, Linux 4.18)."""
+    # An older kernel would ignore the control message and send one large datagram.
     try:
         sock.setsockopt(_SOL_UDP, _UDP_SEGMENT, 0)
     except OSError:
@@ -301,18 +301,18 @@ def can_segment(sock: socket.socket) -> bool:
 
 
 def send_segmented(sock: socket.socket, payload: Buffer, segment_bytes: int) -> None:
-    """Send several datagrams of ``segment_bytes`` to where the socket is connected; the last may be shorter.
+    """Send several datagrams of ``segment_bytes`` to the connected address; the last may be shorter.
 
-    At most 64 datagrams and 65,507 bytes. Raises OSError as ``socket.sendmsg``: EIO, EINVAL, EMSGSIZE and
-    ENOPROTOOPT may mean that the route's device does not take it, where single datagrams would pass.
+    At most 64 datagrams and 65,507 bytes are allowed. Raises OSError as ``socket.sendmsg``: EIO, EINVAL,
+    EMSGSIZE and ENOPROTOOPT may mean that the route's device accepts single datagrams only.
     """
     sock.sendmsg([payload], [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES.pack(segment_bytes))])
 
 
 def coalesce(sock: socket.socket) -> bool:
-    """Let the kernel put datagrams of one flow and size together (UDP_GRO, Linux 5.0); False where it cannot.
+    """Let the kernel join datagrams of one flow and size (UDP_GRO, Linux 5.0); False where it cannot.
 
-    ``Headers.segment_bytes`` then tells the size of each; the receive stamp is that of the first.
+    ``Headers.segment_bytes`` is then the size of each; the receive stamp is that of the first.
     """
     try:
         sock.setsockopt(_SOL_UDP, _UDP_GRO, 1)
@@ -322,7 +322,7 @@ def coalesce(sock: socket.socket) -> bool:
 
 
 def ancillary_of(family: int, dscp_ecn: int | None, source: str | None) -> Sequence[Ancillary]:
-    """What ``send`` tells ``sendmsg``: for a caller who stamps what it sends, to have it before."""
+    """Build the control messages of ``send``, for a caller that takes its send stamp after that."""
     ancillary: list[Ancillary] = []
     over_ipv6 = family == socket.AF_INET6
     if dscp_ecn is not None:

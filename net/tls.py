@@ -1,7 +1,7 @@
-"""TLS towards the broker: contexts made from files that are renewed while the program runs.
+"""TLS to the broker: contexts from files that are renewed while the program runs.
 
-A connection is made with what the files hold at that moment. Where that cannot be used (half written, most
-often), what was in use stays in use, and the log says so.
+A connection uses the present content of the files. Where that is unusable, most often half written, the
+content read before stays in use, and the log says so.
 """
 
 import logging
@@ -12,16 +12,16 @@ from msgspec import Struct
 
 from net.complaint import Complaint
 
-# X509_V_FLAG_NO_CHECK_TIME of <openssl/x509_vfy.h>, which Python's ssl has no name for.
+# X509_V_FLAG_NO_CHECK_TIME of <openssl/x509_vfy.h>, for which Python's ssl has no name.
 NO_CHECK_TIME = 0x200000
 
 log = logging.getLogger(__name__)
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
-    """TLS towards the broker: ``ca`` is the authority's certificate file, the system's where absent.
+    """TLS to the broker: ``ca`` is the file of the authority's certificate, None for those of the system.
 
-    ``certificate`` and ``key`` are this program's own, for brokers that ask for one.
+    ``certificate`` and ``key`` are this program's own, for brokers that require one.
     """
 
     ca: str | None = None
@@ -30,11 +30,11 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerError(Exception):
-    """The broker's part of the configuration cannot work; the text says why and what to do."""
+    """Error in the broker's part of the settings; the text says what is wrong and what to do."""
 
 
 class Credentials:
-    """The context to connect with, renewed with its files. Raises BrokerError on construction."""
+    """TLS context for connections, renewed with its files. Raises BrokerError on construction."""
 
     def __init__(self, tls: Tls) -> None:
         self._tls = tls
@@ -43,17 +43,15 @@ class Credentials:
         self._complaint = Complaint()
 
     def context(self, *, check_dates: bool) -> ssl.SSLContext:
-        """For the next connection. Without ``check_dates``, chain and name are checked, and no dates."""
+        """Context for the next connection. Without ``check_dates`` only chain and name are checked."""
         self.renew()
         flags = int(self._context.verify_flags) & ~NO_CHECK_TIME
         self._context.verify_flags = ssl.VerifyFlags(flags if check_dates else flags | NO_CHECK_TIME)
         return self._context
 
     def renew(self) -> bool:
-        """Take what the files hold now if they changed; returns whether there is a new context.
-
-        Stamps are read before the files: what is written in between is seen as a change next time.
-        """
+        """Read the files again if they have changed; return True if there is a new context."""
+        # Stamps are read before the files: a change in between is noticed next time.
         stamps = _stamps(self._tls)
         if stamps == self._seen and not self._complaint.problem:
             return False
@@ -61,7 +59,7 @@ class Credentials:
             context = tls_context(self._tls)
         except BrokerError as error:
             if self._complaint.is_news(str(error)):
-                log.error("%s: what was there before stays in use", error)
+                log.error("%s: the files read before stay in use", error)
             return False
         finally:
             self._seen = stamps
@@ -72,7 +70,7 @@ class Credentials:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """A client context that checks chain, name and dates. Raises BrokerError naming the file at fault."""
+    """Create a client context that checks chain, name and dates. Raises BrokerError with the faulty file."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except (OSError, ssl.SSLError) as error:
@@ -83,7 +81,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         raise BrokerError("broker.tls.key: of no use without broker.tls.certificate")
     if tls.certificate:
         try:
-            # Without a password given, OpenSSL would ask for one at the terminal and wait.
+            # Without a password OpenSSL would ask for one at the terminal and wait.
             context.load_cert_chain(tls.certificate, tls.key, password="")
         except (OSError, ssl.SSLError) as error:
             raise BrokerError(
@@ -93,7 +91,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _stamps(tls: Tls) -> tuple[tuple[int, ...] | None, ...]:
-    """What changes when a file is written or replaced; None for one that is not there."""
+    """File attributes that change when a file is written or replaced; None for a missing file."""
     return tuple(_stamp(Path(name)) for name in (tls.ca, tls.certificate, tls.key) if name)
 
 

@@ -1,4 +1,4 @@
-"""``plancher-peer``: the far end of every measurement, load tests (RFC 9946) and STAMP (RFC 8762)."""
+"""``plancher-peer``: serves load tests (RFC 9946) and reflects STAMP (RFC 8762)."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from host import command_line, log
 from host.exits import Exit
-from host.finding import CODES, Finding, amount_to, tell
+from host.finding import CODES, CheckFinding, exit_code, print_finding
 from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
 from host.units import counted
@@ -25,12 +25,19 @@ PROGRAM = "plancher-peer"
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status. Raises SettingsError for settings that cannot serve."""
-    parser = command_line.parser(PROGRAM, "The measurement peer: answers the load tests and STAMP of agents.")
+    """Run one command and return its exit status. Raises SettingsError for settings that cannot be used."""
+    parser = command_line.parser(
+        PROGRAM, "Measurement peer: serves the load tests of agents and answers their STAMP packets."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, codes, action in (
-        ("run", "serve until told to stop", "", _run),
-        ("check", "try settings, keys, ports, file and broker, and say what is wrong", f"; {CODES}", _check),
+        ("run", "serve until stopped by a signal", "", _run),
+        (
+            "check",
+            "try settings, keys, ports, file and broker, and report what is wrong",
+            f"; {CODES}",
+            _check,
+        ),
     ):
         added = commands.add_parser(name, help=text, description=f"{text.capitalize()}{codes}.")
         added.add_argument(
@@ -53,7 +60,7 @@ def _run(path: Path) -> Exit:
     chosen, secrets = _load(path)
     log.start(chosen.log_level)
     try:
-        asyncio.run(_until_told(PeerService(chosen, secrets)))
+        asyncio.run(_until_stopped(PeerService(chosen, secrets)))
     except PortTakenError as error:
         return _complain(str(error), Exit.UNAVAILABLE)
     except BrokerError as error:
@@ -66,28 +73,28 @@ def _complain(text: str, code: Exit) -> Exit:
     return code
 
 
-async def _until_told(program: PeerService) -> None:
+async def _until_stopped(program: PeerService) -> None:
     stop = asyncio.Event()
-    asked_by: list[str] = []
+    signals: list[str] = []
 
-    def ask(name: str) -> None:
-        asked_by.append(name)
+    def stop_by(name: str) -> None:
+        signals.append(name)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ask, number.name)
+        asyncio.get_running_loop().add_signal_handler(number, stop_by, number.name)
     await program.run(stop, Notifier.from_environment(os.environ))
-    logging.getLogger("peer").info("stopped, as asked by %s", asked_by[0])
+    logging.getLogger("peer").info("stopped by %s", signals[0])
 
 
 def _check(path: Path) -> Exit:
-    log.start("error")  # what the broker says is a finding, and needs no second line
+    log.start("error")  # the broker's answer becomes a finding; a log line would repeat it
     try:
         chosen, secrets = _load(path)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
-    return amount_to([tell(finding) for finding in check.findings(chosen, secrets)])
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", f"{path}: {chosen.name}, {counted(len(secrets), 'key')}"))
+    return exit_code([print_finding(finding) for finding in check.findings(chosen, secrets)])
 
 
 def main() -> NoReturn:

@@ -1,6 +1,6 @@
-"""Who may run a load test now: bandwidth in each direction, and how many tests at once.
+"""Admission of load tests: bandwidth in each direction, and the number of tests at once. Pure.
 
-Counted by key id, never by address: behind one address there may be many sites, and one site may have many.
+Tests are counted by key id, never by address: many sites may share an address, and a site may have several.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from wire.records import Direction
 
 
 class Denial(Enum):
-    """Why a test is not admitted."""
+    """Limit because of which a test is not admitted."""
 
     BANDWIDTH = "bandwidth"
     SESSIONS = "sessions"
@@ -20,7 +20,7 @@ class Denial(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """What the peer may spend. ``tests_per_key``: at once in one direction, None for no such limit."""
+    """Limits of all tests together; ``tests_per_key`` is per direction, None for no such limit."""
 
     down_bps: int
     up_bps: int
@@ -30,7 +30,7 @@ class AdmissionLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """One admitted test; to be given back."""
+    """Admission of one test, to be released at its end."""
 
     key_id: int
     direction: Direction
@@ -38,23 +38,23 @@ class Ticket:
 
 
 class Admission:
-    """Keeps count of the tests that run."""
+    """Counts running tests against the limits."""
 
-    def __init__(self, capacity: AdmissionLimits) -> None:
-        self._limit = {Direction.DOWN: capacity.down_bps, Direction.UP: capacity.up_bps}
-        self._capacity = capacity
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self._bandwidth = {Direction.DOWN: limits.down_bps, Direction.UP: limits.up_bps}
+        self._limits = limits
         self._used: Counter[Direction] = Counter()
         self._by_key: Counter[tuple[int, Direction]] = Counter()
         self._tickets: set[Ticket] = set()
 
     def admit(self, key_id: int, direction: Direction, rate_bps: int) -> Ticket | Denial:
-        """A ticket for a test of ``rate_bps`` in ``direction``, or why there is none."""
-        if len(self._tickets) >= self._capacity.sessions:
+        """Admit a test of ``rate_bps`` in ``direction``, or return the limit that denies it."""
+        if len(self._tickets) >= self._limits.sessions:
             return Denial.SESSIONS
-        per_key = self._capacity.tests_per_key
+        per_key = self._limits.tests_per_key
         if per_key is not None and self._by_key[key_id, direction] >= per_key:
             return Denial.KEY
-        if self._used[direction] + rate_bps > self._limit[direction]:
+        if self._used[direction] + rate_bps > self._bandwidth[direction]:
             return Denial.BANDWIDTH
         ticket = Ticket(key_id, direction, rate_bps)
         self._tickets.add(ticket)
@@ -63,7 +63,8 @@ class Admission:
         return ticket
 
     def release(self, ticket: Ticket) -> None:
-        """Give a ticket back; a second time changes nothing."""
+        """Release a ticket; a second release changes nothing."""
+        # An abandoned test is released by its client's next set-up, and again at its own end.
         if ticket not in self._tickets:
             return
         self._tickets.remove(ticket)
@@ -74,10 +75,10 @@ class Admission:
 
     @property
     def sessions(self) -> int:
-        """How many tests may hold a ticket at once."""
-        return self._capacity.sessions
+        """Number of tests admitted at once, at most."""
+        return self._limits.sessions
 
     @property
     def running(self) -> int:
-        """How many tests hold a ticket."""
+        """Number of tests admitted now."""
         return len(self._tickets)

@@ -1,4 +1,4 @@
-"""``plancher-peer check``: tries what the settings ask for, and says what is wrong and how to mend it."""
+"""``plancher-peer check``: tries ports, file and broker, and reports findings with their remedy."""
 
 import asyncio
 import os
@@ -10,33 +10,33 @@ import msgspec
 
 from host.clock import Clock
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from net.mqtt import Broker, BrokerError
-from net.mqtt_trial import why_not
+from net.mqtt_trial import access_problem
 from peer.program import PeerService, PortTakenError
 from peer.record_file import FileError, RecordFile, is_broken
 from peer.settings import PeerSettings, TestRecordSettings
 from wire.messages.topics import PeerKind, peer_topic
 
 
-def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[Finding]:
-    """Everything that can be tried, one after the other."""
+def findings(chosen: PeerSettings, secrets: dict[int, bytes]) -> Iterator[CheckFinding]:
+    """Try everything that ``run`` needs, without creating or changing anything."""
     try:
-        # The broker's part has its own finding, whatever it is.
+        # Without its broker: a broker that cannot be used has a finding of its own.
         yield ports(PeerService(msgspec.structs.replace(chosen, broker=None), secrets), chosen)
     except PortTakenError as error:
-        yield Finding("ports", str(error), Exit.UNAVAILABLE)
+        yield CheckFinding("ports", str(error), Exit.UNAVAILABLE)
     if chosen.broker is None:
-        yield Finding("broker", "none: of a load test nothing is kept but its line in the log", note=True)
+        yield CheckFinding("broker", "none: load tests are kept in the log only, one line each", note=True)
         return
     yield file(chosen.tests)
     yield broker(chosen.name, chosen.broker)
 
 
-def ports(program: PeerService, chosen: PeerSettings) -> Finding:
-    """Can both ports be had? Raises PortTakenError."""
+def ports(program: PeerService, chosen: PeerSettings) -> CheckFinding:
+    """Try both ports. Raises PortTakenError."""
     asyncio.run(_try_ports(program))
-    return Finding(
+    return CheckFinding(
         "ports", f"{chosen.host}: load tests on port {chosen.udpstp.port}, STAMP on port {chosen.stamp.port}"
     )
 
@@ -48,8 +48,8 @@ async def _try_ports(program: PeerService) -> None:
         await program.close()
 
 
-def file(tests: TestRecordSettings) -> Finding:
-    """Can the file of the tests be written? One that is not there yet is not made."""
+def file(tests: TestRecordSettings) -> CheckFinding:
+    """Try the file of the test records, without creating it."""
     path = Path(tests.path)
     if not path.exists():
         return _new_file(path)
@@ -59,39 +59,41 @@ def file(tests: TestRecordSettings) -> Finding:
         opened.close()
     except (FileError, OSError, sqlite3.Error) as error:
         return _no_file(path, error)
-    return Finding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
+    return CheckFinding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
 
 
-def _no_file(path: Path, error: Exception) -> Finding:
+def _no_file(path: Path, error: Exception) -> CheckFinding:
     if isinstance(error, sqlite3.Error) and is_broken(error):
-        text = f"{path}: damaged ({error}): the next start begins a fresh one"
-        return Finding("tests", text, note=True)
+        text = f"{path}: damaged ({error}): the next start begins a new one"
+        return CheckFinding("tests", text, note=True)
     why = getattr(error, "strerror", None) or str(error)
     remedy = "" if isinstance(error, FileError) else ": give tests.path a file this user may write"
-    return Finding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
+    return CheckFinding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
 
 
-def _new_file(path: Path) -> Finding:
+def _new_file(path: Path) -> CheckFinding:
     absolute = path.absolute()
-    place = next(folder for folder in absolute.parents if folder.exists())
-    if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
-        text = f"{place} cannot be written: give tests.path a directory this user may write in"
-        return Finding("tests", text, Exit.CANNOT_CREATE)
-    return Finding("tests", f"{path}: will be made")
+    parent = next(folder for folder in absolute.parents if folder.exists())
+    if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
+        text = f"{parent} cannot be written: give tests.path a directory this user may write in"
+        return CheckFinding("tests", text, Exit.CANNOT_CREATE)
+    return CheckFinding("tests", f"{path}: does not exist yet; it will be created")
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
     client_id, clock = f"plancher-peer-check-{os.getpid()}", Clock()
-    return await why_not(chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised)
+    return await access_problem(
+        chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised
+    )
 
 
-def broker(name: str, chosen: Broker) -> Finding:
-    """Does the broker let this peer in? Under a client id of its own: a running peer stays in."""
+def broker(name: str, chosen: Broker) -> CheckFinding:
+    """Try the broker, under a client id of its own so that a running peer stays connected."""
     try:
         receipts = peer_topic(name, PeerKind.RECEIPTS)
         problem = asyncio.run(_try_broker(chosen, receipts))
     except BrokerError as error:
-        return Finding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
-        return Finding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return Finding("broker", f"{chosen.host}:{chosen.port} lets {name} in")
+        return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
+    return CheckFinding("broker", f"{chosen.host}:{chosen.port} accepts {name}")

@@ -1,4 +1,4 @@
-"""The keys in force, read anew from their files while the peer runs."""
+"""Shared keys of the peer, read again from their files while it runs."""
 
 import logging
 
@@ -11,7 +11,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class PeerKeys:
-    """``secrets`` by key id, as the files named in the settings last held them."""
+    """Keys in use: ``secrets`` by key id, as they were last read from the files in the settings."""
 
     def __init__(self, chosen: PeerSettings, secrets: dict[int, bytes]) -> None:
         self.secrets = secrets
@@ -19,15 +19,15 @@ class PeerKeys:
         self._complaint = Complaint()
 
     def renew(self) -> bool:
-        """Read the files; returns whether other keys are in force now.
+        """Read the files again; return True if the keys changed.
 
-        Files that cannot serve leave the keys as they are, and the log says so, once. No key is ever logged.
+        Files with mistakes leave the keys as they are, and are logged once. No key is ever logged.
         """
         try:
             found = settings.secrets(self._chosen)
         except SettingsError as error:
             if self._complaint.is_news(str(error)):
-                _LOG.error("%s: the keys read before stay in force", error)
+                _LOG.error("%s: the keys from before stay in use", error)
             return False
         self._complaint.is_news("")
         if found == self.secrets:
@@ -38,9 +38,9 @@ class PeerKeys:
 
 
 def _changes(before: dict[int, bytes], after: dict[int, bytes]) -> list[str]:
-    told = [f"{key_id} removed" for key_id in before.keys() - after.keys()]
-    told += [f"{key_id} added" for key_id in after.keys() - before.keys()]
-    told += [
+    changes = [f"{key_id} removed" for key_id in before.keys() - after.keys()]
+    changes += [f"{key_id} added" for key_id in after.keys() - before.keys()]
+    changes += [
         f"{key_id} changed" for key_id in before.keys() & after.keys() if before[key_id] != after[key_id]
     ]
-    return sorted(told)
+    return sorted(changes)

@@ -1,4 +1,4 @@
-"""The peer as a whole: both servers with one set of keys, and the record of their tests, to a clean end."""
+"""Running peer: both servers with one set of keys, the record of their tests, and an orderly end."""
 
 import asyncio
 import errno
@@ -26,11 +26,11 @@ KEYS_EVERY_S = 10.0
 
 
 class PortTakenError(Exception):
-    """A port cannot be had; the text says which, why, and what to do."""
+    """Failure to listen on a port; the text says which one, why, and what to do."""
 
 
 class PeerService:
-    """Load tests and STAMP on one address, and where there is a broker the record of the load tests.
+    """Servers of load tests and STAMP on one address, and with a broker the record of the load tests.
 
     Raises BrokerError if the broker's settings name files that cannot be used.
     """
@@ -39,7 +39,7 @@ class PeerService:
         self._chosen = chosen
         self._clock = Clock()
         self.udpstp = UdpstpServer(
-            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.capacity), chosen.limits, self._ended
+            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.admission), chosen.limits, self._ended
         )
         self.reflector = StampReflector(
             chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate
@@ -60,7 +60,7 @@ class PeerService:
         return ErrorEstimate.of_clock(self._clock.read())
 
     async def run(self, stop: asyncio.Event, service: Notifier = NOBODY) -> None:
-        """Serve until ``stop`` is set; running tests are then told to stop. Raises PortTakenError."""
+        """Serve until ``stop`` is set, then end the running tests. Raises PortTakenError."""
         try:
             await self.start()
             _LOG.info("serving load tests on %s port %d, STAMP on port %d",
@@ -68,9 +68,11 @@ class PeerService:
             if self._publisher is not None:
                 self._publisher.start()
             service.ready()
-            beside = [asyncio.create_task(work) for work in (service.attend(self._fault), self._keep_keys())]
+            background = [
+                asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
+            ]
             await stop.wait()
-            for task in beside:
+            for task in background:
                 task.cancel()
             service.stopping()
         finally:
@@ -79,18 +81,19 @@ class PeerService:
     async def _keep_keys(self) -> None:
         while True:
             await asyncio.sleep(KEYS_EVERY_S)
+            # In a thread: STAMP replies must not wait for the disk.
             if await asyncio.to_thread(self._keys.renew):
                 self.udpstp.take_keys(self._keys.secrets)
                 self.reflector.take(self._chosen.reflector(self._keys.secrets))
 
     async def _fault(self) -> str | None:
-        """What keeps it from answering; that this is asked at all shows that the event loop turns."""
+        """Closed sockets, for the service manager. An event loop that hangs does not report at all."""
         served = {"load tests": self.udpstp.serving, "STAMP": self.reflector.serving}
         closed = [name for name, open_still in served.items() if not open_still]
         return f"the socket for {' and '.join(closed)} is closed" if closed else None
 
     async def start(self) -> None:
-        """Take both ports. Raises PortTakenError."""
+        """Open both ports. Raises PortTakenError."""
         for name, server in (("udpstp", self.udpstp), ("stamp", self.reflector)):
             try:
                 await server.start()
@@ -99,10 +102,11 @@ class PeerService:
                 raise PortTakenError(f"{name}.port: {where}: {_why(error)}") from None
 
     async def close(self) -> None:
-        """Give both ports back, and keep what the last tests left; harmless when not started."""
+        """Close both ports and store the records of the last tests; harmless when not started."""
         self.reflector.close()
         await self.udpstp.stop()
         if self._publisher is not None:
+            # The publisher last: every test that ends adds a record.
             await self._publisher.stop()
 
 
@@ -110,7 +114,5 @@ def _why(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another, or grant it"
     if error.errno == errno.EADDRINUSE:
-        return (
-            "in use, by this peer if it is running: else choose another host or port, or stop what holds it"
-        )
+        return "in use, by this peer if it is running: else choose another host or port, or stop what uses it"
     return f"{error.strerror}: choose another host or port"

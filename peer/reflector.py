@@ -1,9 +1,9 @@
-"""The socket of the STAMP Session-StampReflector: kernel stamps of requests and of replies.
+"""Socket of the STAMP Session-Reflector, with the kernel's timestamps of requests and replies.
 
-A reply carries its own sending time as late-stamped as can be; the kernel's stamp of its leaving comes only
-afterwards, for the next reply to tell.
+A reply carries the time read just before its sending (T3). The kernel's timestamp of its transmission arrives
+only afterwards, and the next reply of the session reports it (RFC 8972 section 4.7).
 
-What is answered, and how, is decided in ``wire.stamp.reflector``.
+``wire.stamp.reflector`` decides which requests are answered, and how.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ _ancillary = lru_cache(maxsize=256)(timestamps.ancillary_of)  # of a few classes
 
 
 class StampReflector:
-    """Serves STAMP on one UDP address and port.
+    """Reflects STAMP on one UDP address and port; ``port`` 0 takes a free one.
 
-    ``address`` is an IP address, ``port`` 0 takes a free one. ``estimate`` tells what the wall clock's
-    stamps are worth; it is asked at most once a second. ``counters`` add to those of the core:
-    ``unsent`` replies, and ``user_stamped`` packets, those whose receive stamp the kernel did not give.
+    ``estimate`` gives the Error Estimate of the wall clock (RFC 8762 section 4.2.1), at most once a second.
+    ``counters`` adds two to those of the core: ``unsent`` replies, and ``user_stamped`` packets without a
+    receive timestamp of the kernel.
     """
 
     def __init__(
@@ -50,37 +50,37 @@ class StampReflector:
         self._estimate_until = 0.0
         self._wildcard = ip_address(address).is_unspecified
         self._socket: socket.socket | None = None
-        # Replies whose transmit stamp has not come, by the kernel's number.
+        # Replies that still wait for their transmit timestamp, by the kernel's number.
         self._unstamped: dict[int, Reflection] = {}
         self._next_number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def port(self) -> int:
-        """The port served; what was asked for before ``start``."""
+        """Port served; before ``start`` the one asked for."""
         return self._port
 
     @property
     def serving(self) -> bool:
-        """Whether its port is open and listened to."""
+        """True while its port is open."""
         return self._socket is not None
 
     @property
     def counters(self) -> Counter[str]:
-        """Packets and sessions since the beginning."""
+        """Counters of packets and sessions since the start."""
         return self._core.counters
 
     @property
     def sessions(self) -> int:
-        """How many sessions are remembered."""
+        """Number of sessions kept."""
         return self._core.sessions
 
     def take(self, settings: ReflectorSettings) -> None:
-        """Answer by other settings from now on."""
+        """Use other settings from now on."""
         self._core.take(settings)
 
     async def start(self) -> None:
-        """Begin to answer. Raises OSError where the address and port cannot be had."""
+        """Start to answer. Raises OSError if the address and port are not available."""
         over_ipv6 = ip_address(self._address).version == 6
         opened = socket.socket(socket.AF_INET6 if over_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -98,7 +98,7 @@ class StampReflector:
         self._loop.add_reader(opened, self._serve, opened)
 
     def close(self) -> None:
-        """Stop answering and give the port back; harmless when not started."""
+        """Stop to answer and close the port; harmless when not started."""
         if self._socket is None or self._loop is None:
             return
         self._loop.remove_reader(self._socket)
@@ -112,11 +112,11 @@ class StampReflector:
             try:
                 datagram = timestamps.receive(sock)
             except OSError:
-                # An ICMP error for an earlier reply; it concerns nobody's next packet.
+                # An ICMP error for an earlier reply says nothing about the next packet.
                 continue
             if datagram is None:
                 if not turn:
-                    # Called for stamps that came later than their reply was handed over.
+                    # The reader was called for timestamps that were not ready when their reply was sent.
                     self._take_transmit_stamps(sock)
                 return
             self._answer(sock, datagram)
@@ -139,11 +139,11 @@ class StampReflector:
         source = destination if self._wildcard else None
         ancillary = _ancillary(sock.family, reflection.dscp_ecn, source)
         if not reflection.follow_up:
-            # Once for the processor's caches alone: code that has not run for a while takes 5 us longer.
+            # The first encoding only warms the processor's caches: without it, T3 would be 5 us too early.
             reflection.encode(time.time_ns())
         try:
-            # Whatever comes between this stamp (T3) and the wire stands in the round trip, where the next
-            # reply does not tell of the kernel's.
+            # The time between T3 and the wire is part of the round trip, unless the next reply reports the
+            # kernel's timestamp.
             sock.sendmsg((reflection.encode(time.time_ns()),), ancillary, 0, datagram.address)
         except OSError:
             self.counters["unsent"] += 1
@@ -156,9 +156,9 @@ class StampReflector:
             self._unstamped[self._next_number] = reflection
         self._next_number = self._next_number + 1 & _MASK_32
         if len(self._unstamped) > _UNSTAMPED_REPLIES:
-            # A stamp need not come: a queue may drop what it had taken, or the device give none.
+            # A timestamp may never arrive: a queue drops the packet, or the device makes none.
             del self._unstamped[next(iter(self._unstamped))]
-        # Mostly it is there by now, and taking it here saves a turn of the event loop.
+        # Mostly the timestamp is ready by now, and reading it here saves a turn of the event loop.
         self._take_transmit_stamps(sock, 1)
 
     def _take_transmit_stamps(self, sock: socket.socket, limit: int = _UNSTAMPED_REPLIES) -> None:
@@ -168,7 +168,7 @@ class StampReflector:
                 self._core.transmitted(reflection, sent_ns)
 
     def _restart_numbering(self, sock: socket.socket) -> None:
-        """A failed send may or may not have used up a number."""
+        """Restart the kernel's numbering: a failed send may or may not have used a number."""
         self._take_transmit_stamps(sock)
         timestamps.restart_numbering(sock)
         self._unstamped.clear()

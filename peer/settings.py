@@ -1,4 +1,4 @@
-"""The peer's settings file, and the keys it shares with agents. Quantities carry their unit."""
+"""Settings file of the peer, ``peer.yaml``, and the keys shared with agents. Quantities have a unit."""
 
 import ipaddress
 import re
@@ -20,6 +20,7 @@ from wire.udpstp import pdu
 from wire.udpstp.rates import HIGH_SPEED_ROW
 from wire.udpstp.reception import Limits
 
+# keyId is one octet of the Setup Request (RFC 9946 section 6.1).
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
@@ -29,21 +30,22 @@ KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
 
 
 class KeySettings(Struct, frozen=True):
-    """One shared secret: itself, or a file that holds it and nothing else; exactly one is set."""
+    """One shared secret: ``key`` itself, or ``key_file`` with the secret alone; exactly one is set."""
 
     id: KeyId
     key: str | None = None
     key_file: str | None = None
 
+    # A traceback or a log line must not show the secret.
     def __repr__(self) -> str:
         return f"KeySettings({self.id})"
 
 
 class UdpstpSettings(Struct, frozen=True):
-    """Load tests (RFC 9946): the fastest and longest, and how much may run at once, seen from the agents.
+    """Load tests (RFC 9946): limits of one test and of all together; ``down`` and ``up`` as agents see them.
 
-    A fixed-rate test above ``highest_rate`` is refused; a search reserves what it asks for, but no more than
-    that, and ends its climb there.
+    A fixed-rate test above ``highest_rate`` is refused. A search reserves the rate that it asks for, up to
+    ``highest_rate``, and ends its climb there.
     """
 
     port: Port = pdu.WELL_KNOWN_PORT
@@ -56,7 +58,7 @@ class UdpstpSettings(Struct, frozen=True):
 
 
 class ReflectorServerSettings(Struct, frozen=True):
-    """The STAMP session-reflector (RFC 8762). ``open``: answer without authentication, too."""
+    """STAMP Session-Reflector (RFC 8762). With ``open`` it also answers in unauthenticated mode."""
 
     port: Port = packet.WELL_KNOWN_PORT
     sessions: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_768
@@ -64,9 +66,9 @@ class ReflectorServerSettings(Struct, frozen=True):
 
 
 class TestRecordSettings(Struct, frozen=True):
-    """The record of the load tests served: how much of it is kept, and how often news of it are sent."""
+    """Records of the load tests served: the file, its bounds, and the pace of sending."""
 
-    __test__ = False  # the name is the setting's; pytest is not to collect it
+    __test__ = False  # pytest would collect a class of this name
 
     path: str = "var/peer/tests.db"
     rows: Annotated[int, Meta(ge=1000, le=10_000_000)] = 100_000
@@ -76,15 +78,15 @@ class TestRecordSettings(Struct, frozen=True):
 
     @property
     def pace(self) -> Pace:
-        """How the tests are sent."""
+        """Pace of sending the records."""
         return Pace(interval_s=float(self.interval), receipt_timeout_s=float(self.receipt_timeout))
 
 
 class PeerSettings(Struct, frozen=True):
-    """Everything in ``peer.yaml``. ``keys`` and the lines of ``keys_file`` are taken together.
+    """Settings of a peer. Its keys are those of ``keys`` and of ``keys_file`` together.
 
-    ``name`` is what agents call this peer (``peer.name``). Without a ``broker`` nothing is kept of a test but
-    its line in the log.
+    ``name`` is the peer's name in agents' settings (``peer.name``). Without a ``broker``, tests are recorded
+    in the log alone.
     """
 
     name: str = "peer"
@@ -98,25 +100,25 @@ class PeerSettings(Struct, frozen=True):
     log_level: str = "info"
 
     @property
-    def capacity(self) -> AdmissionLimits:
-        """What admission may spend."""
+    def admission(self) -> AdmissionLimits:
+        """Limits of all tests together."""
         udpstp = self.udpstp
         return AdmissionLimits(int(udpstp.down), int(udpstp.up), udpstp.tests, udpstp.tests_per_key)
 
     @property
     def limits(self) -> Limits:
-        """What one test may ask for. Row r of the table sends r Mbit/s."""
+        """Limits of one test. Row r of the sending rates sends r Mbit/s."""
         return Limits(int(self.udpstp.highest_rate) // 1_000_000, int(self.udpstp.longest_test))
 
     def reflector(self, secrets: dict[int, bytes]) -> ReflectorSettings:
-        """How the reflector is to serve with these keys."""
+        """Settings of the reflector with these keys."""
         return ReflectorSettings(
             keys=tuple(secrets.values()), open_mode=self.stamp.open, most_sessions=self.stamp.sessions
         )
 
 
 def load(path: Path) -> PeerSettings:
-    """Read and check a peer's settings file. Raises SettingsError, one line for a person."""
+    """Read and check a settings file. Raises SettingsError, whose text is one line for an operator."""
     loaded = settings.load(path, PeerSettings)
     problem = first_problem(loaded)
     if problem:
@@ -125,7 +127,7 @@ def load(path: Path) -> PeerSettings:
 
 
 def first_problem(chosen: PeerSettings) -> str | None:
-    """The first rule that is broken, in words, or None. Never repeats a secret."""
+    """Describe the first broken rule, or return None. The text never has a secret in it."""
     return next(
         (problem for check in (_name, _host, _keys, _udpstp, _tests) if (problem := check(chosen))), None
     )
@@ -163,6 +165,7 @@ def _udpstp(chosen: PeerSettings) -> str | None:
     if not 1 <= udpstp.longest_test <= 3600:
         return "udpstp.longest_test: out of range: 1 s to 1 h"
     for name, rate in (("down", udpstp.down), ("up", udpstp.up)):
+        # Such a test would pass the limits of one test, and then be denied for ever.
         if rate < udpstp.highest_rate:
             return f"udpstp.{name}: less than udpstp.highest_rate: no such test could ever be admitted"
     return None
@@ -180,7 +183,7 @@ def _tests(chosen: PeerSettings) -> str | None:
 
 
 def secrets(chosen: PeerSettings) -> dict[int, bytes]:
-    """Every shared secret by its key id. Raises SettingsError, which never repeats a secret."""
+    """Read every shared secret, by key id. Raises SettingsError, without a secret in its text."""
     found: dict[int, bytes] = {}
     for index, key in enumerate(chosen.keys):
         place = f"keys[{index}]"

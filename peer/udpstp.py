@@ -1,4 +1,4 @@
-"""The RFC 9946 server's sockets: a control port on the event loop, a thread and a port for each test."""
+"""Sockets of the RFC 9946 server: a control port on the event loop, a thread and a port for each test."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from wire.udpstp.server import ServerOutcome, ServerTest
 
 _LOG = logging.getLogger(__name__)
 _DATAGRAMS_A_TURN = 64
-_GIVEN_UP_NS = 1_000_000_000
+_ABANDONED_NS = 1_000_000_000
 
 _CODES = {
     Denial.BANDWIDTH: reception.CAPACITY_EXCEEDED,
@@ -36,27 +36,25 @@ class _Running:
     began: int
     cancelled: threading.Event = field(default_factory=threading.Event)
 
-    def is_given_up_by(self, offer: Offer, now: int) -> bool:
-        """Whether ``offer`` shows that its client has left this test before it began.
-
-        A client whose set-up lost a message begins anew (RFC 9946 §6.1) while we would wait for the watchdog.
-        """
+    def is_replaced_by(self, offer: Offer, now: int) -> bool:
+        """True if ``offer`` shows that its client abandoned this test before it began."""
+        # A client whose set-up lost a message starts again (RFC 9946 section 6.1), long before our watchdog.
         mine = self.test.offer
         same = (mine.setup.key_id, mine.source[0], mine.direction) == (
             offer.setup.key_id, offer.source[0], offer.direction,
         )  # fmt: skip
-        return same and self.test.row is None and now - self.began > _GIVEN_UP_NS
+        return same and self.test.row is None and now - self.began > _ABANDONED_NS
 
 
-def _tell_nobody(test: ServerTest, set_up: int) -> None:
+def _ignore(test: ServerTest, set_up: int) -> None:
     pass
 
 
 class UdpstpServer:
-    """Serves load tests on one UDP address. ``port`` 0 takes a free one.
+    """Serves load tests on one UDP address; ``port`` 0 takes a free one.
 
-    ``on_ended`` hears of every test that was accepted, when it is over: the test and when it was set up, in
-    monotonic ns. It is called on the event loop.
+    ``on_ended`` is called on the event loop at the end of every accepted test. Its second argument is the
+    monotonic time of the set-up, in ns.
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class UdpstpServer:
         secrets: dict[int, bytes],
         admission: Admission,
         limits: Limits,
-        on_ended: Callable[[ServerTest, int], None] = _tell_nobody,
+        on_ended: Callable[[ServerTest, int], None] = _ignore,
     ) -> None:
         self._address, self._asked_port = address, port
         self._family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
@@ -78,32 +76,32 @@ class UdpstpServer:
 
     @property
     def port(self) -> int:
-        """The control port served; what was asked for before ``start``."""
+        """Control port served; before ``start`` the one asked for."""
         return int(self._socket.getsockname()[1]) if self._socket else self._asked_port
 
     @property
     def serving(self) -> bool:
-        """Whether its control port is open and listened to."""
+        """True while its control port is open."""
         return self._socket is not None
 
     @property
     def tests(self) -> int:
-        """How many tests are set up or running."""
+        """Number of tests set up or running."""
         return len(self._running)
 
     def take_keys(self, secrets: dict[int, bytes]) -> None:
-        """Serve these keys from now on; tests that run go on."""
+        """Use these keys from now on; running tests continue."""
         self._reception.take_keys(secrets)
 
     async def start(self) -> None:
-        """Begin to serve. Raises OSError where the address and port cannot be had."""
+        """Start to serve. Raises OSError if the address and port are not available."""
         self._socket = load.open_socket(self._family, (self._address, self._asked_port))
-        # A test that its client has given up keeps its thread for a moment longer than its ticket.
+        # A test that its client abandoned keeps its thread a moment longer than its ticket.
         self._threads = ThreadPoolExecutor(2 * self._admission.sessions, thread_name_prefix="udpstp")
         asyncio.get_running_loop().add_reader(self._socket, self._serve, self._socket)
 
     async def stop(self) -> None:
-        """Take no more tests, tell the running ones to stop, and wait for them: 3 s at most."""
+        """Refuse new tests, stop the running ones, and wait for them: 3 s at most."""
         if self._socket is None or self._threads is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -119,7 +117,9 @@ class UdpstpServer:
             try:
                 datagram = timestamps.receive(sock)
             except OSError:
-                load.discard_errors(sock)  # of an earlier answer; it concerns nobody's next request
+                load.discard_errors(
+                    sock
+                )  # ICMP errors for earlier answers say nothing about the next request
                 continue
             if datagram is None:
                 return
@@ -135,16 +135,18 @@ class UdpstpServer:
             self._answer(sock, datagram, self._admit(taken, datagram.headers.destination, wall))
 
     def _answer(self, sock: socket.socket, datagram: Datagram, answer: bytes) -> None:
+        # An answer that cannot be sent is as good as lost: the client starts its set-up again.
         with contextlib.suppress(OSError):
+            # From the address of the request: a client may ignore an answer from another one.
             timestamps.send(sock, answer, datagram.address, source=datagram.headers.destination)
 
     def _admit(self, offer: Offer, local: str | None, wall: int) -> bytes:
-        """Start a test, if there is room for it; the Setup Response either way."""
+        """Start a test if the limits admit it; return the Setup Response."""
         now = time.monotonic_ns()
-        for other in [other for other in self._running if other.is_given_up_by(offer, now)]:
+        for other in [other for other in self._running if other.is_replaced_by(offer, now)]:
             other.cancelled.set()
             self._admission.release(other.ticket)
-        # No test gets more than the highest row: more would be reserved for nothing.
+        # No test sends faster than the highest row, so no more is reserved.
         rate = min(offer.setup.bandwidth_mbps, self._limits.highest_row) * 1_000_000
         ticket = self._admission.admit(offer.setup.key_id, offer.direction, rate)
         if isinstance(ticket, Denial):
@@ -157,7 +159,7 @@ class UdpstpServer:
         test_port = sock.getsockname()[1]
         try:
             self._begin(_Running(ServerTest(offer, self._limits, now), ticket, now), sock)
-        except RuntimeError as error:  # this machine starts no more threads
+        except RuntimeError as error:  # the machine cannot start another thread
             sock.close()
             self._admission.release(ticket)
             return self._refuse(offer, reception.NO_CONNECTION, f"no thread: {error}", wall)
@@ -170,6 +172,7 @@ class UdpstpServer:
 
     def _begin(self, running: _Running, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # A thread for each test: sending must not wait for the event loop.
         future = loop.run_in_executor(self._threads, _run, running, sock)
         self._running[running] = future
         future.add_done_callback(lambda done: self._ended(running, done))
@@ -181,7 +184,7 @@ class UdpstpServer:
             _LOG.error("test session=%s failed", running.test.offer.session, exc_info=error)
             running.test.outcome = ServerOutcome.FAILED
         else:
-            _tell(running)
+            _log_test(running)
         self._on_ended(running.test, running.began)
 
 
@@ -190,8 +193,8 @@ def _run(running: _Running, sock: socket.socket) -> None:
         load.run(running.test, sock, running.cancelled)
 
 
-def _tell(running: _Running) -> None:
-    """One line for each test; no address in it."""
+def _log_test(running: _Running) -> None:
+    """Log one line for a test, without any address."""
     test = running.test
     _LOG.info(
         "test session=%s key=%d direction=%s row=%s mbit_s=%s bytes_sent=%d bytes_received=%d packets=%d "

@@ -1,4 +1,4 @@
-"""A real Mosquitto of a test's own, open to everybody on a free port of loopback."""
+"""Real Mosquitto for one test, open to every client on a free port of loopback."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.servers import require
 
 @dataclass(frozen=True, slots=True)
 class Mosquitto:
-    """Where the broker listens, and its process."""
+    """Port of the broker, and its process id."""
 
     port: int
     process: int
@@ -25,7 +25,7 @@ def mosquitto(directory: Path, *options: str, port: int | None = None) -> Iterat
     port = port or free_port()
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false", *options]
     if os.geteuid() == 0:
-        lines.append("user root")  # as its own user it could not read a test's directory
+        lines.append("user root")  # otherwise it becomes a user that cannot read a test's directory
     configuration = directory / f"mosquitto-{port}.conf"
     configuration.write_text("\n".join(lines) + "\n")
     log = directory / f"mosquitto-{port}.log"

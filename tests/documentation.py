@@ -1,4 +1,4 @@
-"""What a page of the documentation holds for machines: commands (``sh``) and settings (``yaml``)."""
+"""Commands (``sh``) and settings (``yaml``) of a page of the documentation."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def commands(page: Path) -> list[str]:
-    """Every command, in the order of the page."""
+    """Return all commands of a page, in order."""
     return [line for block in blocks(page, "sh") for line in block.splitlines()]
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The text of each fenced block in ``language``."""
+    """Return the text of each fenced block in ``language``."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)

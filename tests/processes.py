@@ -1,4 +1,4 @@
-"""Servers as processes of a test: started, waited for by asking them, and ended by their process id."""
+"""Servers as processes of a test: started, waited for, and ended by their process id."""
 
 import itertools
 import random
@@ -11,14 +11,14 @@ from pathlib import Path
 
 READY_WITHIN_S = 30.0
 END_WITHIN_S = 10.0
-_CHANCE = random.SystemRandom()  # whatever a test seeds, two runs do not draw the same
+_CHANCE = random.SystemRandom()  # two runs must not draw the same, even if a test seeds ``random``
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port, of TCP and of UDP, that was free on loopback a moment ago.
+    """Return a port that was free for TCP and UDP on loopback a moment ago.
 
-    Below those that the kernel gives out by itself: one of its own would often be another connection's, or
-    another run's server, by the time it is used.
+    It is below the kernel's ephemeral ports: one of those would often be taken by a connection by the time it
+    is used.
     """
     while True:
         port = _CHANCE.randrange(10_000, 32_768)
@@ -27,7 +27,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def free_at(host: str, *ports: int) -> bool:
-    """Whether nobody holds any of these ports there, neither of TCP nor of UDP."""
+    """Return whether all these ports are free there, for TCP and UDP."""
     for kind, port in itertools.product((socket.SOCK_STREAM, socket.SOCK_DGRAM), ports):
         with closing(socket.socket(socket.AF_INET, kind)) as sock:
             try:
@@ -38,14 +38,14 @@ def free_at(host: str, *ports: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on this TCP port of loopback."""
+    """Return whether something listens on this TCP port of loopback."""
     with closing(socket.socket()) as sock:
         sock.settimeout(1.0)
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
-    """Ask until ``condition`` holds. Raises AssertionError naming ``what`` after ``within_s`` seconds."""
+    """Poll until ``condition`` is true. Raises AssertionError naming ``what`` after ``within_s`` seconds."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
@@ -55,9 +55,9 @@ def wait_until(condition: Callable[[], bool], what: str, within_s: float = READY
 
 @contextmanager
 def running(command: Sequence[str | Path], ready: Callable[[], bool], log: Path) -> Iterator[int]:
-    """Run a server while the block lasts, from when ``ready`` holds; gives its process id.
+    """Run a server while the block lasts, and yield its process id once ``ready`` is true.
 
-    Its output goes to ``log``; whatever goes wrong at the start is raised as AssertionError with that output.
+    Its output goes to ``log``. Raises AssertionError with that output when it does not start.
     """
     with log.open("wb") as output:
         process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)

@@ -1,7 +1,7 @@
-"""The servers, tools and libraries that tests use: where they are, and how to get those that are not there.
+"""Servers, tools and libraries that tests use: their paths, and how to install them.
 
-``python -m tests.servers`` provides them before the tests run; ``require`` is what a test asks. Nothing is
-ever started as a service: a test starts its own server, on a free port, and ends it.
+``python -m tests.servers`` installs them before the tests run; a test calls ``require``. None is started as a
+service: a test starts its own server on a free port, and ends it.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A shared library that tests load, by the name under which the loader knows it."""
+    """Shared library that tests load, by the name that the loader knows."""
 
     name: str
     package: str
@@ -29,9 +29,9 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A program that tests use. ``names``: what it may be called, the usual name first.
+    """Program that tests use. ``names``: its possible names, the usual one first.
 
-    ``package``: what it comes in, with a space between two where it is of no use without the other.
+    ``package``: its Debian package, or two separated by a space where the one is of no use without the other.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        """The name that a test asks for."""
+        """Name that a test asks for."""
         return self.names[0]
 
 
@@ -65,7 +65,7 @@ SERVERS = (
     Server(("journalctl",), "systemd"),
     Server(("openssl",), "openssl"),
 )
-# By which systemd makes its filters of system calls, and the tests of its units make theirs.
+# systemd builds its filters of system calls with this library, and so do the tests of the units.
 SECCOMP = Library("libseccomp.so.2", "libseccomp2")
 LIBRARIES = (SECCOMP,)
 # An ordinary user's PATH lacks these, and Debian puts daemons there.
@@ -80,7 +80,7 @@ Needed = Server | Library
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What providing the servers depends on. ``run`` runs a command and returns its exit status.
+    """Properties of this machine. ``run`` runs a command and returns its exit status.
 
     ``loads``: whether the loader finds a library of this name.
     """
@@ -95,7 +95,7 @@ class Machine:
 
 
 def loads(library: str) -> bool:
-    """Whether the loader finds it on this machine."""
+    """Return whether the loader finds a library on this machine."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -104,32 +104,32 @@ def loads(library: str) -> bool:
 
 
 def search_path(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """The directories in which programs are looked for."""
+    """Return the directories in which programs are searched."""
     places = [place for place in environment.get("PATH", "").split(os.pathsep) if place]
     return tuple(Path(place) for place in dict.fromkeys([*places, *ALSO_SEARCHED]))
 
 
 def in_continuous_integration(environment: Mapping[str, str]) -> bool:
-    """Whether a missing server is a failure instead of a skipped test."""
+    """Return whether a missing server fails the test instead of skipping it."""
     return environment.get("CI", "").lower() == "true"
 
 
 def find(server: Server, directories: Sequence[Path]) -> Path | None:
-    """Where ``server`` is installed, or None."""
+    """Return the path of ``server``, or None."""
     candidates = (directory / name for name in server.names for directory in directories)
     return next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def missing(machine: Machine) -> list[Needed]:
-    """The servers and libraries that are not installed."""
+    """List the servers and libraries that are not installed."""
     servers = [server for server in SERVERS if find(server, machine.directories) is None]
     return [*servers, *(library for library in LIBRARIES if not machine.loads(library.name))]
 
 
 def require(program: str) -> Path:
-    """The path of ``program``. Skips the test that asks if it is missing, or fails it where CI is true.
+    """Return the path of ``program``. Skip the test if it is missing; fail it where CI is true.
 
-    Raises KeyError for a program that is not in SERVERS: what is not listed there is not installed either.
+    Raises KeyError for a program that is not in SERVERS, and therefore never installed.
     """
     server = {server.name: server for server in SERVERS}[program]
     path = find(server, search_path(os.environ))
@@ -139,30 +139,30 @@ def require(program: str) -> Path:
 
 
 def require_library(library: Library) -> None:
-    """Skip the test that asks if the library is missing, or fail it where CI is true."""
+    """Skip the test if the library is missing; fail it where CI is true."""
     if not loads(library.name):
         not_there(f"{library.name} is not installed: {_how_to_install([library])}")
 
 
 def not_there(reason: str) -> NoReturn:
-    """Skip the test for what is missing, or fail it where CI is true."""
+    """Skip the test for ``reason``; fail it where CI is true."""
     if in_continuous_integration(os.environ):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
 def provide(machine: Machine) -> int:
-    """Install what is missing where that is possible, say what is left, and return the exit status."""
+    """Install missing servers where possible, report the rest, and return the exit status."""
     lacking = missing(machine)
     if lacking and machine.root and machine.debian:
         _install(_packages(lacking), machine)
         lacking = missing(machine)
     if not lacking:
-        print(f"Servers for the tests: all {len(SERVERS) + len(LIBRARIES)} are there.")
+        print(f"Servers for the tests: all {len(SERVERS) + len(LIBRARIES)} are installed.")
         return 0
     for server in lacking:
         print(f"Missing: {server.name} (Debian package {server.package})", file=sys.stderr)
-    print(f"To get them: {_how_to_install(lacking)}", file=sys.stderr)
+    print(f"To install them: {_how_to_install(lacking)}", file=sys.stderr)
     if machine.continuous_integration:
         print("CI=true: a missing server is a failure.", file=sys.stderr)
         return 1
@@ -177,7 +177,7 @@ def _packages(needed: Sequence[Needed]) -> list[str]:
 def _how_to_install(needed: Sequence[Needed]) -> str:
     packages = " ".join(_packages(needed))
     return (
-        f"on Debian or Ubuntu: sudo apt-get install {packages} (or `sudo make servers`, which starts none)"
+        f"on Debian or Ubuntu: sudo apt-get install {packages} (or `sudo make servers`)"
         "; elsewhere: the packages of the same names"
     )
 
@@ -186,15 +186,16 @@ def _install(packages: Sequence[str], machine: Machine) -> None:
     began = time.monotonic()
     print(f"Installing {', '.join(packages)} with apt-get, which may take minutes ...", flush=True)
     with _services_kept_from_starting(machine.policy):
-        # Stale lists name versions that the mirror no longer holds; a failed update may still install.
+        # Stale lists name versions that the mirror no longer has. After a failed update an installation may
+        # still work.
         machine.run([*APT, "update"])
         status = machine.run([*APT, "-y", "install", "--no-install-recommends", *packages])
-    told = "Installed; no service was started" if status == 0 else f"apt-get ended with status {status}"
-    print(f"{told} ({time.monotonic() - began:.0f} s).", flush=True)
+    result = "Installed; no service was started" if status == 0 else f"apt-get ended with status {status}"
+    print(f"{result} ({time.monotonic() - began:.0f} s).", flush=True)
 
 
 def _services_kept_from_starting(policy: Path) -> AbstractContextManager[None]:
-    """A policy that is already there is its owner's decision, and stays."""
+    # An existing policy is its owner's decision.
     return nullcontext() if policy.exists() else _temporary_policy(policy)
 
 
@@ -225,7 +226,7 @@ def _is_debian() -> bool:
 
 
 def main() -> int:
-    """Provide the servers on this machine."""
+    """Install the servers on this machine."""
     return provide(
         Machine(
             directories=search_path(os.environ),

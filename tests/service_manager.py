@@ -1,4 +1,4 @@
-"""Stands in for a service manager: the socket to which programs tell it how they are."""
+"""Fake service manager: the socket to which programs report their state (sd_notify)."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SNMP agents to ask: one that answers what a test says, read and written by scapy, and the real snmpd."""
+"""SNMP agents for tests: one with the test's own answers, by scapy, and the real snmpd."""
 
 import asyncio
 import socket
@@ -45,7 +45,9 @@ def encoded(value: int | bytes | Oid) -> object:
 
 
 class Router(asyncio.DatagramProtocol):
-    """Answers GET and GETBULK from ``variables``; ``mischief`` tells what else is sent before an answer."""
+    """SNMP agent that answers GET and GETBULK from ``variables``; ``mischief`` makes datagrams sent before an
+    answer.
+    """
 
     def __init__(self, variables: Variables, mischief: Callable[[int], list[bytes]] | None = None) -> None:
         self.variables = variables
@@ -93,7 +95,7 @@ class Router(asyncio.DatagramProtocol):
 
 
 def snmpd(folder: Path, address: str, port: int, *before: str) -> list[str | Path]:
-    """The command of a private snmpd: nothing of the machine's own configuration is read."""
+    """Return the command of a private snmpd, which reads nothing of the machine's configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "snmpd.conf"
     config.write_text(f"rocommunity {COMMUNITY}\n")
@@ -104,7 +106,7 @@ def snmpd(folder: Path, address: str, port: int, *before: str) -> list[str | Pat
 
 @contextmanager
 def snmpd_on_loopback(folder: Path) -> Iterator[int]:
-    """The real snmpd while the block lasts; gives its port."""
+    """Run the real snmpd while the block lasts, and yield its port."""
     port = free_udp_port()
 
     def answers() -> bool:

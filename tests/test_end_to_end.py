@@ -1,4 +1,4 @@
-"""Agent's journal and uplink, a real Mosquitto and the real collector: what is committed, what is marked."""
+"""Journal, uplink, a real Mosquitto and the real collector: committed and marked measurements."""
 
 import asyncio
 import signal
@@ -56,7 +56,7 @@ def in_ledger(folder: Path) -> list[Key]:
 
 
 class Site:
-    """A site's journal with its uplink, which sends at once what is committed."""
+    """Journal of a site with its uplink, which sends measurements at once."""
 
     def __init__(self, journal: JournalThread, uplink: Uplink) -> None:
         self._journal = journal
@@ -73,7 +73,7 @@ class Site:
 
 @asynccontextmanager
 async def agent(folder: Path, broker: Broker) -> AsyncIterator[Site]:
-    """A site that measures when it is told to, its uplink running."""
+    """Run a site that measures on request, with its uplink."""
     journal = JournalThread(lambda: Journal(folder / "journal.db", 10**8, CLOCK))
     pace = UplinkSettings(Seconds(0.05), Seconds(0.05), Seconds(0.5))
     uplink = Uplink(SITE, "0.1.0", broker, pace, journal, Clock().read)
@@ -109,8 +109,8 @@ def settings(folder: Path, port: int) -> str:
     return str(path)
 
 
-def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp_path: Path) -> None:
-    """The ledger of half-way takes the place of the whole one, whose receipts the agent has."""
+def test_a_collector_restored_from_a_backup_gets_later_measurements_again(tmp_path: Path) -> None:
+    """Replace the ledger by a backup taken half-way, after the agent has all receipts."""
     path, backup = tmp_path / "ledger.db", tmp_path / "backup.db"
 
     async def scenario(port: int) -> None:
@@ -141,10 +141,10 @@ def test_a_collector_restored_from_a_backup_gets_back_what_agents_still_hold(tmp
     assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
     assert command(["ledger", "verify", str(path)]) == Exit.OK
     (held,) = of_sites(path, 2**53)
-    assert (held.committed, held.is_whole, held.under_way) == (3 * HALF, True, 0)
+    assert (held.committed, held.is_complete, held.pending) == (3 * HALF, True, 0)
 
 
-def test_what_the_collector_cannot_decode_holds_back_nothing_else(
+def test_undecodable_measurements_do_not_delay_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two make no JSON of their batch, so that it is refused whole; the identity of one does not read."""
@@ -177,9 +177,7 @@ def test_what_the_collector_cannot_decode_holds_back_nothing_else(
 
 
 @pytest.mark.parametrize("nth", [1, 3])
-def test_a_collector_killed_before_its_commit_loses_nothing_and_nothing_is_marked_before(
-    tmp_path: Path, nth: int
-) -> None:
+def test_a_collector_killed_before_its_commit_loses_nothing(tmp_path: Path, nth: int) -> None:
     async def scenario(port: int) -> None:
         chosen = settings(tmp_path, port)
         async with agent(tmp_path, Broker(port=port)) as site, asyncio.timeout(WITHIN_S):

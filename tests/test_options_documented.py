@@ -1,4 +1,4 @@
-"""Every option of the three settings files stands in its commented example, with its default."""
+"""Every option of the three settings files is in its commented example, with its default."""
 
 import re
 import typing
@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.settings import file as agent_settings
-from agent.settings.sections import AgentSettings
+from agent import configuration
+from agent.configuration import SETTINGS
 from collector import settings as collector_settings
 from collector.settings import CollectorSettings
 from peer import settings as peer_settings
 from peer.settings import PeerSettings
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = {"agent.yaml": AgentSettings, "peer.yaml": PeerSettings, "collector.yaml": CollectorSettings}
+EXAMPLES = {"agent.yaml": SETTINGS, "peer.yaml": PeerSettings, "collector.yaml": CollectorSettings}
 SAID_ELSEWHERE = {"peer.yaml": ("broker.", "agent.yaml")}
 """``as in agent.yaml``, says the comment."""
 
@@ -58,17 +58,17 @@ def differing(loaded: msgspec.Struct, defaults: msgspec.Struct) -> list[str]:
     return [name for name in loaded.__struct_fields__ if getattr(loaded, name) != getattr(defaults, name)]
 
 
-def test_what_stands_in_the_agents_example_is_the_default() -> None:
-    loaded = agent_settings.load(ROOT / "agent.yaml")
-    assert differing(loaded, AgentSettings(site=loaded.site, peer=loaded.peer)) == []
+def test_the_agents_example_has_the_defaults() -> None:
+    loaded = configuration.load(ROOT / "agent.yaml")
+    assert differing(loaded, SETTINGS(site=loaded.site, peer=loaded.peer)) == []
 
 
-def test_what_stands_in_the_collectors_example_is_the_default() -> None:
+def test_the_collectors_example_has_the_defaults() -> None:
     loaded = collector_settings.load(ROOT / "collector.yaml")
     assert differing(loaded, CollectorSettings()) == []
 
 
-def test_what_stands_in_the_peers_example_is_the_default_but_for_a_port_that_needs_no_root() -> None:
+def test_the_peers_example_has_the_defaults_except_for_one_port() -> None:
     loaded = peer_settings.load(ROOT / "peer.yaml")
     assert differing(loaded, PeerSettings(keys=loaded.keys)) == ["stamp"]
     assert differing(loaded.stamp, peer_settings.ReflectorServerSettings()) == ["port"]

@@ -1,4 +1,4 @@
-"""Every command of README.md is run here, in the order in which it stands there."""
+"""Every command of README.md, run in its order."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ import pytest
 from tests import servers
 from tests.lanes import LANES
 from tests.processes import accepts, running, wait_until
-from tests.verdicts import until_told
+from tests.verdicts import until_decided
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLES = ("agent.yaml", "peer.yaml", "collector.yaml", "sites.csv")
-DEMO_WITHIN_S = 60
+DEMO_WITHIN_S = 110
 PAGE = "http://127.0.0.1:8460/"
 
 
@@ -33,7 +33,7 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
-def test_the_readme_holds_exactly_the_commands_tested_here() -> None:
+def test_the_readme_has_exactly_the_commands_tested_here() -> None:
     assert commands() == [
         "make demo",
         "make test",
@@ -77,7 +77,7 @@ def test_make_demo_shows_a_page_and_ends_on_ctrl_c() -> None:
         with urllib.request.urlopen(page, timeout=10) as answer:
             assert answer.status == 200
         os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=15)
+        rest, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert "Traceback" not in rest
@@ -101,7 +101,7 @@ def _address(process: "subprocess.Popen[str]", within_s: float) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The examples in a folder of their own, so that what the programs write stays out of the tree."""
+    """Copy the examples to a folder, for the files that the programs write."""
     path = tmp_path_factory.mktemp("readme")
     for name in EXAMPLES:
         shutil.copy(ROOT / name, path)
@@ -112,7 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def words(command: str) -> list[str]:
-    """The command as it stands in the README, with the programs of this environment."""
+    """Split a command of the README, with the programs of this environment."""
     assert command in commands()
     program, *arguments = shlex.split(command)
     if program.startswith(".venv/bin/"):
@@ -135,7 +135,7 @@ def page_holds(text: str) -> bool:
 
 @pytest.fixture
 def _free_ports() -> None:
-    """The examples' ports are their own, so a program that somebody tries out stands in the way."""
+    """Skip the test if another program uses the ports of the examples."""
     taken = [port for port in (1883, 8460) if accepts(port)]
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
         try:
@@ -148,15 +148,15 @@ def _free_ports() -> None:
 
 @pytest.mark.timeout(240)  # three measurements, on a machine that is too busy for the first two
 @pytest.mark.usefixtures("_free_ports")
-def test_the_next_steps_work_as_they_stand(folder: Path) -> None:
-    """Deployer and NOC operator: measure once, then the whole chain from agent to page."""
+def test_the_next_steps_work(folder: Path) -> None:
+    """Measure once as a deployer, then run the whole chain from agent to page as an operator."""
     peer = folder / "peer.log"
     with ExitStack() as programs:
         start = programs.enter_context
         start(running(words(".venv/bin/plancher-peer run peer.yaml"), says(peer, "serving"), peer))
         checked = run(".venv/bin/plancher-agent check agent.yaml")
         assert "nothing listens there: is the broker running" in checked.stdout, checked.stdout
-        measured = until_told(lambda: run(".venv/bin/plancher-agent measure agent.yaml"), tries=3)
+        measured = until_decided(lambda: run(".venv/bin/plancher-agent measure agent.yaml"), tries=3)
         assert measured.returncode == 0, measured.stdout + measured.stderr
         start(running(words("/usr/sbin/mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
         assert run(".venv/bin/plancher-agent check agent.yaml").returncode == 0

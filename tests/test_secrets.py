@@ -1,4 +1,4 @@
-"""Keys and passwords of running programs: in their files, and in nothing else that anybody can read."""
+"""Keys and passwords of running programs are in their own files and nowhere else."""
 
 import base64
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import configuration
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from collector.certificates.authority import COLLECTOR, PEER, Authority
 from host.clock import Clock
@@ -29,8 +29,8 @@ SECRETS = (KEY, OTHER_KEY, *PASSWORDS.values())
 ONLY_STAMP = {"floor": "1 h", "stamp": "1 s", "path": None, "capacity": None, "interface": None}
 
 
-class Stand:
-    """The settings of all programs, in files beside their secrets, which stand in ``private``."""
+class Installation:
+    """Settings files of all programs, and their secrets in ``private``."""
 
     def __init__(self, folder: Path, broker_port: int) -> None:
         self.folder = folder
@@ -90,7 +90,7 @@ class Stand:
         return path
 
     def started(self, program: str, sign: str) -> ExitStack:
-        """The program as a process, from when its log holds ``sign``."""
+        """Start the program as a process, and wait until its log contains ``sign``."""
         log = self.folder / f"{program}.log"
         stack = ExitStack()
         command = [sys.executable, "-m", program, "run", str(self.folder / f"{program}.yaml")]
@@ -98,17 +98,17 @@ class Stand:
         return stack
 
     def say(self, program: str, *words: str) -> None:
-        """Run a command to its end and keep what it said."""
-        told = subprocess.run(
+        """Run a command to its end and keep its output."""
+        done = subprocess.run(
             [sys.executable, "-m", program, *words, str(self.folder / f"{program}.yaml")],
             capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         log = self.folder / f"{program}-{'-'.join(words)}.said"
-        log.write_bytes(told.stdout + told.stderr)
+        log.write_bytes(done.stdout + done.stderr)
         assert log.stat().st_size
 
     def showing(self) -> dict[str, list[str]]:
-        """The files that show a secret, however it is written, and which."""
+        """Return the files that contain a secret in any form, with the secrets."""
         forms = {form: secret for secret in SECRETS for form in written(secret)}
         found = {}
         for path in self.folder.rglob("*"):
@@ -129,33 +129,35 @@ def test_running_programs_show_no_secret_anywhere(tmp_path: Path) -> None:
     broker_folder = tmp_path / "broker"
     broker_folder.mkdir()
     with shipped_broker(broker_folder, PASSWORDS, sites) as broker, ExitStack() as programs:
-        (tmp_path / "stand").mkdir()
-        stand = Stand(tmp_path / "stand", broker.port)
+        (tmp_path / "installation").mkdir()
+        installation = Installation(tmp_path / "installation", broker.port)
         for program, sign in (("collector", "connected"), ("peer", "connected"), ("agent", "connected")):
-            programs.enter_context(stand.started(program, sign))
-        wait_until(lambda: "in flight" in (stand.folder / "agent.log").read_text(), "measurements are sent")
+            programs.enter_context(installation.started(program, sign))
+        wait_until(
+            lambda: "in flight" in (installation.folder / "agent.log").read_text(), "measurements are sent"
+        )
         for program in ("agent", "peer", "collector"):
-            stand.say(program, "check")
-        stand.say("agent", "status")
-        stand.say("agent", "status", "--json")
-        stand.say("agent", "measure", "--probe", "stamp")
-        stand.secret("keys", f"1 {OTHER_KEY}\n3 {KEY}\nno line of a key file: {KEY}\n")
-        said = stand.folder / "peer.log"
-        wait_until(lambda: "the keys read before stay in force" in said.read_text(), "new keys are read")
-        stand.secret(f"{SITE}-password", "wrong")
-        stand.say("agent", "check")
-    assert stand.showing() == {}
+            installation.say(program, "check")
+        installation.say("agent", "status")
+        installation.say("agent", "status", "--json")
+        installation.say("agent", "measure", "--probe", "stamp")
+        installation.secret("keys", f"1 {OTHER_KEY}\n3 {KEY}\nno line of a key file: {KEY}\n")
+        said = installation.folder / "peer.log"
+        wait_until(lambda: "the keys from before stay in use" in said.read_text(), "new keys are read")
+        installation.secret(f"{SITE}-password", "wrong")
+        installation.say("agent", "check")
+    assert installation.showing() == {}
 
 
-def test_a_secret_that_is_shown_would_be_found(tmp_path: Path) -> None:
-    stand = Stand(tmp_path, 1883)
+def test_a_secret_in_a_log_would_be_found(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, 1883)
     (tmp_path / "log").write_text(f"key {KEY.encode().hex()}")
-    assert stand.showing() == {str(tmp_path / "log"): [KEY]}
+    assert installation.showing() == {str(tmp_path / "log"): [KEY]}
 
 
-def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
-    stand = Stand(tmp_path, 1883)
-    served, measured = peer_settings.load(stand.peer), agent_settings.load(stand.agent)
+def test_objects_with_a_secret_do_not_print_it(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, 1883)
+    served, measured = peer_settings.load(installation.peer), configuration.load(installation.agent)
     secrets = peer_settings.secrets(served)
     holders = (
         served,
@@ -170,10 +172,10 @@ def test_what_holds_a_secret_does_not_show_it(tmp_path: Path) -> None:
     assert "kept-secret" not in shown
 
 
-def test_a_traceback_of_a_file_that_cannot_serve_shows_no_secret(tmp_path: Path) -> None:
-    stand = Stand(tmp_path, 1883)
-    stand.secret("keys", f"1 {KEY}\n1 {OTHER_KEY}\n")
+def test_the_traceback_of_an_invalid_file_shows_no_secret(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, 1883)
+    installation.secret("keys", f"1 {KEY}\n1 {OTHER_KEY}\n")
     with pytest.raises(SettingsError) as caught:
-        peer_settings.secrets(peer_settings.load(stand.peer))
+        peer_settings.secrets(peer_settings.load(installation.peer))
     shown = "".join(traceback.format_exception(caught.value))
     assert "kept-secret" not in shown

@@ -1,4 +1,4 @@
-"""Both sides of real load tests: real peer, agent and Mosquitto, and a collector that is killed."""
+"""Peer comparison of real load tests: real peer, agent and Mosquitto, and a collector that is killed."""
 
 import signal
 import subprocess
@@ -76,19 +76,19 @@ def kept(folder: Path, state: State | None = None) -> int:
 
 
 def joined(folder: Path) -> list[tuple[str, int]]:
-    """Session and whether both sides agree, of the tests of which both sides are in the ledger."""
+    """Return session and agreement of each test that the ledger has from agent and peer."""
     both = "measurement_key IS NOT NULL AND peer_test_key IS NOT NULL"
     return query(folder / "ledger.db", f"SELECT session, result = 'agree' FROM two_sides WHERE {both}")
 
 
 def run_killed(folder: Path, chosen: str) -> "subprocess.Popen[bytes]":
-    """A collector that ends itself in front of its second commit with rows."""
+    """Start a collector that kills itself before its second commit with rows."""
     with (folder / "killed.log").open("wb") as log:
         command = [sys.executable, "-m", "tests.collector.killed", chosen, "2"]
         return subprocess.Popen(command, stdout=log, stderr=log)
 
 
-def test_every_test_of_the_peer_is_in_the_ledger_once_and_joined_with_the_agents(tmp_path: Path) -> None:
+def test_every_test_of_the_peer_is_in_the_ledger_once_and_compared(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker, ExitStack() as at_the_end:
         ports, chosen = (free_port(), free_port()), settings(tmp_path, broker.port)
         victim = run_killed(tmp_path, chosen)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.verdicts import until_told
+from tests.verdicts import until_decided
 
 
 @pytest.mark.parametrize(
@@ -16,5 +16,5 @@ def test_only_could_not_tell_is_tried_again_and_not_for_ever(
     statuses: Sequence[int], told: int, left: int
 ) -> None:
     coming = list(statuses)
-    done = until_told(lambda: subprocess.CompletedProcess([], coming.pop(0), "", ""), tries=3)
+    done = until_decided(lambda: subprocess.CompletedProcess([], coming.pop(0), "", ""), tries=3)
     assert (done.returncode, len(coming)) == (told, left)

@@ -1,4 +1,4 @@
-"""A whole agent whose wall clock is wrong: real peer, Mosquitto and collector, none of which knows of it."""
+"""Agent with a wrong wall clock, beside a real peer, Mosquitto and collector."""
 
 import json
 import os
@@ -20,9 +20,8 @@ from tests.test_two_sides import agent_settings, peer_settings
 from tests.wrong_clock import YEAR_S, WrongClock
 
 WITHIN_S = 100.0
-SETUP_US = (
-    8_000_000  # from when a floor run begins, trains and all, to its first test's beginning at the peer
-)
+# From the beginning of a floor run, with its trains, to the beginning of its first test at the peer.
+SETUP_US = 8_000_000
 FLOORS = """
 SELECT m.key, m.time_us, m.clock_offset_us, m.time_error_us, p.start_us
 FROM floor_values f JOIN measurements m ON m.key = f.measurement_key
@@ -60,13 +59,13 @@ def at_1970() -> float:
 
 
 def check_times(folder: Path) -> None:
-    """The collector's times against those of the peer, whose clock is right."""
+    """Compare the collector's times with those of the peer, whose clock is right."""
     for key, time_us, _, error_us, at_peer_us in query(folder / "ledger.db", FLOORS):
         assert error_us is not None
         assert -error_us - 1_000_000 <= at_peer_us - time_us <= error_us + SETUP_US, key
 
 
-def test_a_floor_verdict_of_1970_and_of_ten_years_either_way_reaches_the_ledger_at_its_time(
+def test_floor_verdicts_of_wrong_clocks_get_their_true_times(
     tmp_path: Path,
 ) -> None:
     ledger = tmp_path / "ledger.db"
@@ -85,13 +84,13 @@ def test_a_floor_verdict_of_1970_and_of_ten_years_either_way_reaches_the_ledger_
         def floors() -> list[tuple[int, ...]]:
             return query(ledger, FLOORS)  # type: ignore[return-value]
 
-        def is_told(offset_s: float) -> bool:
+        def has_offset(offset_s: float) -> bool:
             return any(abs(row[2] / 1e6 - offset_s) < YEAR_S / 12 for row in floors())
 
-        wait_until(lambda: is_told(at_1970()), "a verdict of 1970", WITHIN_S)
+        wait_until(lambda: has_offset(at_1970()), "a verdict of 1970", WITHIN_S)
         for offset_s in (10 * YEAR_S, -10 * YEAR_S):
             wrong.set_to(offset_s)
-            wait_until(lambda off_s=offset_s: is_told(off_s), f"a verdict of {offset_s} s off", WITHIN_S)
+            wait_until(lambda off_s=offset_s: has_offset(off_s), f"a verdict of {offset_s} s off", WITHIN_S)
         check_times(tmp_path)
         claims_us = [row[1] + row[2] for row in floors()]
         assert claims_us[0] < 400 * 1_000_000, "the claim of 1970 is derivable"
@@ -99,8 +98,8 @@ def test_a_floor_verdict_of_1970_and_of_ten_years_either_way_reaches_the_ledger_
         assert query(ledger, "SELECT count(*) FROM stamp_values WHERE delay_forward_p50_us IS NOT NULL") == [
             (0,)
         ]
-        wait_until(lambda: {"peer-told", "stepped"} <= changes(ledger), "what became of the clock", WITHIN_S)
-        wait_until(lambda: best_source(ledger) == "peer", "what the peer told is the best that is known")
+        wait_until(lambda: {"peer-told", "stepped"} <= changes(ledger), "the changes of the clock", WITHIN_S)
+        wait_until(lambda: best_source(ledger) == "peer", "the peer's time is the best source")
 
 
 def changes(ledger: Path) -> set[str]:
@@ -120,10 +119,10 @@ def best_source(ledger: Path) -> str:
     [(at_1970(), True), (10 * YEAR_S, True), (at_1970(), False)],
     ids=["1970", "in ten years", "1970, and the peer's time is not told"],
 )
-def test_a_peer_does_not_answer_who_does_not_know_its_time_and_trains_tell_it(
+def test_trains_teach_a_wrong_clock_the_peers_time(
     tmp_path: Path, offset_s: float, authenticated: bool
 ) -> None:
-    """Also by hand: nothing ran before that could have told it."""
+    """Measure by hand: no earlier run could have learnt the peer's time."""
     ports = (free_port(), free_port())
     wrong = clock(tmp_path, "wrong", offset_s)
     chosen = yaml.safe_load(Path(agent_settings(tmp_path, 1, ports)).read_text())

@@ -1,4 +1,4 @@
-"""Watches the wall clock for as long as the agent runs; what counts as a change is in ``clock_changes``."""
+"""Watch over the wall clock for as long as the agent runs; ``rules`` decide what counts as a change."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from agent.task.watch import EmitEvent, WatchEvent
 from agent.train.peer_time import PeerTime
 from wire.records import ClockMeasurement, ClockReading
 
+# Bound on the error of the time at which a change is recorded.
 EVERY_S = 5.0
 
 

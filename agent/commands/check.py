@@ -1,4 +1,4 @@
-"""``plancher-agent check``: tries everything the settings ask for, and says what is wrong and whose fault."""
+"""``plancher-agent check``: tries everything the settings ask for, and reports faults and whose they are."""
 
 import asyncio
 import os
@@ -9,26 +9,27 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
 from agent.commands import machine
 from agent.commands.machine import NetworkInterface
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
 from agent.load.rules import validity
 from agent.probes.path.probe import PathProbe
+from agent.probes.path.settings import PathSettings
 from agent.probes.reachability.probe import ReachabilityProbe
 from agent.probes.reachability.rules.network_view import EgressKind
 from agent.probes.stamp.probe import StampProbe
 from agent.report import remedies
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings import file as settings
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
-from host.finding import Finding, amount_to, tell
+from host.finding import CheckFinding, exit_code, print_finding
 from host.lock import is_held
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
@@ -41,31 +42,32 @@ BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
 WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
+# Low enough for any line, and 125 kB show in counters that others move, too.
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
 
 
 def main(path: Path) -> int:
-    """Print one line for each thing tried; 0 if nothing is wrong, else by whose fault (``host.finding``)."""
+    """Print one line for each trial; exit 0 without a fault, else by whose it is (``host.finding``)."""
     log.start("error")
     try:
-        chosen = settings.load(path)
+        chosen = configuration.load(path)
         with belonging_to(path):
-            built_from = assembly.probe_context(chosen, Clock().read)
+            context = assembly.probe_context(chosen, Clock().read)
     except SettingsError as error:
-        return tell(Finding("settings", str(error), Exit.CONFIGURATION))
-    tell(Finding("settings", f"{path}: site {chosen.site}"))
-    return asyncio.run(_tell_all(built_from))
+        return print_finding(CheckFinding("settings", str(error), Exit.CONFIGURATION))
+    print_finding(CheckFinding("settings", f"{path}: site {chosen.site}"))
+    return asyncio.run(_tell_all(context))
 
 
-async def _tell_all(built_from: ProbeContext) -> Exit:
-    return amount_to([tell(finding) async for finding in findings(built_from)])
+async def _tell_all(context: ProbeContext) -> Exit:
+    return exit_code([print_finding(finding) async for finding in findings(context)])
 
 
-async def findings(built_from: ProbeContext) -> AsyncIterator[Finding]:
-    """Everything that can be tried, one after the other; what cannot work without the peer is left out."""
-    chosen = built_from.settings
-    yield clock(built_from)
+async def findings(context: ProbeContext) -> AsyncIterator[CheckFinding]:
+    """Findings of every trial, in order; those that need the peer are left out if it has no address."""
+    chosen = context.settings
+    yield clock(context)
     yield await other_programs()
     for finding in (*storage(chosen), runtime_directory(Path(chosen.runtime_directory))):
         yield finding
@@ -73,34 +75,34 @@ async def findings(built_from: ProbeContext) -> AsyncIterator[Finding]:
     name = await peer_name(chosen)
     way_out = machine.outward(found, await address_of(chosen.peer.host) if name.ok else None)
     yield machine.interfaces(found, way_out)
-    before = await built_from.line_counters.ask()
-    yield advised(line_counters(built_from.line_counters, before), chosen, way_out)
+    before = await context.line_counters.ask()
+    yield advised(line_counters(context.line_counters, before), chosen, way_out)
     yield name
     if name.ok:
-        yield await peer_stamp(built_from)
+        yield await peer_stamp(context)
         if chosen.floor.down is not None or chosen.floor.up is not None:
-            test = await peer_udpstp(built_from)
+            test = await peer_udpstp(context)
             yield test
             if test.ok and isinstance(before, CounterReading):
-                yield advised(await counted(built_from, before), chosen, way_out)
-        if chosen.schedule.reachability is not None:
-            yield await reachability(built_from)
-        if chosen.schedule.path is not None and chosen.stamp.classes:
-            yield await path(built_from)
+                yield advised(await counted(context, before), chosen, way_out)
+        if chosen.every_s("reachability") is not None:
+            yield await reachability(context)
+        if chosen.every_s("path") is not None and chosen.stamp.classes:
+            yield await path(context)
     yield await broker(chosen)
 
 
-def clock(built_from: ProbeContext) -> Finding:
-    """Is the wall clock synchronised? Measuring works without, one-way delays do not."""
-    reading = built_from.clock()
+def clock(context: ProbeContext) -> CheckFinding:
+    """Try the wall clock. Unsynchronised, it spoils one-way delays only."""
+    reading = context.clock()
     if reading.synchronised:
-        return Finding("clock", "synchronised")
-    text = "not synchronised: let NTP through at the site; one-way delays cannot be told until then"
-    return Finding("clock", text, note=True)
+        return CheckFinding("clock", "synchronised")
+    text = "not synchronised: let NTP through at the site; one-way delays are not measured until then"
+    return CheckFinding("clock", text, note=True)
 
 
-async def other_programs() -> Finding:
-    """What else runs on this machine, while this program itself does nothing."""
+async def other_programs() -> CheckFinding:
+    """Observe the other programs of this machine while this one does nothing."""
     loop, programs, busy = asyncio.get_running_loop(), machine.programs(), load.read()
     began = loop.time()
     await asyncio.sleep(WATCHED_S)
@@ -108,55 +110,55 @@ async def other_programs() -> Finding:
     return machine.load(load.between(busy, load.read()).busy_ratio, most, loop.time() - began)
 
 
-def advised(finding: Finding, chosen: AgentSettings, way_out: NetworkInterface | None) -> Finding:
-    """What does not work with the line's counters, with what to set instead, as far as that can be told."""
+def advised(finding: CheckFinding, chosen: AgentSettings, way_out: NetworkInterface | None) -> CheckFinding:
+    """Finding about the line's counters, with the settings that would work, as far as they are known."""
     if finding.ok:
         return finding
     hint = machine.counters_hint(chosen.line_counters, way_out, is_router=machine.forwards())
     return replace(finding, text=finding.text + hint)
 
 
-def storage(chosen: AgentSettings) -> list[Finding]:
-    """The journal, and room for it where it can be written."""
+def storage(chosen: AgentSettings) -> list[CheckFinding]:
+    """Try the journal, and the space for it where it can be written."""
     path = Path(chosen.journal.path)
     finding = journal(path)
     room = [machine.space(_nearest(path.parent), path, int(chosen.journal.size))] if finding.ok else []
     return [finding, *room]
 
 
-def journal(path: Path) -> Finding:
-    """May this user write a journal there, or does a running agent?"""
+def journal(path: Path) -> CheckFinding:
+    """Try to access the journal as this user; a running agent may have it."""
     place = _nearest(path.parent)
     if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
-        return Finding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
+        return CheckFinding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
     if not os.access(place, os.W_OK | os.X_OK):
         text = f"{place} cannot be written: give journal.path a directory this user may write in"
-        return Finding("journal", text, Exit.CANNOT_CREATE)
+        return CheckFinding("journal", text, Exit.CANNOT_CREATE)
     if path.is_dir():
-        return Finding(
+        return CheckFinding(
             "journal", f"{path} is a directory: give journal.path a file in it", Exit.CANNOT_CREATE
         )
     in_use = is_held(path)
-    return Finding("journal", f"{path}, in use by the running agent" if in_use else str(path))
+    return CheckFinding("journal", f"{path}, in use by the running agent" if in_use else str(path))
 
 
-def runtime_directory(path: Path) -> Finding:
-    """May this user write the status file there?"""
+def runtime_directory(path: Path) -> CheckFinding:
+    """Try if this user may write the status file."""
     place = _nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
-        return Finding("runtime directory", str(path))
+        return CheckFinding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
-    return Finding("runtime directory", text, Exit.CANNOT_CREATE)
+    return CheckFinding("runtime directory", text, Exit.CANNOT_CREATE)
 
 
 def _nearest(path: Path) -> Path:
-    """The directory itself, or the one in which it would be made."""
+    """Directory itself, or the nearest one that exists, in which it would be made."""
     absolute = path.absolute()
     return next(place for place in (absolute, *absolute.parents) if _may_be_there(place))
 
 
 def _may_be_there(path: Path) -> bool:
-    """False only if it certainly is not: in a directory that may not be entered everything may be."""
+    """False only if the path certainly is not there: a closed directory may have anything in it."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -166,30 +168,31 @@ def _may_be_there(path: Path) -> bool:
     return True
 
 
-def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> Finding:
-    """Can the site's own traffic be seen, and how is its interface?"""
+def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> CheckFinding:
+    """Report the counters of the line and the state of their interface."""
     if source.kind is LineCounters.NONE:
         text = "none: a missed floor stays unconfirmed, since the site may have used the line itself"
-        return Finding("line counters", text, note=True)
+        return CheckFinding("line counters", text, note=True)
     if isinstance(reading, Unavailable):
         whose = Exit.UNAVAILABLE if source.kind is LineCounters.SNMP else Exit.CONFIGURATION
-        return Finding("line counters", reading.detail, whose)
+        return CheckFinding("line counters", reading.detail, whose)
     if reading.carrier is False:
         text = f"{source.interface} has no link: is its cable in, is it the interface towards the line?"
-        return Finding("line counters", text, Exit.UNAVAILABLE)
+        return CheckFinding("line counters", text, Exit.UNAVAILABLE)
     speed = f" at {megabits(reading.speed_bps)} Mbit/s" if reading.speed_bps else ""
     text = (
         f"{source.kind}: {source.interface}{speed}, {reading.frame_bytes} B a packet beyond the IP layer,"
         f" {reading.received_packets} packets received, {reading.sent_packets} sent so far"
     )
-    return Finding("line counters", text)
+    return CheckFinding("line counters", text)
 
 
-async def counted(built_from: ProbeContext, before: CounterReading) -> Finding:
-    """Did the counters see the test that the peer has just sent?"""
-    source = built_from.line_counters
+async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding:
+    """Try if the counters counted the test that the peer has just sent."""
+    source = context.line_counters
     await asyncio.sleep(source.lag_s)
-    on_loopback = settings_rules.is_loopback(built_from.settings.peer.host)
+    # A peer on this machine, as in the example settings, never crosses the counted interface.
+    on_loopback = settings_rules.is_loopback(context.settings.peer.host)
     return movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
 
 
@@ -199,118 +202,123 @@ def movement(
     after: CounterReading | Unavailable,
     *,
     on_loopback: bool = False,
-) -> Finding:
-    """What the counters make of ``PROBED_BYTES`` that came down the line between two readings.
+) -> CheckFinding:
+    """Compare two readings of the counters with ``PROBED_BYTES`` that came down the line between them.
 
-    ``on_loopback``: the peer is this machine itself, whose tests no other interface sees.
+    ``on_loopback``: the peer is on this machine, and its tests cross no other interface.
     """
     what = "counters move"
     added = after if isinstance(after, Unavailable) else after.since(before)
     if isinstance(added, Unavailable):
-        return Finding(what, added.detail, Exit.UNAVAILABLE)
+        return CheckFinding(what, added.detail, Exit.UNAVAILABLE)
     down, up = added.received_ip_bytes, added.sent_ip_bytes
     seen = f"of a test of {PROBED_BYTES} B towards the site, {interface} counted {down} B received"
     if down >= PROBED_BYTES / 2:
-        return Finding(what, seen)
+        return CheckFinding(what, seen)
     if up >= PROBED_BYTES / 2:
-        text = f"{seen} and {up} B sent: it looks towards the site; name the interface towards the line"
-        return Finding(what, text, Exit.CONFIGURATION)
+        text = f"{seen} and {up} B sent: it is towards the site; name the interface towards the line"
+        return CheckFinding(what, text, Exit.CONFIGURATION)
     if on_loopback:
         text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
-        return Finding(what, text, Exit.CONFIGURATION)
+        return CheckFinding(what, text, Exit.CONFIGURATION)
     text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
-    return Finding(what, text, Exit.CONFIGURATION)
+    return CheckFinding(what, text, Exit.CONFIGURATION)
 
 
-async def peer_name(chosen: AgentSettings) -> Finding:
-    """Does the peer's name have an address?"""
+async def peer_name(chosen: AgentSettings) -> CheckFinding:
+    """Try to resolve the peer's name."""
     host = chosen.peer.host
     try:
         address = await address_of(host)
     except OSError as error:
-        text = f"{host}: {error.strerror}: mend peer.host or the site's DNS"
-        return Finding("peer's name", text, Exit.UNAVAILABLE)
-    return Finding("peer's name", f"{host} is {address}")
+        text = f"{host}: {error.strerror}: correct peer.host or the site's DNS"
+        return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's name", f"{host} is {address}")
 
 
 async def address_of(host: str) -> str:
-    """The first address of ``host``. Raises OSError if it has none."""
+    """First address of ``host``. Raises OSError if it has none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     return str(found[0][4][0])
 
 
-async def peer_stamp(built_from: ProbeContext) -> Finding:
-    """Does the peer's reflector answer two packets?"""
-    chosen = built_from.settings
+async def peer_stamp(context: ProbeContext) -> CheckFinding:
+    """Try the peer's reflector with two packets."""
+    chosen = context.settings
+    # Two packets, because the first may be lost to address resolution.
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
     changed = msgspec.structs.replace(chosen, stamp=quick)
-    probe = StampProbe(ProbeContext(changed, built_from.peer_key, built_from.line_counters, built_from.clock))
+    probe = StampProbe(ProbeContext(changed, context.peer_key, context.line_counters, context.clock))
     first = chosen.stamp.classes[0].dscp if chosen.stamp.classes else 0
-    runner = Runner(chosen.peer.name, built_from.clock)
+    runner = Runner(chosen.peer.name, context.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
     if reading.outcome is Outcome.OK:
-        return Finding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
+        return CheckFinding("peer's STAMP", f"answers on port {chosen.peer.stamp_port}")
     text = remedies.advice(reading.failure, reading.detail) if reading.failure else reading.detail
-    return Finding("peer's STAMP", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's STAMP", text, Exit.UNAVAILABLE)
 
 
-async def peer_udpstp(built_from: ProbeContext) -> Finding:
-    """Does the peer run a load test for us? One second at 1 Mbit/s, 125 kB."""
-    peer = built_from.settings.peer
+async def peer_udpstp(context: ProbeContext) -> CheckFinding:
+    """Try a load test with the peer: one second at 1 Mbit/s, 125 kB."""
+    peer = context.settings.peer
     report = await udpstp_client.run_load(
         peer.host,
         peer.udpstp_port,
         key_id=peer.key_id,
-        secret=built_from.peer_key,
+        secret=context.peer_key,
         direction=Direction.DOWN,
         row=rates.row_for(PROBED_BPS),
         duration_s=1,
     )
     if report.ending is Ending.COMPLETED:
-        return Finding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
+        return CheckFinding("peer's UDPSTP", f"answers on port {peer.udpstp_port}")
     detail = f"{peer.host} port {peer.udpstp_port}: {report.detail}"
     text = remedies.advice(validity.failure_of(report), detail)
-    return Finding("peer's UDPSTP", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's UDPSTP", text, Exit.UNAVAILABLE)
 
 
-async def reachability(built_from: ProbeContext) -> Finding:
-    """Can an outage be told from here, and where it is? What is out now is a note: others find it, too."""
-    seen = await ReachabilityProbe(built_from).look()
-    if seen.egress.kind is not EgressKind.DIRECT and not seen.first_hop:
-        text = f"{seen}: where an outage is may stay unknown"
-        return Finding("reachability", text, note=True)
-    if seen.outage is not None:
-        return Finding("reachability", f"{seen}: outage, {remedies.OUTAGES[seen.outage.cause]}", note=True)
-    return Finding("reachability", str(seen), note=not (seen.peer and seen.broker))
+async def reachability(context: ProbeContext) -> CheckFinding:
+    """Poll the targets of the outage rules. An outage of now is a note: other findings show it, too."""
+    found = await ReachabilityProbe(context).look()
+    if found.egress.kind is not EgressKind.DIRECT and not found.first_hop:
+        text = f"{found}: the cause of an outage may stay unknown"
+        return CheckFinding("reachability", text, note=True)
+    if found.outage is not None:
+        return CheckFinding(
+            "reachability", f"{found}: outage, {remedies.OUTAGES[found.outage.cause]}", note=True
+        )
+    return CheckFinding("reachability", str(found), note=not (found.peer and found.broker))
 
 
-async def path(built_from: ProbeContext) -> Finding:
-    """May the path helper send what it has to? One packet as far as the first hop."""
-    chosen = built_from.settings
-    quick = msgspec.structs.replace(chosen.path, hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S))
+async def path(context: ProbeContext) -> CheckFinding:
+    """Try the path helper with one packet as far as the first hop."""
+    chosen = context.settings
+    quick = msgspec.structs.replace(
+        chosen.section(PathSettings), hops=1, packets=1, timeout=Seconds(PATH_WITHIN_S)
+    )
     changed = msgspec.structs.replace(chosen, path=quick)
-    probe = PathProbe(msgspec.structs.replace(built_from, settings=changed))
-    runner = Runner(chosen.peer.name, built_from.clock)
+    probe = PathProbe(msgspec.structs.replace(context, settings=changed))
+    runner = Runner(chosen.peer.name, context.clock)
     reading = (await runner.run(probe, probe.tasks()[0], Purpose.ON_DEMAND)).reading
     if reading.failure in (Failure.CONFIGURATION, Failure.INTERNAL, Failure.DEADLINE):
-        return Finding("path", reading.detail, note=True)
-    who = "this program" if chosen.path.helper is None else "the helper"
-    return Finding("path", f"{who} may send what a trace takes")
+        return CheckFinding("path", reading.detail, note=True)
+    who = "this program" if chosen.section(PathSettings).helper is None else "the helper"
+    return CheckFinding("path", f"{who} may send the packets of a trace")
 
 
-async def broker(chosen: AgentSettings) -> Finding:
-    """Does the broker let this agent in? Under another client id, so that a running agent is not put out."""
+async def broker(chosen: AgentSettings) -> CheckFinding:
+    """Try to connect to the broker, with a client id that does not disconnect a running agent."""
     try:
         session = Session(
             chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
         )
     except BrokerError as error:
-        return Finding("broker", str(error), Exit.CONFIGURATION)
+        return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     connecting = asyncio.create_task(session.run())
     undecided = session.problem
     try:
         async with asyncio.timeout(BROKER_WITHIN_S):
-            while session.problem == undecided:  # noqa: ASYNC110 -- an attribute tells it, no event
+            while session.problem == undecided:  # noqa: ASYNC110 -- an attribute changes, there is no event
                 await asyncio.sleep(QUICK_S)
     except TimeoutError:
         undecided = None
@@ -324,12 +332,12 @@ def _synchronised() -> bool:
     return Clock().read().synchronised
 
 
-def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> Finding:
+def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool) -> CheckFinding:
     place = f"{chosen.broker.host}:{chosen.broker.port}"
     if timed_out:
-        text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: the network drops it, or it hangs"
-        return Finding("broker", text, Exit.UNAVAILABLE)
+        text = f"{place}: no answer within {BROKER_WITHIN_S:.0f} s: a firewall blocks it, or it hangs"
+        return CheckFinding("broker", text, Exit.UNAVAILABLE)
     if session.problem:
-        return Finding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
+        return CheckFinding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
-    return Finding("broker", f"{place} lets us in{but}")
+    return CheckFinding("broker", f"{place} accepts this agent{but}")

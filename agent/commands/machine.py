@@ -1,7 +1,6 @@
-"""What a deployer needs to know of the machine that is to measure: interfaces, space, other programs.
+"""Machine that is to measure, for a deployer: its interfaces, disk space and other programs, by psutil.
 
-By psutil, which only short-lived commands may load: it is 0.8 MB of memory, which the resident agent does not
-have to spare (decision 11).
+Only short-lived commands may import psutil: it takes 0.8 MB, too much for the resident agent (decision 11).
 """
 
 import os
@@ -14,16 +13,16 @@ import psutil
 
 from agent.settings.sections import LineCountersSettings
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 from host.units import amount, megabits
 
-MOST_LINKS_TOLD = 8
+MOST_INTERFACES = 8
+# Share of a core from which a program is named.
 BUSY_SHARE = 0.25
-"""Of a core: a program that takes so much is worth naming."""
+# Free cores below which a sender has no core of its own to keep its pace.
 FREE_CORES = 1.0
-"""Less than this left free, and a sender that keeps time has no core of its own."""
+# Busy share of all cores from which a machine is busy, for any number of programs.
 BUSY_RATIO = 0.8
-"""From here on a machine is busy, however many cores it has and whoever it is that takes them."""
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _ELSEWHERE = {socket.AF_INET: "203.0.113.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
@@ -32,7 +31,7 @@ _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 @dataclass(frozen=True, slots=True)
 class NetworkInterface:
-    """One network interface. ``on``: somebody set it up; ``running``: it has a link, too."""
+    """Network interface. ``on``: it is set up (IFF_UP); ``running``: it has a link, too."""
 
     name: str
     addresses: tuple[str, ...] = ()
@@ -48,7 +47,7 @@ class NetworkInterface:
 
 
 def links() -> tuple[NetworkInterface, ...]:
-    """The interfaces of this process's network namespace, without link-local addresses."""
+    """Interfaces of this process's network namespace, without link-local addresses."""
     addresses = psutil.net_if_addrs()
     return tuple(
         NetworkInterface(
@@ -68,11 +67,9 @@ def links() -> tuple[NetworkInterface, ...]:
 
 
 def outward(found: Sequence[NetworkInterface], address: str | None) -> NetworkInterface | None:
-    """The interface from which packets to ``address`` leave.
-
-    Where that is None or this machine's own: packets to anywhere. Only the kernel is asked, which knows
-    when a UDP socket is connected; nothing is sent.
-    """
+    """Outgoing interface of packets to ``address``; of any packet, if that is None or this machine's own."""
+    # Connecting a UDP socket asks the kernel only: nothing is sent.
+    # An address of this machine has no outgoing interface: then any address outside shows it.
     for target in (address, *_ELSEWHERE.values()):
         source = None if target is None else _source(target)
         for link in found:
@@ -91,25 +88,25 @@ def _source(target: str) -> str | None:
         return None
 
 
-def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> Finding:
-    """Which interfaces there are, the one that leads out first."""
+def interfaces(found: Sequence[NetworkInterface], way_out: NetworkInterface | None) -> CheckFinding:
+    """List the interfaces, the outgoing one first."""
     others = sorted(
         (link for link in found if link != way_out and not link.loopback),
         key=lambda link: (not link.running, not link.on, link.name),
     )
-    told = [str(link) for link in others]
+    named = [str(link) for link in others]
     if way_out:
-        told.insert(0, f"{way_out} leads out")
-    if len(told) > MOST_LINKS_TOLD:
-        told[MOST_LINKS_TOLD:] = [f"and {len(told) - MOST_LINKS_TOLD} more"]
+        named.insert(0, f"{way_out} is the outgoing one")
+    if len(named) > MOST_INTERFACES:
+        named[MOST_INTERFACES:] = [f"and {len(named) - MOST_INTERFACES} more"]
     if way_out:
-        return Finding("interfaces", "; ".join(told))
-    text = "none leads out: is a cable in, is there an address and a default route?"
-    return Finding("interfaces", "; ".join([*told, text]), note=True)
+        return CheckFinding("interfaces", "; ".join(named))
+    text = "none is outgoing: is a cable connected, is there an address and a default route?"
+    return CheckFinding("interfaces", "; ".join([*named, text]), note=True)
 
 
 def forwards() -> bool:
-    """Whether this machine passes on the packets of others, as a router does."""
+    """True if this machine forwards packets of others, as a router does."""
     try:
         return _IP_FORWARD.read_text().strip() != "0"
     except OSError:
@@ -117,47 +114,47 @@ def forwards() -> bool:
 
 
 def counters_hint(chosen: LineCountersSettings, way_out: NetworkInterface | None, *, is_router: bool) -> str:
-    """What to set ``line_counters`` to, where they are not set or do not serve; "" if that is not known."""
+    """Advice for ``line_counters`` that are not set or do not work; empty if none is known."""
     if chosen.source == "inline" and way_out and chosen.interface != way_out.name:
-        return f" (likely {way_out.name}, which leads out)"
+        return f" (likely {way_out.name}, the outgoing one)"
     if chosen.source != "none":
         return ""
     if not is_router:
-        return "; this machine passes on no packets of others: let it ask the router (source: snmp)"
+        return "; this machine forwards no packets of others: read the router's counters (source: snmp)"
     if way_out is None:
         return ""
     return (
-        "; this machine passes on packets of others: if it does so for all of the site, set"
-        f" line_counters.source to inline and interface to {way_out.name}, which leads out"
+        "; this machine forwards packets of others: if it does so for all of the site, set"
+        f" line_counters.source to inline and interface to {way_out.name}, the outgoing one"
     )
 
 
-def space(place: Path, journal: Path, size: int) -> Finding:
-    """Whether a journal of ``size`` bytes fits where it is to be, and lasts.
+def space(place: Path, journal: Path, size: int) -> CheckFinding:
+    """Compare the free space at ``place`` with a journal of ``size`` bytes, and look if the disk is one.
 
     ``place`` is its directory, or the one in which that would be made.
     """
     try:
         free = psutil.disk_usage(str(place)).free
     except OSError as error:
-        return Finding("space", f"{place}: {error.strerror}", note=True)
+        return CheckFinding("space", f"{place}: {error.strerror}", note=True)
     kind = file_system(place, [(disk.mountpoint, disk.fstype) for disk in psutil.disk_partitions(all=True)])
     return room(place, kind, free, max(0, size - _used(journal)))
 
 
-def room(place: Path, kind: str, free: int, wanted: int) -> Finding:
-    """What to say of ``free`` bytes on a file system where a journal may still take ``wanted``."""
-    told = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
+def room(place: Path, kind: str, free: int, wanted: int) -> CheckFinding:
+    """Finding about ``free`` bytes on a file system where the journal may still take ``wanted``."""
+    found = f"{amount(free)} free at {place}, the journal may still take {amount(wanted)}"
     if free < wanted:
-        return Finding("space", f"{told}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
+        return CheckFinding("space", f"{found}: make room there, or lower journal.size", Exit.CANNOT_CREATE)
     if kind in _IN_MEMORY:
-        text = f"{place} is in memory ({kind}): what was not sent yet is lost when this machine stops"
-        return Finding("space", f"{text}; give journal.path a place on a disk", note=True)
-    return Finding("space", told)
+        text = f"{place} is in memory ({kind}): unsent measurements are lost when this machine stops"
+        return CheckFinding("space", f"{text}; give journal.path a place on a disk", note=True)
+    return CheckFinding("space", found)
 
 
 def file_system(place: Path, mounts: Iterable[tuple[str, str]]) -> str:
-    """The kind of the file system that ``place`` is on: of mounts on one directory the last is to be seen."""
+    """Type of the file system that ``place`` is on: the last mount on a directory hides earlier ones."""
     resolved, best, kind = place.resolve(), -1, ""
     for mount_point, its_kind in mounts:
         if resolved.is_relative_to(mount_point) and len(mount_point) >= best:
@@ -178,38 +175,38 @@ def _used(journal: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunningProgram:
-    """A running program: its number, its name, and the processor time it has had, in seconds."""
+    """Running program: its process number, its name, and its processor time in seconds."""
 
     number: int
     name: str
     seconds: float
 
 
+# Programs by process number and start time, since numbers are reused.
 RunningPrograms = Mapping[tuple[int, float], RunningProgram]
-"""By process number and when it began: numbers are used again."""
 
 
 def programs() -> RunningPrograms:
-    """All other programs; of what they were called with nothing is read, since it may hold secrets."""
+    """All other programs. Their arguments are not read, because these may be secrets."""
     found: dict[tuple[int, float], RunningProgram] = {}
     for process in psutil.process_iter(["pid", "name", "cpu_times", "create_time"]):
-        told = process.info
-        if told["cpu_times"] is None or told["pid"] == os.getpid():
+        info = process.info
+        if info["cpu_times"] is None or info["pid"] == os.getpid():
             continue
-        seconds = told["cpu_times"].user + told["cpu_times"].system
-        found[told["pid"], told["create_time"]] = RunningProgram(
-            told["pid"], _readable(told["name"]), seconds
+        seconds = info["cpu_times"].user + info["cpu_times"].system
+        found[info["pid"], info["create_time"]] = RunningProgram(
+            info["pid"], _readable(info["name"]), seconds
         )
     return found
 
 
 def _readable(name: str | None) -> str:
-    """A program may call itself anything, a terminal's control sequences included."""
+    # A program can name itself anything, including control sequences of a terminal.
     return "".join(letter if letter.isprintable() else "?" for letter in name or "?")
 
 
 def busiest(before: RunningPrograms, after: RunningPrograms) -> RunningProgram | None:
-    """The program that had most processor time in between, with that time; None if none had any."""
+    """Program with the most processor time in between, with that time; None if none had any."""
     had = [
         RunningProgram(one.number, one.name, one.seconds - (before[key].seconds if key in before else 0.0))
         for key, one in after.items()
@@ -217,21 +214,21 @@ def busiest(before: RunningPrograms, after: RunningPrograms) -> RunningProgram |
     return max((program for program in had if program.seconds > 0), key=lambda one: one.seconds, default=None)
 
 
-def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> Finding:
-    """Whether what else runs here leaves a core for measuring. ``most`` is the busiest in ``lasted_s``."""
+def load(busy_ratio: float | None, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
+    """Judge if other programs leave a core for measuring. ``most`` is the busiest within ``lasted_s``."""
     cores = psutil.cpu_count() or 1
     return leaves_room(busy_ratio or 0.0, cores, most, lasted_s)
 
 
-def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> Finding:
-    """As ``load``, of a machine of so many cores."""
-    told = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
+def leaves_room(busy_ratio: float, cores: int, most: RunningProgram | None, lasted_s: float) -> CheckFinding:
+    """As ``load``, for a machine with this number of cores."""
+    busy = f"{busy_ratio:.0%} of {cores} core{'s' * (cores > 1)} busy"
     share = most.seconds / lasted_s if most else 0.0
     named = most is not None and share >= BUSY_SHARE
     crowded = named and cores * (1 - busy_ratio) < FREE_CORES
     if not crowded and busy_ratio < BUSY_RATIO:
-        return Finding("other programs", told)
+        return CheckFinding("other programs", busy)
     if most is not None and named:
-        told += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
-    text = f"{told}: while it is, tests may be late and be thrown away"
-    return Finding("other programs", text, note=True)
+        busy += f", most by {most.name} (process {most.number}, {share:.0%} of a core)"
+    text = f"{busy}: tests on a busy machine may be late, and invalid"
+    return CheckFinding("other programs", text, note=True)

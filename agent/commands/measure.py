@@ -1,4 +1,4 @@
-"""``plancher-agent measure``: every task once, now, for a person or a machine. No broker, no journal."""
+"""``plancher-agent measure``: runs every task once, now, without broker and journal."""
 
 import asyncio
 import sys
@@ -10,19 +10,20 @@ from typing import Any
 
 import msgspec
 
+from agent import configuration
 from agent.commands.searches import Searches
+from agent.probes import PROBES
 from agent.report import measurement as report
 from agent.report.measurement import NO_IDENTITY, Line, Tone
 from agent.schedule.runner import Runner, quiet
 from agent.service import wiring as assembly
-from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import Probe, Progress, Task
 from host import log
 from host.clock import Clock
 from host.exits import Exit
 from host.settings import SettingsError, belonging_to
-from wire.records import Known, Purpose
+from wire.records import Measurement, Purpose
 
 _EXITS = {
     Tone.PASS: Exit.OK,
@@ -30,15 +31,16 @@ _EXITS = {
     Tone.FAIL: Exit.FAIL,
     Tone.NEITHER: Exit.COULD_NOT_TELL,
 }
+# Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160
 
-BY_NAME_ONLY = frozenset({"capacity", "interface", "path", "reachability"})
-"""Run by ``--probe`` alone: one fills the line, one takes a minute, one needs a right, one has no figures."""
+# Probes of ``--probe`` only: they fill the line, take a minute, need a right, or have no figures.
+BY_NAME_ONLY = frozenset(name for name, probe in PROBES.items() if probe.by_name_only)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line narrows down; None leaves it as the settings have it."""
+    """Selection of the command line; None leaves a choice to the settings."""
 
     peer: str | None = None
     probe: str | None = None
@@ -46,7 +48,7 @@ class Selection:
 
 
 def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool) -> int:
-    """Measure and print. ``path``: the file of the settings.
+    """Measure and print. ``path`` is the settings file.
 
     Raises SettingsError if nothing is left to measure or the key cannot be read.
     """
@@ -54,10 +56,10 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
     chosen = _with_peer(chosen, selection.peer)
     clock = Clock()
     with belonging_to(path):
-        built_from = assembly.probe_context(chosen, clock.read)
-    tasks = _selected(assembly.tasks(built_from), selection, chosen)
+        context = assembly.probe_context(chosen, clock.read)
+    tasks = _selected(assembly.tasks(context), selection, chosen)
     runner = Runner(chosen.peer.name, clock.read)
-    searches = None if json else Searches.among(tasks, built_from)
+    searches = None if json else Searches.among(tasks, context)
     if searches:
         print(searches.may_cost(), file=sys.stderr)  # noqa: T201 -- beside the result, for a person
     records = asyncio.run(_measure(runner, tasks, show_progress=sys.stderr.isatty()))
@@ -75,7 +77,7 @@ def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
         return chosen
     peer = msgspec.structs.replace(chosen.peer, host=host)
     changed = msgspec.structs.replace(chosen, peer=peer)
-    problem = settings_rules.first_problem(changed)
+    problem = configuration.first_problem(changed)
     if problem:
         raise SettingsError(problem)
     return changed
@@ -98,7 +100,7 @@ def _selected(tasks: dict[Task, Probe], selection: Selection, chosen: AgentSetti
 
 
 def _why_none(tasks: dict[Task, Probe], probe: str, chosen: AgentSettings) -> str:
-    """Why a probe that was named has no task, or none in the direction asked for, and what to set."""
+    """Reason why the named probe has no task in the requested direction, and what to set."""
     there = [task.name for task in tasks if task.probe == probe]
     if there and all(task.direction is None for task in tasks if task.probe == probe):
         return f"{probe} takes both directions at once: leave out --direction"
@@ -115,7 +117,7 @@ def _is_asked_for(probe: str, named: str | None) -> bool:
     return probe == named if named is not None else probe not in BY_NAME_ONLY
 
 
-async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Known]:
+async def _measure(runner: Runner, tasks: dict[Task, Probe], *, show_progress: bool) -> list[Measurement]:
     records = []
     for number, (task, probe) in enumerate(tasks.items(), start=1):
         with _progress(f"{number}/{len(tasks)} {task.name}", show=show_progress) as progress:
@@ -129,7 +131,7 @@ def _progress(what: str, *, show: bool) -> AbstractContextManager[Progress]:
 
 
 class _Spinner:
-    """A line on the terminal that says what is being done."""
+    """Line on the terminal with the present progress."""
 
     def __init__(self, what: str) -> None:
         from rich.console import Console
@@ -145,9 +147,10 @@ class _Spinner:
         self._status.stop()
 
 
-def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
+def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> str:
     measurements: list[dict[str, Any]] = [msgspec.to_builtins(record) for record in records]
     for fields in measurements:
+        # They identify records of a journal, and these have none.
         del fields["epoch"], fields["seq"]
     document = {
         "site": chosen.site,
@@ -159,7 +162,7 @@ def _json(chosen: AgentSettings, verdict: Tone, records: list[Known]) -> str:
 
 
 def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line], cost: str) -> None:
-    """``cost`` is what the searches for the capacity took, empty where there was none."""
+    """Print the table; ``cost`` is the sentence about searches, empty without any."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

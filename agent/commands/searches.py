@@ -1,4 +1,4 @@
-"""What the searches for the capacity may cost and did cost, told to whoever asks for them by hand."""
+"""Cost of the searches for the capacity, before and after they are run by hand."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
 from agent.task.task import Probe, ProbeContext, Task
 from host.units import amount, counted
-from wire.records import CapacityMeasurement, ClockReading, Known
+from wire.records import CapacityMeasurement, ClockReading, Measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Searches:
-    """The searches of one call: how many, and the most bytes that all of them take if no budget ends them."""
+    """Searches of one call: their number, and the most bytes that they take if no budget ends them."""
 
     number: int
     worst_case: int
@@ -21,22 +21,22 @@ class Searches:
     clock: Callable[[], ClockReading]
 
     @classmethod
-    def among(cls, tasks: Mapping[Task, Probe], built_from: ProbeContext) -> "Searches | None":
-        """None where nothing is searched for."""
+    def among(cls, tasks: Mapping[Task, Probe], context: ProbeContext) -> "Searches | None":
+        """Searches among ``tasks``, None without any."""
         each = [probe.worst_case for probe in tasks.values() if isinstance(probe, CapacityProbe)]
         if not each:
             return None
-        return cls(len(each), sum(each), capacity.budget_of(built_from), built_from.clock)
+        return cls(len(each), sum(each), capacity.budget_of(context), context.clock)
 
     def may_cost(self) -> str:
-        """Before the first of them."""
+        """Sentence to print before the first search."""
         left = self.budget.left(self.clock())
         most = amount(min(self.worst_case, left.byte_count))
         directions = counted(self.number, "direction")
         return f"capacity: fills the line in {directions} and may cost up to {most}; {left.words}"
 
-    def did_cost(self, records: Iterable[Known]) -> str:
-        """After the last: the bytes both ways, and what may still be spent."""
+    def did_cost(self, records: Iterable[Measurement]) -> str:
+        """Sentence to print after the last search: bytes of both directions, and the rest of the budget."""
         spent = sum(
             record.bytes_sent + record.bytes_received
             for record in records

@@ -1,4 +1,4 @@
-"""``plancher-agent status``: how the agent on this machine is, on one screen, for whoever stands there."""
+"""``plancher-agent status``: state of the agent on this machine, on one screen."""
 
 import sqlite3
 from contextlib import closing
@@ -27,14 +27,15 @@ from wire.messages import envelope as messages
 from wire.messages.envelope import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, ReachabilityValues, Record, Standing
 
+# More than four hours at the default cadence, hence no mere delay.
 MANY_UNSENT = 500
-UNSEEN = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
-FORGOTTEN_AFTER = 3  # intervals without a new one, while others go on: the settings no longer ask for it
+UNSEEN = "rule out the site's own traffic, which is not counted (line_counters), then tell the supplier"
+FORGOTTEN_AFTER = 3  # intervals without a new one while others continue: the settings no longer ask for it
 
 
 @dataclass(frozen=True, slots=True)
 class NewestResult:
-    """The newest measurement of one task, and how long ago it began."""
+    """Newest measurement of a task, and the time since its begin."""
 
     line: Line
     age_s: float
@@ -42,7 +43,7 @@ class NewestResult:
 
 @dataclass(frozen=True, slots=True)
 class DirectionStanding:
-    """What the floor verdicts of one direction amount to, and how long ago the newest of them began."""
+    """Standing of a direction's floor, and the time since the begin of its newest measurement."""
 
     direction: Direction
     standing: Standing
@@ -51,7 +52,7 @@ class DirectionStanding:
 
     @property
     def words(self) -> str:
-        """Of a suspect also how far it is from being condemned."""
+        """Standing in words, of a suspect with its share of the evidence for a condemnation."""
         share = max(0.0, self.evidence / CHOSEN.condemns_at)
         return (
             f"suspect ({share:.0%} of the evidence)" if self.standing is Standing.SUSPECT else self.standing
@@ -60,12 +61,12 @@ class DirectionStanding:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything on the screen."""
+    """Content of the screen."""
 
     settings: AgentSettings
     now: ClockReading
     running: bool
-    has_journal: bool  # some agent has it, whether or not it can say so
+    has_journal: bool  # a running agent has it open, with or without a status file
     status: AgentStatus | None
     counts: Counts | None
     journal_problem: str
@@ -73,7 +74,7 @@ class StatusView:
     standings: tuple[DirectionStanding, ...]
 
     def problems(self) -> list[str]:
-        """What is wrong and what to do, most basic first."""
+        """Problems, each with its remedy, most basic first."""
         found = [_not_running(self), self.journal_problem, *_uplink_problems(self)]
         found += [
             f"{one.line.task}: {one.line.verdict}: {one.line.advice}"
@@ -84,7 +85,7 @@ class StatusView:
         seen = self.settings.line_counters.source != "none"
         advice = "tell the supplier" if seen else UNSEEN
         found += [
-            f"floor {one.direction}: condemned: below the floor in test after test, and a search agreed:"
+            f"floor {one.direction}: condemned: test after test is below the floor, and a search agreed:"
             f" {advice}"
             for one in self.standings
             if one.standing is Standing.CONDEMNED
@@ -93,7 +94,7 @@ class StatusView:
 
 
 def main(chosen: AgentSettings, *, json: bool) -> int:
-    """Print the status; 0 if the agent is running and nothing is wrong, else 1."""
+    """Print the status; exit 0 if the agent is running without a problem, else 1."""
     view = look(chosen, Clock().read())
     if json:
         print(_json(view))  # noqa: T201 -- the command's result
@@ -103,7 +104,7 @@ def main(chosen: AgentSettings, *, json: bool) -> int:
 
 
 def look(chosen: AgentSettings, now: ClockReading) -> StatusView:
-    """Read status file and journal, changing neither."""
+    """Read status file and journal without changing them."""
     status = status_file.read(Path(chosen.runtime_directory))
     counts, records, standing, problem = _read_journal(Path(chosen.journal.path))
     return StatusView(
@@ -134,7 +135,7 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
     except FileNotFoundError:
         return None, [], [], ""
     except OSError as error:
-        return None, [], [], f"journal: {path} cannot be read ({error.strerror}): are you the agent's user?"
+        return None, [], [], f"journal: cannot read {path} ({error.strerror}): are you the agent's user?"
     try:
         with closing(journal_file.read_only(path)) as connection:
             counts = journal_store.counts(connection)
@@ -144,7 +145,7 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
                 for direction in Direction
             ]
     except sqlite3.Error as error:
-        return None, [], [], f"journal: {path} cannot be read ({error}): are you the agent's user?"
+        return None, [], [], f"journal: cannot read {path} ({error}): are you the agent's user?"
     standing = [messages.decode_measurement(raw) for raw in floors if raw is not None]
     return (
         counts,
@@ -158,6 +159,7 @@ def _newest(records: list[Record], now: ClockReading) -> tuple[NewestResult, ...
     newest: dict[str, NewestResult] = {}
     ages = [_age_s(record.start, now) for record in records]
     for record, age_s in zip(records, ages, strict=True):
+        # Relative to the newest record: a stopped agent must still show its last results.
         if age_s - min(ages) <= FORGOTTEN_AFTER * (record.interval_us or 0) / 1e6:
             one = NewestResult(report.line(record), age_s)
             newest.setdefault(one.line.task, one)
@@ -165,7 +167,7 @@ def _newest(records: list[Record], now: ClockReading) -> tuple[NewestResult, ...
 
 
 def _age_s(then: ClockReading, now: ClockReading) -> float:
-    """By the boot clock within one boot: it does not step."""
+    # The boot clock does not step, but two boots have none in common.
     if then.boot_id == now.boot_id:
         return (now.boot_us - then.boot_us) / 1e6
     return (now.wall_us - then.wall_us) / 1e6
@@ -177,13 +179,13 @@ def _not_running(view: StatusView) -> str:
     if view.has_journal:
         place = view.settings.runtime_directory
         return (
-            "the agent has its journal, but says nothing of itself:"
-            f" is {place} of this user, and not full? Its log says why"
+            "the agent is running, but writes no status file:"
+            f" may its user write {place}, and is it not full? See its log"
         )
     start = "start its service, or `plancher-agent run`"
     if view.counts is None and not view.journal_problem:
         return f"the agent never ran: no journal at {view.settings.journal.path}: {start}"
-    return f"the agent is not running: {start}; its log says why it ended"
+    return f"the agent is not running: {start}; see its log for why it ended"
 
 
 def _open_outages(view: StatusView) -> tuple[ReachabilityValues, ...]:
@@ -191,7 +193,7 @@ def _open_outages(view: StatusView) -> tuple[ReachabilityValues, ...]:
 
 
 def _outage(one: ReachabilityValues, now: ClockReading) -> str:
-    """The cause, since when, and who answers."""
+    """Cause and duration of an outage, and the targets that answer."""
     asked = (
         ("gateway", one.gateway),
         ("first hop", one.first_hop),
@@ -213,18 +215,20 @@ def _uplink_problems(view: StatusView) -> list[str]:
     if view.running and view.status and view.status.journal_problem:
         found.append(
             f"journal: {view.status.journal_problem}: measurements are kept in memory, eight hours of them:"
-            " free or mend the disk"
+            " free the disk or repair it"
         )
     if counts and counts.unsent > MANY_UNSENT:
-        found.append(f"{counts.unsent} measurements wait for the collector: look at the broker and collector")
+        found.append(
+            f"{counts.unsent} measurements are not received by the collector: check broker and collector"
+        )
     if counts and counts.quarantined:
         found.append(
             f"the collector rejected {counted(counts.quarantined, 'measurement')}: kept, and sent again"
-            " daily; its log says why"
+            " daily; see its log"
         )
     if counts and counts.conflict:
         found.append(
-            f"{counted(counts.conflict, 'measurement')} in conflict with what the collector has: was a disk"
+            f"{counted(counts.conflict, 'measurement')} in conflict with those of the collector: was a disk"
             " cloned?"
         )
     if counts and counts.gaps:
@@ -286,8 +290,8 @@ def _facts(view: StatusView) -> list[tuple[str, str]]:
         )
     facts += [("outage", _outage(one, view.now)) for one in _open_outages(view)]
     if view.standings:
-        told = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
-        facts.append(("standing", told))
+        text = ", ".join(f"{one.direction} {one.words}, {_ago(one.age_s)}" for one in view.standings)
+        facts.append(("standing", text))
     if view.running and status:
         facts.append(("next", _next(status, view.now)))
     return facts
@@ -300,21 +304,21 @@ def _broker(view: StatusView) -> str:
     if view.status.broker_problem:
         return f"{place}, not connected"
     receipt = view.status.last_receipt
-    told = "no receipt yet" if receipt is None else f"last receipt {_ago(_age_s(receipt, view.now))}"
-    return f"{place}, connected, {told}"
+    text = "no receipt yet" if receipt is None else f"last receipt {_ago(_age_s(receipt, view.now))}"
+    return f"{place}, connected, {text}"
 
 
 def _clock(now: ClockReading) -> str:
     if not now.synchronised:
-        return "not synchronised, so one-way delays cannot be told: let NTP through at the site"
+        return "not synchronised: one-way delays are not measured; let NTP through at the site"
     error = "" if now.max_error_us is None else f", at most {now.max_error_us / 1000:.1f} ms off"
     return f"synchronised{error}"
 
 
 def _next(status: AgentStatus, now: ClockReading) -> str:
     starts = sorted(status.next_starts.items(), key=lambda item: item[1])
-    told = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
-    return ", ".join([f"{name} now" for name in status.running] + told)
+    text = [f"{name} in {_span(max(0, wall_us - now.wall_us) / 1e6)}" for name, wall_us in starts]
+    return ", ".join([f"{name} now" for name in status.running] + text)
 
 
 def _ago(seconds: float) -> str:

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from wire.records import ClockReading, FloorMeasurement, InterfaceMeasurement, Known, StampMeasurement
+from wire.records import ClockReading, FloorMeasurement, InterfaceMeasurement, Measurement, StampMeasurement
 
 BEYOND_ALL = 2**62
 """A position that no measurement comes to."""
@@ -79,7 +79,7 @@ class PreviousEnd(Struct, frozen=True):
         return self.closed is not None
 
 
-def worth_of(measurement: Known) -> Worth:
+def worth_of(measurement: Measurement) -> Worth:
     """What a measurement that has just been made is worth."""
     if isinstance(measurement, StampMeasurement | InterfaceMeasurement):
         return Worth.MINUTE

@@ -13,7 +13,7 @@ from agent.journal import schema as journal_schema
 from agent.journal.reached import Reached
 from agent.journal.salvage import SalvagedRow
 from agent.journal.store import Store
-from host.lock import HeldError, Lock, beside
+from host.lock import Lock, LockedError, lock_path
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,8 @@ def lock(journal: Path) -> Lock:
     try:
         return Lock(journal)
     except OSError as error:
-        raise _complaint(error, beside(journal), advice) from None
-    except HeldError as error:
+        raise _complaint(error, lock_path(journal), advice) from None
+    except LockedError as error:
         raise JournalError(
             f"journal.path: {journal}: another agent (process {error.holder}) has this journal:"
             " end it, or give this one a journal of its own"

@@ -23,7 +23,7 @@ from agent.journal.reached import ReachedFile
 from agent.journal.store import Range, Store
 from host.lock import Lock
 from wire.messages.envelope import EpochMark, EpochRange, Gap, GapReason
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 __all__ = ["Change", "Counts", "Journal", "PreviousEnd", "Row", "State", "Worth", "runs"]
 
@@ -74,7 +74,7 @@ class Journal:
         """How the run of the agent before this one ended; None if nothing is known of one."""
         return self._previous_end
 
-    def commit(self, build: Callable[[str, int], Known], now: ClockReading) -> Known:
+    def commit(self, build: Callable[[str, int], Measurement], now: ClockReading) -> Measurement:
         """Give a measurement its identity and make it durable, or keep it in memory while no disk does."""
         self._now = now
         self.recover(now)
@@ -285,7 +285,7 @@ class Journal:
         memory.close()
         self._memory, self.trouble, self.recoveries = None, None, self.recoveries + 1
 
-    def _place(self, build: Callable[[str, int], Known]) -> Known | None:
+    def _place(self, build: Callable[[str, int], Measurement]) -> Measurement | None:
         """None if damage has begun another epoch meanwhile."""
         epoch = self.epoch
         measurement = build(epoch, self._seq + 1)
@@ -297,14 +297,14 @@ class Journal:
         self._seq, self._position = self._seq + 1, self._position + 1
         return measurement
 
-    def _insert(self, disk: Store, measurement: Known) -> bool:
+    def _insert(self, disk: Store, measurement: Measurement) -> bool:
         with disk.transaction():
             disk.insert(self._position + 1, measurement, self._now)
             settled = disk.settled(measurement.epoch)
         self._reached.tell(self._position + 1, measurement.epoch, measurement.seq, settled)
         return True
 
-    def _remember(self, measurement: Known) -> None:
+    def _remember(self, measurement: Measurement) -> None:
         """What memory cannot hold either is a gap."""
         memory = self._memory
         if memory is None:

@@ -14,7 +14,7 @@ from agent.journal import schema as journal_schema
 from agent.journal.entries import Change, Counts, PreviousEnd, Row, State, Worth, worth_of
 from wire.messages import envelope as messages
 from wire.messages.envelope import EpochMark, EpochRange, Gap, GapReason
-from wire.records import ClockReading, Failure, Known, Micros
+from wire.records import ClockReading, Failure, Measurement, Micros
 
 COMMANDS_REMEMBERED = 16
 FETCHED_BYTES = 256 * 1024
@@ -121,7 +121,7 @@ class Store:
                 "UPDATE epoch SET last_seq = ?, closed = ? WHERE epoch = ?", (last_seq, _text(now), epoch)
             )
 
-    def insert(self, position: int, measurement: Known, now: ClockReading) -> None:
+    def insert(self, position: int, measurement: Measurement, now: ClockReading) -> None:
         """A new measurement, and with it how far its epoch has come."""
         slot_us = None if measurement.failure is Failure.CANCELLED else measurement.slot_us
         self.connection.execute(

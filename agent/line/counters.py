@@ -1,8 +1,12 @@
-"""The line's own counters: what the site received and sent, whoever did it, and how its interface is.
+"""Counters of the line (RFC 2863), read on this machine: traffic of the whole site, and the interface's
+state.
 
-Where the agent stands decides what it can know: ``inline`` sees all traffic of the site on one interface,
-``directory`` reads counters laid out like /sys/class/net/<interface>/statistics (a router's mount), ``snmp``
-asks the router (``agent.line.snmp_counters``), ``none`` knows nothing and says so.
+| source | counters |
+|---|---|
+| ``inline`` | one interface of this machine, which all traffic of the site passes |
+| ``directory`` | files laid out like /sys/class/net/<interface>/statistics, such as a router's mount |
+| ``snmp`` | the router's, asked by SNMP (``agent.line.snmp_counters``) |
+| ``none`` | none: the site's own traffic is not known |
 """
 
 import fcntl
@@ -21,7 +25,7 @@ LOCAL_INTERVAL_S = 0.1
 
 
 def source_of(chosen: LineCountersSettings) -> LineCounterSource:
-    """The source that the settings ask for; they were checked to be complete.
+    """Source that the settings ask for; they were checked to be complete.
 
     Raises SettingsError if the file with the router's community cannot serve.
     """
@@ -30,6 +34,7 @@ def source_of(chosen: LineCountersSettings) -> LineCounterSource:
     if chosen.source == "directory":
         return DirectorySource(Path(chosen.path or ""))
     if chosen.source == "snmp" and chosen.snmp is not None:
+        # Only here: most agents need no SNMP, whose modules take memory.
         from agent.line.snmp_counters import SnmpSource
         from agent.settings.file import snmp_community
 
@@ -38,7 +43,7 @@ def source_of(chosen: LineCountersSettings) -> LineCounterSource:
 
 
 class NoSource:
-    """The agent stands beside the line and cannot see the site's own traffic."""
+    """No counters: the agent cannot see the site's own traffic."""
 
     kind = records.LineCounters.NONE
     interface = "none"
@@ -46,18 +51,18 @@ class NoSource:
     lag_s = 0.0
 
     def read(self) -> CounterReading | Unavailable:
-        """Always unavailable."""
+        """Return the reason: always unavailable."""
         return Unavailable("line_counters.source is none")
 
     async def ask(self) -> CounterReading | Unavailable:
-        """Always unavailable."""
+        """Return the reason: always unavailable."""
         return self.read()
 
 
 class InterfaceSource:
-    """One network interface of this machine, in the network namespace of this process.
+    """Network interface of this machine, in the network namespace of this process.
 
-    /proc/net/dev is what psutil reads, too; psutil itself would be 0.8 MB of the resident agent (decision
+    It reads /proc/net/dev, as psutil does. psutil itself would take 0.8 MB of the resident agent (decision
     11).
     """
 
@@ -69,19 +74,21 @@ class InterfaceSource:
         self.interface = interface
 
     def read(self) -> CounterReading | Unavailable:
-        """The interface's counters. Loopback is refused: it would count the probe's own bytes twice."""
+        """Read the interface's counters. Loopback is refused: it would count a test's bytes twice."""
         try:
             counted, index = _counted(self.interface.encode()), socket.if_nametoindex(self.interface)
             flags, kind = _flags_and_kind(self.interface.encode())
         except (OSError, ValueError, LookupError):
-            return Unavailable(f"no interface {self.interface} here: mend line_counters.interface")
+            return Unavailable(
+                f"this machine has no interface {self.interface}: correct line_counters.interface"
+            )
         if flags & _LOOPBACK:
             return Unavailable(
                 f"{self.interface} is a loopback, which counts every byte of a test twice:"
                 " set line_counters.interface to the one that carries the site's traffic"
             )
         link = INTERFACES / self.interface
-        known = _number(link / "ifindex") == index  # /sys may show another network namespace
+        known = _number(link / "ifindex") == index  # /sys may be that of another network namespace
         return CounterReading(
             received_bytes=counted[0],
             received_packets=counted[1],
@@ -106,9 +113,9 @@ class InterfaceSource:
 class DirectorySource:
     """Files of decimal text, named as in /sys/class/net/<interface>/statistics.
 
-    rx_bytes, rx_packets, tx_bytes and tx_packets must be there. Told if there: rx_errors, rx_dropped,
-    rx_missed_errors, tx_errors, tx_dropped, and, beside a directory named ``statistics`` or else in it,
-    carrier, carrier_down_count, ifindex, speed (Mbit/s) and type.
+    Needed are rx_bytes, rx_packets, tx_bytes and tx_packets. Optional are rx_errors, rx_dropped,
+    rx_missed_errors, tx_errors and tx_dropped. Optional too are carrier, carrier_down_count, ifindex, speed
+    (Mbit/s) and type, beside a directory named ``statistics`` or else in it.
     """
 
     kind = records.LineCounters.INLINE
@@ -122,17 +129,18 @@ class DirectorySource:
         self.interface = path.parent.name if kernels else str(path)
 
     def read(self) -> CounterReading | Unavailable:
-        """The files, one after the other. A loopback is refused here, too."""
+        """Read the files, one after the other. A loopback is refused here, too."""
         try:
+            # The four that every rate needs; an interface without them is of no use.
             received, packets, sent, sent_packets = (self._needed(name) for name in _FILES)
         except OSError as error:
             return Unavailable(f"line_counters.path: {error.filename or self._path}: {error.strerror}")
         except ValueError:
-            return Unavailable(f"line_counters.path: {self._path}: holds something that is no counter")
+            return Unavailable(f"line_counters.path: {self._path}: a file there has no number in it")
         kind = _number(self._link / "type")
         if kind == _LOOPBACK_KIND:
             return Unavailable(
-                f"{self._path} is of a loopback, which counts every byte of a test twice:"
+                f"{self._path} belongs to a loopback, which counts every byte of a test twice:"
                 " set line_counters.path to the one that carries the site's traffic"
             )
         return CounterReading(
@@ -156,6 +164,7 @@ class DirectorySource:
         return self.read()
 
     def _needed(self, name: str) -> int:
+        # A counter has at most 20 digits: a file without end must not fill the memory.
         with (self._path / name).open("rb") as file:
             return int(file.read(32))
 
@@ -171,7 +180,7 @@ _BARE_IP = frozenset({512, 519, 768, 769, 776, 778, 823, 65534})
 
 
 def _counted(interface: bytes) -> list[int]:
-    """The sixteen numbers of one interface. Raises LookupError if there is none of that name."""
+    """Sixteen numbers of one interface. Raises LookupError if there is none of that name."""
     with Path("/proc/net/dev").open("rb") as file:
         for line in file:
             name, _, numbers = line.partition(b":")
@@ -181,7 +190,7 @@ def _counted(interface: bytes) -> list[int]:
 
 
 def _flags_and_kind(interface: bytes) -> tuple[int, int]:
-    """The interface's IFF_* flags and its ARPHRD_* type. Raises OSError if there is none of that name."""
+    """IFF_* flags and ARPHRD_* type of an interface. Raises OSError if there is none of that name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         found = [
             fcntl.ioctl(sock, request, _REQUEST.pack(interface, 0))
@@ -192,18 +201,19 @@ def _flags_and_kind(interface: bytes) -> tuple[int, int]:
 
 
 def _frame_bytes(kind: int | None) -> int:
-    """What the kernel counts of each packet beyond the IP layer: the frame check sequence is not in it."""
+    """Bytes that the kernel counts of each packet beyond the IP layer, without the frame check sequence."""
     return 0 if kind in _BARE_IP else ETHERNET_HEADER_BYTES
 
 
 def _speed(link: Path) -> float | None:
-    """In Mbit/s; -1 is what drivers say that do not know."""
+    """Negotiated speed in bit/s."""
+    # In Mbit/s; drivers that do not know it report -1.
     speed = _number(link / "speed") or 0
     return speed * 1e6 if speed > 0 else None
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file, or None where there is none: sysfs answers EINVAL for what is not known."""
+    """Number in a file, None where there is none: sysfs answers EINVAL for an unknown value."""
     try:
         with path.open("rb") as file:
             return int(file.read(32))
@@ -212,11 +222,11 @@ def _number(path: Path) -> int | None:
 
 
 def _carrier(path: Path) -> bool | None:
-    """The kernel refuses to tell (EINVAL) of an interface that is down."""
+    # The kernel refuses the carrier of an interface that is down (EINVAL): that is no carrier.
     return _number(path) == 1 if path.exists() else None
 
 
 def _sum(folder: Path, *names: str) -> int | None:
-    """The sum of what is there; None if nothing is."""
+    """Sum of the files that are there; None if none is."""
     found = [value for name in names if (value := _number(folder / name)) is not None]
     return sum(found) if found else None

@@ -1,7 +1,7 @@
-"""Watches what the site itself receives: traffic at the floor or above proves the floor, for nothing.
+"""Passive proof of the download floor: the site's own traffic at the floor or above, at no cost.
 
-Only what was received counts: transmit counters tell what was offered to the line, not what it carried. A
-stretch of consecutive readings proves the floor if the line carried it throughout, for two seconds or more.
+A stretch of consecutive readings proves the floor if the line carried it throughout, for two seconds or more.
+Only received traffic counts: transmit counters show what was offered to the line, not what it carried.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from wire.records import ClockReading, LineCounters
 
 EVERY_S = 1.0
+# As long as a floor test.
 LEAST_US = 2_000_000
-LONGEST_US = 60_000_000  # then a stretch begins anew, so that a long download is seen in the next slot, too
-GAP_US = 2_500_000  # an own test takes longer: none can hide between two readings nearer than this
+LONGEST_US = 60_000_000  # then a new stretch begins, so that a long download counts in the next slot, too
+GAP_US = 2_500_000  # shorter than a test of ours: none can run between two readings
 
 
 class Proof(Struct, frozen=True):
-    """The line carried ``bps`` (IP layer) of the site's traffic for ``lasted_us``, ending at ``end_us``."""
+    """Span of CLOCK_BOOTTIME in which the line carried ``bps`` (IP layer) of the site's traffic."""
 
     begin_us: int
     end_us: int
@@ -27,12 +28,15 @@ class Proof(Struct, frozen=True):
 
     @property
     def lasted_us(self) -> int:
-        """How long it was watched to do so."""
+        """Length of the span."""
         return self.end_us - self.begin_us
 
 
 class Stretches:
-    """Readings in, the newest proof out; no I/O, no clock. ``floor_bps`` at the IP layer."""
+    """Stretches of readings at the floor or above: readings in, the newest proof out. Pure.
+
+    ``floor_bps`` is at the IP layer.
+    """
 
     def __init__(self, floor_bps: float) -> None:
         self._floor_bps = floor_bps
@@ -41,11 +45,11 @@ class Stretches:
         self._proof: Proof | None = None
 
     def interrupt(self) -> None:
-        """An own test may be under way: nothing before it continues after it."""
+        """End the stretch, because a test of ours may be running: its bytes prove nothing here."""
         self._begin = self._last = None
 
     def add(self, at_us: int, reading: CounterReading | Unavailable) -> None:
-        """One reading at a time of CLOCK_BOOTTIME. A stretch ends where the line carried less."""
+        """Add a reading of CLOCK_BOOTTIME ``at_us``. A stretch ends where the line carried less."""
         if isinstance(reading, Unavailable):
             self.interrupt()
             return
@@ -59,12 +63,12 @@ class Stretches:
                 self._begin = now
 
     def since(self, begin_us: int) -> Proof | None:
-        """The newest proof, if it lies after ``begin_us`` throughout."""
+        """Newest proof, if all of it is after ``begin_us``."""
         return self._proof if self._proof and self._proof.begin_us >= begin_us else None
 
 
 def _bps(first: tuple[int, CounterReading], last: tuple[int, CounterReading]) -> float:
-    """What was received from one reading to the other; nothing where a counter went back."""
+    """Received rate between two readings, bit/s; 0 where a counter went back."""
     added = last[1].since(first[1])
     if isinstance(added, Unavailable) or last[0] <= first[0]:
         return 0.0
@@ -72,7 +76,7 @@ def _bps(first: tuple[int, CounterReading], last: tuple[int, CounterReading]) ->
 
 
 class LineWatch:
-    """Reads the line's counters about once a second, while no test of our own has the line."""
+    """Reader of the line's counters, once a second while no test of ours has the line."""
 
     def __init__(
         self, counters: LineCounterSource, floor_bps: float, clock: Callable[[], ClockReading]
@@ -83,24 +87,24 @@ class LineWatch:
 
     @staticmethod
     def can_watch(counters: LineCounterSource) -> bool:
-        """Whether a source may be read so often, and tells what is now."""
+        """True if a source can be read so often, and shows the present."""
         return counters.least_interval_s <= EVERY_S and not counters.lag_s
 
     @property
     def kind(self) -> LineCounters:
-        """How the traffic is known."""
+        """Kind of the counters, for the record of a passive pass."""
         return self._counters.kind
 
     def since(self, begin_us: int) -> Proof | None:
-        """The newest proof of the floor that lies after ``begin_us`` (CLOCK_BOOTTIME) throughout."""
+        """Newest proof of the floor, if all of it is after ``begin_us`` (CLOCK_BOOTTIME)."""
         return self._stretches.since(begin_us)
 
     def seen(self, at_us: int, reading: CounterReading | Unavailable) -> None:
-        """One reading of the counters, at a time of CLOCK_BOOTTIME."""
+        """Add a reading of the counters at ``at_us`` of CLOCK_BOOTTIME."""
         self._stretches.add(at_us, reading)
 
     async def run(self, own_test: Callable[[], bool]) -> None:
-        """Watch until cancelled. ``own_test`` says whether the line carries a test of ours."""
+        """Watch until cancelled. ``own_test`` tells if a test of ours has the line."""
         while True:
             if own_test():
                 self._stretches.interrupt()

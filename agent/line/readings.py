@@ -1,4 +1,4 @@
-"""Readings of the line's counters: what an interface has counted, and where such readings come from."""
+"""Readings of an interface's counters, and the sources that they come from."""
 
 from typing import Any, Protocol
 
@@ -10,11 +10,11 @@ from wire.ip_layer import ETHERNET_HEADER_BYTES
 
 
 class CounterReading(Struct, frozen=True):
-    """What an interface has counted, seen from the site: ``received`` is down. None: the source cannot tell.
+    """Counters of an interface, as the site sees them: ``received`` is down. None: the source does not know.
 
-    Bytes hold ``frame_bytes`` of each packet beyond the IP layer. ``carrier_losses`` counts how often the
-    link went down, ``speed_bps`` is what it negotiated. Two readings of different ``generation`` have
-    nothing in common: the interface was set up anew in between.
+    Bytes include ``frame_bytes`` of each packet beyond the IP layer. ``carrier_losses`` counts the losses of
+    the link. ``speed_bps`` is its negotiated speed. Readings of different ``generation`` cannot be compared:
+    the interface was set up again in between.
     """
 
     received_bytes: int
@@ -42,12 +42,12 @@ class CounterReading(Struct, frozen=True):
         return self.sent_bytes - self.frame_bytes * self.sent_packets
 
     def since(self, earlier: "CounterReading") -> "CounterReading | Reset":
-        """What was added since ``earlier``, in the state that is now."""
+        """Counts since ``earlier``, with the present state."""
         if self.generation != earlier.generation:
-            return Reset("the line's interface was set up anew: its counters began again")
+            return Reset("the line's interface was set up again: its counters restarted")
         added = [_difference(getattr(self, name), getattr(earlier, name)) for name in _COUNTED]
         if any(value is not None and value < 0 for value in added):
-            return Reset("a counter of the line went back: the interface was set up anew")
+            return Reset("a counter of the line went back: the interface was set up again")
         counted: dict[str, Any] = dict(zip(_COUNTED, added, strict=True))
         return replace(self, **counted)
 
@@ -70,21 +70,21 @@ def _difference(now: int | None, before: int | None) -> int | None:
 
 
 class Unavailable(Struct, frozen=True):
-    """Why the counters cannot be read, for a person."""
+    """Reason for a person why the counters cannot be read."""
 
     detail: str
 
 
 class Reset(Unavailable, frozen=True):
-    """The counters began anew between two readings, so that what was added cannot be told."""
+    """Restart of the counters between two readings: their difference is not known."""
 
 
 class LineCounterSource(Protocol):
-    """Where the counters come from.
+    """Source of the counters.
 
-    ``kind`` is what a measurement says of how the site's own traffic was known, ``interface`` the
-    interface's name for people. ``least_interval_s`` is how often it may be read without more work than
-    news, ``lag_s`` how far what it tells may lie behind: 0 where the counters are this machine's own.
+    ``kind`` is for the record of a measurement, ``interface`` the interface's name for people. Reading more
+    often than each ``least_interval_s`` brings nothing new. A reading may be ``lag_s`` old; 0 where the
+    counters are this machine's own.
     """
 
     kind: records.LineCounters
@@ -93,17 +93,16 @@ class LineCounterSource(Protocol):
     lag_s: float
 
     def read(self) -> CounterReading | Unavailable:
-        """The counters of this very moment, without waiting: unavailable where that takes a question to
-        somebody else (``snmp``), so that no test is judged by what was counted at another time.
+        """Read the counters of this moment without waiting. Never raises.
 
-        Never raises.
+        Counters of another machine (``snmp``) are unavailable: no test may be judged by counts of another
+        time.
         """
         ...
 
     async def ask(self) -> CounterReading | Unavailable:
-        """The newest counters, waiting for whoever has them: seconds at most, with ``snmp``.
+        """Get the newest counters, up to ``lag_s`` old, within seconds. Never raises.
 
-        The reading may lie up to ``lag_s`` behind: who wants to know what a span of time added at most asks
-        before it, and again ``lag_s`` after it. Never raises.
+        Two readings bound what a span of time added: one before it, and one ``lag_s`` after it.
         """
         ...

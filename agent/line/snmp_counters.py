@@ -1,4 +1,4 @@
-"""The router's own counters of the line, asked for by SNMP (ifHC counters, RFC 2863)."""
+"""Counters of the line on the router, read by SNMP (ifHC counters, RFC 2863)."""
 
 import asyncio
 
@@ -9,12 +9,13 @@ from wire import records
 from wire.snmp import interface_mib
 from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Unreadable
 
+# A router has no newer counters before (decision 11).
 LEAST_INTERVAL_S = 10.0
-LAG_S = 5.0  # net-snmp answers from counters up to 3 s old; other routers are no better
+LAG_S = 5.0  # net-snmp answers with counters up to 3 s old; other routers are no better
 
 
 class SnmpSource:
-    """One interface of one router. The interface is looked for when it is not known, or no more that one."""
+    """Interface of a router. It is searched for while its number is not known, or belongs to another one."""
 
     kind = records.LineCounters.SNMP
     least_interval_s = LEAST_INTERVAL_S
@@ -29,41 +30,44 @@ class SnmpSource:
         self._index: int | None = None
         self._last: InterfaceState | None = None
         self._generation = 0
+        # A probe and a test may ask at the same time; the search for the interface must run once.
         self._asking = asyncio.Lock()
 
     def read(self) -> CounterReading | Unavailable:
-        """Always unavailable: a router's answer takes its time, and is of some seconds before."""
-        return Unavailable("the router's counters (SNMP) lag by seconds: too much to follow a test by them")
+        """Return the reason: always unavailable, since a router's counters are some seconds old."""
+        return Unavailable("the router's counters (SNMP) are seconds old: too old to follow a test")
 
     async def ask(self) -> CounterReading | Unavailable:
-        """The router's newest counters. The first time it may take many questions, to find the interface."""
+        """Get the router's newest counters. The first time this searches for the interface."""
         async with self._asking:
             known = self._index is not None
-            told = await self._state()
+            state = await self._state()
+            # Its number now belongs to another interface: the name is searched once, at once.
             if known and self._index is None:
-                told = await self._state()
-            if isinstance(told, InterfaceState) and told.half_initialised:
+                state = await self._state()
+            # net-snmp gives bytes before it has packets, for some seconds after its start.
+            if isinstance(state, InterfaceState) and state.half_initialised:
                 await asyncio.sleep(LAG_S)
-                told = await self._state()
-        if isinstance(told, InterfaceState):
-            return self._reading(told)
-        return Unavailable(f"line_counters.snmp: {self._router}: {told.detail}")
+                state = await self._state()
+        if isinstance(state, InterfaceState):
+            return self._reading(state)
+        return Unavailable(f"line_counters.snmp: {self._router}: {state.detail}")
 
     async def _state(self) -> InterfaceState | Unreadable | NoAnswer:
-        """What the router tells of the interface; forgets its number where that is another one's by now."""
+        """Ask for the interface's state; forget its number if that belongs to another interface now."""
         index = await self._number()
         if not isinstance(index, int):
             return index
         answer = await self._agent.get(interface_mib.question(index))
         if isinstance(answer, NoAnswer):
             return answer
-        told = interface_mib.state(answer.bindings, index)
-        renamed = isinstance(told, InterfaceState) and self._last and told.name != self._last.name
-        if renamed or (isinstance(told, Unreadable) and told.gone):
+        state = interface_mib.state(answer.bindings, index)
+        renamed = isinstance(state, InterfaceState) and self._last and state.name != self._last.name
+        if renamed or (isinstance(state, Unreadable) and state.gone):
             self._index, self._last = None, None
             self._generation += 1
-            return Unreadable(f"interface {index} is no more what it was", gone=True) if renamed else told
-        return told
+            return Unreadable(f"interface {index} is another one now", gone=True) if renamed else state
+        return state
 
     async def _number(self) -> int | Unreadable | NoAnswer:
         if self._index is None:
@@ -82,33 +86,34 @@ class SnmpSource:
             search.take(answer.bindings)
         return search.found
 
-    def _reading(self, told: InterfaceState) -> CounterReading | Unavailable:
-        if told.kind == LOOPBACK:
+    def _reading(self, state: InterfaceState) -> CounterReading | Unavailable:
+        if state.kind == LOOPBACK:
             return Unavailable(
-                f"line_counters.snmp.interface: {told.name} of the {self._router} is a loopback"
+                f"line_counters.snmp.interface: {state.name} of the {self._router} is a loopback"
             )
-        frame_bytes = told.frame_bytes if self._frame_bytes is None else self._frame_bytes
+        frame_bytes = state.frame_bytes if self._frame_bytes is None else self._frame_bytes
         if frame_bytes is None:
+            place = f"line_counters.snmp: {state.name} of the {self._router}"
             return Unavailable(
-                f"line_counters.snmp: {told.name} of the {self._router} is no Ethernet (ifType {told.kind}):"
+                f"{place} is no Ethernet (ifType {state.kind}):"
                 " set frame_bytes to what it counts of each packet beyond the IP layer"
             )
-        if told.half_initialised:
-            return Unavailable(f"line_counters.snmp: {told.name} of the {self._router} counts no packets")
-        if self._last is not None and told.counters_reset_since(self._last):
+        if state.half_initialised:
+            return Unavailable(f"line_counters.snmp: {state.name} of the {self._router} counts no packets")
+        if self._last is not None and state.counters_reset_since(self._last):
             self._generation += 1
-        self._last = told
+        self._last = state
         return CounterReading(
-            told.received_octets,
-            told.received_packets,
-            told.sent_octets,
-            told.sent_packets,
-            received_errors=told.received_errors,
-            received_drops=told.received_discards,
-            sent_errors=told.sent_errors,
-            sent_drops=told.sent_discards,
-            carrier=told.up,
-            speed_bps=told.speed_bps,
+            state.received_octets,
+            state.received_packets,
+            state.sent_octets,
+            state.sent_packets,
+            received_errors=state.received_errors,
+            received_drops=state.received_discards,
+            sent_errors=state.sent_errors,
+            sent_drops=state.sent_discards,
+            carrier=state.up,
+            speed_bps=state.speed_bps,
             frame_bytes=frame_bytes,
             generation=self._generation,
         )

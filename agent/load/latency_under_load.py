@@ -1,7 +1,7 @@
-"""Round-trip time while a load test runs, beside the same path idle: two STAMP trains (RFC 8762).
+"""Latency under load: round-trip time before and beside a load test, by two STAMP trains (RFC 8762).
 
-The trains are light, and absent where the peer's reflector does not answer: a load test neither fails nor
-changes for want of them.
+The trains are light: 0.2 % of the load at most. Where the peer's reflector does not answer they are left out,
+and the load test is the same without them.
 """
 
 import asyncio
@@ -18,57 +18,59 @@ from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp.load import LoadReport
 
 IDLE_PACKETS, IDLE_SPACING_S = 10, 0.02
+# Round trip over a geostationary satellite, and a queue; a later reply counts as lost.
 TIMEOUT_S = 1.0
-"""A geostationary satellite's round trip and a queue besides; what comes later counts as lost."""
 
+# A minute at ten packets a second, longer than any load.
 MOST_PACKETS = 600
 FASTEST_S = 0.1
 SHARE_OF_LOAD = 0.002
+# Set-up and activation take a round trip each, and the load begins up to 50 ms after them.
 _SETUP_ROUND_TRIPS, _SETUP_S = 3, 0.1
-"""Set-up and activation take a round trip each, and the load begins up to 50 ms later."""
 
 
 async def beside_load(
-    surroundings: ProbeContext, load_bps: float, run: Callable[[], Awaitable[LoadReport]]
+    context: ProbeContext, load_bps: float, run: Callable[[], Awaitable[LoadReport]]
 ) -> tuple[LoadReport, LatencyUnderLoad | None]:
     """Run the load test ``run`` of ``load_bps`` with a train before it and a train beside it.
 
-    The report is what ``run`` returned, with the trains' bytes added to what the test cost the line. Raises
-    what ``run`` raises, and nothing for the trains.
+    The report is that of ``run``, with the bytes of the trains added to its cost. Raises what ``run`` raises,
+    and nothing for the trains.
     """
-    idle = await _idle_train(surroundings)
+    idle = await _idle_train(context)
     idle_rtt = idle.statistics.rtt
     if idle_rtt is None:
         return _with_bytes(await run(), idle), None
-    report, loaded = await _both(surroundings, load_bps, idle_rtt.p50_us / 1e6, run)
+    report, loaded = await _both(context, load_bps, idle_rtt.p50_us / 1e6, run)
     trains = [idle] if loaded is None else [idle, loaded]
-    told = loaded is not None and loaded.statistics.sent > 0
+    measured = loaded is not None and loaded.statistics.sent > 0
     latency = LatencyUnderLoad(
         load_bps=load_bps,
         idle=idle_rtt,
         loaded=loaded.statistics.rtt if loaded else None,
-        loss_ratio=loaded.statistics.loss_ratio if loaded and told else None,
+        loss_ratio=loaded.statistics.loss_ratio if loaded and measured else None,
     )
+    # A step of the wall clock falsifies every stamp; the load test itself is judged on its own.
     clock_stepped = any(train.clock_step_us for train in trains)
     return _with_bytes(report, *trains), None if clock_stepped else latency
 
 
-async def _idle_train(surroundings: ProbeContext) -> TrainResult:
-    """The train before the test, which also tells the time that the test is to be signed with."""
-    train, before = _train(surroundings, IDLE_PACKETS, IDLE_SPACING_S), surroundings.clock()
-    idle = await run_train(train, _estimate(surroundings))
+async def _idle_train(context: ProbeContext) -> TrainResult:
+    """Run the train before the test; the peer's time for the test's signature is learnt from it, too."""
+    train, before = _train(context, IDLE_PACKETS, IDLE_SPACING_S), context.clock()
+    idle = await run_train(train, _estimate(context))
     if train.key is not None:
-        surroundings.peer_time.learn(idle.exchanges, before, surroundings.clock())
+        context.peer_time.learn(idle.exchanges, before, context.clock())
     return idle
 
 
 async def _both(
-    surroundings: ProbeContext, load_bps: float, idle_rtt_s: float, run: Callable[[], Awaitable[LoadReport]]
+    context: ProbeContext, load_bps: float, idle_rtt_s: float, run: Callable[[], Awaitable[LoadReport]]
 ) -> tuple[LoadReport, TrainResult | None]:
-    """The test and the train beside it, from about when its load begins until it is through."""
+    """Run the test, and the train beside it from about the begin of its load until its end."""
     over = asyncio.Event()
     delay_s = _SETUP_ROUND_TRIPS * idle_rtt_s + _SETUP_S
-    beside = asyncio.create_task(_beside(surroundings, load_bps, delay_s, over))
+    beside = asyncio.create_task(_beside(context, load_bps, delay_s, over))
     try:
         report = await run()
     except BaseException:
@@ -79,38 +81,39 @@ async def _both(
 
 
 async def _beside(
-    surroundings: ProbeContext, load_bps: float, delay_s: float, over: asyncio.Event
+    context: ProbeContext, load_bps: float, delay_s: float, over: asyncio.Event
 ) -> TrainResult | None:
     try:
         await asyncio.wait_for(over.wait(), delay_s)
     except TimeoutError:
-        train = _train(surroundings, MOST_PACKETS, spacing_s(load_bps))
-        return await run_train(train, _estimate(surroundings), over)
+        train = _train(context, MOST_PACKETS, spacing_s(load_bps))
+        return await run_train(train, _estimate(context), over)
     return None
 
 
 def spacing_s(load_bps: float) -> float:
-    """Ten packets a second, fewer where they would take more than 0.2 % of the load, but one a second."""
+    """Seconds between packets: ten a second, fewer above 0.2 % of the load, one a second at least."""
     bits = 8 * (packet.AUTHENTICATED_BASE_BYTES + IPV4_UDP_BYTES)
     return min(max(FASTEST_S, bits / (SHARE_OF_LOAD * load_bps)), 1.0)
 
 
-def _train(surroundings: ProbeContext, count: int, spacing: float) -> Train:
-    peer, authenticated = surroundings.settings.peer, surroundings.settings.stamp.authenticated
+def _train(context: ProbeContext, count: int, spacing: float) -> Train:
+    peer, authenticated = context.settings.peer, context.settings.stamp.authenticated
     return Train(
         host=peer.host,
         port=peer.stamp_port,
         count=count,
         interval_s=spacing,
         timeout_s=TIMEOUT_S,
-        key=surroundings.peer_key if authenticated else None,
+        key=context.peer_key if authenticated else None,
+        # Neither is needed: here the queue of the load is measured.
         class_of_service=False,
         follow_up=False,
     )
 
 
-def _estimate(surroundings: ProbeContext) -> Callable[[], ErrorEstimate]:
-    return lambda: ErrorEstimate.of_clock(surroundings.clock())
+def _estimate(context: ProbeContext) -> Callable[[], ErrorEstimate]:
+    return lambda: ErrorEstimate.of_clock(context.clock())
 
 
 def _with_bytes(report: LoadReport, *trains: TrainResult) -> LoadReport:

@@ -1,4 +1,4 @@
-"""Reads the line's counters beside a load test, so that the site's own traffic in it is known."""
+"""Meter of the line beside a load test: marks of its counters, and the site's own traffic in the test."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from wire.records import Direction, LineCounters
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
+# Longest reading of the counters that still has a time of its own.
 PROMPT_S = 0.002
-"""A reading that took longer says too little of when it was taken."""
 
 LOOK_S = 1.0
 
@@ -19,10 +19,10 @@ _READINGS_AT_MOST = 3
 
 
 class LoadMeter:
-    """Marks one test at a time: the counters whenever ``mark`` is called.
+    """Meter of one test at a time: reads the counters whenever ``mark`` is called.
 
-    Of a source whose counters lag behind, only what a whole test added at most can be told: it is asked
-    before the test, and again when somebody wants to know.
+    Counters that lag behind (SNMP) are asked before the test and after their lag. They show only how much the
+    whole test added at most.
     """
 
     def __init__(self, counters: LineCounterSource) -> None:
@@ -32,19 +32,20 @@ class LoadMeter:
 
     @property
     def kind(self) -> LineCounters:
-        """What a measurement says of how the site's own traffic was known."""
+        """Kind of the counters, for the record of a measurement."""
         return self._counters.kind
 
     async def start(self) -> None:
-        """A test is about to be set up."""
+        """Begin a test, before its set-up."""
         self.marks.clear()
         if self._counters.lag_s:
             self._before = (time.monotonic(), await self._counters.ask())
 
     def mark(self, so_far: LoadSoFar) -> None:
-        """The load is running."""
+        """Take a mark while the load runs."""
         if self._counters.lag_s:
             return
+        # A process that lost the processor during a reading reads again: its time would be wrong.
         for _ in range(_READINGS_AT_MOST):
             before, counters, after = time.monotonic(), self._counters.read(), time.monotonic()
             if after - before < PROMPT_S:
@@ -52,7 +53,7 @@ class LoadMeter:
         self.marks.append(CounterMark((before + after) / 2, counters, so_far))
 
     async def others_bps(self, direction: Direction) -> float:
-        """What the line carries while no test runs, over a second; 0 where that cannot be seen."""
+        """Traffic of the line over a second without a test, bit/s; 0 where it cannot be seen."""
         began, before = time.monotonic(), self._counters.read()
         await asyncio.sleep(LOOK_S)
         after = self._counters.read()
@@ -67,10 +68,10 @@ class LoadMeter:
     async def own_traffic(
         self, report: LoadReport, besides: LoadReport | None = None, whole: Sequence[LoadInterval] = ()
     ) -> OwnTraffic | Unavailable:
-        """The site's own traffic in the direction of the test that is now through.
+        """The site's own traffic in the direction of the test that has just ended.
 
-        ``besides`` is another load of ours that ran since ``start``, ``whole`` the series of the test from
-        its beginning. Waits until the counters have caught up, where they lag behind.
+        ``besides`` is another load of ours since ``start``. ``whole`` is the series of the test from its
+        begin. Waits until counters that lag behind have caught up.
         """
         if not self._counters.lag_s:
             return own_traffic.between(self.marks, report, whole)
@@ -86,6 +87,7 @@ class LoadMeter:
         line_bytes = added.received_ip_bytes if down else added.sent_ip_bytes
         for ours in (report, besides):
             if ours is not None:
+                # The counters include our own load, and the trains beside it.
                 line_bytes -= ours.bytes_received if down else ours.bytes_sent
         other_bits = max(0, line_bytes) * 8
         return OwnTraffic(

@@ -1,4 +1,4 @@
-"""Runs one load test against a peer: the socket and the thread around the client core of ``wire.udpstp``."""
+"""UDPSTP client (RFC 9946): the socket and the thread around the client core of ``wire.udpstp``."""
 
 import asyncio
 import secrets
@@ -19,6 +19,7 @@ Progress = Callable[[str], None]
 
 _PROGRESS_EVERY_S = 0.25
 _LOOK_EVERY_S = 0.01
+# Twenty marks in a test of 2 s: enough to find a busy window of 0.8 s in it.
 _MARK_EVERY_S = 0.1
 
 
@@ -39,11 +40,12 @@ async def run_load(
 ) -> LoadReport:
     """Run one fixed-rate test at a row of the sending-rate table (``wire.udpstp.rates.row_for``).
 
-    One attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try again
-    (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication window
-    of 5 s. ``progress`` is called in the event loop with a line for a person, ``on_load`` when the load
-    begins, every 100 ms, and when its planned duration is over. Setting ``cancel``, or cancelling the task,
-    stops the test within 0.2 s, the peer included. Never raises for what line, peer or socket do.
+    It is one attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try
+    again (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication
+    window of 5 s. ``progress`` is called in the event loop with a line for a person. ``on_load`` is called
+    when the load begins, every 100 ms, and when its planned duration is over. Setting ``cancel``, or
+    cancelling the task, stops the test within 0.2 s, the peer included. Never raises for what line, peer or
+    socket do.
     """
     plan = Plan(
         address=(host, port),
@@ -79,8 +81,8 @@ async def run_search(
 ) -> LoadReport:
     """Let the peer search for the capacity, up to ``highest_bps`` (bit/s, IP layer; RFC 9946 §5.1).
 
-    It begins at ``start_row`` of the sending-rate table, None for the lowest rate, and ends early in time not
-    to cost more than ``byte_limit`` bytes in both directions together. All else is as in :func:`run_load`.
+    It begins at ``start_row`` of the sending-rate table, None for the lowest rate. It ends early enough to
+    cost no more than ``byte_limit`` bytes in both directions together. All else is as in :func:`run_load`.
     Raises ValueError for a ``highest_bps`` that no row of the table sends.
     """
     plan = Plan(
@@ -99,7 +101,7 @@ async def run_search(
 
 
 def _ident() -> int:
-    """Random and not zero (RFC 9946 §6.1)."""
+    """Random identifier, not zero (RFC 9946 §6.1)."""
     return secrets.randbelow(0xFFFF) + 1
 
 
@@ -109,7 +111,7 @@ async def _carry_out(
     on_load: Callable[[LoadSoFar], None] | None,
     cancel: threading.Event | None,
 ) -> LoadReport:
-    """One attempt of ``plan``, whose address is still a name or as a person wrote it."""
+    """Make one attempt of ``plan``, whose address may still be a name."""
     host, port, *_ = plan.address
     try:
         plan = replace(plan, address=await _resolve(host, port))
@@ -117,11 +119,12 @@ async def _carry_out(
         return _failed(plan, Ending.NAME_UNKNOWN, f"{host}: {error.strerror or error}")
     stop = cancel or threading.Event()
     core = Client(plan, time.monotonic_ns(), time.time_ns())
+    # A thread of its own: packets are due every millisecond, and the event loop may be late by more.
     running = asyncio.create_task(asyncio.to_thread(_run, core, stop))
     try:
         await asyncio.gather(_watch(running, core, progress), _mark(running, core, on_load))
         return await running
-    except BaseException:  # cancelled, or the caller's own functions failed: the load must not go on alone
+    except BaseException:  # cancelled, or a callback failed: the load must not continue alone
         stop.set()
         await asyncio.wait([running])
         raise
@@ -134,7 +137,7 @@ async def _resolve(host: str, port: int) -> Address:
 
 
 async def _watch(running: "asyncio.Task[LoadReport]", core: Client, progress: Progress | None) -> None:
-    """Tell how far it is until it is done; of a search also how fast it is by now."""
+    """Report progress until the test is done, of a search with its rate."""
     plan, began, last_bytes = core.plan, time.monotonic(), 0
     last = began
     megabits = rates.bits_per_second(rates.sending_rate(plan.row)) / 1e6
@@ -155,7 +158,7 @@ async def _watch(running: "asyncio.Task[LoadReport]", core: Client, progress: Pr
 async def _mark(
     running: "asyncio.Task[LoadReport]", core: Client, on_load: Callable[[LoadSoFar], None] | None
 ) -> None:
-    """Tell how it is from when the load begins until its planned end: no set-up, drain and linger."""
+    """Call ``on_load`` from the begin of the load until its planned end, without set-up and drain."""
     while on_load is not None and not running.done():
         if core.loading:
             await _mark_load(running, core, on_load)
@@ -191,5 +194,5 @@ def _run(core: Client, cancelled: threading.Event) -> LoadReport:
 
 
 def _failed(plan: Plan, ending: Ending, detail: str) -> LoadReport:
-    """A report of a test that never sent a packet, hence without a session."""
+    """Report of a test that never sent a packet, hence without a session."""
     return client.report(plan, "", None, client.AttemptSummary(ending=ending, detail=detail))

@@ -7,20 +7,24 @@ Imported by: ``agent.service``, ``agent.commands``.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from agent.probes.capacity.probe import CapacityProbe
-from agent.probes.floor.probe import FloorProbe
-from agent.probes.interface.probe import InterfaceProbe
-from agent.probes.path.probe import PathProbe
-from agent.probes.reachability.probe import ReachabilityProbe
-from agent.probes.stamp.probe import StampProbe
-from agent.task.task import Probe, ProbeContext
+from agent.clock import figures as clock_figures
+from agent.probes import capacity, floor, interface, path, reachability, stamp
+from agent.task.declaration import ProbeDeclaration
+from wire.records import ClockMeasurement, Measurement
 
-PROBES: Mapping[str, Callable[[ProbeContext], Probe]] = {
-    "floor": FloorProbe.of,
-    "stamp": StampProbe,
-    "path": PathProbe,
-    "interface": InterfaceProbe,
-    "capacity": CapacityProbe.of,
-    "reachability": ReachabilityProbe,
+PROBES: Mapping[str, ProbeDeclaration] = {
+    probe.name: probe
+    for probe in (
+        floor.PROBE,
+        stamp.PROBE,
+        path.PROBE,
+        interface.PROBE,
+        capacity.PROBE,
+        reachability.PROBE,
+    )
 }
+
+WITHOUT_PROBE: Mapping[type[Measurement], Callable[[Any], str]] = {ClockMeasurement: clock_figures.figures}
+"""Kinds that a watch records and no probe, with their figures for a person."""

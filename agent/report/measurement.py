@@ -4,9 +4,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from agent.report import figures, remedies
+from agent.probes import PROBES, WITHOUT_PROBE
+from agent.report import remedies
 from wire.records import (
-    KNOWN,
+    BY_NAME,
     Failure,
     FloorMeasurement,
     Outcome,
@@ -31,6 +32,8 @@ class Tone(StrEnum):
         """How rich is to print it."""
         return {Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}.get(self, "green")
 
+
+_FIGURES = {probe.record: probe.figures for probe in PROBES.values()} | dict(WITHOUT_PROBE)
 
 NO_IDENTITY = ("0" * 16, 1)
 """Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
@@ -76,7 +79,7 @@ def _task(record: Record) -> str:
 
 
 def _tone(record: Record) -> Tone:
-    newer = isinstance(record, UnknownMeasurement) and record.probe in KNOWN
+    newer = isinstance(record, UnknownMeasurement) and record.probe in BY_NAME
     if record.outcome is not Outcome.OK or newer:
         return Tone.NEITHER
     if not isinstance(record, FloorMeasurement):
@@ -98,7 +101,7 @@ def _figures(record: Record) -> str:
         return ""
     if isinstance(record, FloorMeasurement) and record.outcome is not Outcome.OK:
         return ""  # figures of tests that had to be thrown away would be read as the line's
-    return figures.of(record.values)
+    return _FIGURES[type(record)](record.values)
 
 
 def _advice(record: Record) -> str:

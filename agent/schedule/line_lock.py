@@ -1,4 +1,4 @@
-"""The site's line as something that probes share: many at once, or one alone."""
+"""Lock of the site's line: many probes at once, or one alone."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class LineLock:
-    """First come, first served: a probe that must be alone holds back those that come after it."""
+    """Shared and exclusive lock in order of arrival: a waiting exclusive user blocks all later ones."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -16,12 +16,12 @@ class LineLock:
 
     @property
     def held_alone(self) -> bool:
-        """Whether somebody has the line alone."""
+        """True if a probe has the line alone."""
         return self._alone
 
     @asynccontextmanager
-    async def held(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
-        """Hold the line; raises LineBusyError if it does not become free within ``wait_s``."""
+    async def use(self, *, alone: bool, wait_s: float) -> AsyncIterator[None]:
+        """Use the line. Raises LineBusyError if it does not become free within ``wait_s``."""
         await self._acquire(alone, wait_s)
         try:
             yield
@@ -31,6 +31,7 @@ class LineLock:
             self._admit()
 
     async def _acquire(self, alone: bool, wait_s: float) -> None:
+        # A queue of its own, because asyncio has no lock that is shared or exclusive.
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (alone, turn)
         self._waiting.append(entry)
@@ -45,6 +46,7 @@ class LineLock:
             raise LineBusyError(f"the line was in use for {wait_s:g} s")
 
     def _give_up(self, entry: tuple[bool, "asyncio.Future[None]"]) -> None:
+        # Between the time-out and this line the lock may have been granted: then it is given back.
         if entry in self._waiting:
             self._waiting.remove(entry)
         else:
@@ -64,4 +66,4 @@ class LineLock:
 
 
 class LineBusyError(Exception):
-    """Another probe kept the line for longer than this one could wait."""
+    """Error: the line did not become free within the time that this probe may wait."""

@@ -1,7 +1,7 @@
-"""Runs probes, and is the only place that catches what they raise.
+"""Runner of probes, and the only place that catches their exceptions.
 
-It owns deadline, duration and the line, and maps whatever happens to the closed vocabulary of failures, so
-that every run leaves a measurement, whatever became of it.
+It has the deadline, the duration and the line. It maps whatever happens to the closed vocabulary of failures:
+every run leaves a measurement.
 """
 
 import asyncio
@@ -17,17 +17,18 @@ from agent.schedule.line_lock import LineBusyError, LineLock
 from agent.task.task import Probe, Progress, Reading, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
-from wire.records import ClockReading, Failure, HostLoad, Known, Outcome, Purpose
+from wire.records import ClockReading, Failure, HostLoad, Measurement, Outcome, Purpose
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+# For commands; the resident agent waits as long as its probes may take.
 LINE_WAIT_S = 60.0
-WATCH_AGAIN_S = 60.0  # a watch that met a bug would meet it again at once
+WATCH_RESTART_S = 60.0  # a watch that ended by a bug would meet it again at once
 MAX_DETAIL = 300
 
-# What belongs to a line of the schedule, though only some of it uses up a slot.
+# Purposes of runs for a line of the schedule, although only some of them use up a slot.
 _OF_SCHEDULE = frozenset({Purpose.SCHEDULED, Purpose.RETEST, Purpose.PASSIVE})
 
 _ERRNO = {
@@ -36,7 +37,7 @@ _ERRNO = {
     errno.ENETDOWN: Failure.UNREACHABLE,
     errno.EHOSTDOWN: Failure.UNREACHABLE,
     errno.ENODEV: Failure.UNREACHABLE,
-    errno.ECONNREFUSED: Failure.PEER_REFUSED,  # the host is there, nothing listens on that port
+    errno.ECONNREFUSED: Failure.PEER_REFUSED,  # the host answers that nothing listens on that port
     errno.ECONNRESET: Failure.CONNECTION_LOST,
     errno.ECONNABORTED: Failure.CONNECTION_LOST,
     errno.EPIPE: Failure.CONNECTION_LOST,
@@ -52,9 +53,9 @@ _ERRNO = {
 
 
 class ProbeRun(Struct, frozen=True):
-    """One attempt, whatever became of it; the journal gives it its identity."""
+    """One run of a probe, with any result. The journal gives its measurement an identity."""
 
-    record: type[Known]
+    record: type[Measurement]
     task: Task
     purpose: Purpose
     peer: str
@@ -64,8 +65,8 @@ class ProbeRun(Struct, frozen=True):
     slot_us: int | None = None
     host: HostLoad | None = None
 
-    def measurement(self, epoch: str, seq: int) -> Known:
-        """The record that goes into the journal. ``slot_us`` moves from the boot clock to the wall clock."""
+    def measurement(self, epoch: str, seq: int) -> Measurement:
+        """Measurement for the journal. ``slot_us`` is converted from the boot clock to the wall clock."""
         reading, task = self.reading, self.task
         scheduled = self.purpose in _OF_SCHEDULE
         return self.record(
@@ -87,25 +88,25 @@ class ProbeRun(Struct, frozen=True):
             bytes_sent=reading.bytes_sent,
             bytes_received=reading.bytes_received,
             host=self.host,
-            values=reading.values,  # type: ignore[arg-type]  # a probe's values are those of its record
+            values=reading.values,
         )
 
 
-class _Began(Struct, frozen=True):
-    """When the line was ours, and how busy the machine had been until then."""
+class _Began(Struct):
+    """Moment at which the line was ours, None before it, and the processor time of the machine until then."""
 
-    clock: ClockReading
-    busy: tuple[int, int] | None
+    clock: ClockReading | None = None
+    busy: tuple[int, int] | None = None
 
 
 def _wall(boot_us: int, now: ClockReading) -> int:
-    """Whole seconds, as slots begin, so that a slewing clock does not give one slot two times."""
+    # Whole seconds, as slots begin: a slewing clock must not give one slot two times.
     wall_us = boot_us + now.wall_us - now.boot_us
     return max(0, round(wall_us / 1e6)) * 1_000_000
 
 
 def quiet(_: str) -> None:
-    """Progress for nobody."""
+    """Discard progress."""
 
 
 class Runner:
@@ -129,12 +130,13 @@ class Runner:
         slot_us: int | None = None,
         progress: Progress = quiet,
     ) -> ProbeRun:
-        """Run ``task`` once, to its end or its deadline. Never raises, but for its own cancellation.
+        """Run ``task`` once, to its end or its deadline. Raises nothing except its own cancellation.
 
-        ``slot_us`` is where the schedule's slot begins on CLOCK_BOOTTIME.
+        ``slot_us`` is the begin of the schedule's slot on CLOCK_BOOTTIME.
         """
-        asked = self._clock()
-        began: list[_Began] = []
+        asked, began = self._clock(), _Began()
+        # A task of its own, so that ``cancel`` ends the probe and not the caller, which still needs its
+        # result.
         running = asyncio.ensure_future(self._measure(probe, task, progress, began))
         self._running.add(running)
         try:
@@ -142,7 +144,7 @@ class Runner:
         finally:
             self._running.discard(running)
             running.cancel()
-        start, ended = began[0].clock if began else asked, self._clock()
+        start, ended = began.clock or asked, self._clock()
         return ProbeRun(
             record=probe.record,
             task=task,
@@ -150,91 +152,94 @@ class Runner:
             peer=self._peer,
             start=start,
             duration_us=max(0, ended.boot_us - start.boot_us),
-            reading=_outcome(running, task, probe.deadline_s, began=bool(began)),
+            reading=_outcome(running, task, probe.deadline_s, began=began.clock is not None),
             slot_us=slot_us,
-            host=load.between(began[0].busy, load.read()) if began else None,
+            host=load.between(began.busy, load.read()) if began.clock else None,
         )
 
-    def asked(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
-        """What a probe answers besides its runs; None where it raises: a bug, which ends no agent."""
+    def ask(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
+        """Ask a probe something besides its runs; None if it raises, since a bug must not end the agent."""
         try:
             return question()
         except Exception:
-            log.exception("%s: a bug; please report it", task.name)
+            log.exception("%s: error in a probe (a bug, please report it): measuring on", task.name)
             return None
 
     def missed(self, probe: Probe, task: Task, slot_us: int) -> ProbeRun:
-        """The record of a slot in which ``task`` was not started at all."""
+        """Run of a slot in which ``task`` was not started."""
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
         return ProbeRun(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
 
     def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> ProbeRun:
-        """The record of a slot that needs no run: the site's own traffic showed what a run would show."""
+        """Run of a slot that needs no test: the site's own traffic showed the same."""
         return ProbeRun(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
 
     def event(self, event: WatchEvent) -> ProbeRun:
-        """The record of something that changed: it belongs to no schedule, and nothing was run for it."""
+        """Run for a watch's event: it belongs to no schedule."""
         task = Task(str(event.record.__struct_config__.tag), 0.0)
         reading = Reading(Outcome.OK, event.values, detail=event.detail)
         return ProbeRun(event.record, task, Purpose.EVENT, self._peer, event.start, 0, reading)
 
-    async def keep(self, watch: Watch, tell: EmitEvent) -> None:
-        """Let ``watch`` run until cancelled. A bug in it ends no agent."""
+    async def run_watch(self, watch: Watch, emit: EmitEvent) -> None:
+        """Run ``watch`` until cancelled, and start it again after a bug."""
         while True:
             try:
-                return await watch.run(tell)
+                return await watch.run(emit)
             except Exception:
-                log.exception("%s: a bug ended this watch; please report it", watch.name)
-            await asyncio.sleep(WATCH_AGAIN_S)
+                log.exception(
+                    "watch %s ended by an error (a bug, please report it): restart in 60 s", watch.name
+                )
+            await asyncio.sleep(WATCH_RESTART_S)
 
     def measures_alone(self) -> bool:
-        """Whether a probe that has the line to itself is running now."""
+        """True if a probe that has the line alone is running."""
         return self._line.held_alone
 
     def cancel(self) -> None:
-        """End everything that runs or waits for the line; each leaves its measurement, cancelled."""
+        """Cancel every run; each leaves its measurement."""
         for running in self._running:
             running.cancel()
 
-    async def _measure(self, probe: Probe, task: Task, progress: Progress, began: list[_Began]) -> Reading:
-        async with self._line.held(alone=probe.alone, wait_s=self._line_wait_s):
-            began.append(_Began(self._clock(), load.read()))
+    async def _measure(self, probe: Probe, task: Task, progress: Progress, began: _Began) -> Reading:
+        async with self._line.use(alone=probe.alone, wait_s=self._line_wait_s):
+            began.clock, began.busy = self._clock(), load.read()
             deadline = asyncio.timeout(probe.deadline_s)
             try:
                 async with deadline:
                     return await probe.run(task, progress)
             except TimeoutError as error:
+                # A time-out of the probe itself is an answer that did not come, not our deadline.
                 if deadline.expired():
                     raise DeadlineExceededError from error
                 raise
 
 
 class DeadlineExceededError(Exception):
-    """A probe took longer than it may."""
+    """Error: a probe did not end before its deadline."""
 
 
 def _outcome(done: "asyncio.Task[Reading]", task: Task, deadline_s: float, *, began: bool) -> Reading:
     if done.cancelled() and not began:
-        detail = "ended while it waited for the line"
+        detail = "cancelled while it waited for the line"
         return Reading(Outcome.SKIPPED, failure=Failure.CANCELLED, detail=detail)
     if done.cancelled():
-        return Reading(Outcome.FAILED, failure=Failure.CANCELLED, detail="ended before its time")
+        return Reading(Outcome.FAILED, failure=Failure.CANCELLED, detail="cancelled before its end")
     error = done.exception()
     if error is None:
         return done.result()
     if isinstance(error, LineBusyError):
         return Reading(Outcome.SKIPPED, failure=Failure.LINE_BUSY, detail=str(error))
     if isinstance(error, DeadlineExceededError):
-        detail = f"not done after {deadline_s:g} s"
+        detail = f"no end after {deadline_s:g} s"
         return Reading(Outcome.FAILED, failure=Failure.DEADLINE, detail=detail)
     failure = failure_of(error)
     if failure is Failure.INTERNAL:
-        log.error("%s: a bug ended this run; please report it", task.name, exc_info=error)
+        log.error("%s: run ended by an error (a bug, please report it)", task.name, exc_info=error)
     return Reading(Outcome.FAILED, failure=failure, detail=_words(error))
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The failure that an exception stands for; what is not in the table is our own bug."""
+    """Failure that an exception means; one that is not in the table is a bug of ours."""
     if isinstance(error, asyncio.CancelledError):
         return Failure.CANCELLED
     if isinstance(error, socket.gaierror):

@@ -1,9 +1,21 @@
-"""When each task starts: once a slot, at a uniformly random moment within it (RFC 2330 §11).
+"""Scheduler: starts each task once a slot, at a uniformly random moment within it (RFC 2330 §11). Pure.
 
-A core without clock: microseconds of CLOCK_BOOTTIME come in, starts and missed slots come out, so that a step
-of the wall clock moves no slot and a suspension is seen as what it is. Slots are aligned to their interval,
-each site with an offset of its own, so that 6,000 sites do not begin their hour together. A task that has
-hours starts within them only: they alone follow the wall clock, wherever it is set to.
+Times are microseconds of CLOCK_BOOTTIME. A step of the wall clock moves no slot, and a suspension shows as
+missed slots. Slots are aligned to their interval, with an offset of its own for each site: 6,000 sites do not
+begin their hour together. Only the hours of a task follow the wall clock, wherever it is set to.
+
+Each task has one plan, with the next slot, a start in it, and perhaps a retest. ``poll`` decides:
+
+| what is true of a plan, in this order | event | next |
+|---|---|---|
+| the slot is over, and has hours of the task | missed, for each such slot | the present slot |
+| a run of the task is not finished | none | none |
+| the start is due, but outside the hours | none | another start in the same slot, or its end |
+| the start is due | start | the next slot |
+| the retest is due, but outside its hours | none | the retest, when they begin |
+| the retest is due | retest: no slot is used up | no retest |
+
+Where the hours of a slot are over without a start, the start is put at the end of the slot.
 """
 
 import random
@@ -15,12 +27,11 @@ from agent.settings.hours import ALWAYS, DAY_S, WEEK_S, Hours
 from agent.task.slots import offset_us
 from agent.task.task import RetestRequest, Task
 
-MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up must not push it into the next
+MARGIN_US = 1_000_000  # no start in the last second of a slot: a late wake-up would move it into the next
 MISSED_AT_ONCE = 1_000  # a machine that slept for weeks leaves the newest missed slots, not 100,000
-STEP_US = (
-    60_000_000  # a wall clock that moves by more was set: what was planned for some hours is planned anew
-)
-AGAIN_SPREAD_US = 3_600_000_000  # sites that wait for the same hours do not all run as these begin
+# Step of the wall clock from which starts within hours are planned again.
+STEP_US = 60_000_000
+RETEST_SPREAD_US = 3_600_000_000  # sites that wait for the same hours must not all start as these begin
 NEVER_US = 2**62
 _MONDAY_US = 4 * DAY_S * 1_000_000  # the Unix epoch began on a Thursday
 
@@ -28,31 +39,31 @@ SecondOfWeek = Callable[[int], int]
 
 
 def utc_second_of_week(wall_us: int) -> int:
-    """The second of the week (Monday 00:00 is 0) of a wall time, in UTC."""
+    """Second of the week (Monday 00:00 is 0) of a wall time, in UTC."""
     return (wall_us - _MONDAY_US) // 1_000_000 % WEEK_S
 
 
 class Slot(Struct, frozen=True):
-    """One interval of one task. ``begin_us`` is on CLOCK_BOOTTIME."""
+    """Interval of a task; ``begin_us`` is on CLOCK_BOOTTIME."""
 
     task: Task
     begin_us: int
 
 
 class Start(Struct, frozen=True):
-    """This task is to be run now, for this slot."""
+    """Event: the task is to be run now, for this slot."""
 
     slot: Slot
 
 
 class Missed(Struct, frozen=True):
-    """This slot ended without a start: the machine slept, or the run before it took that long."""
+    """Event: the slot ended without a start. The machine slept, or the run before took that long."""
 
     slot: Slot
 
 
 class Retest(Struct, frozen=True):
-    """This task is to be run now because its run before asked for it: no slot is used up."""
+    """Event: the task is to be run now, because an earlier run requested it. It uses up no slot."""
 
     task: Task
 
@@ -61,10 +72,9 @@ ScheduleEvent = Start | Missed | Retest
 
 
 class _Plan(Struct):
-    """The next slot with its start; ``free_us`` is the first slot that no start and no miss has used up.
+    """Next slot of a task with its start; ``free_us`` is the first slot without a start or a miss.
 
-    Where a slot's hours are over without a start, ``start_us`` is the slot's end. A wish is for no moment
-    before ``again_from_us``, whatever becomes of the hours.
+    A requested retest is not due before ``retest_from_us``, wherever the wall clock is set to.
     """
 
     task: Task
@@ -73,23 +83,23 @@ class _Plan(Struct):
     start_us: int
     free_us: int
     running: bool = False
-    again_us: int = NEVER_US
-    again_from_us: int = 0
-    again_hours: Hours = ALWAYS
+    retest_us: int = NEVER_US
+    retest_from_us: int = 0
+    retest_hours: Hours = ALWAYS
 
     @property
     def end_us(self) -> int:
-        """Where the slot ends."""
+        """End of the slot."""
         return self.slot_us + self.interval_us
 
 
 class Scheduler:
-    """Decides every start of every task.
+    """Plans of all tasks.
 
-    ``now`` and ``wall`` are the same moment on both clocks, in microseconds; ``second_of_week`` tells the
-    local time of a wall time. ``first_within_s`` bounds how long the first start is put off; of a task with
-    hours it comes in the first of them. ``done`` holds, by schedule id, the wall time of the newest slot that
-    already has its measurement, so that an agent that is restarted does not measure a slot twice.
+    ``now`` and ``wall`` are the same moment on both clocks, in microseconds. ``second_of_week`` gives the
+    local time of a wall time. ``first_within_s`` bounds the wait for a first start; a task with hours starts
+    in the first of them. ``done`` has, by schedule id, the wall time of the newest slot with a measurement: a
+    restarted agent measures no slot twice.
     """
 
     def __init__(
@@ -114,42 +124,42 @@ class Scheduler:
         }
 
     def poll(self, now: int, wall: int | None = None) -> list[ScheduleEvent]:
-        """Everything that is due or was missed by ``now``, oldest first for each task.
+        """Events until ``now``, oldest first for each task.
 
-        ``wall`` is the same moment on the wall clock; without it, that clock is taken not to have been set.
+        ``wall`` is the same moment on the wall clock; without it, that clock is assumed not to have been set.
         """
         self._follow(now, now + self._ahead_us if wall is None else wall)
         events: list[ScheduleEvent] = []
         for plan in self._plans.values():
             events += self._missed(plan, now)
             if not plan.running:
-                events += self._due(plan, now) or self._due_again(plan, now)
+                events += self._due(plan, now) or self._due_retest(plan, now)
         return events
 
     def finished(self, task: Task) -> None:
-        """The run of ``task`` is over: its next slot may start."""
+        """Record that the run of ``task`` is over: its next slot may start."""
         self._plans[task].running = False
 
-    def retest(self, task: Task, wish: RetestRequest | None, now: int) -> None:
-        """Run ``task`` once more as ``wish`` says, counted from ``now``; None withdraws an earlier wish."""
+    def retest(self, task: Task, request: RetestRequest | None, now: int) -> None:
+        """Plan the retest that is requested at ``now``; None withdraws an earlier request."""
         plan = self._plans[task]
-        plan.again_us = NEVER_US
-        if wish is not None:
-            plan.again_hours = wish.hours or ALWAYS
-            plan.again_from_us = now + round(wish.after_s * 1e6)
-            self._put_off(plan, plan.again_from_us)
+        plan.retest_us = NEVER_US
+        if request is not None:
+            plan.retest_hours = request.hours or ALWAYS
+            plan.retest_from_us = now + round(request.after_s * 1e6)
+            self._put_off(plan, plan.retest_from_us)
 
     def next_start(self, now: int) -> int | None:
-        """When ``poll`` will next have something to say, never before ``now``; None without tasks."""
+        """Time of the next event, never before ``now``; None without tasks."""
         moments = [
-            plan.end_us if plan.running else min(plan.start_us, plan.again_us)
+            plan.end_us if plan.running else min(plan.start_us, plan.retest_us)
             for plan in self._plans.values()
         ]
         return max(now, min(moments)) if moments else None
 
     def starts(self) -> dict[str, int]:
-        """The planned next start of each task by its name, on CLOCK_BOOTTIME; none that never starts."""
-        soonest = {plan.task.name: min(plan.start_us, plan.again_us) for plan in self._plans.values()}
+        """Planned next start of each task by its name, on CLOCK_BOOTTIME, without tasks that never start."""
+        soonest = {plan.task.name: min(plan.start_us, plan.retest_us) for plan in self._plans.values()}
         return {name: start_us for name, start_us in soonest.items() if start_us < NEVER_US}
 
     def _first_plan(
@@ -191,26 +201,27 @@ class Scheduler:
         self._advance(plan, plan.end_us, now)
         return [event]
 
-    def _due_again(self, plan: _Plan, now: int) -> list[ScheduleEvent]:
-        if plan.again_us > now:
+    def _due_retest(self, plan: _Plan, now: int) -> list[ScheduleEvent]:
+        if plan.retest_us > now:
             return []
-        if not self._within(plan.again_hours, now):
+        if not self._within(plan.retest_hours, now):
             self._put_off(plan, now)
             return []
-        plan.running, plan.again_us = True, NEVER_US
+        plan.running, plan.retest_us = True, NEVER_US
         return [Retest(plan.task)]
 
     def _put_off(self, plan: _Plan, due_us: int) -> None:
         begin, end = next(
-            self._windows(plan.again_hours, due_us, due_us + WEEK_S * 1_000_000), (NEVER_US,) * 2
+            self._windows(plan.retest_hours, due_us, due_us + WEEK_S * 1_000_000), (NEVER_US,) * 2
         )
-        late_us = 0 if begin == due_us else min(AGAIN_SPREAD_US, max(0, end - begin - MARGIN_US))
-        plan.again_us = begin + self._chance.randint(0, late_us)
+        late_us = 0 if begin == due_us else min(RETEST_SPREAD_US, max(0, end - begin - MARGIN_US))
+        plan.retest_us = begin + self._chance.randint(0, late_us)
 
     def _advance(self, plan: _Plan, slot_us: int, now: int) -> None:
-        """Plan the slot that begins at ``slot_us``, or the first after it that has any of the task's hours.
+        """Plan the slot that begins at ``slot_us``, or the first after it with any of the task's hours.
 
-        A slot that is under way already is drawn from what is left of it: not all at the moment of waking.
+        The start is drawn from the rest of a slot that has begun: after a suspension not all tasks start at
+        once.
         """
         plan.free_us = plan.slot_us = slot_us
         if plan.task.hours is not None and not self._has_hours(plan, slot_us):
@@ -224,7 +235,7 @@ class Scheduler:
         plan.start_us = self._draw(plan, max(now, plan.slot_us)) or plan.end_us
 
     def _draw(self, plan: _Plan, earliest: int) -> int | None:
-        """A uniformly random moment of what is left of the slot, None where its hours are over."""
+        """Uniformly random moment in the rest of the slot, None if its hours are over."""
         spans = list(self._spans(plan.task, earliest, max(earliest, plan.end_us - MARGIN_US)))
         into = self._chance.randint(0, max(0, sum(end - begin for begin, end in spans)))
         for begin, end in spans:
@@ -234,29 +245,30 @@ class Scheduler:
         return None
 
     def _follow(self, now: int, wall: int) -> None:
-        """A wall clock that was set brings other hours."""
+        """Plan again what depends on hours, if the wall clock was set."""
         was, self._ahead_us = self._ahead_us, wall - now
+        # Slewing and small corrections must not draw every start again.
         if abs(self._ahead_us - was) > STEP_US:
             for plan in self._plans.values():
                 if plan.task.hours is not None:
                     self._advance(plan, plan.free_us, now)
-                if plan.again_us < NEVER_US and plan.again_hours != ALWAYS:
-                    self._put_off(plan, max(now, plan.again_from_us))
+                if plan.retest_us < NEVER_US and plan.retest_hours != ALWAYS:
+                    self._put_off(plan, max(now, plan.retest_from_us))
 
     def _has_hours(self, plan: _Plan, slot_us: int) -> bool:
         return next(self._spans(plan.task, slot_us, slot_us + plan.interval_us - MARGIN_US), None) is not None
 
     def _spans(self, task: Task, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """When ``task`` may start, from ``first`` to ``last`` inclusive."""
+        """Spans in which ``task`` may start, from ``first`` to ``last`` inclusive."""
         if task.hours is not None:
             yield from self._windows(task.hours, first, last)
         elif first <= last:
             yield first, last
 
     def _windows(self, hours: Hours, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """The parts of ``first`` to ``last`` within ``hours``, one after the other.
+        """Parts of ``first`` to ``last`` within ``hours``, one after the other.
 
-        Local time is asked anew at each border: summer time moves what comes after it.
+        Local time is asked again at each border, because summer time moves the later ones.
         """
         at = first
         while at <= last:
@@ -272,7 +284,7 @@ class Scheduler:
             at = end
 
     def _lasting_s(self, at: int, hours: Hours) -> int:
-        """How long ``hours`` last from ``at``, within them: less where summer time begins meanwhile."""
+        """Seconds from ``at`` to the end of ``hours``: less if summer time begins meanwhile."""
         left_s = hours.left_s(self._local(at))
         skipped_s = (self._local(at + left_s * 1_000_000) - self._local(at) - left_s) % WEEK_S
         return max(60, left_s - skipped_s) if 0 < skipped_s < DAY_S else left_s
@@ -285,5 +297,5 @@ class Scheduler:
 
 
 def _is_done(slot_wall_us: int, done: int | None, interval_us: int) -> bool:
-    """Half an interval of tolerance, because a wall clock is corrected between one start and the next."""
+    # Half an interval of tolerance: the wall clock may be corrected between one start and the next.
     return done is not None and abs(slot_wall_us - done) * 2 < interval_us

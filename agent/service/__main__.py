@@ -143,14 +143,14 @@ def _resident(given: Handover) -> Resident:
 
 def _sign_every_s(settings: AgentSettings) -> float:
     """A sign of life as often as somebody is asked for one, where that is oftener than usual."""
-    return min(alive_watch.EVERY_S, float(settings.schedule.reachability or alive_watch.EVERY_S))
+    return min(alive_watch.EVERY_S, float(settings.every_s("reachability") or alive_watch.EVERY_S))
 
 
 def _reachability(
     around: ProbeContext, uplink: Uplink, journal: JournalThread, alive: AliveWatch
 ) -> list[ReachabilityWatch]:
     """One, unless the settings say never."""
-    every, peer_last_seen = around.settings.schedule.reachability, around.peer_last_seen
+    every, peer_last_seen = around.settings.every_s("reachability"), around.peer_last_seen
     if every is None or peer_last_seen is None:
         return []
     path = state_path(around.settings.journal.path)

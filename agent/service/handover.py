@@ -11,6 +11,7 @@ from typing import NoReturn
 import msgspec
 from msgspec import Struct
 
+from agent.configuration import SETTINGS
 from agent.settings.sections import AgentSettings
 
 PROGRAM = "agent.service.__main__"
@@ -47,9 +48,10 @@ def receive(descriptor: int) -> Handover:
     with os.fdopen(descriptor, "rb") as file:
         document = file.read(MAX_BYTES)
     try:
-        return msgspec.json.decode(document, type=Handover, dec_hook=_quantity)
+        received: Handover = _DECODER.decode(document)  # type: ignore[assignment]
     except (UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise msgspec.DecodeError(str(error)) from None
+    return Handover(received.settings, received.peer_key, received.version)
 
 
 def _number(value: object) -> int | float:
@@ -63,3 +65,10 @@ def _number(value: object) -> int | float:
 
 def _quantity(kind: type, value: object) -> object:
     return kind(value)
+
+
+# The settings are of the type that probes' declarations made, which no annotation can name.
+_DECODER = msgspec.json.Decoder(
+    msgspec.defstruct("Received", [("settings", SETTINGS)], bases=(Handover,), frozen=True),
+    dec_hook=_quantity,
+)

@@ -86,7 +86,7 @@ class Resident:
                     group.create_task(self._keep_status(scheduler)),
                     group.create_task(_keep_small()),
                     *(
-                        group.create_task(self._runner.keep(w, self._events.put_nowait))
+                        group.create_task(self._runner.run_watch(w, self._events.put_nowait))
                         for w in self._watches
                     ),
                 ]
@@ -133,7 +133,7 @@ class Resident:
         record = None if raw is None else messages.decode_measurement(raw)
         if record is not None and not isinstance(record, Fault):
             known = record
-            wish = self._runner.asked(task, lambda: probe.resume(task, known))
+            wish = self._runner.ask(task, lambda: probe.resume(task, known))
             scheduler.retest(task, wish, self._clock().boot_us)
 
     async def _keep_schedule(self, scheduler: Scheduler, group: asyncio.TaskGroup) -> None:
@@ -189,13 +189,13 @@ class Resident:
                 scheduler.retest(due, RetestRequest(0), now_us)
 
     def _heeded(self, probe: ReactingProbe, attempt: ProbeRun, now_us: int) -> Task | None:
-        return self._runner.asked(attempt.task, lambda: probe.react(attempt.task, attempt.reading, now_us))
+        return self._runner.ask(attempt.task, lambda: probe.react(attempt.task, attempt.reading, now_us))
 
     def _instead(self, probe: Probe, task: Task, slot_us: int) -> Reading | None:
         if not isinstance(probe, ResumingProbe):
             return None
         continuing = probe
-        return self._runner.asked(task, lambda: continuing.passive_reading(task, slot_us))
+        return self._runner.ask(task, lambda: continuing.passive_reading(task, slot_us))
 
     async def _record_missed(self, slot: Slot) -> None:
         await self._record(self._runner.missed(self._tasks[slot.task], slot.task, slot.begin_us))
@@ -238,7 +238,7 @@ class Resident:
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _tell(self, status: AgentStatus) -> None:
-        self._service.tell(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
+        self._service.set_status(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
         directory = Path(self._settings.runtime_directory)
         try:
             status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs

@@ -7,6 +7,7 @@ from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
 from agent.probes import PROBES
 from agent.settings.sections import AgentSettings, FloorSettings
+from agent.task.declaration import ProbeDeclaration
 from agent.task.task import Probe, ProbeContext, Task, UnscheduledProbe
 from agent.train.peer_last_seen import PeerLastSeen
 from wire import ip_layer
@@ -36,11 +37,9 @@ def _watch(
     return LineWatch(counters, ip_layer.ip_rate(float(floor.down), floor.layer), clock)
 
 
-def tasks(
-    built_from: ProbeContext, registry: Mapping[str, Callable[[ProbeContext], Probe]] = PROBES
-) -> dict[Task, Probe]:
+def tasks(built_from: ProbeContext, registry: Mapping[str, ProbeDeclaration] = PROBES) -> dict[Task, Probe]:
     """Every task that the settings ask for, with the probe that does it."""
-    probes = [factory(built_from) for factory in registry.values()]
+    probes = [declared.build(built_from) for declared in registry.values()]
     return {task: probe for probe in probes for task in probe.tasks()}
 
 

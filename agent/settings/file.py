@@ -1,7 +1,7 @@
-"""Reads ``agent.yaml`` and the secrets that it names, and checks both.
+"""Reader of the secrets that ``agent.yaml`` names; they are checked.
 
-The resident agent gets its settings ready-made and imports ``agent.settings.sections`` alone: this module
-brings the YAML reader.
+The resident agent does not import this module, which brings the YAML reader. It gets checked settings, and
+imports ``agent.settings.sections`` alone.
 """
 
 from pathlib import Path
@@ -13,20 +13,12 @@ from agent.settings.sections import AgentSettings, PeerAccessSettings, SnmpSetti
 from host import settings, shared_key
 
 
-def load(path: Path) -> AgentSettings:
-    """Read and check an agent's settings file. Raises SettingsError, one line for a person."""
-    loaded = settings.load(path, AgentSettings)
-    problem = rules.first_problem(loaded)
-    if problem:
-        raise settings.SettingsError(f"{path}: {problem}")
-    return loaded
-
-
 def peer_key(peer: PeerAccessSettings) -> bytes:
-    """The secret shared with the peer. Raises SettingsError if its file cannot serve."""
+    """Secret shared with the peer. Raises SettingsError if its file cannot be used."""
     if peer.key is not None:
+        # A key in the settings file was checked with the other rules.
         return peer.key.encode()
-    source = "whoever runs the peer has the key of this site: write it there"
+    source = "the operator of the peer has the key of this site: write it there"
     key = shared_key.read_private("peer.key_file", Path(peer.key_file or ""), source).strip()
     problem = shared_key.problem(key, on_loopback=rules.is_loopback(peer.host))
     if problem:
@@ -35,7 +27,7 @@ def peer_key(peer: PeerAccessSettings) -> bytes:
 
 
 def snmp_community(snmp: SnmpSettings) -> str:
-    """The word shared with the router. Raises SettingsError if its file cannot serve."""
+    """Word shared with the router. Raises SettingsError if its file cannot be used."""
     if snmp.community is not None:
         return snmp.community
 
@@ -49,7 +41,7 @@ def snmp_community(snmp: SnmpSettings) -> str:
 
 
 def with_community(chosen: AgentSettings) -> AgentSettings:
-    """The settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
+    """Settings with the router's community read from its file, if any. Raises as ``snmp_community``."""
     snmp = chosen.line_counters.snmp
     if chosen.line_counters.source != "snmp" or snmp is None:
         return chosen

@@ -1,8 +1,8 @@
-"""Hours of the week, local time: ``01:00-05:00``, ``Mon-Fri 07:00-19:00``, several separated by ``;``.
+"""Hours of the week, local time: ``01:00-05:00``, ``Mon-Fri 07:00-19:00``, several separated by ``;``. Pure.
 
-A moment is the second of the local week, Monday 00:00 being 0, so that nothing here knows a clock or a time
-zone. Hours over midnight (``Fri 22:00-06:00``) belong to the day on which they begin. ``always`` and
-``never`` are hours, too.
+A moment is a second of the local week, with Monday 00:00 as 0: no clock or time zone is needed here. Hours
+over midnight (``Fri 22:00-06:00``) belong to the day on which they begin. ``always`` and ``never`` are hours,
+too.
 """
 
 from msgspec import Struct
@@ -14,33 +14,33 @@ _HELP = "write 07:00-19:00 or Mon-Fri 07:00-19:00, several separated by ;"
 
 
 class HoursError(ValueError):
-    """These are no hours; the message is for the person who wrote them."""
+    """Error for hours that cannot be read; the message is for the person who wrote them."""
 
 
 class Hours(Struct, frozen=True):
-    """Some hours of each week, as sorted spans of seconds of the week that do not touch."""
+    """Hours of each week, as sorted spans of seconds of the week that do not touch."""
 
     spans: tuple[tuple[int, int], ...]
 
     def contains(self, second: int) -> bool:
-        """Whether ``second`` of the local week is within these hours."""
+        """True if ``second`` of the local week is within these hours."""
         return any(begin <= second < end for begin, end in self.spans)
 
     def until_begin_s(self, second: int) -> int | None:
-        """Seconds from ``second`` until these hours are on: 0 within them, None if they never are."""
+        """Seconds from ``second`` until these hours begin: 0 within them, None if they never begin."""
         if self.contains(second):
             return 0
         return min(((begin - second) % WEEK_S for begin, _ in self.spans), default=None)
 
     def left_s(self, second: int) -> int:
-        """Seconds from ``second`` until these hours are over, a week if they never are; 0 outside them."""
+        """Seconds from ``second`` until these hours end, a week if they never end; 0 outside them."""
         end = next((end for begin, end in self.spans if begin <= second < end), second)
-        if end == WEEK_S and self.spans[0][0] == 0:  # they go on into Monday
+        if end == WEEK_S and self.spans[0][0] == 0:  # they continue on Monday
             return min(WEEK_S, end - second + self.spans[0][1])
         return end - second
 
     def without(self, others: "Hours") -> "Hours":
-        """These hours as far as they are none of ``others``."""
+        """These hours minus ``others``."""
         spans = self.spans
         for begin, end in others.spans:
             cut = [((first, min(last, begin)), (max(first, end), last)) for first, last in spans]
@@ -64,7 +64,7 @@ def parse(text: str) -> Hours:
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with hours as a person wrote them, None if they can be read."""
+    """Fault of hours as a person wrote them, None if they can be read."""
     try:
         parse(text)
     except HoursError as error:
@@ -73,19 +73,21 @@ def problem(text: str) -> str | None:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
+    # Spaces around the hyphen are allowed, but the last space separates the days from the times.
     days, _, times = " ".join(text.split()).replace(" -", "-").replace("- ", "-").rpartition(" ")
     first, _, last = times.partition("-")
     if not first or not last:
-        raise HoursError(f"{text!r} are no hours: {_HELP}")
+        raise HoursError(f"{text!r}: not hours: {_HELP}")
     begin, end = _second(first, DAY_S - 1), _second(last, DAY_S)
     if begin == end:
-        raise HoursError(f"{text!r} begin when they end: for the whole day write 00:00-24:00")
+        raise HoursError(f"{text!r}: the begin is the end: for the whole day write 00:00-24:00")
+    # Hours over midnight have their end before their begin; 00:00-24:00 is a whole day.
     length = (end - begin) % DAY_S or DAY_S
     week: list[tuple[int, int]] = []
     for day in _days(days):
         at = day * DAY_S + begin
         week.append((at, min(at + length, WEEK_S)))
-        if at + length > WEEK_S:  # Sunday night goes on into Monday
+        if at + length > WEEK_S:  # Sunday night ends on Monday
             week.append((0, at + length - WEEK_S))
     return week
 
@@ -96,7 +98,7 @@ def _second(text: str, latest: int) -> int:
         second = (int(hour) * 60 + int(minute)) * 60
         if second <= latest:
             return second
-    raise HoursError(f"{text!r} is no time of day: {_HELP}")
+    raise HoursError(f"{text!r}: not a time of day: {_HELP}")
 
 
 def _days(text: str) -> set[int]:
@@ -114,7 +116,7 @@ def _days(text: str) -> set[int]:
 def _day(text: str) -> int:
     name = text.strip().lower()
     if name not in _DAYS:
-        raise HoursError(f"{text.strip()!r} is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
+        raise HoursError(f"{text.strip()!r}: not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
     return _DAYS.index(name)
 
 

@@ -1,39 +1,33 @@
-"""The rules between the settings of ``agent.yaml``: whatever their types alone cannot keep.
+"""Rules of the settings in ``agent.yaml`` that their types alone cannot express. Pure.
 
-A rule gives the first thing that is wrong as one line for a person, naming the setting and what to do; it
-never repeats a secret.
+A broken rule is one line for a person: the setting, and what to do. It never repeats a secret.
 """
 
 import ipaddress
 import re
 
 from agent.settings import hours
-from agent.settings.sections import AgentSettings, SnmpSettings
+from agent.settings.sections import FLOOR_LEAST, FLOOR_MOST, AgentSettings, SnmpSettings
 from host import log
-from host.units import BitRate, ByteSize
+from host.units import ByteSize
 from wire import ip_layer
 from wire.messages.topics import is_site_id
 
-FLOOR_LEAST = BitRate(1_000_000)
-FLOOR_MOST = BitRate(1_000_000_000)
+# Fewer bytes would empty no bucket that hides a slow line.
 PRE_DRAIN_LEAST, PRE_DRAIN_MOST = ByteSize(100_000), ByteSize(100_000_000)
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 def first_problem(chosen: AgentSettings) -> str | None:
-    """The first rule between settings that is broken, in words, or None. Never repeats a secret."""
+    """First rule that is broken, in words, or None."""
     checks = (
         _site,
         _peer,
         _floors,
         _hours,
         _stamp,
-        _schedule,
-        _path,
-        _capacity,
         _line_counters,
-        _interface,
         _uplink,
         _storage,
     )
@@ -67,7 +61,7 @@ def _key(key: str, peer_host: str) -> str | None:
 
 
 def is_host(host: str) -> bool:
-    """Whether ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
+    """True if ``host`` may be a host name (labels of 1 to 63 letters, digits, - and _) or an address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -76,7 +70,7 @@ def is_host(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, as written, can only be this machine."""
+    """True if ``host``, as written, can only be this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -101,12 +95,8 @@ def _floors(chosen: AgentSettings) -> str | None:
 
 
 def _hours(chosen: AgentSettings) -> str | None:
-    floor, capacity = chosen.floor, chosen.capacity
-    for name, text in (
-        ("floor.site_hours", floor.site_hours),
-        ("floor.quiet_hours", floor.quiet_hours),
-        ("capacity.hours", capacity.hours),
-    ):
+    floor = chosen.floor
+    for name, text in (("floor.site_hours", floor.site_hours), ("floor.quiet_hours", floor.quiet_hours)):
         if problem := hours.problem(text):
             return f"{name}: {problem}"
     return None
@@ -120,43 +110,6 @@ def _stamp(chosen: AgentSettings) -> str | None:
     if not 0.01 <= stamp.spacing <= 10:
         return "stamp.spacing: out of range: 10 ms to 10 s"
     return None if 0.1 <= stamp.timeout <= 10 else "stamp.timeout: out of range: 100 ms to 10 s"
-
-
-def _schedule(chosen: AgentSettings) -> str | None:
-    schedule, stamp = chosen.schedule, chosen.stamp
-    if not 10 <= schedule.floor <= 86400:
-        return "schedule.floor: out of range: 10 s to 1 d"
-    if schedule.stamp > 86400:
-        return "schedule.stamp: out of range: at most 1 d"
-    train = stamp.packets * stamp.spacing + stamp.timeout
-    if schedule.stamp < train:
-        return f"schedule.stamp: shorter than one train of stamp.packets, which takes up to {train:g} s"
-    every = schedule.reachability
-    if every is not None and not 0.5 <= every <= 300:
-        return "schedule.reachability: out of range: 500 ms to 5 min, or null for never"
-    return None
-
-
-def _path(chosen: AgentSettings) -> str | None:
-    if not 5 <= chosen.path.timeout <= 600:
-        return "path.timeout: out of range: 5 s to 10 min"
-    every = chosen.schedule.path
-    if every is not None and not 900 <= every <= 31 * 86400:
-        return "schedule.path: out of range: 15 min to 31 d, or null for never"
-    return None
-
-
-def _capacity(chosen: AgentSettings) -> str | None:
-    capacity, every = chosen.capacity, chosen.schedule.capacity
-    if every is not None and not 3600 <= every <= 366 * 86400:
-        return "schedule.capacity: out of range: 1 h to 366 d, or null for never"
-    if not FLOOR_LEAST <= capacity.highest <= FLOOR_MOST:
-        return "capacity.highest: out of range: 1 Mbit/s to 1 Gbit/s"
-    if not 5 <= capacity.duration <= 60 or capacity.duration % 1:
-        return "capacity.duration: out of range: whole seconds, 5 s to 60 s"
-    if capacity.month_budget < capacity.day_budget:
-        return "capacity.month_budget: less than capacity.day_budget"
-    return None
 
 
 def _line_counters(chosen: AgentSettings) -> str | None:
@@ -189,16 +142,8 @@ def _snmp(snmp: SnmpSettings | None) -> str | None:
 
 
 def community_problem(community: str) -> str | None:
-    """Why a word cannot be a community, without repeating it, or None."""
+    """Reason why a word cannot be a community, without repeating it, or None."""
     return None if 1 <= len(community.encode()) <= 64 else "a community has 1 to 64 bytes"
-
-
-def _interface(chosen: AgentSettings) -> str | None:
-    every, read_every = chosen.schedule.interface, chosen.interface.read_every
-    if every is not None and not 10 <= every <= 3600:
-        return "schedule.interface: out of range: 10 s to 1 h, or null for never"
-    in_range = 1 <= read_every <= (every or 3600)
-    return None if in_range else "interface.read_every: out of range: 1 s to schedule.interface"
 
 
 def _uplink(chosen: AgentSettings) -> str | None:

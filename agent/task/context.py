@@ -37,5 +37,5 @@ class ProbeContext(Struct, frozen=True):
         return self.peer_time.ahead_s(self.clock())
 
     def __repr__(self) -> str:
-        # Settings and key hold secrets, and a traceback may print this object.
+        # Settings and key are secret, and a traceback may print this object.
         return f"ProbeContext({self.settings.site!r})"

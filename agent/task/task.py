@@ -14,7 +14,7 @@ from msgspec import Struct
 from agent.settings.hours import Hours
 from agent.task.context import ProbeContext as ProbeContext
 from agent.task.retest import RetestRequest as RetestRequest
-from wire.records import Direction, Failure, Known, Outcome, Record, Values
+from wire.records import Direction, Failure, Measurement, Outcome, Record, Values
 
 
 class Task(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Probe(Protocol):
     ends a run after ``deadline_s`` seconds.
     """
 
-    record: type[Known]
+    record: type[Measurement]
     alone: bool
     deadline_s: float
 

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from wire.records import ClockReading, Known, Values
+from wire.records import ClockReading, Measurement, Values
 
 
 class WatchEvent(Struct, frozen=True):
     """One change: the kind of its record, the time at which it was seen, its values, and details in words."""
 
-    record: type[Known]
+    record: type[Measurement]
     start: ClockReading
     values: Values
     detail: str = ""

@@ -1,11 +1,11 @@
-"""What time it is at the peer, learnt from its authenticated STAMP replies; no clock is ever set by it.
+"""Time of the peer, learnt from its authenticated STAMP replies. No clock is ever set by it. Pure.
 
-RFC 9946 authentication wants the time of the peer within 5 s (section 5.3.1), and a site's clock may be years
-off. What is learnt is kept against CLOCK_BOOTTIME, so that setting the wall clock does not falsify it.
+RFC 9946 authentication needs the time of the peer within 5 s (section 5.3.1), and a site's clock may be years
+off. The offset is kept against CLOCK_BOOTTIME, so that setting the wall clock does not falsify it.
 
-A reply counts only when its HMAC is right and it copies back the SSID and the sending time of a packet of
-the train under way, to the nanosecond: one recorded earlier fits no later packet. Who holds a reply back
-moves the offset by at most half of the round trip that this makes.
+A reply counts only if its HMAC is right. It also has to copy the SSID and the sending time of a packet of the
+present train, to the nanosecond. A recorded reply fits no later packet. Delaying a true reply moves the
+offset by half of the delay at most.
 """
 
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ from wire.records import ClockReading
 from wire.stamp.sender import Exchange, ReplyArrival
 from wire.stamp.statistics import round_trip_ns
 
-LONGEST_RTT_NS = 2_000_000_000  # half of it is a fifth of the window of 5 s
+LONGEST_RTT_NS = 2_000_000_000  # its half, the error, is a fifth of the window of 5 s
 STEP_US = 100_000
 FRESH_US = 3_600_000_000
 
 
 class PeerClockOffset(Struct, frozen=True):
-    """The peer's time less CLOCK_BOOTTIME, right within ``error_us`` when CLOCK_BOOTTIME was ``boot_us``.
+    """Peer's time minus CLOCK_BOOTTIME, right within ``error_us`` when CLOCK_BOOTTIME was ``boot_us``.
 
-    The error is half the round trip, and the peer's own estimate of its clock where it is ``synchronised``.
+    The error is half the round trip, plus the peer's own Error Estimate where its clock is ``synchronised``.
     """
 
     offset_us: int
@@ -34,16 +34,16 @@ class PeerClockOffset(Struct, frozen=True):
 
 
 class PeerTime:
-    """The newest that one peer told."""
+    """Newest offset of one peer's clock; ``offset`` is None before the first."""
 
     def __init__(self) -> None:
-        self.told: PeerClockOffset | None = None
+        self.offset: PeerClockOffset | None = None
 
     def learn(self, exchanges: Iterable[Exchange], before: ClockReading, after: ClockReading) -> None:
-        """Take an authenticated train, with our clocks read before and after it.
+        """Learn the offset from an authenticated train, with our clocks read before and after it.
 
-        The quickest round trip tells best. A train in which our wall clock was set tells nothing, nor does
-        one whose peer writes PTP time: that counts TAI.
+        The quickest round trip has the smallest error. A train in which our wall clock was set is ignored. So
+        are replies with PTP timestamps, because their scale is TAI.
         """
         boot_offset_us = after.wall_us - after.boot_us
         if abs(boot_offset_us - (before.wall_us - before.boot_us)) >= STEP_US:
@@ -56,28 +56,30 @@ class PeerTime:
         quickest = min((one for one in usable if 0 <= one[0] <= LONGEST_RTT_NS), default=None, key=_first)
         if quickest is not None:
             rtt_ns, exchange, reply = quickest
-            self.told = PeerClockOffset(
+            self.offset = PeerClockOffset(
                 offset_us=boot_offset_us + _offset_ns(exchange, reply) // 1000,
-                error_us=rtt_ns // 2000 + (round(reply.estimate.seconds * 1e6) if _says(reply) else 0) + 1,
+                error_us=rtt_ns // 2000
+                + (round(reply.estimate.seconds * 1e6) if _is_synchronised(reply) else 0)
+                + 1,
                 boot_us=after.boot_us,
-                synchronised=_says(reply),
+                synchronised=_is_synchronised(reply),
             )
 
     def ahead_s(self, now: ClockReading) -> float:
-        """The peer's time less our wall clock's, in seconds; 0 where nothing better is known.
+        """Peer's time minus our wall clock's, in seconds; 0 where nothing better is known.
 
-        What was told is an hour old at most, but for a wall clock that is not even synchronised.
+        A synchronised wall clock is better than an offset of more than an hour ago.
         """
-        if self.told is None or (now.synchronised and now.boot_us - self.told.boot_us > FRESH_US):
+        if self.offset is None or (now.synchronised and now.boot_us - self.offset.boot_us > FRESH_US):
             return 0.0
-        return (self.told.offset_us - (now.wall_us - now.boot_us)) / 1e6
+        return (self.offset.offset_us - (now.wall_us - now.boot_us)) / 1e6
 
 
 def _first(one: tuple[int, Exchange, ReplyArrival]) -> int:
     return one[0]
 
 
-def _says(reply: ReplyArrival) -> bool:
+def _is_synchronised(reply: ReplyArrival) -> bool:
     return reply.estimate.synchronised and reply.estimate.seconds < 3600
 
 

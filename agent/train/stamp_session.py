@@ -1,6 +1,6 @@
-"""One STAMP train over a real socket: the shell of the Session-Sender (RFC 8762 section 4.2).
+"""STAMP train over a real socket: the shell of the Session-Sender (RFC 8762 section 4.2).
 
-What is in the packets, and what the replies say, is decided in ``wire.stamp``.
+``wire.stamp`` decides what is in the packets and what the replies say.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from wire.stamp.timestamp import ErrorEstimate
 _IP_AND_UDP_BYTES: dict[int, int] = {socket.AF_INET: IPV4_UDP_BYTES, socket.AF_INET6: IPV6_UDP_BYTES}
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 _SENT_TTL = 255
-_REFUSALS_ENOUGH = 3  # a peer that is just being restarted may refuse one or two
-_CLOSING_S = 1.0  # at most, for what only makes the last packet's figure better
+_REFUSALS_ENOUGH = 3  # a peer that is being restarted refuses one or two
+_CLOSING_S = 1.0  # at most: the closing packet improves the figure of the last packet only
 _SEND_FAILURES = {
     errno.EAGAIN: Failure.SEND_BLOCKED,
     errno.ENOBUFS: Failure.SEND_BLOCKED,
@@ -38,13 +38,13 @@ _SEND_FAILURES = {
 
 
 class Train(Struct, frozen=True):
-    """What to send: ``count`` packets to a peer, one every ``interval_s``, in one DSCP class.
+    """Plan of a train: ``count`` packets to a peer, one every ``interval_s`` seconds, in one DSCP class.
 
-    A reply counts when it comes within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
-    ``class_of_service`` asks for the same DSCP on the reply (RFC 8972 section 4.4), ``follow_up`` for the
-    replies' true sending times (section 4.7): where the peer tells them, one packet more closes the train,
-    which is in no figure but the bytes. ``payload_bytes`` pads the UDP payload. ``stateful``: the peer's
-    reflector counts its own packets, else no loss per direction is told.
+    A reply counts within ``timeout_s`` of its packet. ``key`` None is the unauthenticated mode.
+    ``class_of_service`` requests the same DSCP on the reply (RFC 8972 section 4.4). ``follow_up`` requests
+    the replies' true sending times (section 4.7). A peer that knows them gets one closing packet more, which
+    counts in the bytes only. ``payload_bytes`` pads the UDP payload. A ``stateful`` reflector counts its own
+    packets; without that there is no loss per direction.
     """
 
     host: str
@@ -61,20 +61,20 @@ class Train(Struct, frozen=True):
     stateful: bool = True
 
     def __repr__(self) -> str:
-        """Without the key."""
+        # Without the key, which a traceback would show.
         return f"Train({self.host!r}, {self.port})"
 
 
 class TrainResult(Struct, frozen=True):
-    """What came of a train.
+    """Result of a train.
 
     ``session`` is the SSID, four hex digits. ``received`` counts incoming datagrams by ``ReplyVerdict``.
-    ``unsent`` packets could not be handed to the network and are in no statistic; ``send_failure`` says
-    why. ``refused``: an ICMP message said that nobody listens at the peer's port; a train that meets such
-    refusals alone is given up after a few packets. ``clock_step_us``: how
-    far the wall clock jumped during the train. ``worst_lateness_us``: how much later than planned a
-    packet was handed to the kernel. ``bytes_*`` are at the IP layer. ``failure`` is set where not even
-    sending could begin. ``exchanges``: each packet and its reply, the raw series behind the statistics.
+    ``unsent`` packets could not be given to the network and are in no statistic; ``send_failure`` says why.
+    ``refused`` means that an ICMP message reported a closed port of the peer. A train of such refusals alone
+    ends after a few packets. ``clock_step_us`` is the largest step of the wall clock during the train.
+    ``worst_lateness_us`` is the longest delay of a packet behind its plan. Bytes are at the IP layer.
+    ``failure`` is set where sending could not begin. ``exchanges`` has each packet and its reply, the raw
+    series behind the statistics.
     """
 
     statistics: TrainStatistics
@@ -96,14 +96,14 @@ async def run_train(
     train: Train,
     estimate: Callable[[], ErrorEstimate],
     enough: asyncio.Event | None = None,
-    heard: Callable[[], None] | None = None,
+    on_reply: Callable[[], None] | None = None,
 ) -> TrainResult:
     """Send the train and wait for its replies, at most ``timeout_s`` after the last packet.
 
-    ``estimate`` tells what the wall clock's stamps are worth. Once ``enough`` is set no further packet is
-    sent: the train is then shorter. ``heard`` is called at each reply. Raises nothing for line or peer.
+    ``estimate`` gives the Error Estimate of the wall clock. Once ``enough`` is set no further packet is sent,
+    and the train is shorter. ``on_reply`` is called at each reply. Raises nothing for line or peer.
     """
-    session = _Session(train, estimate(), enough, heard)
+    session = _Session(train, estimate(), enough, on_reply)
     try:
         family, address = await _resolve(train)
         sock = _open(family, address, train.dscp)
@@ -124,14 +124,14 @@ async def _resolve(train: Train) -> tuple[socket.AddressFamily, Address]:
 
 
 def _open(family: int, address: Address, dscp: int) -> socket.socket:
-    """A socket connected to the peer: the kernel then keeps everybody else's datagrams away."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         timestamps.enable(sock, transmit=True)
         timestamps.set_dscp_ecn(sock, dscp << 2)
+        # 255 is the practice of TWAMP; RFC 8762 names no value.
         timestamps.set_ttl(sock, _SENT_TTL)
-        sock.connect(address)
+        sock.connect(address)  # the kernel then drops everybody else's datagrams
     except OSError:
         sock.close()
         raise
@@ -139,7 +139,7 @@ def _open(family: int, address: Address, dscp: int) -> socket.socket:
 
 
 class _ClockWatch:
-    """Sees the wall clock jump: its distance to CLOCK_MONOTONIC changes by steps alone, never by slewing."""
+    """Detector of steps of the wall clock: slewing does not change its distance to CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._least, self._most = self._offset()
@@ -151,7 +151,7 @@ class _ClockWatch:
 
     @staticmethod
     def _offset() -> tuple[int, int]:
-        """Bounds of the offset: the process may lose the processor between two readings."""
+        """Bounds of the distance: the process may lose the processor between two readings."""
         before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
         return wall - after, wall - before
 
@@ -162,12 +162,14 @@ class _Session:
         train: Train,
         estimate: ErrorEstimate,
         enough: asyncio.Event | None,
-        heard: Callable[[], None] | None,
+        on_reply: Callable[[], None] | None,
     ) -> None:
         self._train = train
         self._enough = enough
-        self._heard = heard
+        self._on_reply = on_reply
         self._estimate = estimate
+        # Random, so that a recorded reply of another train is not accepted. 0 means no SSID (RFC 8972 section
+        # 3).
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._sender = SessionSender(
             SenderSettings(
@@ -193,6 +195,8 @@ class _Session:
 
     async def run(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # Not asyncio's datagram endpoint: kernel timestamps are in control messages, which only recvmsg
+        # gives.
         loop.add_reader(sock, self._readable, sock)
         try:
             await self._send_all(loop, sock)
@@ -216,8 +220,8 @@ class _Session:
             self._lateness_s = max(self._lateness_s, now - deadline)
             self._clock.look()
             self._send_one(sock)
-            # After a stall of whole intervals the train goes on from now: packets in a burst would meet
-            # their own queue.
+            # After a stall the train continues from now: packets sent in a burst would measure their own
+            # queue.
             deadline = max(deadline + self._train.interval_s, now)
 
     def _send_one(self, sock: socket.socket) -> None:
@@ -226,7 +230,7 @@ class _Session:
             try:
                 timestamps.send(sock, packet)
             except ConnectionRefusedError:
-                # The answer to an earlier packet, handed out in place of sending this one.
+                # The kernel reports the refusal of an earlier packet instead of sending this one.
                 self._refusals += 1
                 self._restart_numbering(sock)
                 timestamps.send(sock, packet)
@@ -236,7 +240,7 @@ class _Session:
             self._bytes["sent"] += len(packet) + _IP_AND_UDP_BYTES[sock.family]
 
     async def _close(self, sock: socket.socket) -> None:
-        """Ask when the last reply was really sent; without an answer its own T3 stands."""
+        """Ask when the last reply was really sent; without an answer its own T3 is used."""
         packet = self._sender.closing(time.time_ns(), self._estimate)
         if packet is None:
             return
@@ -254,7 +258,7 @@ class _Session:
         self._sender.forget_last()
 
     def _restart_numbering(self, sock: socket.socket) -> None:
-        """A failed send may or may not have used up a number: the packet now at hand becomes number 0."""
+        """Make the present packet number 0, because a failed send may or may not have used up a number."""
         self._take_transmit_stamps(sock)
         timestamps.restart_numbering(sock)
         self._first_numbered = len(self._sender.exchanges) - 1
@@ -282,15 +286,15 @@ class _Session:
             by_kernel=headers.source is StampSource.KERNEL,
             dscp_ecn=headers.dscp_ecn,
         )
-        if verdict is ReplyVerdict.ACCEPTED and self._heard:
-            self._heard()
+        if verdict is ReplyVerdict.ACCEPTED and self._on_reply:
+            self._on_reply()
 
     def _take_transmit_stamps(self, sock: socket.socket) -> None:
         for number, sent_ns in timestamps.transmit_stamps(sock):
             self._sender.transmitted(self._first_numbered + number, sent_ns)
 
     def _is_hopeless(self) -> bool:
-        """Nothing but refusals, and enough of them: what is still to be sent would end the same way."""
+        """True after enough refusals and no reply: the rest of the train would end in the same way."""
         return self._refusals >= _REFUSALS_ENOUGH and not self._sender.counters.total()
 
     def _look_whether_done(self) -> None:

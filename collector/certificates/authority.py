@@ -1,7 +1,7 @@
-"""Certificates made by openssl(1): a test authority, and what it vouches for.
+"""Test authority and its certificates, made by openssl(1).
 
-Nothing is ever overwritten, and private keys are files of mode 0600. A certificate serves for one thing: a
-site's cannot pose as the broker's, nor the broker's as a site's.
+No file is ever overwritten, and private keys are files of mode 0600. A certificate has one extended key
+usage: a site's certificate cannot be used as the broker's, nor the broker's as a site's.
 """
 
 import secrets
@@ -21,6 +21,7 @@ COLLECTOR = "plancher.collector"
 PEER = "plancher.peer"
 _WITHIN_S = 30.0
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+# pathlen 0: it issues certificates, but no further authority (RFC 5280 section 4.2.1.9).
 _AUTHORITY = (
     *("-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"),
     *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
@@ -28,11 +29,11 @@ _AUTHORITY = (
 
 
 class PkiError(Exception):
-    """A certificate could not be made; the text says why and what to do."""
+    """Failure to make a certificate; the text says why and what to do."""
 
 
 class Usage(Enum):
-    """What a certificate is for: the broker's, or that of whoever connects to it."""
+    """Extended key usage: of the broker, or of a client that connects to it."""
 
     SERVER = "serverAuth"
     CLIENT = "clientAuth"
@@ -40,24 +41,24 @@ class Usage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A certificate and its private key, both PEM files."""
+    """Certificate and its private key, both PEM files."""
 
     certificate: Path
     key: Path
 
     @classmethod
     def at(cls, folder: Path, name: str) -> "Identity":
-        """Where the files of this name stand."""
+        """Make the paths of both files from a name."""
         return cls(folder / f"{name}.pem", folder / f"{name}.key")
 
     @property
     def exists(self) -> bool:
-        """Whether either file is there."""
+        """True if either file exists."""
         return self.certificate.exists() or self.key.exists()
 
 
 class Authority:
-    """A certificate authority whose files are ``<name>.pem`` and ``<name>.key`` in ``folder``."""
+    """Certificate authority with the files ``<name>.pem`` and ``<name>.key`` in ``folder``."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self.folder = folder
@@ -65,16 +66,16 @@ class Authority:
 
     @property
     def certificate(self) -> Path:
-        """What the other side must be given to believe this authority."""
+        """Path of the certificate that others need to verify what this authority issued."""
         return self._own.certificate
 
     @property
     def exists(self) -> bool:
-        """Whether it was made before."""
+        """True if its files exist."""
         return self._own.exists
 
     def make(self, common_name: str = "Plancher test authority", days: int = AUTHORITY_DAYS) -> "Authority":
-        """Make it, and return it. Raises PkiError, also where there is one."""
+        """Make the authority and return it. Raises PkiError, also if it exists already."""
         subject = ("-x509", "-days", str(days), "-subj", f"/CN={common_name}")
         files = ("-keyout", self._own.key, "-out", self._own.certificate)
         with _claimed(self._own):
@@ -90,10 +91,10 @@ class Authority:
         names: Sequence[str] = (),
         days: int = CERTIFICATE_DAYS,
     ) -> Identity:
-        """A certificate for this name, and for the addresses and host names in ``names``.
+        """Issue a certificate for a common name, and for the addresses and host names in ``names``.
 
-        It stands beside the authority's own unless ``files`` says where. Negative ``days``: it has expired.
-        Raises PkiError, also where there is one.
+        Its files are beside the authority's own, or ``files``. Negative ``days`` make an expired certificate.
+        Raises PkiError, also if it exists already.
         """
         made = files or Identity.at(self.folder, common_name)
         with _claimed(made), tempfile.TemporaryDirectory(prefix="plancher-pki-") as folder:
@@ -101,6 +102,8 @@ class Authority:
             extensions.write_text(_extensions(usage, names), encoding="utf-8")
             _openssl("req", *_NEW_KEY, "-subj", f"/CN={common_name}", "-keyout", made.key, "-out", request)
             signed = ("-CA", self._own.certificate, "-CAkey", self._own.key)
+            # A random serial number needs no file that counts them; at most 20 octets (RFC 5280 section
+            # 4.1.2.2).
             number = ("-set_serial", f"0x{secrets.token_hex(16)}", "-days", str(days))
             files_of = ("-in", request, "-extfile", extensions, "-out", made.certificate)
             _openssl("x509", "-req", *signed, *number, *files_of)
@@ -110,8 +113,10 @@ class Authority:
 def _extensions(usage: Usage, names: Sequence[str]) -> str:
     lines = [
         "basicConstraints=critical,CA:FALSE",
+        # TLS with ECDHE only signs with this key, so one usage is enough.
         "keyUsage=critical,digitalSignature",
         f"extendedKeyUsage={usage.value}",
+        # Python 3.13 verifies strictly, and refuses a certificate without this identifier.
         "authorityKeyIdentifier=keyid",
     ]
     if names:
@@ -128,10 +133,11 @@ def _alternative(name: str) -> str:
 
 @contextmanager
 def _claimed(files: Identity) -> Iterator[None]:
-    """Both files are made, the key for its owner alone before anything is in it; a failure leaves none."""
+    """Create both files empty, the key with mode 0600; a failure removes them."""
     _claim(files)
     try:
         yield
+    # Also for a keyboard interrupt: half of a pair would block the next call.
     except BaseException:
         files.key.unlink(missing_ok=True)
         files.certificate.unlink(missing_ok=True)
@@ -140,10 +146,11 @@ def _claimed(files: Identity) -> Iterator[None]:
 
 def _claim(files: Identity) -> None:
     if files.exists:
-        there = files.key if files.key.exists() else files.certificate
-        raise PkiError(f"{there}: is there already: nothing is overwritten, move it away")
+        existing = files.key if files.key.exists() else files.certificate
+        raise PkiError(f"{existing}: exists already and is not overwritten: move it away first")
     try:
         files.key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # openssl keeps the mode of an existing file, so the key is never readable for others.
         for path, mode in ((files.key, 0o600), (files.certificate, 0o644)):
             path.touch(mode=mode, exist_ok=False)
     except OSError as error:
@@ -154,9 +161,9 @@ def _openssl(*arguments: str | Path) -> None:
     program = shutil.which("openssl")
     if program is None:
         raise PkiError("openssl is not installed; on Debian or Ubuntu: sudo apt-get install openssl")
-    told = [program, *map(str, arguments)]
+    call = [program, *map(str, arguments)]
     done = subprocess.run(  # noqa: S603 -- openssl with our own options, no shell
-        told, capture_output=True, text=True, timeout=_WITHIN_S, check=False
+        call, capture_output=True, text=True, timeout=_WITHIN_S, check=False
     )
     if done.returncode:
         raise PkiError(f"openssl {arguments[0]} failed: {done.stderr.strip() or done.returncode}")

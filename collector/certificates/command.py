@@ -1,4 +1,4 @@
-"""``plancher-collector pki``: an authority for trials and the certificates it issues."""
+"""``plancher-collector pki``: makes an authority for trials and certificates of it."""
 
 import argparse
 import re
@@ -22,39 +22,41 @@ from wire.messages import topics
 Say = Callable[[str], None]
 
 DESCRIPTION = """\
-Make certificates for a try or a test: the authority in DIRECTORY (ca.pem, ca.key) where there is none
-yet, and from it what is asked for. A site's certificate has its site id as common name, which the broker
-takes as user name. Nothing is overwritten; to renew a certificate, move the old pair away. Keep ca.key
-off any machine in service: whoever has it can be any site."""
+Make certificates for a trial: first an authority in DIRECTORY (ca.pem, ca.key) if there is none, then the
+certificates asked for. A site's certificate has its site id as common name, which the broker uses as user
+name. No file is overwritten; to renew a certificate, move the old pair away. Keep ca.key off any machine
+in service: with it, anybody can make a certificate of any site."""
 EXAMPLE = """\
 example: everything for a broker on this machine and two sites
   plancher-collector pki var/pki --broker 127.0.0.1 --collector --peer --site 0631234A --site 0639001A"""
+# At most 253 characters (RFC 1035 section 2.3.4); colons are for IPv6 addresses.
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
+# A dot distinguishes user names from site ids, which have none.
 USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``pki``."""
+    """Add the options of ``pki`` to a parser."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    several = "; several by repeating"
-    add("directory", type=Path, metavar="DIRECTORY", help="where authority and certificates stand")
+    several = "; repeat for several"
+    add("directory", type=Path, metavar="DIRECTORY", help="folder of authority and certificates")
     add("--broker", action="append", default=[], type=reader(_host), metavar="NAME",
-        help="the broker's, broker.pem, for this host name or address; repeated: for all")  # fmt: skip
+        help="certificate of the broker, broker.pem, for this name or address; may be repeated")  # fmt: skip
     add("--site", action="append", default=[], type=reader(_site), metavar="ID",
-        help=f"a site's, sites/ID.pem{several}")  # fmt: skip
-    add("--collector", action="store_true", help=f"the collector's, {COLLECTOR}.pem")
+        help=f"certificate of a site, sites/ID.pem{several}")  # fmt: skip
+    add("--collector", action="store_true", help=f"certificate of the collector, {COLLECTOR}.pem")
     add("--peer", action="append", default=[], type=reader(_user), nargs="?", const=PEER, metavar="USER",
-        help=f"a measurement peer's, USER.pem: its user name in plancher.acl (default: {PEER})")  # fmt: skip
-    days = f"how long certificates hold (default: %(default)s; the authority's {AUTHORITY_DAYS})"
+        help=f"certificate of a peer, USER.pem: its user name in plancher.acl (default: {PEER})")  # fmt: skip
+    days = f"validity of certificates in days (default: %(default)s; the authority: {AUTHORITY_DAYS})"
     add("--days", type=reader(_days), default=CERTIFICATE_DAYS, help=days)
 
 
 def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
-    """Make what is asked for; ``say`` gets each file made, ``complain`` the errors."""
+    """Make the certificates asked for; ``say`` gets each path, ``complain`` the errors."""
     try:
-        made = [_told(path, say) for path in _make(options)]
+        made = [_said(path, say) for path in _make(options)]
     except PkiError as error:
         complain(f"plancher-collector: {error}")
         return Exit.CANNOT_CREATE
@@ -63,16 +65,15 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
     return Exit.OK
 
 
-def _told(made: Path, say: Say) -> Path:
+def _said(made: Path, say: Say) -> Path:
     say(str(made))
     return made
 
 
 def _nothing_asked(directory: Path) -> str:
-    """What is there, and what may be asked for."""
-    there = sorted(str(path.relative_to(directory)) for path in directory.rglob("*.pem"))
+    existing = sorted(str(path.relative_to(directory)) for path in directory.rglob("*.pem"))
     return (
-        f"nothing was asked for; {directory} has {', '.join(there)};"
+        f"nothing was asked for; {directory} has {', '.join(existing)};"
         " --broker NAME, --site ID, --collector and --peer make more"
     )
 

@@ -1,69 +1,70 @@
-"""The events upstream that are shown: what each site contributes, and what was last made of it.
+"""Incidents of the present: the outages of all live sites, and the incidents last made of them. Pure.
 
-Sites are taken in one by one as they are rendered; :meth:`CurrentIncidents.snapshot` is what
-:func:`collector.incidents.correlation.correlate` makes events of, elsewhere, which
-:meth:`CurrentIncidents.show` shows.
+The work is cut in three, because grouping 60,000 sites takes too long for the event loop. ``update`` and
+``drop`` follow the live sites, one by one. ``snapshot`` copies the outages for
+:func:`collector.incidents.correlation.correlate`, which with ``render`` may run in a thread. ``show`` puts
+the result in place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from collector.incidents.absences import absences, is_watched, place_of
 from collector.incidents.correlation import Incident, SiteCounts, SiteOutage, SitePlace
+from collector.incidents.site_outages import is_datable, place_of, site_outages
 from collector.live.site_state import LiveSite, SiteState
 
-SHOWN_US = 3_600_000_000  # how long an event that is over is still told of
+SHOWN_US = 3_600_000_000  # an incident that has ended is shown for an hour
 
 
 Render = Callable[[Sequence[Incident], Mapping[str, Incident], Mapping[str, str]], bytes]
-"""Metrics of the incidents that last, of the incident of each site, and of each site's labels."""
+"""Renders metrics: of the incidents that last, of the incident of each site, with each site's labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """How a site counts in the census, and the labels of its lines."""
+    """Contribution of one site to the counts, and the labels of its metrics."""
 
     place: SitePlace
-    watched: bool
+    datable: bool
     labels: str
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedIncidents:
-    """Events, by site the one that keeps it away, and their metrics."""
+    """Incidents, the one that keeps each site down, and their metrics as text."""
 
-    events: list[Incident]
-    member: dict[str, Incident]
+    incidents: list[Incident]
+    by_site: dict[str, Incident]
     text: bytes
 
 
 class CurrentIncidents:
-    """What is away, and the events of it. Times are Unix microseconds."""
+    """Outages of all sites, counts of sites, and the incidents shown. Times are Unix microseconds."""
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self._absences: dict[str, tuple[SiteOutage, ...]] = {}
+        self._outages: dict[str, tuple[SiteOutage, ...]] = {}
         self._counted: dict[str, _Counted] = {}
-        self._census = SiteCounts()
+        self._counts = SiteCounts()
         self._changed = False
         self._shown = RenderedIncidents([], {}, b"")
 
     def update(self, site: LiveSite, state: SiteState, labels: str, now_us: int) -> None:
-        """Take in what is known of a site now."""
+        """Replace the outages of a site by its present ones."""
         place = place_of(site, now_us)
-        found = absences(site, state, place, now_us)
-        if found != self._absences.get(site.site_id, ()):
+        found = site_outages(site, state, place, now_us)
+        if found != self._outages.get(site.site_id, ()):
             self._changed = True
-            self._absences[site.site_id] = found
+            self._outages[site.site_id] = found
         if not found:
-            self._absences.pop(site.site_id, None)
-        missed = site.inventory is not None and site.newest_us is not None
-        self._count(site.site_id, _Counted(place, is_watched(site), labels) if missed else None)
+            self._outages.pop(site.site_id, None)
+        is_expected = site.inventory is not None and site.newest_us is not None
+        self._count(site.site_id, _Counted(place, is_datable(site), labels) if is_expected else None)
 
     def drop(self, site_ids: Iterable[str]) -> None:
-        """Know nothing more of these sites."""
+        """Forget sites that are no longer known."""
         for site_id in site_ids:
-            self._changed |= self._absences.pop(site_id, None) is not None
+            self._changed |= self._outages.pop(site_id, None) is not None
             self._count(site_id, None)
 
     def _count(self, site_id: str, counted: _Counted | None) -> None:
@@ -80,64 +81,65 @@ class CurrentIncidents:
             self._add(counted, 1)
 
     def _add(self, counted: _Counted, one: int) -> None:
-        census, place = self._census, counted.place
-        census.sites += one
-        census.watched += one * counted.watched
-        for counts, name in (
-            (census.pops, place.pop),
-            (census.departements, place.departement),
-            (census.peers, place.peer),
+        counts, place = self._counts, counted.place
+        counts.sites += one
+        counts.datable += one * counted.datable
+        for by_name, name in (
+            (counts.pops, place.pop),
+            (counts.departements, place.departement),
+            (counts.peers, place.peer),
         ):
-            counts[name] += one
-            if not counts[name]:
-                del counts[name]  # names of peers come from outside: those of yesterday are not kept
+            by_name[name] += one
+            if not by_name[name]:
+                del by_name[name]  # names of peers come from agents: those of yesterday would stay for good
 
     def snapshot(self) -> tuple[list[SiteOutage], SiteCounts] | None:
-        """What to make events of, or None where nothing has changed since it was asked for last."""
+        """Copy the input of the correlation, or return None if nothing has changed since the last copy."""
         if not self._changed:
             return None
         self._changed = False
-        return [each for found in self._absences.values() for each in found], self.census()
+        return [each for found in self._outages.values() for each in found], self.counts()
 
-    def census(self) -> SiteCounts:
-        """How many sites there are to be away, as it is now."""
-        census = self._census
+    def counts(self) -> SiteCounts:
+        """Copy the present counts of sites."""
+        counts = self._counts
         return replace(
-            census,
-            pops=census.pops.copy(),
-            departements=census.departements.copy(),
-            peers=census.peers.copy(),
+            counts,
+            pops=counts.pops.copy(),
+            departements=counts.departements.copy(),
+            peers=counts.peers.copy(),
         )
 
     def places(self) -> dict[str, SitePlace]:
-        """Where every site is that was heard of."""
+        """Places of all sites that have ever reported."""
         return {site_id: counted.place for site_id, counted in self._counted.items()}
 
-    def arrange(self, found: Sequence[Incident]) -> RenderedIncidents:
-        """These events as they are shown. It is as long as they have sites, and may go on in a thread."""
-        lasting = [event for event in found if event.end_us is None]
-        member = {site_id: event for event in reversed(lasting) for site_id in event.away}
-        labels = {site: counted.labels for site in member if (counted := self._counted.get(site))}
-        return RenderedIncidents(list(found), member, self._render(lasting, member, labels))
+    def render(self, found: Sequence[Incident]) -> RenderedIncidents:
+        """Render incidents to be shown; may run in a thread, as it takes time for each site."""
+        lasting = [incident for incident in found if incident.end_us is None]
+        # Reversed: a site with outages in two incidents is shown in the first one.
+        by_site = {site_id: incident for incident in reversed(lasting) for site_id in incident.open_sites}
+        labels = {site: counted.labels for site in by_site if (counted := self._counted.get(site))}
+        return RenderedIncidents(list(found), by_site, self._render(lasting, by_site, labels))
 
-    def show(self, arranged: RenderedIncidents) -> None:
-        """Show these events from now on."""
-        self._shown = arranged
+    def show(self, rendered: RenderedIncidents) -> None:
+        """Show these incidents from now on."""
+        self._shown = rendered
 
     @property
-    def events(self) -> list[Incident]:
-        """The events of the last day."""
-        return self._shown.events
+    def incidents(self) -> list[Incident]:
+        """Incidents of the last day."""
+        return self._shown.incidents
 
-    def told(self, now_us: int) -> list[Incident]:
-        """The events that last, and those that ended within the last hour."""
-        return [event for event in self.events if now_us - (event.end_us or now_us) < SHOWN_US]
+    def recent(self, now_us: int) -> list[Incident]:
+        """Incidents that last, or ended within the last hour."""
+        return [each for each in self.incidents if now_us - (each.end_us or now_us) < SHOWN_US]
 
-    def event_of(self, site_id: str) -> Incident | None:
-        """The event that keeps the site away at present, or None."""
-        return self._shown.member.get(site_id)
+    def incident_of(self, site_id: str) -> Incident | None:
+        """Incident that keeps the site down at present, or None."""
+        return self._shown.by_site.get(site_id)
 
     def pieces(self) -> Iterator[bytes]:
-        """The events' metrics, in pieces of a page."""
+        """Metrics of the incidents, as pieces of a page."""
         if self._shown.text:
             yield self._shown.text

@@ -1,6 +1,6 @@
-"""The outages of a month and the events they were part of, as the contract manager reads them.
+"""History of a month: outages of every site and the incidents that they belong to. Pure.
 
-Pure; the ledger's reader and the page are its shells.
+The contract manager reads it. The ledger's reader is below it, the page above it.
 """
 
 from collections import defaultdict
@@ -12,71 +12,80 @@ from collector.model.outages import OPERATOR_CAUSES, Outage
 from wire.records import Cause
 
 MONTH_US = 31 * 86_400_000_000
-NOT_THE_LINES = OPERATOR_CAUSES | {Cause.PEER, Cause.AGENT}
-Healthy = Mapping[tuple[str, str], int]
+NOT_THE_LINES_CAUSES = OPERATOR_CAUSES | {Cause.PEER, Cause.AGENT}
+HealthyAgain = Mapping[tuple[str, str], int]
+"""Time of the first success after an outage without a reported end, by site and name of the outage."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryOutage:
-    """One outage of a site. ``over_by_us``: where no end was told, when the site measured well again."""
+    """One outage of a site, and its incident if it has one.
+
+    ``ended_by_us`` bounds the end of an outage whose end was not reported: the site had measured well by
+    then.
+    """
 
     outage: Outage
-    over_by_us: int | None
-    event: Incident | None
+    ended_by_us: int | None
+    incident: Incident | None
 
     @property
     def lasts(self) -> bool:
-        """Whether nothing says that it is over."""
-        return self.outage.end_us is None and self.over_by_us is None
+        """True if neither a report nor a later success shows an end."""
+        return self.outage.end_us is None and self.ended_by_us is None
 
     @property
-    def lines(self) -> bool:
-        """Whether the site or its line has to answer for it, as far as is known."""
-        return self.outage.cause not in NOT_THE_LINES
+    def is_of_site_or_line(self) -> bool:
+        """True if site or line are to blame, as far as is known."""
+        return self.outage.cause not in NOT_THE_LINES_CAUSES
 
 
 @dataclass(frozen=True, slots=True)
 class OutageHistory:
-    """Every event, the newest first, and every site's outages, the newest first.
+    """Incidents and every site's outages, the newest first.
 
-    ``partly``: of sites that told more than is read, since when all of it is.
+    ``complete_since`` has the sites with more reports than are read, and the time from which all are here.
     """
 
-    events: tuple[Incident, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     sites: Mapping[str, tuple[HistoryOutage, ...]] = field(default_factory=dict)
-    partly: Mapping[str, int] = field(default_factory=dict)
+    complete_since: Mapping[str, int] = field(default_factory=dict)
 
 
 def outage_history(
-    outages: Iterable[Outage], healthy: Healthy, places: Mapping[str, SitePlace], census: SiteCounts
+    outages: Iterable[Outage], healthy: HealthyAgain, places: Mapping[str, SitePlace], counts: SiteCounts
 ) -> OutageHistory:
-    """What happened. ``healthy`` has the outages that nobody closed; a site without place is in no event."""
-    told = list(outages)
-    found = correlate((_absence(each, healthy, places) for each in told if each.site in places), census)
-    part_of = {(each.site, each.outage): event for event in found for each in event.absences}
+    """Build the history of these outages; a site without a place is in no incident."""
+    reported = list(outages)
+    found = correlate(
+        (_site_outage(each, healthy, places) for each in reported if each.site in places), counts
+    )
+    incident_of = {(each.site, each.outage): incident for incident in found for each in incident.outages}
     by_site: dict[str, list[HistoryOutage]] = defaultdict(list)
-    for outage in sorted(told, key=lambda each: (each.begin_us, each.name), reverse=True):
+    for outage in sorted(reported, key=lambda each: (each.begin_us, each.name), reverse=True):
         key = outage.site, outage.name
-        by_site[outage.site].append(HistoryOutage(outage, _over_by_us(outage, healthy), part_of.get(key)))
-    newest_first = tuple(sorted(found, key=lambda event: event.begin_us, reverse=True))
+        entry = HistoryOutage(outage, _ended_by_us(outage, healthy), incident_of.get(key))
+        by_site[outage.site].append(entry)
+    newest_first = tuple(sorted(found, key=lambda incident: incident.begin_us, reverse=True))
     return OutageHistory(newest_first, {site: tuple(entries) for site, entries in by_site.items()})
 
 
-def _over_by_us(outage: Outage, healthy: Healthy) -> int | None:
-    """What was told of our side has come through it since."""
+def _ended_by_us(outage: Outage, healthy: HealthyAgain) -> int | None:
     if outage.end_us is not None:
         return None
+    # The report of an outage on the operator's side came through that side, so it was over by then.
     return outage.received_us if outage.cause in OPERATOR_CAUSES else healthy.get((outage.site, outage.name))
 
 
-def _absence(outage: Outage, healthy: Healthy, places: Mapping[str, SitePlace]) -> SiteOutage:
+def _site_outage(outage: Outage, healthy: HealthyAgain, places: Mapping[str, SitePlace]) -> SiteOutage:
     place = places[outage.site]
     return SiteOutage(
         site=outage.site,
         place=SitePlace(place.departement, place.pop, outage.peer),
         begin_us=outage.begin_us,
+        # An outage without a date founds no incident: its span is made longer than any datable one.
         slack_us=-outage.begin_error_us if outage.dated else -MONTH_US,
-        end_us=outage.end_us if outage.end_us is not None else _over_by_us(outage, healthy),
+        end_us=outage.end_us if outage.end_us is not None else _ended_by_us(outage, healthy),
         cause=outage.cause,
         outage=outage.name,
     )

@@ -11,9 +11,13 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from collector.ledger.schema import SCHEMA_VERSION, metadata, version
+from collector.ledger.migrations.reading_again import read_again
+from collector.ledger.schema import SCHEMA_VERSION, VALUES, metadata, version
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
+UNRELEASED = "ledger_version"  # the table in which a ledger of 0.1 has the number of its schema
 
 
 class LedgerError(Exception):
@@ -66,13 +70,28 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
         metadata.create_all(connection)
         connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
         return SCHEMA_VERSION
-    if found < SCHEMA_VERSION and upgrading:
+    if not upgrading:
+        return found
+    if found < SCHEMA_VERSION:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, from its import on
         # Alembic weighs as much as the rest of the ledger and is needed once.
         from collector.ledger.migrations.upgrading import upgrade
 
         upgrade(connection, found, path, _now_us())
+    if _add_kinds(connection, path) or found < SCHEMA_VERSION:
+        read_again(connection)
     return found
+
+
+def _add_kinds(connection: Connection, path: Path) -> bool:
+    """Make the tables of kinds that an older program did not know; whether there are any."""
+    held = set(inspect(connection).get_table_names())
+    added = [kind for kind, made in VALUES.items() if any(table.name not in held for table in made.tables())]
+    if added:
+        tables = [table for kind in added for table in VALUES[kind].tables()]
+        metadata.create_all(connection, tables=tables)
+        log.info("ledger %s: has tables now for measurements of %s", path, ", ".join(added))
+    return bool(added)
 
 
 def schema_of(connection: Connection, path: Path) -> int | None:
@@ -83,6 +102,11 @@ def schema_of(connection: Connection, path: Path) -> int | None:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
+    if UNRELEASED in tables:
+        raise LedgerError(
+            f"ledger {path}: made by an unreleased 0.1 of this program, which is not upgraded: "
+            "move it aside, or keep it and name another file"
+        )
     if version.name not in tables:
         raise LedgerError(f"ledger {path}: a database, but no ledger of this program: name another")
     found: int | None = connection.execute(select(version.c.version)).scalar()

@@ -1,45 +1,66 @@
-"""When the collector itself was deaf: while it is, and until what waited has come, silence means nothing.
+"""Blackouts: periods in which the collector itself received nothing. Pure; times are Unix microseconds.
 
-Pure: beginnings and ends in, Unix microseconds, and from them until when a site has to be waited for.
+During a blackout, a site whose measurements do not arrive is not silent: nobody could hear it. The collector
+has a blackout while it is not running, has no broker, has no working ledger, or refuses messages for want of
+room.
+
+A measurement of a site is *due* at a time that its schedules give. It counts as absent at its *deadline*:
+
+| due                                      | deadline                                     |
+|------------------------------------------|----------------------------------------------|
+| before or at the beginning of a blackout | as due: the collector could have received it |
+| in a blackout that has ended             | end of the blackout plus the grace period    |
+| in the grace period after a blackout     | end of the blackout plus the grace period    |
+| after the grace period                   | as due                                       |
+| in a blackout that lasts                 | unknown (None)                               |
+
+A deadline that an earlier blackout postpones into a later one is postponed again by that one.
+
+| state | event               | next state | recorded                                                      |
+|-------|---------------------|------------|---------------------------------------------------------------|
+| clear | ``begin(since_us)`` | blackout   | beginning; blackouts that began at or after it are merged in  |
+| clear | ``end``             | clear      | nothing                                                       |
+| blackout | ``begin``        | blackout   | nothing: the earlier beginning is right                       |
+| blackout | ``end(now_us)``  | clear      | end, never before its beginning                               |
+
+What must never happen: a blackout makes a site silent, or a site that was silent before stops being so.
 """
 
-GRACE_US = 300_000_000  # an agent notices within 90 s, comes back within 60, and sends within another 60
-MAX_SPELLS = 64
+# An agent notices a dead connection within 90 s, reconnects within 60 s and sends within another 60 s. The
+# collector's own back-off is the rest (decision 24).
+GRACE_US = 300_000_000
+MAX_BLACKOUTS = 64  # a broker that fails every minute must not fill the memory
 
 
 class Blackouts:
-    """The spells in which nothing that sites sent reached the ledger: no broker, no ledger, not running."""
+    """Blackouts of this collector, oldest first; the last one may still last."""
 
     def __init__(self) -> None:
-        self._spells: list[tuple[int, int | None]] = []
+        self._periods: list[tuple[int, int | None]] = []
 
     @property
-    def deaf(self) -> bool:
-        """Whether such a spell lasts."""
-        return bool(self._spells) and self._spells[-1][1] is None
+    def is_open(self) -> bool:
+        """True during a blackout."""
+        return bool(self._periods) and self._periods[-1][1] is None
 
-    def lose(self, since_us: int) -> None:
-        """Nothing has been heard for certain since ``since_us``. One that lasts already began earlier."""
-        if self.deaf:
+    def begin(self, since_us: int) -> None:
+        """Begin a blackout at ``since_us``, after which nothing was received for certain."""
+        if self.is_open:
             return
-        while self._spells and self._spells[-1][0] >= since_us:
-            self._spells.pop()  # what was heard within its grace does not make two spells of one
-        self._spells.append((since_us, None))
-        del self._spells[:-MAX_SPELLS]
+        while self._periods and self._periods[-1][0] >= since_us:
+            self._periods.pop()  # connected for a moment and received nothing: still the same blackout
+        self._periods.append((since_us, None))
+        del self._periods[:-MAX_BLACKOUTS]
 
-    def regain(self, now_us: int) -> None:
-        """From now on, what sites send comes through again."""
-        if self.deaf:
-            begin_us, _ = self._spells[-1]
-            self._spells[-1] = (begin_us, max(begin_us, now_us))
+    def end(self, now_us: int) -> None:
+        """End the blackout: from now on, messages of sites reach the ledger."""
+        if self.is_open:
+            begin_us, _ = self._periods[-1]
+            self._periods[-1] = (begin_us, max(begin_us, now_us))
 
-    def waited_until(self, due_us: int) -> int | None:
-        """Until when to wait for what was due at ``due_us``, or None where that is not known yet.
-
-        What was due before a spell began was missed with ears open. What was due in it, or before its backlog
-        can have come, is given the time that this takes.
-        """
-        for begin_us, end_us in self._spells:
+    def deadline_us(self, due_us: int) -> int | None:
+        """Time at which a measurement due at ``due_us`` counts as absent; None while that is unknown."""
+        for begin_us, end_us in self._periods:
             if due_us <= begin_us:
                 break
             if end_us is None:

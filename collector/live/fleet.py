@@ -1,7 +1,7 @@
-"""All sites and what is known of each: those of the inventory, and those that report without being in it.
+"""Live state of the fleet: the sites of the inventory, and those that report without being in it.
 
-Pure, like the states of single sites in :mod:`collector.live.site_state` that it holds. Everything here can
-be thrown away and rebuilt from the ledger; counters then begin again at 0, as a restarted program's do.
+Pure, like the live sites of :mod:`collector.live.site_state` in it. All of it can be rebuilt from the ledger;
+its counters then begin at 0 again, as those of a restarted program do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,18 +14,19 @@ from collector.model.observation import AHEAD_US, Observation
 from collector.model.peer_comparison import ComparedTest
 from wire.messages.envelope import PresenceState
 
-MAX_STRANGERS = 10_000  # sites outside the inventory: their names come from outside
+MAX_STRANGERS = 10_000  # sites outside the inventory: a broker that lets anybody in could send any number
 
 
 class Fleet:
-    """All sites: those of the inventory, seen or not, and those that reported without being in it.
+    """Live sites by id, and the collector's blackouts that they share.
 
-    Of the latter 10,000 are shown; ``crowded`` tells that there were more, which the ledger alone holds.
+    ``crowded`` is true if more than 10,000 sites outside the inventory have reported. The others are in the
+    ledger alone.
     """
 
     def __init__(self, inventory: Sites) -> None:
         self.crowded = False
-        self.hearing = Blackouts()
+        self.blackouts = Blackouts()
         self._sites: dict[str, LiveSite] = {}
         self._strangers = 0
         self.take_inventory(inventory)
@@ -37,14 +38,15 @@ class Fleet:
         return len(self._sites)
 
     def get(self, site_id: str) -> LiveSite | None:
-        """The site, if anything is known of it."""
+        """Live site of this id, or None if it is neither in the inventory nor has reported."""
         return self._sites.get(site_id)
 
     def take_inventory(self, inventory: Sites) -> None:
-        """Adopt an inventory. A site that left it stays while it has measurements."""
+        """Use a new inventory. A site that is no longer in it stays if it has measurements."""
         before, self._sites = self._sites, {}
         for site_id, site in inventory.items():
-            known = before.pop(site_id, None) or LiveSite(site_id, site, self.hearing)
+            # A site keeps its state when its line of the inventory changes.
+            known = before.pop(site_id, None) or LiveSite(site_id, site, self.blackouts)
             known.inventory = site
             self._sites[site_id] = known
         for site_id, known in before.items():
@@ -55,15 +57,15 @@ class Fleet:
         self.crowded = False
 
     def restore(self, observations: Iterable[Observation]) -> None:
-        """Learn what the ledger holds, without counting it."""
+        """Learn observations from the ledger, without counting them."""
         for seen in observations:
             if site := self._site(seen.series.site):
                 site.learn(seen)
 
     def learn(self, observations: Iterable[Observation], now_us: int) -> set[str]:
-        """Take in what has been committed; returns the sites that it concerns.
+        """Learn and count observations that were just committed; return the sites concerned.
 
-        A measurement that claims to be of the future is kept in the ledger and passed over here.
+        An observation from the future is ignored here. The ledger keeps it.
         """
         concerned = set()
         for seen in observations:
@@ -74,7 +76,7 @@ class Fleet:
         return concerned
 
     def relearn(self, site_id: str, observations: Iterable[Observation]) -> None:
-        """Take the newest of a site's series as the ledger has them now; they have been counted before."""
+        """Replace the newest observations of a site's series by those from the ledger, without counting."""
         seen = list(observations)
         if (site := self._site(site_id)) is None:
             return
@@ -83,39 +85,39 @@ class Fleet:
         for one in seen:
             site.learn(one)
 
-    def restore_sides(self, joined: Iterable[ComparedTest]) -> None:
-        """Learn the disagreements that the ledger holds, without counting them."""
-        for one in joined:
+    def restore_comparisons(self, compared: Iterable[ComparedTest]) -> None:
+        """Learn disagreements from the ledger, without counting them."""
+        for one in compared:
             if one.site is not None and (site := self._sites.get(one.site)):
-                site.learn_side(one)
+                site.learn_comparison(one)
 
-    def learn_sides(self, joined: Iterable[ComparedTest], now_us: int) -> set[str]:
-        """Take in comparisons that have just been made; returns the sites that they concern."""
+    def learn_comparisons(self, compared: Iterable[ComparedTest], now_us: int) -> set[str]:
+        """Learn and count comparisons that were just made; return the sites concerned."""
         concerned = set()
-        for one in joined:
+        for one in compared:
             if one.site is not None and (site := self._sites.get(one.site)):
-                site.learn_side(one)
-                site.count_side(one, now_us)
+                site.learn_comparison(one)
+                site.count_comparison(one, now_us)
                 concerned.add(one.site)
         return concerned
 
-    def take_holdings(self, held: Iterable[SiteCompleteness]) -> set[str]:
-        """Take in what the ledger holds; returns the sites of which something else is wrong now."""
+    def learn_completeness(self, counted: Iterable[SiteCompleteness]) -> set[str]:
+        """Learn the completeness of sites; return those whose defects changed."""
         concerned = set()
-        for one in self.differing(held):
-            self._sites[one.site_id].lacks = one.wrong
+        for one in self.with_changed_defects(counted):
+            self._sites[one.site_id].defects = one.defects
             concerned.add(one.site_id)
         return concerned
 
-    def differing(self, held: Iterable[SiteCompleteness]) -> Iterator[SiteCompleteness]:
-        """Those of which something else is wrong than is known."""
-        for one in held:
+    def with_changed_defects(self, counted: Iterable[SiteCompleteness]) -> Iterator[SiteCompleteness]:
+        """Pick the known sites whose defects differ from the ones in live state."""
+        for one in counted:
             site = self._sites.get(one.site_id)
-            if site is not None and site.lacks != one.wrong:
+            if site is not None and site.defects != one.defects:
                 yield one
 
     def set_presence(self, site_id: str, presence: PresenceState) -> bool:
-        """Note whether the site's agent is connected; False for a site of which nothing else is known."""
+        """Set the presence of the site's agent; return False for an unknown site."""
         site = self._sites.get(site_id)
         if site is None:
             return False
@@ -127,6 +129,6 @@ class Fleet:
         if known is None and self._strangers >= MAX_STRANGERS:
             self.crowded = True
         elif known is None:
-            known = self._sites[site_id] = LiveSite(site_id, None, self.hearing)
+            known = self._sites[site_id] = LiveSite(site_id, None, self.blackouts)
             self._strangers += 1
         return known

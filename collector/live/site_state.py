@@ -1,40 +1,71 @@
-"""Live state: what is known of a site now, by measurement time, and what that amounts to.
+"""Live state of one site: the newest measurements by measurement time, and the state that follows from them.
 
-Pure: observations, inventory and ``now`` (Unix microseconds) in, states out. Everything here can be thrown
-away and rebuilt from the ledger; counters then begin again at 0, as a restarted program's do.
+Pure: observations, inventory and ``now`` (Unix microseconds) in, states out. All of it can be rebuilt from
+the ledger; its counters then begin at 0 again, as those of a restarted program do.
+
+A site is in the state of the first row that applies:
+
+| state            | condition                                                                            |
+|------------------|--------------------------------------------------------------------------------------|
+| not-in-inventory | the inventory does not list it                                                       |
+| waiting          | no scheduled measurement has ever arrived                                            |
+| silent           | its next measurement is overdue; blackouts of the collector postpone that            |
+| below-floor      | a direction's standing is *condemned*                                                |
+| suspect          | a direction's standing is *suspect*                                                  |
+| ok               | of the directions that are still measured, each has a *pass* that is fresh           |
+| waiting          | otherwise: it measures, and no verdict is fresh                                      |
+
+A measurement is *fresh* for three intervals of its schedule (:mod:`collector.kinds.views`). A standing
+has no such limit: a condemned site stays below its floor until its agent clears it, even if tests fail for
+hours.
+
+Each series of measurements keeps its newest observation of four kinds:
+
+| kind     | newest observation           | decides                                         |
+|----------|------------------------------|-------------------------------------------------|
+| newest   | of any outcome               | silence, and if the direction is still measured |
+| valued   | with values                  | the figures shown                               |
+| decisive | with verdict pass or fail    | ok                                              |
+| deciding | decisive, or with a standing | the standing; without one, fail means condemned |
+
+What must never happen:
+
+- a late record replaces a newer one;
+- a record from the future replaces the present;
+- a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from collector.kinds import BY_VALUES, EVENTS
+from collector.kinds.floor import DECISIVE
+from collector.kinds.kind import STALE_INTERVALS
+from collector.kinds.views import expires_us, interval_us, is_fresh, is_late
 from collector.live.blackout import Blackouts
 from collector.model.completeness import SiteCompleteness
-from collector.model.freshness import STALE_INTERVALS, expires_us, interval_us, is_fresh, is_late
 from collector.model.inventory import Site
-from collector.model.observation import EVENTS, Observation, Series
+from collector.model.observation import Observation, Series
 from collector.model.outages import RecentOutages
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.messages.envelope import PresenceState
-from wire.records import Direction, Failure, FloorValues, InterfaceValues, Outcome, Standing, Values, Verdict
+from wire.records import Direction, Failure, FloorValues, Outcome, Standing, Values, Verdict
 
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
-SIDES_LATE_US = 86_400_000_000  # a comparison of tests older than a day speaks of a backlog
-MAX_SERIES = 128  # of one site: names of probes come from outside
+COMPARISON_LATE_US = 86_400_000_000  # comparisons of tests older than a day belong to a backlog
+MAX_SERIES = 128  # of one site: any agent may invent names of probes
 FLOOR_PROBE = "floor"
 ValuesType = TypeVar("ValuesType", bound=Values)
-OF_A_SITE = (
-    ComparisonResult.AGREE,
-    ComparisonResult.DISAGREE,
-    ComparisonResult.AGENT_ONLY,
-)  # whose a peer's lone test was, nobody knows
-DECISIVE = frozenset({Verdict.PASS, Verdict.FAIL})
+# A test of which only the peer has a record names no site.
+RESULTS_OF_A_SITE = (ComparisonResult.AGREE, ComparisonResult.DISAGREE, ComparisonResult.AGENT_ONLY)
 
 
 class SiteState(StrEnum):
-    """What a site is in, worst first."""
+    """State of a site, worst first."""
 
     BELOW_FLOOR = "below-floor"
     SILENT = "silent"
@@ -44,19 +75,9 @@ class SiteState(StrEnum):
     OK = "ok"
 
 
-class InterfaceLoss(StrEnum):
-    """What an interface did not carry."""
-
-    ERRORS = "errors"
-    DROPS = "drops"
-
-
 @dataclass(slots=True)
 class SeriesState:
-    """The newest of one series: of any outcome, with values, with a floor decision; and what decides it.
-
-    ``deciding`` is the newest that tells a standing or, of an agent that tells none, a floor decision.
-    """
+    """Newest observations of one series, by measurement time; the module's second table has their use."""
 
     newest: Observation
     valued: Observation | None = None
@@ -64,46 +85,48 @@ class SeriesState:
     deciding: Observation | None = None
 
     def learn(self, seen: Observation) -> None:
-        """Take an observation in, wherever in time it belongs."""
-        if _later(seen, self.newest):
+        """Learn an observation, in whatever order they arrive."""
+        if _is_later(seen, self.newest):
             self.newest = seen
         if seen.outcome is Outcome.OK and seen.values is not None:
-            if _later(seen, self.valued):
+            if _is_later(seen, self.valued):
                 self.valued = seen
             if isinstance(seen.values, FloorValues):
-                self._learn_of_floor(seen, seen.values)
+                self._learn_floor(seen, seen.values)
 
-    def _learn_of_floor(self, seen: Observation, values: FloorValues) -> None:
-        decides = values.verdict in DECISIVE
-        if decides and _later(seen, self.decisive):
+    def _learn_floor(self, seen: Observation, values: FloorValues) -> None:
+        is_decisive = values.verdict in DECISIVE
+        if is_decisive and _is_later(seen, self.decisive):
             self.decisive = seen
-        if (decides or values.standing is not None) and _later(seen, self.deciding):
+        if (is_decisive or values.standing is not None) and _is_later(seen, self.deciding):
             self.deciding = seen
 
 
 @dataclass(slots=True)
 class LiveSite:
-    """Everything live about one site. Counters count what came in time; ``late`` what did not."""
+    """Live state and counters of one site.
+
+    Counters count measurements that arrived in time; ``late`` counts the others. ``defects`` is the site's
+    completeness in the ledger, or None if it is complete.
+    """
 
     site_id: str
     inventory: Site | None
-    hearing: Blackouts = field(default_factory=Blackouts)
+    blackouts: Blackouts = field(default_factory=Blackouts)
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
     measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
-    verdicts: Counter[tuple[Direction, Verdict]] = field(default_factory=Counter)
+    totals: dict[str, Counter[str]] = field(default_factory=dict)  # by metric, then labels
     late: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
-    refused: Counter[tuple[InterfaceLoss, Direction]] = field(default_factory=Counter)
-    carrier_losses: int | None = None
-    sides: Counter[ComparisonResult] = field(default_factory=Counter)
-    disagreed: dict[Direction, ComparedTest] = field(default_factory=dict)
-    lacks: SiteCompleteness | None = None  # what is wrong with what the ledger holds of it
+    comparisons: Counter[ComparisonResult] = field(default_factory=Counter)
+    disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
+    defects: SiteCompleteness | None = None
     outages: RecentOutages = field(default_factory=RecentOutages)
 
     def learn(self, seen: Observation) -> None:
-        """Take an observation into the series' state."""
-        self.outages.see(seen)
+        """Learn an observation, in whatever order they arrive."""
+        self.outages.learn_observation(seen)
         known = self.series.get(seen.series)
         if known is None:
             if len(self.series) >= MAX_SERIES:
@@ -112,53 +135,46 @@ class LiveSite:
         known.learn(seen)
 
     def count(self, seen: Observation) -> None:
-        """Count an observation that has just been learnt. An outage's backlog has a counter of its own."""
+        """Count an observation that was just learned: under its outcome, or as late."""
         probe = seen.series.probe
+        # A probe beyond MAX_SERIES is not counted: its name would make new time series of Prometheus.
         if probe not in {series.probe for series in self.series}:
             return
         if is_late(seen):
             self.late[probe] += 1
             return
         self.measurements[(probe, seen.outcome, seen.failure)] += 1
-        if seen.bytes_sent or seen.bytes_received:  # reading counters costs the line nothing
+        if seen.bytes_sent or seen.bytes_received:  # reading counters spends no bytes: no series for that
             self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
             self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
-        if isinstance(seen.values, FloorValues) and seen.series.direction:
-            self.verdicts[(seen.series.direction, seen.values.verdict)] += 1
-        if isinstance(seen.values, InterfaceValues) and seen.outcome is Outcome.OK:
-            self._count_interface(seen.values)
-        self.outages.count(seen)
+        if seen.values is not None and (kind := BY_VALUES.get(type(seen.values))) is not None:
+            for total in kind.totals:
+                counted = self.totals.setdefault(total.name, Counter())
+                for labels, addition in total.additions(seen, seen.values):
+                    counted[sys.intern(labels)] += addition
 
-    def _count_interface(self, found: InterfaceValues) -> None:
-        """Each record tells what its own minute added. What an interface does not count stays absent."""
-        for direction, flow in ((Direction.DOWN, found.down), (Direction.UP, found.up)):
-            for kind, count in ((InterfaceLoss.ERRORS, flow.errors), (InterfaceLoss.DROPS, flow.drops)):
-                if count is not None:
-                    self.refused[(kind, direction)] += count
-        if found.carrier_losses is not None:
-            self.carrier_losses = (self.carrier_losses or 0) + found.carrier_losses
+    def learn_comparison(self, compared: ComparedTest) -> None:
+        """Keep the newest disagreement of each direction."""
+        known = self.disagreements.get(compared.direction)
+        is_newest = known is None or compared.time_us >= known.time_us
+        if compared.result is ComparisonResult.DISAGREE and is_newest:
+            self.disagreements[compared.direction] = compared
 
-    def learn_side(self, joined: ComparedTest) -> None:
-        """Take in how the two sides of a load test compared, wherever in time it belongs."""
-        known = self.disagreed.get(joined.direction)
-        if joined.result is ComparisonResult.DISAGREE and (known is None or joined.time_us >= known.time_us):
-            self.disagreed[joined.direction] = joined
-
-    def count_side(self, joined: ComparedTest, now_us: int) -> None:
-        """Count a comparison that has just been made; one of an outage's backlog alarms nobody."""
-        for result in OF_A_SITE:
-            self.sides.setdefault(result, 0)
-        if now_us - joined.time_us < SIDES_LATE_US:
-            self.sides[joined.result] += 1
+    def count_comparison(self, compared: ComparedTest, now_us: int) -> None:
+        """Count a comparison that was just made, unless its test belongs to a backlog."""
+        for result in RESULTS_OF_A_SITE:
+            self.comparisons.setdefault(result, 0)
+        if now_us - compared.time_us < COMPARISON_LATE_US:
+            self.comparisons[compared.result] += 1
 
     def floor(self, direction: Direction) -> int | None:
-        """The contract's floor in bit/s, where the site is in the inventory."""
+        """Contract's floor in bit/s, or None for a site outside the inventory."""
         if self.inventory is None:
             return None
         return self.inventory.floor_down if direction is Direction.DOWN else self.inventory.floor_up
 
-    def of_floor(self, direction: Direction) -> SeriesState | None:
-        """The floor series of one direction; if there are several (of DSCP classes), the newest."""
+    def floor_series(self, direction: Direction) -> SeriesState | None:
+        """Floor tests of one direction; of several DSCP classes, the one measured last."""
         found = (
             state
             for series, state in self.series.items()
@@ -168,16 +184,16 @@ class LiveSite:
 
     @property
     def newest_us(self) -> int | None:
-        """The time of the newest measurement of a schedule. That something changed is no sign of life."""
+        """Time of the newest scheduled measurement; the record of a change is no sign of life."""
         return max((state.newest.time_us for _, state in self.scheduled()), default=None)
 
     def scheduled(self) -> Iterator[tuple[Series, SeriesState]]:
-        """The series that go on whether anything changes or not."""
+        """Series measured on a schedule, without the records of changes."""
         return ((series, state) for series, state in self.series.items() if series.probe not in EVENTS)
 
 
 def current(site: LiveSite, kind: type[ValuesType], now_us: int) -> Iterator[tuple[Observation, ValuesType]]:
-    """The newest values of one kind, of every series in which they still speak for the present."""
+    """Newest values of one kind, from every series in which they are fresh."""
     for found in site.series.values():
         seen = found.valued
         if seen is not None and isinstance(seen.values, kind) and is_fresh(seen, now_us):
@@ -185,12 +201,7 @@ def current(site: LiveSite, kind: type[ValuesType], now_us: int) -> Iterator[tup
 
 
 def state_of(site: LiveSite, now_us: int) -> SiteState:
-    """What the site is in.
-
-    Below the floor is who stands condemned, until that is lifted; a suspect has failed and is tested again.
-    ``ok`` needs a pass that still speaks for the present, in every direction that is measured. A site that
-    measures, but without such verdicts, waits for them.
-    """
+    """State of a site: the first row of the module's table that applies."""
     if site.inventory is None:
         return SiteState.NOT_IN_INVENTORY
     if site.newest_us is None:
@@ -198,7 +209,7 @@ def state_of(site: LiveSite, now_us: int) -> SiteState:
     silent_us = silent_from_us(site)
     if silent_us is not None and now_us >= silent_us:
         return SiteState.SILENT
-    floors = [series for direction in Direction if (series := site.of_floor(direction))]
+    floors = [series for direction in Direction if (series := site.floor_series(direction))]
     standings = {standing_of(series) for series in floors}
     if Standing.CONDEMNED in standings:
         return SiteState.BELOW_FLOOR
@@ -209,10 +220,9 @@ def state_of(site: LiveSite, now_us: int) -> SiteState:
 
 
 def standing_of(series: SeriesState) -> Standing | None:
-    """How a direction stands against its floor, or None where nothing decides it.
+    """Standing of a direction against its floor, or None without anything that decides it.
 
-    By the newest measurement that decides: an agent that tells a standing is believed; one that is too old to
-    know any is judged by its verdict alone.
+    Agents from before the sequential test report no standing. They are judged by the newest verdict alone.
     """
     seen = series.deciding
     if seen is None or not isinstance(seen.values, FloorValues):
@@ -227,33 +237,36 @@ def _passes(series: SeriesState, now_us: int) -> bool:
 
 
 def silent_from_us(site: LiveSite) -> int | None:
-    """When the site becomes silent if nothing more comes, or None where nothing ever came.
+    """Time from which the site is silent if nothing more arrives.
 
-    Three intervals of its densest schedule after its newest measurement, and the time that a batch may take:
-    trains each minute tell of a dark site long before an hourly test does. A schedule that had stopped before
-    the newest measurement was given up, and promises nothing. None also while the collector itself is deaf.
+    A measurement is due three intervals of the densest schedule after the newest one, plus the delivery time.
+    The result is None during a blackout, and for a site that never sent anything.
     """
     newest_us = site.newest_us
     if newest_us is None:
         return None
     due_us = newest_us + STALE_INTERVALS * densest_us(site, newest_us) + DELIVERY_US
-    return site.hearing.waited_until(due_us)
+    return site.blackouts.deadline_us(due_us)
 
 
 def densest_us(site: LiveSite, newest_us: int) -> int:
-    """The shortest interval of the schedules that were kept when the newest measurement was made."""
+    """Shortest interval of the schedules that were in use when the newest measurement was made.
+
+    A schedule that had stopped by then was removed from the agent's settings, and nothing is due by it.
+    """
     found = (state.newest for _, state in site.scheduled())
     return min(interval_us(seen) for seen in found if is_fresh(seen, newest_us - DELIVERY_US))
 
 
 def next_change_us(site: LiveSite, now_us: int) -> int | None:
-    """When the site's state or gauges change next if nothing comes in, or None for never."""
+    """Time of the next change of the site's state or gauges if nothing arrives, or None for never."""
     ends = [
         expires_us(seen)
         for series in site.series.values()
         for seen in (series.newest, series.valued, series.decisive, series.deciding)
         if seen is not None
     ]
+    # Silence is the only change that does not come from a single observation.
     if (silent_us := silent_from_us(site)) is not None:
         ends.append(silent_us)
     return min((end for end in ends if end > now_us), default=None)
@@ -263,5 +276,5 @@ def _verdict(seen: Observation | None) -> Verdict | None:
     return seen.values.verdict if seen is not None and isinstance(seen.values, FloorValues) else None
 
 
-def _later(seen: Observation, known: Observation | None) -> bool:
+def _is_later(seen: Observation, known: Observation | None) -> bool:
     return known is None or (seen.time_us, seen.order) > (known.time_us, known.order)

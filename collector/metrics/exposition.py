@@ -1,8 +1,8 @@
-"""The fleet as Prometheus text: each site's lines rendered when it changes, a scrape only collects them.
+"""Metrics of the fleet as Prometheus text, rendered per site when it changes; a scrape only collects them.
 
-Every family carries the labels ``site_id``, ``category``, ``departement``, ``pop`` and ``supplier``; what may
-change without being another site sits on ``qos_site_info``. A gauge that no longer speaks for the present is
-absent, never repeated; timestamps stay. No line carries an explicit timestamp: one too old fails the scrape.
+Every family has the labels ``site_id``, ``category``, ``departement``, ``pop`` and ``supplier``. Attributes
+that may change for the same site are labels of ``qos_site_info``. A stale gauge is absent; timestamps stay.
+No line has an explicit timestamp: Prometheus fails a scrape with one that is too old.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +12,11 @@ from collector.metrics.families import FAMILIES
 from collector.metrics.families.family import UNKNOWN, escape
 from collector.model.inventory import Site
 
-BLOCK_SITES = 256
+BLOCK_SITES = 256  # sites joined at once: one change costs one block, and a scrape joins 24 for 6,000 sites
 
 
 def site_labels(site: LiveSite) -> str:
-    """The labels on every series of a site, without braces."""
+    """Labels of every series of a site, without braces."""
     found = site.inventory or Site(site.site_id, UNKNOWN)
     labels = {
         "site_id": site.site_id,
@@ -29,13 +29,12 @@ def site_labels(site: LiveSite) -> str:
 
 
 def render(site: LiveSite, now_us: int) -> list[bytes]:
-    """The site's lines, one text for each of ``FAMILIES`` (empty where it has no sample).
-
-    Labels that come twice, of series that only a strange agent has, stand once: twice, they fail the scrape.
-    """
+    """Render a site's lines: one text for each of ``FAMILIES``, empty if it has no sample."""
     common = site_labels(site)
+    # A dict removes samples with the same labels, which an unknown agent may cause: they fail the scrape.
     return [
         "".join(
+            # repr is the shortest text that reads back as the same float.
             f"{family.name}{{{common}{more}}} {value!r}\n"
             for more, value in dict(family.samples(site, now_us)).items()
         ).encode()
@@ -44,10 +43,10 @@ def render(site: LiveSite, now_us: int) -> list[bytes]:
 
 
 class Exposition:
-    """The rendered lines of all sites, by family, ready to be sent.
+    """Rendered lines of all sites by family, joined in blocks of sites.
 
-    They are kept joined in blocks of sites; only a block of which a line has changed is joined again. Of the
-    100 MB of 6,000 sites most is as it was at the scrape before.
+    Only a block with a changed line is joined again. Most of the 100 MB of 6,000 sites is the same as at the
+    scrape before.
     """
 
     def __init__(self) -> None:
@@ -56,7 +55,7 @@ class Exposition:
         self._index: dict[str, int] = {}
 
     def update(self, site: LiveSite, now_us: int) -> None:
-        """Render one site anew."""
+        """Render one site."""
         index = self._index.get(site.site_id)
         if index is None:
             index = self._add(site.site_id)
@@ -75,32 +74,34 @@ class Exposition:
         column = self._columns[family]
         if column[index] != lines:
             column[index] = lines
+            # None marks a block to be joined at the next scrape.
             self._blocks[family][index // BLOCK_SITES] = None
 
     def keep_only(self, site_ids: Iterable[str]) -> None:
-        """Expose no site but these."""
+        """Remove all sites but these."""
+        # The places stay: moving all other sites would join every block again.
         for site_id in self._index.keys() - set(site_ids):
             for family in range(len(FAMILIES)):
                 self._put(family, self._index[site_id], b"")
 
     def pieces(self) -> Iterator[bytes]:
-        """The page in pieces, family by family; HELP and TYPE stand once, before the first sample."""
+        """Page in pieces, family by family; HELP and TYPE come once, before the first sample."""
         for number, family in enumerate(FAMILIES):
             head: bytes | None = (
                 f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n".encode()
             )
-            for place in range(len(self._blocks[number])):
-                block = self._block(number, place)
+            for index in range(len(self._blocks[number])):
+                block = self._block(number, index)
                 if block and head is not None:
                     yield head
                     head = None
                 if block:
                     yield block
 
-    def _block(self, family: int, place: int) -> bytes:
-        block = self._blocks[family][place]
+    def _block(self, family: int, index: int) -> bytes:
+        block = self._blocks[family][index]
         if block is None:
-            begin = place * BLOCK_SITES
+            begin = index * BLOCK_SITES
             block = b"".join(self._columns[family][begin : begin + BLOCK_SITES])
-            self._blocks[family][place] = block
+            self._blocks[family][index] = block
         return block

@@ -1,6 +1,6 @@
-"""The inventory: which sites there are, and what each was promised. ``sites.csv``, checked whole.
+"""Inventory of the sites and of the floor that each was promised, parsed from ``sites.csv``. Pure.
 
-Pure: text in, sites or problems out.
+The text is checked as a whole: one mistake anywhere refuses it, and every mistake is listed.
 """
 
 import csv
@@ -31,12 +31,12 @@ DEFAULT_FLOOR_BPS = 8_000_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_PROBLEMS = 20
 MAX_TEXT = 200
-MOST_COLUMNS = 100
+MOST_COLUMNS = 100  # a header of more is no inventory, and its problems are not worth listing one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One line of the inventory. Floors in bit/s at the IP layer, coordinates in degrees (WGS 84)."""
+    """Site of the inventory. Floors are in bit/s at the IP layer, coordinates in degrees (WGS 84)."""
 
     site_id: str
     name: str
@@ -55,7 +55,7 @@ Sites = Mapping[str, Site]
 
 
 class InventoryError(Exception):
-    """The inventory is at fault. ``problems`` has one line for each mistake, with line and column."""
+    """Error in the inventory. ``problems`` has one line for each mistake, with line and column."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -63,7 +63,10 @@ class InventoryError(Exception):
 
 
 def parse(text: str, name: str) -> dict[str, Site]:
-    """Sites by id, in the file's order. Raises InventoryError telling every mistake, at most 20 of them."""
+    """Parse an inventory into sites by id, in the order of the file.
+
+    Raises InventoryError, which lists up to 20 mistakes.
+    """
     rows = _rows(text, name)
     if not rows:
         raise InventoryError([f"{name}: empty: the first line names the columns: {','.join(COLUMNS)}"])
@@ -73,20 +76,21 @@ def parse(text: str, name: str) -> dict[str, Site]:
     reading = _Reading(name, header)
     for line, cells in rows[1:]:
         if any(cell.strip() for cell in cells):
-            reading.take(line, cells)
+            reading.read_row(line, cells)
     if reading.problems:
         raise InventoryError(_bounded(reading.problems, name))
     return reading.sites
 
 
 def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """Every row with the number of its last line. Spreadsheets of French settings write semicolons."""
+    """Read all rows, each with the number of its last line."""
     first = text.partition("\n")[0]
+    # Spreadsheets with French settings write semicolons, because the comma is their decimal mark.
     reader = csv.reader(io.StringIO(text), delimiter=";" if ";" in first else ",", strict=True)
     rows = []
     try:
         for cells in reader:
-            rows.append((reader.line_num, cells))  # noqa: PERF401 -- the line number belongs to the moment
+            rows.append((reader.line_num, cells))  # noqa: PERF401 -- line_num is that of the row just read
     except csv.Error as error:
         raise InventoryError([f"{name}, line {reader.line_num}: not valid CSV: {error}"]) from None
     return rows
@@ -95,7 +99,7 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
 def _header_problems(header: list[str]) -> list[str]:
     if len(header) > MOST_COLUMNS:
         return [f"{len(header)} columns; there are: {', '.join(COLUMNS)}"]
-    problems = [f"column {name!r} stands twice" for name in sorted(set(header)) if header.count(name) > 1]
+    problems = [f"column {name!r} exists twice" for name in sorted(set(header)) if header.count(name) > 1]
     for name in header:
         if name not in COLUMNS:
             close = difflib.get_close_matches(name[:MAX_TEXT], COLUMNS, n=1)
@@ -110,7 +114,7 @@ def _bounded(problems: list[str], name: str) -> list[str]:
 
 
 class _Reading:
-    """Sites and problems of one file, as its rows are taken."""
+    """Parser state of one file: the sites and problems of the rows read so far."""
 
     def __init__(self, name: str, header: list[str]) -> None:
         self.sites: dict[str, Site] = {}
@@ -119,10 +123,10 @@ class _Reading:
         self._header = header
         self._lines: dict[str, int] = {}
 
-    def take(self, line: int, cells: list[str]) -> None:
+    def read_row(self, line: int, cells: list[str]) -> None:
         before = len(self.problems)
         if len(cells) != len(self._header):
-            self._say(line, f"{len(cells)} columns, but line 1 names {len(self._header)}")
+            self._add_problem(line, f"{len(cells)} columns, but line 1 names {len(self._header)}")
             return
         row = {column: cell.strip() for column, cell in zip(self._header, cells, strict=True)}
         site = self._site(line, row)
@@ -149,19 +153,19 @@ class _Reading:
     def _check_texts(self, line: int, row: dict[str, str]) -> None:
         for column, text in row.items():
             if len(text) > MAX_TEXT:
-                self._say(line, f"column {column}: longer than {MAX_TEXT} characters")
+                self._add_problem(line, f"column {column}: longer than {MAX_TEXT} characters")
         for column in REQUIRED:
             if not row[column]:
-                self._say(line, f"column {column}: empty")
+                self._add_problem(line, f"column {column}: empty")
         site_id = row["site_id"]
         if site_id and not is_site_id(site_id):
-            self._say(
+            self._add_problem(
                 line,
                 f"column site_id: {site_id[:80]!r} cannot be a site id: letters, digits, '-' and '_', "
                 "at most 64, beginning with a letter or digit",
             )
         if site_id in self._lines:
-            self._say(line, f"column site_id: {site_id!r} stands in line {self._lines[site_id]} already")
+            self._add_problem(line, f"column site_id: {site_id!r} is already in line {self._lines[site_id]}")
 
     def _degrees(self, line: int, row: dict[str, str], column: str, bound: int) -> float | None:
         text = row.get(column, "")
@@ -171,9 +175,12 @@ class _Reading:
             degrees = float(text)
         except ValueError:
             degrees = math.nan
+        # NaN and infinity fail this comparison, too.
         if abs(degrees) <= bound:
             return degrees
-        self._say(line, f"column {column}: {text!r} is not a number of degrees from -{bound} to {bound}")
+        self._add_problem(
+            line, f"column {column}: {text!r} is not a number of degrees from -{bound} to {bound}"
+        )
         return None
 
     def _floor(self, line: int, row: dict[str, str], column: str) -> int:
@@ -181,13 +188,14 @@ class _Reading:
         if not text:
             return DEFAULT_FLOOR_BPS
         try:
+            # A bare number is in bit/s; with a unit, the text is a quantity as in the settings.
             floor = units.parse(units.BitRate, int(text) if text.isdecimal() else text)
         except ValueError as error:
-            self._say(line, f"column {column}: {error}")
+            self._add_problem(line, f"column {column}: {error}")
             return 0
         if not 1_000 <= floor <= 10_000_000_000:
-            self._say(line, f"column {column}: {text!r} is not between 1 kbit/s and 10 Gbit/s")
+            self._add_problem(line, f"column {column}: {text!r} is not between 1 kbit/s and 10 Gbit/s")
         return floor
 
-    def _say(self, line: int, problem: str) -> None:
+    def _add_problem(self, line: int, problem: str) -> None:
         self.problems.append(f"{self._name}, line {line}, {problem}")

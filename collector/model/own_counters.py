@@ -1,4 +1,4 @@
-"""The collector's own metrics: what came, what became of it, and how the collector itself fares."""
+"""Metrics of the collector's own process: messages, measurements, receipts, and its parts' health."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -22,57 +22,63 @@ COMMIT_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class OwnCounters:
-    """One registry of its own, so that two collectors in one process do not meet."""
+    """Metrics of one collector in a registry of its own, so that two collectors fit in one process."""
 
     def __init__(self) -> None:
-        # When a counter began is the process's start, which is on the page already.
+        # Every counter begins at the start of the process, and that time is on the page already.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.messages = self._counter("messages", "Messages taken from the broker.")
-        self.refused = self._counter("refused_messages", "Messages not taken: the queue was full.")
-        self.unsettled = self._counter("unsettled_messages", "Messages that the ledger could not commit.")
-        self.receipts = self._counter("receipts", "Receipts, by whether the broker took them.", "result")
-        self.fates = self._counter("measurements", "Measurements by what became of them.", "status")
+        self.messages = self._counter("messages", "Messages received from the broker and queued.")
+        self.refused = self._counter("refused_messages", "Messages refused because the queue was full.")
+        self.uncommitted = self._counter(
+            "unsettled_messages", "Messages that could not be committed to the ledger."
+        )
+        self.receipts = self._counter("receipts", "Receipts, by whether the broker accepted them.", "result")
+        self.measurements = self._counter("measurements", "Measurements, by receipt status.", "status")
         self.rejects = self._counter("rejects", "Messages and measurements rejected, by reason.", "reason")
-        text = "Measurements kept and believed by no view: of the future, or older than what is kept."
+        text = "Measurements kept in the ledger and ignored by views: in the future, or too old."
         self.passed_over = self._counter("passed_over", text, "reason")
         self.commit_seconds = Histogram(
             "qos_collector_commit_seconds",
-            "Time to judge and commit one group of messages.",
+            "Time to decode and commit one group of messages.",
             buckets=COMMIT_SECONDS,
             registry=self.registry,
         )
-        self.commands = self._counter("commands", "Commands, by whether the broker took them.", "result")
+        self.commands = self._counter("commands", "Commands, by whether the broker accepted them.", "result")
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Expose every known label from the start: rate() needs a first sample before the first event."""
         for result in ("published", "lost"):
             self.receipts.labels(result)
             self.commands.labels(result)
         for status in ReceiptStatus:
-            self.fates.labels(status.value)
+            self.measurements.labels(status.value)
         for reason in Reason:
             self.rejects.labels(reason.value)
         for passed in PassedOver:
             self.passed_over.labels(passed.value)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when it is asked for."""
+        """Add a gauge whose value is read at each scrape."""
         Gauge(f"qos_collector_{name}", text, registry=self.registry).set_function(read)
 
-    def settled(self, statuses: Iterable[ReceiptStatus], rejected: Iterable[Reason]) -> None:
-        """Count what became of one message."""
+    def count_message(self, statuses: Iterable[ReceiptStatus], rejected: Iterable[Reason]) -> None:
+        """Count the measurements of one message by status, and its rejections by reason."""
         for status, count in Counter(statuses).items():
-            self.fates.labels(status.value).inc(count)
+            self.measurements.labels(status.value).inc(count)
         for reason, count in Counter(rejected).items():
             self.rejects.labels(reason.value).inc(count)
 
-    def passed(self, passed_over: Iterable[PassedOver]) -> None:
-        """Count measurements that no view was told of."""
-        for reason, count in Counter(passed_over).items():
+    def count_passed_over(self, reasons: Iterable[PassedOver]) -> None:
+        """Count committed measurements that views ignore."""
+        for reason, count in Counter(reasons).items():
             self.passed_over.labels(reason.value).inc(count)
 
     def page(self) -> bytes:
-        """The process's own part of the metrics page."""
+        """Render the process's own part of the metrics page."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> CounterMetric:

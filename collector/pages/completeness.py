@@ -1,6 +1,16 @@
-"""How complete the ledger is: what it holds of each site, what it lacks, and what is in doubt; worst first.
+"""List of the sites by their completeness, those with the gravest finding first; and its form for a terminal.
 
-Pure; words and looks are the page's, figures the ledger's (``collector.ledger.read.completeness``).
+Pure. ``collector.model.completeness`` explains the counts. A site may have several findings at once:
+
+| finding       | condition                       | a reader should                                |
+|---------------|---------------------------------|------------------------------------------------|
+| in-doubt      | a conflict or a fork            | find out who measures as this site             |
+| missing       | a measurement is missing        | look at the agent's journal, broker and ledger |
+| declared-lost | a measurement was declared lost | look at the reason: disk, journal size         |
+| complete      | none of these                   | do nothing                                     |
+
+Sites are sorted by the counts in the order of these rows, then by the pending measurements, then by id.
+Pending measurements are no finding: they are the normal state of the last minutes.
 """
 
 from collections import Counter
@@ -14,39 +24,39 @@ from msgspec import Struct
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
 from collector.pages.overview import MAX_SEARCH, PAGE_ROWS, fold, page_asked
-from host.units import counted
+from host.units import counted as amount
 
 
 class CompletenessFinding(StrEnum):
-    """What may be wrong with what the ledger holds of a site; several may be at once. Worst first."""
+    """Finding about the completeness of a site, gravest first."""
 
     DOUBTFUL = "in-doubt"
     MISSING = "missing"
     DECLARED = "declared-lost"
-    WHOLE = "complete"
+    COMPLETE = "complete"
 
 
-def is_so(held: SiteCompleteness, finding: CompletenessFinding) -> bool:
-    """Whether a finding holds of a site."""
+def applies(finding: CompletenessFinding, counted: SiteCompleteness) -> bool:
+    """Check one row of the module's table for a site."""
     match finding:
         case CompletenessFinding.DOUBTFUL:
-            return held.conflicts > 0 or held.forks > 0
+            return counted.conflicts > 0 or counted.forks > 0
         case CompletenessFinding.MISSING:
-            return held.missing > 0
+            return counted.missing > 0
         case CompletenessFinding.DECLARED:
-            return bool(held.declared)
-        case CompletenessFinding.WHOLE:
-            return held.is_whole
+            return bool(counted.declared)
+        case CompletenessFinding.COMPLETE:
+            return counted.is_complete
 
 
-def worst(held: SiteCompleteness) -> CompletenessFinding:
-    """The worst finding that holds."""
-    return next(finding for finding in CompletenessFinding if is_so(held, finding))
+def worst(counted: SiteCompleteness) -> CompletenessFinding:
+    """Gravest finding of a site."""
+    return next(finding for finding in CompletenessFinding if applies(finding, counted))
 
 
 @dataclass(frozen=True, slots=True)
 class CompletenessFilter:
-    """What a reader asked for; ``page`` counts from 1."""
+    """Filter that a reader asked for; ``page`` counts from 1."""
 
     finding: CompletenessFinding | None = None
     text: str = ""
@@ -54,7 +64,7 @@ class CompletenessFilter:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "CompletenessFilter":
-        """Read a query string; what makes no sense is left out."""
+        """Read a query string, without what makes no sense in it."""
         finding = query.get("show", "")
         return cls(
             finding=CompletenessFinding(finding) if finding in set(CompletenessFinding) else None,
@@ -64,15 +74,15 @@ class CompletenessFilter:
 
 
 class CompletenessLine(Struct, frozen=True, gc=False):
-    """One site of the list, and what the inventory says of it."""
+    """One site of the list, with its line of the inventory."""
 
     site: Site
-    held: SiteCompleteness
+    counted: SiteCompleteness
 
 
 @dataclass(frozen=True, slots=True)
 class CompletenessList:
-    """One page of sites; counts are of all that the text lets through."""
+    """One page of the list; ``counts`` and ``within`` are of all sites that match the text."""
 
     lines: list[CompletenessLine]
     counts: Mapping[CompletenessFinding, int]
@@ -83,21 +93,21 @@ class CompletenessList:
 
 
 def listing(
-    held: Iterable[SiteCompleteness], known: Callable[[str], Site | None], wanted: CompletenessFilter
+    counted: Iterable[SiteCompleteness], known: Callable[[str], Site | None], wanted: CompletenessFilter
 ) -> CompletenessList:
-    """Filter, sort worst first, and cut out one page."""
+    """Filter, sort and cut out one page."""
     words = fold(wanted.text).split()
-    lines = (CompletenessLine(known(one.site_id) or Site(one.site_id, ""), one) for one in held)
+    lines = (CompletenessLine(known(one.site_id) or Site(one.site_id, ""), one) for one in counted)
     within = [line for line in lines if _matches(line.site, words)]
-    matching = [line for line in within if wanted.finding is None or is_so(line.held, wanted.finding)]
+    finding = wanted.finding
+    matching = [line for line in within if finding is None or applies(finding, line.counted)]
     pages = max(1, -(-len(matching) // PAGE_ROWS))
     page = min(wanted.page, pages)
-    begin = (page - 1) * PAGE_ROWS  # sorting all of 60,000 would hold up every other thread for 0.1 s
+    begin = (page - 1) * PAGE_ROWS
     return CompletenessList(
-        lines=nsmallest(begin + PAGE_ROWS, matching, key=_worst_first)[begin:],
-        counts={
-            finding: sum(is_so(line.held, finding) for line in within) for finding in CompletenessFinding
-        },
+        # Sorting all of 60,000 sites would hold up every other thread for 0.1 s.
+        lines=nsmallest(begin + PAGE_ROWS, matching, key=_gravest_first)[begin:],
+        counts={each: sum(applies(each, line.counted) for line in within) for each in CompletenessFinding},
         within=len(within),
         matching=len(matching),
         page=page,
@@ -112,40 +122,40 @@ def _matches(site: Site, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _worst_first(line: CompletenessLine) -> tuple[int, int, int, int, str]:
-    held = line.held
+def _gravest_first(line: CompletenessLine) -> tuple[int, int, int, int, str]:
+    counted = line.counted
     return (
-        -held.conflicts - held.forks,
-        -held.missing,
-        -sum(held.declared.values()),
-        -held.under_way,
-        held.site_id,
+        -counted.conflicts - counted.forks,
+        -counted.missing,
+        -sum(counted.declared.values()),
+        -counted.pending,
+        counted.site_id,
     )
 
 
-def account(held: Iterable[SiteCompleteness]) -> Iterator[str]:
-    """What is lacking or in doubt, a line a site, and a line of all: for a terminal."""
+def account(sites: Iterable[SiteCompleteness]) -> Iterator[str]:
+    """Make lines for a terminal: one for each site with anything but committed, and the total."""
     total: Counter[str] = Counter()
-    sites = committed = 0
-    for one in held:
-        sites, committed = sites + 1, committed + one.committed
+    number = committed = 0
+    for one in sites:
+        number, committed = number + 1, committed + one.committed
         figures = _figures(one)
         total.update(figures)
         if figures:
-            yield f"site {one.site_id}: {_told(figures)}"
-    yield f"{counted(sites, 'site')}: {_told({'committed': committed} | total)}"
+            yield f"site {one.site_id}: {_joined(figures)}"
+    yield f"{amount(number, 'site')}: {_joined({'committed': committed} | total)}"
 
 
-def _figures(held: SiteCompleteness) -> dict[str, int]:
+def _figures(counted: SiteCompleteness) -> dict[str, int]:
     named = {
-        "missing": held.missing,
-        "under way": held.under_way,
-        **{f"declared lost ({reason})": lost for reason, lost in sorted(held.declared.items())},
-        "in conflict": held.conflicts,
-        "journal forks": held.forks,
+        "missing": counted.missing,
+        "pending": counted.pending,
+        **{f"declared lost ({reason})": lost for reason, lost in sorted(counted.declared.items())},
+        "in conflict": counted.conflicts,
+        "journal forks": counted.forks,
     }
     return {name: count for name, count in named.items() if count}
 
 
-def _told(figures: Mapping[str, int]) -> str:
+def _joined(figures: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in figures.items())

@@ -1,4 +1,4 @@
-"""The pages of completeness as HTML: words and looks for what ``completeness`` and the ledger found."""
+"""Pages of completeness as HTML: all sites, and the journal epochs of one site."""
 
 from collector.model.completeness import EpochCompleteness, MissingRun, SiteCompleteness, SiteEpochs
 from collector.model.inventory import Site
@@ -8,17 +8,17 @@ from collector.pages.overview_page import environment, linking
 from collector.pages.texts import CATALOGUE, Language
 from wire.messages.envelope import GapReason
 
-# Colours that the overview's states have.
+# Classes of the style sheet: the colours of the overview's states.
 _TONES = {
     CompletenessFinding.DOUBTFUL: "below-floor",
     CompletenessFinding.MISSING: "suspect",
     CompletenessFinding.DECLARED: "waiting",
-    CompletenessFinding.WHOLE: "ok",
+    CompletenessFinding.COMPLETE: "ok",
 }
 
 
 class CompletenessPages:
-    """Renders them in one language. Everything that came from outside is escaped."""
+    """Renders both pages in one language, with everything from outside escaped."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
@@ -28,14 +28,14 @@ class CompletenessPages:
             "grouped": self._grouped,
             "plain": str,
             "reason": self._reason,
-            "around": self._around,
+            "measured": self._measured,
         }
         made.globals |= {"moment": _moment, "tones": _TONES}
         self._sites = made.get_template("completeness.html")
         self._site = made.get_template("completeness_site.html")
 
     def sites(self, found: CompletenessList, wanted: CompletenessFilter, counted_us: int) -> str:
-        """The list of sites, as they were counted then."""
+        """Render the list of sites, as counted at ``counted_us``."""
         return self._sites.render(
             found=found,
             wanted=wanted,
@@ -47,7 +47,7 @@ class CompletenessPages:
         )
 
     def site(self, site: Site, found: SiteEpochs | None, counted_us: int) -> str:
-        """One site's epochs, or that nothing of it came."""
+        """Render one site's epochs; ``found`` is None for a site from which nothing arrived."""
         return self._site.render(
             site=site,
             found=found,
@@ -63,18 +63,18 @@ class CompletenessPages:
     def _reason(self, reason: str) -> str:
         return self._words[f"reason.{reason}"] if reason in set(GapReason) else reason
 
-    def _around(self, run: MissingRun) -> str:
-        """When what is missing was measured, as far as its neighbours tell."""
+    def _measured(self, run: MissingRun) -> str:
+        """Time in which a run was measured, as far as the measurements around it show."""
         times = {"after": run.after_us, "before": run.before_us}
         known = [(kind, _moment(time_us)) for kind, time_us in times.items() if time_us is not None]
         if not known:
             return ""
         key = "between" if len(known) == 2 else known[0][0]
-        return self._words[f"run.{key}"].format(*(moment for _, moment in known))
+        return self._words[f"run.{key}"].format(*(text for _, text in known))
 
 
-def _tone_of_site(held: SiteCompleteness) -> str:
-    return _TONES[worst(held)]
+def _tone_of_site(counted: SiteCompleteness) -> str:
+    return _TONES[worst(counted)]
 
 
 def _tone_of_epoch(epoch: EpochCompleteness) -> str:
@@ -82,7 +82,7 @@ def _tone_of_epoch(epoch: EpochCompleteness) -> str:
         return _TONES[CompletenessFinding.DOUBTFUL]
     if epoch.missing:
         return _TONES[CompletenessFinding.MISSING]
-    return _TONES[CompletenessFinding.DECLARED if epoch.declared else CompletenessFinding.WHOLE]
+    return _TONES[CompletenessFinding.DECLARED if epoch.declared else CompletenessFinding.COMPLETE]
 
 
 def _moment(time_us: int) -> str:

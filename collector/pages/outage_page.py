@@ -1,4 +1,4 @@
-"""The pages of outages as HTML: words and looks for what ``outage_history`` found."""
+"""Pages of outages as HTML: the incidents of a month, and the outages of one site."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,17 @@ from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview_page import environment
 from collector.pages.texts import CATALOGUE, Language
 
+# A line that flaps once an hour has 1,500 outages in a month.
 MOST_SITES = 60
 MOST_ROWS = 500
 
 
 class OutagePages:
-    """Renders them in one language. Everything that came from outside is escaped."""
+    """Renders both pages in one language, with everything from outside escaped."""
 
     def __init__(self, language: Language) -> None:
         self._words = CATALOGUE[language]
-        self._event_words = IncidentTexts(self._words)
+        self._texts = IncidentTexts(self._words)
         made = environment(language)
         made.globals |= {"most_sites": MOST_SITES, "total": self._total}
         self._template = made.get_template("outages.html")
@@ -31,9 +32,10 @@ class OutagePages:
         problem: str = "",
         since_us: int | None = None,
     ) -> str:
-        """One site's outages; ``problem`` says why none are known, ``since_us`` since when all are here.
+        """Render one site's outages. ``name`` is None for an unknown site.
 
-        ``name`` is None where nobody knows such a site.
+        ``problem`` says why the ledger could not be read. ``since_us`` is the time from which all outages are
+        listed, if there are more than are read.
         """
         left_out = [] if since_us is None else [self._words["outages.since"].format(moment(since_us, SECOND))]
         left_out += self._unlisted(entries)
@@ -41,11 +43,13 @@ class OutagePages:
             now_us, site_id=site_id, name=name, entries=entries, problem=problem, left_out=left_out
         )
 
-    def events(self, found: Sequence[Incident], now_us: int, problem: str = "", partly: int = 0) -> str:
-        """Events upstream of several sites; of ``partly`` sites older outages are part of none."""
-        left_out = [self._words["outages.partly"].format(partly)] if partly else []
+    def incidents(
+        self, found: Sequence[Incident], now_us: int, problem: str = "", incomplete: int = 0
+    ) -> str:
+        """Render incidents; ``incomplete`` is the number of sites whose older outages were not read."""
+        left_out = [self._words["outages.incomplete"].format(incomplete)] if incomplete else []
         left_out += self._unlisted(found)
-        return self._render(now_us, events=found, problem=problem, left_out=left_out)
+        return self._render(now_us, incidents=found, problem=problem, left_out=left_out)
 
     def _unlisted(self, found: Sequence[object]) -> list[str]:
         more = len(found) - MOST_ROWS
@@ -58,17 +62,17 @@ class OutagePages:
         site_id: str = "",
         name: str | None = "",
         entries: Sequence[HistoryOutage] = (),
-        events: Sequence[Incident] = (),
+        incidents: Sequence[Incident] = (),
         problem: str,
         left_out: Sequence[str],
     ) -> str:
         return self._template.render(
-            self._event_words.frame(now_us),
+            self._texts.frame(now_us),
             now=moment(now_us, SECOND),
             site_id=site_id,
             name=name,
             entries=entries[:MOST_ROWS],
-            events=events[:MOST_ROWS],
+            incidents=incidents[:MOST_ROWS],
             problem=problem,
             left_out=left_out,
         )
@@ -76,6 +80,6 @@ class OutagePages:
     def _total(self, entries: Sequence[HistoryOutage]) -> str:
         return self._words["outages.total"].format(
             count=len(entries),
-            lasted=self._event_words.lasted(sum(entry.outage.lasted_us or 0 for entry in entries)),
-            ours=sum(not entry.lines for entry in entries),
+            lasted=self._texts.lasted(sum(entry.outage.lasted_us or 0 for entry in entries)),
+            others=sum(not entry.is_of_site_or_line for entry in entries),
         )

@@ -1,6 +1,6 @@
-"""What the overview says of each site, worst first: filtered, sorted, counted, cut into pages.
+"""Overview: a line of each site, worst first, filtered, sorted, counted and cut into pages. Pure.
 
-Pure; words and looks are the page's.
+Texts and looks are in ``overview_page``.
 """
 
 import unicodedata
@@ -9,23 +9,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from collector.incidents.absences import open_outage
-from collector.live.notices import Notice, remarks
+from collector.incidents.site_outages import open_outage
+from collector.kinds import BY_PROBE
+from collector.kinds.views import is_fresh
+from collector.live.notices import notices
 from collector.live.site_state import LiveSite, SiteState, current, state_of
-from collector.model.freshness import is_fresh
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.outages import KEPT_US, Outage
 from wire.messages.envelope import PresenceState
-from wire.records import KNOWN, CapacityValues, Direction, Failure, FloorValues, Outcome, StampValues, Verdict
+from wire.records import (
+    CapacityValues,
+    Direction,
+    Failure,
+    FloorValues,
+    Outcome,
+    StampValues,
+    Verdict,
+)
 
 PAGE_ROWS = 100
 MAX_SEARCH = 100
+# Reasons of the schedule, not of the line: every agent leaves out a test now and then.
 _ROUTINE = frozenset({Failure.LINE_BUSY, Failure.MISSED_SLOT, Failure.SITE_IN_USE, Failure.CANCELLED})
 _SEVERITY = {state: place for place, state in enumerate(SiteState)}
 
 
 class Waiting(StrEnum):
-    """What a waiting site waits for."""
+    """Missing condition of a waiting site."""
 
     MEASUREMENT = "measurement"
     VERDICT = "verdict"
@@ -33,9 +44,9 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FloorFigure:
-    """The last floor result of one direction: bit/s at the IP layer, against the floor it was judged by.
+    """Last floor result of one direction: bit/s at the IP layer, and the floor of its verdict.
 
-    ``time_us`` is when it was measured; what is not ``fresh`` no longer speaks for the present.
+    ``time_us`` is the time of measurement. ``exact`` is false if the line carries at least ``bps``.
     """
 
     bps: float
@@ -48,7 +59,7 @@ class FloorFigure:
 
 @dataclass(frozen=True, slots=True)
 class SearchFigure:
-    """The last search of one direction: the maximum in bit/s, and whether the line itself was the bound."""
+    """Last search of one direction: the maximum in bit/s, ``exact`` if the line itself was the bound."""
 
     bps: float
     exact: bool
@@ -56,7 +67,7 @@ class SearchFigure:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a probe's newest attempt gave no values. ``probe`` is "" for one of a newer agent."""
+    """Failure of a probe's newest attempt. ``probe`` is "" for a probe that only newer agents have."""
 
     probe: str
     failure: Failure
@@ -64,11 +75,12 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class SiteSummary:
-    """One line of the overview. Times are Unix microseconds, ``rtt_us`` the median of the worst class.
+    """One line of the overview. Times are Unix microseconds.
 
-    ``loaded_us`` is the 95th percentile while a floor test ran, of the worse direction. ``shortfall`` is the
-    missing share of the floor, of the worse direction; ``words`` what a search reads. ``outage`` is the one
-    that the site is in or, of the last day, the newest; ``outage_lasts`` tells which.
+    ``rtt_us`` is the median of the worst class. ``loaded_us`` is the 95th percentile during a floor test, of
+    the worse direction. ``shortfall`` is the missing share of the floor, of the worse direction. ``words`` is
+    the text that a search reads. ``outage`` is the open one or, if ``outage_lasts`` is false, the newest of
+    the last day.
     """
 
     site: Site
@@ -81,7 +93,7 @@ class SiteSummary:
     rtt_us: int | None
     loaded_us: int | None
     loss_ratio: float | None
-    remarks: tuple[Notice, ...]
+    notices: tuple[Notice, ...]
     newest_us: int | None
     troubles: tuple[Trouble, ...]
     outage: Outage | None
@@ -92,7 +104,7 @@ class SiteSummary:
 
 
 def summarise(site: LiveSite, now_us: int) -> SiteSummary:
-    """The overview's line of a site."""
+    """Make the overview's line of a site."""
     found, state = site.inventory or Site(site.site_id, ""), state_of(site, now_us)
     figures = [_figure(site, direction, now_us) for direction in (Direction.DOWN, Direction.UP)]
     texts = (found.site_id, found.name, found.category, found.departement, found.commune, found.supplier)
@@ -109,19 +121,20 @@ def summarise(site: LiveSite, now_us: int) -> SiteSummary:
         rtt_us=rtt_us,
         loaded_us=_loaded(site, now_us),
         loss_ratio=loss_ratio,
-        remarks=remarks(site, now_us),
+        notices=notices(site, now_us),
         newest_us=site.newest_us,
         troubles=tuple(dict.fromkeys(_troubles(site, now_us))),
         outage=lasting or _newest_outage(site, now_us),
         outage_lasts=lasting is not None,
         presence=site.presence,
         shortfall=max(0.0, *(_shortfall(figure) for figure in figures)),
+        # Folded once here, and not at every search of every reader.
         words=fold(" ".join((*texts, found.pop))),
     )
 
 
 def _newest_outage(site: LiveSite, now_us: int) -> Outage | None:
-    """Of those that are over as their agent told; one never closed is told of on the page of outages."""
+    """Newest outage with a reported end; those without one are on the page of outages."""
     over = [each for each in site.outages.known.values() if each.end_us and now_us - each.end_us < KEPT_US]
     return max(over, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
@@ -135,7 +148,7 @@ def _waiting(site: LiveSite) -> Waiting:
 
 
 def _figure(site: LiveSite, direction: Direction, now_us: int) -> FloorFigure | None:
-    series = site.of_floor(direction)
+    series = site.floor_series(direction)
     seen = series.valued if series else None
     if seen is None or not isinstance(seen.values, FloorValues):
         return None
@@ -152,46 +165,44 @@ def _search(site: LiveSite, direction: Direction, now_us: int) -> SearchFigure |
 
 
 def _loaded(site: LiveSite, now_us: int) -> int | None:
-    """Of the floor's tests, which are of today; a search of last month says less of the line as it is now."""
+    # Floor tests are of today. A search may be of last month and says less about the line as it is now.
     found = [values.under_load for _, values in current(site, FloorValues, now_us)]
     return max((load.loaded.p95_us for load in found if load and load.loaded), default=None)
 
 
 def _trains(site: LiveSite, now_us: int) -> tuple[int | None, float | None]:
-    """Median round-trip time and loss, each of the class that fares worst."""
+    """Median round-trip time and loss ratio, each of its worst class."""
     values = [found for _, found in current(site, StampValues, now_us)]
     rtt_us = max((found.rtt.p50_us for found in values if found.rtt), default=None)
     return rtt_us, max((found.loss_ratio for found in values), default=None)
 
 
 def _troubles(site: LiveSite, now_us: int) -> Iterator[Trouble]:
-    """Of every series, for a floor test that fails hides behind a train each minute that does not.
-
-    What every agent leaves out now and then is told only where no values stand.
-    """
+    """Failures by series: the trains of every minute must not hide that of an hourly floor test."""
     for series, found in site.series.items():
         failure = found.newest.failure
         if found.newest.outcome is Outcome.OK or failure is None or failure is Failure.BUDGET_SPENT:
-            continue  # a budget has a remark of its own
+            continue  # a spent budget has a notice of its own
+        # Every agent leaves out a test now and then. It matters only where no fresh values are left.
         if failure not in _ROUTINE or not is_fresh(found.valued, now_us):
-            yield Trouble(series.probe if series.probe in KNOWN else "", failure)
+            yield Trouble(series.probe if series.probe in BY_PROBE else "", failure)
 
 
 def fold(text: str) -> str:
-    """Lower case without accents, so that "lycee" finds "Lycée"."""
+    """Fold case and accents away: "lycee" finds "Lycée"."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
 
 
 def page_asked(query: Mapping[str, str]) -> int:
-    """Which page of a list is asked for, from 1 on; the first where that makes no sense."""
+    """Number of the page asked for, from 1; 1 if the query makes no sense."""
     page = query.get("page", "")
     return int(page) if page.isascii() and page.isdecimal() and len(page) < 7 and int(page) else 1
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewFilter:
-    """What a reader asked for; ``page`` counts from 1."""
+    """Filter that a reader asked for; ``page`` counts from 1."""
 
     state: SiteState | None = None
     departement: str = ""
@@ -200,7 +211,7 @@ class OverviewFilter:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "OverviewFilter":
-        """Read a query string; what makes no sense is left out."""
+        """Read a query string, without what makes no sense in it."""
         state = query.get("state", "")
         return cls(
             state=SiteState(state) if state in set(SiteState) else None,
@@ -212,7 +223,7 @@ class OverviewFilter:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One page: the rows, and counts of everything that departement and text let through."""
+    """One page of the overview; ``counts`` are of all sites that match departement and text."""
 
     rows: list[SiteSummary]
     counts: Mapping[SiteState, int]
@@ -224,7 +235,7 @@ class Overview:
 
 
 def overview(sites: Iterable[SiteSummary], wanted: OverviewFilter) -> Overview:
-    """Filter, sort worst first, and cut out one page."""
+    """Filter, sort and cut out one page."""
     everything = list(sites)
     words = fold(wanted.text).split()
     within = [

@@ -1,4 +1,4 @@
-"""The overview as HTML: words and looks for what ``overview`` found. And what all pages are made with."""
+"""Overview as HTML: texts and looks for the lines of ``overview``; and the environment of all templates."""
 
 import base64
 import hashlib
@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import jinja2
 
 from collector.incidents.correlation import Incident
-from collector.live.notices import Notice
 from collector.live.site_state import SiteState
+from collector.model.notice import Notice
 from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview import FloorFigure, Overview, OverviewFilter
 from collector.pages.texts import CATALOGUE, Language
@@ -20,6 +20,7 @@ STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 HEADERS = {
+    # Names of sites and errors come from outside: even if escaping failed, no script would run.
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -27,12 +28,13 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-MOST_EVENTS = 8
+MOST_INCIDENTS = 8
+# Units of an age, with the seconds from which each is used: "119 min ago" says more than "1 h ago".
 _AGES = (("day", 172_800, 86_400), ("hour", 7_200, 3_600), ("minute", 120, 60), ("second", 0, 1))
 
 
 def environment(language: Language) -> jinja2.Environment:
-    """Templates in one language, whose every value is escaped, and in which no name may be unknown."""
+    """Make the templates' environment: values are escaped, and an unknown name is an error."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -50,7 +52,7 @@ def environment(language: Language) -> jinja2.Environment:
 
 
 def linking(language: Language, **query: str) -> Callable[..., str]:
-    """Makes links to a page with some of its questions changed; one changed to "" is no longer asked."""
+    """Make a function that links to the page with changes to its query; "" removes a parameter."""
 
     def link(**changes: object) -> str:
         asked = {**query, "lang": language} | changes
@@ -60,19 +62,19 @@ def linking(language: Language, **query: str) -> Callable[..., str]:
 
 
 class OverviewPages:
-    """Renders the overview in one language. Everything that came from outside is escaped."""
+    """Renders the overview in one language, with everything from outside escaped."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
         self._words = CATALOGUE[language]
-        self._event_words = IncidentTexts(self._words)
+        self._texts = IncidentTexts(self._words)
         made = environment(language)
         made.filters |= {
             "rate": self._rate,
             "megabits": self._megabits,
             "ms": self._milliseconds,
             "percent": self._percent,
-            "remark": self._remark,
+            "notice": self._notice,
         }
         self._template = made.get_template("overview.html")
 
@@ -82,15 +84,15 @@ class OverviewPages:
         wanted: OverviewFilter,
         problems: Sequence[str],
         now_us: int,
-        events: Sequence[Incident] = (),
-        event_of: Callable[[str], Incident | None] = lambda _: None,
+        incidents: Sequence[Incident] = (),
+        incident_of: Callable[[str], Incident | None] = lambda _: None,
     ) -> str:
-        """The page. ``problems`` are the collector's own, one sentence each; ``events`` those upstream."""
+        """Render the page; ``problems`` are sentences about the collector itself."""
         return self._template.render(
-            self._event_words.frame(now_us),
-            events=events,
-            event_of=event_of,
-            most_events=MOST_EVENTS,
+            self._texts.frame(now_us),
+            incidents=incidents,
+            incident_of=incident_of,
+            most_incidents=MOST_INCIDENTS,
             found=found,
             wanted=wanted,
             problems=problems,
@@ -110,36 +112,37 @@ class OverviewPages:
         return text.replace(".", self._words["decimal"])
 
     def _rate(self, figure: FloorFigure) -> str:
-        """Mbit/s to the nearest hundredth (from 100 on, the nearest whole); never rounded up to the floor."""
+        """Rate in Mbit/s with two decimals, from 100 Mbit/s on with none."""
         decimals = 2 if figure.bps < 100e6 else 0
-        told = round(figure.bps / 1e6, decimals)
-        if figure.bps < figure.floor_bps <= told * 1e6:
-            told -= 10**-decimals
-        return self._number(f"{told:.{decimals}f}")
+        rounded = round(figure.bps / 1e6, decimals)
+        # A rate below the floor is never rounded up to it: 7.996 of 8.00 would read as reached.
+        if figure.bps < figure.floor_bps <= rounded * 1e6:
+            rounded -= 10**-decimals
+        return self._number(f"{rounded:.{decimals}f}")
 
     def _megabits(self, bps: float) -> str:
         return self._number(f"{bps / 1e6:.{1 if bps < 100e6 else 0}f}")
 
-    def _remark(self, remark: Notice) -> str:
-        direction = self._words[f"direction.{remark.direction}"] if remark.direction else ""
-        place = f"({remark.place})" if remark.place else ""
-        sentence = self._words[f"remark.{remark.kind}"]
-        figures = {"number": remark.number, "other": remark.other}
+    def _notice(self, notice: Notice) -> str:
+        direction = self._words[f"direction.{notice.direction}"] if notice.direction else ""
+        place = f"({notice.place})" if notice.place else ""
+        sentence = self._words[f"notice.{notice.kind}"]
+        figures = {"number": notice.number, "other": notice.other}
         return sentence.format(direction=direction, place=place, **figures).strip()
 
     def _floor(self, figure: FloorFigure) -> str:
-        """Two decimals like the figure beside it, three where the floor itself has them."""
+        """Floor in Mbit/s with two decimals like the rate beside it, or three if it has them."""
         megabits = f"{figure.floor_bps / 1e6:.3f}"
         return self._number(megabits.removesuffix("0"))
 
     def _milliseconds(self, time_us: int) -> str:
-        """Tenths, and never 0: no packet takes no time."""
+        """Time in milliseconds with one decimal, and never 0.0: no packet takes no time."""
         if time_us < 50:
             return f"<{self._number('0.1')}"
         return self._number(f"{time_us / 1000:.1f}")
 
     def _percent(self, ratio: float) -> str:
-        """Two decimals below 1 %, so that a little loss is not shown as none."""
+        """Percentage with one decimal, below 1 % with two: little loss must not read as none."""
         return self._number(f"{ratio * 100:.2f}" if 0 < ratio < 0.01 else f"{ratio * 100:.1f}")
 
     def _age(self, age_us: int) -> str:

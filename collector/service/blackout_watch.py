@@ -1,7 +1,6 @@
-"""Whether the collector hears at all, and the events upstream of what it misses, kept in step with the clock.
+"""Watch that keeps blackouts and incidents in step with the clock.
 
-The shell of :mod:`collector.live.blackout` and :mod:`collector.incidents.correlation`: it looks, and they
-decide.
+It looks every second. :mod:`collector.live.blackout` and :mod:`collector.incidents.correlation` decide.
 """
 
 import asyncio
@@ -14,14 +13,15 @@ from collector.service.views import Views
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-REFUSED_US = 10_000_000  # what was sent away for want of room is sent again: so long its sites are not missed
-AT_ONCE = 500  # sites to be looked at again, a few milliseconds
+REFUSED_US = 10_000_000  # agents send again what was refused for want of room; until then it is a blackout
+AT_ONCE = 500  # sites rescheduled between two turns of the event loop, a few milliseconds
 
 
 class BlackoutWatch:
-    """Looks every second. ``works`` tells whether broker and ledger do, ``now_us`` the time.
+    """Begins and ends blackouts, and groups outages into incidents.
 
-    ``noticed_us``: how long a broker that vanished without a word may go unnoticed.
+    ``works`` tells whether broker and ledger work. ``noticed_us`` is the time that a broken connection may
+    stay unnoticed, two keep-alives of MQTT.
     """
 
     def __init__(
@@ -31,45 +31,45 @@ class BlackoutWatch:
         self._works = works
         self._now_us = now_us
         self._noticed_us = noticed_us
-        self._heard_us = 0
+        self._committed_us = 0
         self._refused_us = 0
 
-    def begin(self, heard_us: int | None) -> None:
-        """The collector was not running: it heard nothing since the ledger last took something."""
-        self._heard_us = self._now_us() if heard_us is None else heard_us
-        self._views.fleet.hearing.lose(self._heard_us)
+    def begin(self, last_received_us: int | None) -> None:
+        """Begin with the blackout of the time before the start, since the ledger last received something."""
+        self._committed_us = self._now_us() if last_received_us is None else last_received_us
+        self._views.fleet.blackouts.begin(self._committed_us)
 
-    def heard(self) -> None:
-        """What a site sent has just been committed."""
-        self._heard_us = self._now_us()
+    def committed(self) -> None:
+        """Note that a site's message was just committed."""
+        self._committed_us = self._now_us()
 
-    def refused(self) -> None:
-        """What a site sent has just been turned away for want of room."""
+    def queue_refused(self) -> None:
+        """Note that a site's message was just refused for want of room."""
         self._refused_us = self._now_us()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await self._listen()
-            await self._make_events()
+            await self._look()
+            await self._make_incidents()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _listen(self) -> None:
-        hearing, now_us = self._views.fleet.hearing, self._now_us()
-        hears = self._works() and now_us - self._refused_us >= REFUSED_US
-        if not hears and not hearing.deaf:
-            hearing.lose(min(now_us, max(self._heard_us, now_us - self._noticed_us)))
-            log.warning("nothing that sites send gets through to the ledger: no site is called silent for it")
-        elif hears and hearing.deaf:
-            hearing.regain(now_us)
+    async def _look(self) -> None:
+        blackouts, now_us = self._views.fleet.blackouts, self._now_us()
+        works = self._works() and now_us - self._refused_us >= REFUSED_US
+        if not works and not blackouts.is_open:
+            blackouts.begin(min(now_us, max(self._committed_us, now_us - self._noticed_us)))
+            log.warning("no measurement of any site reaches the ledger: no site is called silent meanwhile")
+        elif works and blackouts.is_open:
+            blackouts.end(now_us)
             known = [site.site_id for site in self._views.fleet]
             for start in range(0, len(known), AT_ONCE):
                 self._views.reschedule(known[start : start + AT_ONCE], now_us)
                 await asyncio.sleep(0)
 
-    async def _make_events(self) -> None:
-        """In a thread: of 60,000 sites that fall silent, nothing else has to wait for the grouping."""
-        view = self._views.events
-        taken = view.snapshot()
+    async def _make_incidents(self) -> None:
+        incidents = self._views.incidents
+        taken = incidents.snapshot()
         if taken is not None:
-            view.show(await asyncio.to_thread(lambda: view.arrange(correlate(*taken))))
+            # In a thread: grouping 60,000 silent sites would hold up everything else.
+            incidents.show(await asyncio.to_thread(lambda: incidents.render(correlate(*taken))))

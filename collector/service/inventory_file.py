@@ -1,4 +1,4 @@
-"""The inventory's file: read at the start, and again when it has changed."""
+"""File of the inventory: read at the start, and again after each change."""
 
 import logging
 from pathlib import Path
@@ -9,9 +9,9 @@ log = logging.getLogger(__name__)
 
 
 class InventoryFile:
-    """The inventory's file: read at the start, read again when it changed.
+    """Sites of the inventory file as it was last valid.
 
-    A new version that is wrong leaves the old one in force; ``problem`` says so until it is mended.
+    A new version with mistakes is not used. ``problem`` says so until the file is corrected.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,20 +28,20 @@ class InventoryFile:
         self.problem = None
 
     def refresh(self) -> bool:
-        """Read the file again if it changed; whether there is a new inventory. Never raises.
-
-        It is read when two calls have found it the same: of half a copy, sites would be missing.
-        """
+        """Read the file again if it changed; return True for a new inventory. Never raises."""
         found = self._signature()
+        # Read only when two calls in a row find it the same: half of a copy would lack sites.
         changing, self._found = found != self._found, found
         if changing or found == self._seen:
             return False
         try:
             self.load()
         except InventoryError as error:
-            self.problem = f"the new inventory is wrong, the one before stays in force: {error.problems[0]}"
+            self.problem = (
+                f"the changed inventory has mistakes, the one before stays in use: {error.problems[0]}"
+            )
             for line in error.problems:
-                log.error("inventory not taken: %s", line)
+                log.error("changed inventory not used: %s", line)
             return False
         log.info("inventory read again: %d sites", len(self.sites))
         return True
@@ -51,13 +51,15 @@ class InventoryFile:
             status = self._path.stat()
         except OSError:
             return None
+        # An editor replaces the file, and a copy may keep its time and size: the inode differs then.
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise InventoryError([f"{path}: larger than {MAX_FILE_BYTES} bytes: this is no inventory"])
+            raise InventoryError([f"{path}: larger than {MAX_FILE_BYTES} bytes: not an inventory"])
+        # Spreadsheets begin a CSV file in UTF-8 with a byte order mark.
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InventoryError([f"{path}: {error.strerror}"]) from None

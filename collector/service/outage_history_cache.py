@@ -1,4 +1,4 @@
-"""Reads a month of outages out of the ledger, beside the event loop, and not again for every reader."""
+"""Cache of the outage history: a month read from the ledger in a thread, at most once every 30 seconds."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,30 +15,32 @@ KEPT_US = 30_000_000
 
 
 class OutageHistoryCache:
-    """The ledger's :class:`OutageHistory`, read again after 30 s."""
+    """Outage history of the ledger at ``path``; the live incidents give the sites' places."""
 
-    def __init__(self, path: Path, events: CurrentIncidents, now_us: Callable[[], int]) -> None:
+    def __init__(self, path: Path, incidents: CurrentIncidents, now_us: Callable[[], int]) -> None:
         self._path = path
-        self._events = events
+        self._incidents = incidents
         self._now_us = now_us
         self._one_at_a_time = asyncio.Lock()
         self._read_us = 0
         self._history = OutageHistory()
 
     async def read(self) -> OutageHistory:
-        """The month up to now. Raises LedgerError."""
+        """Read the month up to now. Raises LedgerError."""
+        # Readers that arrive meanwhile wait for the same result.
         async with self._one_at_a_time:
             now_us = self._now_us()
             if not 0 <= now_us - self._read_us < KEPT_US:  # a clock may be set back
-                places, census = self._events.places(), self._events.census()
-                self._history = await asyncio.to_thread(self._make, now_us, places, census)
+                places, counts = self._incidents.places(), self._incidents.counts()
+                self._history = await asyncio.to_thread(self._make, now_us, places, counts)
                 self._read_us = now_us
             return self._history
 
-    def _make(self, now_us: int, places: dict[str, SitePlace], census: SiteCounts) -> OutageHistory:
-        told = outages(self._path, now_us - MONTH_US)
+    def _make(self, now_us: int, places: dict[str, SitePlace], counts: SiteCounts) -> OutageHistory:
+        period = outages(self._path, now_us - MONTH_US)
         unclosed = [
-            each for each in told.outages if each.end_us is None and each.cause not in OPERATOR_CAUSES
+            each for each in period.outages if each.end_us is None and each.cause not in OPERATOR_CAUSES
         ]
-        made = outage_history(told.outages, healthy_after(self._path, unclosed), places, census)
-        return replace(made, partly=told.partly)
+        made = outage_history(period.outages, healthy_after(self._path, unclosed), places, counts)
+        # Sites with more reports than the reader loads.
+        return replace(made, complete_since=period.partly)

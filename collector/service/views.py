@@ -1,6 +1,6 @@
-"""The views together: live state, its metrics lines and its overview lines, kept in step.
+"""Views of the fleet, kept in step: live state, metrics, overview lines, and incidents.
 
-A site is rendered when something about it changes, or when time makes its figures too old; readers only
+A site is rendered when something about it changes, or when time makes one of its figures stale. Readers only
 collect what is ready.
 """
 
@@ -22,97 +22,92 @@ from wire.messages.envelope import PresenceState
 
 
 class Views:
-    """Everything that readers are shown of the fleet. Times are Unix microseconds."""
+    """Everything that readers are shown of the fleet. Times are Unix microseconds.
+
+    ``completeness`` is that of every site, as the ledger was read last.
+    """
 
     def __init__(self, inventory: Sites) -> None:
         self.fleet = Fleet(inventory)
-        self.events = CurrentIncidents(incidents.render)
+        self.incidents = CurrentIncidents(incidents.render)
+        self.completeness: Collection[SiteCompleteness] = ()
         self._exposition = Exposition()
         self._summaries: dict[str, SiteSummary] = {}
-        self._holdings: Collection[SiteCompleteness] = ()
         self._due: dict[str, int | None] = {}
         self._queued: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
 
     @property
     def summaries(self) -> Collection[SiteSummary]:
-        """The overview's line of every site."""
+        """Overview lines of all sites."""
         return self._summaries.values()
 
     def pieces(self) -> Iterator[bytes]:
-        """The fleet's metrics, in pieces of a page."""
+        """Metrics of the fleet, as pieces of a page."""
         yield from self._exposition.pieces()
-        yield from self.events.pieces()
+        yield from self.incidents.pieces()
 
     def learn(self, observations: Iterable[Observation], now_us: int) -> None:
-        """Take in what has been committed."""
+        """Learn observations that were just committed."""
         for site_id in self.fleet.learn(observations, now_us):
             self._render(site_id, now_us)
 
     def relearn(
-        self, moved: Iterable[tuple[str, Iterable[Observation], Iterable[Outage]]], now_us: int
+        self, redated: Iterable[tuple[str, Iterable[Observation], Iterable[Outage]]], now_us: int
     ) -> None:
-        """Show sites as the ledger has them, after some of their measurements were placed anew in time."""
-        for site_id, observations, outages in moved:
+        """Show sites as the ledger has them after some of their measurements were re-dated."""
+        for site_id, observations, outages in redated:
             if site := self.fleet.get(site_id):
-                site.outages.known.clear()  # what moved to before the last day is none of them now
+                site.outages.known.clear()  # an outage may have been re-dated to before the last day
             self.fleet.relearn(site_id, observations)
             self.restore_outages(outages)
             self._render(site_id, now_us)
 
-    def restore_outages(self, told: Iterable[Outage]) -> None:
-        """Learn the outages that the ledger holds, without counting them; rendering shows them."""
-        for outage in told:
+    def restore_outages(self, outages: Iterable[Outage]) -> None:
+        """Learn outages from the ledger, without counting them; ``render`` shows them."""
+        for outage in outages:
             if site := self.fleet.get(outage.site):
                 site.outages.learn(outage)
 
-    def learn_sides(self, joined: Iterable[ComparedTest], now_us: int) -> None:
-        """Take in how the two sides of load tests compared."""
-        for site_id in self.fleet.learn_sides(joined, now_us):
+    def learn_comparisons(self, compared: Iterable[ComparedTest], now_us: int) -> None:
+        """Learn peer comparisons that were just made."""
+        for site_id in self.fleet.learn_comparisons(compared, now_us):
             self._render(site_id, now_us)
 
-    @property
-    def holdings(self) -> Collection[SiteCompleteness]:
-        """What the ledger held of every site when it was last asked."""
-        return self._holdings
-
-    @holdings.setter
-    def holdings(self, held: Collection[SiteCompleteness]) -> None:
-        self._holdings = held
-
-    def learn_holdings(self, held: Iterable[SiteCompleteness], now_us: int) -> None:
-        """Take in what the ledger holds of these sites."""
-        for site_id in self.fleet.take_holdings(held):
+    def learn_completeness(self, counted: Iterable[SiteCompleteness], now_us: int) -> None:
+        """Learn the completeness of these sites."""
+        for site_id in self.fleet.learn_completeness(counted):
             self._render(site_id, now_us)
 
     def set_presence(self, site_id: str, presence: PresenceState, now_us: int) -> None:
-        """Take in whether a site's agent is connected."""
+        """Set the presence of a site's agent."""
         if self.fleet.set_presence(site_id, presence):
             self._render(site_id, now_us)
 
     def take_inventory(self, inventory: Sites) -> list[str]:
-        """Adopt an inventory; returns the sites to be rendered by :meth:`render`."""
+        """Use a new inventory; return the sites that ``render`` has to render."""
         self.fleet.take_inventory(inventory)
         self._exposition.keep_only(site.site_id for site in self.fleet)
+        # A site that left the inventory stays in the fleet while it has measurements.
         gone = self._summaries.keys() - {site.site_id for site in self.fleet}
         for site_id in gone:
             del self._summaries[site_id]
-        self.events.drop(gone)
+        self.incidents.drop(gone)
         return [site.site_id for site in self.fleet]
 
     def render(self, site_ids: Iterable[str], now_us: int) -> None:
-        """Render these sites anew."""
+        """Render these sites."""
         for site_id in site_ids:
             self._render(site_id, now_us)
 
     def reschedule(self, site_ids: Iterable[str], now_us: int) -> None:
-        """Find out anew when time alone changes these sites: what the collector can hear has changed."""
+        """Compute again when time alone changes these sites: the end of a blackout moves their deadlines."""
         for site_id in site_ids:
             if (site := self.fleet.get(site_id)) is not None:
                 self._schedule(site, now_us)
 
     def expire(self, now_us: int, most: int) -> bool:
-        """Render sites whose figures have become too old, at most ``most``; whether there are more."""
+        """Render up to ``most`` sites whose figures became stale; return True if there are more."""
         for _ in range(most):
             if not self._queue or self._queue[0][0] > now_us:
                 return False
@@ -120,7 +115,8 @@ class Views:
         return True
 
     def _wake(self, queued: int, site_id: str, now_us: int) -> None:
-        """One entry of the queue has come up: its site may have been put off since, or brought forward."""
+        """Render the site of a queue entry, unless it was rescheduled since."""
+        # A heap cannot move an entry, so the old one stays until its time.
         if self._queued.get(site_id) != queued:
             return
         del self._queued[site_id]
@@ -136,11 +132,12 @@ class Views:
             return
         self._exposition.update(site, now_us)
         summary = self._summaries[site_id] = summarise(site, now_us)
-        self.events.update(site, summary.state, site_labels(site), now_us)
+        self.incidents.update(site, summary.state, site_labels(site), now_us)
         self._schedule(site, now_us)
 
     def _schedule(self, site: LiveSite, now_us: int) -> None:
         due = self._due[site.site_id] = next_change_us(site, now_us)
+        # Only an earlier time needs another entry: `_wake` puts off one that came too early.
         if due is not None and due < self._queued.get(site.site_id, due + 1):
             self._enqueue(site.site_id, due)
 

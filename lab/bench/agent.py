@@ -21,7 +21,6 @@ from rich.table import Table
 
 from agent.journal.journal import State
 from agent.probes import PROBES
-from agent.settings.sections import ScheduleSettings
 from host import command_line
 from host.exits import Exit
 from lab.bench import base_install, process_usage
@@ -185,11 +184,11 @@ def _ordinary_share(works: dict[Activity, process_usage.CpuUse], spans: Sequence
     """Compute the share of a core of the default schedule: idle, one train a minute, two floor tests an
     hour.
     """
-    schedule = ScheduleSettings()
+    floor_s, stamp_s = (float(PROBES[name].interval.value) for name in ("floor", "stamp"))
     tests = sum(span.activity is Activity.FLOOR for span in spans)
     each_test_s = works[Activity.FLOOR].cpu_s / tests if tests else 0.0
-    train = (works[Activity.TRAIN].share - works[Activity.IDLE].share) * TRAIN_S / schedule.stamp
-    return works[Activity.IDLE].share + max(0.0, train) + 2 * each_test_s / schedule.floor
+    train = (works[Activity.TRAIN].share - works[Activity.IDLE].share) * TRAIN_S / stamp_s
+    return works[Activity.IDLE].share + max(0.0, train) + 2 * each_test_s / floor_s
 
 
 def verdicts(observed: ObservedAgent) -> list[tuple[str, bool]]:

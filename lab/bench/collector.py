@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from collector.ingest.decode import Accepted, Arrival, Batch, judge
+from collector.kinds.views import observe
 from collector.ledger.write.commit import Ledger
-from collector.model.observation import observe
 from collector.service.views import Views
 from host import command_line
 from host.exits import Exit
@@ -158,7 +158,7 @@ def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
             [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
         ):
             views.learn(committed.observations, NOW_US)
-            views.learn_sides(committed.joined, NOW_US)
+            views.learn_comparisons(committed.joined, NOW_US)
         ledger.close()
     page = b"".join(views.pieces())
     registry = CollectorRegistry()

@@ -1,9 +1,9 @@
 """Benchmark ``make bench-floor``: floor verdicts over emulated lines of known rate, with the real peer and
 probe.
 
-It counts right, wrong and undecided verdicts for every line and direction. Beside them is a saturating test
-on the same line: 10 s at 1.25 times the floor, read as a speed test ("is the received rate at least the
-floor?"). Exit status 0 only if every bar is met.
+It counts right, wrong and undecided verdicts for every line and direction. Beside them is a saturating test:
+10 s at 1.25 times the floor. Its result is read as a speed test: is the received rate at least the floor?
+Exit status 0 only if every bar is met.
 """
 
 import argparse

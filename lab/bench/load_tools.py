@@ -1,8 +1,8 @@
 """Fixed-rate loads by the agent's client and by iperf3, each in processes of its own, with their processor
 time.
 
-Processor time is user and system time by the kernel's account. For our client it covers the test, for the
-peer the time from before the test to after it, for iperf3's two processes their whole life.
+Processor time is user and system time by the kernel's account. It covers the test for our client, and the
+time from before the test to after it for the peer. For iperf3's two processes it covers their whole life.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from agent.settings import file as agent_settings
+from agent import configuration
 from collector import settings as collector_settings
 from collector.model.inventory import COLUMNS
 from lab.demo.sites import FLOOR_BPS, SITES, Line, Site
@@ -110,7 +110,7 @@ class Files:
                 "log_level": "warning",
             },
         )
-        agent_settings.load(path)
+        configuration.load(path)
         return path
 
     def _write_key(self) -> Path:

@@ -1,14 +1,11 @@
-"""``make test-faults`` and ``plancher-lab soak``: nothing lost and nothing invented, whatever breaks.
+"""Faults: ``make test-faults`` and ``plancher-lab soak`` break the real programs and count what was lost.
 
-The journal, the uplink and the collector are the real ones, in processes of their own, with a real Mosquitto
-between them; only what is measured is made up (``source``). Beside its journal each site keeps notes
-(``notes``) of what it tried to journal and what the journal said was durable; at the end the ledger is held
-against those notes (``account``), and a run passes when the account closes.
+Lives here: what breaks the programs on purpose, and what counts the results.
+May not live here: emulated links (``lab.netns``), and anything that a program needs in service.
+Imported by: ``lab.__main__``, ``make`` and tests.
 
-May live here: what breaks the real programs on purpose, and what counts what came of it. May not: emulated
-links (``lab.netns``) and the proxy (``lab.faults.processes.fault_proxy``), and anything the programs need in
-service.
-
-To add a part: one module with ``run(effort, tell) -> bool``, one line in ``parts.PARTS``, one test in
-``tests/lab/faults`` that runs its short form and shows that it can fail.
+Journal, uplink, Mosquitto and collector are real processes; only the measurements are invented (``source``).
+Each site notes what it tried to journal and what the journal reported as durable (``notes``). At the end the
+ledger is compared with the notes (``account``). To add a part: a module with ``run(effort, tell) -> bool``,
+an entry in ``parts.PARTS``, and a test that runs its short form and shows that it can fail.
 """

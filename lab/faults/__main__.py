@@ -1,4 +1,4 @@
-"""``make test-faults``: every part, or those named, and whether each came out as it must."""
+"""Command line of ``make test-faults``: all parts, or those named."""
 
 import logging
 import secrets
@@ -16,18 +16,20 @@ PROGRAM = "python -m lab.faults"
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Run the parts and return the exit status: OK if all came out, FAIL if one did not."""
-    parser = command_line.parser(PROGRAM, "Breaks the real programs on purpose and counts what came of it.")
+    """Run the parts and return the exit status: OK if all passed, FAIL otherwise."""
+    parser = command_line.parser(
+        PROGRAM, "Break the real programs on purpose and count what was lost, doubled or invented."
+    )
     parser.add_argument("--only", action="append", choices=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument(
-        "--seed", type=int, default=None, help="repeat the run of this seed (default: a new one)"
+        "--seed", type=int, default=None, help="repeat the run of this seed (default: a new seed)"
     )
-    parser.add_argument("--short", action="store_true", help="the slice that runs with all tests")
-    parser.add_argument("--cuts", type=int, default=0, help="so many power cuts instead of 300")
+    parser.add_argument("--short", action="store_true", help="run the short form, as the tests do")
+    parser.add_argument("--cuts", type=int, default=0, help="number of power cuts (default: 300)")
     options = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)  # what is broken on purpose need not be told of
+    logging.disable(logging.CRITICAL)  # the faults are made on purpose
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}: SEED={seed} draws the same again", flush=True)
+    print(f"seed {seed}: SEED={seed} repeats this run", flush=True)
     try:
         failed = [
             name
@@ -37,7 +39,7 @@ def command(arguments: Sequence[str]) -> int:
     except NoRoomError as error:
         print(f"{PROGRAM}: configuration: {error}", file=sys.stderr)
         return Exit.UNAVAILABLE
-    print(f"FAILED: {', '.join(failed)} (seed {seed})" if failed else "all parts came out as they must")
+    print(f"FAILED: {', '.join(failed)} (seed {seed})" if failed else "all parts passed")
     return Exit.FAIL if failed else Exit.OK
 
 

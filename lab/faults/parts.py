@@ -1,4 +1,4 @@
-"""The parts of ``make test-faults``."""
+"""Parts of ``make test-faults``."""
 
 from collections.abc import Callable
 

@@ -47,18 +47,18 @@ class Release(NamedTuple):
 class LineSettings:
     """Settings of a line; the defaults do nothing.
 
-    rate: IP-layer bit/s, None for no bottleneck.
-    queue: bytes that may wait, including the unsent part of the packet in service; a packet beyond it is
-        dropped (tail drop). Not used by a policer.
-    burst: bytes of a token bucket, full at the start, that pass at once.
-    policer: drop packets beyond rate and burst instead of queueing them.
-    delay: fixed delay, ns.
-    jitter: ns, added per packet, uniform on [0, jitter]. A packet never overtakes the one before it: of two
-        packets closer together than the jitter, the later may have to wait for the earlier.
-    loss, reordering, duplication: probabilities per packet, independent.
-    reordering_delay: ns by which a reordered packet is delayed; the packets behind it pass.
-    dscp_rewrite: code point in -> code point out; ECN bits stay.
-    seed: random seed; the same packets offered at the same times have the same results.
+    - rate: IP-layer bit/s, None for no bottleneck.
+    - queue: bytes that may wait, with the unsent part of the packet in service; packets beyond it are dropped
+      (tail drop). A policer has none.
+    - burst: bytes of a token bucket, full at the start, that pass at once.
+    - policer: drop packets beyond rate and burst instead of queueing them.
+    - delay: fixed delay, ns.
+    - jitter: ns, added per packet, uniform on [0, jitter]. A packet never overtakes the one before it: of two
+      packets closer together than the jitter, the later may have to wait for the earlier.
+    - loss, reordering, duplication: probabilities per packet, independent of each other.
+    - reordering_delay: ns by which a reordered packet is delayed; the packets behind it pass.
+    - dscp_rewrite: code point in -> code point out; ECN bits stay.
+    - seed: random seed; the same packets offered at the same times have the same results.
     """
 
     rate: int | None = None

@@ -26,9 +26,9 @@ from wire.records import (
     InterfaceFlow,
     InterfaceMeasurement,
     InterfaceValues,
-    Known,
     LatencyUnderLoad,
     LineCounters,
+    Measurement,
     Outcome,
     PathMeasurement,
     PathValues,
@@ -103,7 +103,7 @@ class SimulatedAgent:
         encoded = tuple(messages.encode(test) for test in tests)
         return messages.encode(peer_tests.envelope(peer, "0.1.0", self._clock(), encoded))
 
-    def _measure(self) -> Known:
+    def _measure(self) -> Measurement:
         """Return the next measurement, in the proportions of the default schedules."""
         self._seq += 1
         self._now_us += 1

@@ -4,10 +4,11 @@ import secrets
 import sys
 from pathlib import Path
 
+from agent.configuration import SETTINGS
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, FloorSettings, LineCountersSettings, PeerAccessSettings
+from agent.settings.sections import FloorSettings, LineCountersSettings, PeerAccessSettings
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, ByteSize
@@ -37,7 +38,7 @@ class FloorTestbed(Testbed):
 
     async def verdict(self, direction: Direction, floor_bps: int) -> Reading:
         """Return the floor probe's reading of one direction, with the probe wired as in an agent."""
-        settings = AgentSettings(
+        settings = SETTINGS(
             site="bench",
             peer=PeerAccessSettings(
                 host=self.places.links[0],

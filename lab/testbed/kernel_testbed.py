@@ -12,10 +12,10 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from agent import configuration
 from agent.load.udpstp_client import run_load
 from agent.probes.floor.probe import FloorProbe
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from agent.task.task import Reading
 from host.clock import Clock
@@ -43,9 +43,9 @@ Value = TypeVar("Value")
 class KernelTestbed:
     """Kernel link, and the peer as a process at its far end; both are gone after the block.
 
-    ``folder`` is a private directory: the peer's key is written there. ``agent_file`` has settings with which
-    ``plancher-agent`` measures at the site. Raises ValueError for invalid settings, and KernelLinkError on
-    entering when link or peer do not start.
+    ``site`` runs functions in a process at the site. ``folder`` is a private directory: the peer's key is
+    written there. ``agent_file`` has settings with which ``plancher-agent`` measures at the site. Raises
+    ValueError for invalid settings, and KernelLinkError on entering when link or peer do not start.
     """
 
     def __init__(self, folder: Path, settings: KernelLinkSettings) -> None:
@@ -54,7 +54,7 @@ class KernelTestbed:
         self._folder = folder
         self._secret = secrets.token_hex(16)
         self._leaving = contextlib.ExitStack()
-        self._site: ProcessPoolExecutor
+        self.site: ProcessPoolExecutor
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as entering:
@@ -63,7 +63,7 @@ class KernelTestbed:
             supervisor = entering.enter_context(Supervisor(self._folder))
             self._start_peer(supervisor)
             site = inside.executor(self.link.namespace(LinkNode.SITE))
-            self._site = entering.enter_context(site)
+            self.site = entering.enter_context(site)
             self._leaving = entering.pop_all()
         return self
 
@@ -93,7 +93,7 @@ class KernelTestbed:
         return await self._measured(partial(_load, self._secret, direction, rate_bps, seconds))
 
     async def _measured(self, measure: "partial[Value]") -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._site, measure)
+        return await asyncio.get_running_loop().run_in_executor(self.site, measure)
 
     def _start_peer(self, supervisor: Supervisor) -> None:
         arguments = (sys.executable, "-m", "peer", "run", str(self._folder / "peer.yaml"))
@@ -108,7 +108,7 @@ class KernelTestbed:
         peer_file.write_text(json.dumps(_peer(key)), encoding="ascii")
         peer_settings.load(peer_file)
         self.agent_file.write_text(json.dumps(_agent(key, self._folder)), encoding="ascii")
-        agent_settings.load(self.agent_file)
+        configuration.load(self.agent_file)
 
 
 def _peer(key: Path) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class _FloorRun(msgspec.Struct, frozen=True):
 
 
 def _verdict(case: _FloorRun) -> Reading:
-    chosen = agent_settings.load(case.agent_file)
+    chosen = configuration.load(case.agent_file)
     floor = msgspec.structs.replace(
         chosen.floor,
         **{case.direction.value: BitRate(case.floor_bps)},

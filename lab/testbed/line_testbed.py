@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,19 +58,27 @@ def policed(rate_mbps: float) -> KernelLinkSettings:
     return KernelLinkSettings(line, line)
 
 
-class LineTestbed:
-    """Kernel testbed with an iperf3 server. Raises KernelLinkError on entering when it does not start."""
+class ServedTestbed(ABC):
+    """Kernel testbed in a temporary folder, with one more server at the far end.
+
+    Raises KernelLinkError on entering when link, peer or server do not start.
+    """
 
     def __init__(self, settings: KernelLinkSettings) -> None:
         self._settings = settings
         self._leaving = ExitStack()
+
+    @abstractmethod
+    def server(self) -> tuple[tuple[str, ...], str]:
+        """Return the server's command line at the far end, and the words that show it is ready."""
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
             self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
             supervisor = entering.enter_context(Supervisor(folder))
-            self._serve_iperf(supervisor)
+            command, sign = self.server()
+            start_ready(supervisor, ChildProgram(command[0], self.link.inside(LinkNode.FAR, *command)), sign)
             self._leaving = entering.pop_all()
         return self
 
@@ -80,6 +89,14 @@ class LineTestbed:
     def link(self) -> KernelLink:
         """Kernel link between site and peer."""
         return self._testbed.link
+
+
+class LineTestbed(ServedTestbed):
+    """Kernel testbed with an iperf3 server."""
+
+    def server(self) -> tuple[tuple[str, ...], str]:
+        """Return the command line of iperf3's server."""
+        return ("iperf3", "-s", "--forceflush"), "listening"
 
     @property
     def agent_file(self) -> Path:
@@ -150,7 +167,3 @@ class LineTestbed:
         except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
             return {"error": str(error)}
         return report
-
-    def _serve_iperf(self, supervisor: Supervisor) -> None:
-        command = self.link.inside(LinkNode.FAR, "iperf3", "-s", "--forceflush")
-        start_ready(supervisor, ChildProgram("iperf3", command), "listening")

@@ -18,12 +18,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
+from agent import configuration
 from agent.journal import file as journal_file
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.rules.network_view import Target
 from agent.service import status_file
-from agent.settings import file as agent_settings
 from lab.netns import requirements
 from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
 from lab.netns.links.link import tool
@@ -221,7 +221,7 @@ class OutageTestbed:
         collector = {"inventory": str(inventory), "broker": broker, "web": {"host": host, "port": PAGE_PORT}}
         self._write("collector", collector | {"ledger": {"path": str(self._folder / "ledger.db")}})
         self._write("agent", self._agent(host, key, broker))
-        agent_settings.load(self._folder / "agent.yaml")
+        configuration.load(self._folder / "agent.yaml")
 
     def _agent(self, host: str, key: str, broker: dict[str, Any]) -> dict[str, Any]:
         # Trains give the uplink something to send. The receipt timeout is a multiple of the interval: no more

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from agent import configuration
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.task.task import Reading
 from host.clock import Clock
 from lab.netns import inside
@@ -97,7 +97,7 @@ class PathTestbed:
         peer_file.write_text(json.dumps(self._peer(key)), encoding="ascii")
         peer_settings.load(peer_file)
         self._agent_file.write_text(json.dumps(self._agent(key)), encoding="ascii")
-        agent_settings.load(self._agent_file)
+        configuration.load(self._agent_file)
 
     def _peer(self, key: Path) -> dict[str, Any]:
         return {
@@ -123,7 +123,7 @@ class PathTestbed:
 
 
 def _measure(agent_file: Path, probe: str, dscp: int) -> Reading:
-    chosen = agent_settings.load(agent_file)
+    chosen = configuration.load(agent_file)
     tasks = assembly.tasks(assembly.probe_context(chosen, Clock().read))
     task, doing = next(
         (task, doing) for task, doing in tasks.items() if task.probe == probe and task.dscp == dscp

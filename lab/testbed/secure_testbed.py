@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import configuration
 from agent.line.counters import INTERFACES
-from agent.settings import file as agent_settings
 from collector.certificates.authority import Authority, Identity, PkiError, Usage
 from lab.programs import installed
 from lab.testbed.base import HOST, KEY_ID, Testbed, TestbedError
@@ -42,7 +42,7 @@ class SecureTestbed(Testbed):
     def start_agent(self) -> int:
         """Start the agent and return its process id. Raises TestbedError when it does not connect."""
         path = self.write("agent.yaml", self._agent())
-        agent_settings.load(path)
+        configuration.load(path)
         return self.start("agent", (self._python, "-P", "-m", "agent", "run", str(path)), "connected")
 
     def start_python(self, name: str, code: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from agent.task.task import Progress, Reading, Task
-from wire.records import ClockReading, Known, Outcome, StampMeasurement, StampValues
+from wire.records import ClockReading, Measurement, Outcome, StampMeasurement, StampValues
 
 Value = TypeVar("Value")
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)
@@ -50,7 +50,7 @@ class FakeProbe:
     answer: Reading | BaseException | None = GOOD
     alone: bool = False
     deadline_s: float = 5.0
-    record: type[Known] = StampMeasurement
+    record: type[Measurement] = StampMeasurement
     clock: FakeClock | None = None
     started: list[Task] = field(default_factory=list)
     at_once: int = 0

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from agent.journal.journal import Journal
-from wire.records import ClockReading, Known, Outcome, Purpose, StampMeasurement
+from wire.records import ClockReading, Measurement, Outcome, Purpose, StampMeasurement
 
 CLOCK = ClockReading(wall_us=1_775_000_000_000_000, boot_us=1_000_000_000, boot_id="boot", synchronised=True)
 DAY_US = 86_400_000_000
@@ -26,7 +26,7 @@ def build(
     detail: str = "",
     slot_us: int = CLOCK.wall_us,
     schedule: str = "stamp-dscp-0",
-) -> Known:
+) -> Measurement:
     return StampMeasurement(
         epoch=epoch,
         seq=seq,

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from agent.configuration import composed
 from agent.line.counters import NoSource
 from agent.schedule.runner import Runner
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import PeerAccessSettings
+from agent.task.declaration import ProbeDeclaration
 from agent.task.task import ProbeContext
+from collector.ledger.schema.layout import Layout
 from tests.agent.fakes import FakeClock
 from wire.messages import envelope as messages
 from wire.records import Failure, Outcome, Purpose, UnknownMeasurement
@@ -37,9 +40,11 @@ def page() -> Iterator[dict[str, Any]]:
 
 def measured(page: dict[str, Any], host: str) -> Any:
     clock = FakeClock()
-    settings = AgentSettings(site="A", peer=PeerAccessSettings(host=host, key="k"))
+    declared: ProbeDeclaration = page["PROBE"]
+    made = composed({"name": declared})
+    settings = made(site="A", peer=PeerAccessSettings(host=host, key="k"))
     built_from = ProbeContext(settings, b"k", NoSource(), clock.read)
-    [(task, probe)] = assembly.tasks(built_from, page["PROBES"]).items()
+    [(task, probe)] = assembly.tasks(built_from, {"name": declared}).items()
     runner = Runner("peer", clock.read)
     return asyncio.run(runner.run(probe, task, Purpose.SCHEDULED, slot_us=0)).measurement(EPOCH, 1)
 
@@ -67,8 +72,15 @@ def test_a_collector_that_does_not_know_it_keeps_it(page: dict[str, Any]) -> Non
     assert decoded.probe == "name"
 
 
+def test_its_kind_has_columns_and_a_metric(page: dict[str, Any]) -> None:
+    kind = page["NAME"]
+    assert [column.name for column in Layout(kind.values).columns()] == ["answer_us"]
+    (gauge,) = kind.gauges
+    assert gauge.samples(None, page["NameValues"](answer_us=1500)) == (("", 0.0015),)
+
+
 def test_every_file_and_name_the_page_speaks_of_is_there() -> None:
     root = PAGE.parents[1]
     named = set(re.findall(r"`((?:agent|wire|tests|collector)/[a-z_/]+(?:\.py|/))`", PAGE.read_text()))
     assert len(named) >= 10
-    assert {name for name in named if not (root / name).exists()} == {"agent/probes/name.py"}
+    assert {name for name in named if not (root / name).exists()} == set()

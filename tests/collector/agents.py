@@ -1,4 +1,4 @@
-"""What stands in for an agent on a real broker: publishes batches, collects receipts, sends again."""
+"""Stand-ins for agent and peer on a real broker: publish messages and collect receipts."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ Key = tuple[str, int]
 
 
 class Client(ABC):
-    """One connection and what comes over it; use it as a context manager."""
+    """Connection to the broker with the messages received over it; a context manager."""
 
     def __init__(self, port: int, name: str, *subscriptions: str) -> None:
         self._subscribed = threading.Event()
@@ -45,11 +45,11 @@ class Client(ABC):
 
     @abstractmethod
     def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        """Take a receipt or a command."""
+        """Decode and keep a received message."""
 
 
 class Peer(Client):
-    """A measurement peer."""
+    """Connection of a measurement peer."""
 
     def __init__(self, port: int, peer: str) -> None:
         self.peer = peer
@@ -67,7 +67,7 @@ class Peer(Client):
 
 
 class Agent(Client):
-    """One site's connection."""
+    """Connection of one site's agent."""
 
     def __init__(self, port: int, site: str) -> None:
         self.site = site
@@ -78,15 +78,15 @@ class Agent(Client):
         )
 
     def publish(self, payload: bytes, topic: str | None = None, *, retain: bool = False) -> None:
-        """Publish, acknowledged by the broker; on the results topic where none is given."""
+        """Publish with the broker's acknowledgement, on the topic of results unless given."""
         self._publish(topic or topics.topic(self.site, Kind.RESULTS), payload, retain=retain)
 
     def lines(self) -> list[ReceiptLine]:
-        """Every line of every receipt so far."""
+        """Lines of all receipts so far."""
         return [line for receipt in list(self.receipts) for line in receipt.lines]
 
     def held(self) -> set[Key]:
-        """The measurements of which a receipt says that they are in the ledger."""
+        """Measurements with a receipt that says they are in the ledger."""
         return {
             (line.epoch, seq)
             for line in self.lines()

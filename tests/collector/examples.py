@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from collector.ingest.decode import Arrival
-from collector.model.observation import Observation, Series, for_views
+from collector.kinds.views import for_views
+from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
 from wire.messages import peer_tests
 from wire.messages.peer_tests import PeerTest, TestKind
@@ -26,10 +27,10 @@ from wire.records import (
     InterfaceFlow,
     InterfaceMeasurement,
     InterfaceValues,
-    Known,
     LatencyUnderLoad,
     LineCounters,
     LoadSample,
+    Measurement,
     Outcome,
     PathMeasurement,
     PathValues,
@@ -62,7 +63,7 @@ def spread(p50_us: int) -> Spread:
 
 
 def stamp_values(rtt_us: int = 10_400, loss: float = 0.0) -> StampValues:
-    """What a train of 20 packets found."""
+    """Values of a train of 20 packets."""
     return StampValues(
         sent=20,
         received=round(20 * (1 - loss)),
@@ -168,7 +169,7 @@ def samples() -> tuple[LoadSample, ...]:
 
 
 def capacity_values(maximum_bps: float = 19.8e6) -> CapacityValues:
-    """What a search of two sub-intervals found."""
+    """Values of a search of two sub-intervals."""
     return CapacityValues(
         maximum_bps=maximum_bps,
         maximum_at_us=1_000_000,
@@ -270,7 +271,7 @@ def outage(
     **more: object,
 ) -> ReachabilityMeasurement:
     """The record of an outage's beginning or, with ``end_us``, of its end; each is made when it is seen."""
-    told_us = begin_us if end_us is None else end_us
+    reported_us = begin_us if end_us is None else end_us
     values = ReachabilityValues(
         outage=name,
         cause=cause,
@@ -281,12 +282,12 @@ def outage(
         gateway=True,
         first_hop=False,
     )
-    made = common(seq, told_us, HOUR_US) | {"interval_us": None, "purpose": Purpose.EVENT}
+    made = common(seq, reported_us, HOUR_US) | {"interval_us": None, "purpose": Purpose.EVENT}
     return ReachabilityMeasurement(**made | {"duration_us": 0, "values": values} | more)
 
 
 def common(seq: int, start_us: int, interval_us: int) -> dict[str, Any]:
-    """What measurements of a schedule have in common."""
+    """Fields that all scheduled measurements have."""
     return {
         "epoch": EPOCH,
         "seq": seq,
@@ -306,13 +307,13 @@ def failed(seq: int, start_us: int = NOW_US, failure: Failure = Failure.NO_ANSWE
     )
 
 
-def raw(*records: Known) -> list[bytes]:
+def raw(*records: Measurement) -> list[bytes]:
     """Records as their JSON."""
     return [messages.encode(record) for record in records]
 
 
 def payload(
-    *measurements: bytes | Known, site: str = SITE, sent: ClockReading | None = None, **more: object
+    *measurements: bytes | Measurement, site: str = SITE, sent: ClockReading | None = None, **more: object
 ) -> bytes:
     """A results message; ``more`` are further fields of its envelope."""
     bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in measurements]
@@ -327,13 +328,15 @@ def payload(
     return messages.encode(msgspec.structs.replace(envelope, **more))
 
 
-def arrival(*measurements: bytes | Known, site: str = SITE, received_us: int = NOW_US) -> Arrival:
+def arrival(*measurements: bytes | Measurement, site: str = SITE, received_us: int = NOW_US) -> Arrival:
     """A results message as it came in."""
     return Arrival(f"qos/v1/{site}/results", payload(*measurements, site=site), received_us)
 
 
-def seen(record: Known, order: int = 1, site: str = SITE, received_us: int | None = None) -> Observation:
-    """What a view sees of a record that came in on time."""
+def seen(
+    record: Measurement, order: int = 1, site: str = SITE, received_us: int | None = None
+) -> Observation:
+    """Observation of a record that arrived in time."""
     values = record.values
     return Observation(
         series=Series(site, str(record.__struct_config__.tag), record.direction, record.dscp),

@@ -21,8 +21,8 @@ ACCEPTED = {
 def test_it_finds_nothing_but_the_unit_of_contracts() -> None:
     meters, cut = OwnCounters(), incidents.fleet()
     peers = PeerCounters(meters.registry)
-    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
-    incidents.goes_on(cut, incidents.OTHERS, incidents.CUT_US)
+    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
+    incidents.measure_until(cut, incidents.OTHERS, incidents.CUT_US)
     text = meters.page().decode() + exposition.page(exposition.fleet()) + incidents.text(cut)
     assert "qos_upstream_event_sites{" in text
     ran = subprocess.run(

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("log_as_before")
 EXAMPLE = Path(__file__).parents[2] / "collector.yaml"
 
 
-def test_the_example_says_the_defaults() -> None:
+def test_the_example_has_the_defaults() -> None:
     assert settings.load(EXAMPLE) == CollectorSettings()
 
 
@@ -46,7 +46,7 @@ def test_nothing_listens_beyond_loopback_by_default() -> None:
         ("broker: 1", "broker: expected a section of `key: value` lines, got a whole number"),
     ],
 )
-def test_wrong_settings_are_told_by_place(tmp_path: Path, text: str, expected: str) -> None:
+def test_wrong_settings_are_reported_with_their_key(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "collector.yaml"
     path.write_text(text)
     with pytest.raises(SettingsError) as raised:
@@ -71,16 +71,14 @@ def test_check_finds_everything_in_order(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == (
         f"ok     settings: {path}\n"
         f"ok     inventory: {tmp_path}/sites.csv: 1 site, 0 with a floor of their own\n"
-        f"ok     ledger: {tmp_path}/ledger.db: not there yet; it will be created\n"
+        f"ok     ledger: {tmp_path}/ledger.db: does not exist yet; it will be created\n"
         f"ok     web: 127.0.0.1:{settings.load(path).web.port}\n"
         f"ok     broker: 127.0.0.1:{broker.port}: connected\n"
     )
     assert not (tmp_path / "ledger.db").exists()
 
 
-def test_check_tells_all_that_is_wrong_and_whose_fault_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_reports_everything_that_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     path = write(tmp_path, port, "site_id,name\n#,x\nB,\n")
     (tmp_path / "ledger.db").write_text("no ledger " * 1000)
@@ -99,7 +97,7 @@ def test_check_tells_all_that_is_wrong_and_whose_fault_it_is(
     assert lines[5] == f"WRONG  broker: 127.0.0.1:{port}: {advice}"
 
 
-def test_check_tells_a_port_that_somebody_has_from_one_that_a_running_collector_has(
+def test_check_distinguishes_a_taken_port_from_that_of_a_running_collector(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, free_port())
@@ -121,8 +119,8 @@ def test_check_of_wrong_settings_is_a_finding_too(tmp_path: Path, capsys: pytest
     path = tmp_path / "collector.yaml"
     path.write_text("inventry: sites.csv")
     assert program.command(["check", str(path)]) == Exit.CONFIGURATION
-    told = f"{path}: inventry: no such setting; did you mean `inventory`?"
-    assert capsys.readouterr() == (f"WRONG  settings: {told}\n", "")
+    text = f"{path}: inventry: no such setting; did you mean `inventory`?"
+    assert capsys.readouterr() == (f"WRONG  settings: {text}\n", "")
 
 
 def test_run_names_the_settings_file_whose_broker_cannot_be_used(
@@ -130,8 +128,8 @@ def test_run_names_the_settings_file_whose_broker_cannot_be_used(
 ) -> None:
     path = write(tmp_path, 1, more=", password_file: nowhere")
     assert program.command(["run", str(path)]) == Exit.CONFIGURATION
-    told = f"plancher-collector: {path}: broker.password_file: of no use without broker.username\n"
-    assert capsys.readouterr().err == told
+    text = f"plancher-collector: {path}: broker.password_file: of no use without broker.username\n"
+    assert capsys.readouterr().err == text
 
 
 def test_check_refuses_a_password_that_others_can_read(
@@ -162,7 +160,7 @@ def test_check_refuses_a_password_that_others_can_read(
         ),
     ],
 )
-def test_run_refuses_to_start_with_words_and_a_code(
+def test_run_ends_with_a_message_and_an_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], inventory: str, expected: str, code: Exit
 ) -> None:
     path = write(tmp_path, 1, inventory)
@@ -171,7 +169,7 @@ def test_run_refuses_to_start_with_words_and_a_code(
     assert expected.format(dir=tmp_path) in capsys.readouterr().err
 
 
-def test_run_says_whose_port_it_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_names_a_taken_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -179,12 +177,14 @@ def test_run_says_whose_port_it_wanted(tmp_path: Path, capsys: pytest.CaptureFix
         path = write(tmp_path, 1)
         path.write_text(path.read_text().partition("web:")[0] + f"web: {{port: {port}}}\n")
         assert program.command(["run", str(path)]) == Exit.UNAVAILABLE
-    told = capsys.readouterr().err
-    assert f"plancher-collector: web: 127.0.0.1:{port}: " in told
-    assert told.endswith(": name another host or port\n")
+    text = capsys.readouterr().err
+    assert f"plancher-collector: web: 127.0.0.1:{port}: " in text
+    assert text.endswith(": name another host or port\n")
 
 
-def test_a_missing_file_and_a_wrong_call_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_and_a_wrong_command_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SettingsError) as raised:
         program.command(["run", str(tmp_path / "none.yaml")])
     assert str(raised.value).endswith("none.yaml: no such file: give the path of a settings file")

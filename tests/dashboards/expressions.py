@@ -1,4 +1,4 @@
-"""Every PromQL expression that dashboards and rules hold, and what must exist for them to find something."""
+"""PromQL expressions of all dashboards and rules, and the metrics that they need."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"\$(\w+)")
 
 
 def of_dashboards() -> list[str]:
-    """The expressions of all panels, dashboard variables still in them."""
+    """Return the expressions of all panels, with their dashboard variables."""
     return [
         target["expr"]
         for dashboard in DASHBOARDS
@@ -27,22 +27,22 @@ def of_dashboards() -> list[str]:
 
 
 def of_rules() -> list[str]:
-    """The expressions of all rules, and the text of annotations, which hold queries too."""
+    """Return the expressions of all rules, and the text of annotations, which contain queries too."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     return [rule["expr"] for rule in rules] + [json.dumps(rule.get("annotations", {})) for rule in rules]
 
 
 def filled_in(expression: str, values: dict[str, str]) -> str:
-    """The expression as Grafana sends it. Raises KeyError for a variable that no dashboard has."""
+    """Return an expression as Grafana sends it. Raises KeyError for an unknown variable."""
     return _VARIABLE.sub(lambda found: values[found.group(1)], expression)
 
 
 def metrics(expressions: list[str]) -> set[str]:
-    """The names of the collector's metrics that are asked for."""
+    """Return the names of the collector's metrics in expressions."""
     return {name for expression in expressions for name in _METRIC.findall(expression)}
 
 
 def variables(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
-    """A dashboard's drop-downs, as Grafana reads them."""
+    """Return the drop-downs of a dashboard."""
     yield from dashboard.as_json()["templating"]["list"]

@@ -1,4 +1,4 @@
-"""The dashboards by value: no Grafana runs here, so all that can be said of them without one is checked."""
+"""Dashboards, as far as they can be checked without Grafana."""
 
 import re
 from pathlib import Path
@@ -33,9 +33,9 @@ WATCHED = {
 
 
 def of_process() -> set[str]:
-    """The families that the process exposes beside the fleet's."""
+    """Return the metric families of the collector's own process."""
     meters = OwnCounters()
-    PeerCounters(meters.registry).heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
+    PeerCounters(meters.registry).count_message(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
     return set(re.findall(r"^# TYPE (\w+)", meters.page().decode(), re.MULTILINE))
 
 
@@ -65,7 +65,7 @@ def test_uids_are_unique_and_short_enough_for_grafana() -> None:
 
 
 @every_dashboard
-def test_every_panel_has_what_grafana_reads(dashboard: Dashboard) -> None:
+def test_every_panel_has_the_fields_that_grafana_reads(dashboard: Dashboard) -> None:
     found = panels(dashboard)
     assert [panel["id"] for panel in found] == list(range(1, len(found) + 1))
     for panel in found:
@@ -88,7 +88,7 @@ def test_every_panel_has_what_grafana_reads(dashboard: Dashboard) -> None:
 
 
 @every_dashboard
-def test_no_panel_lies_over_another_or_beyond_the_grid(dashboard: Dashboard) -> None:
+def test_panels_do_not_overlap_and_fit_the_grid(dashboard: Dashboard) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels(dashboard):
         place = panel["gridPos"]
@@ -103,7 +103,7 @@ def test_no_panel_lies_over_another_or_beyond_the_grid(dashboard: Dashboard) -> 
 
 
 @every_dashboard
-def test_overrides_and_sorting_speak_of_columns_and_lines_that_are_there(dashboard: Dashboard) -> None:
+def test_overrides_and_sorting_name_existing_columns_and_lines(dashboard: Dashboard) -> None:
     for panel in panels(dashboard):
         shown = {target["legendFormat"] for target in panel["targets"]}
         for step in panel.get("transformations", []):
@@ -120,7 +120,7 @@ def test_every_variable_in_a_query_is_a_drop_down(dashboard: Dashboard) -> None:
     assert asked == offered
 
 
-def test_the_worst_state_sorts_to_the_top_and_each_has_its_words() -> None:
+def test_the_worst_state_sorts_to_the_top_and_each_has_a_text() -> None:
     assert [mapping.value for mapping in STATES] == sorted(range(len(SiteState)), reverse=True)
     assert len({mapping.text for mapping in STATES}) == len(SiteState)
     assert STATES[0].text == "below floor"
@@ -147,7 +147,7 @@ def test_promtool_parses_every_expression(tmp_path: Path) -> None:
     assert f"{len(queries)} rules found" in promtool("check", "rules", tmp_path / "rules.yml")
 
 
-def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
+def test_every_metric_in_a_query_is_exposed_by_the_collector() -> None:
     exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
     asked = expressions.metrics(expressions.of_dashboards() + expressions.of_rules())
     assert asked <= exposed
@@ -157,13 +157,13 @@ def test_every_metric_asked_for_is_one_that_the_collector_exposes() -> None:
     assert expressions.metrics(variables) <= exposed
 
 
-def test_runbooks_name_metrics_that_the_collector_exposes() -> None:
+def test_every_metric_in_a_runbook_is_exposed_by_the_collector() -> None:
     exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
     pages = [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
     assert expressions.metrics(pages) <= exposed
 
 
-def test_grafana_is_given_the_data_source_that_the_dashboards_ask_for() -> None:
+def test_grafana_has_the_data_source_of_the_dashboards() -> None:
     (source,) = yaml.safe_load((PROVISIONING / "datasources" / "plancher.yml").read_text())["datasources"]
     assert (source["type"], source["uid"]) == (DATA_SOURCE["type"], DATA_SOURCE["uid"])
     scraping = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["global"]

@@ -1,12 +1,11 @@
-"""What a unit forbids, forbidden by the kernel: its program runs as systemd would run it, without systemd.
+"""Sandbox of a unit: its program runs with the restrictions of systemd, without systemd.
 
-``python -m tests.deploy.sandbox UNIT ROOT [COMMAND]``, as root: a mount namespace in which all is read-only
-but the unit's own directories, and /opt/plancher is this environment; the unit's user, umask, limits and
-rights; its system call filter, and the other restrictions that systemd makes such filters of. ROOT holds what
-/etc, /run and /var/lib are to be. Not done: control groups, /proc and /dev of its own, a user namespace,
-priorities.
+``python -m tests.deploy.sandbox UNIT ROOT [COMMAND]``, as root, makes a mount namespace. Everything in it is
+read-only except the unit's own directories, and /opt/plancher is this environment. The program has the unit's
+user, umask, limits, capabilities and system call filter. ROOT contains the future /etc, /run and /var/lib.
+Left out: control groups, private /proc and /dev, user namespaces, priorities.
 
-``--shell ROOT SCRIPT`` runs a shell in such a system that nothing restricts.
+``--shell ROOT SCRIPT`` runs a shell in such a system without restrictions.
 """
 
 import ctypes
@@ -41,14 +40,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prepare(root: Path) -> None:
-    """Make what is to be /etc (a copy of this machine's), /run, /var/lib and /opt (empty)."""
+    """Make the future /etc (a copy of this machine's), and empty /run, /var/lib and /opt."""
     shutil.copytree("/etc", root / "etc", symlinks=True)
     for name in ("etc/plancher", "run", "var/lib", "opt/plancher"):
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
 def add_users(root: Path) -> None:
-    """The users that the units name, as an installation makes them."""
+    """Add the users of the units, as an installation does."""
     for name, number in USERS.items():
         with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
             users.write(f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n")
@@ -65,7 +64,7 @@ def _mount(source: str, target: str, flags: int, kind: str = "") -> None:
 
 
 def _own_directories(unit: Unit, root: Path) -> list[str]:
-    """What systemd makes before the start and gives to the user, as seen from within."""
+    """Make the directories that systemd makes for the unit's user; return their paths inside."""
     places = []
     for directive, parent in (("StateDirectory", "var/lib"), ("RuntimeDirectory", "run")):
         if name := unit.one(directive):
@@ -78,7 +77,7 @@ def _own_directories(unit: Unit, root: Path) -> list[str]:
 
 
 def _enter(root: Path) -> None:
-    """A mount namespace with directories of its own from ``root``."""
+    """Enter a mount namespace with the directories of ``root``."""
     if _libc.unshare(_NEW_MOUNTS):
         raise OSError(ctypes.get_errno(), "unshare")
     _mount("none", "/", _RECURSIVE | _PRIVATE)
@@ -97,7 +96,7 @@ def _protect(unit: Unit, own: Iterable[str]) -> None:
 
 
 def _hide(places: Iterable[str]) -> None:
-    """An empty directory instead of each, with what the tests themselves need, where that lies in it."""
+    """Replace directories by empty ones, which contain only what the tests need."""
     for place in filter(os.path.isdir, places):
         needed = {path: os.open(path, os.O_DIRECTORY) for path in _NEEDED if path.is_relative_to(place)}
         _mount("tmpfs", place, 0, "tmpfs")
@@ -108,7 +107,7 @@ def _hide(places: Iterable[str]) -> None:
 
 
 def _lay(path: Path, descriptor: int) -> None:
-    """Put a directory there; of one that is its owner's alone, what is in it."""
+    """Mount a directory; of a directory that only its owner may search, mount the contents."""
     source = f"/proc/self/fd/{descriptor}"
     if os.fstat(descriptor).st_mode & _SEARCHABLE:
         _mount(source, str(path), _BIND)
@@ -123,14 +122,14 @@ def _lay(path: Path, descriptor: int) -> None:
 
 
 def _closed() -> set[str]:
-    """The directories on the way to what is needed that only their owner may search."""
+    """Return the directories above needed files that only their owner may search."""
     ways = (reversed((path, *path.parents)) for path in _NEEDED)
     found = (next((place for place in way if not place.stat().st_mode & _SEARCHABLE), None) for way in ways)
     return {str(place) for place in found if place is not None}
 
 
 def _let_go_of_network_namespaces() -> None:
-    """A copy of their mounts here would keep those that another test deletes."""
+    # A copy of these mounts would keep namespaces alive that another test deletes.
     for place in Path("/run/netns").glob("*"):
         _libc.umount2(str(place).encode(), _DETACH)
 
@@ -150,7 +149,7 @@ def _make_read_only(except_below: Iterable[str]) -> None:
 
 
 def _become(unit: Unit) -> list[str]:
-    """setpriv(1) with the unit's user and capabilities."""
+    """Return the setpriv(1) command for the unit's user and capabilities."""
     user = str(_user(unit))
     kept = [name.removeprefix("CAP_").lower() for name in unit.one("CapabilityBoundingSet").split()]
     rights = ",".join(["-all", *(f"+{name}" for name in kept)])
@@ -161,13 +160,13 @@ def _become(unit: Unit) -> list[str]:
 
 
 class _Comparison(ctypes.Structure):
-    """struct scmp_arg_cmp of <seccomp.h>."""
+    """Mirror of struct scmp_arg_cmp of <seccomp.h>."""
 
     _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
 
 
 class _Filter:
-    """A filter of libseccomp, by which systemd makes its own."""
+    """Filter of libseccomp, with which systemd builds its own."""
 
     def __init__(self, default: int) -> None:
         self._library = ctypes.CDLL(SECCOMP.name)
@@ -175,7 +174,7 @@ class _Filter:
         self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(default)))
 
     def add(self, action: int, call: str, *comparisons: _Comparison) -> None:
-        """A rule for a call; one that this machine does not have needs none."""
+        """Add a rule for a system call, unless this machine has no such call."""
         number = self._library.seccomp_syscall_resolve_name(call.encode())
         array = (_Comparison * max(1, len(comparisons)))(*comparisons)
         rule = (self._context, ctypes.c_uint32(action), number, len(comparisons), array)
@@ -188,7 +187,7 @@ class _Filter:
 
 
 def _confine(unit: Unit, calls: Iterable[str]) -> None:
-    """From here on the kernel refuses what the unit's filters refuse."""
+    """Load the filters of the unit into the kernel."""
     refused, allowed = _Filter(_ALLOW), _Filter(_REFUSE)
     families = {int(getattr(socket, name)) for name in unit.one("RestrictAddressFamilies").split()}
     for family in set(range(64)) - families:
@@ -208,7 +207,7 @@ def _confine(unit: Unit, calls: Iterable[str]) -> None:
 
 
 def _begin(unit: Unit, root: Path, command: list[str]) -> None:
-    """As root: the namespace; then this module again, as the unit's user."""
+    """Enter the namespace as root, then run this module again as the unit's user."""
     (root / "run" / f"{unit.name}.calls").write_text(json.dumps(sorted(unit.allowed_calls())))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # beyond it only with CAP_SYS_RESOURCE
     files = min(int(unit.one("LimitNOFILE")), most)
@@ -222,7 +221,7 @@ def _begin(unit: Unit, root: Path, command: list[str]) -> None:
 
 
 def _finish(unit: Unit, command: list[str]) -> None:
-    """As the unit's user: the filters, and its program."""
+    """Load the filters as the unit's user, then become its program."""
     calls = json.loads(Path("/run", f"{unit.name}.calls").read_text())
     del os.environ["PYTHONPATH"]
     os.chdir(unit.one("WorkingDirectory", "/"))

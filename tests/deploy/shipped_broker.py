@@ -1,4 +1,4 @@
-"""The broker as it is shipped, run by tests: only ports and paths are another's."""
+"""Broker with the shipped configuration; only ports and paths are the test's."""
 
 import os
 import ssl
@@ -32,7 +32,7 @@ class Broker:
         protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V311,
         will: aiomqtt.Will | None = None,
     ) -> aiomqtt.Client:
-        """A connection with user name and password; the password is the user name where it is not told."""
+        """Return a connection with user name and password, by default the user name."""
         return aiomqtt.Client(
             *("127.0.0.1", self.port),
             username=user,
@@ -49,7 +49,7 @@ class Broker:
 
 
 def _configure(broker: Broker, without: Sequence[str]) -> Path:
-    """The shipped files as Debian includes them, with this test's paths and ports."""
+    """Write the shipped files as Debian includes them, with this test's paths and ports."""
     included = broker.directory / "conf.d"
     included.mkdir()
     for name in ("plancher.conf", "plancher-tls.conf"):
@@ -59,7 +59,7 @@ def _configure(broker: Broker, without: Sequence[str]) -> Path:
         kept = [line for line in text.splitlines() if not line.startswith(tuple(without))]
         (included / name).write_text("\n".join(kept) + "\n")
     (broker.directory / "plancher.acl").write_text((SHIPPED / "plancher.acl").read_text())
-    # As its own user it could not read a test's directory.
+    # Otherwise it becomes a user that cannot read a test's directory.
     user = "user root\n" if os.geteuid() == 0 else ""
     path = broker.directory / "mosquitto.conf"
     path.write_text(f"{user}include_dir {included}\n")
@@ -81,9 +81,10 @@ def shipped_broker(
     days: int = 2,
     without: Sequence[str] = (),
 ) -> Iterator[Broker]:
-    """A Mosquitto with the shipped files; ``sites`` issues certificates, the broker's own holds for ``days``.
+    """Run a Mosquitto with the shipped files. ``sites`` issues certificates, the broker's own for ``days``.
 
-    Each user's password is its name where none is told. ``without``: options that are left out.
+    ``users`` maps users to passwords, or lists users whose password is their name. ``without``: options to
+    leave out.
     """
     program = require("mosquitto")
     broker = Broker(free_port(), free_port(), directory)
@@ -95,5 +96,5 @@ def shipped_broker(
     passwords = users if isinstance(users, Mapping) else {user: user for user in users}
     _write_passwords(directory / "plancher.passwords", passwords)
     command: list[str | Path] = [program, "-c", _configure(broker, without)]
-    with running(command, lambda: accepts(broker.tls_port), directory / "log"):
+    with running(command, lambda: accepts(broker.port) and accepts(broker.tls_port), directory / "log"):
         yield broker

@@ -1,4 +1,4 @@
-"""Sessions against the shipped TLS listener: who is let in, who is refused, and that the session says why."""
+"""Sessions against the shipped TLS listener: accepted, refused, and the reported reason."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterat
 
 @pytest.fixture(scope="module")
 def expired(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Shipped]:
-    """A broker whose own certificate has expired."""
+    """Run a broker whose own certificate has expired."""
     with shipped_broker(tmp_path_factory.mktemp("expired"), ("A",), sites, days=-1) as broker:
         yield broker
 
@@ -51,7 +51,7 @@ def session(broker: Shipped, files: Tls, synchronised: Callable[[], bool] = mqtt
 
 
 async def outcome(tried: Session) -> str | None:
-    """What a first attempt comes to: None where the broker lets the session in."""
+    """Return the problem of the first attempt, None where the broker accepts the session."""
     async with running(tried):
         await until(lambda: tried.problem != "not connected yet")
         return tried.problem
@@ -59,31 +59,31 @@ async def outcome(tried: Session) -> str | None:
 
 def refusals(sites: Authority, folder: Path, newest: ssl.TLSVersion) -> dict[str, Tls]:
     stranger = Authority(folder / "stranger").make()
-    asks = "asks for a client certificate: set broker.tls.certificate and broker.tls.key"
+    asks = "requires a client certificate: set broker.tls.certificate and broker.tls.key"
     if newest is ssl.TLSVersion.TLSv1_2:  # has no word for it
-        asks = "agrees on no TLS with us: does it ask for a client certificate"
+        asks = "cannot agree on TLS with us: does it require a certificate"
     return {
         asks: tls(sites),
-        "does not vouch for our certificate, another authority issued it": tls(sites, stranger.issue("A")),
-        "says that our certificate has expired: renew broker.tls.certificate": tls(
+        "does not trust the authority that issued our certificate": tls(sites, stranger.issue("A")),
+        "rejects our certificate as expired: renew broker.tls.certificate": tls(
             sites, sites.issue("A", files=Identity.at(folder, "expired"), days=-1)
         ),
-        "shows a certificate that broker.tls.ca does not vouch for": tls(stranger, stranger.issue("B")),
-        "does not take our certificate for a client's": tls(
+        "shows a certificate that does not verify with broker.tls.ca": tls(stranger, stranger.issue("B")),
+        "does not accept our certificate as a client's": tls(
             sites, sites.issue("broker", Usage.SERVER, files=Identity.at(folder, "server"))
         ),
     }
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_who_is_refused_is_told_why(
+def test_a_refused_session_reports_the_reason(
     broker: Shipped,
     sites: Authority,
     tmp_path: Path,
     newest: ssl.TLSVersion,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With TLS 1.3 the broker's word comes after the handshake, as an answer to the first packet."""
+    """Expect the refusal after the TLS 1.3 handshake, in answer to the first packet."""
 
     def limited(files: Tls) -> ssl.SSLContext:
         context = tls_context(files)
@@ -96,13 +96,13 @@ def test_who_is_refused_is_told_why(
         assert found.startswith(f"broker 127.0.0.1:{broker.tls_port}: {words}"), found
 
 
-def test_a_broker_whose_certificate_has_expired_is_told(expired: Shipped, sites: Authority) -> None:
+def test_an_expired_certificate_of_the_broker_is_reported(expired: Shipped, sites: Authority) -> None:
     own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "expired-broker-A")))
     found = asyncio.run(outcome(session(expired, own)))
     assert "shows a certificate that has expired: renew it, or set this clock right" in str(found)
 
 
-def test_while_the_clock_is_not_synchronised_dates_do_not_count_and_that_is_said(
+def test_without_a_synchronised_clock_dates_are_ignored_with_a_warning(
     expired: Shipped, sites: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "unsynchronised-A")))
@@ -112,16 +112,18 @@ def test_while_the_clock_is_not_synchronised_dates_do_not_count_and_that_is_said
     assert caplog.text.count("this clock is not synchronised") == 1
 
 
-def test_authority_and_name_count_all_the_same(expired: Shipped, sites: Authority, tmp_path: Path) -> None:
+def test_without_a_synchronised_clock_authority_and_name_count(
+    expired: Shipped, sites: Authority, tmp_path: Path
+) -> None:
     stranger = Authority(tmp_path).make()
     found = asyncio.run(outcome(session(expired, tls(stranger), lambda: False)))
-    assert "shows a certificate that broker.tls.ca does not vouch for" in str(found)
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(found)
     place = Broker(host="localhost", port=expired.tls_port, tls=tls(sites))
     found = asyncio.run(outcome(Session(place, "a", clock_synchronised=lambda: False)))
     assert "shows a certificate for another name than broker.host" in str(found)
 
 
-def test_once_the_clock_is_synchronised_dates_count_again(
+def test_dates_count_again_once_the_clock_is_synchronised(
     broker: Shipped, expired: Shipped, sites: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt, "RENEWALS_EVERY_S", 0.1)
@@ -142,7 +144,7 @@ def test_once_the_clock_is_synchronised_dates_count_again(
     assert "shows a certificate that has expired" in str(asyncio.run(scenario(expired)).problem)
 
 
-def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
+def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
     broker: Shipped,
     sites: Authority,
     tmp_path: Path,
@@ -164,10 +166,10 @@ def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
             await until(lambda: tried.connected)
             before = connections()
             own.key.write_bytes(new.key.read_bytes()[:100])
-            await until(lambda: "what was there before stays in use" in caplog.text)
+            await until(lambda: "the files read before stay in use" in caplog.text)
             assert tried.connected
             await asyncio.sleep(0.3)
-            assert caplog.text.count("what was there before stays in use") == 1
+            assert caplog.text.count("the files read before stay in use") == 1
             own.key.write_bytes(new.key.read_bytes())
             own.certificate.write_bytes(new.certificate.read_bytes())
             await until(lambda: connections() > before)
@@ -177,7 +179,7 @@ def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
     assert "new files are in use from the next connection on" in caplog.text
 
 
-def test_with_half_of_a_new_pair_a_lost_connection_comes_back_with_the_old_one(
+def test_with_half_of_a_new_pair_the_old_one_is_used(
     broker: Shipped, sites: Authority, tmp_path: Path
 ) -> None:
     own = sites.issue("A", files=Identity.at(tmp_path, "own"))
@@ -188,7 +190,7 @@ def test_with_half_of_a_new_pair_a_lost_connection_comes_back_with_the_old_one(
 
 
 def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
-    """Its certificate is good for 127.0.0.1 and of the right authority, and still no server's."""
+    """Use a site's certificate for 127.0.0.1 by the right authority; it is no server certificate."""
     posing = sites.issue("A", files=Identity.at(tmp_path, "posing"), names=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(posing.certificate, posing.key)
@@ -201,11 +203,11 @@ def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> N
             place = Broker(port=server.sockets[0].getsockname()[1], tls=tls(sites))
             return await outcome(Session(place, "a"))
 
-    assert "shows a certificate that broker.tls.ca does not vouch for" in str(asyncio.run(scenario()))
+    assert "shows a certificate that does not verify with broker.tls.ca" in str(asyncio.run(scenario()))
 
 
-def test_the_same_certificate_elsewhere_takes_the_connection_over(broker: Shipped, sites: Authority) -> None:
-    """A copied certificate shows: both are thrown out in turn, whatever client ids they give."""
+def test_two_clients_with_one_certificate_disconnect_each_other(broker: Shipped, sites: Authority) -> None:
+    """Show that a copied certificate is noticed, whatever the client ids are."""
     own = sites.issue("A", files=Identity.at(sites.folder, "taken-over-A"))
     context = tls_context(tls(sites, own))
 
@@ -217,10 +219,10 @@ def test_the_same_certificate_elsewhere_takes_the_connection_over(broker: Shippe
     asyncio.run(scenario())
 
 
-def test_with_passwords_over_tls_a_site_is_who_its_password_says(
+def test_passwords_over_tls_identify_a_site(
     tmp_path_factory: pytest.TempPathFactory, sites: Authority, tmp_path: Path
 ) -> None:
-    """The variant that plancher-tls.conf describes."""
+    """Test the variant that plancher-tls.conf describes."""
     password = tmp_path / "password"
     password.touch(mode=0o600)
     left_out = ("cafile", "require_certificate", "use_identity_as_username")

@@ -1,4 +1,4 @@
-"""The configuration of Prometheus and Alertmanager, judged by their own tools and against each other."""
+"""Configuration of Prometheus and Alertmanager, checked by their own tools and against each other."""
 
 import subprocess
 from pathlib import Path
@@ -67,22 +67,22 @@ def test_alertmanager_routes_and_inhibits_alerts_that_exist() -> None:
     assert others <= {f'level="{level}"' for level in Level}
 
 
-def test_the_bound_of_samples_lets_the_greatest_fleet_through(tmp_path: Path) -> None:
-    """One sample too many, and all of the page is dropped."""
+def test_the_sample_limit_admits_the_largest_fleet(tmp_path: Path) -> None:
+    """One sample above the limit, and Prometheus drops the whole page."""
     (scrape,) = prometheus()["scrape_configs"]
     needed = GREATEST_FLEET * samples_of_a_site(tmp_path / "ledger.db")
     assert needed < scrape["sample_limit"] < 2 * needed
 
 
 def samples_of_a_site(file: Path) -> int:
-    """How many a site has that measures everything in two classes."""
+    """Return the number of samples of a site that measures everything in two classes."""
     ((site_id, site),) = sites(1).items()
     agent, views, ledger = SimulatedAgent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
-    told = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
-    told.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
-    for settled in ledger.commit([judge(arrival) for arrival in told]):
+    arrivals = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
+    arrivals.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
+    for settled in ledger.commit([judge(arrival) for arrival in arrivals]):
         views.learn(settled.observations, NOW_US)
-        views.learn_sides(settled.joined, NOW_US)
+        views.learn_comparisons(settled.joined, NOW_US)
     ledger.close()
     lines = b"".join(views.pieces()).splitlines()
     return sum(not line.startswith(b"#") for line in lines)

@@ -1,4 +1,4 @@
-"""Two distributions come out of this repository, and what a site installs holds nothing of the lab."""
+"""Two distributions of this repository; a site installs nothing of the lab."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ PRODUCT = ("agent", "collector", "host", "net", "peer", "wire")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository, because building leaves files behind."""
+    """Copy the repository, because a build leaves files behind."""
     copy = tmp_path_factory.mktemp("build") / "source"
     shutil.copytree(ROOT, copy, ignore=NOT_BUILT)
     return copy

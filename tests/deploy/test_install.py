@@ -1,7 +1,7 @@
-"""docs/install-*.md: every command is run as it stands, as root, in a scratch system of its own.
+"""Commands of docs/install-*.md, run as root in a scratch system.
 
-A mount namespace has a copy of /etc, and nothing in /opt, /run and /var/lib. What would reach the package
-index, or a systemd that is not there, is replaced, and what it names is checked instead.
+A mount namespace has a copy of /etc, and empty /opt, /run and /var/lib. Commands that need the package index
+or a running systemd are replaced, and the files that they name are checked instead.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings.file import load as load_agent
+from agent.configuration import load as load_agent
 from collector.certificates.authority import Authority
 from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger
@@ -38,7 +38,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a moun
 
 
 class Scratch:
-    """A scratch system and the checkout from which it is installed."""
+    """Scratch system, and the checkout from which it is installed."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.checkout = folder / "root", folder / "checkout"
@@ -51,7 +51,7 @@ class Scratch:
         shutil.copy(ROOT / "sites.csv", self.checkout)
 
     def run(self, lines: list[str]) -> "subprocess.CompletedProcess[str]":
-        """Run the lines with a shell, each after the one before succeeded."""
+        """Run the lines with a shell that stops at the first failure."""
         script = "\n".join([f"cd {self.checkout}", "set -ex", *(in_scratch(line) for line in lines)])
         command = [sys.executable, "-m", "tests.deploy.sandbox", "--shell", self.root, script]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
@@ -61,7 +61,7 @@ class Scratch:
 
 
 def in_scratch(command: str) -> str:
-    """The command itself wherever it can be run here."""
+    """Return the command, or its replacement where it cannot run here."""
     words = shlex.split(command)
     if words[0] == "apt-get":
         return ":"
@@ -84,7 +84,9 @@ def in_scratch(command: str) -> str:
 
 
 def _of_units(words: list[str]) -> str:
-    """Enabling needs no running systemd; for all else the unit must at least be installed."""
+    """Return a replacement of systemctl: enabling needs no running systemd, other actions need the unit
+    file.
+    """
     action, *units = words
     if action == "enable":
         return f"systemctl --root=/ enable --quiet {' '.join(unit for unit in units if unit != '--now')}"
@@ -98,7 +100,7 @@ def scratch(tmp_path: Path) -> Scratch:
 
 
 @needs_root
-def test_an_agent_is_installed_as_the_page_says(scratch: Scratch, tmp_path: Path) -> None:
+def test_the_page_installs_an_agent(scratch: Scratch, tmp_path: Path) -> None:
     sites = Authority(tmp_path, "sites").make()
     issued = sites.issue(SITE)
     (scratch.checkout / "agent.yaml").write_text(blocks(AGENT, "yaml")[0])
@@ -119,7 +121,7 @@ def test_an_agent_is_installed_as_the_page_says(scratch: Scratch, tmp_path: Path
 
 
 @needs_root
-def test_a_collector_is_installed_backed_up_and_restored_as_the_page_says(scratch: Scratch) -> None:
+def test_the_page_installs_backs_up_and_restores_a_collector(scratch: Scratch) -> None:
     (scratch.checkout / "collector.yaml").write_text(blocks(COLLECTOR, "yaml")[0])
     (scratch.checkout / "broker-password").write_text("secret\n")
     lines = commands(COLLECTOR)
@@ -142,7 +144,7 @@ def test_a_collector_is_installed_backed_up_and_restored_as_the_page_says(scratc
     assert ledger.stat().st_uid == owner
 
 
-def test_the_settings_of_the_pages_are_valid_and_agree_with_the_units(tmp_path: Path) -> None:
+def test_settings_of_the_pages_are_valid_and_agree_with_the_units(tmp_path: Path) -> None:
     agent = _written(tmp_path, "agent.yaml", AGENT)
     chosen = load_agent(agent)
     unit = Unit("plancher-agent.service")
@@ -167,7 +169,7 @@ def test_the_extras_that_the_pages_install_exist() -> None:
             assert f"\n{extra} = [" in extras
 
 
-def test_journalctl_understands_what_the_page_of_the_log_asks(tmp_path: Path) -> None:
+def test_journalctl_accepts_the_commands_of_the_log_page(tmp_path: Path) -> None:
     asked = [line for line in commands(LOG) if line.startswith("journalctl ")]
     assert len(asked) == 4
     program = require("journalctl")

@@ -1,4 +1,4 @@
-"""What a site may reach through the shipped broker: nothing of another site's, whatever it tries."""
+"""Access of a site to the shipped broker: nothing of another site."""
 
 import asyncio
 import socket
@@ -53,8 +53,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield broker
 
 
-async def heard(client: aiomqtt.Client, last: bytes) -> Heard:
-    """Everything a client receives up to the message ``last``."""
+async def received_until(client: aiomqtt.Client, last: bytes) -> Heard:
+    """Return all messages that a client receives up to ``last``."""
     received: Heard = set()
     async for message in client.messages:
         assert isinstance(message.payload, bytes)
@@ -90,7 +90,11 @@ def test_a_site_writes_its_own_results_and_presence_and_nothing_else(
             await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
             for where in (topic("B", Kind.COMMANDS), peer_topic("peer", PeerKind.RECEIPTS)):
                 await collector.publish(where, b"last", qos=1)
-            return await heard(collector, b"last"), await heard(other, b"last"), await heard(peer, b"last")
+            return (
+                await received_until(collector, b"last"),
+                await received_until(other, b"last"),
+                await received_until(peer, b"last"),
+            )
 
     by_collector, by_other, by_peer = asyncio.run(scenario())
     own = {(topic("A", kind), f"{kind} of A".encode()) for kind in SITE_WRITES}
@@ -104,7 +108,7 @@ def test_a_site_writes_its_own_results_and_presence_and_nothing_else(
 def test_a_site_reads_its_own_receipts_and_commands_and_nothing_else(
     broker: Broker, protocol: ProtocolVersion, *, retain: bool
 ) -> None:
-    """Retained messages come upon subscription, so subscriptions are made before and after."""
+    """Subscribe before and after publishing: retained messages arrive on subscription."""
 
     async def scenario() -> Heard:
         async with (
@@ -125,7 +129,7 @@ def test_a_site_reads_its_own_receipts_and_commands_and_nothing_else(
                 await site.subscribe(subscription, qos=1)
             await collector.publish(topic("A", Kind.COMMANDS), b"command", qos=1)
             await collector.publish(topic("A", Kind.RECEIPTS), b"last", qos=1)
-            return await heard(site, b"last")
+            return await received_until(site, b"last")
 
     try:
         assert asyncio.run(scenario()) == {
@@ -150,7 +154,7 @@ async def forget_retained(broker: Broker) -> None:
 
 
 def die(broker: Broker, protocol: ProtocolVersion, where: str, will: bytes) -> None:
-    """Be site A with a last will, and vanish; a broker may refuse the will at once."""
+    """Connect as site A with a last will, and close the socket; a broker may refuse the will at once."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol.value)
     client.username_pw_set("A", "A")
     client.will_set(where, will, qos=1)
@@ -165,7 +169,7 @@ def die(broker: Broker, protocol: ProtocolVersion, where: str, will: bytes) -> N
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_last_will_reaches_no_further_than_its_site(broker: Broker, protocol: ProtocolVersion) -> None:
+def test_a_last_will_reaches_only_its_own_site(broker: Broker, protocol: ProtocolVersion) -> None:
     async def scenario() -> Heard:
         async with asyncio.timeout(LIMIT_S), broker.client(COLLECTOR) as collector:
             for kind in SITE_WRITES:
@@ -178,7 +182,7 @@ def test_a_last_will_reaches_no_further_than_its_site(broker: Broker, protocol: 
             ):
                 await asyncio.to_thread(die, broker, protocol, where, b"forged")
             await asyncio.to_thread(die, broker, protocol, topic("A", Kind.PRESENCE), b"last")
-            return await heard(collector, b"last")
+            return await received_until(collector, b"last")
 
     assert asyncio.run(scenario()) == {(topic("A", Kind.PRESENCE), b"last")}
 
@@ -192,6 +196,6 @@ def test_the_collector_commands_every_site(broker: Broker, tmp_path: Path) -> No
         ):
             await site.subscribe(topic("A", Kind.COMMANDS), qos=1)
             await collector.publish(topic("A", Kind.COMMANDS), b"last", qos=1)
-            return await heard(site, b"last")
+            return await received_until(site, b"last")
 
     assert asyncio.run(scenario()) == {(topic("A", Kind.COMMANDS), b"last")}

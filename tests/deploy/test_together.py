@@ -1,6 +1,6 @@
-"""The shipped configuration as one: broker, collector, Prometheus and Alertmanager, all real, and two sites.
+"""Shipped configuration as a whole: real broker, collector, Prometheus and Alertmanager, and two sites.
 
-Changed are ports, paths, and how often Prometheus looks: once a minute is too slow for a test.
+Only ports, paths and the scrape interval are changed: one scrape a minute is too slow for a test.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.servers import require
 from wire.messages import envelope as messages
 from wire.messages import peer_tests
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
-from wire.records import Cause, Direction, FloorValues, HostLoad, Known, Standing, Verdict
+from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, Standing, Verdict
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
@@ -44,7 +44,7 @@ FILTERS = {"departement": ".*", "category": ".*", "supplier": ".*"}
 
 
 def get(port: int, path: str, **query: str) -> Any:
-    """The JSON that a server of this machine answers."""
+    """Return the JSON of a server on this machine."""
     url = f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(query)}"
     with urllib.request.urlopen(url, timeout=10) as response:
         return json.loads(response.read())
@@ -63,12 +63,12 @@ class Prometheus:
     port: int
 
     def query(self, expression: str) -> list[Any]:
-        """The result of an instant query: series with their labels and values."""
+        """Return the series of an instant query, with labels and values."""
         result: list[Any] = get(self.port, "/api/v1/query", query=expression)["data"]["result"]
         return result
 
     def value(self, expression: str) -> float:
-        """The one value that a query gives, waited for."""
+        """Wait for the single value of a query."""
         wait_until(lambda: len(self.query(expression)) == 1, expression)
         return float(self.query(expression)[0]["value"][1])
 
@@ -82,7 +82,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Iterator[int]:
-    """The collector's port, once it is connected and has what two sites measured."""
+    """Run the collector until it has the measurements of two sites; return its port."""
     directory, port = tmp_path_factory.mktemp("collector"), free_port()
     (directory / "sites.csv").write_text(INVENTORY)
     password = directory / "password"
@@ -102,7 +102,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Itera
 
 
 async def measure(broker: Broker) -> None:
-    """Both sites and their peer publish what they would have measured just now, with every kind of probe."""
+    """Publish measurements of every probe for both sites, and the peer's records."""
     now_us = time.time_ns() // 1000 - 5_000_000
     good = structs.replace(examples.floor_values(), under_load=examples.under_load(), standing=Standing.CLEAR)
     fails = structs.replace(
@@ -127,8 +127,8 @@ async def measure(broker: Broker) -> None:
         await anext(aiter(client.messages))
 
 
-def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Known]:
-    """One measurement of each probe, in both directions where it has one."""
+def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Measurement]:
+    """Return one measurement of each probe, in both directions where it has one."""
     busy = HostLoad(busy_ratio=0.25, load_1min=0.5)
     trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, wished_dscp=46)
     changed = structs.replace(examples.path_values(), return_mtu_bytes=1400)
@@ -176,7 +176,7 @@ def test_prometheus_answers_a_query_for_the_capacity_of_a_site(prometheus: Prome
     assert prometheus.value(f'qos_floor_bits_per_second{{site_id="{BELOW}",direction="down"}}') == 8e6
 
 
-def test_the_scrape_of_the_real_page_is_whole(prometheus: Prometheus) -> None:
+def test_the_scrape_of_the_real_page_is_complete(prometheus: Prometheus) -> None:
     (target,) = get(prometheus.port, "/api/v1/targets", state="active")["data"]["activeTargets"]
     assert target["lastError"] == ""
     states = f'qos_site_state{{site_id="{BELOW}",state="below-floor"}}'
@@ -192,7 +192,7 @@ def test_every_expression_of_the_dashboards_finds_something(prometheus: Promethe
     wait_until(lambda: any(prometheus.query(filled) for filled in sites), expression)
 
 
-def test_every_drop_down_has_something_to_choose(prometheus: Prometheus) -> None:
+def test_every_drop_down_has_an_entry(prometheus: Prometheus) -> None:
     for variable in (found for dashboard in DASHBOARDS for found in expressions.variables(dashboard)):
         label = variable["name"]
         values = get(prometheus.port, f"/api/v1/label/{label}/values", **{"match[]": "qos_site_info"})["data"]
@@ -221,7 +221,7 @@ def test_the_rules_are_loaded_and_healthy_and_no_alert_fires(prometheus: Prometh
 
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[int]:
-    """One for each test: alerts that were raised stay."""
+    """Run one for each test: raised alerts stay."""
     program = require("prometheus-alertmanager")
     directory, port = tmp_path, free_port()
     command: list[str | Path] = [
@@ -244,7 +244,7 @@ def raise_alerts(port: int, *labels: dict[str, str]) -> None:
 
 
 def suppressed(port: int) -> dict[tuple[str, str], bool]:
-    """For every alert, by name and site: whether it is held back because of another."""
+    """Return by alert and site whether it is inhibited by another alert."""
     return {
         (alert["labels"]["alertname"], alert["labels"].get("site_id", "")): alert["status"]["state"]
         == "suppressed"
@@ -252,7 +252,7 @@ def suppressed(port: int) -> dict[tuple[str, str], bool]:
     }
 
 
-def test_an_alert_of_the_service_holds_back_those_of_the_sites(alertmanager: int) -> None:
+def test_an_alert_of_the_service_inhibits_those_of_the_sites(alertmanager: int) -> None:
     silent, below = ({"alertname": name, "site_id": FINE} for name in ("SiteSilent", "SiteBelowFloor"))
     raise_alerts(alertmanager, silent, below, {"alertname": "SiteBelowFloor", "site_id": BELOW})
     by_site = {("SiteSilent", FINE): False, ("SiteBelowFloor", FINE): True, ("SiteBelowFloor", BELOW): False}
@@ -262,7 +262,7 @@ def test_an_alert_of_the_service_holds_back_those_of_the_sites(alertmanager: int
     wait_until(lambda: suppressed(alertmanager) == all_but_one, "the collector speaks for all")
 
 
-def test_an_event_upstream_holds_back_the_other_alerts_of_its_place(alertmanager: int) -> None:
+def test_an_incident_inhibits_the_other_alerts_of_its_place(alertmanager: int) -> None:
     places = {"E1": {"pop": "P1"}, "E2": {"pop": "P2"}, "E3": {"pop": "P3", "departement": "48"}}
     sites = [{"alertname": "SiteSilent", "site_id": site, **where} for site, where in places.items()]
     peers = [{"alertname": "PeerTellsNothing", "peer": peer, "site_id": peer} for peer in ("dead", "mute")]

@@ -1,4 +1,4 @@
-"""The shipped units: what systemd's own tools say of them, and whether their programs work within them."""
+"""Shipped units: checked by systemd's own tools, and their programs run within their restrictions."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a moun
 
 
 def exposure(path: Path) -> float:
-    """As systemd-analyze has it, from 0 to 10."""
+    """Return the exposure level of systemd-analyze, from 0 to 10."""
     done = subprocess.run(
         [require("systemd-analyze"), "security", "--offline=true", "--no-pager", path],
         capture_output=True, text=True, timeout=60,
@@ -48,14 +48,14 @@ def test_a_unit_exposes_little(name: str) -> None:
     assert found <= MOST_EXPOSURE
 
 
-def test_the_judge_is_awake(tmp_path: Path) -> None:
+def test_a_unit_without_restrictions_is_exposed(tmp_path: Path) -> None:
     bare = tmp_path / "bare.service"
     bare.write_text("[Service]\nExecStart=/bin/true\n")
     assert exposure(bare) > 9
 
 
-def test_systemd_takes_the_units_as_they_are_meant(tmp_path: Path) -> None:
-    """An unknown directive or a value that it cannot read is told, and left out."""
+def test_systemd_accepts_every_directive(tmp_path: Path) -> None:
+    """Fail on warnings: systemd ignores an unknown directive or an unreadable value."""
     assert _complaints(installed_at(tmp_path, Path(sys.executable).parent)) == []
     (tmp_path / "plancher-wrong.service").write_text(
         "[Service]\nExecStart=/bin/true\nProtectEverything=yes\n"
@@ -70,7 +70,7 @@ def _complaints(units: list[Path]) -> list[str]:
     return [line for line in done.stderr.splitlines() if "plancher" in line]
 
 
-def test_every_service_comes_back_and_never_gives_up() -> None:
+def test_every_service_restarts_without_a_limit() -> None:
     for name in (AGENT, PEER, COLLECTOR):
         unit = Unit(name)
         assert (unit.one("Restart"), unit.one("StartLimitIntervalSec")) == ("always", "0")
@@ -85,14 +85,16 @@ def test_only_the_path_helper_may_open_raw_sockets() -> None:
 
 
 @pytest.mark.parametrize("name", [AGENT, PEER])
-def test_who_tells_how_good_a_clock_is_may_ask_for_it(name: str) -> None:
-    """ProtectClock= takes adjtimex(2) away, and the clock would seem unsynchronised for ever."""
+def test_programs_that_report_the_clock_may_read_it(name: str) -> None:
+    """Check ProtectClock=: it forbids adjtimex(2), and the clock would always seem unsynchronised."""
     assert {"adjtimex", "clock_adjtime"} <= Unit(name).allowed_calls()
     assert not Unit(name).is_on("ProtectClock")
 
 
 class Manager:
-    """Stands in for systemd: starts units in their sandboxes, hears them, a helper for each connection."""
+    """Fake systemd: starts units in their sandboxes, receives their states, and starts a helper for each
+    connection.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root, self._folder = folder / "root", folder
@@ -101,7 +103,7 @@ class Manager:
         self.heard: dict[str, list[str]] = {}
 
     def file(self, name: str, text: str, user: str = "root") -> None:
-        """A file of /etc/plancher; what belongs to a user is secret."""
+        """Write a file of /etc/plancher; a file with an owner is secret."""
         path = self.root / "etc/plancher" / name
         path.write_text(text)
         path.chmod(0o644 if user == "root" else 0o600)
@@ -110,7 +112,7 @@ class Manager:
 
     @contextmanager
     def start(self, name: str) -> Iterator[int]:
-        """A unit, from when it says that it is ready."""
+        """Start a unit and wait until it reports that it is ready."""
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
             address = self.root / "run" / f"{name}.notify"
             with _short_path(address) as bound:
@@ -135,7 +137,7 @@ class Manager:
 
     @contextmanager
     def behind(self, address: str) -> Iterator[None]:
-        """A path helper for each connection, as of a socket unit with Accept=yes."""
+        """Start a path helper for each connection, as a socket unit with Accept=yes does."""
         with closing(socket.socket(socket.AF_UNIX)) as listening:
             path = self.root / address.removeprefix("/")
             with _short_path(path) as bound:
@@ -172,7 +174,7 @@ def _sandboxed(name: str, root: Path) -> list[str | Path]:
 
 @contextmanager
 def _short_path(path: Path) -> Iterator[str]:
-    """A name for ``path`` that fits an address, which has 108 bytes."""
+    """Return a name for ``path`` that fits a socket address, which has 108 bytes."""
     descriptor = os.open(path.parent, os.O_PATH)
     try:
         yield f"/proc/self/fd/{descriptor}/{path.name}"
@@ -181,13 +183,15 @@ def _short_path(path: Path) -> Iterator[str]:
 
 
 def host_of_its_own() -> str:
-    """An address of loopback where the peer's well-known ports are free, whoever else runs this test."""
+    """Return a loopback address on which the peer's well-known ports are free."""
     hosts = (f"127.0.77.{number}" for number in range(1, 255))
     return next(host for host in hosts if free_at(host, 862, 24601))
 
 
 def write_settings(manager: Manager, broker: int, web: int) -> None:
-    """Those of the installation pages, but for hosts, ports, TLS, and how soon measurements come."""
+    """Write the settings of the installation pages, with the test's hosts, ports and intervals, without
+    TLS.
+    """
     key, host = "a-key-of-this-test", host_of_its_own()
     agent = yaml.safe_load(blocks(ROOT / "docs/install-agent.md", "yaml")[0])
     agent["peer"]["host"] = host
@@ -248,8 +252,8 @@ for what, attempt in {
                   "code made at run time 1", "ask the clock 1"]),
     ],
 )  # fmt: skip
-def test_what_a_unit_forbids_cannot_be_done(name: str, refused: list[str], tmp_path: Path) -> None:
-    """By the stand-in that the next test relies on, which would otherwise prove nothing."""
+def test_the_sandbox_enforces_the_restrictions(name: str, refused: list[str], tmp_path: Path) -> None:
+    """Check the sandbox itself: without it the next test would prove nothing."""
     manager = Manager(tmp_path)
     manager.file("loose", "")
     (manager.root / "etc/plancher/loose").chmod(0o666)
@@ -259,8 +263,8 @@ def test_what_a_unit_forbids_cannot_be_done(name: str, refused: list[str], tmp_p
 
 
 @needs_root
-def test_the_programs_work_within_what_their_units_forbid(tmp_path: Path) -> None:
-    """From the well-known ports to the ledger, and a trace by its helper: nothing needed is forbidden."""
+def test_the_programs_work_within_their_units(tmp_path: Path) -> None:
+    """Measure from the well-known ports to the ledger, with a trace by the helper."""
     require("systemd-analyze")
     manager, web = Manager(tmp_path), free_port()
     with ExitStack() as everything:
@@ -289,7 +293,7 @@ def test_the_programs_work_within_what_their_units_forbid(tmp_path: Path) -> Non
 
 
 def measured(ledger: Path) -> set[str]:
-    """The probes that measured, as the ledger has it; a busy machine makes a load test invalid."""
+    """Return the probes in the ledger; a busy machine makes a load test invalid."""
     statement = (
         "SELECT DISTINCT probe.name FROM measurements JOIN series ON series.key = measurements.series_key"
         " JOIN names AS probe ON probe.key = series.probe_key"

@@ -1,4 +1,4 @@
-"""The shipped units as they are written: what each directive says, and what its system call filter allows."""
+"""Shipped unit files: their directives, and the system calls that their filters allow."""
 
 import subprocess
 from functools import cache
@@ -12,7 +12,7 @@ _BINARIES = "/opt/plancher/bin"
 
 
 class Unit:
-    """One unit file. A directive that is written several times has several values."""
+    """One unit file. A repeated directive has several values."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Unit:
         return self._values.get(key, [])
 
     def one(self, key: str, default: str = "") -> str:
-        """The value of a directive that stands once, or ``default`` where it stands nowhere."""
+        """Return the value of a directive that occurs once, or ``default`` where it does not occur."""
         values = self.all(key) or [default]
         assert len(values) == 1, f"{self.name}: {key}= stands {len(values)} times"
         return values[0]
@@ -35,11 +35,12 @@ class Unit:
         return self.one(key) == "yes"
 
     def program(self) -> list[str]:
-        """The command of ExecStart."""
+        """Return the command of ExecStart."""
         return self.one("ExecStart").split()
 
     def allowed_calls(self) -> set[str]:
-        """What SystemCallFilter= lets through: an allow list, to which and from which later lines count.
+        """Return the system calls that SystemCallFilter= allows: later lines add to the list or remove from
+        it.
 
         An allow list always has ``@default`` (systemd.exec(5)).
         """
@@ -53,7 +54,7 @@ class Unit:
 
 @cache
 def calls(name: str) -> set[str]:
-    """The system calls of a group as this systemd has it; anything else is a call itself."""
+    """Return the system calls of a group by this systemd; another name is a call itself."""
     if not name.startswith("@"):
         return {name}
     told = subprocess.run(
@@ -64,7 +65,7 @@ def calls(name: str) -> set[str]:
 
 
 def installed_at(folder: Path, binaries: Path) -> list[Path]:
-    """The units in ``folder``, with the programs that stand in ``binaries``."""
+    """Write the units to ``folder``, with their programs in ``binaries``."""
     written = []
     for path in sorted((*FOLDER.glob("*.service"), *FOLDER.glob("*.socket"))):
         target = folder / path.name

@@ -1,5 +1,6 @@
-"""Every decoder against bytes that nobody meant: any input ends in one of the outcomes that it declares.
+"""Fuzzing of every decoder: any input has to end in one of its declared outcomes.
 
-``targets`` names the decoders with valid examples and what each may do, ``mutation`` makes inputs from the
-examples, ``running`` runs one target for a while: ``make test`` for a moment each, ``make fuzz`` as you like.
+``targets`` lists the decoders with valid examples and their outcomes. ``mutation`` makes inputs from the
+examples. ``running`` runs one target for a while: briefly in ``make test``, as long as asked in ``make
+fuzz``.
 """

@@ -1,4 +1,4 @@
-"""``make fuzz SECONDS=600``: every target for its share of the time, in an order of its own each time."""
+"""Command line of ``make fuzz SECONDS=600``: every target for its share of the time."""
 
 import argparse
 import logging
@@ -13,14 +13,14 @@ CRASHES = Path("var/fuzz")
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 where anything crashed."""
+    """Run the targets; return 1 if any of them crashed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
-    parser.add_argument("--seed", type=int, default=None, help="as an earlier run printed it")
-    parser.add_argument("--target", choices=sorted(TARGETS), help="this one alone")
+    parser.add_argument("--seed", type=int, default=None, help="repeat the run of this seed")
+    parser.add_argument("--target", choices=sorted(TARGETS), help="run only this target")
     parser.add_argument("--input", type=Path, help="run this file through --target once")
     options = parser.parse_args()
-    logging.disable()  # a decoder that warns of what it reads would warn of all of it
+    logging.disable()  # decoders would warn of almost every input
     if options.input:
         print(TARGETS[options.target].run(options.input.read_bytes()))
         return 0
@@ -30,8 +30,8 @@ def main() -> int:
     for target in chosen:
         result = running.run(target, options.seconds / len(chosen), seed)
         print(result, flush=True)
-        for (_, told), path in zip(result.crashes.values(), running.save(result, CRASHES), strict=True):
-            print(f"  {path}\n{told}")
+        for (_, report), path in zip(result.crashes.values(), running.save(result, CRASHES), strict=True):
+            print(f"  {path}\n{report}")
         executions, crashes = executions + result.executions, crashes + len(result.crashes)
     print(f"{len(chosen)} targets, {executions} executions, seed {seed}: {crashes} crashes")
     return 1 if crashes else 0

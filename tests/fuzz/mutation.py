@@ -1,4 +1,4 @@
-"""Inputs that are nearly valid: bytes changed in place, and JSON changed where it means something."""
+"""Nearly valid inputs: bytes changed in place, and JSON changed in its structure."""
 
 import json
 import random
@@ -55,7 +55,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def mutate(chance: random.Random, examples: Sequence[bytes]) -> bytes:
-    """One input: most often an example with a few changes, seldom nothing like one."""
+    """Make one input: mostly an example with a few changes, seldom random bytes."""
     if chance.random() < 0.02:
         return chance.randbytes(chance.randint(0, 300))
     data = chance.choice(examples)
@@ -77,7 +77,7 @@ def _mutate_json(chance: random.Random, data: bytes) -> bytes:
 
 
 def _change(chance: random.Random, document: Any) -> Any:
-    """Go down at random and change what is there."""
+    """Descend at random and change the value found."""
     if not isinstance(document, dict | list) or not document or chance.random() < 0.15:
         return chance.choice(_VALUES)
     if isinstance(document, list):

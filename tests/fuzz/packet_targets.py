@@ -1,4 +1,4 @@
-"""Decoders of what is packets: load tests, STAMP, ICMP and SNMP."""
+"""Decoders of packets: load tests, STAMP, ICMP and SNMP."""
 
 from agent.probes.path import packets as path_packets
 from agent.probes.path.packets import Flow
@@ -32,7 +32,7 @@ def _pdus(data: bytes) -> str:
 
 
 def _control_port(data: bytes) -> str:
-    """A server that lives for one datagram, as it came and with a signature that holds."""
+    """Give a new server one datagram, as it is and with a valid signature."""
     server = reception.Reception({1: KEY})
     outcomes = [server.receive(data, ("192.0.2.1", 9), NOW_NS)]
     if len(data) == pdu.SETUP.size and (setup := pdu.parse_setup(data[:-2] + b"\0\0")) is not None:

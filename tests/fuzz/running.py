@@ -1,4 +1,4 @@
-"""Runs one target for a while, and keeps what went wrong."""
+"""Runner of one target, which keeps the inputs that crashed."""
 
 import random
 import time
@@ -18,9 +18,9 @@ _KEPT = 400
 
 @dataclass(frozen=True)
 class Target:
-    """A decoder of at most ``longest`` bytes.
+    """Decoder of at most ``longest`` bytes.
 
-    ``run`` returns which of its declared outcomes it was, and raises where it was none of them.
+    ``run`` returns one of the declared outcomes, and raises otherwise.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass
 class Result:
-    """What became of one target. ``crashes``: by the place of each, the input and what it did."""
+    """Result of one target. ``crashes``: input and report by the place of the crash."""
 
     name: str
     seed: int
@@ -50,13 +50,16 @@ class Result:
         )
 
 
-def run(target: Target, seconds: float, seed: int, most: int | None = None) -> Result:
-    """Run the examples, then inputs made from them, and from those that led to an outcome not seen before."""
+def run(target: Target, seconds: float, seed: int, *, least: int = 0, most: int = 2**62) -> Result:
+    """Run the examples, then inputs made from them and from inputs with a new outcome.
+
+    It makes at least ``least`` executions, however slow the machine is.
+    """
     chance, result = random.Random(f"{seed} {target.name}"), Result(target.name, seed)
     corpus = [*target.examples]
     ends = time.monotonic() + seconds
     waiting = list(target.examples)
-    while waiting or (time.monotonic() < ends and result.executions < (most or 2**62)):
+    while waiting or result.executions < least or (time.monotonic() < ends and result.executions < most):
         data = waiting.pop() if waiting else mutate(chance, corpus)[: target.longest]
         if _execute(target, data, result) and len(corpus) < _KEPT:
             corpus.append(data)
@@ -64,7 +67,7 @@ def run(target: Target, seconds: float, seed: int, most: int | None = None) -> R
 
 
 def save(result: Result, folder: Path) -> list[Path]:
-    """Write each input that crashed to a file; ``python -m tests.fuzz --input FILE`` runs it again."""
+    """Write each crashing input to a file, for ``python -m tests.fuzz --input FILE``."""
     folder.mkdir(parents=True, exist_ok=True)
     saved = []
     for number, (data, told) in enumerate(result.crashes.values()):
@@ -76,7 +79,7 @@ def save(result: Result, folder: Path) -> list[Path]:
 
 
 def _execute(target: Target, data: bytes, result: Result) -> bool:
-    """Run one input; whether its outcome is new."""
+    """Run one input; return whether its outcome is new."""
     began = time.perf_counter()
     measured = result.executions % _MEASURE_MEMORY_EVERY == 0
     result.executions += 1

@@ -1,44 +1,32 @@
-"""A moment of fuzzing for each decoder, with one seed: a failure is repeatable. `make fuzz` takes longer."""
+"""Short fuzzing of each decoder with a fixed seed; ``make fuzz`` runs longer."""
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.fuzz import running
 from tests.fuzz.running import Target
 from tests.fuzz.targets import TARGETS
 
-SECONDS, SEED = 0.25, 1
+SECONDS, LEAST, SEED = 0.25, 60, 1
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Decoders that warn of what they read would warn of all of it."""
+    """Silence the decoders, which would warn of almost every input."""
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_but_declared_outcomes(name: str) -> None:
-    result = running.run(TARGETS[name], SECONDS, SEED)
+def test_only_declared_outcomes(name: str) -> None:
+    result = running.run(TARGETS[name], SECONDS, SEED, least=LEAST)
     assert not result.crashes, "\n".join(f"{data!r:.2000}\n{told}" for data, told in result.crashes.values())
     assert result.executions > len(TARGETS[name].examples)
     assert len(result.outcomes) > 1, "no input made a difference: are the examples valid?"
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_any_bytes_at_all(name: str) -> None:
-    @settings(max_examples=15, database=None)
-    @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
-    def run(data: bytes) -> None:
-        TARGETS[name].run(data)
-
-    run()
 
 
 FOUND = [
@@ -57,7 +45,7 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND)
-def test_what_once_crashed(name: str, data: bytes) -> None:
+def test_inputs_that_once_crashed(name: str, data: bytes) -> None:
     TARGETS[name].run(data)
 
 
@@ -67,7 +55,7 @@ def faulty(data: bytes) -> str:
     return "read"
 
 
-def test_what_crashes_is_found_and_kept(tmp_path: Path) -> None:
+def test_a_crash_is_found_and_saved(tmp_path: Path) -> None:
     result = running.run(Target("faulty", faulty, (b"example",)), 10, SEED, most=500)
     assert len(result.crashes) == 1, "one place, however many inputs"
     (path,) = running.save(result, tmp_path)
@@ -89,7 +77,7 @@ def test_a_run_can_be_repeated() -> None:
     assert seen[0] == seen[1]
 
 
-def test_what_takes_too_much_memory_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_memory_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "MOST_BYTES", 1_000_000)
     result = running.run(Target("greedy", lambda data: str(len(data * 500_000)), (b"abc",)), 10, SEED, most=1)
     assert list(result.crashes) == ["too large"]

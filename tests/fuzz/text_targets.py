@@ -1,4 +1,4 @@
-"""Decoders of what is text: messages, topics, settings, the inventory, and the agent's own files."""
+"""Decoders of text: messages, topics, settings, the inventory, and the agent's own files."""
 
 import os
 import re
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
+from agent.configuration import SETTINGS
 from agent.probes.capacity import byte_budget
 from agent.service import handover, status_file
 from agent.service.handover import Handover
 from agent.settings import file as agent_settings
 from agent.settings import hours, sections
-from agent.settings.sections import AgentSettings
 from collector import settings as collector_settings
 from collector.ingest import decode as ingest
 from collector.model import inventory
@@ -99,8 +100,8 @@ _PEER_TEST = messages.encode(examples.peer_test())
 _PEER_PAYLOAD = examples.peer_arrival(examples.peer_test()).payload
 
 
-def told(outcome: object) -> str:
-    """An outcome without what differs from input to input."""
+def generalised(outcome: object) -> str:
+    """Return an outcome without the parts that differ from input to input."""
     if isinstance(outcome, Fault):
         return f"{outcome.reason} {re.sub(r'[0-9]+|`.*`', '', outcome.detail)[:60]}"
     return type(outcome).__name__
@@ -112,7 +113,7 @@ def _message(kind: type[messages.Message]) -> Callable[[bytes], str]:
         if not isinstance(found, Fault):
             again = messages.decode(messages.encode(found), kind, SITE)
             assert again == found, "what is written is not what was read"
-        return told(found)
+        return generalised(found)
 
     return run
 
@@ -121,37 +122,37 @@ def _measurement(data: bytes) -> str:
     found = messages.decode_measurement(data)
     if not isinstance(found, Fault | UnknownMeasurement):
         assert messages.decode_measurement(messages.encode(found)) == found
-    return told(found)
+    return generalised(found)
 
 
 def _command(data: bytes) -> str:
-    return told(commands.decode(data, SITE))
+    return generalised(commands.decode(data, SITE))
 
 
 def _peer_message(data: bytes) -> str:
     return " ".join(
-        told(peer_tests.decode_peer(data, kind, PEER))
+        generalised(peer_tests.decode_peer(data, kind, PEER))
         for kind in (peer_tests.PeerEnvelope, peer_tests.PeerReceipt)
     )
 
 
 def _peer_test(data: bytes) -> str:
-    return told(peer_tests.decode_test(data))
+    return generalised(peer_tests.decode_test(data))
 
 
 def _judged(data: bytes) -> str:
-    """The first line is the topic, all else the payload."""
+    """Judge a message whose first line is the topic and whose rest is the payload."""
     topic, _, payload = data.partition(b"\n")
     judged = ingest.judge(ingest.Arrival(topic.decode(errors="replace"), payload, examples.NOW_US))
     match judged:
         case ingest.UnreadableMessage():
             receipt = ingest.receipt_of_unreadable(judged)
             assert receipt is None or len(messages.encode(receipt)) < 2000
-            return told(judged.fault)
+            return generalised(judged.fault)
         case ingest.Batch():
             return "batch " + " ".join(sorted({type(item).__name__ for item in judged.items}))
         case ingest.PeerBatch():
-            return "peer's batch " + " ".join(sorted({told(item.test) for item in judged.items}))
+            return "peer's batch " + " ".join(sorted({generalised(item.test) for item in judged.items}))
 
 
 def _topic(data: bytes) -> str:
@@ -168,7 +169,7 @@ def _settings(load_file: Callable[[Path], object]) -> Callable[[bytes], str]:
     def run(data: bytes) -> str:
         path.write_bytes(data)
         try:
-            return told(load_file(path))
+            return generalised(load_file(path))
         except SettingsError as error:
             text = str(error)
             assert "\n" not in text, "one line"
@@ -190,7 +191,7 @@ def _key_file(path: Path) -> object:
 
 def _inventory(data: bytes) -> str:
     try:
-        return told(inventory.parse(data.decode(errors="replace"), "sites.csv"))
+        return generalised(inventory.parse(data.decode(errors="replace"), "sites.csv"))
     except inventory.InventoryError as error:
         problems = error.problems
     assert len(problems) <= inventory.MAX_PROBLEMS + 1
@@ -199,7 +200,7 @@ def _inventory(data: bytes) -> str:
 
 def _status(data: bytes) -> str:
     (_FOLDER / status_file.NAME).write_bytes(data)
-    return told(status_file.read(_FOLDER))
+    return generalised(status_file.read(_FOLDER))
 
 
 def _handover(data: bytes) -> str:
@@ -207,7 +208,7 @@ def _handover(data: bytes) -> str:
     os.write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        return told(handover.receive(descriptor))
+        return generalised(handover.receive(descriptor))
     except msgspec.DecodeError as error:
         return type(error).__name__
 
@@ -224,7 +225,7 @@ def _budget(data: bytes) -> str:
 def _exchange(decode: Callable[[bytes], object]) -> Callable[[bytes], str]:
     def run(data: bytes) -> str:
         try:
-            return told(decode(data))
+            return generalised(decode(data))
         except msgspec.DecodeError as error:
             return re.sub(r"[0-9]+|`.*`", "", str(error))[:60]
 
@@ -243,17 +244,17 @@ def _quantities(data: bytes) -> str:
 
 
 def _load(data: bytes) -> str:
-    return told(load.parse(data))
+    return generalised(load.parse(data))
 
 
 def _yaml(name: str) -> bytes:
-    """An example file without its comments, which would only slow the parser down."""
+    """Return an example file without its comments, which only slow the parser down."""
     lines = (ROOT / name).read_text().splitlines()
     kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return "\n".join(kept).encode()
 
 
-_MINIMAL = AgentSettings(site=SITE, peer=sections.PeerAccessSettings(key="k"))
+_MINIMAL = SETTINGS(site=SITE, peer=sections.PeerAccessSettings(key="k"))
 _STATUS = status_file.AgentStatus(
     written=examples.clock(),
     started=examples.clock(),
@@ -278,7 +279,7 @@ _ANSWER = exchange.PathAnswer(
 )
 
 _TODAY = byte_budget._day(examples.NOW_US)
-_SPENT = messages.encode(byte_budget.Spent(_TODAY, 999_999_999, 1_999_999_999))
+_SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_999))
 
 TARGETS = (
     Target("envelope", _message(messages.Envelope), (_PAYLOAD,)),
@@ -299,7 +300,7 @@ TARGETS = (
     Target("topic", _topic, (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())),
     Target(
         "agent.yaml",
-        _settings(agent_settings.load),
+        _settings(configuration.load),
         (
             b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
             b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",

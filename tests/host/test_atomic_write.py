@@ -1,4 +1,4 @@
-"""A small file is the old one or the new one, and nothing stays beside it."""
+"""A small file is the old one or the new one, and no other file remains."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path, durably: bool) -
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_where_it_cannot_be_replaced_the_old_one_stays_alone(tmp_path: Path) -> None:
+def test_a_failed_replacement_leaves_only_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     path.mkdir()
     with pytest.raises(OSError, match="irectory"):

@@ -1,19 +1,19 @@
-"""Who has a lock, and who is told of it."""
+"""Lock of one process, and the error of the next one."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from host.lock import HeldError, Lock, is_held
+from host.lock import Lock, LockedError, is_held
 
 
-def test_one_alone_has_it_and_the_next_after_its_release(tmp_path: Path) -> None:
+def test_one_process_has_the_lock_and_the_next_one_after_its_release(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     assert not is_held(path)
     first = Lock(path)
     assert is_held(path)
-    with pytest.raises(HeldError) as refused:
+    with pytest.raises(LockedError) as refused:
         Lock(path)
     assert refused.value.holder == str(os.getpid())
     first.release()
@@ -22,6 +22,6 @@ def test_one_alone_has_it_and_the_next_after_its_release(tmp_path: Path) -> None
     Lock(path).release()
 
 
-def test_where_there_is_no_folder_the_error_is_the_systems(tmp_path: Path) -> None:
+def test_a_missing_folder_raises_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Lock(tmp_path / "none" / "ledger.db")

@@ -1,4 +1,4 @@
-"""What a service manager hears, by a Unix socket that stands in for its own."""
+"""Notifications as received by a Unix socket in place of the service manager."""
 
 import asyncio
 import itertools
@@ -24,11 +24,11 @@ def environment(manager: socket.socket, **more: str) -> dict[str, str]:
     return {"NOTIFY_SOCKET": manager.getsockname(), "HOME": "/", **more}
 
 
-def test_a_program_tells_that_it_is_ready_how_it_is_and_that_it_stops(manager: socket.socket) -> None:
+def test_a_program_reports_ready_status_and_stopping(manager: socket.socket) -> None:
     service = Notifier.from_environment(environment(manager))
     service.ready()
-    service.tell("site A,\nconnected")
-    service.tell("site A, connected")
+    service.set_status("site A,\nconnected")
+    service.set_status("site A, connected")
     service.working()
     service.stopping()
     assert heard(manager) == ["READY=1", "STATUS=site A, connected", "STOPPING=1"]
@@ -43,24 +43,19 @@ def test_the_abstract_namespace_is_written_with_an_at_sign() -> None:
         assert sock.recv(100) == b"READY=1"
 
 
-def test_the_watchdog_is_fed_no_oftener_than_it_needs(manager: socket.socket) -> None:
+def test_the_watchdog_is_fed_only_as_often_as_needed(manager: socket.socket) -> None:
     service = Notifier(manager.getsockname(), watchdog_s=60)
     for _ in range(100):
         service.working()
     assert heard(manager) == ["WATCHDOG=1"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "fed"),
-    [
-        ({"WATCHDOG_USEC": "1000000"}, True),
-        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, True),
-        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, False),  # meant for another process
-        ({"WATCHDOG_USEC": "0"}, False),
-        ({"WATCHDOG_USEC": "soon"}, False),
-        ({}, False),
-    ],
-)
+@pytest.mark.parametrize(("asked", "fed"), [
+    ({"WATCHDOG_USEC": "1000000"}, True),
+    ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, True),
+    ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, False),  # meant for another process
+    ({"WATCHDOG_USEC": "0"}, False), ({"WATCHDOG_USEC": "soon"}, False), ({}, False),
+])  # fmt: skip
 def test_the_watchdog_is_fed_where_one_waits(
     manager: socket.socket, asked: dict[str, str], fed: bool
 ) -> None:
@@ -70,17 +65,17 @@ def test_the_watchdog_is_fed_where_one_waits(
     assert given == {"HOME": "/"}, "a child process inherits nothing of it"
 
 
-def test_a_manager_that_is_gone_or_deaf_is_no_fault_of_ours(tmp_path: Path) -> None:
+def test_a_missing_or_unresponsive_manager_raises_nothing(tmp_path: Path) -> None:
     Notifier(str(tmp_path / "nobody")).ready()
     NOBODY.ready()
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as deaf:
         deaf.bind(str(tmp_path / "deaf"))
         service = Notifier(str(tmp_path / "deaf"))
         for number in range(5000):  # more than any queue holds: the next one does not wait
-            service.tell(str(number))
+            service.set_status(str(number))
 
 
-def test_attending_feeds_while_all_is_well_and_tells_a_fault_once(
+async def test_the_watchdog_is_fed_without_a_fault_and_a_fault_is_logged_once(
     manager: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = itertools.chain([None, "hangs", "hangs", None], itertools.repeat("gone"))
@@ -90,12 +85,9 @@ def test_attending_feeds_while_all_is_well_and_tells_a_fault_once(
         asked.append(next(faults))
         return asked[-1]
 
-    async def whole() -> None:
-        attending = asyncio.create_task(Notifier(manager.getsockname(), watchdog_s=0.04).attend(fault))
-        while len(asked) < 7:
-            await asyncio.sleep(0.001)
-        attending.cancel()
-
-    asyncio.run(whole())
+    attending = asyncio.create_task(Notifier(manager.getsockname(), watchdog_s=0.04).feed_watchdog(fault))
+    while len(asked) < 7:
+        await asyncio.sleep(0.001)
+    attending.cancel()
     assert heard(manager) == ["WATCHDOG=1"] * 2
     assert caplog.messages == ["the watchdog is not fed: hangs", "the watchdog is not fed: gone"]

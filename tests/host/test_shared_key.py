@@ -1,4 +1,4 @@
-"""What a shared key must be, and what its file must be."""
+"""Rules for a shared key and its file."""
 
 from pathlib import Path
 
@@ -8,34 +8,22 @@ from host import shared_key
 from host.settings import SettingsError
 
 
-@pytest.mark.parametrize(
-    ("key", "on_loopback", "problem"),
-    [
-        ("k", False, None),
-        ("é" * 32, False, None),
-        (shared_key.EXAMPLE, True, None),
-        ("", True, "a key has 1 to 64 bytes"),
-        ("é" * 33, True, "a key has 1 to 64 bytes"),
-        (
-            shared_key.EXAMPLE,
-            False,
-            "the example key is known to everybody: only a peer on this machine may use it",
-        ),
-    ],
-)
-def test_what_a_key_must_be(key: str, on_loopback: bool, problem: str | None) -> None:
+@pytest.mark.parametrize(("key", "on_loopback", "problem"), [
+    ("k", False, None), ("é" * 32, False, None), (shared_key.EXAMPLE, True, None),
+    ("", True, "a key has 1 to 64 bytes"), ("é" * 33, True, "a key has 1 to 64 bytes"),
+    (shared_key.EXAMPLE, False,
+     "the example key is known to everybody: only a peer on this machine may use it"),
+])  # fmt: skip
+def test_rules_for_a_key(key: str, on_loopback: bool, problem: str | None) -> None:
     assert shared_key.problem(key, on_loopback=on_loopback) == problem
 
 
-@pytest.mark.parametrize(
-    ("content", "mode", "message"),
-    [
-        (b"a secret", 0o640, "others can read it: chmod 600 {}"),
-        (b"\xff a secret", 0o600, "not text: this is no key file"),
-        (None, 0o600, "no such file: ask for one (and chmod 600)"),
-    ],
-)
-def test_a_file_that_cannot_serve_is_told_with_its_setting(
+@pytest.mark.parametrize(("content", "mode", "message"), [
+    (b"a secret", 0o640, "others can read it: chmod 600 {}"),
+    (b"\xff a secret", 0o600, "not text: this is no key file"),
+    (None, 0o600, "no such file: ask for one (and chmod 600)"),
+])  # fmt: skip
+def test_an_unusable_file_is_refused_with_its_setting(
     tmp_path: Path, content: bytes | None, mode: int, message: str
 ) -> None:
     path = tmp_path / "key"

@@ -1,4 +1,4 @@
-"""Links on loopback with hand-made ends, and the requirements of kernel links."""
+"""Links on loopback between sockets of a test, and the requirements of kernel links."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ DEADLINE_SECONDS = 10
 
 
 class End:
-    """One end of a conversation: a blocking socket with a time-out that also tells the TOS octet."""
+    """One end of a conversation: a blocking socket with a time-out that also returns the TOS octet."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._endpoint = Endpoint((host, 0))
@@ -33,7 +33,7 @@ class End:
         assert self._endpoint.send(payload, tos, destination)
 
     def take(self) -> list[Datagram]:
-        """What has arrived by now, with kernel stamps."""
+        """Return what has arrived by now, with kernel time stamps."""
         self.socket.settimeout(0)
         return self._endpoint.receive()
 
@@ -44,10 +44,10 @@ class End:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Poll a condition; the test fails when it does not come true in time."""
+    """Poll a condition; the test fails when it does not become true in time."""
     limit = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < limit, "the condition never came true"
+        assert time.monotonic() < limit, "the condition did not become true in time"
         time.sleep(0.002)
 
 
@@ -65,7 +65,7 @@ def end() -> Iterator[Callable[..., End]]:
 
 @pytest.fixture
 def address() -> str:
-    """A loopback address that no other test run uses at this moment."""
+    """Return a loopback address that no other test run uses at this moment."""
     return f"127.1.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
 
 

@@ -1,4 +1,4 @@
-"""A broker of a few lines that misbehaves as it is told."""
+"""Broker of a few lines that misbehaves on request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,13 +10,12 @@ CONNECT, SUBSCRIBE, PUBLISH = 1, 8, 3
 
 @dataclass
 class FakeBroker:
-    """What it does with its connections, and what it saw of them.
+    """Behaviour of the broker, and the connections it has seen.
 
-    ``goes_on``: gives what is sent next, without end, once somebody subscribed. ``drops``: closes then.
-    ``granted``: its answer to a subscription, None for no answer at all.
+    ``goes_on``: gives the next bytes to send, without end, after a subscription. ``drops``: closes then.
+    ``granted``: the answer to a subscription, None for no answer.
     """
 
-    hangs_up: bool = False
     answers: bool = True
     reads: bool = True
     granted: int | None = 1
@@ -31,10 +30,10 @@ class FakeBroker:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         self.connections += 1
         try:
-            while not self.hangs_up and (packet := await _packet(reader)):
+            while packet := await _packet(reader):
                 kind, body = packet
                 if kind == CONNECT and self.answers:
                     writer.write(b"\x20\x02\x00\x00")

@@ -1,4 +1,4 @@
-"""Sessions that run while a test looks at them."""
+"""Sessions that run while a test observes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,9 +13,16 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def problem_of(session: Session) -> str:
+    """Run the session until it has failed once."""
+    async with running(session):
+        await until(lambda: session.problem not in (None, "not connected yet"))
+        return str(session.problem)
+
+
 @asynccontextmanager
 async def running(session: Session) -> AsyncIterator["asyncio.Task[None]"]:
-    """The session's task; it must end within seconds of being cancelled, and as cancelled."""
+    """Task of the session; after a cancellation it must end within seconds, and as cancelled."""
     task = asyncio.create_task(session.run())
     try:
         yield task

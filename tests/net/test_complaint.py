@@ -1,9 +1,9 @@
-"""What goes on failing is told once."""
+"""A lasting fault is reported once."""
 
 from net.complaint import Complaint
 
 
-def test_it_is_told_when_it_changes_and_not_while_it_lasts() -> None:
+def test_a_problem_is_news_when_it_changes_and_not_while_it_lasts() -> None:
     complaint = Complaint()
     heard = ["", "full", "full", "gone", "full", "", "", "full"]
     assert [complaint.is_news(each) for each in heard] == [

@@ -1,4 +1,4 @@
-"""What the kernel tells of ways, on loopback and, as root, behind a gateway; and what is said of packets."""
+"""Routes and ICMP errors of the kernel, on loopback and, as root, behind a gateway."""
 
 import errno
 import select
@@ -9,25 +9,21 @@ import pytest
 from lab.netns import inside, requirements
 from lab.netns.links.chain import Chain, ChainRouter, ChainSettings
 from net import path_errors, routes
-from net.path_errors import PathError, Said
+from net.path_errors import IcmpKind, PathError
 from net.routes import Link, Route
 
 
-def test_to_this_machine_by_loopback() -> None:
+def test_a_route_to_this_machine_is_by_loopback() -> None:
     route = routes.to("127.0.0.1")
-    assert route is not None
     assert (route.gateway, route.interface) == (None, socket.if_nametoindex("lo"))
     link = routes.link(route.interface)
-    assert link is not None
     assert (link.name, link.loopback, link.point_to_point) == ("lo", True, False)
     assert not routes.is_unresolved(route.interface, "127.0.0.1")
 
 
-def test_an_interface_that_is_not_there() -> None:
+def test_a_missing_interface_or_route_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert routes.link(2**30) is None
 
-
-def test_where_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(kind: int, asked: bytes) -> bytes:
         raise OSError(errno.ENETUNREACH, "no way")
 
@@ -36,7 +32,7 @@ def test_where_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_a_closed_port_says_so_to_whoever_asked(family: socket.AddressFamily) -> None:
+def test_a_closed_port_is_reported_to_the_sender(family: socket.AddressFamily) -> None:
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.socket(family, socket.SOCK_DGRAM) as closed, socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:
@@ -50,11 +46,10 @@ def test_a_closed_port_says_so_to_whoever_asked(family: socket.AddressFamily) ->
         assert path_errors.send(sock, b"x", (host, port), 3)
         assert path_errors.send(sock, b"x", (host, port))
         found = path_errors.drain(sock)
-    assert set(found) == {PathError(host, Said.PORT_UNREACHABLE, host, port)}
-    assert len(found) == 2
+    assert found == [PathError(host, IcmpKind.PORT_UNREACHABLE, host, port)] * 2
 
 
-def test_what_is_no_message_is_not_read() -> None:
+def test_other_bytes_are_no_message() -> None:
     assert path_errors._read(b"\0" * 15, ("127.0.0.1", 9)) is None
     local = path_errors._EXTENDED_ERROR.pack(113, 1, 0, 0, 0, 0, 0) + bytes(16)
     assert path_errors._read(local, ("127.0.0.1", 9)) is None
@@ -63,7 +58,7 @@ def test_what_is_no_message_is_not_read() -> None:
 
 
 def look(address: str) -> tuple[Route | None, Link | None, list[PathError]]:
-    """Inside a site: the way, its interface, and what is said of three packets."""
+    """Inside a site: the route, its interface, and the errors of three packets."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     route = routes.to(address)
     found: list[PathError] = []
@@ -80,18 +75,12 @@ def look(address: str) -> tuple[Route | None, Link | None, list[PathError]]:
 
 
 @pytest.mark.parametrize("over_ipv6", [False, True], ids=["IPv4", "IPv6"])
-def test_behind_a_gateway_each_router_tells_when_a_packets_time_is_over(over_ipv6: bool) -> None:
+def test_behind_a_gateway_each_router_reports_time_exceeded(over_ipv6: bool) -> None:
     if lacking := requirements.lacking():
         pytest.skip(f"a chain of routers needs {'; '.join(lacking)}")
     with Chain(ChainSettings((ChainRouter(),) * 2)) as chain:
         hops = chain.hop_addresses(over_ipv6=over_ipv6)
         route, link, found = inside.call(chain.site, look, hops[-1])
-    assert route is not None
-    assert link is not None
     assert (route.gateway, link.name, link.carrier, link.loopback) == (hops[0], "far", True, False)
-    said = [(one.sender, one.said) for one in found]
-    assert said == [
-        (hops[0], Said.TIME_EXCEEDED),
-        (hops[1], Said.TIME_EXCEEDED),
-        (hops[2], Said.PORT_UNREACHABLE),
-    ]
+    kinds = [IcmpKind.TIME_EXCEEDED, IcmpKind.TIME_EXCEEDED, IcmpKind.PORT_UNREACHABLE]
+    assert [(one.sender, one.kind) for one in found] == list(zip(hops, kinds, strict=True))

@@ -7,11 +7,6 @@ from net.tls import BrokerError, Tls, tls_context
 from tests.servers import require
 
 
-def test_a_key_without_a_certificate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
-        tls_context(Tls(key=str(tmp_path / "key.pem")))
-
-
 def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: Path) -> None:
     openssl = require("openssl")
     own, locked = tmp_path / "own.pem", tmp_path / "own.key"
@@ -24,9 +19,11 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(tmp_path: P
         tls_context(Tls(certificate=str(own), key=str(locked)))
 
 
-def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+def test_unusable_tls_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(BrokerError, match=r"broker.tls.ca: .*/ca.pem: no usable authority certificate"):
         tls_context(Tls(ca=str(tmp_path / "ca.pem")))
     with pytest.raises(BrokerError, match=r"broker.tls.certificate: .*: not usable \(No such file"):
         tls_context(Tls(certificate=str(tmp_path / "none.pem")))
+    with pytest.raises(BrokerError, match=r"broker.tls.key: of no use without broker.tls.certificate"):
+        tls_context(Tls(key=str(tmp_path / "key.pem")))

@@ -4,7 +4,7 @@ from wire.records import Direction
 DOWN, UP = Direction.DOWN, Direction.UP
 
 
-def test_bandwidth_is_counted_in_each_direction_by_itself() -> None:
+def test_bandwidth_is_counted_per_direction() -> None:
     admission = Admission(AdmissionLimits(down_bps=20, up_bps=10, sessions=9))
     first = admission.admit(1, DOWN, 12)
     assert isinstance(first, Ticket)
@@ -36,7 +36,7 @@ def test_tests_of_one_key_in_one_direction() -> None:
     assert isinstance(admission.admit(1, DOWN, 1), Ticket)
 
 
-def test_a_ticket_given_back_twice_counts_once() -> None:
+def test_a_second_release_of_a_ticket_changes_nothing() -> None:
     admission = Admission(AdmissionLimits(down_bps=10, up_bps=10, sessions=9))
     ticket = admission.admit(1, DOWN, 10)
     assert isinstance(ticket, Ticket)

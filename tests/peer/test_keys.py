@@ -1,4 +1,4 @@
-"""Keys that change while the peer runs: by value, and in a running program."""
+"""Keys that change while the peer runs: by value, and in a running peer."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ def chosen(file: Path) -> PeerSettings:
     )
 
 
-def test_what_the_files_hold_is_in_force_and_what_changed_is_told_by_its_id_alone(
+def test_changed_keys_are_used_and_logged_by_their_ids_alone(
     file: Path, chosen: PeerSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -43,7 +43,7 @@ def test_what_the_files_hold_is_in_force_and_what_changed_is_told_by_its_id_alon
 
 
 @pytest.mark.parametrize("damage", ["", "one hidden-secret\n", "1 hidden-secret\n1 hidden-secret\n"])
-def test_files_that_cannot_serve_leave_the_keys_in_force_and_that_is_said_once(
+def test_files_with_mistakes_leave_the_keys_in_use_and_are_logged_once(
     file: Path, chosen: PeerSettings, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     keys = PeerKeys(chosen, settings.secrets(chosen))
@@ -51,7 +51,7 @@ def test_files_that_cannot_serve_leave_the_keys_in_force_and_that_is_said_once(
     assert not keys.renew()
     assert not keys.renew()
     assert set(keys.secrets) == {1, 2}
-    assert caplog.text.count("the keys read before stay in force") == 1
+    assert caplog.text.count("the keys from before stay in use") == 1
     assert "secret" not in caplog.text.replace("and the secret", "")
     file.write_text("1 first-secret\n2 second-secret\n")
     assert not keys.renew()
@@ -60,7 +60,7 @@ def test_files_that_cannot_serve_leave_the_keys_in_force_and_that_is_said_once(
     assert "others can read it" in caplog.text
 
 
-def test_a_running_peer_takes_new_keys_and_forgets_old_ones(
+def test_a_running_peer_uses_new_keys_and_refuses_old_ones(
     file: Path, chosen: PeerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "KEYS_EVERY_S", 0.05)

@@ -1,4 +1,4 @@
-"""The program as a person starts it: commands, exit codes, signals."""
+"""Commands of the peer: output, exit codes and signals."""
 
 import asyncio
 import signal
@@ -63,19 +63,19 @@ def running(file: Path) -> Iterator["subprocess.Popen[str]"]:
         process.communicate(timeout=10)
 
 
-def test_check_tells_that_all_is_well(
+def test_check_finds_everything_in_order(
     file: Path, ports: tuple[int, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(["check", str(file)]) == Exit.OK
     assert capsys.readouterr().out.splitlines() == [
         f"ok     settings: {file}: peer, 1 key",
         f"ok     ports: 127.0.0.1: load tests on port {ports[0]}, STAMP on port {ports[1]}",
-        "note   broker: none: of a load test nothing is kept but its line in the log",
+        "note   broker: none: load tests are kept in the log only, one line each",
     ]
 
 
 def with_broker(file: Path, port: int, more: str = "") -> Path:
-    """The settings with a broker at ``port``; returns where the tests are kept."""
+    """Add a broker at ``port`` to the settings; return the path of the test records."""
     kept = file.with_name("tests.db")
     added = f"name: pop-1\nbroker: {{port: {port}{more}}}\ntests: {{path: {kept}}}\n"
     file.write_text(file.read_text() + added)
@@ -83,48 +83,51 @@ def with_broker(file: Path, port: int, more: str = "") -> Path:
 
 
 def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
-    """The exit status of ``check``, and what it tells of file and broker."""
+    """Run ``check``; return its exit status, and its lines about file and broker."""
     code = command(["check", str(file)])
     return code, capsys.readouterr().out.splitlines()[2:]
 
 
-def test_check_tells_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with mosquitto(file.parent) as broker:
         kept = with_broker(file, broker.port)
-        let_in = f"ok     broker: 127.0.0.1:{broker.port} lets pop-1 in"
-        assert checked(file, capsys) == (Exit.OK, [f"ok     tests: {kept}: will be made", let_in])
+        accepted = f"ok     broker: 127.0.0.1:{broker.port} accepts pop-1"
+        assert checked(file, capsys) == (
+            Exit.OK,
+            [f"ok     tests: {kept}: does not exist yet; it will be created", accepted],
+        )
         assert not kept.exists()
         with closing(RecordFile(kept, 1000, 10**8)) as opened:
             opened.add(entries(1, 2))
-        told = f"ok     tests: {kept}: 2 kept, 2 of them without a receipt"
-        assert checked(file, capsys) == (Exit.OK, [told, let_in])
+        text = f"ok     tests: {kept}: 2 kept, 2 of them without a receipt"
+        assert checked(file, capsys) == (Exit.OK, [text, accepted])
 
 
-def test_check_names_a_broker_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_broker_that_does_not_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     with_broker(file, port)
-    code, told = checked(file, capsys)
+    code, text = checked(file, capsys)
     why = "nothing listens there: is the broker running, and is the port right?"
-    assert (code, told[1]) == (Exit.UNAVAILABLE, f"WRONG  broker: 127.0.0.1:{port}: {why}")
+    assert (code, text[1]) == (Exit.UNAVAILABLE, f"WRONG  broker: 127.0.0.1:{port}: {why}")
 
 
-def test_a_broker_that_cannot_be_used_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_broker_that_cannot_be_used(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_broker(file, 1883, ", password_file: nowhere")
     wanted = "broker.password_file: of no use without broker.username"
-    code, told = checked(file, capsys)
-    assert (code, told[1]) == (Exit.CONFIGURATION, f"WRONG  broker: {wanted}")
+    code, text = checked(file, capsys)
+    assert (code, text[1]) == (Exit.CONFIGURATION, f"WRONG  broker: {wanted}")
     assert command(["run", str(file)]) == Exit.CONFIGURATION
     assert capsys.readouterr().err == f"plancher-peer: {file}: {wanted}\n"
 
 
-@pytest.mark.parametrize(("content", "code", "told"), [
+@pytest.mark.parametrize(("content", "code", "text"), [
     (b"no database, " * 800, Exit.UNAVAILABLE,
-     "note   tests: {kept}: damaged (file is not a database): the next start begins a fresh one"),
+     "note   tests: {kept}: damaged (file is not a database): the next start begins a new one"),
     (None, Exit.CANNOT_CREATE,
      "WRONG  tests: {kept}: Is a directory: give tests.path a file this user may write"),
 ])  # fmt: skip
-def test_check_tells_of_a_file_that_cannot_be_used(
-    file: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: Exit, told: str
+def test_check_of_a_file_that_cannot_be_used(
+    file: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: Exit, text: str
 ) -> None:
     kept = with_broker(file, free_port())
     if content is None:
@@ -132,10 +135,10 @@ def test_check_tells_of_a_file_that_cannot_be_used(
     else:
         kept.write_bytes(content)
     found, lines = checked(file, capsys)
-    assert (found, lines[0]) == (code, told.format(kept=kept))
+    assert (found, lines[0]) == (code, text.format(kept=kept))
 
 
-def test_check_tells_of_a_place_where_no_file_can_be_made(
+def test_check_of_a_folder_in_which_no_file_can_be_created(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = with_broker(file, free_port())
@@ -150,45 +153,45 @@ def test_check_tells_of_a_place_where_no_file_can_be_made(
     ("keys: [{{id: 1, key_file: {none}}}]",
      "keys[0].key_file: {none}: no such file: make one: openssl rand -hex 24 > {none}"),
 ])  # fmt: skip
-def test_a_key_that_is_not_there_is_told_with_the_settings_file_and_how_to_make_one(
+def test_a_missing_key_file_is_reported_with_the_command_that_makes_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, how: str
 ) -> None:
     path, none = tmp_path / "peer.yaml", tmp_path / "none.key"
     path.write_text(setting.format(none=none))
-    told = f"{path}: {how.format(none=none)} (and chmod 600)"
+    text = f"{path}: {how.format(none=none)} (and chmod 600)"
     assert command(["check", str(path)]) == Exit.CONFIGURATION
-    assert capsys.readouterr() == (f"WRONG  settings: {told}\n", "")
+    assert capsys.readouterr() == (f"WRONG  settings: {text}\n", "")
     with pytest.raises(SettingsError) as caught:
         command(["run", str(path)])
-    assert str(caught.value) == told
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize(("which", "name"), [(0, "udpstp"), (1, "stamp")])
 @pytest.mark.parametrize("verb", ["check", "run"])
-def test_a_port_that_is_taken_is_named(
+def test_a_taken_port_is_named(
     file: Path, ports: tuple[int, int], capsys: pytest.CaptureFixture[str], which: int, name: str, verb: str
 ) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", ports[which]))
         assert command([verb, str(file)]) == Exit.UNAVAILABLE
-    told = capsys.readouterr()
+    text = capsys.readouterr()
     wanted = (
         f"{name}.port: 127.0.0.1 port {ports[which]}: in use, by this peer if it is running: "
-        "else choose another host or port, or stop what holds it"
+        "else choose another host or port, or stop what uses it"
     )
-    assert wanted in told.out + told.err
+    assert wanted in text.out + text.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(running: "subprocess.Popen[str]", number: signal.Signals) -> None:
+def test_a_signal_ends_the_peer_in_order(running: "subprocess.Popen[str]", number: signal.Signals) -> None:
     running.send_signal(number)
-    _, told = running.communicate(timeout=10)
+    _, text = running.communicate(timeout=10)
     assert running.returncode == 0
-    assert told.endswith(f"info peer: stopped, as asked by {number.name}\n")
-    assert told.count("\n") == 1
+    assert text.endswith(f"info peer: stopped by {number.name}\n")
+    assert text.count("\n") == 1
 
 
-def test_it_serves_a_test_and_logs_one_line_without_key_or_address(
+def test_a_test_is_logged_in_one_line_without_key_or_address(
     running: "subprocess.Popen[str]", ports: tuple[int, int]
 ) -> None:
     report = asyncio.run(
@@ -199,18 +202,18 @@ def test_it_serves_a_test_and_logs_one_line_without_key_or_address(
     assert report.ending is Ending.COMPLETED
     assert report.received_packets == report.sent_packets
     running.terminate()
-    _, told = running.communicate(timeout=10)
-    assert told.count("\n") == 2  # and that it stopped
-    assert f"session={report.session} key=3 direction=up row=2" in told
-    assert "hidden" not in told
-    assert "127.0.0.1" not in told
+    _, text = running.communicate(timeout=10)
+    assert text.count("\n") == 2  # and the line of the stop
+    assert f"session={report.session} key=3 direction=up row=2" in text
+    assert "hidden" not in text
+    assert "127.0.0.1" not in text
 
 
 def test_a_peer_killed_in_the_middle_is_noticed_within_four_seconds(
     running: "subprocess.Popen[str]", ports: tuple[int, int]
 ) -> None:
     async def scenario() -> tuple[Ending, float]:
-        under_way = asyncio.Event()
+        loaded = asyncio.Event()
         test = asyncio.ensure_future(
             run_load(
                 "127.0.0.1",
@@ -220,10 +223,10 @@ def test_a_peer_killed_in_the_middle_is_noticed_within_four_seconds(
                 direction=Direction.DOWN,
                 row=2,
                 duration_s=30,
-                progress=lambda _: under_way.set(),
+                progress=lambda _: loaded.set(),
             )
         )
-        await asyncio.wait_for(under_way.wait(), 10)
+        await asyncio.wait_for(loaded.wait(), 10)
         running.kill()
         killed = time.monotonic()
         return (await test).ending, time.monotonic() - killed

@@ -37,7 +37,7 @@ def serve(
 async def ask(
     address: tuple[str, int], data: bytes, dscp: int = 0, wait_s: float = 5
 ) -> timestamps.Datagram | None:
-    """Send from a socket of one's own and wait in a thread, so that the reflector's loop runs."""
+    """Send from a socket and wait in a thread, while the event loop serves the reflector."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         timestamps.enable(sock, transmit=False)
@@ -54,7 +54,7 @@ def request(sequence: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_request_is_answered_with_times_and_marks(address):
+def test_a_reply_has_times_dscp_and_ttl(address):
     async def work(reflector: StampReflector) -> None:
         before = time.time_ns()
         answered = await ask((address, reflector.port), request(3), dscp=46)
@@ -77,7 +77,7 @@ def test_a_request_is_answered_with_times_and_marks(address):
         raise
 
 
-def test_a_wildcard_socket_answers_from_the_address_it_was_asked_at():
+def test_a_wildcard_socket_replies_from_the_address_of_the_request():
     async def work(reflector: StampReflector) -> None:
         # The asking socket is connected: a reply from another address would never reach it.
         assert await ask(("127.0.0.9", reflector.port), request()) is not None
@@ -85,7 +85,7 @@ def test_a_wildcard_socket_answers_from_the_address_it_was_asked_at():
     serve(work, "0.0.0.0")
 
 
-def test_rubbish_is_counted_and_the_next_request_served():
+def test_malformed_packets_are_counted_and_the_next_request_is_answered():
     async def work(reflector: StampReflector) -> None:
         for rubbish in (b"", b"x" * 43, b"x" * 112, b"x" * 1400):
             assert await ask(("127.0.0.1", reflector.port), rubbish, wait_s=0.05) is None
@@ -118,17 +118,17 @@ async def exchange(sock: socket.socket, data: bytes) -> Reply:
     return reply
 
 
-def told(reply: Reply) -> FollowUp | None:
+def follow_up(reply: Reply) -> FollowUp | None:
     return tlv.read_reply(reply.extra, reply.sequence, KEY).follow_up
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1"])
-def test_a_reply_tells_the_kernels_stamp_of_the_one_before(address):
+def test_a_reply_reports_the_kernels_timestamp_of_the_one_before(address):
     async def work(reflector: StampReflector) -> None:
         with connected(reflector, address) as sock:
             first, second = [await exchange(sock, follow_up_request(n)) for n in range(2)]
-            assert told(first) == FollowUp()
-            after = told(second)
+            assert follow_up(first) == FollowUp()
+            after = follow_up(second)
             assert after is not None
             assert (after.sequence, after.method) == (first.sequence, tlv.SOFTWARE_LOCAL)
             assert first.timestamp < after.timestamp < second.received
@@ -147,7 +147,7 @@ def connected(reflector: StampReflector, address: str = "127.0.0.1") -> socket.s
     return sock
 
 
-def test_stamps_find_their_reply_among_many_sessions_and_those_who_do_not_ask():
+def test_timestamps_find_their_reply_among_many_sessions():
     async def work(reflector: StampReflector) -> None:
         sockets = [connected(reflector) for _ in range(5)]
         before: list[Reply] = [await exchange(sock, follow_up_request(0)) for sock in sockets]
@@ -155,7 +155,7 @@ def test_stamps_find_their_reply_among_many_sessions_and_those_who_do_not_ask():
             assert await ask(("127.0.0.1", reflector.port), request()) is not None
             for place, sock in enumerate(sockets):
                 reply = await exchange(sock, follow_up_request(round_number))
-                after = told(reply)
+                after = follow_up(reply)
                 assert after is not None
                 assert after.sequence == before[place].sequence
                 # Between two replies of the session there are those of five others.
@@ -168,7 +168,7 @@ def test_stamps_find_their_reply_among_many_sessions_and_those_who_do_not_ask():
 
 
 class NumberedAndNotSent:
-    """As a firewall does it: the kernel has numbered the datagram by the time that sending it fails."""
+    """Socket whose send fails after the kernel has numbered the datagram, as behind a firewall."""
 
     def __init__(self, really: socket.socket) -> None:
         self._really = really
@@ -181,7 +181,7 @@ class NumberedAndNotSent:
         return getattr(self._really, name)
 
 
-def test_a_reply_that_could_not_be_sent_shifts_no_stamp():
+def test_an_unsent_reply_does_not_shift_the_timestamps():
     async def work(reflector: StampReflector) -> None:
         with connected(reflector) as sock:
             await exchange(sock, follow_up_request(0))
@@ -189,8 +189,8 @@ def test_a_reply_that_could_not_be_sent_shifts_no_stamp():
             reflector._answer(NumberedAndNotSent(reflector._socket), asked)
             assert reflector.counters["unsent"] == 1
             second, third = [await exchange(sock, follow_up_request(n)) for n in range(2, 4)]
-            assert told(third).sequence == second.sequence
-            assert second.timestamp < told(third).timestamp < third.received
+            assert follow_up(third).sequence == second.sequence
+            assert second.timestamp < follow_up(third).timestamp < third.received
 
     serve(work)
 
@@ -199,19 +199,19 @@ def headers_of_now() -> Headers:
     return Headers(time.time_ns(), StampSource.KERNEL, 0, 64, "127.0.0.1", None)
 
 
-def test_stamps_that_never_come_are_not_waited_for(monkeypatch):
+def test_timestamps_that_never_arrive_are_forgotten(monkeypatch):
     async def work(reflector: StampReflector) -> None:
         with connected(reflector) as sock, monkeypatch.context() as without:
             without.setattr(timestamps, "transmit_stamps", lambda *_: [])
             for number in range(300):
                 reply = await exchange(sock, follow_up_request(number))
-                assert told(reply) == FollowUp()
+                assert follow_up(reply) == FollowUp()
             assert len(reflector._unstamped) == 256
 
     serve(work)
 
 
-def test_stamps_that_come_later_are_taken_by_the_event_loop(monkeypatch):
+def test_late_timestamps_are_read_by_the_event_loop(monkeypatch):
     really = timestamps.transmit_stamps
 
     async def work(reflector: StampReflector) -> None:
@@ -223,7 +223,7 @@ def test_stamps_that_come_later_are_taken_by_the_event_loop(monkeypatch):
             async with asyncio.timeout(10):
                 while reflector._unstamped:
                     await asyncio.sleep(0)
-            after = told(await exchange(sock, follow_up_request(1)))
+            after = follow_up(await exchange(sock, follow_up_request(1)))
             assert after is not None
             assert after.sequence == first.sequence
             assert after.timestamp > first.timestamp
@@ -231,7 +231,7 @@ def test_stamps_that_come_later_are_taken_by_the_event_loop(monkeypatch):
     serve(work)
 
 
-def test_the_clock_is_asked_once_a_second_at_most():
+def test_the_clock_is_read_at_most_once_a_second():
     asked = []
 
     async def run() -> None:
@@ -248,7 +248,7 @@ def test_the_clock_is_asked_once_a_second_at_most():
     asyncio.run(run())
 
 
-def test_a_taken_port_is_an_error_and_closing_gives_it_back():
+def test_a_taken_port_is_an_error_and_close_releases_it():
     async def work(reflector: StampReflector) -> None:
         second = StampReflector("127.0.0.1", reflector.port, ReflectorSettings(keys=(KEY,)), lambda: ESTIMATE)
         with pytest.raises(OSError, match="Address already in use"):

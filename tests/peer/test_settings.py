@@ -1,4 +1,4 @@
-"""The peer's settings: the example as it stands, and a table of mistakes with their exact messages."""
+"""Settings of the peer: the example, and mistakes with their exact messages."""
 
 from pathlib import Path
 
@@ -28,17 +28,17 @@ def private(directory: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_the_example_runs_as_it_is() -> None:
+def test_the_example_is_valid() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert settings.secrets(chosen) == {1: shared_key.EXAMPLE.encode()}
     assert (chosen.host, chosen.udpstp.port, chosen.stamp.port) == ("127.0.0.1", 24601, 8862)
-    assert chosen.capacity == AdmissionLimits(1_000_000_000, 1_000_000_000, 32, None)
+    assert chosen.admission == AdmissionLimits(1_000_000_000, 1_000_000_000, 32, None)
     assert chosen.limits == Limits(highest_row=1000, longest_s=60)
     assert (chosen.name, chosen.broker) == ("peer", None)
     assert chosen.reflector({1: b"k"}).keys == (b"k",)
 
 
-def test_the_example_says_the_defaults() -> None:
+def test_the_example_has_the_defaults() -> None:
     chosen = settings.load(ROOT / "peer.yaml")
     assert chosen.udpstp == settings.UdpstpSettings()
     assert chosen.tests == settings.TestRecordSettings()
@@ -80,13 +80,13 @@ def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
     KEYS + "udpstp: {tests: 0}", KEYS + "stamp: {open: maybe}", KEYS + "udpstp: {down: 8}",
     "keys: [{id: 1, key: secret-stuff, key: 5}]",
 ])  # fmt: skip
-def test_other_mistakes_never_repeat_a_key(tmp_path: Path, text: str) -> None:
+def test_messages_never_have_a_key_in_them(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError) as raised:
         settings.load(written(tmp_path, text))
     assert "secret-stuff" not in str(raised.value)
 
 
-def test_a_key_file_of_lines_and_one_of_a_single_secret(tmp_path: Path) -> None:
+def test_a_file_of_keys_and_a_file_of_one_key(tmp_path: Path) -> None:
     lines = private(tmp_path, "# sites\n2 two words\n\n 255 last\n")
     single = tmp_path / "single"
     single.write_text("one\n", encoding="utf-8")
@@ -123,7 +123,7 @@ def test_mistakes_in_a_key_file_name_the_line_and_no_key(tmp_path: Path, lines: 
      ('keys_file: {path}: no such file: make it with a first key: echo "1 $(openssl rand -hex 24)" > {path}'
       " (and chmod 600)")),
 ])  # fmt: skip
-def test_a_key_file_that_holds_nothing_or_is_not_there(tmp_path: Path, text: str, message: str) -> None:
+def test_an_empty_or_missing_file_of_keys(tmp_path: Path, text: str, message: str) -> None:
     path = private(tmp_path, text)
     if text:
         path.unlink()

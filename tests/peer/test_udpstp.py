@@ -71,8 +71,8 @@ def test_every_packet_sent_is_received(
     assert report.received_packets == report.sent_packets
     assert report.received_ip_bytes == report.sent_ip_bytes == report.sent_packets * 1000
     assert (report.lost, report.duplicated, report.blocked_sends, report.receiver_drops) == (0, 0, 0, 0)
-    # A busy machine may stall the sender; what it did not send for that is told as stall, or is the end of
-    # its plan, after which nothing was sent that a receiver could measure a stall by.
+    # A busy machine may stall the sender. Packets not sent are reported as a stall, unless they are the last
+    # ones of its plan: without a later packet, a receiver cannot measure a stall.
     missing = report.planned_packets - report.sent_packets
     unsent_us = max(report.planned_duration_us - report.send_span_us, 0)
     assert 0 <= missing <= (report.stall_us + unsent_us) / 1000 + 4
@@ -94,7 +94,7 @@ def test_a_wrong_key_gets_no_answer() -> None:
     assert (report.ending, report.bytes_received) == (Ending.NO_ANSWER, 0)
 
 
-def test_a_port_where_nothing_listens_is_told_at_once() -> None:
+def test_a_closed_port_ends_the_test_at_once() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -113,7 +113,7 @@ def test_a_port_where_nothing_listens_is_told_at_once() -> None:
     (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 1), 13),
     (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8, tests_per_key=1), 10),
 ])  # fmt: skip
-def test_what_does_not_fit_is_refused_and_the_running_test_is_not_disturbed(
+def test_a_test_beyond_the_limits_is_refused_without_disturbing_the_running_one(
     capacity: AdmissionLimits, code: int
 ) -> None:
     async def scenario() -> list[LoadReport]:
@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_refused_and_the_running_test_is_not_disturbed(
     assert running.received_packets == running.sent_packets
 
 
-def test_room_is_given_back_after_a_test() -> None:
+def test_a_test_releases_its_bandwidth_at_its_end() -> None:
     async def scenario() -> list[Ending]:
         endings = []
         async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
@@ -141,7 +141,7 @@ def test_room_is_given_back_after_a_test() -> None:
     assert asyncio.run(scenario()) == [Ending.COMPLETED, Ending.COMPLETED]
 
 
-def test_a_test_that_gets_no_thread_is_refused_and_its_room_given_back(
+def test_a_test_without_a_thread_is_refused_and_releases_its_bandwidth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object) -> None:
@@ -178,19 +178,19 @@ def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
 
 
 @BOTH
-def test_the_caller_is_told_when_the_load_begins_and_ends(direction: Direction) -> None:
+def test_progress_reports_begin_and_end_of_the_load(direction: Direction) -> None:
     async def scenario() -> tuple[list[tuple[float, LoadSoFar]], float]:
-        told: list[tuple[float, LoadSoFar]] = []
+        reports: list[tuple[float, LoadSoFar]] = []
         loop = asyncio.get_running_loop()
         async with serving() as server:
-            await load(server, direction, on_load=lambda so_far: told.append((loop.time(), so_far)))
-            return told, loop.time()
+            await load(server, direction, on_load=lambda so_far: reports.append((loop.time(), so_far)))
+            return reports, loop.time()
 
-    told, over = asyncio.run(scenario())
-    (begin, _), (end, last) = told[0], told[-1]
+    reports, over = asyncio.run(scenario())
+    (begin, _), (end, last) = reports[0], reports[-1]
     assert end - begin == pytest.approx(1, abs=0.2)
     assert over > end
-    counts = [(so_far.line_bytes, so_far.packets) for _, so_far in told]
+    counts = [(so_far.line_bytes, so_far.packets) for _, so_far in reports]
     assert counts == sorted(counts)
     assert last.line_bytes >= last.packets * 500
     assert last.packets > 100
@@ -199,9 +199,11 @@ def test_the_caller_is_told_when_the_load_begins_and_ends(direction: Direction) 
 def test_cancelling_the_task_ends_its_thread_first() -> None:
     async def scenario() -> int:
         async with serving() as server:
-            told: list[LoadSoFar] = []  # a peer that awaits the activation waits on for its watchdog's time
-            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=told.append))
-            await until(lambda: bool(told))
+            reports: list[
+                LoadSoFar
+            ] = []  # a peer that awaits the activation waits on for its watchdog's time
+            running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=reports.append))
+            await until(lambda: bool(reports))
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
@@ -214,7 +216,7 @@ def test_cancelling_the_task_ends_its_thread_first() -> None:
     assert threading.active_count() == 1
 
 
-def test_a_caller_that_fails_to_listen_ends_the_load_with_it() -> None:
+def test_a_progress_callback_that_raises_ends_the_load() -> None:
     def fail(_: LoadSoFar) -> None:
         raise LookupError
 
@@ -230,7 +232,7 @@ def test_a_caller_that_fails_to_listen_ends_the_load_with_it() -> None:
 
 
 @BOTH
-def test_a_peer_that_ends_in_the_middle_says_so(direction: Direction) -> None:
+def test_a_peer_that_stops_ends_the_test_with_a_reason(direction: Direction) -> None:
     async def scenario() -> LoadReport:
         async with serving() as server:
             running = asyncio.ensure_future(load(server, direction, seconds=30))
@@ -244,7 +246,7 @@ def test_a_peer_that_ends_in_the_middle_says_so(direction: Direction) -> None:
     assert report.received_packets == report.sent_packets
 
 
-def test_noise_at_the_control_port_is_met_with_silence() -> None:
+def test_malformed_packets_at_the_control_port_have_no_answer() -> None:
     async def scenario() -> LoadReport:
         async with serving() as server:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
@@ -262,7 +264,7 @@ def test_noise_at_the_control_port_is_met_with_silence() -> None:
 
 @BOTH
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_search_climbs_to_what_is_asked_and_holds_no_more_room_than_is_served(
+def test_a_search_climbs_to_its_limit_and_reserves_no_more(
     direction: Direction, algorithm: Algorithm, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> tuple[LoadReport, int]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from wire.records import (
-    KNOWN,
+    BY_NAME,
     ClockReading,
     Epoch,
     Micros,
@@ -188,7 +188,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 _SCHEMA = msgspec.json.Decoder(_SchemaOnly)
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNKNOWN = msgspec.json.Decoder(UnknownMeasurement)
-_KNOWN = {name: msgspec.json.Decoder(kind) for name, kind in KNOWN.items()}
+_KNOWN = {name: msgspec.json.Decoder(kind) for name, kind in BY_NAME.items()}
 _MESSAGES: dict[type, msgspec.json.Decoder[Envelope | Receipt | Presence]] = {
     kind: msgspec.json.Decoder(kind) for kind in (Envelope, Receipt, Presence)
 }

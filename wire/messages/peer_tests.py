@@ -1,7 +1,7 @@
 """What a peer tells of the load tests it served: the second side of each test, and the receipts for it.
 
 The agent's record and the peer's have the session id in common (RFC 9946 gives it no field of its own:
-``wire.udpstp.plan.session_id``). JSON on ``qos/v1/peers/<peer>/tests``; the collector answers on
+``wire.udpstp.load.session_id``). JSON on ``qos/v1/peers/<peer>/tests``; the collector answers on
 ``qos/v1/peers/<peer>/receipts`` after its commit, and only that receipt is evidence. Decoders return a
 :class:`Fault` for input that does not fit, never an exception.
 """

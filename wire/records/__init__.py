@@ -3,34 +3,20 @@
 A failed attempt is a measurement too. A value that could not be measured is absent, never 0 or -1.
 Units: times are integer microseconds, rates bit/s at the IP layer (RFC 9097), ratios 0 to 1.
 
-One module a probe, what they share in ``vocabulary``, ``moments`` and ``attempt``; whoever uses records
-imports them from here.
+A kind of measurement is one module, with its values and its record, and one line in ``KNOWN``. Common parts
+are in ``vocabulary``, ``moments`` and ``attempt``. Whoever uses records imports them from here.
 """
 
-from wire.records.attempt import Attempt, Measurement
-from wire.records.capacity import CapacityInterval, CapacityValues
-from wire.records.clock import ClockValues
-from wire.records.floor import FloorTest, FloorValues, LoadSample
-from wire.records.interface import InterfaceFlow, InterfaceValues
-from wire.records.measurements import (
-    KNOWN,
-    CapacityMeasurement,
-    ClockMeasurement,
-    FloorMeasurement,
-    InterfaceMeasurement,
-    Known,
-    PathMeasurement,
-    ReachabilityMeasurement,
-    Record,
-    StampMeasurement,
-    UnknownMeasurement,
-    Values,
-    probe_of,
-)
+from wire.records.attempt import Attempt, Measurement, UnknownMeasurement, Values
+from wire.records.capacity import CapacityInterval, CapacityMeasurement, CapacityValues
+from wire.records.clock import ClockMeasurement, ClockValues
+from wire.records.floor import FloorMeasurement, FloorTest, FloorValues, LoadSample
+from wire.records.interface import InterfaceFlow, InterfaceMeasurement, InterfaceValues
+from wire.records.measurements import BY_NAME, KNOWN, Record, name_of, probe_of
 from wire.records.moments import ClockReading, HostLoad, LatencyUnderLoad, Spread
-from wire.records.path import Hop, PathValues
-from wire.records.reachability import ReachabilityValues
-from wire.records.stamp import StampValues
+from wire.records.path import Hop, PathMeasurement, PathValues
+from wire.records.reachability import ReachabilityMeasurement, ReachabilityValues
+from wire.records.stamp import StampMeasurement, StampValues
 from wire.records.vocabulary import (
     Algorithm,
     Bound,
@@ -60,6 +46,7 @@ from wire.records.vocabulary import (
 )
 
 __all__ = [
+    "BY_NAME",
     "KNOWN",
     "Algorithm",
     "Attempt",
@@ -86,7 +73,6 @@ __all__ = [
     "InterfaceFlow",
     "InterfaceMeasurement",
     "InterfaceValues",
-    "Known",
     "LatencyUnderLoad",
     "Layer",
     "LineCounters",
@@ -115,5 +101,6 @@ __all__ = [
     "UnknownMeasurement",
     "Values",
     "Verdict",
+    "name_of",
     "probe_of",
 ]

@@ -45,8 +45,25 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: HostLoad | None = None
 
 
-class Measurement(Attempt, frozen=True, kw_only=True):
-    """An attempt in words that this version knows."""
+class Values(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of what one kind of measurement found."""
+
+
+class Measurement(Attempt, frozen=True, kw_only=True, tag_field="probe"):
+    """Base of the kinds that this version knows. Its tag is the probe's name on the wire."""
 
     purpose: Purpose
     failure: Failure | None = None
+    values: Values | None = None
+
+
+class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
+    """A measurement of a newer agent: of a probe, or with a word, that this version does not know.
+
+    What is common to all is kept, its words as they came. Outcomes and directions are no such words: who
+    does not know one of them would misread the rest, so that a new one raises the schema.
+    """
+
+    probe: Name
+    purpose: Name
+    failure: Name | None = None

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from wire.records.attempt import Measurement, Values
 from wire.records.moments import LatencyUnderLoad
 from wire.records.vocabulary import Algorithm, Bound, LineCounters, Micros, Rate, Ratio
 
@@ -22,7 +23,7 @@ class CapacityInterval(Struct, frozen=True, kw_only=True, omit_defaults=True):
     delay_variation_us: Micros | None = None
 
 
-class CapacityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CapacityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """Maximum IP-layer capacity: the greatest of the sub-intervals, with the loss of that same one.
 
     ``bound`` says what else than the line limited the search: the line then carries at least the maximum.
@@ -44,3 +45,9 @@ class CapacityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     other_traffic_bps: Rate | None = None
     rtt_min_us: Micros | None = None
     under_load: LatencyUnderLoad | None = None
+
+
+class CapacityMeasurement(Measurement, frozen=True, kw_only=True, tag="capacity"):
+    """Maximum capacity of this direction of the line."""
+
+    values: CapacityValues | None = None

@@ -1,11 +1,10 @@
 """What the agent leaves when its wall clock changes: how that clock then stood to CLOCK_BOOTTIME."""
 
-from msgspec import Struct
-
+from wire.records.attempt import Measurement, Values
 from wire.records.vocabulary import ClockChange, Micros, Signed
 
 
-class ClockValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClockValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """The wall clock less CLOCK_BOOTTIME after the change, and before it where the agent saw that.
 
     Of the boot, and with the maximum error, that the measurement's ``start`` names. Measurements of the same
@@ -20,3 +19,9 @@ class ClockValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer_offset_us: Signed | None = None
     peer_error_us: Micros | None = None
     peer_boot_us: Micros | None = None
+
+
+class ClockMeasurement(Measurement, frozen=True, kw_only=True, tag="clock"):
+    """A change of the agent's wall clock."""
+
+    values: ClockValues | None = None

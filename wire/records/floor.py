@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from wire.records.attempt import Measurement, Values
 from wire.records.moments import LatencyUnderLoad
 from wire.records.vocabulary import (
     Count,
@@ -70,7 +71,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     series: Annotated[tuple[LoadSample, ...], Meta(max_length=600)] = ()
 
 
-class FloorValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FloorValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """The floor verdict of one direction, with every test that led to it, first to last.
 
     ``capacity_bps`` is the line's capacity where it could be told, ``at_least_bps`` what it was seen to
@@ -109,3 +110,9 @@ class FloorValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.verdict is Verdict.PASS:
             return max(self.at_least_bps, self.floor_bps), False
         return self.at_least_bps, False
+
+
+class FloorMeasurement(Measurement, frozen=True, kw_only=True, tag="floor"):
+    """Did this direction of the line give at least the floor?"""
+
+    values: FloorValues | None = None

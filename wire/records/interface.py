@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from wire.records.attempt import Measurement, Values
 from wire.records.vocabulary import Count, LineCounters, Micros, Rate, Text
 
 
@@ -21,7 +22,7 @@ class InterfaceFlow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     drops: Count | None = None
 
 
-class InterfaceValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InterfaceValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """The interface that carries the site's traffic. ``source`` says who counted: this machine or its router.
 
     One record begins where the one before ended: at ``end_boot_us``, on CLOCK_BOOTTIME of the boot named in
@@ -43,3 +44,9 @@ class InterfaceValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     carrier: bool | None = None
     carrier_losses: Count | None = None
     speed_bps: Rate | None = None
+
+
+class InterfaceMeasurement(Measurement, frozen=True, kw_only=True, tag="interface"):
+    """Traffic that the site sent and received, and packets that its interface refused."""
+
+    values: InterfaceValues | None = None

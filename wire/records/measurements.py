@@ -1,102 +1,37 @@
-"""The kinds of measurement: one a probe, and what a newer agent may send beyond them."""
+"""All kinds of measurement, and how a record is told from its name on the wire."""
 
-from wire.records.attempt import Attempt, Measurement
-from wire.records.capacity import CapacityValues
-from wire.records.clock import ClockValues
-from wire.records.floor import FloorValues
-from wire.records.interface import InterfaceValues
-from wire.records.path import PathValues
-from wire.records.reachability import ReachabilityValues
-from wire.records.stamp import StampValues
-from wire.records.vocabulary import Name
+from collections.abc import Mapping
 
+from wire.records.attempt import Measurement, UnknownMeasurement
+from wire.records.capacity import CapacityMeasurement
+from wire.records.clock import ClockMeasurement
+from wire.records.floor import FloorMeasurement
+from wire.records.interface import InterfaceMeasurement
+from wire.records.path import PathMeasurement
+from wire.records.reachability import ReachabilityMeasurement
+from wire.records.stamp import StampMeasurement
 
-class FloorMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="floor"):
-    """Did this direction of the line give at least the floor?"""
-
-    values: FloorValues | None = None
-
-
-class StampMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="stamp"):
-    """Latency, loss and delay variation of one DSCP class."""
-
-    values: StampValues | None = None
-
-
-class CapacityMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="capacity"):
-    """How much this direction of the line carries at most."""
-
-    values: CapacityValues | None = None
-
-
-class InterfaceMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="interface"):
-    """What the site itself sent and received, and what its interface refused."""
-
-    values: InterfaceValues | None = None
-
-
-class PathMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="path"):
-    """The way to the peer in one DSCP class: its hops, what they do to the mark, and its MTU."""
-
-    values: PathValues | None = None
-
-
-class ReachabilityMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="reachability"):
-    """An outage, and where it was."""
-
-    values: ReachabilityValues | None = None
-
-
-class ClockMeasurement(Measurement, frozen=True, kw_only=True, tag_field="probe", tag="clock"):
-    """What became of the agent's wall clock."""
-
-    values: ClockValues | None = None
-
-
-class UnknownMeasurement(Attempt, frozen=True, kw_only=True):
-    """A measurement of a newer agent: of a probe, or told in a word, that this version does not know.
-
-    What is common to all is kept, its words as they came. Outcomes and directions are no such words: who
-    does not know one of them would misread the rest, so that a new one raises the schema.
-    """
-
-    probe: Name
-    purpose: Name
-    failure: Name | None = None
-
-
-Values = (
-    FloorValues
-    | StampValues
-    | CapacityValues
-    | InterfaceValues
-    | PathValues
-    | ReachabilityValues
-    | ClockValues
+KNOWN: tuple[type[Measurement], ...] = (
+    FloorMeasurement,
+    StampMeasurement,
+    CapacityMeasurement,
+    InterfaceMeasurement,
+    PathMeasurement,
+    ReachabilityMeasurement,
+    ClockMeasurement,
 )
-Known = (
-    FloorMeasurement
-    | StampMeasurement
-    | CapacityMeasurement
-    | InterfaceMeasurement
-    | PathMeasurement
-    | ReachabilityMeasurement
-    | ClockMeasurement
-)
-Record = Known | UnknownMeasurement
-KNOWN: dict[str, type[Known]] = {
-    "floor": FloorMeasurement,
-    "stamp": StampMeasurement,
-    "capacity": CapacityMeasurement,
-    "interface": InterfaceMeasurement,
-    "path": PathMeasurement,
-    "reachability": ReachabilityMeasurement,
-    "clock": ClockMeasurement,
-}
+
+Record = Measurement | UnknownMeasurement
 
 
 def probe_of(record: Record) -> str:
-    """The probe's name, as it stands on the wire."""
-    if isinstance(record, UnknownMeasurement):
-        return record.probe
-    return str(record.__struct_config__.tag)
+    """Name of the record's probe on the wire."""
+    return record.probe if isinstance(record, UnknownMeasurement) else name_of(type(record))
+
+
+def name_of(kind: type[Measurement]) -> str:
+    """Name on the wire of a kind of measurement."""
+    return str(kind.__struct_config__.tag)
+
+
+BY_NAME: Mapping[str, type[Measurement]] = {name_of(kind): kind for kind in KNOWN}

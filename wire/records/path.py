@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from wire.records.attempt import Measurement, Values
 from wire.records.vocabulary import Count, Dscp, Micros, Text
 
 Ttl = Annotated[int, Meta(ge=1, le=255)]
@@ -27,7 +28,7 @@ class Hop(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dscp: Dscp | None = None
 
 
-class PathValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PathValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """One trace in one DSCP class, in the flow of the STAMP session that it stands beside.
 
     ``reached``: the peer itself answered. ``dscp_changed_at`` is the TTL of the first hop that quoted the
@@ -49,3 +50,9 @@ class PathValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mtu_told_bytes: PacketBytes | None = None
     black_hole: bool = False
     return_mtu_bytes: PacketBytes | None = None
+
+
+class PathMeasurement(Measurement, frozen=True, kw_only=True, tag="path"):
+    """The way to the peer in one DSCP class: its hops, what they do to the mark, and its MTU."""
+
+    values: PathValues | None = None

@@ -1,12 +1,11 @@
 """What the reachability probe leaves: an outage's beginning, and once more when it is over."""
 
-from msgspec import Struct
-
+from wire.records.attempt import Measurement, Values
 from wire.records.moments import ClockReading
 from wire.records.vocabulary import Cause, Micros, Name
 
 
-class ReachabilityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReachabilityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """One outage. Its first record has no ``end``; the one that has it may name a cause that is known better.
 
     ``outage`` names it in both records. ``begin`` and ``end`` are the first moments at which the change was
@@ -27,3 +26,9 @@ class ReachabilityValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer: bool | None = None
     broker: bool | None = None
     collector: bool | None = None
+
+
+class ReachabilityMeasurement(Measurement, frozen=True, kw_only=True, tag="reachability"):
+    """An outage, and where it was."""
+
+    values: ReachabilityValues | None = None

@@ -1,12 +1,11 @@
 """What the STAMP probe leaves: one train in one DSCP class."""
 
-from msgspec import Struct
-
+from wire.records.attempt import Measurement, Values
 from wire.records.moments import Spread
 from wire.records.vocabulary import Count, Dscp, Micros, Ratio
 
 
-class StampValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StampValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """One STAMP train (RFC 8762) in one DSCP class.
 
     Round-trip time excludes the reflector's dwell. Variation is RFC 5481 packet delay variation, to the
@@ -37,3 +36,9 @@ class StampValues(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply_refused: bool = False
     authenticated: bool = True
     kernel_stamps: bool = True
+
+
+class StampMeasurement(Measurement, frozen=True, kw_only=True, tag="stamp"):
+    """Latency, loss and delay variation of one DSCP class."""
+
+    values: StampValues | None = None

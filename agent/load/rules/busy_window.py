@@ -1,10 +1,16 @@
-"""What a line carried while its queue never emptied: its capacity, whoever filled it. No I/O, no clock.
+"""Busy window: a time in which the line's queue never emptied, and the capacity that it shows. Pure.
 
-In a FIFO all that arrives between two packets leaves between their departures. While a queue stands the line
-never idles, so that what left it in that time is its capacity, the site's own traffic included. Downstream
-the interface counts what left the line. Upstream it counts what was offered; if none of the test's packets
-was lost in between and the queue did not fill, all of that left the line from the arrival of the one packet
-to that of the other at the peer, and else no more than that.
+In a FIFO, everything that arrives between two packets leaves between their departures. While there is a queue
+the line never idles. All that leaves it in that time, the site's own traffic included, is its capacity.
+
+| direction | the interface counts | in a window |
+|---|---|---|
+| down | what left the line | the capacity, if it arrived evenly |
+| up | what was offered to the line | the same, if no packet of the test was lost and the queue was not full |
+| up, with loss or a full queue | what was offered to the line | at most so much of the others' traffic |
+
+The ends of a window are marks of the counters. A mark is placed in the series of the test by the bytes of the
+test sent or received before it.
 """
 
 from bisect import bisect_left
@@ -15,32 +21,34 @@ from msgspec import Struct
 
 from wire.udpstp.load import LoadInterval
 
-STANDING_US = 10_000
-"""A queue stands where the smallest delay is so far above that of the test: no jitter looks like it."""
+# Smallest delay, above that of the test, that is a queue: no jitter looks like it.
+QUEUE_US = 10_000
 
+# Shortest window: in a shorter one, a packet more or less at an end changes the result too much.
 LEAST_SPAN_US = 800_000
-"""Shorter than this, a packet more or less at an end is too much of the whole."""
 
+# Deviation of the counters from an even flow: beyond it they are renewed too seldom, or the rate varies.
 UNEVEN_S = 0.025
-"""Counters that lie further off an even flow are renewed too seldom, or the line's rate is no constant."""
 
 LARGEST_PACKET = 1500
+# Factor for packets that are counted before segmentation: 52 bytes of header are missing in each 1,448.
 UNCOUNTED_HEADERS = 1.05
-"""Packets that an interface counts before they are cut, or joined, miss 52 bytes of header in each 1448."""
 
+# Share of the longest delay, and part of a window above it, from which the queue may be full.
 _FULL_SHARE, _FULL_PART = 0.9, 0.15
-"""Where a window stays so near the longest delay for such a part, the queue may be full, and others lose."""
 
+# Up, intervals are as long as the peer measured them, and their ends differ by its timer.
 _SLACK_US = 5_000
+# Time that a mark may have been taken after the newest packet that it counts.
 _BESIDE_US = 20_000
-"""A mark may have been taken so long after the newest packet that it tells of."""
 
 
 class AlignedMark(Struct, frozen=True):
-    """One mark in the test's own series: ``series_us`` when the newest of its packets then known arrived.
+    """Mark of the counters, placed in the test's own series.
 
-    ``at_s`` is the moment itself; ``line_bytes`` in ``line_packets`` the interface had counted, ``own_bytes``
-    in ``own_packets`` are the test's.
+    ``series_us`` is when the newest packet of the test that the mark counts arrived, ``at_s`` when the mark
+    was taken. ``line_bytes`` and ``line_packets`` are the interface's counts, ``own_bytes`` and
+    ``own_packets`` the test's.
     """
 
     series_us: float
@@ -52,7 +60,7 @@ class AlignedMark(Struct, frozen=True):
 
 
 class BusyWindow(Struct, frozen=True):
-    """A time in which the queue never emptied: bit/s of the test, and at least and at most of all others."""
+    """Time in which the queue never emptied: rates of the test and, as a span, of all others, bit/s."""
 
     lasted_us: int
     share_bps: float
@@ -61,9 +69,10 @@ class BusyWindow(Struct, frozen=True):
 
 
 class OwnArrivals:
-    """The test's own packets as they arrived: from how many of them were sent before to when, and back.
+    """Arrivals of the test's own packets: from a count of bytes to a time, and back.
 
-    ``packet_bytes`` is their mean size. A series with gaps, or out of order, tells nothing.
+    ``packet_bytes`` is their mean size. ``whole`` is False for a series with gaps or out of order, which
+    cannot be used.
     """
 
     def __init__(self, intervals: Sequence[LoadInterval], packet_bytes: float) -> None:
@@ -81,7 +90,7 @@ class OwnArrivals:
             self._received.append(received)
 
     def when(self, own_bytes: float, *, sent: bool) -> float | None:
-        """When the byte of that number, of those sent or of those received, arrived; us of the series."""
+        """Arrival of the byte with this number, of those sent or of those received, in us of the series."""
         totals = self._sent if sent else self._received
         index = bisect_left(totals, own_bytes)
         if not 0 < index < len(totals) or totals[index] <= totals[index - 1]:
@@ -91,7 +100,7 @@ class OwnArrivals:
         return one.offset_us + part * one.duration_us
 
     def between(self, begin_us: float, end_us: float) -> tuple[float, int]:
-        """Bytes of the test that arrived from one moment to the other, and how many packets were missed."""
+        """Bytes of the test that arrived between two moments, and the packets that were lost."""
         arrived, lost = 0.0, 0
         for one in self._touched(begin_us, end_us):
             within = min(end_us, one.offset_us + one.duration_us) - max(begin_us, one.offset_us)
@@ -99,13 +108,13 @@ class OwnArrivals:
             lost += max(0, one.lost)
         return arrived, lost
 
-    def stands(self, begin_us: float, end_us: float, guard_us: float) -> bool:
-        """Whether every packet between the two moments had waited for longer than ``guard_us``."""
+    def has_queue(self, begin_us: float, end_us: float, guard_us: float) -> bool:
+        """True if every packet between the two moments waited for ``guard_us`` or longer."""
         touched = self._touched(begin_us - _BESIDE_US, end_us + _BESIDE_US)
         return bool(touched) and all((one.delay_min_us or 0) >= guard_us for one in touched)
 
     def may_be_full(self, begin_us: float, end_us: float) -> bool:
-        """Whether the delay stays about the longest of all: a full queue may refuse only others' packets."""
+        """True if the delay stays near the longest of all: a full queue may refuse only others' packets."""
         touched = self._touched(begin_us, end_us)
         longest = max((one.delay_max_us or 0 for one in self._intervals), default=0)
         near = sum((one.delay_max_us or 0) >= _FULL_SHARE * longest for one in touched)
@@ -119,9 +128,9 @@ class OwnArrivals:
         ]
 
 
-def downstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
-    """The longest window, if it is long enough and what arrived in it came evenly."""
-    found = max(_runs(places, arrived, guard_us), key=_lasted_s, default=None)
+def down_window(marks: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
+    """Longest window of a download, if it is long enough and its traffic arrived evenly."""
+    found = max(_runs(marks, arrived, guard_us), key=_lasted_s, default=None)
     if found is None or _lasted_s(found) * 1e6 < LEAST_SPAN_US or not _even(found):
         return None
     first, last = found[0], found[-1]
@@ -132,15 +141,16 @@ def downstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: fl
     return BusyWindow(round(seconds * 1e6), share, other, other * _uncounted(first, last))
 
 
-def upstream(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
-    """The longest window without loss, or else the one that leaves the least room for others' traffic."""
+def up_window(marks: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> BusyWindow | None:
+    """Longest window of an upload without loss, or else the one with the least room for others' traffic."""
     windows = [
         _offered(run[begin], run[end], arrived)
-        for run in _runs(places, arrived, guard_us)
+        for run in _runs(marks, arrived, guard_us)
         for begin in range(len(run))
         for end in range(begin + 1, len(run))
         if run[end].series_us - run[begin].series_us >= LEAST_SPAN_US
     ]
+    # A window without others' traffic is exact, too: nothing was offered besides the test.
     exact = [one for one in windows if one.least_other_bps or not one.most_other_bps]
     if exact:
         return max(exact, key=lambda one: one.lasted_us)
@@ -158,17 +168,17 @@ def _offered(first: AlignedMark, last: AlignedMark, arrived: OwnArrivals) -> Bus
 
 
 def _uncounted(first: AlignedMark, last: AlignedMark) -> float:
-    """By how much others' bytes may be more than counted: their packets tell whether they were whole."""
+    """Factor by which others' bytes may exceed their count, if packets were counted before segmentation."""
     other_bytes = last.line_bytes - first.line_bytes - (last.own_bytes - first.own_bytes)
     other_packets = last.line_packets - first.line_packets - (last.own_packets - first.own_packets)
     return UNCOUNTED_HEADERS if other_bytes > LARGEST_PACKET * (other_packets + 1) else 1.0
 
 
-def _runs(places: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> list[list[AlignedMark]]:
-    """The marks, cut wherever the queue may have emptied between two of them."""
+def _runs(marks: Sequence[AlignedMark], arrived: OwnArrivals, guard_us: float) -> list[list[AlignedMark]]:
+    """Runs of marks, cut wherever the queue may have emptied between two of them."""
     runs: list[list[AlignedMark]] = []
-    for before, after in pairwise(places):
-        if not arrived.stands(before.series_us, after.series_us, guard_us):
+    for before, after in pairwise(marks):
+        if not arrived.has_queue(before.series_us, after.series_us, guard_us):
             continue
         if not runs or runs[-1][-1] is not before:
             runs.append([before])

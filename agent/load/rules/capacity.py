@@ -1,27 +1,32 @@
-"""What a search shows of the line: Maximum IP-Layer Capacity (RFC 9097 §5, §6), as a function of its report.
+"""Maximum IP-Layer Capacity of a search (RFC 9097 §5, §6), as a function of its report. Pure.
 
-**Method.** The series of 50 ms is cut into sub-intervals of equal length (dt, 1 s by default, §5.3). Each
-gives the IP-layer bits that were *received* in it, duplicates apart, over the time it lasted; the maximum
-of them is the result (§5.3, §6.3), told with its time and with the loss of that same sub-interval (§6.6).
-No performance target leaves a sub-interval out: a line with random loss would have no capacity at all.
+**Method.** The series of 50 ms is cut into sub-intervals of equal length (dt, 1 s by default, §5.3). The rate
+of each is the IP-layer bits *received* in it, without duplicates, over its length. The greatest is the result
+(§5.3, §6.3), recorded with its time and the loss of the same sub-interval (§6.6). No performance target
+excludes a sub-interval, since a line with random loss would then have no capacity at all.
 
-**Why the maximum is neither too great nor too small.** Counted behind the line's queue, nothing passes
-faster than the line but the depth of its token bucket, once. But the search swings: what it learns of a
-queue comes later by that queue, so that it goes too far both ways, and a row is a quarter of 4 Mbit/s. Half
-idle between two swings, a line of 4 Mbit/s delivers 3.7 in every second (measured, 100 ms of queue), one of
-20 delivers 19.96. So the maximum is refined: time during which a queue stood throughout is put together to
-sub-intervals of the same length, which hold no idle line and no bucket, and the greatest of them replaces
-the maximum unless it is more than 2 % below: a line that slowed down, or that hides its rate behind a
-bucket for seconds, keeps the plain one.
+**Refinement.** Behind the line's queue, nothing passes faster than the line, except the depth of its token
+bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways.
+One row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
+in every second (measured, 100 ms of queue), one of 20 delivers 19.96. Therefore time in which there was a
+queue throughout is put together to sub-intervals of the same length. They contain no idle line and no bucket.
+The greatest of them replaces the maximum, unless it is more than 2 % below. A line that slowed down, or whose
+bucket lasts for seconds, keeps the plain maximum (decision 8).
 
-At its edges a stretch of time is wrong by one packet: 0.3 % of a second at 4 Mbit/s. Downstream they are
-cut by kernel stamps; upstream they are sums of whole trial intervals, whose length the peer measured
-itself, and a sub-interval with a lost Status in it is left out.
+**Error.** Each edge of a stretch of time is wrong by one packet at most: 0.3 % of a second at 4 Mbit/s. Down,
+edges are kernel timestamps. Up, they are those of whole trial intervals, whose length the peer measured. A
+sub-interval with a lost Status PDU in it is left out.
 
-**When it is only a lower bound** (§6.5). A second put together of standing queue proves that the line was
-full. Without one, loss or a shorter queue is the sign, and a full line delivers the same in every interval
-that has it: where fewer than half of them come near the maximum, or the sender stood still for more than
-2 % of the time, something else was the limit.
+**Lower bounds** (§6.5). The first that applies:
+
+| bound | condition |
+|---|---|
+| requested rate | the maximum is within 1 % of it |
+| none | a sub-interval of queue alone comes within 5 % of the maximum |
+| sender | it stood still for more than 2 % of the time |
+| none | at least half of the intervals with a queue or loss deliver what the maximum is |
+| budget | its bytes were spent |
+| sender, requested rate, peer or time | by the end of the search: see ``_bound_up`` and ``_bound_down`` |
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,17 +45,17 @@ from wire.records import (
 )
 from wire.udpstp.load import Ending, LoadInterval, LoadReport
 
+# Default of dt (RFC 9097 §5.3).
 INTERVAL_US = 1_000_000
-"""dt of RFC 9097 §5.3, its default."""
 
 CLOCK_STEP_US = 5_000  # a tenth of an interval
-REFUSED_SHARE = 0.005  # packets that reached this host and were dropped in it
-STANDING_US = 5_000  # a smallest delay of an interval beyond this is a queue, not a busy host
-STANDING_PACKETS = 2  # or as long as the line takes for so many packets, where that is more
-SAME_LINE = 0.02
-STRETCH = 3  # intervals in a row, so that few edges are in a second
+REFUSED_SHARE = 0.005  # of the packets: dropped in this host, after they had passed the line
+QUEUE_US = 5_000  # smallest delay of an interval: above it is a queue, not a busy host
+QUEUE_PACKETS = 2  # or the time that the line takes for so many packets, if that is more
+SAME_LINE = 0.02  # distance of the refined maximum from the plain one
+STRETCH = 3  # intervals in a row at least, because each edge adds an error
 LOSS_SIGN = 0.005
-NEAR = 0.05  # one interval of 50 ms holds as few as 20 packets
+NEAR = 0.05  # an interval of 50 ms contains as few as 20 packets
 STALL_SHARE = 0.02
 SIGNS = 3  # consecutive bad intervals that infer congestion (RFC 9097 §8.1, table 1)
 AS_ASKED = 0.99
@@ -64,7 +69,7 @@ USABLE = (Ending.COMPLETED,)
 
 
 class _SubInterval(Struct, frozen=True):
-    """Sums over consecutive intervals."""
+    """Sums over intervals."""
 
     offset_us: int
     duration_us: int
@@ -88,9 +93,9 @@ class _SubInterval(Struct, frozen=True):
 
 
 def why_invalid(report: LoadReport, interval_us: int = INTERVAL_US) -> Failure | None:
-    """Why a search must not be judged by: the instrument spoilt it, or left nothing whole to judge."""
+    """Reason why a search is not to be judged, None if it is valid."""
     if abs(report.wall_step_us) > CLOCK_STEP_US:
-        return Failure.CLOCK_STEPPED  # it cuts the intervals, and one-way delays drive the search
+        return Failure.CLOCK_STEPPED  # the clock cuts the intervals, and one-way delays steer the search
     if report.receiver_drops > REFUSED_SHARE * max(report.received_packets, 1):
         return Failure.RECEIVER_SLOW
     if not sub_intervals(report.intervals, interval_us):
@@ -99,14 +104,15 @@ def why_invalid(report: LoadReport, interval_us: int = INTERVAL_US) -> Failure |
 
 
 def is_usable(report: LoadReport) -> bool:
-    """Whether the search came as far as it was meant to, be it by its limit of bytes."""
+    """True if the search came to its end, which may be that of its byte budget."""
     return report.ending in USABLE or report.bytes_spent
 
 
 def sub_intervals(
     intervals: Sequence[LoadInterval], interval_us: int = INTERVAL_US
 ) -> tuple[CapacityInterval, ...]:
-    """Equal sub-intervals of ``interval_us``, as many as are whole; the last interval ends with the load."""
+    """Whole sub-intervals of ``interval_us``."""
+    # The last interval is cut off by the end of the load.
     return tuple(one.record() for one in _cut(intervals[:-1], interval_us))
 
 
@@ -118,7 +124,7 @@ def _cut(intervals: Sequence[LoadInterval], interval_us: int) -> Iterator[_SubIn
             group, length = [], 0
         group.append(one)
         length += one.duration_us
-        # As RFC 9946 §8.2 closes its own: granularity is the trial interval's.
+        # RFC 9946 §8.2 closes its sub-intervals in the same way, at the nearest trial interval.
         if length > interval_us - one.duration_us // 2:
             yield _sum(group, length)
             group, length = [], 0
@@ -140,7 +146,7 @@ def _sum(group: Sequence[LoadInterval], length: int) -> _SubInterval:
 
 
 def _bits(one: LoadInterval) -> float:
-    """IP-layer bits received, a packet that came twice counted once."""
+    """IP-layer bits received; a duplicated packet counts once."""
     return one.ip_bytes * 8.0 * _ratio(one.datagrams - one.duplicated, one.datagrams)
 
 
@@ -149,7 +155,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def maximum(intervals: Sequence[LoadInterval], interval_us: int = INTERVAL_US) -> CapacityInterval:
-    """The sub-interval of Maximum_C, refined by the time in which a queue stood.
+    """Sub-interval of Maximum_C, refined by the time in which there was a queue.
 
     Raises ValueError where no sub-interval is whole.
     """
@@ -160,7 +166,7 @@ def maximum(intervals: Sequence[LoadInterval], interval_us: int = INTERVAL_US) -
 
 
 def _cut_full(intervals: Sequence[LoadInterval], interval_us: int) -> Iterator[_SubInterval]:
-    """Sub-intervals of nothing but time in which the line had a queue."""
+    """Sub-intervals put together of time in which there was a queue."""
     group: list[LoadInterval] = []
     length = 0
     for stretch in _stretches(intervals):
@@ -173,7 +179,7 @@ def _cut_full(intervals: Sequence[LoadInterval], interval_us: int) -> Iterator[_
 
 
 def _stretches(intervals: Sequence[LoadInterval]) -> Iterator[list[LoadInterval]]:
-    """Runs of intervals in which a queue stood throughout."""
+    """Runs of intervals with a queue throughout."""
     stretch: list[LoadInterval] = []
     for one in intervals:
         if _has_queue(one):
@@ -194,9 +200,9 @@ def values(
     under_load: LatencyUnderLoad | None = None,
     interval_us: int = INTERVAL_US,
 ) -> CapacityValues:
-    """The result of a search that :func:`why_invalid` finds nothing against.
+    """Values of a search that :func:`why_invalid` accepts.
 
-    ``other_bps``: the site's own traffic beside it, where ``line_counters`` could tell. Raises ValueError
+    ``other_bps`` is the site's own traffic beside it, where ``line_counters`` show it. Raises ValueError
     where no sub-interval is whole.
     """
     found = sub_intervals(report.intervals, interval_us)
@@ -220,12 +226,13 @@ def values(
 
 
 def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
-    """What else than the line limited the search, None where it was the line."""
+    """Limit of the search by the table of this module, None where it was the line."""
     maximum_bps = maximum(report.intervals, interval_us).received_bps
     if maximum_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
     if any(_is_near(one, maximum_bps) for one in _cut_full(report.intervals[:-1], interval_us)):
         return None
+    # Only after the queue: a line that was full at some time is the limit, however late the sender was then.
     if report.stall_us > STALL_SHARE * report.planned_duration_us:
         return Bound.SENDER
     if was_full(report.intervals, maximum_bps):
@@ -236,7 +243,7 @@ def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
 
 
 def was_full(intervals: Sequence[LoadInterval], maximum_bps: float) -> bool:
-    """Whether enough intervals with a standing queue or with loss delivered what the maximum is."""
+    """True if at least half of the intervals with a queue or with loss delivered the maximum."""
     congested = [one for one in intervals if _is_congested(one)]
     near = sum(_delivers(one, maximum_bps) for one in congested)
     return near >= max(SIGNS, len(congested) / 2)
@@ -257,15 +264,15 @@ def _is_congested(one: LoadInterval) -> bool:
 
 
 def _has_queue(one: LoadInterval) -> bool:
-    """Whether a queue stood throughout: each packet waited longer than the line takes for the one before."""
+    """True if each packet waited for longer than the line takes for the packets before it."""
     if one.delay_min_us is None or not one.datagrams:
         return False
     service_us = one.duration_us / one.datagrams
-    return one.delay_min_us >= max(STANDING_US, STANDING_PACKETS * service_us)
+    return one.delay_min_us >= max(QUEUE_US, QUEUE_PACKETS * service_us)
 
 
 def _bound_up(report: LoadReport) -> Bound:
-    """The peer told the rate, so that a cap at the peer and a slow sender differ."""
+    """Limit of an upload without a sign of congestion: the peer's feedback has the rate it asked for."""
     last = report.sent_intervals[-2 * _END :]
     due = sum(one.requested_bps * one.duration_us for one in last)
     sent = sum(one.ip_bytes * 8e6 for one in last)
@@ -273,14 +280,16 @@ def _bound_up(report: LoadReport) -> Bound:
         return Bound.SENDER
     if last and last[-1].requested_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
+    # A peer that may not send faster asks for the same rate to the end.
     is_flat = len(last) == 2 * _END and len({one.requested_bps for one in last}) == 1
     return Bound.PEER if is_flat else Bound.TIME
 
 
 def _bound_down(report: LoadReport) -> Bound:
-    """Without a congestion sign the rate climbs a row an interval; where it does not, it may not or cannot.
+    """Limit of a download without a sign of congestion.
 
-    A cap at the peer is a row of its table, to the packet; a sender that cannot is anywhere.
+    The rate should climb by a row an interval. A peer that may not send faster stays exactly at a row of its
+    table; a sender that cannot is anywhere.
     """
     last = report.intervals[-2 * _END - 1 : -1]
     if len(last) < 2 * _END:

@@ -1,7 +1,13 @@
-"""The site's own traffic beside a load test, from marks taken while the load ran. No I/O, no clock.
+"""The site's own traffic beside a load test (cross traffic), from marks. Pure.
 
-A mark holds the line's counters and what is known of the test's load at one moment. Between two marks the
-counters tell all traffic and the test tells its own, so that the rest is the site's.
+A mark has the counters of the line and the progress of the test's load at one moment. Between two marks the
+counters show all traffic, and the test knows its own. The rest is the site's.
+
+- Down, the counters show what arrived.
+- Up, they show what was offered. While nothing is lost, it shared the fate of the test's packets in the
+  queue.
+- Up, with loss, all that is certain is that no more was carried than was offered. Size and timing decide
+  which packets a full queue refuses.
 """
 
 from collections.abc import Sequence
@@ -9,30 +15,31 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from agent.line.readings import CounterReading, Unavailable
-from agent.load.rules import busy_window
-from agent.load.rules import series as floor_series
+from agent.load.rules import busy_window, series
 from agent.load.rules.busy_window import AlignedMark, BusyWindow, OwnArrivals
 from wire.records import Direction
 from wire.udpstp.load import LoadInterval, LoadReport, LoadSoFar
 
+# Shortest span of marks: in a shorter one, a packet more or less at an end changes the rate too much.
 LEAST_SPAN_S = 0.8
-"""Shorter than this, a packet more or less at an end is too much of the whole."""
 
+# Part of a load that is enough to judge by, where the counters were read throughout.
 SUFFICIENT_S = 1.3
-"""So much of a load tells enough to judge by, where the counters were read throughout."""
 
+# Span of the newest look at the site's own traffic, and of the first.
 RECENT_S = 0.5
-CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02
+
+CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02  # a queue, or a loss, that people at the site notice
 DELIVERED_SHARE = 0.99
 IN_USE_SHARE = 0.05  # of the floor: so much traffic of the site's own shapes what a test sees
 
 
 class OwnTraffic(Struct, frozen=True):
-    """The site's own traffic in the direction of a test, while its load ran; bit/s at the IP layer.
+    """The site's own traffic in the direction of a test while its load ran; bit/s at the IP layer.
 
-    ``bps`` is what the line carried of it. Where that is an estimate, ``most_bps`` is what it can have been
-    at most. ``total_bps`` is all that the line delivered, the test included, where it is counted on arrival.
-    ``window``: a part of the test in which the queue never emptied.
+    ``bps`` is the part that the line carried. Where this is an estimate, ``most_bps`` is its upper end.
+    ``total_bps`` is all that the line delivered, the test included, where it is counted on arrival.
+    ``window`` is a part of the test in which the queue never emptied.
     """
 
     bps: float
@@ -42,7 +49,7 @@ class OwnTraffic(Struct, frozen=True):
 
 
 class CounterMark(Struct, frozen=True):
-    """One moment ``at_s`` of the monotonic clock."""
+    """Counters and progress of the load at one moment; ``at_s`` is on the monotonic clock."""
 
     at_s: float
     counters: CounterReading | Unavailable
@@ -52,17 +59,14 @@ class CounterMark(Struct, frozen=True):
 def between(
     marks: Sequence[CounterMark], report: LoadReport, whole: Sequence[LoadInterval] = ()
 ) -> OwnTraffic | Unavailable:
-    """The site's own traffic from the first to the last of ``marks``, of which ``report`` tells the test.
+    """The site's own traffic from the first to the last of ``marks``; ``report`` is that of the test.
 
-    Downstream the counters tell what arrived. Upstream they tell what was offered: as long as nothing is
-    lost it shared the fate of the test's own packets in the queue; else which packets a full queue refuses
-    depends on their size and timing, and all that is sure is that no more was carried than was offered.
-    ``whole`` is the series of the test from its beginning, where ``report`` tells a part of it.
+    ``whole`` is the series of the test from its begin, where ``report`` is a part of it.
     """
     down = report.direction is Direction.DOWN
     loaded = under_load(marks)
     if not loaded or loaded[-1].at_s - loaded[0].at_s < LEAST_SPAN_S:
-        return _told(marks) or Unavailable("the line's counters were read too seldom during the test")
+        return _unavailable(marks) or Unavailable("the line's counters were read too seldom during the test")
     rates = _rates(loaded[0], loaded[-1], down=down)
     if isinstance(rates, Unavailable):
         return rates
@@ -73,7 +77,7 @@ def between(
         return OwnTraffic(other, total_bps=line_bps, window=window)
     offered = max(0.0, line_bps - own_bps)
     if report.lost < (1 - DELIVERED_SHARE) * report.sent_packets:
-        growth = floor_series.queue_growth(report.intervals)
+        growth = series.queue_growth(report.intervals)
         return OwnTraffic(offered * (1 - growth.rate), window=window)
     fate = min(1.0, report.received_bps / report.sent_bps) if report.sent_bps else 0.0
     return OwnTraffic(offered * fate, most_bps=offered, window=window)
@@ -82,7 +86,8 @@ def between(
 def busy(
     marks: Sequence[CounterMark], report: LoadReport, whole: Sequence[LoadInterval]
 ) -> BusyWindow | None:
-    """The best window in which the queue never emptied; None without one, or where its place is not sure."""
+    """Best window in which the queue never emptied; None without one, or if marks cannot be placed."""
+    # With estimated counts a mark cannot be placed to the packet.
     if not report.sent_packets or report.estimated_packets:
         return None
     down = report.direction is Direction.DOWN
@@ -90,15 +95,16 @@ def busy(
     arrived = OwnArrivals(whole, size)
     if not arrived.whole:
         return None
-    guard_us = max(busy_window.STANDING_US, report.longest_gap_us)
-    find = busy_window.downstream if down else busy_window.upstream
-    return find(_places(marks, arrived, size, down=down), arrived, guard_us)
+    # A sender that paused for longer than the queue lasted has let the line idle.
+    guard_us = max(busy_window.QUEUE_US, report.longest_gap_us)
+    find = busy_window.down_window if down else busy_window.up_window
+    return find(_aligned(marks, arrived, size, down=down), arrived, guard_us)
 
 
-def _places(
+def _aligned(
     marks: Sequence[CounterMark], arrived: OwnArrivals, size: float, *, down: bool
 ) -> list[AlignedMark]:
-    """The marks that have a place in the series: those of whose bytes it tells when they arrived."""
+    """Marks that can be placed in the series: it has the arrival of the newest byte that they count."""
     places = []
     for mark in marks:
         counters, own_bytes = mark.counters, mark.so_far.line_bytes
@@ -111,18 +117,18 @@ def _places(
 
 
 def under_load(marks: Sequence[CounterMark]) -> Sequence[CounterMark]:
-    """The marks since the load had begun to cross the line."""
+    """Marks since the load began to cross the line."""
     begun = next((index for index, mark in enumerate(marks) if mark.so_far.line_bytes), len(marks))
     return marks[begun:]
 
 
 def should_give_way(marks: Sequence[CounterMark], direction: Direction, floor_bps: float) -> bool:
-    """Whether the site is using the line, the test congests it, and enough has been seen of that."""
+    """True if the site uses the line, the test congests it, and both were seen for long enough."""
     loaded = under_load(marks)
     if not loaded or loaded[-1].at_s - loaded[0].at_s < SUFFICIENT_S:
         return False
     recent = [(_before(loaded, mark), mark) for mark in loaded[-2:]]
-    # At its beginning, too: a test at the floor starves whoever shares a slow line with it.
+    # Its begin counts, too: a test at the floor starves the traffic that shares a slow line with it.
     after = [mark for mark in loaded if mark.at_s - loaded[0].at_s >= RECENT_S]
     first = [(loaded[0], mark) for mark in after[:2]]
     in_use = max(_surely_other_bps(recent, direction), _surely_other_bps(first, direction))
@@ -135,7 +141,7 @@ def _before(loaded: Sequence[CounterMark], last: CounterMark) -> CounterMark:
 
 
 def _surely_other_bps(spans: Sequence[tuple[CounterMark, CounterMark]], direction: Direction) -> float:
-    """The lesser of two looks: a reader that is late once makes the test's own bytes look like others'."""
+    """Lesser of two looks: a reader that is late once makes the test's own bytes look like others'."""
     return min(_other_bps(begin, end, direction) for begin, end in spans)
 
 
@@ -145,13 +151,13 @@ def _congests(before: LoadSoFar, newest: LoadSoFar) -> bool:
 
 
 def _other_bps(first: CounterMark, last: CounterMark, direction: Direction) -> float:
-    """0 where it is not known: nobody is given way to who cannot be seen."""
+    """Traffic of the site, bit/s; 0 where it is not known, because no test gives way to it then."""
     rates = _rates(first, last, down=direction is Direction.DOWN)
     return 0.0 if isinstance(rates, Unavailable) else rates[0] - rates[1]
 
 
 def _rates(first: CounterMark, last: CounterMark, *, down: bool) -> tuple[float, float] | Unavailable:
-    """What the line carried between two marks, and the test of it; bit/s at the IP layer."""
+    """Rates of the line and of the test between two marks; bit/s at the IP layer."""
     if isinstance(first.counters, Unavailable):
         return first.counters
     added = last.counters if isinstance(last.counters, Unavailable) else last.counters.since(first.counters)
@@ -162,5 +168,5 @@ def _rates(first: CounterMark, last: CounterMark, *, down: bool) -> tuple[float,
     return line * per_second, (last.so_far.line_bytes - first.so_far.line_bytes) * per_second
 
 
-def _told(marks: Sequence[CounterMark]) -> Unavailable | None:
+def _unavailable(marks: Sequence[CounterMark]) -> Unavailable | None:
     return next((mark.counters for mark in marks if isinstance(mark.counters, Unavailable)), None)

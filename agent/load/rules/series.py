@@ -1,6 +1,4 @@
-"""What the raw series of a load test shows: how its delay grew, a part of it as a test of its own, and the
-samples that are kept with a verdict. Functions of a report, with no I/O.
-"""
+"""Raw series of a load test: growth of its delay, parts of it, and the samples kept with a verdict. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,13 +11,13 @@ from wire.udpstp.load import LoadInterval, LoadReport
 
 SAMPLE_US = 100_000
 MOST_SAMPLES = 600
-_END = 5  # intervals of 50 ms that stand for one end of a test
+_END = 5  # intervals of 50 ms that represent one end of a test
 
 
 class Growth(Struct, frozen=True):
-    """What the delays say of a queue: microseconds gained, per microsecond of receiving, and throughout?
+    """Growth of one-way delay: in microseconds, and per microsecond of receiving.
 
-    Where it is not ``known``, the delays say nothing.
+    ``sustained`` growth lasted throughout the test. Growth that is not ``known`` says nothing of a queue.
     """
 
     gained_us: float = 0.0
@@ -29,62 +27,60 @@ class Growth(Struct, frozen=True):
 
 
 def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
-    """How one-way delay grew over the test; nothing where too little arrived to say.
+    """Growth of one-way delay over the test; not ``known`` where too little arrived.
 
-    In a growing queue an interval's smallest delay is its first packet's, hence the interval's beginning
-    is its time. The end stands with the median of the last five intervals, so that one late stall says
-    nothing, carried on to the last arrival by the trend from the five before: a full queue grows no further.
+    In a growing queue the smallest delay of an interval is that of its first packet, hence its time is the
+    interval's begin. The end is the median of the last five intervals, so that one late stall does not count.
+    The trend from the five before carries it on to the last arrival: a full queue grows no further.
     """
-    heard = [one for one in intervals if one.delay_min_us is not None]
-    series = [(one.offset_us, one.delay_min_us or 0.0) for one in heard]
+    known = [one for one in intervals if one.delay_min_us is not None]
+    series = [(one.offset_us, one.delay_min_us or 0.0) for one in known]
     if len(series) < 2 * _END or not _in_order(series):
         return Growth()
     begin_us, low = series[0][0], min(delay for _, delay in series[:3])
     (at_before, before), (at_last, last) = _median(series[-2 * _END : -_END]), _median(series[-_END:])
-    over_us = heard[-1].offset_us + heard[-1].duration_us
+    over_us = known[-1].offset_us + known[-1].duration_us
     trend = max(0.0, (last - before) / (at_last - at_before))
     gained = last - low + trend * (over_us - at_last)
     if gained <= 0:
         return Growth(known=True)
+    # At 1 the line would carry nothing, and the slope per second of sending would be infinite.
     rate = min(0.99, gained / (over_us - begin_us))
     return Growth(gained, rate, _sustained(series, low, gained), known=True)
 
 
 def _in_order(series: Sequence[tuple[int, float]]) -> bool:
-    """Upstream the peer's wall clock says when an interval was: one that was set back makes no sense."""
+    """True if time runs forward. Up, offsets are of the peer's wall clock, which may be set back."""
     return all(earlier[0] < later[0] for earlier, later in pairwise(series))
 
 
 def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:
-    """Whether the queue stood all along: a burst of other traffic near the end leaves the first half flat."""
+    """True if delay grew in the first half already: a burst of other traffic near the end leaves it flat."""
     half = (len(series) - _END) // 2
     return _median(series[half : half + _END])[1] - low >= gained / 4
 
 
 def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
-    """Median time and median delay of an odd number of intervals.
-
-    Not ``statistics.median``: that module keeps a quarter of a megabyte in the resident agent.
-    """
+    """Median time and median delay of an odd number of intervals."""
+    # Not ``statistics.median``: that module takes a quarter of a megabyte of the resident agent.
     middle = len(series) // 2
     return sorted(at for at, _ in series)[middle], sorted(delay for _, delay in series)[middle]
 
 
 def share_above(intervals: Sequence[LoadInterval], bps: float) -> float:
-    """In which share of the second half's intervals more than ``bps`` was received; 0 without any.
-
-    The first half is left out: a policer's bucket is full at the start.
-    """
+    """Share of the second half's intervals that received more than ``bps``; 0 without any."""
+    # A policer's token bucket is full at the start: the first half would show the bucket, not the rate.
     half = [one for one in intervals[len(intervals) // 2 : -1] if one.duration_us]
     above = sum(one.ip_bytes * 8e6 / one.duration_us > bps for one in half)
     return above / len(half) if half else 0.0
 
 
 def part_of(report: LoadReport, begin_us: int, end_us: int) -> LoadReport | None:
-    """The test as if it had lasted from ``begin_us`` to ``end_us`` of its series; None if nothing is there.
+    """Report of the test as if it had lasted from ``begin_us`` to ``end_us`` of its series.
 
-    Intervals that lie only partly within are left out. What was sent is what arrived and what was missed
-    between; the sender's pace and its faults stay those of the whole test, since they spoil every part.
+    None if nothing arrived between the two. Intervals that lie partly outside are left out. The sent packets
+    are those that arrived or were lost between. The sender's pace and its faults stay those of the whole
+    test, since they spoil every part.
     """
     inside = tuple(
         one
@@ -116,7 +112,7 @@ def part_of(report: LoadReport, begin_us: int, end_us: int) -> LoadReport | None
 
 
 def samples(intervals: Sequence[LoadInterval]) -> tuple[LoadSample, ...]:
-    """The series in steps of 100 ms, at most the first minute: what is kept with a verdict."""
+    """Samples of 100 ms for the record of a verdict, of the first minute at most."""
     steps: dict[int, list[LoadInterval]] = {}
     for one in intervals:
         steps.setdefault(max(0, one.offset_us) // SAMPLE_US, []).append(one)

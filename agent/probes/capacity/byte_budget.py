@@ -1,11 +1,11 @@
-"""The bytes that searches for the capacity may cost the line in a day and in a month, both ways together.
+"""Byte budget of the searches for the capacity: bytes a day and a month, of both directions together.
 
-Days and months are UTC. What was spent is kept in a small file, replaced whole and
-durably, so that a restart or a power cut does not give it back, and in memory while it cannot be written.
-A search is booked at its worst case before it begins and corrected when it is over, so that one that was cut
-off stays booked.
+Days and months are UTC. The spent bytes are in a small file, written atomically and durably: neither a
+restart nor a power cut gives them back. While the file cannot be written they are kept in memory. A search is
+booked at its worst case before it begins, and corrected after it: one that was cut off stays booked.
 
-A wall clock that is not synchronised may lie far back: it does not renew the budget, only a later day does.
+A wall clock that is not synchronised may be far in the past. It does not renew the budget; only a later day
+does.
 """
 
 import logging
@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from host import atomic_write as whole_file
+from host import atomic_write
 from wire.records import ClockReading
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Spent(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file holds: the day (2026-11-23) and its month with the bytes that each has cost so far."""
+class BudgetSpent(Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of the file: the day (2026-11-23), and the bytes spent in it and in its month."""
 
     day: Day
     day_bytes: Count
@@ -34,28 +34,28 @@ class Spent(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def month(self) -> str:
-        """Year and month."""
+        """Year and month of the day."""
         return self.day[:7]
 
 
-class Left(Struct, frozen=True):
-    """How many bytes may still be spent, and all of it in words, with the time of the renewal."""
+class BudgetLeft(Struct, frozen=True):
+    """Bytes that may still be spent, and a sentence about the budget with the time of its renewal."""
 
     byte_count: int
     words: str
 
 
 class ByteBudget:
-    """The budget as it stands in ``path``; limits are bytes."""
+    """Budget in the file ``path``; limits are bytes."""
 
     def __init__(self, path: Path, day_limit: int, month_limit: int) -> None:
         self._path = path
         self._day_limit, self._month_limit = day_limit, month_limit
-        self._kept: Spent | None = None
+        self._kept: BudgetSpent | None = None
         self._written = True
 
-    def left(self, now: ClockReading) -> Left:
-        """What may be spent now. Never raises."""
+    def left(self, now: ClockReading) -> BudgetLeft:
+        """Bytes that may be spent now. Never raises."""
         spent = self._spent(now)
         day_left = self._day_limit - spent.day_bytes
         month_left = self._month_limit - spent.month_bytes
@@ -65,42 +65,45 @@ class ByteBudget:
             f"byte budget: {_gigabytes(spent.day_bytes, self._day_limit)} GB spent today, "
             f"{_gigabytes(spent.month_bytes, self._month_limit)} GB this month; renews {renews} UTC"
         )
-        return Left(max(min(day_left, month_left), 0), words)
+        return BudgetLeft(max(min(day_left, month_left), 0), words)
 
     def book(self, byte_count: int, now: ClockReading) -> None:
-        """Add bytes to what was spent, or take back what was booked too much (negative). Never raises."""
+        """Add bytes to the spent ones; a negative number corrects a booking. Never raises."""
         spent = self._spent(now)
         self._keep(
-            Spent(spent.day, max(spent.day_bytes + byte_count, 0), max(spent.month_bytes + byte_count, 0))
+            BudgetSpent(
+                spent.day, max(spent.day_bytes + byte_count, 0), max(spent.month_bytes + byte_count, 0)
+            )
         )
 
-    def _spent(self, now: ClockReading) -> Spent:
+    def _spent(self, now: ClockReading) -> BudgetSpent:
         stored, today = self._read(), _day(now.wall_us)
+        # A clock at 1970 must not renew a budget; one that is set right later does.
         if stored is None or stored.day == today or (stored.day > today and not now.synchronised):
-            return stored or Spent(today, 0, 0)
+            return stored or BudgetSpent(today, 0, 0)
         month_bytes = stored.month_bytes if stored.month == today[:7] else 0
-        return Spent(today, 0, month_bytes)
+        return BudgetSpent(today, 0, month_bytes)
 
-    def _read(self) -> Spent | None:
-        if not self._written:  # the file tells of less than was spent
+    def _read(self) -> BudgetSpent | None:
+        if not self._written:  # the file has less than was spent
             return self._kept
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Spent)
+            return msgspec.json.decode(self._path.read_bytes(), type=BudgetSpent)
         except FileNotFoundError:
             return self._kept
         except OSError as error:
-            log.warning("byte budget: %s cannot be read: %s", self._path, error.strerror)
+            log.warning("cannot read %s (%s): byte budget kept in memory", self._path, error.strerror)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            log.warning("byte budget: %s is damaged: what was spent is not known and begins anew", self._path)
+            log.warning("%s is damaged: the spent bytes are not known, byte budget begins at 0", self._path)
         return self._kept
 
-    def _keep(self, spent: Spent) -> None:
+    def _keep(self, spent: BudgetSpent) -> None:
         self._kept, self._written = spent, False
         try:
-            whole_file.replace(self._path, msgspec.json.encode(spent), durably=True)
+            atomic_write.replace(self._path, msgspec.json.encode(spent), durably=True)
             self._written = True
         except OSError as error:
-            log.warning("byte budget: %s cannot be written: %s", self._path, error.strerror)
+            log.warning("cannot write %s (%s): byte budget kept in memory", self._path, error.strerror)
 
 
 def _gigabytes(spent: int, limit: int) -> str:
@@ -112,7 +115,7 @@ def _day(wall_us: int) -> str:
 
 
 def _next_day(day: str) -> str:
-    from calendar import monthrange  # needed when a search is skipped, which is seldom
+    from calendar import monthrange  # seldom needed: kept out of the agent's memory
 
     year, month, number = (int(part) for part in day.split("-"))
     return f"{day[:8]}{number + 1:02}" if number < monthrange(year, month)[1] else _next_month(day)

@@ -1,7 +1,6 @@
-"""The capacity probe: a search for the Maximum IP-Layer Capacity (RFC 9097, RFC 9946), in a byte budget.
+"""Capacity probe: a search for the Maximum IP-Layer Capacity (RFC 9097, RFC 9946), within a byte budget.
 
-What a search shows is in ``agent.load.rules.capacity``, what it may cost in
-``agent.probes.capacity.byte_budget``.
+``agent.load.rules.capacity`` has the result of a search, ``byte_budget`` its cost.
 """
 
 import asyncio
@@ -12,13 +11,13 @@ from msgspec import structs
 
 from agent.load.latency_under_load import beside_load
 from agent.load.line_meter import LoadMeter
-from agent.load.rules import validity as floor_validity
+from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_search
 from agent.probes.capacity.byte_budget import ByteBudget
+from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.settings.sections import CapacitySettings
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import megabits
 from wire.records import (
@@ -26,37 +25,37 @@ from wire.records import (
     ClockReading,
     Direction,
     Failure,
-    Known,
     LatencyUnderLoad,
     LineCounters,
+    Measurement,
     Outcome,
 )
 from wire.udpstp.load import Ending, LoadReport
 
-SETUP_TRIES = 4  # a lost control message is never repeated by itself: the whole set-up is (RFC 9946 §6.1)
+SETUP_TRIES = 4  # a lost control message is not repeated: the caller repeats the set-up (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
+# Factor for feedback, set-up and trains beside the load: 1 % at 8 Mbit/s, less above.
 OVERHEAD = 1.02
-"""Feedback, set-up and the trains beside it, as a share of the load: 1 % at 8 Mbit/s, less above."""
 
+# Time of load at the highest rate that still arrives after a stop.
 DRAIN_S = 1.0
-"""What a stop on its way still costs, at the highest rate."""
 
+# Ten seconds of a line of twice the usual floor. A search with fewer bytes shows nothing.
 LEAST_BYTES = 20_000_000
-"""Ten seconds of a line of twice the usual floor; a search that may cost less shows nothing."""
 
+# Highest cost of the trains beside a search: 600 packets and their replies.
 TRAINS_BYTES = 100_000
-"""The most that the trains beside a search cost: 600 packets and their answers."""
 
 BUDGET_FILE = "byte-budget.json"
 
+# Searches a direction within a limit of bytes; never raises for the line.
 RunSearch = Callable[[Direction, int, Progress], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]]
-"""Search a direction within a limit of bytes; never raises for the line."""
 
 
 class CapacityProbe:
-    """How much does the line carry, as far as it may be asked? One task a direction."""
+    """Probe of the capacity within the byte budget, with one task a direction."""
 
-    record: type[Known] = CapacityMeasurement
+    record: type[Measurement] = CapacityMeasurement
     alone = True
 
     def __init__(
@@ -78,58 +77,59 @@ class CapacityProbe:
         self.deadline_s = SETUP_TRIES * (float(settings.duration) + BUSY_PAUSE_S + 10.0)
 
     @classmethod
-    def of(cls, surroundings: ProbeContext) -> "CapacityProbe":
-        """The probe as the settings ask for it."""
-        chosen = surroundings.settings
-        meter = LoadMeter(surroundings.line_counters)
-        interval = chosen.schedule.capacity
+    def of(cls, context: ProbeContext) -> "CapacityProbe":
+        """Build the probe that the settings ask for."""
+        chosen = context.settings
+        meter = LoadMeter(context.line_counters)
         return cls(
-            chosen.capacity,
-            None if interval is None else float(interval),
+            chosen.section(CapacitySettings),
+            chosen.every_s("capacity"),
             meter,
-            budget_of(surroundings),
-            surroundings.clock,
-            _searcher(surroundings, meter),
+            budget_of(context),
+            context.clock,
+            _searcher(context, meter),
         )
 
     def tasks(self) -> Sequence[Task]:
-        """Both directions, in their hours; none where the schedule says never."""
+        """Tasks of both directions, in their hours; none where the schedule says never."""
         if self._interval_s is None:
             return []
         return [Task("capacity", self._interval_s, direction, hours=self._hours) for direction in Direction]
 
     @property
     def worst_case(self) -> int:
-        """The bytes that a search costs which climbs at once to the highest rate."""
+        """Bytes of a search that climbs to the highest rate at once."""
         seconds = float(self._settings.duration) + DRAIN_S
         return round(float(self._settings.highest) / 8 * seconds * OVERHEAD)
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Search once, as far as the budget goes."""
+        """Search once, within the budget."""
         left = self._budget.left(self._clock())
         allowed = min(left.byte_count, self.worst_case)
+        # A search that has to end at once finds no maximum, and its bytes would be wasted.
         if allowed < min(LEAST_BYTES, self.worst_case):
             return Reading(Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, detail=left.words)
+        # Before the search: after a crash in its middle the bytes stay booked.
         self._budget.book(allowed, self._clock())
         spent, reading = 0, None
         try:
             reading = await self._search(task.direction or Direction.DOWN, allowed, progress)
             spent = reading.bytes_sent + reading.bytes_received
         finally:
-            # One that was cut off stays booked: what it cost is not known.
+            # A search that was cut off stays booked, because its cost is not known.
             if reading is not None:
                 self._budget.book(spent - allowed, self._clock())
         return reading
 
     async def _search(self, direction: Direction, allowed: int, progress: Progress) -> Reading:
-        """One search, set up again where a control message was lost or the peer was full."""
+        """Search once; set up again if a control message was lost or the peer was full."""
         sent = received = 0
         for _ in range(SETUP_TRIES):
             await self._meter.start()
             report, latency = await self._run_search(direction, allowed - sent - received, progress)
             sent, received = sent + report.bytes_sent, received + report.bytes_received
-            if report.ending is Ending.REFUSED and report.refusal in floor_validity.BUSY:
-                progress("the peer has no room just now")
+            if report.ending is Ending.REFUSED and report.refusal in validity.BUSY:
+                progress("the peer is full: another try in 4 s")
                 await asyncio.sleep(BUSY_PAUSE_S)
             elif report.ending is not Ending.NO_ANSWER:
                 break
@@ -138,11 +138,11 @@ class CapacityProbe:
     async def _read(
         self, report: LoadReport, latency: LatencyUnderLoad | None, sent: int, received: int
     ) -> Reading:
-        from agent.load.rules import capacity as capacity_rules
+        from agent.load.rules import capacity as capacity_rules  # seldom needed: kept out of memory
 
         session = report.session or None
         if not capacity_rules.is_usable(report):
-            failure = floor_validity.failure_of(report)
+            failure = validity.failure_of(report)
             return Reading(
                 Outcome.FAILED, failure=failure, detail=report.detail[:300], session=session,
                 bytes_sent=sent, bytes_received=received,
@@ -164,15 +164,17 @@ class CapacityProbe:
         )  # fmt: skip
 
 
-def budget_of(surroundings: ProbeContext) -> ByteBudget:
-    """The budget of this agent's line: its file stands beside the journal."""
-    chosen = surroundings.settings
+def budget_of(context: ProbeContext) -> ByteBudget:
+    """Budget of this agent's line; its file is beside the journal."""
+    chosen = context.settings
     path = Path(chosen.journal.path).with_name(BUDGET_FILE)
-    return ByteBudget(path, int(chosen.capacity.day_budget), int(chosen.capacity.month_budget))
+    capacity = chosen.section(CapacitySettings)
+    return ByteBudget(path, int(capacity.day_budget), int(capacity.month_budget))
 
 
-def _searcher(surroundings: ProbeContext, meter: LoadMeter) -> RunSearch:
-    peer, capacity = surroundings.settings.peer, surroundings.settings.capacity
+def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
+    peer = context.settings.peer
+    capacity = context.settings.section(CapacitySettings)
 
     async def search(
         direction: Direction, byte_limit: int, progress: Progress
@@ -182,19 +184,19 @@ def _searcher(surroundings: ProbeContext, meter: LoadMeter) -> RunSearch:
                 peer.host,
                 peer.udpstp_port,
                 key_id=peer.key_id,
-                secret=surroundings.peer_key,
+                secret=context.peer_key,
                 direction=direction,
                 highest_bps=float(capacity.highest),
                 duration_s=round(capacity.duration),
                 algorithm=capacity.algorithm,
                 byte_limit=byte_limit - TRAINS_BYTES,
-                auth_offset_s=surroundings.peer_ahead_s,
+                auth_offset_s=context.peer_ahead_s,
                 progress=progress,
                 on_load=meter.mark,
             )
 
         progress(f"search {direction}, up to {megabits(capacity.highest)} Mbit/s")
-        report, latency = await beside_load(surroundings, float(capacity.highest), load)
+        report, latency = await beside_load(context, float(capacity.highest), load)
         return report, latency and structs.replace(latency, load_bps=report.sent_bps)
 
     return search

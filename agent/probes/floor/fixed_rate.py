@@ -19,15 +19,15 @@ from agent.probes.floor.rules.decision import FASTEST_BPS
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
+# Rate of a pre-drain, as a multiple of the floor: the bucket refills by a small part of it meanwhile.
 DRAIN_RATIO = 6.0
-"""Rate of a pre-drain, as a multiple of the floor: the bucket refills by a small part of it meanwhile."""
 
 LEAST_DRAIN_RATIO = 2.0
 LONGEST_DRAIN_S = 10
 LONGEST_QUEUE_S = 5.0
 IN_FLIGHT_S = 0.1
+# Planned length of a test with a pre-drain in it; it is ended when its own seconds are over.
 DRAINED_TEST_S = 25
-"""Planned length of a test with a pre-drain in it; it is ended when its own seconds are over."""
 
 
 class RunLoad(Protocol):
@@ -84,7 +84,7 @@ async def run_test(plan: FixedRatePlan, meter: LoadMeter, run_load: RunLoad) -> 
 
 
 class _Load:
-    """One running test: takes marks of the counters, and ends the test when they tell enough."""
+    """One running test: takes marks of the counters, and ends the test when it gives way."""
 
     def __init__(self, plan: FixedRatePlan, meter: LoadMeter) -> None:
         self.plan, self.meter = plan, meter

@@ -36,11 +36,11 @@ from wire.records import (
     FloorMeasurement,
     FloorTest,
     FloorValues,
-    Known,
     LatencyUnderLoad,
     Layer,
     LineCounters,
     LoadSample,
+    Measurement,
     Outcome,
     Record,
     Spread,
@@ -54,10 +54,10 @@ BUSY_PAUSE_S = 4.0
 LEAST_SHARE = 0.25  # of the floor: less fills no queue to speak of, and elastic traffic makes room for it
 SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
 
+# Runs a load test of a rate (bit/s) with the round-trip time measured beside it.
 Beside = Callable[
     [float, Callable[[], Awaitable[LoadReport]]], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]
 ]
-"""Runs a load test of a rate (bit/s) with the round-trip time measured beside it."""
 
 
 class Contract(Struct, frozen=True):
@@ -108,7 +108,7 @@ class FloorProbe(ResumingProbe):
     direction has an open fail.
     """
 
-    record: type[Known] = FloorMeasurement
+    record: type[Measurement] = FloorMeasurement
     alone = True
     deadline_s = 180.0
     landmark = FloorSequence.landmark
@@ -149,7 +149,7 @@ class FloorProbe(ResumingProbe):
 
         return cls(
             contracts(settings.floor),
-            float(settings.schedule.floor),
+            settings.every_s("floor") or 0.0,
             LoadMeter(context.line_counters),
             _loader(context),
             beside,
@@ -176,16 +176,16 @@ class FloorProbe(ResumingProbe):
         if isinstance(conclusion, Reading):
             return conclusion
         values, failure, detail = self._concluded(conclusion, run)
-        told = await self._sequence.add(direction, values)
+        sequenced = await self._sequence.add(direction, values)
         return Reading(
             outcome=Outcome.INVALID if values.verdict is Verdict.INVALID else Outcome.OK,
-            values=told.values,
+            values=sequenced.values,
             failure=failure,
             detail=detail,
             session=run.tests[-1].session,
-            bytes_sent=run.bytes_sent + told.searched.bytes_sent,
-            bytes_received=run.bytes_received + told.searched.bytes_received,
-            retest=told.retest,
+            bytes_sent=run.bytes_sent + sequenced.searched.bytes_sent,
+            bytes_received=run.bytes_received + sequenced.searched.bytes_received,
+            retest=sequenced.retest,
         )
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
@@ -206,8 +206,8 @@ class FloorProbe(ResumingProbe):
             tests=(),
             at_least_bps=contract.floor_bps,
         )
-        told = self._sequence.passive(direction, slot_us, proven)
-        return Reading(Outcome.OK, told.values, retest=told.retest) if told else None
+        sequenced = self._sequence.passive(direction, slot_us, proven)
+        return Reading(Outcome.OK, sequenced.values, retest=sequenced.retest) if sequenced else None
 
     def _bytes_to_drain(self, direction: Direction) -> int:
         """Bytes of the pre-drain: now and then, and always while the direction is suspect."""
@@ -242,6 +242,7 @@ class FloorProbe(ResumingProbe):
             run.count(tested.report, tested.drained)
             if tested.report.ending is Ending.REFUSED and tested.report.refusal in validity.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
+            # Only a lost control message is worth another try: any other failure would repeat itself.
             elif tested.report.ending is not Ending.NO_ANSWER:
                 break
         return tested
@@ -282,6 +283,7 @@ class FloorProbe(ResumingProbe):
         verdict, detail = conclusion.verdict, _DETAILS.get(conclusion.verdict, "")
         known = self._meter.kind is not LineCounters.NONE and not run.counters_problem
         quiet = self.quiet(run.latency.idle if run.latency else None)
+        # The site itself may have used the line, and nothing shows it.
         if verdict is Verdict.FAIL and not known and not quiet:
             verdict = Verdict.UNCONFIRMED
             detail = run.counters_problem or "the site's own traffic during the test is not known"

@@ -12,6 +12,7 @@ from agent.task.context import ProbeContext
 from wire.records import Algorithm, Direction
 from wire.udpstp.load import Ending, LoadReport
 
+# Its second half is 5 s: long enough for several sub-intervals of a second (RFC 9097 §5.3).
 DURATION_S = 10
 
 
@@ -52,7 +53,7 @@ def sustained_bps(report: LoadReport) -> float | None:
 
 async def _counted(counters: LineCounterSource) -> CounterReading | Unavailable:
     """Counters of the line, if they are those of this moment."""
-    return Unavailable("what is counted comes later") if counters.lag_s else await counters.ask()
+    return Unavailable("the counters lag behind") if counters.lag_s else await counters.ask()
 
 
 def _other_bps(

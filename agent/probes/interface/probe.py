@@ -1,38 +1,39 @@
-"""The interface probe: what crossed the line's interface, how fast, and what the interface refused."""
+"""Interface probe: traffic of the line's interface, its peaks, errors and drops (RFC 2863)."""
 
 import asyncio
 from collections.abc import Sequence
 
 from agent.line.readings import Unavailable
 from agent.probes.interface.rules import CountingWindow, LineTally, next_boundary, next_reading
+from agent.probes.interface.settings import InterfaceSettings
 from agent.task.slots import offset_us
 from agent.task.task import ProbeContext, Progress, Reading, Task
-from wire.records import Failure, InterfaceMeasurement, Known, LineCounters, Outcome
+from wire.records import Failure, InterfaceMeasurement, LineCounters, Measurement, Outcome
 
-_SLACK_S = 30.0  # a router may be asked three times for each of several answers
+_SLACK_S = 30.0  # SNMP: three tries for each of several answers
 
 
 class InterfaceProbe:
-    """Reads the line's counters all the time; each run takes what was added up since the run before.
+    """Reads the line's counters all the time; each run reports the sums since the run before.
 
-    Reading goes on between runs, in a task of its own, because a run must be short: while it lasts, no other
-    probe may have the line to itself. Records lie without gap and overlap on each other. They are cut where
-    the schedule's slots begin, so that each run finds the minute before ready, whenever in its slot it is
-    started; the first, after a start of the agent, takes two readings of its own.
+    An asyncio task of its own reads between runs, because a run must be short. During a run no other probe
+    may have the line alone. Records follow each other without gap or overlap. They are cut where the
+    schedule's slots begin: whenever in its slot a run starts, the minute before is ready. The first run after
+    a start of the agent takes two readings of its own.
     """
 
-    record: type[Known] = InterfaceMeasurement
+    record: type[Measurement] = InterfaceMeasurement
     alone = False
 
-    def __init__(self, surroundings: ProbeContext) -> None:
-        settings = surroundings.settings
-        self._source = surroundings.line_counters
-        self._clock = surroundings.clock
+    def __init__(self, context: ProbeContext) -> None:
+        settings = context.settings
+        self._source = context.line_counters
+        self._clock = context.clock
         self._site = settings.site
-        off = settings.schedule.interface is None or self._source.kind is LineCounters.NONE
-        self._interval_s = None if off else float(settings.schedule.interface or 0)
-        self._read_s = float(settings.interface.read_every)
-        if not off:
+        off = self._source.kind is LineCounters.NONE
+        self._interval_s = None if off else settings.every_s("interface")
+        self._read_s = float(settings.section(InterfaceSettings).read_every)
+        if self._interval_s is not None:
             self._read_s = max(self._read_s, self._source.least_interval_s)
         self._reading_us = round(self._read_s * 1e6)
         self._tally = LineTally(self._reading_us, round(self._source.lag_s * 1e6))
@@ -41,14 +42,14 @@ class InterfaceProbe:
         self.deadline_s = self._read_s + _SLACK_S
 
     def tasks(self) -> Sequence[Task]:
-        """One, unless the settings name no counters or no interval."""
+        """One task, or none where the settings have no counters or no interval."""
         return [] if self._interval_s is None else [Task("interface", self._interval_s)]
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Report what was counted since the run before."""
+        """Report the counts since the run before."""
         if self._reader is not None and self._reader.done():
             ended, self._reader = self._reader, None
-            ended.result()  # it ends by a bug alone: the runner is to see it
+            ended.result()  # it ends by a bug only: raises it, for the runner
         if self._reader is None:
             await self._begin(task, progress)
         window = self._ready or self._tally.cut()
@@ -56,7 +57,7 @@ class InterfaceProbe:
         return self._reading(window)
 
     async def _begin(self, task: Task, progress: Progress) -> None:
-        """Two readings, and, if there is something to read, the task that goes on with it."""
+        """Take two readings, and start the reader if there is something to read."""
         if isinstance(await self._take(), Unavailable):
             return
         progress(f"counting on {self._source.interface} for {self._read_s:g} s")
@@ -73,11 +74,13 @@ class InterfaceProbe:
             now = self._clock().boot_us
             if now >= boundary:
                 boundary = next_boundary(now, boundary, interval_us)
-                # What no run has fetched yet stays; the time since then goes into one longer window.
+                # A window that no run has fetched yet stays; the time since then goes into one longer window.
                 self._ready = self._ready or self._tally.cut()
 
     def _first_boundary(self, interval_us: int) -> int:
         now = self._clock()
+        # The first slot is aligned to the wall clock; later ones follow the boot clock, as the scheduler's
+        # do.
         into_slot = (now.wall_us - offset_us(self._site, interval_us)) % interval_us
         return now.boot_us - into_slot + interval_us
 
@@ -87,7 +90,7 @@ class InterfaceProbe:
         return reading
 
     def _reading(self, window: CountingWindow) -> Reading:
-        """What it costs the line is nothing: a router that is asked stands on this side of it."""
+        # No cost on the line: a router that is asked by SNMP is on this side of it.
         values = window.values(self._source, self._reading_us)
         if isinstance(values, Unavailable):
             return Reading(Outcome.FAILED, failure=Failure.COUNTERS, detail=values.detail)

@@ -1,4 +1,4 @@
-"""Adds up readings of the line's counters until a record takes the sum: a core without clock or counters."""
+"""Sums of the line's counters over the window of one record. Pure."""
 
 from msgspec import Struct, field
 
@@ -9,7 +9,7 @@ NOTHING_YET = Unavailable("the line's counters were not read twice yet")
 
 
 class _Flow(Struct):
-    """One direction. ``errors`` and ``drops`` are None as soon as the source once did not tell them."""
+    """Sums of one direction. ``errors`` and ``drops`` are None once the source did not know them."""
 
     ip_bytes: int = 0
     packets: int = 0
@@ -36,7 +36,7 @@ class _Flow(Struct):
 
 
 class CountingWindow(Struct):
-    """The time of one record."""
+    """Sums of the time of one record. ``problem`` is the newest reason for a missing reading."""
 
     span_us: int = 0
     end_us: int = 0
@@ -49,7 +49,7 @@ class CountingWindow(Struct):
     up: _Flow = field(default_factory=_Flow)
 
     def values(self, source: LineCounterSource, reading_us: int) -> InterfaceValues | Unavailable:
-        """The record's values; unavailable where nothing could be counted, with the reason."""
+        """Values of the record, or the reason why nothing could be counted."""
         if self.newest is None or not self.span_us:
             return self.problem
         return InterfaceValues(
@@ -69,13 +69,13 @@ class CountingWindow(Struct):
 
 
 class LineTally:
-    """What was counted since the last cut. ``reading_us`` is how far two readings are meant to be apart.
+    """Sums since the last cut. ``reading_us`` is the planned time between two readings.
 
-    Counters that may lie ``lag_us`` behind were, between two readings, counted in as much more time as that:
-    their peaks are what was reached at least, and never more than there was.
+    Moments are microseconds of CLOCK_BOOTTIME. No time is counted twice or left out, except between two
+    readings with a reset. A failed reading only makes the stretch around it longer.
 
-    Moments are microseconds of CLOCK_BOOTTIME. No time is counted twice or left out, but for what lies
-    between two readings with a reset: a reading that failed only makes the stretch around it longer.
+    Counters that are up to ``lag_us`` old may have counted for that much longer than the time between two
+    readings. Their peaks are divided by the longer time, and are never above the true ones.
     """
 
     def __init__(self, reading_us: int, lag_us: int = 0) -> None:
@@ -85,7 +85,7 @@ class LineTally:
         self._window = CountingWindow()
 
     def add(self, reading: CounterReading | Unavailable, now: int) -> None:
-        """One attempt to read the counters."""
+        """Add the result of an attempt to read the counters."""
         if isinstance(reading, Unavailable):
             self._window.problem = reading
             return
@@ -95,13 +95,14 @@ class LineTally:
         self._last = (now, reading)
 
     def cut(self) -> CountingWindow:
-        """The window up to the newest reading; the next one begins there."""
+        """End the window at the newest reading and return it; the next one begins there."""
         window, self._window = self._window, CountingWindow()
         return window
 
     def _stretch(self, before: int, earlier: CounterReading, reading: CounterReading, now: int) -> None:
         window, lapse_us = self._window, now - before
         added = reading.since(earlier)
+        # What was counted between two readings with a reset is not known, and is left out.
         if isinstance(added, Reset):
             window.resets += 1
             window.problem = added
@@ -113,24 +114,24 @@ class LineTally:
         down, up = added.received_ip_bytes, added.sent_ip_bytes
         window.down.add(down, added.received_packets, added.received_errors, added.received_drops)
         window.up.add(up, added.sent_packets, added.sent_errors, added.sent_drops)
-        if lapse_us * 2 >= self._reading_us:  # a mean over less would be no peak but a burst
+        if lapse_us * 2 >= self._reading_us:  # a mean over less would show a burst
             longest_us = lapse_us + self._lag_us
             window.down.peak_bps = max(window.down.peak_bps, down * 8e6 / longest_us)
             window.up.peak_bps = max(window.up.peak_bps, up * 8e6 / longest_us)
 
 
 def next_reading(now: int, boundary: int, reading_us: int) -> int:
-    """When to read next: every ``reading_us``, and at the boundary, but not shortly before it."""
+    """Time of the next reading: every ``reading_us``, and at the boundary, but not shortly before it."""
     return boundary if boundary - now < reading_us * 3 // 2 else now + reading_us
 
 
 def next_boundary(now: int, boundary: int, interval_us: int) -> int:
-    """The first of the boundaries, one every ``interval_us``, that is still to come."""
+    """First boundary after ``now``; there is one every ``interval_us``."""
     return boundary if now < boundary else now + interval_us - (now - boundary) % interval_us
 
 
 def _losses(added: CounterReading, earlier: CounterReading, reading: CounterReading) -> int | None:
-    """How often the link was lost: as counted, or, where it is not counted, as seen."""
+    """Losses of the link: as counted, or else as seen in two readings."""
     if added.carrier_losses is not None:
         return added.carrier_losses
     if earlier.carrier is None or reading.carrier is None:

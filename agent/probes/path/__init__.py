@@ -5,3 +5,19 @@ Lives here: the probe, the helper process with CAP_NET_RAW (``child``, ``packets
 May not live here: scapy anywhere but in ``packets``: it takes 89 MB and stays out of the resident agent.
 Imported by: the registry ``agent.probes``, ``agent.commands``.
 """
+
+from agent.probes.path.figures import figures
+from agent.probes.path.probe import PathProbe
+from agent.probes.path.settings import PathSettings, problem
+from agent.task.declaration import Interval, ProbeDeclaration
+from wire.records import PathMeasurement
+
+PROBE = ProbeDeclaration(
+    record=PathMeasurement,
+    build=PathProbe,
+    figures=figures,
+    interval=Interval("1 d", least="15 min", most="31 d"),
+    section=PathSettings,
+    problem=problem,
+    by_name_only=True,  # it needs a right of its own
+)

@@ -1,7 +1,7 @@
-"""The path helper: a short-lived program that traces the way to the peer, the only one to need CAP_NET_RAW.
+"""Path helper: a short-lived program that traces the path to the peer, the only one that needs CAP_NET_RAW.
 
-A request of :mod:`wire.path.exchange` on standard input, the answer on standard output, nothing kept. It
-opens its sockets, gives up the right to open more, and only then loads scapy and listens.
+It reads a request of :mod:`wire.path.exchange` from standard input, writes the answer to standard output, and
+keeps nothing. It opens its sockets, gives up its capability, and only then imports scapy and reads packets.
 """
 
 import errno
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -28,13 +28,13 @@ from wire.records import Failure
 from wire.stamp import packet as stamp_packet
 from wire.stamp import tlv
 
+# Bounds of the wait after the last packet of a batch, which is three times the longest round trip.
 LONGEST_WAIT_S, SHORTEST_WAIT_S = 1.5, 0.5
-"""For answers, after the last packet of a batch: three times the largest round trip seen, within these."""
 
 BETWEEN_PACKETS_S = 0.01
 GRACE_S = 5
+# Lead over the monotonic clock that slewing alone can give the wall clock within seconds.
 CLOCK_SLACK_NS = 1_000_000
-"""So far a clock that is only slewed may run ahead of the monotonic one within seconds."""
 
 NO_SCAPY = "scapy is not installed: pip install 'plancher[path]' into the agent's environment"
 NO_RIGHT = (
@@ -43,11 +43,38 @@ NO_RIGHT = (
 )
 
 
+@dataclass(slots=True)
+class _SentPacket:
+    """One packet of the trace: its times in ns, and its answer.
+
+    ``begun_ns`` and ``read_ns`` are monotonic, just before sending and just after receiving. ``sent_ns`` and
+    ``received_ns`` are Unix times, of the kernel where it gives them. An ``unsent`` packet gets no answer, or
+    the answer that it was too large for the interface.
+    """
+
+    begun_ns: int
+    sent_ns: int
+    unsent: bool = False
+    answer: ProbeAnswer | None = None
+    received_ns: int = 0
+    read_ns: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.unsent or self.answer is not None
+
+    @property
+    def rtt_ns(self) -> int | None:
+        """Round-trip time between timestamps; None if their clock was set in between."""
+        rtt_ns, most_ns = self.received_ns - self.sent_ns, self.read_ns - self.begun_ns
+        return rtt_ns if 0 <= rtt_ns <= most_ns + CLOCK_SLACK_NS else None
+
+
 class _Shell:
     """Sends batches of packets of one flow and collects their answers. Counts bytes at the IP layer."""
 
     def __init__(self, request: PathRequest, sockets: PathSockets) -> None:
-        # Loaded here, when no right is left: it reads what anybody may have sent.
+        # Imported here, when no capability is left: scapy parses what anybody may have sent.
         from agent.probes.path import packets as path_packets
 
         self._packets = path_packets
@@ -57,11 +84,7 @@ class _Shell:
             sockets.source, request.address, sockets.source_port, request.port, request.dscp
         )
         self._ends = time.monotonic() + request.within_s
-        self._sent: list[int] = []  # Unix ns, by the kernel where it says
-        self._begun: list[int] = []  # monotonic, a moment before
-        self._came: dict[int, ProbeAnswer] = {}
-        self._arrivals: dict[int, tuple[int, int]] = {}  # Unix ns by the kernel, and monotonic a moment later
-        self._unsent: dict[int, ProbeAnswer | None] = {}
+        self._sent: list[_SentPacket] = []
         self._first_numbered = 0  # the packet that the kernel numbers 0
         self._longest_ns = 0
         self.bytes_sent = self.bytes_received = 0
@@ -69,12 +92,15 @@ class _Shell:
 
     @property
     def base(self) -> int:
-        """IP bytes of a packet that is not padded."""
-        headers = IPV6_UDP_BYTES if self._flow.over_ipv6 else IPV4_UDP_BYTES
-        return headers + len(self._request.test_packets[0])
+        """IP bytes of a packet without padding."""
+        return self._headers + len(self._request.test_packets[0])
+
+    @property
+    def _headers(self) -> int:
+        return IPV6_UDP_BYTES if self._flow.over_ipv6 else IPV4_UDP_BYTES
 
     def run(self, batches: ProbeBatches) -> None:
-        """Send what the core asks for, until it has enough or time or test packets are up."""
+        """Send what the core asks for, until it has enough, or time or test packets are used up."""
         try:
             probes = next(batches)
             while self._may_send(len(probes)):
@@ -87,16 +113,17 @@ class _Shell:
         return packets <= left and time.monotonic() < self._ends
 
     def _batch(self, probes: Sequence[ProbePacket]) -> ProbeAnswers:
-        numbers = range(len(self._sent), len(self._sent) + len(probes))
+        first = len(self._sent)
         with selectors.DefaultSelector() as selector:
             selector.register(self._sockets.icmp, selectors.EVENT_READ)
             selector.register(self._sockets.replies, selectors.EVENT_READ)
             for probe in probes:
                 self._send(probe)
                 self._read(selector, time.monotonic() + BETWEEN_PACKETS_S, ())
-            self._read(selector, time.monotonic() + self._wait_s, numbers)
+            batch = self._sent[first:]
+            self._read(selector, time.monotonic() + self._wait_s, batch)
         self._take_transmit_stamps()
-        return [self._timed(number) for number in numbers]
+        return [self._timed(packet) for packet in batch]
 
     @property
     def _wait_s(self) -> float:
@@ -111,13 +138,14 @@ class _Shell:
             # Behind the HMAC, which does not cover it (RFC 8972 section 4.8): no key is needed to pad.
             payload += tlv.Tlv(tlv.Type.EXTRA_PADDING, bytes(missing)).encode()
         data = self._packets.packet(self._flow, number, probe.ttl, payload)
-        self._begun.append(time.monotonic_ns())
-        self._sent.append(time.time_ns())
+        packet = _SentPacket(time.monotonic_ns(), time.time_ns())
+        self._sent.append(packet)
         try:
             self._sockets.sending.sendto(data, (self._request.address, 0))
         except OSError as error:
-            # Any other refusal says nothing of sizes: an interface that is down refuses them all.
-            self._unsent[number] = ProbeAnswer(AnswerKind.UNSENT) if error.errno == errno.EMSGSIZE else None
+            packet.unsent = True
+            if error.errno == errno.EMSGSIZE:  # any other error says nothing of sizes
+                packet.answer = ProbeAnswer(AnswerKind.UNSENT)
             self.refused = error
             self._take_transmit_stamps()
             timestamps.restart_numbering(self._sockets.sending)
@@ -129,12 +157,12 @@ class _Shell:
         for place, sent_ns in timestamps.transmit_stamps(self._sockets.sending):
             number = self._first_numbered + place
             if number < len(self._sent):
-                self._sent[number] = sent_ns
+                self._sent[number].sent_ns = sent_ns
 
-    def _read(self, selector: selectors.BaseSelector, until: float, awaited: Sequence[int]) -> None:
-        """Read until then, or until everything awaited has an answer."""
+    def _read(self, selector: selectors.BaseSelector, until: float, awaited: Sequence[_SentPacket]) -> None:
+        """Read until that time, or until all awaited packets have an answer."""
         while (left := until - time.monotonic()) > 0:
-            if awaited and all(number in self._came or number in self._unsent for number in awaited):
+            if awaited and all(packet.is_settled for packet in awaited):
                 return
             for key, _ in selector.select(left):
                 if key.fileobj is self._sockets.icmp:
@@ -143,21 +171,20 @@ class _Shell:
                     self._read_reply()
 
     def _read_icmp(self) -> None:
-        came = timestamps.receive(self._sockets.icmp)
-        if came is None:
+        received = timestamps.receive(self._sockets.icmp)
+        if received is None:
             return
-        found = self._packets.quoted(self._flow, came.payload, came.address[0].partition("%")[0])
+        found = self._packets.quoted(self._flow, received.payload, received.address[0].partition("%")[0])
         if found is not None:
-            self.bytes_received += len(came.payload) + (40 if self._flow.over_ipv6 else 0)
-            self._keep(found.number, found.answer, came.headers.received_ns)
+            self.bytes_received += len(received.payload) + (40 if self._flow.over_ipv6 else 0)
+            self._settle(found.number, found.answer, received.headers.received_ns)
 
     def _read_reply(self) -> None:
-        came = timestamps.receive(self._sockets.replies)
-        if came is None or came.address[:2] != (self._request.address, self._request.port):
+        received = timestamps.receive(self._sockets.replies)
+        if received is None or received.address[:2] != (self._request.address, self._request.port):
             return
-        headers = IPV6_UDP_BYTES if self._flow.over_ipv6 else IPV4_UDP_BYTES
-        self.bytes_received += len(came.payload) + headers
-        numbers = stamp_packet.sequences(came.payload, authenticated=self._request.authenticated)
+        self.bytes_received += len(received.payload) + self._headers
+        numbers = stamp_packet.sequences(received.payload, authenticated=self._request.authenticated)
         if numbers is None:
             return
         reflected, number = numbers
@@ -166,29 +193,23 @@ class _Shell:
             self._request.address,
             reflected=reflected,
             copied=reflected == number,
-            payload=came.payload,
+            payload=received.payload,
         )
-        self._keep(number, answer, came.headers.received_ns)
+        self._settle(number, answer, received.headers.received_ns)
 
-    def _keep(self, number: int, answer: ProbeAnswer, received_ns: int) -> None:
-        if 0 <= number < len(self._sent) and number not in self._came:
-            self._came[number] = answer
-            self._arrivals[number] = received_ns, time.monotonic_ns()
+    def _settle(self, number: int, answer: ProbeAnswer, received_ns: int) -> None:
+        """Keep the first answer to a packet."""
+        if not 0 <= number < len(self._sent):
+            return
+        packet = self._sent[number]
+        if not packet.is_settled:
+            packet.answer, packet.received_ns, packet.read_ns = answer, received_ns, time.monotonic_ns()
 
-    def _timed(self, number: int) -> ProbeAnswer | None:
-        if number in self._unsent:
-            return self._unsent[number]
-        if number not in self._came:
-            return None
-        rtt_ns = self._rtt_ns(number)
-        self._longest_ns = max(self._longest_ns, rtt_ns or 0)
-        return replace(self._came[number], rtt_ns=rtt_ns)
-
-    def _rtt_ns(self, number: int) -> int | None:
-        """From stamp to stamp; None if the clock that gives them was set in between."""
-        received_ns, read_ns = self._arrivals[number]
-        rtt_ns, most_ns = received_ns - self._sent[number], read_ns - self._begun[number]
-        return rtt_ns if 0 <= rtt_ns <= most_ns + CLOCK_SLACK_NS else None
+    def _timed(self, packet: _SentPacket) -> ProbeAnswer | None:
+        if packet.unsent or packet.answer is None:
+            return packet.answer
+        self._longest_ns = max(self._longest_ns, packet.rtt_ns or 0)
+        return replace(packet.answer, rtt_ns=packet.rtt_ns)
 
 
 def trace(request: PathRequest, sockets: PathSockets) -> PathAnswer:
@@ -212,7 +233,7 @@ def trace(request: PathRequest, sockets: PathSockets) -> PathAnswer:
 
 
 def _unsendable(request: PathRequest, refused: OSError) -> PathAnswer:
-    """A firewall of this machine says EPERM where it drops what goes out."""
+    # A firewall of this machine that drops outgoing packets gives EPERM.
     forbidden = isinstance(refused, PermissionError)
     failure = Failure.CONFIGURATION if forbidden else Failure.UNREACHABLE
     why = "this machine's firewall lets no packet of the trace out" if forbidden else refused.strerror
@@ -220,14 +241,15 @@ def _unsendable(request: PathRequest, refused: OSError) -> PathAnswer:
 
 
 def answer(document: bytes) -> PathAnswer:
-    """What to answer to a request; every failure is one, too."""
+    """Answer to a request; a failure is an answer, too."""
     try:
         request = exchange.decode_request(document)
     except msgspec.DecodeError as error:
         return PathAnswer(failure=Failure.INTERNAL, detail=f"no request: {error}"[:300])
-    signal.alarm(int(request.within_s) + GRACE_S)  # whoever asked may be gone
+    signal.alarm(int(request.within_s) + GRACE_S)  # ends this program if its caller is gone
     try:
         with path_sockets.open_to(request.address, request.port) as sockets:
+            # Before scapy is imported and before anything is read from the network.
             path_sockets.give_up_rights()
             return trace(request, sockets)
     except ImportError:
@@ -240,8 +262,9 @@ def answer(document: bytes) -> PathAnswer:
 
 def main() -> int:
     """Answer one request."""
+    # The agent logs the last line of standard error: it should be a fault, not a warning of scapy.
     logging.getLogger("scapy").setLevel(logging.ERROR)
-    signal.alarm(GRACE_S)  # whoever connected may have nothing to ask
+    signal.alarm(GRACE_S)  # ends this program if its caller sends no request
     document = sys.stdin.buffer.read(exchange.MOST_REQUEST_BYTES)
     sys.stdout.buffer.write(msgspec.json.encode(answer(document)))
     sys.stdout.buffer.flush()

@@ -1,8 +1,9 @@
-"""How the agent asks the path helper: as a child of its own, or through a socket behind which one is started.
+"""Client of the path helper: as a child process, or through a socket behind which a service manager starts
+one.
 
-The resident agent has no capability and its unit forbids to gain any. A service manager that starts the
-helper for each connection can give it the one that it needs; where the agent itself may open raw sockets, a
-child has that right from the agent.
+The resident agent has no capability, and its unit forbids to gain any. A service manager that starts the
+helper for each connection can give it CAP_NET_RAW (decision 12). Where the agent itself may open raw sockets,
+a child inherits the right.
 """
 
 import asyncio
@@ -16,63 +17,64 @@ from typing import IO
 
 log = logging.getLogger(__name__)
 
+# -I: no import from the directory or the environment of the caller.
 COMMAND = (sys.executable, "-I", "-m", "agent.probes.path.child")
 _CHUNK_BYTES = 65_536
-_MOST_WORDS = 200
-_LAST_MOMENT_S = 0.5
+_MOST_CHARACTERS = 200
+_EXIT_S = 0.5
 
 
 class HelperError(Exception):
-    """The helper gave no answer; the text says why, for a person."""
+    """Error: the helper gave no answer; the text says why, for a person."""
 
 
 async def ask_child(request: bytes, most_bytes: int, command: Sequence[str] = COMMAND) -> bytes:
-    """Start the helper, hand it ``request``, and return what it answers.
+    """Start the helper, give it ``request``, and return its answer.
 
-    It is killed and reaped when this is cancelled. Raises HelperError when it does not end well or says more
-    than ``most_bytes``, OSError when it cannot be started.
+    It is killed and reaped when this is cancelled. Raises HelperError if it fails or answers more than
+    ``most_bytes``, OSError if it cannot be started.
     """
     process = _start(request, command)
-    heard = _Heard(process, most_bytes)
+    output = _Output(process, most_bytes)
     try:
-        await heard.ended
-        # Both its pipes are closed: it is at its very end, or means to stay and is killed below.
+        await output.ended
+        # Both its pipes are closed: it ends by itself, or is killed below.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LAST_MOMENT_S)
+            process.wait(_EXIT_S)
     finally:
-        heard.stop()
+        output.stop()
         process.kill()
         process.wait()
-    if heard.last_words:
-        log.warning("the path helper said: %s", heard.last_words)
-    if len(heard.told) > most_bytes:
+    if output.last_line:
+        log.warning("path helper, standard error: %s", output.last_line)
+    if len(output.answer) > most_bytes:
         raise HelperError(f"the path helper answered more than {most_bytes} bytes")
     if process.returncode:
-        raise HelperError(f"the path helper ended with status {process.returncode}: {heard.last_words}")
-    return bytes(heard.told)
+        raise HelperError(f"the path helper ended with status {process.returncode}: {output.last_line}")
+    return bytes(output.answer)
 
 
 async def ask_socket(path: str, request: bytes, most_bytes: int) -> bytes:
-    """The same through a Unix socket. Raises HelperError, OSError where nobody listens there."""
+    """As ``ask_child``, through a Unix socket. Raises OSError if nobody listens there."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         writer.write(request)
         writer.write_eof()
-        told = bytearray()
-        while len(told) <= most_bytes and (chunk := await reader.read(_CHUNK_BYTES)):
-            told += chunk
+        answer = bytearray()
+        while len(answer) <= most_bytes and (chunk := await reader.read(_CHUNK_BYTES)):
+            answer += chunk
     finally:
-        # Not closed, which waits until somebody has read the request: it may be that nobody ever does.
+        # Not closed: closing would wait until the request was read, which may never be.
         writer.transport.abort()
-    if not told:
+    if not answer:
         raise HelperError(f"the path helper behind {path} gave no answer: see the log of its service")
-    if len(told) > most_bytes:
+    if len(answer) > most_bytes:
         raise HelperError(f"the path helper answered more than {most_bytes} bytes")
-    return bytes(told)
+    return bytes(answer)
 
 
 def _start(request: bytes, command: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """The request is a file in memory: writing to a pipe could block on a reader that is gone."""
+    # A file in memory: writing to a pipe could block on a reader that is gone.
     descriptor = os.memfd_create("plancher-path", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, request)
@@ -84,31 +86,31 @@ def _start(request: bytes, command: Sequence[str]) -> "subprocess.Popen[bytes]":
         os.close(descriptor)
 
 
-class _Heard:
-    """Collects what a process says until it has closed both pipes, or has said too much."""
+class _Output:
+    """Output of a process, until it has closed both pipes or written too much."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", most_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._most_bytes = most_bytes
-        self._complaint = bytearray()
+        self._errors = bytearray()
         self._open: dict[int, IO[bytes]] = {}
-        self.told = bytearray()
+        self.answer = bytearray()
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        for pipe, into in ((process.stdout, self.told), (process.stderr, self._complaint)):
+        for pipe, into in ((process.stdout, self.answer), (process.stderr, self._errors)):
             if pipe is not None:
-                self._listen(pipe, into)
+                self._open_pipe(pipe, into)
 
     @property
-    def last_words(self) -> str:
-        """The last line on standard error, cut to what fits a record."""
-        return self._complaint.decode(errors="replace").strip().rpartition("\n")[2][:_MOST_WORDS]
+    def last_line(self) -> str:
+        """Last line of standard error, cut to fit a record."""
+        return self._errors.decode(errors="replace").strip().rpartition("\n")[2][:_MOST_CHARACTERS]
 
     def stop(self) -> None:
-        """Close what is still open."""
+        """Close the pipes that are still open."""
         for descriptor in list(self._open):
             self._close(descriptor)
 
-    def _listen(self, pipe: IO[bytes], into: bytearray) -> None:
+    def _open_pipe(self, pipe: IO[bytes], into: bytearray) -> None:
         descriptor = pipe.fileno()
         os.set_blocking(descriptor, False)
         self._open[descriptor] = pipe
@@ -120,10 +122,11 @@ class _Heard:
         except BlockingIOError:
             return
         into += chunk
-        del self._complaint[:-_CHUNK_BYTES]
+        # Only the last line of it is used.
+        del self._errors[:-_CHUNK_BYTES]
         if not chunk:
             self._close(descriptor)
-        if (not self._open or len(self.told) > self._most_bytes) and not self.ended.done():
+        if (not self._open or len(self.answer) > self._most_bytes) and not self.ended.done():
             self.ended.set_result(None)
 
     def _close(self, descriptor: int) -> None:

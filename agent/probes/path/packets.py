@@ -1,7 +1,7 @@
-"""Probing packets and the ICMP messages about them, by scapy: imported by the path helper alone.
+"""Probe packets and the ICMP messages about them, by scapy: imported by the path helper alone.
 
-An IPv4 packet is found again by the Identification that its quote carries. An IPv6 one has none; it is by the
-STAMP Sequence Number in the quoted payload, since RFC 4443 has routers quote as much as fits.
+An IPv4 packet is recognised by the Identification in its quote. IPv6 has none, and the STAMP Sequence Number
+in the quoted payload takes its place: RFC 4443 has routers quote as much as fits.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from scapy.packet import Packet, Raw
 
 from wire.path.probing import AnswerKind, ProbeAnswer
 
+# The Sequence Number is first in a STAMP packet (RFC 8762 section 4.2.1).
 _SEQUENCE_BYTES = 4
 _UNREACHABLE, _TIME_EXCEEDED = 3, 11
 _CODE_PORT_4, _CODE_TOO_BIG_4, _CODE_PORT_6 = 3, 4, 4
@@ -25,7 +26,7 @@ _CODE_PORT_4, _CODE_TOO_BIG_4, _CODE_PORT_6 = 3, 4, 4
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What all packets of a trace have alike: textual addresses, ports, DSCP."""
+    """Addresses as text, ports and DSCP that all packets of a trace have in common."""
 
     source: str
     destination: str
@@ -35,26 +36,26 @@ class Flow:
 
     @property
     def over_ipv6(self) -> bool:
-        """Whether the addresses are IPv6."""
+        """True if the addresses are IPv6."""
         return ":" in self.destination
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """An ICMP message about packet ``number`` of the flow. ``answer`` lacks its time."""
+    """ICMP message about packet ``number`` of the flow. ``answer`` has no time yet."""
 
     number: int
     answer: ProbeAnswer
 
 
 def packet(flow: Flow, number: int, ttl: int, payload: bytes) -> bytes:
-    """A whole IP packet, checksums filled in. ``number`` is also its STAMP Sequence Number."""
+    """Build an IP packet with its checksums. ``number`` is also its STAMP Sequence Number."""
     above = UDP(sport=flow.source_port, dport=flow.destination_port) / Raw(payload)
     head: Packet
     if flow.over_ipv6:
         head = IPv6(src=flow.source, dst=flow.destination, hlim=ttl, tc=flow.dscp << 2, fl=0)
     else:
-        # Identification 0 would be filled in by the kernel.
+        # The kernel would replace an Identification of 0.
         head = IP(
             src=flow.source,
             dst=flow.destination,
@@ -67,11 +68,11 @@ def packet(flow: Flow, number: int, ttl: int, payload: bytes) -> bytes:
 
 
 def quoted(flow: Flow, data: bytes, sender: str) -> Quoted | None:
-    """Read what a raw ICMP socket gave, an IPv4 packet or an ICMPv6 message; None if it is of another flow.
+    """Parse what a raw ICMP socket received, an IPv4 packet or an ICMPv6 message.
 
-    Takes any bytes.
+    None for messages about another flow, and for bytes that are no message.
     """
-    # scapy promises nothing about malformed packets.
+    # scapy raises exceptions of any kind for malformed packets.
     try:
         return _quoted_6(flow, data, sender) if flow.over_ipv6 else _quoted_4(flow, data, sender)
     except Exception:
@@ -91,8 +92,8 @@ def _quoted_4(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     kind = _kind_4(message, is_peer=sender == flow.destination)
     if kind is None:
         return None
-    told = int(message.nexthopmtu or 0) if kind is AnswerKind.TOO_BIG else 0
-    return Quoted(inner.id - 1, ProbeAnswer(kind, sender, dscp=inner.tos >> 2, reported_mtu=told))
+    reported = int(message.nexthopmtu or 0) if kind is AnswerKind.TOO_BIG else 0
+    return Quoted(inner.id - 1, ProbeAnswer(kind, sender, dscp=inner.tos >> 2, reported_mtu=reported))
 
 
 def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
@@ -107,9 +108,9 @@ def _quoted_6(flow: Flow, data: bytes, sender: str) -> Quoted | None:
     carried = bytes(head.payload)
     if len(carried) < _SEQUENCE_BYTES:
         return None
-    told = int(message.mtu) if kind is AnswerKind.TOO_BIG else 0
+    reported = int(message.mtu) if kind is AnswerKind.TOO_BIG else 0
     number = int.from_bytes(carried[:_SEQUENCE_BYTES])
-    return Quoted(number, ProbeAnswer(kind, sender, dscp=inner.tc >> 2, reported_mtu=told))
+    return Quoted(number, ProbeAnswer(kind, sender, dscp=inner.tc >> 2, reported_mtu=reported))
 
 
 def _of_flow(flow: Flow, head: Packet | None) -> bool:
@@ -117,7 +118,7 @@ def _of_flow(flow: Flow, head: Packet | None) -> bool:
 
 
 def _kind_4(message: Packet, *, is_peer: bool) -> AnswerKind | None:
-    """Only the peer's own word that the port is closed is an arrival: a firewall before it says the same."""
+    """Kind of an ICMP message. "Port unreachable" of the peer itself is an arrival, a firewall's is not."""
     if message.type == _TIME_EXCEEDED:
         return AnswerKind.EXPIRED
     if message.type != _UNREACHABLE:

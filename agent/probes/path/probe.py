@@ -1,7 +1,7 @@
-"""The path probe: the routers on the way to the peer, what they do to the DSCP mark, and the path MTU.
+"""Path probe: the routers on the way to the peer, what they do to the DSCP mark, and the path MTU.
 
-The packets are sent by a helper of a few seconds, :mod:`agent.probes.path.child`; here they are made, since
-the key stays with the agent, and what came back is verified.
+A helper, :mod:`agent.probes.path.child`, runs for a few seconds and sends the packets. This module makes
+them, because the key stays with the agent, and verifies the replies.
 """
 
 import asyncio
@@ -16,51 +16,52 @@ import msgspec
 from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
+from agent.probes.path.settings import PathSettings
 from agent.task.task import ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
-from wire.records import Failure, Hop, Known, Outcome, PathMeasurement, PathValues, StampValues
+from wire.records import Failure, Hop, Measurement, Outcome, PathMeasurement, PathValues, StampValues
 from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 log = logging.getLogger(__name__)
 
+# Packets for the path MTU: two bisections of eleven sizes, three tries and a control each, and thirty routers
+# asked three times.
 SEARCH_PACKETS = 200
-"""For the path MTU, beside those of the trace: two bisections of eleven sizes, three tries and a control
-each, and thirty routers asked three times."""
 
+# Time beyond the helper's own time-out: its start on a slow machine, and a slow name server.
 SLACK_S = 15.0
-"""Beyond the helper's own time-out: for its start on a slow machine, and a slow name server."""
 
 
 class PathProbe(ReactingProbe):
-    """One trace a run, one task a DSCP class of the STAMP settings.
+    """Probe of one trace a run, with one task a DSCP class of the STAMP settings.
 
-    Besides its schedule it is run once more for a class whose STAMP trains have changed.
+    It reacts to the STAMP trains of a class with one more trace when they have changed.
     """
 
-    record: type[Known] = PathMeasurement
+    record: type[Measurement] = PathMeasurement
     alone = False
 
-    def __init__(self, surroundings: ProbeContext) -> None:
-        settings = surroundings.settings
-        self._path = settings.path
+    def __init__(self, context: ProbeContext) -> None:
+        settings = context.settings
+        self._path = settings.section(PathSettings)
         self._peer = settings.peer
         self._classes = settings.stamp.classes
-        self._interval_s = settings.schedule.path
-        self._key = surroundings.peer_key if settings.stamp.authenticated else None
-        self._clock = surroundings.clock
+        self._interval_s = settings.every_s("path")
+        self._key = context.peer_key if settings.stamp.authenticated else None
+        self._clock = context.clock
         self._detectors = {one.dscp: ChangeDetector() for one in settings.stamp.classes}
-        self.deadline_s = settings.path.timeout + SLACK_S
+        self.deadline_s = self._path.timeout + SLACK_S
 
     def tasks(self) -> Sequence[Task]:
-        """One for each class of service; none where the schedule says never."""
+        """One task for each class of service; none where the schedule says never."""
         if self._interval_s is None:
             return []
         return [self._task(one.dscp) for one in self._classes]
 
     def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
-        """A trace of the class whose round-trip time or loss has changed, if ``reading`` shows it has."""
+        """Trace of the class whose round-trip time or loss has changed, if ``reading`` shows a change."""
         detector = self._detectors.get(task.dscp or 0)
         train = _train(reading) if task.probe == "stamp" else None
         if detector is None or train is None or self._interval_s is None:
@@ -75,7 +76,7 @@ class PathProbe(ReactingProbe):
         return Task("path", float(self._interval_s or 0), dscp=dscp)
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Trace the way to the peer in the task's class."""
+        """Trace the path to the peer in the task's class."""
         dscp = task.dscp or 0
         progress(f"the way to {self._peer.host} port {self._peer.stamp_port}, DSCP {dscp}")
         try:
@@ -108,6 +109,7 @@ class PathProbe(ReactingProbe):
             packets=self._path.packets,
             within_s=float(self._path.timeout),
             authenticated=self._key is not None,
+            # All packets that trace and search can need: the helper has no key to make more (decision 12).
             test_packets=tuple(sender.packet(time.time_ns(), estimate) for _ in range(count)),
         )
 
@@ -119,7 +121,7 @@ class PathProbe(ReactingProbe):
 
 
 def _train(reading: Reading) -> tuple[int | None, float] | None:
-    """Median round-trip time and loss of a train; None where it says nothing of the path."""
+    """Median round-trip time and loss of a train; None for one that says nothing of the path."""
     if isinstance(reading.values, StampValues) and reading.outcome is Outcome.OK:
         rtt = reading.values.rtt
         return (rtt.p50_us if rtt else None), reading.values.loss_ratio
@@ -127,10 +129,11 @@ def _train(reading: Reading) -> tuple[int | None, float] | None:
 
 
 def reading(answer: PathAnswer, sender: SessionSender, dscp: int) -> Reading:
-    """What the helper's answer amounts to; ``sender`` made the packets, ``dscp`` is their class."""
+    """Reading of the helper's answer; ``sender`` made the packets, ``dscp`` is their class."""
     values = verdict.verified(answer, sender, dscp)
     if answer.failure is not None or values is None:
         return _failed(answer.failure or Failure.INTERNAL, answer.detail)
+    # Not even the first router: the line is down, or a local firewall drops everything.
     silent = not any(hop.answered for hop in values.hops)
     return Reading(
         outcome=Outcome.FAILED if silent else Outcome.OK,
@@ -147,15 +150,15 @@ def _failed(failure: Failure, detail: str) -> Reading:
 
 
 def _words(values: PathValues, answer: PathAnswer, dscp: int) -> str:
-    """What the path does to packets, with the addresses of who does it; nothing where it does nothing."""
+    """Changes that the path makes to packets, with the addresses where it does; empty without any."""
     parts = [_remark(values, dscp), _narrow(values, answer), _unreached(values, answer)]
     if values.return_mtu_bytes is not None:
-        parts.append(f"replies above {values.return_mtu_bytes} B do not come back")
+        parts.append(f"replies above {values.return_mtu_bytes} B are lost")
     return "; ".join(part for part in parts if part)
 
 
 def _remark(values: PathValues, dscp: int) -> str:
-    """A router may quote a packet before or after it rewrote it: the change is between two hops."""
+    # A router may quote a packet before or after it rewrote it: the change is between two hops.
     if values.dscp_changed_at is None:
         return ""
     before = [hop for hop in values.hops if hop.ttl < values.dscp_changed_at and hop.dscp is not None]

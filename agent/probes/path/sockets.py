@@ -1,7 +1,7 @@
-"""The sockets of the path helper: what needs CAP_NET_RAW is opened here, and the right then given up.
+"""Sockets of the path helper: everything that needs CAP_NET_RAW, which is given up after they are open.
 
-One raw socket sends whole IP packets, one takes ICMP messages of the kinds that matter, an ordinary UDP
-socket holds the flow's port and takes the reflector's replies. All have kernel timestamps.
+One raw socket sends whole IP packets. One receives ICMP messages of the kinds that matter. An ordinary UDP
+socket has the flow's port and receives the reflector's replies. All have kernel timestamps.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 @dataclass(frozen=True, slots=True)
 class PathSockets:
-    """Open and non-blocking. ``source`` and ``source_port`` are this end of the flow."""
+    """Open, non-blocking sockets. ``source`` and ``source_port`` are this end of the flow."""
 
     sending: socket.socket
     icmp: socket.socket
@@ -45,7 +45,10 @@ class PathSockets:
 
 
 def open_to(address: str, port: int) -> PathSockets:
-    """Sockets for a flow to the peer. Raises PermissionError without CAP_NET_RAW, OSError for no route."""
+    """Open sockets for a flow to the peer.
+
+    Raises PermissionError without CAP_NET_RAW, OSError without a route.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     source = _source_towards(family, address, port)
     opened: list[socket.socket] = []
@@ -62,9 +65,9 @@ def open_to(address: str, port: int) -> PathSockets:
 
 
 def give_up_rights() -> None:
-    """Sockets are open: from here on no capability is needed, and packets from anywhere are to be read.
+    """Give up all capabilities before packets from anywhere are read.
 
-    Raises OSError if the kernel will not take the rights back.
+    Raises OSError if the kernel refuses.
     """
     library = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
@@ -75,7 +78,7 @@ def give_up_rights() -> None:
 
 
 def interface_mtu(source: str) -> int:
-    """Of the interface that has this address, at most a jumbo frame's: the largest packet worth trying."""
+    """MTU of the interface with this address, at most that of a jumbo frame: the largest packet to try."""
     names = [
         name
         for name, addresses in psutil.net_if_addrs().items()
@@ -92,7 +95,7 @@ def _source_towards(family: int, address: str, port: int) -> str:
 
 
 def _sending(family: int) -> socket.socket:
-    """Packets are not to be held to an MTU that the kernel learnt before: it is what is being measured."""
+    # PMTUDISC_PROBE: the MTU that the kernel learnt before is ignored, because it is what is measured here.
     made = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
     made.setblocking(False)
     if family == socket.AF_INET6:
@@ -104,7 +107,7 @@ def _sending(family: int) -> socket.socket:
 
 
 def _icmp(family: int) -> socket.socket:
-    """The kernel keeps every other kind of message away."""
+    # The filter makes the kernel drop all other kinds of messages.
     over_ipv6 = family == socket.AF_INET6
     made = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if over_ipv6 else socket.IPPROTO_ICMP)
     made.setblocking(False)
@@ -120,7 +123,7 @@ def _icmp(family: int) -> socket.socket:
 
 
 def _replies(family: int, source: str) -> socket.socket:
-    """Not connected: an ICMP message about one packet would end the others."""
+    # Not connected: the ICMP message about one packet would end the receipt of others.
     made = socket.socket(family, socket.SOCK_DGRAM)
     made.setblocking(False)
     timestamps.enable(made, transmit=False)

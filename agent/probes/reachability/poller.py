@@ -17,19 +17,16 @@ from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.peer_asks import PeerAsks
 from agent.task.context import ProbeContext
 from net import path_errors, routes
-from net.path_errors import PathError, Said
+from net.path_errors import IcmpKind, PathError
 from net.routes import Route
 from wire.records import ClockReading
 from wire.stamp.timestamp import ErrorEstimate
 
+# Port where nothing listens, by the custom of traceroute. The time to live is added to identify an answer.
 FIRST_PORT = 33434
-"""Port where nothing listens, by the custom of traceroute.
-
-The time to live is added to identify an answer.
-"""
 
 _GATEWAY_TTL = 1
-_ELSEWHERE = "203.0.113.1"  # RFC 5737, documentation: nobody has it, hence its route is the default route
+_ELSEWHERE = "203.0.113.1"  # RFC 5737, for documentation only: its route is the default route
 _DATAGRAM_BYTES = 2048
 _DATAGRAMS_A_TURN = 16  # then the event loop serves others
 
@@ -86,7 +83,7 @@ class TargetPoller:
             if self._broker is not None and link is not None and not link.loopback:
                 broker_shares = _is_same(routes.to(self._broker[1]), route, default=broker_shares)
         except OSError:
-            return self._rules.egress  # the kernel was asked in vain: what it said last is the best guess
+            return self._rules.egress  # the kernel gave no answer: the last one is the best guess
         kind = EgressKind.DIRECT if link is None else _kind(route, link)
         self._take_route(route, kind)
         carrier = None if link is None or link.loopback else link.carrier
@@ -148,7 +145,7 @@ class TargetPoller:
         if error.sender == self.gateway or (ttl == _GATEWAY_TTL < self.hop.lowest_ttl and _is_over(error)):
             targets[Target.GATEWAY].answer(now)
         elif self._peer is not None and error.sender == self._peer[1]:
-            if error.said is Said.PORT_UNREACHABLE:
+            if error.kind is IcmpKind.PORT_UNREACHABLE:
                 targets[Target.PEER].refuse(now)
         elif _is_over(error) and ttl >= self.hop.lowest_ttl:
             if self.hop.take(ttl, error.sender):
@@ -219,7 +216,7 @@ def _is_same(route: Route | None, other: Route, *, default: bool) -> bool:
 
 
 def _is_over(error: PathError) -> bool:
-    return error.said is Said.TIME_EXCEEDED
+    return error.kind is IcmpKind.TIME_EXCEEDED
 
 
 async def _endpoint(host: str, port: int, kind: socket.SocketKind) -> Endpoint | None:

@@ -16,7 +16,7 @@ from agent.probes.reachability.rules.network_view import Egress, EgressKind, Tar
 from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.target_history import POLLS
 from agent.task.task import ProbeContext, Progress, Reading, Task, UnscheduledProbe
-from wire.records import ClockReading, Known, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.records import ClockReading, Measurement, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
@@ -55,13 +55,13 @@ class ReachabilitySnapshot(Struct, frozen=True):
 class ReachabilityProbe(UnscheduledProbe):
     """Polls all targets once, and silent ones again, with the gateway and first hop of earlier runs."""
 
-    record: type[Known] = ReachabilityMeasurement
+    record: type[Measurement] = ReachabilityMeasurement
     alone = False
     deadline_s = _DEADLINE_S
 
     def __init__(self, context: ProbeContext) -> None:
         self._context = context
-        self._interval_s = context.settings.schedule.reachability
+        self._interval_s = context.settings.every_s("reachability")
 
     def tasks(self) -> Sequence[Task]:
         """One task, or none where the settings say never."""

@@ -37,6 +37,7 @@ def read(path: Path) -> ReachabilityState:
     try:
         with path.open("rb") as file:
             return _DECODER.decode(file.read(MAX_BYTES))
+    # A damaged file costs what was learnt, and must not keep the agent from starting.
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ReachabilityState()
 

@@ -12,8 +12,8 @@ from net.complaint import Complaint
 
 log = logging.getLogger(__name__)
 
+# Looks between two attempts, half a minute: what the disk refused must not be missing in the next run.
 RETRY_LOOKS = 15
-"""Looks between two attempts, half a minute: what the disk refused must not be missing in the next run."""
 
 
 class StateWriter:

@@ -18,18 +18,18 @@ from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 
+# Intervals that a receipt may take: the collector, too, may have to reconnect to the broker.
 RECEIPT_INTERVALS = 9
-"""Intervals that a receipt may take: the collector, too, may have to reconnect to the broker."""
+# Looks between two lookups of the names of peer and broker: ten minutes, ...
 LOOKUP_LOOKS = 300
-"""Looks between two lookups of the names of peer and broker: ten minutes, ..."""
+# ... and half a minute while one of them is silent: it may have moved.
 SILENT_LOOKUP_LOOKS = 15
-"""... and half a minute while one of them is silent: it may have moved."""
 
 
 class ReachabilityWatch:
-    """Looks five times an interval; most looks poll nobody.
+    """Looks five times an interval; most looks poll no target.
 
-    ``own_test`` tells whether a load test of ours has the line. Nobody is polled then, and no silence counts.
+    ``own_test`` tells if a load test of ours has the line. No target is polled then, and no silence counts.
     """
 
     name = "reachability"
@@ -68,6 +68,7 @@ class ReachabilityWatch:
         """Watch until cancelled."""
         self._restore(self._writer.read())
         self._looks = 0
+        # Without addresses the first looks would count as polls without an answer.
         await self._poller.look_up()
         try:
             while True:

@@ -1,47 +1,48 @@
-"""The STAMP probe: latency, loss and delay variation of one DSCP class (RFC 8762)."""
+"""STAMP probe: latency, loss and delay variation of one DSCP class (RFC 8762)."""
 
 from collections.abc import Sequence
 
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
-from wire.records import Failure, Known, Outcome, StampMeasurement, StampValues
+from wire.records import Failure, Measurement, Outcome, StampMeasurement, StampValues
 from wire.stamp.sender import ReplyVerdict
 from wire.stamp.statistics import TrainStatistics
 from wire.stamp.timestamp import ErrorEstimate
 
-_SLACK_S = 10.0  # for a slow name server and a busy machine, before the runner calls it stuck
+_SLACK_S = 10.0  # for a slow name server and a busy machine
 
 
 class StampProbe:
-    """One train a run, one task a DSCP class of the settings."""
+    """Probe of one train a run, with one task a DSCP class of the settings."""
 
-    record: type[Known] = StampMeasurement
+    record: type[Measurement] = StampMeasurement
     alone = False
 
-    def __init__(self, surroundings: ProbeContext) -> None:
-        settings = surroundings.settings
+    def __init__(self, context: ProbeContext) -> None:
+        settings = context.settings
         self._stamp = settings.stamp
         self._peer = settings.peer
-        self._interval_s = float(settings.schedule.stamp)
-        self._key = surroundings.peer_key if settings.stamp.authenticated else None
-        self._clock = surroundings.clock
-        self._peer_time = surroundings.peer_time
-        self._peer_last_seen = surroundings.peer_last_seen
+        self._interval_s = settings.every_s("stamp") or 0.0
+        self._key = context.peer_key if settings.stamp.authenticated else None
+        self._clock = context.clock
+        self._peer_time = context.peer_time
+        self._peer_last_seen = context.peer_last_seen
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
 
     def tasks(self) -> Sequence[Task]:
-        """One for each class of service."""
+        """One task for each class of service."""
         return [Task("stamp", self._interval_s, dscp=one.dscp) for one in self._stamp.classes]
 
     async def run(self, task: Task, progress: Progress) -> Reading:
-        """Send one train in the task's class and judge what came back."""
+        """Send one train in the task's class, and judge the replies."""
         train = self._train(task.dscp or 0)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
+        # A clock that is set between these readings makes the train useless for the peer's time.
         before = self._clock()
-        heard = self._peer_last_seen.record_answer if self._peer_last_seen else None
-        result = await run_train(train, self._estimate, heard=heard)
+        on_reply = self._peer_last_seen.record_answer if self._peer_last_seen else None
+        result = await run_train(train, self._estimate, on_reply=on_reply)
         if train.key is not None:
             self._peer_time.learn(result.exchanges, before, self._clock())
         return _reading(train, result)
@@ -69,7 +70,7 @@ def _reading(train: Train, result: TrainResult) -> Reading:
         outcome=outcome,
         values=_values(train, result.statistics) if answered else None,
         failure=failure,
-        detail=detail or _remarking(train, result.statistics),
+        detail=detail or _class_changes(train, result.statistics),
         session=result.session,
         bytes_sent=result.bytes_sent,
         bytes_received=result.bytes_received,
@@ -77,8 +78,9 @@ def _reading(train: Train, result: TrainResult) -> Reading:
 
 
 def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
-    """Why the train gave nothing, or nothing to judge by. Whose fault that is, is told with the failure."""
+    """Failure of a train without usable replies, and its text for a person; None for a good one."""
     where = f"{train.host} port {train.port}"
+    # Our own faults come first: with them, missing replies prove nothing of line or peer.
     if result.failure is not None:
         return result.failure, result.detail
     if result.send_failure is not None:
@@ -88,30 +90,32 @@ def _failure(train: Train, result: TrainResult) -> tuple[Failure | None, str]:
     if result.statistics.received:
         return None, ""
     if result.received[ReplyVerdict.BAD_HMAC]:
-        return Failure.PEER_PROTOCOL, f"{where} answers under another key"
+        return Failure.PEER_PROTOCOL, f"{where} answers with another key"
     if result.received.total() - result.received[ReplyVerdict.CLOSING] > result.statistics.late:
-        return Failure.PEER_PROTOCOL, f"what answers on {where}, peer.stamp_port, does not speak STAMP"
+        return Failure.PEER_PROTOCOL, f"the program at {where} (peer.stamp_port) does not speak STAMP"
     if result.refused:
         return Failure.PEER_REFUSED, f"nothing listens on {where}"
     return Failure.NO_ANSWER, f"no answer from {where}"
 
 
-def _remarking(train: Train, seen: TrainStatistics) -> str:
-    """What became of the class of service, each way apart; nothing where it came through.
+def _class_changes(train: Train, seen: TrainStatistics) -> str:
+    """Changes of the class of service, each direction apart; empty without any.
 
-    The way back is judged by the class that the peer was asked to reply in, and agreed to (RFC 8972 section
-    4.4): a reply that the peer already sent in another class says nothing of the line.
+    Replies are judged by the class that the peer was asked to use, and accepted (RFC 8972 section 4.4). A
+    reply that the peer already sent in another class says nothing of the line.
     """
-    told = []
+    changes = []
     if seen.forward_dscp is not None and seen.forward_dscp != train.dscp:
-        told.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
+        changes.append(f"DSCP {train.dscp} reached the peer as {seen.forward_dscp}")
     if seen.refused_dscp:
-        told.append(f"the peer does not answer in DSCP {train.dscp}")
+        changes.append(f"the peer does not answer in DSCP {train.dscp}")
     elif seen.reply_dscp is not None and seen.reply_dscp != train.dscp:
         known = seen.forward_dscp is not None
-        on_the_way = "" if known else ", changed on either way: the peer does not say in which it was asked"
-        told.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{on_the_way}")
-    return "; ".join(told)
+        where_changed = (
+            "" if known else ", changed in either direction: the peer does not report what it received"
+        )
+        changes.append(f"the replies' DSCP {train.dscp} arrived as {seen.reply_dscp}{where_changed}")
+    return "; ".join(changes)
 
 
 def _values(train: Train, seen: TrainStatistics) -> StampValues:

@@ -107,7 +107,7 @@ class Clocks:
         sent, received_us, start = batch.envelope.sent, batch.arrival.received_us, record.start
         if start.synchronised:
             when = correct(start, sent, received_us)
-            if when.believed:
+            if when.trusted:
                 return when
         boot = self._boot(batch.site, start.boot_id)
         state = self._state(boot)

@@ -108,7 +108,7 @@ def of_sites(path: Path, now_us: int) -> list[SiteCompleteness]:
 
 def holdings(connection: Connection, now_us: int) -> list[SiteCompleteness]:
     """The same over an open connection."""
-    under_way = _under_way(connection, now_us)
+    pending = _pending(connection, now_us)
     declared: dict[int, dict[str, int]] = defaultdict(dict)
     for row in connection.execute(_DECLARED):
         if row.lost:
@@ -118,8 +118,8 @@ def holdings(connection: Connection, now_us: int) -> list[SiteCompleteness]:
         SiteCompleteness(
             row.site_id,
             row.committed,
-            missing=max(0, int(row.lacking) - under_way.get(row.site_key, 0)),
-            under_way=under_way.get(row.site_key, 0),
+            missing=max(0, int(row.lacking) - pending.get(row.site_key, 0)),
+            pending=pending.get(row.site_key, 0),
             declared=declared.get(row.site_key, {}),
             conflicts=row.conflicts,
             forks=forks.get(row.site_key, 0),
@@ -176,7 +176,7 @@ def _reading(path: Path) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _under_way(connection: Connection, now_us: int) -> dict[int, int]:
+def _pending(connection: Connection, now_us: int) -> dict[int, int]:
     """By site: what is not here, but may still come."""
     newest = settled_key(connection, now_us - MISSING_AFTER_US)
     epochs = _stream(connection, _OF_LACKING_SITES, {"newest": newest})
@@ -223,7 +223,7 @@ def _epoch(
     connection: Connection, row: Row[Any], rows: Sequence[Row[Any]], followed: set[str], place: int
 ) -> EpochCompleteness:
     lacking = row.high_water - row.committed - row.declared
-    under_way = _still_coming(row, followed)
+    pending = _still_coming(row, followed)
     runs = _runs(connection, row.key) if lacking and place < MAX_SEARCHED else []
     beside = sum(other.previous == row.previous for other in rows) - 1 if row.previous else 0
     come = max((other.high_water for other in rows if other.epoch == row.previous), default=0)
@@ -232,8 +232,8 @@ def _epoch(
         previous=row.previous,
         high_water=row.high_water,
         committed=row.committed,
-        missing=lacking - under_way,
-        under_way=under_way,
+        missing=lacking - pending,
+        pending=pending,
         declared=row.declared,
         conflicts=row.conflicts,
         forks=beside,

@@ -5,55 +5,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Result, Row, Select, bindparam, func, select
+from msgspec import Struct
+from sqlalchemy import Connection, Result, Row, Select, Table, bindparam, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ingest.resend import Request
+from collector.kinds.kind import Condition
+from collector.kinds.views import DEFAULT_INTERVAL_US, for_views
 from collector.ledger.read.peer_comparisons import disagreements, newest_tests
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.layout import Layout, Word
 from collector.ledger.schema import (
     batches,
     boots,
-    floor_values,
-    latency_under_load,
     measurements,
     names,
-    path_hops,
     resends,
     series,
     sites,
 )
+from collector.ledger.schema.layout import Word
+from collector.ledger.schema.values import VALUES, PartTables, ValueTables
 from collector.ledger.store import LedgerError, connect, explain
-from collector.model.freshness import DEFAULT_INTERVAL_US, STALE_INTERVALS
-from collector.model.observation import Observation, Series, begun_by, failure_of, for_views, moments_placed
+from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed
 from collector.model.peer_comparison import ComparedTest
 from wire.messages.commands import Resend
-from wire.records import (
-    KNOWN,
-    Direction,
-    Hop,
-    LatencyUnderLoad,
-    Outcome,
-    ReachabilityValues,
-    Values,
-    Verdict,
-)
+from wire.records import Direction, Outcome, ReachabilityValues, Values
 
 _m = measurements.alias("m")
 _DAY_US = 86_400_000_000
-_LAYOUTS: dict[str, Layout[Any]] = {
-    "floor": rows.FLOOR,
-    "stamp": rows.STAMP,
-    "capacity": rows.CAPACITY,
-    "interface": rows.INTERFACE,
-    "path": rows.PATH,
-    "reachability": rows.REACHABILITY,
-    "clock": rows.CLOCK,
-}
-_WITH_LOAD = frozenset({"floor", "capacity"})
-_DECISIVE = (Verdict.PASS, Verdict.FAIL)
 _BEGUN = (
     select(boots.c.offset_us)
     .join(names, names.c.key == boots.c.boot_key)
@@ -143,15 +121,11 @@ class _Reading:
         return self.connection.execute(query)
 
     def newest(self) -> Iterator[Observation]:
-        for probe, layout in _LAYOUTS.items():
-            conditions = [_any(), _with_values_lately()]
-            if probe == "floor":  # what was last told of a floor is shown however old it is
-                conditions = [_any(), _with_values(), _decisive(), _deciding()]
-            for condition in conditions:
-                query = _query(condition, layout, probe)
-                for row in self._rows(query):
-                    yield self._observation(row, probe, self._values(row, probe, layout))
-        for row in self._rows(_query(_any(), None, None)):
+        for probe, tables in VALUES.items():
+            for condition in _conditions(tables):
+                for row in self._rows(_query(condition, tables)):
+                    yield self._observation(row, probe, self._values(row, tables))
+        for row in self._rows(_query(_any(), None)):
             yield self._observation(row, self.word(row.probe_key), None)
 
     def _observation(self, row: Row[Any], probe: str, values: Values | None) -> Observation:
@@ -171,15 +145,15 @@ class _Reading:
             peer=self.word(row.peer_key),
         )
 
-    def _values(self, row: Row[Any], probe: str, layout: Layout[Any]) -> Values | None:
+    def _values(self, row: Row[Any], tables: ValueTables) -> Values | None:
         found = row._mapping
         if found["v_measurement_key"] is None:
             return None
-        fields = layout.fields(found, self.word, "v_")
-        if probe in _WITH_LOAD and found["u_measurement_key"] is not None:
-            fields["under_load"] = LatencyUnderLoad(**rows.UNDER_LOAD.fields(found, self.word, "u_"))
-        complete: Callable[..., Values] = layout.kind
-        values = complete(**fields | self._parts(row.key, probe))
+        fields = tables.layout.fields(found, self.word, "v_")
+        for name, part in tables.parts.items():
+            fields[name] = () if name in tables.kind.left_out else self._items(row.key, part)
+        complete: Callable[..., Values] = tables.kind.values
+        values = complete(**fields)
         if isinstance(values, ReachabilityValues):
             values = moments_placed(values, self.word(row.boot_key), row.boot_us, row.time_us)
             begun = {"site": row.site_key, "begun": values.begin.boot_id, "boot": row.boot_key}
@@ -187,25 +161,17 @@ class _Reading:
                 values = begun_by(values, offset_us, row.time_us)
         return for_views(values)
 
-    def _parts(self, key: int, probe: str) -> dict[str, Any]:
-        """What stands in tables of its own, as far as live state keeps it."""
-        match probe:
-            case "floor":
-                return {"tests": ()}
-            case "capacity":
-                return {"intervals": ()}
-            case "path":
-                return {"hops": self._hops(key)}
-        return {}
-
-    def _hops(self, key: int) -> tuple[Hop, ...]:
-        query = select(path_hops).where(path_hops.c.measurement_key == key).order_by(path_hops.c.ordinal)
-        return tuple(_hop(row, self.word) for row in self.connection.execute(query))
+    def _items(self, key: int, part: PartTables) -> tuple[Struct, ...]:
+        query = select(part.table).where(part.table.c.measurement_key == key).order_by(part.table.c.ordinal)
+        rows = self.connection.execute(query)
+        return tuple(part.layout.struct(**part.layout.fields(row._mapping, self.word)) for row in rows)
 
 
-def _hop(row: Row[Any], word: Word) -> Hop:
-    also = msgspec.json.decode(row.also, type=tuple[str, ...]) if row.also else ()
-    return Hop(**rows.HOP.fields(row._mapping, word), also=also)
+def _conditions(tables: ValueTables) -> list[Select[tuple[int]]]:
+    """Queries for each series of a kind: its newest, its newest with values, and its landmarks."""
+    kind = tables.kind
+    valued = _with_values() if kind.shown_when_stale else _with_values_lately(kind.stale_intervals)
+    return [_any(), valued, *(_landmark(tables.table, conditions) for conditions in kind.landmarks)]
 
 
 def _newest_key(*conditions: Any) -> Select[tuple[int]]:
@@ -236,13 +202,13 @@ def _with_values() -> Select[tuple[int]]:
     return _newest_key(_is_ok())
 
 
-def _with_values_lately() -> Select[tuple[int]]:
+def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
     """Of values too old to be shown none are looked for: a month of failed trains is 43,200 rows a class.
 
     The day more is for a schedule that was denser in the end.
     """
     last = measurements.alias("last")
-    shown_us = STALE_INTERVALS * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
+    shown_us = stale_intervals * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
     since_us = (
         select(last.c.time_us - shown_us)
         .where(last.c.series_key == series.c.key, *_believed(last))
@@ -253,29 +219,21 @@ def _with_values_lately() -> Select[tuple[int]]:
     return _newest_key(_is_ok(), measurements.c.time_us > since_us.scalar_subquery())
 
 
-def _decisive() -> Select[tuple[int]]:
-    return _of_floor(_is_decisive())
-
-
-def _is_decisive() -> Any:
-    return floor_values.c.verdict_key.in_([_name_key(verdict) for verdict in _DECISIVE])
-
-
-def _deciding() -> Select[tuple[int]]:
-    """A standing alone may never have been told: looking for one would read the series to its beginning."""
-    return _of_floor(_is_decisive() | floor_values.c.standing_key.is_not(None))
-
-
-def _of_floor(condition: Any) -> Select[tuple[int]]:
-    same = floor_values.c.measurement_key == measurements.c.key
-    return _newest_key(_is_ok(), select(floor_values.c.measurement_key).where(same, condition).exists())
+def _landmark(table: Table, conditions: tuple[Condition, ...]) -> Select[tuple[int]]:
+    """The newest of which any of the conditions holds."""
+    met = []
+    for field, words in conditions:
+        column = table.c[f"{field}_key"] if f"{field}_key" in table.c else table.c[field]
+        met.append(column.in_([_name_key(word) for word in words]) if words else column.is_not(None))
+    same = table.c.measurement_key == measurements.c.key
+    return _newest_key(_is_ok(), select(table.c.measurement_key).where(same, or_(*met)).exists())
 
 
 def _name_key(word: str) -> Any:
     return select(names.c.key).where(names.c.name == word).scalar_subquery()
 
 
-def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: str | None) -> Select[Any]:
+def _query(newest_key: Select[tuple[int]], of: ValueTables | None) -> Select[Any]:
     tables = (
         series.join(_m, _m.c.key == newest_key.scalar_subquery())
         .join(sites, sites.c.key == series.c.site_key)
@@ -292,14 +250,9 @@ def _query(newest_key: Select[tuple[int]], layout: Layout[Any] | None, probe: st
         sites.c.site_id,
         batches.c.received_us,
     ]
-    if layout is not None:
-        tables = tables.outerjoin(layout.table, layout.table.c.measurement_key == _m.c.key)
-        columns += [column.label(f"v_{column.name}") for column in layout.table.c]
-    if probe in _WITH_LOAD:
-        tables = tables.outerjoin(latency_under_load, latency_under_load.c.measurement_key == _m.c.key)
-        columns += [column.label(f"u_{column.name}") for column in latency_under_load.c]
-    query = select(*columns).select_from(tables)
-    if probe is not None:
-        return query.where(series.c.probe_key == _name_key(probe))
-    known = select(names.c.key).where(names.c.name.in_(list(KNOWN)))
-    return query.where(series.c.probe_key.not_in(known))
+    if of is not None:
+        tables = tables.outerjoin(of.table, of.table.c.measurement_key == _m.c.key)
+        columns += [column.label(f"v_{column.name}") for column in of.table.c]
+        return select(*columns).select_from(tables).where(series.c.probe_key == _name_key(of.kind.name))
+    known = select(names.c.key).where(names.c.name.in_(list(VALUES)))
+    return select(*columns).select_from(tables).where(series.c.probe_key.not_in(known))

@@ -8,21 +8,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import CTE, BigInteger, Connection, Select, Text, bindparam, column, func, select, values
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger.rows import record_rows as rows
+from collector.kinds import PROVES_LINE
 from collector.ledger.schema import (
     batches,
     boots,
     measurements,
     names,
-    reachability_values,
     series,
     sites,
 )
+from collector.ledger.schema.values import VALUES
 from collector.ledger.store import LedgerError, connect, explain
 from collector.model.observation import begun_by, moments_placed
-from collector.model.outages import KEPT_US, LINE_PROBES, MAX_KEPT, Outage, newest_reports, outage_of_values
+from collector.model.outages import KEPT_US, MAX_KEPT, Outage, newest_reports, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
+_REACHABILITY = VALUES["reachability"]
 MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
 MOST_IN_ALL = 200_000
 """60,000 sites with an outage a week tell 500,000 in a month: each then has the same share."""
@@ -117,7 +118,7 @@ def _since(words: Iterable[Outage], sites_of: Collection[str]) -> dict[str, int]
     since: dict[str, int] = {}
     for word in words:
         if word.site in sites_of:
-            since[word.site] = min(word.told_us, since.get(word.site, word.told_us))
+            since[word.site] = min(word.reported_us, since.get(word.site, word.reported_us))
     return since
 
 
@@ -139,7 +140,7 @@ def _told(
     found = []
     query = _QUERY if site_key is None else _QUERY.where(sites.c.key == site_key)
     for row in connection.execute(query, bounds):
-        fields = rows.REACHABILITY.fields(row._mapping, known.__getitem__, "v_")
+        fields = _REACHABILITY.layout.fields(row._mapping, known.__getitem__, "v_")
         boot_id = known[row.boot_key]
         values = moments_placed(ReachabilityValues(**fields), boot_id, row.boot_us, row.time_us)
         if row.begin_offset_us is not None:
@@ -149,7 +150,7 @@ def _told(
                 values,
                 site=row.site_id,
                 peer=known[row.peer_key],
-                told_us=row.time_us,
+                reported_us=row.time_us,
                 order=row.key,
                 received_us=row.received_us,
             )
@@ -201,7 +202,7 @@ def _count() -> Select[Any]:
 
 
 def _query() -> Select[Any]:
-    m, v = measurements, reachability_values
+    m, v = measurements, _REACHABILITY.table
     newest, of = measurements.alias("newest"), series.alias("of_site")
     share = (
         select(newest.c.key)
@@ -225,7 +226,7 @@ def _query() -> Select[Any]:
 
 
 def _began_in() -> Select[Any]:
-    m, v = measurements, reachability_values
+    m, v = measurements, _REACHABILITY.table
     named = select(names.c.name).where(names.c.key == bindparam("boot")).scalar_subquery()
     tables = series.join(m, m.c.series_key == series.c.key).join(v, v.c.measurement_key == m.c.key)
     elsewhere = (m.c.boot_key != bindparam("boot"), v.c.begin_boot_id == named)
@@ -237,16 +238,16 @@ def _healthy_after(connection: Connection, open_ones: Iterable[Outage]) -> dict[
     """Each site is asked from its first outage on, and again only for what was told after the answer."""
     found: dict[tuple[str, str], int] = {}
     waiting: dict[str, list[Outage]] = defaultdict(list)
-    for outage in sorted(open_ones, key=lambda each: each.told_us):
+    for outage in sorted(open_ones, key=lambda each: each.reported_us):
         waiting[outage.site].append(outage)
     while waiting:
-        healthy = _first_healthy(connection, {site: told[0].told_us for site, told in waiting.items()})
+        healthy = _first_healthy(connection, {site: told[0].reported_us for site, told in waiting.items()})
         later: dict[str, list[Outage]] = {}
         for site, told in waiting.items():
             if (time_us := healthy.get(site)) is None:
                 continue  # nor after what was told later
-            found |= {(site, each.name): time_us for each in told if each.told_us < time_us}
-            later[site] = [each for each in told if each.told_us >= time_us]
+            found |= {(site, each.name): time_us for each in told if each.reported_us < time_us}
+            later[site] = [each for each in told if each.reported_us >= time_us]
         waiting = {site: told for site, told in later.items() if told}
     return found
 
@@ -256,7 +257,7 @@ def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str
     found: dict[str, int] = {}
     asked = list(after.items())
     for start in range(0, len(asked), ASKED_AT_ONCE):
-        of = values(column("site_id", Text), column("told_us", BigInteger), name="of")
+        of = values(column("site_id", Text), column("reported_us", BigInteger), name="of")
         query = _healthy(of.data(asked[start : start + ASKED_AT_ONCE]).cte("asked"))
         found |= {site: time_us for site, time_us in connection.execute(query) if time_us is not None}
     return found
@@ -271,14 +272,14 @@ def _healthy(asked: CTE) -> Select[Any]:
             m.c.series_key == series.c.key,
             _believed(),
             m.c.outcome_key == _name_key(Outcome.OK),
-            m.c.time_us > asked.c.told_us,
+            m.c.time_us > asked.c.reported_us,
         )
         .order_by(m.c.time_us)
         .limit(1)
         .correlate(series, asked)
         .scalar_subquery()
     )
-    of_line = select(names.c.key).where(names.c.name.in_(sorted(LINE_PROBES)))
+    of_line = select(names.c.key).where(names.c.name.in_(sorted(PROVES_LINE)))
     of_site = select(func.min(first)).where(series.c.site_key == sites.c.key, series.c.probe_key.in_(of_line))
     return select(asked.c.site_id, of_site.correlate(sites, asked).scalar_subquery()).select_from(
         asked.join(sites, sites.c.site_id == asked.c.site_id)

@@ -24,6 +24,7 @@ _FIND = {
     series.name: _find(series, "site_key", "probe_key", "direction", "dscp"),
 }
 _INSERT = {table.name: table.insert() for table in (names, sites, epochs, series)}
+_NOTHING_CAME = {"high_water": 0, "committed": 0, "declared": 0, "conflicts": 0}
 _LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
@@ -60,7 +61,7 @@ class Keys:
         if known is not None:
             return known
         site_key = self.site(connection, site_id)
-        return self._keep(index, connection, epochs, {"high_water": 0}, site_key=site_key, epoch=epoch)
+        return self._keep(index, connection, epochs, _NOTHING_CAME, site_key=site_key, epoch=epoch)
 
     def last_seq(self, connection: Connection, epoch_key: int) -> int:
         """The highest sequence number held of an epoch, 0 for none: above it nothing need be looked up."""

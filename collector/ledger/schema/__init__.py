@@ -22,52 +22,28 @@ from collector.ledger.schema.measurements import (
     version,
 )
 from collector.ledger.schema.sides import peer_tests, two_sides
-from collector.ledger.schema.values import (
-    capacity_intervals,
-    capacity_values,
-    clock_values,
-    floor_series,
-    floor_tests,
-    floor_values,
-    interface_values,
-    latency_under_load,
-    path_hops,
-    path_values,
-    reachability_values,
-    stamp_values,
-    unknown_values,
-)
+from collector.ledger.schema.values import VALUES, ValueTables, unknown_values
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 1
 
 __all__ = [
     "SCHEMA_VERSION",
+    "VALUES",
+    "ValueTables",
     "batches",
     "boots",
-    "capacity_intervals",
-    "capacity_values",
-    "clock_values",
     "conflicts",
     "epochs",
-    "floor_series",
-    "floor_tests",
-    "floor_values",
     "gaps",
-    "interface_values",
-    "latency_under_load",
     "measurements",
     "metadata",
     "names",
-    "path_hops",
-    "path_values",
     "payloads",
     "peer_tests",
-    "reachability_values",
     "rejects",
     "resends",
     "series",
     "sites",
-    "stamp_values",
     "two_sides",
     "unknown_values",
     "version",

@@ -10,8 +10,3 @@ KEY = BigInteger().with_variant(Integer(), "sqlite")
 def key(name: str = "key") -> Column[int]:
     """A table's own key."""
     return Column(name, KEY, primary_key=True)
-
-
-def spread(name: str) -> list[Column[int]]:
-    """The columns of a ``wire.records.Spread``."""
-    return [Column(f"{name}_{part}_us", BigInteger) for part in ("min", "p50", "p95", "p99")]

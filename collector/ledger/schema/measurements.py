@@ -12,14 +12,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     func,
 )
 
 from collector.ledger.schema.columns import KEY, key, metadata
 
 version = Table(
-    "ledger_version", metadata, Column("version", Integer, nullable=False), Column("since_us", BigInteger)
+    "ledger_schema", metadata, Column("version", Integer, nullable=False), Column("since_us", BigInteger)
 )
 
 names = Table("names", metadata, key(), Column("name", Text, nullable=False, unique=True))
@@ -35,9 +34,9 @@ epochs = Table(
     Column("high_water", BigInteger, nullable=False),
     Column("previous", Text),
     Column("previous_last", BigInteger),
-    Column("committed", BigInteger, nullable=False, server_default="0"),
-    Column("declared", BigInteger, nullable=False, server_default="0"),
-    Column("conflicts", BigInteger, nullable=False, server_default="0"),
+    Column("committed", BigInteger, nullable=False),
+    Column("declared", BigInteger, nullable=False),
+    Column("conflicts", BigInteger, nullable=False),
     UniqueConstraint("site_key", "epoch"),
 )
 
@@ -142,7 +141,7 @@ measurements = Table(
     Column("clock_offset_us", BigInteger, nullable=False),
     Column("time_error_us", BigInteger),
     Column("ahead", Boolean, nullable=False),
-    Column("outdated", Boolean, nullable=False, server_default=false()),
+    Column("outdated", Boolean, nullable=False),
     Column("boot_us", BigInteger, nullable=False),
     Column("boot_key", BigInteger, nullable=False),
     Column("synchronised", Boolean, nullable=False),

@@ -6,7 +6,6 @@ from sqlalchemy import (
     Column,
     Float,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     Table,
@@ -15,6 +14,10 @@ from sqlalchemy import (
 )
 
 from collector.ledger.schema.columns import key, metadata
+from collector.ledger.schema.layout import Layout
+from wire.messages.peer_tests import PeerTest
+
+PEER_TEST = Layout(PeerTest, apart=frozenset({"session", "direction", "outcome", "start"}))
 
 # A second content under one identity stands beside the first.
 peer_tests = Table(
@@ -32,18 +35,8 @@ peer_tests = Table(
     Column("boot_key", BigInteger, nullable=False),
     Column("synchronised", Boolean, nullable=False),
     Column("max_error_us", BigInteger),
-    Column("key_id", SmallInteger, nullable=False),
-    Column("kind_key", BigInteger, nullable=False),
     Column("outcome_key", BigInteger, nullable=False),
-    Column("duration_us", BigInteger, nullable=False),
-    Column("row", Integer),
-    Column("planned_bps", Float),
-    Column("load_us", BigInteger),
-    Column("sent_packets", BigInteger),
-    Column("sent_bytes", BigInteger),
-    Column("received_packets", BigInteger),
-    Column("received_bytes", BigInteger),
-    Column("lost_packets", BigInteger),
+    *PEER_TEST.columns(),
     UniqueConstraint("peer_key", "session", "direction", "start_us", "digest"),
 )
 # When each peer was last heard of: a peer may be silent while others tell of thousands of tests an hour.

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, bindparam, select, update
 from collector.ingest.decode import PeerBatch
 from collector.ledger import schema
 from collector.ledger.rows.keys import Keys
-from collector.ledger.rows.layout import Layout, NameKey, Row
+from collector.ledger.schema.layout import NameKey, Row
+from collector.ledger.schema.sides import PEER_TEST
+from collector.ledger.schema.values import VALUES
 from collector.model.peer_comparison import (
     AgentFigures,
     ComparedTest,
@@ -20,8 +22,6 @@ from collector.model.peer_comparison import (
 )
 from wire.messages.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, Direction, FloorMeasurement, Record
-
-PEER_TEST = Layout(PeerTest, schema.peer_tests, apart=frozenset({"start"}))
 
 _SIDES, _TESTS = schema.two_sides, schema.peer_tests
 _PORTION = 2000
@@ -50,10 +50,9 @@ _TEST = (
     .join(schema.names, schema.names.c.key == _TESTS.c.outcome_key)
     .where(_TESTS.c.key == bindparam("test_key"))
 )
-_FLOOR = select(schema.floor_tests).where(
-    schema.floor_tests.c.measurement_key == bindparam("of"), schema.floor_tests.c.ordinal == bindparam("nth")
-)
-_CAPACITY = select(schema.capacity_values).where(schema.capacity_values.c.measurement_key == bindparam("of"))
+_f, _c = VALUES["floor"].parts["tests"].table, VALUES["capacity"].table
+_FLOOR = select(_f).where(_f.c.measurement_key == bindparam("of"), _f.c.ordinal == bindparam("nth"))
+_CAPACITY = select(_c).where(_c.c.measurement_key == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,9 @@ def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:
     return PEER_TEST.row(test, name_key) | {
         "received_us": batch.arrival.received_us,
         "program_key": name_key(batch.envelope.program),
+        "session": test.session,
+        "direction": test.direction.value,
+        "outcome_key": name_key(test.outcome),
         "start_us": test.start.wall_us,
         "boot_us": test.start.boot_us,
         "boot_key": name_key(test.start.boot_id),

@@ -23,17 +23,18 @@ from collector.ingest.decode import (
     receipt_of_unreadable,
     told_gaps,
 )
+from collector.kinds.views import observe
 from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.clock.lookout import Lookout, Spans
 from collector.ledger.rows import record_rows as rows
 from collector.ledger.rows.keys import Keys
-from collector.ledger.rows.layout import Row
+from collector.ledger.schema.layout import Row
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import Sides, Told, held_tests, of_agent, of_peer, peer_row
 from collector.model.clock_correction import correct, without_untrusted_delays
-from collector.model.observation import Observation, PassedOver, observe
+from collector.model.observation import Observation, PassedOver
 from collector.model.peer_comparison import PeerMessage
 from wire.messages.envelope import Fault, Reason, ReceiptStatus
 from wire.messages.peer_tests import PeerTest

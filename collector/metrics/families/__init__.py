@@ -5,14 +5,13 @@ May not live here: text formats (``exposition``), and state of their own.
 Imported by: ``collector.metrics``, ``collector.service``, tests of documents and dashboards.
 """
 
-from collector.metrics.families import completeness, counts, floor, latency, line, outages
+from collector.metrics.families import completeness, counts, floor, of_kinds, outages
 from collector.metrics.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
     *floor.FAMILIES,
     *outages.FAMILIES,
-    *latency.FAMILIES,
-    *line.FAMILIES,
+    *of_kinds.FAMILIES,
     *counts.FAMILIES,
     *completeness.FAMILIES,
 )

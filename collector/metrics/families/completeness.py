@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from collector.kinds.kind import Samples
 from collector.live.site_state import LiveSite
-from collector.metrics.families.family import Family, Samples
+from collector.metrics.families.family import Family
 from wire.messages.envelope import GapReason
 
 _REASONS = frozenset(GapReason)
@@ -11,27 +12,27 @@ _OTHER = "other"
 
 
 def _missing(site: LiveSite, _now_us: int) -> Samples:
-    if site.lacks and site.lacks.missing:
-        yield "", site.lacks.missing
+    if site.defects and site.defects.missing:
+        yield "", site.defects.missing
 
 
 def _declared(site: LiveSite, _now_us: int) -> Samples:
     """A newer agent's reasons are one: their words come from outside, and each would be a series."""
     counted: Counter[str] = Counter()
-    for reason, lost in (site.lacks.declared if site.lacks else {}).items():
+    for reason, lost in (site.defects.declared if site.defects else {}).items():
         counted[reason if reason in _REASONS else _OTHER] += lost
     for reason, lost in sorted(counted.items()):
         yield f',reason="{reason}"', lost
 
 
 def _conflicts(site: LiveSite, _now_us: int) -> Samples:
-    if site.lacks and site.lacks.conflicts:
-        yield "", site.lacks.conflicts
+    if site.defects and site.defects.conflicts:
+        yield "", site.defects.conflicts
 
 
 def _forks(site: LiveSite, _now_us: int) -> Samples:
-    if site.lacks and site.lacks.forks:
-        yield "", site.lacks.forks
+    if site.defects and site.defects.forks:
+        yield "", site.defects.forks
 
 
 FAMILIES: tuple[Family, ...] = (

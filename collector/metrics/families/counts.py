@@ -1,15 +1,17 @@
 """What was measured, when, and what it cost."""
 
+from collector.kinds.kind import Samples
+from collector.kinds.samples import direction_of, dscp_label
+from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite
-from collector.metrics.families.family import Family, Samples, dscp_label
-from collector.model.freshness import is_fresh
+from collector.metrics.families.family import Family
 
 
 def _timestamp(site: LiveSite, _now_us: int) -> Samples:
     """Of what goes on whether anything changes or not: by these, too, it is seen who is silent."""
     for series, found in site.scheduled():
-        direction = f',direction="{series.direction or ""}"'
-        yield f',probe="{series.probe}"{direction}{dscp_label(found.newest)}', found.newest.time_us / 1e6
+        seen = found.newest
+        yield f',probe="{series.probe}"{direction_of(seen)}{dscp_label(seen)}', seen.time_us / 1e6
 
 
 def _measurements(site: LiveSite, _now_us: int) -> Samples:
@@ -25,11 +27,6 @@ def _late(site: LiveSite, _now_us: int) -> Samples:
     return ((f',probe="{probe}"', count) for probe, count in sorted(site.late.items()))
 
 
-def _verdicts(site: LiveSite, _now_us: int) -> Samples:
-    for (direction, verdict), count in sorted(site.verdicts.items()):
-        yield f',direction="{direction}",verdict="{verdict}"', count
-
-
 def _bytes(site: LiveSite, _now_us: int) -> Samples:
     for (probe, direction), count in sorted(site.bytes_spent.items()):
         yield f',probe="{probe}",direction="{direction}"', count
@@ -42,16 +39,16 @@ def _busy(site: LiveSite, now_us: int) -> Samples:
 
 
 def _sides(site: LiveSite, _now_us: int) -> Samples:
-    return ((f',result="{result}"', count) for result, count in sorted(site.sides.items()))
+    return ((f',result="{result}"', count) for result, count in sorted(site.comparisons.items()))
 
 
 def _disagreed(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreed.items()):
+    for direction, joined in sorted(site.disagreements.items()):
         yield f',direction="{direction}"', joined.time_us / 1e6
 
 
 def _difference(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreed.items()):
+    for direction, joined in sorted(site.disagreements.items()):
         if joined.difference is not None:
             yield f',direction="{direction}"', joined.difference
 
@@ -65,7 +62,6 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("qos_measurements_total", "counter", "Measurements that came in time.", _measurements),
     Family("qos_late_measurements_total", "counter", "Measurements that were old when they came.", _late),
-    Family("qos_floor_verdicts_total", "counter", "Floor verdicts that came in time.", _verdicts),
     Family("qos_probe_bytes_total", "counter", "What measuring cost the line, IP layer.", _bytes),
     Family(
         "qos_two_sided_tests_total",

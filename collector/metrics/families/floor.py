@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from collector.live.site_state import LiveSite, SeriesState, SiteState, current, state_of
-from collector.metrics.families.family import UNKNOWN, Family, Samples, escape
-from collector.model.freshness import is_fresh
+from collector.kinds.kind import Samples
+from collector.kinds.views import is_fresh
+from collector.live.site_state import LiveSite, SeriesState, SiteState, state_of
+from collector.metrics.families.family import UNKNOWN, Family, escape
 from wire.messages.envelope import PresenceState
-from wire.records import CapacityValues, Direction, Failure, FloorValues, Standing, Verdict
+from wire.records import Direction, FloorValues, Standing, Verdict
 
 
 def _info(site: LiveSite, _now_us: int) -> Samples:
@@ -40,7 +41,7 @@ def _floor(site: LiveSite, _now_us: int) -> Samples:
 
 def _floors(site: LiveSite) -> Iterator[tuple[Direction, SeriesState]]:
     for direction in Direction:
-        if found := site.of_floor(direction):
+        if found := site.floor_series(direction):
             yield direction, found
 
 
@@ -70,19 +71,6 @@ def _capacity(site: LiveSite, now_us: int) -> Samples:
             yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
 
 
-def _maximum(site: LiveSite, now_us: int) -> Samples:
-    for seen, values in current(site, CapacityValues, now_us):
-        bound = values.bound or "line"
-        yield f',direction="{seen.series.direction or ""}",bound="{bound}"', values.maximum_bps
-
-
-def _budget(site: LiveSite, now_us: int) -> Samples:
-    for series, found in site.series.items():
-        if series.probe == "capacity" and is_fresh(found.newest, now_us):
-            spent = found.newest.failure is Failure.BUDGET_SPENT
-            yield f',probe="{series.probe}",direction="{series.direction or ""}"', int(spent)
-
-
 FAMILIES: tuple[Family, ...] = (
     Family("qos_site_info", "gauge", "What is known of the site; always 1.", _info),
     Family("qos_site_state", "gauge", "1 for the state that the site is in, 0 for every other.", _state),
@@ -103,11 +91,4 @@ FAMILIES: tuple[Family, ...] = (
         "IP-layer capacity as last measured; at_least: it may be more.",
         _capacity,
     ),
-    Family(
-        "qos_maximum_capacity_bits_per_second",
-        "gauge",
-        "Maximum IP-layer capacity of the last search; a bound other than line: it may be more.",
-        _maximum,
-    ),
-    Family("qos_budget_spent", "gauge", "Whether the last attempt was skipped for its byte budget.", _budget),
 )

@@ -44,7 +44,7 @@ def _lines(
         by_place.setdefault(_labels(event), []).append(event)
     yield from _head(SITES, by_place)
     for place, events in by_place.items():
-        yield f"{SITES.name}{{{place}}} {len(frozenset().union(*(event.away for event in events)))}\n"
+        yield f"{SITES.name}{{{place}}} {len(frozenset().union(*(event.open_sites for event in events)))}\n"
     yield from _head(BEGIN, by_place)
     for place, events in by_place.items():
         first = min(events, key=lambda event: event.begin_us)
@@ -61,7 +61,7 @@ def _held_back(event: Incident) -> bool:
 
     All of the fleet would be as many lines as sites, to say what one line says.
     """
-    return event.level is not Level.FLEET and len(event.away) >= FEWEST_SITES
+    return event.level is not Level.FLEET and len(event.open_sites) >= FEWEST_SITES
 
 
 def _head(family: EventFamily, samples: Collection[object]) -> Iterator[str]:

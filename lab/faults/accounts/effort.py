@@ -1,13 +1,13 @@
-"""How much a part is to do."""
+"""Amount of work of a part."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """``seed``: what chance is drawn from. ``short``: the slice that runs with all other tests.
+    """Seed and size of a run. ``short``: the form that runs with all other tests.
 
-    ``cuts``: so many power cuts instead of the usual number; 0 for that.
+    ``cuts``: number of power cuts; 0 for the usual number.
     """
 
     seed: int

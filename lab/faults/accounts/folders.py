@@ -1,4 +1,4 @@
-"""Where a part keeps its files while it runs."""
+"""Folder for the files of a part while it runs."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of its own below it
 
 @contextmanager
 def in_memory(name: str) -> Iterator[Path]:
-    """A folder of its own, in memory where this machine has such a place: for what no disk is asked about."""
+    """Make a temporary folder, in memory where possible: for parts that do not test a disk."""
     place = str(MEMORY) if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix=f"plancher-{name}-", dir=place) as folder:
         yield Path(folder)

@@ -1,6 +1,6 @@
-"""A site's notes beside its journal: what it tried to journal, and what the journal said was durable.
+"""Notes of a site: what it tried to journal, and what the journal reported as durable.
 
-One line each, appended by one write: a kill may tear the last line and nothing else.
+Each note is one line, appended by one write: a kill may tear the last line and nothing else.
 """
 
 import hashlib
@@ -10,53 +10,53 @@ from pathlib import Path
 
 from lab.faults.accounts.account import Content, Identity, Noted
 from wire.messages import envelope as messages
-from wire.records import Known
+from wire.records import Measurement
 
 TRIED, COMMITTED, LET_GO = "?", "!", "-"
 
 
 class Notes:
-    """Appends to one site's notes."""
+    """Notes of one site, opened for appending."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def tried(self, measurement: Known) -> None:
-        """About to be journalled."""
+    def tried(self, measurement: Measurement) -> None:
+        """Note that a measurement is about to be journalled."""
         self._write(TRIED, measurement)
 
-    def committed(self, measurement: Known) -> None:
-        """The journal has said that it is durable."""
+    def committed(self, measurement: Measurement) -> None:
+        """Note that the journal has reported a measurement as durable."""
         self._write(COMMITTED, measurement)
 
     def let_go(self, keys: Iterable[tuple[str, int]]) -> None:
-        """About to be marked: from now on the journal may forget these (epoch, seq)."""
+        """Note that the journal may forget these (epoch, seq): they are about to be marked."""
         lines = "".join(f"{LET_GO} {epoch} {seq} -\n" for epoch, seq in keys)
         os.write(self._descriptor, lines.encode())
 
     def close(self) -> None:
-        """Note nothing more."""
+        """Close the file."""
         os.close(self._descriptor)
 
-    def _write(self, sign: str, measurement: Known) -> None:
+    def _write(self, sign: str, measurement: Measurement) -> None:
         digest = digest_of(messages.encode(measurement)).hex()
         os.write(self._descriptor, f"{sign} {measurement.epoch} {measurement.seq} {digest}\n".encode())
 
 
 def digest_of(raw: bytes) -> bytes:
-    """The digest under which the ledger keeps this JSON; here without all that the ledger needs."""
+    """Return the ledger's digest of this JSON, computed without the ledger's code."""
     return hashlib.sha256(raw).digest()[:16]
 
 
 def read(path: Path, site: str) -> Noted:
-    """What a site has noted; nothing if it never began."""
+    """Read the notes of a site; empty if it never started."""
     if not path.exists():
         return Noted()
     return parse(path.read_bytes(), site)
 
 
 def parse(raw: bytes, site: str) -> Noted:
-    """Notes as sets. What follows the last end of line was torn by a kill. Raises ValueError on others."""
+    """Parse notes into sets, without a last line that a kill tore. Raises ValueError for other lines."""
     whole, _, _ = raw.rpartition(b"\n")
     found: dict[str, set[Content]] = {TRIED: set(), COMMITTED: set()}
     let_go: set[Identity] = set()

@@ -1,9 +1,11 @@
-"""Power cuts: what a disk would hold if the power went now, and whether the programs start from that.
+"""Power cuts: files as a cut at any moment could leave them, and a check that the programs start from them.
+
+Lives here: recording, the model of the disk, the workloads, and the check after a cut.
+May not live here: other faults (``lab.faults.scenarios``), and accounts (``lab.faults.accounts``).
+Imported by: ``lab.faults.parts`` and tests.
 
 A workload runs the real journal or ledger in a process whose calls of write, fsync, rename and the like pass
-a shim (``shim.c``) that logs them in order. ``disk`` plays that log up to any point and yields the files as
-a power cut there could leave them: what was synced stays, what was not is kept, dropped or torn by chance,
-and names not synced in their directory may be as they were before. Thousands of cuts come of one log.
-
-May live here: recording, the model of the disk, the workloads, and the check after a cut.
+a shim (``shim.c``), which logs them in order. ``disk`` replays that log up to any point and returns possible
+files after a cut. Synced data stays; other data is kept, dropped or torn at random; names not synced in their
+directory may be the old ones. One log is enough for thousands of cuts.
 """

@@ -1,9 +1,9 @@
-"""A directory on a disk that may lose its power: pure, operations in, files as a cut would leave them out.
+"""Directory on a disk that may lose its power: operations in, files after a cut out. Pure.
 
-What POSIX promises is what holds here: bytes are on the disk once their file was synced, names once their
-directory was. Of the rest a cut keeps what chance says: whole writes or sectors of them, in any order; of
-changed names the first so many, in their order, as journalling file systems do. Bytes beside a write are not
-harmed, and a synced byte stays as it is.
+The rules are those of POSIX: bytes are on the disk once their file was synced, names once their directory
+was. A cut keeps a random part of the rest: whole writes or sectors of them, in any order. Of changed names it
+keeps the first ones in their order, as journalling file systems do. Bytes beside a write stay intact, and so
+does every synced byte.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,26 @@ Names = dict[str, "File"]
 
 @dataclass(eq=False, slots=True)
 class File:
-    """``durable`` is what was synced; ``pending`` what was written (or cut off: None) since, in order."""
+    """One file. ``durable``: synced bytes. ``pending``: later writes in order; None for a truncation."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[tuple[int, bytes | None]] = field(default_factory=list)
 
     def sync(self) -> None:
-        """Everything written so far is on the disk."""
+        """Move all pending writes to the disk."""
         for offset, data in self.pending:
             _put(self.durable, offset, data)
         self.pending.clear()
 
     def now(self) -> bytes:
-        """What a reader sees as long as the power is there."""
+        """Return the content that a reader sees while the power is on."""
         found = bytearray(self.durable)
         for offset, data in self.pending:
             _put(found, offset, data)
         return bytes(found)
 
     def after_cut(self, chance: Random) -> bytes:
-        """What is left of it, of all that may be."""
+        """Return one possible content after a cut."""
         found = bytearray(self.durable)
         share = chance.choice((0.0, 0.5, 0.9, 1.0))
         sector = chance.choice(SECTORS)
@@ -55,7 +55,7 @@ class File:
 
 
 class Disk:
-    """One directory. ``files`` are there from the beginning, durably. Paths are told below ``root``."""
+    """One directory. ``files`` exist durably from the beginning. Paths are relative to ``root``."""
 
     def __init__(self, root: str, files: Mapping[str, bytes] | None = None) -> None:
         self._root = root.rstrip("/")
@@ -65,7 +65,7 @@ class Disk:
         self._open: dict[int, File | None] = {}
 
     def apply(self, operation: Operation) -> None:
-        """Do what was done. Raises KeyError where the log makes no sense."""
+        """Apply one operation. Raises KeyError where the log is inconsistent."""
         kind, file, data = operation.kind, operation.file, operation.data
         if kind in (Kind.OPENED, Kind.MADE):
             self._opened(file, self._name(data), made=kind is Kind.MADE)
@@ -85,11 +85,11 @@ class Disk:
             target.pending.append((operation.offset, written))
 
     def now(self) -> dict[str, bytes]:
-        """The files as they are while the power is there."""
+        """Return the files while the power is on."""
         return {name: file.now() for name, file in self._names.items()}
 
     def after_cut(self, chance: Random) -> dict[str, bytes]:
-        """The files as they would be if the power went now and came back."""
+        """Return possible files after a cut now."""
         names = dict(self._durable)
         for name, file in self._changes[: chance.randint(0, len(self._changes))]:
             _set(names, name, file)
@@ -126,7 +126,7 @@ def _set(names: Names, name: str, file: File | None) -> None:
 
 
 def _put(into: bytearray, offset: int, data: bytes | None) -> None:
-    """Write ``data``, or cut off at ``offset`` (or grow to it); what is skipped reads as zeros."""
+    """Write ``data``, or truncate at ``offset`` (or grow to it) if it is None; gaps read as zeros."""
     if len(into) < offset:
         into.extend(bytes(offset - len(into)))
     if data is None:
@@ -136,7 +136,7 @@ def _put(into: bytearray, offset: int, data: bytes | None) -> None:
 
 
 def _sectors(offset: int, data: bytes, size: int) -> list[tuple[int, bytes]]:
-    """A write in pieces that end where sectors end."""
+    """Split a write at the ends of sectors."""
     found, begin = [], 0
     while begin < len(data):
         end = min(len(data), begin + size - (offset + begin) % size)

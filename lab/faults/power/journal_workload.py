@@ -13,7 +13,7 @@ from agent.journal.journal import Change, Journal, State
 from lab.faults.accounts.notes import Notes
 from lab.faults.power.names import JOURNAL, NOTES
 from lab.faults.processes import source
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 LIVES = 4
 SIZE = 600_000
@@ -39,7 +39,7 @@ def main(root: Path, seed: int) -> None:
 def commit(journal: Journal, notes: Notes, serial: str, now: ClockReading) -> None:
     """Journal one measurement, with its notes."""
 
-    def build(epoch: str, seq: int) -> Known:
+    def build(epoch: str, seq: int) -> Measurement:
         measurement = source.train(epoch, seq, serial=serial, start=now)
         notes.tried(measurement)
         return measurement

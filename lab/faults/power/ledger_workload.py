@@ -19,7 +19,7 @@ from lab.faults.processes import source
 from wire.messages import envelope as messages
 from wire.messages import topics
 from wire.messages.envelope import SCHEMA, Envelope, EpochMark
-from wire.records import Known
+from wire.records import Measurement
 
 LIVES = 3
 SITE = "SITE1"
@@ -54,7 +54,7 @@ def main(root: Path, seed: int) -> None:
         ledger.close()
 
 
-def _batch(epoch: str, after: int, count: int, serial: str) -> list[Known]:
+def _batch(epoch: str, after: int, count: int, serial: str) -> list[Measurement]:
     return [
         source.train(
             epoch,
@@ -67,7 +67,7 @@ def _batch(epoch: str, after: int, count: int, serial: str) -> list[Known]:
     ]
 
 
-def _arrival(epoch: str, last: int, batch: list[Known]) -> Arrival:
+def _arrival(epoch: str, last: int, batch: list[Measurement]) -> Arrival:
     envelope = Envelope(
         schema=SCHEMA,
         site=SITE,

@@ -1,7 +1,7 @@
-"""What the shim logged, read back: pure, bytes in and operations out.
+"""Log of the shim, parsed into operations. Pure.
 
-An entry is a kind (one byte), a file number (int32), an offset (int64) and the size (uint32) of the bytes
-that follow it, in the machine's own order: paths, or what was written.
+An entry has a kind (one byte), a file number (int32), an offset (int64) and a size (uint32), in the machine's
+byte order. So many bytes follow: paths, or written data.
 """
 
 import struct
@@ -13,7 +13,7 @@ _HEAD = struct.Struct("=ciqI")
 
 
 class Kind(Enum):
-    """What was done."""
+    """Kind of a call."""
 
     OPENED = b"O"
     MADE = b"N"
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call that succeeded. ``data``: its path, both paths around a NUL, or what was written."""
+    """One successful call. ``data``: its path, two paths separated by a NUL, or written data."""
 
     kind: Kind
     file: int
@@ -36,7 +36,10 @@ class Operation:
 
 
 def read(raw: bytes) -> Iterator[Operation]:
-    """All whole entries of a log; a last one that a kill tore is left out. Raises ValueError on others."""
+    """Yield all complete entries of a log, without a last one that a kill tore.
+
+    Raises ValueError for other bytes.
+    """
     at = 0
     while at + _HEAD.size <= len(raw):
         kind, file, offset, size = _HEAD.unpack_from(raw, at)

@@ -1,4 +1,4 @@
-"""Building the shim, and running a workload under it."""
+"""Build of the shim, and a run of a workload under it."""
 
 import os
 import shutil
@@ -19,19 +19,21 @@ def build(folder: Path) -> Path:
     """Compile the shim into ``folder``. Raises NoRoomError where there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise NoRoomError("no C compiler; on Debian or Ubuntu: sudo apt-get install gcc libc6-dev")
+        raise NoRoomError(
+            "no C compiler is installed; on Debian or Ubuntu: sudo apt-get install gcc libc6-dev"
+        )
     built = folder / "shim.so"
     options = ("-shared", "-fPIC", "-O1", "-o", str(built), str(SOURCE), "-ldl", "-pthread")
     done = subprocess.run((compiler, *options), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise NoRoomError(f"the shim does not compile: {done.stderr.strip()}")
+        raise NoRoomError(f"cannot compile the shim: {done.stderr.strip()}")
     return built
 
 
 def record(shim: Path, root: Path, module: str, arguments: Sequence[str]) -> list[Operation]:
-    """Run ``python -m module ROOT ARGUMENT...`` under the shim and return what it did below ``root``.
+    """Run ``python -m module ROOT ARGUMENT...`` under the shim; return its operations below ``root``.
 
-    Raises RuntimeError with its words where it fails.
+    Raises RuntimeError with the program's error output where it fails.
     """
     log = root.with_name(root.name + ".log")
     log.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A real Mosquitto to be killed: on a free port of loopback, its store in the run's folder."""
+"""Real Mosquitto that can be killed: on a free port of loopback, with its store in the run's folder."""
 
 import contextlib
 import getpass
@@ -23,7 +23,8 @@ _CHANCE = random.SystemRandom()
 
 
 class Broker:
-    """Open to everybody on this machine; queues no more than ``QUEUED`` messages for whoever is away.
+    """Mosquitto open to every client on this machine, with a queue of ``QUEUED`` messages for an absent
+    client.
 
     Raises NoRoomError where Mosquitto is not installed, or does not start.
     """
@@ -39,7 +40,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and wait until connections are taken. Raises NoRoomError."""
+        """Start it and wait until it accepts connections. Raises NoRoomError."""
         command = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- the lab's own command, no shell
@@ -56,7 +57,7 @@ class Broker:
             time.sleep(LOOK_EVERY_S)
 
     def kill(self, *, wiping: bool = False) -> None:
-        """SIGKILL; ``wiping``: and all that it had stored is gone."""
+        """Kill it (SIGKILL); ``wiping`` also removes its store."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -84,10 +85,10 @@ class Broker:
 
 
 def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago.
+    """Return a TCP port that was free on loopback a moment ago.
 
-    Below those that the kernel gives out by itself: while a broker is dead, one of its own could become the
-    near end of somebody's connection, and the broker would not start again.
+    It is below the kernel's ephemeral ports. While the broker is dead, a connection could otherwise take its
+    port, and the broker would not start again.
     """
     while True:
         port = _CHANCE.randrange(*_PORTS)
@@ -97,7 +98,7 @@ def free_port() -> int:
 
 
 def accepts(port: int) -> bool:
-    """Whether something takes connections on this port."""
+    """Return whether something accepts connections on this port."""
     with socket.socket() as asking:
         asking.settimeout(1)
         return asking.connect_ex((HOST, port)) == 0

@@ -16,7 +16,7 @@ from wire.records import (
     ClockReading,
     FloorMeasurement,
     InterfaceMeasurement,
-    Known,
+    Measurement,
     PathMeasurement,
     StampMeasurement,
 )
@@ -26,7 +26,7 @@ FLOOR_MINUTES = {11: "floor-down", 41: "floor-up"}
 PATH_MINUTE = 200  # of the day
 TEMPLATES = 2_000
 
-Build = Callable[[str, int], Known]
+Build = Callable[[str, int], Measurement]
 
 
 class Cadence:
@@ -34,7 +34,7 @@ class Cadence:
 
     def __init__(self, site: str, seed: int) -> None:
         self._random = Random(seed)
-        self._kinds: dict[type, list[Known]] = {}
+        self._kinds: dict[type, list[Measurement]] = {}
         for record in _templates(site):
             self._kinds.setdefault(type(record), []).append(record)
 
@@ -50,7 +50,7 @@ class Cadence:
     def _build(self, kind: type, schedule: str, number: int, start: ClockReading) -> Build:
         template = self._random.choice(self._kinds[kind])
 
-        def build(epoch: str, seq: int) -> Known:
+        def build(epoch: str, seq: int) -> Measurement:
             return msgspec.structs.replace(
                 template,
                 epoch=epoch,
@@ -65,7 +65,7 @@ class Cadence:
         return build
 
 
-def _templates(site: str) -> Iterator[Known]:
+def _templates(site: str) -> Iterator[Measurement]:
     fleet = SimulatedAgent(site, 1_000_000_000_000)
     decoder = msgspec.json.Decoder(Envelope)
     for _ in range(0, TEMPLATES, 500):
@@ -73,5 +73,5 @@ def _templates(site: str) -> Iterator[Known]:
         assert envelope.schema == SCHEMA  # noqa: S101 -- the fleet speaks this version
         for raw in envelope.measurements:
             record = messages.decode_measurement(raw)
-            if isinstance(record, Known):
+            if isinstance(record, Measurement):
                 yield record

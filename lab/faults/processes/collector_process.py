@@ -1,4 +1,4 @@
-"""The collector's program with a fault built in: it stops in the midst of a commit, or refuses everything."""
+"""Collector with a built-in fault: it stops during a commit, or rejects everything."""
 
 import asyncio
 import os
@@ -19,10 +19,10 @@ from wire.messages.envelope import Fault, Reason
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """What this collector does.
+    """Settings of this collector.
 
-    ``stop_at``: stop (SIGSTOP) within its so-manyth commit, rows written and nothing committed.
-    ``refusing``: be the release that takes no measurement at all for valid.
+    ``stop_at``: stop (SIGSTOP) during this commit, counted from 1, with rows written and nothing committed.
+    ``refusing``: reject every measurement as invalid, as a faulty release would.
     """
 
     settings: Path
@@ -48,7 +48,7 @@ async def _run(program: CollectorService) -> None:
 
 
 def _stop_at(nth: int) -> Callable[[], None]:
-    """The fault point: the whole process stands still in the ``nth`` commit until it is killed."""
+    """Return the fault point, which stops the whole process in the ``nth`` commit until it is killed."""
     left = [nth]
 
     def stop() -> None:

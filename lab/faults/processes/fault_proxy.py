@@ -1,9 +1,8 @@
-"""A TCP proxy on loopback whose faults are switched while connections run through it.
+"""TCP proxy on loopback with faults that are switched while connections run through it.
 
-It stands between a client (of a broker, most often) and a server, and passes both directions on until it is
-told to misbehave. Faults hold for open connections and new ones alike until the next ``set``; what was held
-back passes then, as on a link that comes back. ``FaultProxy`` lives in an event loop; ``hosted`` gives one
-in a thread of its own to those who have none.
+It is between a client and a server, mostly a broker, and relays both directions. A fault is for open and new
+connections, until the next ``set``. Data that a fault delayed passes then, as on a recovered link.
+``FaultProxy`` lives in an event loop; ``hosted`` runs one in a thread of its own.
 """
 
 import asyncio
@@ -25,22 +24,22 @@ _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all: close() s
 
 
 class Kind(StrEnum):
-    """What a proxy does with the bytes of a direction, or with connections."""
+    """Fault of a direction, or of connections."""
 
     PASS = "pass"  # noqa: S105 -- no secret
-    STALL = "stall"  # reads no more: the sender's window closes, its connection stands
-    SWALLOW = "swallow"  # reads on and passes nothing: a half-open link whose kernel still acknowledges
-    GARBAGE = "garbage"  # as many random bytes in place of each byte
+    STALL = "stall"  # stops reading: the sender's window closes, its connection stays open
+    SWALLOW = "swallow"  # reads and drops: a half-open link whose kernel still acknowledges
+    GARBAGE = "garbage"  # a random byte in place of each byte
     TRICKLE = "trickle"  # one byte every ``seconds``
-    DELAY = "delay"  # everything later by ``seconds``
-    TRUNCATE = "truncate"  # closes both sides in good order, in the middle of what was being sent
+    DELAY = "delay"  # all data later by ``seconds``
+    TRUNCATE = "truncate"  # closes both sides in order, in the middle of the data
     RESET = "reset"  # resets every connection, open or new
     HANG_UP = "hang up"  # closes every connection, open or new
-    LIE = "lie"  # answers publications of QoS 1 itself and passes them not; passes the rest
+    LIE = "lie"  # acknowledges publications of QoS 1 itself and drops them; passes the rest
 
 
 class Way(StrEnum):
-    """A direction: ``up`` from the client to the server, ``down`` back to the client."""
+    """Direction: ``up`` from client to server, ``down`` from server to client."""
 
     UP = "up"
     DOWN = "down"
@@ -51,11 +50,11 @@ BOTH = frozenset(Way)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and where.
+    """Fault and its scope.
 
-    ``ways``: the directions concerned. ``after``: how many bytes of such a direction still pass first,
-    counted from when the fault was set, or from a connection's beginning if that is later. ``seconds``: of
-    DELAY and TRICKLE. ``topics``: of LIE, which publications are swallowed.
+    ``ways``: the directions concerned. ``after``: bytes of such a direction that still pass, counted from
+    ``set`` or from the beginning of a later connection. ``seconds``: for DELAY and TRICKLE. ``topics``: for
+    LIE, the publications to drop.
     """
 
     kind: Kind
@@ -67,7 +66,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Tally:
-    """What went through: connections taken, bytes passed on each way, publications lied about."""
+    """Counters: connections accepted, bytes passed in each direction, publications dropped by LIE."""
 
     connections: int = 0
     passed: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
@@ -80,8 +79,7 @@ _ENDINGS = (Kind.RESET, Kind.HANG_UP)
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """The two sockets of one connection. ``spent``: bytes let through under the present fault, each way."""
-
+    # ``spent``: bytes passed under the present fault, by direction.
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     spent: dict[Way, int] = field(default_factory=lambda: dict.fromkeys(Way, 0))
@@ -100,9 +98,9 @@ class _Connection:
 
 
 class FaultProxy:
-    """Listens on ``HOST`` once entered (``async with``), at ``port``, 0 for a free one.
+    """Proxy that listens on ``HOST`` inside ``async with``, at ``port``, 0 for a free one.
 
-    ``mqtt``: packets are passed on whole, which LIE needs; not for TLS. ``seed``: of the garbage.
+    ``mqtt``: relay whole MQTT packets, which LIE needs; not for TLS. ``seed``: random seed of the garbage.
     """
 
     def __init__(self, target_port: int, *, port: int = 0, mqtt: bool = False, seed: int = 0) -> None:
@@ -131,11 +129,11 @@ class FaultProxy:
 
     @property
     def open_connections(self) -> int:
-        """Connections that are open now."""
+        """Number of open connections."""
         return len(self._open)
 
     def set(self, fault: Fault = NONE) -> None:
-        """From now on this. Raises ValueError for a lie where packets are not told apart."""
+        """Switch to this fault. Raises ValueError for LIE without ``mqtt``."""
         if fault.kind is Kind.LIE and not self._mqtt:
             raise ValueError("LIE needs mqtt=True")
         self._fault = fault
@@ -147,7 +145,7 @@ class FaultProxy:
         before.set()
 
     def cut(self) -> None:
-        """Reset what is open now; what comes next is served by the present fault."""
+        """Reset all open connections; new ones have the present fault."""
         for connection in list(self._open):
             connection.end(reset=True)
 
@@ -157,7 +155,7 @@ class FaultProxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self.tally.connections += 1
-        # Nobody awaits this task but asyncio, and Python 3.11's complains of one that ends as cancelled.
+        # Only asyncio awaits this task, and in Python 3.11 it logs an error for one that ends as cancelled.
         with suppress(OSError, asyncio.CancelledError):
             await self._connect(reader, writer)
         writer.close()
@@ -179,7 +177,7 @@ class FaultProxy:
             asyncio.create_task(_true(connection.ended)),
         )
         try:
-            # An end on one side ends the other: half-closed connections are nothing that MQTT or TLS knows.
+            # An end on one side ends the other: MQTT and TLS know no half-closed connections.
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
@@ -195,12 +193,12 @@ class FaultProxy:
                 for piece in packets.feed(data) if self._mqtt else [data]:
                     if not await self._treat(connection, piece, way):
                         return
-        # Nor does a link that takes no bytes tell the other side that a connection has ended.
+        # A link that carries no bytes does not signal the end of a connection either.
         while way in self._fault.ways and self._fault.kind in (Kind.STALL, Kind.SWALLOW):
             await self._changed.wait()
 
     async def _treat(self, connection: _Connection, piece: bytes, way: Way) -> bool:
-        """Pass on of ``piece`` what the fault lets through; returns False to close the connection."""
+        """Pass as much of ``piece`` as the fault lets through; return False to close the connection."""
         while piece:
             fault, changed = self._fault, self._changed
             if way not in fault.ways or fault.kind is Kind.PASS:
@@ -231,12 +229,12 @@ class FaultProxy:
         return True  # swallowed
 
     async def _lie(self, connection: _Connection, packet: bytes, way: Way, fault: Fault) -> bool:
-        told = publication(packet)
-        if told is None or told.quality > 1 or not fault.topics(told.topic):
+        head = publication(packet)
+        if head is None or head.quality > 1 or not fault.topics(head.topic):
             return await self._write(connection, packet, way)
         self.tally.swallowed += 1
         back = Way.DOWN if way is Way.UP else Way.UP
-        return await self._write(connection, told.acknowledgement, back)
+        return await self._write(connection, head.acknowledgement, back)
 
     async def _write(self, connection: _Connection, data: bytes, way: Way) -> bool:
         writer = connection.server if way is Way.UP else connection.client
@@ -255,7 +253,7 @@ async def _true(event: asyncio.Event) -> None:
 
 
 async def _read(source: asyncio.StreamReader) -> bytes:
-    """What has come; nothing at the end, however it came about."""
+    """Return the next bytes; none at the end, orderly or not."""
     try:
         return await source.read(READ_BYTES)
     except ConnectionError:
@@ -263,7 +261,7 @@ async def _read(source: asyncio.StreamReader) -> bytes:
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:
-    """Wait for ``event``, but no longer than ``seconds``."""
+    """Wait for ``event``, at most ``seconds``."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -271,13 +269,13 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
 
 @asynccontextmanager
 async def fault_proxy(target_port: int, *, mqtt: bool = False, seed: int = 0) -> AsyncIterator[FaultProxy]:
-    """A proxy in the running event loop while the block lasts."""
+    """Run a proxy in the running event loop while the block lasts."""
     async with FaultProxy(target_port, mqtt=mqtt, seed=seed) as proxy:
         yield proxy
 
 
 class Hosted:
-    """A proxy that runs in another thread, and is told there what to do."""
+    """Proxy that runs in another thread."""
 
     def __init__(self, proxy: FaultProxy, loop: asyncio.AbstractEventLoop) -> None:
         self.port = proxy.port
@@ -285,21 +283,21 @@ class Hosted:
         self._loop = loop
 
     def set(self, fault: Fault = NONE) -> None:
-        """As ``FaultProxy.set``; in force on return."""
+        """Do as ``FaultProxy.set``; the fault is in force on return."""
         self._there(lambda: self._proxy.set(fault))
 
     def cut(self) -> None:
-        """As ``FaultProxy.cut``."""
+        """Do as ``FaultProxy.cut``."""
         self._there(self._proxy.cut)
 
     @property
     def tally(self) -> Tally:
-        """What has gone through."""
+        """Counters of the proxy."""
         return self._proxy.tally
 
     @property
     def open_connections(self) -> int:
-        """Connections that are open now."""
+        """Number of open connections."""
         return self._proxy.open_connections
 
     def _there(self, work: Callable[[], None]) -> None:
@@ -311,7 +309,7 @@ class Hosted:
 
 @contextmanager
 def hosted(target_port: int, *, port: int = 0, mqtt: bool = False, seed: int = 0) -> Iterator[Hosted]:
-    """A proxy in a thread of its own while the block lasts. Raises OSError if the port cannot be had."""
+    """Run a proxy in a thread of its own while the block lasts. Raises OSError if the port is taken."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A stream of MQTT cut into its packets, and what of a publication a lying broker needs to know."""
+"""MQTT packets of a byte stream, and the head of a publication."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,12 +10,12 @@ _LENGTH_BYTES = 4
 
 
 class FramingError(Exception):
-    """What came is no MQTT."""
+    """The bytes are no MQTT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The head of a PUBLISH packet (MQTT 3.1.1, section 3.3; the same in version 5)."""
+    """Head of a PUBLISH packet (MQTT 3.1.1, section 3.3; the same in version 5)."""
 
     topic: str
     quality: int
@@ -23,12 +23,12 @@ class Publication:
 
     @property
     def acknowledgement(self) -> bytes:
-        """The PUBACK of a publication of QoS 1; version 5 reads this short form as success."""
+        """PUBACK of a publication of QoS 1; version 5 reads this short form as success."""
         return _PUBACK + self.identifier if self.quality == 1 else b""
 
 
 class Packets:
-    """Cuts one direction of a connection into packets, however its bytes arrive."""
+    """Splits one direction of a connection into packets."""
 
     MOST_BYTES: ClassVar[int] = 16 * 1024 * 1024
 
@@ -36,7 +36,10 @@ class Packets:
         self._waiting = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The packets that are whole now. Raises FramingError for what is no MQTT or absurdly large."""
+        """Return the packets that are complete now.
+
+        Raises FramingError for other bytes and oversized packets.
+        """
         self._waiting += data
         found = []
         while (end := _end(self._waiting)) is not None:
@@ -50,7 +53,7 @@ class Packets:
 
 
 def publication(packet: bytes) -> Publication | None:
-    """The head of a whole packet if it is a PUBLISH. Raises FramingError where it is cut short."""
+    """Return the head of a complete packet if it is a PUBLISH. Raises FramingError where it is truncated."""
     if packet[0] >> 4 != PUBLISH:
         return None
     body = packet[1 + _length_size(packet) :]
@@ -58,12 +61,12 @@ def publication(packet: bytes) -> Publication | None:
     quality = packet[0] >> 1 & 3
     end = 2 + name + (2 if quality else 0)
     if len(body) < end:
-        raise FramingError("a publication that ends within its head")
+        raise FramingError("a publication is shorter than its head")
     return Publication(body[2 : 2 + name].decode(errors="replace"), quality, body[2 + name : end])
 
 
 def _end(waiting: bytearray) -> int | None:
-    """Where the first packet ends, or None while its length is not all there."""
+    """Return the end of the first packet, or None while its length is incomplete."""
     size = _length_size(waiting)
     if not size:
         return None
@@ -72,7 +75,7 @@ def _end(waiting: bytearray) -> int | None:
 
 
 def _length_size(waiting: bytes | bytearray) -> int:
-    """How many bytes tell the remaining length; 0 while they are not all there. Raises FramingError."""
+    """Return the size of the remaining length; 0 while it is incomplete. Raises FramingError."""
     for place, octet in enumerate(waiting[1 : 1 + _LENGTH_BYTES], start=1):
         if not octet & _MORE:
             return place

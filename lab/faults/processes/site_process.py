@@ -18,7 +18,7 @@ from host.units import Seconds
 from lab.faults.accounts.notes import Notes
 from lab.faults.processes import source
 from net.mqtt import Broker
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 SIZE = 64_000_000
 LOOK_EVERY_S = 0.05
@@ -92,7 +92,7 @@ async def _measure(site: Site, journal: JournalThread, uplink: Uplink, clock: Cl
 
 
 def _commit(notes: Notes, serial: str, dscp: int, now: ClockReading, journal: Journal) -> None:
-    def build(epoch: str, seq: int) -> Known:
+    def build(epoch: str, seq: int) -> Measurement:
         measurement = source.train(epoch, seq, serial=serial, start=now, dscp=dscp)
         notes.tried(measurement)
         return measurement

@@ -1,8 +1,8 @@
-"""Measurements that nobody made: trains of the usual size, each with a serial of its own."""
+"""Invented measurements: STAMP trains of the usual size, each with a serial of its own."""
 
 from wire.records import (
     ClockReading,
-    Known,
+    Measurement,
     Outcome,
     Purpose,
     Spread,
@@ -25,8 +25,8 @@ _VALUES = StampValues(
 )
 
 
-def train(epoch: str, seq: int, *, serial: str, start: ClockReading, dscp: int = 0) -> Known:
-    """A STAMP train that says ``serial``."""
+def train(epoch: str, seq: int, *, serial: str, start: ClockReading, dscp: int = 0) -> Measurement:
+    """Return a STAMP train with ``serial`` in its detail."""
     return StampMeasurement(
         epoch=epoch,
         seq=seq,

@@ -1,4 +1,4 @@
-"""Sites, broker and collector as they run together, each to be killed and started again."""
+"""Testbed of faults: sites, broker and collector, each of which can be killed and started again."""
 
 import asyncio
 import random
@@ -18,20 +18,20 @@ from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, faul
 from lab.faults.processes.site_process import Site
 
 POLL_S = 0.02
-SETTLED_LOOK_S = 0.4
-REFUSED_AGAIN_S = 10.0
+ACCOUNT_EVERY_S = 0.4
+RESTART_EVERY_S = 10.0
 TELL_EVERY_S = 2.0
 
 Tell = Callable[[str], None]
 
 
 class StoppedError(Exception):
-    """A program ended by itself, which none of these may; the text names its log."""
+    """A program ended by itself; the text names its log."""
 
 
 @dataclass(slots=True)
 class Killed:
-    """How often what was killed. ``within``: collectors that stood in the midst of a transaction."""
+    """Number of kills. ``within``: collectors that were killed during a transaction."""
 
     agent: int = 0
     broker: int = 0
@@ -50,7 +50,7 @@ class Killed:
 
 @dataclass
 class Stage:
-    """What runs: sites reach the broker through ``uplinks``, the collector through ``intake``."""
+    """Running programs: sites reach the broker through ``uplinks``, the collector through ``intake``."""
 
     folder: Path
     nursery: Nursery
@@ -65,17 +65,18 @@ class Stage:
     _lives: int = 0
 
     def site(self, name: str) -> Site:
-        """What a site that starts now is told."""
+        """Return the settings of a site that starts now."""
         journal, notes = reading.journal_of(self.folder, name), reading.notes_of(self.folder, name)
         return Site(reading.site_of(name), journal, notes, self.uplinks.port, self._lives, self.every_s)
 
     def start_site(self, name: str) -> None:
-        """Start a site's process; the one before must have ended."""
+        """Start a site's process; the previous one must have ended."""
         self._lives += 1
         self.sites[name] = self.nursery.start(name, site_process.run, self.site(name))
 
     async def end_site(self, name: str) -> None:
-        """End a site's process in good order; its farewell goes through a proxy of this very loop."""
+        """Terminate a site's process."""
+        # In a thread: the site's last packets pass a proxy of this event loop.
         await asyncio.to_thread(self.sites.pop(name).end)
 
     def kill_site(self, name: str) -> None:
@@ -93,15 +94,15 @@ class Stage:
         self.broker.start()
 
     def start_collector(self, *, stop_at: int | None = None, refusing: bool = False) -> None:
-        """Start a collector in place of the one there is."""
+        """Start a collector in place of the running one."""
         if self.collector is not None:
             self.collector.kill()
-        told = Collector(self._settings(), stop_at, refusing)
+        chosen = Collector(self._settings(), stop_at, refusing)
         self.killed.refusing += refusing
-        self.collector = self.nursery.start("collector", collector_process.run, told)
+        self.collector = self.nursery.start("collector", collector_process.run, chosen)
 
     def kill_collector(self) -> bool:
-        """Kill the collector; returns whether it stood within a transaction."""
+        """Kill the collector; return whether it was stopped within a transaction."""
         if self.collector is None:
             return False
         self._check("collector", self.collector)
@@ -112,7 +113,7 @@ class Stage:
         return within
 
     async def stopped_within(self, seconds: float) -> bool:
-        """Wait until the collector stands at its fault point; False if it does not in time."""
+        """Wait until the collector has stopped at its fault point; return False if it does not in time."""
         limit = time.monotonic() + seconds
         while self.collector is not None and not self.collector.stopped:
             self._check("collector", self.collector)
@@ -121,46 +122,45 @@ class Stage:
             await asyncio.sleep(POLL_S)
         return True
 
-    async def until(self, held: Callable[[Account], bool], within_s: float) -> Account:
-        """Wait until the account is such; the last one there was where it does not become so in time."""
+    async def until(self, met: Callable[[Account], bool], within_s: float) -> Account:
+        """Wait until the account meets a condition; return the last account, also when time is up."""
         limit = time.monotonic() + within_s
         while True:
             account = await asyncio.to_thread(self.account)
-            if held(account) or time.monotonic() > limit:
+            if met(account) or time.monotonic() > limit:
                 return account
-            await asyncio.sleep(SETTLED_LOOK_S / 2)
+            await asyncio.sleep(ACCOUNT_EVERY_S / 2)
 
     async def closed(
         self, within_s: float, tell: Tell, enough: Callable[[Account], bool] = lambda account: account.closes
     ) -> Account:
-        """Mend everything, measure nothing more, and let the sites send until it is ``enough``; the account.
+        """End all faults and measurements, and let the sites send until it is ``enough``; return the account.
 
-        The sites begin anew, once more where something was refused: what is in quarantine is sent again at
-        the start.
+        The sites are restarted from time to time: quarantined measurements are sent again at the start.
         """
         self.every_s = 0.0
         for proxy in (self.uplinks, self.intake):
             proxy.set(NONE)
         self.start_collector()
-        limit, again, told = time.monotonic() + within_s, 0.0, time.monotonic()
+        limit, restart, reported = time.monotonic() + within_s, 0.0, time.monotonic()
         while True:
-            if time.monotonic() >= again:
-                await self._begin_anew()
-                again = time.monotonic() + REFUSED_AGAIN_S
-            await asyncio.sleep(SETTLED_LOOK_S)
+            if time.monotonic() >= restart:
+                await self._restart_sites()
+                restart = time.monotonic() + RESTART_EVERY_S
+            await asyncio.sleep(ACCOUNT_EVERY_S)
             self._check_all()
             account = await asyncio.to_thread(self.account)
             if enough(account) or time.monotonic() > limit:
                 return account
-            if time.monotonic() > told + TELL_EVERY_S:
-                told = time.monotonic()
-                tell(f"still on the way: {len(account.lost):,} of {account.journalled:,}")
+            if time.monotonic() > reported + TELL_EVERY_S:
+                reported = time.monotonic()
+                tell(f"not in the ledger yet: {len(account.lost):,} of {account.journalled:,}")
 
     def account(self) -> Account:
-        """How things stand now."""
+        """Return the present account."""
         return reading.account_of(self.folder, self.names)
 
-    async def _begin_anew(self) -> None:
+    async def _restart_sites(self) -> None:
         names = list(self.sites)
         await asyncio.gather(*(self.end_site(name) for name in names))
         for name in names:
@@ -183,7 +183,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> AsyncIterator[Stage]:
-    """Everything running in ``folder``, and nothing of it left when the block ends. Raises NoRoomError."""
+    """Run everything in ``folder`` until the block ends. Raises NoRoomError."""
     names = [f"SITE{number}" for number in range(1, sites + 1)]
     with Nursery(folder) as nursery, Broker(folder) as broker:
         async with (
@@ -200,12 +200,12 @@ async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> A
 
 
 def chance(seed: int, purpose: str) -> random.Random:
-    """What one part of a run draws from, whatever the others draw."""
+    """Return a random sequence for one purpose, independent of the others."""
     return random.Random(f"{seed} {purpose}")
 
 
 async def for_a_while(proxy: FaultProxy, fault: Fault, seconds: float) -> None:
-    """Have ``fault`` on a proxy for so long."""
+    """Set ``fault`` on a proxy for ``seconds``."""
     proxy.set(fault)
     try:
         await asyncio.sleep(seconds)

@@ -1,7 +1,8 @@
-"""``connections``: a broker that is silent, half open, resetting or talks garbage, one site behind each.
+"""Part ``connections``: a broker that is silent, half open, resetting or sends garbage, with one site behind
+each.
 
-Each site must go on measuring, notice within 90 s that its connection is of no use, need no more memory
-however long it lasts, and deliver everything once the broker is well again.
+Each site must continue to measure, notice within 90 s that its connection is useless, and need no more
+memory, however long the fault lasts. It must deliver everything once the broker works again.
 """
 
 import asyncio
@@ -37,16 +38,16 @@ FAULTS = {
     "resetting": Fault(Kind.RESET),
     "hanging-up": Fault(Kind.HANG_UP),
 }
+# Faults that end a connection at once, and are therefore noticed in a short run.
 AT_ONCE = ("truncating", "resetting", "hanging-up")
-"""What ends a connection by itself, so that a short run can see it noticed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """One site behind a proxy of its own, and how it fared while its broker was bad.
+    """One site behind a proxy of its own, and its behaviour during the fault.
 
-    ``noticed_s`` is how long the site took to say so, None if it did not; ``grown`` is how many bytes more
-    it held at the end than soon after the beginning, ``measured`` how many measurements it journalled.
+    ``noticed_s``: seconds until the site reported it, None if it did not. ``grown``: growth of its memory in
+    bytes from the first quarter to the end. ``measured``: measurements journalled.
     """
 
     name: str
@@ -57,19 +58,19 @@ class Bad:
 
     @property
     def well(self) -> bool:
-        """Whether it noticed in time, went on, and stayed as small as it was."""
+        """True if it noticed in time, continued to measure, and did not grow."""
         noticed = self.noticed_s is not None and self.noticed_s <= DETECTED_WITHIN_S
         return noticed and self.grown <= MORE_MEMORY_BYTES and self.measured >= self.wanted
 
     def __str__(self) -> str:
         noticed = "NOT noticed" if self.noticed_s is None else f"noticed after {self.noticed_s:.1f} s"
-        return (
-            f"{self.name}: {noticed}, {self.measured:,} measured meanwhile, memory {self.grown / 1e6:+.1f} MB"
-        )
+        return f"{self.name}: {noticed}, {self.measured:,} measurements, memory {self.grown / 1e6:+.1f} MB"
 
 
 def run(effort: Effort, tell: Tell) -> bool:
-    """Every fault at once, each on its own site; True if all were noticed and all was delivered."""
+    """Run every fault at once, each on its own site; return True if all were noticed and all was
+    delivered.
+    """
     names, seconds = (AT_ONCE, 4.0) if effort.short else (tuple(FAULTS), DETECTED_WITHIN_S + 30)
     with tempfile.TemporaryDirectory(prefix="plancher-connections-") as folder:
         fared, account = asyncio.run(_spoil(Path(folder), names, seconds, effort.seed, tell))
@@ -109,7 +110,9 @@ def _site(running: Stage, name: str, proxies: dict[str, FaultProxy]) -> Site:
 
 
 async def _one(running: Stage, name: str, proxy: FaultProxy, seconds: float) -> Bad:
-    """Spoil one site's connection for so long. The first quarter is for what any trouble costs at once."""
+    """Disturb one site's connection for ``seconds``; memory is compared from the end of the first quarter
+    on.
+    """
     site, child = running.site(name), running.sites[name]
     before, began = _journalled(running, name), time.monotonic()
     proxy.set(FAULTS[name])
@@ -126,7 +129,7 @@ async def _one(running: Stage, name: str, proxy: FaultProxy, seconds: float) -> 
 
 
 def _trouble_after(path: Path, moment: float) -> float | None:
-    """When a site first said after ``moment`` that its connection does not stand."""
+    """Return the time after ``moment`` at which a site first reported a problem of its connection."""
     for line in path.read_text(encoding="utf-8").splitlines():
         at, _, problem = line.partition(" ")
         if problem and float(at) >= moment:
@@ -139,7 +142,7 @@ def _journalled(running: Stage, name: str) -> int:
 
 
 def _resident(pid: int) -> int:
-    """Bytes that a process has in memory."""
+    """Return the resident bytes of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
     return int(kilobytes) * 1024

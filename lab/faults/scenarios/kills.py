@@ -1,8 +1,8 @@
-"""``kills``: agents, broker and collector killed again and again, by chance, while measurements are taken.
+"""Part ``kills``: agents, broker and collector killed at random while measurements are taken.
 
-Three killers work beside each other, each from a chance of its own, so that a seed gives the same kills
-again; what they meet is the machine's doing. At least half of the collector's kills come while it stands
-within a transaction: it stops there itself (``collector_process``), so that this is known, not hoped for.
+Three killers run beside each other, each with a random sequence of its own: a seed repeats the kills. At
+least half of the collector's kills come during a transaction. The collector stops there by itself
+(``collector_process``), and it is certain that the kill is inside.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from lab.faults.accounts.effort import Effort
 from lab.faults.processes.fault_proxy import Fault, Kind, Way
 from lab.faults.processes.stage import Killed, Stage, Tell, chance, for_a_while, stage
 
-STANDS_WITHIN_S = 8.0
+STOPS_WITHIN_S = 8.0
+# One collector of so many rejects everything while it lives.
 REFUSES_EVERY = 25
-"""One collector of so many refuses everything while it lives."""
 WIPED_SHARE = 0.1
 LIES_EVERY_S = 12.0
 LIES_FOR_S = 2.0
 CLOSED_WITHIN_S = 120.0
+# The broker acknowledges results and delivers none.
 LIE = Fault(Kind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
-"""The broker acknowledges results and delivers none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many kills of each at least, and measurements to journal at least."""
+    """Minimum number of kills of each program, and of measurements to journal."""
 
     kills: int
     measurements: int
@@ -42,7 +42,7 @@ SHORT = Plan(kills=6, measurements=200, sites=2)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did and what came of it."""
+    """Kills of a run, and its account."""
 
     killed: Killed
     lies: int
@@ -50,22 +50,26 @@ class Outcome:
 
 
 def run(effort: Effort, tell: Tell) -> bool:
-    """Kill, mend, and print the account; True if it closes and enough was killed and journalled."""
+    """Kill, recover, and print the account; return True if it closes and enough was killed and journalled."""
     plan = SHORT if effort.short else FULL
     with tempfile.TemporaryDirectory(prefix="plancher-kills-") as folder:
         found = asyncio.run(kill(Path(folder), plan, effort.seed, tell))
-    for line in (str(found.killed), f"lies told by the broker: {found.lies}", *found.account.lines()):
+    for line in (
+        str(found.killed),
+        f"publications acknowledged and dropped by the broker: {found.lies}",
+        *found.account.lines(),
+    ):
         tell(line)
     return enough(found, plan) and clean(found.account)
 
 
 def clean(account: Account) -> bool:
-    """Whether it closes with nothing written off: no journal here is ever full, so no kill may cost any."""
+    """Return whether the account closes without declared losses: no journal is ever full here."""
     return account.closes and not account.declared
 
 
 def enough(found: Outcome, plan: Plan) -> bool:
-    """Whether the run did what was planned."""
+    """Return whether the run reached the plan."""
     killed = found.killed
     return (
         min(killed.agent, killed.broker, killed.collector) >= plan.kills
@@ -105,13 +109,13 @@ async def _kill_broker(running: Stage, plan: Plan, seed: int) -> None:
 
 
 async def _kill_collector(running: Stage, plan: Plan, seed: int, tell: Tell) -> None:
-    """Until there were enough, half of them within a transaction."""
+    """Kill collectors until the plan is reached, half of the kills during a transaction."""
     drawn, killed = chance(seed, "collector"), running.killed
     while killed.collector < plan.kills or killed.within * 2 < killed.collector:
         if killed.collector % REFUSES_EVERY == REFUSES_EVERY - 2:
             await _live_refusing(running, drawn.uniform(0.5, 2.0))
-        elif drawn.random() < 0.6:  # one that does not get there in time counts as the other half
-            await _stand(running, drawn.randint(1, 4))
+        elif drawn.random() < 0.6:  # a collector that does not stop in time counts for the other half
+            await _stop_in_transaction(running, drawn.randint(1, 4))
         else:
             running.start_collector()
             await asyncio.sleep(drawn.uniform(0.05, 2.0))
@@ -120,9 +124,9 @@ async def _kill_collector(running: Stage, plan: Plan, seed: int, tell: Tell) -> 
             tell(str(killed))
 
 
-async def _stand(running: Stage, nth: int) -> None:
+async def _stop_in_transaction(running: Stage, nth: int) -> None:
     running.start_collector(stop_at=nth)
-    await running.stopped_within(STANDS_WITHIN_S)
+    await running.stopped_within(STOPS_WITHIN_S)
 
 
 async def _live_refusing(running: Stage, seconds: float) -> None:

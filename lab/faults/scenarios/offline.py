@@ -29,7 +29,7 @@ from lab.faults.processes.stage import Tell, stage
 from wire.messages import envelope as messages
 from wire.messages import topics
 from wire.messages.envelope import Receipt
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 Claim = tuple[str, bool]
 
@@ -89,7 +89,7 @@ class Offline:
         self._cadence = Cadence(SITE, seed)
         self.journal = Journal(self._path, size, self.clock.read())
 
-    def minute(self) -> list[Known]:
+    def minute(self) -> list[Measurement]:
         """Measure for a minute, prune when it is time; the agent is restarted every week."""
         self.clock.seconds = max(self.clock.seconds, self.next_s)
         self.minutes += 1
@@ -110,14 +110,14 @@ class Offline:
         self.journal.close()
         self._notes.close()
 
-    def _commit(self, build: Build) -> Known | None:
+    def _commit(self, build: Build) -> Measurement | None:
         measurement = self.journal.commit(self._noting(build), self.clock.read())
         if measurement is not None:
             self._notes.committed(measurement)
         return measurement
 
     def _noting(self, build: Build) -> Build:
-        def noted(epoch: str, seq: int) -> Known:
+        def noted(epoch: str, seq: int) -> Measurement:
             measurement = build(epoch, seq)
             self._notes.tried(measurement)
             return measurement

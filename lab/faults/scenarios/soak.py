@@ -1,6 +1,6 @@
-"""``plancher-lab soak``: sites, broker and collector for as long as asked, with a fault every few seconds.
+"""Command ``plancher-lab soak``: sites, broker and collector with a fault every few seconds.
 
-Every kind of fault there is here, one after the other by chance, told as they come; the account at the end.
+Every kind of fault comes in random order and is printed; the account follows at the end.
 """
 
 import argparse
@@ -42,12 +42,15 @@ SPOILED = (
     LIE,
 )
 
-Blow = Callable[[Stage, Random], Awaitable[str]]
+BreakSomething = Callable[[Stage, Random], Awaitable[str]]
 
 
 def run(options: argparse.Namespace, say: Tell, complain: Tell) -> Exit:
-    """Soak, and tell the account: OK if it closes, FAIL if not, INTERRUPTED if ended before its time."""
-    logging.disable(logging.CRITICAL)  # the lab's own; what the programs say is in their logs
+    """Run the soak test and print the account.
+
+    Returns OK if it closes, FAIL if not, INTERRUPTED if a signal ended it early.
+    """
+    logging.disable(logging.CRITICAL)  # the lab's own log; the programs have log files
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     say(f"seed {seed}: {options.minutes:g} minutes, {SITES} sites, a fault every few seconds; Ctrl-C ends it")
     try:
@@ -60,7 +63,7 @@ def run(options: argparse.Namespace, say: Tell, complain: Tell) -> Exit:
         complain(str(error))
         return Exit.SOFTWARE
     if account is None:
-        say("ended; nothing is left behind")
+        say("ended; all programs and files are removed")
         return Exit.INTERRUPTED
     for line in account.lines():
         say(line)
@@ -70,8 +73,10 @@ def run(options: argparse.Namespace, say: Tell, complain: Tell) -> Exit:
 
 
 async def soak(folder: Path, seconds: float, seed: int, say: Tell) -> tuple[Account | None, bool]:
-    """The account, and whether a signal ended the faults; a second one ends the wait for the account, too."""
-    with _told_to_end() as ends:
+    """Return the account, and whether a signal ended the faults; a second signal also ends the wait for the
+    account.
+    """
+    with _asked_to_end() as ends:
         async with stage(folder, sites=SITES, every_s=EVERY_S, seed=seed) as running:
             faults = asyncio.create_task(_faults(running, seconds, seed, say))
             telling = asyncio.create_task(_progress(running, say))
@@ -86,8 +91,8 @@ async def soak(folder: Path, seconds: float, seed: int, say: Tell) -> tuple[Acco
 async def _faults(running: Stage, seconds: float, seed: int, say: Tell) -> None:
     drawn, began = chance(seed, "soak"), time.monotonic()
     while (spent := time.monotonic() - began) < seconds:
-        blow = drawn.choice(BLOWS)
-        say(f"{spent:6.0f} s  {await blow(running, drawn)}")
+        break_something = drawn.choice(BREAKS)
+        say(f"{spent:6.0f} s  {await break_something(running, drawn)}")
         await asyncio.sleep(drawn.uniform(*BETWEEN_S))
 
 
@@ -121,7 +126,7 @@ async def _kill_in_transaction(running: Stage, drawn: Random) -> str:
     await running.stopped_within(drawn.uniform(*LASTS_S) * 2)
     within = await asyncio.to_thread(running.kill_collector)
     running.start_collector()
-    return "collector killed within a transaction" if within else "collector killed, which had nothing to do"
+    return "collector killed within a transaction" if within else "collector killed while idle"
 
 
 async def _refuse(running: Stage, drawn: Random) -> str:
@@ -129,7 +134,7 @@ async def _refuse(running: Stage, drawn: Random) -> str:
     running.start_collector(refusing=True)
     await asyncio.sleep(seconds)
     running.start_collector()
-    return f"a collector refused everything for {seconds:.0f} s"
+    return f"collector rejected everything for {seconds:.0f} s"
 
 
 async def _freeze(running: Stage, drawn: Random) -> str:
@@ -139,7 +144,7 @@ async def _freeze(running: Stage, drawn: Random) -> str:
         await asyncio.sleep(seconds)
     finally:
         running.sites[name].signal(signal.SIGCONT)
-    return f"agent of {name} stood still for {seconds:.0f} s"
+    return f"agent of {name} stopped for {seconds:.0f} s"
 
 
 async def _spoil_uplinks(running: Stage, drawn: Random) -> str:
@@ -158,7 +163,7 @@ async def _spoil(proxy: FaultProxy, where: str, drawn: Random) -> str:
     return f"{fault.kind} {where} for {seconds:.0f} s"
 
 
-BLOWS: tuple[Blow, ...] = (
+BREAKS: tuple[BreakSomething, ...] = (
     _kill_agent,
     _kill_broker,
     _kill_collector,
@@ -173,7 +178,7 @@ BLOWS: tuple[Blow, ...] = (
 
 
 async def _done_before(task: "asyncio.Task[object]", end: asyncio.Event) -> bool:
-    """Wait for a task, or until ``end``: then it is cancelled. Returns whether it came to its own end.
+    """Wait for a task, or cancel it on ``end``; return whether it completed.
 
     Raises what the task raises.
     """
@@ -190,8 +195,8 @@ async def _done_before(task: "asyncio.Task[object]", end: asyncio.Event) -> bool
 
 
 @contextlib.contextmanager
-def _told_to_end() -> Iterator[list[asyncio.Event]]:
-    """Two events: of the first signal that asks for the end, and of the second."""
+def _asked_to_end() -> Iterator[list[asyncio.Event]]:
+    """Provide two events: of the first signal that asks for the end, and of the second."""
     loop, asked = asyncio.get_running_loop(), [asyncio.Event(), asyncio.Event()]
     left = list(asked)
 

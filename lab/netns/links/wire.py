@@ -1,6 +1,6 @@
 """Wire of known delay: a TUN device, and a process that delays each packet.
 
-The process (``wire_process``) reads the packets that the router sends to the device, delays them as
+The process (``wire_process``) reads the packets that the router sends to the device. It delays them as
 :class:`lab.links.line.Line` computes, and writes them back to the same device.
 """
 

@@ -1,4 +1,4 @@
-"""What is recorded of a wall clock, reading by reading."""
+"""Records of the wall clock's changes, reading by reading."""
 
 from msgspec.structs import replace
 
@@ -61,7 +61,7 @@ def test_steps_either_way_are_recorded_and_slewing_is_not() -> None:
     assert watched.look() is None
 
 
-def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
+def test_a_clock_that_is_set_repeatedly_is_recorded_once_a_minute() -> None:
     watched = Watched()
     watched.look()
     begin_us, told = watched.offset_us, []
@@ -84,14 +84,14 @@ def test_the_loss_of_synchronisation_is_recorded() -> None:
     assert values.change is ClockChange.LOST
 
 
-def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> None:
+def test_a_synchronised_peers_time_is_recorded_while_the_clock_is_not() -> None:
     watched = Watched()
     told = PeerClockOffset(
         offset_us=TEN_YEARS_US, error_us=5000, boot_us=watched.clock.boot_us, synchronised=False
     )
-    watched.peer_time.told = told
+    watched.peer_time.offset = told
     assert watched.look() is None
-    watched.peer_time.told = replace(told, synchronised=True)
+    watched.peer_time.offset = replace(told, synchronised=True)
     values = watched.look()
     assert values is not None
     assert (values.change, values.peer_offset_us, values.peer_error_us) == (
@@ -99,9 +99,9 @@ def test_what_a_synchronised_peer_tells_is_recorded_while_the_clock_is_not() -> 
         TEN_YEARS_US,
         5000,
     )
-    watched.peer_time.told = replace(told, synchronised=True, boot_us=told.boot_us + 60_000_000)
+    watched.peer_time.offset = replace(told, synchronised=True, boot_us=told.boot_us + 60_000_000)
     assert watched.look() is None, "the same again"
-    watched.peer_time.told = replace(told, synchronised=True, offset_us=told.offset_us + 2_000_000)
+    watched.peer_time.offset = replace(told, synchronised=True, offset_us=told.offset_us + 2_000_000)
     assert watched.look() is not None, "the peer's clock was set"
-    watched.peer_time.told = replace(watched.peer_time.told, boot_us=told.boot_us + 21_600_000_000)
+    watched.peer_time.offset = replace(watched.peer_time.offset, boot_us=told.boot_us + 21_600_000_000)
     assert watched.look() is not None, "six hours later"

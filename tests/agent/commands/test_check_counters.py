@@ -1,4 +1,4 @@
-"""What ``plancher-agent check`` says of the line's counters."""
+"""Findings of ``plancher-agent check`` about the line's counters."""
 
 import pytest
 
@@ -21,7 +21,7 @@ SHOWN = (
     " 10 packets received, 20 sent so far"
 )
 TEST = "counters move: of a test of 125000 B towards the site, wan0 counted"
-WRONG_SIDE = "it looks towards the site; name the interface towards the line"
+WRONG_SIDE = "it is towards the site; name the interface towards the line"
 ELSEWHERE = "the line's traffic does not pass there; name the interface towards the line"
 
 
@@ -61,7 +61,7 @@ def test_without_counters_it_is_a_note() -> None:
         (CounterReading(1_500, 15, 2_500, 25), f"WRONG  {TEST} 430 B received: {ELSEWHERE}"),
         (
             CounterReading(1, 1, 1, 1),
-            "WRONG  counters move: a counter of the line went back: the interface was set up anew",
+            "WRONG  counters move: a counter of the line went back: the interface was set up again",
         ),
         (Unavailable("no answer"), "WRONG  counters move: no answer"),
     ],

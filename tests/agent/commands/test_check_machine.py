@@ -1,4 +1,4 @@
-"""What ``plancher-agent check`` says of the machine it runs on."""
+"""Findings of ``plancher-agent check`` about the machine."""
 
 import os
 import socket
@@ -11,9 +11,10 @@ import pytest
 from agent.commands import machine
 from agent.commands.check import advised
 from agent.commands.machine import NetworkInterface, RunningProgram
-from agent.settings.sections import AgentSettings, LineCountersSettings, PeerAccessSettings, SnmpSettings
+from agent.configuration import SETTINGS
+from agent.settings.sections import LineCountersSettings, PeerAccessSettings, SnmpSettings
 from host.exits import Exit
-from host.finding import Finding
+from host.finding import CheckFinding
 
 LO = NetworkInterface("lo", ("127.0.0.1", "::1"), on=True, running=True, loopback=True)
 ETH0 = NetworkInterface("eth0", ("192.168.1.2", "2001:db8::2"), on=True, running=True, speed_bps=1e9)
@@ -29,16 +30,16 @@ MB = 1_000_000
             (LO, WLAN0, ETH1, ETH0),
             ETH0,
             (
-                "ok     interfaces: eth0 (up, 1000 Mbit/s, 192.168.1.2, 2001:db8::2) leads out; eth1 (no"
-                " link); wlan0 (down)"
+                "ok     interfaces: eth0 (up, 1000 Mbit/s, 192.168.1.2, 2001:db8::2) is the outgoing one;"
+                " eth1 (no link); wlan0 (down)"
             ),
         ),
         (
             (LO, ETH1),
             None,
             (
-                "note   interfaces: eth1 (no link); none leads out: is a cable in, is there an address and a"
-                " default route?"
+                "note   interfaces: eth1 (no link); none is outgoing: is a cable connected,"
+                " is there an address and a default route?"
             ),
         ),
         (
@@ -46,8 +47,8 @@ MB = 1_000_000
             None,
             (
                 "note   interfaces: veth0 (down); veth1 (down); veth2 (down); veth3 (down); veth4 (down);"
-                " veth5 (down); veth6 (down); veth7 (down); and 1 more; none leads out: is a cable in, is"
-                " there an address and a default route?"
+                " veth5 (down); veth6 (down); veth7 (down); and 1 more; none is outgoing:"
+                " is a cable connected, is there an address and a default route?"
             ),
         ),
     ],
@@ -66,7 +67,7 @@ def test_the_interfaces_are_this_machines() -> None:
 
 
 def test_the_loopback_leads_nowhere_and_an_own_address_no_further() -> None:
-    """Of a peer on this machine the way to anywhere else is told, if there is one."""
+    """Towards a peer on this machine the outgoing interface is that of any other address."""
     found = machine.links()
     anywhere = machine.outward(found, None)
     assert machine.outward(found, "127.0.0.1") == anywhere
@@ -77,10 +78,10 @@ def test_the_loopback_leads_nowhere_and_an_own_address_no_further() -> None:
 
 
 ROUTER = (
-    "; this machine passes on packets of others: if it does so for all of the site, set"
-    " line_counters.source to inline and interface to eth0, which leads out"
+    "; this machine forwards packets of others: if it does so for all of the site, set"
+    " line_counters.source to inline and interface to eth0, the outgoing one"
 )
-BESIDE = "; this machine passes on no packets of others: let it ask the router (source: snmp)"
+BESIDE = "; this machine forwards no packets of others: read the router's counters (source: snmp)"
 ASKED = LineCountersSettings("snmp", snmp=SnmpSettings("router", "wan0", community="word"))
 
 
@@ -90,7 +91,7 @@ ASKED = LineCountersSettings("snmp", snmp=SnmpSettings("router", "wan0", communi
         (LineCountersSettings(), ETH0, True, ROUTER),
         (LineCountersSettings(), ETH0, False, BESIDE),
         (LineCountersSettings(), None, True, ""),
-        (LineCountersSettings("inline", "wlan0"), ETH0, True, " (likely eth0, which leads out)"),
+        (LineCountersSettings("inline", "wlan0"), ETH0, True, " (likely eth0, the outgoing one)"),
         (LineCountersSettings("inline", "eth0"), ETH0, True, ""),
         (LineCountersSettings("inline", "wlan0"), None, True, ""),
         (ASKED, ETH0, True, ""),
@@ -103,12 +104,12 @@ def test_what_to_set_the_counters_to(
 
 
 def test_only_what_does_not_work_is_advised_on() -> None:
-    settings = AgentSettings("A", PeerAccessSettings(), line_counters=LineCountersSettings("inline", "eth9"))
-    missing = Finding("line counters", "no interface eth9 here", Exit.CONFIGURATION)
+    settings = SETTINGS("A", PeerAccessSettings(), line_counters=LineCountersSettings("inline", "eth9"))
+    missing = CheckFinding("line counters", "this machine has no interface eth9", Exit.CONFIGURATION)
     assert str(advised(missing, settings, ETH0)) == (
-        "WRONG  line counters: no interface eth9 here (likely eth0, which leads out)"
+        "WRONG  line counters: this machine has no interface eth9 (likely eth0, the outgoing one)"
     )
-    fine = Finding("line counters", "inline: eth9")
+    fine = CheckFinding("line counters", "inline: eth9")
     assert advised(fine, settings, ETH0) is fine
 
 
@@ -136,7 +137,7 @@ def test_only_what_does_not_work_is_advised_on() -> None:
             500 * MB,
             64 * MB,
             (
-                "note   space: /var is in memory (tmpfs): what was not sent yet is lost when this machine"
+                "note   space: /var is in memory (tmpfs): unsent measurements are lost when this machine"
                 " stops; give journal.path a place on a disk"
             ),
         ),
@@ -189,7 +190,7 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
             0.8,
             8,
             0.1,
-            ("note   other programs: 80% of 8 cores busy: while it is, tests may be late and be thrown away"),
+            ("note   other programs: 80% of 8 cores busy: tests on a busy machine may be late, and invalid"),
         ),
         (
             0.8,
@@ -197,7 +198,7 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
             0.5,
             (
                 "note   other programs: 80% of 8 cores busy, most by backup (process 42, 50% of a core):"
-                " while it is, tests may be late and be thrown away"
+                " tests on a busy machine may be late, and invalid"
             ),
         ),
         (0.2, 1, 0.1, "ok     other programs: 20% of 1 core busy"),
@@ -207,7 +208,7 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
             0.98,
             (
                 "note   other programs: 97% of 2 cores busy, most by backup (process 42, 98% of a core):"
-                " while it is, tests may be late and be thrown away"
+                " tests on a busy machine may be late, and invalid"
             ),
         ),
         (
@@ -216,7 +217,7 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
             0.3,
             (
                 "note   other programs: 30% of 1 core busy, most by backup (process 42, 30% of a core):"
-                " while it is, tests may be late and be thrown away"
+                " tests on a busy machine may be late, and invalid"
             ),
         ),
     ],
@@ -226,20 +227,20 @@ def test_a_program_that_leaves_no_core(busy_ratio: float, cores: int, seconds: f
     assert str(machine.leaves_room(busy_ratio, cores, most, 2.0)) == told
 
 
-def test_nobody_is_named_where_nobody_was_busy() -> None:
+def test_no_program_is_named_on_an_idle_machine() -> None:
     assert str(machine.leaves_room(1.0, 2, None, 1.0)) == (
-        "note   other programs: 100% of 2 cores busy: while it is, tests may be late and be thrown away"
+        "note   other programs: 100% of 2 cores busy: tests on a busy machine may be late, and invalid"
     )
 
 
-def test_the_busiest_is_whoever_had_most_in_between() -> None:
+def test_the_busiest_program_had_the_most_time_in_between() -> None:
     before = {(1, 0.0): RunningProgram(1, "init", 90.0), (2, 0.0): RunningProgram(2, "old", 50.0)}
     assert machine.busiest(before, before) is None
     after = {(1, 0.0): RunningProgram(1, "init", 90.1), (2, 5.0): RunningProgram(2, "new", 0.5)}
     assert machine.busiest(before, after) == RunningProgram(2, "new", 0.5)
 
 
-def test_a_busy_program_is_found_and_nothing_it_was_called_with_is_told() -> None:
+def test_a_busy_program_is_named_without_its_arguments() -> None:
     name = "busy\x1b[31m"
     spin = f"open('/proc/self/comm', 'w').write({name!r})\nprint(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", spin, "secret"], stdout=subprocess.PIPE) as child:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from agent.commands.measure import BY_NAME_ONLY
+from agent.configuration import load
 from agent.probes import PROBES
 from agent.report.measurement import Tone
-from agent.settings.file import load
 from collector.certificates.authority import Authority, Usage
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
-from tests.verdicts import until_told
+from tests.verdicts import until_decided
 
 SITE = "0631234A"
 ROOT = Path(__file__).parents[3]
@@ -90,7 +90,9 @@ def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: 
     assert not (tmp_path / "state").exists()
 
 
-def test_measure_tells_who_answers(tmp_path: Path, peer: dict[str, object], broker_port: int) -> None:
+def test_measure_reports_which_targets_answer(
+    tmp_path: Path, peer: dict[str, object], broker_port: int
+) -> None:
     path = agent_file(tmp_path, peer=peer, broker={"port": broker_port})
     done = call("measure", path, "--probe", "reachability", "--json")
     [found] = json.loads(done.stdout)["measurements"]
@@ -110,7 +112,7 @@ def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
         assert "seq" not in measurement
         return done
 
-    document = json.loads(until_told(measure).stdout)
+    document = json.loads(until_decided(measure).stdout)
     [measurement] = document["measurements"]
     assert (document["site"], document["verdict"]) == (SITE, "pass")
     assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)
@@ -138,7 +140,7 @@ def test_measure_shows_progress_to_a_terminal(tmp_path: Path, peer: dict[str, ob
     assert b"1/1 stamp dscp 0: 4 packets to 127.0.0.1" in b"".join(shown)
 
 
-def test_measure_without_a_peer_could_not_tell_and_says_whose_fault(tmp_path: Path) -> None:
+def test_measure_without_a_peer_is_undetermined_and_names_the_fault(tmp_path: Path) -> None:
     done = call("measure", agent_file(tmp_path), "--probe", "stamp")
     assert done.returncode == 2
     assert "failed" in done.stdout
@@ -188,7 +190,7 @@ def test_measure_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str
         ),
     ],
 )
-def test_measure_says_why_a_probe_is_not_there(
+def test_measure_reports_why_a_probe_has_no_task(
     tmp_path: Path, settings: dict[str, object], arguments: list[str], why: str
 ) -> None:
     done = call("measure", agent_file(tmp_path, **settings), *arguments)
@@ -196,7 +198,7 @@ def test_measure_says_why_a_probe_is_not_there(
 
 
 @pytest.mark.parametrize("verb", ["check", "measure", "run"])
-def test_a_key_that_is_not_there_is_told_with_the_settings_file(tmp_path: Path, verb: str) -> None:
+def test_a_missing_key_is_reported_with_the_settings_file(tmp_path: Path, verb: str) -> None:
     path = agent_file(tmp_path, peer={"key_file": f"{tmp_path}/none"})
     done = call(verb, path)
     assert done.returncode == 78
@@ -212,7 +214,7 @@ def test_measure_leaves_out_what_is_run_by_name_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (78, told)
 
 
-def test_measure_tells_what_a_search_may_cost_and_did_cost(tmp_path: Path) -> None:
+def test_measure_prints_the_cost_of_a_search(tmp_path: Path) -> None:
     """There is too little of the budget for a search, which is how much it may cost all the same."""
     path = agent_file(tmp_path, capacity={"day_budget": "1.5 MB", "month_budget": "6 GB"})
     done = call("measure", path, "--probe", "capacity")
@@ -225,12 +227,12 @@ def test_measure_tells_what_a_search_may_cost_and_did_cost(tmp_path: Path) -> No
     assert call("measure", path, "--probe", "capacity", "--json").stderr == ""
 
 
-def test_a_probe_that_is_none_is_told_with_all_there_are(tmp_path: Path) -> None:
+def test_an_unknown_probe_is_reported_with_all_names(tmp_path: Path) -> None:
     done = call("measure", agent_file(tmp_path), "--probe", "foo")
     assert done.returncode == 64
     names = ", ".join(PROBES)
     assert done.stderr.startswith("usage: plancher-agent measure ")
-    assert done.stderr.endswith(f"\nplancher-agent measure: no probe foo: one of {names}\n")
+    assert done.stderr.endswith(f"\nplancher-agent measure: unknown probe foo: choose from {names}\n")
     shown = " ".join(call("measure", "--help").stdout.split())
     assert f"this probe only: {names}" in shown
     assert all(name in shown for name in BY_NAME_ONLY)
@@ -265,7 +267,7 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
     of_this_machine = {"clock", "other programs", "space", "interfaces", "line counters", "path"}
     assert {what for word, what in told if word == "note"} <= of_this_machine
     path = next(line for line in done.stdout.splitlines() if " path: " in line)
-    assert path.startswith("note") or path == "ok     path: this program may send what a trace takes"
+    assert path.startswith("note") or path == "ok     path: this program may send the packets of a trace"
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
@@ -297,19 +299,19 @@ def test_check_of_wrong_settings(tmp_path: Path) -> None:
     )
 
 
-def test_a_wrong_call_is_told() -> None:
+def test_a_wrong_call_is_reported() -> None:
     done = call("mesure")
     assert done.returncode == 64
     assert "invalid choice: 'mesure'" in done.stderr
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     done = call("run", tmp_path / "none.yaml")
     expected = f"plancher-agent: {tmp_path}/none.yaml: no such file: give the path of a settings file\n"
     assert (done.returncode, done.stderr) == (78, expected)
 
 
-def test_the_example_is_valid_and_says_the_defaults(tmp_path: Path) -> None:
+def test_the_example_is_valid_and_has_the_defaults(tmp_path: Path) -> None:
     example = load(ROOT / "agent.yaml")
     path = tmp_path / "agent.yaml"
     path.write_text("site: 0631234A\npeer: {key: example-key-change-me, stamp_port: 8862}\n")

@@ -1,4 +1,4 @@
-"""What a person is told that searches for the capacity may cost, and did cost."""
+"""Sentences about the cost of searches, before and after them."""
 
 from pathlib import Path
 
@@ -6,13 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from agent.commands.searches import Searches
+from agent.configuration import SETTINGS
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
+from agent.settings.sections import JournalSettings, PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.agent.journalled import CLOCK
-from wire.records import CapacityMeasurement, Direction, Known, Outcome, Purpose, StampMeasurement
+from wire.records import CapacityMeasurement, Direction, Measurement, Outcome, Purpose, StampMeasurement
 
 MB = 1_000_000
 SEARCH = CapacityMeasurement(
@@ -45,7 +46,7 @@ def test_the_most_is_the_worst_case_or_what_is_left(tmp_path: Path, number: int,
 def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path: Path) -> None:
     made = searches(tmp_path, month=500 * MB)
     made.budget.book(104 * MB, made.clock())
-    records: list[Known] = [SEARCH, TRAIN, replace(SEARCH, direction=Direction.UP)]
+    records: list[Measurement] = [SEARCH, TRAIN, replace(SEARCH, direction=Direction.UP)]
     assert made.did_cost(records).startswith(
         "capacity: used 104 MB, 396 MB may still be spent; byte budget: 0.10 of 3.00 GB spent today, "
         "0.10 of 0.50 GB this month; renews "
@@ -53,7 +54,7 @@ def test_the_searches_alone_are_counted_and_what_is_left_is_the_budgets(tmp_path
 
 
 def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:
-    settings = AgentSettings(
+    settings = SETTINGS(
         "A", PeerAccessSettings(key="k"), journal=JournalSettings(path=str(tmp_path / "journal.db"))
     )
     built_from: ProbeContext = assembly.probe_context(settings, FakeClock().read)

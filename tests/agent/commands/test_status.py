@@ -1,4 +1,4 @@
-"""What ``plancher-agent status`` makes of a journal, by value."""
+"""Screen and exit code of ``plancher-agent status``, from a journal and a status file."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.commands import check, status
+from agent.configuration import SETTINGS
 from agent.journal.journal import Counts, Journal
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import remedies
@@ -24,8 +25,8 @@ from wire.records import (
     Direction,
     FloorMeasurement,
     FloorValues,
-    Known,
     LineCounters,
+    Measurement,
     Outcome,
     Purpose,
     ReachabilityValues,
@@ -37,7 +38,7 @@ HOUR_US = 3_600_000_000
 
 
 def settings(tmp_path: Path) -> AgentSettings:
-    return AgentSettings(
+    return SETTINGS(
         site="A",
         peer=PeerAccessSettings(key="k"),
         journal=JournalSettings(path=str(tmp_path / "state" / "journal.db")),
@@ -66,15 +67,15 @@ def stranger(journal: Journal, tmp_path: Path) -> Iterator[None]:
         place.chmod(0o700)
 
 
-def test_an_agent_that_cannot_tell_how_it_is_still_runs(tmp_path: Path) -> None:
+def test_an_agent_without_a_status_file_is_running(tmp_path: Path) -> None:
     with Journal(tmp_path / "state" / "journal.db", 64_000_000, CLOCK):
         silent = status.look(settings(tmp_path), CLOCK).problems()[0]
     assert silent.startswith(
-        f"the agent has its journal, but says nothing of itself: is {tmp_path}/run of this user"
+        f"the agent is running, but writes no status file: may its user write {tmp_path}/run"
     )
     ended = status.look(settings(tmp_path), CLOCK).problems()[0]
     assert ended.startswith("the agent is not running: ")
-    assert ended.endswith("; its log says why it ended")
+    assert ended.endswith("; see its log for why it ended")
 
 
 def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_an_agent_that_never_ran_has_no_log_that_could_say_why(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("stranger")
-def test_a_journal_of_another_user_is_told(tmp_path: Path) -> None:
+def test_a_journal_of_another_user_is_reported(tmp_path: Path) -> None:
     view = status.look(settings(tmp_path), CLOCK)
     assert view.counts is None
     assert view.journal_problem.endswith("(Permission denied): are you the agent's user?")
@@ -126,7 +127,7 @@ def floored(
     direction: Direction,
     standing: Standing | None,
     verdict: Verdict = Verdict.FAIL,
-) -> Known:
+) -> Measurement:
     values = FloorValues(
         verdict=verdict,
         floor_bps=8e6,
@@ -151,9 +152,7 @@ def floored(
     )
 
 
-def test_figures_stand_below_each_other(
-    tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_are_aligned(tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     for direction, verdict in ((Direction.DOWN, Verdict.PASS), (Direction.UP, Verdict.UNCONFIRMED)):
         commit = partial(floored, direction=direction, standing=Standing.CLEAR, verdict=verdict)
         journal.commit(commit, CLOCK)
@@ -163,7 +162,7 @@ def test_figures_stand_below_each_other(
     assert len({line.index("Mbit") for line in lines}) == 1, lines
 
 
-def test_the_standing_of_each_direction_is_told(
+def test_the_standing_of_each_direction_is_shown(
     tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = (
@@ -177,8 +176,8 @@ def test_the_standing_of_each_direction_is_told(
     view = status.look(chosen, later(60_000_000))
     assert [one.words for one in view.standings] == ["suspect (50% of the evidence)", "condemned"]
     assert [one.age_s for one in view.standings] == [60.0, 60.0]
-    condemned = "floor up: condemned: below the floor in test after test, and a search agreed:"
-    unseen = "rule out traffic of the site's own, which nobody counts (line_counters), then tell the supplier"
+    condemned = "floor up: condemned: test after test is below the floor, and a search agreed:"
+    unseen = "rule out the site's own traffic, which is not counted (line_counters), then tell the supplier"
     assert f"{condemned} {unseen}" in view.problems()
     counted = msgspec.structs.replace(chosen, line_counters=Counted("inline", "eth0"))
     assert f"{condemned} tell the supplier" in status.look(counted, later(60_000_000)).problems()
@@ -195,28 +194,30 @@ def test_the_standing_of_each_direction_is_told(
         (
             1,
             (
-                "the collector rejected 1 measurement: kept, and sent again daily; its log says why",
-                "1 measurement in conflict with what the collector has: was a disk cloned?",
+                "the collector rejected 1 measurement: kept, and sent again daily; see its log",
+                "1 measurement in conflict with those of the collector: was a disk cloned?",
                 "1 measurement lost: disk or journal.size full, or a damaged file",
             ),
         ),
         (
             2,
             (
-                "the collector rejected 2 measurements: kept, and sent again daily; its log says why",
-                "2 measurements in conflict with what the collector has: was a disk cloned?",
+                "the collector rejected 2 measurements: kept, and sent again daily; see its log",
+                "2 measurements in conflict with those of the collector: was a disk cloned?",
                 "2 measurements lost: disk or journal.size full, or a damaged file",
             ),
         ),
     ],
 )
-def test_what_became_of_measurements_is_told(tmp_path: Path, number: int, told: tuple[str, ...]) -> None:
+def test_rejected_and_lost_measurements_are_reported(
+    tmp_path: Path, number: int, told: tuple[str, ...]
+) -> None:
     view = status.look(settings(tmp_path), CLOCK)
     counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
     assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
 
 
-def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
+def test_a_disk_fault_is_reported(tmp_path: Path, journal: Journal) -> None:
     journal.commit(build, CLOCK)
     view = status.look(settings(tmp_path), CLOCK)
     running = AgentStatus(
@@ -232,11 +233,11 @@ def test_a_disk_in_trouble_is_told(tmp_path: Path, journal: Journal) -> None:
     told = replace(view, running=True, status=running).problems()
     assert (
         "journal: /var/journal.db: database or disk is full: measurements are kept in memory, eight hours"
-        " of them: free or mend the disk"
+        " of them: free the disk or repair it"
     ) in told
 
 
-def test_an_open_outage_is_told_with_its_cause_and_who_answers(tmp_path: Path, journal: Journal) -> None:
+def test_an_open_outage_is_shown_with_cause_and_answering_targets(tmp_path: Path, journal: Journal) -> None:
     outage = ReachabilityValues(
         outage="one",
         cause=Cause.ACCESS,

@@ -13,7 +13,7 @@ from agent.journal.journal import Change, Journal, State
 from agent.journal.store import Store
 from tests.agent.journalled import CLOCK, build, connection, flip, later
 from wire.messages.envelope import EpochRange, GapReason, encode
-from wire.records import Known
+from wire.records import Measurement
 
 RETRY = later(20_000_000)
 Identity = tuple[str, int]
@@ -23,11 +23,11 @@ def opened(folder: Path) -> Journal:
     return Journal(folder / "journal.db", 64_000_000, CLOCK)
 
 
-def commit(journal: Journal, count: int, detail: str = "") -> list[Known]:
+def commit(journal: Journal, count: int, detail: str = "") -> list[Measurement]:
     return [journal.commit(partial(build, detail=detail), CLOCK) for _ in range(count)]
 
 
-def identities(made: list[Known]) -> set[Identity]:
+def identities(made: list[Measurement]) -> set[Identity]:
     return {(one.epoch, one.seq) for one in made}
 
 

@@ -15,7 +15,7 @@ from agent.journal.journal import Change, Journal, PreviousEnd, State
 from tests.agent.journal.test_schema import old_journal
 from tests.agent.journalled import CLOCK, build, connection, later
 from wire.messages.envelope import EpochRange, GapReason
-from wire.records import ClockReading, Known
+from wire.records import ClockReading, Measurement
 
 SIZE = 64_000_000
 RETRY = later(10_000_000)
@@ -64,7 +64,9 @@ def mounted(tmp_path: Path, size: str) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-def commit(journal: Journal, count: int = 1, now: ClockReading = CLOCK, detail: str = "") -> list[Known]:
+def commit(
+    journal: Journal, count: int = 1, now: ClockReading = CLOCK, detail: str = ""
+) -> list[Measurement]:
     return [journal.commit(partial(build, detail=detail), now) for _ in range(count)]
 
 
@@ -72,7 +74,7 @@ def keys(journal: Journal) -> set[tuple[str, int]]:
     return {(row.epoch, row.seq) for row in journal.unsent(5000)}
 
 
-def identities(*made: Known) -> set[tuple[str, int]]:
+def identities(*made: Measurement) -> set[tuple[str, int]]:
     return {(one.epoch, one.seq) for one in made}
 
 

@@ -19,7 +19,7 @@ from agent.journal.journal import Change, Journal, PreviousEnd, State, runs
 from agent.journal.store import newest_records
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages.envelope import EpochMark, decode_measurement
-from wire.records import Known
+from wire.records import Measurement
 
 MB = 1_000_000
 
@@ -28,7 +28,7 @@ def opened(tmp_path: Path, size: int = 64 * MB) -> Journal:
     return Journal(tmp_path / "state" / "journal.db", size, CLOCK)
 
 
-def commit(journal: Journal, count: int = 1, **options: object) -> list[Known]:
+def commit(journal: Journal, count: int = 1, **options: object) -> list[Measurement]:
     made = [journal.commit(partial(build, **options), CLOCK) for _ in range(count)]  # type: ignore[arg-type]
     assert None not in made
     return [one for one in made if one is not None]

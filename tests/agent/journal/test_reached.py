@@ -21,7 +21,7 @@ from agent.journal.schema import PAGE_BYTES
 from tests.agent.journal.test_salvage import every_gap, everything
 from tests.agent.journalled import CLOCK, DAY_US, build, connection, later
 from wire.messages.envelope import EpochRange, decode_measurement
-from wire.records import Known
+from wire.records import Measurement
 
 SIZE = 64_000_000
 MADE = 25
@@ -145,7 +145,7 @@ class Left(NamedTuple):
 
     folder: Path
     epochs: list[str]
-    made: dict[tuple[str, int], Known]
+    made: dict[tuple[str, int], Measurement]
 
     def copy(self, folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,7 +169,7 @@ class Left(NamedTuple):
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     """Its log ends in a commit of one measurement, and holds others before it."""
     working, folder = tmp_path_factory.mktemp("working"), tmp_path_factory.mktemp("left")
-    made: dict[tuple[str, int], Known] = {}
+    made: dict[tuple[str, int], Measurement] = {}
     epochs = []
     for _ in range(2):
         journal = Journal(working / "journal.db", SIZE, CLOCK)

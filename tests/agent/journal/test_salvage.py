@@ -15,7 +15,7 @@ from agent.journal.salvage import rows_of
 from agent.journal.schema import PAGE_BYTES
 from tests.agent.journalled import CLOCK, build, connection, later
 from wire.messages.envelope import Gap, GapReason, decode_measurement
-from wire.records import Known
+from wire.records import Measurement
 
 SIZE = 64_000_000
 Identity = tuple[str, int]
@@ -26,7 +26,7 @@ class Original:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "journal.db"
-        self.contents: dict[Identity, Known] = {}
+        self.contents: dict[Identity, Measurement] = {}
         self.marked: set[Identity] = set()
         self.reached: dict[str, int] = {}
         with Journal(self.path, SIZE, CLOCK) as journal:

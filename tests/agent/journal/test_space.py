@@ -18,8 +18,8 @@ from wire.records import (
     FloorMeasurement,
     HostLoad,
     InterfaceMeasurement,
-    Known,
     LoadSample,
+    Measurement,
     PathMeasurement,
     StampMeasurement,
     Verdict,
@@ -162,7 +162,7 @@ def test_marked_ones_stay_a_week_while_there_is_room(tmp_path: Path) -> None:
 
 
 def test_each_kind_has_its_worth() -> None:
-    made: list[Known] = [build("0" * 16, 1) for build in (stamp, interface, path, floor)]
+    made: list[Measurement] = [build("0" * 16, 1) for build in (stamp, interface, path, floor)]
     made.append(floor("0" * 16, 1, series=True))
     assert [worth_of(one) for one in made] == [
         Worth.MINUTE,

@@ -31,32 +31,32 @@ def test_what_was_added_between_two_readings() -> None:
 
 def test_a_counter_that_went_back_gives_no_difference() -> None:
     assert CounterReading(10, 2, 3, 4).since(CounterReading(11, 2, 3, 4)) == Reset(
-        "a counter of the line went back: the interface was set up anew"
+        "a counter of the line went back: the interface was set up again"
     )
 
 
-def test_an_interface_that_was_set_up_anew_and_has_counted_beyond_gives_no_difference() -> None:
+def test_an_interface_with_a_new_index_gives_no_difference() -> None:
     before, now = CounterReading(1, 1, 1, 1, generation=4), CounterReading(9, 9, 9, 9, generation=5)
     assert isinstance(now.since(before), Reset)
 
 
-def test_what_a_source_does_not_tell_is_absent_from_the_difference() -> None:
+def test_unknown_counters_are_absent_from_the_difference() -> None:
     before = CounterReading(1, 1, 1, 1, received_errors=3, carrier_losses=1)
     now = CounterReading(2, 2, 2, 2, received_errors=5, sent_errors=7, carrier_losses=2, carrier=True)
     added = now.since(before)
     assert added == CounterReading(1, 1, 1, 1, received_errors=2, carrier_losses=1, carrier=True)
 
 
-def test_a_missing_directory_says_so(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     where = tmp_path / "none"
     assert DirectorySource(where).read() == Unavailable(
         f"line_counters.path: {where}/rx_bytes: No such file or directory"
     )
 
 
-def test_a_file_that_holds_no_number_says_so(tmp_path: Path) -> None:
+def test_a_file_without_a_number_is_reported(tmp_path: Path) -> None:
     assert lay_out(tmp_path, rx_bytes="many").read() == Unavailable(
-        f"line_counters.path: {tmp_path}: holds something that is no counter"
+        f"line_counters.path: {tmp_path}: a file there has no number in it"
     )
 
 
@@ -65,7 +65,7 @@ def lay_out_link(directory: Path, **values: object) -> None:
         (directory / name).write_text(f"{value}\n")
 
 
-def test_a_directory_as_the_kernels_tells_all_that_stands_beside_it(tmp_path: Path) -> None:
+def test_a_directory_like_the_kernels_gives_the_files_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "wan0" / "statistics"
     folder.mkdir(parents=True)
     lay_out_link(folder, rx_errors=1, tx_errors=2, rx_dropped=3, rx_missed_errors=4, tx_dropped=5)
@@ -110,9 +110,9 @@ def test_loopback_is_refused_with_the_reason() -> None:
     assert reading.detail.startswith("lo is a loopback, which counts every byte of a test twice")
 
 
-def test_an_interface_that_is_not_there_says_so() -> None:
+def test_a_missing_interface_is_reported() -> None:
     assert InterfaceSource("eth99").read() == Unavailable(
-        "no interface eth99 here: mend line_counters.interface"
+        "this machine has no interface eth99: correct line_counters.interface"
     )
 
 
@@ -174,6 +174,6 @@ def test_the_loopback_is_refused_as_a_directory_too() -> None:
     told = DirectorySource(Path("/sys/class/net/lo/statistics")).read()
     assert isinstance(told, Unavailable)
     assert told.detail == (
-        "/sys/class/net/lo/statistics is of a loopback, which counts every byte of a test twice:"
+        "/sys/class/net/lo/statistics belongs to a loopback, which counts every byte of a test twice:"
         " set line_counters.path to the one that carries the site's traffic"
     )

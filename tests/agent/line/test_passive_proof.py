@@ -56,11 +56,11 @@ def test_headers_below_the_ip_layer_prove_nothing() -> None:
     assert watched([8.01e6] * 5).since(0) is not None
 
 
-def test_what_was_sent_proves_nothing() -> None:
+def test_sent_traffic_proves_nothing() -> None:
     assert watched([20e6] * 5, sent=True).since(0) is None
 
 
-def test_a_proof_counts_in_the_slot_that_holds_all_of_it() -> None:
+def test_a_proof_counts_in_the_slot_that_contains_it() -> None:
     subject = watched([9e6, 9e6])
     assert subject.since(0) is not None
     assert subject.since(1) is None

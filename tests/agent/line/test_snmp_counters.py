@@ -125,7 +125,7 @@ def test_an_interface_with_a_new_number_is_found_again() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(variables: Variables, wanted: str | int, detail: str) -> None:
+def test_a_wrong_setting_is_reported(variables: Variables, wanted: str | int, detail: str) -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         reading = await source.ask()
         assert isinstance(reading, Unavailable)
@@ -165,14 +165,14 @@ def test_an_agent_that_counts_no_packets_will_not_do(monkeypatch: pytest.MonkeyP
     told(Router(interface() | {(*IF_X, 7, 2): 0}), story)
 
 
-def test_frame_bytes_of_the_settings_go_before_what_the_router_says() -> None:
+def test_frame_bytes_of_the_settings_override_the_routers() -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         assert of(await source.ask()).frame_bytes == 8
 
     told(Router(interface(kind=23)), story, frame_bytes=8)
 
 
-def test_a_silent_router_is_unavailable_and_comes_back() -> None:
+def test_a_silent_router_is_unavailable_until_it_answers() -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         first = of(await source.ask())
         router.silent = router.asked + 3

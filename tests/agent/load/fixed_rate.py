@@ -38,7 +38,7 @@ def run(
 
 
 def marks_of(line: LineSettings, other_bps: float) -> list[CounterMark]:
-    """What is marked beside a test at 8 Mbit/s downstream."""
+    """Marks beside a test at 8 Mbit/s."""
     return _crossed(line, 8e6, 2, Direction.DOWN, other_bps, 1, 0.0)[1]
 
 
@@ -82,7 +82,7 @@ def _thinned(crossings: list[tuple[int, int, bool]], share: float, seed: int) ->
 
 
 def _marks(seen: list[tuple[int, bool]], seconds: int) -> list[CounterMark]:
-    """What the site's interface had counted every 100 ms."""
+    """Marks of the site's interface every 100 ms."""
     marks = []
     times = sorted(at for at, _ in seen)
     our_times = sorted(at for at, ours in seen if ours)

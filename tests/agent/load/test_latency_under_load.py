@@ -6,10 +6,11 @@ import socket
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.load import latency_under_load
 from agent.load.latency_under_load import beside_load, spacing_s
-from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import PeerAccessSettings
 from agent.task.task import ProbeContext
 from host.clock import Clock
 from lab.links.line import LineSettings
@@ -26,7 +27,7 @@ REPORT = replace(fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000))[0]
 
 
 def surroundings(port: int) -> ProbeContext:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="A", peer=PeerAccessSettings(host="127.0.0.1", stamp_port=port, key=KEY.decode())
     )
     return ProbeContext(settings, KEY, NoSource(), Clock().read)
@@ -54,7 +55,7 @@ async def beside(load_s: float) -> tuple[LoadReport, LatencyUnderLoad | None]:
         reflector.close()
 
 
-def test_idle_and_loaded_round_trips_are_told_and_their_bytes_counted() -> None:
+def test_idle_and_loaded_round_trips_are_recorded_with_their_bytes() -> None:
     report, latency = asyncio.run(beside(load_s=0.6))
     assert latency is not None
     assert latency.load_bps == 8e6

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from agent.report import figures
+from agent.probes.path.figures import figures
 from agent.report.measurement import Line, Tone, line, overall, sentence
 from agent.report.remedies import REMEDIES
 from tests.agent.journalled import CLOCK
@@ -255,7 +255,7 @@ def test_what_took_next_to_no_time_is_not_told_as_none(rtt: tuple[int, int, int,
 )
 def test_one_hop_is_not_hops(hops: int, reached: bool, told: str) -> None:
     seen = tuple(Hop(ttl=ttl + 1, sent=3, answered=3) for ttl in range(hops))
-    assert figures.of(PathValues(hops=seen, reached=reached)) == told
+    assert figures(PathValues(hops=seen, reached=reached)) == told
 
 
 def test_every_failure_has_its_remedy() -> None:

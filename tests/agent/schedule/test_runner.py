@@ -101,13 +101,13 @@ def test_every_exception_becomes_one_failure(error: BaseException, failure: Fail
 def test_a_bug_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         run(FakeProbe(ValueError("bug")))
-    assert caplog.messages == ["stamp dscp 46: a bug ended this run; please report it"]
+    assert caplog.messages == ["stamp dscp 46: run ended by an error (a bug, please report it)"]
     assert "Traceback" in caplog.text
 
 
 def test_the_deadline_ends_a_probe() -> None:
     reading = run(FakeProbe(None, deadline_s=0.02)).reading
-    assert (reading.failure, reading.detail) == (Failure.DEADLINE, "not done after 0.02 s")
+    assert (reading.failure, reading.detail) == (Failure.DEADLINE, "no end after 0.02 s")
 
 
 def test_what_is_cancelled_leaves_a_measurement() -> None:

@@ -53,7 +53,7 @@ def test_every_slot_has_exactly_one_start_inside_it(seed: int, now: int, wall: i
 
 
 @given(seed=st.integers(), naps=st.lists(st.integers(0, 10_000 * S), max_size=30))
-def test_whatever_is_slept_through_every_slot_is_told_once(seed: int, naps: list[int]) -> None:
+def test_every_slot_of_a_suspension_is_missed_once(seed: int, naps: list[int]) -> None:
     """The polls come at any time, runs take any time: slots are started or missed, none twice, none lost."""
     now = 5_000 * S
     subject = scheduler(MINUTELY, now=now, wall=now, seed=seed)
@@ -229,7 +229,7 @@ def test_summer_time_loses_no_slot_and_starts_nothing_outside_the_hours(shift_h:
         assert len(told) in {20, 21}
 
 
-def test_a_slot_whose_hours_were_slept_through_is_missed_and_others_are_not_told() -> None:
+def test_only_a_slot_with_hours_is_missed_by_a_suspension() -> None:
     subject = scheduler(NIGHTLY, now=0, wall=12 * 3600 * S)
     first = subject.next_start(0) or 0
     missed = subject.poll(first + 20 * 3600 * S)
@@ -244,7 +244,7 @@ def test_hours_that_never_come_start_nothing() -> None:
     assert subject.starts() == {}
 
 
-def test_a_run_that_asks_is_run_again_and_its_slots_stay() -> None:
+def test_a_requested_retest_uses_up_no_slot() -> None:
     subject = scheduler(HOURLY, now=0, wall=0, first_within_s=0)
     [first] = subject.poll(0)
     assert isinstance(first, Start)
@@ -258,7 +258,7 @@ def test_a_run_that_asks_is_run_again_and_its_slots_stay() -> None:
     assert second == Start(Slot(HOURLY, first.slot.begin_us + 3600 * S))
 
 
-def test_a_wish_is_replaced_and_withdrawn() -> None:
+def test_a_retest_request_is_replaced_and_withdrawn() -> None:
     subject = scheduler(HOURLY, now=0, wall=0, done={"floor-down": 0})
     subject.retest(HOURLY, RetestRequest(300), 0)
     subject.retest(HOURLY, RetestRequest(500), 0)
@@ -270,7 +270,7 @@ def test_a_wish_is_replaced_and_withdrawn() -> None:
 
 
 @given(seed=st.integers())
-def test_a_wish_for_hours_waits_for_them_and_sites_spread_over_their_first_hour(seed: int) -> None:
+def test_a_retest_waits_for_its_hours_and_sites_spread_over_the_first_hour(seed: int) -> None:
     noon, task = 12 * 3600 * S, Task("floor", 3600, hours=NEVER)
     subject = scheduler(task, now=0, wall=noon, seed=seed)
     subject.retest(task, RetestRequest(300, NIGHTS), 0)
@@ -281,7 +281,7 @@ def test_a_wish_for_hours_waits_for_them_and_sites_spread_over_their_first_hour(
     assert subject.starts() == {"floor": 13 * 3600 * S + 300 * S}
 
 
-def test_a_wall_clock_that_was_set_brings_no_wish_forward() -> None:
+def test_a_step_of_the_wall_clock_starts_no_retest_early() -> None:
     """Booted in 1970 at noon; the true time is two in the morning, within the hours that are waited for."""
     task = Task("floor", 3600, hours=NEVER)
     subject = scheduler(task, now=0, wall=12 * 3600 * S)

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from agent.commands import run
+from agent.configuration import load
 from agent.service import handover
 from agent.service.handover import Handover
-from agent.settings.file import load
 from host.settings import SettingsError
 
 EXAMPLE = Path(__file__).parents[3] / "agent.yaml"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.journal import file as journal_file
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
@@ -16,8 +17,7 @@ from agent.service import service as agent_resident
 from agent.service import status_file
 from agent.service.service import Resident
 from agent.settings.hours import NEVER
-from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
-from agent.settings.sections import JournalSettings as JournalSettings
+from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings
 from agent.task.task import ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from agent.uplink.uplink import Uplink
@@ -45,10 +45,10 @@ TRACE = Task("stamp", 3600, dscp=10, hours=NEVER)
 
 
 def settings(directory: Path) -> AgentSettings:
-    return AgentSettings(
+    return SETTINGS(
         site="0631234A",
         peer=PeerAccessSettings(key="k"),
-        schedule=ScheduleSettings(first_within=Seconds(0)),
+        schedule=SCHEDULE(first_within=Seconds(0)),
         journal=JournalSettings(path=str(directory / "state" / "journal.db")),
         broker=Broker(port=free_port()),
         runtime_directory=str(directory / "run"),
@@ -297,13 +297,13 @@ def test_a_bug_of_a_probe_besides_its_runs_does_not_end_the_agent(
     live(chosen, second, partial(met, second, "recall"))
     assert (first.bugs, second.bugs[:1]) == (["instead", "heed"], ["recall"])
     assert [one.outcome for one in records(chosen)] == [Outcome.OK]
-    assert "stamp dscp 46: a bug; please report it" in caplog.text
+    assert "stamp dscp 46: error in a probe (a bug, please report it)" in caplog.text
 
 
 def test_what_a_watch_tells_is_journalled_to_the_last_and_a_bug_in_it_ends_no_agent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("agent.schedule.runner.WATCH_AGAIN_S", 0.0)
+    monkeypatch.setattr("agent.schedule.runner.WATCH_RESTART_S", 0.0)
     chosen, watcher = settings(tmp_path), Watcher()
 
     async def told() -> bool:
@@ -314,7 +314,7 @@ def test_what_a_watch_tells_is_journalled_to_the_last_and_a_bug_in_it_ends_no_ag
     found = [one for one in records(chosen) if isinstance(one, ClockMeasurement)]
     assert {one.values.offset_us for one in found if one.values} == {1, 2}
     assert {(one.purpose, one.outcome, one.schedule) for one in found} == {(Purpose.EVENT, Outcome.OK, None)}
-    assert "watcher: a bug ended this watch" in caplog.text
+    assert "watch watcher ended by an error" in caplog.text
 
 
 def test_status_is_told_while_it_runs_and_taken_back(tmp_path: Path) -> None:

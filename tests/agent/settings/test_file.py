@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings.file import load, peer_key, snmp_community, with_community
+from agent.configuration import load
+from agent.probes.interface.settings import InterfaceSettings
+from agent.settings.file import peer_key, snmp_community, with_community
 from agent.settings.rules import is_host
 from agent.settings.sections import AgentSettings, SnmpSettings
 from host.settings import SettingsError
@@ -53,16 +55,16 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (
             GOOD + "floor: {site_hours: Mon-Fri}\n",
-            f"floor.site_hours: 'Mon' is no time of day: {HOURS_HELP}",
+            f"floor.site_hours: 'Mon': not a time of day: {HOURS_HELP}",
         ),
         (
             GOOD + "floor: {quiet_hours: Lun 01:00-05:00}\n",
-            "floor.quiet_hours: 'Lun' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun",
+            "floor.quiet_hours: 'Lun': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun",
         ),
         (GOOD + "floor: {retest_after: 1 s}\n", "floor.retest_after: out of range: 5 s to 1 d"),
         (
             GOOD + "capacity: {hours: '01:00-01:00'}\n",
-            "capacity.hours: '01:00-01:00' begin when they end: for the whole day write 00:00-24:00",
+            "capacity.hours: '01:00-01:00': the begin is the end: for the whole day write 00:00-24:00",
         ),
         (
             "site: a/b\npeer: {key: k}\n",
@@ -125,7 +127,7 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             GOOD + "schedule: {stamp: 5 s}\n",
             "schedule.stamp: shorter than one train of stamp.packets, which takes up to 12 s",
         ),
-        (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: at most 1 d"),
+        (GOOD + "schedule: {stamp: 2 d}\n", "schedule.stamp: out of range: 1 ms to 1 d"),
         (
             GOOD + "schedule: {path: 5 min}\n",
             "schedule.path: out of range: 15 min to 31 d, or null for never",
@@ -210,7 +212,7 @@ def key_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_key_file_holds_the_key(tmp_path: Path) -> None:
+def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
     path = key_file(tmp_path, "a secret\n")
     settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
     assert peer_key(settings.peer) == b"a secret"
@@ -224,7 +226,7 @@ def test_a_key_file_holds_the_key(tmp_path: Path) -> None:
         ("example-key-change-me", 0o600, "the example key is known to everybody"),
     ],
 )
-def test_a_key_file_that_cannot_serve_is_told(tmp_path: Path, text: str, mode: int, message: str) -> None:
+def test_an_unusable_key_file_is_reported(tmp_path: Path, text: str, mode: int, message: str) -> None:
     path = key_file(tmp_path, text, mode)
     settings = read(tmp_path, f"site: A\npeer: {{host: peer.example, key_file: {path}}}\n")
     with pytest.raises(SettingsError, match=message) as caught:
@@ -233,13 +235,13 @@ def test_a_key_file_that_cannot_serve_is_told(tmp_path: Path, text: str, mode: i
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_a_missing_key_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
     settings = read(tmp_path, f"site: A\npeer: {{key_file: {tmp_path}/none}}\n")
     with pytest.raises(SettingsError) as caught:
         peer_key(settings.peer)
     assert str(caught.value) == (
-        f"peer.key_file: {tmp_path}/none: no such file: whoever runs the peer has the key of this site: write"
-        " it there (and chmod 600)"
+        f"peer.key_file: {tmp_path}/none: no such file: the operator of the peer has the key of this site:"
+        " write it there (and chmod 600)"
     )
 
 
@@ -274,4 +276,4 @@ def test_the_example_of_a_router_works_when_its_comments_are_taken_off(tmp_path:
     assert chosen.line_counters.snmp == SnmpSettings(
         "192.168.1.1", "wan0", community_file="/etc/plancher/snmp-community", frame_bytes=18
     )
-    assert (chosen.schedule.interface, chosen.interface.read_every) == (60, 10)
+    assert (chosen.every_s("interface"), chosen.section(InterfaceSettings).read_every) == (60, 10)

@@ -50,22 +50,22 @@ def test_hours_are_what_people_write(text: str, within: list[int], without: list
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", f"'' are no hours: {HELP}"),
-        ("01:00", f"'01:00' are no hours: {HELP}"),
-        ("01:00-", f"'01:00-' are no hours: {HELP}"),
-        ("01:00-05:00;", f"'' are no hours: {HELP}"),
-        ("1-5", f"'1' is no time of day: {HELP}"),
-        ("01:00-25:00", f"'25:00' is no time of day: {HELP}"),
-        ("24:00-06:00", f"'24:00' is no time of day: {HELP}"),
-        ("01:00-05:60", f"'05:60' is no time of day: {HELP}"),
-        ("01:00-05:0²", f"'05:0²' is no time of day: {HELP}"),
-        ("07:00-07:00", "'07:00-07:00' begin when they end: for the whole day write 00:00-24:00"),
-        ("Lun 07:00-08:00", "'Lun' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
-        ("Mon-Fry 07:00-08:00", "'Fry' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
-        ("Mon,, 07:00-08:00", "'' is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("", f"'': not hours: {HELP}"),
+        ("01:00", f"'01:00': not hours: {HELP}"),
+        ("01:00-", f"'01:00-': not hours: {HELP}"),
+        ("01:00-05:00;", f"'': not hours: {HELP}"),
+        ("1-5", f"'1': not a time of day: {HELP}"),
+        ("01:00-25:00", f"'25:00': not a time of day: {HELP}"),
+        ("24:00-06:00", f"'24:00': not a time of day: {HELP}"),
+        ("01:00-05:60", f"'05:60': not a time of day: {HELP}"),
+        ("01:00-05:0²", f"'05:0²': not a time of day: {HELP}"),
+        ("07:00-07:00", "'07:00-07:00': the begin is the end: for the whole day write 00:00-24:00"),
+        ("Lun 07:00-08:00", "'Lun': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Mon-Fry 07:00-08:00", "'Fry': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Mon,, 07:00-08:00", "'': not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
     ],
 )
-def test_what_cannot_be_read_is_told(text: str, message: str) -> None:
+def test_unreadable_hours_are_reported(text: str, message: str) -> None:
     with pytest.raises(HoursError) as caught:
         parse(text)
     assert str(caught.value) == message

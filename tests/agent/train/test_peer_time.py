@@ -41,18 +41,18 @@ def test_it_is_exact_where_both_ways_are_alike() -> None:
     assert learnt(exchange(YEARS_S)).ahead_s(clock(100)) == pytest.approx(YEARS_S, abs=2e-6)
 
 
-def test_otherwise_it_is_off_by_no_more_than_it_says() -> None:
+def test_the_error_bounds_the_offset() -> None:
     found = learnt(exchange(YEARS_S, forward_ms=1900, back_ms=1))
-    assert found.told is not None
+    assert found.offset is not None
     off_s = abs(found.ahead_s(clock(100)) - YEARS_S)
-    assert 0.9 < off_s <= found.told.error_us / 1e6 < 1.0
+    assert 0.9 < off_s <= found.offset.error_us / 1e6 < 1.0
 
 
-def test_the_quickest_reply_tells() -> None:
+def test_the_quickest_reply_counts() -> None:
     found = learnt(exchange(7, forward_ms=900), exchange(7), exchange(7, back_ms=500))
     assert found.ahead_s(clock(100)) == pytest.approx(7, abs=1e-5)
-    assert found.told is not None
-    assert found.told.error_us < 13_000
+    assert found.offset is not None
+    assert found.offset.error_us < 13_000
 
 
 def test_it_stays_right_when_the_wall_clock_is_set() -> None:
@@ -61,10 +61,10 @@ def test_it_stays_right_when_the_wall_clock_is_set() -> None:
     assert found.ahead_s(clock(200 - 5, boot_s=200)) == pytest.approx(YEARS_S + 5, abs=1e-5)
 
 
-def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
+def test_a_train_with_a_clock_step_gives_no_offset() -> None:
     stepped = PeerTime()
     stepped.learn([exchange(7)], clock(98, boot_s=99), clock(100, boot_s=100))
-    assert stepped.told is None
+    assert stepped.offset is None
 
 
 @pytest.mark.parametrize("useless", [
@@ -73,16 +73,16 @@ def test_a_train_in_which_the_wall_clock_was_set_tells_nothing() -> None:
     exchange(7, forward_ms=-500),
     replace(exchange(7), arrival=None),
 ])  # fmt: skip
-def test_what_tells_too_little_is_not_taken(useless: Exchange) -> None:
-    assert learnt(useless).told is None
+def test_useless_replies_give_no_offset(useless: Exchange) -> None:
+    assert learnt(useless).offset is None
     assert learnt(useless).ahead_s(clock(100)) == 0.0
 
 
-def test_an_unsynchronised_peers_time_counts_all_the_same_and_is_told_as_such() -> None:
+def test_an_unsynchronised_peers_time_is_used_and_marked_so() -> None:
     found = learnt(exchange(-7, said=ErrorEstimate()))
     assert found.ahead_s(clock(100)) == pytest.approx(-7, abs=1e-5)
-    assert found.told is not None
-    assert not found.told.synchronised
+    assert found.offset is not None
+    assert not found.offset.synchronised
 
 
 def test_of_an_hour_ago_it_helps_only_a_clock_that_is_not_synchronised() -> None:

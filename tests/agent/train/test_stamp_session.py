@@ -153,7 +153,7 @@ def test_kernel_stamps_are_used_where_the_kernel_gives_them():
     assert against_reflector(work).statistics.kernel_stamps
 
 
-def test_without_kernel_stamps_the_result_says_so(monkeypatch):
+def test_a_result_without_kernel_timestamps_says_so(monkeypatch):
     monkeypatch.setattr(timestamps, "enable", lambda *_, **__: False)
 
     async def work(reflector: StampReflector) -> TrainResult:
@@ -175,7 +175,7 @@ def test_a_wrong_key_is_silence():
     assert not result.refused
 
 
-def test_nobody_at_the_port_is_told():
+def test_a_closed_port_is_reported():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]
@@ -230,7 +230,7 @@ def test_a_peer_that_comes_up_meanwhile_is_measured():
     assert result.statistics.sent == 4
 
 
-def test_replies_of_somebody_else_are_counted_and_not_believed():
+def test_replies_of_another_sender_are_counted_and_ignored():
     async def echo_rubbish() -> TrainResult:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ EVERYTHING = (
 )
 
 
-def told(certificate: Path) -> str:
+def described(certificate: Path) -> str:
     shown = subprocess.run(
         [require("openssl"), "x509", "-in", certificate, "-noout", "-text"],
         capture_output=True, text=True, check=True, timeout=30,
@@ -38,13 +38,13 @@ def test_everything_a_trial_needs_in_one_call(tmp_path: Path, capsys: pytest.Cap
 
 def test_each_certificate_is_for_its_name_and_use(tmp_path: Path) -> None:
     assert command(["pki", str(tmp_path), *EVERYTHING, "--days", "7"]) == Exit.OK
-    site, broker = told(tmp_path / "sites" / "0631234A.pem"), told(tmp_path / "broker.pem")
+    site, broker = described(tmp_path / "sites" / "0631234A.pem"), described(tmp_path / "broker.pem")
     assert "Subject: CN = 0631234A" in site
     assert "TLS Web Client Authentication" in site
     assert "DNS:mqtt.example" in broker
     assert "IP Address:127.0.0.1" in broker
     assert "TLS Web Server Authentication" in broker
-    assert "CA:TRUE, pathlen:0" in told(tmp_path / "ca.pem")
+    assert "CA:TRUE, pathlen:0" in described(tmp_path / "ca.pem")
 
 
 def test_nothing_is_overwritten_and_the_same_authority_issues_more(
@@ -54,16 +54,16 @@ def test_nothing_is_overwritten_and_the_same_authority_issues_more(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert command(["pki", str(tmp_path), "--site", "A"]) == Exit.CANNOT_CREATE
     assert capsys.readouterr().err == (
-        f"plancher-collector: {tmp_path}/sites/A.key: is there already: nothing is overwritten,"
-        " move it away\n"
+        f"plancher-collector: {tmp_path}/sites/A.key: exists already and is not overwritten:"
+        " move it away first\n"
     )
     assert command(["pki", str(tmp_path), "--site", "B"]) == Exit.OK
     assert {path: path.read_bytes() for path in before} == before
-    with pytest.raises(PkiError, match="is there already"):
+    with pytest.raises(PkiError, match="exists already"):
         Authority(tmp_path).make()
 
 
-def test_where_nothing_is_asked_for_it_says_what_is_there_and_what_can_be(
+def test_a_call_without_options_lists_what_exists_and_what_can_be_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(["pki", str(tmp_path), "--site", "A"]) == Exit.OK
@@ -85,7 +85,7 @@ def test_where_nothing_is_asked_for_it_says_what_is_there_and_what_can_be(
         ("--days", "0", "expected 1 to 3650 days"),
     ],
 )
-def test_a_name_that_would_be_somebody_elses_is_refused(
+def test_an_impossible_name_is_refused(
     tmp_path: Path, option: str, value: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -95,7 +95,7 @@ def test_a_name_that_would_be_somebody_elses_is_refused(
     assert not (tmp_path / "pki").exists()
 
 
-def test_what_failed_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failure_leaves_no_files(tmp_path: Path) -> None:
     authority = Authority(tmp_path).make()
     authority.certificate.write_text("no certificate")
     with pytest.raises(PkiError, match="openssl x509 failed"):

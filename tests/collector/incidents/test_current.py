@@ -1,4 +1,4 @@
-"""The events that are shown: from live sites to metrics, and who is in which."""
+"""Incidents of the present: from live sites to metrics and to the incident of each site."""
 
 from collector.incidents.correlation import Incident, Level, correlate
 from collector.incidents.current import SHOWN_US
@@ -14,7 +14,7 @@ OTHERS = [f"R{number}" for number in range(20)]
 
 
 def fleet() -> Views:
-    """Ten sites of one POP and twenty of others, all just heard of."""
+    """Ten sites of one POP and twenty of others, all just measured."""
     inventory = {name: Site(name, name, "lycée", "63", pop="Clermont-2") for name in TEN}
     inventory |= {name: Site(name, name, departement="03", pop=f"pop-{name}") for name in OTHERS}
     made = Views(inventory)
@@ -23,24 +23,24 @@ def fleet() -> Views:
     return made
 
 
-def goes_on(made: Views, names: list[str], until_us: int) -> None:
-    """These sites are heard of until then, the others are not."""
+def measure_until(made: Views, names: list[str], until_us: int) -> None:
+    """Let these sites measure until then, and the others be silent."""
     made.learn([seen(stamp(2, until_us), 2, site=name) for name in names], until_us)
     made.expire(until_us, 1000)
-    if (taken := made.events.snapshot()) is not None:
-        made.events.show(made.events.arrange(correlate(*taken)))
+    if (taken := made.incidents.snapshot()) is not None:
+        made.incidents.show(made.incidents.render(correlate(*taken)))
 
 
 def text(made: Views) -> str:
-    return b"".join(made.events.pieces()).decode()
+    return b"".join(made.incidents.pieces()).decode()
 
 
-def test_a_pop_that_is_cut_is_one_event_on_the_metrics_page() -> None:
+def test_a_pop_that_is_cut_is_one_incident_on_the_metrics_page() -> None:
     made = fleet()
-    goes_on(made, OTHERS, CUT_US)
-    (event,) = made.events.events
-    assert (event.level, event.place, event.cause) == (Level.POP, "Clermont-2", Cause.UNKNOWN)
-    assert [made.events.event_of(name) for name in ("C3", "R3")] == [event, None]
+    measure_until(made, OTHERS, CUT_US)
+    (incident,) = made.incidents.incidents
+    assert (incident.level, incident.place, incident.cause) == (Level.POP, "Clermont-2", Cause.UNKNOWN)
+    assert [made.incidents.incident_of(name) for name in ("C3", "R3")] == [incident, None]
     lines = text(made).splitlines()
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 10' in lines
     begin = 'qos_upstream_event_begin_timestamp_seconds{level="pop",pop="Clermont-2",cause="unknown"}'
@@ -50,40 +50,40 @@ def test_a_pop_that_is_cut_is_one_event_on_the_metrics_page() -> None:
     assert sum(line.startswith("qos_site_upstream_event{") for line in lines) == 10
 
 
-def test_those_that_come_back_say_whose_it_was_and_the_event_ends_with_the_last() -> None:
+def test_returning_sites_report_the_cause_and_the_last_one_ends_the_incident() -> None:
     made = fleet()
-    goes_on(made, OTHERS, CUT_US)
+    measure_until(made, OTHERS, CUT_US)
     back_us = CUT_US + 4 * MINUTE_US
-    told = [seen(outage(3, NOW_US + 9, back_us), 3, site=name) for name in TEN]
-    made.learn(told[:4], back_us)
-    goes_on(made, [*OTHERS, *TEN[:4]], back_us)
-    (event,) = made.events.events
-    assert (event.cause, len(event.sites), len(event.away)) == (Cause.ACCESS, 10, 6)
+    reports = [seen(outage(3, NOW_US + 9, back_us), 3, site=name) for name in TEN]
+    made.learn(reports[:4], back_us)
+    measure_until(made, [*OTHERS, *TEN[:4]], back_us)
+    (incident,) = made.incidents.incidents
+    assert (incident.cause, len(incident.sites), len(incident.open_sites)) == (Cause.ACCESS, 10, 6)
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 6' in text(made)
-    made.learn(told[4:], back_us)
-    goes_on(made, [*OTHERS, *TEN], back_us + 1)
-    (event,) = made.events.events
-    assert (event.begin_us, event.end_us, text(made)) == (NOW_US + 9, back_us, "")
-    assert made.events.told(back_us + SHOWN_US - 1) == [event]
-    assert made.events.told(back_us + SHOWN_US) == []
+    made.learn(reports[4:], back_us)
+    measure_until(made, [*OTHERS, *TEN], back_us + 1)
+    (incident,) = made.incidents.incidents
+    assert (incident.begin_us, incident.end_us, text(made)) == (NOW_US + 9, back_us, "")
+    assert made.incidents.recent(back_us + SHOWN_US - 1) == [incident]
+    assert made.incidents.recent(back_us + SHOWN_US) == []
 
 
-def test_when_most_of_the_fleet_falls_silent_no_site_is_named() -> None:
+def test_a_silent_fleet_has_no_metrics_of_single_sites() -> None:
     made = fleet()
-    goes_on(made, OTHERS[:2], CUT_US)
-    (event,) = made.events.events
-    assert (event.level, event.cause, len(event.away)) == (Level.FLEET, Cause.BROKER, 28)
+    measure_until(made, OTHERS[:2], CUT_US)
+    (incident,) = made.incidents.incidents
+    assert (incident.level, incident.cause, len(incident.open_sites)) == (Level.FLEET, Cause.BROKER, 28)
     assert "\nqos_site_upstream_event" not in text(made)
     assert 'qos_upstream_event_sites{level="fleet"} 28\n' in text(made)
 
 
-def test_a_dead_peer_is_told_as_the_peers_while_the_sites_are_heard() -> None:
+def test_a_dead_peer_is_an_incident_and_no_site_is_silent() -> None:
     made = fleet()
     made.learn([seen(failed(2, CUT_US), 2, site=name) for name in (*TEN, *OTHERS)], CUT_US)
-    taken = made.events.snapshot()
+    taken = made.incidents.snapshot()
     assert taken is not None
-    (event,) = correlate(*taken)
-    assert (event.level, event.place, event.cause, len(event.away)) == (
+    (incident,) = correlate(*taken)
+    assert (incident.level, incident.place, incident.cause, len(incident.open_sites)) == (
         Level.PEER,
         "pop-1",
         Cause.PEER,
@@ -92,62 +92,62 @@ def test_a_dead_peer_is_told_as_the_peers_while_the_sites_are_heard() -> None:
     assert SiteState.SILENT not in {line.state for line in made.summaries}
 
 
-def test_one_site_that_still_reaches_the_peer_in_ten_is_enough_to_say_that_it_lives() -> None:
+def test_a_peer_that_answers_one_site_in_ten_is_up() -> None:
     made = fleet()
     made.learn([seen(failed(2, CUT_US), 2, site=name) for name in (*TEN, *OTHERS[:16])], CUT_US)
     made.learn([seen(stamp(2, CUT_US), 2, site=name) for name in OTHERS[16:]], CUT_US)
-    taken = made.events.snapshot()
+    taken = made.incidents.snapshot()
     assert taken is not None
     assert correlate(*taken) == []
 
 
-def test_two_events_of_one_place_are_one_sample() -> None:
+def test_two_incidents_of_one_place_are_one_sample() -> None:
     made = fleet()
-    goes_on(made, OTHERS, CUT_US)
-    (event,) = made.events.events
-    half = len(event.absences) // 2
+    measure_until(made, OTHERS, CUT_US)
+    (incident,) = made.incidents.incidents
+    half = len(incident.outages) // 2
     first, second = (
-        Incident(event.level, event.place, event.cause, part)
-        for part in (event.absences[:half], event.absences[half:])
+        Incident(incident.level, incident.place, incident.cause, part)
+        for part in (incident.outages[:half], incident.outages[half:])
     )
-    made.events.show(made.events.arrange([first, second]))
+    made.incidents.show(made.incidents.render([first, second]))
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 10\n' in text(made)
 
 
-def test_sites_that_leave_the_inventory_leave_their_event() -> None:
+def test_sites_removed_from_the_inventory_leave_their_incident() -> None:
     made = fleet()
-    goes_on(made, OTHERS, CUT_US)
+    measure_until(made, OTHERS, CUT_US)
     left = {name: Site(name, name, pop="Clermont-2") for name in TEN[:6]}
     left |= {name: Site(name, name, pop=f"pop-{name}") for name in OTHERS}
     made.render(made.take_inventory(left), CUT_US)
-    taken = made.events.snapshot()
+    taken = made.incidents.snapshot()
     assert taken is not None
-    (event,) = correlate(*taken)
-    assert (len(event.sites), taken[1].sites, taken[1].pops["Clermont-2"]) == (6, 26, 6)
+    (incident,) = correlate(*taken)
+    assert (len(incident.sites), taken[1].sites, taken[1].pops["Clermont-2"]) == (6, 26, 6)
 
 
-def test_nothing_is_made_anew_where_nothing_changed() -> None:
+def test_no_snapshot_without_a_change() -> None:
     made = fleet()
-    assert made.events.snapshot() is not None
+    assert made.incidents.snapshot() is not None
     made.learn([seen(stamp(2, NOW_US + 1), 2, site=name) for name in TEN], NOW_US + 1)
-    assert made.events.snapshot() is None
+    assert made.incidents.snapshot() is None
 
 
-def test_the_last_ones_that_stay_away_are_told_for_themselves() -> None:
+def test_the_last_two_sites_of_an_incident_have_no_membership_metric() -> None:
     made = fleet()
-    goes_on(made, OTHERS, CUT_US)
+    measure_until(made, OTHERS, CUT_US)
     back_us = CUT_US + 4 * MINUTE_US
     made.learn([seen(outage(3, NOW_US + 9, back_us), 3, site=name) for name in TEN[2:]], back_us)
-    goes_on(made, [*OTHERS, *TEN[2:]], back_us)
-    (event,) = made.events.events
-    assert event.away == set(TEN[:2])
+    measure_until(made, [*OTHERS, *TEN[2:]], back_us)
+    (incident,) = made.incidents.incidents
+    assert incident.open_sites == set(TEN[:2])
     assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 2\n' in text(made)
     assert "\nqos_site_upstream_event" not in text(made)
 
 
-def test_names_of_peers_that_nobody_measures_against_any_more_are_forgotten() -> None:
+def test_peers_without_sites_are_forgotten() -> None:
     made = fleet()
     for number in range(3):
         record = stamp(number, NOW_US + number + 1, peer=f"peer-{number}")
         made.learn([seen(record, number + 9, site="C0")], NOW_US + number + 1)
-    assert set(made.events.census().peers) == {"pop-1", "peer-2"}
+    assert set(made.incidents.counts().peers) == {"pop-1", "peer-2"}

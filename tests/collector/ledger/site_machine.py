@@ -22,7 +22,7 @@ from wire.records import (
     ClockReading,
     ClockValues,
     FloorMeasurement,
-    Known,
+    Measurement,
     Outcome,
     Purpose,
 )
@@ -43,7 +43,7 @@ class Machine:
     epochs: int = 1
     seq: int = 0
     lasts: dict[int, int] = field(default_factory=dict)
-    unsent: list[Known] = field(default_factory=list)
+    unsent: list[Measurement] = field(default_factory=list)
     true_us: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @property
@@ -130,7 +130,7 @@ class Machine:
         self.seq += 1
         return self.seq
 
-    def _journal(self, record: Known) -> None:
+    def _journal(self, record: Measurement) -> None:
         self.unsent.append(record)
         self.true_us[(record.epoch, record.seq)] = self.now_us
 

@@ -27,7 +27,7 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
-from wire.records import Direction, FloorValues, Known, Standing, Verdict
+from wire.records import Direction, FloorValues, Measurement, Standing, Verdict
 
 INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
 PASS, FAIL, UNCONFIRMED, UNDETERMINED = (
@@ -66,7 +66,7 @@ RECORDS = st.lists(
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.randoms(use_true_random=False))
 def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
-    tmp_path: Path, records: list[Known], random: object
+    tmp_path: Path, records: list[Measurement], random: object
 ) -> None:
     file = tmp_path / "ledger.db"
     file.unlink(missing_ok=True)

@@ -12,12 +12,14 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(name, labels)
 
 
-def test_what_a_peer_tells_is_counted_by_peer() -> None:
+def test_records_and_comparisons_are_counted_by_peer() -> None:
     registry = CollectorRegistry()
     peers = PeerCounters(registry)
-    peers.heard(PeerMessage("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.DUPLICATE), NOW_US))
-    peers.learn([ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)])
-    peers.learn([ComparedTest("pop-1", SITE, Direction.UP, NOW_US, ComparisonResult.AGREE, 0.0)])
+    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.DUPLICATE), NOW_US))
+    peers.count_comparisons(
+        [ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)]
+    )
+    peers.count_comparisons([ComparedTest("pop-1", SITE, Direction.UP, NOW_US, ComparisonResult.AGREE, 0.0)])
     counted = {
         result: value(registry, "qos_peer_tests_total", peer="pop-1", result=result)
         for result in ComparisonResult
@@ -26,12 +28,12 @@ def test_what_a_peer_tells_is_counted_by_peer() -> None:
     assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="duplicate") == 1
 
 
-def test_the_newest_test_of_a_peer_only_moves_on() -> None:
+def test_the_newest_test_of_a_peer_never_moves_back() -> None:
     registry = CollectorRegistry()
     peers = PeerCounters(registry)
     peers.restore({"pop-1": NOW_US})
     for newest_us in (NOW_US - 5, None):
-        peers.heard(PeerMessage("pop-1", (), newest_us))
+        peers.count_message(PeerMessage("pop-1", (), newest_us))
         assert value(registry, "qos_peer_newest_test_timestamp_seconds", peer="pop-1") == NOW_US / 1e6
 
 
@@ -39,5 +41,5 @@ def test_the_number_of_peers_is_bounded() -> None:
     registry = CollectorRegistry()
     peers = PeerCounters(registry)
     for number in range(module.MAX_PEERS + 5):
-        peers.heard(PeerMessage(f"p{number}", (ReceiptStatus.COMMITTED,), NOW_US))
+        peers.count_message(PeerMessage(f"p{number}", (ReceiptStatus.COMMITTED,), NOW_US))
     assert generate_latest(registry).count(b"\nqos_peer_newest_test_timestamp_seconds{") == module.MAX_PEERS

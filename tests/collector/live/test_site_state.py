@@ -18,7 +18,7 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
-from wire.records import Direction, Failure, FloorValues, Known, Outcome, Purpose, Standing, Verdict
+from wire.records import Direction, Failure, FloorValues, Measurement, Outcome, Purpose, Standing, Verdict
 
 INVENTORY = {SITE: Site(SITE, "Lycée", floor_down=8_000_000, floor_up=4_000_000)}
 PASS, FAIL = floor_values(Verdict.PASS), floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
@@ -26,23 +26,23 @@ CLEAR, SUSPECT, CONDEMNED = Standing.CLEAR, Standing.SUSPECT, Standing.CONDEMNED
 UNCONFIRMED = floor_values(Verdict.UNCONFIRMED, 6.4e6, 6.5e6)
 
 
-def told(verdict: Verdict, standing: Standing) -> FloorValues:
-    """What an agent that knows standings tells."""
+def with_standing(verdict: Verdict, standing: Standing) -> FloorValues:
+    """Floor values with a standing, as agents with the sequential test send them."""
     return msgspec.structs.replace(floor_values(verdict, 6.4e6, 6.5e6), standing=standing)
 
 
 PASSIVE = msgspec.structs.replace(
-    told(Verdict.PASS, CLEAR), tests=(), capacity_bps=None, passive_us=2_500_000
+    with_standing(Verdict.PASS, CLEAR), tests=(), capacity_bps=None, passive_us=2_500_000
 )
 
 
-def fleet(*records: Known, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
+def fleet(*records: Measurement, inventory: dict[str, Site] = INVENTORY, now_us: int = NOW_US) -> Fleet:
     made = Fleet(inventory)
     made.learn([seen(record, order) for order, record in enumerate(records)], now_us)
     return made
 
 
-def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
+def site(*records: Measurement, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
     found = fleet(*records, inventory=inventory).get(SITE)
     assert found is not None
     return found
@@ -73,32 +73,41 @@ def site(*records: Known, inventory: dict[str, Site] = INVENTORY) -> LiveSite:
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, PASS)], SiteState.WAITING),
         ([stamp(1), floor(2, NOW_US - 3 * HOUR_US, FAIL)], SiteState.BELOW_FLOOR),
         ([failed(1, NOW_US)], SiteState.WAITING),
-        ([floor(1, values=told(Verdict.FAIL, SUSPECT))], SiteState.SUSPECT),
-        ([floor(1, values=told(Verdict.FAIL, CONDEMNED))], SiteState.BELOW_FLOOR),
-        ([floor(1, values=told(Verdict.PASS, CONDEMNED))], SiteState.BELOW_FLOOR),
-        ([floor(1, values=told(Verdict.PASS, SUSPECT))], SiteState.SUSPECT),
-        ([floor(1, values=told(Verdict.PASS, CLEAR))], SiteState.OK),
+        ([floor(1, values=with_standing(Verdict.FAIL, SUSPECT))], SiteState.SUSPECT),
+        ([floor(1, values=with_standing(Verdict.FAIL, CONDEMNED))], SiteState.BELOW_FLOOR),
+        ([floor(1, values=with_standing(Verdict.PASS, CONDEMNED))], SiteState.BELOW_FLOOR),
+        ([floor(1, values=with_standing(Verdict.PASS, SUSPECT))], SiteState.SUSPECT),
+        ([floor(1, values=with_standing(Verdict.PASS, CLEAR))], SiteState.OK),
         ([floor(1, values=PASSIVE, purpose=Purpose.PASSIVE)], SiteState.OK),
-        ([floor(1, values=told(Verdict.UNDETERMINED, CLEAR))], SiteState.WAITING),
+        ([floor(1, values=with_standing(Verdict.UNDETERMINED, CLEAR))], SiteState.WAITING),
         (
-            [floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)],
+            [floor(1, NOW_US - 1, with_standing(Verdict.FAIL, SUSPECT)), floor(2, values=UNCONFIRMED)],
             SiteState.SUSPECT,
         ),
-        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)], SiteState.OK),
-        ([floor(1, NOW_US - 1, told(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], SiteState.OK),
-        ([floor(1, NOW_US - 1, told(Verdict.PASS, CLEAR)), floor(2, values=FAIL)], SiteState.BELOW_FLOOR),
         (
-            [floor(1, values=told(Verdict.FAIL, SUSPECT)), floor(2, values=FAIL, direction=Direction.UP)],
+            [floor(1, NOW_US - 1, with_standing(Verdict.PASS, CLEAR)), floor(2, values=UNCONFIRMED)],
+            SiteState.OK,
+        ),
+        ([floor(1, NOW_US - 1, with_standing(Verdict.FAIL, SUSPECT)), floor(2, values=PASS)], SiteState.OK),
+        (
+            [floor(1, NOW_US - 1, with_standing(Verdict.PASS, CLEAR)), floor(2, values=FAIL)],
+            SiteState.BELOW_FLOOR,
+        ),
+        (
+            [
+                floor(1, values=with_standing(Verdict.FAIL, SUSPECT)),
+                floor(2, values=FAIL, direction=Direction.UP),
+            ],
             SiteState.BELOW_FLOOR,
         ),
         ([floor(1, values=PASS, interval_us=None, start_us=NOW_US - 2 * HOUR_US)], SiteState.OK),
     ],
 )
-def test_what_a_site_is_in(records: list[Known], expected: SiteState) -> None:
+def test_state_of_a_site(records: list[Measurement], expected: SiteState) -> None:
     assert state_of(site(*records), NOW_US) is expected
 
 
-def test_a_site_outside_the_inventory_is_shown_as_such() -> None:
+def test_a_site_outside_the_inventory_has_a_state_of_its_own() -> None:
     assert state_of(site(floor(1, values=FAIL), inventory={}), NOW_US) is SiteState.NOT_IN_INVENTORY
 
 
@@ -106,29 +115,29 @@ def test_a_site_outside_the_inventory_is_shown_as_such() -> None:
 def test_values_of_another_outcome_than_ok_decide_nothing(outcome: Outcome) -> None:
     found = site(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW))
     assert state_of(found, NOW_US) is SiteState.WAITING
-    assert found.of_floor(Direction.DOWN) == SeriesState(
+    assert found.floor_series(Direction.DOWN) == SeriesState(
         seen(floor(1, values=FAIL, outcome=outcome, failure=Failure.SENDER_SLOW), 0)
     )
 
 
-def test_the_greatest_measurement_time_counts_not_the_last_to_come() -> None:
+def test_the_newest_measurement_time_wins_over_the_last_arrival() -> None:
     found = site(stamp(5, NOW_US - 5), stamp(3, NOW_US - 30, stamp_values(99_000)))
     (series,) = found.series.values()
     assert series.newest.time_us == NOW_US - 5
     assert series.valued == series.newest
 
 
-def test_a_failure_leaves_the_last_values_standing() -> None:
+def test_a_failure_keeps_the_last_values() -> None:
     (series,) = site(stamp(1, NOW_US - 9), failed(2)).series.values()
     assert (series.newest.failure, series.valued and series.valued.time_us) == (Failure.NO_ANSWER, NOW_US - 9)
 
 
-def test_a_claim_from_tomorrow_does_not_take_live_state_over() -> None:
+def test_a_measurement_from_the_future_does_not_enter_live_state() -> None:
     made = fleet(stamp(1), stamp(2, NOW_US + 25 * HOUR_US))
     assert [found.newest_us for found in made] == [NOW_US]
 
 
-def test_the_time_of_the_next_change_is_when_something_gets_too_old() -> None:
+def test_the_next_change_is_when_something_becomes_stale() -> None:
     found = site(stamp(1), floor(2))
     assert next_change_us(found, NOW_US) == NOW_US + 3 * MINUTE_US
     assert next_change_us(found, NOW_US + 3 * MINUTE_US) == NOW_US + 5 * MINUTE_US
@@ -136,7 +145,7 @@ def test_the_time_of_the_next_change_is_when_something_gets_too_old() -> None:
     assert next_change_us(found, NOW_US + 3 * HOUR_US) is None
 
 
-def test_counters_leave_a_backlog_out() -> None:
+def test_late_measurements_have_a_counter_of_their_own() -> None:
     made = Fleet(INVENTORY)
     late = seen(floor(1, NOW_US - 4 * HOUR_US), 1, received_us=NOW_US)
     made.learn([late, seen(floor(2), 2), seen(failed(3), 3)], NOW_US)
@@ -146,46 +155,49 @@ def test_counters_leave_a_backlog_out() -> None:
         ("floor", Outcome.OK, None): 1,
         ("stamp", Outcome.FAILED, Failure.NO_ANSWER): 1,
     }
-    assert (found.late, found.verdicts) == ({"floor": 1}, {(Direction.DOWN, Verdict.PASS): 1})
+    assert found.late == {"floor": 1}
+    assert found.totals["qos_floor_verdicts_total"] == {',direction="down",verdict="pass"': 1}
     assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
 
 
-def joined(result: ComparisonResult, age_us: int = 0, direction: Direction = Direction.DOWN) -> ComparedTest:
+def compared(
+    result: ComparisonResult, age_us: int = 0, direction: Direction = Direction.DOWN
+) -> ComparedTest:
     return ComparedTest("pop-1", SITE, direction, NOW_US - age_us, result, 0.2)
 
 
-def test_the_newest_disagreement_of_a_direction_stands_and_agreement_does_not_lift_it() -> None:
+def test_the_newest_disagreement_of_a_direction_is_kept_after_an_agreement() -> None:
     made = fleet()
-    told = [
-        joined(ComparisonResult.DISAGREE, 5),
-        joined(ComparisonResult.DISAGREE, 9),
-        joined(ComparisonResult.AGREE),
+    first = [
+        compared(ComparisonResult.DISAGREE, 5),
+        compared(ComparisonResult.DISAGREE, 9),
+        compared(ComparisonResult.AGREE),
     ]
-    assert made.learn_sides([*told, joined(ComparisonResult.AGENT_ONLY)], NOW_US) == {SITE}
+    assert made.learn_comparisons([*first, compared(ComparisonResult.AGENT_ONLY)], NOW_US) == {SITE}
     found = made.get(SITE)
     assert found is not None
-    assert found.disagreed == {Direction.DOWN: told[0]}
-    assert found.sides == {
+    assert found.disagreements == {Direction.DOWN: first[0]}
+    assert found.comparisons == {
         ComparisonResult.AGREE: 1,
         ComparisonResult.DISAGREE: 2,
         ComparisonResult.AGENT_ONLY: 1,
     }
 
 
-def test_comparisons_of_a_backlog_are_not_counted_and_those_of_the_ledger_neither() -> None:
+def test_comparisons_of_a_backlog_or_from_the_ledger_are_not_counted() -> None:
     made = fleet()
-    made.learn_sides([joined(ComparisonResult.DISAGREE, 25 * HOUR_US)], NOW_US)
-    made.restore_sides([joined(ComparisonResult.DISAGREE, direction=Direction.UP)])
+    made.learn_comparisons([compared(ComparisonResult.DISAGREE, 25 * HOUR_US)], NOW_US)
+    made.restore_comparisons([compared(ComparisonResult.DISAGREE, direction=Direction.UP)])
     found = made.get(SITE)
     assert found is not None
-    assert (found.sides.total(), set(found.disagreed)) == (0, set(Direction))
+    assert (found.comparisons.total(), set(found.disagreements)) == (0, set(Direction))
 
 
-def test_a_comparison_of_an_unknown_site_or_none_makes_no_site() -> None:
+def test_a_comparison_without_a_known_site_adds_no_site() -> None:
     made = fleet()
     strange = ComparedTest("pop-1", "strange", Direction.UP, NOW_US, ComparisonResult.DISAGREE, 0.2)
     alone = ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)
-    assert made.learn_sides([strange, alone], NOW_US) == set()
+    assert made.learn_comparisons([strange, alone], NOW_US) == set()
     assert len(made) == 1
 
 
@@ -218,7 +230,7 @@ def test_the_number_of_sites_outside_the_inventory_is_bounded(monkeypatch: pytes
     assert made.learn([seen(stamp(1), site="stranger-4")], NOW_US) == {"stranger-4"}
 
 
-def test_a_new_inventory_keeps_what_is_known() -> None:
+def test_a_new_inventory_keeps_live_state() -> None:
     made = fleet(floor(1, values=PASS))
     made.take_inventory({"new": Site("new", "New")})
     states = {found.site_id: state_of(found, NOW_US) for found in made}

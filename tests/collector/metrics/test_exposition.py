@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.kinds.views import STALE_INTERVALS
 from collector.live.fleet import Fleet
 from collector.live.site_state import SiteState
 from collector.metrics import exposition as exposition_module
 from collector.metrics.exposition import Exposition
 from collector.metrics.families import FAMILIES
 from collector.model.completeness import SiteCompleteness
-from collector.model.freshness import STALE_INTERVALS
 from collector.model.inventory import Site
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
@@ -32,7 +32,7 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import Cause, Direction, Failure, HostLoad, Known, Outcome, Standing, Verdict
+from wire.records import Cause, Direction, Failure, HostLoad, Measurement, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -79,10 +79,12 @@ def fleet() -> Fleet:
     made.learn([seen(floor(6, NOW_US - 9 * HOUR_US), 6, received_us=NOW_US)], NOW_US)
     made.learn([seen(stamp(1), 7, site="unannounced")], NOW_US)
     for result, difference in ((ComparisonResult.AGREE, 0.001), (ComparisonResult.DISAGREE, 0.25)):
-        made.learn_sides([ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US)
+        made.learn_comparisons(
+            [ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, result, difference)], NOW_US
+        )
     lost = {"dropped": 40, "damaged": 2}
-    made.take_holdings(
-        [SiteCompleteness(SITE, 900, 7, 3, lost, 1, 1), SiteCompleteness(NEVER.site_id, 5, under_way=1)]
+    made.learn_completeness(
+        [SiteCompleteness(SITE, 900, 7, 3, lost, 1, 1), SiteCompleteness(NEVER.site_id, 5, pending=1)]
     )
     made.set_presence(SITE, PresenceState.ONLINE)
     made.set_presence("unannounced", PresenceState.CONNECTION_LOST)
@@ -164,7 +166,7 @@ GAUGES_OF_FLOOR = (
     ],
 )
 def test_a_gauge_too_old_disappears_and_its_timestamp_stays(
-    record: Known, interval_us: int, gauges: tuple[str, ...]
+    record: Measurement, interval_us: int, gauges: tuple[str, ...]
 ) -> None:
     made = Fleet({SITE: LYCEE})
     made.learn([seen(record)], NOW_US)

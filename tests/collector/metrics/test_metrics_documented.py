@@ -1,4 +1,4 @@
-"""Every metric is documented, and nothing is documented that is not there."""
+"""Documentation of metrics: every one is documented, and no other."""
 
 import re
 from pathlib import Path
@@ -16,15 +16,15 @@ PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 def of_process(directory: Path) -> set[str]:
-    """What a whole collector's own part of the page holds."""
+    """Names of the metrics of a collector's own process."""
     inventory = directory / "sites.csv"
     inventory.write_text("site_id,name\nA,A\n")
     settings = CollectorSettings(
         inventory=str(inventory), ledger=LedgerSettings(path=str(directory / "ledger.db"))
     )
     program = CollectorService(settings)
-    program._peers.heard(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
-    page = program._meters.page().decode()
+    program._peers.count_message(PeerMessage("peer", (ReceiptStatus.COMMITTED,), 1))
+    page = program._counters.page().decode()
     program._ledger.close()
     return set(re.findall(r"^# TYPE (qos_\w+)", page, re.MULTILINE))
 
@@ -35,7 +35,7 @@ def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
     assert set(documented) == {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | of_process(tmp_path)
 
 
-def test_the_processes_own_metrics_stand_in_the_collectors_section() -> None:
+def test_metrics_of_the_process_are_in_the_collectors_section() -> None:
     meters = OwnCounters()
     PeerCounters(meters.registry)
     own = set(re.findall(r"^# TYPE (qos_collector_\w+)", meters.page().decode(), re.MULTILINE))

@@ -48,7 +48,7 @@ def test_a_french_spreadsheet_is_read_too() -> None:
     [
         ("", [f"sites.csv: empty: the first line names the columns: {HEAD}"]),
         ("site_id\nA\n", ["sites.csv, line 1: column 'name' is missing"]),
-        ("site_id,name,name\n", ["sites.csv, line 1: column 'name' stands twice"]),
+        ("site_id,name,name\n", ["sites.csv, line 1: column 'name' exists twice"]),
         (
             "site_id,name,suplier\n",
             ["sites.csv, line 1: no such column: 'suplier'; did you mean 'supplier'?"],
@@ -57,7 +57,7 @@ def test_a_french_spreadsheet_is_read_too() -> None:
         ("site_id,name\nA,\n", ["sites.csv, line 2, column name: empty"]),
         (
             "site_id,name\nA,x\nB,y\nA,z\n",
-            ["sites.csv, line 4, column site_id: 'A' stands in line 2 already"],
+            ["sites.csv, line 4, column site_id: 'A' is already in line 2"],
         ),
         (
             "site_id,name\nqos/#,x\n",
@@ -104,16 +104,16 @@ def test_a_french_spreadsheet_is_read_too() -> None:
         (f"site_id,name\nA,{'x' * 201}\n", ["sites.csv, line 2, column name: longer than 200 characters"]),
     ],
 )
-def test_a_wrong_inventory_is_told_by_line_and_column(text: str, expected: list[str]) -> None:
+def test_mistakes_are_reported_with_line_and_column(text: str, expected: list[str]) -> None:
     assert problems(text) == expected
 
 
 def test_problems_are_bounded() -> None:
-    told = problems("site_id,name\n" + "".join(f"S{i},\n" for i in range(30)))
-    assert (len(told), told[-1]) == (21, "sites.csv: and 10 more")
+    found = problems("site_id,name\n" + "".join(f"S{i},\n" for i in range(30)))
+    assert (len(found), found[-1]) == (21, "sites.csv: and 10 more")
 
 
-def test_the_example_is_valid_and_holds_the_site_of_the_example_agent() -> None:
+def test_the_example_is_valid_and_has_the_site_of_the_example_agent() -> None:
     file = InventoryFile(EXAMPLE)
     file.load()
     assert {site.departement for site in file.sites.values()} == {"03", "15", "43", "63"}
@@ -127,7 +127,7 @@ def test_the_example_is_valid_and_holds_the_site_of_the_example_agent() -> None:
         (b"site_id,name\nA,Lyc\xe9e\n", "{path}: not UTF-8: save it as CSV in UTF-8"),
     ],
 )
-def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None, expected: str) -> None:
+def test_an_unreadable_file_is_a_problem(tmp_path: Path, content: bytes | None, expected: str) -> None:
     path = tmp_path / "sites.csv"
     if content is not None:
         path.write_bytes(content)
@@ -136,7 +136,7 @@ def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None, expec
     assert raised.value.problems == [expected.format(path=path)]
 
 
-def test_a_changed_file_is_read_again_and_a_wrong_one_is_not_taken(
+def test_a_changed_file_is_read_again_and_one_with_mistakes_is_not_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "sites.csv"
@@ -151,9 +151,9 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_is_not_taken(
         assert not file.refresh()
     assert list(file.sites) == ["A"]
     assert file.problem == (
-        f"the new inventory is wrong, the one before stays in force: {path}, line 2, column name: empty"
+        f"the changed inventory has mistakes, the one before stays in use: {path}, line 2, column name: empty"
     )
-    assert f"inventory not taken: {path}, line 2, column name: empty" in caplog.text
+    assert f"changed inventory not used: {path}, line 2, column name: empty" in caplog.text
 
     replace(path, "site_id,name\nB,y\n")
     assert not file.refresh()
@@ -176,7 +176,7 @@ def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
 
 
 def replace(path: Path, text: str) -> None:
-    """As an editor does: a new file in the place of the old."""
+    """Replace a file by a new one, as an editor does."""
     other = path.with_suffix(".new")
     other.write_text(text)
     other.replace(path)

@@ -15,13 +15,13 @@ from tests.collector.examples import HOUR_US, NOW_US, SITE
 from wire.messages.envelope import GapReason
 
 LYCEE = Site("S5", "Lycée <b>Pascal</b>", "lycée", "63", "Clermont", "pop-1", "Opérateur A")
-HELD = [
+SITES = [
     SiteCompleteness("S1", 100),
     SiteCompleteness("S2", 1_234_567, missing=3),
     SiteCompleteness("S3", 100, declared={"dropped": 5_000, "damaged": 2}),
-    SiteCompleteness("S4", 100, missing=70, under_way=4),
+    SiteCompleteness("S4", 100, missing=70, pending=4),
     SiteCompleteness("S5", 100, conflicts=1),
-    SiteCompleteness("S6", 100, under_way=9),
+    SiteCompleteness("S6", 100, pending=9),
     SiteCompleteness("S7", 100, missing=1, forks=2),
 ]
 
@@ -31,44 +31,44 @@ def known(site_id: str) -> Site | None:
 
 
 def shown(wanted: CompletenessFilter) -> list[str]:
-    return [line.site.site_id for line in listing(HELD, known, wanted).lines]
+    return [line.site.site_id for line in listing(SITES, known, wanted).lines]
 
 
 def page(wanted: CompletenessFilter | None = None, language: Language = Language.ENGLISH) -> str:
     wanted = wanted or CompletenessFilter()
-    return unescape(CompletenessPages(language).sites(listing(HELD, known, wanted), wanted, NOW_US))
+    return unescape(CompletenessPages(language).sites(listing(SITES, known, wanted), wanted, NOW_US))
 
 
-def test_the_worst_comes_first() -> None:
+def test_the_gravest_finding_comes_first() -> None:
     assert shown(CompletenessFilter()) == ["S7", "S5", "S4", "S2", "S3", "S6", "S1"]
 
 
 def test_each_finding_counts_and_filters() -> None:
-    found = listing(HELD, known, CompletenessFilter())
+    found = listing(SITES, known, CompletenessFilter())
     assert found.counts == {
         CompletenessFinding.DOUBTFUL: 2,
         CompletenessFinding.MISSING: 3,
         CompletenessFinding.DECLARED: 1,
-        CompletenessFinding.WHOLE: 2,
+        CompletenessFinding.COMPLETE: 2,
     }
     assert found.within == 7
     assert shown(CompletenessFilter(CompletenessFinding.MISSING)) == ["S7", "S4", "S2"]
     assert shown(CompletenessFilter(CompletenessFinding.DOUBTFUL)) == ["S7", "S5"]
-    assert shown(CompletenessFilter(CompletenessFinding.WHOLE)) == ["S6", "S1"]
+    assert shown(CompletenessFilter(CompletenessFinding.COMPLETE)) == ["S6", "S1"]
 
 
-def test_a_search_knows_what_the_inventory_says() -> None:
+def test_a_search_reads_the_inventory() -> None:
     assert shown(CompletenessFilter(text="lycee clermont")) == ["S5"]
     assert shown(CompletenessFilter(text="s4")) == ["S4"]
     assert shown(CompletenessFilter(text="nowhere")) == []
 
 
-def test_what_is_under_way_is_not_wrong() -> None:
-    assert worst(SiteCompleteness("S", 1, under_way=5)) is CompletenessFinding.WHOLE
-    assert SiteCompleteness("S", 1, under_way=5).wrong is None
+def test_pending_measurements_are_no_defect() -> None:
+    assert worst(SiteCompleteness("S", 1, pending=5)) is CompletenessFinding.COMPLETE
+    assert SiteCompleteness("S", 1, pending=5).defects is None
 
 
-def test_pages_are_cut() -> None:
+def test_the_list_is_cut_into_pages() -> None:
     many = [SiteCompleteness(f"S{number:04}", 1) for number in range(2 * PAGE_ROWS + 1)]
     last = listing(many, known, CompletenessFilter(page=99))
     assert (last.page, last.pages, len(last.lines)) == (3, 3, 1)
@@ -86,23 +86,26 @@ def test_pages_are_cut() -> None:
         ({"page": "٣"}, CompletenessFilter()),
     ],
 )
-def test_a_query_that_makes_no_sense_is_left_out(query: dict[str, str], wanted: CompletenessFilter) -> None:
+def test_parts_of_a_query_that_make_no_sense_are_ignored(
+    query: dict[str, str], wanted: CompletenessFilter
+) -> None:
     assert CompletenessFilter.from_query(query) == wanted
 
 
-def test_the_fleet_learns_what_is_wrong_and_only_changes_concern_it() -> None:
+def test_the_fleet_learns_defects_and_returns_the_sites_with_changes() -> None:
     fleet = Fleet({SITE: Site(SITE, "x")})
     assert (
-        fleet.take_holdings([SiteCompleteness(SITE, 5), SiteCompleteness("stranger", 1, missing=4)]) == set()
+        fleet.learn_completeness([SiteCompleteness(SITE, 5), SiteCompleteness("stranger", 1, missing=4)])
+        == set()
     )
-    assert fleet.take_holdings([SiteCompleteness(SITE, 5, missing=2)]) == {SITE}
-    assert fleet.take_holdings([SiteCompleteness(SITE, 6, missing=2, under_way=1)]) == set()
-    assert fleet.take_holdings([SiteCompleteness(SITE, 9)]) == {SITE}
+    assert fleet.learn_completeness([SiteCompleteness(SITE, 5, missing=2)]) == {SITE}
+    assert fleet.learn_completeness([SiteCompleteness(SITE, 6, missing=2, pending=1)]) == set()
+    assert fleet.learn_completeness([SiteCompleteness(SITE, 9)]) == {SITE}
 
 
-def test_the_page_tells_figures_and_reasons_and_escapes_names() -> None:
+def test_the_page_shows_figures_and_reasons_and_escapes_names() -> None:
     raw = CompletenessPages(Language.ENGLISH).sites(
-        listing(HELD, known, CompletenessFilter()), CompletenessFilter(), NOW_US
+        listing(SITES, known, CompletenessFilter()), CompletenessFilter(), NOW_US
     )
     assert "Lycée &lt;b&gt;Pascal" in raw
     text = page()
@@ -115,13 +118,13 @@ def test_the_page_tells_figures_and_reasons_and_escapes_names() -> None:
     assert 'hreflang="en"' in french
 
 
-def test_links_keep_what_was_asked() -> None:
+def test_links_keep_the_query() -> None:
     text = page(CompletenessFilter(CompletenessFinding.MISSING, "S"))
     assert 'href="?q=S&show=complete&lang=en"' in text
     assert 'href="?q=S&show=missing&lang=fr"' in text
 
 
-def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
+def test_the_page_of_a_site_shows_epochs_and_runs() -> None:
     runs = (
         MissingRun(3, 3, NOW_US, NOW_US + HOUR_US),
         MissingRun(7, 9, NOW_US, None),
@@ -137,25 +140,25 @@ def test_the_page_of_a_site_tells_epochs_runs_and_what_is_left_out() -> None:
     )
     found = SiteEpochs("S5", epochs, total=10)
     text = unescape(CompletenessPages(Language.ENGLISH).site(LYCEE, found, NOW_US))
-    for told in (
+    for expected in (
         "between 2026-03-31 23:33 UTC and 2026-04-01 00:33 UTC",
         "<b>7\N{EN DASH}9</b> after 2026-03-31 23:33 UTC",
         "<b>1</b> before 2026-03-31 23:33 UTC",
         "<b>4\N{EN DASH}5</b> </li>",
-        "continued more than once",
-        "from before where that one had come",
+        "another epoch continues the same one",
+        "begins before the end of the previous epoch",
         "and others",
-        "nothing of it came",
+        "nothing received",
         "7 more epochs are not shown.",
         str(2**62),
         'href="?site=S5&lang=fr"',
         'href="/outages?site=S5&lang=en"',
     ):
-        assert told in text, told
+        assert expected in text, expected
     assert "S5" in CompletenessPages(Language.FRENCH).site(Site("S5", ""), None, NOW_US)
 
 
-def test_every_word_of_the_pages_is_in_the_catalogue() -> None:
+def test_every_finding_and_reason_has_a_text() -> None:
     needed = {
         *(f"finding.{finding}" for finding in CompletenessFinding),
         *(f"explain.{finding}" for finding in CompletenessFinding),
@@ -165,17 +168,17 @@ def test_every_word_of_the_pages_is_in_the_catalogue() -> None:
     assert CATALOGUE[Language.FRENCH]["finding.missing"] == "Manquant"
 
 
-def test_a_reason_of_a_later_agent_is_shown_as_it_is() -> None:
-    held = [SiteCompleteness("S1", 1, declared={"moon-phase": 2})]
+def test_an_unknown_reason_is_shown_as_it_is() -> None:
+    sites = [SiteCompleteness("S1", 1, declared={"moon-phase": 2})]
     text = CompletenessPages(Language.ENGLISH).sites(
-        listing(held, known, CompletenessFilter()), CompletenessFilter(), NOW_US
+        listing(sites, known, CompletenessFilter()), CompletenessFilter(), NOW_US
     )
     assert "moon-phase" in text
 
 
-def test_reasons_of_a_later_agent_are_one_series() -> None:
+def test_unknown_reasons_are_one_series() -> None:
     site = LiveSite(
-        "S1", None, lacks=SiteCompleteness("S1", 1, declared={"moon-phase": 2, "tide": 3, "dropped": 4})
+        "S1", None, defects=SiteCompleteness("S1", 1, declared={"moon-phase": 2, "tide": 3, "dropped": 4})
     )
     [family] = [one for one in completeness.FAMILIES if "declared_lost" in one.name]
     assert list(family.samples(site, NOW_US)) == [(',reason="dropped"', 4), (',reason="other"', 5)]

@@ -1,4 +1,4 @@
-"""What readers see of outages and of events upstream, on the overview and on a page of their own."""
+"""Outages and incidents on the overview and on the page of outages."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from collector.model.inventory import Site
 from collector.model.outages import Outage, newest_reports, outage_of
 from collector.pages.outage_page import MOST_ROWS, OutagePages
 from collector.pages.overview import OverviewFilter, overview
-from collector.pages.overview_page import MOST_EVENTS, OverviewPages
+from collector.pages.overview_page import MOST_INCIDENTS, OverviewPages
 from collector.pages.texts import CATALOGUE, KEYS, Language
 from collector.service.outage_history_cache import KEPT_US, OutageHistoryCache
 from collector.service.views import Views
@@ -34,7 +34,7 @@ from tests.collector.examples import (
     seen,
     stamp,
 )
-from wire.records import Cause, ClockReading, Known
+from wire.records import Cause, ClockReading, Measurement
 
 DAY_US = 24 * HOUR_US
 BEGIN_US, END_US = NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US
@@ -46,22 +46,22 @@ def words(text: str) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def views(records: dict[str, list[Known]]) -> Views:
+def views(records: dict[str, list[Measurement]]) -> Views:
     made = Views({name: Site(name, f"Lycée {name}", departement="63", pop="Clermont-2") for name in records})
     made.render(records, NOW_US)
-    for name, told in records.items():
-        made.learn([seen(record, order, site=name) for order, record in enumerate(told)], NOW_US)
-    taken = made.events.snapshot()
-    made.events.show(made.events.arrange(correlate(*taken) if taken else []))
+    for name, sent in records.items():
+        made.learn([seen(record, order, site=name) for order, record in enumerate(sent)], NOW_US)
+    taken = made.incidents.snapshot()
+    made.incidents.show(made.incidents.render(correlate(*taken) if taken else []))
     return made
 
 
 def page(made: Views, language: Language = Language.ENGLISH) -> str:
     found = overview(made.summaries, OverviewFilter())
-    told = made.events.told(NOW_US)
+    recent = made.incidents.recent(NOW_US)
     return words(
         OverviewPages(language)
-        .overview(found, OverviewFilter(), (), NOW_US, told, made.events.event_of)
+        .overview(found, OverviewFilter(), (), NOW_US, recent, made.incidents.incident_of)
         .replace(" <", "<")
     )
 
@@ -81,89 +81,91 @@ def page(made: Views, language: Language = Language.ENGLISH) -> str:
         ),
         (
             [stamp(1, BEGIN_US)],
-            "silent since 23:13 UTC: whether site, line or agent cannot be told from here",
-            "muet depuis 23:13 UTC : site, ligne ou agent, d'ici on ne peut le dire",
+            "silent since 23:13 UTC: the cause may be site, line or agent",
+            "muet depuis 23:13 UTC : la cause peut être le site, la ligne ou l'agent",
         ),
     ],
 )
-def test_a_site_tells_since_when_and_whose(records: list[Known], english: str, french: str) -> None:
+def test_begin_and_cause_of_an_outage_are_on_the_overview(
+    records: list[Measurement], english: str, french: str
+) -> None:
     made = views({"A": records})
     assert english in page(made)
     assert french in page(made, Language.FRENCH)
-    assert "Events upstream" not in page(made)
+    assert "Incidents" not in page(made)
 
 
-def test_an_outage_of_yesterday_is_the_other_pages() -> None:
-    told = page(views({"A": [outage(2, BEGIN_US - DAY_US, END_US - DAY_US), stamp(3)]}))
-    assert "outage from" not in told
+def test_an_outage_of_yesterday_is_not_on_the_overview() -> None:
+    text = page(views({"A": [outage(2, BEGIN_US - DAY_US, END_US - DAY_US), stamp(3)]}))
+    assert "outage from" not in text
 
 
-def test_an_event_stands_first_and_its_sites_name_it() -> None:
+def test_an_incident_is_above_the_sites_and_each_of_its_sites_names_it() -> None:
     made = views({name: [stamp(1, BEGIN_US)] for name in TEN} | {"R": [stamp(1)]})
-    made.events.show(made.events.arrange([event(Level.POP, "Clermont-2", Cause.UNKNOWN)]))
-    told = page(made)
-    assert "POP Clermont-2: 10 sites away since 23:13 UTC · cause not told yet" in told
-    assert told.index("POP Clermont-2: 10 sites") < told.index("All sites")
-    assert told.count("part of: POP Clermont-2, 10 sites away since 23:13 UTC") == 10
-    assert "silent since" not in told
+    made.incidents.show(made.incidents.render([incident(Level.POP, "Clermont-2", Cause.UNKNOWN)]))
+    text = page(made)
+    assert "POP Clermont-2: 10 sites unreachable since 23:13 UTC · cause not reported yet" in text
+    assert text.index("POP Clermont-2: 10 sites") < text.index("All sites")
+    assert text.count("part of: POP Clermont-2, 10 sites unreachable since 23:13 UTC") == 10
+    assert "silent since" not in text
     french = page(made, Language.FRENCH)
-    assert "POP Clermont-2 : 10 sites absents depuis 23:13 UTC · cause pas encore signalée" in french
-    assert "fait partie de : POP Clermont-2, 10 sites absents" in french
+    assert "POP Clermont-2 : 10 sites injoignables depuis 23:13 UTC · cause pas encore signalée" in french
+    assert "fait partie de : POP Clermont-2, 10 sites injoignables" in french
 
 
-def event(level: Level, place: str, cause: Cause, back: int = 0, **more: object) -> Incident:
-    absences = tuple(
+def incident(level: Level, place: str, cause: Cause, back: int = 0, **more: object) -> Incident:
+    outages = tuple(
         SiteOutage(name, SitePlace(), BEGIN_US, 0, END_US if number < back else None, cause, **more)  # type: ignore[arg-type]
         for number, name in enumerate(TEN)
     )
-    return Incident(level, place, cause, absences)
+    return Incident(level, place, cause, outages)
 
 
 @pytest.mark.parametrize(
     ("shown", "english"),
     [
         (
-            event(Level.POP, "A", Cause.ACCESS, back=4),
-            "POP A: 6 of 10 sites still away, since 23:13 UTC · access line",
+            incident(Level.POP, "A", Cause.ACCESS, back=4),
+            "POP A: 6 of 10 sites still unreachable, since 23:13 UTC · access line",
         ),
         (
-            event(Level.DEPARTEMENT, "63", Cause.BEYOND, back=10),
-            "Département 63: 10 sites away from 23:13 UTC to 23:24 UTC · beyond the access line",
+            incident(Level.DEPARTEMENT, "63", Cause.BEYOND, back=10),
+            "Département 63: 10 sites unreachable from 23:13 UTC to 23:24 UTC · beyond the access line",
         ),
         (
-            event(Level.PEER, "pop-1", Cause.PEER, unanswered=True),
+            incident(Level.PEER, "pop-1", Cause.PEER, unanswered=True),
             "Peer pop-1: answers none of its 10 sites since 23:13 UTC · measurement peer",
         ),
         (
-            event(Level.FLEET, "", Cause.BROKER),
-            "Our side: 10 sites away since 23:13 UTC · our broker, or the way to it · no site's line",
+            incident(Level.FLEET, "", Cause.BROKER),
+            "Our side: 10 sites unreachable since 23:13 UTC · our broker, or the path to it · no site's line",
         ),
     ],
 )
-def test_an_event_says_where_how_many_since_when_and_whose(shown: Incident, english: str) -> None:
+def test_texts_of_an_incident(shown: Incident, english: str) -> None:
     made = views({"R": [stamp(1)]})
-    made.events.show(made.events.arrange([shown]))
+    made.incidents.show(made.incidents.render([shown]))
     assert english in page(made)
 
 
-def test_the_page_names_some_events_and_counts_the_others() -> None:
+def test_the_overview_lists_some_incidents_and_counts_the_others() -> None:
     made = views({"R": [stamp(1)]})
-    made.events.show(
-        made.events.arrange(
-            [event(Level.POP, f"P{number}", Cause.ACCESS) for number in range(MOST_EVENTS + 3)]
+    made.incidents.show(
+        made.incidents.render(
+            [incident(Level.POP, f"P{number}", Cause.ACCESS) for number in range(MOST_INCIDENTS + 3)]
         )
     )
-    told = page(made)
-    assert ("POP P7:" in told, "POP P8:" in told, " 3 more" in told) == (True, False, True)
+    text = page(made)
+    assert ("POP P7:" in text, "POP P8:" in text, " 3 more" in text) == (True, False, True)
 
 
-def test_a_pop_is_found_by_its_name() -> None:
+def test_a_search_finds_sites_by_their_pop() -> None:
     made = views({"R": [stamp(1)]})
     assert overview(made.summaries, OverviewFilter(text="clermont-2")).matching == 1
     assert overview(made.summaries, OverviewFilter(text="clermont-3")).matching == 0
 
 
-def told(*records: Known, site: str = SITE) -> list[Outage]:
+def reported(*records: Measurement, site: str = SITE) -> list[Outage]:
     found = [outage_of(seen(record, order, site=site)) for order, record in enumerate(records)]
     return [each for each in found if each is not None]
 
@@ -172,77 +174,79 @@ PLACES = {name: SitePlace("63", "Clermont-2", "") for name in TEN}
 
 
 def month() -> tuple[tuple[HistoryOutage, ...], tuple[Incident, ...]]:
-    """A cut of the POP, and of one site besides: our broker, an outage nobody closed, and one that lasts."""
-    census = SiteCounts(watched=10, sites=10)
-    census.pops["Clermont-2"] = 10
-    words_told = [
-        word
+    """A cut of the POP; and of one site: the broker, an outage without a reported end, and one that lasts."""
+    counts = SiteCounts(datable=10, sites=10)
+    counts.pops["Clermont-2"] = 10
+    reports = [
+        report
         for number, name in enumerate(TEN)
-        for word in told(outage(1, BEGIN_US + number, END_US + number, Cause.BEYOND), site=name)
+        for report in reported(outage(1, BEGIN_US + number, END_US + number, Cause.BEYOND), site=name)
     ]
-    words_told += told(
+    reports += reported(
         outage(2, NOW_US - 3 * DAY_US, NOW_US - 3 * DAY_US + 43_000_000, Cause.BROKER, name="o2"),
         outage(3, NOW_US - 9 * DAY_US, None, Cause.SITE, name="o3"),
         outage(4, NOW_US - MINUTE_US, None, Cause.PEER, name="o4"),
         site="C3",
     )
     healthy = {("C3", "o3"): NOW_US - 8 * DAY_US}
-    found = outage_history(newest_reports(words_told), healthy, PLACES, census)
-    return found.sites["C3"], found.events
+    found = outage_history(newest_reports(reports), healthy, PLACES, counts)
+    return found.sites["C3"], found.incidents
 
 
-def test_a_month_of_a_site_tells_what_each_outage_was_part_of() -> None:
+def test_outages_of_a_month_and_their_incidents() -> None:
     entries, (cut,) = month()
     assert [entry.outage.name for entry in entries] == ["o4", "outage-1", "o2", "o3"]
-    assert [entry.event for entry in entries] == [None, cut, None, None]
+    assert [entry.incident for entry in entries] == [None, cut, None, None]
     assert [entry.lasts for entry in entries] == [True, False, False, False]
-    assert [entry.lines for entry in entries] == [False, True, False, True]
+    assert [entry.is_of_site_or_line for entry in entries] == [False, True, False, True]
     assert (cut.place, len(cut.sites), cut.begin_us) == ("Clermont-2", 10, BEGIN_US)
 
 
-def test_the_page_of_a_site_tells_begin_end_cause_and_event() -> None:
+def test_the_page_of_a_site_shows_begin_end_cause_and_incident() -> None:
     entries, _ = month()
     made = OutagePages(Language.ENGLISH).site("C3", "Lycée C3", entries, NOW_US)
     assert 'href="/completeness?site=C3&amp;lang=en"' in made
     text = words(made)
     assert "Outages of Lycée C3 C3" in text
-    assert "Outages: 4 · in all: 11 min 43 s · neither the site's nor its line's: 2." in text
+    assert "Outages: 4 · total duration: 11 min 43 s · not caused by site or line: 2." in text
     assert "2026-03-31 23:13:20 UTC 2026-03-31 23:24:20 UTC 11 min beyond the access line POP" in text
-    assert "POP Clermont-2: 10 sites away from 23:13 UTC to 23:24 UTC" in text
-    assert "2026-03-22 23:33:20 UTC not told; over by 2026-03-23 23:33:20 UTC" in text
+    assert "POP Clermont-2: 10 sites unreachable from 23:13 UTC to 23:24 UTC" in text
+    assert "2026-03-22 23:33:20 UTC not reported; at the latest 2026-03-23 23:33:20 UTC" in text
     assert "still open" in text
     french = words(OutagePages(Language.FRENCH).site("C3", "", entries, NOW_US))
-    assert "Coupures : 4 · durée totale : 11 min 43 s · ni du site ni de sa ligne : 2." in french
-    assert "non signalée ; finie avant" in french
+    assert "Coupures : 4 · durée totale : 11 min 43 s · sans cause au site ni sur sa ligne : 2." in french
+    assert "non signalée ; au plus tard" in french
 
 
-def test_the_page_of_events_lists_them_with_their_sites() -> None:
+def test_the_page_lists_incidents_with_their_sites() -> None:
     _, found = month()
-    text = OutagePages(Language.ENGLISH).events(found, NOW_US)
+    text = OutagePages(Language.ENGLISH).incidents(found, NOW_US)
     assert "11 min POP Clermont-2 beyond the access line 10 C0 C1" in words(text)
     assert '<a href="?site=C3&amp;lang=en">C3</a>' in text
-    empty = words(OutagePages(Language.ENGLISH).events((), NOW_US))
-    assert "No event upstream of several sites" in empty
+    empty = words(OutagePages(Language.ENGLISH).incidents((), NOW_US))
+    assert "No incident of several sites" in empty
 
 
-def test_the_pages_say_what_is_left_out() -> None:
+def test_the_pages_report_what_they_leave_out() -> None:
     entries, found = month()
     english, french = OutagePages(Language.ENGLISH), OutagePages(Language.FRENCH)
-    assert "Not all is here" not in english.site("C3", "", entries, NOW_US) + english.events(found, NOW_US)
+    assert "This list is incomplete" not in english.site("C3", "", entries, NOW_US) + english.incidents(
+        found, NOW_US
+    )
     text = words(english.site("C3", "", entries, NOW_US, since_us=BEGIN_US))
-    assert "All that was told since 2026-03-31 23:13:20 UTC is here." in text
-    text = words(french.events(found, NOW_US, partly=3))
-    assert "Sites qui en ont dit plus qu'il n'en est lu : 3." in text
+    assert "All reports since 2026-03-31 23:13:20 UTC are here." in text
+    text = words(french.incidents(found, NOW_US, incomplete=3))
+    assert "Sites ayant signalé trop de coupures pour cette page : 3." in text
     many = entries[:1] * (MOST_ROWS + 7)
-    assert "The newest 500 are listed, 7 more are not." in words(english.site("C3", "", many, NOW_US))
+    assert "The newest 500 are listed; 7 more are not." in words(english.site("C3", "", many, NOW_US))
     assert "The newest 500 are listed" not in words(english.site("C3", "", many[:MOST_ROWS], NOW_US))
-    assert "The newest 500 are listed, 1 more" in words(english.events(found * (MOST_ROWS + 1), NOW_US))
+    assert "The newest 500 are listed; 1 more" in words(english.incidents(found * (MOST_ROWS + 1), NOW_US))
     of_either_gender = "Les 500 entrées les plus récentes sont affichées, 7 autres ne le sont pas."
     assert of_either_gender in words(french.site("C3", "", many, NOW_US))
-    assert of_either_gender in words(french.events(found * (MOST_ROWS + 7), NOW_US))
+    assert of_either_gender in words(french.incidents(found * (MOST_ROWS + 7), NOW_US))
 
 
-def test_what_a_site_told_too_much_of_reaches_its_page(
+def test_the_page_knows_sites_with_more_reports_than_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.ledger.read.outages.MOST_OF_SITE", 1)
@@ -251,11 +255,11 @@ def test_what_a_site_told_too_much_of_reaches_its_page(
     ledger.commit([judge(arrival(outage(1, BEGIN_US), outage(2, END_US, name="o2")))])
     ledger.close()
     found = asyncio.run(OutageHistoryCache(path, CurrentIncidents(render), lambda: NOW_US).read())
-    assert found.partly == {SITE: END_US}
+    assert found.complete_since == {SITE: END_US}
 
 
-def test_what_comes_from_outside_is_escaped() -> None:
-    made = outage_history(told(outage(1, BEGIN_US, END_US)), {}, {}, SiteCounts())
+def test_text_from_outside_is_escaped() -> None:
+    made = outage_history(reported(outage(1, BEGIN_US, END_US)), {}, {}, SiteCounts())
     text = OutagePages(Language.ENGLISH).site('"><b>x', "<i>", made.sites[SITE], NOW_US)
     assert "<b>x" not in text
     assert "<i>" not in text
@@ -266,21 +270,21 @@ def test_what_comes_from_outside_is_escaped() -> None:
     [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (3_599, "59 min 59 s"), (3_600, "1 h"),
      (3_659, "1 h"), (90_000, "1 d 1 h"), (400 * 86_400, "400 d")],
 )  # fmt: skip
-def test_how_long_something_lasted_is_told_in_two_units(lasted_s: int, expected: str) -> None:
+def test_durations_have_two_units(lasted_s: int, expected: str) -> None:
     entries = outage_history(
-        told(outage(1, BEGIN_US, BEGIN_US + lasted_s * 1_000_000)), {}, {}, SiteCounts()
+        reported(outage(1, BEGIN_US, BEGIN_US + lasted_s * 1_000_000)), {}, {}, SiteCounts()
     ).sites
     text = words(OutagePages(Language.ENGLISH).site("A", "", entries[SITE], NOW_US))
-    assert f"in all: {expected} ·" in text
+    assert f"total duration: {expected} ·" in text
 
 
-def test_every_cause_and_level_has_its_words() -> None:
+def test_every_cause_and_level_has_a_text() -> None:
     needed = {*(f"cause.{cause}" for cause in Cause), *(f"level.{level}" for level in Level)}
     assert needed <= KEYS
     assert all(all(found.values()) for found in CATALOGUE.values())
 
 
-def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> None:
+def test_the_month_is_read_again_after_30_seconds(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger(path)
     unclosed = outage(1, BEGIN_US, cause=Cause.UNKNOWN)
@@ -298,7 +302,7 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
             now_us[0] = NOW_US + later_us
             found = await reader.read()
             seen_then.append(len(found.sites[SITE]))
-            assert found.sites[SITE][-1].over_by_us == END_US
+            assert found.sites[SITE][-1].ended_by_us == END_US
             ledger.commit([judge(arrival(outage(5, NOW_US, name="new")))])
             if later_us == KEPT_US:
                 ledger.commit([judge(arrival(outage(6, NOW_US, name="newer")))])
@@ -308,11 +312,11 @@ def test_the_reader_reads_the_month_and_not_again_at_once(tmp_path: Path) -> Non
     ledger.close()
 
 
-def test_an_outage_whose_beginning_nobody_knows_says_so() -> None:
+def test_an_outage_without_a_date_shows_why() -> None:
     record = outage(1, BEGIN_US, END_US)
     before = ClockReading(wall_us=7, boot_us=7, boot_id="boot-0", synchronised=False)
     record = structs.replace(record, values=structs.replace(record.values, begin=before))
     assert "outage until 23:24 UTC: access line" in page(views({"A": [record, stamp(3)]}))
-    entries = outage_history(told(record), {}, {}, SiteCounts()).sites[SITE]
+    entries = outage_history(reported(record), {}, {}, SiteCounts()).sites[SITE]
     text = words(OutagePages(Language.ENGLISH).site(SITE, "", entries, NOW_US))
     assert "its clock was not set 2026-03-31 23:24:20 UTC" in text

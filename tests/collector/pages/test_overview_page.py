@@ -5,9 +5,10 @@ import msgspec
 import pytest
 
 from collector.live.fleet import Fleet
-from collector.live.notices import Notice, NoticeKind, remarks
+from collector.live.notices import NoticeKind, notices
 from collector.live.site_state import SiteState
 from collector.model.inventory import Site
+from collector.model.notice import Notice
 from collector.model.observation import Series
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from collector.pages.overview import (
@@ -39,7 +40,17 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import KNOWN, Bound, Direction, Failure, FloorValues, Known, Outcome, Standing, Verdict
+from wire.records import (
+    BY_NAME,
+    Bound,
+    Direction,
+    Failure,
+    FloorValues,
+    Measurement,
+    Outcome,
+    Standing,
+    Verdict,
+)
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -48,7 +59,7 @@ SUSPECT = msgspec.structs.replace(
     floor_values(Verdict.FAIL, 7.0e6, 7.1e6), standing=Standing.SUSPECT, under_load=under_load(84_500)
 )
 BOUNDED = msgspec.structs.replace(capacity_values(9.74e6), bound=Bound.PEER)
-SITES: dict[str, list[Known]] = {
+SITES: dict[str, list[Measurement]] = {
     "fine": [
         floor(1, values=PASS),
         stamp(2, values=stamp_values(12_340)),
@@ -56,7 +67,7 @@ SITES: dict[str, list[Known]] = {
         capacity(4),
         capacity(5, direction=Direction.UP, values=BOUNDED),
     ],
-    "remarkable": [
+    "noticed": [
         floor(1, values=SUSPECT),
         stamp(
             2, values=msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_dscp=8)
@@ -93,8 +104,8 @@ def fleet() -> Fleet:
     for name, records in SITES.items():
         made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
-    made.learn_sides(
-        [ComparedTest("pop-1", "remarkable", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)],
+    made.learn_comparisons(
+        [ComparedTest("pop-1", "noticed", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)],
         NOW_US,
     )
     made.set_presence("silent", PresenceState.CONNECTION_LOST)
@@ -121,12 +132,12 @@ def html(language: Language = Language.ENGLISH, problems: tuple[str, ...] = (), 
 
 
 def words(text: str) -> str:
-    """What a reader sees."""
+    """Text that a reader sees."""
     body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))).replace("≥ ", "≥")
 
 
-def test_a_site_leads_to_its_outages_and_says_them_in_the_same_language() -> None:
+def test_a_site_links_to_its_outages_in_the_same_language() -> None:
     assert '<a class="site" href="/outages?site=bad&amp;lang=fr">Lycée bad</a>' in html(Language.FRENCH)
 
 
@@ -135,7 +146,7 @@ def test_the_worst_site_comes_first() -> None:
         "worse",
         "bad",
         "silent",
-        "remarkable",
+        "noticed",
         "new",
         "unjudged",
         "nobody-<b>knows",
@@ -158,11 +169,11 @@ def test_the_worst_site_comes_first() -> None:
         ({"page": "2"}, None),
     ],
 )
-def test_a_reader_finds_what_was_asked_for(query: dict[str, str], expected: list[str] | None) -> None:
+def test_filters_and_searches(query: dict[str, str], expected: list[str] | None) -> None:
     assert ids(find(**query)) == (ids(find()) if expected is None else expected)
 
 
-def test_counts_are_of_everything_but_the_state_asked_for() -> None:
+def test_counts_ignore_the_filter_by_state() -> None:
     found = find(state="silent")
     assert found.counts == {
         SiteState.BELOW_FLOOR: 2,
@@ -175,7 +186,7 @@ def test_counts_are_of_everything_but_the_state_asked_for() -> None:
     assert (found.matching, found.total, found.departements) == (1, 9, ["03", "63"])
 
 
-def test_pages_hold_what_a_person_can_read() -> None:
+def test_the_list_is_cut_into_pages() -> None:
     base = summaries()[0]
     many = [base] * (2 * PAGE_ROWS + 1)
     sizes = [len(overview(many, OverviewFilter(page=page)).rows) for page in (1, 2, 3, 4)]
@@ -190,28 +201,28 @@ def test_pages_hold_what_a_person_can_read() -> None:
     ) == (True, True)
 
 
-def test_a_line_tells_figures_against_the_floor() -> None:
-    told = words(html())
+def test_a_line_shows_figures_and_their_floor() -> None:
+    text = words(html())
     assert (
         "Below floor Lycée bad bad · Thiers · 03 · Opérateur <A> 6.57 of 8.00 Mbit/s ≥8.02 of 8.00 Mbit/s"
-        in told
+        in text
     )
-    assert "7.99 of 8.00 Mbit/s unconfirmed" in told
-    assert "19.8 / ≥9.7 Mbit/s 12.3 ms 0.40 % 1 s ago" in told
+    assert "7.99 of 8.00 Mbit/s unconfirmed" in text
+    assert "19.8 / ≥9.7 Mbit/s 12.3 ms 0.40 % 1 s ago" in text
 
 
 def of_values(values: FloorValues) -> str:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(floor(1, values=values), site="a")], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
-    told = words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
-    (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", told)
+    text = words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
+    (figure,) = re.findall(r"(≥?[0-9.]+ of [0-9.]+) Mbit/s", text)
     assert isinstance(figure, str)
     return figure
 
 
 @pytest.mark.parametrize(
-    ("verdict", "at_least_bps", "capacity_bps", "told"),
+    ("verdict", "at_least_bps", "capacity_bps", "text"),
     [
         (Verdict.PASS, 7.96e6, None, "≥8.00 of 8.00"),
         (Verdict.PASS, 8.04e6, None, "≥8.04 of 8.00"),
@@ -223,104 +234,102 @@ def of_values(values: FloorValues) -> str:
         (Verdict.FAIL, 7.9999e6, 7.9999e6, "7.99 of 8.00"),
     ],
 )
-def test_a_floor_kept_reads_so_and_a_floor_missed_never_does(
-    verdict: Verdict, at_least_bps: float, capacity_bps: float | None, told: str
+def test_a_figure_reads_as_the_floor_only_if_the_floor_is_kept(
+    verdict: Verdict, at_least_bps: float, capacity_bps: float | None, text: str
 ) -> None:
-    assert of_values(floor_values(verdict, at_least_bps, capacity_bps)) == told
+    assert of_values(floor_values(verdict, at_least_bps, capacity_bps)) == text
 
 
 @pytest.mark.parametrize(
-    ("floor_bps", "bps", "told"),
+    ("floor_bps", "bps", "text"),
     [
         (2.125e6, 2.1249e6, "2.12 of 2.125"),
         (100e6, 99.999e6, "99.99 of 100.00"),
         (500e6, 499.6e6, "499 of 500.00"),
     ],
 )
-def test_whatever_the_floor_is_a_figure_below_it_reads_below_it(
-    floor_bps: float, bps: float, told: str
-) -> None:
+def test_a_figure_below_the_floor_reads_below_it(floor_bps: float, bps: float, text: str) -> None:
     values = msgspec.structs.replace(floor_values(Verdict.FAIL, bps, bps), floor_bps=floor_bps)
-    assert of_values(values) == told
+    assert of_values(values) == text
 
 
-def test_waiting_is_a_state_and_never_no_data() -> None:
-    told = words(html())
-    assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in told
-    assert "Waiting for a floor verdict last latency train: no answer" in told
+def test_a_waiting_site_shows_the_reason() -> None:
+    text = words(html())
+    assert "Waiting Lycée new new · Thiers · 03 · Opérateur <A> Waiting for the first measurement" in text
+    assert "Waiting for a floor verdict last latency train: no answer" in text
     assert {line.site.site_id: line.waiting for line in summaries() if line.waiting} == {
         "new": Waiting.MEASUREMENT,
         "unjudged": Waiting.VERDICT,
     }
 
 
-def test_what_else_is_worth_a_line_stands_below_the_site() -> None:
-    told = words(html(q="remarkable"))
-    assert "suspect downstream: a floor test failed and is being repeated" in told
-    assert "agent and peer tell differently downstream: 25 % apart" in told
-    assert "DSCP 46 arrives as 0 upstream DSCP 46 arrives as 8 downstream" in told
-    assert "path: DSCP 46 is changed before hop 3 (10.0.3.1)" in told
-    assert "path: packets of at most 1400 bytes, from hop 3 (10.0.3.1)" in told
-    assert "path: packets above 1400 bytes vanish and nobody says so" in told
-    assert "search skipped: byte budget spent" in told
-    assert "10.4 ms 86.0 ms under load" in told
-    french = words(html(Language.FRENCH, q="remarkable"))
-    assert "agent et pair se contredisent dans le sens descendant : 25 % d'écart" in french
-    assert not re.search(r"\b(path|search|suspect downstream|under load)\b", french)
+def test_notices_are_below_the_site() -> None:
+    text = words(html(q="noticed"))
+    assert "suspect, direction down: a floor test failed and is being repeated" in text
+    assert "records of agent and peer differ by 25 %, direction down" in text
+    assert "DSCP 46 arrives as 0, direction up DSCP 46 arrives as 8, direction down" in text
+    assert "path: DSCP 46 is changed before hop 3 (10.0.3.1)" in text
+    assert "path: no packets larger than 1400 bytes from hop 3 (10.0.3.1)" in text
+    assert "path: packets larger than 1400 bytes vanish without an error message" in text
+    assert "search skipped: byte budget spent" in text
+    assert "10.4 ms 86.0 ms under load" in text
+    french = words(html(Language.FRENCH, q="noticed"))
+    assert "relevés de l'agent et du pair divergents de 25 %, sens descendant" in french
+    assert not re.search(r"\b(path|search|direction down|under load)\b", french)
 
 
 @pytest.mark.parametrize(
     ("rtt_us", "english", "french"),
     [(4, "<0.1 ms", "<0,1 ms"), (49, "<0.1 ms", "<0,1 ms"), (50, "0.1 ms", "0,1 ms")],
 )
-def test_no_round_trip_takes_no_time(rtt_us: int, english: str, french: str) -> None:
+def test_a_round_trip_time_is_never_shown_as_zero(rtt_us: int, english: str, french: str) -> None:
     quick = Fleet({"quick": Site("quick", "Lycée")})
     quick.learn([seen(stamp(2, values=stamp_values(rtt_us)), site="quick")], NOW_US)
     found = overview([summarise(site, NOW_US) for site in quick], OverviewFilter())
-    for language, told in ((Language.ENGLISH, english), (Language.FRENCH, french)):
-        assert f" {told} " in words(OverviewPages(language).overview(found, OverviewFilter(), (), NOW_US))
+    for language, text in ((Language.ENGLISH, english), (Language.FRENCH, french)):
+        assert f" {text} " in words(OverviewPages(language).overview(found, OverviewFilter(), (), NOW_US))
 
 
 def test_a_disagreement_is_shown_for_a_day() -> None:
     made = fleet()
-    (site,) = [found for found in made if found.site_id == "remarkable"]
-    kinds = [{remark.kind for remark in remarks(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
-    assert [NoticeKind.SIDES_DISAGREE in found for found in kinds] == [True, False]
+    (site,) = [found for found in made if found.site_id == "noticed"]
+    kinds = [{notice.kind for notice in notices(site, NOW_US + age * HOUR_US)} for age in (23, 24)]
+    assert [NoticeKind.RECORDS_DISAGREE in found for found in kinds] == [True, False]
 
 
-def test_a_trace_that_does_not_arrive_says_how_far_it_came() -> None:
+def test_a_trace_that_does_not_arrive_shows_its_last_hop() -> None:
     lost = msgspec.structs.replace(path_values(), reached=False, dscp_changed_at=None, mtu_limited_at=None)
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(path(1, values=lost), site="a")], NOW_US)
-    assert remarks(next(iter(site)), NOW_US) == (Notice(NoticeKind.NOT_REACHED, None, 4),)
+    assert notices(next(iter(site)), NOW_US) == (Notice("not-reached", None, 4),)
 
 
-def of_records(*records: Known) -> str:
+def of_records(*records: Measurement) -> str:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(record, order, site="a") for order, record in enumerate(records)], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
     return words(OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US))
 
 
-def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Known:
-    """A floor test that gave no values."""
+def unmeasured(failure: Failure, start_us: int = NOW_US - MINUTE_US, **more: object) -> Measurement:
+    """Floor test without values."""
     values = {"outcome": Outcome.FAILED, "failure": failure}
     return msgspec.structs.replace(floor(9, start_us), values=None, **values, **more)
 
 
-def test_a_floor_test_that_fails_shows_behind_trains_that_do_not() -> None:
-    told = of_records(floor(1, NOW_US - 4 * HOUR_US, BAD), unmeasured(Failure.PEER_BUSY), stamp(2))
-    assert "last floor test: peer busy" in told
-    assert "6.57 of 8.00 Mbit/s 4 h ago" in told
+def test_a_failed_floor_test_shows_beside_successful_trains() -> None:
+    text = of_records(floor(1, NOW_US - 4 * HOUR_US, BAD), unmeasured(Failure.PEER_BUSY), stamp(2))
+    assert "last floor test: peer busy" in text
+    assert "6.57 of 8.00 Mbit/s 4 h ago" in text
 
 
 @pytest.mark.parametrize(("hours", "shown"), [(0, False), (4, True)])
-def test_what_is_left_out_now_and_then_shows_where_nothing_stands(hours: int, shown: bool) -> None:
-    told = of_records(floor(1, NOW_US - hours * HOUR_US, PASS), unmeasured(Failure.SITE_IN_USE, NOW_US + 1))
-    assert ("last floor test: gave way to the site" in told) is shown
+def test_a_routine_failure_shows_only_without_fresh_values(hours: int, shown: bool) -> None:
+    text = of_records(floor(1, NOW_US - hours * HOUR_US, PASS), unmeasured(Failure.SITE_IN_USE, NOW_US + 1))
+    assert ("last floor test: gave way to the site" in text) is shown
 
 
-def test_a_probe_of_a_newer_agent_that_fails_is_an_attempt_like_others() -> None:
+def test_a_failed_probe_of_a_newer_agent_has_no_name() -> None:
     moon = msgspec.structs.replace(
         seen(unmeasured(Failure.NO_ANSWER)), series=Series("a", "moon", None, None)
     )
@@ -329,16 +338,16 @@ def test_a_probe_of_a_newer_agent_that_fails_is_an_attempt_like_others() -> None
     assert summarise(next(iter(site)), NOW_US).troubles == (Trouble("", Failure.NO_ANSWER),)
 
 
-def test_a_silent_site_tells_its_connection_and_the_age() -> None:
+def test_a_silent_site_shows_its_connection_and_age() -> None:
     assert re.search(r"Silent Lycée silent .* agent's connection lost .* 5 h ago", words(html(q="silent")))
 
 
-def test_the_page_speaks_french() -> None:
-    told = words(html(Language.FRENCH))
-    assert "6,57 sur 8,00 Mbit/s" in told
-    assert "En attente de la première mesure" in told
-    assert "dernière mesure de latence : pas de réponse" in told
-    assert not re.search(r"\b(of|Waiting|Silent|ago)\b", told)
+def test_the_page_in_french() -> None:
+    text = words(html(Language.FRENCH))
+    assert "6,57 sur 8,00 Mbit/s" in text
+    assert "En attente de la première mesure" in text
+    assert "dernière mesure de latence : pas de réponse" in text
+    assert not re.search(r"\b(of|Waiting|Silent|ago)\b", text)
 
 
 def test_everything_from_outside_is_escaped() -> None:
@@ -348,12 +357,14 @@ def test_everything_from_outside_is_escaped() -> None:
     assert "nobody-&lt;b&gt;knows" in html()
 
 
-def test_problems_of_the_collector_itself_stand_on_the_page() -> None:
-    assert "has trouble: broker: nothing listens" in words(html(problems=("broker: nothing listens",)))
-    assert "trouble:" not in words(html(q="worse"))
+def test_problems_of_the_collector_are_on_the_page() -> None:
+    assert "Problems of the collector itself: broker: nothing listens" in words(
+        html(problems=("broker: nothing listens",))
+    )
+    assert "Problems" not in words(html(q="worse"))
 
 
-def test_an_empty_fleet_says_so() -> None:
+def test_an_empty_fleet_has_a_text() -> None:
     page = OverviewPages(Language.ENGLISH)
     assert "no site has reported yet" in page.overview(
         overview([], OverviewFilter()), OverviewFilter(), (), NOW_US
@@ -361,26 +372,26 @@ def test_an_empty_fleet_says_so() -> None:
     assert "No site matches this search." in html(q="nowhere")
 
 
-def test_nothing_on_the_page_comes_from_elsewhere_or_runs() -> None:
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
     text = html()
     assert not re.search(r"<script|<img|<link|\son[a-z]+=|\sstyle=|url\(|https?://", text)
     assert HEADERS["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 d")],
 )
-def test_ages_are_told_in_the_unit_that_fits(seconds: int, told: str) -> None:
+def test_units_of_ages(seconds: int, text: str) -> None:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(floor(1, NOW_US - seconds * 1_000_000), site="a")], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
-    assert f" {told} ago" in words(
+    assert f" {text} ago" in words(
         OverviewPages(Language.ENGLISH).overview(found, OverviewFilter(), (), NOW_US)
     )
 
 
-def test_a_clock_ahead_is_told() -> None:
+def test_a_clock_ahead_is_shown() -> None:
     site = Fleet({"a": Site("a", "A")})
     site.learn([seen(stamp(1, NOW_US + 5 * MINUTE_US), site="a")], NOW_US)
     found = overview([summarise(next(iter(site)), NOW_US)], OverviewFilter())
@@ -389,16 +400,16 @@ def test_a_clock_ahead_is_told() -> None:
     )
 
 
-def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> None:
+def test_every_word_of_the_vocabularies_has_texts_in_both_languages() -> None:
     needed = {
         *(f"{kind}.{state}" for state in SiteState for kind in ("state", "explain")),
         *(f"failure.{failure}" for failure in Failure),
         *(f"verdict.{verdict}" for verdict in Verdict),
         *(f"presence.{presence}" for presence in PresenceState),
         *(f"waiting.{waiting}" for waiting in Waiting),
-        *(f"remark.{kind}" for kind in NoticeKind),
+        *(f"notice.{kind}" for kind in NoticeKind),
         *(f"direction.{direction}" for direction in Direction),
-        *(f"trouble.{probe}" for probe in ("", *KNOWN)),
+        *(f"trouble.{probe}" for probe in ("", *BY_NAME)),
     }
     assert needed <= KEYS
     assert all(all(found.values()) for found in CATALOGUE.values())
@@ -414,5 +425,5 @@ def test_every_word_of_the_vocabularies_has_its_words_in_both_languages() -> Non
         ("", "," * 100_000, Language.FRENCH),
     ],
 )
-def test_the_readers_language_is_spoken(asked: str, accepted: str, expected: Language) -> None:
+def test_choice_of_the_language(asked: str, accepted: str, expected: Language) -> None:
     assert choose(asked, accepted, otherwise=Language.FRENCH) is expected

@@ -8,7 +8,7 @@ import pytest
 from collector.ledger.write.commit import Ledger
 from collector.model.completeness import MISSING_AFTER_US
 from collector.model.inventory import Site
-from collector.service import completeness_refresh as counting_module
+from collector.service import completeness_refresh as module
 from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
 from tests.collector.examples import NOW_US, SITE
@@ -17,7 +17,7 @@ from tests.collector.ledger.filled import batch, commit
 
 def missing(views: Views) -> int:
     site = views.fleet.get(SITE)
-    return site.lacks.missing if site and site.lacks else 0
+    return site.defects.missing if site and site.defects else 0
 
 
 def exposed(views: Views) -> bool:
@@ -30,28 +30,28 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_what_is_wrong_is_seen_again_and_again_and_a_ledger_out_of_reach_changes_nothing(
+def test_defects_are_refreshed_and_kept_while_the_ledger_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(counting_module, "COUNT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "COUNT_SECONDS", 0.01)
     path, moved = tmp_path / "ledger.db", tmp_path / "moved.db"
     ledger = Ledger(path)
     commit(ledger, batch(1, 4))
     views = Views({SITE: Site(SITE, "Lycée")})
     times = [NOW_US + MISSING_AFTER_US]
-    counting = CompletenessRefresh(path, views, lambda: times[0])
-    counting.begin()
-    assert (missing(views), counting.counted_us) == (2, times[0])
+    refresh = CompletenessRefresh(path, views, lambda: times[0])
+    refresh.begin()
+    assert (missing(views), refresh.counted_us) == (2, times[0])
 
     async def run() -> None:
-        running = asyncio.create_task(counting.run())
+        running = asyncio.create_task(refresh.run())
         commit(ledger, batch(2))
         await until(lambda: missing(views) == 1)
         assert exposed(views)
         ledger.close()
         path.rename(moved)
         path.write_bytes(b"no database" * 1000)
-        await until(lambda: "was not counted" in caplog.text)
+        await until(lambda: "cannot count the completeness" in caplog.text)
         assert missing(views) == 1
         moved.rename(path)
         again = Ledger(path)

@@ -13,7 +13,7 @@ from collector.incidents.history import OutageHistory
 from collector.ingest.decode import judge
 from collector.ledger.store import LedgerError
 from collector.ledger.write.commit import Ledger
-from collector.model.inventory import Site as InventorySite
+from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters
 from collector.pages.outage_page import OutagePages
 from collector.pages.texts import Language
@@ -24,19 +24,19 @@ from tests.collector.examples import NOW_US, arrival, stamp
 from tests.processes import free_port
 
 
-def site(
+def pages(
     size: int,
     ledger: Path = Path("no-ledger.db"),
     history: Callable[[], Awaitable[OutageHistory]] = lambda: nothing_happened(),
 ) -> WebPages:
-    inventory = {f"S{number}": InventorySite(f"S{number}", "x" * 200) for number in range(size)}
+    inventory = {f"S{number}": Site(f"S{number}", "x" * 200) for number in range(size)}
     views = Views(inventory)
     views.render(inventory, NOW_US)
-    counting = CompletenessRefresh(ledger, views, lambda: NOW_US)
+    completeness = CompletenessRefresh(ledger, views, lambda: NOW_US)
     return WebPages(
         views,
         OwnCounters(),
-        counting,
+        completeness,
         unready=list,
         warnings=list,
         history=history,
@@ -75,7 +75,7 @@ async def ask(port: int, request: str) -> bytes:
 
 
 async def ask_and_leave(port: int) -> bytes:
-    """As a scraper whose time is up: it resets the connection while the page is on its way."""
+    """Reset the connection while the page is being sent, as a scraper does after its time-out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.read(1)
@@ -87,7 +87,7 @@ async def ask_and_leave(port: int) -> bytes:
 
 def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        assert while_served(site(6000), ask_and_leave).endswith(b"ok\n")
+        assert while_served(pages(6000), ask_and_leave).endswith(b"ok\n")
     assert caplog.text == ""
 
 
@@ -108,36 +108,34 @@ def test_a_scraper_that_leaves_early_is_no_error(caplog: pytest.LogCaptureFixtur
         ("GET /completeness?site=%ed%a0%80%00", b"404 Not Found"),
     ],
 )
-def test_whatever_is_asked_is_answered(request_line: str, status: bytes, tmp_path: Path) -> None:
+def test_status_of_every_request(request_line: str, status: bytes, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger(path)
     ledger.commit([judge(arrival(stamp(1), site="S1"))])
     ledger.close()
-    answer = while_served(site(2, path), lambda port: ask(port, request_line))
+    answer = while_served(pages(2, path), lambda port: ask(port, request_line))
     assert answer.splitlines()[0] == b"HTTP/1.1 " + status
 
 
-def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_the_page_of_completeness_reports_a_ledger_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"no database" * 1000)
-    answer = while_served(site(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
+    answer = while_served(pages(1, path), lambda port: ask(port, "GET /completeness?site=S0"))
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert answer.endswith(b"file is not a database: this is no ledger: name another file\n")
 
 
-def test_a_ledger_that_cannot_be_read_is_told_in_place_of_outages() -> None:
-    answer = while_served(site(2, history=unreadable), lambda port: ask(port, "GET /outages?site=S1"))
+def test_the_page_of_outages_reports_a_ledger_that_cannot_be_read() -> None:
+    answer = while_served(pages(2, history=unreadable), lambda port: ask(port, "GET /outages?site=S1"))
     assert answer.splitlines()[0] == b"HTTP/1.1 503 Service Unavailable"
     assert b"The ledger cannot be read:" in answer
     assert b"ledger x: the disk is failing" in answer
-    assert b"No outage was told" not in answer
+    assert b"No outage was reported" not in answer
 
 
 @pytest.mark.parametrize("path", ["/outages", "/outages?site=S1"])
-def test_a_month_of_outages_is_made_into_a_page_beside_the_event_loop(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of 500 events with dozens of sites each it takes 0.1 s."""
+def test_the_page_of_outages_is_rendered_in_a_thread(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering 500 incidents with dozens of sites each takes 0.1 s."""
     threads = []
     made = OutagePages._render
 
@@ -146,6 +144,6 @@ def test_a_month_of_outages_is_made_into_a_page_beside_the_event_loop(
         return made(self, *given, **named)
 
     monkeypatch.setattr(OutagePages, "_render", render)
-    assert b"200 OK" in while_served(site(2), lambda port: ask(port, f"GET {path}"))
+    assert b"200 OK" in while_served(pages(2), lambda port: ask(port, f"GET {path}"))
     assert threads
     assert threading.main_thread() not in threads

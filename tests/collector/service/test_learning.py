@@ -1,4 +1,4 @@
-"""What the program makes of commits, in what order, and whether it hears: without broker and writer."""
+"""Results of commits in their order, and the blackout before the start; without broker and writer."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 from collector.ledger.clock.redating import Moved
 from collector.ledger.write.commit_result import Settled
 from collector.service import service as program_module
-from collector.service.service import LEARN_AT_ONCE, CollectorService
+from collector.service.commit_results import LEARN_AT_ONCE
+from collector.service.service import CollectorService
 from collector.settings import CollectorSettings, LedgerSettings
 from tests.collector.examples import HOUR_US, NOW_US, SITE, seen, stamp
 
@@ -21,32 +22,34 @@ def made(directory: Path) -> CollectorService:
     )
 
 
-def test_what_was_placed_anew_is_not_shown_again_as_it_was(
+def test_a_redated_measurement_is_not_shown_at_its_old_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A group is learnt in parts; what was placed anew after its commit comes over while some wait."""
+    """A group is learned in parts, and the re-dating arrives while some of it still waits."""
     monkeypatch.setattr(program_module, "now_us", lambda: NOW_US)
     program = made(tmp_path)
     before, after = seen(stamp(1)), seen(stamp(1, NOW_US - HOUR_US))
     group = [Settled(None)] * LEARN_AT_ONCE + [Settled(None, (before,))]
 
-    async def hear() -> None:
+    async def learn() -> None:
         program._loop = asyncio.get_running_loop()
         program._hand_over(group, 0.0)
         program._hand_over([Settled(None, moved=(Moved(SITE, (after,)),))], 0.0)
         for _ in range(5):
             await asyncio.sleep(0)
 
-    asyncio.run(hear())
+    asyncio.run(learn())
     site = program._views.fleet.get(SITE)
     program._ledger.close()
     assert site is not None
     assert site.newest_us == NOW_US - HOUR_US
 
 
-def test_it_tells_whether_it_hears(tmp_path: Path) -> None:
+def test_the_blackout_before_the_start_is_a_metric(tmp_path: Path) -> None:
     program = made(tmp_path)
     program._ledger.close()
-    assert b"\nqos_collector_hearing 0.0\n" in program._meters.page(), "nothing came in before it ran"
-    program._views.fleet.hearing.regain(NOW_US)
-    assert b"\nqos_collector_hearing 1.0\n" in program._meters.page()
+    assert b"\nqos_collector_hearing 0.0\n" in program._counters.page(), (
+        "nothing was received before the start"
+    )
+    program._views.fleet.blackouts.end(NOW_US)
+    assert b"\nqos_collector_hearing 1.0\n" in program._counters.page()

@@ -1,4 +1,4 @@
-"""A collector whose ledger was restored from a backup asks its agents, and gets back what they still hold."""
+"""Restore of a ledger: the collector asks its agents to send again what they still have."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +26,10 @@ def ledger(collector: Collector, *arguments: str | Path) -> int:
 
 
 def seqs(collector: Collector) -> list[int]:
-    return sorted(seq for _, seq in collector.held())
+    return sorted(seq for _, seq in collector.committed())
 
 
-def test_what_was_lost_with_the_ledger_is_asked_for_and_comes_again(collector: Collector) -> None:
+def test_measurements_lost_with_the_ledger_are_sent_again(collector: Collector) -> None:
     path, backup = collector.directory / "ledger.db", collector.directory / "backup.db"
     sent = {seq: batch(seq) for seq in range(1, 9)}
     with Agent(collector.broker, SITE) as agent:
@@ -47,7 +47,7 @@ def test_what_was_lost_with_the_ledger_is_asked_for_and_comes_again(collector: C
         with collector.run():
             assert not agent.commands
             agent.publish(sent[8])
-            wait_until(lambda: bool(agent.commands), "a site that is heard is asked")
+            wait_until(lambda: bool(agent.commands), "a site that sends is asked")
             asked = agent.commands[0].command
             assert asked.since_us < now_clock().wall_us
             for seq in range(1, 8):
@@ -63,7 +63,7 @@ def test_what_was_lost_with_the_ledger_is_asked_for_and_comes_again(collector: C
     assert len(agent.commands) == 1
 
 
-def test_gaps_are_answered_and_what_a_site_lacks_is_on_the_page(collector: Collector) -> None:
+def test_gaps_have_receipts_and_are_on_the_page(collector: Collector) -> None:
     gap = Gap(epoch=EPOCH, first=2, last=5, reason=GapReason.DROPPED, at_us=now_clock().wall_us)
     mark = EpochMark(epoch=EPOCH, high_water=6)
     with Agent(collector.broker, SITE) as agent, collector.run():

@@ -1,4 +1,4 @@
-"""The real program with a real broker."""
+"""The running collector: the real program with a real broker."""
 
 import asyncio
 import os
@@ -85,11 +85,11 @@ class Collector:
             return 0, ""
 
     def metric(self, start: str) -> float | None:
-        """The value of the first sample that starts so."""
+        """Value of the first sample that starts with this text."""
         found = (line for line in self.get("/metrics")[1].splitlines() if line.startswith(start))
         return next((float(line.rpartition(" ")[2]) for line in found), None)
 
-    def held(self) -> list[Key]:
+    def committed(self) -> list[Key]:
         statement = (
             "SELECT e.epoch, seq FROM measurements m JOIN epochs e ON e.key = m.epoch_key ORDER BY m.key"
         )
@@ -112,7 +112,7 @@ def batch(*seqs: int) -> bytes:
     return payload(*(stamp(seq, start=now_clock(1_000_000)) for seq in seqs), sent=now_clock())
 
 
-def test_a_measurement_travels_to_ledger_receipt_metrics_and_page(collector: Collector) -> None:
+def test_a_measurement_reaches_ledger_receipt_metrics_and_page(collector: Collector) -> None:
     down: FloorMeasurement = floor(1, start=now_clock())
     up: StampMeasurement = stamp(2, start=now_clock())
     body = payload(down, up, sent=now_clock())
@@ -122,7 +122,7 @@ def test_a_measurement_travels_to_ledger_receipt_metrics_and_page(collector: Col
         (receipt,) = agent.receipts
         assert receipt.payload == messages.digest(body)
         assert [(line.first, line.last, line.status) for line in receipt.lines] == [(1, 2, "committed")]
-        assert collector.held() == [(EPOCH, 1), (EPOCH, 2)]
+        assert collector.committed() == [(EPOCH, 1), (EPOCH, 2)]
         labels = f'site_id="{SITE}",category="unknown",departement="63",pop="unknown",supplier="unknown"'
         state = f'qos_site_state{{{labels},state="ok"}}'
         wait_until(lambda: collector.metric(state) == 1, "the metrics show it")
@@ -133,27 +133,27 @@ def test_a_measurement_travels_to_ledger_receipt_metrics_and_page(collector: Col
         assert collector.metric('qos_collector_measurements_total{status="committed"}') == 2
 
 
-def test_both_sides_of_a_test_meet_and_a_disagreement_is_told_also_after_a_restart(
+def test_a_disagreement_of_two_records_shows_and_survives_a_restart(
     collector: Collector,
 ) -> None:
-    told = peer_arrival(peer_test(start=now_clock(), sent_packets=2666)).payload
-    disagreed = f'qos_two_sided_disagreement_ratio{{site_id="{SITE}"'
+    body = peer_arrival(peer_test(start=now_clock(), sent_packets=2666)).payload
+    disagreement = f'qos_two_sided_disagreement_ratio{{site_id="{SITE}"'
     newest = 'qos_peer_newest_test_timestamp_seconds{peer="pop-1"}'
     with collector.run():
         with Agent(collector.broker, SITE) as agent, Peer(collector.broker, "pop-1") as peer:
-            peer.publish(told)
+            peer.publish(body)
             wait_until(lambda: bool(peer.receipts), "the peer's receipt")
             ((line,),) = [receipt.lines for receipt in peer.receipts]
             assert (line.session, line.status) == ("3c9d1f20-1", "committed")
             agent.publish(payload(floor(1, start=now_clock()), sent=now_clock()))
-            wait_until(lambda: collector.metric(disagreed) == 0.5, "the disagreement shows")
+            wait_until(lambda: collector.metric(disagreement) == 0.5, "the disagreement shows")
         assert collector.metric('qos_peer_tests_total{peer="pop-1",result="disagree"}') == 1
     with collector.run():
-        assert collector.metric(disagreed) == 0.5
+        assert collector.metric(disagreement) == 0.5
         assert collector.metric(newest) == pytest.approx(time.time(), abs=120)
 
 
-def test_live_state_is_there_again_after_a_restart(collector: Collector) -> None:
+def test_live_state_is_restored_after_a_restart(collector: Collector) -> None:
     with collector.run(), Agent(collector.broker, SITE) as agent:
         agent.publish(batch(1))
         wait_until(lambda: bool(agent.receipts), "a receipt")
@@ -167,9 +167,7 @@ def test_live_state_is_there_again_after_a_restart(collector: Collector) -> None
 
 
 @pytest.mark.parametrize("nth", [1, 3])
-def test_killed_between_receiving_and_committing_nothing_is_lost_nothing_twice(
-    collector: Collector, nth: int
-) -> None:
+def test_a_kill_before_a_commit_loses_and_doubles_nothing(collector: Collector, nth: int) -> None:
     sent = {(EPOCH, seq): batch(seq) for seq in range(1, 41)}
     command = [sys.executable, "-m", "tests.collector.killed", collector.settings, str(nth)]
     with Agent(collector.broker, SITE) as agent:
@@ -186,16 +184,16 @@ def test_killed_between_receiving_and_committing_nothing_is_lost_nothing_twice(
             victim.kill()
             victim.wait()
         assert len(agent.receipts) == nth - 1
-        assert agent.held() <= set(collector.held())
-        assert len(collector.held()) == nth - 1
+        assert agent.held() <= set(collector.committed())
+        assert len(collector.committed()) == nth - 1
         with collector.run():
             for body in sent.values():  # also those that have their receipt: redelivery is harmless
                 agent.publish(body)
             wait_until(lambda: agent.held() == sent.keys(), "every measurement has its receipt")
-    assert sorted(collector.held()) == sorted(sent)
+    assert sorted(collector.committed()) == sorted(sent)
 
 
-def test_told_to_end_it_commits_what_it_took_and_sends_the_receipts(collector: Collector) -> None:
+def test_an_orderly_end_commits_the_queue_and_sends_its_receipts(collector: Collector) -> None:
     with Agent(collector.broker, SITE) as agent:
         with collector.run() as process:
             for seq in range(1, 301):
@@ -204,14 +202,14 @@ def test_told_to_end_it_commits_what_it_took_and_sends_the_receipts(collector: C
             os.kill(process, signal.SIGTERM)
             wait_until(lambda: collector.get("/healthz")[0] == 0, "the collector has ended")
             assert time.monotonic() - began < 10
-        held = set(collector.held())
-        assert held
-        wait_until(lambda: agent.held() >= held, "what was committed has its receipt")
-        assert agent.held() == held
+        committed = set(collector.committed())
+        assert committed
+        wait_until(lambda: agent.held() >= committed, "what was committed has its receipt")
+        assert agent.held() == committed
     assert "stopped" in (collector.directory / "collector.log").read_text()
 
 
-def test_an_end_does_not_wait_for_a_ledger_that_is_far_behind(
+def test_an_orderly_end_does_not_wait_for_a_slow_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(program_module, "DRAIN_SECONDS", 0.3)
@@ -229,10 +227,10 @@ def test_an_end_does_not_wait_for_a_ledger_that_is_far_behind(
     asyncio.run(run())
     assert "messages were not committed in time: their agents send them again" in caplog.text
     assert not any(thread.name == "ledger-writer" for thread in threading.enumerate())
-    assert 0 < len(collector.held()) < 2000
+    assert 0 < len(collector.committed()) < 2000
 
 
-def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collector) -> None:
+def test_receipts_of_duplicates_conflicts_and_rejected_measurements(collector: Collector) -> None:
     one = stamp(1, start=now_clock())
     bad = raw(stamp(2))[0].replace(b'"outcome":"ok"', b'"outcome":"fun"')
     with collector.run(), Agent(collector.broker, SITE) as agent:
@@ -243,14 +241,14 @@ def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collecto
         ):
             agent.publish(body)
         wait_until(lambda: len(agent.lines()) == 4, "four lines")
-        told = [(line.first, line.status.value, line.reason and line.reason.value) for line in agent.lines()]
+        lines = [(line.first, line.status.value, line.reason and line.reason.value) for line in agent.lines()]
         conflict = [(1, "conflict", None), (2, "rejected", "invalid")]
-        assert told == [(1, "committed", None), (1, "duplicate", None), *conflict]
+        assert lines == [(1, "committed", None), (1, "duplicate", None), *conflict]
         for status in ("committed", "duplicate", "conflict", "rejected"):
             name = f'qos_collector_measurements_total{{status="{status}"}}'
             wait_until(lambda name=name: collector.metric(name) == 1, name)
-    told_log = f"site {SITE}: 1 measurements came again with another content; both are kept"
-    assert told_log in (collector.directory / "collector.log").read_text()
+    logged = f"site {SITE}: 1 measurements arrived again with other content: both contents are kept"
+    assert logged in (collector.directory / "collector.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +271,7 @@ def test_redelivery_conflict_and_refusal_have_their_receipts(collector: Collecto
     ],
     ids=["empty", "truncated", "binary", "newer", "wrong-site", "huge"],
 )
-def test_bad_messages_are_told_and_harm_nothing(
+def test_bad_messages_are_rejected_with_a_reason(
     shared: Collector, body: bytes, reason: str, detail: str | None
 ) -> None:
     rejected = f'qos_collector_rejects_total{{reason="{reason}"}}'
@@ -292,7 +290,7 @@ def test_bad_messages_are_told_and_harm_nothing(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """One running collector for tests that leave it as it was."""
+    """Running collector, shared by tests that do not change it."""
     directory = tmp_path_factory.mktemp("collector")
     with mosquitto(directory) as broker:
         made = Collector(directory, broker.port, free_port())
@@ -300,7 +298,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             yield made
 
 
-def test_an_impossible_site_is_counted_and_gets_no_receipt(shared: Collector) -> None:
+def test_a_message_on_an_impossible_topic_is_counted_and_has_no_receipt(shared: Collector) -> None:
     rejected = 'qos_collector_rejects_total{reason="wrong-topic"}'
     before = shared.metric(rejected) or 0
     with Agent(shared.broker, SITE) as agent:
@@ -309,7 +307,7 @@ def test_an_impossible_site_is_counted_and_gets_no_receipt(shared: Collector) ->
         assert agent.receipts == []
 
 
-def test_presence_shows_whether_the_agent_is_connected(shared: Collector) -> None:
+def test_presence_is_a_metric(shared: Collector) -> None:
     place = topic(SITE, Kind.PRESENCE)
     online = f'qos_agent_online{{site_id="{SITE}"'
     with Agent(shared.broker, SITE) as agent:
@@ -325,14 +323,16 @@ def test_the_inventory_is_read_again_while_running(shared: Collector) -> None:
     path.write_text(f"{before}late,Lycée tardif,15\n")
     wait_until(lambda: "Lycée tardif" in shared.get("/")[1], "the new site is on the page")
     path.write_text(f"{before}late,\n")
-    wait_until(lambda: "the new inventory is wrong" in shared.get("/")[1], "the page tells the mistake")
+    wait_until(
+        lambda: "the changed inventory has mistakes" in shared.get("/")[1], "the page reports the mistake"
+    )
     assert shared.get("/readyz") == (200, "ready\n")
     assert shared.metric("qos_collector_inventory_valid") == 0
     path.write_text(before)
     wait_until(lambda: "Lycée tardif" not in shared.get("/")[1], "the site is gone")
 
 
-def test_the_page_can_do_nothing_but_show(shared: Collector) -> None:
+def test_the_page_is_static(shared: Collector) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{shared.web}/", timeout=10) as answer:
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -340,12 +340,14 @@ def test_the_page_can_do_nothing_but_show(shared: Collector) -> None:
     assert shared.get("/nothing")[0] == 404
 
 
-def test_without_a_broker_it_says_so_and_works_once_there_is_one(tmp_path: Path) -> None:
+def test_a_missing_broker_is_reported_and_used_once_it_runs(tmp_path: Path) -> None:
     port = free_port()
     collector = Collector(tmp_path, port, free_port(), expose="false")
     problem = f"broker 127.0.0.1:{port}: nothing listens there: is the broker running, and is the port right?"
     with collector.run(ready="/healthz"):
-        wait_until(lambda: collector.get("/readyz") == (503, f"{problem}\n"), "the broker's absence is told")
+        wait_until(
+            lambda: collector.get("/readyz") == (503, f"{problem}\n"), "the missing broker is reported"
+        )
         assert problem in collector.get("/")[1]
         with mosquitto(tmp_path, port=port):
             wait_until(lambda: collector.get("/readyz") == (200, "ready\n"), "ready")

@@ -19,7 +19,7 @@ def text(made: Views) -> str:
     return b"".join(made.pieces()).decode()
 
 
-def test_what_is_committed_shows_at_once_on_page_and_metrics() -> None:
+def test_a_committed_measurement_shows_at_once_on_page_and_metrics() -> None:
     made = views(SITE, "other")
     assert states(made) == {SITE: SiteState.WAITING, "other": SiteState.WAITING}
     made.learn([seen(floor(1))], NOW_US)
@@ -27,7 +27,7 @@ def test_what_is_committed_shows_at_once_on_page_and_metrics() -> None:
     assert f'qos_floor_pass{{site_id="{SITE}"' in text(made)
 
 
-def test_time_alone_makes_gauges_disappear_and_a_site_silent() -> None:
+def test_time_alone_removes_gauges_and_makes_a_site_silent() -> None:
     made = views(SITE)
     made.learn([seen(floor(1)), seen(stamp(2), 2)], NOW_US)
     assert not made.expire(NOW_US + 3 * MINUTE_US - 1, 10)
@@ -40,7 +40,7 @@ def test_time_alone_makes_gauges_disappear_and_a_site_silent() -> None:
     assert 'state="silent"} 1' in text(made)
 
 
-def test_what_is_renewed_does_not_expire() -> None:
+def test_a_gauge_with_new_values_does_not_expire() -> None:
     made = views(SITE)
     for minute in range(6):
         now_us = NOW_US + minute * MINUTE_US
@@ -51,7 +51,7 @@ def test_what_is_renewed_does_not_expire() -> None:
     assert "qos_rtt_seconds" not in text(made)
 
 
-def test_a_mass_outage_is_taken_in_portions() -> None:
+def test_many_expired_sites_are_rendered_in_portions() -> None:
     names = [f"S{number}" for number in range(25)]
     made = views(*names)
     made.learn([seen(stamp(1), number, site=name) for number, name in enumerate(names)], NOW_US)
@@ -68,7 +68,7 @@ def test_a_new_inventory_shows_after_rendering() -> None:
     assert 'site_id="leaves"' not in text(made)
 
 
-def test_presence_shows_for_sites_that_are_known() -> None:
+def test_presence_shows_for_known_sites() -> None:
     made = views(SITE)
     made.set_presence(SITE, PresenceState.CONNECTION_LOST, NOW_US)
     made.set_presence("stranger", PresenceState.ONLINE, NOW_US)

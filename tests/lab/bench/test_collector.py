@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 from collector.ingest.decode import Batch, PeerBatch, judge
-from collector.model.observation import EVENTS
+from collector.kinds import EVENTS
 from lab.bench import collector as bench_collector
-from wire.records import KNOWN
+from wire.records import BY_NAME
 
 
 def test_the_collector_accepts_every_record_of_a_simulated_fleet() -> None:
@@ -16,7 +16,7 @@ def test_the_collector_accepts_every_record_of_a_simulated_fleet() -> None:
     items = [item for batch in batches if isinstance(batch, Batch) for item in batch.items]
     records = [item.record for item in items if hasattr(item, "record")]
     assert len(records) == 400
-    measured = {kind for probe, kind in KNOWN.items() if probe not in EVENTS}
+    measured = {kind for probe, kind in BY_NAME.items() if probe not in EVENTS}
     assert {type(record) for record in records} == measured
     assert len({(record.epoch, record.seq) for record in records}) == 400
 

@@ -80,19 +80,12 @@ def test_peer_comparisons_are_read_from_each_page() -> None:
         (ComparisonResult.AGREE, ComparisonResult.DISAGREE),
     ):
         joined = [ComparedTest("peer", SITE, Direction.UP, NOW_US, result, 0.5) for result in results]
-        fleet.learn_sides(joined, NOW_US)
+        fleet.learn_comparisons(joined, NOW_US)
         for site in fleet:
             exposition.update(site, NOW_US)
         figures.take(b"".join(exposition.pieces()).decode())
     found = figures.sites[SITE].two_sides
     assert (found["agree"], found["disagree"]) == (3, 1)
-
-
-def test_a_site_without_measurements_waits() -> None:
-    figures = Figures(100)
-    figures.take(page())
-    assert figures.sites["waiting"].state == "waiting"
-    assert figures.sites["waiting"].newest_s is None
 
 
 def test_each_train_is_counted_once_and_the_least_round_trip_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""The model of a disk that loses its power, and the shim's log that feeds it."""
+"""Model of a disk that loses its power, and the log of the shim."""
 
 import struct
 from random import Random
@@ -17,7 +17,7 @@ def do(disk: Disk, kind: Kind, data: bytes = b"", *, file: int = 3, offset: int 
 
 
 def made(name: str = "a") -> Disk:
-    """A disk with one file, open as 3, durable and empty."""
+    """Return a disk with one empty durable file, open as 3."""
     disk = Disk(ROOT)
     do(disk, Kind.MADE, f"{ROOT}/{name}".encode())
     _sync_directory(disk)
@@ -34,7 +34,7 @@ def cuts(disk: Disk) -> list[dict[str, bytes]]:
     return [disk.after_cut(chance) for chance in CHANCES]
 
 
-def test_what_was_synced_survives_every_cut() -> None:
+def test_synced_bytes_survive_every_cut() -> None:
     disk = made()
     do(disk, Kind.WRITTEN, b"kept")
     do(disk, Kind.SYNCED)
@@ -58,7 +58,7 @@ def test_a_large_write_is_torn_at_sectors_and_leaves_holes() -> None:
         assert sectors <= {b"x", b""}
 
 
-def test_a_file_whose_name_was_not_synced_may_be_gone_with_all_it_holds() -> None:
+def test_a_file_without_a_synced_name_may_be_gone() -> None:
     disk = made()
     do(disk, Kind.MADE, f"{ROOT}/b".encode(), file=4)
     do(disk, Kind.WRITTEN, b"synced", file=4)
@@ -68,7 +68,7 @@ def test_a_file_whose_name_was_not_synced_may_be_gone_with_all_it_holds() -> Non
     assert {files.get("b") for files in cuts(disk)} == {b"synced"}
 
 
-def test_an_unlink_may_be_undone_and_a_rename_is_undone_whole() -> None:
+def test_an_unlink_may_be_undone_and_a_rename_is_undone_as_a_whole() -> None:
     disk = made()
     do(disk, Kind.WRITTEN, b"old")
     do(disk, Kind.SYNCED)
@@ -81,7 +81,7 @@ def test_an_unlink_may_be_undone_and_a_rename_is_undone_whole() -> None:
     assert disk.now() == {}
 
 
-def test_a_truncation_that_was_not_synced_may_not_have_happened() -> None:
+def test_a_truncation_without_a_sync_may_be_undone() -> None:
     disk = made()
     do(disk, Kind.WRITTEN, b"long enough")
     do(disk, Kind.SYNCED)
@@ -91,7 +91,7 @@ def test_a_truncation_that_was_not_synced_may_not_have_happened() -> None:
     assert {files["a"] for files in cuts(disk)} == {b"long"}
 
 
-def test_what_is_there_from_the_beginning_is_durable() -> None:
+def test_files_of_the_beginning_are_durable() -> None:
     disk = Disk(ROOT, {"a": b"before"})
     do(disk, Kind.OPENED, f"{ROOT}/a".encode())
     do(disk, Kind.WRITTEN, b"B")
@@ -102,7 +102,7 @@ def entry(kind: bytes, data: bytes) -> bytes:
     return struct.pack("=ciqI", kind, 3, 7, len(data)) + data
 
 
-def test_a_log_is_read_up_to_an_entry_that_was_torn() -> None:
+def test_a_log_is_read_up_to_a_torn_entry() -> None:
     raw = entry(b"W", b"data") + entry(b"S", b"")
     whole = [Operation(Kind.WRITTEN, 3, 7, b"data"), Operation(Kind.SYNCED, 3, 7, b"")]
     assert list(read(raw)) == whole
@@ -110,6 +110,6 @@ def test_a_log_is_read_up_to_an_entry_that_was_torn() -> None:
     assert list(read(raw + b"W")) == whole
 
 
-def test_a_log_of_something_else_is_none() -> None:
+def test_other_bytes_are_no_log() -> None:
     with pytest.raises(ValueError):
         list(read(entry(b"?", b"")))

@@ -156,12 +156,6 @@ def test_the_same_seed_has_the_same_results() -> None:
     assert releases(first, range(500)) == releases(second, range(500))
 
 
-def test_time_that_runs_backwards_counts_as_the_latest_seen() -> None:
-    line = Line(LineSettings(delay=1))
-    line.offer(100, 50)
-    assert line.offer(40, 50) == (Release(101, 0),)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

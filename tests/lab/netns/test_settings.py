@@ -2,11 +2,6 @@ import pytest
 
 from lab.links.line import LineSettings
 from lab.netns.settings import KernelLineSettings, KernelLinkSettings
-from wire.records import Direction
-
-
-def test_the_defaults_are_valid() -> None:
-    assert KernelLinkSettings().faults() == ()
 
 
 @pytest.mark.parametrize(
@@ -51,16 +46,6 @@ def test_delay_jitter_and_reordering_need_a_wire() -> None:
     line = KernelLineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5, loss=0.2)
     assert line.wired
     assert line.wire == LineSettings(delay=3, jitter=2, reordering=0.1, reordering_delay=7, seed=5)
-
-
-def test_each_direction_has_its_own_settings() -> None:
-    settings = KernelLinkSettings(down=KernelLineSettings(delay=1), up=KernelLineSettings(delay=2))
-    assert [settings.line(direction).delay for direction in (Direction.DOWN, Direction.UP)] == [1, 2]
-
-
-def test_a_negative_burst_is_refused() -> None:
-    found = KernelLineSettings(rate=8_000_000, policer=True, burst=-1).faults()
-    assert found[-1] == "delay, jitter, reordering delay and burst cannot be negative"
 
 
 def test_a_fault_names_its_direction() -> None:

@@ -17,7 +17,7 @@ from tests.processes import wait_until
 from wire.records import Direction, Finding, FloorValues, Verdict
 
 FLOOR = 8_000_000
-TRIES = 12
+TRIES = 4
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -70,7 +70,7 @@ def test_a_bucket_of_two_megabytes_over_a_slow_line_is_found(tmp_path: Path, dir
     assert values.verdict is Verdict.FAIL
     assert values.capacity_bps == pytest.approx(6e6, rel=0.02)
     # A sender that is held up sends less in the time of a pre-drain.
-    assert values.tests[0].predrain_bytes > 1_000_000
+    assert values.tests[0].predrain_bytes > 2_000_000
     assert values.tests[-1].series
 
 

@@ -123,25 +123,6 @@ def test_a_killed_link_ends_its_peer_and_the_next_run_removes_the_rest() -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--down", "8,4M"),
-         "argument --down: expected a rate such as 8.4M (bit/s; k, M or G), got '8,4M'"),
-        (("--loss", "1%,2"), "argument --loss: expected a share such as 1%, got '2'"),
-        (("--delay", "20"), "argument --delay: expected a time such as 10ms (us, ms or s), got '20'"),
-        (("--queue", "9"), "argument --queue: expected a time such as 10ms (us, ms or s), got '9'"),
-    ],
-)  # fmt: skip
-def test_an_unreadable_value_is_reported(
-    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        command(("kernel-link", *options))
-    assert caught.value.code == Exit.USAGE
-    assert capsys.readouterr().err.splitlines()[-1] == f"plancher-lab kernel-link: {message}"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
         (("--policer", "--up", "8M"), "down: a policer needs a rate"),
         (("--up", "8M", "--queue", "1kB"), "up: the queue needs room for at least 1500 B, not 1000 B"),
         (

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent import configuration
 from agent.probes.capacity.probe import CapacityProbe
+from agent.probes.capacity.settings import CapacitySettings
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import BitRate, Seconds
@@ -24,8 +25,10 @@ TRIES = 3
 
 def search(agent_file: Path, direction: Direction) -> Reading:
     """Run one search; called inside the site's namespace."""
-    chosen = agent_settings.load(agent_file)
-    capacity = msgspec.structs.replace(chosen.capacity, highest=BitRate(40_000_000), duration=Seconds(6))
+    chosen = configuration.load(agent_file)
+    capacity = msgspec.structs.replace(
+        chosen.section(CapacitySettings), highest=BitRate(40_000_000), duration=Seconds(6)
+    )
     chosen = msgspec.structs.replace(chosen, capacity=capacity)
     probe = CapacityProbe.of(assembly.probe_context(chosen, Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)

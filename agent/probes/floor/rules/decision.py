@@ -83,7 +83,7 @@ def next_step(
         return Conclusion(verdict)
     if sum(test.duration_us > _LONG_US for test in tests) >= REPEATS:
         return Conclusion(Verdict.UNDETERMINED)
-    return Step(_first_bps(floor_bps), REPEAT_S, "too near the floor to tell: a longer test")
+    return Step(_first_bps(floor_bps), REPEAT_S, "too near the floor: a longer test")
 
 
 def _first_bps(floor_bps: float) -> float:
@@ -98,7 +98,7 @@ def _after_giving_way(
         return Conclusion(verdict)
     first = next(index for index, test in enumerate(tests) if test.ended_early)
     tried = len(tests) - first - 1
-    # Up, the interface counts what was offered, and nobody knows how much of it a full queue delivered. A
+    # Up, the interface counts what was offered; how much of it a full queue delivered is not known. A
     # test that offers the floor together with the site's traffic fills no queue of a line that is fast
     # enough, and that of a slow one so slowly that nothing is lost meanwhile.
     if direction is Direction.UP and tried < len(BESIDE_RATES):
@@ -114,7 +114,7 @@ def _after_invalid(tests: Sequence[FloorTest], floor_bps: float) -> Step | Concl
         return Conclusion(Verdict.INVALID, tests[-1].failure)
     rate_bps = max(tests[-1].planned_bps, floor_bps)
     seconds = REPEAT_S if tests[-1].duration_us > _LONG_US else FIRST_S
-    return Step(rate_bps, seconds, f"the last test had to be thrown away ({tests[-1].failure})")
+    return Step(rate_bps, seconds, f"the last test is invalid ({tests[-1].failure})")
 
 
 def verdict_of(test: FloorTest, floor_bps: float) -> Verdict:

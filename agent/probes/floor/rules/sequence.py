@@ -30,14 +30,14 @@ from agent.task.retest import RetestRequest
 from wire import ip_layer
 from wire.records import ClockReading, Direction, FloorValues, LineCounters, Spread, Standing, Verdict
 
+# Idle round-trip times that are remembered, and the fewest of them that make a baseline.
 IDLE_KEPT, IDLE_LEAST = 100, 5
-"""Idle round-trip times that are remembered, and the fewest of them that make a baseline."""
+# Distance from the baseline that is still idle: two full-size packets in the queue of a line of 8 Mbit/s.
 NEAR_US = 3_000
-"""Distance from the baseline that is still idle: two full-size packets in the queue of a line of 8 Mbit/s."""
+# Time to the next retest after a fail that could not be confirmed within the quiet hours.
 UNCONFIRMED_RETEST_S = 3600.0
-"""Time to the next retest after a fail that could not be confirmed within the quiet hours."""
+# Upper end of the search, as a share of the floor: far enough to refute a condemnation, and no further.
 SEARCH_SHARE = 2.0
-"""Upper end of the search, as a share of the floor: far enough to refute a condemnation, and no further."""
 
 
 class SearchResult(Struct, frozen=True):
@@ -48,8 +48,8 @@ class SearchResult(Struct, frozen=True):
     bytes_received: int = 0
 
 
+# Search the capacity of a direction up to a rate, bit/s; never raises for the line.
 CapacitySearch = Callable[[Direction, float], Awaitable[SearchResult]]
-"""Search the capacity of a direction up to a rate, bit/s; never raises for the line."""
 
 
 class SequencedVerdict(Struct, frozen=True):
@@ -66,8 +66,8 @@ class FloorSequence:
     ``search`` has to agree before a condemnation. Without a ``watch`` there is no passive pass.
     """
 
+    # JSON of a record that has the standing of its direction.
     landmark: ClassVar[bytes] = b'"standing":'
-    """JSON of a record that has the standing of its direction."""
 
     def __init__(
         self,

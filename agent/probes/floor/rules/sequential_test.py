@@ -32,9 +32,7 @@ from msgspec.structs import replace
 from agent.probes.floor.rules.signs import FAIL_SHARE
 from wire.records import FloorValues, Standing, Verdict
 
-MOST_RETESTS = (
-    36  # three hours of them: without a decision by then, the schedule goes on alone and bounds bytes
-)
+MOST_RETESTS = 36  # three hours: without a decision by then, only the schedule continues, which bounds bytes
 MOST_INDECISIVE = 2  # a line right at the floor would be tested for ever
 
 
@@ -131,5 +129,5 @@ class SequentialState(Struct, frozen=True):
 
 
 def resumed(values: FloorValues) -> SequentialState:
-    """State that a record holds, for an agent that was restarted."""
+    """State in a record, for an agent that was restarted."""
     return SequentialState(values.standing or Standing.CLEAR, values.evidence or 0.0)

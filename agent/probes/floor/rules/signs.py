@@ -3,8 +3,8 @@
 A sender of rate R in front of a FIFO of capacity C < R fills its queue, and one-way delay grows. Per second
 of *receiving* it grows by g = 1 - C/R. Hence C = R (1 - g) x delivered ratio. With the slope per second of
 *sending* this is R / (1 + slope) x delivered ratio. Only growth counts, and no clock needs to be
-synchronised. Each interval of 50 ms stands with its smallest delay, because jitter, interrupts and busy hosts
-only ever add.
+synchronised. Each interval of 50 ms is represented by its smallest delay, because jitter, interrupts and busy
+hosts only ever add.
 
 | sign | from | proves | does not prove |
 |---|---|---|---|
@@ -14,7 +14,7 @@ only ever add.
 | sustained | a quarter of the growth by half time | a queue throughout | a constant rate |
 | cap | 25 % more offered, < 10 % more delivered, throughout | a policer | |
 | all traffic (down) | line counters | capacity, since the test alone offers the floor | |
-| busy window | every packet waited >= 10 ms for 0.8 s | capacity, whoever filled the queue | |
+| busy window | every packet waited >= 10 ms for 0.8 s | capacity, also beside other traffic | |
 
 The finding of a test is the first that applies:
 
@@ -24,7 +24,7 @@ The finding of a test is the first that applies:
 | clear | a faster test received the floor |
 | clear | all traffic of the line (down) is at least 99 % of the floor |
 | clear | without loss, what surely was carried is at least 99 % of the floor, or of what was sent |
-| queue | a busy window tells the capacity |
+| queue | there is a busy window, hence a capacity |
 | loss, between | the test gave way to the site, or was a slower one beside it: loss if there was any |
 | queue | sustained growth of 10 ms, which fails by itself or together with a cap |
 | policed | loss, and a cap |
@@ -34,8 +34,8 @@ The finding of a test is the first that applies:
 
 What must never happen: a good line that fails. Hence loss alone condemns nothing, nor does growth that the
 site's own traffic can explain. A test is *among others* beside 5 % of the floor from the site, when it gave
-way, and when its sender was late. Then delays tell of the others as much as of the line, and a busy window,
-if there is one, decides alone.
+way, and when its sender was late. Delays then show the others as much as the line, and a busy window, if
+there is one, decides alone.
 """
 
 from collections.abc import Sequence
@@ -115,7 +115,7 @@ class _JudgedTest(Struct, frozen=True):
 
     @property
     def among_others(self) -> bool:
-        """True where delays tell of other traffic, or of a sender's pauses, as much as of the line."""
+        """True where delays show other traffic, or a sender's pauses, as much as the line."""
         in_use = self.own.bps >= IN_USE_SHARE * self.floor_bps
         return in_use or self.ended_early or self.slower or why_invalid(self.report) in SENDERS
 
@@ -146,19 +146,19 @@ class _JudgedTest(Struct, frozen=True):
         """Rate of the test that the line carried, bit/s."""
         if self.window is not None:
             return self.window.share_bps
-        # An overflowing queue grows for a part of the test only; then growth tells less than the rate
+        # An overflowing queue grows for a part of the test only; then growth shows less than the rate
         # received. Without known delays the received rate is all that is certain: a deep queue delivers
         # everything, late.
         if self.delivered < DELIVERED_SHARE or not self.growth.known:
             return self.report.received_bps
-        # Without loss growth tells more, because no late packet at the end disturbs it.
+        # Without loss growth shows more, because no late packet at the end disturbs it.
         return self.report.sent_bps * (1 - self.growth.rate) * self.delivered
 
     @property
     def total(self) -> float | None:
         """All that the line delivered, where other traffic makes the test's share a poor guide to it.
 
-        Beside bursts of others the delays tell of the bursts. But a FIFO always delivers the lesser of its
+        Beside bursts of others the delays show the bursts. But a FIFO always delivers the lesser of its
         capacity and of what it is offered, and the test alone offers the floor.
         """
         return self.own.total_bps if self.own.bps >= IN_USE_SHARE * self.floor_bps else None
@@ -209,7 +209,7 @@ def _finding(test: _JudgedTest, earlier: Sequence[FloorTest]) -> Finding:
         return Finding.CLEAR
     if test.total is not None and test.total >= PASS_SHARE * floor_bps:
         return Finding.CLEAR
-    # A slower test with a queue was held up by others: its share is not what the line could carry.
+    # A slower test with a queue was delayed by others: its share is less than the line could carry.
     tells = not test.slower or test.growth.gained_us < QUEUE_SIGN_US / 2 or test.window is not None
     if not lost and tells and test.surely_carried >= test.needed_bps:
         return Finding.CLEAR

@@ -6,8 +6,8 @@ answers. A router that never answers is passed over; the access line then reache
 
 from msgspec import Struct
 
+# Highest time to live to try: access networks are not deeper, and farther routers say little of the line.
 MOST_TTL = 6
-"""Highest time to live to try: access networks are not deeper, and farther routers say little of the line."""
 
 
 class FirstHop(Struct):

@@ -1,7 +1,7 @@
 """Rules of the line: whether it is out, and on which section. Pure.
 
 The line is out when nothing beyond the access answers or refuses, and everything before it has been polled
-often enough to tell where. The cause is found from the site outwards; the silence of a target that is not
+often enough to show where. The cause is found from the site outwards; the silence of a target that is not
 known to answer decides nothing:
 
 | egress | gateway | first hop | cause |
@@ -77,7 +77,7 @@ def _is_out(view: NetworkView) -> bool:
 
 
 def _may_answer(one: TargetHistory, view: NetworkView) -> bool:
-    """True if a target must still be polled before its silence or its answer tells the section."""
+    """True if a target must still be polled before its answer or silence shows the section."""
     return one.known and not one.is_silent(view.now) and not one.answered_since(view.mute_since())
 
 

@@ -122,10 +122,10 @@ class NetworkView(Struct, frozen=True):
         return latest(*(one.last_heard for one in self.beyond_access))
 
     def mute_since(self) -> ClockReading | None:
-        """First poll that nobody beyond the access line reacted to, if any is without a reaction."""
+        """First poll without a reaction from beyond the access line, if there is one."""
         first = [one.mute.first for one in self.beyond_access]
         heard = self.last_heard_beyond()
-        # A poll before somebody else's answer belongs to no common silence.
+        # A poll before another target's answer belongs to no common silence.
         return earliest(*not_before(first, heard)) or earliest(*first)
 
     def answers(self, target: Target, then: ClockReading | None) -> bool | None:

@@ -1,8 +1,8 @@
 """Outages: what is out, since when, and where. A state machine without clock, socket or disk.
 
-Polls and answers of gateway, first hop, peer and broker are recorded in ``targets`` (``target_history``). The
-state of this machine's egress and uplink comes with each ``decide``, which returns the records of outages
-that began or ended. What each cause means, and what cannot be told, is in docs/methods.md, "Outages".
+Polls and answers of gateway, first hop, peer and broker are recorded in ``targets`` (``target_history``).
+Each ``decide`` gets the state of this machine's egress and uplink, and returns the records of outages that
+began or ended. The meaning and the limits of each cause are in docs/methods.md, "Outages".
 
 There are four scopes: line, peer, broker and collector. Each is in one of two states, and rules of its own
 (``line``, ``services``) produce its events from the view of the moment (``network_view``):
@@ -19,7 +19,7 @@ The order of one ``decide`` matters:
 
 1. Session and receipts are recorded as answers of the broker.
 2. A near target that is silent while a farther one answers is no longer known to answer.
-3. The line decides. While it is out, the other three scopes keep their state: nothing can be told of them.
+3. The line decides. While it is out, the other three scopes keep their state: nothing is known of them.
 4. Peer, broker and collector decide. The collector sees a begin of the broker that precedes it.
 
 What must never happen:
@@ -52,16 +52,16 @@ from agent.probes.reachability.rules.services import BrokerRules, CollectorRules
 from agent.probes.reachability.rules.target_history import ANSWERS, TargetHistory, latest
 from wire.records import Cause, ClockReading, ReachabilityValues
 
+# Share of an interval between polls while a silence is suspected, and the time that an answer may take.
 SUSPECT_SHARE = 0.2
-"""Share of an interval between polls while a silence is suspected, and the time that an answer may take."""
 
+# Targets whose answers end an outage of a scope.
 _POLLED_FOR_END = {
     OutageScope.LINE: (Target.PEER, Target.BROKER),
     OutageScope.PEER: (Target.PEER,),
     OutageScope.BROKER: (Target.BROKER,),
     OutageScope.COLLECTOR: (),
 }
-"""Targets whose answers end an outage of a scope."""
 
 
 class ScopeRules(Protocol):

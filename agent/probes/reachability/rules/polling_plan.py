@@ -16,13 +16,13 @@ from agent.probes.reachability.rules.outages import SUSPECT_SHARE, OutageRules
 from agent.probes.reachability.rules.target_history import latest
 from wire.records import ClockReading
 
+# With a look each fifth of an interval, a silence is noticed within two intervals. A poll in the brief form
+# is 200 B both ways: less than a megabyte a day, even without any train.
 PEER_INTERVALS = 1.8
-"""With a look each fifth of an interval, a silence is noticed within two intervals. A poll in the brief form
-is 200 B both ways: less than a megabyte a day, even without any train."""
+# Often enough to know that the hop answers, and at which time to live.
 HOP_INTERVALS = 30
-"""Often enough to know that the hop answers, and at which time to live."""
+# More often until it is known: routers send few ICMP messages a second, so that one poll proves little.
 UNKNOWN_HOP_INTERVALS = 12
-"""More often until it is known: routers send few ICMP messages a second, so that one poll proves little."""
 
 
 class PollingPlan:

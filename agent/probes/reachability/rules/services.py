@@ -21,8 +21,8 @@ from agent.probes.reachability.rules.network_view import (
 from agent.probes.reachability.rules.target_history import TargetHistory, latest
 from wire.records import Cause, ClockReading
 
+# Time a session may take to come back to a broker that answers (``net.mqtt.BACKOFF_LAST_S``).
 SESSION_US = 90_000_000
-"""Time a session may take to come back to a broker that answers (``net.mqtt.BACKOFF_LAST_S``)."""
 
 
 class PeerRules:

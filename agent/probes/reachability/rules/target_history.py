@@ -12,7 +12,7 @@ What each event does to the counts (an empty field: nothing):
 | answer, however late | 0 | 0 | +1 | yes |
 | refusal (ICMP port unreachable, TCP reset) | | 0 | | |
 | proof (a session, which outlasts single answers) | 0 | 0 | at least ``ANSWERS`` | yes |
-| reset (nothing counted until now is held against it) | 0 | 0 | 0 | |
+| reset (earlier counts are dropped) | 0 | 0 | 0 | |
 | replacement (another machine has its place now) | 0 | 0 | 0 | no |
 
 The states follow from the counts:
@@ -31,10 +31,10 @@ from msgspec import Struct, field
 
 from wire.records import ClockReading
 
+# Polls without an answer that make a silence: with 10 % loss in all, one false silence in 100,000.
 POLLS = 5
-"""Polls without an answer that make a silence: with 10 % loss in all, one false silence in 100,000."""
+# Answers in a row that end a silence: a single one may be the last.
 ANSWERS = 3
-"""Answers in a row that end a silence: a single one may be the last."""
 
 
 class PollRow(Struct):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from msgspec import structs
 
+from agent import configuration
 from agent.probes.capacity.probe import CapacityProbe
+from agent.probes.capacity.settings import CapacitySettings
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.task.task import Reading
 from host.clock import Clock
 from host.units import ByteSize
@@ -146,8 +147,8 @@ def measure(effort: BenchEffort, tell: Tell) -> PartResult:
 
 def search(agent_file: Path, direction: Direction) -> Reading:
     """Run one search by the probe; called inside the site's namespace."""
-    chosen = agent_settings.load(agent_file)
-    capacity = structs.replace(chosen.capacity, day_budget=UNLIMITED, month_budget=UNLIMITED)
+    chosen = configuration.load(agent_file)
+    capacity = structs.replace(chosen.section(CapacitySettings), day_budget=UNLIMITED, month_budget=UNLIMITED)
     probe = CapacityProbe.of(assembly.probe_context(structs.replace(chosen, capacity=capacity), Clock().read))
     task = next(task for task in probe.tasks() if task.direction is direction)
     return asyncio.run(probe.run(task, lambda _: None))  # fmt: skip

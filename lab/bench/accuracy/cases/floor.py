@@ -1,8 +1,8 @@
 """Part ``floor``: floor verdicts beside iperf3's, on lines of known rate.
 
-Its TCP goodput, converted to the IP layer, is compared with the floor, as its user would do. Iperf3
-always decides; our verdict may be undetermined. The bytes of an answer are counted at the line itself, for
-both.
+iperf3's TCP goodput is converted to the IP layer. It is compared with the floor, as its user would do.
+iperf3 always decides; our verdict may be undetermined. The bytes of an answer are counted at the line
+itself, for both.
 """
 
 from collections.abc import Callable, Sequence

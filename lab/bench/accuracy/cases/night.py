@@ -11,10 +11,10 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from agent import configuration
 from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequence import quiet_hours
 from agent.service import wiring as assembly
-from agent.settings import file as agent_settings
 from agent.settings import sections
 from agent.task.retest import RetestRequest
 from agent.task.task import Reading
@@ -99,7 +99,7 @@ def until_condemned(agent_file: Path, direction: Direction, most_runs: int = MOS
 
     Raises KernelLinkError when a run measures nothing.
     """
-    chosen = structs.replace(agent_settings.load(agent_file), line_counters=sections.LineCountersSettings())
+    chosen = structs.replace(configuration.load(agent_file), line_counters=sections.LineCountersSettings())
     quiet, clock, found = quiet_hours(chosen.floor), LeapingClock(), Night()
     clock.leap_to(BEGIN_S)
     begin_s = clock.ahead_s
@@ -119,4 +119,4 @@ def _runs(chosen: sections.AgentSettings, clock: LeapingClock, direction: Direct
         if not isinstance(reading.values, FloorValues):
             raise KernelLinkError(f"the floor probe measured nothing: {reading.failure} {reading.detail}")
         yield reading.values
-        clock.leap(reading.retest, float(chosen.schedule.floor))
+        clock.leap(reading.retest, chosen.every_s("floor") or 0.0)

@@ -1,9 +1,11 @@
 """Part ``rtt``: error of round-trip times by three tools, on an idle and on a busy machine.
 
-The error of a packet is the tool's round trip minus the time that packet and answer spent inside the link,
-between the kernel's stamps at the router's two devices. Time outside counts as error, for every tool alike: a
-veth crossing at each end in each direction, sockets, and the far end's answer as far as the tool does not
-subtract it.
+The error of a packet is the tool's round trip minus the time of packet and answer inside the link. That time
+is taken between the kernel's stamps at the router's two devices. Time outside counts as error, for every tool
+alike:
+
+- a veth crossing at each end in each direction, and sockets;
+- the far end's answer, as far as the tool does not subtract it.
 """
 
 import math

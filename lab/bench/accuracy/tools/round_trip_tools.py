@@ -5,25 +5,17 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Self
 
+from agent import configuration
 from agent.settings import file as agent_settings
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.clock import Clock
 from lab.bench.accuracy.tools.truth import IRTT_PORT
-from lab.netns import inside
-from lab.netns.links.link import KernelLink
 from lab.netns.names import LinkNode
 from lab.netns.places import FAR_ADDRESS
 from lab.netns.requirements import KernelLinkError
-from lab.netns.settings import KernelLinkSettings
-from lab.programs.supervisor import ChildProgram, Supervisor
-from lab.testbed.kernel_testbed import KernelTestbed
-from lab.testbed.start import start_ready
+from lab.testbed.line_testbed import ServedTestbed
 from wire.stamp.statistics import round_trip_ns
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -35,35 +27,16 @@ _PING_LINE = re.compile(r"icmp_seq=(\d+) .*time=([\d.]+) ms")
 RoundTrips = dict[int, int]
 
 
-class ToolTestbed:
-    """Kernel link with our peer and an irtt server at the far end; the tools run at the site."""
+class ToolTestbed(ServedTestbed):
+    """Kernel testbed with an irtt server; the tools run at the site."""
 
-    def __init__(self, settings: KernelLinkSettings) -> None:
-        self._settings = settings
-        self._leaving = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as entering:
-            folder = Path(entering.enter_context(TemporaryDirectory(prefix="plancher-bench-")))
-            self._testbed = entering.enter_context(KernelTestbed(folder, self._settings))
-            supervisor = entering.enter_context(Supervisor(folder))
-            self._serve_irtt(supervisor)
-            executor = inside.executor(self.link.namespace(LinkNode.SITE))
-            self._site: ProcessPoolExecutor = entering.enter_context(executor)
-            self._leaving = entering.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._leaving.close()
-
-    @property
-    def link(self) -> KernelLink:
-        """Kernel link between site and far end."""
-        return self._testbed.link
+    def server(self) -> tuple[tuple[str, ...], str]:
+        """Return the command line of irtt's server."""
+        return ("irtt", "server", "-i", "1ms", "-b", _irtt_server()), "starting IPv4"
 
     def train(self, count: int, interval_s: float) -> TrainResult:
         """Send our own train against the real peer. Raises KernelLinkError if no reply arrived."""
-        sent = self._site.submit(_train, self._testbed.agent_file, count, interval_s)
+        sent = self._testbed.site.submit(_train, self._testbed.agent_file, count, interval_s)
         result: TrainResult = sent.result()
         if result.failure is not None or not result.statistics.received:
             raise KernelLinkError(f"the STAMP train received no reply: {result.failure} {result.detail}")
@@ -94,10 +67,6 @@ class ToolTestbed:
             raise KernelLinkError(f"{command[0]}: {ended.stderr.strip() or ended.stdout.strip()}")
         return ended.stdout
 
-    def _serve_irtt(self, supervisor: Supervisor) -> None:
-        command = self.link.inside(LinkNode.FAR, "irtt", "server", "-i", "1ms", "-b", _irtt_server())
-        start_ready(supervisor, ChildProgram("irtt", command), "starting IPv4")
-
 
 Tool = Callable[[ToolTestbed, int, float], RoundTrips]
 
@@ -120,7 +89,7 @@ def irtt_round_trips(output: str) -> RoundTrips:
 
 
 def _train(agent_file: Path, count: int, interval_s: float) -> TrainResult:
-    settings = agent_settings.load(agent_file)
+    settings = configuration.load(agent_file)
     clock = Clock().read
     train = Train(
         host=settings.peer.host,

@@ -26,7 +26,7 @@ def series(count: int = 30, delay_us: float = 50_000, lost: int = 0, growing: in
     ]  # fmt: skip
 
 
-def places(
+def marks(
     intervals: list[LoadInterval], others: float = 2e6, packet: int = 1200, *, sent: bool = False
 ) -> list[AlignedMark]:
     """Every 100 ms; others' bit/s in packets of some bytes."""
@@ -45,7 +45,7 @@ def places(
 
 def test_downstream_all_that_arrived_in_the_window_is_the_capacity() -> None:
     intervals = series()
-    window = busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000)
+    window = busy_window.down_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.share_bps == pytest.approx(6.4e6)
     assert (window.least_other_bps, window.most_other_bps) == pytest.approx((2e6, 2e6))
@@ -55,10 +55,10 @@ def test_downstream_all_that_arrived_in_the_window_is_the_capacity() -> None:
 def test_a_queue_that_emptied_cuts_the_window() -> None:
     intervals = series()
     intervals[15] = replace(intervals[15], delay_min_us=9_000.0)
-    assert busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
+    assert busy_window.down_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
     intervals = series(60)
     intervals[15] = replace(intervals[15], delay_min_us=9_000.0)
-    window = busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000)
+    window = busy_window.down_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.lasted_us == pytest.approx(2_000_000, abs=200_000)
 
@@ -66,11 +66,11 @@ def test_a_queue_that_emptied_cuts_the_window() -> None:
 @pytest.mark.parametrize("empty", [None, 0.0])
 def test_an_interval_without_a_delay_is_no_standing_queue(empty: float | None) -> None:
     intervals = [replace(one, delay_min_us=empty) for one in series()]
-    assert busy_window.downstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
-    assert busy_window.upstream(places(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
+    assert busy_window.down_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
+    assert busy_window.up_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000) is None
 
 
-def test_counters_that_are_renewed_once_a_second_tell_nothing() -> None:
+def test_counters_that_are_renewed_once_a_second_make_no_window() -> None:
     intervals = series(60)
     lazy = [
         AlignedMark(
@@ -81,16 +81,16 @@ def test_counters_that_are_renewed_once_a_second_tell_nothing() -> None:
             one.own_bytes,
             one.own_packets,
         )
-        for one in places(intervals)
+        for one in marks(intervals)
     ]
-    assert busy_window.downstream(lazy, OwnArrivals(intervals, SIZE), 10_000) is None
+    assert busy_window.down_window(lazy, OwnArrivals(intervals, SIZE), 10_000) is None
 
 
 @pytest.mark.parametrize("down", [True, False])
 def test_packets_counted_before_they_were_cut_leave_a_span(down: bool) -> None:
     intervals = series()
-    find = busy_window.downstream if down else busy_window.upstream
-    window = find(places(intervals, packet=9000), OwnArrivals(intervals, SIZE), 10_000)
+    find = busy_window.down_window if down else busy_window.up_window
+    window = find(marks(intervals, packet=9000), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.least_other_bps == pytest.approx(2e6)
     assert window.most_other_bps == pytest.approx(2.1e6)
@@ -98,13 +98,13 @@ def test_packets_counted_before_they_were_cut_leave_a_span(down: bool) -> None:
 
 def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
     intervals = series()
-    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
+    window = busy_window.up_window(marks(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.lasted_us >= 1_200_000
     assert window.share_bps == pytest.approx(6.4e6)
     assert window.least_other_bps == window.most_other_bps == pytest.approx(2e6)
     intervals = series(lost=4)
-    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
+    window = busy_window.up_window(marks(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert window.share_bps == pytest.approx(6.4e6)
     assert window.least_other_bps == 0
@@ -113,12 +113,12 @@ def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
 
 def test_upstream_a_queue_that_may_be_full_may_have_refused_others_only() -> None:
     intervals = series(growing=0)
-    window = busy_window.upstream(places(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
+    window = busy_window.up_window(marks(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
     assert (window.least_other_bps, window.most_other_bps) == pytest.approx((0.0, 2e6))
 
 
-def test_a_series_with_a_gap_tells_no_place() -> None:
+def test_a_series_with_a_gap_places_no_mark() -> None:
     intervals = series()
     assert OwnArrivals(intervals, SIZE).whole
     assert not OwnArrivals(intervals[:10] + intervals[12:], SIZE).whole
@@ -153,7 +153,7 @@ def test_on_an_exact_line_the_capacity_lies_within_the_window(
             assert least == pytest.approx(rate, rel=0.005)
 
 
-def test_a_pause_of_the_sender_longer_than_the_queue_proves_nothing() -> None:
+def test_a_sender_pause_longer_than_the_queue_makes_no_window() -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=50_000), other_bps=3e6)
     marks = fixed_rate.marks_of(LineSettings(rate=7_600_000, queue=50_000), other_bps=3e6)
     assert own_traffic.busy(marks, report, report.intervals) is not None

@@ -1,4 +1,4 @@
-"""What a search shows: reports made up interval by interval, and whole searches in simulated time."""
+"""Values of searches, from reports made up interval by interval."""
 
 import pytest
 from msgspec.structs import replace
@@ -66,7 +66,7 @@ def test_equal_sub_intervals_and_the_maximum_with_its_time_and_loss() -> None:
     assert values.algorithm is Algorithm.B
 
 
-def test_what_came_twice_counts_once() -> None:
+def test_duplicates_count_once() -> None:
     intervals = [interval(index, 40, duplicated=250) for index in range(21)]
     assert capacity_rules.maximum(intervals).received_bps == pytest.approx(20e6)
 
@@ -77,7 +77,7 @@ def test_a_hole_in_the_series_begins_a_new_sub_interval() -> None:
     assert [one.offset_us for one in found] == [0, 31 * MS50]
 
 
-def test_a_line_half_idle_between_swings_is_told_by_its_queue() -> None:
+def test_a_line_half_idle_between_swings_is_measured_by_its_queue() -> None:
     swing = [(12, 4.0, 50.0), (4, 2.6, 0.0)]
     intervals = series(*(swing * 12))
     assert max(one.received_bps for one in capacity_rules.sub_intervals(intervals)) < 3.9e6
@@ -109,7 +109,7 @@ def test_a_climb_that_its_bytes_ended_is_a_lower_bound() -> None:
     assert capacity_rules.bound(replace(report(climbing(100)), bytes_spent=True)) is Bound.BUDGET
 
 
-def test_the_rate_asked_for_is_a_bound_whatever_else_shows() -> None:
+def test_the_requested_rate_is_a_bound_before_all_others() -> None:
     asked = replace(report(series((60, 20, 50))), planned_bps=20_000_000)
     assert capacity_rules.bound(asked) is Bound.REQUESTED_RATE
 
@@ -140,7 +140,7 @@ def up(requested_bps: float, sent_bps: float, **changes: int) -> LoadReport:
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def test_upstream_the_told_rate_tells_a_cap_from_a_slow_sender() -> None:
+def test_up_the_requested_rate_distinguishes_a_cap_from_a_slow_sender() -> None:
     assert capacity_rules.bound(up(40e6, 40e6)) is Bound.PEER
     assert capacity_rules.bound(up(60e6, 40e6)) is Bound.SENDER
 

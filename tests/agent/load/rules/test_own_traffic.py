@@ -1,4 +1,4 @@
-"""What marks beside a load tell of the site's own traffic, and when a test gives way to it."""
+"""Own traffic of the site, from marks beside a load."""
 
 import pytest
 from msgspec import structs
@@ -58,7 +58,7 @@ def test_upstream_beside_losses_it_is_at_most_what_was_offered() -> None:
     assert own.bps == pytest.approx(1e6 * 6 / 8, rel=0.02)
 
 
-def test_what_came_before_the_load_is_no_traffic_beside_it() -> None:
+def test_traffic_before_the_load_does_not_count() -> None:
     idle = [CounterMark(at / 10, CounterReading(at * 1_000_000, 0, 0, 0), LoadSoFar()) for at in range(-5, 0)]
     began = [
         CounterMark(mark.at_s, CounterReading(mark.counters.received_bytes + 5_000_000, 0, 0, 0), mark.so_far)
@@ -71,7 +71,7 @@ def test_what_came_before_the_load_is_no_traffic_beside_it() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5])
-def test_too_short_a_look_tells_nothing(seconds: float) -> None:
+def test_too_short_a_span_is_unavailable(seconds: float) -> None:
     assert isinstance(own_traffic.between(marks(seconds, [0.0]) if seconds else [], report()), Unavailable)
 
 
@@ -102,7 +102,7 @@ def test_a_test_gives_way_where_it_congests_a_line_in_use(
 
 @BOTH
 @pytest.mark.parametrize("late", [-1, 5])
-def test_own_bytes_that_are_told_late_once_are_no_traffic_of_others(late: int, direction: Direction) -> None:
+def test_own_bytes_that_are_counted_late_once_are_no_other_traffic(late: int, direction: Direction) -> None:
     seen = marks(1.4, [0.0], delay_us=60_000)
     mark = seen[late]
     missing = replace(mark.so_far, line_bytes=mark.so_far.line_bytes - 60_000)

@@ -22,7 +22,7 @@ def test_a_part_counts_what_lies_wholly_within(direction: Direction) -> None:
     assert part.planned_packets == pytest.approx(report.planned_packets * 39 / 100, abs=1)
 
 
-def test_a_part_tells_its_own_losses() -> None:
+def test_a_part_has_its_own_losses() -> None:
     lossless, lossy = (
         fixed_rate.run(LineSettings(rate=rate, queue=50_000), 8e6, 3)[0] for rate in (20_000_000, 6_000_000)
     )
@@ -44,7 +44,7 @@ def test_the_whole_is_a_part_of_itself() -> None:
 
 
 @pytest.mark.parametrize(("begin", "end"), [(0, 0), (0, 49_999), (5_000_000, 9_000_000), (300, 200)])
-def test_nothing_is_no_part(begin: int, end: int) -> None:
+def test_an_empty_part_is_none(begin: int, end: int) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=50_000))
     assert floor_series.part_of(report, begin, end) is None
 

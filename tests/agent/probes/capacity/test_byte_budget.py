@@ -56,7 +56,7 @@ def test_it_survives_a_restart_and_is_shared(tmp_path: Path) -> None:
     b"", b"{", b"\xff\xfe", b'{"day": "tomorrow", "day_bytes": 1, "month_bytes": 1}',
     b'{"day": "2026-11-23", "day_bytes": -1, "month_bytes": 1}', b'{"day": "2026-13-01"}', b"[]",
 ])  # fmt: skip
-def test_a_damaged_file_is_told_and_begun_anew(
+def test_a_damaged_file_is_reported_and_starts_at_0(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "there" / "budget.json"
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_told_and_begun_anew(
     assert budget(tmp_path).left(at()).byte_count == 990
 
 
-def test_without_a_place_to_write_it_is_kept_in_memory_and_said(
+def test_without_a_place_to_write_it_is_kept_in_memory_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "there").write_text("a file where a directory should be")
@@ -78,10 +78,10 @@ def test_without_a_place_to_write_it_is_kept_in_memory_and_said(
     with caplog.at_level(logging.WARNING):
         mine.book(900, at())
         assert mine.left(at()).byte_count == 100
-    assert "cannot be written" in caplog.text
+    assert "cannot write" in caplog.text
 
 
-def test_a_file_that_can_no_longer_be_written_gives_nothing_back(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_gives_no_bytes_back(tmp_path: Path) -> None:
     mine = budget(tmp_path)
     mine.book(100, at())
     in_the_way = tmp_path / "there" / "budget.json.new"
@@ -93,7 +93,7 @@ def test_a_file_that_can_no_longer_be_written_gives_nothing_back(tmp_path: Path)
     assert mine.left(at()).byte_count == budget(tmp_path).left(at()).byte_count == 150
 
 
-def test_a_clock_that_is_not_synchronised_renews_nothing_by_going_back(tmp_path: Path) -> None:
+def test_an_unsynchronised_clock_that_goes_back_renews_no_budget(tmp_path: Path) -> None:
     mine = budget(tmp_path)
     mine.book(1000, at())
     assert mine.left(at(-20_000, synchronised=False)).byte_count == 0

@@ -7,19 +7,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.load.line_meter import LoadMeter
 from agent.probes.capacity import probe as capacity
 from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.probe import CapacityProbe
+from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
-from agent.settings.sections import (
-    AgentSettings,
-    CapacitySettings,
-    JournalSettings,
-    PeerAccessSettings,
-    ScheduleSettings,
-)
+from agent.settings.sections import JournalSettings, PeerAccessSettings, ScheduleSettings
 from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import BitRate, ByteSize, Seconds
 from peer.admission import Admission
@@ -32,7 +28,7 @@ from wire.udpstp.load import Ending, LoadReport
 from wire.udpstp.reception import Limits
 
 DOWN = Task("capacity", 3600, Direction.DOWN)
-SETTINGS = CapacitySettings(
+CHOSEN = CapacitySettings(
     highest=BitRate(100_000_000), duration=Seconds(10), day_budget=ByteSize(300_000_000),
     month_budget=ByteSize(500_000_000),
 )  # fmt: skip
@@ -58,7 +54,7 @@ class Searches:
 
 
 def probe(
-    folder: Path, search: Searches, settings: CapacitySettings = SETTINGS
+    folder: Path, search: Searches, settings: CapacitySettings = CHOSEN
 ) -> tuple[CapacityProbe, ByteBudget, FakeClock]:
     clock = FakeClock()
     budget = ByteBudget(folder / "b.json", int(settings.day_budget), int(settings.month_budget))
@@ -70,7 +66,7 @@ def run(made: CapacityProbe) -> Reading:
     return asyncio.run(made.run(DOWN, lambda _: None))
 
 
-def test_a_search_is_told_and_its_bytes_are_spent(tmp_path: Path) -> None:
+def test_a_search_is_recorded_and_its_bytes_are_spent(tmp_path: Path) -> None:
     search = Searches(FOUND)
     made, budget, clock = probe(tmp_path, search)
     reading = run(made)
@@ -133,10 +129,10 @@ def test_what_becomes_of_other_endings(
 
 
 def surroundings(folder: Path, port: int = 1, schedule: ScheduleSettings | None = None) -> ProbeContext:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="lycee-1", peer=PeerAccessSettings(udpstp_port=port, stamp_port=port, key="secret"),
         journal=JournalSettings(str(folder / "journal.db")),
-        schedule=schedule or ScheduleSettings(),
+        schedule=schedule or SCHEDULE(),
         capacity=CapacitySettings(highest=BitRate(10_000_000), duration=Seconds(2), algorithm=Algorithm.C),
     )  # fmt: skip
     return ProbeContext(settings, b"secret", NoSource(), FakeClock().read)
@@ -147,7 +143,7 @@ def test_both_directions_in_their_hours_or_never(tmp_path: Path) -> None:
     assert [task.name for task in asked] == ["capacity down", "capacity up"]
     assert {task.hours for task in asked} == {hours.parse("01:00-05:00")}
     assert {task.interval_s for task in asked} == {30 * 86400.0}
-    assert CapacityProbe.of(surroundings(tmp_path, schedule=ScheduleSettings(capacity=None))).tasks() == []
+    assert CapacityProbe.of(surroundings(tmp_path, schedule=SCHEDULE(capacity=None))).tasks() == []
 
 
 def test_a_real_search_over_loopback(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.load.rules import validity as floor_validity
 from agent.probes.floor import probe as floor
 from agent.probes.floor.probe import FloorProbe
-from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.agent.load import fixed_rate
@@ -33,7 +34,7 @@ def test_a_silent_peer_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("code", "failure"), [(10, Failure.PEER_BUSY), (13, Failure.PEER_BUSY), (9, Failure.PEER_REFUSED)]
 )
-def test_a_refusal_is_told_apart_from_a_full_peer(code: int, failure: Failure) -> None:
+def test_a_refusal_is_distinguished_from_a_full_peer(code: int, failure: Failure) -> None:
     reading = measure(ending(*[Ending.REFUSED] * floor.SETUP_TRIES, refusal=code), NoSource())
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
 
@@ -62,7 +63,7 @@ def test_whose_fault_it_is_over_a_real_socket(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = AgentSettings(site="A", peer=PeerAccessSettings(host=host, udpstp_port=port, key="k"))
+    settings = SETTINGS(site="A", peer=PeerAccessSettings(host=host, udpstp_port=port, key="k"))
     reading = run(FloorProbe.of(ProbeContext(settings, b"k", NoSource(), FakeClock().read)))
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, failure)
     assert reading.detail.startswith(told)

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import CounterReading
 from agent.probes.floor.probe import Contract, FloorProbe
 from agent.probes.floor.rules.sequential_test import CHOSEN
-from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import PeerAccessSettings
 from agent.task.retest import RetestRequest
 from agent.task.task import ProbeContext, Task
 from lab.links.line import LineSettings
@@ -48,15 +49,13 @@ from wire.udpstp.load import Ending, LoadReport
 
 def test_each_direction_with_a_floor_is_a_task(clock: Clock) -> None:
     made = FloorProbe.of(
-        ProbeContext(
-            AgentSettings(site="A", peer=PeerAccessSettings(key="k")), b"k", NoSource(), FakeClock().read
-        )
+        ProbeContext(SETTINGS(site="A", peer=PeerAccessSettings(key="k")), b"k", NoSource(), FakeClock().read)
     )
     assert made.tasks() == [Task("floor", 3600, Direction.DOWN), Task("floor", 3600, Direction.UP)]
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_a_fast_line_passes_whatever_else_is_known(clock: Clock, direction: Direction) -> None:
+def test_a_fast_line_passes_with_and_without_counters(clock: Clock, direction: Direction) -> None:
     reading = measure(Over(FAST, clock), NoSource(), direction)
     assert (reading.outcome, values(reading).verdict) == (Outcome.OK, Verdict.PASS)
     assert values(reading).at_least_bps == pytest.approx(8e6, rel=0.001)
@@ -133,9 +132,7 @@ def test_a_queue_alone_is_no_reason_to_stop(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("added", "verdict"), [(2_000_000, Verdict.FAIL), (2_100_000, Verdict.UNCONFIRMED)])
-def test_a_routers_lagging_counters_tell_the_most_that_others_had(
-    clock: Clock, added: int, verdict: Verdict
-) -> None:
+def test_a_routers_lagging_counters_bound_other_traffic(clock: Clock, added: int, verdict: Verdict) -> None:
     reading = measure(Over(SLOW, clock), Lagging(0, added))
     assert values(reading).verdict is verdict
     assert values(reading).line_counters is LineCounters.SNMP
@@ -180,7 +177,7 @@ def test_a_peer_that_allows_no_faster_load_is_tested_without(clock: Clock) -> No
     assert values(reading).tests[0].predrain_bytes == 0
 
 
-def test_the_round_trip_under_load_stands_in_the_measurement(clock: Clock) -> None:
+def test_the_round_trip_under_load_is_in_the_measurement(clock: Clock) -> None:
     idle = Spread(min_us=1, p50_us=2, p95_us=3, p99_us=4)
     latency = LatencyUnderLoad(load_bps=8e6, idle=idle, loaded=idle, loss_ratio=0.0)
 
@@ -229,7 +226,7 @@ def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
     assert made.resume(task, replace(record, values=None)) is None
 
 
-def test_what_the_site_itself_received_stands_for_a_test(clock: Clock) -> None:
+def test_the_sites_own_download_replaces_a_test(clock: Clock) -> None:
     counters = Counted()
     watch = LineWatch(counters, 8e6, FakeClock().read)
     made = probe(Over(FAST, clock, counters), counters, watch=watch, contract=Contract(8e6, Layer.ETHERNET))

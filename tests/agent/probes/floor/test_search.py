@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.floor.search import search_of, sustained_bps
-from agent.settings.sections import AgentSettings, PeerAccessSettings
+from agent.settings.sections import PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
 from tests.processes import free_port
@@ -57,15 +58,13 @@ def test_the_greatest_second_counts() -> None:
     )
 
 
-def test_a_search_that_was_not_completed_says_nothing() -> None:
+def test_an_incomplete_search_gives_no_maximum() -> None:
     assert sustained_bps(report(7e6, 7e6, ending=Ending.WATCHDOG)) is None
     assert sustained_bps(replace(report(7e6), intervals=())) is None
 
 
-def test_a_peer_that_is_not_there_says_nothing() -> None:
-    chosen = AgentSettings(
-        site="A", peer=PeerAccessSettings(host="127.0.0.1", udpstp_port=free_port(), key="k")
-    )
+def test_a_missing_peer_gives_no_maximum() -> None:
+    chosen = SETTINGS(site="A", peer=PeerAccessSettings(host="127.0.0.1", udpstp_port=free_port(), key="k"))
     built = ProbeContext(chosen, b"k", NoSource(), FakeClock().read)
     found = asyncio.run(search_of(built)(Direction.UP, 16e6))
     assert found.maximum_bps is None

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.probes.interface.probe import InterfaceProbe
 from agent.schedule.runner import Runner
 from agent.schedule.scheduler import Scheduler, Start
-from agent.settings.sections import AgentSettings, PeerAccessSettings, ScheduleSettings
+from agent.settings.sections import AgentSettings, PeerAccessSettings
 from agent.task.slots import offset_us
 from agent.task.task import ProbeContext, Reading, Task
 from host.units import Seconds
@@ -81,8 +82,8 @@ def timeline(monkeypatch: pytest.MonkeyPatch) -> Timeline:
 
 
 def settings(interval: float | None = 60.0) -> AgentSettings:
-    schedule = ScheduleSettings(interface=None if interval is None else Seconds(interval))
-    return AgentSettings(site=SITE, peer=PeerAccessSettings(key="x"), schedule=schedule)
+    schedule = SCHEDULE(interface=None if interval is None else Seconds(interval))
+    return SETTINGS(site=SITE, peer=PeerAccessSettings(key="x"), schedule=schedule)
 
 
 def probe_of(
@@ -123,7 +124,7 @@ def of(reading: Reading) -> InterfaceValues:
 
 
 def slot_begin(clock: FakeClock) -> int:
-    """When the slot that is now began, on CLOCK_BOOTTIME, as the scheduler has it."""
+    """Begin of the present slot on CLOCK_BOOTTIME."""
     return clock.boot_us - (clock.wall_us - offset_us(SITE, MINUTE_US)) % MINUTE_US
 
 
@@ -170,12 +171,12 @@ def test_what_a_late_run_left_is_in_the_next_records(timeline: Timeline) -> None
 
 def test_counters_that_cannot_be_read_fail_with_the_reason_and_are_tried_again(timeline: Timeline) -> None:
     async def story(line: Line, probe: InterfaceProbe, run: Run) -> None:
-        line.problem = "no interface wan0 here: mend line_counters.interface"
+        line.problem = "this machine has no interface wan0: correct line_counters.interface"
         failed = await run()
         assert (failed.outcome, failed.failure, failed.detail, failed.values) == (
             Outcome.FAILED,
             Failure.COUNTERS,
-            "no interface wan0 here: mend line_counters.interface",
+            "this machine has no interface wan0: correct line_counters.interface",
             None,
         )
         line.problem = None

@@ -72,7 +72,7 @@ def test_what_lies_around_a_reset_is_not_counted() -> None:
     assert (told.resets, told.down.ip_bytes, told.span_us) == (1, 100, 10 * SECOND)
 
 
-def test_errors_drops_and_losses_are_summed_where_they_are_told() -> None:
+def test_errors_drops_and_losses_are_summed_where_they_are_known() -> None:
     tally = LineTally(EVERY)
     tally.add(CounterReading(0, 0, 0, 0, 1, 1, 1, None, carrier_losses=3), 0)
     tally.add(CounterReading(0, 0, 0, 0, 2, 1, 4, None, carrier_losses=5, carrier=True), 10 * SECOND)
@@ -108,14 +108,14 @@ def test_counters_that_lag_never_show_a_peak_that_was_not_there() -> None:
     assert told.down.mean_bps <= told.down.peak_bps <= 1_000_000
 
 
-def test_without_two_readings_it_says_why() -> None:
+def test_without_two_readings_the_reason_is_reported() -> None:
     tally = LineTally(EVERY)
     assert why_not(tally) == "the line's counters were not read twice yet"
     tally.add(CounterReading(5, 5, 5, 5), 0)
     tally.add(Unavailable("no interface wan0 here"), 10 * SECOND)
     assert why_not(tally) == "no interface wan0 here"
     tally.add(CounterReading(4, 4, 4, 4), 20 * SECOND)
-    assert why_not(tally) == "a counter of the line went back: the interface was set up anew"
+    assert why_not(tally) == "a counter of the line went back: the interface was set up again"
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6), st.booleans()), min_size=1))

@@ -61,7 +61,7 @@ def may_open_raw_sockets() -> bool:
 
 
 @pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW: use sudo")
-def test_without_scapy_it_says_what_to_install() -> None:
+def test_without_scapy_the_answer_names_the_package() -> None:
     found = answered("-c", WITHOUT_SCAPY, document=request())
     assert (found.failure, found.detail) == (Failure.CONFIGURATION, path_child.NO_SCAPY)
     assert "plancher[path]" in found.detail
@@ -77,7 +77,7 @@ def test_on_loopback_the_first_hop_is_the_peer() -> None:
     assert found.bytes_sent > 0
 
 
-def test_without_the_right_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_capability_the_answer_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -138,7 +138,7 @@ def test_it_does_not_wait_for_a_request_that_never_comes() -> None:
         assert waiting.wait(60) == -signal.SIGALRM
 
 
-def test_no_route_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_route_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object) -> None:
         raise OSError(101, "Network is unreachable")
 
@@ -149,7 +149,7 @@ def test_no_route_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("document", [b"", b"{}", json.dumps({"address": "a"}).encode()])
-def test_what_is_no_request_is_answered_all_the_same(document: bytes) -> None:
+def test_a_malformed_request_is_answered(document: bytes) -> None:
     found = path_child.answer(document)
     assert found.failure is Failure.INTERNAL
     assert found.detail.startswith("no request: ")

@@ -1,4 +1,4 @@
-"""How the agent asks its helper: real children and a real Unix socket."""
+"""Client of the path helper: real children and sockets."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def child(code: str, request: bytes = b"{}", most_bytes: int = 1000) -> bytes:
     return asyncio.run(ask_child(request, most_bytes, (sys.executable, "-I", "-c", code)))
 
 
-def test_what_it_answers_comes_back_whole() -> None:
+def test_the_answer_is_returned_whole() -> None:
     request = b"x" * 300_000
     assert child(ECHO, request, 300_000) == request
 
@@ -39,7 +39,7 @@ def test_a_helper_that_fails_is_quoted_with_its_last_line() -> None:
 
 def test_what_it_complains_of_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert child("import sys; print('a\\nb' * 100_000, file=sys.stderr); print('{}')") == b"{}\n"
-    assert [record.getMessage() for record in caplog.records] == ["the path helper said: b"]
+    assert [record.getMessage() for record in caplog.records] == ["path helper, standard error: b"]
 
 
 def test_a_program_that_is_not_there_is_the_kernels_error() -> None:
@@ -75,7 +75,7 @@ def test_what_is_cancelled_is_killed_and_reaped(monkeypatch: pytest.MonkeyPatch)
 
 
 def over_socket(path: Path, answer: bytes, most_bytes: int = 1000) -> tuple[bytes, bytes]:
-    """What the helper behind a socket got, and what came back."""
+    """Request that the helper behind a socket got, and its answer."""
 
     async def run() -> tuple[bytes, bytes]:
         got = asyncio.get_running_loop().create_future()
@@ -133,6 +133,6 @@ def test_a_helper_that_never_reads_cannot_hold_up_who_gives_up_waiting(tmp_path:
     assert given_up
 
 
-def test_nobody_behind_the_socket(tmp_path: Path) -> None:
+def test_a_socket_without_a_helper(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         asyncio.run(ask_socket(str(tmp_path / "s"), b"", 10))

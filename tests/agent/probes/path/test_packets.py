@@ -29,7 +29,7 @@ def folded(data: bytes) -> int:
     return total
 
 
-def test_a_packet_is_what_it_says() -> None:
+def test_a_packet_has_the_requested_headers() -> None:
     data = packet(FLOW, 7, 3, PAYLOAD)
     version, tos, length, identification, fragment, ttl, protocol = struct.unpack_from("!BBHHHBB", data)
     assert (version, tos, length, identification) == (0x45, 46 << 2, len(data), 8)
@@ -105,7 +105,7 @@ def test_messages_about_an_ipv6_packet(
         Flow("192.0.2.1", "198.51.100.8", 40000, 862, 46),
     ],
 )
-def test_messages_about_somebody_elses_packets_are_none_of_ours(other: Flow) -> None:
+def test_messages_about_other_packets_are_ignored(other: Flow) -> None:
     assert quoted(FLOW, icmp(11, 0, packet(other, 7, 1, PAYLOAD)), ROUTER) is None
 
 
@@ -119,7 +119,7 @@ def test_any_bytes_are_read_without_an_exception(data: bytes, flow: Flow) -> Non
 
 
 @given(st.integers(0, 199), st.integers(0, 255))
-def test_a_message_with_one_byte_wrong_raises_nothing(place: int, value: int) -> None:
+def test_a_message_with_one_wrong_byte_raises_no_exception(place: int, value: int) -> None:
     data = bytearray(icmp(11, 0, packet(FLOW, 7, 1, PAYLOAD)))
     data[place % len(data)] = value
     quoted(FLOW, bytes(data), ROUTER)

@@ -8,17 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.path import probe as path_probe
 from agent.probes.path.probe import PathProbe
-from agent.settings.sections import (
-    AgentSettings,
-    PathSettings,
-    PeerAccessSettings,
-    ScheduleSettings,
-    StampClass,
-    StampTrainSettings,
-)
+from agent.probes.path.settings import PathSettings
+from agent.settings.sections import PeerAccessSettings, StampClass, StampTrainSettings
 from agent.task.task import ProbeContext, Reading, Task
 from host.units import Seconds
 from tests.agent.fakes import FakeClock
@@ -34,12 +29,12 @@ MILLISECOND_NS = 1_000_000
 
 
 def probe(helper: Path | None = None, **schedule: object) -> PathProbe:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="lycee-1",
         peer=PeerAccessSettings(host="127.0.0.1", stamp_port=862, key="x"),
         stamp=StampTrainSettings(CLASSES),
         path=PathSettings(hops=4, packets=2, helper=None if helper is None else str(helper)),
-        schedule=ScheduleSettings(**schedule),  # type: ignore[arg-type]
+        schedule=SCHEDULE(**schedule),  # type: ignore[arg-type]
     )
     return PathProbe(ProbeContext(settings, KEY, NoSource(), FakeClock().read))
 
@@ -54,7 +49,7 @@ def hops(*dscps: int | None) -> tuple[Hop, ...]:
 
 
 def reply_to(request: PathRequest, *, key: bytes = KEY, dscp: int = 0, number: int = 5) -> PeerReply:
-    """What the real reflector core answers, kept for a millisecond and seen after five."""
+    """Reply of the real reflector core."""
     core = reflector.SessionReflector(ReflectorSettings(keys=(key,)))
     arrival = RequestArrival(0, ("192.0.2.1", 40000), ("198.51.100.9", 862), dscp_ecn=dscp << 2)
     answer = core.receive(request.test_packets[number], arrival, ErrorEstimate())
@@ -108,7 +103,7 @@ def test_the_request_has_test_packets_and_no_key(tmp_path: Path) -> None:
     assert KEY not in msgspec.json.encode(asked)
 
 
-def test_the_peers_reply_tells_its_class_and_its_own_time(tmp_path: Path) -> None:
+def test_the_peers_reply_has_its_class_and_time(tmp_path: Path) -> None:
     def answering(request: PathRequest) -> PathAnswer:
         values = PathValues(hops=hops(46, 46), reached=True)
         return PathAnswer(
@@ -184,23 +179,23 @@ def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
         ),
         (
             PathValues(hops=hops(46), reached=True, path_mtu_bytes=1500, return_mtu_bytes=1300),
-            "replies above 1300 B do not come back",
+            "replies above 1300 B are lost",
         ),
         (PathValues(hops=hops(46)[:1], reached=False), "the peer does not answer"),
     ],
 )
-def test_what_the_path_does_is_said_in_words(values: PathValues, detail: str, tmp_path: Path) -> None:
+def test_changes_of_the_path_are_put_into_words(values: PathValues, detail: str, tmp_path: Path) -> None:
     reading, _ = measure(tmp_path, lambda _: PathAnswer(values=values))
     assert (reading.outcome, reading.failure, reading.detail) == (Outcome.OK, None, detail)
 
 
-def test_what_does_not_even_come_to_the_first_router_is_lost_before_it(tmp_path: Path) -> None:
+def test_packets_lost_before_the_first_router(tmp_path: Path) -> None:
     values = PathValues(hops=hops(46), reached=True, path_mtu_bytes=1400, black_hole=True)
     reading, _ = measure(tmp_path, lambda _: PathAnswer(values=values, limited_before=1))
     assert reading.detail == "packets above 1400 B vanish without a word before hop 1 (192.0.2.1)"
 
 
-def test_a_path_on_which_nobody_answers_is_a_failure(tmp_path: Path) -> None:
+def test_a_path_without_any_answer_is_a_failure(tmp_path: Path) -> None:
     silent = tuple(Hop(ttl=ttl, sent=2, answered=0) for ttl in range(1, 5))
     reading, _ = measure(tmp_path, lambda _: PathAnswer(values=PathValues(hops=silent, reached=False)))
     assert (reading.outcome, reading.failure, reading.values) == (Outcome.FAILED, Failure.NO_ANSWER, None)
@@ -222,7 +217,7 @@ def test_a_helper_that_talks_nonsense_is_our_own_fault(tmp_path: Path) -> None:
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.INTERNAL)
 
 
-def test_nobody_behind_the_socket_is_the_configurations(tmp_path: Path) -> None:
+def test_a_socket_without_a_helper_is_a_configuration_fault(tmp_path: Path) -> None:
     made = probe(tmp_path / "nobody")
     reading = asyncio.run(made.run(made.tasks()[0], lambda _: None))
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.CONFIGURATION)

@@ -1,4 +1,4 @@
-"""When a line has changed, by value."""
+"""Changes of a path that the detector reports."""
 
 import itertools
 
@@ -10,7 +10,7 @@ MINUTE_US = 60_000_000
 
 
 def told(trains: list[tuple[int | None, float]], every_us: int = MINUTE_US) -> list[tuple[int, str]]:
-    """Which train, counted from 0, made the detector say what."""
+    """Numbers, from 0, of the trains at which the detector reported a change."""
     detector = ChangeDetector()
     answers = [detector.take(rtt, loss, place * every_us) for place, (rtt, loss) in enumerate(trains)]
     return [(place, words) for place, words in enumerate(answers) if words]
@@ -23,7 +23,7 @@ def rtts(*values_ms: float) -> list[tuple[int | None, float]]:
 STEADY = [20.0] * 6
 
 
-def test_a_steady_line_says_nothing() -> None:
+def test_a_steady_line_has_no_change() -> None:
     assert told(rtts(*[20.0, 21.0, 22.5, 19.0] * 20)) == []
 
 
@@ -62,8 +62,8 @@ def test_at_most_one_an_hour() -> None:
     assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(found))
 
 
-def test_a_change_soon_after_another_is_told_when_the_hour_is_over() -> None:
-    """What lasts is traced, if later; a line that went back and forth says no more than that it did."""
+def test_a_second_change_within_an_hour_is_reported_at_its_end() -> None:
+    """A lasting change is traced later; a line that flaps is traced once an hour."""
     changed = rtts(*STEADY, *[40.0] * 10, *[80.0] * 100)
     assert told(changed) == [
         (8, "round-trip time went from 20.0 to 40.0 ms"),
@@ -93,7 +93,7 @@ def test_what_is_no_change_of_loss(values: tuple[float, ...]) -> None:
     assert told(losses(*values)) == []
 
 
-def test_loss_that_went_away_and_came_back() -> None:
+def test_loss_that_ended_and_began_again() -> None:
     trains = losses(*[0] * 3, *[0.05] * 60, *[0] * 3, *[0.05] * 3)
     assert [place for place, _ in told(trains)] == [5, 68]
 

@@ -1,4 +1,4 @@
-"""What the path helper makes of what its sockets do: a sending socket by value, the rest on loopback."""
+"""Shell of the path helper: a simulated sending socket, the rest on loopback."""
 
 import errno
 import os

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from agent.configuration import SETTINGS
 from agent.journal.journal import Journal
 from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
@@ -20,7 +21,7 @@ from agent.probes.reachability.rules.network_view import EgressKind, OutageScope
 from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.state import ReachabilityState
 from agent.probes.reachability.watch import ReachabilityWatch
-from agent.settings.sections import AgentSettings, JournalSettings, PeerAccessSettings, StampTrainSettings
+from agent.settings.sections import JournalSettings, PeerAccessSettings, StampTrainSettings
 from agent.task.task import ProbeContext
 from agent.task.watch import WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
@@ -51,7 +52,7 @@ class FakeUplink:
 
 
 def around(folder: Path, stamp_port: int, broker_port: int, *, host: str = "127.0.0.1") -> ProbeContext:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="A",
         peer=PeerAccessSettings(host=host, stamp_port=stamp_port, key=KEY.decode()),
         stamp=StampTrainSettings(classes=()),
@@ -111,7 +112,7 @@ def knows(built: ProbeContext, *targets: Target) -> bool:
     return set(targets) <= set(kept.known)
 
 
-def test_a_peer_that_goes_and_comes_back(tmp_path: Path) -> None:
+def test_a_peer_that_stops_and_starts_again(tmp_path: Path) -> None:
     async def whole() -> None:
         built = around(tmp_path, free_port(), 1)
         port = built.settings.peer.stamp_port
@@ -137,9 +138,7 @@ def test_a_peer_that_goes_and_comes_back(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
-def test_what_the_disk_did_not_take_is_written_later(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_refused_write_is_repeated_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def whole() -> None:
         in_the_way = tmp_path / "reachability.json.new"
         in_the_way.mkdir()
@@ -156,7 +155,7 @@ def test_what_the_disk_did_not_take_is_written_later(
     assert caplog.text.count("without its end") == 1
 
 
-def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_delays_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     write, held = reachability_state.write, []
 
@@ -184,7 +183,7 @@ def test_a_disk_that_takes_its_time_holds_up_no_look(tmp_path: Path, monkeypatch
     asyncio.run(whole())
 
 
-def test_the_file_is_written_before_the_record_though_a_write_is_under_way(
+def test_the_file_is_written_before_the_record_during_another_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -249,7 +248,7 @@ def test_a_peer_that_understands_the_brief_form_is_asked_in_it(
     assert sent.count(BYTES) > sent.count(AUTHENTICATED_BASE_BYTES)
 
 
-def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_train_replaces_polls_and_a_load_test_stops_them(tmp_path: Path) -> None:
     async def whole() -> None:
         async with reflecting(key=b"another key that is not ours") as port:
             built = around(tmp_path, port, 1)
@@ -269,7 +268,7 @@ def test_a_train_saves_asking_and_a_test_of_ours_is_left_alone(tmp_path: Path) -
     asyncio.run(whole())
 
 
-def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
+def test_a_broker_that_stops_and_starts_again(tmp_path: Path) -> None:
     async def whole() -> None:
         uplink, broker_port = FakeUplink(), free_port()
         async with reflecting() as port:
@@ -285,7 +284,7 @@ def test_a_broker_that_goes_and_comes_back(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
-def test_what_cannot_be_kept_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_state_file_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def whole() -> None:
         (tmp_path / "file").touch()
         async with reflecting() as port:
@@ -297,7 +296,7 @@ def test_what_cannot_be_kept_is_said_once(tmp_path: Path, caplog: pytest.LogCapt
     assert caplog.text.count("may stay without its end") == 1
 
 
-def test_the_way_over_loopback_is_direct(tmp_path: Path) -> None:
+def test_the_egress_over_loopback_is_direct(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
         with closing(TargetPoller(around(tmp_path, 1, 1), rules)) as poller:
@@ -308,7 +307,7 @@ def test_the_way_over_loopback_is_direct(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
-def test_a_name_that_is_none_is_asked_in_vain(tmp_path: Path) -> None:
+def test_polls_of_an_unknown_name_stay_unanswered(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
         built = around(tmp_path, 1, 1, host="no-such-name.invalid")
@@ -325,7 +324,7 @@ def test_a_name_that_is_none_is_asked_in_vain(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
-def test_the_probe_tells_who_answers_and_what_that_amounts_to(tmp_path: Path) -> None:
+def test_the_probe_reports_answers_and_the_outage(tmp_path: Path) -> None:
     async def whole() -> None:
         server = await listening()
         broker_port = server.sockets[0].getsockname()[1]

@@ -8,16 +8,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import (
-    AgentSettings,
-    PeerAccessSettings,
-    ScheduleSettings,
-    StampClass,
-    StampTrainSettings,
-)
+from agent.settings.sections import PeerAccessSettings, StampClass, StampTrainSettings
 from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
@@ -34,11 +29,11 @@ CLASSES = (StampClass("default", 0), StampClass("voice", 46))
 
 
 def surroundings(port: int, key: bytes = KEY, *, authenticated: bool = True) -> ProbeContext:
-    settings = AgentSettings(
+    settings = SETTINGS(
         site="lycee-1",
         peer=PeerAccessSettings(key="x", stamp_port=port),
         stamp=StampTrainSettings(CLASSES, 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated),
-        schedule=ScheduleSettings(stamp=Seconds(60)),
+        schedule=SCHEDULE(stamp=Seconds(60)),
     )
     return ProbeContext(settings, key, NoSource(), Clock().read)
 
@@ -93,7 +88,7 @@ def test_open_mode_is_recorded_as_such():
     assert not readings[0].values.authenticated
 
 
-def test_a_refused_class_is_told():
+def test_a_refused_class_is_reported():
     readings, _ = measure(ReflectorSettings(keys=(KEY,), allows_dscp=lambda dscp: dscp == 0))
     assert [reading.detail for reading in readings] == ["", "the peer does not answer in DSCP 46"]
     assert readings[1].outcome is Outcome.OK
@@ -103,7 +98,7 @@ def test_a_refused_class_is_told():
     assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (46, 46, 46)
 
 
-def test_another_key_is_no_answer_and_the_detail_says_so():
+def test_another_key_is_no_answer_and_is_named_in_the_detail():
     readings, _ = measure(ReflectorSettings(keys=(b"another",)))
     assert (readings[0].outcome, readings[0].failure, readings[0].values) == (
         Outcome.FAILED,
@@ -113,7 +108,7 @@ def test_another_key_is_no_answer_and_the_detail_says_so():
     assert readings[0].detail.startswith("no answer from 127.0.0.1 port ")
 
 
-def test_nobody_at_the_port_is_the_peers_fault():
+def test_a_closed_port_is_the_peers_fault():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]
@@ -169,13 +164,13 @@ def result(
             result(received=Counter({ReplyVerdict.BAD_HMAC: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
-            "192.0.2.1 port 862 answers under another key",
+            "192.0.2.1 port 862 answers with another key",
         ),
         (
             result(received=Counter({ReplyVerdict.SHORT: 2})),
             Outcome.FAILED,
             Failure.PEER_PROTOCOL,
-            "what answers on 192.0.2.1 port 862, peer.stamp_port, does not speak STAMP",
+            "the program at 192.0.2.1 port 862 (peer.stamp_port) does not speak STAMP",
         ),
         (
             result(seen={"late": 2}, received=Counter({ReplyVerdict.ACCEPTED: 2, ReplyVerdict.CLOSING: 1})),
@@ -212,8 +207,8 @@ def result(
             Outcome.OK,
             None,
             (
-                "the replies' DSCP 46 arrived as 0, changed on either way: "
-                "the peer does not say in which it was asked"
+                "the replies' DSCP 46 arrived as 0, changed in either direction: "
+                "the peer does not report what it received"
             ),
         ),
     ],
@@ -248,5 +243,5 @@ def test_a_train_tells_the_peers_time_only_if_it_is_authenticated(authenticated:
 
     measure(ReflectorSettings(keys=(KEY,), open_mode=not authenticated), build)
     known = built[0].peer_time
-    assert (known.told is not None) is authenticated
+    assert (known.offset is not None) is authenticated
     assert known.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

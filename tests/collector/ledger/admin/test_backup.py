@@ -18,7 +18,6 @@ from collector.ledger.write.commit import Ledger
 from host.exits import Exit
 from tests.collector.examples import HOUR_US, NOW_US
 from tests.collector.ledger.filled import batch, change, commit, files, fill, query, run, silent
-from tests.collector.ledger.test_migrations import of_schema
 
 
 @pytest.fixture
@@ -102,14 +101,15 @@ def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
     ledger.close()
     code, out, _ = run(capsys, "restore", path, backup)
     assert code == Exit.OK
-    assert out[0] == f"ok     {path}: restored; its collector will ask every site for what came since"
+    restored = f"ok     {path}: restored; its collector will ask every site to send again what came later"
+    assert out[0] == restored
     assert query(path, "SELECT count(*) FROM measurements") == [(4,)]
     ((command_id, since_us),) = query(path, "SELECT command, since_us FROM resends")
     assert since_us == NOW_US + HOUR_US - MARGIN_US
     assert command_id.startswith("resend-")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (aside,) = path.parent.glob("ledger.db.replaced-*")
-    assert out[1] == f"ok     {aside}: the ledger that was there"
+    assert out[1] == f"ok     {aside}: the ledger from before"
     assert query(aside, "SELECT count(*) FROM measurements") == [(6,)]
     assert query(backup, "SELECT count(*) FROM resends") == [(0,)]
     assert not list(path.parent.glob("*.restoring*"))
@@ -170,8 +170,8 @@ def test_while_a_program_without_the_lock_has_it_open_it_is_not_restored(ledger:
     ("statement", "problem"),
     [
         ("UPDATE epochs SET committed = 9", "not sound: site 0631234A, epoch .*: committed says 9"),
-        ("UPDATE ledger_version SET version = 99", "of schema 99, this program writes 3"),
-        ("DROP TABLE ledger_version", "a database, but no ledger of this program"),
+        ("UPDATE ledger_schema SET version = 99", "of schema 99, this program writes 1"),
+        ("DROP TABLE ledger_schema", "a database, but no ledger of this program"),
     ],
 )
 def test_a_backup_that_will_not_do_leaves_the_ledger_as_it_was(
@@ -202,14 +202,6 @@ def test_where_there_is_no_ledger_one_is_restored(ledger: Ledger, path: Path) ->
     elsewhere = path.with_name("new.db")
     assert restore(elsewhere, backup, NOW_US, silent) is None
     assert verify(elsewhere, NOW_US, silent).measurements == 4
-
-
-def test_an_older_backup_is_brought_up_to_date(tmp_path: Path) -> None:
-    backup = of_schema(2, tmp_path / "backup.db")
-    restore(tmp_path / "ledger.db", backup, NOW_US, silent)
-    found = verify(tmp_path / "ledger.db", NOW_US + 2 * HOUR_US, silent)
-    assert (found.problems, found.measurements) == ([], 4)
-    assert query(backup, "SELECT version FROM ledger_version") == [(2,)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")

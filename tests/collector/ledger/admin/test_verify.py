@@ -14,7 +14,6 @@ from collector.ledger.write.commit import Ledger
 from host.exits import Exit
 from tests.collector.examples import EPOCH, NOW_US, SITE
 from tests.collector.ledger.filled import batch, change, commit, fill, run, silent
-from tests.collector.ledger.test_migrations import of_schema
 from wire.messages.envelope import EpochMark
 
 
@@ -100,14 +99,21 @@ def test_the_command_tells_soundness_and_what_each_site_lacks(
 def test_what_is_no_ledger_of_this_schema_is_told_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    empty, old, text = tmp_path / "empty", of_schema(2, tmp_path / "old.db"), tmp_path / "text"
+    empty, old, text = tmp_path / "empty", tmp_path / "old.db", tmp_path / "text"
     empty.touch()
+    change(old, "CREATE TABLE ledger_version (version INTEGER)")
     text.write_text("no database" * 1000)
-    remedy = "this program verifies schema 3, to which its start brings a ledger"
+    remedy = "this program verifies schema 1, to which its start brings a ledger"
     for file, told in (
         (tmp_path / "nowhere", "no such file"),
         (empty, f"empty: {remedy}"),
-        (old, f"of schema 2: {remedy}"),
+        (
+            old,
+            (
+                "made by an unreleased 0.1 of this program, which is not upgraded: "
+                "move it aside, or keep it and name another file"
+            ),
+        ),
     ):
         assert run(capsys, "verify", file) == (
             Exit.CANNOT_CREATE,

@@ -51,7 +51,7 @@ class Site:
 
     def figures(self, now_us: int = LATER_US) -> tuple[int, int, int]:
         held = self.held(now_us)
-        return held.committed, held.missing, held.under_way
+        return held.committed, held.missing, held.pending
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def gap(first: int, last: int, reason: GapReason = GapReason.DROPPED) -> Gap:
 def test_a_whole_site_lacks_nothing(site: Site) -> None:
     site.send(1, 2, 3, high=3)
     assert site.held() == SiteCompleteness(SITE, 3)
-    assert site.held().is_whole
+    assert site.held().is_complete
 
 
 def test_a_hole_is_missing_once_what_came_after_it_has_been_there_for_an_hour(site: Site) -> None:
@@ -129,7 +129,7 @@ def test_a_gap_without_end_misses_nothing(site: Site) -> None:
 def test_another_content_is_a_conflict(site: Site) -> None:
     site.send(1, 2, high=2)
     site.send(1, 2, high=2, rtt_us=77_000)
-    assert (site.held().conflicts, site.held().committed, site.held().is_whole) == (2, 2, False)
+    assert (site.held().conflicts, site.held().committed, site.held().is_complete) == (2, 2, False)
 
 
 def test_two_epochs_that_continue_the_same_are_a_fork(site: Site) -> None:
@@ -137,7 +137,7 @@ def test_two_epochs_that_continue_the_same_are_a_fork(site: Site) -> None:
     site.send(1, epoch=AFTER, high=1, previous=(EPOCH, 1))
     assert site.held().forks == 0
     site.send(1, epoch=BESIDE, high=1, previous=(EPOCH, 1))
-    assert (site.held().forks, site.held().is_whole) == (1, False)
+    assert (site.held().forks, site.held().is_complete) == (1, False)
     site.send(1, epoch="d" * 16, high=1, previous=(EPOCH, 1), site="other")
     assert site.held(site="other").forks == 0
 
@@ -182,7 +182,7 @@ def test_epochs_are_told_with_their_runs_and_the_times_around_them(site: Site) -
     assert (found.total, [one.epoch for one in found.epochs]) == (2, [BEFORE, EPOCH])
     lost, own = found.epochs
     assert (lost.committed, lost.missing, lost.runs) == (0, 3, (MissingRun(1, 3, None, None),))
-    assert (own.missing, own.under_way, own.declared) == (3, 2, 1)
+    assert (own.missing, own.pending, own.declared) == (3, 2, 1)
     at = {seq: NOW_US + seq * MINUTE_US for seq in (2, 5, 6)}
     assert (own.begin_us, own.end_us) == (at[2], at[6])
     runs = (
@@ -250,6 +250,6 @@ def test_what_one_site_writes_of_its_epochs_takes_nobody_the_figures(site: Site)
         site.ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, NOW_US))])
     assert site.held(site="sound") == SiteCompleteness("sound", 3)
     held = site.held()
-    assert held.missing + held.under_way == 1100 * highest
+    assert held.missing + held.pending == 1100 * highest
     assert held.declared == {"dropped": 1100 * highest}
     assert verify(site.path, LATER_US, lambda _: None).problems == []

@@ -13,7 +13,7 @@ from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
 from collector.ledger.write.commit import Ledger
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, arrival, failed, floor, floor_values, stamp
-from wire.records import Known, Verdict
+from wire.records import Measurement, Verdict
 
 ROWS = 6000
 PORTION = 500
@@ -39,7 +39,7 @@ def steps_counted() -> Iterator[list[int]]:
         event.remove(Engine, "connect", watch)
 
 
-def steps(file: Path, records: list[Known]) -> int:
+def steps(file: Path, records: list[Measurement]) -> int:
     """What rebuilding costs once these are in the ledger, each an hour's or a minute's."""
     ledger = Ledger(file)
     for start in range(0, len(records), PORTION):
@@ -50,12 +50,12 @@ def steps(file: Path, records: list[Known]) -> int:
     return taken[0]
 
 
-def of_an_older_agent(seq: int) -> Known:
+def of_an_older_agent(seq: int) -> Measurement:
     """A verdict without a standing."""
     return floor(seq, NOW_US - (ROWS - seq) * HOUR_US, floor_values(Verdict.PASS))
 
 
-def of_a_dead_reflector(seq: int) -> Known:
+def of_a_dead_reflector(seq: int) -> Measurement:
     """Nothing but failures after the first train."""
     kind = stamp if seq == 1 else failed
     return msgspec.structs.replace(kind(seq, NOW_US - (ROWS - seq) * MINUTE_US), interval_us=MINUTE_US)

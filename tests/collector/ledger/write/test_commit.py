@@ -220,7 +220,7 @@ def test_commits_survive_a_power_cut(ledger: Ledger, path: Path) -> None:
 def test_a_newer_ledger_is_refused(path: Path) -> None:
     Ledger(path).close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE ledger_version SET version = version + 1")
+        connection.execute("UPDATE ledger_schema SET version = version + 1")
     newer = SCHEMA_VERSION + 1
     with pytest.raises(LedgerError) as raised:
         Ledger(path)

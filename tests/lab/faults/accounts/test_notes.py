@@ -10,10 +10,10 @@ from lab.faults.accounts.notes import Notes
 from lab.faults.processes import source
 from tests.agent.journalled import CLOCK
 from wire.messages import envelope as messages
-from wire.records import Known
+from wire.records import Measurement
 
 
-def train(seq: int) -> Known:
+def train(seq: int) -> Measurement:
     return source.train("e1", seq, serial=f"1-{seq}", start=CLOCK)
 
 

@@ -9,7 +9,7 @@ LONG = b"\x30\xac\x02" + bytes(300)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1))
-def test_packets_are_whole_however_they_arrive(cuts: list[int]) -> None:
+def test_packets_are_complete_however_they_arrive(cuts: list[int]) -> None:
     sent, packets, found = PUBLISH + b"\xc0\x00" + LONG + PUBLISH, Packets(), []
     while sent:
         cut = cuts.pop() if cuts else len(sent)
@@ -27,7 +27,7 @@ def test_any_bytes_are_packets_or_an_error(data: bytes) -> None:
         pass
 
 
-def test_a_packet_beyond_the_bound_is_refused_before_it_has_come() -> None:
+def test_an_oversized_packet_is_refused_by_its_length() -> None:
     with pytest.raises(FramingError, match="268435460 bytes"):
         Packets().feed(b"\x30\xff\xff\xff\x7f")
 

@@ -1,4 +1,4 @@
-"""What a site behind a broken broker must do, by value and in a short run."""
+"""Behaviour of a site behind a broken broker: judgement, and a short run."""
 
 import pytest
 
@@ -12,9 +12,9 @@ def test_brokers_that_end_connections_are_noticed_and_lose_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     require("mosquitto")
-    told: list[str] = []
-    assert connections.run(Effort(seed=1, short=True), told.append), told
-    noticed = [line.split(":")[0] for line in told if " noticed after " in line]
+    lines: list[str] = []
+    assert connections.run(Effort(seed=1, short=True), lines.append), lines
+    noticed = [line.split(":")[0] for line in lines if " noticed after " in line]
     assert noticed == list(connections.AT_ONCE)
 
 
@@ -32,6 +32,6 @@ def bad(noticed_s: float | None = 1.0, grown: int = 0, measured: int = 100, want
         (bad(measured=99), False),
     ],
 )
-def test_one_that_hangs_grows_or_notices_nothing_has_not_fared_well(fared: Bad, well: bool) -> None:
+def test_a_site_that_stops_grows_or_notices_nothing_has_failed(fared: Bad, well: bool) -> None:
     assert fared.well is well
     assert ("NOT noticed" in str(fared)) is (fared.noticed_s is None)

@@ -1,4 +1,4 @@
-"""``plancher-lab soak``, as a person runs it."""
+"""Command ``plancher-lab soak``."""
 
 import os
 import re
@@ -18,7 +18,7 @@ SOAK = (str(Path(sys.executable).with_name("plancher-lab")), "soak")
 
 
 def descendants_of(session: object) -> list[str]:
-    """Command lines of the processes of this test's own soak that are still there."""
+    """Return the command lines of running processes of this test's own soak."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -32,7 +32,7 @@ def descendants_of(session: object) -> list[str]:
     return found
 
 
-def test_a_short_soak_tells_its_account_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_short_soak_prints_its_account_and_leaves_nothing_behind(tmp_path: Path) -> None:
     require("mosquitto")
     surroundings = os.environ | {"SOAKED_BY": str(os.getpid()), "TMPDIR": str(tmp_path)}
     command = (*SOAK, "--minutes", "0.05", "--seed", "4")
@@ -52,18 +52,23 @@ def test_ctrl_c_twice_ends_it_at_once_and_leaves_nothing_behind(tmp_path: Path) 
         process = subprocess.Popen(
             (*SOAK, "--minutes", "5"), env=surroundings, stdout=output, stderr=output, start_new_session=True
         )
-    wait_until(lambda: bool(re.search(r"^ +\d+ s ", log.read_text(), re.MULTILINE)), "a fault was told", 60)
+    wait_until(
+        lambda: bool(re.search(r"^ +\d+ s ", log.read_text(), re.MULTILINE)), "a fault was printed", 60
+    )
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: "kill -9" in log.read_text(), "it stops breaking things", 30)
+    wait_until(lambda: "kill -9" in log.read_text(), "the faults end", 30)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, log.read_text()
-    assert log.read_text().splitlines()[-1] in ("ended; nothing is left behind", "the account closes")
+    assert log.read_text().splitlines()[-1] in (
+        "ended; all programs and files are removed",
+        "the account closes",
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["soak.log"]
     wait_until(lambda: descendants_of(f"{os.getpid()}c") == [], "nothing is left", 10)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "long"])
-def test_a_soak_without_any_time_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_soak_of_no_or_unlimited_time_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command(["soak", f"--minutes={minutes}"])
     assert ended.value.code == Exit.USAGE

@@ -9,7 +9,6 @@ from lab.netns.links import link_log
 from lab.netns.links.link_log import LinkLog
 from lab.netns.links.passages import Sighting
 from lab.netns.names import LinkNode
-from lab.netns.requirements import KernelLinkError
 from wire.records import Direction
 
 
@@ -66,15 +65,3 @@ def test_packets_that_pass_while_the_log_is_cleared_do_not_seem_lost(
         taps[read_first].meanwhile = lambda: None
         passed = log.read(direction)
     assert [(one.head[-1], one.left_ns is not None) for one in passed] == [(2, True)]
-
-
-def test_losses_before_the_log_was_cleared_are_not_reported_again(taps: dict[str, FakeTap]) -> None:
-    with LinkLog("router") as log:
-        taps[LinkNode.SITE].overflowed = 7
-        with pytest.raises(KernelLinkError, match="has lost 7 packets"):
-            log.read(Direction.UP)
-        log.forget()
-        assert log.read(Direction.UP) == []
-        taps[LinkNode.SITE].overflowed = 9
-        with pytest.raises(KernelLinkError, match="has lost 2 packets"):
-            log.read(Direction.UP)

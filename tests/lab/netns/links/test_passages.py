@@ -25,11 +25,6 @@ def test_copies_leave_in_their_order_of_arrival() -> None:
     assert [one.left_ns for one in passages(seen)] == [5, 9, None]
 
 
-def test_a_packet_still_inside_has_no_delay() -> None:
-    [one] = passages([entering(0, b"a")])
-    assert (one.left_ns, one.delay_ns) == (None, None)
-
-
 def test_an_exit_without_entry_is_left_out() -> None:
     assert passages([leaving(5, b"a"), entering(6, b"a"), leaving(8, b"a")]) == [Passage(6, 8, 100, b"a")]
 

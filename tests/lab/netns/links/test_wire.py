@@ -155,15 +155,6 @@ def test_a_lost_packet_has_an_entry_and_no_exit() -> None:
     assert sum(one.left_ns is None for one in log) == lost
 
 
-def test_a_cleared_log_has_only_later_packets() -> None:
-    with KernelLink(KernelLinkSettings(logged=True)) as link:
-        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 10)
-        wait_until(lambda: len(link.log(Direction.UP)) == 10, "all have passed")
-        link.forget_log()
-        inside.call(link.namespace(LinkNode.SITE), send, FAR_ADDRESS, 3)
-        assert [number_of(one) for one in link.log(Direction.UP)] == [0, 1, 2]
-
-
 def test_a_link_without_a_log_refuses_to_read_it() -> None:
     with KernelLink(KernelLinkSettings()) as link:
         link.forget_log()

@@ -124,7 +124,7 @@ def test_the_sites_own_download_is_counted_in(rate: float, verdict: str, other: 
 def test_the_sites_own_upload_is_known_as_offered_only(
     rate: float, verdicts: list[str], other: float, burst: int
 ) -> None:
-    """Which packets a full queue refuses cannot be seen from the site: then nothing is decided."""
+    """The packets that a full queue refuses are not known."""
     line = fixed_rate.random_line(Random(burst), rate * 1e6)
     conclusion, _ = measure(line, Direction.UP, other_bps=other, other_burst=burst)
     assert conclusion.verdict in verdicts
@@ -141,7 +141,7 @@ def test_the_sites_own_upload_is_known_as_offered_only(
         ({"send_span_us": 2_100_000, "direction": Direction.UP}, Failure.SENDER_SLOW),
     ],
 )
-def test_a_test_that_cannot_be_judged_says_why(changes: dict[str, object], failure: Failure) -> None:
+def test_an_invalid_test_has_its_reason(changes: dict[str, object], failure: Failure) -> None:
     report = replace(fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000))[0], **changes)  # type: ignore[arg-type]
     test = signs.judge(report, FLOOR, OwnTraffic(0.0))
     assert (test.finding, test.failure) == (Finding.INVALID, failure)
@@ -191,7 +191,7 @@ def test_no_step_asks_for_more_than_the_table_has(floor: float) -> None:
 
 @BOTH
 @pytest.mark.parametrize("left", [0, 1, 9])
-def test_a_slow_line_whose_delays_were_not_told_is_no_pass(left: int, direction: Direction) -> None:
+def test_a_slow_line_without_delays_does_not_pass(left: int, direction: Direction) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000), 8e6, 2, direction)
     assert report.lost < 0.01 * report.sent_packets
     untold = replace(report, intervals=report.intervals[:left])
@@ -199,7 +199,7 @@ def test_a_slow_line_whose_delays_were_not_told_is_no_pass(left: int, direction:
 
 
 @pytest.mark.parametrize("offsets", [[0] * 40, [50_000 - index for index in range(40)]])
-def test_intervals_that_a_peers_clock_put_in_disorder_tell_nothing(offsets: list[int]) -> None:
+def test_intervals_out_of_order_give_no_growth(offsets: list[int]) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_600_000, queue=100_000), 8e6, 2, Direction.UP)
     intervals = tuple(
         replace(one, offset_us=offset, duration_us=0)
@@ -214,7 +214,7 @@ def test_a_sender_that_slowed_down_for_want_of_feedback_is_not_blamed() -> None:
     assert floor_validity.why_invalid(slowed) is Failure.CONNECTION_LOST
 
 
-def test_a_peer_that_tells_nonsense_gives_no_ratio_below_nothing() -> None:
+def test_an_absurd_report_of_the_peer_gives_no_negative_ratio() -> None:
     report, _ = fixed_rate.run(LineSettings(rate=20_000_000, queue=100_000), 8e6, 2, Direction.UP)
     nonsense = replace(report, duplicated=2 * report.received_packets)
     assert signs.judge(nonsense, FLOOR, None).loss_ratio == 1
@@ -272,7 +272,7 @@ def given_up(rate: float, direction: Direction, other: float = 3e6) -> FloorTest
     ],
 )
 @pytest.mark.parametrize("other", [1e6, 3e6, 6e6])
-def test_downstream_a_test_that_was_given_up_is_told_by_all_that_arrived(
+def test_down_a_test_that_gave_way_is_judged_by_all_that_arrived(
     rate: float, conclusion: Conclusion, other: float
 ) -> None:
     test = given_up(rate, Direction.DOWN, other)
@@ -282,7 +282,7 @@ def test_downstream_a_test_that_was_given_up_is_told_by_all_that_arrived(
 
 
 @BOTH
-def test_a_given_up_test_without_a_standing_queue_says_nothing_of_a_slow_line(direction: Direction) -> None:
+def test_a_test_that_gave_way_without_a_queue_says_nothing_of_a_slow_line(direction: Direction) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=7_200_000, queue=100_000), direction=direction)
     test = signs.judge(report, FLOOR, OwnTraffic(0.0), ended_early=True)
     assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
@@ -290,7 +290,7 @@ def test_a_given_up_test_without_a_standing_queue_says_nothing_of_a_slow_line(di
 
 
 @pytest.mark.parametrize("rate", [7.2e6, 7.6e6, 8.4e6])
-def test_upstream_a_full_queue_is_followed_by_a_test_beside_the_sites_traffic(rate: float) -> None:
+def test_up_a_full_queue_is_followed_by_a_test_beside_the_sites_traffic(rate: float) -> None:
     tests = [given_up(rate, Direction.UP)]
     step = floor_rules.next_step(tests, FLOOR, Direction.UP)
     assert isinstance(step, Step)
@@ -300,7 +300,7 @@ def test_upstream_a_full_queue_is_followed_by_a_test_beside_the_sites_traffic(ra
 @pytest.mark.parametrize(("rate", "verdict"), [(7.2, "fail"), (7.6, "fail"), (8.2, "pass"), (20, "pass")])
 @pytest.mark.parametrize("other", [1e6, 6e6])
 @pytest.mark.parametrize("burst", [1, 12])
-def test_upstream_a_test_beside_the_sites_traffic_decides(
+def test_up_a_test_beside_the_sites_traffic_decides(
     rate: float, verdict: str, other: float, burst: int
 ) -> None:
     line = LineSettings(rate=round(rate * 1e6), queue=100_000, delay=10_000_000)
@@ -313,7 +313,7 @@ def test_upstream_a_test_beside_the_sites_traffic_decides(
     ) == Conclusion(Verdict(verdict))
 
 
-def test_upstream_a_test_beside_too_little_traffic_is_tried_again_and_then_says_why_not() -> None:
+def test_up_a_test_beside_too_little_traffic_is_repeated_then_invalid() -> None:
     line = LineSettings(rate=20_000_000, queue=100_000)
     report, own = fixed_rate.run(line, 3e6, 2, Direction.UP, other_bps=2e6)
     assert isinstance(own, OwnTraffic)
@@ -331,7 +331,7 @@ def test_upstream_a_test_beside_too_little_traffic_is_tried_again_and_then_says_
 @pytest.mark.parametrize("rate", [8.0e6, 20e6])
 @pytest.mark.parametrize("other", [0.5e6, 6e6, 12e6])
 @pytest.mark.parametrize("burst", [1, 40])
-def test_a_good_line_never_fails_whatever_else_it_carries(
+def test_a_good_line_never_fails_beside_any_traffic(
     rate: float, other: float, burst: int, direction: Direction
 ) -> None:
     line = fixed_rate.random_line(Random(round(rate + other + burst)), rate)
@@ -344,7 +344,7 @@ def test_a_good_line_never_fails_whatever_else_it_carries(
 
 
 @BOTH
-def test_what_a_stalled_sender_delivered_all_the_same_proves_the_floor(direction: Direction) -> None:
+def test_enough_bytes_of_a_stalled_sender_prove_the_floor(direction: Direction) -> None:
     report, _ = fixed_rate.run(LineSettings(rate=200_000_000, queue=500_000), 103e6, 2, direction)
     late = replace(fixed_rate.stalled(report, 60_000), send_span_us=round(report.send_span_us * 1.03))
     assert signs.judge(late, 100e6, OwnTraffic(0.0)).finding is Finding.CLEAR

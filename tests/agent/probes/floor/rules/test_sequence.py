@@ -115,7 +115,7 @@ def test_a_search_that_finds_the_floor_clears() -> None:
     assert (told.values.standing, told.values.evidence, told.retest) == (Standing.CLEAR, 0.0, None)
 
 
-def test_a_search_that_gave_nothing_is_made_again_after_the_next_fail() -> None:
+def test_a_search_without_a_result_is_repeated_after_the_next_fail() -> None:
     testbed = FloorTestbed(maximum_bps=None)
     told = testbed.tell(Verdict.FAIL, 14)
     assert (testbed.standing(), told.retest, len(testbed.searches)) == (
@@ -127,7 +127,7 @@ def test_a_search_that_gave_nothing_is_made_again_after_the_next_fail() -> None:
     assert testbed.tell(Verdict.FAIL).values.standing is Standing.CONDEMNED
 
 
-def test_a_fail_that_nobody_confirms_is_tested_again_in_the_quiet_hours_and_moves_nothing() -> None:
+def test_an_unconfirmed_fail_is_retested_in_quiet_hours_and_adds_no_evidence() -> None:
     testbed = FloorTestbed()
     told = testbed.tell(Verdict.UNCONFIRMED)
     assert (told.values.standing, told.retest) == (Standing.CLEAR, RetestRequest(300.0, QUIET))
@@ -146,7 +146,7 @@ def test_a_suspect_whose_site_was_using_the_line_is_tested_again_soon() -> None:
     assert testbed.standing() is Standing.SUSPECT
 
 
-def test_in_a_quiet_window_a_fail_counts_though_nobody_sees_the_sites_traffic() -> None:
+def test_in_a_quiet_window_a_fail_counts_without_counters() -> None:
     testbed = FloorTestbed()
     testbed.tell(Verdict.PASS, 5)
     testbed.clock.wall_us = at(2).wall_us
@@ -202,7 +202,7 @@ def test_a_condemned_direction_is_suspected_of_a_token_bucket_until_it_is_clear(
     assert (testbed.standing(), testbed.subject.is_suspect(DOWN)) == (Standing.CLEAR, False)
 
 
-def test_what_the_site_receives_clears_nobody() -> None:
+def test_the_sites_own_download_clears_no_suspect() -> None:
     """Two seconds at the floor are what a token bucket lets through, too."""
     testbed, floor = FloorTestbed(), values(Verdict.PASS)
     begin = testbed.clock.boot_us
@@ -234,7 +234,7 @@ def test_a_window_is_quiet_by_the_hour_and_by_the_idle_path(hour: float, idle_us
     assert testbed.subject.is_quiet(spread(idle_us)) is quiet
 
 
-def test_without_a_baseline_or_a_train_nothing_is_quiet() -> None:
+def test_without_a_baseline_or_a_train_it_is_not_quiet() -> None:
     testbed = FloorTestbed()
     testbed.clock.wall_us = at(2).wall_us
     assert [testbed.subject.is_quiet(spread(20_000)) for _ in range(5)] == [False] * 4 + [True]
@@ -289,8 +289,8 @@ def test_after_a_restart_it_goes_on(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.UNCONFIRMED])
-def test_after_a_restart_with_another_floor_it_begins_anew(verdict: Verdict) -> None:
-    """What was tested against 8 Mbit/s says nothing of a contract of 4, nor of one of 20."""
+def test_after_a_restart_with_another_floor_it_starts_clear(verdict: Verdict) -> None:
+    """Tests against 8 Mbit/s say nothing about another floor."""
     known = structs.replace(values(verdict), standing=Standing.CONDEMNED, evidence=CHOSEN.condemns_at)
     for floor_bps in (4e6, 20e6):
         testbed = FloorTestbed()

@@ -35,7 +35,7 @@ def condemned() -> SequentialState:
     return after([FAIL] * 20).after_search(7e6, EIGHT)
 
 
-def test_one_fail_makes_a_suspect_and_condemns_nobody() -> None:
+def test_one_fail_makes_a_suspect_only() -> None:
     subject = after([PASS, FAIL])
     assert (subject.standing, subject.evidence) == (Standing.SUSPECT, pytest.approx(CHOSEN.of_fail))
     assert subject.wants_retest(FAIL)
@@ -60,7 +60,7 @@ def test_fails_alone_do_not_condemn_the_search_must_agree() -> None:
     assert subject.after_search(7.85e6, EIGHT) == SequentialState(counted_us=subject.counted_us)
 
 
-def test_where_no_search_can_be_made_retests_end_all_the_same() -> None:
+def test_without_a_search_retests_end() -> None:
     subject, asked = after([FAIL]), 0
     while subject.wants_retest(FAIL):
         subject, asked = after([FAIL], subject), asked + 1
@@ -75,7 +75,7 @@ def test_a_suspect_that_passes_again_is_clear_and_starts_from_nothing() -> None:
 
 @pytest.mark.parametrize("verdict", INDECISIVE)
 @pytest.mark.parametrize("begin", [SequentialState(), after([FAIL]), condemned()])
-def test_what_decides_nothing_moves_nothing(verdict: Verdict, begin: SequentialState) -> None:
+def test_indecisive_verdicts_add_no_evidence(verdict: Verdict, begin: SequentialState) -> None:
     subject = after([verdict] * 50, begin)
     assert (subject.standing, subject.evidence) == (begin.standing, begin.evidence)
     assert not subject.wants_retest(verdict)
@@ -96,7 +96,7 @@ def test_tests_less_than_five_minutes_apart_are_one() -> None:
     assert first.after(FAIL, SPACING, SPACING).evidence > first.evidence
 
 
-def test_a_boot_clock_that_began_anew_hinders_nothing() -> None:
+def test_a_boot_clock_that_started_again_blocks_no_verdict() -> None:
     late = SequentialState(Standing.SUSPECT, 1.0, counted_us=10**12)
     assert late.after(FAIL, MINUTE, SPACING).evidence > 1.0
 
@@ -108,7 +108,7 @@ def test_a_condemned_line_is_cleared_by_the_same_evidence_all_the_way_back() -> 
     assert after([PASS], almost).standing is Standing.CLEAR
 
 
-def test_a_condemned_line_that_fails_while_it_recovers_is_retested_until_it_is_whole_again() -> None:
+def test_a_condemned_line_that_fails_during_recovery_is_retested_up_to_full_evidence() -> None:
     subject = after([PASS] * 10, condemned())
     assert not subject.wants_retest(PASS)
     subject, retests = after([FAIL], subject), 0

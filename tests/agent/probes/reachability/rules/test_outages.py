@@ -52,7 +52,7 @@ CAUSES = {
 
 
 @pytest.mark.parametrize(("out", "cause"), CAUSES.values(), ids=CAUSES.keys())
-def test_each_outage_is_told_once_rightly_and_in_time(out: World, cause: Cause) -> None:
+def test_each_outage_is_recorded_once_with_its_cause_and_in_time(out: World, cause: Cause) -> None:
     run = Run(out).until(END)
     [(begin_told, begun), (end_told, ended)] = run.records
     assert (begun.cause, ended.cause, begun.outage) == (cause, cause, ended.outage)
@@ -67,7 +67,7 @@ def test_each_outage_is_told_once_rightly_and_in_time(out: World, cause: Cause) 
     assert end_told - BACK < 2 * INTERVAL_S
 
 
-def test_a_broker_that_falls_silent_is_told_when_its_session_is_lost() -> None:
+def test_a_silent_broker_is_recorded_when_its_session_is_lost() -> None:
     run = Run(World(broker=SPAN)).until(END)
     [begun], [ended] = run.begun, run.ended
     assert (begun.cause, ended.cause) == (Cause.BROKER, Cause.BROKER)
@@ -76,7 +76,7 @@ def test_a_broker_that_falls_silent_is_told_when_its_session_is_lost() -> None:
     assert BACK <= second_of(ended.end) <= BACK + TWO
 
 
-def test_a_broker_that_lets_nobody_in_is_out_but_not_one_that_takes_a_minute() -> None:
+def test_a_broker_without_sessions_is_out_but_not_within_the_first_minute() -> None:
     assert (
         Run(World(broker_program=during((300, 304)), broker_refuses=during((304, 360)))).until(END).records
         == []
@@ -88,7 +88,7 @@ def test_a_broker_that_lets_nobody_in_is_out_but_not_one_that_takes_a_minute() -
     assert 600 <= second_of(ended.end) <= 602
 
 
-def test_a_collector_is_told_by_the_batches_that_it_gives_no_receipt_for() -> None:
+def test_a_collector_is_out_when_batches_get_no_receipt() -> None:
     run = Run(World(collector=during((310, 500)))).until(END)
     [begun], [ended] = run.begun, run.ended
     assert (begun.cause, begun.peer, begun.broker, begun.collector) == (Cause.COLLECTOR, True, True, False)
@@ -98,7 +98,7 @@ def test_a_collector_is_told_by_the_batches_that_it_gives_no_receipt_for() -> No
     assert second_of(ended.end) - (ended.end_error_us or 0) / 1e6 <= 500
 
 
-def test_the_record_says_who_answered() -> None:
+def test_the_record_has_the_answers_of_all_targets() -> None:
     told = {
         name: who(Run(World(**{name: SPAN})).until(450).begun[0]) for name in ("gateway", "access", "beyond")
     }
@@ -116,11 +116,11 @@ def test_lost_packets_are_no_outage() -> None:
 
 
 @pytest.mark.parametrize("name", ["gateway", "access", "beyond", "peer", "broker_program", "carrier"])
-def test_a_moment_is_no_outage(name: str) -> None:
+def test_a_few_seconds_are_no_outage(name: str) -> None:
     assert Run(World(**{name: during((300, 306))})).until(END).records == []
 
 
-def test_while_a_test_of_ours_has_the_line_nobody_is_asked_and_nothing_is_told() -> None:
+def test_during_a_load_test_nothing_is_polled_or_recorded() -> None:
     run = Run(World(access=during((300, 420)), loss=0.0), busy=during((290, 380))).until(END)
     [begun], [ended] = run.begun, run.ended
     assert not [second for asks in run.polled.values() for second in asks if 290 <= second < 380]
@@ -137,7 +137,7 @@ def test_a_cause_that_becomes_known_is_in_the_record_of_the_end() -> None:
     assert (begun.gateway, ended.gateway) == (None, False)
 
 
-def test_a_gateway_that_stops_answering_alone_is_no_outage_and_proves_nothing_later() -> None:
+def test_a_gateway_that_stops_answering_alone_is_no_outage_and_no_evidence_later() -> None:
     out = World(access=during((900, 1000)))
     run = Run(out).until(300)
     out.gateway_filters = True
@@ -146,7 +146,7 @@ def test_a_gateway_that_stops_answering_alone_is_no_outage_and_proves_nothing_la
     assert len(run.polled[Target.PEER]) < 120
 
 
-def test_the_line_goes_out_while_the_peer_is_out_and_both_are_told() -> None:
+def test_an_outage_of_the_line_during_one_of_the_peer_is_recorded_too() -> None:
     out = World(peer_program=during((300, 900)), access=during((500, 700)))
     run = Run(out).until(1200)
     spans = {one.cause: (second_of(one.begin), second_of(one.end)) for one in run.ended}
@@ -156,11 +156,11 @@ def test_the_line_goes_out_while_the_peer_is_out_and_both_are_told() -> None:
     assert 700 <= spans[Cause.ACCESS][1] <= 720
 
 
-def test_a_broker_lost_with_the_line_is_no_outage_of_its_own() -> None:
+def test_a_broker_lost_with_the_line_is_no_second_outage() -> None:
     assert {one.cause for one in Run(World(access=during((300, 1500)))).until(2000).begun} == {Cause.ACCESS}
 
 
-def test_an_outage_that_an_earlier_run_left_open_ends_under_its_name() -> None:
+def test_an_open_outage_of_an_earlier_run_ends_with_its_id() -> None:
     first = Run(World(access=during((300, 700)))).until(500)
     [opened] = first.begun
     rules = fresh_rules(previous_run=at(500))
@@ -171,7 +171,7 @@ def test_an_outage_that_an_earlier_run_left_open_ends_under_its_name() -> None:
     assert 700 <= second_of(ended.end) <= 720
 
 
-def test_one_that_was_over_before_the_agent_was_back_ends_when_that_is_seen() -> None:
+def test_an_outage_that_ended_while_the_agent_was_stopped_ends_at_its_first_look() -> None:
     rules = fresh_rules(previous_run=at(500))
     rules.outages[OutageScope.LINE] = Run(World(access=during((300, 700)))).until(450).begun[0]
     run = Run(World(), rules=rules).until(1000, begin=900)
@@ -179,7 +179,7 @@ def test_one_that_was_over_before_the_agent_was_back_ends_when_that_is_seen() ->
     assert (second_of(ended.end) // 1, ended.end_error_us) == (900, 400_000_000)
 
 
-def test_a_line_that_is_out_at_the_start_was_so_since_the_last_run_at_most() -> None:
+def test_an_outage_at_the_start_began_after_the_previous_run() -> None:
     rules = fresh_rules(previous_run=at(100))
     for target in Target:
         rules.targets[target].known = True
@@ -189,7 +189,7 @@ def test_a_line_that_is_out_at_the_start_was_so_since_the_last_run_at_most() -> 
     assert 700 <= second_of(ended.end) <= 720
 
 
-def test_nothing_known_from_before_is_unknown_and_as_old_as_the_boot() -> None:
+def test_an_outage_without_an_earlier_run_is_unknown_and_as_old_as_the_boot() -> None:
     run = Run(World(access=during((0, 700)))).until(300)
     [begun] = run.begun
     assert (begun.cause, begun.begin_error_us) == (Cause.UNKNOWN, begun.begin.boot_us)
@@ -216,7 +216,7 @@ def test_two_hours_cost_the_line_less_than_a_twelfth_of_a_megabyte(
     assert len(run.polled[Target.BROKER]) < 5
 
 
-def test_a_hop_that_is_not_known_to_answer_is_asked_sooner() -> None:
+def test_an_unknown_first_hop_is_polled_more_often() -> None:
     silent, answering = (Run(World(hop_filters=filters)).until(3600) for filters in (True, False))
     assert len(silent.polled[Target.FIRST_HOP]) == 30
     assert len(answering.polled[Target.FIRST_HOP]) == 12

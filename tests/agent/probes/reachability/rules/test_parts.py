@@ -25,7 +25,7 @@ def test_the_lowest_router_that_answers_is_the_hop() -> None:
     assert (hop.ttl, hop.address, list(hop.ttls())) == (None, None, list(range(1, MOST_TTL + 1)))
 
 
-def test_a_batch_waits_from_when_the_broker_took_it_until_any_receipt() -> None:
+def test_a_batch_waits_from_its_puback_until_any_receipt() -> None:
     watch = ReceiptWatch()
     watch.taken(at(10), at(10))
     watch.taken(at(20), at(20))
@@ -36,14 +36,14 @@ def test_a_batch_waits_from_when_the_broker_took_it_until_any_receipt() -> None:
     assert watch.unanswered == at(47)
 
 
-def test_a_receipt_may_overtake_the_brokers_word_that_it_took_the_batch() -> None:
+def test_a_receipt_may_overtake_the_puback() -> None:
     watch = ReceiptWatch()
     watch.received(at(11))
     watch.taken(at(10), at(10))
     assert watch.unanswered is None
 
 
-def test_what_was_sent_over_another_session_proves_nothing() -> None:
+def test_batches_of_an_earlier_session_prove_nothing() -> None:
     watch = ReceiptWatch()
     watch.received(at(5))
     watch.taken(at(10), at(10))
@@ -53,7 +53,7 @@ def test_what_was_sent_over_another_session_proves_nothing() -> None:
     assert watch.missed is None
 
 
-def test_what_was_learnt_outlives_the_run(tmp_path: Path) -> None:
+def test_the_state_outlives_the_run(tmp_path: Path) -> None:
     outage = ReachabilityValues(outage="one", cause=Cause.ACCESS, begin=at(5), begin_error_us=7, gateway=True)
     state = ReachabilityState(
         known=(Target.GATEWAY, Target.FIRST_HOP),
@@ -71,7 +71,7 @@ def test_what_was_learnt_outlives_the_run(tmp_path: Path) -> None:
     "content",
     [None, b"", b"{", b'{"known":["moon"]}', b'{"hop_ttl":"two"}', b'{"hop_ttl":99}', b'{"gateway":"\xff"}'],
 )
-def test_what_cannot_be_read_is_nothing(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_state_is_empty(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "reachability.json"
     if content is not None:
         path.write_bytes(content)

@@ -91,7 +91,7 @@ def test_without_a_key_the_unauthenticated_form_is_the_only_one() -> None:
     assert Exchange(None).ask(5, anything).sizes == [[BASE_BYTES]] * 5
 
 
-def test_what_is_no_answer_counts_for_nothing() -> None:
+def test_other_datagrams_are_no_answer() -> None:
     subject = PeerAsks(KEY)
     subject.packets(1, NOW, ErrorEstimate())
     assert not subject.received(b"x" * LONG, NOW)

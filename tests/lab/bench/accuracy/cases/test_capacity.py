@@ -7,10 +7,6 @@ from lab.bench import load as bench_load
 from lab.bench.accuracy.cases import capacity
 from lab.bench.accuracy.cases.capacity import CapacityCase
 from lab.bench.load_tools import Cost
-from lab.netns import inside
-from lab.netns.names import LinkNode
-from lab.testbed.line_testbed import LineTestbed, shaped
-from tests.servers import require
 from wire.records import Algorithm, Bound, CapacityValues, Direction, LineCounters, Outcome
 
 UP = Direction.UP
@@ -76,14 +72,3 @@ def test_a_costly_gigabyte_and_a_failed_load_miss_their_bars() -> None:
         "not kernel link, GRO up 1000 Mbit/s",
         "not kernel link, GRO up 1000 Mbit/s: iperf3: no route",
     ]
-
-
-@pytest.mark.usefixtures("kernel")
-def test_a_search_finds_no_more_than_the_rate_of_the_line() -> None:
-    require("iperf3")
-    with LineTestbed(shaped(20)) as testbed:
-        site = testbed.link.namespace(LinkNode.SITE)
-        reading = inside.call(site, capacity.search, testbed.agent_file, Direction.DOWN)
-    assert isinstance(reading.values, CapacityValues)
-    # Only the upper limit is certain on a busy machine; the benchmark judges how near a search comes.
-    assert 10e6 < reading.values.maximum_bps < 20.2e6

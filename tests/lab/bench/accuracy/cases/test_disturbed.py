@@ -1,8 +1,5 @@
 """Judgement of verdicts while processes are stopped, and one real stop."""
 
-import threading
-import time
-
 import pytest
 
 from lab.bench.accuracy.cases import disturbed
@@ -62,18 +59,3 @@ def test_the_sender_is_stopped_in_the_middle_of_a_real_test() -> None:
     one.verdicts.readings.append(found)
     assert one.verdicts.invalid_tests >= 1
     assert one.verdicts.wrong == 0
-
-
-@pytest.mark.usefixtures("kernel")
-def test_nothing_is_stopped_on_an_idle_line() -> None:
-    require("iperf3")
-    one, ended = BusyMachineCase(MachineDisturbance.PEER, DOWN, 20), threading.Event()
-    with LineTestbed(shaped(20)) as testbed:
-        looking = threading.Thread(
-            target=disturbed._stop_in_each_load, args=(one, testbed, LinkNode.FAR, ended)
-        )
-        looking.start()
-        time.sleep(1)
-        ended.set()
-        looking.join()
-    assert one.stops == 0

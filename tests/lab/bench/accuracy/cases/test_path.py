@@ -1,10 +1,7 @@
 """Judgement of path traces, and a real one."""
 
-import pytest
-
 from lab.bench.accuracy.cases import path
 from lab.bench.accuracy.cases.path import PathCase
-from lab.bench.accuracy.result import BenchEffort
 from lab.testbed.path_testbed import PathRow
 
 MTU = PathRow("path MTU", "1400", "1400", None, "1400")
@@ -29,14 +26,3 @@ def test_one_wrong_trace_of_two_misses_the_bar() -> None:
         "a chain: everything found; wrong: path MTU"
     ]  # fmt: skip
     assert result.tables[0].rows[0].ours == "1400 (1 of 2), 1500 (1 of 2)"
-
-
-@pytest.mark.usefixtures("kernel")
-def test_a_real_trace_finds_the_rewrite_and_the_narrow_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = next(iter(path.CHAINS))
-    monkeypatch.setattr(path, "CHAINS", {name: path.CHAINS[name]})
-    result = path.measure(BenchEffort(runs=1), lambda _: None)
-    assert [bar.met for bar in result.bars] == [True]
-    found = {row.case.rpartition(": ")[2]: row.ours for row in result.tables[0].rows}
-    assert found["DSCP changed between hops"] == "2-3"
-    assert found["path MTU"] == "1400"

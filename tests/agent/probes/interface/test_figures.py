@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from agent.report import figures
+from agent.probes.interface.figures import figures
 from wire.records import InterfaceFlow, InterfaceValues, LineCounters
 
 DOWN = InterfaceFlow(ip_bytes=45_000_000, packets=1, mean_bps=6e6, peak_bps=12.5e6, errors=0, drops=0)
@@ -36,4 +36,4 @@ RATES = "down 6.00 (peak 12.50) Mbit/s, up 0.20 (peak 0.40) Mbit/s"
     ],
 )
 def test_an_interface_as_a_person_reads_it(values: InterfaceValues, text: str) -> None:
-    assert figures.of(values) == text
+    assert figures(values) == text

@@ -1,64 +1,74 @@
-"""What live state says of a site's absence: told by its agent, silent, or its peer unanswering.
+"""Outages of one site in live state, as :mod:`collector.incidents.correlation` needs them. Pure.
 
-Pure; :mod:`collector.incidents.correlation` makes events of it.
+| source            | outage                                                                          |
+|-------------------|---------------------------------------------------------------------------------|
+| the agent         | each outage that it reported and that lasts, or ended within the last day       |
+| silence           | from the newest measurement on, while the site is silent                        |
+| unanswered trains | the peer answered once and no longer does, while the measurements still arrive  |
+
+A silent site has no outage of silence if its agent already reported what is wrong, except with the peer
+alone. Sites outside the inventory have no outages: nobody expects them to measure.
 """
 
 from collector.incidents.correlation import DATABLE_US, SiteOutage, SitePlace
+from collector.kinds import PROVES_LINE
+from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite, SiteState, densest_us
-from collector.model.freshness import is_fresh
-from collector.model.outages import KEPT_US, LINE_PROBES, Outage, effective_end_us
+from collector.model.outages import KEPT_US, Outage, effective_end_us
 from wire.records import Cause, Failure
 
 UNANSWERED = frozenset({Failure.NO_ANSWER, Failure.PEER_REFUSED})
 
 
 def healthy_us(site: LiveSite) -> int | None:
-    """When a measurement over the line last succeeded."""
-    found = (state.valued for series, state in site.series.items() if series.probe in LINE_PROBES)
+    """Time of the newest successful measurement over the line."""
+    found = (state.valued for series, state in site.series.items() if series.probe in PROVES_LINE)
     return max((seen.time_us for seen in found if seen is not None), default=None)
 
 
-def ended_us(site: LiveSite, outage: Outage) -> int | None:
-    """When an outage of the site was over, or None while it is open. Any sign shows an agent back."""
+def end_us(site: LiveSite, outage: Outage) -> int | None:
+    """End of an outage as far as live state knows, or None while it is open."""
+    # Any scheduled measurement shows that a stopped agent runs again.
     sign_us = site.newest_us if outage.cause is Cause.AGENT else healthy_us(site)
     return effective_end_us(outage, sign_us)
 
 
 def open_outage(site: LiveSite) -> Outage | None:
-    """The outage that the site is in as far as its agent told, or None."""
-    lasting = [outage for outage in site.outages.known.values() if ended_us(site, outage) is None]
+    """Newest reported outage that is still open, or None."""
+    lasting = [outage for outage in site.outages.known.values() if end_us(site, outage) is None]
     return max(lasting, key=lambda outage: (outage.begin_us, outage.name), default=None)
 
 
 def place_of(site: LiveSite, now_us: int) -> SitePlace:
-    """What the site shares with others; the peer is whom it measures against at present."""
+    """Place of a site, with the peer that it measures against now."""
     found = site.inventory
     newest = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in LINE_PROBES and is_fresh(state.newest, now_us)
+        if series.probe in PROVES_LINE and is_fresh(state.newest, now_us)
     ]
     peer = max(newest, key=lambda seen: seen.time_us).peer if newest else ""
     return SitePlace(found.departement, found.pop, peer) if found else SitePlace(peer=peer)
 
 
-def is_watched(site: LiveSite) -> bool:
-    """Whether the site measures often enough to date its silence."""
+def is_datable(site: LiveSite) -> bool:
+    """True if the site measures often enough to date its silence."""
     newest_us = site.newest_us
     return newest_us is not None and densest_us(site, newest_us) <= DATABLE_US
 
 
-def absences(site: LiveSite, state: SiteState, place: SitePlace, now_us: int) -> tuple[SiteOutage, ...]:
-    """How the site is away, or was within the last day. Who is not announced is not missed."""
+def site_outages(site: LiveSite, state: SiteState, place: SitePlace, now_us: int) -> tuple[SiteOutage, ...]:
+    """Outages of a site that last, or ended within the last day."""
     if site.inventory is None:
         return ()
     found = [
-        _told(site, outage, place)
+        _reported(site, outage, place)
         for outage in site.outages.known.values()
-        if now_us - (ended_us(site, outage) or now_us) < KEPT_US
+        if now_us - (end_us(site, outage) or now_us) < KEPT_US
     ]
     lasting = [each for each in found if each.end_us is None]
     if state is SiteState.SILENT:
+        # Reporting takes a way to the broker, so an outage of the peer alone does not explain the silence.
         if all(each.cause is Cause.PEER for each in lasting):
             return (*(each for each in found if each not in lasting), _silence(site, place))
     elif not lasting and (unanswered := _unanswered(site, place, now_us)) is not None:
@@ -66,13 +76,14 @@ def absences(site: LiveSite, state: SiteState, place: SitePlace, now_us: int) ->
     return tuple(found)
 
 
-def _told(site: LiveSite, outage: Outage, place: SitePlace) -> SiteOutage:
+def _reported(site: LiveSite, outage: Outage, place: SitePlace) -> SiteOutage:
     return SiteOutage(
         site.site_id,
         SitePlace(place.departement, place.pop, outage.peer),
         outage.begin_us,
+        # An outage without a date founds no incident: its span is made longer than any datable one.
         -outage.begin_error_us if outage.dated else -KEPT_US,
-        ended_us(site, outage),
+        end_us(site, outage),
         outage.cause,
         outage.name,
     )
@@ -84,14 +95,14 @@ def _silence(site: LiveSite, place: SitePlace) -> SiteOutage:
 
 
 def _unanswered(site: LiveSite, place: SitePlace, now_us: int) -> SiteOutage | None:
-    """The peer answered once and no longer does, whatever else the site tries of it."""
+    """Outage of the peer as this site sees it, or None if the peer answered or never did."""
     answered_us = healthy_us(site)
     if answered_us is None:
         return None
     tries = [
         state.newest
         for series, state in site.series.items()
-        if series.probe in LINE_PROBES
+        if series.probe in PROVES_LINE
         and state.newest.failure in UNANSWERED
         and state.newest.time_us > answered_us
         and is_fresh(state.newest, now_us)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.report import figures
+from agent.probes.capacity.figures import figures
 from wire.records import Algorithm, Bound, CapacityValues, LineCounters
 
 
@@ -23,7 +23,7 @@ def values(bound: Bound | None) -> CapacityValues:
 
 
 def test_a_maximum_of_the_line_is_told_as_such() -> None:
-    assert figures.of(values(None)) == "94.26 Mbit/s at 3.0 s, loss 1.2 %"
+    assert figures(values(None)) == "94.26 Mbit/s at 3.0 s, loss 1.2 %"
 
 
 @pytest.mark.parametrize(("bound", "words"), [
@@ -31,5 +31,5 @@ def test_a_maximum_of_the_line_is_told_as_such() -> None:
     (Bound.SENDER, "its sender"), (Bound.TIME, "its time"), (Bound.BUDGET, "the byte budget"),
 ])  # fmt: skip
 def test_a_lower_bound_says_what_the_limit_was(bound: Bound, words: str) -> None:
-    told = figures.of(values(bound))
+    told = figures(values(bound))
     assert told == f"at least 94.26 Mbit/s at 3.0 s, loss 1.2 %, limited by {words}"

@@ -1,0 +1,55 @@
+"""Declaration of a probe: everything that the agent knows of it beyond the probe itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from agent.settings.sections import AgentSettings
+from agent.task.context import ProbeContext
+from agent.task.task import Probe
+from host.units import Seconds, parse
+from wire.records import Measurement, name_of
+
+
+class Interval(Struct, frozen=True):
+    """Range of a probe's ``schedule`` setting, as a person writes it, and its default."""
+
+    default: str
+    least: str
+    most: str
+    or_never: bool = True
+
+    @property
+    def value(self) -> Seconds:
+        """The default."""
+        return parse(Seconds, self.default)
+
+    def problem(self, name: str, every_s: float | None) -> str | None:
+        """The broken rule in words, or None."""
+        if every_s is None or parse(Seconds, self.least) <= every_s <= parse(Seconds, self.most):
+            return None
+        never = ", or null for never" if self.or_never else ""
+        return f"schedule.{name}: out of range: {self.least} to {self.most}{never}"
+
+
+class ProbeDeclaration(Struct, frozen=True):
+    """One probe, under the name of its record.
+
+    ``section`` is the type of its own section of ``agent.yaml``; sections that several rooms read are in
+    :mod:`agent.settings`. ``problem`` gives the first rule between settings that is broken, in words.
+    ``figures`` tells values to a person. ``by_name_only``: ``measure`` leaves it out unless it is named.
+    """
+
+    record: type[Measurement]
+    build: Callable[[ProbeContext], Probe]
+    figures: Callable[[Any], str]
+    interval: Interval
+    section: type[Struct] | None = None
+    problem: Callable[[AgentSettings], str | None] = lambda _: None
+    by_name_only: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in schedules, records and on the command line."""
+        return name_of(self.record)

@@ -1,0 +1,35 @@
+"""Searches for the maximum capacity of one direction."""
+
+from collector.kinds.kind import AttemptGauge, Gauge, MeasurementKind, Samples
+from collector.kinds.samples import UNDER_LOAD, direction_of
+from collector.model.observation import Observation
+from wire.records import CapacityMeasurement, CapacityValues, Failure
+
+
+def _maximum(seen: Observation, values: CapacityValues) -> Samples:
+    return ((f'{direction_of(seen)},bound="{values.bound or "line"}"', values.maximum_bps),)
+
+
+def _budget(seen: Observation) -> Samples:
+    spent = seen.failure is Failure.BUDGET_SPENT
+    return ((f',probe="{seen.series.probe}"{direction_of(seen)}', int(spent)),)
+
+
+CAPACITY = MeasurementKind(
+    record=CapacityMeasurement,
+    values=CapacityValues,
+    attempt=("last search:", "dernière recherche :"),
+    proves_line=True,
+    left_out=("intervals",),
+    gauges=(
+        Gauge(
+            "qos_maximum_capacity_bits_per_second",
+            "Maximum IP-layer capacity of the last search; a bound other than line: it may be more.",
+            _maximum,
+        ),
+        *UNDER_LOAD,
+        AttemptGauge(
+            "qos_budget_spent", "Whether the last attempt was skipped for its byte budget.", _budget
+        ),
+    ),
+)

@@ -1,0 +1,95 @@
+"""Declaration of a kind of measurement: everything that the collector knows of it beyond its record."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from collector.model.notice import Notice
+from collector.model.observation import Observation
+from wire.records import Measurement, Values, name_of
+
+Kept = TypeVar("Kept", bound=Values)
+Read_contra = TypeVar("Read_contra", bound=Values, contravariant=True)
+
+Both = tuple[str, str]
+"""One text in English and in French."""
+
+Sample = tuple[str, float | int]  # further labels, rendered; value
+Samples = Iterable[Sample]
+
+STALE_INTERVALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge(Generic[Read_contra]):
+    """A metric of the newest values of each series, absent once they are stale."""
+
+    name: str
+    help: str
+    samples: Callable[[Observation, Read_contra], Samples]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptGauge:
+    """A metric of the newest attempt of each series, whatever its outcome, absent once it is stale."""
+
+    name: str
+    help: str
+    samples: Callable[[Observation], Samples]
+
+
+@dataclass(frozen=True, slots=True)
+class Total(Generic[Read_contra]):
+    """A counter: each measurement that came in time adds to it. ``unit`` additions are one of the metric."""
+
+    name: str
+    help: str
+    additions: Callable[[Observation, Read_contra], Iterable[tuple[str, int]]]
+    unit: int = 1
+
+
+class Condition(NamedTuple):
+    """A field of the values that has one of these words or, where none is named, any value."""
+
+    field: str
+    words: tuple[str, ...] = ()
+
+
+def nothing_to_say(_seen: Observation, _values: Any) -> Iterable[Notice]:
+    """No notice: the default of a kind."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementKind(Generic[Kept]):
+    """One kind of measurement.
+
+    ``attempt`` stands on the page before the failure of a newest attempt. ``is_event``: it is recorded when
+    something changed, on no schedule. ``proves_line``: a success shows that the site's line was up.
+
+    Values speak for the present for ``stale_intervals`` of their schedule. ``shown_when_stale``: the page
+    shows the last ones however old they are. ``landmarks``: conditions, any of which must hold; for each
+    tuple the newest measurement is kept in live state, too.
+
+    ``left_out`` are parts that only the ledger keeps. ``thinned`` takes out what else no view reads.
+    """
+
+    record: type[Measurement]
+    values: type[Kept]
+    attempt: Both
+    is_event: bool = False
+    proves_line: bool = False
+    stale_intervals: int = STALE_INTERVALS
+    shown_when_stale: bool = False
+    landmarks: tuple[tuple[Condition, ...], ...] = ()
+    left_out: tuple[str, ...] = ()
+    thinned: Callable[[Kept], Kept] | None = None
+    gauges: tuple[Gauge[Kept] | AttemptGauge, ...] = ()
+    totals: tuple[Total[Kept], ...] = ()
+    notices: Callable[[Observation, Kept], Iterable[Notice]] = nothing_to_say
+    sentences: Mapping[str, Both] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its probe on the wire."""
+        return name_of(self.record)

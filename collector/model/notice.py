@@ -1,0 +1,16 @@
+"""Notice: a line on the overview about a site, beside its state and figures. Pure."""
+
+from dataclasses import dataclass
+
+from wire.records import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Notice as the word of its sentence and the figures in it; ``place`` is a router, a name or ""."""
+
+    kind: str
+    direction: Direction | None = None
+    number: int = 0
+    other: int = 0
+    place: str = ""

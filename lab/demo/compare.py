@@ -1,15 +1,15 @@
-"""Comparison of measured figures with the emulated values and with the links' accounts. Pure.
+"""Comparison of the emulated truth with the measured figures. Pure, so that a wrong truth can be tried.
 
-Allowed differences, and their reasons:
+Differences that are allowed, with their reasons:
 
 * Capacity below the floor: 2 %. From the floor up, the probe only claims "at least the floor".
-* Least round-trip time: from 0.1 ms below the emulated delays to 1.5 ms above. Packets take time on the wire
-  (0.2 ms at 6.5 Mbit/s), and an emulator in user space releases them late, never early. A link whose account
-  says that half of its packets were later than that is allowed twice this lateness.
-* Lost packets: the central 99.9 % of the binomial distribution of the emulated loss. Packets that the link
-  lost against its settings, by its own account, are added to the upper bound.
-* Bytes: at most those that crossed the link; otherwise the link was not in the path.
-* Peer comparison: agent and peer contradict each other in no load test.
+* Least round-trip time: 0.1 ms less than the emulated delays, or 1.5 ms more. Packets take time on the wire
+  (0.2 ms at 6.5 Mbit/s), and an emulator in user space releases them late, never early. Where half of its
+  packets were later, by the link's own account, so much later.
+* Lost packets: within the central 99.9 % of the binomial distribution of the emulated loss. Packets that the
+  link lost against its settings, by its own account, may come on top.
+* Bytes: at least the measured ones crossed the link. Otherwise the link was not in the path.
+* Peer comparison: agent and peer contradict each other about no load test.
 """
 
 from collections.abc import Iterator

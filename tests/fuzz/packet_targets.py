@@ -79,6 +79,7 @@ def _reflected(data: bytes) -> str:
     found = serving.receive(data, arrival, _ESTIMATE)
     if isinstance(found, reflector.Drop):
         return str(found)
+    assert len(found.encode(NOW_NS)) == len(data), "a reply is as long as its request"
     return type(found).__name__
 
 

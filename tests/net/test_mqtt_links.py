@@ -94,19 +94,16 @@ async def test_a_revoked_right_is_reported() -> None:
         assert "does not allow this user to read qos/v1/A/receipts: check its ACL" in str(session.problem)
 
 
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        (Fault(Kind.STALL), "no answer in time"),
-        (Fault(Kind.STALL, DOWN, after=4), "no answer in time"),
-        (Fault(Kind.SWALLOW), "no answer in time"),
-        (Fault(Kind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
-        (Fault(Kind.RESET), "resets the connection"),
-        (Fault(Kind.HANG_UP), "closes the connection at once: does this port require TLS"),
-        (Fault(Kind.TRUNCATE, DOWN, after=3), "closes the connection at once"),
-        (Fault(Kind.TRUNCATE, DOWN, after=6), "closed the connection"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "told"), [
+    (Fault(Kind.STALL), "no answer in time"),
+    (Fault(Kind.STALL, DOWN, after=4), "no answer in time"),
+    (Fault(Kind.SWALLOW), "no answer in time"),
+    (Fault(Kind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
+    (Fault(Kind.RESET), "resets the connection"),
+    (Fault(Kind.HANG_UP), "closes the connection at once: does this port require TLS"),
+    (Fault(Kind.TRUNCATE, DOWN, after=3), "closes the connection at once"),
+    (Fault(Kind.TRUNCATE, DOWN, after=6), "closed the connection"),
+])  # fmt: skip
 async def test_a_link_that_is_bad_from_the_start_is_reported_and_closed(fault: Fault, told: str) -> None:
     async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
         proxy.set(fault)

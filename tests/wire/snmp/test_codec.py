@@ -79,7 +79,6 @@ def test_responses_of_an_independent_implementation_are_read(
 @pytest.mark.parametrize("reason", list(Missing))
 def test_a_missing_value_has_its_reason(reason: Missing) -> None:
     answer = snmp.decode(wrapped(bytes((reason.value, 0))), b"public")
-    assert isinstance(answer, Response)
     assert answer.bindings == (Binding(UPTIME, reason),)
 
 
@@ -96,41 +95,29 @@ def test_a_missing_value_has_its_reason(reason: Missing) -> None:
 )
 def test_values_as_agents_encode_them(value: str, read: object) -> None:
     answer = snmp.decode(wrapped(bytes.fromhex(value)), b"public")
-    assert isinstance(answer, Response)
     assert answer.bindings[0].value == read
 
 
-@pytest.mark.parametrize(
-    ("value", "detail"),
-    [
-        ("4600", "a counter out of range"),
-        ("4609 010000000000000000", "a counter out of range"),
-        ("4105 0100000000", "a counter out of range"),
-        ("0200", "an integer of no or too many octets"),
-        ("0680", "a length that is not definite, or too long"),
-        ("0685 0000000001 01", "a length that is not definite, or too long"),
-        ("0602 2b81", "an object identifier that is cut off"),
-        ("0600", "an object identifier that is cut off"),
-        ("0607 2b 9fffffffff7f", "an object identifier out of range"),
-        ("0202 01", "cut off"),
-        ("", "cut off"),
-    ],
-)
+@pytest.mark.parametrize(("value", "detail"), [
+    ("4600", "a counter out of range"),
+    ("4609 010000000000000000", "a counter out of range"),
+    ("4105 0100000000", "a counter out of range"), ("0200", "an integer of no or too many octets"),
+    ("0680", "a length that is not definite, or too long"),
+    ("0685 0000000001 01", "a length that is not definite, or too long"),
+    ("0602 2b81", "an object identifier that is cut off"),
+    ("0600", "an object identifier that is cut off"),
+    ("0607 2b 9fffffffff7f", "an object identifier out of range"),
+    ("0202 01", "cut off"), ("", "cut off"),
+])  # fmt: skip
 def test_invalid_values_are_refused_with_a_reason(value: str, detail: str) -> None:
     assert snmp.decode(wrapped(bytes.fromhex(value)), b"public") == Malformed(detail)
 
 
-@pytest.mark.parametrize(
-    ("datagram", "detail"),
-    [
-        (b"", "cut off"),
-        (b"\x04\x00", "no SNMP message"),
-        (RESPONSE[:-1], "cut off"),
-        (GET, "no Response"),
-        (RESPONSE.replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04"), "not SNMP version 2c"),
-        (RESPONSE.replace(b"public", b"publik"), "another community"),
-    ],
-)
+@pytest.mark.parametrize(("datagram", "detail"), [
+    (b"", "cut off"), (b"\x04\x00", "no SNMP message"), (RESPONSE[:-1], "cut off"), (GET, "no Response"),
+    (RESPONSE.replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04"), "not SNMP version 2c"),
+    (RESPONSE.replace(b"public", b"publik"), "another community"),
+])  # fmt: skip
 def test_datagrams_that_are_no_response_are_refused_with_a_reason(datagram: bytes, detail: str) -> None:
     assert snmp.decode(datagram, b"public") == Malformed(detail)
 

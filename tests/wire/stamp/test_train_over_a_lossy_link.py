@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from wire.records import Spread
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, decode_reply, encode_reply
-from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival, SessionReflector
+from wire.stamp.reflector import ReflectorSettings, RequestArrival, SessionReflector
 from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.statistics import TrainStatistics, train_statistics
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
@@ -88,7 +88,6 @@ class Ends:
                 now + self.offset, ("192.0.2.7", 5000), ("192.0.2.1", 862), dscp << 2, 64
             )
             reflection = self.reflector.receive(data, arrival, self.clocks[1])
-            assert isinstance(reflection, Reflection)
             replies.append((now + DWELL, reflection.encode(now + self.offset + DWELL)))
             if self.stamps:
                 replies[-1] = (now + DWELL + LATE, replies[-1][1])
@@ -138,7 +137,6 @@ def test_one_way_delays_need_both_clocks(ends):
 def test_loss_is_counted_by_direction(ends):
     result = ends.run(Link(lost={1, 2}), Link(lost={4}), count=10)
     assert (result.received, result.loss_ratio) == (7, 0.3)
-    assert result.loss is not None
     assert (result.loss.forward, result.loss.returning) == (2, 1)
     assert result.loss.forward_ratio == 0.2
     assert result.loss.return_ratio == 0.125
@@ -153,7 +151,6 @@ def test_silence_has_no_values(ends):
 def test_reordering_is_counted_by_direction(ends):
     result = ends.run(Link(delays={3: 15 * MILLISECOND}), Link())
     assert (result.reordered_forward, result.reordered_return) == (1, 0)
-    assert result.loss is not None
     assert (result.loss.forward, result.loss.returning) == (0, 0)
     result = ends.run(Link(), Link(delays={3: 25 * MILLISECOND}))
     assert (result.reordered_forward, result.reordered_return) == (0, 1)
@@ -224,7 +221,6 @@ def test_a_twamp_light_reflector_is_understood():
     copied = Reply(0, 0, FREE, 0, 0, 0, int.from_bytes(request[4:12]), FREE, None)
     assert sender.received(encode_reply(copied)[:38], NOW + 5, by_kernel=True) is ReplyVerdict.ACCEPTED
     arrival = sender.exchanges[0].arrival
-    assert arrival is not None
     assert arrival.sender_ttl is None
 
 
@@ -346,7 +342,6 @@ def test_a_reflector_without_the_tlv_changes_nothing(followed):
     assert followed.sender.received(data, NOW + 3, by_kernel=True) is ReplyVerdict.ACCEPTED
     assert followed.sender.closing(NOW + INTERVAL, FREE) is None
     arrival = followed.sender.exchanges[0].arrival
-    assert arrival is not None
     assert (arrival.reflector_sent_ns, arrival.followed_up) == (NOW + 2, False)
 
 
@@ -387,9 +382,7 @@ def test_a_reported_send_time_is_used_only_where_it_is_possible(sequence, report
         reply = Reply(number, times[0], FREE, 7, times[1], number, times[2], FREE, 64, extra)
         sender.received(encode_reply(reply), sent + 3 * MILLISECOND, by_kernel=True)
     first = sender.exchanges[0].arrival
-    assert first is not None
     assert first.followed_up is used
     assert abs(first.reflector_sent_ns - (reported_ns if used else NOW + 2 * MILLISECOND)) <= 1
     second = sender.exchanges[1].arrival
-    assert second is not None
     assert not second.followed_up

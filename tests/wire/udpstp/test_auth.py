@@ -22,21 +22,12 @@ NULL = bytes.fromhex(
 )
 
 
-@pytest.mark.parametrize(
-    ("time", "client", "server"),
-    [
-        (
-            TIME,
-            "298f550d67837509070fddd1fab8d444d900b44644bc71f9db5f2926ea90a91d",
-            "4e1306e44be0e4ccd53dd3cde386e248fc8d5b2c8bd3f54d2bb281654700a7e3",
-        ),
-        (
-            1775000000,
-            "e9aec93a9c2c53b516323453c304f9485a2423c96497f4cd6344a000e23e4fd9",
-            "6dd58f74a392e24ee8aa0c7a3b424e63a1fa0b78ddb61b30221ac04e61751942",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("time", "client", "server"), [
+    (TIME, "298f550d67837509070fddd1fab8d444d900b44644bc71f9db5f2926ea90a91d",
+     "4e1306e44be0e4ccd53dd3cde386e248fc8d5b2c8bd3f54d2bb281654700a7e3"),
+    (1775000000, "e9aec93a9c2c53b516323453c304f9485a2423c96497f4cd6344a000e23e4fd9",
+     "6dd58f74a392e24ee8aa0c7a3b424e63a1fa0b78ddb61b30221ac04e61751942"),
+])  # fmt: skip
 def test_derived_keys(time: int, client: str, server: str) -> None:
     keys = auth.derive_keys(SECRET, time)
     assert (keys.client.hex(), keys.server.hex()) == (client, server)

@@ -1,5 +1,7 @@
 """Whose fault a failure is, and what to do about it: what a deployer on site reads."""
 
+from collections.abc import Mapping
+
 from wire.records import Cause, Failure
 
 REMEDIES: dict[Failure, str] = {
@@ -39,6 +41,10 @@ OUTAGES: dict[Cause, str] = {
 }
 
 
-def advice(failure: Failure, detail: str) -> str:
-    """What happened, where that is known, and in brackets whose fault it is: each told once."""
-    return f"{detail} ({REMEDIES[failure]})" if detail else REMEDIES[failure]
+def advice(failure: Failure, detail: str, of_probe: Mapping[Failure, str] | None = None) -> str:
+    """What happened, where that is known, and in brackets whose fault it is: each told once.
+
+    ``of_probe`` are a probe's own remedies, which come first.
+    """
+    remedy = (of_probe or {}).get(failure) or REMEDIES[failure]
+    return f"{detail} ({remedy})" if detail else remedy

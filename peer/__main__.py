@@ -17,6 +17,7 @@ from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
 from host.units import counted
 from net.mqtt import BrokerError
+from outbox.journal.file import JournalError
 from peer import check, settings
 from peer.program import PeerService, PortTakenError
 from peer.settings import PeerSettings
@@ -52,17 +53,21 @@ def command(arguments: Sequence[str]) -> int:
 
 def _load(path: Path) -> tuple[PeerSettings, dict[int, bytes]]:
     chosen = settings.load(path)
+    # A mistake in a key file names the settings file, too: that is the file which the operator knows.
     with belonging_to(path):
         return chosen, settings.secrets(chosen)
 
 
 def _run(path: Path) -> Exit:
     chosen, secrets = _load(path)
+    # Only now: mistakes in the settings are reported to the terminal, as one line.
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_stopped(PeerService(chosen, secrets)))
     except PortTakenError as error:
         return _complain(str(error), Exit.UNAVAILABLE)
+    except JournalError as error:
+        return _complain(f"{path}: tests.path: {error}", Exit.CANNOT_CREATE)
     except BrokerError as error:
         return _complain(f"{path}: {error}", Exit.CONFIGURATION)
     return Exit.OK

@@ -19,23 +19,20 @@ import pytest
 import yaml
 from msgspec import structs
 
-from collector.certificates.authority import Authority
+from collector.certificates.authority import COLLECTOR, PEER, Authority
 from dashboards.__main__ import DASHBOARDS
 from dashboards.wording import STATES, state_rank
 from tests.collector import examples
 from tests.dashboards import expressions
-from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
+from tests.deploy.shipped_broker import LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
-from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, Standing, Verdict
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
 CAPACITY_BPS = 6_500_000.0
-PEER = "plancher.peer"
 INVENTORY = f"""site_id,name,category,departement,commune,pop,supplier,floor_down,floor_up
 {FINE},Lycée Blaise-Pascal,lycée,63,Clermont-Ferrand,pop-clermont,Opérateur A,8 Mbit/s,8 Mbit/s
 {BELOW},Fromagerie de Salers,entreprise,15,Salers,pop-aurillac,Opérateur C,8 Mbit/s,8 Mbit/s
@@ -119,8 +116,7 @@ async def measure(broker: Broker) -> None:
             await client.publish(topic(site, Kind.RESULTS), payload, qos=1)
             assert b'"committed"' in bytes(str((await anext(aiter(client.messages))).payload), "utf-8")
     contradicting = examples.peer_test(now_us, sent_packets=2_000, sent_bytes=3_000_000)
-    tests = (messages.encode(contradicting),)
-    told = messages.encode(peer_tests.envelope("peer", "0.1.0", examples.clock(now_us), tests))
+    told = examples.payload(contradicting, site="peer", sent=examples.clock(now_us))
     async with asyncio.timeout(LIMIT_S), broker.client(PEER) as client:
         await client.subscribe(peer_topic("peer", PeerKind.RECEIPTS), qos=1)
         await client.publish(peer_topic("peer", PeerKind.TESTS), told, qos=1)

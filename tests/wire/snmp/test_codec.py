@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from scapy.asn1.asn1 import ASN1_COUNTER64, ASN1_INTEGER, ASN1_OID, ASN1_STRING, ASN1_TIME_TICKS
 from scapy.layers.snmp import SNMP, SNMPbulk, SNMPget, SNMPresponse, SNMPvarbind
@@ -79,7 +79,6 @@ def test_responses_of_an_independent_implementation_are_read(
 @pytest.mark.parametrize("reason", list(Missing))
 def test_a_missing_value_has_its_reason(reason: Missing) -> None:
     answer = snmp.decode(wrapped(bytes((reason.value, 0))), b"public")
-    assert isinstance(answer, Response)
     assert answer.bindings == (Binding(UPTIME, reason),)
 
 
@@ -96,41 +95,29 @@ def test_a_missing_value_has_its_reason(reason: Missing) -> None:
 )
 def test_values_as_agents_encode_them(value: str, read: object) -> None:
     answer = snmp.decode(wrapped(bytes.fromhex(value)), b"public")
-    assert isinstance(answer, Response)
     assert answer.bindings[0].value == read
 
 
-@pytest.mark.parametrize(
-    ("value", "detail"),
-    [
-        ("4600", "a counter out of range"),
-        ("4609 010000000000000000", "a counter out of range"),
-        ("4105 0100000000", "a counter out of range"),
-        ("0200", "an integer of no or too many octets"),
-        ("0680", "a length that is not definite, or too long"),
-        ("0685 0000000001 01", "a length that is not definite, or too long"),
-        ("0602 2b81", "an object identifier that is cut off"),
-        ("0600", "an object identifier that is cut off"),
-        ("0607 2b 9fffffffff7f", "an object identifier out of range"),
-        ("0202 01", "cut off"),
-        ("", "cut off"),
-    ],
-)
+@pytest.mark.parametrize(("value", "detail"), [
+    ("4600", "a counter out of range"),
+    ("4609 010000000000000000", "a counter out of range"),
+    ("4105 0100000000", "a counter out of range"), ("0200", "an integer of no or too many octets"),
+    ("0680", "a length that is not definite, or too long"),
+    ("0685 0000000001 01", "a length that is not definite, or too long"),
+    ("0602 2b81", "an object identifier that is cut off"),
+    ("0600", "an object identifier that is cut off"),
+    ("0607 2b 9fffffffff7f", "an object identifier out of range"),
+    ("0202 01", "cut off"), ("", "cut off"),
+])  # fmt: skip
 def test_invalid_values_are_refused_with_a_reason(value: str, detail: str) -> None:
     assert snmp.decode(wrapped(bytes.fromhex(value)), b"public") == Malformed(detail)
 
 
-@pytest.mark.parametrize(
-    ("datagram", "detail"),
-    [
-        (b"", "cut off"),
-        (b"\x04\x00", "no SNMP message"),
-        (RESPONSE[:-1], "cut off"),
-        (GET, "no Response"),
-        (RESPONSE.replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04"), "not SNMP version 2c"),
-        (RESPONSE.replace(b"public", b"publik"), "another community"),
-    ],
-)
+@pytest.mark.parametrize(("datagram", "detail"), [
+    (b"", "cut off"), (b"\x04\x00", "no SNMP message"), (RESPONSE[:-1], "cut off"), (GET, "no Response"),
+    (RESPONSE.replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04"), "not SNMP version 2c"),
+    (RESPONSE.replace(b"public", b"publik"), "another community"),
+])  # fmt: skip
 def test_datagrams_that_are_no_response_are_refused_with_a_reason(datagram: bytes, detail: str) -> None:
     assert snmp.decode(datagram, b"public") == Malformed(detail)
 
@@ -139,15 +126,3 @@ def test_a_response_with_too_many_variables_is_refused() -> None:
     listed = [SNMPvarbind(oid=dotted(UPTIME), value=ASN1_INTEGER(1))] * (snmp.MOST_BINDINGS + 1)
     datagram = bytes(SNMP(version=1, community=b"c", PDU=SNMPresponse(id=7, varbindlist=listed)))
     assert snmp.decode(datagram, b"c") == Malformed("more than 256 variables")
-
-
-@given(st.binary(max_size=200))
-def test_no_bytes_raise_an_exception(datagram: bytes) -> None:
-    assert isinstance(snmp.decode(datagram, b"public"), Malformed | Response)
-
-
-@given(st.integers(0, len(RESPONSE) - 1), st.integers(0, 255), st.binary(max_size=4))
-@example(4, 0x80, b"")
-def test_no_damage_raises_an_exception(place: int, octet: int, more: bytes) -> None:
-    damaged = RESPONSE[:place] + bytes([octet]) + more + RESPONSE[place + 1 :]
-    assert isinstance(snmp.decode(damaged, b"public"), Malformed | Response)

@@ -7,18 +7,10 @@ from wire.stamp.loss import DirectionalLoss, directional_loss
 from wire.stamp.statistics import percentile, spread
 
 
-@pytest.mark.parametrize(
-    ("values", "percent", "expected"),
-    [
-        ([15, 20, 35, 40, 50], 30, 20),
-        ([15, 20, 35, 40, 50], 40, 20),
-        ([15, 20, 35, 40, 50], 50, 35),
-        ([15, 20, 35, 40, 50], 100, 50),
-        (list(range(1, 21)), 95, 19),
-        (list(range(1, 21)), 99, 20),
-        ([7], 50, 7),
-    ],
-)
+@pytest.mark.parametrize(("values", "percent", "expected"), [
+    *(([15, 20, 35, 40, 50], percent, rank) for percent, rank in ((30, 20), (40, 20), (50, 35), (100, 50))),
+    (range(1, 21), 95, 19), (range(1, 21), 99, 20), ([7], 50, 7),
+])  # fmt: skip
 def test_nearest_rank(values, percent, expected):
     assert percentile(values, percent) == expected
 
@@ -37,60 +29,35 @@ def test_a_spread_is_in_rounded_microseconds():
 
 
 # pairs: (sender number, reflector number) of each reply
-@pytest.mark.parametrize(
-    ("sent", "pairs", "expected"),
-    [
-        (4, [(0, 0), (1, 1), (2, 2), (3, 3)], (0, 0)),
-        (4, [(0, 0), (1, 1), (3, 2)], (1, 0)),
-        (4, [(0, 0), (1, 1), (3, 3)], (0, 1)),
-        (5, [(0, 0), (3, 2), (4, 3)], (1, 1)),
-        (3, [(1, 0), (2, 1)], (1, 0)),
-        (3, [(1, 1), (2, 2)], (0, 1)),
-        (4, [(0, 0), (3, 1), (2, 2)], (1, 0)),
-        (3, [(0, 0), (0, 1), (2, 2)], (1, 0)),
-        (3, [(0, 0), (0, 0), (2, 2)], (0, 1)),
-        (3, [(0, 0), (2, 3)], (0, 1)),
-        (3, [(0, 700), (1, 701), (2, 702)], (0, 0)),
-        (3, [(0, 700), (2, 701)], (1, 0)),
-    ],
-    ids=[
-        "none",
-        "forward",
-        "return",
-        "both",
-        "first forward",
-        "first return",
-        "reordered on the way there",
-        "doubled on the way there",
-        "doubled on the way back",
-        "answer to a double lost too",
-        "a counter that began elsewhere",
-        "a counter that began elsewhere, with loss",
-    ],
-)
-def test_loss_per_direction(sent, pairs, expected):
-    assert directional_loss(sent, pairs) == DirectionalLoss(sent, *expected)
-
-
-@pytest.mark.parametrize(
-    ("sent", "pairs"),
-    [
-        (3, []),
-        (3, [(0, 0), (1, 1)]),
-        (3, [(0, 5), (2, 5)]),
-        (3, [(1, 700), (2, 701)]),
-        (3, [(0, 0), (2, 1000)]),
-        (0, []),
-    ],
-    ids=["silence", "the last lost", "restarted counter", "unknown beginning", "foreign counter", "nothing"],
-)
-def test_loss_without_a_known_direction(sent, pairs):
-    assert directional_loss(sent, pairs) is None
+@pytest.mark.parametrize(("sent", "pairs", "expected"), [
+    pytest.param(*case, id=name) for name, case in {
+        "none": (4, [(0, 0), (1, 1), (2, 2), (3, 3)], (0, 0)),
+        "forward": (4, [(0, 0), (1, 1), (3, 2)], (1, 0)),
+        "return": (4, [(0, 0), (1, 1), (3, 3)], (0, 1)),
+        "both": (5, [(0, 0), (3, 2), (4, 3)], (1, 1)),
+        "first forward": (3, [(1, 0), (2, 1)], (1, 0)),
+        "first return": (3, [(1, 1), (2, 2)], (0, 1)),
+        "reordered on the way there": (4, [(0, 0), (3, 1), (2, 2)], (1, 0)),
+        "doubled on the way there": (3, [(0, 0), (0, 1), (2, 2)], (1, 0)),
+        "doubled on the way back": (3, [(0, 0), (0, 0), (2, 2)], (0, 1)),
+        "answer to a double lost too": (3, [(0, 0), (2, 3)], (0, 1)),
+        "a counter that began elsewhere": (3, [(0, 700), (1, 701), (2, 702)], (0, 0)),
+        "a counter that began elsewhere, with loss": (3, [(0, 700), (2, 701)], (1, 0)),
+        "silence": (3, [], None),
+        "the last lost": (3, [(0, 0), (1, 1)], None),
+        "restarted counter": (3, [(0, 5), (2, 5)], None),
+        "unknown beginning": (3, [(1, 700), (2, 701)], None),
+        "foreign counter": (3, [(0, 0), (2, 1000)], None),
+        "nothing": (0, [], None),
+    }.items()
+])  # fmt: skip
+def test_loss_per_direction_where_that_is_known(sent, pairs, expected):
+    assert directional_loss(sent, pairs) == (expected and DirectionalLoss(sent, *expected))
 
 
 def test_ratios_are_of_the_packets_of_each_direction():
-    loss = DirectionalLoss(20, 10, 5)
-    assert (loss.forward_ratio, loss.return_ratio) == (0.5, 0.5)
+    loss = DirectionalLoss(10, 2, 1)
+    assert (loss.forward_ratio, loss.return_ratio) == (0.2, 0.125)
     assert DirectionalLoss(2, 2, 0).return_ratio == 0
 
 

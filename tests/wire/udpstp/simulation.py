@@ -6,9 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from msgspec.structs import replace
+
+from wire.records import Direction
+from wire.udpstp import auth, pdu
 from wire.udpstp.client import Client
 from wire.udpstp.ends import batches
-from wire.udpstp.load import Address, LoadReport, Plan
+from wire.udpstp.load import Address, LoadReport, Plan, Search
 from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import ServerTest
 
@@ -19,6 +23,25 @@ CLIENT: Address = ("192.0.2.1", 40_000)
 SERVER: Address = ("198.51.100.1", 24_601)
 TEST_PORT = 50_000
 OVERHEAD = 28
+KEYS = auth.derive_keys(b"secret", WALL // S)
+
+
+def plan_for(
+    direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = b"secret",
+    search: Search | None = None,
+) -> Plan:  # fmt: skip
+    return Plan(
+        address=SERVER, ident=0x1234, key_id=7, secret=secret, direction=direction, row=row,
+        duration_s=seconds, search=search,
+    )  # fmt: skip
+
+
+def setup(**changes: int) -> pdu.Setup:
+    return pdu.Setup(**{"ident": 1, "auth_time": WALL // S, "key_id": 7, "bandwidth_mbps": 8} | changes)
+
+
+def signed(packet: pdu.Setup | pdu.Activation, key: bytes = KEYS.client) -> bytes:
+    return auth.sign(packet.pack(), key)
 
 
 @dataclass
@@ -86,6 +109,26 @@ class World:
             self._transmit(client)
             self._advance(client, cancel_at)
         return client.report()
+
+    def way(self, direction: Direction) -> Way:
+        """The way that a load in this direction takes."""
+        return self.up if direction is Direction.UP else self.down
+
+    def alter(self, change: Callable[[bytes], bytes]) -> None:
+        """Give each packet of the server to ``change``, and send what it returns instead."""
+        honest = self._send
+        self._send = lambda packet, *, to_server, source: honest(  # type: ignore[method-assign]
+            packet if to_server else change(packet), to_server=to_server, source=source
+        )
+
+    def alter_activation(self, **changes: int) -> None:
+        """Change the server's answer to the activation, under a valid digest."""
+
+        def altered(packet: bytes) -> bytes:
+            answer = pdu.parse_activation(packet)
+            return signed(replace(answer, **changes), KEYS.server) if answer else packet
+
+        self.alter(altered)
 
     def _dead(self) -> bool:
         return self.server_dies_at is not None and self.now >= self.server_dies_at

@@ -3,23 +3,15 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
-from tests.wire.udpstp.simulation import MS, SERVER, WALL, S, World
+from tests.wire.udpstp.simulation import KEYS, MS, OVERHEAD, SERVER, WALL, S, World, plan_for, setup, signed
 from wire.records import Direction
-from wire.udpstp import auth, client, pdu, rates
+from wire.udpstp import client, pdu, rates
 from wire.udpstp.client import Client
 from wire.udpstp.ends.sender import LoadSender
-from wire.udpstp.load import Ending, Plan
+from wire.udpstp.load import Ending
 from wire.udpstp.pdu import Activation, Status, SubInterval
-
-OVERHEAD = 28
-
-
-def plan(direction: Direction, *, row: int = 8) -> Plan:
-    return Plan(
-        address=SERVER, ident=1, key_id=7, secret=b"secret", direction=direction, row=row, duration_s=1
-    )
 
 
 def load_number(packet: bytes) -> int:
@@ -29,7 +21,7 @@ def load_number(packet: bytes) -> int:
 def test_the_first_packets_lost_are_no_stall_of_the_sender() -> None:
     world = World()
     world.down.drops = lambda packet, _now: 1 <= load_number(packet) <= 100
-    report = world.run(plan(Direction.DOWN))
+    report = world.run(plan_for(Direction.DOWN))
     assert (report.ending, report.sent_packets, report.received_packets) == (Ending.COMPLETED, 1000, 900)
     assert (report.stall_us, report.lost) == (0, 100)
     assert report.sent_bps == pytest.approx(8e6, rel=0.002)
@@ -38,14 +30,12 @@ def test_the_first_packets_lost_are_no_stall_of_the_sender() -> None:
 @pytest.mark.parametrize(("size", "ending"), [(500, Ending.BAD_RESPONSE), (972, Ending.COMPLETED)])
 def test_a_peer_that_never_stops_sending_is_stopped(size: int, ending: Ending) -> None:
     """Its packets are of another test, or its clock does not advance: no packet shows the end of the test."""
-    phase = client.begin_load(plan(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
+    phase = client.begin_load(plan_for(Direction.DOWN), _accepted(pdu.DOWNSTREAM), 0, WALL, OVERHEAD)
     buffer, now, sequence = bytearray(2000), 0, 0
     while not phase.finished:
         now, sequence = now + MS, sequence + 1
         assert now < 10 * S, "the test does not end"
-        header = pdu.LOAD_HEADER.pack(
-            pdu.LOAD_ID, 0, 0, sequence, size, 0, 0, 0, WALL // S, 0, 0, 0,
-        )  # fmt: skip
+        header = pdu.LOAD_HEADER.pack(pdu.LOAD_ID, 0, 0, sequence, size, 0, 0, 0, WALL // S, 0, 0, 0)
         phase.receive(header + bytes(size - 32), now, WALL + now)
         phase.transmit(buffer, now, WALL + now)
     assert phase.ending is ending
@@ -115,20 +105,12 @@ def test_any_load_of_a_peer_gives_a_report(sent: list[tuple[bytes, int]]) -> Non
 
 def _loading(direction: Direction) -> Client:
     """A client whose peer has accepted everything."""
-    client = Client(plan(direction), 0, WALL)
-    buffer = bytearray(2000)
-    keys = auth.derive_keys(b"secret", WALL // S)
+    client, buffer = Client(plan_for(direction), 0, WALL), bytearray(2000)
     client.transmit(buffer, 0, WALL)
-    setup = pdu.Setup(ident=1, auth_time=WALL // S, key_id=7, command=2, response=1, test_port=SERVER[1])
-    client.receive(auth.sign(setup.pack(), keys.server), SERVER, 0, WALL)
+    response = setup(ident=0x1234, command=2, response=1, test_port=SERVER[1], bandwidth_mbps=0)
+    client.receive(signed(response, KEYS.server), SERVER, 0, WALL)
     client.transmit(buffer, 0, WALL)
-    command = pdu.UPSTREAM if direction is Direction.UP else pdu.DOWNSTREAM
-    accepted = pdu.parse_activation(_accepted(command).pack())
-    assert accepted is not None
-    answer = Activation(
-        command=command, row=8, test_s=1, auth_time=WALL // S, key_id=7, response=1, sub_interval=250,
-        rate=accepted.rate,
-    )  # fmt: skip
-    client.receive(auth.sign(answer.pack(), keys.server), SERVER, 0, WALL)
+    accepted = _accepted(pdu.UPSTREAM if direction is Direction.UP else pdu.DOWNSTREAM)
+    client.receive(signed(replace(accepted, auth_time=WALL // S), KEYS.server), SERVER, 0, WALL)
     assert not client.finished
     return client

@@ -108,6 +108,5 @@ def test_activations_that_ask_for_a_search(changes: dict[str, int], searches: bo
 
 def test_the_algorithm_begins_at_its_row_and_not_above_the_highest() -> None:
     machine = rate_algorithm(activation(row=50, modifiers=1, algorithm=1), 40)
-    assert isinstance(machine, AlgorithmC)
-    assert machine.row == 40
+    assert (type(machine), machine.row) == (AlgorithmC, 40)
     assert isinstance(rate_algorithm(SEARCH, 40), AlgorithmB)

@@ -5,9 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= $(shell nproc)
+LANE = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --lane
+# Tests start hundreds of interpreters: each would compile the programs anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.NOTPARALLEL:
+.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,8 +34,16 @@ install: $(STAMP)  ## create the virtual environment and install everything into
 demo: $(STAMP)  ## four emulated sites, measured, on a page: no root, Ctrl-C ends it
 	@exec $(BIN)/plancher-lab demo
 
-test: $(STAMP) servers  ## all tests
-	$(BIN)/python -m pytest
+test: test-core test-programs test-guides  ## all tests, lane by lane, on all cores (JOBS=: on so many)
+
+test-core: $(STAMP)  ## what decides by values alone, without a socket or a process: 15 seconds
+	$(LANE) core
+
+test-programs: $(STAMP) servers  ## sockets, processes, files, real servers, kernel namespaces
+	$(LANE) programs
+
+test-guides: $(STAMP) servers  ## the documentation's commands, as they stand there
+	$(LANE) guides
 
 fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in all (SEED=: as one was printed)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

@@ -17,6 +17,7 @@ from host.notify import Notifier
 from host.settings import SettingsError, belonging_to
 from host.units import counted
 from net.mqtt import BrokerError
+from outbox.journal.file import JournalError
 from peer import check, settings
 from peer.program import PeerService, PortTakenError
 from peer.settings import PeerSettings
@@ -65,6 +66,8 @@ def _run(path: Path) -> Exit:
         asyncio.run(_until_stopped(PeerService(chosen, secrets)))
     except PortTakenError as error:
         return _complain(str(error), Exit.UNAVAILABLE)
+    except JournalError as error:
+        return _complain(f"{path}: tests.path: {error}", Exit.CANNOT_CREATE)
     except BrokerError as error:
         return _complain(f"{path}: {error}", Exit.CONFIGURATION)
     return Exit.OK

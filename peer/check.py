@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ from host.exits import Exit
 from host.finding import CheckFinding
 from net.mqtt import Broker, BrokerError
 from net.mqtt_trial import access_problem
+from outbox.journal import check as journal_check
+from outbox.journal import file as journal_file
+from outbox.journal.store import counts
 from peer.program import PeerService, PortTakenError
-from peer.record_file import FileError, RecordFile, is_broken
 from peer.settings import PeerSettings, TestRecordSettings
 from wire.messages.topics import PeerKind, peer_topic
 
@@ -51,34 +54,20 @@ async def _try_ports(program: PeerService) -> None:
 def file(tests: TestRecordSettings) -> CheckFinding:
     """Try the file of the test records, without creating it."""
     path = Path(tests.path)
-    if not path.exists():
-        return _new_file(path)
+    if problem := journal_check.problem(path, "tests.path"):
+        return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
+    used = journal_file.place(path)
+    if not used.exists():
+        return CheckFinding("tests", f"{path}: will be made")
     try:
-        opened = RecordFile(path, tests.rows, int(tests.size))
-        kept, unsent = opened.counts()
-        opened.close()
-    except (FileError, OSError, sqlite3.Error) as error:
-        return _no_file(path, error)
-    return CheckFinding("tests", f"{path}: {kept} kept, {unsent} of them without a receipt")
-
-
-def _no_file(path: Path, error: Exception) -> CheckFinding:
-    if isinstance(error, sqlite3.Error) and is_broken(error):
-        text = f"{path}: damaged ({error}): the next start begins a new one"
+        with closing(journal_file.read_only(used)) as connection:
+            found = counts(connection)
+    except sqlite3.Error as error:
+        text = f"{used}: cannot be read ({error}): the peer sets aside a damaged file"
         return CheckFinding("tests", text, note=True)
-    why = getattr(error, "strerror", None) or str(error)
-    remedy = "" if isinstance(error, FileError) else ": give tests.path a file this user may write"
-    return CheckFinding("tests", f"{path}: {why}{remedy}", Exit.CANNOT_CREATE)
-
-
-def _new_file(path: Path) -> CheckFinding:
-    absolute = path.absolute()
-    # Missing folders are created with the file: the first one that exists must be writable.
-    parent = next(folder for folder in absolute.parents if folder.exists())
-    if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
-        text = f"{parent} cannot be written: give tests.path a directory this user may write in"
-        return CheckFinding("tests", text, Exit.CANNOT_CREATE)
-    return CheckFinding("tests", f"{path}: does not exist yet; it will be created")
+    kept = found.waiting + found.committed + found.conflict + found.rejected
+    text = f"{used}: {kept} kept, {found.waiting + found.rejected} of them without a receipt"
+    return CheckFinding("tests", text)
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:

@@ -4,17 +4,19 @@ import asyncio
 import errno
 import logging
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from host.clock import Clock
 from host.notify import NOBODY, Notifier
 from net.mqtt import Broker
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from peer import record
 from peer.admission import Admission
 from peer.keys import PeerKeys
-from peer.publisher import Publisher
-from peer.record_log import RecordLog
+from peer.recorder import TestRecorder
 from peer.reflector import StampReflector
 from peer.settings import PeerSettings
 from peer.udpstp import UdpstpServer
@@ -45,29 +47,33 @@ class PeerService:
         self.reflector = StampReflector(
             chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate
         )
-        self._publisher = self._new_publisher(chosen.broker) if chosen.broker else None
+        self._records = self._new_records(chosen.broker) if chosen.broker else None
         self._keys = PeerKeys(chosen, secrets)
 
-    def _new_publisher(self, broker: Broker) -> Publisher:
-        chosen, tests = self._chosen, self._chosen.tests
-        log = RecordLog(Path(tests.path), tests.rows, int(tests.size))
-        return Publisher(chosen.name, version("plancher"), broker, tests.pace, log, self._clock.read)
+    def _new_records(self, broker: Broker) -> TestRecorder:
+        chosen, tests, clock = self._chosen, self._chosen.tests, self._clock.read
+        journal = JournalThread(lambda: Journal(Path(tests.path), int(tests.size), clock()))
+        return TestRecorder(chosen.name, version("plancher"), broker, tests.pace, journal, clock)
 
     def _ended(self, test: ServerTest, set_up: int) -> None:
-        if self._publisher is not None:
-            self._publisher.tell(record.of_test(test, set_up, time.monotonic_ns(), self._clock.read()))
+        if self._records is not None:
+            ended = record.Ended(test, set_up, time.monotonic_ns(), self._clock.read())
+            self._records.record(partial(record.of_test, ended))
 
     def _estimate(self) -> ErrorEstimate:
         return ErrorEstimate.of_clock(self._clock.read())
 
     async def run(self, stop: asyncio.Event, service: Notifier = NOBODY) -> None:
-        """Serve until ``stop`` is set, then end the running tests. Raises PortTakenError."""
+        """Serve until ``stop`` is set, then end the running tests.
+
+        Raises PortTakenError, and JournalError if the file of the tests cannot be used.
+        """
         try:
             await self.start()
             _LOG.info("serving load tests on %s port %d, STAMP on port %d",
                       self._chosen.host, self.udpstp.port, self.reflector.port)  # fmt: skip
-            if self._publisher is not None:
-                self._publisher.start()
+            if self._records is not None:
+                await self._records.start()
             service.ready()
             background = [
                 asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
@@ -108,9 +114,9 @@ class PeerService:
         """Close both ports and store the records of the last tests; harmless when not started."""
         self.reflector.close()
         await self.udpstp.stop()
-        if self._publisher is not None:
-            # The publisher last: every test that ends adds a record.
-            await self._publisher.stop()
+        if self._records is not None:
+            # The records last: every test that ends adds one.
+            await self._records.stop()
 
 
 def _why(error: OSError) -> str:

@@ -1,40 +1,35 @@
-"""What the peer writes down of a load test that has ended: the second side of the agent's record."""
+"""The peer's own record of a load test that has ended."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from wire.messages import envelope as messages
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import ClockReading
 from wire.udpstp import rates
 from wire.udpstp.server import ServerTest
 
-Identity = tuple[str, str, int]
-"""Session, direction and start in Unix µs: what names a test among those of one peer."""
+
+class Ended(Struct, frozen=True):
+    """A test that has ended: when it was set up and ended (monotonic ns), and the clocks at its end."""
+
+    test: ServerTest
+    set_up: int
+    ended: int
+    clock: ClockReading
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One test as it is kept and sent: ``record`` is its JSON."""
-
-    identity: Identity
-    record: bytes
-
-
-def entry(test: PeerTest) -> Entry:
-    """A test, encoded."""
-    return Entry((test.session, test.direction.value, test.start.wall_us), messages.encode(test))
-
-
-def of_test(test: ServerTest, set_up: int, ended: int, clock: ClockReading) -> PeerTest:
-    """The record of a test: when it was set up and ended (monotonic ns); ``clock`` was read at its end.
+def of_test(one: Ended, epoch: str, seq: int) -> PeerTest:
+    """The record of a test, with the identity that the journal gives it.
 
     A test that was activated began with the kernel's stamp of that; the wall clock may have been set since.
     """
-    began, wall = test.activated or (set_up, clock.wall_us * 1000 - (ended - set_up))
+    test, ended, clock = one.test, one.ended, one.clock
+    began, wall = test.activated or (one.set_up, clock.wall_us * 1000 - (ended - one.set_up))
     return PeerTest(
+        epoch=epoch,
+        seq=seq,
         session=test.offer.session,
         key_id=test.offer.setup.key_id,
         direction=test.offer.direction,

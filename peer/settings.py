@@ -11,8 +11,8 @@ from host import log, settings, shared_key
 from host.settings import SettingsError
 from host.units import BitRate, ByteSize, Seconds
 from net.mqtt import Broker
+from outbox.delivery.pace import Pace
 from peer.admission import AdmissionLimits
-from peer.outbox import Pace
 from wire.messages import topics
 from wire.stamp import packet
 from wire.stamp.reflector import MOST_KEYS, ReflectorSettings
@@ -24,6 +24,7 @@ from wire.udpstp.reception import Limits
 MAX_KEY_ID = 255
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
+BACKLOG_INTERVAL_S = 1.0
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 KeyId = Annotated[int, Meta(ge=0, le=MAX_KEY_ID)]
@@ -72,7 +73,6 @@ class TestRecordSettings(Struct, frozen=True):
     __test__ = False  # pytest would collect a class of this name
 
     path: str = "var/peer/tests.db"
-    rows: Annotated[int, Meta(ge=1000, le=10_000_000)] = 100_000
     size: ByteSize = ByteSize(100_000_000)
     interval: Seconds = Seconds(10)
     receipt_timeout: Seconds = Seconds(60)
@@ -80,7 +80,7 @@ class TestRecordSettings(Struct, frozen=True):
     @property
     def pace(self) -> Pace:
         """Pace of sending the records."""
-        return Pace(interval_s=float(self.interval), receipt_timeout_s=float(self.receipt_timeout))
+        return Pace(float(self.interval), BACKLOG_INTERVAL_S, float(self.receipt_timeout))
 
 
 class PeerSettings(Struct, frozen=True):

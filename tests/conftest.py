@@ -1,11 +1,39 @@
-"""What tests of several packages ask for."""
+"""What tests of several packages ask for, and the lanes in which they run."""
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from tests.lanes import CORE, GUARD, LANES, TESTS, lane_of, places_of
+
+# A bound on time would fail tests of a busy machine; what needs more examples has them in `make fuzz`.
+settings.register_profile("plancher", max_examples=30, deadline=None)
+settings.load_profile("plancher")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--lane", choices=LANES, help="run the tests of this lane alone (tests/lanes.py)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    lane = config.getoption("lane")
+    if lane is None or not collection_path.is_relative_to(TESTS):
+        return None
+    tests = collection_path.is_dir() or collection_path.name.startswith("test_")
+    return True if tests and collection_path not in places_of(lane) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    if lane_of(item.path) != CORE:
+        return (yield)
+    with GUARD.watching():
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

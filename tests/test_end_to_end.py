@@ -1,4 +1,4 @@
-"""Journal, uplink, a real Mosquitto and the real collector: committed and marked measurements."""
+"""Agent's journal and uplink, a real Mosquitto and the real collector."""
 
 import asyncio
 import signal
@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.journal import Journal, State
-from agent.journal.thread import JournalThread
 from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from collector.__main__ import command
@@ -21,8 +19,11 @@ from host.clock import Clock
 from host.exits import Exit
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build, connection
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
+from outbox.rows import State
 from tests.brokers import mosquitto
+from tests.outbox.journalled import CLOCK, build, connection
 from tests.processes import free_port
 
 SITE = "0631234A"
@@ -38,16 +39,16 @@ def query(path: Path, statement: str) -> list[Key]:
 
 
 def in_state(folder: Path, state: State) -> set[Key]:
-    statement = f"SELECT epoch, seq FROM measurement WHERE state = {state.value}"
+    statement = f"SELECT epoch, seq FROM record WHERE state = {state.value}"
     return set(query(folder / "journal.db", statement))
 
 
-def marked(folder: Path) -> set[Key]:
-    return in_state(folder, State.MARKED)
+def committed(folder: Path) -> set[Key]:
+    return in_state(folder, State.COMMITTED)
 
 
 def journalled(folder: Path) -> list[Key]:
-    return query(folder / "journal.db", "SELECT epoch, seq FROM measurement")
+    return query(folder / "journal.db", "SELECT epoch, seq FROM record")
 
 
 def in_ledger(folder: Path) -> list[Key]:
@@ -67,8 +68,8 @@ class Site:
             await self._journal.do(lambda opened: opened.commit(partial(build), CLOCK))
             self._uplink.committed()
 
-    async def marked(self) -> int:
-        return (await self._journal.do(Journal.counts)).marked
+    async def committed(self) -> int:
+        return (await self._journal.do(Journal.counts)).committed
 
 
 @asynccontextmanager
@@ -119,7 +120,7 @@ def test_a_collector_restored_from_a_backup_gets_later_measurements_again(tmp_pa
             async with agent(tmp_path, Broker(port=port)) as site:
                 for done in (HALF, 2 * HALF):
                     await site.measure(HALF)
-                    while await site.marked() < done:
+                    while await site.committed() < done:
                         await asyncio.sleep(0.02)
                     if done == HALF:
                         await asyncio.to_thread(command, ["ledger", "backup", str(path), str(backup)])
@@ -153,7 +154,7 @@ def test_undecodable_measurements_do_not_delay_the_others(
         for _ in range(100):
             journal.commit(partial(build), CLOCK)
         for seq, record in bad.items():
-            connection(journal).execute("UPDATE measurement SET record = ? WHERE seq = ?", (record, seq))
+            connection(journal).execute("UPDATE record SET record = ? WHERE seq = ?", (record, seq))
         refused = {(journal.epoch, seq) for seq in bad}
 
     async def scenario(port: int) -> None:
@@ -163,17 +164,17 @@ def test_undecodable_measurements_do_not_delay_the_others(
             agent(tmp_path, Broker(port=port)) as site,
         ):
             await site.measure(HALF)
-            while await site.marked() < 100 - len(bad) + HALF:
+            while await site.committed() < 100 - len(bad) + HALF:
                 await asyncio.sleep(0.05)
-            while caplog.text.count("even alone") < len(bad):
+            while caplog.text.count(" is rejected (") < len(bad):
                 await asyncio.sleep(0.05)
 
     with mosquitto(tmp_path) as broker:
         asyncio.run(scenario(broker.port))
     assert set(journalled(tmp_path)) - set(in_ledger(tmp_path)) == refused
-    assert in_state(tmp_path, State.QUARANTINED) == refused
-    named = [record.getMessage() for record in caplog.records if "even alone" in record.getMessage()]
-    assert sorted(int(text.split()[4]) for text in named) == sorted(bad)
+    assert in_state(tmp_path, State.REJECTED) == refused
+    named = [record.getMessage() for record in caplog.records if " is rejected (" in record.getMessage()]
+    assert sorted(int(text.split()[1]) for text in named) == sorted(bad)
 
 
 @pytest.mark.parametrize("nth", [1, 3])
@@ -187,14 +188,14 @@ def test_a_collector_killed_before_its_commit_loses_nothing(tmp_path: Path, nth:
                     await asyncio.sleep(0.02)
                 assert victim.returncode == -signal.SIGKILL
             held = set(in_ledger(tmp_path))
-            assert marked(tmp_path) <= held
+            assert committed(tmp_path) <= held
             assert len(held) < len(journalled(tmp_path))
             async with collector(tmp_path, "collector", "run", chosen):
-                while await site.marked() < len(journalled(tmp_path)):
-                    assert marked(tmp_path) <= set(in_ledger(tmp_path))
+                while await site.committed() < len(journalled(tmp_path)):
+                    assert committed(tmp_path) <= set(in_ledger(tmp_path))
                     await asyncio.sleep(0.05)
 
     with mosquitto(tmp_path) as broker:
         asyncio.run(scenario(broker.port))
     assert sorted(in_ledger(tmp_path)) == sorted(journalled(tmp_path))
-    assert sorted(in_ledger(tmp_path)) == sorted(marked(tmp_path))
+    assert sorted(in_ledger(tmp_path)) == sorted(committed(tmp_path))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from peer.record_file import State
+from outbox.rows import State
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
 from tests.test_end_to_end import SITE, query, settings
@@ -20,8 +20,8 @@ TESTS = 4
 WITHIN_S = 120.0
 SECRET = "a shared secret"
 
-KEPT = "SELECT session, direction, start_us FROM test"
-LEDGER = "SELECT session, direction, start_us FROM peer_tests"
+KEPT = "SELECT epoch, seq FROM record"
+LEDGER = "SELECT epoch, seq FROM peer_tests"
 
 
 def peer_settings(folder: Path, broker: int, ports: tuple[int, int]) -> str:
@@ -102,10 +102,10 @@ def test_every_test_of_the_peer_is_in_the_ledger_once_and_compared(tmp_path: Pat
             assert victim.returncode == -signal.SIGKILL
             enough = max(TESTS, kept(tmp_path) + 2)
             wait_until(lambda: kept(tmp_path) >= enough, "tests without a collector", WITHIN_S)
-            assert kept(tmp_path, State.UNSENT) >= 2
+            assert kept(tmp_path, State.WAITING) >= 2
             at_the_end.enter_context(program(tmp_path, "collector", chosen, "connected"))
             wait_until(lambda: len(joined(tmp_path)) >= enough, "both sides of them", WITHIN_S)
-        received = partial(kept, tmp_path, State.RECEIVED)
+        received = partial(kept, tmp_path, State.COMMITTED)
         wait_until(lambda: received() == kept(tmp_path), "the peer's receipts", WITHIN_S)
     held = query(tmp_path / "ledger.db", LEDGER)
     assert sorted(held) == sorted(query(tmp_path / "tests.db", KEPT))

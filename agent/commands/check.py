@@ -30,10 +30,10 @@ from host import load, log
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import CheckFinding, exit_code, print_finding
-from host.lock import is_held
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
 from net.mqtt import BrokerError, Session
+from outbox.journal import check as journal_check
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
@@ -122,50 +122,28 @@ def storage(chosen: AgentSettings) -> list[CheckFinding]:
     """Try the journal, and the space for it where it can be written."""
     path = Path(chosen.journal.path)
     finding = journal(path)
-    room = [machine.space(_nearest(path.parent), path, int(chosen.journal.size))] if finding.ok else []
+    room = (
+        [machine.space(journal_check.nearest(path.parent), path, int(chosen.journal.size))]
+        if finding.ok
+        else []
+    )
     return [finding, *room]
 
 
 def journal(path: Path) -> CheckFinding:
     """Try to access the journal as this user; a running agent may have it."""
-    place = _nearest(path.parent)
-    if _may_be_there(path) and not os.access(path, os.R_OK | os.W_OK):
-        return CheckFinding("journal", f"{path} belongs to another user: run as that one", Exit.CANNOT_CREATE)
-    if not os.access(place, os.W_OK | os.X_OK):
-        text = f"{place} cannot be written: give journal.path a directory this user may write in"
-        return CheckFinding("journal", text, Exit.CANNOT_CREATE)
-    if path.is_dir():
-        return CheckFinding(
-            "journal", f"{path} is a directory: give journal.path a file in it", Exit.CANNOT_CREATE
-        )
-    in_use = is_held(path)
-    return CheckFinding("journal", f"{path}, in use by the running agent" if in_use else str(path))
+    if problem := journal_check.problem(path, "journal.path"):
+        return CheckFinding("journal", problem, Exit.CANNOT_CREATE)
+    return CheckFinding("journal", journal_check.words(path, "agent"))
 
 
 def runtime_directory(path: Path) -> CheckFinding:
     """Try if this user may write the status file."""
-    place = _nearest(path)
+    place = journal_check.nearest(path)
     if os.access(place, os.W_OK | os.X_OK):
         return CheckFinding("runtime directory", str(path))
     text = f"{place} cannot be written: give runtime_directory one this user may write in"
     return CheckFinding("runtime directory", text, Exit.CANNOT_CREATE)
-
-
-def _nearest(path: Path) -> Path:
-    """Directory itself, or the nearest one that exists, in which it would be made."""
-    absolute = path.absolute()
-    return next(place for place in (absolute, *absolute.parents) if _may_be_there(place))
-
-
-def _may_be_there(path: Path) -> bool:
-    """False only if the path certainly is not there: a closed directory may have anything in it."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def line_counters(source: LineCounterSource, reading: CounterReading | Unavailable) -> CheckFinding:

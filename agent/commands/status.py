@@ -8,10 +8,6 @@ from typing import Any
 
 import msgspec
 
-from agent.journal import file as journal_file
-from agent.journal import store as journal_store
-from agent.journal.entries import Counts
-from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import measurement as report
 from agent.report import remedies
@@ -23,12 +19,15 @@ from host.clock import Clock
 from host.exits import Exit
 from host.lock import is_held
 from host.units import counted
+from outbox.journal import file as journal_file
+from outbox.journal import store as journal_store
+from outbox.rows import Counts
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault
 from wire.records import ClockReading, Direction, FloorMeasurement, ReachabilityValues, Record, Standing
 
 # More than four hours at the default cadence, hence no mere delay.
-MANY_UNSENT = 500
+MANY_WAITING = 500
 UNSEEN = "rule out the site's own traffic, which is not counted (line_counters), then tell the supplier"
 FORGOTTEN_AFTER = 3  # intervals without a new one while others continue: the settings no longer ask for it
 
@@ -106,7 +105,7 @@ def main(chosen: AgentSettings, *, json: bool) -> int:
 def look(chosen: AgentSettings, now: ClockReading) -> StatusView:
     """Read status file and journal without changing them."""
     status = status_file.read(Path(chosen.runtime_directory))
-    counts, records, standing, problem = _read_journal(Path(chosen.journal.path))
+    counts, records, standing, problem = _read_journal(journal_file.place(Path(chosen.journal.path)))
     return StatusView(
         settings=chosen,
         now=now,
@@ -140,10 +139,7 @@ def _read_journal(path: Path) -> tuple[Counts | None, list[Record], list[FloorMe
         with closing(journal_file.read_only(path)) as connection:
             counts = journal_store.counts(connection)
             decoded = [messages.decode_measurement(raw) for raw in journal_store.newest_records(connection)]
-            floors = [
-                journal_store.newest_with(connection, f"floor-{direction}", FloorSequence.landmark)
-                for direction in Direction
-            ]
+            floors = [journal_store.resumable(connection, f"floor-{direction}") for direction in Direction]
     except sqlite3.Error as error:
         return None, [], [], f"journal: cannot read {path} ({error}): are you the agent's user?"
     standing = [messages.decode_measurement(raw) for raw in floors if raw is not None]
@@ -217,13 +213,13 @@ def _uplink_problems(view: StatusView) -> list[str]:
             f"journal: {view.status.journal_problem}: measurements are kept in memory, eight hours of them:"
             " free the disk or repair it"
         )
-    if counts and counts.unsent > MANY_UNSENT:
+    if counts and counts.waiting > MANY_WAITING:
         found.append(
-            f"{counts.unsent} measurements are not received by the collector: check broker and collector"
+            f"{counts.waiting} measurements are not received by the collector: check broker and collector"
         )
-    if counts and counts.quarantined:
+    if counts and counts.rejected:
         found.append(
-            f"the collector rejected {counted(counts.quarantined, 'measurement')}: kept, and sent again"
+            f"the collector rejected {counted(counts.rejected, 'measurement')}: kept, and sent again"
             " daily; see its log"
         )
     if counts and counts.conflict:
@@ -286,7 +282,7 @@ def _facts(view: StatusView) -> list[tuple[str, str]]:
     facts.append(("clock", _clock(view.now)))
     if counts:
         facts.append(
-            ("journal", f"{counts.unsent} to send, {counts.marked} received, {counts.used / 1e6:.1f} MB")
+            ("journal", f"{counts.waiting} waiting, {counts.committed} committed, {counts.used / 1e6:.1f} MB")
         )
     facts += [("outage", _outage(one, view.now)) for one in _open_outages(view)]
     if view.standings:

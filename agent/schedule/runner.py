@@ -14,9 +14,10 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
-from agent.task.task import Probe, Progress, Reading, Task
+from agent.task.task import DropOrder, Probe, Progress, Reading, ResumingProbe, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
+from outbox.rows import Filing
 from wire.records import ClockReading, Failure, HostLoad, Measurement, Outcome, Purpose
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,10 @@ _ERRNO = {
 
 
 class ProbeRun(Struct, frozen=True):
-    """One run of a probe, with any result. The journal gives its measurement an identity."""
+    """One run of a probe, with any result. The journal gives its measurement an identity.
+
+    ``resumable``: the agent continues from it after a restart.
+    """
 
     record: type[Measurement]
     task: Task
@@ -64,6 +68,16 @@ class ProbeRun(Struct, frozen=True):
     reading: Reading
     slot_us: int | None = None
     host: HostLoad | None = None
+    drop_order: DropOrder = DropOrder.SELDOM
+    resumable: bool = False
+
+    @property
+    def filing(self) -> Filing:
+        """Values by which the journal files it. A slot cancelled with the agent may be measured again."""
+        schedule = self.task.schedule if self.purpose in _OF_SCHEDULE else None
+        cancelled = self.reading.failure is Failure.CANCELLED
+        slot_us = None if self.slot_us is None or cancelled else _wall(self.slot_us, self.start)
+        return Filing(self.drop_order, schedule, slot_us, schedule if self.resumable else None)
 
     def measurement(self, epoch: str, seq: int) -> Measurement:
         """Measurement for the journal. ``slot_us`` is converted from the boot clock to the wall clock."""
@@ -145,6 +159,7 @@ class Runner:
             self._running.discard(running)
             running.cancel()
         start, ended = began.clock or asked, self._clock()
+        reading = _outcome(running, task, probe.deadline_s, began=began.clock is not None)
         return ProbeRun(
             record=probe.record,
             task=task,
@@ -152,10 +167,18 @@ class Runner:
             peer=self._peer,
             start=start,
             duration_us=max(0, ended.boot_us - start.boot_us),
-            reading=_outcome(running, task, probe.deadline_s, began=began.clock is not None),
+            reading=reading,
             slot_us=slot_us,
             host=load.between(began.busy, load.read()) if began.clock else None,
+            drop_order=probe.drop_order,
+            resumable=self._is_resumable(probe, task, reading),
         )
+
+    def _is_resumable(self, probe: Probe, task: Task, reading: Reading) -> bool:
+        if not isinstance(probe, ResumingProbe):
+            return False
+        resuming = probe
+        return self.ask(task, lambda: resuming.can_resume(reading)) or False
 
     def ask(self, task: Task, question: Callable[[], Answer]) -> Answer | None:
         """Ask a probe something besides its runs; None if it raises, since a bug must not end the agent."""
@@ -168,11 +191,27 @@ class Runner:
     def missed(self, probe: Probe, task: Task, slot_us: int) -> ProbeRun:
         """Run of a slot in which ``task`` was not started."""
         reading = Reading(Outcome.SKIPPED, failure=Failure.MISSED_SLOT)
-        return ProbeRun(probe.record, task, Purpose.SCHEDULED, self._peer, self._clock(), 0, reading, slot_us)
+        return self._without_a_run(probe, task, Purpose.SCHEDULED, slot_us, reading)
 
     def passive(self, probe: Probe, task: Task, slot_us: int, reading: Reading) -> ProbeRun:
         """Run of a slot that needs no test: the site's own traffic showed the same."""
-        return ProbeRun(probe.record, task, Purpose.PASSIVE, self._peer, self._clock(), 0, reading, slot_us)
+        return self._without_a_run(probe, task, Purpose.PASSIVE, slot_us, reading)
+
+    def _without_a_run(
+        self, probe: Probe, task: Task, purpose: Purpose, slot_us: int, reading: Reading
+    ) -> ProbeRun:
+        return ProbeRun(
+            record=probe.record,
+            task=task,
+            purpose=purpose,
+            peer=self._peer,
+            start=self._clock(),
+            duration_us=0,
+            reading=reading,
+            slot_us=slot_us,
+            drop_order=probe.drop_order,
+            resumable=self._is_resumable(probe, task, reading),
+        )
 
     def event(self, event: WatchEvent) -> ProbeRun:
         """Run for a watch's event: it belongs to no schedule."""

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
 from agent.line.passive_proof import LineWatch
 from agent.report import measurement as report
 from agent.schedule.runner import LINE_WAIT_S, ProbeRun, Runner
@@ -25,6 +23,8 @@ from agent.uplink.uplink import Uplink
 from host.clock import second_of_week
 from host.notify import NOBODY, Notifier
 from net.complaint import Complaint
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault
 from wire.records import ClockReading, Failure, Outcome, Purpose, ReachabilityValues
@@ -129,7 +129,7 @@ class Resident:
 
     async def _recall(self, scheduler: Scheduler, task: Task, probe: ResumingProbe) -> None:
         """Let a probe go on from where it was when the agent ended."""
-        raw = await self._journal.do(lambda journal: journal.newest_with(task.schedule, probe.landmark))
+        raw = await self._journal.do(lambda journal: journal.resumable(task.schedule))
         record = None if raw is None else messages.decode_measurement(raw)
         if record is not None and not isinstance(record, Fault):
             known = record
@@ -206,9 +206,11 @@ class Resident:
             await self._record(self._runner.event(event))
 
     async def _record(self, attempt: ProbeRun) -> None:
-        await self._journal.do(lambda journal: journal.commit(attempt.measurement, self._clock()))
+        measurement = await self._journal.do(
+            lambda journal: journal.commit(attempt.measurement, self._clock(), attempt.filing)
+        )
         level = logging.WARNING if self._is_new_trouble(attempt) else logging.INFO
-        log.log(level, "%s", report.sentence(attempt.measurement(*report.NO_IDENTITY)))
+        log.log(level, "%s", report.sentence(measurement))
         self._uplink.committed()
 
     def _is_new_trouble(self, attempt: ProbeRun) -> bool:
@@ -263,7 +265,7 @@ class Resident:
             },
             broker_problem=self._uplink.problem,
             journal_problem=self._journal.trouble,
-            last_receipt=self._uplink.last_receipt,
+            last_receipt=self._uplink.receipts.newest,
             outages=tuple(self._outages()),
         )
 

@@ -7,6 +7,7 @@ failures of the line; an exception means a bug.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,6 +16,14 @@ from agent.settings.hours import Hours
 from agent.task.context import ProbeContext as ProbeContext
 from agent.task.retest import RetestRequest as RetestRequest
 from wire.records import Direction, Failure, Measurement, Outcome, Record, Values
+
+
+class DropOrder(IntEnum):
+    """Order in which a full journal drops records that the collector has not got."""
+
+    EVERY_MINUTE = 0
+    SELDOM = 1
+    VERDICT = 2
 
 
 class Task(Struct, frozen=True):
@@ -66,11 +75,12 @@ class Probe(Protocol):
     """One way of measuring, built once from the agent's settings and run many times.
 
     ``record`` is the kind of its measurements. ``alone`` reserves the line for the time of a run. The runner
-    ends a run after ``deadline_s`` seconds.
+    ends a run after ``deadline_s`` seconds. ``drop_order``: which of its records a full journal drops first.
     """
 
     record: type[Measurement]
     alone: bool
+    drop_order: DropOrder
     deadline_s: float
 
     def tasks(self) -> Sequence[Task]:
@@ -98,16 +108,15 @@ class ReactingProbe(ABC):
 
 
 class ResumingProbe(ABC):
-    """Mixin for a probe whose measurements continue earlier ones, also over a restart of the agent.
+    """Mixin for a probe whose measurements continue earlier ones, also over a restart of the agent."""
 
-    ``landmark`` is JSON that the journal searches for: the newest record with it is one to resume from.
-    """
-
-    landmark: bytes
+    @abstractmethod
+    def can_resume(self, reading: Reading) -> bool:
+        """True if the agent can continue from the record of this reading after a restart."""
 
     @abstractmethod
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
-        """Continue from ``record``, the newest of ``task`` with the landmark from before the start.
+        """Continue from ``record``, the newest of ``task`` from before the start that can be resumed from.
 
         Returns a request for an early run where the earlier measurements were not at their end.
         """

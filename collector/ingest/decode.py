@@ -22,15 +22,9 @@ from wire.messages.envelope import (
     ReceiptLine,
     ReceiptStatus,
 )
-from wire.messages.peer_tests import (
-    PeerEnvelope,
-    PeerReceipt,
-    PeerReceiptLine,
-    PeerTest,
-    decode_peer,
-    decode_test,
-)
-from wire.records import ClockReading, Direction, Epoch, Record, Sequence, Session
+from wire.messages.peer_tests import PeerTest, decode_test
+from wire.messages.topics import Kind, PeerKind
+from wire.records import Epoch, Record, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +38,49 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A measurement that fits its schema; ``raw`` is its JSON as the agent's journal holds it."""
+    """A measurement that fits its schema; ``raw`` is its JSON as the agent's journal has it."""
 
     record: Record
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedTest:
+    """A peer's record of a test that fits its schema."""
+
+    record: PeerTest
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
-    """A measurement that does not fit; without ``identity`` no receipt line can name it."""
+    """A record that does not fit; without ``identity`` no receipt line can name it."""
 
     identity: tuple[str, int] | None
     fault: Fault
     raw: bytes
 
 
-Item = Accepted | Refused
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A readable envelope and its measurements, each accepted or refused."""
+    """A readable envelope of a site and its measurements, each accepted or refused."""
 
     arrival: Arrival
     site: str
     envelope: Envelope
     digest: str
-    items: tuple[Item, ...]
+    items: tuple[Accepted | Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBatch:
+    """A readable envelope of a peer and its tests, each accepted or refused."""
+
+    arrival: Arrival
+    peer: str
+    envelope: Envelope
+    digest: str
+    items: tuple[AcceptedTest | Refused, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,45 +102,18 @@ class UnreadableMessage:
     peer: str | None = None
 
 
-class PeerIdentity(Struct, frozen=True):
-    """What names a test of one peer."""
-
-    session: Session
-    direction: Direction
-    start: ClockReading
-
-
-@dataclass(frozen=True, slots=True)
-class PeerItem:
-    """One test as a peer told it, or why it does not fit; without ``identity`` no receipt can name it."""
-
-    test: PeerTest | Fault
-    identity: PeerIdentity | None
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PeerBatch:
-    """A readable envelope of a peer, and its tests."""
-
-    arrival: Arrival
-    peer: str
-    envelope: PeerEnvelope
-    digest: str
-    items: tuple[PeerItem, ...]
-
-
 Judged = Batch | PeerBatch | UnreadableMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one measurement that has an identity."""
+    """What became of one record that has an identity. ``redelivered``: committed before."""
 
     epoch: str
     seq: int
     status: ReceiptStatus
     fault: Fault | None = None
+    redelivered: bool = False
 
 
 class _Identity(Struct):
@@ -139,119 +122,88 @@ class _Identity(Struct):
 
 
 _IDENTITY = msgspec.json.Decoder(_Identity)
-_PEER_IDENTITY = msgspec.json.Decoder(PeerIdentity)
 
 
 def judge(arrival: Arrival) -> Judged:
     """Decode a message that came in on a results topic, or a peer's. Never raises on any bytes."""
     digest = messages.digest(arrival.payload)
-    if (of_peer := topics.parse_peer(arrival.topic)) is not None:
-        return _judge_peer(arrival, of_peer[0], digest)
-    place = topics.parse(arrival.topic)
-    if place is None or place[1] is not topics.Kind.RESULTS:
+    of_peer, of_site = topics.parse_peer(arrival.topic), topics.parse(arrival.topic)
+    if of_peer is None and (of_site is None or of_site[1] is not Kind.RESULTS):
         fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
         return UnreadableMessage(arrival, None, digest, fault)
-    envelope = messages.decode(arrival.payload, Envelope, place[0])
+    sender = (of_peer or of_site or ("",))[0]
+    envelope = messages.decode(arrival.payload, Envelope, sender)
     if isinstance(envelope, Fault):
-        return UnreadableMessage(arrival, place[0], digest, envelope)
-    items = tuple(_judge_measurement(bytes(raw)) for raw in envelope.measurements)
-    return Batch(arrival, place[0], envelope, digest, items)
+        if of_peer is not None:
+            return UnreadableMessage(arrival, None, digest, envelope, sender)
+        return UnreadableMessage(arrival, sender, digest, envelope)
+    if of_peer is not None:
+        tests = tuple(_judge_test(bytes(raw)) for raw in envelope.records)
+        return PeerBatch(arrival, sender, envelope, digest, tests)
+    items = tuple(_judge_measurement(bytes(raw)) for raw in envelope.records)
+    return Batch(arrival, sender, envelope, digest, items)
 
 
-def _judge_peer(arrival: Arrival, peer: str, digest: str) -> PeerBatch | UnreadableMessage:
-    envelope = decode_peer(arrival.payload, PeerEnvelope, peer)
-    if isinstance(envelope, Fault):
-        return UnreadableMessage(arrival, None, digest, envelope, peer)
-    items = tuple(_judge_test(bytes(raw)) for raw in envelope.tests)
-    return PeerBatch(arrival, peer, envelope, digest, items)
-
-
-def _judge_test(raw: bytes) -> PeerItem:
-    try:
-        identity = _PEER_IDENTITY.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        identity = None
-    return PeerItem(decode_test(raw), identity, raw)
-
-
-def _judge_measurement(raw: bytes) -> Item:
+def _judge_measurement(raw: bytes) -> Accepted | Refused:
     record = messages.decode_measurement(raw)
-    if not isinstance(record, Fault):
-        return Accepted(record, raw)
+    return _refused(record, raw) if isinstance(record, Fault) else Accepted(record, raw)
+
+
+def _judge_test(raw: bytes) -> AcceptedTest | Refused:
+    record = decode_test(raw)
+    return _refused(record, raw) if isinstance(record, Fault) else AcceptedTest(record, raw)
+
+
+def _refused(fault: Fault, raw: bytes) -> Refused:
     try:
         identity = _IDENTITY.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Refused(None, record, raw)
-    return Refused((identity.epoch, identity.seq), record, raw)
+        return Refused(None, fault, raw)
+    return Refused((identity.epoch, identity.seq), fault, raw)
 
 
-def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | PeerReceipt | None:
-    """The receipt that tells the sender why, where the topic says who the sender is."""
+def receipt_topic(message: Judged) -> str | None:
+    """The topic of receipts of the sender of a message, where its own topic says who that is."""
+    if isinstance(message, UnreadableMessage | PeerBatch) and message.peer is not None:
+        return topics.peer_topic(message.peer, PeerKind.RECEIPTS)
+    if isinstance(message, UnreadableMessage | Batch) and message.site is not None:
+        return topics.topic(message.site, Kind.RECEIPTS)
+    return None
+
+
+def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | None:
+    """The receipt that says why, where the topic says who the sender is."""
+    sender = message.peer or message.site
+    if sender is None:
+        return None
     reason, detail = message.fault.reason, message.fault.detail
-    if message.peer is not None:
-        return PeerReceipt(
-            schema=SCHEMA, peer=message.peer, payload=message.digest, reason=reason, detail=detail
-        )
-    if message.site is None:
-        return None
-    return Receipt(schema=SCHEMA, site=message.site, payload=message.digest, reason=reason, detail=detail)
+    return Receipt(schema=SCHEMA, sender=sender, payload=message.digest, reason=reason, detail=detail)
 
 
-def receipt_of_peer(batch: PeerBatch, statuses: Iterable[ReceiptStatus]) -> PeerReceipt:
-    """The receipt of a peer's batch: one line a test that has a readable identity.
-
-    A batch of which no test has one is refused whole, by its digest.
-    """
-    told = zip(batch.items, statuses, strict=True)
-    lines = tuple(line for item, status in told if (line := _peer_line(item, status)) is not None)
-    fault = None if lines else next((i.test for i in batch.items if isinstance(i.test, Fault)), None)
-    return PeerReceipt(
-        schema=SCHEMA,
-        peer=batch.peer,
-        payload=batch.digest,
-        lines=lines,
-        reason=fault.reason if fault else None,
-        detail=fault.detail if fault else "",
-    )
-
-
-def _peer_line(item: PeerItem, status: ReceiptStatus) -> PeerReceiptLine | None:
-    if item.identity is None:
-        return None
-    fault = item.test if isinstance(item.test, Fault) else None
-    return PeerReceiptLine(
-        session=item.identity.session,
-        direction=item.identity.direction,
-        start_us=item.identity.start.wall_us,
-        status=status,
-        reason=fault.reason if fault else None,
-        detail=fault.detail if fault else "",
-    )
-
-
-def receipt_of_batch(batch: Batch, fates: Iterable[Fate]) -> Receipt:
+def receipt_of_batch(batch: Batch | PeerBatch, fates: Iterable[Fate]) -> Receipt:
     """The receipt of a batch: one line for every run of consecutive sequence numbers with one fate.
 
-    A batch of which not one measurement has a readable identity is refused whole, by its digest. A gap that
-    ends before it begins tells of nothing and gets no answer.
+    A batch of which not one record has a readable identity is rejected whole, by its digest. A gap that ends
+    before it begins declares nothing and gets no answer.
     """
     lines = _lines(fates)
     fault = None if lines else next((item.fault for item in batch.items if isinstance(item, Refused)), None)
     return Receipt(
         schema=SCHEMA,
-        site=batch.site,
+        sender=batch.envelope.sender,
         payload=batch.digest,
         lines=lines,
         reason=fault.reason if fault else None,
         detail=fault.detail if fault else "",
         declared=tuple(
-            EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in told_gaps(batch.envelope)
+            EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last)
+            for gap in declared_gaps(batch.envelope)
         ),
     )
 
 
-def told_gaps(envelope: Envelope) -> list[Gap]:
-    """The gaps of an envelope that tell of anything."""
+def declared_gaps(envelope: Envelope) -> list[Gap]:
+    """The gaps of an envelope that declare anything."""
     return [gap for gap in envelope.gaps if gap.first <= gap.last]
 
 

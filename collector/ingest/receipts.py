@@ -7,8 +7,6 @@ from typing import Protocol
 from collector.model.own_counters import OwnCounters
 from net.mqtt import Publication
 from wire.messages.envelope import Receipt, encode
-from wire.messages.peer_tests import PeerReceipt
-from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 
 WORKERS = 4
 BOUND = 20_000
@@ -22,7 +20,7 @@ class Publish(Protocol):
 
 
 class Receipts:
-    """Receipts on their way. One that is lost does no harm: the agent sends again and gets ``duplicate``.
+    """Receipts on their way, each with its topic. One that is lost does no harm: the sender sends again.
 
     Therefore they go at MQTT quality 0: the broker's acknowledgement would prove nothing, and waiting for it
     costs more than the rare second batch.
@@ -31,9 +29,9 @@ class Receipts:
     def __init__(self, publish: Publish, meters: OwnCounters) -> None:
         self._publish = publish
         self._meters = meters
-        self._waiting: asyncio.Queue[Receipt | PeerReceipt] = asyncio.Queue(BOUND)
+        self._waiting: asyncio.Queue[tuple[str, Receipt]] = asyncio.Queue(BOUND)
 
-    def add(self, receipts: Sequence[Receipt | PeerReceipt]) -> None:
+    def add(self, receipts: Sequence[tuple[str, Receipt]]) -> None:
         """Send these; what is beyond the bound is lost."""
         for receipt in receipts:
             try:
@@ -57,16 +55,10 @@ class Receipts:
 
     async def _work(self) -> None:
         while True:
-            receipt = await self._waiting.get()
+            topic, receipt = await self._waiting.get()
             try:
-                publication = Publication(_topic(receipt), encode(receipt))
+                publication = Publication(topic, encode(receipt))
                 sent = await self._publish(publication, quality=0)
                 self._meters.receipts.labels("published" if sent else "lost").inc()
             finally:
                 self._waiting.task_done()
-
-
-def _topic(receipt: Receipt | PeerReceipt) -> str:
-    if isinstance(receipt, PeerReceipt):
-        return peer_topic(receipt.peer, PeerKind.RECEIPTS)
-    return topic(receipt.site, Kind.RECEIPTS)

@@ -15,7 +15,7 @@ A site is in the state of the first row that applies:
 | ok               | of the directions that are still measured, each has a *pass* that is fresh           |
 | waiting          | otherwise: it measures, and no verdict is fresh                                      |
 
-A measurement is *fresh* for three intervals of its schedule (:mod:`collector.model.freshness`). A standing
+A measurement is *fresh* for three intervals of its schedule (:mod:`collector.kinds.views`). A standing
 has no such limit: a condemned site stays below its floor until its agent clears it, even if tests fail for
 hours.
 

@@ -1,4 +1,4 @@
-"""A notice: one line on a page about something that is worth a look and is no state of the site."""
+"""Notice: a line on the overview about a site, beside its state and figures. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from wire.records import Direction
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The word of a sentence, and the figures in it. ``place`` is a router, a name or nothing."""
+    """Notice as the word of its sentence and the figures in it; ``place`` is a router, a name or ""."""
 
     kind: str
     direction: Direction | None = None

@@ -16,7 +16,7 @@ from collector.live.peers import PeerCounters
 from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
 from collector.service.views import Views
-from wire.messages.envelope import Receipt, ReceiptStatus
+from wire.messages.envelope import ReceiptStatus
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class CommitResults:
     def take(self, results: Sequence[Settled], seconds: float) -> None:
         """Take the results of one commit, which took ``seconds``."""
         self._counters.commit_seconds.observe(seconds)
-        receipts = [found.receipt for found in results if found.receipt is not None]
+        receipts = [(found.topic, found.receipt) for found in results if found.topic and found.receipt]
         if receipts:
             self._blackout_watch.committed()
         self._receipts.add(receipts)
@@ -71,6 +71,7 @@ class CommitResults:
         now_us = self._now_us()
         for found in now:
             self._counters.count_message((fate.status for fate in found.fates), found.rejected)
+            self._counters.redelivered.inc(sum(fate.redelivered for fate in found.fates))
             self._counters.count_passed_over(found.passed_over)
             self._peers.count_message(found.heard)
             log_conflicts(found)
@@ -87,11 +88,11 @@ class CommitResults:
 def log_conflicts(found: Settled) -> None:
     """Log measurements and tests that arrived again with other content; no program of ours sends such."""
     conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
-    if conflicts and isinstance(found.receipt, Receipt):
+    if conflicts and found.receipt is not None:
         log.error(
             "site %s: %d measurements arrived again with other content: both contents are kept,"
             " see the runbook identity-in-doubt",
-            found.receipt.site,
+            found.receipt.sender,
             conflicts,
         )
     tests = found.heard.statuses.count(ReceiptStatus.CONFLICT) if found.heard else 0

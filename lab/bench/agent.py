@@ -19,7 +19,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.journal.journal import State
 from agent.probes import PROBES
 from host import command_line
 from host.exits import Exit
@@ -27,6 +26,7 @@ from lab.bench import base_install, process_usage
 from lab.bench.process_usage import Activity, ActivitySpan, MemoryUse, Sample
 from lab.testbed.base import TestbedError
 from lab.testbed.secure_testbed import SecureTestbed
+from outbox.rows import State
 from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
@@ -129,7 +129,7 @@ def _journalled(journal: Path) -> tuple[list[ActivitySpan], Counter[str], int]:
     collector.
     """
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT state, record FROM measurement ORDER BY position").fetchall()
+        rows = connection.execute("SELECT state, record FROM record ORDER BY position").fetchall()
     spans: list[ActivitySpan] = []
     outcomes: Counter[str] = Counter()
     for _, raw in rows:
@@ -144,7 +144,7 @@ def _journalled(journal: Path) -> tuple[list[ActivitySpan], Counter[str], int]:
             continue  # counters are read all the time: that work counts as idle
         begin = record.start.boot_us
         spans.append(ActivitySpan(begin, begin + record.duration_us, activity, name))
-    return spans, outcomes, sum(state == State.MARKED for state, _ in rows)
+    return spans, outcomes, sum(state == State.COMMITTED for state, _ in rows)
 
 
 def _weights(compared: Rows, samples: Sequence[Sample], spans: Sequence[ActivitySpan]) -> Table:

@@ -60,6 +60,10 @@ class Figures:
             _take_present(figures, found)
             self._take_trains(site_id, figures, found)
 
+    def measurements(self) -> int:
+        """Return the number of measurements that all sites have attempted."""
+        return sum(figures.outcomes.total() for figures in self.sites.values())
+
     def _take_trains(self, site_id: str, figures: SiteFigures, found: list[Sample]) -> None:
         for dscp, began in _train_times(found):
             train = (site_id, dscp, began)

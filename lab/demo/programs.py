@@ -14,7 +14,7 @@ from lab.programs.supervisor import ChildProgram
 
 NEEDED_MODULES = ("amqtt", "aiohttp", "jinja2", "sqlalchemy", "prometheus_client")
 PROGRAMS = ("plancher-peer", "plancher-collector", "plancher-agent", "plancher-lab")
-BROKER_WAVE, SERVER_WAVE, SITE_WAVE = 0, 1, 2
+BROKER_WAVE, SERVER_WAVE, LINK_WAVE, AGENT_WAVE = range(4)
 
 
 def require() -> None:
@@ -51,7 +51,7 @@ def collector(files: Files, places: Places) -> tuple[ChildProgram, Callable[[], 
 def links(files: Files, places: Places) -> list[ChildProgram]:
     """Return one emulated link for each line."""
     return [
-        ChildProgram(f"link-{line.site.site_id}", _link(line, index, files, places), SITE_WAVE)
+        ChildProgram(f"link-{line.site.site_id}", _link(line, index, files, places), LINK_WAVE)
         for index, line in enumerate(LINES)
     ]
 
@@ -62,7 +62,7 @@ def agents(files: Files, places: Places) -> list[ChildProgram]:
         ChildProgram(
             f"agent-{line.site.site_id}",
             _run("plancher-agent", files.agent(line, address)),
-            SITE_WAVE,
+            AGENT_WAVE,
         )
         for line, address in zip(LINES, places.links, strict=True)
     ]
@@ -84,6 +84,7 @@ def _link(line: Line, index: int, files: Files, places: Places) -> tuple[str, ..
         "--loss", both(lambda direction: f"{direction.loss * 100:g}%"),
         "--seed", str(index + 1),
         "--counters", str(files.counters(line)),
+        "--json",
     )  # fmt: skip
 
 

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+import msgspec
 
 from lab.demo import programs
-from lab.demo.compare import Crossed
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
+from lab.links.link import LinkReport
 from lab.programs.places import Places
-from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor
-from wire.ip_layer import ETHERNET_HEADER_BYTES
+from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor, last_lines
 
 READY_WITHIN_S = 20.0
 LOOK_EVERY_S = 1.0
+ENDED_WITHIN_S = 30.0
 
 Say = Callable[[str], None]
 Poll = Callable[[], None]
@@ -72,13 +73,17 @@ class Stage:
         if page is not None:
             self.figures.take(page)
 
-    def crossed(self, line: Line) -> Crossed:
-        """Return the bytes that have crossed the line's link so far, by the counters that its agent reads
-        too.
-        """
-        directory = self._files.counters(line)
-        down, up = (_ip_bytes(directory, way) for way in ("rx", "tx"))
-        return Crossed(down, up)
+    def end_links(self) -> list[LinkReport]:
+        """End agents and links, and return the closing accounts of the links. Raises DiedError."""
+        self._supervisor.stop(ENDED_WITHIN_S, from_wave=programs.LINK_WAVE)
+        return [self._account(program) for program in programs.links(self._files, self.places)]
+
+    def _account(self, link: ChildProgram) -> LinkReport:
+        said = last_lines(self._supervisor.log_of(link.name), 1)
+        try:
+            return msgspec.json.decode("".join(said), type=LinkReport)
+        except msgspec.DecodeError:
+            raise DiedError(f"{link.name} ended without an account; it said: {said}") from None
 
     def _start_next_agent(self) -> None:
         # One after the other: their first tests would otherwise compete for a small machine's processors.
@@ -113,8 +118,3 @@ def _described(line: Line) -> str:
     delay = f"{(line.down.delay_us + line.up.delay_us) / 1e3:g} ms"
     loss = f", {line.down.loss:.0%} loss" if line.down.loss else ""
     return f"{line.site.name}, {rate}, {delay}{loss}"
-
-
-def _ip_bytes(counters: Path, way: str) -> int:
-    packets = int((counters / f"{way}_packets").read_text(encoding="ascii"))
-    return int((counters / f"{way}_bytes").read_text(encoding="ascii")) - ETHERNET_HEADER_BYTES * packets

@@ -126,13 +126,15 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
 def describe(report: LinkReport) -> str:
     """Return the report as text."""
     lines = [_describe_line("down", report.down), _describe_line("up", report.up)]
-    troubles = {
-        "datagrams from unknown ports of the peer": report.stray,
-        "refused by the kernel": report.unsent,
-        "lost in full socket buffers: the link read too slowly": report.overflowed,
-        "dropped: too many packets in the link": report.crowded,
-    }
-    lines += [f"{count} {what}" for what, count in troubles.items() if count]
+    for name, lost in (("down", report.down_lost), ("up", report.up_lost)):
+        troubles = {
+            "refused by the kernel": lost.unsent,
+            "lost in full socket buffers: the link read too slowly": lost.overflowed,
+            "dropped: too many packets in the link": lost.crowded,
+        }
+        lines += [f"{name:4} {count} {what}" for what, count in troubles.items() if count]
+    if report.stray:
+        lines.append(f"{report.stray} datagrams from unknown ports of the peer")
     if report.late_p50 is not None and report.late_p99 is not None:
         lines.append(
             f"releases late by: p50 {report.late_p50 / 1e3:.0f} us, p99 {report.late_p99 / 1e3:.0f} us, "

@@ -45,7 +45,7 @@ class Endpoints:
     """All sockets of one link, bounded in number, closed when unused. Raises OSError when a port is taken."""
 
     def __init__(self, listen: str, peer: str, ports: Sequence[int], now: int) -> None:
-        self.lost_in_kernel = 0
+        self._overflowed = {SitePort: 0, Client: 0}
         self._listen = listen
         # A test port of the peer can then never have the number of one of these sockets: same address.
         self._source = "127.0.0.1" if ipaddress.IPv4Address(peer).is_loopback else "0.0.0.0"  # noqa: S104
@@ -113,9 +113,10 @@ class Endpoints:
             self._epoll.close()
             os.close(self._wake)
 
-    def overflowed(self) -> int:
-        """Return how many datagrams the kernel threw away unread."""
-        return self.lost_in_kernel + sum(endpoint.overflowed for endpoint in self._by_descriptor.values())
+    def overflowed(self, kind: type[SitePort] | type[Client]) -> int:
+        """Return how many datagrams of this side the kernel dropped unread."""
+        found = (one.overflowed() for one in self._by_descriptor.values() if isinstance(one, kind))
+        return self._overflowed[kind] + sum(found)
 
     def _watched(self, endpoint: Kind) -> Kind:
         self._epoll.register(endpoint.socket, select.EPOLLIN)
@@ -131,5 +132,5 @@ class Endpoints:
         for key, endpoint in list(table.items()):
             if unwanted(endpoint):
                 del table[key], self._by_descriptor[endpoint.socket.fileno()]
-                self.lost_in_kernel += endpoint.overflowed
+                self._overflowed[type(endpoint)] += endpoint.overflowed()
                 endpoint.socket.close()

@@ -5,7 +5,7 @@ import ctypes
 import ipaddress
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -66,20 +66,37 @@ class Underway(NamedTuple):
 
 
 @dataclass(slots=True)
-class LinkReport:
-    """What a link did: counters of both lines, what it could not relay, and its own error.
+class OwnLosses:
+    """Packets of one direction that the link lost against its settings.
 
-    stray: datagrams from the peer's side that belong to no conversation. unsent: refused by the kernel.
-    overflowed: lost because the link was too slow to read. crowded: refused because too many were underway.
-    late_*: release after due time, ns. cpu_seconds: processor time used while running for `seconds`.
+    overflowed: dropped unread by the kernel, because the link read too slowly. unsent: refused by the kernel.
+    crowded: refused by the link, because too many were underway.
+    """
+
+    overflowed: int = 0
+    unsent: int = 0
+    crowded: int = 0
+
+    @property
+    def total(self) -> int:
+        """Packets lost in all."""
+        return self.overflowed + self.unsent + self.crowded
+
+
+@dataclass(slots=True)
+class LinkReport:
+    """Account of a link: counters of both lines, and the link's own error.
+
+    down_lost, up_lost: packets that the settings did not lose. stray: datagrams from the peer's side that
+    belong to no conversation. late_*: release after due time, ns. cpu_seconds: processor time used while
+    running for `seconds`.
     """
 
     down: LineCounters
     up: LineCounters
+    down_lost: OwnLosses = field(default_factory=OwnLosses)
+    up_lost: OwnLosses = field(default_factory=OwnLosses)
     stray: int = 0
-    unsent: int = 0
-    overflowed: int = 0
-    crowded: int = 0
     releases: int = 0
     late_p50: int | None = None
     late_p99: int | None = None
@@ -130,7 +147,8 @@ class Link:
     def report(self) -> LinkReport:
         """Return what happened so far."""
         report, lateness = self._report, self._lateness
-        report.overflowed = self._endpoints.overflowed()
+        report.down_lost.overflowed = self._endpoints.overflowed(Client)
+        report.up_lost.overflowed = self._endpoints.overflowed(SitePort)
         report.releases, report.late_largest = lateness.count, lateness.largest
         report.late_p50, report.late_p99 = lateness.quantile(0.5), lateness.quantile(0.99)
         return report
@@ -155,9 +173,11 @@ class Link:
             return
         arrived = [(datagram, endpoint) for endpoint in ready for datagram in endpoint.receive()]
         arrived.sort(key=lambda pair: pair[0].arrival)
-        # Stamps are wall clock; asked anew each time, a step of that clock touches one pass only.
+        # Stamps are wall clock; asked anew each time, a step of that clock touches one pass only. The
+        # monotonic clock is read last: if this program is held up in between, packets are late, never early.
+        wall_now = time.time_ns()
         now = time.monotonic_ns()
-        wall_ahead = time.time_ns() - now
+        wall_ahead = wall_now - now
         for datagram, endpoint in arrived:
             arrival = min(datagram.arrival - wall_ahead, now)
             if isinstance(endpoint, SitePort):
@@ -172,7 +192,7 @@ class Link:
             client = self._endpoints.client(datagram.source, arrival)
         except OSError as error:
             log.warning("ours: no socket towards the peer: %s", error.strerror)
-            self._report.unsent += 1
+            self._report.up_lost.unsent += 1
             return
         self._enter(self._up, datagram, arrival, client, site_port.port)
 
@@ -205,7 +225,7 @@ class Link:
 
     def _enter(self, line: Line, datagram: Datagram, arrival: int, client: Client, port: int) -> None:
         if len(self._underway) >= MOST_UNDERWAY:
-            self._report.crowded += 1
+            self._lost(towards_site=line is self._down).crowded += 1
             return
         payload = datagram.payload
         for release in line.offer(arrival, len(payload) + IPV4_UDP_BYTES, datagram.tos):
@@ -220,7 +240,10 @@ class Link:
             packet = heappop(underway)
             self._lateness.add(now - packet.at)
             if not self._send(packet, now):
-                self._report.unsent += 1
+                self._lost(towards_site=packet.towards_site).unsent += 1
+
+    def _lost(self, *, towards_site: bool) -> OwnLosses:
+        return self._report.down_lost if towards_site else self._report.up_lost
 
     def _send(self, packet: Underway, now: int) -> bool:
         if not packet.towards_site:

@@ -100,20 +100,21 @@ class Supervisor:
                 return False
             time.sleep(POLL_S)
 
-    def stop(self, patience_s: float = PATIENCE_S) -> tuple[str, ...]:
-        """End all children, wave by wave, and return the names of those that had to be killed.
+    def stop(self, patience_s: float = PATIENCE_S, *, from_wave: int = 0) -> tuple[str, ...]:
+        """End the children of these waves, wave by wave, and return the names of those that had to be killed.
 
         ``patience_s`` is for all waves together; then the rest is killed with all its descendants.
         """
         limit = time.monotonic() + patience_s
-        for wave in sorted({child.program.wave for child in self._children}, reverse=True):
-            children = [child for child in self._children if child.program.wave == wave]
+        ended = [child for child in self._children if child.program.wave >= from_wave]
+        for wave in sorted({child.program.wave for child in ended}, reverse=True):
+            children = [child for child in ended if child.program.wave == wave]
             for child in children:
                 if child.process.poll() is None:
                     child.process.terminate()
             _wait(children, limit)
-        killed = tuple(child.program.name for child in self._children if _kill(child.process))
-        self._children.clear()
+        killed = tuple(child.program.name for child in ended if _kill(child.process))
+        self._children = [child for child in self._children if child not in ended]
         return killed
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ import msgspec
 
 from collector.model.inventory import Site
 from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.envelope import SCHEMA, Envelope, EpochMark
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
@@ -79,6 +78,7 @@ class SimulatedAgent:
         self._now_us = now_us
         self._seq = EARLY if started else 0
         self._served: list[PeerTest] = []
+        self._served_before = 0
 
     def envelope(self, count: int) -> bytes:
         """Encode the next ``count`` measurements: trains and interface counters, sometimes another kind."""
@@ -87,11 +87,11 @@ class SimulatedAgent:
         return messages.encode(
             Envelope(
                 schema=SCHEMA,
-                site=self._site,
-                agent="0.1.0",
+                sender=self._site,
+                program="0.1.0",
                 sent=self._clock(),
                 marks=(mark,),
-                measurements=tuple(msgspec.Raw(messages.encode(record)) for record in records),
+                records=tuple(msgspec.Raw(messages.encode(record)) for record in records),
             )
         )
 
@@ -100,8 +100,18 @@ class SimulatedAgent:
         tests, self._served = self._served, []
         if not tests:
             return None
-        encoded = tuple(messages.encode(test) for test in tests)
-        return messages.encode(peer_tests.envelope(peer, "0.1.0", self._clock(), encoded))
+        self._served_before += len(tests)
+        mark = EpochMark(epoch=self._epoch, high_water=tests[-1].seq)
+        return messages.encode(
+            Envelope(
+                schema=SCHEMA,
+                sender=peer,
+                program="0.1.0",
+                sent=self._clock(),
+                marks=(mark,),
+                records=tuple(msgspec.Raw(messages.encode(test)) for test in tests),
+            )
+        )
 
     def _measure(self) -> Measurement:
         """Return the next measurement, in the proportions of the default schedules."""
@@ -266,6 +276,8 @@ class SimulatedAgent:
         ip_bytes = round(packets * PACKET_BITS / 8)
         self._served.append(
             PeerTest(
+                epoch=self._epoch,
+                seq=self._served_before + len(self._served) + 1,
                 session=session,
                 key_id=1,
                 direction=direction,

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent import configuration
-from agent.journal import file as journal_file
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.rules.network_view import Target
@@ -31,6 +30,7 @@ from lab.netns.requirements import KernelLinkError
 from lab.programs import installed
 from lab.programs.supervisor import ChildProgram, Supervisor, last_lines
 from lab.testbed.start import start_ready
+from outbox.journal import file as journal_file
 from wire.messages import envelope as messages
 from wire.records import ReachabilityMeasurement, ReachabilityValues
 
@@ -143,7 +143,7 @@ class OutageTestbed:
     def recorded(self) -> list[ReachabilityValues]:
         """Return the agent's reachability records in journal order."""
         with closing(journal_file.read_only(self._journal)) as connection:
-            rows = connection.execute("SELECT record FROM measurement ORDER BY position").fetchall()
+            rows = connection.execute("SELECT record FROM record ORDER BY position").fetchall()
         records = [messages.decode_measurement(row[0]) for row in rows]
         return [
             one.values

@@ -1,17 +1,30 @@
 """A clock and a probe that do as they are told."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from agent.task.task import Progress, Reading, Task
+from agent.task.task import DropOrder, Progress, Reading, Task
 from wire.records import ClockReading, Measurement, Outcome, StampMeasurement, StampValues
 
+Value = TypeVar("Value")
 VALUES = StampValues(sent=20, received=20, timeout_us=2_000_000, loss_ratio=0.0)
 GOOD = Reading(Outcome.OK, VALUES, bytes_sent=1440, bytes_received=1440)
 TASK = Task("stamp", 60, dscp=46)
 DAILY = Task("stamp", 86_400, dscp=46)
 """For a start at once, whatever the time: a minute's slot may be as good as over."""
+
+
+def value_of(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """The result of a coroutine that waits for nothing: no event loop is needed."""
+    with contextlib.closing(coroutine):
+        try:
+            coroutine.send(None)
+        except StopIteration as ended:
+            return ended.value
+    raise AssertionError("the coroutine waits for something")
 
 
 @dataclass
@@ -36,6 +49,7 @@ class FakeProbe:
 
     answer: Reading | BaseException | None = GOOD
     alone: bool = False
+    drop_order: DropOrder = DropOrder.SELDOM
     deadline_s: float = 5.0
     record: type[Measurement] = StampMeasurement
     clock: FakeClock | None = None

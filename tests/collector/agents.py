@@ -11,7 +11,6 @@ from wire.messages import commands, topics
 from wire.messages import envelope as messages
 from wire.messages.commands import CommandMessage
 from wire.messages.envelope import Receipt, ReceiptLine
-from wire.messages.peer_tests import PeerReceipt, decode_peer
 from wire.messages.topics import Kind, PeerKind
 
 Key = tuple[str, int]
@@ -53,7 +52,7 @@ class Peer(Client):
 
     def __init__(self, port: int, peer: str) -> None:
         self.peer = peer
-        self.receipts: list[PeerReceipt] = []
+        self.receipts: list[Receipt] = []
         super().__init__(port, f"peer-{peer}", topics.peer_topic(peer, PeerKind.RECEIPTS))
 
     def publish(self, payload: bytes) -> None:
@@ -61,8 +60,8 @@ class Peer(Client):
         self._publish(topics.peer_topic(self.peer, PeerKind.TESTS), payload)
 
     def _receive(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        receipt = decode_peer(message.payload, PeerReceipt, self.peer)
-        assert isinstance(receipt, PeerReceipt), receipt
+        receipt = messages.decode(message.payload, Receipt, self.peer)
+        assert isinstance(receipt, Receipt), receipt
         self.receipts.append(receipt)
 
 
@@ -90,7 +89,7 @@ class Agent(Client):
         return {
             (line.epoch, seq)
             for line in self.lines()
-            if line.status in ("committed", "duplicate")
+            if line.status == "committed"
             for seq in range(line.first, line.last + 1)
         }
 

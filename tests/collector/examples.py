@@ -8,7 +8,6 @@ from collector.ingest.decode import Arrival
 from collector.kinds.views import for_views
 from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
     Algorithm,
@@ -313,17 +312,20 @@ def raw(*records: Measurement) -> list[bytes]:
 
 
 def payload(
-    *measurements: bytes | Measurement, site: str = SITE, sent: ClockReading | None = None, **more: object
+    *records: bytes | Measurement | PeerTest,
+    site: str = SITE,
+    sent: ClockReading | None = None,
+    **more: object,
 ) -> bytes:
     """A results message; ``more`` are further fields of its envelope."""
-    bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in measurements]
+    bodies = [one if isinstance(one, bytes) else messages.encode(one) for one in records]
     envelope = messages.Envelope(
         schema=messages.SCHEMA,
-        site=site,
-        agent="0.1.0",
+        sender=site,
+        program="0.1.0",
         sent=sent or clock(),
         marks=(messages.EpochMark(epoch=EPOCH, high_water=max(1, len(bodies))),),
-        measurements=tuple(msgspec.Raw(body) for body in bodies),
+        records=tuple(msgspec.Raw(body) for body in bodies),
     )
     return messages.encode(msgspec.structs.replace(envelope, **more))
 
@@ -357,6 +359,8 @@ def seen(
 def peer_test(start_us: int = NOW_US, **more: Any) -> PeerTest:
     """The peer's record of the one test of :func:`floor_values`, unless ``more`` says otherwise."""
     known: dict[str, Any] = {
+        "epoch": EPOCH,
+        "seq": 1,
         "session": "3c9d1f20-1",
         "key_id": 1,
         "direction": Direction.DOWN,
@@ -373,6 +377,4 @@ def peer_test(start_us: int = NOW_US, **more: Any) -> PeerTest:
 
 def peer_arrival(*tests: PeerTest | bytes, peer: str = "pop-1", received_us: int = NOW_US) -> Arrival:
     """A peer's message as it came in."""
-    bodies = tuple(one if isinstance(one, bytes) else messages.encode(one) for one in tests)
-    made = peer_tests.envelope(peer, "0.1.0", clock(), bodies)
-    return Arrival(f"qos/v1/peers/{peer}/tests", messages.encode(made), received_us)
+    return Arrival(f"qos/v1/peers/{peer}/tests", payload(*tests, site=peer), received_us)

@@ -27,8 +27,6 @@ from tests.dashboards import expressions
 from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
-from wire.messages import envelope as messages
-from wire.messages import peer_tests
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, Standing, Verdict
 
@@ -119,8 +117,7 @@ async def measure(broker: Broker) -> None:
             await client.publish(topic(site, Kind.RESULTS), payload, qos=1)
             assert b'"committed"' in bytes(str((await anext(aiter(client.messages))).payload), "utf-8")
     contradicting = examples.peer_test(now_us, sent_packets=2_000, sent_bytes=3_000_000)
-    tests = (messages.encode(contradicting),)
-    told = messages.encode(peer_tests.envelope("peer", "0.1.0", examples.clock(now_us), tests))
+    told = examples.payload(contradicting, site="peer", sent=examples.clock(now_us))
     async with asyncio.timeout(LIMIT_S), broker.client(PEER) as client:
         await client.subscribe(peer_topic("peer", PeerKind.RECEIPTS), qos=1)
         await client.publish(peer_topic("peer", PeerKind.TESTS), told, qos=1)

@@ -49,29 +49,26 @@ def problem(subject: str) -> str | None:
 
 def check(root: Path = ROOT, since: str = SINCE) -> tuple[list[str], str]:
     """Problems of all commits after ``since``, and a line that says what was looked at."""
-    try:
-        known = _git(root, "rev-parse", "--verify", "--quiet", f"{since}^{{commit}}")
-        shallow = _git(root, "rev-parse", "--is-shallow-repository") == "true"
-    except FileNotFoundError:
-        return [], "commit subjects were not checked: git is not installed"
-    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
-        return [], "commit subjects were not checked: this is no git repository with commits"
-    if not known and not shallow:
-        return [], f"commit subjects were not checked: this history does not have {since}"
-    # A clone that was cut off after `since` has new commits only, so all of them are checked.
-    commits = f"{since}..HEAD" if known else "HEAD"
-    subjects = (_git(root, "log", "--no-merges", "--format=%h%x09%s", commits) or "").splitlines()
+    log = _git(root, "log", "--no-merges", "--format=%h%x09%s", f"{since}..HEAD")
+    if log is None and _git(root, "rev-parse", "--is-shallow-repository") == "true":
+        # A clone that was cut off after `since` has new commits only, so all of them are checked.
+        log = _git(root, "log", "--no-merges", "--format=%h%x09%s", "HEAD")
+    if log is None:
+        return [], f"commit subjects were not checked: git knows no history after {since} here"
     problems = []
-    for line in subjects:
+    for line in log.splitlines():
         commit, _, subject = line.partition("\t")
         # Where a clone was cut off, git shows a merge commit without its parents.
         is_excused = subject.startswith("Merge ") or commit.startswith(_BEFORE_THE_CHECK)
         if not is_excused and (why := problem(subject)):
             problems.append(f"commit {commit}: {subject!r}: {why} (git commit --amend, or git rebase -i)")
-    return problems, f"{len(subjects)} commit subjects since {since}"
+    return problems, f"{len(log.splitlines())} commit subjects since {since}"
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Output of git without its last line end, or None where it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    """Output of git without its last line end, or None where it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

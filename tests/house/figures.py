@@ -14,41 +14,35 @@ A function's length is from ``def`` to its last line. ``rooms`` defines parts, a
 """
 
 import argparse
-import json
+import ast
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.house import rooms
 from tests.house.checks import class_places
-from tests.house.tree import Definition, Module, NoTreeError, Tree, of_revision, of_work_tree
-from tests.house.writing import docstrings, length, total
+from tests.house.tree import Module, NoTreeError, Tree, of_revision, of_work_tree
+from tests.house.writing import docstrings, lines, total
 
 LONG_FILE_LINES = 400
 
 
 @dataclass(frozen=True)
-class Bar:
-    """Goal of a figure: a bound for the figure itself, or for its difference from the base."""
-
-    bound: float
-    at_least: bool = False
-    of_difference: bool = False
-
-    def is_met(self, value: float) -> bool:
-        """Compare the figure, or its difference, with the bound."""
-        return value >= self.bound if self.at_least else value <= self.bound
-
-
-@dataclass(frozen=True)
 class Figure:
-    """One line of the table; ``remark`` says where the value is found."""
+    """One line of the table; ``remark`` says where the value is found.
+
+    ``bar`` is a bound of the value as in ``<= 14``, or with a sign one of its difference from the base.
+    """
 
     name: str
     value: float
-    unit: str = ""
-    bar: Bar | None = None
+    bar: str = ""
     remark: str = ""
+
+    def __str__(self) -> str:
+        """Write the value; a share has one decimal."""
+        return f"{self.value:.1f}" if self.name.endswith("(%)") else f"{self.value:,.0f}"
 
 
 def figures(tree: Tree) -> list[Figure]:
@@ -57,94 +51,86 @@ def figures(tree: Tree) -> list[Figure]:
 
 
 def _rooms(tree: Tree) -> list[Figure]:
-    held = rooms.rooms(tree.product)
+    room = {module.name: module.room for module in tree.product}
+    held = Counter(module.room for module in tree.product if not module.is_package)
     fullest, most = held.most_common(1)[0] if held else ("", 0)
     between = rooms.imports(tree.product)
-    inside = rooms.inside_packages(tree.product, between)
-    upward = rooms.upward(tree, between)
-    circles = [circle for one in inside for circle in rooms.circles(one.arrows)]
+    joined = {(room[a], room[b]) for a, b in between if room[a] != room[b]}
+    parts = rooms.parts(tree.product)
+    arrows = {package: rooms.arrows(package, between) for package in sorted(parts)}
+    circles = [circle for inside in arrows.values() for circle in rooms.circles(inside)]
+    contracts = rooms.contracts(tree)
+    upward = {arrow for layers in contracts for arrow in rooms.upward(layers, between)}
     found = [
         Figure("modules", len(tree.product)),
         Figure("rooms", len(held)),
-        Figure("most modules in a room", most, bar=Bar(14), remark=fullest),
-        Figure("arrows from room to room", len(rooms.between_rooms(tree.product, between))),
+        Figure("most modules in a room", most, "<= 14", fullest),
+        Figure("arrows from room to room", len(joined)),
     ]
-    for one in inside:
-        if "." not in one.package:
+    for package, inside in arrows.items():
+        if "." not in package:
             found += [
-                Figure(f"{one.package}: parts", len(one.parts)),
-                Figure(f"{one.package}: arrows between parts", len(one.arrows)),
-                Figure(f"{one.package}: floors", rooms.floors(one)),
+                Figure(f"{package}: parts", len(parts[package])),
+                Figure(f"{package}: arrows between parts", len(inside)),
+                Figure(f"{package}: floors", rooms.floors(parts[package], inside)),
             ]
     return [
         *found,
-        Figure("layers contracts", rooms.contracts(tree)),
-        Figure("arrows upward", len(upward), bar=Bar(0), remark=_some(f"{a} -> {b}" for a, b in upward)),
-        Figure("circles", len(circles), bar=Bar(0), remark=_some(" <-> ".join(circle) for circle in circles)),
+        Figure("layers contracts", len(contracts)),
+        Figure("arrows upward", len(upward), "<= 0", _some(f"{a} -> {b}" for a, b in upward)),
+        Figure("circles", len(circles), "<= 0", _some(" <-> ".join(circle) for circle in circles)),
     ]
 
 
 def _names_and_sentences(tree: Tree) -> list[Figure]:
-    doubled = {name: places for name, places in class_places(tree).items() if len(places) > 1}
-    most_used = sorted(doubled, key=lambda name: -len(doubled[name]))
-    return [
-        Figure(
-            "class names that exist twice",
-            len(doubled),
-            bar=Bar(0),
-            remark=_some(f"{name} {len(doubled[name])}" for name in most_used),
-        ),
-        *_sentences("product", tree.product),
-        *_sentences("tests", [module for module in tree.tests if not module.is_frozen]),
-    ]
-
-
-def _sentences(name: str, modules: Sequence[Module]) -> list[Figure]:
-    found = [docstring for module in modules for docstring in docstrings(module)]
-    clauses = sum(docstring.begins_with_clause for docstring in found)
-    long = sum(len(docstring.long_sentences()) for docstring in found)
-    return [
-        Figure(f"docstrings, {name}", len(found)),
-        _share(f"docstrings with a clause first, {name}", clauses, len(found), Bar(0)),
-        Figure(f"sentences over 25 words, {name}", long),
-    ]
+    doubled = Counter({name: len(at) for name, at in class_places(tree).items() if len(at) > 1})
+    often = _some(f"{name} {count}" for name, count in doubled.most_common())
+    found = [Figure("class names that exist twice", len(doubled), "<= 0", often)]
+    tests = [module for module in tree.tests if not module.is_frozen]
+    for name, modules in (("product", tree.product), ("tests", tests)):
+        texts = [docstring for module in modules for docstring in docstrings(module)]
+        clauses = sum(docstring.begins_with_clause for docstring in texts)
+        long = sum(len(docstring.long_sentences()) for docstring in texts)
+        found += [
+            Figure(f"docstrings, {name}", len(texts)),
+            Figure(f"docstrings with a clause first, {name} (%)", _percent(clauses, len(texts)), "<= 0"),
+            Figure(f"sentences over 25 words, {name}", long),
+        ]
+    return found
 
 
 def _size(tree: Tree) -> list[Figure]:
     product, tests = total(tree.product), total(tree.tests)
-    frozen = total([module for module in tree.tests if module.is_frozen])
+    frozen = total(module for module in tree.tests if module.is_frozen)
     functions = [
-        (length(named.node), f"{module.path}:{named.node.lineno}")
+        ((node.end_lineno or node.lineno) - node.lineno + 1, f"{module.path}:{node.lineno}")
         for module in tree.product
-        for named in module.definitions
-        if _is_function(named.node)
+        for _, node in module.definitions
+        if not isinstance(node, ast.ClassDef)
     ]
     longest, place = max(functions, default=(0, ""))
+    comments = _percent(product["comment"], product["all"])
     return [
-        Figure("lines of code, product", product.code, bar=Bar(-1500, of_difference=True)),
-        Figure("lines of code, tests", tests.code, bar=Bar(-3000, of_difference=True)),
-        Figure("of these frozen copies", frozen.code),
-        Figure("comment lines, product", product.comment),
-        _share("comment lines, product", product.comment, product.all, Bar(2, at_least=True)),
-        Figure("comments behind code, product", product.comment_behind_code),
+        Figure("lines of code, product", product["code"], "<= -1,500"),
+        Figure("lines of code, tests", tests["code"], "<= -3,000"),
+        Figure("of these frozen copies", frozen["code"]),
+        Figure("comment lines, product", product["comment"]),
+        Figure("comment lines, product (%)", comments, ">= 2"),
+        Figure("comments behind code, product", product["behind"]),
         Figure("functions, product", len(functions)),
-        Figure("longest function", longest, "lines", remark=place),
+        Figure("longest function (lines)", longest, remark=place),
         _long_files("product", tree.product),
         _long_files("tests", tree.tests),
     ]
 
 
-def _share(name: str, part: int, whole: int, bar: Bar) -> Figure:
-    return Figure(name, 100 * part / whole if whole else 0, "%", bar)
-
-
 def _long_files(name: str, modules: Sequence[Module]) -> Figure:
-    long = [module.path for module in modules if total([module]).all > LONG_FILE_LINES]
+    long = [module.path for module in modules if lines(module)["all"] > LONG_FILE_LINES]
     return Figure(f"files over {LONG_FILE_LINES} lines, {name}", len(long), remark=_some(long))
 
 
-def _is_function(node: Definition) -> bool:
-    return type(node).__name__ != "ClassDef"
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0
 
 
 def _some(texts: Iterable[str]) -> str:
@@ -155,83 +141,48 @@ def _some(texts: Iterable[str]) -> str:
 
 def table(now: Sequence[Figure], base: Sequence[Figure] = (), base_name: str = "") -> list[str]:
     """Lines of the table; with a base its figures, the differences and the bars beside today's."""
-    before = {(figure.name, figure.unit): figure for figure in base}
-    rows = [["", base_name, "now", "difference", "bar", ""] if base else ["", "now", "bar", ""]]
-    for key, figure in (dict.fromkeys(before) | {(one.name, one.unit): one for one in now}).items():
-        old = before.get(key)
-        label = f"{key[0]} ({key[1]})" if key[1] else key[0]
-        difference = figure.value - old.value if figure and old else None
-        row = [label, _number(figure), *_verdict(figure, difference)]
-        if base:
-            row[1:1] = [_number(old)]
-            row[3:3] = ["" if difference is None else _signed(difference)]
-        rows.append([*row, figure.remark if figure else ""])
-    return _aligned(rows)
-
-
-def _number(figure: Figure | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{figure.value:.1f}" if figure.unit == "%" else f"{figure.value:,.0f}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+,.0f}" if value == int(value) else f"{value:+,.1f}"
-
-
-def _verdict(figure: Figure | None, difference: float | None) -> list[str]:
-    """Bar and whether it is met, in one cell."""
-    if not figure or not figure.bar:
-        return [""]
-    bar = figure.bar
-    sign = ">=" if bar.at_least else "<="
-    text = f"{sign} {_signed(bar.bound) if bar.of_difference else format(bar.bound, 'g')}"
-    value = difference if bar.of_difference else figure.value
-    if value is None:
-        return [text]
-    return [f"{text} {'ok' if bar.is_met(value) else 'open'}"]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width, the figures to the right; the remarks at the end run on."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    today, before = ({figure.name: figure for figure in found} for found in (now, base))
+    rows = [["", base_name, "now", "difference", "bar", ""]]
+    for name in before | today:
+        new, old = today.get(name), before.get(name)
+        difference = new.value - old.value if new and old else None
+        signed = "" if difference is None else f"{difference:+,.{int(difference % 1 > 0)}f}"
+        verdict, remark = (_verdict(new, difference), new.remark) if new else ("", "")
+        rows.append([name, str(old or "-"), str(new or "-"), signed, verdict, remark])
+    shown = range(1, 5) if base else (2, 4)
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return [
-        "  ".join([
-            row[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)),
-            row[-1],
-        ]).rstrip()
+        "  ".join(
+            [row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in shown), row[5]]
+        ).rstrip()
         for row in rows
-    ]  # fmt: skip
+    ]
+
+
+def _verdict(figure: Figure, difference: float | None) -> str:
+    """Bar and whether it is met, in one cell."""
+    if not figure.bar:
+        return ""
+    sign, text = figure.bar.split()
+    bound = float(text.replace(",", ""))
+    value = difference if bound < 0 else figure.value
+    if value is None:
+        return figure.bar
+    return f"{figure.bar} {'ok' if (value <= bound if sign == '<=' else value >= bound) else 'open'}"
 
 
 def main() -> int:
     """Print the figures; 2 where the base cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m tests.house.figures")
-    parser.add_argument(
-        "--base", metavar="REV", help="print the figures of this revision beside those of now"
-    )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--base", metavar="REV", help="print the figures of this revision beside today's")
     options = parser.parse_args()
     try:
         base = figures(of_revision(options.base)) if options.base else []
     except NoTreeError as error:
         print(error, file=sys.stderr)
         return 2
-    now = figures(of_work_tree())
-    if options.json:
-        print(json.dumps({"now": _plain(now), "base": _plain(base)}, indent=1))
-    else:
-        print("\n".join(table(now, base, options.base or "")))
+    print("\n".join(table(figures(of_work_tree()), base, options.base or "")))
     return 0
-
-
-def _plain(found: Sequence[Figure]) -> list[dict[str, object]]:
-    """Figures as JSON has them, without their bars."""
-    return [
-        {"name": one.name, "unit": one.unit, "value": round(one.value, 2), "remark": one.remark}
-        for one in found
-    ]
 
 
 if __name__ == "__main__":

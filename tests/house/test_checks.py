@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import checks, commits, owed
-from tests.house.owed import Debt, Finding
+from tests.house import checks, commits
+from tests.house.checks import Finding
 from tests.house.tree import Tree
 
+FINDINGS = """\
+p/a.py:2: class Twice exists 2 times (p/b.py:1): give it a name of its own
+p/b.py:1: class Twice exists 2 times (p/a.py:2): give it a name of its own
+p/__init__.py:1: docstring of package p has 0 lines, not 5 to 15: say what lives here and who may import it
+p/a.py:1: docstring of p.a has a sentence of 26 words (Begin word word word word word word word ...): \
+one sentence, one fact, 25 words at most
+tests/a.py:3: docstring of Twice.f begins with a clause (What it does, in more than eight words ...): \
+begin with a noun or verb"""
 
-def found(*debts: Debt) -> list[Finding]:
+
+def found(*debts: str) -> list[Finding]:
     return [Finding(debt, "a.py:1", "is wrong") for debt in debts]
 
 
@@ -20,135 +29,64 @@ def test_the_repository_keeps_its_own_rules(capsys: pytest.CaptureFixture[str]) 
 
 def test_findings_say_where_what_and_what_to_do() -> None:
     clause = 'class Twice:\n    def f(self):\n        """What it does, in more than eight words of text."""\n'
-    files = {
-        "p/__init__.py": '"""One line."""\n',
-        "p/a.py": "class Twice:\n    pass\n",
-        "p/b.py": "class Twice:\n    pass\n",
-        "tests/__init__.py": "",
-        "tests/a.py": clause,
-        "tests/versions/__init__.py": "",
-        "tests/versions/v1/__init__.py": '"""What was written once."""\n',
-    }
-    one, other, docstring, package = (str(finding) for finding in checks.findings(Tree(files)))
-    assert one == "p/a.py:1: class Twice exists 2 times (p/b.py:1): give it a name of its own"
-    assert other == "p/b.py:1: class Twice exists 2 times (p/a.py:1): give it a name of its own"
-    assert docstring == (
-        "tests/a.py:3: docstring of Twice.f begins with a clause"
-        " (What it does, in more than eight words ...): begin with a noun or verb"
-    )
-    assert package == (
-        "p/__init__.py:1: docstring of package p has 1 lines, not 5 to 15:"
-        " say what lives here, what may not, and who may import it"
-    )
-
-
-def test_a_long_sentence_is_found_in_the_product_alone() -> None:
-    text = '"""Begin' + " word" * 25 + '."""\n'
-    tree = Tree({"p/__init__.py": "", "p/a.py": text, "tests/__init__.py": "", "tests/a.py": text})
-    (finding,) = checks.long_sentences(tree)
-    assert finding.place == "p/a.py:1"
-    assert finding.debt == Debt("sentence", "p.a", "Begin word word word word word word word")
-
-
-def test_a_package_without_docstring_has_a_place() -> None:
-    (finding,) = checks.packages(Tree({"p/__init__.py": ""}))
-    assert (finding.place, finding.debt) == ("p/__init__.py:1", Debt("package", "p"))
-
-
-def test_a_finding_without_a_line_is_new_and_a_line_without_a_finding_is_paid() -> None:
-    old, new = Debt("docstring", "A.f", "What it is"), Debt("docstring", "B.g", "How it is")
-    result = owed.compare(found(new), [old])
-    assert ([one.debt for one in result.new], result.owed, result.paid) == ([new], [], [old])
+    long = '"""Begin' + " word" * 25 + '."""\n'
+    twice = "class Twice:\n    class _Own: pass\nclass _Private: pass\n"
+    files = {"p/__init__.py": "", "p/a.py": long + twice, "p/b.py": twice, "script/a.py": clause}
+    files |= {"tests/__init__.py": "", "tests/a.py": clause, "tests/b.py": long}
+    assert "\n".join(map(str, checks.findings(Tree(files)))) == FINDINGS
 
 
 @pytest.mark.parametrize(
-    "debt", [Debt("docstring", "Renamed.f", "What it is"), Debt("docstring", "A.f", "What it has become")]
-)
-def test_a_renamed_object_and_a_reworded_text_stay_owed(debt: Debt) -> None:
-    result = owed.compare(found(debt), [Debt("docstring", "A.f", "What it is")])
-    assert ([one.debt for one in result.owed], result.new, result.paid) == ([debt], [], [])
-
-
-def test_a_line_pairs_once_and_only_with_its_own_rule() -> None:
-    twice = Debt("class", "Told")
-    assert len(owed.compare(found(twice, twice, twice), [twice, twice]).new) == 1
-    assert owed.compare(found(Debt("class", "Kind")), [twice]).paid == [twice]
-    assert owed.compare(found(Debt("sentence", "A", "What")), [Debt("docstring", "A", "What")]).owed == []
-
-
-def test_the_best_pair_is_taken_first() -> None:
-    exact, moved = Debt("docstring", "A.f", "What it is"), Debt("docstring", "B.f", "What it is")
-    result = owed.compare(found(moved, exact), [exact, Debt("docstring", "B.f", "How it was")])
-    assert (result.new, result.paid) == ([], [])
-
-
-def test_the_list_only_shrinks(tmp_path: Path) -> None:
-    file = tmp_path / "owed.txt"
-    kept, paid = Debt("docstring", "A.f", "What | it is"), Debt("class", "Told")
-    owed.write([kept, paid], file)
-    renamed = Debt("docstring", "B.f", "What | it is")
-    result = owed.shrink(found(renamed, Debt("class", "Kind")), file)
-    assert (len(result.owed), result.paid, len(result.new)) == (1, [paid], 1)
-    assert owed.read(file) == [renamed]
-
-
-def test_markers_of_a_conflict_are_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "owed.txt"
-    file.write_text(
-        "# head\n<<<<<<< HEAD\nclass A\n=======\nclass B\n>>>>>>> other branch\n\npackage p | One line.\n"
-    )
-    assert owed.read(file) == [Debt("class", "A"), Debt("class", "B"), Debt("package", "p", "One line.")]
-
-
-@pytest.mark.parametrize(
-    "subject",
+    ("finding", "line", "is_owed"),
     [
-        "outages: write the state file after the record is committed",
-        "agent, peer: share the outbox",
-        "README: say how long all tests take",
-        "ledger/write: need no lock",
-        "probes: pass the context, not its parts",
-        "x: " + "a" * 69,
+        ("docstring B.g | What it is", "docstring A.f | What it is", True),
+        ("docstring A.f | How it is", "docstring A.f | What it is", False),
+        ("sentence A.f | What it is", "docstring A.f | What it is", False),
+        ("class Told", "class Told", True),
+        ("class Kind", "class Told", False),
     ],
 )
-def test_a_good_subject(subject: str) -> None:
-    assert commits.problem(subject) is None
+def test_a_finding_is_owed_by_its_words_or_else_its_name(finding: str, line: str, is_owed: bool) -> None:
+    new, owed, paid = checks.compare(found(finding), [line])
+    assert (not new, bool(owed), not paid) == (is_owed,) * 3
+    assert len(checks.compare(found(finding, finding), [line])[0]) == 2 - is_owed
+
+
+def test_the_list_only_shrinks_and_forgets_the_markers_of_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "owed.txt"
+    file.write_text(
+        "# head\n<<<<<<< HEAD\nclass A\n=======\nclass B\n>>>>>>> x y\n\npackage p | One | line.\n"
+    )
+    assert checks.read(file) == ["class A", "class B", "package p | One | line."]
+    monkeypatch.setattr(checks, "findings", lambda _: found("package q | One | line.", "class A", "class C"))
+    assert checks.shrink(Tree({}), file) == 1
+    assert checks.read(file) == ["class A", "package q | One | line."]
 
 
 @pytest.mark.parametrize(
     ("subject", "problem"),
     [
+        ("outages: write the state file after the record is committed", None),
+        ("agent, peer: share the outbox", None),
+        ("ledger/write: need no lock", None),
+        ("probes: pass the context, not its parts", None),
+        ("x: " + "a" * 69, None),
         ("x: " + "a" * 70, "73 characters, 72 at most"),
         ("Write the state file later", "no scope"),
+        ("fixup! outages: write the file", "no scope"),
         ("Evidence: How it was counted", "not a verb in lower case"),
         ("outages: the file is written later", "'the' is no verb"),
         ("outages: what is written", "'what' is no verb"),
         ("outages: fixed the file", "'fixed' is no imperative"),
         ("outages: fixing the file", "'fixing' is no imperative"),
         ("outages: fixes the file", "'fixes' is no imperative"),
-        ("fixup! outages: write the file", "no scope"),
     ],
 )
-def test_a_bad_subject(subject: str, problem: str) -> None:
+def test_a_subject(subject: str, problem: str | None) -> None:
     said = commits.problem(subject)
-    assert said is not None
-    assert problem in said
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """Repository with three commits and a merge; the first commit has the tag ``first``."""
-    root = tmp_path / "repository"
-    root.mkdir()
-    git(root, "init", "--quiet", "--initial-branch", "main")
-    commit(root, "Whatever came before")
-    git(root, "tag", "first")
-    git(root, "checkout", "--quiet", "-b", "other")
-    commit(root, "house: add a check")
-    git(root, "checkout", "--quiet", "main")
-    commit(root, "Added a check")
-    git(root, "merge", "--quiet", "--no-edit", "other")
-    return root
+    assert said is None if problem is None else problem in str(said)
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -156,30 +94,20 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
 
 
-def commit(root: Path, subject: str) -> None:
-    git(root, "commit", "--quiet", "--allow-empty", "--message", subject)
-
-
-def test_subjects_since_a_commit(repository: Path) -> None:
-    problems, looked_at = commits.check(repository, "first")
-    assert looked_at == "2 commit subjects since first"
-    (problem,) = problems
-    assert "'Added a check': no scope" in problem
-
-
-def test_a_clone_that_was_cut_off_is_checked_as_far_as_it_goes(repository: Path, tmp_path: Path) -> None:
-    commit(repository, "More of it")
-    git(tmp_path, "clone", "--quiet", "--depth", "2", repository.as_uri(), "cut-off")
-    problems, looked_at = commits.check(tmp_path / "cut-off", "first")
-    assert looked_at == "2 commit subjects since first"
-    assert len(problems) == 1  # not the merge, of which the clone knows no parents
-
-
-def test_without_history_the_check_says_so(repository: Path, tmp_path: Path) -> None:
-    assert commits.check(repository, "0" * 40)[1].startswith("commit subjects were not checked: this history")
-    assert commits.check(tmp_path, "first")[1].startswith("commit subjects were not checked: this is no git")
-
-
-def test_without_git_the_check_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert commits.check(repository) == ([], "commit subjects were not checked: git is not installed")
+def test_subjects_since_a_commit_also_in_a_clone_that_was_cut_off(tmp_path: Path) -> None:
+    root, clone = tmp_path / "repository", tmp_path / "clone"
+    root.mkdir()
+    assert commits.check(root, "first")[1].startswith("commit subjects were not checked")
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    for words in (
+        "commit -m Before", "tag first", "checkout -b other", "commit -m house:add", "checkout main",
+        "commit -m Added", "merge --no-edit other", "commit -m More",
+    ):  # fmt: skip
+        more = ["--quiet", "--allow-empty"] if words.startswith("commit") else []
+        git(root, *words.split(), *more)
+    # The clone has the newest commit and the merge, of which it knows no parents.
+    git(tmp_path, "clone", "--quiet", "--depth", "2", root.as_uri(), "clone")
+    for place, count, bad in ((root, 3, ["More", "house:add", "Added"]), (clone, 2, ["More"])):
+        problems, looked_at = commits.check(place, "first")
+        assert looked_at == f"{count} commit subjects since first"
+        assert sorted(problem.split("'")[1] for problem in problems) == sorted(bad)

@@ -2,7 +2,6 @@
 
 import ast
 import io
-import os
 import re
 import subprocess
 import tarfile
@@ -12,10 +11,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
-TESTS = "tests"
-# Ruff leaves these alone, too: they are kept as they were written.
+# Copies of older versions that 312fabb had; nobody edited them.
 _FROZEN = re.compile(r"tests\.versions\.v\d")
-_NOT_SOURCE = {"__pycache__", "build", "dist", "var"}
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -25,47 +22,31 @@ class NoTreeError(Exception):
 
 
 @dataclass(frozen=True)
-class Named:
-    """A class or function with its name inside its module, as in ``Window.close``."""
-
-    qualified: str
-    node: Definition
-
-    @property
-    def is_public_class(self) -> bool:
-        """True for a class that other modules may use: no part of its name is private."""
-        return isinstance(self.node, ast.ClassDef) and not any(
-            part.startswith("_") for part in self.qualified.split(".")
-        )
-
-
-@dataclass(frozen=True)
 class Module:
-    """One source file under its dotted name; a package is the module of its ``__init__.py``."""
+    """One source file; a package is the module of its ``__init__.py``, a *room* the folder of a file."""
 
-    name: str
     path: str
     text: str = field(repr=False)
 
     @property
-    def package(self) -> str:
-        """Top-level package of this module."""
-        return self.name.partition(".")[0]
-
-    @property
-    def is_frozen(self) -> bool:
-        """True for a copy of an older version, which nobody edits."""
-        return _FROZEN.match(self.name) is not None
+    def is_package(self) -> bool:
+        """True for an ``__init__.py``."""
+        return self.path.endswith("__init__.py")
 
     @property
     def room(self) -> str:
         """Dotted name of the folder in which the file lies."""
-        return self.name if self.is_package else self.name.rpartition(".")[0]
+        return ".".join(PurePosixPath(self.path).parent.parts)
 
     @property
-    def is_package(self) -> bool:
-        """True for an ``__init__.py``."""
-        return PurePosixPath(self.path).name == "__init__.py"
+    def name(self) -> str:
+        """Dotted name of the module."""
+        return self.room if self.is_package else f"{self.room}.{PurePosixPath(self.path).stem}"
+
+    @property
+    def is_frozen(self) -> bool:
+        """True for a copy of an older version."""
+        return _FROZEN.match(self.name) is not None
 
     @cached_property
     def syntax(self) -> ast.Module:
@@ -73,37 +54,28 @@ class Module:
         return ast.parse(self.text, self.path)
 
     @cached_property
-    def definitions(self) -> list[Named]:
-        """Every class and function, nested ones too."""
-        return list(_definitions(self.syntax, ""))
+    def definitions(self) -> list[tuple[str, Definition]]:
+        """Every class and function with its name inside the module, as in ``Window.close``."""
+        return list(_definitions(self.syntax))
 
 
 class Tree:
     """All modules of the product and all modules of the tests."""
 
     def __init__(self, files: dict[str, str]) -> None:
-        """Sort ``files`` (path to text) into packages; Python files outside packages are left out."""
+        """Sort ``files`` (path to text); files outside packages are left out."""
         self.files = files
-        modules = [module for path in sorted(files) if (module := _module(path, files))]
-        self.product = [module for module in modules if module.package != TESTS]
-        self.tests = [module for module in modules if module.package == TESTS]
-
-    @property
-    def edited(self) -> list[Module]:
-        """All modules but the frozen copies of older versions."""
-        return self.product + [module for module in self.tests if not module.is_frozen]
+        modules = [Module(path, files[path]) for path in sorted(files) if _is_module(path, files)]
+        self.product = [module for module in modules if not module.path.startswith("tests/")]
+        self.tests = [module for module in modules if module.path.startswith("tests/")]
 
 
 def of_work_tree(root: Path = ROOT) -> Tree:
     """Read the files as they lie on the disk, committed or not."""
-    files = {}
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if name not in _NOT_SOURCE and not name.startswith(".")]
-        for name in names:
-            if _is_wanted(name):
-                path = Path(folder, name)
-                files[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
-    return Tree(files)
+    packages = [init.parent for init in root.glob("*/__init__.py")]
+    paths = [path for package in packages for path in package.rglob("*.py")]
+    paths += [*root.glob("pyproject.toml"), *root.glob("*/pyproject.toml")]
+    return Tree({path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths})
 
 
 def of_revision(revision: str, root: Path = ROOT) -> Tree:
@@ -111,53 +83,32 @@ def of_revision(revision: str, root: Path = ROOT) -> Tree:
     files = {}
     with archive(revision, root) as tar:
         for member in tar:
-            content = tar.extractfile(member) if _is_wanted(PurePosixPath(member.name).name) else None
-            if content is not None:
+            if member.name.endswith((".py", "pyproject.toml")) and (content := tar.extractfile(member)):
                 files[member.name] = content.read().decode()
     return Tree(files)
 
 
 def archive(revision: str, root: Path = ROOT) -> tarfile.TarFile:
     """Open all files of a commit as an archive; raises NoTreeError where the clone does not have it."""
-    try:
-        done = subprocess.run(
-            ["git", "archive", "--format=tar", f"{revision}^{{tree}}"],
-            cwd=root, capture_output=True, check=True,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise NoTreeError("git is not installed, and older revisions are read with it") from None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+    command = ["git", "archive", "--format=tar", f"{revision}^{{tree}}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
         message = f"cannot read revision {revision} ({said}); in a shallow clone: git fetch --unshallow"
-        raise NoTreeError(message) from None
+        raise NoTreeError(message)
     return tarfile.open(fileobj=io.BytesIO(done.stdout))
 
 
-def _is_wanted(name: str) -> bool:
-    return name.endswith(".py") or name == "pyproject.toml"
+def _is_module(path: str, files: dict[str, str]) -> bool:
+    folders = PurePosixPath(path).parents[:-1]
+    return path.endswith(".py") and bool(folders) and all(f"{one}/__init__.py" in files for one in folders)
 
 
-def _module(path: str, files: dict[str, str]) -> Module | None:
-    """Name the module of ``path`` from its topmost package, wherever in the repository that lies."""
-    file = PurePosixPath(path)
-    if file.suffix != ".py":
-        return None
-    parts = [] if file.stem == "__init__" else [file.stem]
-    folder = file.parent
-    while str(folder / "__init__.py") in files and folder.name:
-        parts.append(folder.name)
-        folder = folder.parent
-    if len(parts) < 2 and file.stem != "__init__":
-        return None  # a script that lies in no package
-    return Module(".".join(reversed(parts)), path, files[path])
-
-
-def _definitions(node: ast.AST, within: str) -> Iterator[Named]:
+def _definitions(node: ast.AST, within: str = "") -> Iterator[tuple[str, Definition]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Definition):
-            named = Named(f"{within}{child.name}", child)
-            yield named
-            yield from _definitions(child, f"{named.qualified}.")
+            yield within + child.name, child
+            yield from _definitions(child, f"{within}{child.name}.")
         # Expressions define nothing that has a docstring, and walking them takes most of the time.
         elif isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             yield from _definitions(child, within)

@@ -6,10 +6,11 @@ strings are blank. A docstring begins with a clause where its first word is one 
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.house.tree import Definition, Module
+from tests.house.tree import Module
 
 
 def vocabulary(text: str) -> frozenset[str]:
@@ -37,111 +38,57 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”)'`*]*\s+(?=[^a-z])")
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines of a set of modules, by what is on them."""
-
-    all: int = 0
-    code: int = 0
-    comment: int = 0
-    comment_behind_code: int = 0
-
-    def __add__(self, other: "Lines") -> "Lines":
-        """Add each of the figures."""
-        return Lines(
-            self.all + other.all,
-            self.code + other.code,
-            self.comment + other.comment,
-            self.comment_behind_code + other.comment_behind_code,
-        )
-
-
-@dataclass(frozen=True)
 class Docstring:
-    """Docstring of a module, class or function, with where it is and whose."""
+    """Docstring of a module, class or function, with whose it is and its first and last line."""
 
-    module: Module
     owner: str
-    line: int
+    place: str
+    first: int
+    last: int
     text: str
 
     @property
-    def place(self) -> str:
-        """File and line, as editors understand them."""
-        return f"{self.module.path}:{self.line}"
-
-    @property
-    def is_of_package(self) -> bool:
-        """True for the docstring of an ``__init__.py``."""
-        return self.module.is_package and self.owner == self.module.name
-
-    @property
-    def first_word(self) -> str:
-        """First word in lower case, without the markup around it."""
-        found = re.search(r"[^\W\d_]+", self.text)
-        return found.group().lower() if found else ""
-
-    @property
     def begins_with_clause(self) -> bool:
-        """True where the first word opens a clause instead of naming or doing something."""
-        return self.first_word in CLAUSE_WORDS
+        """True where the first word, without markup, opens a clause instead of naming or doing something."""
+        found = re.search(r"[^\W\d_]+", self.text)
+        return found is not None and found.group().lower() in CLAUSE_WORDS
 
     def long_sentences(self) -> list[str]:
         """Sentences of more words than the house allows."""
         return [text for text in _sentences(self.text) if len(text.split()) > LONGEST_SENTENCE_WORDS]
 
 
-def lines(module: Module) -> Lines:
-    """Count the lines of one module."""
+def lines(module: Module) -> Counter[str]:
+    """Count the lines of one module: ``all``, ``code``, ``comment``, and comments ``behind`` code."""
     text = module.text
-    inside_docstrings = _docstring_lines(module)
-    alone, behind = set(), 0
+    numbered = text.removesuffix("\n").split("\n") if text else []
+    counted = Counter(all=len(numbered), code=0, comment=0, behind=0)
+    no_code = {number for one in docstrings(module) for number in range(one.first, one.last + 1)}
     for match in _STRING_OR_COMMENT.finditer(text):
         if match.group(1):
-            start = text.rfind("\n", 0, match.start()) + 1
-            if text[start : match.start()].strip():
-                behind += 1
-            else:
-                alone.add(text.count("\n", 0, match.start()) + 1)
-    numbered = text.removesuffix("\n").split("\n") if text else []
-    code = sum(
-        1
-        for number, line in enumerate(numbered, 1)
-        if line.strip() and number not in alone and number not in inside_docstrings
-    )
-    return Lines(len(numbered), code, len(alone), behind)
+            number = text.count("\n", 0, match.start()) + 1
+            is_alone = numbered[number - 1].lstrip().startswith("#")
+            counted["comment" if is_alone else "behind"] += 1
+            if is_alone:
+                no_code.add(number)
+    counted["code"] = sum(bool(line.strip()) and at not in no_code for at, line in enumerate(numbered, 1))
+    return counted
 
 
-def total(modules: Sequence[Module]) -> Lines:
+def total(modules: Iterable[Module]) -> Counter[str]:
     """Count the lines of all these modules."""
-    return sum((lines(module) for module in modules), Lines())
+    counted: Counter[str] = Counter()
+    for module in modules:
+        counted.update(lines(module))
+    return counted
 
 
 def docstrings(module: Module) -> Iterator[Docstring]:
-    """Every docstring of a module that has any text, the module's own first."""
-    for owner, node in _owners(module):
-        text = ast.get_docstring(node)
-        if text and text.strip():
-            yield Docstring(module, owner, node.body[0].lineno, text)
-
-
-def length(function: Definition) -> int:
-    """Lines from ``def`` to the end, decorators left out."""
-    return (function.end_lineno or function.lineno) - function.lineno + 1
-
-
-def _owners(module: Module) -> Iterator[tuple[str, ast.Module | Definition]]:
-    yield module.name, module.syntax
-    for named in module.definitions:
-        yield named.qualified, named.node
-
-
-def _docstring_lines(module: Module) -> set[int]:
-    found: set[int] = set()
-    for _, node in _owners(module):
-        if ast.get_docstring(node, clean=False) is not None:
-            first = node.body[0]
-            found.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    return found
+    """Every docstring of a module, the module's own first."""
+    for owner, node in [(module.name, module.syntax), *module.definitions]:
+        if text := ast.get_docstring(node):
+            at = node.body[0]
+            yield Docstring(owner, f"{module.path}:{at.lineno}", at.lineno, at.end_lineno or at.lineno, text)
 
 
 def _sentences(text: str) -> Iterator[str]:

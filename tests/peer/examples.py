@@ -1,17 +1,18 @@
-"""Tests as a peer keeps them."""
+"""Tests as a peer records them."""
 
-from peer.record import Entry, entry
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import ClockReading, Direction
 
 START_US = 1_795_375_959_000_000
 
 
-def peer_test(number: int = 0, direction: Direction = Direction.DOWN) -> PeerTest:
+def peer_test(number: int = 0, epoch: str = "0" * 16, seq: int = 1) -> PeerTest:
     return PeerTest(
+        epoch=epoch,
+        seq=seq,
         session=f"6b034357-{number:04x}",
         key_id=7,
-        direction=direction,
+        direction=Direction.DOWN,
         kind=TestKind.FIXED,
         outcome="completed",
         start=ClockReading(
@@ -27,7 +28,3 @@ def peer_test(number: int = 0, direction: Direction = Direction.DOWN) -> PeerTes
         received_bytes=1_999_000,
         lost_packets=1,
     )
-
-
-def entries(*numbers: int) -> list[Entry]:
-    return [entry(peer_test(number)) for number in numbers]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Iterator
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,11 @@ import pytest
 from agent.load.udpstp_client import run_load
 from host.exits import Exit
 from host.settings import SettingsError
+from outbox.journal.journal import Journal
 from peer.__main__ import command
-from peer.record_file import RecordFile
 from tests.brokers import mosquitto
-from tests.peer.examples import entries
+from tests.outbox.journalled import CLOCK
+from tests.peer.examples import peer_test
 from tests.processes import free_port
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadReport
@@ -90,8 +91,9 @@ def test_check_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]
         text = f"ok     tests: {kept}: does not exist yet; it will be created"
         assert checked(file, capsys) == (Exit.OK, [text, accepted])
         assert not kept.exists()
-        with closing(RecordFile(kept, 1000, 10**8)) as opened:
-            opened.add(entries(1, 2))
+        with Journal(kept, 10**8, CLOCK) as journal:
+            for number in range(2):
+                journal.commit(partial(peer_test, number), CLOCK)
         text = f"ok     tests: {kept}: 2 kept, 2 of them without a receipt"
         assert checked(file, capsys) == (Exit.OK, [text, accepted])
 
@@ -115,9 +117,8 @@ def test_check_of_a_broker_that_cannot_be_used(file: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(("content", "code", "text"), [
     (b"no database, " * 800, Exit.UNAVAILABLE,
-     "note   tests: {kept}: damaged (file is not a database): the next start begins a new one"),
-    (None, Exit.CANNOT_CREATE,
-     "WRONG  tests: {kept}: Is a directory: give tests.path a file this user may write"),
+     "note   tests: {kept}: cannot be read (file is not a database): the peer sets aside a damaged file"),
+    (None, Exit.CANNOT_CREATE, "WRONG  tests: {kept} is a directory: give tests.path a file in it"),
 ])  # fmt: skip
 def test_check_of_a_file_that_cannot_be_used(
     file: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: Exit, text: str

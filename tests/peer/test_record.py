@@ -9,6 +9,7 @@ from wire.messages.peer_tests import PeerTest, TestKind, decode_test
 from wire.records import ClockReading, Direction
 from wire.udpstp.load import Plan, Search
 
+EPOCH = "00112233445566ff"
 AFTER_STEP = ClockReading(wall_us=9_000_000, boot_us=500_000_000, boot_id="boot", synchronised=False)
 
 
@@ -23,7 +24,8 @@ def told(direction: Direction, *, search: Search | None = None, dies: bool = Fal
         )
     )  # fmt: skip
     assert world.test is not None
-    return record.of_test(world.test, 5 * MS, world.now, AFTER_STEP), world.now
+    ended = record.Ended(world.test, 5 * MS, world.now, AFTER_STEP)
+    return record.of_test(ended, EPOCH, 7), world.now
 
 
 @pytest.mark.parametrize("direction", list(Direction))
@@ -55,9 +57,7 @@ def test_a_test_that_is_never_activated_begins_with_its_set_up_and_has_no_counts
     assert (test.sent_packets, test.received_packets, test.load_us) == (None, None, None)
 
 
-def test_it_is_encoded_as_the_collector_reads_it() -> None:
+def test_it_has_the_identity_that_the_journal_gives_it() -> None:
     test, _ = told(Direction.UP)
-    kept = record.entry(test)
-    assert kept.record == messages.encode(test)
-    assert decode_test(kept.record) == test
-    assert kept.identity == (test.session, "up", test.start.wall_us)
+    assert (test.epoch, test.seq) == (EPOCH, 7)
+    assert decode_test(messages.encode(test)) == test

@@ -6,9 +6,9 @@ import pytest
 
 from host import shared_key
 from host.settings import SettingsError
+from outbox.delivery.pace import Pace
 from peer import settings
 from peer.admission import AdmissionLimits
-from peer.outbox import Pace
 from wire.udpstp.reception import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,6 @@ def test_the_example_has_the_defaults() -> None:
     (KEYS + "tests: {size: 10 kB}", "tests.size: out of range: at least 1 MB"),
     (KEYS + "tests: {interval: 0 s}", "tests.interval: out of range: up to 1 h"),
     (KEYS + "tests: {receipt_timeout: 2 h}", "tests.receipt_timeout: out of range: up to 1 h"),
-    (KEYS + "tests: {rows: 10}", "tests.rows: expected a whole number >= 1000"),
     (KEYS + "broker: {hots: a}", "broker.hots: no such setting; did you mean `host`?"),
     (KEYS + "udpstp: {up: 50 Mbit/s}",
      "udpstp.up: less than udpstp.highest_rate: no such test could ever be admitted"),

@@ -39,5 +39,5 @@ def decode(payload: bytes, site: str) -> CommandMessage | Fault:
     if isinstance(message, Fault):
         return message
     if message.site != site:
-        return Fault(Reason.WRONG_SITE, f"says site {message.site} on the topic of {site}")
+        return Fault(Reason.WRONG_SENDER, f"says {message.site} on the topic of {site}")
     return message

@@ -1,7 +1,8 @@
-"""Envelopes, receipts and presence: the messages that agent and collector exchange, and their bounded codec.
+"""Envelopes, receipts and presence: the messages between senders and collector, and their bounded codec.
 
-JSON, so that a person reading a topic sees something readable. Decoders return a :class:`Fault` for input
-that does not fit, never an exception: what comes from a broker is anybody's bytes.
+A sender is a site's agent or a peer. JSON, so that a person reading a topic sees something readable.
+Decoders return a :class:`Fault` for input that does not fit, never an exception: what comes from a broker is
+anybody's bytes.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ SCHEMA = 1
 """Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
 probes or other words."""
 MAX_MESSAGE_BYTES = 512 * 1024
-MAX_MEASUREMENTS = 500
+MAX_RECORDS = 500
 MAX_GAPS = 64
 
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -36,14 +37,13 @@ Schema = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Reason(StrEnum):
-    """Why a message or one of its measurements was not taken: the closed vocabulary."""
+    """Why a message or one of its records was rejected: the closed vocabulary."""
 
     TOO_LARGE = "too-large"
     MALFORMED = "malformed"
     INVALID = "invalid"
     NEWER_SCHEMA = "newer-schema"
-    WRONG_SITE = "wrong-site"
-    WRONG_PEER = "wrong-peer"
+    WRONG_SENDER = "wrong-sender"
     WRONG_TOPIC = "wrong-topic"
     STORAGE = "storage"
 
@@ -81,9 +81,9 @@ class EpochRange(Struct, frozen=True, kw_only=True):
 
 
 class Gap(EpochRange, frozen=True, kw_only=True):
-    """Measurements that will never come, and why. ``at_us``: the sender's wall clock when that was known.
+    """Records that will never come, and why. ``at_us``: the sender's wall clock when that was known.
 
-    ``reason`` is a word of ``GapReason``, or one of a newer agent: that alone must not cost its batch.
+    ``reason`` is a word of ``GapReason``, or one of a newer sender: that alone must not cost its batch.
     """
 
     reason: Name
@@ -91,33 +91,34 @@ class Gap(EpochRange, frozen=True, kw_only=True):
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One batch from one site. ``sent`` is the sender's clocks at sending; ``signature`` is room for one.
+    """One batch from one sender: a site's measurements, or the load tests that a peer served.
 
-    ``gaps`` are declared until a receipt names them. ``obeyed`` is the id of the last command carried out.
+    ``sender`` is the site's id or the peer's name, ``program`` the sender's version, ``sent`` its clocks at
+    sending; ``signature`` is room for one. ``gaps`` are declared until a receipt names them. ``obeyed`` is
+    the id of the last command obeyed.
     """
 
     schema: Schema
-    site: SiteId
-    agent: Name
+    sender: SiteId
+    program: Name
     sent: ClockReading
     marks: Annotated[tuple[EpochMark, ...], Meta(max_length=64)]
-    measurements: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_MEASUREMENTS)]
+    records: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_RECORDS)]
     signature: Text | None = None
     gaps: Annotated[tuple[Gap, ...], Meta(max_length=MAX_GAPS)] = ()
     obeyed: Name | None = None
 
 
 class ReceiptStatus(StrEnum):
-    """``committed`` and ``duplicate`` mean: it is in the ledger. ``conflict``: both contents are kept."""
+    """``committed``: it is in the ledger, be it since now or before. ``conflict``: both contents are kept."""
 
     COMMITTED = "committed"
-    DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     REJECTED = "rejected"
 
 
 class ReceiptLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The fate of the measurements ``first`` to ``last`` (both included) of one epoch."""
+    """The fate of the records ``first`` to ``last`` (both included) of one epoch."""
 
     epoch: Epoch
     first: Sequence
@@ -128,16 +129,16 @@ class ReceiptLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one batch, named by the SHA-256 of its payload.
+    """What became of one batch of ``sender``, named by the SHA-256 of its payload.
 
-    Without lines and with a ``reason`` the batch as a whole could not be decoded and nothing of it was kept
-    but its reject record. ``declared`` are the batch's gaps that the ledger holds now.
+    Without lines and with a ``reason`` the batch was rejected whole, and nothing of it was kept but its
+    reject record. ``declared`` are the batch's gaps that the ledger holds now.
     """
 
     schema: Schema
-    site: SiteId
+    sender: SiteId
     payload: Digest
-    lines: Annotated[tuple[ReceiptLine, ...], Meta(max_length=MAX_MEASUREMENTS)] = ()
+    lines: Annotated[tuple[ReceiptLine, ...], Meta(max_length=MAX_RECORDS)] = ()
     reason: Reason | None = None
     detail: Text = ""
     declared: Annotated[tuple[EpochRange, ...], Meta(max_length=MAX_GAPS)] = ()
@@ -155,9 +156,9 @@ class Presence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Retained on the site's presence topic; the last will carries ``connection-lost``."""
 
     schema: Schema
-    site: SiteId
+    sender: SiteId
     state: PresenceState
-    agent: Name
+    program: Name
     since_us: Micros
 
 
@@ -204,13 +205,13 @@ def digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def decode(payload: bytes, kind: type[Message], site: str) -> Message | Fault:
-    """Decode a message that came in on ``site``'s topic: bounded, validated, and really of that site."""
+def decode(payload: bytes, kind: type[Message], sender: str) -> Message | Fault:
+    """Decode a message of ``sender``'s topics: bounded, validated, and really of that sender."""
     message = decode_bounded(payload, _MESSAGES[kind])
     if isinstance(message, Fault):
         return message
-    if message.site != site:
-        return Fault(Reason.WRONG_SITE, f"says site {message.site} on the topic of {site}")
+    if message.sender != sender:
+        return Fault(Reason.WRONG_SENDER, f"says {message.sender} on the topic of {sender}")
     return cast("Message", message)
 
 

@@ -25,7 +25,7 @@ from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
 from agent.settings.sections import FloorSettings
-from agent.task.task import ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.task import DropOrder, ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
@@ -110,8 +110,8 @@ class FloorProbe(ResumingProbe):
 
     record: type[Measurement] = FloorMeasurement
     alone = True
+    drop_order = DropOrder.VERDICT
     deadline_s = 180.0
-    landmark = FloorSequence.landmark
 
     def __init__(
         self,
@@ -187,6 +187,10 @@ class FloorProbe(ResumingProbe):
             bytes_received=run.bytes_received + sequenced.searched.bytes_received,
             retest=sequenced.retest,
         )
+
+    def can_resume(self, reading: Reading) -> bool:
+        """True for a reading that has the standing of its direction."""
+        return isinstance(reading.values, FloorValues) and reading.values.standing is not None
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         """Continue from the standing of the newest record of the direction."""

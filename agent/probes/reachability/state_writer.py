@@ -5,10 +5,10 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from agent.journal.thread import JournalThread
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.state import ReachabilityState
 from net.complaint import Complaint
+from outbox.journal.thread import JournalThread
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.journal.thread import JournalThread
 from agent.probes.reachability.poller import TargetPoller
 from agent.probes.reachability.rules.network_view import OutageScope, Target, UplinkState
 from agent.probes.reachability.rules.outages import SUSPECT_SHARE, OutageRules
@@ -16,6 +15,7 @@ from agent.task.context import ProbeContext
 from agent.task.watch import EmitEvent, WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
+from outbox.journal.thread import JournalThread
 from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValues
 
 # Intervals that a receipt may take: the collector, too, may have to reconnect to the broker.
@@ -109,7 +109,7 @@ class ReachabilityWatch:
         receipts = self._uplink.receipts
         connected = self._uplink.problem is None
         return UplinkState(
-            connected, receipts.unanswered, receipts.heard, receipts.missed, self._receipt_wait_us
+            connected, receipts.unanswered, receipts.newest, receipts.missed, self._receipt_wait_us
         )
 
     def _restore(self, state: ReachabilityState) -> None:

@@ -21,7 +21,7 @@ from collector.ledger.schema.measurements import (
     sites,
     version,
 )
-from collector.ledger.schema.sides import peer_tests, two_sides
+from collector.ledger.schema.sides import peer_gaps, peer_tests, two_sides
 from collector.ledger.schema.values import VALUES, ValueTables, unknown_values
 
 SCHEMA_VERSION = 1
@@ -39,6 +39,7 @@ __all__ = [
     "metadata",
     "names",
     "payloads",
+    "peer_gaps",
     "peer_tests",
     "rejects",
     "resends",

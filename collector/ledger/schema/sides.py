@@ -17,7 +17,7 @@ from collector.ledger.schema.columns import key, metadata
 from collector.ledger.schema.layout import Layout
 from wire.messages.peer_tests import PeerTest
 
-PEER_TEST = Layout(PeerTest, apart=frozenset({"session", "direction", "outcome", "start"}))
+PEER_TEST = Layout(PeerTest, apart=frozenset({"epoch", "seq", "session", "direction", "outcome", "start"}))
 
 # A second content under one identity stands beside the first.
 peer_tests = Table(
@@ -25,6 +25,8 @@ peer_tests = Table(
     metadata,
     key(),
     Column("peer_key", BigInteger, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
     Column("session", Text, nullable=False),
     Column("direction", Text, nullable=False),
     Column("start_us", BigInteger, nullable=False),
@@ -37,10 +39,25 @@ peer_tests = Table(
     Column("max_error_us", BigInteger),
     Column("outcome_key", BigInteger, nullable=False),
     *PEER_TEST.columns(),
-    UniqueConstraint("peer_key", "session", "direction", "start_us", "digest"),
+    UniqueConstraint("peer_key", "epoch", "seq", "digest"),
 )
 # When each peer was last heard of: a peer may be silent while others tell of thousands of tests an hour.
 Index("peer_tests_of_peer", peer_tests.c.peer_key, peer_tests.c.start_us)
+
+# What a peer declared lost for good.
+peer_gaps = Table(
+    "peer_gaps",
+    metadata,
+    key(),
+    Column("peer_key", BigInteger, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("reason_key", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    UniqueConstraint("peer_key", "epoch", "first", "last"),
+)
 
 # Each test of which one side or both have told. ``result`` is NULL while the other side may still come.
 two_sides = Table(

@@ -7,19 +7,18 @@ from collector.ledger.clock.redating import Moved
 from collector.model.observation import Observation, PassedOver
 from collector.model.peer_comparison import ComparedTest, PeerMessage
 from wire.messages.envelope import Reason, Receipt
-from wire.messages.peer_tests import PeerReceipt
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One message after its commit: the receipt to send, and what views have to learn.
+    """One message after its commit: the receipt to send on which topic, and what views have to learn.
 
     ``speaker`` is absent where nothing readable came. ``joined`` are the load tests of which the whole group
     completed the second side. ``passed_over``: why measurements are in the ledger and in no view. ``moved``:
     sites whose measurements were placed anew.
     """
 
-    receipt: Receipt | PeerReceipt | None
+    receipt: Receipt | None
     observations: tuple[Observation, ...] = ()
     fates: tuple[Fate, ...] = ()
     rejected: tuple[Reason, ...] = ()
@@ -28,3 +27,4 @@ class Settled:
     speaker: Speaker | None = None
     passed_over: tuple[PassedOver, ...] = ()
     moved: tuple[Moved, ...] = ()
+    topic: str | None = None

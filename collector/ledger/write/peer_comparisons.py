@@ -41,7 +41,15 @@ def _same(table: Any) -> Any:
     )
 
 
-_HELD = select(_TESTS.c.digest).where(_same(_TESTS), _TESTS.c.start_us == bindparam("start_us"))
+_HELD = (
+    select(_TESTS.c.digest)
+    .where(
+        _TESTS.c.peer_key == bindparam("peer_key"),
+        _TESTS.c.epoch == bindparam("epoch"),
+        _TESTS.c.seq == bindparam("seq"),
+    )
+    .order_by(_TESTS.c.key)
+)
 _FIND = select(_SIDES).where(_same(_SIDES))
 _INSERT = _SIDES.insert()
 _COMPLETE = update(_SIDES).where(_SIDES.c.key == bindparam("side_key"))
@@ -90,12 +98,10 @@ def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list
     return [Told(peer, test.session, test.direction, time_us, columns)]
 
 
-def held_tests(
-    connection: Connection, peer_key: int, session: str, direction: str, start_us: int
-) -> set[bytes]:
-    """The contents that the ledger holds under the identity of a peer's test."""
-    identity = {"peer_key": peer_key, "session": session, "direction": direction, "start_us": start_us}
-    return set(connection.execute(_HELD, identity).scalars())
+def held_tests(connection: Connection, peer_key: int, epoch: str, seq: int) -> list[bytes]:
+    """The contents that the ledger has under the identity of a peer's test, the first one first."""
+    identity = {"peer_key": peer_key, "epoch": epoch, "seq": seq}
+    return list(connection.execute(_HELD, identity).scalars())
 
 
 def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:
@@ -103,6 +109,8 @@ def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:
     return PEER_TEST.row(test, name_key) | {
         "received_us": batch.arrival.received_us,
         "program_key": name_key(batch.envelope.program),
+        "epoch": test.epoch,
+        "seq": test.seq,
         "session": test.session,
         "direction": test.direction.value,
         "outcome_key": name_key(test.outcome),

@@ -10,18 +10,18 @@ from sqlalchemy import Connection, delete, func, select
 
 from collector.ingest.decode import (
     Accepted,
+    AcceptedTest,
     Batch,
     Fate,
     Judged,
     PeerBatch,
-    PeerItem,
     Refused,
     Speaker,
     UnreadableMessage,
+    declared_gaps,
     receipt_of_batch,
-    receipt_of_peer,
     receipt_of_unreadable,
-    told_gaps,
+    receipt_topic,
 )
 from collector.kinds.views import observe
 from collector.ledger import schema
@@ -59,7 +59,7 @@ class Group:
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
-    tests: dict[tuple[int, str, str, int], set[bytes]] = field(default_factory=dict)
+    tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
     dated: Spans = field(default_factory=Spans)
@@ -72,7 +72,7 @@ class Group:
         """Write all of it; returns what became of each message, in order."""
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
-        settled = [self._settle(message) for message in group]
+        settled = [replace(self._settle(message), topic=receipt_topic(message)) for message in group]
         self._write()
         self._account(batches)
         self.lookout.dated(self.dated)
@@ -101,10 +101,10 @@ class Group:
                 if item.identity is not None:
                     fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
                 continue
-            status, seen = self._record(message, item, batch_key)
-            fates.append(Fate(item.record.epoch, item.record.seq, status))
+            fate, seen = self._record(message, item, batch_key)
+            fates.append(fate)
             observations.extend(seen)
-        if any(fate.status is ReceiptStatus.COMMITTED for fate in fates):
+        if any(fate.status is ReceiptStatus.COMMITTED and not fate.redelivered for fate in fates):
             self._keep_batch(message, batch_key)
         return Settled(
             receipt_of_batch(message, fates),
@@ -116,51 +116,73 @@ class Group:
         )
 
     def _settle_peer(self, batch: PeerBatch) -> Settled:
-        statuses = tuple(self._record_test(batch, item) for item in batch.items)
-        faults = tuple(item.test.reason for item in batch.items if isinstance(item.test, Fault))
-        begun = [_begun(batch, item.test) for item in batch.items if isinstance(item.test, PeerTest)]
-        heard = PeerMessage(batch.peer, statuses, max(begun, default=None))
-        return Settled(receipt_of_peer(batch, statuses), rejected=faults, heard=heard)
+        fates: list[Fate] = []
+        rejected: list[Reason] = []
+        for item in batch.items:
+            if isinstance(item, AcceptedTest):
+                fates.append(self._record_test(batch, item))
+                continue
+            self._reject(batch, item.fault, item.raw)
+            rejected.append(item.fault.reason)
+            if item.identity is not None:
+                fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
+        self._declare_of_peer(batch)
+        begun = [_begun(batch, item.record) for item in batch.items if isinstance(item, AcceptedTest)]
+        heard = PeerMessage(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
+        return Settled(receipt_of_batch(batch, fates), rejected=tuple(rejected), heard=heard)
 
-    def _record_test(self, batch: PeerBatch, item: PeerItem) -> ReceiptStatus:
+    def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> Fate:
         """A second content under one identity is kept, too; the first is the one that is compared."""
-        test = item.test
-        if isinstance(test, Fault):
-            self._reject(batch, test, item.raw)
-            return ReceiptStatus.REJECTED
-        identity = (self._name_key(batch.peer), test.session, test.direction.value, test.start.wall_us)
+        test = item.record
+        identity = (self._name_key(batch.peer), test.epoch, test.seq)
         digest = rows.content_digest(item.raw)
         known = self.tests.get(identity)
         if known is None:
             known = self.tests[identity] = held_tests(self.connection, *identity)
+        status = ReceiptStatus.CONFLICT if known and known[0] != digest else ReceiptStatus.COMMITTED
         if digest in known:
-            return ReceiptStatus.DUPLICATE
-        status = ReceiptStatus.CONFLICT if known else ReceiptStatus.COMMITTED
+            return Fate(test.epoch, test.seq, status, redelivered=True)
         key = self._new_key(schema.peer_tests)
         if not known:
             self.sides += of_peer(batch.peer, test, key, _begun(batch, test))
-        known.add(digest)
+        known.append(digest)
         keys = {"key": key, "peer_key": identity[0], "digest": digest}
         self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
-        return status
+        return Fate(test.epoch, test.seq, status)
 
-    def _record(
-        self, batch: Batch, item: Accepted, batch_key: int
-    ) -> tuple[ReceiptStatus, tuple[Observation, ...]]:
+    def _declare_of_peer(self, batch: PeerBatch) -> None:
+        """A peer's gaps are kept as it declares them."""
+        for gap in declared_gaps(batch.envelope):
+            row = {
+                "peer_key": self._name_key(batch.peer),
+                "epoch": gap.epoch,
+                "first": gap.first,
+                "last": gap.last,
+            }
+            same = [schema.peer_gaps.c[column] == value for column, value in row.items()]
+            if self.connection.execute(select(schema.peer_gaps.c.key).where(*same)).scalar() is None:
+                more = {
+                    "reason_key": self._name_key(gap.reason),
+                    "at_us": gap.at_us,
+                    "received_us": batch.arrival.received_us,
+                }
+                self.connection.execute(schema.peer_gaps.insert(), row | more)
+
+    def _record(self, batch: Batch, item: Accepted, batch_key: int) -> tuple[Fate, tuple[Observation, ...]]:
         epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
-        identity = (epoch_key, item.record.seq)
+        identity, name = (epoch_key, item.record.seq), (item.record.epoch, item.record.seq)
         digest = rows.content_digest(item.raw)
         known = self.contents.get(identity)
         if known is not None:
             if known == digest:
-                return ReceiptStatus.DUPLICATE, ()
+                return Fate(*name, ReceiptStatus.COMMITTED, redelivered=True), ()
             self._keep_conflict(batch, identity, digest, item.raw)
-            return ReceiptStatus.CONFLICT, ()
+            return Fate(*name, ReceiptStatus.CONFLICT), ()
         self.contents[identity] = digest
         self.keys.raise_last_seq(*identity)
         self.accounts.commit(*identity)
         keys = {"epoch_key": epoch_key, "batch_key": batch_key, "digest": digest}
-        return ReceiptStatus.COMMITTED, self._insert(batch, item, keys)
+        return Fate(*name, ReceiptStatus.COMMITTED), self._insert(batch, item, keys)
 
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
         received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
@@ -204,7 +226,7 @@ class Group:
         row = {
             "key": key,
             "site_key": self.keys.site(self.connection, batch.site),
-            "agent_key": self._name_key(batch.envelope.agent),
+            "agent_key": self._name_key(batch.envelope.program),
             "received_us": received_us,
             "payload_digest": bytes.fromhex(batch.digest),
             "sent_wall_us": sent.wall_us,
@@ -244,7 +266,7 @@ class Group:
         for batch in batches:
             for mark in batch.envelope.marks:
                 self.accounts.mark(batch.site, mark)
-            for gap in told_gaps(batch.envelope):
+            for gap in declared_gaps(batch.envelope):
                 self.accounts.declare(batch.site, gap, batch.arrival.received_us)
         self.accounts.write()
 

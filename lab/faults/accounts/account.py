@@ -5,7 +5,7 @@ under somebody else's identity, or was altered on the way, is found.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,6 +52,11 @@ class Noted:
     def __or__(self, other: "Noted") -> "Noted":
         return Noted(self.tried | other.tried, self.committed | other.committed, self.let_go | other.let_go)
 
+    def without(self, is_excused: Callable[[Identity], bool]) -> "Noted":
+        """Without those that may be lost; what is left of them is none that nobody made."""
+        kept = frozenset(content for content in self.committed if not is_excused(content.identity))
+        return Noted(self.tried, kept, self.let_go)
+
     def still_kept(self) -> "Noted":
         """Without what may have been forgotten: what a journal itself must still have."""
         kept = frozenset(content for content in self.committed if content.identity not in self.let_go)
@@ -82,8 +87,8 @@ class Account:
     """How a run came out; it closes when everything journalled is held or declared, and nothing else is.
 
     ``shown`` are those of ``lost`` that the ledger itself shows as missing. ``premature`` are measurements
-    that a journal has marked and the ledger does not hold. ``beyond`` were committed without a note: the
-    kill came between the two. ``missing`` is how many the ledger shows as missing, and ``miscounted`` are
+    that a journal has as committed and the ledger does not hold. ``beyond`` were committed without a note:
+    the kill came between the two. ``missing`` is how many the ledger shows as missing, and ``miscounted`` are
     the epochs of which it counts what it does not hold.
     """
 

@@ -7,9 +7,9 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from agent.journal.journal import State
 from lab.faults.accounts import notes
 from lab.faults.accounts.account import Account, Content, Gap, Held, Identity, Noted, settle
+from outbox.rows import State
 
 _HELD = (
     "SELECT s.site_id, e.epoch, m.seq, m.digest, m.detail FROM measurements m"
@@ -87,12 +87,12 @@ def of_ledger(path: Path) -> Held:
 
 
 def marked(path: Path, site: str) -> set[Identity]:
-    """What a journal has marked as being in the ledger. Raises sqlite3.Error."""
-    query = "SELECT epoch, seq FROM measurement WHERE state = ?"
+    """What a journal has as committed. Raises sqlite3.Error."""
+    query = "SELECT epoch, seq FROM record WHERE state = ?"
     with closing(_read_only(path)) as connection:
-        if not _has(connection, "measurement"):
+        if not _has(connection, "record"):
             return set()
-        return {Identity(site, *row) for row in connection.execute(query, (State.MARKED.value,))}
+        return {Identity(site, *row) for row in connection.execute(query, (State.COMMITTED.value,))}
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from agent.journal.file import JournalError
-from agent.journal.journal import Journal
 from collector.ledger.store import LedgerError
 from collector.ledger.write.commit import Ledger
 from lab.faults.accounts import notes, reading
@@ -26,8 +24,11 @@ from lab.faults.power import damage_workload, journal_workload, ledger_workload,
 from lab.faults.power.disk import Disk
 from lab.faults.power.journal_workload import SIZE, moment
 from lab.faults.power.ledger_workload import SITE
-from lab.faults.power.names import JOURNAL, LEDGER, NOTES
+from lab.faults.power.names import HEARTBEAT, JOURNAL, LEDGER, NOTES
 from lab.faults.power.op_log import Operation
+from outbox.journal import heartbeat
+from outbox.journal.file import JournalError
+from outbox.journal.journal import Journal
 
 CUTS, SHORT_CUTS = 300, 45
 A_ROUND = 50
@@ -155,9 +156,14 @@ def check_journal(root: Path, noted: Noted) -> Account:
 
 
 def check_damaged_journal(root: Path, noted: Noted) -> Account:
-    """Open the journal, which may take over what is left of it, and let it work. Raises JournalError."""
+    """Open the journal, which may take over what is left of it, and let it work. Raises JournalError.
+
+    What the heartbeat on the disk does not name may be lost without a word.
+    """
+    beat = heartbeat.read(root / HEARTBEAT)
+    named = {reach.epoch: reach.last for reach in beat.epochs} if beat else {}
     _open(root)
-    return _settle(root, noted, "")
+    return _settle(root, noted.without(lambda at: at.seq > named.get(at.epoch, 0)), "")
 
 
 def _open(root: Path) -> None:
@@ -169,7 +175,7 @@ def _open(root: Path) -> None:
 
 def _settle(root: Path, noted: Noted, which_gaps: str) -> Account:
     with closing(sqlite3.connect(root / JOURNAL)) as connection:
-        rows = connection.execute("SELECT epoch, seq, record FROM measurement").fetchall()
+        rows = connection.execute("SELECT epoch, seq, record FROM record").fetchall()
         gaps = connection.execute(f"SELECT epoch, first, last FROM gap {which_gaps}").fetchall()  # noqa: S608
     held = Held(
         contents=Counter(Content(Identity(SITE, epoch, seq), digest_of(raw)) for epoch, seq, raw in rows),

@@ -11,10 +11,10 @@ import secrets
 import sys
 from pathlib import Path
 
-from agent.journal.journal import Journal
 from lab.faults.accounts.notes import Notes
 from lab.faults.power.journal_workload import SIZE, commit, first_us, moment
-from lab.faults.power.names import JOURNAL, NOTES
+from lab.faults.power.names import HEARTBEAT, JOURNAL, NOTES
+from outbox.journal.journal import Journal
 
 LIVES = 3
 MOST_BYTES = 600
@@ -31,8 +31,16 @@ def main(root: Path, seed: int) -> None:
             for number in range(chance.randint(10, 80)):
                 wall_us += 60_000_000
                 commit(journal, notes, f"{seed}-{life}-{number}", moment(wall_us))
+        _write_back(root / HEARTBEAT)
         if life < LIVES - 1:
             _harm(root / JOURNAL, chance)
+
+
+def _write_back(path: Path) -> None:
+    """As the kernel does by itself, half a minute later."""
+    file = os.open(path, os.O_RDWR)
+    os.fsync(file)
+    os.close(file)
 
 
 def _harm(path: Path, chance: random.Random) -> None:

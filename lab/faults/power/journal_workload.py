@@ -1,6 +1,6 @@
 """What the journal goes through before the power is cut: ``journal_workload.py ROOT SEED``.
 
-Opened, filled, marked, pruned and closed, several times over; small enough that it is full now and then.
+Opened, filled, committed, pruned and closed, several times over; small enough that it is full now and then.
 """
 
 import logging
@@ -9,10 +9,11 @@ import secrets
 import sys
 from pathlib import Path
 
-from agent.journal.journal import Change, Journal, State
 from lab.faults.accounts.notes import Notes
 from lab.faults.power.names import JOURNAL, NOTES
 from lab.faults.processes import source
+from outbox.journal.journal import Journal
+from outbox.rows import Change, State
 from wire.records import ClockReading, Measurement
 
 LIVES = 4
@@ -50,11 +51,13 @@ def commit(journal: Journal, notes: Notes, serial: str, now: ClockReading) -> No
 def _step(journal: Journal, notes: Notes, chance: random.Random, serial: str, now: ClockReading) -> None:
     commit(journal, notes, serial, now)
     if chance.random() < 0.04:
-        rows = journal.unsent(chance.randint(1, 12))
+        rows = journal.waiting(chance.randint(1, 12))
         notes.let_go((row.epoch, row.seq) for row in rows)
-        journal.apply([Change(row.epoch, row.seq, row.seq, State.MARKED) for row in rows], now)
+        journal.apply([Change(row.epoch, row.seq, row.seq, State.COMMITTED) for row in rows], now)
     if chance.random() < 0.05:
         journal.prune(now)
+    if chance.random() < 0.2:
+        journal.beat(now)
 
 
 def first_us(seed: int) -> int:

@@ -70,11 +70,11 @@ def _batch(epoch: str, after: int, count: int, serial: str) -> list[Measurement]
 def _arrival(epoch: str, last: int, batch: list[Measurement]) -> Arrival:
     envelope = Envelope(
         schema=SCHEMA,
-        site=SITE,
-        agent="0.1.0",
+        sender=SITE,
+        program="0.1.0",
         sent=batch[-1].start,
         marks=(EpochMark(epoch=epoch, high_water=last),),
-        measurements=tuple(msgspec.Raw(messages.encode(measurement)) for measurement in batch),
+        records=tuple(msgspec.Raw(messages.encode(measurement)) for measurement in batch),
     )
     received_us = batch[-1].start.wall_us
     return Arrival(topics.topic(SITE, topics.Kind.RESULTS), messages.encode(envelope), received_us)

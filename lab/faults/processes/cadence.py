@@ -71,7 +71,7 @@ def _templates(site: str) -> Iterator[Measurement]:
     for _ in range(0, TEMPLATES, 500):
         envelope = decoder.decode(fleet.envelope(500))
         assert envelope.schema == SCHEMA  # noqa: S101 -- the fleet speaks this version
-        for raw in envelope.measurements:
+        for raw in envelope.records:
             record = messages.decode_measurement(raw)
             if isinstance(record, Measurement):
                 yield record

@@ -18,7 +18,7 @@ from lab.programs.tether import PR_SET_PDEATHSIG
 
 PRELOADED = (
     "agent.uplink.uplink",
-    "agent.journal.thread",
+    "outbox.journal.thread",
     "aiomqtt",
     "collector.service.service",
     "collector.settings",

@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import net.liveness
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
-from agent.settings.sections import UplinkSettings as UplinkSettings
+from agent.settings.sections import UplinkSettings
 from agent.uplink.uplink import Uplink
 from host import log
 from host.clock import Clock
@@ -18,10 +16,13 @@ from host.units import Seconds
 from lab.faults.accounts.notes import Notes
 from lab.faults.processes import source
 from net.mqtt import Broker
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from wire.records import ClockReading, Measurement
 
 SIZE = 64_000_000
 LOOK_EVERY_S = 0.05
+BEAT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ async def _run(site: Site) -> None:
             tasks = [
                 group.create_task(uplink.run()),
                 group.create_task(_tell_troubles(site, uplink)),
+                group.create_task(journal.keep_beating(clock.read, BEAT_EVERY_S)),
                 group.create_task(_measure(site, journal, uplink, clock)),
             ]
             await stop.wait()

@@ -22,7 +22,7 @@ EVERY_S = 0.02
 WHILE_S, SHORT_WHILE_S = 6.0, 1.5
 WITHIN_S = 60.0
 _JOURNAL = (".db", ".db-wal", ".db-shm")
-_CARD = (*_JOURNAL, ".db-reached")
+_CARD = (*_JOURNAL, ".db-heartbeat")
 
 Finding = tuple[str, bool]
 Scene = Callable[[Stage, float, Tell], Awaitable[tuple[Account, list[Finding]]]]
@@ -90,7 +90,7 @@ async def put_back(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
     return account, [
         ("what the image did not have is declared, and nothing else", account.declared == len(expected) > 0),
         ("the account closes", account.closes),
-        ("the ledger shows two epochs after one", _forked(running)),
+        ("the chain of epochs is whole", not _forked(running)),
     ]
 
 

@@ -1,7 +1,7 @@
 """``offline``: 30 days without a collector across a month's end, then drained beside what is live.
 
 By value first, on a clock that runs ahead: the real journal on SQLite, the uplink's core
-(``agent.uplink.window``) and the real ledger, with seconds between them as the settings' defaults have them.
+(``outbox.delivery``) and the real ledger, with seconds between them as the settings' defaults have them.
 Then a month-old backlog once more at this machine's own pace, through Mosquitto and the collector's program.
 """
 
@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from agent.journal.journal import Journal, Row
 from agent.settings import sections as settings
-from agent.uplink.uplink import fetch
-from agent.uplink.window import Pace, Want, Window, envelope
 from collector.ingest.decode import Arrival, judge
 from collector.ledger.write.commit import Ledger
 from lab.faults.accounts import reading
@@ -26,6 +23,11 @@ from lab.faults.accounts.folders import in_memory
 from lab.faults.accounts.notes import Notes
 from lab.faults.processes.cadence import Build, Cadence
 from lab.faults.processes.stage import Tell, stage
+from outbox.delivery.delivery import Delivery, Fetch
+from outbox.delivery.pace import Pace
+from outbox.journal.journal import Journal
+from outbox.publisher import Sender, compose, read
+from outbox.rows import Row
 from wire.messages import envelope as messages
 from wire.messages import topics
 from wire.messages.envelope import Receipt
@@ -39,6 +41,7 @@ BEGIN_US = calendar.timegm((2026, 1, 17, 0, 0, 0)) * 1_000_000
 SHORT_BEGIN_US = calendar.timegm((2026, 1, 31, 12, 0, 0)) * 1_000_000
 AROUND_BYTES = 5_000_000
 """What SQLite's log and index of it may take beside a journal's own bytes."""
+SENDER = Sender(SITE, "0.1.0", topics.topic(SITE, topics.Kind.RESULTS))
 LIVE_WITHIN_S = 60.0
 DRAINED_WITHIN_S = 86_400.0
 RESTART_EVERY = 7 * 1440  # minutes
@@ -134,7 +137,9 @@ class Drain:
         self._ledger = ledger
         self._began = site.clock.seconds
         newest = site.journal.newest_position()
-        self._window = Window(Pace(), Random(seed), newest=newest, now=self._began)
+        self._delivery = Delivery(
+            Pace(), Random(seed), messages.decode_measurement, newest=newest, now=self._began
+        )
         self._receipts: list[tuple[float, Receipt]] = []
         self._oldest = newest + 1
         self._live: dict[tuple[str, int], float] = {}
@@ -147,9 +152,11 @@ class Drain:
             if clock.seconds - self._began > DRAINED_WITHIN_S:
                 break
             self._take_receipts()
-            while (want := self._window.want(clock.seconds)) is not None:
-                self._send(want)
-            moments = [self._window.next_wake(clock.seconds), *(at for at, _ in self._receipts)]
+            if self._delivery.begin_day(clock.seconds) and site.journal.release():
+                self._delivery.released()
+            while (fetch := self._delivery.next_fetch(clock.seconds)) is not None:
+                self._send(fetch)
+            moments = [self._delivery.next_wake(clock.seconds), *(at for at, _ in self._receipts)]
             clock.seconds = max(clock.seconds + 0.01, min(site.next_s, *moments))
             if clock.seconds >= site.next_s:
                 self._measure()
@@ -158,31 +165,31 @@ class Drain:
 
     def _is_anything_left(self) -> bool:
         counts = self._site.journal.counts()
-        return bool(counts.unsent or counts.quarantined or self._window.in_flight())
+        return bool(counts.waiting or counts.rejected or self._delivery.in_flight)
 
     def _measure(self) -> None:
         for measurement in self._site.minute():
             self._live[(measurement.epoch, measurement.seq)] = self._site.clock.seconds
-        self._window.committed()
+        self._delivery.committed()
 
     def _take_receipts(self) -> None:
         clock, journal = self._site.clock, self._site.journal
         due = [receipt for at, receipt in self._receipts if at <= clock.seconds]
         self._receipts = [one for one in self._receipts if one[0] > clock.seconds]
         for receipt in due:
-            heard = self._window.receipt(receipt)
-            journal.apply(heard.changes, clock.read(), heard.told)
+            outcome = self._delivery.receipt(receipt)
+            journal.apply(outcome.changes, clock.read(), outcome.declared)
 
-    def _send(self, want: Want) -> None:
+    def _send(self, fetch: Fetch) -> None:
         journal, clock = self._site.journal, self._site.clock
-        fetched, gaps = fetch(journal, want)
-        rows = self._window.choose(want, fetched, clock.seconds, gaps)
+        fetched, gaps = read(journal, fetch)
+        rows = self._delivery.choose(fetch, fetched, gaps, clock.seconds)
         if not rows and not gaps:
             return
         self._note(rows)
         epochs = list({row.epoch for row in rows} | {gap.epoch for gap in gaps})
-        payload = envelope(SITE, "0.1.0", clock.read(), journal.marks(epochs), rows, gaps)
-        self._window.sent(messages.digest(payload), rows, clock.seconds, gaps)
+        payload = compose(SENDER, clock.read(), journal.marks(epochs), rows, gaps)
+        self._delivery.sent(messages.digest(payload), fetch, rows, gaps, clock.seconds)
         arrival = Arrival(topics.topic(SITE, topics.Kind.RESULTS), payload, clock.read().wall_us)
         (settled,) = self._ledger.commit([judge(arrival)])
         if isinstance(settled.receipt, Receipt):

@@ -1,15 +1,11 @@
 """Records of the wall clock's changes, reading by reading."""
 
-import asyncio
-
 from msgspec.structs import replace
 
 from agent.clock.rules import ClockChanges
-from agent.clock.watch import ClockWatch
-from agent.task.watch import WatchEvent
 from agent.train.peer_time import PeerClockOffset, PeerTime
 from tests.agent.fakes import FakeClock
-from wire.records import ClockChange, ClockMeasurement, ClockValues
+from wire.records import ClockChange, ClockValues
 
 TEN_YEARS_US = 315_576_000_000_000
 
@@ -109,17 +105,3 @@ def test_a_synchronised_peers_time_is_recorded_while_the_clock_is_not() -> None:
     assert watched.look() is not None, "the peer's clock was set"
     watched.peer_time.offset = replace(watched.peer_time.offset, boot_us=told.boot_us + 21_600_000_000)
     assert watched.look() is not None, "six hours later"
-
-
-def test_the_watch_emits_an_event() -> None:
-    told: list[WatchEvent] = []
-
-    async def scenario() -> None:
-        watch = ClockWatch(FakeClock().read, PeerTime())
-        running = asyncio.create_task(watch.run(told.append))
-        while not told:
-            await asyncio.sleep(0)
-        running.cancel()
-
-    asyncio.run(scenario())
-    assert [(event.record, event.start.synchronised) for event in told] == [(ClockMeasurement, True)]

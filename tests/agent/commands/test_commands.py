@@ -367,7 +367,7 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
             assert words in screen.stdout
         second = call("run", path)
         assert second.returncode == 73
-        assert f"another agent (process {process}) has this journal" in second.stderr
+        assert f"journal.db: in use by process {process}: end that" in second.stderr
         os.kill(process, signal.SIGTERM)
         wait_until(lambda: not (tmp_path / "run" / "status.json").exists(), "the agent ends", 5)
     told = (tmp_path / "log").read_text()

@@ -12,7 +12,7 @@ from agent.service import wiring as assembly
 from agent.settings.sections import JournalSettings, PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
-from tests.agent.journalled import CLOCK
+from tests.outbox.journalled import CLOCK
 from wire.records import CapacityMeasurement, Direction, Measurement, Outcome, Purpose, StampMeasurement
 
 MB = 1_000_000

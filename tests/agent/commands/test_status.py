@@ -11,7 +11,6 @@ import pytest
 
 from agent.commands import check, status
 from agent.configuration import SETTINGS
-from agent.journal.journal import Counts, Journal
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import remedies
 from agent.service import status_file
@@ -19,7 +18,9 @@ from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings, PeerAccessSettings
 from agent.settings.sections import JournalSettings as JournalSettings
 from agent.settings.sections import LineCountersSettings as Counted
-from tests.agent.journalled import CLOCK, build, later
+from outbox.journal.journal import Journal
+from outbox.rows import Counts, Filing
+from tests.outbox.journalled import CLOCK, build, later
 from wire.records import (
     Cause,
     Direction,
@@ -103,19 +104,19 @@ def test_check_tells_a_directory_from_a_journal(tmp_path: Path) -> None:
 
 
 def test_a_seldom_task_is_shown_beside_an_often_one(tmp_path: Path, journal: Journal) -> None:
-    journal.commit(partial(build, schedule="floor-down"), CLOCK)
-    journal.commit(build, CLOCK)
+    journal.commit(build, CLOCK, Filing(schedule="floor-down"))
+    journal.commit(build, CLOCK, Filing(schedule="stamp-dscp-0"))
     assert len(status.look(settings(tmp_path), later(HOUR_US)).results) == 1  # one task in two schedules
 
 
 def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path, journal: Journal) -> None:
-    journal.commit(build, CLOCK)
+    journal.commit(build, CLOCK, Filing(schedule="stamp-dscp-0"))
 
-    def made(epoch: str, seq: int, *, at: int) -> object:
+    def made(epoch: str, seq: int, *, at: int) -> Measurement:
         return msgspec.structs.replace(build(epoch, seq), dscp=46, schedule="stamp-dscp-46", start=later(at))
 
     for at, shown in ((60_000_000, 2), (HOUR_US, 1)):
-        journal.commit(partial(made, at=at), later(at))  # type: ignore[arg-type]
+        journal.commit(partial(made, at=at), later(at), Filing(schedule="stamp-dscp-46"))
         results = status.look(settings(tmp_path), later(at)).results
         assert [one.line.task for one in results] == ["stamp dscp 0", "stamp dscp 46"][-shown:]
 
@@ -155,7 +156,7 @@ def floored(
 def test_figures_are_aligned(tmp_path: Path, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
     for direction, verdict in ((Direction.DOWN, Verdict.PASS), (Direction.UP, Verdict.UNCONFIRMED)):
         commit = partial(floored, direction=direction, standing=Standing.CLEAR, verdict=verdict)
-        journal.commit(commit, CLOCK)
+        journal.commit(commit, CLOCK, Filing(schedule=f"floor-{direction}"))
     status.main(settings(tmp_path), json=False)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("floor ")]
     assert [line.split()[2] for line in lines] == ["pass", "unconfirmed"]
@@ -171,7 +172,8 @@ def test_the_standing_of_each_direction_is_shown(
         (Direction.UP, Standing.CONDEMNED),
     )
     for direction, standing in told:
-        journal.commit(partial(floored, direction=direction, standing=standing), CLOCK)
+        filing = Filing(resume_key=f"floor-{direction}" if standing else None)
+        journal.commit(partial(floored, direction=direction, standing=standing), CLOCK, filing)
     chosen = settings(tmp_path)
     view = status.look(chosen, later(60_000_000))
     assert [one.words for one in view.standings] == ["suspect (50% of the evidence)", "condemned"]
@@ -213,7 +215,7 @@ def test_rejected_and_lost_measurements_are_reported(
     tmp_path: Path, number: int, told: tuple[str, ...]
 ) -> None:
     view = status.look(settings(tmp_path), CLOCK)
-    counts = Counts(unsent=0, marked=0, quarantined=number, conflict=number, gaps=number, used=0)
+    counts = Counts(waiting=0, committed=0, rejected=number, conflict=number, gaps=number, used=0)
     assert tuple(replace(view, counts=counts).problems()[1:]) == told  # the first: no agent is running
 
 

@@ -2,39 +2,39 @@
 
 import pytest
 
-from agent.heartbeat import rules as previous_end
-from agent.heartbeat.alive_file import Alive
+from agent.heartbeat import rules
 from agent.heartbeat.rules import Ending
-from agent.journal.entries import PreviousEnd
+from outbox.journal.heartbeat import Heartbeat
+from outbox.rows import PreviousRun
 from tests.agent.probes.reachability.world import at
 from wire.records import Cause
 
 NOW = at(1000)
-JOURNAL_DIED = PreviousEnd(last=at(80), closed=None)
-JOURNAL_CLOSED = PreviousEnd(last=at(80), closed=at(103))
+JOURNAL_DIED = PreviousRun(last=at(80), closed=None)
+JOURNAL_CLOSED = PreviousRun(last=at(80), closed=at(103))
 
 
 @pytest.mark.parametrize(
-    ("alive", "journal", "expected"),
+    ("beat", "journal", "expected"),
     [
         (None, None, None),
-        (Alive(at(90)), None, Ending(at(90), orderly=False)),
-        (Alive(at(90), stopped=True), None, Ending(at(90), orderly=True)),
+        (Heartbeat(at(90)), None, Ending(at(90), orderly=False)),
+        (Heartbeat(at(90), stopped=True), None, Ending(at(90), orderly=True)),
         (None, JOURNAL_DIED, Ending(at(80), orderly=False)),
-        (None, PreviousEnd(None, None), None),
-        (Alive(at(90)), PreviousEnd(None, None), Ending(at(90), orderly=False)),
-        (Alive(at(90)), JOURNAL_DIED, Ending(at(90), orderly=False)),
-        (Alive(at(70)), JOURNAL_DIED, Ending(at(80), orderly=False)),
-        (Alive(at(90)), JOURNAL_CLOSED, Ending(at(103), orderly=True)),
+        (None, PreviousRun(None, None), None),
+        (Heartbeat(at(90)), PreviousRun(None, None), Ending(at(90), orderly=False)),
+        (Heartbeat(at(90)), JOURNAL_DIED, Ending(at(90), orderly=False)),
+        (Heartbeat(at(70)), JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (Heartbeat(at(90)), JOURNAL_CLOSED, Ending(at(103), orderly=True)),
         # What a power cut left of a run before the last one: its sign of life never reached the disk.
-        (Alive(at(900, "older"), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
-        (Alive(at(75), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (Heartbeat(at(900, "older"), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
+        (Heartbeat(at(75), stopped=True), JOURNAL_DIED, Ending(at(80), orderly=False)),
     ],
 )
 def test_the_latest_of_what_is_known_counts_and_the_journal_knows_best(
-    alive: Alive | None, journal: PreviousEnd | None, expected: Ending | None
+    beat: Heartbeat | None, journal: PreviousRun | None, expected: Ending | None
 ) -> None:
-    assert previous_end.ending(alive, journal) == expected
+    assert rules.ending(beat, journal) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_latest_of_what_is_known_counts_and_the_journal_knows_best(
 def test_only_another_boot_without_an_orderly_end_is_unknown(
     ending: Ending, cause: Cause, error_us: int, words: str
 ) -> None:
-    told = previous_end.tell(ending, NOW, 10_000_000, lambda: "name")
+    told = rules.outage(ending, NOW, 10_000_000, lambda: "name")
     values = told.values
     assert (values.cause, values.begin, values.end) == (cause, ending.last, NOW)
     assert (values.begin_error_us, values.end_error_us, values.outage) == (error_us, 0, "name")

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from agent.probes.path.figures import figures
 from agent.report.measurement import Line, Tone, line, overall, sentence
 from agent.report.remedies import REMEDIES
-from tests.agent.journalled import CLOCK
+from tests.outbox.journalled import CLOCK
 from wire.records import (
     Cause,
     Direction,

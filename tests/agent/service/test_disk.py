@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.journal import file as journal_file
-from agent.journal.file import JournalError
 from agent.service import status_file
+from outbox.journal import file as journal_file
+from outbox.journal.file import JournalError
 from tests.agent.fakes import DAILY, FakeProbe
 from tests.agent.service.test_service import live, records, settings
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
 from agent.service import service as agent_resident
 from agent.service.service import Resident
 from agent.task.task import Progress, Reading, RetestRequest, Task
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.notify import NOBODY, Notifier
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.agent.fakes import GOOD, FakeProbe
 from tests.agent.service.test_service import HOURLY, settings
 from tests.service_manager import heard, service_manager

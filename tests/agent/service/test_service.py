@@ -9,9 +9,6 @@ import pytest
 from msgspec.structs import replace as changed
 
 from agent.configuration import SCHEDULE, SETTINGS
-from agent.journal import file as journal_file
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
 from agent.schedule.runner import LINE_WAIT_S
 from agent.service import service as agent_resident
 from agent.service import status_file
@@ -24,6 +21,9 @@ from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
+from outbox.journal import file as journal_file
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.agent.fakes import DAILY, GOOD, FakeProbe
 from tests.processes import free_port
 from wire.messages import envelope as messages
@@ -71,13 +71,14 @@ class Heeder(FakeProbe, ReactingProbe):
 class Learner(FakeProbe, ResumingProbe):
     """Asks once to be run again, and remembers what it is told."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self, wish: RetestRequest | None = None, passive: Reading | None = None) -> None:
         super().__init__(asked=[HOURLY])
         self.wish, self.passive = wish, passive
         self.recalled: list[Record] = []
         self.slots: list[int] = []
+
+    def can_resume(self, reading: Reading) -> bool:
+        return reading.outcome is Outcome.OK
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.recalled.append(record)
@@ -144,7 +145,7 @@ def live(
 
 def records(chosen: AgentSettings) -> list[Record]:
     connection = journal_file.read_only(Path(chosen.journal.path))
-    rows = connection.execute("SELECT record FROM measurement ORDER BY position DESC").fetchall()
+    rows = connection.execute("SELECT record FROM record ORDER BY position DESC").fetchall()
     decoded = [messages.decode_measurement(raw) for (raw,) in rows]
     connection.close()
     assert not any(isinstance(one, Fault) for one in decoded)
@@ -265,8 +266,6 @@ def test_where_the_site_itself_proved_enough_nothing_is_run(tmp_path: Path) -> N
 class Buggy(Heeder, ResumingProbe):
     """Measures well, and raises whatever else it is asked."""
 
-    landmark = b'"probe":"stamp"'
-
     def __init__(self) -> None:
         super().__init__()
         self.bugs: list[str] = []
@@ -274,6 +273,9 @@ class Buggy(Heeder, ResumingProbe):
     def react(self, task: Task, reading: Reading, now_us: int) -> Task | None:
         self.bugs.append("heed")
         raise KeyError(task)
+
+    def can_resume(self, reading: Reading) -> bool:
+        return True
 
     def resume(self, task: Task, record: Record) -> RetestRequest | None:
         self.bugs.append("recall")

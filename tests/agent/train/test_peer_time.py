@@ -1,23 +1,12 @@
 """The peer's time, from exchanges as a train leaves them, on clocks that are set and drift."""
 
-import asyncio
-
 import pytest
 from msgspec.structs import replace
 
-from agent.configuration import SETTINGS
-from agent.line.counters import NoSource
-from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import PeerAccessSettings, StampClass, StampTrainSettings
-from agent.task.task import ProbeContext
 from agent.train.peer_time import PeerTime
-from host.clock import Clock
-from host.units import Seconds
-from peer.reflector import StampReflector
 from tests.agent.fakes import FakeClock
 from wire.records import ClockReading
 from wire.stamp.packet import Reply, decode_request, encode_reply
-from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.sender import Exchange, ReplyArrival, ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
@@ -115,28 +104,3 @@ def test_a_recorded_reply_answers_no_packet_of_a_later_train() -> None:
     again = SessionSender(SenderSettings(ssid=7, key=KEY))
     again.packet(100_000 * MS + 1, ErrorEstimate())
     assert again.received(recorded, 100_010 * MS, by_kernel=True) is ReplyVerdict.NOT_OURS
-
-
-@pytest.mark.parametrize(("authenticated", "known"), [(True, True), (False, False)])
-def test_a_train_teaches_it_only_if_it_is_authenticated(authenticated: bool, known: bool) -> None:
-    async def scenario() -> PeerTime:
-        serving = ReflectorSettings(keys=(KEY,), open_mode=not authenticated)
-        reflector = StampReflector("127.0.0.1", 0, serving, lambda: SYNCHRONISED)
-        await reflector.start()
-        stamp = StampTrainSettings(
-            (StampClass("default", 0),), 5, Seconds(0.01), Seconds(0.5), authenticated=authenticated
-        )
-        chosen = SETTINGS(site="A", peer=PeerAccessSettings(key="x", stamp_port=reflector.port), stamp=stamp)
-        built = ProbeContext(chosen, KEY, NoSource(), Clock().read)
-        try:
-            probe = StampProbe(built)
-            reading = await probe.run(probe.tasks()[0], lambda _: None)
-        finally:
-            reflector.close()
-        assert reading.values is not None
-        return built.peer_time
-
-    found = asyncio.run(scenario())
-    assert (found.offset is not None) is known
-    if found.offset:
-        assert found.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

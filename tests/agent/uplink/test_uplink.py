@@ -1,7 +1,6 @@
 """The uplink through a real Mosquitto, with a collector that answers as it is told."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,15 +10,16 @@ import aiomqtt
 import msgspec
 import pytest
 
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
 from agent.settings.sections import UplinkSettings as UplinkSettings
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from host.units import Seconds
 from net.mqtt import Broker
-from tests.agent.journalled import CLOCK, build, connection, flip
+from outbox.journal import gaps
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
 from tests.brokers import mosquitto
+from tests.outbox.journalled import CLOCK, build, connection, flip
 from tests.processes import free_port
 from wire.messages import envelope as messages
 from wire.messages.commands import CommandMessage, Resend
@@ -70,7 +70,7 @@ class Collector:
     async def _take(self, payload: bytes) -> None:
         batch = messages.decode(payload, Envelope, SITE)
         assert not isinstance(batch, Fault)
-        records = [messages.decode_measurement(raw) for raw in batch.measurements]
+        records = [messages.decode_measurement(raw) for raw in batch.records]
         self.batches.append(batch)
         lines = []
         for record in records:
@@ -84,7 +84,7 @@ class Collector:
         if self.status and (lines or declared):
             digest = messages.digest(payload)
             await self.answer(
-                Receipt(schema=1, site=SITE, payload=digest, lines=tuple(lines), declared=declared)
+                Receipt(schema=1, sender=SITE, payload=digest, lines=tuple(lines), declared=declared)
             )
 
     async def ask(self, command: str, since_us: int) -> None:
@@ -130,7 +130,7 @@ class Site:
 
     async def state(self) -> tuple[int, int, int]:
         found = await self.journal.do(Journal.counts)
-        return found.unsent, found.marked, found.quarantined
+        return found.waiting, found.committed, found.rejected
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -147,7 +147,7 @@ def play(tmp_path: Path, broker: Broker, scenario: Callable[[Site, Collector], A
     asyncio.run(whole())
 
 
-def test_what_is_committed_arrives_and_is_marked_by_its_receipt(tmp_path: Path, broker: Broker) -> None:
+def test_what_is_journalled_arrives_and_is_committed_by_its_receipt(tmp_path: Path, broker: Broker) -> None:
     async def scenario(site: Site, collector: Collector) -> None:
         await site.commit(250)
 
@@ -157,12 +157,12 @@ def test_what_is_committed_arrives_and_is_marked_by_its_receipt(tmp_path: Path, 
         await until(agreed)
         assert set(collector.seqs) == set(range(1, 251))
         assert site.uplink.problem is None
-        assert site.uplink.last_receipt is not None
+        assert site.uplink.receipts.newest is not None
 
     play(tmp_path, broker, scenario)
 
 
-def test_an_acknowledgement_of_the_broker_marks_nothing(tmp_path: Path, broker: Broker) -> None:
+def test_an_acknowledgement_of_the_broker_commits_nothing(tmp_path: Path, broker: Broker) -> None:
     async def scenario(site: Site, collector: Collector) -> None:
         collector.status = None
         await site.commit(3)
@@ -172,7 +172,7 @@ def test_an_acknowledgement_of_the_broker_marks_nothing(tmp_path: Path, broker: 
 
         await until(repeated)
         assert await site.state() == (3, 0, 0)
-        collector.status = ReceiptStatus.DUPLICATE
+        collector.status = ReceiptStatus.COMMITTED
 
         async def marked() -> bool:
             return await site.state() == (0, 3, 0)
@@ -203,8 +203,8 @@ def test_nonsense_on_the_receipts_topic_is_told_and_harmless(
         await site.commit(1)
 
         async def told() -> bool:
-            await collector.answer(Receipt(schema=9, site=SITE, payload="0" * 64))
-            return "not a receipt on" in caplog.text
+            await collector.answer(Receipt(schema=9, sender=SITE, payload="0" * 64))
+            return "not a receipt: newer-schema" in caplog.text
 
         await until(told)
         assert await site.state() == (1, 0, 0)
@@ -212,27 +212,26 @@ def test_nonsense_on_the_receipts_topic_is_told_and_harmless(
     play(tmp_path, broker, scenario)
 
 
-def test_a_collector_that_refuses_batches_is_told_once_until_it_takes_them(
+def test_a_collector_that_rejects_batches_whole_is_logged_once(
     tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    refused = Receipt(schema=1, site=SITE, payload="0" * 64, reason=Reason.STORAGE)
+    refused = Receipt(schema=1, sender=SITE, payload="0" * 64, reason=Reason.STORAGE)
 
     async def scenario(site: Site, collector: Collector) -> None:
         async def connected() -> bool:
             return site.uplink.problem is None
 
-        async def over() -> bool:
-            return "the collector takes batches again" in caplog.text
+        async def committed() -> bool:
+            return await site.state() == (0, 1, 0)
 
         await until(connected)
         for _ in range(3):
             await collector.answer(refused)
         await site.commit(1)
-        await until(over)
+        await until(committed)
 
     play(tmp_path, broker, scenario)
-    assert caplog.text.count("the collector refuses batches (storage: )") == 1
+    assert caplog.text.count("the collector rejected a batch whole (storage: )") == 1
 
 
 def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
@@ -240,10 +239,8 @@ def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
 ) -> None:
     with Journal(tmp_path / "journal.db", 10**8, CLOCK) as journal:
         journal.commit(build, CLOCK)
-        store = journal._disk
-        assert store is not None
-        store.connection.execute("DELETE FROM measurement")
-        store.declare(journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
+        connection(journal).execute("DELETE FROM record")
+        gaps.declare(connection(journal), journal.epoch, 1, 1, GapReason.DROPPED, CLOCK.wall_us)
         lost = journal.epoch
 
     async def scenario(site: Site, collector: Collector) -> None:
@@ -252,7 +249,7 @@ def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
 
         await until(told)
         batch = next(batch for batch in collector.batches if batch.gaps)
-        assert not batch.measurements
+        assert not batch.records
         assert [(gap.epoch, gap.first, gap.last) for gap in batch.gaps] == [(lost, 1, 1)]
         assert {mark.epoch: mark.high_water for mark in batch.marks}[lost] == 1
 
@@ -305,8 +302,8 @@ def test_what_is_no_command_is_told_and_harmless(
 def test_measurements_in_memory_are_sent_and_the_disk_has_them_when_it_works(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.journal.journal.RETRY_US", 0)
-    monkeypatch.setattr("agent.uplink.uplink.RETRY_S", 0.1)
+    monkeypatch.setattr("outbox.journal.disk.RETRY_US", 0)
+    monkeypatch.setattr("outbox.publisher.DISK_RETRY_S", 0.1)
 
     async def scenario(site: Site, collector: Collector) -> None:
         await site.commit(1)

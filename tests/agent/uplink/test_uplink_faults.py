@@ -27,7 +27,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "ASK_AFTER_S", 0.5)
     monkeypatch.setattr(mqtt, "ANSWER_WITHIN_S", 0.5)
     monkeypatch.setattr(liveness, "LAST_PAUSE_S", 0.1)
-    monkeypatch.setattr("agent.uplink.uplink.RECONNECTED_NAP_S", 0.2)
+    monkeypatch.setattr("outbox.publisher.RECONNECTED_NAP_S", 0.2)
 
 
 def play(

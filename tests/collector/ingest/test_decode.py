@@ -6,11 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest import decode as ingest
-from collector.ingest.decode import Arrival, Batch, Fate, PeerBatch, Refused, UnreadableMessage, judge
+from collector.ingest.decode import (
+    AcceptedTest,
+    Arrival,
+    Batch,
+    Fate,
+    PeerBatch,
+    Refused,
+    UnreadableMessage,
+    judge,
+)
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, peer_arrival, peer_test, stamp
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault, Reason, ReceiptLine, ReceiptStatus
-from wire.messages.peer_tests import PeerReceipt
 
 TOPIC = f"qos/v1/{SITE}/results"
 
@@ -39,12 +47,12 @@ def changed(**fields: object) -> bytes:
             Reason.NEWER_SCHEMA,
             "schema 2 is newer than this program's 1: upgrade it",
         ),
-        (changed(site="0639999Z"), Reason.WRONG_SITE, f"says site 0639999Z on the topic of {SITE}"),
-        (changed(measurements=7), Reason.INVALID, "Expected `array`, got `int` - at `$.measurements`"),
+        (changed(sender="0639999Z"), Reason.WRONG_SENDER, f"says 0639999Z on the topic of {SITE}"),
+        (changed(records=7), Reason.INVALID, "Expected `array`, got `int` - at `$.records`"),
         (
-            changed(measurements=[{}] * 501),
+            changed(records=[{}] * 501),
             Reason.INVALID,
-            "Expected `array` of length <= 500 - at `$.measurements`",
+            "Expected `array` of length <= 500 - at `$.records`",
         ),
     ],
 )
@@ -55,7 +63,7 @@ def test_a_bad_message_is_refused_with_its_reason_and_a_receipt(
     assert judged.fault == Fault(reason, detail)
     receipt = ingest.receipt_of_unreadable(judged)
     assert receipt == messages.Receipt(
-        schema=1, site=SITE, payload=messages.digest(body), reason=reason, detail=detail
+        schema=1, sender=SITE, payload=messages.digest(body), reason=reason, detail=detail
     )
     assert messages.decode(messages.encode(receipt), messages.Receipt, SITE) == receipt
 
@@ -64,7 +72,7 @@ def test_a_bad_message_is_refused_with_its_reason_and_a_receipt(
 def test_a_topic_that_is_none_of_ours_gets_no_receipt(topic: str) -> None:
     judged = unreadable(topic, payload(stamp()))
     assert judged.fault == Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
-    assert ingest.receipt_of_unreadable(judged) is None
+    assert (ingest.receipt_of_unreadable(judged), ingest.receipt_topic(judged)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +114,13 @@ def test_receipts_compress_into_ranges() -> None:
     fault = Fault(Reason.INVALID, "why")
     fates = [
         *(Fate(EPOCH, seq, ReceiptStatus.COMMITTED) for seq in (9, 8, 7, 3, 2)),
-        Fate(EPOCH, 4, ReceiptStatus.DUPLICATE),
+        Fate(EPOCH, 4, ReceiptStatus.COMMITTED, redelivered=True),
         Fate(EPOCH, 5, ReceiptStatus.REJECTED, fault),
         Fate(EPOCH, 6, ReceiptStatus.REJECTED, fault),
         Fate("f" * 16, 10, ReceiptStatus.COMMITTED),
     ]
     assert lines(fates) == [
-        (EPOCH, 2, 3, "committed", None),
-        (EPOCH, 4, 4, "duplicate", None),
+        (EPOCH, 2, 4, "committed", None),
         (EPOCH, 5, 6, "rejected", "invalid"),
         (EPOCH, 7, 9, "committed", None),
         ("f" * 16, 10, 10, "committed", None),
@@ -128,34 +135,27 @@ def test_ranges_say_exactly_what_happened(wanted: list[tuple[int, ReceiptStatus]
 
 
 def test_a_peers_message_is_judged_test_by_test() -> None:
-    bad = json.dumps(json.loads(messages.encode(peer_test())) | {"key_id": -1}).encode()
+    bad = json.dumps(json.loads(messages.encode(peer_test(seq=2))) | {"key_id": -1}).encode()
     batch = judge(peer_arrival(peer_test(), bad, b"{}"))
     assert isinstance(batch, PeerBatch)
-    assert batch.items[0].test == peer_test()
-    statuses = [ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED, ReceiptStatus.REJECTED]
-    receipt = ingest.receipt_of_peer(batch, statuses)
-    assert (receipt.peer, receipt.payload, receipt.reason) == ("pop-1", batch.digest, None)
-    assert [(line.session, line.start_us, line.status, line.reason) for line in receipt.lines] == [
-        ("3c9d1f20-1", NOW_US, ReceiptStatus.COMMITTED, None),
-        ("3c9d1f20-1", NOW_US, ReceiptStatus.REJECTED, Reason.INVALID),
-    ]
-
-
-def test_a_peers_batch_without_one_readable_identity_is_refused_whole() -> None:
-    batch = judge(peer_arrival(b"{}"))
-    assert isinstance(batch, PeerBatch)
-    receipt = ingest.receipt_of_peer(batch, [ReceiptStatus.REJECTED])
-    assert (receipt.lines, receipt.reason) == ((), Reason.INVALID)
-    assert receipt.detail == "Object missing required field `session`"
+    accepted, refused, nameless = batch.items
+    assert isinstance(accepted, AcceptedTest)
+    assert accepted.record == peer_test()
+    assert isinstance(refused, Refused)
+    assert refused.identity == (EPOCH, 2)
+    assert isinstance(nameless, Refused)
+    assert nameless.identity is None
+    assert ingest.receipt_topic(batch) == "qos/v1/peers/pop-1/receipts"
 
 
 def test_a_peer_that_speaks_for_another_is_refused_by_its_own_name() -> None:
     body = peer_arrival(peer_test(), peer="pop-2").payload
     judged = unreadable("qos/v1/peers/pop-1/tests", body)
-    assert judged.fault == Fault(Reason.WRONG_PEER, "says peer pop-2 on the topic of pop-1")
+    assert judged.fault == Fault(Reason.WRONG_SENDER, "says pop-2 on the topic of pop-1")
     receipt = ingest.receipt_of_unreadable(judged)
-    assert isinstance(receipt, PeerReceipt)
-    assert (receipt.peer, receipt.reason) == ("pop-1", Reason.WRONG_PEER)
+    assert receipt is not None
+    assert (receipt.sender, receipt.reason) == ("pop-1", Reason.WRONG_SENDER)
+    assert ingest.receipt_topic(judged) == "qos/v1/peers/pop-1/receipts"
 
 
 def lines(fates: list[Fate]) -> list[tuple[str, int, int, str, str | None]]:

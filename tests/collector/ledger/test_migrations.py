@@ -155,5 +155,5 @@ def test_a_check_announces_the_upgrade_and_changes_nothing(
     for module in ("collector.check.SCHEMA_VERSION", "collector.ledger.store.SCHEMA_VERSION"):
         monkeypatch.setattr(module, 2)
     found = _check_ledger(path)
-    assert found.text == f"{path}: of schema 1; the next start brings it to 2: copy the file first"
+    assert found.text == f"{path}: schema 1; the next start upgrades it to 2: copy the file first"
     assert content(path) == before

@@ -15,7 +15,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 def test_records_and_comparisons_are_counted_by_peer() -> None:
     registry = CollectorRegistry()
     peers = PeerCounters(registry)
-    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.DUPLICATE), NOW_US))
+    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED, ReceiptStatus.CONFLICT), NOW_US))
     peers.count_comparisons(
         [ComparedTest("pop-1", None, Direction.UP, NOW_US, ComparisonResult.PEER_ONLY, None)]
     )
@@ -25,7 +25,7 @@ def test_records_and_comparisons_are_counted_by_peer() -> None:
         for result in ComparisonResult
     }
     assert counted == {"agree": 1, "disagree": 0, "agent-only": 0, "peer-only": 1}
-    assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="duplicate") == 1
+    assert value(registry, "qos_collector_peer_tests_total", peer="pop-1", status="conflict") == 1
 
 
 def test_the_newest_test_of_a_peer_never_moves_back() -> None:

@@ -1,13 +1,6 @@
-from pathlib import Path
-
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from collector.ingest.decode import judge
-from collector.ledger.read import latest as reading
-from collector.ledger.write.commit import Ledger
 from collector.live.fleet import Fleet
 from collector.live.site_state import MAX_SERIES, LiveSite, SeriesState, SiteState, next_change_us, state_of
 from collector.model.inventory import Site
@@ -18,13 +11,9 @@ from tests.collector.examples import (
     MINUTE_US,
     NOW_US,
     SITE,
-    arrival,
-    capacity,
     failed,
     floor,
     floor_values,
-    interface,
-    path,
     seen,
     stamp,
     stamp_values,
@@ -248,58 +237,3 @@ def test_a_new_inventory_keeps_live_state() -> None:
     assert states == {"new": SiteState.WAITING, SITE: SiteState.NOT_IN_INVENTORY}
     made.take_inventory({SITE: Site(SITE, "Back")})
     assert {found.site_id: state_of(found, NOW_US) for found in made} == {SITE: SiteState.OK}
-
-
-RECORDS = st.lists(
-    st.builds(
-        lambda kind, seq, minutes: kind(seq, NOW_US - minutes * MINUTE_US),
-        st.sampled_from(
-            [
-                stamp,
-                failed,
-                lambda seq, at: stamp(seq, at, stamp_values(seq * 1000 + 400), dscp=0),
-                lambda seq, at: floor(seq, at, PASS),
-                lambda seq, at: floor(seq, at, FAIL),
-                lambda seq, at: floor(seq, at, UNCONFIRMED),
-                lambda seq, at: floor(seq, at, with_standing(Verdict.UNDETERMINED, SUSPECT)),
-                lambda seq, at: floor(seq, at, with_standing(Verdict.FAIL, CONDEMNED)),
-                capacity,
-                interface,
-                path,
-                lambda seq, at: floor(seq, at, FAIL, direction=Direction.UP),
-                lambda seq, at: floor(seq, at + 100 * 24 * HOUR_US),
-            ]
-        ),
-        st.integers(1, 50),
-        st.integers(0, 5),
-    ),
-    max_size=12,
-    unique_by=lambda record: record.seq,
-)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(RECORDS, st.randoms(use_true_random=False))
-def test_live_state_is_the_same_from_records_and_from_the_ledger(
-    tmp_path: Path, records: list[Measurement], random: object
-) -> None:
-    file = tmp_path / "ledger.db"
-    file.unlink(missing_ok=True)
-    file.with_name("ledger.db-wal").unlink(missing_ok=True)
-    ledger, made = Ledger(file), Fleet(INVENTORY)
-    for record in records:
-        for settled in ledger.commit([judge(arrival(record))]):
-            made.learn(settled.observations, NOW_US)
-    ledger.close()
-    rebuilt = Fleet(INVENTORY)
-    rebuilt.restore(reading.newest(file))
-    assert [found.series for found in rebuilt] == [found.series for found in made]
-    expected = {}
-    for record in records:
-        if record.start.wall_us <= NOW_US:
-            found = expected.get(seen(record).series)
-            expected[seen(record).series] = max(found or 0, record.start.wall_us)
-    (of_site,) = made
-    assert {series: state.newest.time_us for series, state in of_site.series.items()} == expected
-    decided = [state.decisive for state in of_site.series.values() if state.decisive]
-    assert all(isinstance(found.values, FloorValues) and found.values.tests == () for found in decided)

@@ -1,4 +1,3 @@
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -7,15 +6,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collector.kinds.views import STALE_INTERVALS
 from collector.live.fleet import Fleet
-from collector.live.peers import PeerCounters
 from collector.live.site_state import SiteState
 from collector.metrics import exposition as exposition_module
 from collector.metrics.exposition import Exposition
 from collector.metrics.families import FAMILIES
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
-from collector.model.own_counters import OwnCounters
-from collector.model.peer_comparison import ComparedTest, ComparisonResult, PeerMessage
+from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -34,8 +31,7 @@ from tests.collector.examples import (
     stamp_values,
     under_load,
 )
-from tests.servers import require
-from wire.messages.envelope import PresenceState, ReceiptStatus
+from wire.messages.envelope import PresenceState
 from wire.records import Cause, Direction, Failure, HostLoad, Measurement, Outcome, Standing, Verdict
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
@@ -53,12 +49,6 @@ LYCEE = Site(
     4_000_000,
 )
 NEVER = Site("0030025L", "Never seen")
-ACCEPTED = {
-    f'qos_{name}_bits_per_second use base unit "bytes" instead of "bits"'
-    for name in ("capacity", "floor", "interface", "interface_speed", "maximum_capacity")
-}
-
-
 SUSPECT = msgspec.structs.replace(
     floor_values(Verdict.FAIL, 3.4e6, 3.55e6), standing=Standing.SUSPECT, under_load=under_load()
 )
@@ -119,18 +109,6 @@ def samples(text: str, name: str) -> dict[tuple[tuple[str, str], ...], float]:
 
 def test_the_page_is_the_golden_one() -> None:
     assert page(fleet()) == GOLDEN.read_text(encoding="utf-8")
-
-
-def test_promtool_finds_nothing_but_the_unit_of_contracts() -> None:
-    meters = OwnCounters()
-    peers = PeerCounters(meters.registry)
-    peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
-    text = meters.page().decode() + page(fleet())
-    ran = subprocess.run(
-        [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
-    )
-    assert set(ran.stderr.splitlines()) == ACCEPTED
-    assert ran.stdout == ""
 
 
 def test_every_series_carries_the_labels_of_its_site_and_no_timestamp() -> None:

@@ -243,10 +243,11 @@ def test_receipts_of_duplicates_conflicts_and_rejected_measurements(collector: C
         wait_until(lambda: len(agent.lines()) == 4, "four lines")
         lines = [(line.first, line.status.value, line.reason and line.reason.value) for line in agent.lines()]
         conflict = [(1, "conflict", None), (2, "rejected", "invalid")]
-        assert lines == [(1, "committed", None), (1, "duplicate", None), *conflict]
-        for status in ("committed", "duplicate", "conflict", "rejected"):
+        assert lines == [(1, "committed", None), (1, "committed", None), *conflict]
+        for status, count in (("committed", 2), ("conflict", 1), ("rejected", 1)):
             name = f'qos_collector_measurements_total{{status="{status}"}}'
-            wait_until(lambda name=name: collector.metric(name) == 1, name)
+            wait_until(lambda name=name, count=count: collector.metric(name) == count, name)
+        assert collector.metric("qos_collector_redelivered_measurements_total") == 1
     logged = f"site {SITE}: 1 measurements arrived again with other content: both contents are kept"
     assert logged in (collector.directory / "collector.log").read_text()
 
@@ -264,12 +265,12 @@ def test_receipts_of_duplicates_conflicts_and_rejected_measurements(collector: C
         ),
         (
             batch(1).replace(SITE.encode(), b"0000000X"),
-            "wrong-site",
-            f"says site 0000000X on the topic of {SITE}",
+            "wrong-sender",
+            f"says 0000000X on the topic of {SITE}",
         ),
         (batch(1) + b" " * 600_000, "too-large", None),
     ],
-    ids=["empty", "truncated", "binary", "newer", "wrong-site", "huge"],
+    ids=["empty", "truncated", "binary", "newer", "wrong-sender", "huge"],
 )
 def test_bad_messages_are_rejected_with_a_reason(
     shared: Collector, body: bytes, reason: str, detail: str | None

@@ -5,12 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from lab.demo.compare import Comparison, Crossed, binomial_interval, compare, compare_state, is_complete
+from lab.demo.compare import Comparison, binomial_interval, compare, compare_state, is_complete
 from lab.demo.figures import Capacity, SiteFigures
 from lab.demo.sites import LINES, Line
+from lab.links.line import LineCounters
+from lab.links.link import LinkReport, OwnLosses
 
 LYCEE, COLLEGE, HOSPITAL, FIRM = LINES
-CROSSED = Crossed(down=3_000_000, up=2_000_000)
+
+
+def account(down: int = 3_000_000, up: int = 2_000_000, **own: object) -> LinkReport:
+    """Return the account of a link that so many bytes crossed."""
+    return LinkReport(LineCounters(delivered_bytes=down), LineCounters(offered_bytes=up), **own)  # type: ignore[arg-type]
+
+
+LINK = account()
 
 
 def measured(line: Line) -> SiteFigures:
@@ -38,7 +47,7 @@ def disagreeing(rows: list[Comparison]) -> list[str]:
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.site.name)
 def test_faithful_figures_agree(line: Line) -> None:
-    assert disagreeing(compare(line, measured(line), CROSSED)) == []
+    assert disagreeing(compare(line, measured(line), LINK)) == []
 
 
 def with_down(line: Line, **changes: float) -> Line:
@@ -66,11 +75,11 @@ WRONG_TRUTHS = [
 
 @pytest.mark.parametrize(("why", "line", "wrong", "found"), WRONG_TRUTHS)
 def test_a_wrong_truth_disagrees(why: str, line: Line, wrong: dict[str, float], found: list[str]) -> None:
-    assert disagreeing(compare(with_down(line, **wrong), measured(line), CROSSED)) == found, why
+    assert disagreeing(compare(with_down(line, **wrong), measured(line), LINK)) == found, why
 
 
 def test_what_was_not_measured_disagrees() -> None:
-    rows = compare(HOSPITAL, SiteFigures(), CROSSED)
+    rows = compare(HOSPITAL, SiteFigures(), LINK)
     assert disagreeing(rows) == [row.figure for row in rows]
     assert {row.measured for row in rows} == {"not measured", "0.000 MB"}
 
@@ -78,26 +87,26 @@ def test_what_was_not_measured_disagrees() -> None:
 def test_at_least_is_no_capacity_of_a_line_below_the_floor() -> None:
     figures = measured(FIRM)
     figures.capacity["down"] = Capacity(6.5e6, exact=False)
-    assert disagreeing(compare(FIRM, figures, CROSSED)) == ["capacity down"]
+    assert disagreeing(compare(FIRM, figures, LINK)) == ["capacity down"]
 
 
 def test_more_than_the_line_carries_disagrees() -> None:
     figures = measured(COLLEGE)
     figures.capacity["up"] = Capacity(8.6e6, exact=False)
-    assert disagreeing(compare(COLLEGE, figures, CROSSED)) == ["capacity up"]
+    assert disagreeing(compare(COLLEGE, figures, LINK)) == ["capacity up"]
 
 
-@pytest.mark.parametrize("crossed", [Crossed(2_999_998, 2_000_000), Crossed(3_000_000, 1_999_999)])
-def test_bytes_measured_beside_the_link_disagree(crossed: Crossed) -> None:
-    expected = "crossed down" if crossed.down < 2_999_999 else "crossed up"
-    assert disagreeing(compare(LYCEE, measured(LYCEE), crossed)) == [expected]
+@pytest.mark.parametrize(("down", "up"), [(2_999_998, 2_000_000), (3_000_000, 1_999_999)])
+def test_bytes_measured_beside_the_link_disagree(down: int, up: int) -> None:
+    expected = "crossed down" if down < 2_999_999 else "crossed up"
+    assert disagreeing(compare(LYCEE, measured(LYCEE), account(down, up))) == [expected]
 
 
 @pytest.mark.parametrize("told", [Counter(agree=9, disagree=1), Counter(), Counter({"agent-only": 3})])
 def test_sides_that_disagree_or_never_met_disagree(told: "Counter[str]") -> None:
     figures = measured(LYCEE)
     figures.two_sides = told
-    assert disagreeing(compare(LYCEE, figures, CROSSED)) == ["two sides"]
+    assert disagreeing(compare(LYCEE, figures, LINK)) == ["two sides"]
 
 
 def test_states() -> None:
@@ -132,3 +141,19 @@ def test_binomial_interval_of_certainty(probability: float, only: int) -> None:
 
 def test_binomial_interval_without_trials() -> None:
     assert binomial_interval(0, 0.3, 0.999) == (0, 0)
+
+
+def test_packets_that_the_link_lost_itself_are_no_error_of_the_measurement() -> None:
+    figures = measured(LYCEE)
+    figures.lost["up"] = 35
+    assert disagreeing(compare(LYCEE, figures, LINK)) == ["loss up"]
+    assert disagreeing(compare(LYCEE, figures, account(up_lost=OwnLosses(overflowed=30, crowded=5)))) == []
+    assert disagreeing(compare(LYCEE, figures, account(up_lost=OwnLosses(unsent=34)))) == ["loss up"]
+    assert disagreeing(compare(LYCEE, figures, account(down_lost=OwnLosses(unsent=35)))) == ["loss up"]
+
+
+def test_a_round_trip_is_as_late_as_the_link_says_that_it_was() -> None:
+    figures = measured(LYCEE)
+    figures.rtt_min_s = {0: figures.rtt_min_s[0] + 0.003}
+    assert disagreeing(compare(LYCEE, figures, LINK)) == ["RTT min, DSCP 0"]
+    assert disagreeing(compare(LYCEE, figures, account(late_p50=1_700_000))) == []

@@ -16,7 +16,7 @@ from lab.__main__ import command
 from lab.links.command import describe
 from lab.links.datagrams import Datagram
 from lab.links.line import LineCounters
-from lab.links.link import LinkReport
+from lab.links.link import LinkReport, OwnLosses
 from tests.lab.conftest import DEADLINE_SECONDS, End, until
 
 MakeEnd = Callable[..., End]
@@ -185,9 +185,8 @@ def test_unwritable_counters_are_reported(
 
 
 def test_the_report_names_every_error_of_the_link() -> None:
-    report = LinkReport(
-        LineCounters(), LineCounters(), stray=1, unsent=2, overflowed=3, crowded=4, seconds=2.0
-    )
+    lost = OwnLosses(unsent=2, overflowed=3, crowded=4)
+    report = LinkReport(LineCounters(), LineCounters(), up_lost=lost, stray=1, seconds=2.0)
     report.late_p50, report.late_p99, report.late_largest, report.cpu_seconds = (
         45_000,
         130_000,
@@ -195,10 +194,10 @@ def test_the_report_names_every_error_of_the_link() -> None:
         0.2,
     )
     assert describe(report).splitlines()[2:] == [
+        "up   2 refused by the kernel",
+        "up   3 lost in full socket buffers: the link read too slowly",
+        "up   4 dropped: too many packets in the link",
         "1 datagrams from unknown ports of the peer",
-        "2 refused by the kernel",
-        "3 lost in full socket buffers: the link read too slowly",
-        "4 dropped: too many packets in the link",
         "releases late by: p50 45 us, p99 130 us, largest 2000 us",
         "2.0 s, 10.0% of a core",
     ]

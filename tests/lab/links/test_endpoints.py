@@ -1,11 +1,13 @@
 """The sockets of a link are bounded in number and in life."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from lab.links import endpoints
+from lab.links.datagrams import Endpoint
 from lab.links.endpoints import CLIENT_LIFETIME, TEST_PORT_LIFETIME, Endpoints
 from tests.lab.conftest import End
 
@@ -65,3 +67,17 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind(address: str
         Endpoints(address, "127.0.0.1", (other, taken.port), now=0)
     taken.socket.close()
     Endpoints(address, "127.0.0.1", (other, taken.port), now=0).close()
+
+
+def test_datagrams_that_nobody_reads_are_counted_although_no_other_follows() -> None:
+    sender = End()
+    reading = Endpoint(("127.0.0.1", 0))
+    with contextlib.closing(reading.socket), contextlib.closing(sender.socket):
+        sent = 10_000
+        for _ in range(sent):
+            sender.send(bytes(1400), reading.socket.getsockname())
+        dropped, read = reading.overflowed(), 0
+        while received := reading.receive():
+            read += len(received)
+        assert dropped > 0
+        assert dropped + read == sent

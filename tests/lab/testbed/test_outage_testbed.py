@@ -11,7 +11,7 @@ from lab.testbed.outage_testbed import OutageTestbed
 from tests.servers import require
 from wire.records import Cause, ClockReading, ReachabilityValues
 
-SLICE = ("cable pulled", "access line cut", "peer not reachable", "broker killed", "machine begun anew")
+SLICE = ("cable pulled", "access line cut", "peer not reachable", "broker killed", "machine rebooted")
 INTERVAL_S = 1.0
 
 

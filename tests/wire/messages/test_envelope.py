@@ -37,11 +37,11 @@ STAMP = records.StampMeasurement(
 def envelope(**changes: object) -> Envelope:
     base = Envelope(
         schema=1,
-        site="0631234A",
-        agent="0.1.0",
+        sender="0631234A",
+        program="0.1.0",
         sent=CLOCK,
         marks=(EpochMark(epoch=STAMP.epoch, high_water=7),),
-        measurements=(msgspec.Raw(messages.encode(STAMP)),),
+        records=(msgspec.Raw(messages.encode(STAMP)),),
     )
     return msgspec.structs.replace(base, **changes)
 
@@ -49,7 +49,7 @@ def envelope(**changes: object) -> Envelope:
 def test_an_envelope_round_trips_with_its_measurements() -> None:
     decoded = messages.decode(messages.encode(envelope()), Envelope, "0631234A")
     assert isinstance(decoded, Envelope)
-    assert messages.decode_measurement(decoded.measurements[0]) == STAMP
+    assert messages.decode_measurement(decoded.records[0]) == STAMP
 
 
 @pytest.mark.parametrize("reason", [GapReason.DAMAGED, "moon-phase"])
@@ -110,17 +110,17 @@ def test_unknown_fields_of_a_newer_agent_do_no_harm() -> None:
         (b"\xff\xfe", Reason.MALFORMED, "JSON is malformed: invalid character (byte 0)"),
         (b"[]", Reason.INVALID, "Expected `object`, got `array`"),
         (b'{"schema":2}', Reason.NEWER_SCHEMA, "schema 2 is newer than this program's 1: upgrade it"),
-        (b'{"schema":1}', Reason.INVALID, "Object missing required field `site`"),
+        (b'{"schema":1}', Reason.INVALID, "Object missing required field `sender`"),
         (b"x" * (messages.MAX_MESSAGE_BYTES + 1), Reason.TOO_LARGE, "524289 bytes; at most 524288 are taken"),
         (
-            messages.encode(envelope(site="B")),
-            Reason.WRONG_SITE,
-            "says site B on the topic of 0631234A",
+            messages.encode(envelope(sender="B")),
+            Reason.WRONG_SENDER,
+            "says B on the topic of 0631234A",
         ),
         (
-            messages.encode(envelope(site="B/C")),
+            messages.encode(envelope(sender="B/C")),
             Reason.INVALID,
-            r"Expected `str` matching regex '\\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\\Z' - at `$.site`",
+            r"Expected `str` matching regex '\\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\\Z' - at `$.sender`",
         ),
     ],
 )
@@ -140,5 +140,5 @@ def test_deep_nesting_is_a_fault() -> None:
 
 
 def test_presence_round_trips() -> None:
-    presence = Presence(schema=1, site="A", state=PresenceState.ONLINE, agent="0.1.0", since_us=1)
+    presence = Presence(schema=1, sender="A", state=PresenceState.ONLINE, program="0.1.0", since_us=1)
     assert messages.decode(messages.encode(presence), Presence, "A") == presence

@@ -22,7 +22,7 @@ stamp = pytest.importorskip("scapy.contrib.stamp")
 estimates = st.builds(ErrorEstimate, st.booleans(), st.integers(0, 63), st.integers(0, 255))
 tlvs = st.builds(Tlv, st.integers(9, 255), st.binary(max_size=40), st.sampled_from([0, 0x80, 0x40]))
 extras = st.lists(tlvs, max_size=4).map(tlv.encode)
-few = settings(deadline=None, max_examples=50)
+few = settings(max_examples=25)
 
 
 def their_estimate(estimate: ErrorEstimate) -> Any:

@@ -12,7 +12,6 @@ from wire.udpstp.reception import Limits
 from wire.udpstp.server import ServerOutcome
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
-ALGORITHMS = pytest.mark.parametrize("algorithm", list(Algorithm))
 
 
 def plan(direction: Direction, search: Search | None = None, *, row: int = 50, seconds: int = 4) -> Plan:
@@ -30,8 +29,7 @@ def best_second_bps(report: LoadReport) -> float:
 
 
 @BOTH
-@ALGORITHMS
-@pytest.mark.parametrize("rate", [4e6, 8.4e6, 20e6])
+@pytest.mark.parametrize(("algorithm", "rate"), [(Algorithm.B, 8.4e6), (Algorithm.C, 4e6)])
 def test_a_search_finds_the_rate_of_the_line(direction: Direction, algorithm: Algorithm, rate: float) -> None:
     world = World()
     world.way(direction).rate = rate
@@ -55,7 +53,7 @@ def test_a_short_queue_that_drops_is_found_as_well(direction: Direction) -> None
 
 @BOTH
 @pytest.mark.parametrize(("limits", "asked", "reached"), [
-    (Limits(highest_row=15), 50, 15), (Limits(), 25, 25), (Limits(highest_row=9), 9, 9),
+    (Limits(highest_row=15), 50, 15), (Limits(), 25, 25),
 ])  # fmt: skip
 def test_no_search_climbs_above_the_row_asked_for_or_served(
     direction: Direction, limits: Limits, asked: int, reached: int
@@ -92,9 +90,7 @@ def test_upstream_the_report_has_the_sender_interval_by_interval() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("limit", "least"), [(200_000, 10_000), (2_000_000, 1_100_000), (10_000_000, 9_000_000)]
-)
+@pytest.mark.parametrize(("limit", "least"), [(200_000, 10_000), (2_000_000, 1_100_000)])
 def test_a_search_ends_before_its_bytes_are_exceeded(direction: Direction, limit: int, least: int) -> None:
     world = World()
     world.way(direction).rate = 20e6
@@ -105,8 +101,7 @@ def test_a_search_ends_before_its_bytes_are_exceeded(direction: Direction, limit
     assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
 
 
-@ALGORITHMS
-@pytest.mark.parametrize("delay_ms", [75, 300])
+@pytest.mark.parametrize(("algorithm", "delay_ms"), [(Algorithm.B, 75), (Algorithm.C, 300)])
 def test_packets_after_a_stop_count_and_the_stop_is_early_enough(algorithm: Algorithm, delay_ms: int) -> None:
     world = World(up=Way(delay_ms=delay_ms), down=Way(delay_ms=delay_ms))
     search = Search(algorithm=algorithm, byte_limit=10_000_000)

@@ -58,7 +58,7 @@ def test_both_ends_agree_on_loss_in_both_directions(direction: Direction) -> Non
 @BOTH
 def test_both_ends_agree_on_the_rate_of_a_search(direction: Direction) -> None:
     world = World(up=Way(rate=6e6), down=Way(rate=6e6))
-    report, counts, test = both_sides(direction, world, seconds=10, search=Search())
+    report, counts, test = both_sides(direction, world, seconds=5, search=Search())
     assert test.searches
     assert counts.received_ip_bytes * 8e6 / counts.span_us == pytest.approx(report.received_bps, rel=0.05)
 

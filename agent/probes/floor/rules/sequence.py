@@ -17,7 +17,6 @@ the round-trip time of the idle path near its baseline.
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
 
 from msgspec import Struct, structs
 
@@ -65,9 +64,6 @@ class FloorSequence:
 
     ``search`` has to agree before a condemnation. Without a ``watch`` there is no passive pass.
     """
-
-    # JSON of a record that has the standing of its direction.
-    landmark: ClassVar[bytes] = b'"standing":'
 
     def __init__(
         self,

@@ -169,8 +169,7 @@ def test_what_the_instrument_spoilt(changes: dict[str, int], failure: Failure | 
 
 
 @BOTH
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-@pytest.mark.parametrize(("mbit", "queue_ms"), [(4, 100), (4, 500), (8.4, 60), (20, 30)])
+@pytest.mark.parametrize(("algorithm", "mbit", "queue_ms"), [(Algorithm.B, 4, 500), (Algorithm.C, 8.4, 60)])
 def test_whole_searches_over_a_line(
     direction: Direction, algorithm: Algorithm, mbit: float, queue_ms: float
 ) -> None:
@@ -178,7 +177,7 @@ def test_whole_searches_over_a_line(
     way = world.up if direction is Direction.UP else world.down
     way.rate, way.queue_ms = mbit * 1e6, queue_ms
     plan = Plan(
-        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=100, duration_s=6,
+        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=50, duration_s=5,
         search=Search(algorithm=algorithm),
     )  # fmt: skip
     found = world.run(plan)
@@ -193,7 +192,7 @@ def test_whole_searches_over_a_line(
 @BOTH
 def test_a_whole_search_that_the_peer_caps(direction: Direction) -> None:
     plan = Plan(
-        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=100, duration_s=5,
+        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=40, duration_s=4,
         search=Search(),
     )  # fmt: skip
     found = World(limits=Limits(highest_row=30)).run(plan)

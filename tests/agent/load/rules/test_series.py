@@ -60,7 +60,7 @@ def test_samples_of_100_ms_hold_every_byte(direction: Direction) -> None:
 
 
 def test_at_most_a_minute_is_kept() -> None:
-    report, _ = fixed_rate.run(LineSettings(rate=2_000_000, queue=50_000), 1e6, 70)
+    report, _ = fixed_rate.run(LineSettings(rate=2_000_000, queue=50_000), 0.2e6, 61)
     assert len(floor_series.samples(report.intervals)) == floor_series.MOST_SAMPLES
 
 

@@ -11,8 +11,6 @@ from typing import cast
 import pytest
 
 from agent.configuration import SETTINGS
-from agent.journal.journal import Journal
-from agent.journal.thread import JournalThread
 from agent.line.counters import NoSource
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.poller import TargetPoller
@@ -25,11 +23,13 @@ from agent.settings.sections import JournalSettings, PeerAccessSettings, StampTr
 from agent.task.task import ProbeContext
 from agent.task.watch import WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
-from agent.uplink.rules import ReceiptWatch
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
 from net import path_errors
 from net.mqtt import Broker
+from outbox.journal.journal import Journal
+from outbox.journal.thread import JournalThread
+from outbox.receipt_watch import ReceiptWatch
 from peer.reflector import StampReflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues

@@ -231,3 +231,17 @@ def test_whose_fault_it_is(train_result, outcome, failure, detail):
     reading = stamp._reading(Train("192.0.2.1", 862, 2, 0.5, 2.0, dscp=46), train_result)
     assert (reading.outcome, reading.failure, reading.detail) == (outcome, failure, detail)
     assert (reading.values is None) == (outcome is Outcome.FAILED)
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_a_train_tells_the_peers_time_only_if_it_is_authenticated(authenticated: bool) -> None:
+    built: list[ProbeContext] = []
+
+    def build(port: int) -> ProbeContext:
+        built.append(surroundings(port, authenticated=authenticated))
+        return built[0]
+
+    measure(ReflectorSettings(keys=(KEY,), open_mode=not authenticated), build)
+    known = built[0].peer_time
+    assert (known.offset is not None) is authenticated
+    assert known.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)

@@ -90,26 +90,29 @@ def test_redelivery_is_harmless(ledger: Ledger, path: Path) -> None:
     one = arrival(stamp(1), floor(2))
     assert [lines(settled) for settled in commit(ledger, one, one)] == [
         [(1, 2, "committed")],
-        [(1, 2, "duplicate")],
+        [(1, 2, "committed")],
     ]
     (again,) = commit(ledger, one)
-    assert (lines(again), again.observations) == ([(1, 2, "duplicate")], ())
+    assert (lines(again), again.observations) == ([(1, 2, "committed")], ())
+    assert [fate.redelivered for fate in again.fates] == [True, True]
     assert query(path, "SELECT count(*) FROM measurements") == [(2,)]
     assert query(path, "SELECT count(*) FROM batches") == [(1,)]
 
 
 def test_redelivery_is_harmless_to_another_run_too(path: Path) -> None:
-    for status in ("committed", "duplicate"):
+    for redelivered in (False, True):
         ledger = Ledger(path)
         (settled,) = commit(ledger, arrival(stamp(4), stamp(5)))
         ledger.close()
-        assert lines(settled) == [(4, 5, status)]
+        assert lines(settled) == [(4, 5, "committed")]
+        assert [fate.redelivered for fate in settled.fates] == [redelivered] * 2
 
 
 def test_older_measurements_after_newer_ones_are_committed_once(ledger: Ledger, path: Path) -> None:
     commit(ledger, arrival(stamp(10)))
     (settled,) = commit(ledger, arrival(stamp(9), stamp(10), stamp(8)))
-    assert lines(settled) == [(8, 9, "committed"), (10, 10, "duplicate")]
+    assert lines(settled) == [(8, 10, "committed")]
+    assert [fate.seq for fate in settled.fates if fate.redelivered] == [10]
 
 
 def test_one_epoch_name_at_two_sites_is_two_epochs(ledger: Ledger, path: Path) -> None:

@@ -184,7 +184,7 @@ MESSAGES = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(MESSAGES, max_size=3), st.sampled_from([2, 1000]))
 def test_the_accounts_are_what_counting_gives(
     tmp_path_factory: pytest.TempPathFactory,

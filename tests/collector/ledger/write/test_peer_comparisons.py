@@ -9,6 +9,7 @@ from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import Settled
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
+    EPOCH,
     HOUR_US,
     NOW_US,
     SITE,
@@ -17,12 +18,14 @@ from tests.collector.examples import (
     failed,
     floor,
     floor_values,
+    payload,
     peer_arrival,
     peer_test,
 )
 from tests.collector.ledger.filled import commit, query
-from wire.messages.envelope import Reason, ReceiptStatus
-from wire.messages.peer_tests import PeerReceipt, TestKind
+from wire.messages import envelope as messages
+from wire.messages.envelope import Gap, GapReason, Reason, ReceiptStatus
+from wire.messages.peer_tests import TestKind
 from wire.records import Direction, Verdict
 
 AGREED = ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, ComparisonResult.AGREE, 0.0)
@@ -75,7 +78,7 @@ def test_every_test_of_a_verdict_is_joined_by_its_own_session(ledger: Ledger) ->
     base = floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
     tests = tuple(msgspec.structs.replace(base.tests[0], session=f"s-{n}") for n in range(3))
     commit(ledger, arrival(floor(1, values=msgspec.structs.replace(base, tests=tests))))
-    told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", sent_packets=1))
+    told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", seq=2, sent_packets=1))
     assert [one.result for one in joined(commit(ledger, told))] == [
         ComparisonResult.AGREE,
         ComparisonResult.DISAGREE,
@@ -123,7 +126,7 @@ def test_another_peers_record_is_not_joined(ledger: Ledger) -> None:
 
 
 def test_who_stays_alone_is_told_so_and_a_late_side_corrects_it(ledger: Ledger, path: Path) -> None:
-    commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of")))
+    commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of", seq=9)))
     assert ledger.give_up_sides(NOW_US) == []
     alone = ledger.give_up_sides(NOW_US + 1)
     assert {(one.site, one.result) for one in alone} == {
@@ -147,17 +150,16 @@ def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path
     other = peer_arrival(peer_test(sent_packets=9))
     settled = commit(ledger, THEIRS, THEIRS, other)
     settled += commit(ledger, THEIRS, other)
-    receipts = [found.receipt for found in settled]
-    assert all(isinstance(receipt, PeerReceipt) for receipt in receipts)
-    statuses = [found.heard.statuses[0] for found in settled if found.heard]
-    duplicate = ReceiptStatus.DUPLICATE
-    assert statuses == [ReceiptStatus.COMMITTED, duplicate, ReceiptStatus.CONFLICT, duplicate, duplicate]
+    statuses = [found.receipt.lines[0].status.value for found in settled if found.receipt]
+    assert statuses == ["committed", "committed", "conflict", "committed", "conflict"]
+    assert {found.topic for found in settled} == {"qos/v1/peers/pop-1/receipts"}
     assert query(path, "SELECT sent_packets FROM peer_tests ORDER BY key") == [(1333,), (9,)]
     assert joined(commit(ledger, OURS)) == [AGREED]
 
 
 def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, peer_arrival(peer_test(), b'{"session":"?"}'))
+    bad = messages.encode(peer_test(seq=2)).replace(b'"key_id":1', b'"key_id":-1')
+    (settled,) = commit(ledger, peer_arrival(peer_test(), bad))
     assert settled.heard is not None
     assert settled.heard.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
     assert settled.rejected == (Reason.INVALID,)
@@ -189,3 +191,13 @@ def test_a_peer_whose_clock_is_ahead_is_not_heard_of_for_years(ledger: Ledger, p
     assert reading.sides(path).newest_tests == {}
     (found,) = joined(commit(ledger, ours))
     assert found.time_us == NOW_US
+
+
+def test_what_a_peer_declares_lost_is_kept_once_and_named_in_its_receipt(ledger: Ledger, path: Path) -> None:
+    gap = Gap(epoch=EPOCH, first=3, last=9, reason=GapReason.DROPPED, at_us=NOW_US)
+    body = payload(peer_test(), site="pop-1", gaps=(gap,))
+    for _ in range(2):
+        (settled,) = commit(ledger, Arrival("qos/v1/peers/pop-1/tests", body, NOW_US))
+        assert settled.receipt is not None
+        assert [(one.first, one.last) for one in settled.receipt.declared] == [(3, 9)]
+    assert query(path, "SELECT epoch, first, last FROM peer_gaps") == [(EPOCH, 3, 9)]

@@ -125,7 +125,7 @@ def test_a_message_that_cannot_be_stored_is_refused_alone(tmp_path: Path) -> Non
     assert statuses(settled) == [["committed"], [], ["committed"]]
     refused = settled[1].receipt
     assert refused is not None
-    assert (refused.site, refused.reason) == (SITE, Reason.STORAGE)
+    assert (refused.sender, refused.reason) == (SITE, Reason.STORAGE)
     assert refused.detail == "the collector cannot store it (OverflowError): its fault, not the site's"
     assert (count(path, "measurements"), count(path, "rejects")) == (2, 1)
 

@@ -8,7 +8,7 @@ from collector.ledger.rows.record_rows import content_digest
 from lab.faults.accounts import notes
 from lab.faults.accounts.notes import Notes
 from lab.faults.processes import source
-from tests.agent.journalled import CLOCK
+from tests.outbox.journalled import CLOCK
 from wire.messages import envelope as messages
 from wire.records import Measurement
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.window import Pace
 from lab.faults.accounts import reading
 from lab.faults.accounts.effort import Effort
 from lab.faults.scenarios import offline
+from outbox.delivery.pace import Pace
 from tests.servers import require
 
 

@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.udpstp.simulation import MS, OVERHEAD, WALL, S, plan_for
@@ -96,7 +96,6 @@ def outcome(phase: client_phase.LoadPhase, received: list[tuple[bytes, int, int,
     return statuses, phase.fields(), phase.ending, phase.finished
 
 
-@settings(max_examples=200, deadline=None)
 @given(packets=arrivals(), seed=st.integers(0, 2**32))
 def test_a_batch_gives_the_report_of_its_single_datagrams(packets: list[bytes], seed: int) -> None:
     chance = random.Random(seed)

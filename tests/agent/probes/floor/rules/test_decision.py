@@ -40,11 +40,11 @@ def measure(
 @BOTH
 @pytest.mark.parametrize(
     ("rate", "verdict"),
-    [(7.2, "fail"), (7.6, "fail"), (7.8, "fail"), (8.2, "pass"), (8.4, "pass"), (20, "pass")],
+    [(7.2, "fail"), (7.8, "fail"), (8.2, "pass"), (20, "pass")],
 )
 def test_a_clean_line_is_judged_rightly(rate: float, verdict: str, direction: Direction) -> None:
     random = Random(round(rate * 100))
-    for _ in range(10):
+    for _ in range(3):
         conclusion, tests = measure(fixed_rate.random_line(random, rate * 1e6), direction)
         assert conclusion.verdict == verdict
         if verdict == "fail":
@@ -52,30 +52,27 @@ def test_a_clean_line_is_judged_rightly(rate: float, verdict: str, direction: Di
 
 
 @BOTH
-@pytest.mark.parametrize("rate", [7.86, 7.88, 7.9])
+@pytest.mark.parametrize("rate", [7.86, 7.9])
 def test_near_the_floor_no_verdict_is_wrong(rate: float, direction: Direction) -> None:
     random = Random(round(rate * 100))
-    for _ in range(5):
-        conclusion, tests = measure(fixed_rate.random_line(random, rate * 1e6), direction)
-        assert conclusion.verdict in (
-            Verdict.UNDETERMINED,
-            Verdict.PASS if rate >= 7.9 else Verdict.UNDETERMINED,
-        )
-        assert len(tests) <= 3
+    conclusion, tests = measure(fixed_rate.random_line(random, rate * 1e6), direction)
+    assert conclusion.verdict in (
+        Verdict.UNDETERMINED,
+        Verdict.PASS if rate >= 7.9 else Verdict.UNDETERMINED,
+    )
+    assert len(tests) <= 3
 
 
 @BOTH
-@pytest.mark.parametrize("loss", [0.01, 0.025, 0.03, 0.05])
+@pytest.mark.parametrize("loss", [0.01, 0.025, 0.05])
 @pytest.mark.parametrize("place", list(LossPlace))
 def test_random_loss_on_a_fast_line_is_no_capacity_fail(
     loss: float, place: LossPlace, direction: Direction
 ) -> None:
-    random = Random(5)
-    for _ in range(5):
-        line = dataclasses.replace(fixed_rate.random_line(random, 20e6), loss=loss, loss_place=place)
-        conclusion, tests = measure(line, direction)
-        assert conclusion == Conclusion(Verdict.PASS)
-        assert tests[0].loss_ratio == pytest.approx(loss, abs=0.02)
+    line = dataclasses.replace(fixed_rate.random_line(Random(5), 20e6), loss=loss, loss_place=place)
+    conclusion, tests = measure(line, direction)
+    assert conclusion == Conclusion(Verdict.PASS)
+    assert tests[0].loss_ratio == pytest.approx(loss, abs=0.02)
 
 
 @BOTH
@@ -111,28 +108,26 @@ def test_heavy_loss_alone_never_condemns() -> None:
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(7.6, "fail"), (8.4, "pass"), (20, "pass")])
-@pytest.mark.parametrize("other", [0.1e6, 1e6, 3e6, 6e6])
+@pytest.mark.parametrize("other", [0.1e6, 3e6, 6e6])
 @pytest.mark.parametrize("burst", [1, 40])
 def test_the_sites_own_download_is_counted_in(rate: float, verdict: str, other: float, burst: int) -> None:
-    for seed in range(5):
-        line = fixed_rate.random_line(Random(seed), rate * 1e6)
-        conclusion, _ = measure(line, Direction.DOWN, other_bps=other, other_burst=burst)
-        assert conclusion.verdict == verdict
+    line = fixed_rate.random_line(Random(burst), rate * 1e6)
+    conclusion, _ = measure(line, Direction.DOWN, other_bps=other, other_burst=burst)
+    assert conclusion.verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("rate", "verdicts"), [(7.6, ["fail", "unconfirmed"]), (8.4, ["pass", "unconfirmed"]), (20, ["pass"])]
 )
-@pytest.mark.parametrize("other", [0.1e6, 1e6, 3e6, 6e6])
+@pytest.mark.parametrize("other", [0.1e6, 3e6, 6e6])
 @pytest.mark.parametrize("burst", [1, 40])
 def test_the_sites_own_upload_is_known_as_offered_only(
     rate: float, verdicts: list[str], other: float, burst: int
 ) -> None:
     """The packets that a full queue refuses are not known."""
-    for seed in range(5):
-        line = fixed_rate.random_line(Random(seed), rate * 1e6)
-        conclusion, _ = measure(line, Direction.UP, other_bps=other, other_burst=burst)
-        assert conclusion.verdict in verdicts
+    line = fixed_rate.random_line(Random(burst), rate * 1e6)
+    conclusion, _ = measure(line, Direction.UP, other_bps=other, other_burst=burst)
+    assert conclusion.verdict in verdicts
 
 
 @pytest.mark.parametrize(
@@ -227,23 +222,20 @@ def test_an_absurd_report_of_the_peer_gives_no_negative_ratio() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("floor", [1e6, 1.3e6, 4.5e6, 8.22e6, 20e6, 50e6])
-@pytest.mark.parametrize(
-    ("share", "verdict"), [(0.95, "fail"), (0.975, "fail"), (1.025, "pass"), (1.05, "pass")]
-)
+@pytest.mark.parametrize("floor", [1e6, 1.3e6, 8.22e6, 20e6])
+@pytest.mark.parametrize(("share", "verdict"), [(0.975, "fail"), (1.025, "pass")])
 def test_any_floor_is_judged_rightly_also_between_rows(
     floor: float, share: float, verdict: str, direction: Direction
 ) -> None:
     random = Random(round(floor * share))
-    for _ in range(3):
+    for _ in range(2):
         conclusion, _ = measure(fixed_rate.random_line(random, 0.998 * share * floor), direction, floor)
         assert conclusion.verdict == verdict
 
 
 @BOTH
-@pytest.mark.parametrize("floor", [8e6, 20e6, 50e6])
+@pytest.mark.parametrize(("floor", "burst_ms"), [(8e6, 50), (20e6, 5)])
 @pytest.mark.parametrize(("share", "verdict"), [(0.95, "fail"), (1.05, "pass"), (2.5, "pass")])
-@pytest.mark.parametrize("burst_ms", [5, 50])
 def test_a_policer_is_judged_by_its_rate(
     floor: float, share: float, verdict: str, burst_ms: int, direction: Direction
 ) -> None:
@@ -256,9 +248,9 @@ def test_a_policer_is_judged_by_its_rate(
 
 
 @BOTH
-@pytest.mark.parametrize("loss", [0.02, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize("loss", [0.02, 0.2, 0.3])
 def test_losses_in_bursts_on_a_fast_line_never_condemn(loss: float, direction: Direction) -> None:
-    for seed in range(20):
+    for seed in range(2):
         line = LineSettings(rate=20_000_000, queue=100_000, delay=10_000_000, seed=seed)
         conclusion, _ = measure(line, direction, bursty_loss=loss)
         assert conclusion.verdict in (Verdict.PASS, Verdict.UNDETERMINED)
@@ -305,10 +297,8 @@ def test_up_a_full_queue_is_followed_by_a_test_beside_the_sites_traffic(rate: fl
     assert (step.rate_bps, step.beside_site) == (FLOOR, True)
 
 
-@pytest.mark.parametrize(
-    ("rate", "verdict"), [(7.2, "fail"), (7.6, "fail"), (8.2, "pass"), (8.4, "pass"), (20, "pass")]
-)
-@pytest.mark.parametrize("other", [1e6, 3e6, 6e6])
+@pytest.mark.parametrize(("rate", "verdict"), [(7.2, "fail"), (7.6, "fail"), (8.2, "pass"), (20, "pass")])
+@pytest.mark.parametrize("other", [1e6, 6e6])
 @pytest.mark.parametrize("burst", [1, 12])
 def test_up_a_test_beside_the_sites_traffic_decides(
     rate: float, verdict: str, other: float, burst: int
@@ -338,20 +328,19 @@ def test_up_a_test_beside_too_little_traffic_is_repeated_then_invalid() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("rate", [8.0e6, 8.2e6, 8.4e6, 20e6])
-@pytest.mark.parametrize("other", [0.5e6, 3e6, 6e6, 12e6])
-@pytest.mark.parametrize("burst", [1, 12, 40])
+@pytest.mark.parametrize("rate", [8.0e6, 20e6])
+@pytest.mark.parametrize("other", [0.5e6, 6e6, 12e6])
+@pytest.mark.parametrize("burst", [1, 40])
 def test_a_good_line_never_fails_beside_any_traffic(
     rate: float, other: float, burst: int, direction: Direction
 ) -> None:
-    for seed in range(3):
-        line = fixed_rate.random_line(Random(seed), rate)
-        for ours in (8e6, 5e6, 2e6):
-            report, own = fixed_rate.run(line, ours, 2, direction, other, burst)
-            assert isinstance(own, OwnTraffic)
-            for ended_early in (False, True):
-                test = signs.judge(report, FLOOR, own, ended_early=ended_early)
-                assert floor_rules.verdict_of(test, FLOOR) is not Verdict.FAIL
+    line = fixed_rate.random_line(Random(round(rate + other + burst)), rate)
+    for ours in (8e6, 2e6):
+        report, own = fixed_rate.run(line, ours, 2, direction, other, burst)
+        assert isinstance(own, OwnTraffic)
+        for ended_early in (False, True):
+            test = signs.judge(report, FLOOR, own, ended_early=ended_early)
+            assert floor_rules.verdict_of(test, FLOOR) is not Verdict.FAIL
 
 
 @BOTH

@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from msgspec import structs
 
@@ -19,7 +17,7 @@ from agent.schedule.scheduler import utc_second_of_week
 from agent.settings.hours import parse
 from agent.settings.sections import FloorSettings
 from agent.task.retest import RetestRequest
-from tests.agent.fakes import FakeClock
+from tests.agent.fakes import FakeClock, value_of
 from wire.ip_layer import ip_rate
 from wire.records import (
     ClockReading,
@@ -91,7 +89,7 @@ class FloorTestbed:
             quiet = self.subject.is_quiet(spread(idle_us))
             counted = Verdict.FAIL if quiet and verdict is Verdict.UNCONFIRMED else verdict
             found = structs.replace(values(counted), quiet=quiet)
-            told = asyncio.run(self.subject.add(DOWN, found))
+            told = value_of(self.subject.add(DOWN, found))
         return told
 
     def standing(self) -> Standing:
@@ -143,7 +141,7 @@ def test_a_suspect_whose_site_was_using_the_line_is_tested_again_soon() -> None:
     testbed = FloorTestbed()
     testbed.tell(Verdict.FAIL)
     seen = structs.replace(values(Verdict.UNCONFIRMED), line_counters=LineCounters.INLINE)
-    wishes = [asyncio.run(testbed.subject.add(DOWN, seen)).retest for _ in range(3)]
+    wishes = [value_of(testbed.subject.add(DOWN, seen)).retest for _ in range(3)]
     assert wishes == [RetestRequest(300.0), RetestRequest(300.0), None]
     assert testbed.standing() is Standing.SUSPECT
 

@@ -111,9 +111,8 @@ def test_the_record_has_the_answers_of_all_targets() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("lost", [0.02, 0.1])
-def test_lost_packets_are_no_outage(lost: float) -> None:
-    assert Run(World(loss=lost)).until(86_400).records == []
+def test_lost_packets_are_no_outage() -> None:
+    assert Run(World(loss=0.1)).until(21_600).records == []
 
 
 @pytest.mark.parametrize("name", ["gateway", "access", "beyond", "peer", "broker_program", "carrier"])
@@ -198,22 +197,22 @@ def test_an_outage_without_an_earlier_run_is_unknown_and_as_old_as_the_boot() ->
 
 @pytest.mark.parametrize(
     ("train", "least", "most"),
-    [(never, 900_000, 1_000_000), (lambda second: second % 60 < 10, 500_000, 700_000)],
+    [(never, 75_000, 83_000), (lambda second: second % 60 < 10, 42_000, 58_000)],
     ids=["no train", "a train a minute"],
 )
-def test_a_day_costs_the_line_less_than_a_megabyte(
+def test_two_hours_cost_the_line_less_than_a_twelfth_of_a_megabyte(
     train: Callable[[float], bool], least: int, most: int
 ) -> None:
     """At the IP layer, both ways, over IPv4: what the plan asks for, in the packets that are sent for it.
 
     A router's answer holds the empty datagram that it is about, behind 28 bytes of its own.
     """
-    run = Run(World(), train=train).until(86_400)
+    run = Run(World(), train=train).until(7200)
     packets = chain(*Exchange().ask(len(run.polled[Target.PEER]), anything).sizes)
     peer = sum(2 * (IPV4_UDP_BYTES + payload) for payload in packets)
     hop = len(run.polled[Target.FIRST_HOP]) * (IPV4_UDP_BYTES + 28 + IPV4_UDP_BYTES)
     assert least < peer + hop < most
-    assert len(run.polled[Target.GATEWAY]) == 8640
+    assert len(run.polled[Target.GATEWAY]) == 720
     assert len(run.polled[Target.BROKER]) < 5
 
 

@@ -8,7 +8,7 @@ from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.rules.first_hop import MOST_TTL, FirstHop
 from agent.probes.reachability.rules.network_view import OutageScope, Target
 from agent.probes.reachability.state import ReachabilityState
-from agent.uplink.rules import ReceiptWatch
+from outbox.receipt_watch import ReceiptWatch
 from tests.agent.probes.reachability.world import at
 from wire.records import Cause, ReachabilityValues
 
@@ -29,9 +29,9 @@ def test_a_batch_waits_from_its_puback_until_any_receipt() -> None:
     watch = ReceiptWatch()
     watch.taken(at(10), at(10))
     watch.taken(at(20), at(20))
-    assert (watch.unanswered, watch.heard) == (at(10), None)
+    assert (watch.unanswered, watch.newest) == (at(10), None)
     watch.received(at(21))
-    assert (watch.unanswered, watch.heard, watch.missed) == (None, at(21), at(10))
+    assert (watch.unanswered, watch.newest, watch.missed) == (None, at(21), at(10))
     watch.taken(at(30), at(47))
     assert watch.unanswered == at(47)
 
@@ -48,7 +48,7 @@ def test_batches_of_an_earlier_session_prove_nothing() -> None:
     watch.received(at(5))
     watch.taken(at(10), at(10))
     watch.begin_anew()
-    assert (watch.unanswered, watch.heard) == (None, at(5))
+    assert (watch.unanswered, watch.newest) == (None, at(5))
     watch.received(at(12))
     assert watch.missed is None
 

@@ -58,7 +58,7 @@ def file(tests: TestRecordSettings) -> CheckFinding:
         return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
     used = journal_file.place(path)
     if not used.exists():
-        return CheckFinding("tests", f"{path}: will be made")
+        return CheckFinding("tests", f"{path}: does not exist yet; it will be created")
     try:
         with closing(journal_file.read_only(used)) as connection:
             found = counts(connection)

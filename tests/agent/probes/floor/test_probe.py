@@ -219,7 +219,6 @@ def test_after_a_restart_a_suspect_is_drained_and_goes_on(clock: Clock) -> None:
     )
     assert made.resume(task, record) == RetestRequest(300.0)
     assert b'"standing":"suspect"' in messages.encode(record)
-    assert made.landmark in messages.encode(record)
     reading = run(made)
     assert values(reading).standing is Standing.SUSPECT
     assert values(reading).tests[0].predrain_bytes > 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import agent
 
 DISTRIBUTION = "plancher"
-OWN_PACKAGES = ("wire", "net", "host", "agent")
+OWN_PACKAGES = ("wire", "net", "host", "outbox", "agent")
 
 
 def make(folder: Path, more: Sequence[str] = ()) -> Path:

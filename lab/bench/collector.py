@@ -33,6 +33,7 @@ from collector.service.views import Views
 from host import command_line
 from host.exits import Exit
 from lab.simulate import fleet
+from wire.messages import topics
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
 
 PROGRAM = "bench-collector"
@@ -108,8 +109,8 @@ def into_plain_sqlite(messages: Sequence[Arrival], folder: Path) -> None:
         for one in messages:
             found = json.loads(one.payload)
             database.execute("BEGIN")
-            for record in found.get("measurements", ()):
-                identity = (found["site"], record["epoch"], record["seq"])
+            for record in () if topics.parse_peer(one.topic) else found["records"]:
+                identity = (found["sender"], record["epoch"], record["seq"])
                 database.execute(
                     "INSERT OR IGNORE INTO t VALUES (?, ?, ?, ?)", (*identity, json.dumps(record))
                 )

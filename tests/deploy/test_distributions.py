@@ -15,7 +15,7 @@ from tests.documentation import ROOT
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 NOT_BUILT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "var", "tests", "docs")
-PRODUCT = ("agent", "collector", "host", "net", "peer", "wire")
+PRODUCT = ("agent", "collector", "host", "net", "outbox", "peer", "wire")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Load of the collector's benchmark."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from collector.ingest.decode import Batch, PeerBatch, judge
@@ -24,9 +25,8 @@ def test_the_collector_accepts_every_record_of_a_simulated_fleet() -> None:
 def test_agent_and_peer_of_a_simulated_fleet_agree(tmp_path: Path) -> None:
     arrivals = bench_collector.arrivals(measurements=40, batch=20, sites=2)
     bench_collector.into_ledger(arrivals, tmp_path)
-    database = sqlite3.connect(tmp_path / "ledger.db")
-    found = database.execute("SELECT result, count(*) FROM two_sides GROUP BY result").fetchall()
-    database.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        found = database.execute("SELECT result, count(*) FROM two_sides GROUP BY result").fetchall()
     assert found == [("agree", 8)]
 
 
@@ -35,9 +35,8 @@ def test_both_ways_store_every_measurement(tmp_path: Path) -> None:
     bench_collector.into_ledger(arrivals, tmp_path)
     bench_collector.into_plain_sqlite(arrivals, tmp_path)
     for name, table in (("ledger.db", "measurements"), ("plain.db", "t")):
-        database = sqlite3.connect(tmp_path / name)
-        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (40,)
-        database.close()
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (40,)
 
 
 def test_the_page_has_every_site() -> None:

@@ -1,6 +1,7 @@
 """Damage that is met while the agent runs: beside a disk in trouble, without room, in what is to be sent."""
 
 import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -162,9 +163,10 @@ def test_memory_is_written_beside_what_is_there_already(tmp_path: Path) -> None:
 
 
 def test_errors_that_are_damage() -> None:
-    connection = sqlite3.connect(":memory:")
-    with pytest.raises(sqlite3.OperationalError) as raised:
+    with (
+        closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.OperationalError) as raised,
+    ):
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
     assert journal_file.is_broken(raised.value)
-    connection.close()
     assert not journal_file.is_broken(sqlite3.OperationalError("disk I/O error"))

@@ -294,9 +294,8 @@ def test_a_newer_agents_journal_is_left_alone(tmp_path: Path) -> None:
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    other = sqlite3.connect(tmp_path / "state" / "journal.db")
-    other.execute("CREATE TABLE mine (x)")
-    other.close()
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as other:
+        other.execute("CREATE TABLE mine (x)")
     with pytest.raises(JournalError, match="another program's database: give a path of its own"):
         opened(tmp_path)
 

@@ -1,6 +1,7 @@
 # `make` alone lists the targets.
 SHELL := /bin/sh
-VENV := .venv
+# A Python that is named (make test PYTHON=python3.13) has an environment of its own.
+VENV := .venv$(if $(filter command line,$(origin PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -103,4 +104,4 @@ lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt
 
 clean:  ## remove the virtual environment and all caches; what was measured (var/) stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build lab/*.egg-info lab/build
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info build lab/*.egg-info lab/build

@@ -31,7 +31,7 @@ from lab.netns.names import LinkNode
 from lab.netns.places import CONTROL_PORT, FAR_ADDRESS, STAMP_PORT
 from lab.netns.requirements import KernelLinkError
 from lab.netns.settings import KernelLinkSettings
-from lab.programs import installed, places
+from lab.programs import places
 from lab.programs.supervisor import ChildProgram, Supervisor
 from lab.testbed.start import start_ready
 from wire.records import Direction
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    if lacking := (*requirements.lacking(), *installed.lacking(TOOLS)):
+    if lacking := requirements.lacking(TOOLS):
         problem = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
         Console(stderr=True, soft_wrap=True, markup=False).print(problem)
         return Exit.UNAVAILABLE

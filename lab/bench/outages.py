@@ -20,6 +20,7 @@ from rich.table import Table
 
 from host import command_line
 from host.exits import Exit
+from lab.netns import requirements
 from lab.netns.requirements import KernelLinkError
 from lab.testbed.outage_testbed import EVERYTHING, FAR_SIDE, OutageTestbed, now_us
 from wire.records import Cause, ReachabilityValues
@@ -166,6 +167,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    if lacking := requirements.lacking({"mosquitto": "mosquitto"}):
+        complaint = f"{PROGRAM}: this machine lacks {'; '.join(lacking)}"
+        Console(stderr=True, soft_wrap=True).print(complaint, markup=False)
+        return Exit.UNAVAILABLE
     try:
         with tempfile.TemporaryDirectory(prefix="plancher-outages-") as name:
             found = []

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lab.programs import installed
 
@@ -15,18 +17,21 @@ class KernelLinkError(Exception):
     """A kernel link failed; the text says why."""
 
 
-def lacking() -> tuple[str, ...]:
-    """List what this machine or user lacks for a kernel link, each with the remedy."""
+def lacking(more: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
+    """List what this machine or user lacks for a kernel link, each with the remedy.
+
+    ``more`` maps further programs to their Debian packages: one command installs all.
+    """
     if sys.platform != "linux":
         return ("Linux: other systems have no network namespaces",)
-    return (*_rights(), *_programs())
+    return (*_rights(), *installed.lacking({**PROGRAMS, **more}))
 
 
 def path_of(program: str) -> str:
     """Return the path of one of PROGRAMS. Raises KernelLinkError if it is not installed."""
     found = installed.path_of(program)
     if found is None:
-        raise KernelLinkError(_remedy(program))
+        raise KernelLinkError(*installed.lacking({program: PROGRAMS[program]}))
     return found
 
 
@@ -42,17 +47,3 @@ def _rights() -> list[str]:
 def _effective() -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
-
-
-def _programs() -> list[str]:
-    found = []
-    for program in PROGRAMS:
-        try:
-            path_of(program)
-        except KernelLinkError as error:
-            found.append(str(error))
-    return found
-
-
-def _remedy(program: str) -> str:
-    return f"the program {program}: on Debian or Ubuntu, apt-get install {PROGRAMS[program]}"

@@ -14,12 +14,14 @@ def path_of(program: str) -> str | None:
 
 
 def lacking(packages: Mapping[str, str]) -> tuple[str, ...]:
-    """List the programs that are not installed, each with the command that installs it.
+    """Name all programs that are not installed, with the one command that installs them.
 
-    ``packages`` maps a program to its Debian package.
+    ``packages`` maps a program to its Debian package. Returns nothing, or one text.
     """
-    return tuple(
-        f"the program {program}: on Debian or Ubuntu, apt-get install {package}"
-        for program, package in packages.items()
-        if path_of(program) is None
-    )
+    missing = [program for program in packages if path_of(program) is None]
+    if not missing:
+        return ()
+    *others, last = missing
+    programs = f"the programs {', '.join(others)} and {last}" if others else f"the program {last}"
+    needed = " ".join(dict.fromkeys(packages[program] for program in missing))
+    return (f"{programs}: on Debian or Ubuntu, sudo apt-get install {needed}",)

@@ -18,7 +18,6 @@ from lab.bench.accuracy.parts import PARTS, named
 from lab.bench.accuracy.report import MeasuredPart, Report
 from lab.bench.accuracy.result import BenchEffort
 from lab.netns import requirements
-from lab.programs import installed
 
 PROGRAM = "bench-accuracy"
 KEPT = Path("var") / "accuracy.json"
@@ -78,7 +77,7 @@ def _part(name: str) -> Part:
 
 def _lacking(parts: Sequence[Part]) -> list[str]:
     programs = {program: package for part in parts for program, package in part.programs.items()}
-    return [*requirements.lacking(), *installed.lacking(programs)]
+    return [*requirements.lacking(programs)]
 
 
 def _list(console: Console) -> None:

@@ -34,8 +34,10 @@ def test_missing_programs_are_named_with_their_packages(
     (programs / "tc").unlink()
     (programs / "nft").unlink()
     assert requirements.lacking() == (
-        "the program tc: on Debian or Ubuntu, apt-get install iproute2",
-        "the program nft: on Debian or Ubuntu, apt-get install nftables",
+        "the programs tc and nft: on Debian or Ubuntu, sudo apt-get install iproute2 nftables",
+    )
+    assert requirements.lacking({"no": "some"}) == (
+        "the programs tc, nft and no: on Debian or Ubuntu, sudo apt-get install iproute2 nftables some",
     )
 
 

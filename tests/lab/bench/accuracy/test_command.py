@@ -11,6 +11,7 @@ from lab.bench.accuracy import __main__ as command
 from lab.bench.accuracy import report
 from lab.bench.accuracy.part import Part
 from lab.bench.accuracy.parts import PARTS
+from lab.programs import installed
 
 SAMPLE = Part("sample", "Does it work?", "tests.lab.bench.accuracy.parts", 1, {}, alone=False)
 
@@ -19,7 +20,7 @@ SAMPLE = Part("sample", "Does it work?", "tests.lab.bench.accuracy.parts", 1, {}
 def _one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "PARTS", (SAMPLE,))
     monkeypatch.setattr(command, "named", lambda name: SAMPLE if name == "sample" else None)
-    monkeypatch.setattr(command.requirements, "lacking", lambda: ())
+    monkeypatch.setattr(command.requirements, "lacking", installed.lacking)
 
 
 @pytest.mark.parametrize(("more", "status"), [((), Exit.OK), (("--full",), Exit.FAIL)])
@@ -49,7 +50,7 @@ def test_missing_requirements_are_reported_before_measuring(
     assert command.main(()) == Exit.UNAVAILABLE
     assert capsys.readouterr().err == (
         "bench-accuracy: this machine lacks the program no-such-program: on Debian or Ubuntu, "
-        "apt-get install no-such-package\n"
+        "sudo apt-get install no-such-package\n"
     )
 
 

@@ -2,8 +2,7 @@
 
 A received packet becomes a ``Reflection`` or a ``Drop``, and only a verified packet changes any state. A
 session is the 4-tuple and the SSID (RFC 8972 section 3). It has its own sequence counter, and begins with its
-first valid packet. Brief requests (``wire.stamp.brief``) are answered without one, as a stateless reflector
-does.
+first valid packet.
 """
 
 from collections import Counter, OrderedDict
@@ -14,7 +13,6 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from wire.stamp import answer as tlv_answer
-from wire.stamp import brief
 from wire.stamp.packet import (
     AUTHENTICATED_BASE_BYTES,
     BASE_BYTES,
@@ -58,8 +56,7 @@ def any_dscp(_: int) -> bool:
 class ReflectorSettings:
     """Settings of a reflector.
 
-    - ``keys``: at most 256, tried in this order, since a packet names no key. An unauthenticated packet whose
-      HMAC TLV verifies with one of them is answered, too (RFC 8972 section 4.8).
+    - ``keys``: at most 256, tried in this order, since a packet names no key.
     - ``open_mode``: also answer packets without a key.
     - ``most_sessions``: bounds the memory; beyond it the session with the oldest last packet is removed.
     - ``expiry_ns``: time without a packet after which a session and its counter are removed.
@@ -126,10 +123,7 @@ class Reflection:
 
 @dataclass(slots=True)
 class _Session:
-    """``key``: of the packets, or of their TLVs alone where they are brief.
-
-    ``sent_ns``: the kernel's send stamp of the newest reply, 0 until it is known.
-    """
+    """``sent_ns``: the kernel's send stamp of the newest reply, 0 until it is known."""
 
     key: bytes | None = field(repr=False)
     last_packet_ns: int
@@ -137,7 +131,6 @@ class _Session:
     sent_ns: int = 0
 
 
-_Accepted = tuple[Request, bytes | None, bool]
 _SessionName = tuple[tuple[str, int], tuple[str, int], int]
 
 
@@ -172,16 +165,11 @@ class SessionReflector:
         if isinstance(accepted, Drop):
             self.counters[accepted] += 1
             return accepted
-        request, key, is_brief = accepted
+        request, key = accepted
         self.counters["answered"] += 1
-        if is_brief:
-            # Their SSID is not covered: who has overheard one could fill the sessions with it. The reply's
-            # number is the request's (RFC 8762 section 4).
-            session = _Session(key, arrival.received_ns, request.sequence)
-            return self._reflect(request, arrival, estimate, session, None)
         name = (arrival.source, arrival.destination, request.ssid)
         session = self._session(name, key, arrival.received_ns)
-        return self._reflect(request, arrival, estimate, session, key)
+        return self._reflect(request, arrival, estimate, session)
 
     def transmitted(self, reflection: Reflection, sent_ns: int) -> None:
         """Set the kernel's transmit stamp of a reply (Unix ns), which the session's next reply reports.
@@ -192,9 +180,7 @@ class SessionReflector:
         if session.next_sequence == reflection.sequence + 1 & _MASK_32:
             session.sent_ns = sent_ns
 
-    def _authenticate(self, data: bytes, arrival: RequestArrival) -> _Accepted | Drop:
-        if self._settings.extensions and (found := self._proved_by_tlv(data)) is not None:
-            return found
+    def _authenticate(self, data: bytes, arrival: RequestArrival) -> tuple[Request, bytes | None] | Drop:
         for key in self._candidates(data, arrival):
             request = decode_request(data, key)
             if isinstance(request, PacketFault) or (key is None and request.estimate.multiplier == 0):
@@ -205,33 +191,21 @@ class SessionReflector:
                 # Two reflectors with one key would answer each other for ever after one packet with a forged
                 # source.
                 return Drop.REFLECTED
-            return request, key, False
+            return request, key
         return Drop.UNAUTHENTICATED
-
-    def _proved_by_tlv(self, data: bytes) -> _Accepted | Drop | None:
-        asked = brief.read_request(data)
-        if asked is None:
-            return None
-        for key in self._settings.keys:
-            if asked.proof.holds(key):
-                reflected = asked.is_reply or looks_reflected(data, authenticated=False)
-                return Drop.REFLECTED if reflected else (asked.request, key, True)
-        return None
 
     def _candidates(self, data: bytes, arrival: RequestArrival) -> Iterator[bytes | None]:
         """Keys to try, None for open mode."""
         if len(data) >= AUTHENTICATED_BASE_BYTES:
-            yield from self._keys(arrival, data[_SSID_PLACE])
+            ssid = int.from_bytes(data[_SSID_PLACE])
+            known = self._sessions.get((arrival.source, arrival.destination, ssid))
+            remembered = known.key if known else None
+            if remembered is not None:
+                # The key of the session's last packet first: 256 HMACs take time.
+                yield remembered
+            yield from (key for key in self._settings.keys if key != remembered)
         if self._settings.open_mode:
             yield None
-
-    def _keys(self, arrival: RequestArrival, ssid: bytes) -> Iterator[bytes]:
-        known = self._sessions.get((arrival.source, arrival.destination, int.from_bytes(ssid)))
-        remembered = known.key if known else None
-        if remembered is not None:
-            # The key of the session's last packet first: a packet names no key, and 256 HMACs take time.
-            yield remembered
-        yield from (key for key in self._settings.keys if key != remembered)
 
     def _session(self, name: _SessionName, key: bytes | None, now_ns: int) -> _Session:
         self._expire(now_ns)
@@ -254,12 +228,7 @@ class SessionReflector:
             self.counters["expired"] += 1
 
     def _reflect(
-        self,
-        request: Request,
-        arrival: RequestArrival,
-        estimate: ErrorEstimate,
-        session: _Session,
-        base_key: bytes | None,
+        self, request: Request, arrival: RequestArrival, estimate: ErrorEstimate, session: _Session
     ) -> Reflection:
         sequence = session.next_sequence
         answer = self._answer(request, arrival, session)
@@ -280,8 +249,8 @@ class SessionReflector:
         # congestion.
         received_dscp = (arrival.dscp_ecn or 0) >> 2
         dscp = received_dscp if answer.dscp is None else answer.dscp
-        draft = draft_reply(reply, base_key)
-        return Reflection(draft, dscp << 2, base_key, session, sequence, answer.follow_up)
+        draft = draft_reply(reply, session.key)
+        return Reflection(draft, dscp << 2, session.key, session, sequence, answer.follow_up)
 
     def _answer(self, request: Request, arrival: RequestArrival, session: _Session) -> tlv_answer.TlvAnswer:
         if not self._settings.extensions:

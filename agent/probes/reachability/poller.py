@@ -14,7 +14,7 @@ import time
 from agent.probes.reachability.rules.first_hop import FirstHop
 from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target
 from agent.probes.reachability.rules.outages import OutageRules
-from agent.probes.reachability.rules.peer_asks import PeerAsks
+from agent.probes.reachability.rules.peer_polls import PeerPolls
 from agent.task.context import ProbeContext
 from net import path_errors, routes
 from net.path_errors import IcmpKind, PathError
@@ -42,7 +42,7 @@ class TargetPoller:
         self.gateway: str | None = None
         self._rules = rules
         self._clock = context.clock
-        self._peer_asks = PeerAsks(context.peer_key if settings.stamp.authenticated else None)
+        self._peer_polls = PeerPolls(context.peer_key if settings.stamp.authenticated else None)
         self._peer_name = (settings.peer.host, settings.peer.stamp_port)
         self._broker_name = (settings.broker.host, settings.broker.port)
         self._peer: Endpoint | None = None
@@ -106,8 +106,7 @@ class TargetPoller:
             return
         if target is Target.PEER:
             estimate = ErrorEstimate.of_clock(now)
-            for packet in self._peer_asks.packets(history.unanswered.count, time.time_ns(), estimate):
-                path_errors.send(sock, packet, (peer[1], peer[2]))
+            path_errors.send(sock, self._peer_polls.packet(time.time_ns(), estimate), (peer[1], peer[2]))
         elif target is Target.GATEWAY:
             self._poll_gateway(sock, peer)
         else:
@@ -136,7 +135,7 @@ class TargetPoller:
             except OSError:
                 break  # nothing more, or an ICMP error about a packet, which is in the queue read above
             of_peer = self._peer is not None and address[0] == self._peer[1]
-            if of_peer and self._peer_asks.received(data, time.time_ns()):
+            if of_peer and self._peer_polls.received(data, time.time_ns()):
                 self._rules.targets[Target.PEER].answer(self._clock())
 
     def _take_error(self, error: PathError) -> None:

@@ -16,8 +16,8 @@ from agent.probes.reachability.rules.outages import SUSPECT_SHARE, OutageRules
 from agent.probes.reachability.rules.target_history import latest
 from wire.records import ClockReading
 
-# With a look each fifth of an interval, a silence is noticed within two intervals. A poll in the brief form
-# is 200 B both ways: less than a megabyte a day, even without any train.
+# With a look each fifth of an interval, a silence is noticed within two intervals. A poll is 280 B
+# both ways: 1.37 MB a day, and 0.83 MB beside a train a minute, whose replies replace polls.
 PEER_INTERVALS = 1.8
 # Often enough to know that the hop answers, and at which time to live.
 HOP_INTERVALS = 30

@@ -1,7 +1,6 @@
 """The watch and its asks on loopback: a real reflector, a listening socket for a broker, no gateway."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -25,7 +24,6 @@ from agent.task.watch import WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
-from net import path_errors
 from net.mqtt import Broker
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
@@ -33,8 +31,6 @@ from outbox.receipt_watch import ReceiptWatch
 from peer.reflector import StampReflector
 from tests.processes import free_port
 from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
-from wire.stamp.brief import BYTES
-from wire.stamp.packet import AUTHENTICATED_BASE_BYTES
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -224,28 +220,6 @@ def test_the_file_is_written_before_the_record_during_another_write(
 
     asyncio.run(whole())
     assert order.index("file with 1") < order.index("record")
-
-
-def test_a_peer_that_understands_the_brief_form_is_asked_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[int] = []
-    send = path_errors.send
-
-    def counting(sock: socket.socket, payload: bytes, address: tuple[str, int]) -> bool:
-        sent.append(len(payload))
-        return send(sock, payload, address)
-
-    monkeypatch.setattr(path_errors, "send", counting)
-
-    async def whole() -> None:
-        async with reflecting() as port, watching(around(tmp_path, port, 1), FakeUplink()) as (_, told):
-            await until(lambda: sent[2:].count(BYTES) >= 5)
-            assert told == []
-
-    asyncio.run(whole())
-    assert sent[:2] == [AUTHENTICATED_BASE_BYTES, BYTES]
-    assert sent.count(BYTES) > sent.count(AUTHENTICATED_BASE_BYTES)
 
 
 def test_a_train_replaces_polls_and_a_load_test_stops_them(tmp_path: Path) -> None:

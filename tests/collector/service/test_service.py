@@ -144,7 +144,7 @@ def test_a_disagreement_of_two_records_shows_and_survives_a_restart(
             peer.publish(body)
             wait_until(lambda: bool(peer.receipts), "the peer's receipt")
             ((line,),) = [receipt.lines for receipt in peer.receipts]
-            assert (line.session, line.status) == ("3c9d1f20-1", "committed")
+            assert (line.first, line.last, line.status) == (1, 1, "committed")
             agent.publish(payload(floor(1, start=now_clock()), sent=now_clock()))
             wait_until(lambda: collector.metric(disagreement) == 0.5, "the disagreement shows")
         assert collector.metric('qos_peer_tests_total{peer="pop-1",result="disagree"}') == 1
@@ -313,7 +313,7 @@ def test_presence_is_a_metric(shared: Collector) -> None:
     online = f'qos_agent_online{{site_id="{SITE}"'
     with Agent(shared.broker, SITE) as agent:
         for state, value in ((PresenceState.ONLINE, 1), (PresenceState.CONNECTION_LOST, 0)):
-            presence = Presence(schema=1, site=SITE, state=state, agent="0.1.0", since_us=1)
+            presence = Presence(schema=1, sender=SITE, state=state, program="0.1.0", since_us=1)
             agent.publish(messages.encode(presence), place, retain=True)
             wait_until(lambda value=value: shared.metric(online) == value, f"online is {value}")
 

@@ -71,6 +71,7 @@ def run(main: Callable[[Sequence[str]], int], program: str) -> NoReturn:
     """
     try:
         code = main(sys.argv[1:])
+        # Here and not at exit: an error of the last write must still become an exit code.
         sys.stdout.flush()
     except SettingsError as error:
         code = _complain(program, str(error), Exit.CONFIGURATION)

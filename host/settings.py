@@ -20,6 +20,7 @@ import yaml
 from host import units
 
 Settings = TypeVar("Settings")
+# PyYAML asks each open bracket about each token: without a bound a wrong file would take minutes.
 MAX_FILE_BYTES = 1024 * 1024
 # Bound of a message, for any content of the file.
 _MOST_CHARACTERS = 600

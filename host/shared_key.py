@@ -5,6 +5,7 @@ from pathlib import Path
 from host.settings import SettingsError
 
 EXAMPLE = "example-key-change-me"
+# The reference program of RFC 9946 takes no longer secret, and both ends must accept the same ones.
 MAX_BYTES = 64
 
 

@@ -30,6 +30,7 @@ MOST_PACKET_BYTES = 1024 * 1024 + 4096
 """Largest packet accepted: the limit of the shipped broker, twice the size of our largest message."""
 _USUAL_BYTES = 4096
 _READ_BYTES = 65536
+# Far more than the acknowledgements of a full queue of incoming messages (1,000).
 _MOST_WAITING = 5000
 _LOG_EVERY_S = 60.0
 
@@ -177,6 +178,7 @@ class MqttClient(aiomqtt.Client):
         paho = self._client
         if paho._in_packet["remaining_length"] > MOST_PACKET_BYTES:
             return TOO_LARGE
+        # paho keeps publications of QoS 2 until their release, without a bound, and we subscribe to none.
         if paho._in_messages:
             return UNREQUESTED
         if len(paho._out_packet) > _MOST_WAITING:
@@ -219,6 +221,7 @@ class MqttClient(aiomqtt.Client):
     def _drop(self) -> None:
         sock = self._client.socket()
         if sock is not None and sock.fileno() >= 0:
+            # Before the socket is closed: its number may be given to another connection at once.
             self._loop.remove_writer(sock)
             self._on_socket_close(self._client, None, sock)
             sock.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from net.mqtt import Broker, Session, always
 
 WITHIN_S = 15.0
+# A person waits for the command.
 _LOOK_EVERY_S = 0.05
 
 

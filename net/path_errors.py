@@ -14,6 +14,7 @@ from msgspec import Struct
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _EXTENDED_ERROR = struct.Struct("@IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
+# The quoted datagram is not read: only its kind, its sender and the destination count.
 _QUOTED_BYTES, _ANCILLARY_BYTES = 256, 512
 _ERRORS_A_DRAIN = 64
 

@@ -56,6 +56,7 @@ _HEADER_OPTIONS = {
 
 _ANCILLARY_BYTES, _BATCH_ANCILLARY_BYTES = 512, 128
 _LARGEST_DATAGRAM = 65_535
+# A bound: on a busy socket stamps may arrive as fast as they are read.
 _STAMPS_A_DRAIN = 256
 
 Address = tuple[str, int] | tuple[str, int, int, int]
@@ -122,6 +123,8 @@ def restart_numbering(sock: socket.socket) -> bool:
 
 def _request_stamps(sock: socket.socket, *, transmit: bool) -> bool:
     wanted = _RX_SOFTWARE | _SOFTWARE
+    # OPT_TSONLY: the stamp comes back without a copy of the packet, which would count against the receive
+    # buffer.
     if transmit:
         wanted |= _TX_SOFTWARE | _OPT_ID | _OPT_TSONLY
     try:

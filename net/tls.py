@@ -58,6 +58,7 @@ class Credentials:
         try:
             context = tls_context(self._tls)
         except BrokerError as error:
+            # Files that stay half written would otherwise fill the log with each look at them.
             if self._complaint.is_news(str(error)):
                 log.error("%s: the files read before stay in use", error)
             return False

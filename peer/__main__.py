@@ -53,12 +53,14 @@ def command(arguments: Sequence[str]) -> int:
 
 def _load(path: Path) -> tuple[PeerSettings, dict[int, bytes]]:
     chosen = settings.load(path)
+    # A mistake in a key file names the settings file, too: that is the file which the operator knows.
     with belonging_to(path):
         return chosen, settings.secrets(chosen)
 
 
 def _run(path: Path) -> Exit:
     chosen, secrets = _load(path)
+    # Only now: mistakes in the settings are reported to the terminal, as one line.
     log.start(chosen.log_level)
     try:
         asyncio.run(_until_stopped(PeerService(chosen, secrets)))

@@ -49,6 +49,7 @@ class Admission:
 
     def admit(self, key_id: int, direction: Direction, rate_bps: int) -> Ticket | Denial:
         """Admit a test of ``rate_bps`` in ``direction``, or return the limit that denies it."""
+        # Tests first: each costs a thread, however small its rate.
         if len(self._tickets) >= self._limits.sessions:
             return Denial.SESSIONS
         per_key = self._limits.tests_per_key
@@ -70,6 +71,7 @@ class Admission:
         self._tickets.remove(ticket)
         self._used[ticket.direction] -= ticket.rate_bps
         self._by_key[ticket.key_id, ticket.direction] -= 1
+        # A counter keeps its zeros: keys that are gone would stay in it for ever.
         if not self._by_key[ticket.key_id, ticket.direction]:
             del self._by_key[ticket.key_id, ticket.direction]
 

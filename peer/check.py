@@ -58,7 +58,7 @@ def file(tests: TestRecordSettings) -> CheckFinding:
         return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
     used = journal_file.place(path)
     if not used.exists():
-        return CheckFinding("tests", f"{path}: will be made")
+        return CheckFinding("tests", f"{path}: does not exist yet; it will be created")
     try:
         with closing(journal_file.read_only(used)) as connection:
             found = counts(connection)
@@ -71,6 +71,7 @@ def file(tests: TestRecordSettings) -> CheckFinding:
 
 
 async def _try_broker(chosen: Broker, receipts: str) -> str | None:
+    # A client id of its own: a broker closes the older of two connections that have the same one.
     client_id, clock = f"plancher-peer-check-{os.getpid()}", Clock()
     return await access_problem(
         chosen, client_id, (receipts,), clock_synchronised=lambda: clock.read().synchronised

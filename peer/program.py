@@ -24,6 +24,7 @@ from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp.server import ServerTest
 
 _LOG = logging.getLogger(__name__)
+# A key that is taken away is refused within this time.
 KEYS_EVERY_S = 10.0
 
 
@@ -78,6 +79,7 @@ class PeerService:
                 asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
             ]
             await stop.wait()
+            # Before the sockets close: otherwise the watchdog would report them as a fault.
             for task in background:
                 task.cancel()
             service.stopping()
@@ -100,6 +102,7 @@ class PeerService:
 
     async def start(self) -> None:
         """Open both ports. Raises PortTakenError."""
+        # Both or none: a peer that serves one of the two would look alive to agents that need the other.
         for name, server in (("udpstp", self.udpstp), ("stamp", self.reflector)):
             try:
                 await server.start()

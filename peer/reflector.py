@@ -21,6 +21,7 @@ from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
+# Reading the state of the clock is a system call (adjtimex): not one for each packet.
 _ESTIMATE_LASTS_S = 1.0
 _UNSTAMPED_REPLIES = 256
 _MASK_32 = 0xFFFF_FFFF
@@ -86,8 +87,10 @@ class StampReflector:
         try:
             opened.setblocking(False)
             if over_ipv6:
+                # Otherwise IPv4 requests would arrive with mapped addresses.
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             timestamps.enable(opened, transmit=True)
+            # 255, as is usual with TWAMP: what is left of it tells the number of routers on the return path.
             timestamps.set_ttl(opened, 255)
             opened.bind((self._address, self._asked_port))
         except OSError:
@@ -104,6 +107,7 @@ class StampReflector:
         self._loop.remove_reader(self._socket)
         self._socket.close()
         self._socket, self._port = None, self._asked_port
+        # Numbers begin anew with the next socket: older entries would take its stamps.
         self._unstamped.clear()
         self._next_number = 0
 
@@ -136,6 +140,7 @@ class StampReflector:
         reflection = self._core.receive(datagram.payload, arrival, self._clock_estimate())
         if not isinstance(reflection, Reflection):
             return
+        # Bound to one address, the kernel takes that one as the source anyway.
         source = destination if self._wildcard else None
         ancillary = _ancillary(sock.family, reflection.dscp_ecn, source)
         if not reflection.follow_up:

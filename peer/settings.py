@@ -62,6 +62,7 @@ class ReflectorServerSettings(Struct, frozen=True):
     """STAMP Session-Reflector (RFC 8762). With ``open`` it also answers in unauthenticated mode."""
 
     port: Port = packet.WELL_KNOWN_PORT
+    # 6,000 sites with five DSCP classes each.
     sessions: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_768
     open: bool = False
 
@@ -203,6 +204,7 @@ def secrets(chosen: PeerSettings) -> dict[int, bytes]:
 
 def _text(place: str, key: KeySettings) -> str:
     if key.key is not None:
+        # As in a file, where an editor adds a line end: both forms then give the same secret.
         return key.key.strip()
     source = f"make one: openssl rand -hex 24 > {key.key_file}"
     return shared_key.read_private(place, Path(key.key_file or ""), source).strip()
@@ -212,6 +214,7 @@ def _key_line(place: str, line: str) -> tuple[int, str]:
     parts = line.split(maxsplit=1)
     if len(parts) != 2 or not _KEY_ID.fullmatch(parts[0]) or int(parts[0]) > MAX_KEY_ID:
         raise SettingsError(f"{place}: expected a key id of 0 to {MAX_KEY_ID}, a space, and the secret")
+    # Only the ends are stripped: a secret may contain spaces.
     return int(parts[0]), parts[1].strip()
 
 

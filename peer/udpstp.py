@@ -19,12 +19,15 @@ from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import ServerOutcome, ServerTest
 
 _LOG = logging.getLogger(__name__)
+# Then the event loop has a turn: STAMP replies must not wait for a flood of requests.
 _DATAGRAMS_A_TURN = 64
+# A client waits 2 s for its set-up: within 1 s a second request may be a test beside the first.
 _ABANDONED_NS = 1_000_000_000
 
 _CODES = {
     Denial.BANDWIDTH: reception.CAPACITY_EXCEEDED,
     Denial.SESSIONS: reception.NO_CONNECTION,
+    # RFC 9946 has no code for a limit of one key: it is the capacity that this client may use.
     Denial.KEY: reception.CAPACITY_EXCEEDED,
 }
 
@@ -107,6 +110,7 @@ class UdpstpServer:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
+        # Each end sends its stop first, so that agents report a peer that stopped and not a silent one.
         for running in self._running:
             running.cancelled.set()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -117,9 +121,8 @@ class UdpstpServer:
             try:
                 datagram = timestamps.receive(sock)
             except OSError:
-                load.discard_errors(
-                    sock
-                )  # ICMP errors for earlier answers say nothing about the next request
+                # ICMP errors for earlier answers say nothing about the next request.
+                load.discard_errors(sock)
                 continue
             if datagram is None:
                 return
@@ -152,6 +155,8 @@ class UdpstpServer:
         if isinstance(ticket, Denial):
             return self._refuse(offer, _CODES[ticket], ticket.value, wall)
         try:
+            # At the address of the request: the client expects the load from there, whatever else this host
+            # has.
             sock = load.open_socket(self._family, (local or self._address, 0))
         except OSError as error:
             self._admission.release(ticket)

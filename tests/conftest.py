@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.lanes import CORE, GUARD, LANES, TESTS, lane_of, places_of
+from tests.starvation import Starvation
 
 # A bound on time would fail tests of a busy machine; what needs more examples has them in `make fuzz`.
 settings.register_profile("plancher", max_examples=30, deadline=None)
@@ -44,6 +45,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     asyncio.run(pyfuncitem.obj(**given))
     return True
+
+
+@pytest.fixture
+def starvation() -> Starvation:
+    """Account of the time in which programs wait for a processor while the test runs."""
+    return Starvation()
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ import pytest
 from tests import servers
 from tests.lanes import LANES
 from tests.processes import accepts, running, wait_until
-from tests.verdicts import until_decided
+from tests.starvation import Starvation
+from tests.verdicts import COULD_NOT_TELL, until_decided
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLES = ("agent.yaml", "peer.yaml", "collector.yaml", "sites.csv")
-DEMO_WITHIN_S = 60
+DEMO_WITHIN_S = 110
 PAGE = "http://127.0.0.1:8460/"
 
 
@@ -77,7 +78,7 @@ def test_make_demo_shows_a_page_and_ends_on_ctrl_c() -> None:
         with urllib.request.urlopen(page, timeout=10) as answer:
             assert answer.status == 200
         os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=15)
+        rest, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert "Traceback" not in rest
@@ -148,7 +149,7 @@ def _free_ports() -> None:
 
 @pytest.mark.timeout(240)  # three measurements, on a machine that is too busy for the first two
 @pytest.mark.usefixtures("_free_ports")
-def test_the_next_steps_work(folder: Path) -> None:
+def test_the_next_steps_work(folder: Path, starvation: Starvation) -> None:
     """Measure once as a deployer, then run the whole chain from agent to page as an operator."""
     peer = folder / "peer.log"
     with ExitStack() as programs:
@@ -157,7 +158,9 @@ def test_the_next_steps_work(folder: Path) -> None:
         checked = run(".venv/bin/plancher-agent check agent.yaml")
         assert "nothing listens there: is the broker running" in checked.stdout, checked.stdout
         measured = until_decided(lambda: run(".venv/bin/plancher-agent measure agent.yaml"), tries=3)
-        assert measured.returncode == 0, measured.stdout + measured.stderr
+        # A starved machine spoils a measurement; the guide goes on.
+        accepted = (0, COULD_NOT_TELL) if starvation.spoils else (0,)
+        assert measured.returncode in accepted, measured.stdout + measured.stderr
         start(running(words("/usr/sbin/mosquitto -p 1883"), lambda: accepts(1883), folder / "broker.log"))
         assert run(".venv/bin/plancher-agent check agent.yaml").returncode == 0
         checked = run(".venv/bin/plancher-collector check collector.yaml")

@@ -21,6 +21,7 @@ ETHERNET_FRAME_BYTES = ETHERNET_HEADER_BYTES + FULL_PACKET_BYTES + 4
 """Frame from the destination address to the frame check sequence (IEEE 802.3 clause 3.1.1). Preamble, start
 delimiter and the gap between frames are no part of it."""
 
+# The rate that the user of a download reads. Benchmarks compare iperf3's goodput with the floor by it, too.
 TCP_PAYLOAD_BYTES = FULL_PACKET_BYTES - 20 - 20 - 12
 """IPv4 header, TCP header, and the timestamps option with its padding (RFC 7323 appendix A)."""
 

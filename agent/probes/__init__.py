@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.clock import figures as clock_figures
-from agent.probes import capacity, floor, interface, path, reachability, stamp
+from agent.probes import capacity, dns, floor, interface, path, reachability, stamp
 from agent.task.declaration import ProbeDeclaration
 from wire.records import ClockMeasurement, Measurement
 
@@ -20,6 +20,7 @@ PROBES: Mapping[str, ProbeDeclaration] = {
         floor.PROBE,
         stamp.PROBE,
         path.PROBE,
+        dns.PROBE,
         interface.PROBE,
         capacity.PROBE,
         reachability.PROBE,

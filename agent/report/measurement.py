@@ -109,5 +109,6 @@ def _advice(record: Record) -> str:
     if record.failure is None:
         return record.detail
     if isinstance(record.failure, Failure):
-        return remedies.advice(record.failure, record.detail)
+        declared = PROBES.get(probe_of(record))
+        return remedies.advice(record.failure, record.detail, declared.remedies if declared else None)
     return f"{record.detail} ({record.failure})" if record.detail else record.failure

@@ -1,5 +1,7 @@
 """Whose fault a failure is, and what to do about it: what a deployer on site reads."""
 
+from collections.abc import Mapping
+
 from wire.records import Cause, Failure
 
 REMEDIES: dict[Failure, str] = {
@@ -18,6 +20,9 @@ REMEDIES: dict[Failure, str] = {
     Failure.PEER_BUSY: "the peer: it has no room for a test just now; the next slot will try again",
     Failure.PEER_PROTOCOL: "the peer: its answers do not fit; compare versions, ports and keys at both ends",
     Failure.PEER_SLOW: "the peer: it cannot send fast enough",
+    Failure.SERVFAIL: "the site's resolver, or the servers of that name: the question failed there",
+    Failure.REFUSED: "the site's resolver: it does not serve this site; see dns.resolvers",
+    Failure.WRONG_ANSWER: "the site's resolver, or a portal or filter on the way: the answer is not right",
     Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys (or key ids) at both ends",
     Failure.UNREACHABLE: "this machine or the line: no route to the peer",
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
@@ -39,6 +44,10 @@ OUTAGES: dict[Cause, str] = {
 }
 
 
-def advice(failure: Failure, detail: str) -> str:
-    """What happened, where that is known, and in brackets whose fault it is: each told once."""
-    return f"{detail} ({REMEDIES[failure]})" if detail else REMEDIES[failure]
+def advice(failure: Failure, detail: str, of_probe: Mapping[Failure, str] | None = None) -> str:
+    """What happened, where that is known, and in brackets whose fault it is: each told once.
+
+    ``of_probe`` are a probe's own remedies, which come first.
+    """
+    remedy = (of_probe or {}).get(failure) or REMEDIES[failure]
+    return f"{detail} ({remedy})" if detail else remedy

@@ -1,6 +1,6 @@
 """Declaration of a probe: everything that the agent knows of it beyond the probe itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from agent.settings.sections import AgentSettings
 from agent.task.context import ProbeContext
 from agent.task.task import Probe
 from host.units import Seconds, parse
-from wire.records import Measurement, name_of
+from wire.records import Failure, Measurement, name_of
 
 
 class Interval(Struct, frozen=True):
@@ -38,7 +38,8 @@ class ProbeDeclaration(Struct, frozen=True):
 
     ``section`` is the type of its own section of ``agent.yaml``; sections that several rooms read are in
     :mod:`agent.settings`. ``problem`` gives the first rule between settings that is broken, in words.
-    ``figures`` tells values to a person. ``by_name_only``: ``measure`` leaves it out unless it is named.
+    ``figures`` tells values to a person. ``remedies`` are whose fault a failure of this probe is, where that
+    differs from ``agent.report.remedies``. ``by_name_only``: ``measure`` leaves it out unless it is named.
     """
 
     record: type[Measurement]
@@ -47,6 +48,7 @@ class ProbeDeclaration(Struct, frozen=True):
     interval: Interval
     section: type[Struct] | None = None
     problem: Callable[[AgentSettings], str | None] = lambda _: None
+    remedies: Mapping[Failure, str] = {}
     by_name_only: bool = False
 
     @property

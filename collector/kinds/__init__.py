@@ -15,6 +15,7 @@ from typing import Any
 
 from collector.kinds.capacity import CAPACITY
 from collector.kinds.clock import CLOCK
+from collector.kinds.dns import DNS
 from collector.kinds.floor import FLOOR
 from collector.kinds.interface import INTERFACE
 from collector.kinds.kind import MeasurementKind
@@ -29,6 +30,7 @@ KINDS: tuple[MeasurementKind[Any], ...] = (
     CAPACITY,
     INTERFACE,
     PATH,
+    DNS,
     REACHABILITY,
     CLOCK,
 )

@@ -55,7 +55,7 @@ class Condition(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-def nothing_to_say(_seen: Observation, _values: Any) -> Iterable[Notice]:
+def nothing_to_say(*_: Any) -> Iterable[Notice]:
     """No notice: the default of a kind."""
     return ()
 
@@ -70,6 +70,9 @@ class MeasurementKind(Generic[Kept]):
     Values speak for the present for ``stale_intervals`` of their schedule. ``shown_when_stale``: the page
     shows the last ones however old they are. ``landmarks``: conditions, any of which must hold; for each
     tuple the newest measurement is kept in live state, too.
+
+    ``notices`` are about the newest values of each series. ``attempt_notices`` are about its newest attempt,
+    whatever its outcome. ``sentences`` are their texts.
 
     ``left_out`` are parts that only the ledger keeps. ``thinned`` takes out what else no view reads.
     """
@@ -87,6 +90,7 @@ class MeasurementKind(Generic[Kept]):
     gauges: tuple[Gauge[Kept] | AttemptGauge, ...] = ()
     totals: tuple[Total[Kept], ...] = ()
     notices: Callable[[Observation, Kept], Iterable[Notice]] = nothing_to_say
+    attempt_notices: Callable[[Observation], Iterable[Notice]] = nothing_to_say
     sentences: Mapping[str, Both] = field(default_factory=dict)
 
     @property

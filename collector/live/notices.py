@@ -7,7 +7,7 @@ measurement that gives it.
 from collections.abc import Iterator
 from enum import StrEnum
 
-from collector.kinds import BY_VALUES
+from collector.kinds import BY_PROBE, BY_VALUES
 from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite, standing_of
 from collector.model.notice import Notice
@@ -54,6 +54,9 @@ def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:
         kind = BY_VALUES.get(type(seen.values)) if seen is not None and seen.values is not None else None
         if seen is not None and kind is not None and is_fresh(seen, now_us):
             yield from kind.notices(seen, seen.values)
+        attempted = BY_PROBE.get(series.newest.series.probe)
+        if attempted is not None and is_fresh(series.newest, now_us):
+            yield from attempted.attempt_notices(series.newest)
 
 
 def _budget(site: LiveSite, now_us: int) -> Iterator[Notice]:

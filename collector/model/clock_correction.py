@@ -8,10 +8,10 @@ A measurement is dated by the first rule that applies:
 
 | its clock   | anchor of its boot                | time                            | error                |
 |-------------|-----------------------------------|---------------------------------|----------------------|
-| trusted     | not needed                        | its own wall clock              | as its agent states  |
+| trusted     | not needed                        | its own wall clock              | stated, or 5 minutes |
 | not trusted | known                             | its CLOCK_BOOTTIME + the anchor | anchor's, plus drift |
 | not trusted | none, but it was sent in its boot | same, anchored by its arrival   | 60 s, plus drift     |
-| not trusted | none                              | its own wall clock, as claimed  | None: unknown        |
+| not trusted | none                              | its own wall clock, as claimed  | None: *undated*      |
 
 A clock is *trusted* if it is synchronised and its reading is credible. A reading is credible unless it is
 more than 5 minutes ahead of its arrival. If it was sent in the same boot, it must also be no more than 7 days
@@ -33,8 +33,7 @@ Otherwise years of records of a site without any clock would be rewritten every 
 What must never happen:
 
 - a claim that is not trusted passes as a time with a known error;
-- a time in the future, or older than the ledger keeps, reaches a view. ``CorrectedTime.ahead`` and
-  ``outdated`` mark these two.
+- a time in the future, older than the ledger keeps, or *undated* reaches a view. ``passed_over`` says which.
 """
 
 from enum import StrEnum
@@ -42,7 +41,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from collector.model.observation import AHEAD_US
+from collector.model.observation import AHEAD_US, PassedOver
 from wire.records import ClockMeasurement, ClockReading, ClockValues, Record, StampMeasurement
 
 # Agents send again, with a new time of sending, what has no receipt: so no delivery takes a week.
@@ -85,8 +84,8 @@ class Anchor(NamedTuple):
 class CorrectedTime(NamedTuple):
     """Time of a measurement, and the offset of its claim from that time.
 
-    ``error_us`` bounds the error of ``time_us``, or is None if it is unknown. ``trusted`` is true if the
-    claim was kept because its clock is trusted. Views ignore what is ``ahead`` or ``outdated``.
+    ``error_us`` bounds the error of ``time_us``, or is None if the measurement is undated. ``trusted`` is
+    true if the claim was kept because its clock is trusted.
     """
 
     time_us: int
@@ -102,7 +101,7 @@ def correct(
 ) -> CorrectedTime:
     """Date a measurement by the first of the four rules of this module that applies."""
     if is_trusted(start, sent, received_us):
-        return corrected_to(start.wall_us, start.wall_us, received_us, start.max_error_us, trusted=True)
+        return corrected_to(start.wall_us, start.wall_us, received_us, _stated_error_us(start), trusted=True)
     if anchor is None and start.boot_id == sent.boot_id and start.boot_us <= sent.boot_us:
         anchor = anchor_from_arrival(sent, received_us)
     if anchor is None:
@@ -128,6 +127,15 @@ def corrected_to(
         error_us=error_us,
         trusted=trusted,
     )
+
+
+def passed_over(when: CorrectedTime) -> PassedOver | None:
+    """Reason for which views pass over a measurement of this time, or None."""
+    if when.error_us is None:
+        return PassedOver.UNDATED
+    if when.ahead:
+        return PassedOver.AHEAD
+    return PassedOver.OUTDATED if when.outdated else None
 
 
 def is_trusted(reading: ClockReading, sent: ClockReading, received_us: int) -> bool:
@@ -173,9 +181,13 @@ def anchor_from_record(record: Record, sent: ClockReading, received_us: int) -> 
 
 
 def _from_clock(reading: ClockReading) -> Anchor:
-    offset_us, error_us = reading.wall_us - reading.boot_us, reading.max_error_us
-    error_us = AHEAD_US if error_us is None else error_us
-    return Anchor(offset_us, error_us, reading.boot_us, AnchorSource.SYNCHRONISED)
+    offset_us = reading.wall_us - reading.boot_us
+    return Anchor(offset_us, _stated_error_us(reading), reading.boot_us, AnchorSource.SYNCHRONISED)
+
+
+def _stated_error_us(reading: ClockReading) -> int:
+    # A kernel without an estimate is trusted no further than the check of the claim reaches.
+    return AHEAD_US if reading.max_error_us is None else reading.max_error_us
 
 
 def _from_peer(

@@ -7,10 +7,11 @@ from wire.records import Direction
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Notice as the word of its sentence and the figures in it; ``place`` is a router, a name or ""."""
+    """Word of a sentence, and the figures in it. ``place`` is a router, ``name`` a host."""
 
     kind: str
     direction: Direction | None = None
     number: int = 0
     other: int = 0
     place: str = ""
+    name: str = ""

@@ -12,10 +12,11 @@ _FAILURES = {failure.value: failure for failure in Failure}
 
 
 class PassedOver(StrEnum):
-    """Why a measurement is kept in the ledger, and believed by no view."""
+    """Reason for which a measurement of the ledger is in no view."""
 
     AHEAD = "ahead"  # of the future
     OUTDATED = "outdated"  # older than what is kept
+    UNDATED = "undated"  # of a boot whose clock is not known
 
 
 class Series(NamedTuple):

@@ -127,7 +127,7 @@ class OverviewPages:
         direction = self._words[f"direction.{notice.direction}"] if notice.direction else ""
         place = f"({notice.place})" if notice.place else ""
         sentence = self._words[f"notice.{notice.kind}"]
-        figures = {"number": notice.number, "other": notice.other}
+        figures = {"number": notice.number, "other": notice.other, "name": notice.name, "by": notice.place}
         return sentence.format(direction=direction, place=place, **figures).strip()
 
     def _floor(self, figure: FloorFigure) -> str:

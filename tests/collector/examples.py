@@ -10,6 +10,7 @@ from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
+    AddressRecord,
     Algorithm,
     CapacityInterval,
     CapacityMeasurement,
@@ -17,6 +18,10 @@ from wire.records import (
     Cause,
     ClockReading,
     Direction,
+    DnsAnswer,
+    DnsMeasurement,
+    DnsResolver,
+    DnsValues,
     Failure,
     Finding,
     FloorMeasurement,
@@ -259,6 +264,34 @@ def path(
     return PathMeasurement(
         **common(seq, start_us, 24 * HOUR_US) | {"dscp": 46, "values": values or path_values()} | more
     )
+
+
+def dns_values() -> DnsValues:
+    """Two names, one of them wrong, of which a dead first resolver knows nothing."""
+    asked = {"resolver": "10.0.0.2", "rcode": 0, "addresses": 1}
+    wrong = {"wrong": "198.51.100.66", "failure": Failure.WRONG_ANSWER}
+    ent, portal = "ent.example.fr", "portal.example.fr"
+    a, aaaa = AddressRecord.A, AddressRecord.AAAA
+    return DnsValues(
+        answers=(
+            DnsAnswer(name=ent, record=a, answer_us=12_000, **asked),
+            DnsAnswer(name=ent, record=aaaa, failure=Failure.NO_ANSWER),
+            DnsAnswer(name=portal, record=a, answer_us=30_000, **asked, **wrong),
+            DnsAnswer(name=portal, record=aaaa, answer_us=18_000, over_tcp=True, **asked),
+        ),
+        resolvers=(
+            DnsResolver(address="10.0.0.1", asked=4, answered=0),
+            DnsResolver(address="10.0.0.2", asked=4, answered=3),
+        ),
+        timeout_us=2_000_000,
+    )
+
+
+def dns(
+    seq: int = 1, start_us: int = NOW_US, values: DnsValues | None = None, **more: object
+) -> DnsMeasurement:
+    """A run that found one right name, unless ``more`` says otherwise."""
+    return DnsMeasurement(**common(seq, start_us, 5 * MINUTE_US) | {"values": values or dns_values()} | more)
 
 
 def outage(

@@ -1,22 +1,26 @@
 """Broker with the shipped configuration; only ports and paths are the test's."""
 
+import asyncio
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
 
-from collector.certificates.authority import COLLECTOR as COLLECTOR
 from collector.certificates.authority import Authority, Identity, Usage
 from tests.processes import accepts, free_port, running
 from tests.servers import require
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto"
 LIMIT_S = 20.0
+
+Heard = set[tuple[str, bytes]]
+# User, topic, and what the user publishes there; None subscribes.
+Step = tuple[str, str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,44 @@ class Broker:
         return aiomqtt.Client(
             "127.0.0.1", self.tls_port, tls_context=context, identifier=client_id, timeout=LIMIT_S
         )
+
+    def heard(
+        self,
+        steps: Iterable[Step],
+        *listeners: str,
+        retained: Collection[bytes] = (),
+        site: Callable[[], aiomqtt.Client] | None = None,
+    ) -> list[Heard]:
+        """Take the steps in order; return all that each listener receives up to ``b"last"``.
+
+        ``site``: how A connects, if not by user name on the ordinary port.
+        """
+
+        async def scenario() -> list[Heard]:
+            async with asyncio.timeout(LIMIT_S), AsyncExitStack() as stack:
+                connected: dict[str, aiomqtt.Client] = {}
+                for user, where, payload in steps:
+                    if user not in connected:
+                        client = site() if site and user == "A" else self.client(user)
+                        connected[user] = await stack.enter_async_context(client)
+                    if payload is None:
+                        await connected[user].subscribe(where, qos=1)
+                    else:
+                        await connected[user].publish(where, payload, qos=1, retain=payload in retained)
+                return [await received_until(connected[user], b"last") for user in listeners]
+
+        return asyncio.run(scenario())
+
+
+async def received_until(client: aiomqtt.Client, last: bytes) -> Heard:
+    """Return all messages that a client receives up to ``last``."""
+    received: Heard = set()
+    async for message in client.messages:
+        assert isinstance(message.payload, bytes)
+        received.add((str(message.topic), message.payload))
+        if message.payload == last:
+            break
+    return received
 
 
 def _configure(broker: Broker, without: Sequence[str]) -> Path:

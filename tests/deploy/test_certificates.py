@@ -23,17 +23,6 @@ RECEIPTS = topic("A", Kind.RECEIPTS)
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("sites")).make()
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Shipped]:
-    with shipped_broker(tmp_path_factory.mktemp("mosquitto"), ("A",), sites) as broker:
-        yield broker
-
-
-@pytest.fixture(scope="module")
 def expired(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Shipped]:
     """Run a broker whose own certificate has expired."""
     with shipped_broker(tmp_path_factory.mktemp("expired"), ("A",), sites, days=-1) as broker:

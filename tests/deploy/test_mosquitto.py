@@ -2,34 +2,20 @@
 
 import asyncio
 import re
-import socket
 import ssl
-from collections.abc import Iterator
-from pathlib import Path
 
 import aiomqtt
 import pytest
 
-from collector.certificates.authority import Authority
+from collector.certificates.authority import COLLECTOR, PEER, Authority
 from net.tls import Tls, tls_context
-from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, SHIPPED, Broker, shipped_broker
+from tests.deploy.shipped_broker import LIMIT_S, SHIPPED, Broker, Heard, Step, received_until
 from wire.messages import envelope as messages
 from wire.messages import topics
-from wire.messages.topics import Kind, PeerKind, peer_topic, topic
+from wire.messages.topics import Kind, PeerKind, every_peer, every_site, peer_topic, topic
 
-PEER = "plancher.peer"
-USERS = ("A", "B", COLLECTOR, PEER)
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("sites")).make()
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Iterator[Broker]:
-    with shipped_broker(tmp_path_factory.mktemp("mosquitto"), USERS, sites) as broker:
-        yield broker
+RESULTS, RECEIPTS = topic("A", Kind.RESULTS), topic("A", Kind.RECEIPTS)
+TESTS, PEER_RECEIPTS = (peer_topic("peer", kind) for kind in (PeerKind.TESTS, PeerKind.RECEIPTS))
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +24,6 @@ def contexts(sites: Authority) -> dict[str, ssl.SSLContext]:
     ca = str(sites.certificate)
     own = {name: sites.issue(name) for name in ("A", "B")}
     return {name: tls_context(Tls(ca, str(own[name].certificate), str(own[name].key))) for name in own}
-
-
-def limit() -> asyncio.Timeout:
-    return asyncio.timeout(LIMIT_S)
-
-
-async def received_until(client: aiomqtt.Client, last: bytes) -> list[tuple[str, bytes]]:
-    """Return all messages that a client receives up to ``last``."""
-    received: list[tuple[str, bytes]] = []
-    async for message in client.messages:
-        assert isinstance(message.payload, bytes)
-        received.append((str(message.topic), message.payload))
-        if message.payload == last:
-            break
-    return received
 
 
 def test_a_client_without_name_or_with_a_wrong_password_is_refused(broker: Broker) -> None:
@@ -65,79 +36,63 @@ def test_a_client_without_name_or_with_a_wrong_password_is_refused(broker: Broke
             asyncio.run(connect(user, password))
 
 
-def test_the_collector_cannot_publish_for_a_site(broker: Broker) -> None:
-    async def scenario() -> list[tuple[str, bytes]]:
-        async with (
-            limit(),
-            broker.client(COLLECTOR) as collector,
-            broker.client("A") as site,
-        ):
-            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
-            await collector.publish(topic("A", Kind.RESULTS), b"forged", qos=1)
-            await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
-            return await received_until(collector, b"last")
-
-    assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
-
-
 def test_the_collectors_name_is_no_valid_site_id() -> None:
     users = re.findall(r"^user (\S+)$", (SHIPPED / "plancher.acl").read_text(), re.MULTILINE)
     assert users == [COLLECTOR, PEER]
     assert not any(topics.is_site_id(user) for user in users)
 
 
-def test_only_a_peer_publishes_tests_and_only_its_own(broker: Broker) -> None:
-    own = peer_topic("peer", PeerKind.TESTS)
-
-    async def scenario() -> list[tuple[str, bytes]]:
-        async with (
-            limit(),
-            broker.client(COLLECTOR) as collector,
-            broker.client(PEER) as peer,
-            broker.client("A") as site,
-        ):
-            await collector.subscribe(topics.every_peer(PeerKind.TESTS), qos=1)
-            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
-            for forbidden in (own, peer_topic("A", PeerKind.TESTS)):
-                await site.publish(forbidden, b"forged", qos=1)
-            await site.publish(topic("A", Kind.RESULTS), b"site's last", qos=1)
-            for forbidden in (peer_topic("other", PeerKind.TESTS), topic("A", Kind.RESULTS)):
-                await peer.publish(forbidden, b"forged", qos=1)
-            await peer.publish(own, b"last", qos=1)
-            return await received_until(collector, b"last")
-
-    assert set(asyncio.run(scenario())) == {("qos/v1/A/results", b"site's last"), (own, b"last")}
-
-
-def test_a_peer_reads_its_own_receipts_only(broker: Broker) -> None:
-    own = peer_topic("peer", PeerKind.RECEIPTS)
-
-    async def scenario() -> list[tuple[str, bytes]]:
-        async with limit(), broker.client(COLLECTOR) as collector, broker.client(PEER) as peer:
-            for subscription in ("#", topics.every_peer(PeerKind.RECEIPTS), own):
-                await peer.subscribe(subscription, qos=1)
-            await collector.publish(peer_topic("other", PeerKind.RECEIPTS), b"of another", qos=1)
-            await collector.publish(topic("A", Kind.RECEIPTS), b"of a site", qos=1)
-            await collector.publish(own, b"last", qos=1)
-            return await received_until(peer, b"last")
-
-    assert set(asyncio.run(scenario())) == {(own, b"last")}
+@pytest.mark.parametrize(
+    ("steps", "listener", "expected"),
+    [
+        (
+            [
+                (COLLECTOR, every_site(Kind.RESULTS), None),
+                (COLLECTOR, RESULTS, b"forged"),
+                ("A", RESULTS, b"last"),
+            ],
+            COLLECTOR,
+            {(RESULTS, b"last")},
+        ),
+        (
+            [
+                (COLLECTOR, every_peer(PeerKind.TESTS), None),
+                (COLLECTOR, every_site(Kind.RESULTS), None),
+                (PEER, peer_topic("other", PeerKind.TESTS), b"forged"),
+                (PEER, RESULTS, b"forged"),
+                (PEER, TESTS, b"last"),
+            ],
+            COLLECTOR,
+            {(TESTS, b"last")},
+        ),
+        (
+            [
+                *((PEER, where, None) for where in ("#", every_peer(PeerKind.RECEIPTS), PEER_RECEIPTS)),
+                (COLLECTOR, peer_topic("other", PeerKind.RECEIPTS), b"of another"),
+                (COLLECTOR, RECEIPTS, b"of a site"),
+                (COLLECTOR, PEER_RECEIPTS, b"last"),
+            ],
+            PEER,
+            {(PEER_RECEIPTS, b"last")},
+        ),
+    ],
+    ids=["the collector cannot publish for a site", "a peer publishes its own tests", "a peer reads its own"],
+)
+def test_collector_and_peer_are_limited(
+    broker: Broker, steps: list[Step], listener: str, expected: Heard
+) -> None:
+    assert broker.heard(steps, listener) == [expected]
 
 
 def test_a_certificate_identifies_a_site(broker: Broker, contexts: dict[str, ssl.SSLContext]) -> None:
-
-    async def scenario() -> list[tuple[str, bytes]]:
-        async with (
-            limit(),
-            broker.client(COLLECTOR) as collector,
-            broker.tls_client(contexts["A"]) as site,
-        ):
-            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
-            await site.publish(topic("B", Kind.RESULTS), b"forged", qos=1)
-            await site.publish(topic("A", Kind.RESULTS), b"last", qos=1)
-            return await received_until(collector, b"last")
-
-    assert asyncio.run(scenario()) == [("qos/v1/A/results", b"last")]
+    steps: list[Step] = [
+        (COLLECTOR, every_site(Kind.RESULTS), None),
+        ("A", topic("B", Kind.RESULTS), b"forged"),
+        ("A", RESULTS, b"last"),
+    ]
+    assert broker.heard(steps, COLLECTOR, site=lambda: broker.tls_client(contexts["A"])) == [
+        {(RESULTS, b"last")}
+    ]
 
 
 def test_a_site_cannot_end_the_tls_connection_of_another(
@@ -146,44 +101,28 @@ def test_a_site_cannot_end_the_tls_connection_of_another(
     first, second = contexts["A"], contexts["B"]
 
     async def scenario() -> None:
-        async with limit(), broker.tls_client(first, "same") as site:
+        async with asyncio.timeout(LIMIT_S), broker.tls_client(first, "same") as site:
             async with broker.tls_client(second, "same") as other:
                 await other.publish(topic("B", Kind.RESULTS), b"here", qos=1)
-            await site.publish(topic("A", Kind.RESULTS), b"still here", qos=1)
+            await site.publish(RESULTS, b"still here", qos=1)
 
     asyncio.run(scenario())
-
-
-def test_a_client_of_another_authority_is_refused(broker: Broker, sites: Authority, tmp_path: Path) -> None:
-    identity = Authority(tmp_path).make().issue("A")
-    contexts = (
-        tls_context(Tls(str(sites.certificate))),
-        tls_context(Tls(str(sites.certificate), str(identity.certificate), str(identity.key))),
-    )
-
-    for context in contexts:
-        with (
-            socket.create_connection(("127.0.0.1", broker.tls_port), LIMIT_S) as plain,
-            pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED|UNKNOWN_CA"),
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as shaken,
-        ):
-            shaken.recv(1)
 
 
 def test_a_batch_that_is_a_little_too_large_still_reaches_the_collector(broker: Broker) -> None:
     payload = b"x" * (messages.MAX_MESSAGE_BYTES + 1)
 
-    async def scenario() -> list[tuple[str, bytes]]:
+    async def scenario() -> Heard:
         async with (
-            limit(),
+            asyncio.timeout(LIMIT_S),
             broker.client(COLLECTOR) as collector,
             broker.client("A") as site,
         ):
-            await collector.subscribe(topics.every_site(Kind.RESULTS), qos=1)
-            await site.publish(topic("A", Kind.RESULTS), payload, qos=1)
+            await collector.subscribe(every_site(Kind.RESULTS), qos=1)
+            await site.publish(RESULTS, payload, qos=1)
             return await received_until(collector, payload)
 
-    assert asyncio.run(scenario()) == [("qos/v1/A/results", payload)]
+    assert asyncio.run(scenario()) == {(RESULTS, payload)}
 
 
 def test_the_broker_queues_2000_messages_for_a_stalled_collector(broker: Broker) -> None:
@@ -201,9 +140,9 @@ def test_the_broker_queues_2000_messages_for_a_stalled_collector(broker: Broker)
                 max_queued_incoming_messages=amount + 1,
             )
             async with stalled:
-                await stalled.subscribe(topic("A", Kind.RESULTS), qos=1)
+                await stalled.subscribe(RESULTS, qos=1)
             for number in range(amount):
-                await site.publish(topic("A", Kind.RESULTS), b"%d" % number, qos=1)
+                await site.publish(RESULTS, b"%d" % number, qos=1)
             async with stalled:
                 return len(await received_until(stalled, b"%d" % (amount - 1)))
 

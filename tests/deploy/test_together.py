@@ -19,12 +19,12 @@ import pytest
 import yaml
 from msgspec import structs
 
-from collector.certificates.authority import Authority
+from collector.certificates.authority import COLLECTOR, PEER, Authority
 from dashboards.__main__ import DASHBOARDS
 from dashboards.wording import STATES, state_rank
 from tests.collector import examples
 from tests.dashboards import expressions
-from tests.deploy.shipped_broker import COLLECTOR, LIMIT_S, Broker, shipped_broker
+from tests.deploy.shipped_broker import LIMIT_S, Broker, shipped_broker
 from tests.processes import free_port, running, wait_until
 from tests.servers import require
 from wire.messages.topics import Kind, PeerKind, peer_topic, topic
@@ -33,7 +33,6 @@ from wire.records import Cause, Direction, FloorValues, HostLoad, Measurement, S
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FINE, BELOW = "0631234A", "15-fromagerie-salers"
 CAPACITY_BPS = 6_500_000.0
-PEER = "plancher.peer"
 INVENTORY = f"""site_id,name,category,departement,commune,pop,supplier,floor_down,floor_up
 {FINE},Lycée Blaise-Pascal,lycée,63,Clermont-Ferrand,pop-clermont,Opérateur A,8 Mbit/s,8 Mbit/s
 {BELOW},Fromagerie de Salers,entreprise,15,Salers,pop-aurillac,Opérateur C,8 Mbit/s,8 Mbit/s

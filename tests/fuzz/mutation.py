@@ -2,56 +2,19 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 LONGEST = 600_000  # beyond what any decoder takes
 _BYTES = (
-    b"\x00",
-    b"\xff",
-    b"\x7f\xff\xff\xff",
-    b"\x80\x00\x00\x00",
-    b"[" * 2000,
-    b'{"a":' * 2000,
-    b"\xc3\x28",
-    b"\xed\xa0\x80",
-    b"1e400",
-    b"-0",
-    b"9" * 5000,
-    b"\r\n",
-    b'"',
-    b"%s",
-    b"/+/#",
-    b"&a [*a, *a]",
-    b": ",
+    b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"[" * 2000, b'{"a":' * 2000, b"\xc3\x28",
+    b"\xed\xa0\x80", b"1e400", b"-0", b"9" * 5000, b"\r\n", b'"', b"%s", b"/+/#", b"&a [*a, *a]", b": ",
     b"\xef\xbb\xbf",
-)
+)  # fmt: skip
 _VALUES: tuple[Any, ...] = (
-    None,
-    True,
-    0,
-    -1,
-    2**53,
-    2**63,
-    2**64,
-    -(2**63),
-    1.5,
-    -0.0,
-    1e308,
-    "",
-    "x" * 300,
-    "\ud800",
-    "\x00",
-    "1970-01-01",
-    [],
-    {},
-    [[]] * 600,
-    {"probe": "floor"},
-    "scheduled",
-    "new-word",
-    "é",
-    "0x10",
-)
+    None, True, 0, -1, 2**53, 2**63, 2**64, -(2**63), 1.5, -0.0, 1e308, "", "x" * 300, "\ud800", "\x00",
+    "1970-01-01", [], {}, [[]] * 600, {"probe": "floor"}, "scheduled", "new-word", "é", "0x10",
+)  # fmt: skip
 
 
 def mutate(chance: random.Random, examples: Sequence[bytes]) -> bytes:
@@ -138,11 +101,4 @@ def _repeat(chance: random.Random, data: bytes) -> bytes:
     return data[:begin] + part * times + data[begin:]
 
 
-_CHANGES: tuple[Callable[[random.Random, bytes], bytes], ...] = (
-    _flip,
-    _flip,
-    _overwrite,
-    _insert,
-    _cut,
-    _repeat,
-)
+_CHANGES = (_flip, _flip, _overwrite, _insert, _cut, _repeat)

@@ -64,17 +64,15 @@ def test_a_crash_is_found_and_saved(tmp_path: Path) -> None:
 
 
 def test_a_run_can_be_repeated() -> None:
-    seen: list[list[bytes]] = []
-    for _ in range(2):
-        inputs: list[bytes] = []
+    def inputs() -> list[bytes]:
+        seen: list[bytes] = []
+        target = Target(
+            "any", lambda data: seen.append(data) or str(len(data) % 7), (b'{"a": [1, 2]}', b"xyz")
+        )
+        running.run(target, 10, SEED, most=300)
+        return seen
 
-        def run(data: bytes, inputs: list[bytes] = inputs) -> str:
-            inputs.append(data)
-            return str(len(data) % 7)
-
-        running.run(Target("any", run, (b'{"a": [1, 2]}', b"xyz")), 10, SEED, most=300)
-        seen.append(inputs)
-    assert seen[0] == seen[1]
+    assert inputs() == inputs()
 
 
 def test_too_much_memory_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

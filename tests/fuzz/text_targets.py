@@ -28,15 +28,7 @@ from wire.messages import commands, peer_tests, topics
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault
 from wire.path import exchange
-from wire.records import (
-    Cause,
-    ClockChange,
-    ClockMeasurement,
-    ClockValues,
-    ReachabilityMeasurement,
-    ReachabilityValues,
-    UnknownMeasurement,
-)
+from wire.records import ClockChange, ClockMeasurement, ClockValues, UnknownMeasurement
 
 ROOT = Path(__file__).parents[2]
 SITE, PEER = examples.SITE, "pop-1"
@@ -44,39 +36,18 @@ YAML_S = 20.0
 """PyYAML asks each open bracket about each token, until there are more than Python's recursion allows."""
 _LASTING = tempfile.TemporaryDirectory(prefix="plancher-fuzz-")
 _FOLDER = Path(_LASTING.name)
-OUTAGE = ReachabilityMeasurement(
-    **examples.common(7, examples.NOW_US, examples.MINUTE_US),
-    values=ReachabilityValues(
-        outage="o1",
-        cause=Cause.ACCESS,
-        begin=examples.clock(),
-        begin_error_us=10_000_000,
-        end=examples.clock(examples.NOW_US + examples.MINUTE_US),
-        end_error_us=10_000_000,
-        gateway=True,
-        first_hop=False,
-        peer=False,
-        broker=False,
-        collector=False,
-    ),
-)
+OUTAGE = examples.outage(7, examples.NOW_US, examples.NOW_US + examples.MINUTE_US)
 CLOCK = ClockMeasurement(
     **examples.common(8, examples.NOW_US, examples.MINUTE_US),
     values=ClockValues(change=ClockChange.SYNCHRONISED, offset_us=10, before_us=-(10**15)),
 )
 _RECORDS = tuple(
-    messages.encode(record)
-    for record in (
-        examples.floor(),
-        examples.stamp(),
-        examples.capacity(),
-        examples.interface(),
-        examples.path(),
-        examples.failed(3),
-        OUTAGE,
-        CLOCK,
+    map(
+        messages.encode,
+        (examples.floor(), examples.stamp(), examples.capacity(), examples.interface(), examples.path(),
+         examples.failed(3), OUTAGE, CLOCK),
     )
-)
+)  # fmt: skip
 GAP = messages.Gap(
     epoch=examples.EPOCH, first=90, last=99, reason=messages.GapReason.DROPPED, at_us=examples.NOW_US
 )
@@ -249,30 +220,25 @@ def _yaml(name: str) -> bytes:
 
 _MINIMAL = SETTINGS(site=SITE, peer=sections.PeerAccessSettings(key="k"))
 _STATUS = status_file.AgentStatus(
-    written=examples.clock(),
-    started=examples.clock(),
-    process=1,
-    version="0.1.0",
-    site=SITE,
-    running=("stamp",),
-    next_starts={"floor down": 1},
-)
+    written=examples.clock(), started=examples.clock(), process=1, version="0.1.0", site=SITE,
+    running=("stamp",), next_starts={"floor down": 1},
+)  # fmt: skip
 _REQUEST = exchange.PathRequest(
-    address="192.0.2.1",
-    port=862,
-    dscp=46,
-    hops=30,
-    packets=3,
-    within_s=60.0,
-    authenticated=True,
+    address="192.0.2.1", port=862, dscp=46, hops=30, packets=3, within_s=60.0, authenticated=True,
     test_packets=(b"x" * 112, b"y" * 112),
-)
-_ANSWER = exchange.PathAnswer(
-    values=examples.path_values(), replies=(exchange.PeerReply(ttl=4, rtt_ns=9_000_000, payload=b"z" * 112),)
-)
-
+)  # fmt: skip
+_REPLY = exchange.PeerReply(ttl=4, rtt_ns=9_000_000, payload=b"z" * 112)
+_ANSWER = exchange.PathAnswer(values=examples.path_values(), replies=(_REPLY,))
 _TODAY = byte_budget._day(examples.NOW_US)
 _SPENT = messages.encode(byte_budget.BudgetSpent(_TODAY, 999_999_999, 1_999_999_999))
+_HANDOVER = msgspec.json.encode(Handover(_MINIMAL, b"k", "0.1.0"), enc_hook=handover._number)
+_ON_TOPICS = (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())
+_AGENTS = (
+    b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
+    b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",
+)
+_PEERS = b"keys: [{id: 1, key: k}]\nudpstp: {port: 1, highest_rate: 10 Mbit/s}\n"
+_COLLECTORS = b"inventory: s.csv\nledger: {keep_payloads: 2 d}\n"
 
 TARGETS = (
     Target("envelope", _message(messages.Envelope), (_PAYLOAD,)),
@@ -281,46 +247,21 @@ TARGETS = (
     Target("measurement", _measurement, _RECORDS),
     Target("command", _command, (messages.encode(_COMMAND),)),
     Target("peer-test", _peer_test, (_PEER_TEST,)),
-    Target(
-        "judge",
-        _judged,
-        (
-            f"qos/v1/{SITE}/results\n".encode() + _PAYLOAD,
-            f"qos/v1/peers/{PEER}/tests\n".encode() + _PEER_PAYLOAD,
-        ),
-    ),
-    Target("topic", _topic, (f"qos/v1/{SITE}/results".encode(), f"qos/v1/peers/{PEER}/tests".encode())),
-    Target(
-        "agent.yaml",
-        _settings(configuration.load),
-        (
-            b"site: A\npeer: {key: k}\nfloor: {down: 8 Mbit/s, site_hours: 'Mon-Fri 07:00-19:00'}\n",
-            b"site: 'B'\npeer:\n  host: 127.0.0.1\n  key: k\nschedule:\n  stamp: 1 min\n  path: null\n",
-            _yaml("agent.yaml"),
-        ),
-        slowest_s=YAML_S,
-    ),
-    Target(
-        "peer.yaml",
-        _settings(peer_settings.load),
-        (b"keys: [{id: 1, key: k}]\nudpstp: {port: 1, highest_rate: 10 Mbit/s}\n", _yaml("peer.yaml")),
-        slowest_s=YAML_S,
-    ),
+    Target("judge", _judged, (_ON_TOPICS[0] + b"\n" + _PAYLOAD, _ON_TOPICS[1] + b"\n" + _PEER_PAYLOAD)),
+    Target("topic", _topic, _ON_TOPICS),
+    Target("agent.yaml", _settings(configuration.load), (*_AGENTS, _yaml("agent.yaml")), slowest_s=YAML_S),
+    Target("peer.yaml", _settings(peer_settings.load), (_PEERS, _yaml("peer.yaml")), slowest_s=YAML_S),
     Target(
         "collector.yaml",
         _settings(collector_settings.load),
-        (b"inventory: s.csv\nledger: {keep_payloads: 2 d}\n", _yaml("collector.yaml")),
+        (_COLLECTORS, _yaml("collector.yaml")),
         slowest_s=YAML_S,
     ),
     Target("keys-file", _settings(_keys_file), (b"1 secret\n# note\n2 other\n",)),
     Target("key-file", _settings(_key_file), (b"secret\n",)),
     Target("sites.csv", _inventory, ((ROOT / "sites.csv").read_bytes(), b"site_id;name\nA;B\n")),
     Target("status-file", _status, (messages.encode(_STATUS),)),
-    Target(
-        "handover",
-        _handover,
-        (msgspec.json.encode(Handover(_MINIMAL, b"k", "0.1.0"), enc_hook=handover._number),),
-    ),
+    Target("handover", _handover, (_HANDOVER,)),
     Target("byte-budget", _budget, (_SPENT, _SPENT.replace(b"9", b"8"))),
     Target("path-request", _exchange(exchange.decode_request), (messages.encode(_REQUEST),)),
     Target("path-answer", _exchange(exchange.decode_answer), (messages.encode(_ANSWER),)),

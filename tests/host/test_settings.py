@@ -1,11 +1,8 @@
-import contextlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
 from host.settings import MAX_FILE_BYTES, SettingsError, belonging_to, load
@@ -109,11 +106,3 @@ def test_an_error_in_a_named_file_has_both_paths() -> None:
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(tmp_path / name, Example)
-
-
-@given(st.text(max_size=200))
-def test_no_text_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.mktemp("any") / "x.yaml"
-    path.write_text(text, encoding="utf-8", errors="surrogatepass")
-    with contextlib.suppress(SettingsError):
-        load(path, Example)

@@ -60,7 +60,7 @@ def test_files_with_mistakes_leave_the_keys_in_use_and_are_logged_once(
     assert "others can read it" in caplog.text
 
 
-def test_a_running_peer_uses_new_keys_and_refuses_old_ones(
+async def test_a_running_peer_uses_new_keys_and_refuses_old_ones(
     file: Path, chosen: PeerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "KEYS_EVERY_S", 0.05)
@@ -70,27 +70,20 @@ def test_a_running_peer_uses_new_keys_and_refuses_old_ones(
 
     async def ending(key_id: int, secret: bytes) -> Ending:
         report = await run_load(
-            *("127.0.0.1", served.udpstp.port),
-            key_id=key_id,
-            secret=secret,
-            direction=Direction.DOWN,
-            row=1,
+            "127.0.0.1", served.udpstp.port, key_id=key_id, secret=secret, direction=Direction.DOWN, row=1,
             duration_s=1,
-        )
+        )  # fmt: skip
         return report.ending
 
-    async def scenario() -> None:
-        stop = asyncio.Event()
-        running = asyncio.create_task(served.run(stop))
-        while not served.udpstp.serving:
-            await asyncio.sleep(0.01)
-        assert await ending(1, b"first-secret") is Ending.COMPLETED
-        await asyncio.to_thread(file.write_text, "3 third-secret\n")
-        while served._keys.secrets.keys() != {3}:
-            await asyncio.sleep(0.01)
-        assert await ending(3, b"third-secret") is Ending.COMPLETED
-        assert await ending(1, b"first-secret") is Ending.NO_ANSWER
-        stop.set()
-        await running
-
-    asyncio.run(scenario())
+    stop = asyncio.Event()
+    running = asyncio.create_task(served.run(stop))
+    while not served.udpstp.serving:
+        await asyncio.sleep(0.01)
+    assert await ending(1, b"first-secret") is Ending.COMPLETED
+    await asyncio.to_thread(file.write_text, "3 third-secret\n")
+    while served._keys.secrets.keys() != {3}:
+        await asyncio.sleep(0.01)
+    assert await ending(3, b"third-secret") is Ending.COMPLETED
+    assert await ending(1, b"first-secret") is Ending.NO_ANSWER
+    stop.set()
+    await running

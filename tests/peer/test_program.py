@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,21 +22,17 @@ from tests.outbox.journalled import CLOCK
 from tests.peer.examples import peer_test
 from tests.processes import free_port
 from wire.records import Direction
-from wire.udpstp.load import Ending
+from wire.udpstp.load import Ending, LoadReport
 
 pytestmark = pytest.mark.usefixtures("log_as_before")
 
 
-def free_ports() -> tuple[int, int]:
+@pytest.fixture
+def ports() -> tuple[int, int]:
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
         return one.getsockname()[1], other.getsockname()[1]
-
-
-@pytest.fixture
-def ports() -> tuple[int, int]:
-    return free_ports()
 
 
 @pytest.fixture
@@ -55,7 +51,6 @@ def running(file: Path) -> Iterator["subprocess.Popen[str]"]:
         [sys.executable, "-m", "peer", "run", str(file)], stderr=subprocess.PIPE, text=True
     )
     try:
-        assert process.stderr is not None
         assert "serving load tests on 127.0.0.1" in process.stderr.readline()
         yield process
     finally:
@@ -93,10 +88,8 @@ def test_check_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]
     with mosquitto(file.parent) as broker:
         kept = with_broker(file, broker.port)
         accepted = f"ok     broker: 127.0.0.1:{broker.port} accepts pop-1"
-        assert checked(file, capsys) == (
-            Exit.OK,
-            [f"ok     tests: {kept}: does not exist yet; it will be created", accepted],
-        )
+        text = f"ok     tests: {kept}: does not exist yet; it will be created"
+        assert checked(file, capsys) == (Exit.OK, [text, accepted])
         assert not kept.exists()
         with Journal(kept, 10**8, CLOCK) as journal:
             for number in range(2):
@@ -192,46 +185,33 @@ def test_a_signal_ends_the_peer_in_order(running: "subprocess.Popen[str]", numbe
     assert text.count("\n") == 1
 
 
-def test_a_test_is_logged_in_one_line_without_key_or_address(
+def load(port: int, direction: Direction, seconds: int, **more: object) -> Awaitable[LoadReport]:
+    return run_load(
+        "127.0.0.1", port, key_id=3, secret=b"hidden", direction=direction, row=2, duration_s=seconds, **more
+    )  # fmt: skip
+
+
+async def test_a_test_is_logged_in_one_line_without_key_or_address(
     running: "subprocess.Popen[str]", ports: tuple[int, int]
 ) -> None:
-    report = asyncio.run(
-        run_load(
-            "127.0.0.1", ports[0], key_id=3, secret=b"hidden", direction=Direction.UP, row=2, duration_s=1
-        )
-    )
+    report = await load(ports[0], Direction.UP, 1)
     assert report.ending is Ending.COMPLETED
     assert report.received_packets == report.sent_packets
     running.terminate()
-    _, text = running.communicate(timeout=10)
+    _, text = await asyncio.to_thread(running.communicate, timeout=10)
     assert text.count("\n") == 2  # and the line of the stop
     assert f"session={report.session} key=3 direction=up row=2" in text
     assert "hidden" not in text
     assert "127.0.0.1" not in text
 
 
-def test_a_peer_killed_in_the_middle_is_noticed_within_four_seconds(
+async def test_a_peer_killed_in_the_middle_is_noticed_within_four_seconds(
     running: "subprocess.Popen[str]", ports: tuple[int, int]
 ) -> None:
-    async def scenario() -> tuple[Ending, float]:
-        loaded = asyncio.Event()
-        test = asyncio.ensure_future(
-            run_load(
-                "127.0.0.1",
-                ports[0],
-                key_id=3,
-                secret=b"hidden",
-                direction=Direction.DOWN,
-                row=2,
-                duration_s=30,
-                progress=lambda _: loaded.set(),
-            )
-        )
-        await asyncio.wait_for(loaded.wait(), 10)
-        running.kill()
-        killed = time.monotonic()
-        return (await test).ending, time.monotonic() - killed
-
-    ending, seconds = asyncio.run(scenario())
-    assert ending is Ending.WATCHDOG
-    assert 2.5 < seconds < 10
+    loaded = asyncio.Event()
+    test = asyncio.ensure_future(load(ports[0], Direction.DOWN, 30, progress=lambda _: loaded.set()))
+    await asyncio.wait_for(loaded.wait(), 10)
+    running.kill()
+    killed = time.monotonic()
+    assert (await test).ending is Ending.WATCHDOG
+    assert 2.5 < time.monotonic() - killed < 10

@@ -21,11 +21,18 @@ def written(directory: Path, text: str) -> Path:
     return path
 
 
-def private(directory: Path, text: str, mode: int = 0o600) -> Path:
-    path = directory / "keys"
+def private(directory: Path, text: str, mode: int = 0o600, name: str = "keys") -> Path:
+    path = directory / name
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
     return path
+
+
+def refusal(directory: Path, text: str) -> str:
+    """Return why a file of settings, or the keys that it names, are refused."""
+    with pytest.raises(SettingsError) as raised:
+        settings.secrets(settings.load(written(directory, text)))
+    return str(raised.value)
 
 
 def test_the_example_is_valid() -> None:
@@ -43,10 +50,8 @@ def test_the_example_has_the_defaults() -> None:
     assert chosen.udpstp == settings.UdpstpSettings()
     assert chosen.tests == settings.TestRecordSettings()
     assert chosen.tests.pace == Pace(interval_s=10, backlog_interval_s=1, receipt_timeout_s=60)
-    assert (chosen.stamp.sessions, chosen.stamp.open) == (
-        settings.ReflectorServerSettings().sessions,
-        settings.ReflectorServerSettings().open,
-    )
+    default = settings.ReflectorServerSettings()
+    assert (chosen.stamp.sessions, chosen.stamp.open) == (default.sessions, default.open)
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -68,10 +73,7 @@ def test_the_example_has_the_defaults() -> None:
      "udpstp.up: less than udpstp.highest_rate: no such test could ever be admitted"),
 ])  # fmt: skip
 def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
-    path = written(tmp_path, text)
-    with pytest.raises(SettingsError) as raised:
-        settings.load(path)
-    assert str(raised.value) == f"{path}: {message}"
+    assert refusal(tmp_path, text) == f"{tmp_path}/peer.yaml: {message}"
 
 
 @pytest.mark.parametrize("text", [
@@ -80,63 +82,40 @@ def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
     "keys: [{id: 1, key: secret-stuff, key: 5}]",
 ])  # fmt: skip
 def test_messages_never_have_a_key_in_them(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError) as raised:
-        settings.load(written(tmp_path, text))
-    assert "secret-stuff" not in str(raised.value)
+    message = refusal(tmp_path, text)
+    assert message.startswith(f"{tmp_path}/peer.yaml: ")
+    assert "secret-stuff" not in message
 
 
 def test_a_file_of_keys_and_a_file_of_one_key(tmp_path: Path) -> None:
     lines = private(tmp_path, "# sites\n2 two words\n\n 255 last\n")
-    single = tmp_path / "single"
-    single.write_text("one\n", encoding="utf-8")
-    single.chmod(0o600)
+    single = private(tmp_path, "one\n", name="single")
     path = written(tmp_path, f"keys: [{{id: 1, key_file: {single}}}]\nkeys_file: {lines}\n")
     assert settings.secrets(settings.load(path)) == {1: b"one", 2: b"two words", 255: b"last"}
 
 
-def test_a_key_file_others_can_read_is_refused(tmp_path: Path) -> None:
-    keys = private(tmp_path, "1 hidden\n", 0o640)
-    chosen = settings.load(written(tmp_path, f"keys_file: {keys}"))
-    with pytest.raises(SettingsError) as raised:
-        settings.secrets(chosen)
-    assert str(raised.value) == f"keys_file: {keys}: others can read it: chmod 600 {keys}"
-
-
-@pytest.mark.parametrize(("lines", "place"), [
-    ("hidden\n", "line 1: expected a key id of 0 to 255, a space, and the secret"),
-    ("1 fine\n256 hidden\n", "line 2: expected a key id of 0 to 255, a space, and the secret"),
-    ("1 fine\n1 hidden\n", "line 2: key id 1 is there twice: keep one"),
-    ("1 " + "hidden" * 11, "line 1: a key has 1 to 64 bytes"),
-])  # fmt: skip
-def test_mistakes_in_a_key_file_name_the_line_and_no_key(tmp_path: Path, lines: str, place: str) -> None:
-    keys = private(tmp_path, lines)
-    chosen = settings.load(written(tmp_path, f"keys_file: {keys}"))
-    with pytest.raises(SettingsError) as raised:
-        settings.secrets(chosen)
-    assert str(raised.value) == f"keys_file: {keys}: {place}"
-
-
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "keys: none found: agents are served only with a shared key"),
-    ("missing",
+@pytest.mark.parametrize(("lines", "mode", "message"), [
+    ("1 hidden\n", 0o640, "keys_file: {path}: others can read it: chmod 600 {path}"),
+    ("hidden\n", 0o600, "keys_file: {path}: line 1: expected a key id of 0 to 255, a space, and the secret"),
+    ("1 fine\n256 hidden\n", 0o600,
+     "keys_file: {path}: line 2: expected a key id of 0 to 255, a space, and the secret"),
+    ("1 fine\n1 hidden\n", 0o600, "keys_file: {path}: line 2: key id 1 is there twice: keep one"),
+    ("1 " + "hidden" * 11, 0o600, "keys_file: {path}: line 1: a key has 1 to 64 bytes"),
+    ("", 0o600, "keys: none found: agents are served only with a shared key"),
+    (None, 0o600,
      ('keys_file: {path}: no such file: make it with a first key: echo "1 $(openssl rand -hex 24)" > {path}'
       " (and chmod 600)")),
 ])  # fmt: skip
-def test_an_empty_or_missing_file_of_keys(tmp_path: Path, text: str, message: str) -> None:
-    path = private(tmp_path, text)
-    if text:
-        path.unlink()
-    with pytest.raises(SettingsError) as raised:
-        settings.secrets(settings.load(written(tmp_path, f"keys_file: {path}")))
-    assert str(raised.value) == message.format(path=path)
+def test_an_unusable_file_of_keys_is_refused_by_line_and_without_a_key(
+    tmp_path: Path, lines: str | None, mode: int, message: str
+) -> None:
+    path = tmp_path / "none" if lines is None else private(tmp_path, lines, mode)
+    assert refusal(tmp_path, f"keys_file: {path}") == message.format(path=path)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "'::'", "192.0.2.1"])
 def test_the_example_key_is_refused_beyond_loopback(tmp_path: Path, host: str) -> None:
-    path = written(tmp_path, f"host: {host}\nkeys: [{{id: 1, key: {shared_key.EXAMPLE}}}]")
-    with pytest.raises(SettingsError) as raised:
-        settings.secrets(settings.load(path))
-    assert str(raised.value) == (
+    assert refusal(tmp_path, f"host: {host}\nkeys: [{{id: 1, key: {shared_key.EXAMPLE}}}]") == (
         "keys[0]: the example key is known to everybody: only a peer on this machine may use it"
     )
 

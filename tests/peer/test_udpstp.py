@@ -54,19 +54,14 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 @BOTH
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_every_packet_sent_is_received(
+async def test_every_packet_sent_is_received(
     direction: Direction, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines: list[str] = []
-
-    async def scenario() -> LoadReport:
-        async with serving(host=host) as server:
-            report = await load(server, direction, host=host, progress=lines.append)
-            await until(lambda: not server.tests)
-            return report
-
-    with caplog.at_level(logging.INFO):
-        report = asyncio.run(scenario())
+    caplog.set_level(logging.INFO)
+    async with serving(host=host) as server:
+        report = await load(server, direction, host=host, progress=lines.append)
+        await until(lambda: not server.tests)
     assert (report.ending, report.detail) == (Ending.COMPLETED, "")
     assert report.received_packets == report.sent_packets
     assert report.received_ip_bytes == report.sent_ip_bytes == report.sent_packets * 1000
@@ -85,26 +80,13 @@ def test_every_packet_sent_is_received(
     assert host not in logged[0]
 
 
-def test_a_wrong_key_gets_no_answer() -> None:
-    async def scenario() -> LoadReport:
-        async with serving() as server:
-            return await load(server, Direction.DOWN, secret=b"another")
-
-    report = asyncio.run(scenario())
-    assert (report.ending, report.bytes_received) == (Ending.NO_ANSWER, 0)
-
-
-def test_a_closed_port_ends_the_test_at_once() -> None:
+async def test_a_closed_port_ends_the_test_at_once() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-
-    async def scenario() -> LoadReport:
-        return await run_load(
-            "127.0.0.1", port, key_id=1, secret=b"x", direction=Direction.UP, row=8, duration_s=1
-        )
-
-    report = asyncio.run(scenario())
+    report = await run_load(
+        "127.0.0.1", port, key_id=1, secret=b"x", direction=Direction.UP, row=8, duration_s=1
+    )
     assert (report.ending, report.detail) == (Ending.NOT_LISTENING, "nothing listens at the peer's port")
 
 
@@ -113,80 +95,63 @@ def test_a_closed_port_ends_the_test_at_once() -> None:
     (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 1), 13),
     (AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8, tests_per_key=1), 10),
 ])  # fmt: skip
-def test_a_test_beyond_the_limits_is_refused_without_disturbing_the_running_one(
+async def test_a_test_beyond_the_limits_is_refused_without_disturbing_the_running_one(
     capacity: AdmissionLimits, code: int
 ) -> None:
-    async def scenario() -> list[LoadReport]:
-        async with serving(capacity) as server:
-            running = asyncio.ensure_future(load(server, Direction.DOWN, row=7))
-            await until(lambda: server.tests == 1)
-            refused = await load(server, Direction.DOWN)
-            return [await running, refused]
-
-    running, refused = asyncio.run(scenario())
+    async with serving(capacity) as server:
+        running = asyncio.ensure_future(load(server, Direction.DOWN, row=7))
+        await until(lambda: server.tests == 1)
+        refused = await load(server, Direction.DOWN)
+        running = await running
     assert (refused.ending, refused.refusal) == (Ending.REFUSED, code)
     assert running.ending is Ending.COMPLETED
     assert running.received_packets == running.sent_packets
 
 
-def test_a_test_releases_its_bandwidth_at_its_end() -> None:
-    async def scenario() -> list[Ending]:
-        endings = []
-        async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
-            for direction in Direction:
-                endings.append((await load(server, direction)).ending)
-                await until(lambda: not server.tests)
-        return endings
-
-    assert asyncio.run(scenario()) == [Ending.COMPLETED, Ending.COMPLETED]
+async def test_a_test_releases_its_bandwidth_at_its_end() -> None:
+    endings = []
+    async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1, tests_per_key=1)) as server:
+        for direction in Direction:
+            endings.append((await load(server, direction)).ending)
+            await until(lambda: not server.tests)
+    assert endings == [Ending.COMPLETED, Ending.COMPLETED]
 
 
-def test_a_test_without_a_thread_is_refused_and_releases_its_bandwidth(
+async def test_a_test_without_a_thread_is_refused_and_releases_its_bandwidth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    async def scenario() -> tuple[LoadReport, LoadReport]:
-        async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1)) as server:
-            with monkeypatch.context() as patched:
-                patched.setattr(server._threads, "submit", refuse)
-                refused = await load(server, Direction.UP)
-            return refused, await load(server, Direction.UP)
-
-    refused, served = asyncio.run(scenario())
+    async with serving(AdmissionLimits(8 * MEGABIT, 8 * MEGABIT, 1)) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(server._threads, "submit", refuse)
+            refused = await load(server, Direction.UP)
+        served = await load(server, Direction.UP)
     assert (refused.ending, refused.refusal) == (Ending.REFUSED, 13)
     assert served.ending is Ending.COMPLETED
 
 
 @BOTH
-def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
-    async def scenario() -> tuple[LoadReport, float]:
-        loop = asyncio.get_running_loop()
-        async with serving() as server:
-            cancel = threading.Event()
-            running = asyncio.ensure_future(load(server, direction, seconds=30, cancel=cancel))
-            await until(lambda: server.tests == 1)
-            loop.call_later(0.3, cancel.set)
-            report = await running
-            await until(lambda: not server.tests, 1.0)
-            return report, loop.time()
-
-    report, _ = asyncio.run(scenario())
+async def test_cancelling_frees_the_peer_at_once(direction: Direction) -> None:
+    async with serving() as server:
+        cancel = threading.Event()
+        running = asyncio.ensure_future(load(server, direction, seconds=30, cancel=cancel))
+        await until(lambda: server.tests == 1)
+        asyncio.get_running_loop().call_later(0.3, cancel.set)
+        report = await running
+        await until(lambda: not server.tests, 1.0)
     assert report.ending is Ending.STOPPED
     assert 0 < report.received_packets < 5000
 
 
 @BOTH
-def test_progress_reports_begin_and_end_of_the_load(direction: Direction) -> None:
-    async def scenario() -> tuple[list[tuple[float, LoadSoFar]], float]:
-        reports: list[tuple[float, LoadSoFar]] = []
-        loop = asyncio.get_running_loop()
-        async with serving() as server:
-            await load(server, direction, on_load=lambda so_far: reports.append((loop.time(), so_far)))
-            return reports, loop.time()
-
-    reports, over = asyncio.run(scenario())
+async def test_progress_reports_begin_and_end_of_the_load(direction: Direction) -> None:
+    reports: list[tuple[float, LoadSoFar]] = []
+    loop = asyncio.get_running_loop()
+    async with serving() as server:
+        await load(server, direction, on_load=lambda so_far: reports.append((loop.time(), so_far)))
+        over = loop.time()
     (begin, _), (end, last) = reports[0], reports[-1]
     assert end - begin == pytest.approx(1, abs=0.2)
     assert over > end
@@ -197,88 +162,71 @@ def test_progress_reports_begin_and_end_of_the_load(direction: Direction) -> Non
 
 
 def test_cancelling_the_task_ends_its_thread_first() -> None:
-    async def scenario() -> int:
+    async def scenario() -> None:
         async with serving() as server:
-            reports: list[
-                LoadSoFar
-            ] = []  # a peer that awaits the activation waits on for its watchdog's time
+            # A peer that awaits the activation waits on for its watchdog's time.
+            reports: list[LoadSoFar] = []
             running = asyncio.ensure_future(load(server, Direction.DOWN, seconds=30, on_load=reports.append))
             await until(lambda: bool(reports))
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
             await until(lambda: not server.tests, 1.0)
-            return sum(
-                thread.name.startswith("asyncio") and thread.is_alive() for thread in threading.enumerate()
-            )
 
     asyncio.run(scenario())
     assert threading.active_count() == 1
 
 
-def test_a_progress_callback_that_raises_ends_the_load() -> None:
+async def test_a_progress_callback_that_raises_ends_the_load() -> None:
     def fail(_: LoadSoFar) -> None:
         raise LookupError
 
-    async def scenario() -> bool:
-        async with serving() as server:
-            cancel = threading.Event()
-            with pytest.raises(LookupError):
-                await load(server, Direction.UP, seconds=30, cancel=cancel, on_load=fail)
-            await until(lambda: not server.tests)
-            return cancel.is_set()
-
-    assert asyncio.run(scenario())
+    async with serving() as server:
+        cancel = threading.Event()
+        with pytest.raises(LookupError):
+            await load(server, Direction.UP, seconds=30, cancel=cancel, on_load=fail)
+        await until(lambda: not server.tests)
+        assert cancel.is_set()
 
 
 @BOTH
-def test_a_peer_that_stops_ends_the_test_with_a_reason(direction: Direction) -> None:
-    async def scenario() -> LoadReport:
-        async with serving() as server:
-            running = asyncio.ensure_future(load(server, direction, seconds=30))
-            await until(lambda: server.tests == 1)
-            await until(lambda: all(one.test.load_packets > 100 for one in server._running))
-            await server.stop()
-            return await running
-
-    report = asyncio.run(scenario())
+async def test_a_peer_that_stops_ends_the_test_with_a_reason(direction: Direction) -> None:
+    async with serving() as server:
+        running = asyncio.ensure_future(load(server, direction, seconds=30))
+        await until(lambda: server.tests == 1)
+        await until(lambda: all(one.test.load_packets > 100 for one in server._running))
+        await server.stop()
+        report = await running
     assert report.ending is Ending.STOPPED_BY_PEER
     assert report.received_packets == report.sent_packets
 
 
-def test_malformed_packets_at_the_control_port_have_no_answer() -> None:
-    async def scenario() -> LoadReport:
-        async with serving() as server:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
-                noise.connect(("127.0.0.1", server.port))
-                noise.setblocking(False)
-                for packet in (b"", b"x" * 56, bytes.fromhex("ace1") + bytes(54), b"y" * 60_000):
-                    noise.send(packet)
-                report = await load(server, Direction.UP)
-                with pytest.raises(BlockingIOError):
-                    noise.recv(100)
-                return report
-
-    assert asyncio.run(scenario()).ending is Ending.COMPLETED
+async def test_malformed_packets_at_the_control_port_have_no_answer() -> None:
+    async with serving() as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
+            noise.connect(("127.0.0.1", server.port))
+            noise.setblocking(False)
+            for packet in (b"", b"x" * 56, bytes.fromhex("ace1") + bytes(54), b"y" * 60_000):
+                noise.send(packet)
+            report = await load(server, Direction.UP)
+            with pytest.raises(BlockingIOError):
+                noise.recv(100)
+    assert report.ending is Ending.COMPLETED
 
 
 @BOTH
 @pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_search_climbs_to_its_limit_and_reserves_no_more(
+async def test_a_search_climbs_to_its_limit_and_reserves_no_more(
     direction: Direction, algorithm: Algorithm, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario() -> tuple[LoadReport, int]:
-        async with serving(AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8)) as server:
-            running = asyncio.ensure_future(search(server, direction, algorithm, 1000))
-            await until(lambda: server.tests == 1)
-            refused = await search(server, direction, algorithm, 1)
-            report = await search(server, _other(direction), algorithm, 5)
-            running.cancel()
-            return report, refused.refusal or 0
-
-    with caplog.at_level(logging.INFO):
-        report, refusal = asyncio.run(scenario())
-    assert (report.ending, report.detail, refusal) == (Ending.COMPLETED, "", 10)
+    caplog.set_level(logging.INFO)
+    async with serving(AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8)) as server:
+        running = asyncio.ensure_future(search(server, direction, algorithm, 1000))
+        await until(lambda: server.tests == 1)
+        refused = await search(server, direction, algorithm, 1)
+        report = await search(server, _other(direction), algorithm, 5)
+        running.cancel()
+    assert (report.ending, report.detail, refused.refusal) == (Ending.COMPLETED, "", 10)
     assert (report.algorithm, report.planned_bps) == (algorithm, 5 * MEGABIT)
     assert 0 < report.received_bps < 5.2e6
     assert report.received_packets == report.sent_packets

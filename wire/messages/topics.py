@@ -68,6 +68,7 @@ def every_peer(kind: PeerKind) -> str:
 def parse_peer(text: str) -> tuple[str, PeerKind] | None:
     """Peer and kind of a topic, or None if it is not a peer's."""
     match text.split("/"):
+        # Five levels, where a site's topic has four: not even a site called "peers" is taken for a peer.
         case ["qos", "v1", "peers", peer, kind] if is_site_id(peer) and kind in set(PeerKind):
             return peer, PeerKind(kind)
     return None

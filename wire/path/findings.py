@@ -26,6 +26,7 @@ def seen(trace: Trace, search: MtuSearch | None) -> PathValues:
 
 def replies(trace: Trace) -> tuple[PeerReply, ...]:
     """Collect the reflector's replies to packets of the trace, for :func:`wire.path.verdict.verified`."""
+    # Only the last hop is the peer; packets of a larger TTL reached it as well, but are no hops.
     last = trace.hops[-1:]
     return tuple(
         PeerReply(ttl=hop.ttl, rtt_ns=answer.rtt_ns, payload=answer.payload)

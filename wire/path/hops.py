@@ -75,20 +75,25 @@ class Trace:
     def batches(self) -> ProbeBatches:
         """Generate packets to send, by groups of TTLs."""
         for first in range(1, self._farthest + 1, AT_ONCE):
+            # One packet for each TTL a round, not all of one TTL at once: routers limit the rate of ICMP
+            # messages.
             for _ in range(self._packets):
                 probes = [ProbePacket(ttl) for ttl in range(first, min(first + AT_ONCE, self._end + 1))]
                 self._take(probes, (yield probes))
+            # Later groups would only reach the peer again.
             if self._end < first + AT_ONCE:
                 return
 
     @property
     def _end(self) -> int:
+        # The peer first: a firewall's "unreachable" for one packet does not end a path that goes on.
         return self._peer_at or self._unreachable_at or self._farthest
 
     def _take(self, probes: Iterable[ProbePacket], answers: ProbeAnswers) -> None:
         for probe, answer in zip(probes, answers, strict=True):
             hop = self._seen[probe.ttl]
             hop.sent += 1
+            # Both say something of the size, nothing of the router at this TTL.
             if answer is None or answer.kind in (AnswerKind.UNSENT, AnswerKind.TOO_BIG):
                 continue
             hop.answers.append(answer)

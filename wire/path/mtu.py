@@ -22,6 +22,7 @@ from typing import TypeVar
 from wire.path.hops import SeenHop
 from wire.path.probing import FARTHEST_TTL, AnswerKind, ProbeAnswer, ProbeAnswers, ProbeBatches, ProbePacket
 
+# Three lost in a row by chance are one in 10^6 on a line that loses 1 %.
 TRIES = 3
 _MASK_32 = 0xFFFF_FFFF
 # Bisection of 65,535 sizes takes 16 steps; the rest is for sizes that routers report.
@@ -75,6 +76,7 @@ class MtuSearch:
 
     def batches(self) -> ProbeBatches:
         """Generate packets to send; see :data:`wire.path.probing.ProbeBatches`."""
+        # Its reply gives the reflector's number from which every later count starts.
         if (yield from self._control()) is None:
             return
         arrives = yield from self._largest_that(_ARRIVED)
@@ -101,6 +103,7 @@ class MtuSearch:
             if fate is _Fate.UNKNOWN:
                 return None
             low, high = (size, high) if fate in passing else (low, size)
+            # A reported size that passes is the limit: no bisection above it.
             if high - low <= 1 or low == self.reported:
                 break
             reported = self.reported if fate is _Fate.REFUSED else None
@@ -118,6 +121,7 @@ class MtuSearch:
             if answer.kind is AnswerKind.TOO_BIG:
                 self.reported, self.limited_by = answer.reported_mtu or None, answer.address
                 return _Fate.REFUSED
+            # UNSENT is a limit of this host; any other ICMP message may be about anything.
             return _Fate.UNSENT if answer.kind is AnswerKind.UNSENT else _Fate.UNKNOWN
         return (yield from self._where_lost())
 

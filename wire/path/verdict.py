@@ -46,6 +46,7 @@ def _with_peer(values: PathValues, arrivals: list[ReplyArrival]) -> PathValues:
         for one in arrivals
         if one.received_by_kernel
     ]
+    # The most frequent class: one packet remarked on its own says little of the path.
     classes = Counter(one.class_of_service.received_dscp for one in arrivals if one.class_of_service)
     hop = msgspec.structs.replace(
         values.hops[-1],

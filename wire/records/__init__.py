@@ -10,6 +10,7 @@ are in ``vocabulary``, ``moments`` and ``attempt``. Whoever uses records imports
 from wire.records.attempt import Attempt, Measurement, UnknownMeasurement, Values
 from wire.records.capacity import CapacityInterval, CapacityMeasurement, CapacityValues
 from wire.records.clock import ClockMeasurement, ClockValues
+from wire.records.dns import AddressRecord, DnsAnswer, DnsMeasurement, DnsResolver, DnsValues
 from wire.records.floor import FloorMeasurement, FloorTest, FloorValues, LoadSample
 from wire.records.interface import InterfaceFlow, InterfaceMeasurement, InterfaceValues
 from wire.records.measurements import BY_NAME, KNOWN, Record, name_of, probe_of
@@ -48,6 +49,7 @@ from wire.records.vocabulary import (
 __all__ = [
     "BY_NAME",
     "KNOWN",
+    "AddressRecord",
     "Algorithm",
     "Attempt",
     "Bound",
@@ -61,6 +63,10 @@ __all__ = [
     "ClockValues",
     "Count",
     "Direction",
+    "DnsAnswer",
+    "DnsMeasurement",
+    "DnsResolver",
+    "DnsValues",
     "Dscp",
     "Epoch",
     "Failure",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from wire.records.attempt import Measurement, UnknownMeasurement
 from wire.records.capacity import CapacityMeasurement
 from wire.records.clock import ClockMeasurement
+from wire.records.dns import DnsMeasurement
 from wire.records.floor import FloorMeasurement
 from wire.records.interface import InterfaceMeasurement
 from wire.records.path import PathMeasurement
@@ -17,6 +18,7 @@ KNOWN: tuple[type[Measurement], ...] = (
     CapacityMeasurement,
     InterfaceMeasurement,
     PathMeasurement,
+    DnsMeasurement,
     ReachabilityMeasurement,
     ClockMeasurement,
 )

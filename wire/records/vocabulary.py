@@ -60,6 +60,10 @@ class Failure(StrEnum):
     PEER_BUSY = "peer-busy"
     PEER_PROTOCOL = "peer-protocol"
     PEER_SLOW = "peer-slow"
+    # the site's resolvers'
+    SERVFAIL = "servfail"
+    REFUSED = "refused"
+    WRONG_ANSWER = "wrong-answer"
     # the network's, or nobody's that can be told from here
     NO_ANSWER = "no-answer"
     UNREACHABLE = "network-unreachable"

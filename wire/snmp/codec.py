@@ -13,6 +13,7 @@ Oid = tuple[int, ...]
 
 VERSION_2C = 1
 HIGHEST_REQUEST_ID = 2**31 - 1
+# Far above the 19 variables of one question and the 20 rows of one step of a search.
 MOST_BINDINGS = 256
 MOST_ARCS = 128  # RFC 2578 section 3.5
 HIGHEST_ARC = 2**32 - 1
@@ -150,6 +151,7 @@ class _Reader:
         begin = self._at + 2
         if size & 0x80:
             octets = size & 0x7F
+            # 0x80 is the indefinite length, which RFC 3417 section 8 forbids.
             if not 1 <= octets <= 4:
                 raise _MalformedError("a length that is not definite, or too long")
             size = int.from_bytes(self._data[begin : min(begin + octets, self._end)])
@@ -164,6 +166,7 @@ def _response(datagram: bytes, community: bytes) -> Response:
     message = _Reader(datagram, 0, len(datagram)).inside(_SEQUENCE, "SNMP message")
     if message.integer("version") != VERSION_2C:
         raise _MalformedError("not SNMP version 2c")
+    # A router answers with the community of the request: another one answers somebody else.
     if message.next() != (_OCTETS, community):
         raise _MalformedError("another community")
     pdu = message.inside(_RESPONSE, "Response")
@@ -212,6 +215,7 @@ def _arcs(content: bytes) -> Oid:
     for octet in content:
         arc = arc << 7 | octet & 0x7F
         whole = not octet & 0x80
+        # The first octets hold 40 times the first arc plus the second, and are larger by 80 at most.
         if arc > HIGHEST_ARC + 2 * 40 or len(arcs) == MOST_ARCS:
             raise _MalformedError("an object identifier out of range")
         if whole:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.snmp.codec import Binding, Missing, Oid, Value
 
+# As many as fit into one line for a person.
 NAMES_SHOWN = 12
 MOST_ROWS = 4096
 REPETITIONS = 20
@@ -87,6 +88,7 @@ class InterfaceState(Struct, frozen=True):
         that is impossible for the octets counts as a reset, too. In net-snmp the unicast counter is the
         difference of two counters that are not read together (net-snmp issue 1079).
         """
+        # Without the uptime neither is known: two zeros then compare as no restart.
         restarted = (self.uptime_ticks or 0) < (earlier.uptime_ticks or 0)
         discontinued = self.discontinuity_ticks != earlier.discontinuity_ticks
         return restarted or discontinued or self._jumped_since(earlier)
@@ -168,6 +170,7 @@ class InterfaceSearch:
         """Process one response. An empty one, or one that does not advance, ends the column."""
         for binding in bindings:
             inside = binding.oid[: len(self._columns[0])] == self._columns[0]
+            # Some routers repeat a row for ever: a name that does not advance ends the column, too.
             if not inside or binding.value is Missing.END_OF_MIB_VIEW or binding.oid <= self.after:
                 self._column_ended()
                 return

@@ -45,6 +45,7 @@ class TlvContext:
 def answer(extra: bytes, context: TlvContext) -> TlvAnswer:
     """Answer all TLVs behind the base packet, each in its place and with its length."""
     tlvs, rest = tlv.decode(extra)
+    # Verified before any TLV is read (section 4.8). Without a key a sender's HMAC TLV stays unrecognised.
     if context.key is not None and not tlv.verify_hmac(tlvs, rest, context.key, context.request_sequence):
         # Section 4.8: a failed check ends all processing, but the base reply is still sent.
         untrusted = [replace(one, flags=one.flags | Flag.INTEGRITY) for one in tlvs]
@@ -57,6 +58,7 @@ def _flag_rest(rest: bytes, flags: int) -> bytes:
     if len(rest) < tlv.HEADER_BYTES:
         # Too short for a header: no TLV, and returned unchanged.
         return rest
+    # The U flag stays as it came: the type may be known, but its value cannot be read.
     return bytes([rest[0] & Flag.UNRECOGNISED | flags]) + rest[1:]
 
 
@@ -64,11 +66,14 @@ def _process(tlvs: Sequence[Tlv], rest: bytes, context: TlvContext) -> TlvAnswer
     answered: list[Tlv] = []
     dscp: int | None = None
     for place, asked in enumerate(tlvs):
+        # Without the octet from the kernel the TLV is answered as unrecognised: DSCP2 would be an invention.
         if asked.type == Type.CLASS_OF_SERVICE and context.dscp_ecn is not None:
             wanted = ClassOfService.decode(asked.value)
             if wanted is None:
                 malformed = replace(asked, flags=Flag.MALFORMED)
+                # Section 4: a malformed TLV ends the processing, and what follows is returned as it came.
                 return TlvAnswer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
+            # A refused DSCP leaves the reply in the class of the request (section 4.4).
             granted = _class_of_service(wanted, context.dscp_ecn, context.allows_dscp)
             dscp = dscp if granted.refused else granted.wanted
             answered.append(Tlv(asked.type, granted.encode(), 0))
@@ -79,6 +84,7 @@ def _process(tlvs: Sequence[Tlv], rest: bytes, context: TlvContext) -> TlvAnswer
                 return TlvAnswer(tlv.encode([*answered, malformed, *tlvs[place + 1 :]], rest), dscp)
             answered.append(Tlv(asked.type, _follow_up(context).encode(), 0))
         elif asked.type == Type.HMAC and context.key is not None:
+            # Over the values as rewritten above, and the reply's own number: hence in this place of the loop.
             answered.append(tlv.hmac_tlv(context.key, context.reply_sequence, answered, 0))
         else:
             known = asked.type == Type.EXTRA_PADDING
@@ -90,6 +96,7 @@ def _follow_up(context: TlvContext) -> FollowUp:
     if not context.previous_sent_ns:
         # Without a kernel stamp all zeros, as from a stateless reflector (section 4.7).
         return FollowUp()
+    # The counter wraps: the reply before number 0 was 2^32 - 1.
     previous = context.reply_sequence - 1 & _MASK_32
     return FollowUp(previous, to_ntp(context.previous_sent_ns), tlv.SOFTWARE_LOCAL)
 

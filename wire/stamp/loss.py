@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+# One duplicate of every request: more gaps than that come from a counter that others share.
 _MOST_REPLIES_A_REQUEST = 2
 
 
@@ -46,10 +47,13 @@ def directional_loss(sent: int, pairs: Sequence[tuple[int, int]]) -> Directional
     lost = sent - len(asked)
     if not lost:
         return DirectionalLoss(sent, 0, 0)
+    # Behind the last reply seen, a lost request and a lost reply look the same.
     if sent - 1 not in asked or not _counts_requests(pairs):
         return None
+    # A counter that was running before the train, as after an earlier one from the same port, has an offset.
     first_reply, first_request = min((reply, request) for request, reply in pairs)
     began_before = first_reply > first_request
+    # The offset is unknown until the first reply: losses before it cannot be divided.
     if began_before and any(number not in asked for number in range(first_request)):
         return None
     missing = _gaps((reply for _, reply in pairs), first_reply if began_before else 0)

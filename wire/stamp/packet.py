@@ -15,6 +15,7 @@ from wire.stamp.timestamp import ErrorEstimate
 
 BASE_BYTES: Final = 44
 AUTHENTICATED_BASE_BYTES: Final = 112
+# As measured with a TWAMP Light reflector: up to the copied Error Estimate, without the TTL.
 TWAMP_LIGHT_REPLY_BYTES: Final = 38
 HMAC_BYTES: Final = 16
 WELL_KNOWN_PORT: Final = 862
@@ -22,6 +23,7 @@ WELL_KNOWN_PORT: Final = 862
 _COVERED_BYTES = AUTHENTICATED_BASE_BYTES - HMAC_BYTES
 _SEQUENCE = struct.Struct("!I")
 _TIMESTAMP = struct.Struct("!Q")
+# T3 and its HMAC are written into a finished draft, since only they depend on the time of sending.
 _T3_PLACE, _T3_PLACE_AUTHENTICATED = 4, 16
 _REQUEST = struct.Struct("!IQHH28x")
 _REQUEST_AUTHENTICATED = struct.Struct("!I12xQHH68x")
@@ -76,6 +78,7 @@ def verify(data: bytes, key: bytes) -> bool:
     """Check the base HMAC of an authenticated packet of either direction."""
     if len(data) < AUTHENTICATED_BASE_BYTES:
         return False
+    # In constant time: a comparison that ends early would tell a sender how many octets were right.
     return hmac.compare_digest(data[_COVERED_BYTES:AUTHENTICATED_BASE_BYTES], mac(key, data[:_COVERED_BYTES]))
 
 
@@ -91,11 +94,13 @@ def sequence_octets(sequence: int) -> bytes:
 
 def looks_reflected(data: bytes, *, authenticated: bool) -> bool:
     """Check if a packet of at least base size has a Receive Timestamp, where a request has zeros."""
+    # These octets must be zero in a request (RFC 8762 sections 4.2.1 and 4.2.2).
     return any(data[32:40] if authenticated else data[16:24])
 
 
 def sequences(data: bytes, *, authenticated: bool) -> tuple[int, int] | None:
     """Read the reflector's Sequence Number and the sender's copied one from a reply not verified yet."""
+    # Offsets of the Session-Sender Sequence Number (RFC 8762 sections 4.3.1 and 4.3.2).
     copied = 48 if authenticated else 24
     if len(data) < base_bytes(authenticated=authenticated):
         return None

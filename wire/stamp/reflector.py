@@ -26,8 +26,10 @@ from wire.stamp.packet import (
 )
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
 
+# An unknown packet costs one HMAC for each key: 256 bound what a flood of them can cost.
 MOST_KEYS = 256
 _MASK_32 = 0xFFFF_FFFF
+# Of the authenticated layout, which alone is looked up by its session before it is verified.
 _SSID_PLACE = slice(26, 28)
 
 
@@ -69,6 +71,7 @@ class ReflectorSettings:
 
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     open_mode: bool = False
+    # 6,000 sites with five DSCP classes each.
     most_sessions: int = 32_768
     expiry_ns: int = 60_000_000_000
     allows_dscp: Callable[[int], bool] = any_dscp
@@ -155,6 +158,8 @@ class SessionReflector:
         """Use other settings from now on; sessions continue, unless their key is no longer valid."""
         self._settings = settings
         for session in self._sessions.values():
+            # The counter survives a changed key: a new one would look like a restarted reflector to the
+            # sender.
             if session.key not in settings.keys:
                 session.key = None
 
@@ -177,6 +182,7 @@ class SessionReflector:
         Without effect after that reply: a reply reports only the one before it (RFC 8972 section 4.7).
         """
         session = reflection.session
+        # Otherwise a later reply is on its way: the stamp would be reported for the wrong one.
         if session.next_sequence == reflection.sequence + 1 & _MASK_32:
             session.sent_ns = sent_ns
 
@@ -216,6 +222,7 @@ class SessionReflector:
                 self._sessions.popitem(last=False)
                 self.counters["evicted"] += 1
         session.key, session.last_packet_ns = key, now_ns
+        # Kept in order of the last packet, so that expiry and eviction look at the front alone.
         self._sessions.move_to_end(name)
         return session
 
@@ -232,6 +239,7 @@ class SessionReflector:
     ) -> Reflection:
         sequence = session.next_sequence
         answer = self._answer(request, arrival, session)
+        # A stamp is reported once: the next reply must not repeat it for a packet it does not belong to.
         session.next_sequence, session.sent_ns = sequence + 1 & _MASK_32, 0
         reply = Reply(
             sequence=sequence,

@@ -190,15 +190,18 @@ class SessionSender:
         exchange = self._request_of(reply)
         if exchange is None:
             return ReplyVerdict.NOT_OURS
+        # Counted for duplicates and the closing reply, too: ``order`` is that of arrival at this host.
         self._accepted += 1
         tlvs = tlv.read_reply(reply.extra, reply.sequence, self._settings.key)
         if tlvs.follow_up is not None:
             self._follow_up(tlvs.follow_up, reply)
         if exchange is self._closing:
             return ReplyVerdict.CLOSING
+        # The first reply counts: a copy has another delay, and says nothing of the packet.
         if exchange.arrival is not None:
             self.duplicates.append(Duplicate(exchange.sequence, reply.sequence))
             return ReplyVerdict.DUPLICATE
+        # The Z bit of the reflector's own Error Estimate names the format of its times (section 4.2.1).
         exchange.arrival = ReplyArrival(
             order=self._accepted,
             sequence=reply.sequence,
@@ -249,4 +252,5 @@ class SessionSender:
             exchange = self.exchanges[reply.sender_sequence]
         elif exchange is None or reply.sender_sequence != exchange.sequence:
             return None
+        # The time tells this train from an earlier one of the same SSID, whose replies may still arrive.
         return exchange if reply.sender_timestamp == to_ntp(exchange.stamped_ns) else None

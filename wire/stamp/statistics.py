@@ -93,12 +93,14 @@ def train_statistics(
     forward = [one.forward_ns for one in answered]
     back = [one.return_ns for one in answered]
     sent, received = len(exchanges), len(answered)
+    # A stateless reflector copies the sender's number, so that a doubled request looks like a doubled reply.
     copies_forward = _forward_copies(exchanges, duplicates) if stateful else 0
     return TrainStatistics(
         sent=sent,
         received=received,
         late=len(replied) - received,
         timeout_us=timeout_ns // 1000,
+        # Over all packets sent, late ones included as lost (RFC 7680 section 2.8.2).
         loss_ratio=(sent - received) / sent if sent else 0.0,
         loss=_loss(sent, answered, replied, duplicates) if stateful else None,
         rtt=spread(one.rtt_ns for one in answered),
@@ -107,6 +109,7 @@ def train_statistics(
         delay_forward=spread(forward) if synchronised else None,
         delay_return=spread(back) if synchronised else None,
         reordered_forward=_reordered_forward(replied) if stateful else 0,
+        # Late replies take part in the order: they are lost by the time-out alone.
         reordered_return=_reordered_return(replied),
         duplicated_forward=copies_forward,
         duplicated_return=len(duplicates) - copies_forward,

@@ -43,6 +43,7 @@ class ErrorEstimate(Struct, frozen=True):
     @classmethod
     def of_clock(cls, reading: ClockReading) -> "ErrorEstimate":
         """Convert a clock reading; the largest error where the clock is not synchronised or states none."""
+        # The kernel's figure means nothing on a clock that runs free: the largest error there is.
         if not reading.synchronised or reading.max_error_us is None:
             return cls(reading.synchronised, _LARGEST_SCALE, 0xFF)
         return cls.from_seconds(reading.max_error_us / 1e6, synchronised=True)
@@ -66,6 +67,7 @@ class ErrorEstimate(Struct, frozen=True):
 def to_ntp(unix_ns: int) -> int:
     """Convert Unix nanoseconds to the nearest NTP 64-bit word."""
     since_1900 = unix_ns + _NTP_EPOCH_BEFORE_UNIX_S * _SECOND_NS
+    # To the nearest: cut off, a time would come back one nanosecond earlier from the wire.
     return (since_1900 * 2**32 + _SECOND_NS // 2) // _SECOND_NS & _WORD_MASK
 
 
@@ -78,6 +80,7 @@ def to_unix_ns(word: int, estimate: ErrorEstimate) -> int:
     seconds, fraction = word >> 32, word & 0xFFFF_FFFF
     if estimate.ptp:
         return seconds * _SECOND_NS + fraction
+    # The first bit tells the era: after 2036 the word begins anew at 0.
     if seconds < 2**31:
         seconds += 2**32
     nanoseconds = (fraction * _SECOND_NS + 2**31) >> 32

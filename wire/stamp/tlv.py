@@ -78,6 +78,7 @@ class ClassOfService(Struct, frozen=True):
         if len(value) != CLASS_OF_SERVICE_BYTES:
             return None
         word = int.from_bytes(value)
+        # RP has two bits of which the RFC uses one: any of them is a refusal.
         return cls(word >> 26, word >> 20 & 0x3F, word >> 18 & 3, bool(word >> 16 & 3))
 
 
@@ -172,8 +173,10 @@ def request(
         tlvs.append(Tlv(Type.CLASS_OF_SERVICE, ClassOfService(wanted_dscp).encode()))
     if follow_up:
         tlvs.append(Tlv(Type.FOLLOW_UP, FollowUp().encode()))
+    # Padding alone needs no HMAC TLV (section 4.8).
     if tlvs and key is not None:
         tlvs.append(hmac_tlv(key, sequence, tlvs))
+    # Behind the HMAC, where padding alone is allowed: its length then changes no digest.
     if padding is not None:
         tlvs.append(Tlv(Type.EXTRA_PADDING, padding))
     return encode(tlvs)
@@ -186,6 +189,7 @@ def read_reply(extra: bytes, sequence: int, key: bytes | None) -> ReplyTlvs:
     verify (sections 4 and 4.8).
     """
     tlvs, rest = decode(extra)
+    # The reflector did not believe our TLVs: all of them are void (section 4.8).
     if any(tlv.flags & Flag.INTEGRITY for tlv in tlvs):
         return ReplyTlvs()
     if key is not None and not verify_hmac(tlvs, rest, key, sequence):
@@ -195,6 +199,7 @@ def read_reply(extra: bytes, sequence: int, key: bytes | None) -> ReplyTlvs:
         if tlv.flags & Flag.MALFORMED:
             break
         if not tlv.flags & Flag.UNRECOGNISED:
+            # The first of a type counts: a second one is no TLV that we sent.
             values.setdefault(tlv.type, tlv.value)
     return ReplyTlvs(
         ClassOfService.decode(values.get(Type.CLASS_OF_SERVICE, b"")),

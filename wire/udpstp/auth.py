@@ -45,6 +45,7 @@ def derive_keys(secret: bytes, auth_time: int) -> Keys:
 
     ``auth_time`` is authUnixTime of the first Setup Request; the time of later PDUs does not change the keys.
     """
+    # Label, zero separator, context and length (appendix A); the context is decimal text.
     fixed = b"UDPSTP\0" + str(auth_time).encode() + _OUTPUT_BITS.to_bytes(4)
     blocks = [hmac.digest(secret, counter.to_bytes(4) + fixed, hashlib.sha256) for counter in (1, 2)]
     return Keys(*blocks)
@@ -70,6 +71,7 @@ def fault(
     if auth_mode != pdu.AUTHENTICATION_MODE_1:
         return AuthenticationFault.MODE
     at = pdu.DIGEST_AT[int.from_bytes(packet[:2])]
+    # Before the time: anybody can send any time, and a wrong one is reported of a key holder alone.
     if not hmac.compare_digest(digest(packet, key), packet[at : at + _DIGEST_BYTES]):
         return AuthenticationFault.DIGEST
     return None if is_timely(auth_time, now_s) else AuthenticationFault.TIME
@@ -98,6 +100,7 @@ class ReplayCache:
         while self._seen and not is_timely(next(iter(self._seen))[0], now_s):
             self._seen.popitem(last=False)
         entry = (auth_time, packet_digest)
+        # A full cache refuses: to forget an entry would let its request be replayed within the window.
         if entry in self._seen or len(self._seen) >= self._capacity:
             return False
         self._seen[entry] = None

@@ -49,6 +49,7 @@ class ByteLimit:
         if self._limit is None or self.reached:
             return False
         if total < self._limit:
+            # Not for each packet: the rate is measured over 0.1 s, and changes once a trial interval at most.
             if self._marks and now - self._marks[-1][0] < EVERY_NS:
                 return False
             ahead = self._ahead(total, now, *stop_delay())
@@ -61,6 +62,8 @@ class ByteLimit:
         """Bytes until a stop takes effect, summed window by window."""
         rate, before = self._rates(total, now)
         climb = min(max(rate - before, 0.0), self._steepest)
+        # Algorithm C doubles once in two trial intervals at most; without a mark before, the worst is
+        # assumed.
         growth = min(max(rate / before, 1.0), 2.0) if before else 2.0
         # The measured rate is that of the middle of its window: the climb since then counts, too.
         climbing, left, ahead = round_trip_ns + WINDOW_NS // 2, round_trip_ns + queue_ns + AHEAD_NS, 0.0

@@ -140,6 +140,7 @@ class Client:
         """
         self.bytes_received += len(data) + self._overhead * batches.datagrams(len(data), segment_bytes)
         if self._load is not None:
+            # Packets still cost the line bytes, but a closed report no longer changes.
             if not self._load.finished:
                 self._load.receive(data, now, wall, segment_bytes)
                 self._check_byte_limit(now)
@@ -154,6 +155,7 @@ class Client:
             return
         response = self._control.receive(packet, source, now, wall)
         if response is not None:
+            # From here on the control phase has no say: its limit must not end a load that runs.
             self._load = begin_load(self.plan, response, now, wall, self._overhead)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
@@ -254,6 +256,7 @@ def report(plan: Plan, session: str, phase: LoadPhase | None, summary: AttemptSu
     if phase is not None:
         ending, detail, duration_ns = phase.ending, phase.detail, phase.duration_ns
         fields = phase.fields()
+    # A search has no plan of packets: its rate depends on the line.
     planned = 0 if plan.search else round(rates.packets_per_second(rate) * duration_ns / _S)
     round_trips = [value for value in (summary.rtt_ns, fields.pop("rtt_ns", None)) if isinstance(value, int)]
     return LoadReport(

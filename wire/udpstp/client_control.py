@@ -30,6 +30,7 @@ INITIATION_NS = 2_000_000_000
 LOST_RESPONSE_NS = 100_000_000
 """Longest time by which load may overtake the Activation Response; after that the response counts as lost."""
 
+# Each block is then repeated in five Status PDUs: that all of them are lost is improbable.
 SUB_INTERVAL_MS = 250
 
 ALGORITHMS = {Algorithm.B: 0, Algorithm.C: 1}
@@ -130,6 +131,8 @@ class ControlPhase:
             ident=plan.ident,
             auth_time=self.auth_time,
             key_id=plan.key_id,
+            # Rounded up, so that the reservation covers the row; 0 would mean that no bandwidth is stated
+            # (§6.1).
             bandwidth_mbps=max(int(-(-rates.bits_per_second(rates.sending_rate(plan.row)) // 1e6)), 1),
             upstream=plan.direction is Direction.UP,
         ).pack()
@@ -152,6 +155,7 @@ class ControlPhase:
 
     def receive(self, packet: bytes, source: Address, now: int, wall: int) -> pdu.Activation | None:
         """Process one datagram; returns the accepted activation when the load begins."""
+        # Host and port alone: an IPv6 source has flow label and scope behind them.
         if self._state is _State.SETUP_SENT and source[:2] == self._plan.address[:2]:
             self._setup_response(packet, now, wall)
         elif self._state is _State.ACTIVATE_SENT and source[:2] == self.destination[:2]:
@@ -171,6 +175,7 @@ class ControlPhase:
             self._refused(
                 response.response, SETUP_REFUSALS.get(response.response, "for a reason unknown here")
             )
+        # An accepted test without a port could only be sent to the control port, which takes no load.
         elif not response.test_port:
             self.fail(Ending.BAD_RESPONSE, "the peer accepted without naming a test port")
         else:
@@ -183,6 +188,7 @@ class ControlPhase:
     def _activation_response(self, data: bytes, now: int, wall: int) -> pdu.Activation | None:
         response = pdu.parse_activation(data)
         expected = pdu.UPSTREAM if self._plan.direction is Direction.UP else pdu.DOWNSTREAM
+        # Code 0 is that of a request (§12.3.9): our own packet, thrown back.
         if response is None or response.command != expected or response.response == 0:
             return None
         if not self._verifies(data, response.auth_mode, response.auth_time, now, response.response):
@@ -234,6 +240,7 @@ def difference(plan: Plan, response: pdu.Activation) -> str:
         found = _another_rate(plan, response)
     if found:
         return found
+    # The reference program's own ranges: values outside would drive our timers.
     if not response.test_s or not 5 <= response.trial_interval <= 250 or response.sub_interval < 100:
         return "the peer answered with impossible test parameters"
     return ""

@@ -18,11 +18,13 @@ from wire.udpstp.load import Ending, LoadSoFar, Plan
 _MS = 1_000_000
 NEVER = 1 << 62
 
+# Two trial intervals, in which a stop is sent two to five times.
 LINGER_NS = 100 * _MS
 """Time for late packets, and for repeating the stop, after the end of a test."""
 
 BYTES_SPENT = "ended early: its limit of bytes was reached"
 
+# The server counts from the activation, the client from the first packet, which comes up to 50 ms later.
 TOLERANCE_NS = 100 * _MS
 """A stop by the peer counts as early only by more than this before the planned end."""
 

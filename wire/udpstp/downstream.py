@@ -48,6 +48,8 @@ class Downstream(LoadPhase):
         self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
         # The reference server sends at row 0 until its first Status: such a lead-in has other sizes.
         self._any_size = plan.search is not None or any(size & pdu.RANDOM_SIZE for size in sizes)
+        # 0 stands for a schedule that is not known: stalls and lost packets at the end cannot be inferred
+        # then.
         self._spacing = 0.0 if plan.search else _S / rates.packets_per_second(rate)
         self._overhead = overhead
         self._hard_stop = now + duration_ns + HARD_STOP_NS
@@ -103,6 +105,7 @@ class Downstream(LoadPhase):
 
     def receive(self, data: bytes | memoryview, now: int, wall: int, segment_bytes: int = 0) -> None:
         """Process Load PDUs: of the lead-in, of the test, or after its end."""
+        # Each packet that still arrives puts the end off: the server has not stopped yet.
         if self._closing < self._counting_until:
             self._closing = min(max(self._closing, now + LINGER_NS), self._counting_until)
         for run in batches.load_runs(data, segment_bytes):
@@ -121,8 +124,10 @@ class Downstream(LoadPhase):
         self._watchdog.feed(now)
         if run.action != pdu.TESTING:
             self._stopped_by_peer(run.first, run.sent, now)
+        # Lead-in: the server needs feedback on it, but it is no part of the series.
         elif not self._begun and not self._begin(run.first, run.payload, wall, run.sent):
             self.receiving.load(run, now, wall)
+        # By the send stamp, not by the arrival: a queue must not shorten the test.
         elif run.sent >= self.series.first_sent + self.duration_ns:
             self._over(run.first, now)
         elif self._end_of_load is None or run.first <= self._end_of_load:
@@ -199,6 +204,7 @@ class Downstream(LoadPhase):
     def _stall_us(self) -> int:
         if not self._spacing:
             return 0
+        # As much as a sender may catch up: that is no stall.
         allowed = max(int(CATCH_UP_PACKETS * self._spacing), CATCH_UP_NS)
         return self.series.stall_ns(allowed) // 1000
 

@@ -47,6 +47,7 @@ SETUP = struct.Struct("!HHBBHBBHHBBI32sBBH")
 NULL = struct.Struct("!HHBBBBI32sBBH")
 ACTIVATION = struct.Struct("!HHBBHHHHBBHBBHHBBBB28sHHHBBI32sBBH")
 RATE = struct.Struct("!7I")
+# "!" has no padding: the RFC's layouts are packed, with an 8-byte counter at offset 44 of a Status.
 LOAD_HEADER = struct.Struct("!HBBIHHIIIIHH")
 """pduId, testAction, rxStopped, lpduSeqNo, udpPayload, spduSeqErr, spduTime (s, ns), lpduTime (s, ns),
 rttRespDelay (ms), checkSum (§8.1)."""
@@ -71,6 +72,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     bandwidth_mbps: int = 0
     upstream: bool = False
     test_port: int = 0
+    # The reference server refuses with code 3 where this bit differs from its own setting, which is on.
     modifiers: int = SETUP_JUMBO
     index: int = 0
     count: int = 1
@@ -156,6 +158,7 @@ class Activation(Struct, frozen=True, kw_only=True):
     upper_threshold: int = 90
     trial_interval: int = 50
     dscp_ecn: int = 0
+    # The RFC's default; the reference program's is 0.
     one_way_variation: int = 1
     high_speed_delta: int = 10
     slow_adjust_threshold: int = 3
@@ -269,6 +272,7 @@ class Status(Struct, frozen=True, kw_only=True):
 def checksum(data: bytes) -> int:
     """Compute the Internet checksum (§5.6) over an even number of bytes, as written into checkSum."""
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    # One's complement: carries are added back in.
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -349,4 +353,5 @@ def is_load(data: bytes | bytearray | memoryview) -> bool:
     """Check if ``data`` begins with a valid Load header (§8.1); the payload is not looked at."""
     if len(data) < LOAD_HEADER.size or data[0] != 0xBE or data[1] != 0xEF or data[2] > STOP or data[3] > 1:
         return False
+    # It covers the header alone (§5.6); the UDP checksum covers the payload.
     return data[30:32] == b"\0\0" or checksum(bytes(data[: LOAD_HEADER.size])) == 0

@@ -17,6 +17,7 @@ HIGH_SPEED_ROW = 1000
 _FULL = 1222
 _JUMBO = 8972
 _SMALLEST_RANDOM = 52
+# Row 0 is 20 packets a second, 0.11 Mbit/s: no load, but enough for delays and feedback.
 _IDLE_INTERVAL_US = 50_000
 _IPV6_REDUCTION = IPV6_UDP_BYTES - IPV4_UDP_BYTES
 
@@ -29,6 +30,7 @@ def sending_rate(row: int) -> SendingRate:
         return SendingRate(interval_2_us=_IDLE_INTERVAL_US, addon_2=RANDOM_SIZE | _FULL)
     if row <= HIGH_SPEED_ROW:
         return _steps_of_one(row)
+    # Packets grow by 125 bytes a row up to the largest of a 9,000-byte frame, then their number grows.
     if row <= 1062:
         return SendingRate(interval_1_us=100, payload_1=_FULL + 125 * (row - 1000), burst_1=10)
     return SendingRate(interval_1_us=100, payload_1=_JUMBO, burst_1=min(row - 1052, 100))
@@ -86,4 +88,5 @@ def row_for(rate_bps: float) -> int:
 
 def over_ipv6(size: int) -> int:
     """Reduce a UDP payload size stated for IPv4, so that the IPv6 packet has the same length."""
+    # The sender itself subtracts, as the reference program does: the table on the wire stays that of IPv4.
     return size - _IPV6_REDUCTION if size & ~RANDOM_SIZE > _IPV6_REDUCTION else size

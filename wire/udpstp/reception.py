@@ -90,6 +90,7 @@ class Reception:
         now_s = wall / _S
         if auth.fault(data, keys.client, setup.auth_mode, setup.auth_time, now_s) is not None:
             return None
+        # The reference server accepts one request twice, with two ports and two reservations.
         if not self._replays.is_new(setup.auth_time, setup.digest, now_s):
             return None
         offer = Offer(setup, keys, source)
@@ -115,6 +116,7 @@ class Limits(Struct, frozen=True):
     """
 
     highest_row: int = 1000
+    # Bounds for how long one request with a stolen key can load a line.
     longest_s: int = 60
 
 
@@ -128,6 +130,7 @@ def coerced(request: pdu.Activation, limits: Limits) -> pdu.Activation:
     low, upper = request.low_threshold, request.upper_threshold
     if not (1 <= low <= upper <= 10_000):
         low, upper = 30, 90
+    # The reference server makes 10 s of anything below 5 s, over its own maximum even.
     test_s = min(max(request.test_s, 1), limits.longest_s)
     period = request.sub_interval
     starts = is_search(request) and request.row != pdu.SEARCH_INDEX
@@ -138,6 +141,7 @@ def coerced(request: pdu.Activation, limits: Limits) -> pdu.Activation:
         upper_threshold=upper,
         trial_interval=request.trial_interval if 5 <= request.trial_interval <= 250 else 50,
         test_s=test_s,
+        # The load does not react to congestion marks, so that it must not ask for them.
         dscp_ecn=request.dscp_ecn & 0xFC,
         one_way_variation=min(request.one_way_variation, 1),
         high_speed_delta=request.high_speed_delta or 10,

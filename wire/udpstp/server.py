@@ -105,6 +105,7 @@ def of_receiving(end: ReceivingEnd, overhead: int) -> LoadCounts:
         sent_packets=receiver.highest,
         received_packets=receiver.packets,
         received_ip_bytes=end.payload_bytes + receiver.packets * overhead,
+        # From the highest number: the losses of the intervals contain packets that arrived later.
         lost=max(receiver.highest - (receiver.packets - end.duplicated), 0),
         span_us=max(receiver.last_wall - receiver.first_wall, 0) // 1000,
     )
@@ -275,6 +276,7 @@ class ServerTest:
             end.status(status, now, wall)
 
     def _feed(self, now: int) -> None:
+        # Once stopping, only the client's stop counts; a client that ignores it must not hold the port.
         if self._close_at == _NEVER:
             self._watchdog.feed(now)
 
@@ -290,6 +292,7 @@ class ServerTest:
         setup = self.offer.setup
         if request is None or request.response or source[0] != self.offer.source[0]:
             return
+        # Another key may be valid, too, but the test is accounted to the key that set it up.
         if request.key_id != setup.key_id:
             return
         keys = self.offer.keys
@@ -331,6 +334,7 @@ class ServerTest:
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
             search = rate_control.rate_algorithm(activation, highest) if self.searches else None
+            # Upstream the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
             self._end = ReceivingEnd(activation, first_rate(activation), search)
             self._stop_at = now + activation.test_s * _S + GRACE_NS
         else:

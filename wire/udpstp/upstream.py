@@ -23,6 +23,7 @@ from wire.udpstp.load import Ending, LoadInterval, LoadSoFar, Plan
 _MS = 1_000_000
 _S = 1_000_000_000
 
+# A full queue of one second and a geostationary round trip are over by then.
 DRAIN_NS = 2_500 * _MS
 """Longest wait for packets in the line's queue; below the 3 s of the server's watchdog."""
 
@@ -32,6 +33,7 @@ EMPTY_US = 400_000
 LAST_REPORT_NS = 400 * _MS
 """Time without a Status after the server's stop after which no more are expected."""
 
+# A Status timer fires late, never early: its interval may have that much more load in it.
 _TIMER_SLACK_NS = 5 * _MS
 
 
@@ -136,6 +138,7 @@ class Upstream(LoadPhase):
             return False
         sent = self.sending.sender.sent_packets
         distinct = totals.datagrams - totals.duplicated
+        # Packets lost on the line are never reported: empty reports end the wait for them.
         return distinct >= sent or self.series.empty_us >= EMPTY_US
 
     def so_far(self) -> LoadSoFar:

@@ -1,6 +1,6 @@
-"""What the ledger knows of each site's boots: anchors looked up, bettered and kept in one transaction.
+"""Anchors of each site's boots: looked up, replaced by better ones and written in one transaction.
 
-What an anchor is worth is decided in ``collector.model.clock_correction``.
+``collector.model.clock_correction`` decides which of two anchors is better.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from collector.ingest.decode import Accepted, Batch
-from collector.ledger.clock.lookout import Boot, Lookout
 from collector.ledger.rows.keys import Keys
 from collector.ledger.schema import boots, names
 from collector.model.clock_correction import (
@@ -23,6 +22,8 @@ from collector.model.clock_correction import (
     should_replace,
 )
 from wire.records import ReachabilityMeasurement, Record
+
+Boot = tuple[int, int]  # the keys of site and boot id
 
 BOUND = 200_000
 _COLUMNS = ("offset_us", "error_us", "at_us", "source_key")
@@ -51,44 +52,41 @@ class Boots:
         self._known[boot] = anchor
 
     def state(self, connection: Connection, boot: Boot) -> "State":
-        """What the ledger holds of a boot."""
+        """State of a boot in the ledger."""
         if boot not in self._known:
             row = connection.execute(_FIND, {"site": boot[0], "boot": boot[1]}).first()
             if row is None:
                 return State(held=False, anchor=None)
-            self.remember(boot, anchor_of(row))
+            self.remember(boot, None if row.offset_us is None else anchor_of(row))
         return State(held=True, anchor=self._known[boot])
 
 
 @dataclass(slots=True)
 class State:
-    """One boot in one transaction. ``unsettled``: what was placed before should be placed anew."""
+    """One boot in one transaction. ``to_redate``: its measurements in the ledger are to be dated again."""
 
     held: bool
     anchor: Anchor | None
     changed: bool = False
-    unsettled: bool = False
+    to_redate: bool = False
 
 
-def anchor_of(row: Row[Any]) -> Anchor | None:
-    """The anchor in a row of ``boots`` that was found by ``FIND``."""
-    if row.offset_us is None:
-        return None
+def anchor_of(row: Row[Any]) -> Anchor:
+    """Anchor in a row of ``boots`` that was found by ``FIND`` and has one."""
     return Anchor(row.offset_us, row.error_us, row.at_us, AnchorSource(row.source))
 
 
 class Clocks:
-    """One transaction's work on boots: learn from batches, place their measurements, write."""
+    """One transaction's work on boots: learn from batches, date their measurements, write."""
 
-    def __init__(self, connection: Connection, keys: Keys, known: Boots, lookout: Lookout) -> None:
+    def __init__(self, connection: Connection, keys: Keys, known: Boots) -> None:
         self._connection = connection
         self._keys = keys
         self._known = known
-        self._lookout = lookout
         self._states: dict[Boot, State] = {}
 
     def learn(self, batch: Batch) -> None:
-        """Take in what a batch tells of boots, before its measurements are placed."""
+        """Take the anchors of a batch, before its measurements are dated."""
         sent, received_us = batch.envelope.sent, batch.arrival.received_us
         sending = anchor_from_envelope(sent, received_us)
         self.better(self._boot(batch.site, sent.boot_id), sending)
@@ -97,27 +95,24 @@ class Clocks:
                 continue
             boot_id = item.record.start.boot_id
             if boot_id == sent.boot_id and sending.source is AnchorSource.SYNCHRONISED:
-                continue  # its readings tell nothing that the sending does not
+                continue  # its readings add nothing to the sending
             found = anchor_from_record(item.record, sent, received_us)
             if found is not None:
                 self.better(self._boot(batch.site, boot_id), found)
 
     def place(self, batch: Batch, record: Record) -> CorrectedTime:
-        """When a measurement of the batch was made."""
+        """Time of a measurement of the batch."""
         sent, received_us, start = batch.envelope.sent, batch.arrival.received_us, record.start
         if start.synchronised:
             when = correct(start, sent, received_us)
             if when.trusted:
                 return when
-        boot = self._boot(batch.site, start.boot_id)
-        state = self._state(boot)
+        state = self._state(self._boot(batch.site, start.boot_id))
         state.changed |= not state.held
-        if state.anchor is None or state.anchor.source is AnchorSource.NEIGHBOURS:
-            self._lookout.call(boot)
         return correct(start, sent, received_us, state.anchor)
 
     def begin_offset_us(self, site_id: str, record: Record) -> int | None:
-        """Of an outage that began in an earlier boot: how UTC stood to its clock then, as far as is known."""
+        """UTC less CLOCK_BOOTTIME of the earlier boot in which an outage began, if it is known."""
         if not isinstance(record, ReachabilityMeasurement) or record.values is None:
             return None
         begun = record.values.begin.boot_id
@@ -130,32 +125,32 @@ class Clocks:
         """Take ``anchor`` where it is better than what is known of the boot."""
         state = self._state(boot)
         if should_replace(anchor, state.anchor):
-            state.unsettled |= should_redate(anchor, state.anchor)
+            state.to_redate |= should_redate(anchor, state.anchor)
             state.anchor, state.changed = anchor, True
 
     def write(self) -> None:
-        """Write what has changed; ``redating`` places anew what was placed before."""
+        """Write what has changed; ``redating`` dates again what is in the ledger already."""
         insert: list[dict[str, Any]] = []
         change: list[dict[str, Any]] = []
-        unsettle: list[dict[str, Any]] = []
+        redate: list[dict[str, Any]] = []
         for boot, state in self._states.items():
             if not state.changed:
                 continue
-            row = dict(zip(_COLUMNS, self._told(state.anchor), strict=True))
+            row = dict(zip(_COLUMNS, self._columns(state.anchor), strict=True))
             if not state.held:
-                insert.append({"site_key": boot[0], "boot_key": boot[1], "settled": False, **row})
+                insert.append({"site_key": boot[0], "boot_key": boot[1], "redated": False, **row})
             else:
                 of_boot = {"site": boot[0], "boot": boot[1]}
                 new = of_boot | {f"new_{name}": value for name, value in row.items()}
-                (unsettle if state.unsettled else change).append(new)
+                (redate if state.to_redate else change).append(new)
             self._known.remember(boot, state.anchor)
         for statement, parameters in (
-            (boots.insert(), insert), (_CHANGE, change), (_CHANGE.values(settled=False), unsettle),
+            (boots.insert(), insert), (_CHANGE, change), (_CHANGE.values(redated=False), redate),
         ):  # fmt: skip
             if parameters:
                 self._connection.execute(statement, parameters)
 
-    def _told(self, anchor: Anchor | None) -> tuple[int | None, ...]:
+    def _columns(self, anchor: Anchor | None) -> tuple[int | None, ...]:
         if anchor is None:
             return (None,) * len(_COLUMNS)
         source_key = self._keys.name(self._connection, anchor.source)

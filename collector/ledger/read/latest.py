@@ -184,9 +184,9 @@ def _newest_key(*conditions: Any) -> Select[tuple[int]]:
     )
 
 
-def _believed(table: Any) -> tuple[Any, Any]:
-    """What is of the future, or older than what is kept, is passed over."""
-    return table.c.ahead.is_(False), table.c.outdated.is_(False)
+def _believed(table: Any) -> tuple[Any, ...]:
+    """Conditions of what views show, as ``passed_over`` has them."""
+    return table.c.ahead.is_(False), table.c.time_error_us.is_not(None), table.c.outdated.is_(False)
 
 
 def _any() -> Select[tuple[int]]:

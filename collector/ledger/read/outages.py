@@ -188,6 +188,7 @@ def _of_period(table: Any, of: Any) -> tuple[Any, ...]:
         of.c.probe_key == bindparam("probe"),
         table.c.series_key == of.c.key,
         table.c.ahead.is_(False),
+        table.c.time_error_us.is_not(None),
         table.c.time_us >= bindparam("since"),
     )
 
@@ -287,7 +288,8 @@ def _healthy(asked: CTE) -> Select[Any]:
 
 
 def _believed() -> Any:
-    return measurements.c.ahead.is_(False) & measurements.c.outdated.is_(False)
+    m = measurements.c
+    return m.ahead.is_(False) & m.time_error_us.is_not(None) & m.outdated.is_(False)
 
 
 def _name_key(word: str) -> Any:

@@ -54,8 +54,8 @@ gaps = Table(
     UniqueConstraint("epoch_key", "first", "last"),
 )
 
-# The best that is known of how UTC stood to a site's CLOCK_BOOTTIME in one boot, at ``at_us`` of that clock;
-# NULL where nothing is. ``settled``: the boot's measurements are placed by it.
+# The best anchor of each boot: UTC less CLOCK_BOOTTIME, at ``at_us`` of that clock, or NULL.
+# ``redated``: the boot's measurements are dated by it, or the boot without an anchor cannot be bounded.
 boots = Table(
     "boots",
     metadata,
@@ -66,14 +66,14 @@ boots = Table(
     Column("error_us", BigInteger),
     Column("at_us", BigInteger),
     Column("source_key", BigInteger),
-    Column("settled", Boolean, nullable=False),
+    Column("redated", Boolean, nullable=False),
     UniqueConstraint("site_key", "boot_key"),
 )
 Index(
-    "boots_unsettled",
+    "boots_to_redate",
     boots.c.key,
-    sqlite_where=boots.c.settled.is_(False),
-    postgresql_where=boots.c.settled.is_(False),
+    sqlite_where=boots.c.redated.is_(False),
+    postgresql_where=boots.c.redated.is_(False),
 )
 
 # What every site is asked to send again, after the ledger was restored; the newest is in force.
@@ -162,16 +162,17 @@ measurements = Table(
     Column("host_load_1min", Float),
     UniqueConstraint("epoch_key", "seq"),  # an epoch is one site's, so this is (site, epoch, seq)
 )
-# What live state is rebuilt from: the newest of a series, claims from the future passed over.
+_IN_VIEWS = measurements.c.ahead.is_(False) & measurements.c.time_error_us.is_not(None)
+# What live state is rebuilt from: the newest of a series. Undated ones and those of the future are left out.
 Index(
     "measurements_of_series",
     measurements.c.series_key,
     measurements.c.time_us,
-    sqlite_where=measurements.c.ahead.is_(False),
-    postgresql_where=measurements.c.ahead.is_(False),
+    sqlite_where=_IN_VIEWS,
+    postgresql_where=_IN_VIEWS,
 )
 
-# What may have to be placed anew when more is known of its boot.
+# What may have to be dated again when more is known of its boot.
 Index(
     "measurements_unsynchronised",
     measurements.c.boot_key,

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Dialect, delete, select
 from collector.ingest.decode import Judged
 from collector.ledger import lock, schema
 from collector.ledger.clock.boots import Boots
-from collector.ledger.clock.lookout import Lookout
-from collector.ledger.clock.redating import Moved, Replacing
+from collector.ledger.clock.redating import Moved, Redating
 from collector.ledger.rows.keys import Keys
 from collector.ledger.store import connect, prepare
 from collector.ledger.write.commit_result import Settled
@@ -43,8 +42,7 @@ class Ledger:
         self._engine = connect(path, writing=True)
         self._keys = Keys()
         self._boots = Boots()
-        self._lookout = Lookout()
-        self._replacing = Replacing(self._keys, self._boots, self._lookout)
+        self._redating = Redating(self._keys, self._boots)
         self._reject_rows = reject_rows
         self._before_commit = before_commit
         self._inserts = _inserts(self._engine.dialect)
@@ -65,7 +63,7 @@ class Ledger:
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
         with self._writing() as connection:
-            work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots, self._lookout)
+            work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
             settled = work.settle(group)
             self._before_commit()
         return settled
@@ -79,8 +77,7 @@ class Ledger:
         except BaseException:
             self._keys.forget()
             self._boots.forget()
-            self._lookout.forget()
-            self._replacing.forget()
+            self._redating.forget()
             raise
 
     def prune_payloads(self, before_us: int) -> int:
@@ -97,10 +94,10 @@ class Ledger:
         with self._engine.begin() as connection:
             return give_up(connection, before_us)
 
-    def place_anew(self) -> tuple[list[Moved], bool]:
-        """Place some measurements anew of whose boots more is known by now; whether there are more."""
+    def redate(self) -> tuple[list[Moved], bool]:
+        """Re-date some measurements of boots with better anchors; returns true if there are more."""
         with self._writing() as connection:
-            return self._replacing.portion(connection)
+            return self._redating.portion(connection)
 
 
 def _inserts(dialect: Dialect) -> dict[str, str]:

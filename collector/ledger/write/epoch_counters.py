@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
 from collector.ledger import schema
-from collector.ledger.clock.lookout import Lookout
 from collector.ledger.rows.keys import Keys
 from wire.messages.envelope import EpochMark, Gap
 
@@ -79,10 +78,9 @@ class _Entry:
 class Accounts:
     """One transaction's changes to the accounts of epochs: told one by one, written at the end."""
 
-    def __init__(self, connection: Connection, keys: Keys, lookout: Lookout) -> None:
+    def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
-        self._lookout = lookout
         self._entries: dict[int, _Entry] = defaultdict(_Entry)
         self._gaps: list[tuple[int, Gap, int]] = []
 
@@ -105,9 +103,7 @@ class Accounts:
             return
         if entry.previous is None:
             entry.previous, entry.previous_last = mark.previous, mark.previous_last
-        previous_key = self._keys.epoch(self._connection, site, mark.previous)
-        self._raise(previous_key, mark.previous_last or 0)
-        self._lookout.chained(epoch_key, previous_key)
+        self._raise(self._keys.epoch(self._connection, site, mark.previous), mark.previous_last or 0)
 
     def declare(self, site: str, gap: Gap, received_us: int) -> None:
         """A site says what is lost for good. What came all the same, or comes later, is not declared."""

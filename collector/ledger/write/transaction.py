@@ -26,14 +26,13 @@ from collector.ingest.decode import (
 from collector.kinds.views import observe
 from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
-from collector.ledger.clock.lookout import Lookout, Spans
 from collector.ledger.rows import record_rows as rows
 from collector.ledger.rows.keys import Keys
 from collector.ledger.schema.layout import Row
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import Sides, Told, held_tests, of_agent, of_peer, peer_row
-from collector.model.clock_correction import correct, without_untrusted_delays
+from collector.model.clock_correction import correct, passed_over, without_untrusted_delays
 from collector.model.observation import Observation, PassedOver
 from collector.model.peer_comparison import PeerMessage
 from wire.messages.envelope import Fault, Reason, ReceiptStatus
@@ -55,18 +54,16 @@ class Group:
     inserts: dict[str, str]
     reject_rows: int
     boots: Boots
-    lookout: Lookout
     pending: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
     tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
     sides: list[Told] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
-    dated: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
-        self.clocks = Clocks(self.connection, self.keys, self.boots, self.lookout)
-        self.accounts = Accounts(self.connection, self.keys, self.lookout)
+        self.clocks = Clocks(self.connection, self.keys, self.boots)
+        self.accounts = Accounts(self.connection, self.keys)
 
     def settle(self, group: Sequence[Judged]) -> list[Settled]:
         """Write all of it; returns what became of each message, in order."""
@@ -75,7 +72,6 @@ class Group:
         settled = [replace(self._settle(message), topic=receipt_topic(message)) for message in group]
         self._write()
         self._account(batches)
-        self.lookout.dated(self.dated)
         if self.sides:
             seen_us = max(message.arrival.received_us for message in group)
             joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
@@ -187,8 +183,6 @@ class Group:
     def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
         received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
         when = self.clocks.place(batch, item.record)
-        if when.error_us is not None and self.lookout.watches(keys["epoch_key"]):
-            self.dated.add(keys["epoch_key"], item.record.seq)
         record = without_untrusted_delays(item.record, when)
         seen = observe(
             batch.site,
@@ -204,8 +198,8 @@ class Group:
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
             self.sides += of_agent(record, key, self.keys.site(self.connection, batch.site), when.time_us)
-        if when.ahead or when.outdated:
-            self.passed_over.append(PassedOver.AHEAD if when.ahead else PassedOver.OUTDATED)
+        if (reason := passed_over(when)) is not None:
+            self.passed_over.append(reason)
             return ()
         return (seen,)
 

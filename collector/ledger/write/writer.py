@@ -116,17 +116,17 @@ class Writer(threading.Thread):
         try:
             left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
             left += self._give_up_sides(now)
-            left += self._place_anew()
+            left += self._redate()
         except SQLAlchemyError as error:
             left, problem = 0, explain(error)
         if self._unpruned.is_news(problem):
-            log.warning("old payloads not dropped, lone sides unsettled, or nothing placed anew: %s", problem)
+            log.warning("old payloads not dropped, lone sides unsettled, or nothing re-dated: %s", problem)
         self._next_prune = now if left else now + PRUNE_SECONDS
 
-    def _place_anew(self) -> bool:
-        """Measurements of whose boots more is known by now get a better time; whether there are more."""
+    def _redate(self) -> bool:
+        """Re-date measurements of boots with better anchors; returns true if there are more."""
         began = time.monotonic()
-        moved, more = self._ledger.place_anew()
+        moved, more = self._ledger.redate()
         if moved:
             self._on_settled([Settled(None, moved=tuple(moved))], time.monotonic() - began)
         return more

@@ -20,6 +20,7 @@ from agent.report.measurement import Tone
 from collector.certificates.authority import Authority, Usage
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
+from tests.starvation import Starvation
 from tests.verdicts import until_decided
 
 SITE = "0631234A"
@@ -100,7 +101,7 @@ def test_measure_reports_which_targets_answer(
 
 
 @pytest.mark.timeout(240)  # five measurements, on a machine that is too busy for the first four
-def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
+def test_measure_for_machines(tmp_path: Path, peer: dict[str, object], starvation: Starvation) -> None:
     path = agent_file(tmp_path, peer=peer)
 
     def measure() -> "subprocess.CompletedProcess[str]":
@@ -114,7 +115,8 @@ def test_measure_for_machines(tmp_path: Path, peer: dict[str, object]) -> None:
 
     document = json.loads(until_decided(measure).stdout)
     [measurement] = document["measurements"]
-    assert (document["site"], document["verdict"]) == (SITE, "pass")
+    assert document["site"] == SITE
+    starvation.expect(document["verdict"] == "pass", f"a floor test of loopback: {measurement}")
     assert measurement["values"]["at_least_bps"] == pytest.approx(8e6, rel=0.05)
 
 

@@ -1,6 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
+from agent.probes import PROBES
 from agent.probes.path.figures import figures
 from agent.report.measurement import Line, Tone, line, overall, sentence
 from agent.report.remedies import REMEDIES
@@ -288,3 +289,11 @@ def test_a_log_line_says_what_the_table_says() -> None:
         "floor down: unconfirmed; 6.00 Mbit/s, floor 8.00 Mbit/s; line_counters.source is none"
     )
     assert sentence(FLOOR) == "floor down: pass; at least 8.00 Mbit/s, floor 8.00 Mbit/s"
+
+
+def test_a_probe_may_name_whose_fault_its_failures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(PROBES["stamp"], remedies={Failure.NO_ANSWER: "the reflector"})
+    monkeypatch.setitem(PROBES, "stamp", own)  # type: ignore[arg-type]
+    missed = replace(STAMP, outcome=Outcome.FAILED, failure=Failure.NO_ANSWER, values=None)
+    assert line(missed).advice == "the reflector"
+    assert line(replace(missed, failure=Failure.PEER_BUSY)).advice == REMEDIES[Failure.PEER_BUSY]

@@ -148,7 +148,7 @@ def idle(ledger: Ledger) -> list[Settled]:
     """What the writer does between groups, until nothing is left."""
     told, rounds = [], 0
     while rounds < 4:  # twice through the boots that are bounded, and what follows from each
-        moved, more = ledger.place_anew()
+        moved, more = ledger.redate()
         rounds += not more
         if moved:
             told.append(Settled(None, moved=tuple(moved)))

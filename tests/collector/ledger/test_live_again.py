@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from collector.ledger.clock import bounding
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
 from collector.ledger.write.commit import Ledger
@@ -105,8 +106,11 @@ def test_outages_that_are_placed_better_when_the_clock_is_set(ledger: Ledger, pa
     assert_same(views, path, machine.now_us)
 
 
-def test_an_outage_that_is_placed_anew_to_before_the_last_day(ledger: Ledger, path: Path) -> None:
-    """Bounded by its neighbours it is within it; then the backlog brings what a peer told of that boot."""
+def test_an_outage_that_is_re_dated_to_before_the_last_day(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded by its neighbours it is within it; then the backlog brings the peer's time in that boot."""
+    monkeypatch.setattr(bounding, "WAIT_US", 0)
     machine, views = Machine(synchronised=True), Views(INVENTORY)
     machine.measure()
     learn(views, ledger, machine)

@@ -15,6 +15,7 @@ from tests.collector.examples import (
     NOW_US,
     arrival,
     capacity,
+    dns,
     floor,
     floor_values,
     interface,
@@ -80,6 +81,8 @@ RECORDS: dict[str, Measurement] = {
     "interface": interface(1, host=HostLoad(busy_ratio=0.5)),
     "path": path(1),
     "no hops": path(1, values=msgspec.structs.replace(path_values(), hops=(), reached=False)),
+    "dns": dns(1),
+    "dns failed": dns(1, outcome="failed", failure=Failure.WRONG_ANSWER),
     "skipped": capacity(1, outcome="skipped", failure=Failure.BUDGET_SPENT, values=None),
 }
 

@@ -19,6 +19,7 @@ from tests.collector.examples import (
     NOW_US,
     SITE,
     capacity,
+    dns,
     failed,
     floor,
     floor_values,
@@ -73,6 +74,7 @@ def fleet() -> Fleet:
         path(10),
         stamp(11, dscp=34, values=REMARKED),
         outage(12, NOW_US - 20 * MINUTE_US, NOW_US - 9 * MINUTE_US),
+        dns(14),
         outage(13, NOW_US + 2, cause=Cause.PEER, name="outage-2"),
     ]
     made.learn([seen(record, order) for order, record in enumerate(records)], NOW_US)
@@ -162,6 +164,7 @@ GAUGES_OF_FLOOR = (
         (capacity(1), 30 * 24 * HOUR_US, ("qos_maximum_capacity_bits_per_second", "qos_budget_spent")),
         (interface(1), MINUTE_US, ("qos_interface_bits_per_second", "qos_interface_carrier")),
         (path(1), 24 * HOUR_US, ("qos_path_hops", "qos_path_reached", "qos_path_mtu_bytes")),
+        (dns(1), 5 * MINUTE_US, ("qos_dns_answer_seconds", "qos_dns_failed_names", "qos_dns_names")),
         (floor(1, host=HostLoad(busy_ratio=0.5)), HOUR_US, ("qos_host_busy_ratio",)),
     ],
 )

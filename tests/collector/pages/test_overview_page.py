@@ -29,6 +29,7 @@ from tests.collector.examples import (
     NOW_US,
     capacity,
     capacity_values,
+    dns,
     failed,
     floor,
     floor_values,
@@ -75,6 +76,7 @@ SITES: dict[str, list[Measurement]] = {
         path(3),
         path(4, dscp=0, values=msgspec.structs.replace(path_values(), black_hole=True, dscp_changed_at=None)),
         capacity(5, outcome=Outcome.SKIPPED, failure=Failure.BUDGET_SPENT, values=None),
+        dns(6, outcome=Outcome.FAILED, failure=Failure.WRONG_ANSWER),
     ],
     "bad": [floor(1, values=BAD), floor(2, values=PASS, direction=Direction.UP)],
     "worse": [floor(1, values=PASS), floor(2, values=WORSE, direction=Direction.UP)],
@@ -272,9 +274,15 @@ def test_notices_are_below_the_site() -> None:
     assert "path: no packets larger than 1400 bytes from hop 3 (10.0.3.1)" in text
     assert "path: packets larger than 1400 bytes vanish without an error message" in text
     assert "search skipped: byte budget spent" in text
+    assert "last resolution of names: wrong answer" in text
+    assert "DNS: resolver 10.0.0.1 answers nothing within 2000 ms" in text
+    assert "DNS: portal.example.fr: wrong answer from 10.0.0.2" in text
     assert "10.4 ms 86.0 ms under load" in text
     french = words(html(Language.FRENCH, q="noticed"))
     assert "relevés de l'agent et du pair divergents de 25 %, sens descendant" in french
+    assert "dernière résolution de noms : mauvaise réponse" in french
+    assert "le résolveur 10.0.0.1 ne répond à rien en 2000 ms" in french
+    assert "portal.example.fr : mauvaise réponse de 10.0.0.2" in french
     assert not re.search(r"\b(path|search|direction down|under load)\b", french)
 
 

@@ -93,10 +93,10 @@ def demo(place: Path, *options: str) -> Iterator[Demo]:
             running.process.wait(20)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(1000)  # the check itself ends when the agents no longer measure
 def test_every_figure_agrees_with_the_emulated_value(tmp_path: Path) -> None:
     with demo(tmp_path, "--check") as running:
-        status = running.process.wait(150)
+        status = running.process.wait()
         assert status == 0, running.output
         assert re.search(r"^(\d+) of \1 figures agree", running.output, re.MULTILINE), running.output
         running.assert_nothing_is_left()

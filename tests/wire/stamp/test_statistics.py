@@ -56,8 +56,8 @@ def test_loss_per_direction_where_that_is_known(sent, pairs, expected):
 
 
 def test_ratios_are_of_the_packets_of_each_direction():
-    loss = DirectionalLoss(20, 10, 5)
-    assert (loss.forward_ratio, loss.return_ratio) == (0.5, 0.5)
+    loss = DirectionalLoss(10, 2, 1)
+    assert (loss.forward_ratio, loss.return_ratio) == (0.2, 0.125)
     assert DirectionalLoss(2, 2, 0).return_ratio == 0
 
 

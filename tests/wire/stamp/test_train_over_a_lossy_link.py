@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from wire.records import Spread
 from wire.stamp import tlv
-from wire.stamp.packet import Reply, decode_reply, encode_reply
+from wire.stamp.loss import DirectionalLoss
+from wire.stamp.packet import Reply, encode_reply
 from wire.stamp.reflector import ReflectorSettings, RequestArrival, SessionReflector
 from wire.stamp.sender import ReplyVerdict, SenderSettings, SessionSender
 from wire.stamp.statistics import TrainStatistics, train_statistics
@@ -105,24 +106,48 @@ def flat(value_us: int) -> Spread:
     return Spread(min_us=value_us, p50_us=value_us, p95_us=value_us, p99_us=value_us)
 
 
-def test_a_clean_line(ends):
-    result = ends.run(Link(), Link(), count=10)
-    assert (result.sent, result.received, result.loss_ratio) == (10, 10, 0.0)
-    assert result.rtt == flat(2000)
-    assert result.variation_forward == result.variation_return == flat(0)
-    assert (result.delay_forward, result.delay_return) == (None, None)
-    assert (result.duplicated_forward, result.duplicated_return) == (0, 0)
-    assert (result.reordered_forward, result.reordered_return) == (0, 0)
-    assert result.kernel_stamps
-    assert ends.sender.counters == {ReplyVerdict.ACCEPTED: 10}
+def odd(usual_us: int, largest_us: int) -> Spread:
+    """Spread of ten values of which one is larger."""
+    return Spread(min_us=usual_us, p50_us=usual_us, p95_us=largest_us, p99_us=largest_us)
+
+
+def assert_of(result: TrainStatistics, **found: object) -> None:
+    assert {name: getattr(result, name) for name in found} == found
+
+
+@pytest.mark.parametrize(("there", "back", "found"), [
+    pytest.param(there, back, found, id=name) for name, there, back, found in [
+        ("clean", Link(), Link(), {
+            "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt": flat(2000), "variation_forward": flat(0),
+            "variation_return": flat(0), "delay_forward": None, "delay_return": None, "reordered_forward": 0,
+            "reordered_return": 0, "duplicated_forward": 0, "duplicated_return": 0, "kernel_stamps": True,
+        }),
+        ("loss", Link(lost={1, 2}), Link(lost={4}),
+         {"received": 7, "loss_ratio": 0.3, "loss": DirectionalLoss(10, 2, 1)}),
+        ("silence", Link(lost=set(range(10))), Link(),
+         {"received": 0, "loss_ratio": 1.0, "loss": None, "rtt": None, "kernel_stamps": False}),
+        ("reordered there", Link(delays={3: 15 * MILLISECOND}), Link(),
+         {"reordered_forward": 1, "reordered_return": 0, "loss": DirectionalLoss(10, 0, 0)}),
+        ("reordered back", Link(), Link(delays={3: 25 * MILLISECOND}),
+         {"reordered_forward": 0, "reordered_return": 1}),
+        ("duplicated", Link(copies={2}), Link(copies={5, 6}),
+         {"sent": 10, "received": 10, "duplicated_forward": 1, "duplicated_return": 2}),
+    ]
+])  # fmt: skip
+def test_statistics_of_a_train(ends, there, back, found):
+    result = ends.run(there, back)
+    assert_of(result, **found)
+    duplicates = result.duplicated_forward + result.duplicated_return
+    counted = {ReplyVerdict.ACCEPTED: result.received, ReplyVerdict.DUPLICATE: duplicates}
+    assert ends.sender.counters == {verdict: count for verdict, count in counted.items() if count}
 
 
 def test_clock_offsets_leave_round_trip_and_variation_alone(ends):
     ends.offset = -3 * 3600 * SECOND
     result = ends.run(Link(delays={4: 6 * MILLISECOND}), Link(delays={8: 3 * MILLISECOND}))
-    assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=7000, p99_us=7000)
-    assert result.variation_forward == Spread(min_us=0, p50_us=0, p95_us=5000, p99_us=5000)
-    assert result.variation_return == Spread(min_us=0, p50_us=0, p95_us=2000, p99_us=2000)
+    assert (result.rtt, result.variation_forward, result.variation_return) == (
+        odd(2000, 7000), odd(0, 5000), odd(0, 2000),
+    )  # fmt: skip
 
 
 def test_one_way_delays_need_both_clocks(ends):
@@ -134,41 +159,9 @@ def test_one_way_delays_need_both_clocks(ends):
     assert (result.delay_forward, result.delay_return) == (flat(1000), flat(4000))
 
 
-def test_loss_is_counted_by_direction(ends):
-    result = ends.run(Link(lost={1, 2}), Link(lost={4}), count=10)
-    assert (result.received, result.loss_ratio) == (7, 0.3)
-    assert (result.loss.forward, result.loss.returning) == (2, 1)
-    assert result.loss.forward_ratio == 0.2
-    assert result.loss.return_ratio == 0.125
-
-
-def test_silence_has_no_values(ends):
-    result = ends.run(Link(lost=set(range(5))), Link(), count=5)
-    assert (result.received, result.loss_ratio, result.loss, result.rtt) == (0, 1.0, None, None)
-    assert not result.kernel_stamps
-
-
-def test_reordering_is_counted_by_direction(ends):
-    result = ends.run(Link(delays={3: 15 * MILLISECOND}), Link())
-    assert (result.reordered_forward, result.reordered_return) == (1, 0)
-    assert (result.loss.forward, result.loss.returning) == (0, 0)
-    result = ends.run(Link(), Link(delays={3: 25 * MILLISECOND}))
-    assert (result.reordered_forward, result.reordered_return) == (0, 1)
-
-
-def test_duplicates_are_counted_once_and_by_direction(ends):
-    result = ends.run(Link(copies={2}), Link(copies={5, 6}), count=10)
-    assert (result.sent, result.received) == (10, 10)
-    assert (result.duplicated_forward, result.duplicated_return) == (1, 2)
-    assert ends.sender.counters[ReplyVerdict.DUPLICATE] == 3
-
-
 def test_a_late_reply_is_lost_and_counted_separately(ends):
     result = ends.run(Link(), Link(delays={4: 3 * SECOND}), timeout=2 * SECOND)
-    assert (result.received, result.late, result.timeout_us) == (9, 1, 2_000_000)
-    assert result.loss_ratio == 0.1
-    assert result.loss is None
-    assert result.rtt == flat(2000)
+    assert_of(result, received=9, late=1, timeout_us=2_000_000, loss_ratio=0.1, loss=None, rtt=flat(2000))
 
 
 def test_class_of_service_shows_remarking_both_ways():
@@ -177,17 +170,11 @@ def test_class_of_service_shows_remarking_both_ways():
     assert (result.forward_dscp, result.reply_dscp, result.refused_dscp) == (10, 46, False)
 
 
-def test_a_missing_transmit_stamp_shows(ends):
-    ends.run(Link(), Link())
-    ends.sender.exchanges[3].sent_by_kernel = False
-    result = train_statistics(ends.sender.exchanges, ends.sender.duplicates, SECOND, stateful=True)
-    assert not result.kernel_stamps
-
-
-def test_a_stateless_reflector_gives_no_directions(ends):
+def test_a_missing_transmit_stamp_shows_and_a_stateless_reflector_gives_no_directions(ends):
     ends.run(Link(lost={2}), Link())
-    result = train_statistics(ends.sender.exchanges, [], SECOND, stateful=False)
-    assert (result.loss, result.loss_ratio) == (None, 0.1)
+    ends.sender.exchanges[3].sent_by_kernel = False
+    result = train_statistics(ends.sender.exchanges, ends.sender.duplicates, SECOND, stateful=False)
+    assert_of(result, kernel_stamps=False, loss=None, loss_ratio=0.1)
 
 
 def test_replies_of_other_trains_are_counted_and_ignored(ends):
@@ -195,15 +182,12 @@ def test_replies_of_other_trains_are_counted_and_ignored(ends):
     first = SessionSender(ends.settings)
     request = first.packet(NOW, FREE)
     ((_, reply),) = ends.reflect(Link(), [(NOW, request)])
-    decoded = decode_reply(reply, ends.settings.key)
-    assert isinstance(decoded, Reply)
-    other_train = SessionSender(ends.settings)
-    other_train.packet(NOW + 1, FREE)
-    assert other_train.received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
-    assert SessionSender(ends.settings).received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
-    other_ssid = SessionSender(SenderSettings(ssid=8, key=ends.settings.key))
-    other_ssid.packet(NOW, FREE)
-    assert other_ssid.received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
+    other_ssid = replace(ends.settings, ssid=8)
+    for settings, packets in ((ends.settings, 1), (ends.settings, 0), (other_ssid, 1)):
+        other = SessionSender(settings)
+        for number in range(packets):
+            other.packet(NOW + 1 + number, FREE)
+        assert other.received(reply, NOW, by_kernel=True) is ReplyVerdict.NOT_OURS
     assert first.received(reply[:30], NOW, by_kernel=True) is ReplyVerdict.SHORT
     assert first.received(reply, NOW, by_kernel=True) is ReplyVerdict.ACCEPTED
 
@@ -220,8 +204,7 @@ def test_a_twamp_light_reflector_is_understood():
     request = sender.packet(NOW, FREE)
     copied = Reply(0, 0, FREE, 0, 0, 0, int.from_bytes(request[4:12]), FREE, None)
     assert sender.received(encode_reply(copied)[:38], NOW + 5, by_kernel=True) is ReplyVerdict.ACCEPTED
-    arrival = sender.exchanges[0].arrival
-    assert arrival.sender_ttl is None
+    assert sender.exchanges[0].arrival.sender_ttl is None
 
 
 @pytest.mark.parametrize("key", [KEY, None])
@@ -274,54 +257,37 @@ def followed(ends: Ends) -> Ends:
     return ends
 
 
-def test_the_reflectors_delay_is_not_part_of_the_round_trip(followed):
-    result = followed.run(Link(), Link())
-    assert result.rtt == flat(2000)
-    assert result.followed_up == 10
-    assert (result.sent, result.received, result.loss_ratio) == (10, 10, 0.0)
-    assert followed.sender.counters == {ReplyVerdict.ACCEPTED: 10, ReplyVerdict.CLOSING: 1}
+@pytest.mark.parametrize(("there", "back", "found"), [
+    pytest.param(there, back, found, id=name) for name, there, back, found in [
+        ("clean", Link(), Link(), {"sent": 10, "received": 10, "followed_up": 10, "rtt": flat(2000)}),
+        # Request 2 was never counted: the reply to 3 reports that to 1. Reply 5 of the link reported reply 4.
+        ("a reply before a lost one keeps its T3", Link(lost={2}), Link(lost={5}),
+         {"received": 8, "followed_up": 7, "rtt": odd(2000, 2400)}),
+        ("out of order", Link(), Link(delays={3: 25 * MILLISECOND}),
+         {"reordered_return": 1, "followed_up": 10}),
+        # T3 of the answer to the copy of 2 is before the first answer was sent: its report is impossible.
+        ("duplicated", Link(copies={2}), Link(copies={6}),
+         {"followed_up": 9, "rtt": odd(2000, 2400), "duplicated_forward": 1, "duplicated_return": 1}),
+    ]
+])  # fmt: skip
+def test_the_reflectors_delay_is_not_part_of_the_round_trip(followed, there, back, found):
+    assert_of(followed.run(there, back), **found)
     assert len(followed.sender.exchanges) == 10
+    assert followed.sender.counters[ReplyVerdict.CLOSING] == 1
 
 
 def test_without_a_request_the_delay_is_part_of_the_round_trip(ends):
     ends.stamps = True
-    result = ends.run(Link(), Link())
-    assert result.rtt == flat(2400)
-    assert result.followed_up == 0
+    assert_of(ends.run(Link(), Link()), rtt=flat(2400), followed_up=0)
     assert ends.sender.counters == {ReplyVerdict.ACCEPTED: 10}
 
 
-def test_clock_offsets_do_not_change_the_correction(followed):
+def test_clock_offsets_do_not_change_the_correction_and_return_delays_are_corrected_too(followed):
     followed.offset = 3 * 3600 * SECOND
     assert followed.run(Link(), Link()).rtt == flat(2000)
-
-
-def test_return_delays_are_corrected_too(followed):
-    followed.clocks = (SYNCHRONISED, SYNCHRONISED)
-    followed.unstamped = {4}
+    followed.offset, followed.clocks, followed.unstamped = 0, (SYNCHRONISED, SYNCHRONISED), {4}
     result = followed.run(Link(), Link())
-    assert (result.delay_forward, result.followed_up) == (flat(1000), 9)
-    assert result.delay_return == Spread(min_us=1000, p50_us=1000, p95_us=1400, p99_us=1400)
-
-
-def test_a_reply_before_a_lost_one_keeps_its_t3(followed):
-    result = followed.run(Link(lost={2}), Link(lost={5}))
-    # Request 2 was never counted: the reply to 3 reports that to 1. Reply 5 of the link reported reply 4.
-    assert (result.received, result.followed_up) == (8, 7)
-    assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
-
-
-def test_replies_out_of_order_are_corrected_too(followed):
-    result = followed.run(Link(), Link(delays={3: 25 * MILLISECOND}))
-    assert (result.reordered_return, result.followed_up) == (1, 10)
-
-
-def test_duplicates_do_not_mix_up_send_times(followed):
-    result = followed.run(Link(copies={2}), Link(copies={6}))
-    # T3 of the answer to the copy of 2 is before the first answer was sent: its report is impossible.
-    assert result.followed_up == 9
-    assert result.rtt == Spread(min_us=2000, p50_us=2000, p95_us=2400, p99_us=2400)
-    assert (result.duplicated_forward, result.duplicated_return) == (1, 1)
+    assert_of(result, delay_forward=flat(1000), delay_return=odd(1000, 1400), followed_up=9)
 
 
 def test_no_closing_packet_is_sent_where_it_is_of_no_use(followed):
@@ -345,31 +311,19 @@ def test_a_reflector_without_the_tlv_changes_nothing(followed):
     assert (arrival.reflector_sent_ns, arrival.followed_up) == (NOW + 2, False)
 
 
-@pytest.mark.parametrize(
-    ("sequence", "reported_ns", "used"),
-    [
-        (0, NOW + 3 * MILLISECOND, True),
-        (0, NOW + 2 * MILLISECOND - 1000, False),
-        (0, NOW + 2 * MILLISECOND, True),
-        (0, NOW + 4 * MILLISECOND, True),
-        (0, NOW + 4 * MILLISECOND + 1000, False),
-        (0, NOW + INTERVAL + 3 * MILLISECOND, False),
-        (1, NOW + 3 * MILLISECOND, False),
-        (7, NOW + 3 * MILLISECOND, False),
-        (0, 0, False),
-    ],
-    ids=[
-        "late",
-        "before its own stamp",
-        "at its own stamp",
-        "at its arrival",
-        "after its arrival",
-        "after the reply that reports it",
-        "of the reply that reports it",
-        "of a reply not of ours",
-        "nothing",
-    ],
-)
+@pytest.mark.parametrize(("sequence", "reported_ns", "used"), [
+    pytest.param(*case, id=name) for name, case in {
+        "late": (0, NOW + 3 * MILLISECOND, True),
+        "before its own stamp": (0, NOW + 2 * MILLISECOND - 1000, False),
+        "at its own stamp": (0, NOW + 2 * MILLISECOND, True),
+        "at its arrival": (0, NOW + 4 * MILLISECOND, True),
+        "after its arrival": (0, NOW + 4 * MILLISECOND + 1000, False),
+        "after the reply that reports it": (0, NOW + INTERVAL + 3 * MILLISECOND, False),
+        "of the reply that reports it": (1, NOW + 3 * MILLISECOND, False),
+        "of a reply not of ours": (7, NOW + 3 * MILLISECOND, False),
+        "nothing": (0, 0, False),
+    }.items()
+])  # fmt: skip
 def test_a_reported_send_time_is_used_only_where_it_is_possible(sequence, reported_ns, used):
     """Replies 0 and 1: T3 is 1 ms after T2, and T2 is 1 ms after T1."""
     sender = SessionSender(SenderSettings(ssid=7, follow_up=True))
@@ -381,8 +335,6 @@ def test_a_reported_send_time_is_used_only_where_it_is_possible(sequence, report
         extra = tlv.Tlv(tlv.Type.FOLLOW_UP, value.encode(), 0).encode()
         reply = Reply(number, times[0], FREE, 7, times[1], number, times[2], FREE, 64, extra)
         sender.received(encode_reply(reply), sent + 3 * MILLISECOND, by_kernel=True)
-    first = sender.exchanges[0].arrival
-    assert first.followed_up is used
+    first, second = (one.arrival for one in sender.exchanges)
+    assert (first.followed_up, second.followed_up) == (used, False)
     assert abs(first.reflector_sent_ns - (reported_ns if used else NOW + 2 * MILLISECOND)) <= 1
-    second = sender.exchanges[1].arrival
-    assert not second.followed_up

@@ -1,5 +1,7 @@
 """The rows of the reference program's default table."""
 
+from collections.abc import Callable
+
 import pytest
 
 from wire.udpstp import rates
@@ -7,18 +9,12 @@ from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
 
 
 def _rate(*values: int) -> SendingRate:
-    return SendingRate(
-        interval_1_us=values[0], payload_1=values[1], burst_1=values[2],
-        interval_2_us=values[3], payload_2=values[4], burst_2=values[5], addon_2=values[6],
-    )  # fmt: skip
+    names = ("interval_1_us", "payload_1", "burst_1", "interval_2_us", "payload_2", "burst_2", "addon_2")
+    return SendingRate(**dict(zip(names, values, strict=True)))
 
 
 @pytest.mark.parametrize(("row", "values", "mbps"), [
-    (1, (0, 0, 0, 1000, 0, 0, 97), 1),
-    (2, (0, 0, 0, 1000, 0, 0, 222), 2),
-    (5, (0, 0, 0, 1000, 0, 0, 597), 5),
-    (8, (0, 0, 0, 1000, 0, 0, 972), 8),
-    (9, (0, 0, 0, 1000, 0, 0, 1097), 9),
+    *((row, (0, 0, 0, 1000, 0, 0, 125 * row - 28), row) for row in (1, 2, 5, 8, 9)),
     (10, (0, 0, 0, 1000, 1222, 1, 0), 10),
     (50, (0, 0, 0, 1000, 1222, 5, 0), 50),
     (100, (100, 1222, 1, 0, 0, 0, 0), 100),
@@ -47,21 +43,20 @@ def test_every_row_up_to_a_gigabit_sends_its_number() -> None:
         assert rates.row_for(row * 1e6) == row
 
 
-@pytest.mark.parametrize("row", [-1, 1153, 0xFFFF])
-def test_rows_outside_the_table(row: int) -> None:
-    with pytest.raises(ValueError, match="sending-rate rows are 0 to 1152"):
-        rates.sending_rate(row)
+@pytest.mark.parametrize(("look_up", "outside", "message"), [
+    *((rates.sending_rate, row, "sending-rate rows are 0 to 1152") for row in (-1, 1153, 0xFFFF)),
+    *((rates.row_for, rate_bps, "no row") for rate_bps in (0, 1e9 + 1)),
+])  # fmt: skip
+def test_rows_and_rates_outside_the_table(
+    look_up: Callable[[float], object], outside: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        look_up(outside)
 
 
 @pytest.mark.parametrize(("rate_bps", "row"), [(8e6, 8), (8_000_001, 9), (7.6e6, 8), (1, 1), (1e9, 1000)])
 def test_a_row_never_sends_less_than_asked(rate_bps: float, row: int) -> None:
     assert rates.row_for(rate_bps) == row
-
-
-@pytest.mark.parametrize("rate_bps", [0, 1e9 + 1])
-def test_lookup_outside_the_table(rate_bps: float) -> None:
-    with pytest.raises(ValueError, match="no row"):
-        rates.row_for(rate_bps)
 
 
 def test_over_ipv6_the_packet_keeps_its_length() -> None:

@@ -143,23 +143,6 @@ def test_a_sender_without_feedback_lowers_its_rate(direction: Direction) -> None
         assert max(one.ip_bytes for one in late) < 50_000
 
 
-@BOTH
-@pytest.mark.parametrize(("change", "detail"), [
-    ({"row": 8, "modifiers": 0}, "at a fixed rate"),
-    ({"row": 60, "modifiers": 1}, "begin its search at row 60"),
-    ({"algorithm": 1}, "another algorithm"), ({"trial_interval": 0}, "impossible"),
-])  # fmt: skip
-def test_a_search_other_than_the_planned_one_is_stopped_at_once(
-    direction: Direction, change: dict[str, int], detail: str
-) -> None:
-    world = World()
-    world.alter_activation(**change)
-    report = world.run(plan(direction))
-    assert report.ending is Ending.COERCED
-    assert detail in report.detail
-    assert world.now < S
-
-
 def test_a_forged_status_cannot_raise_the_rate_above_the_one_asked_for() -> None:
     world = World()
 

@@ -23,6 +23,7 @@ MOST_BYTES = 65_507
 _S = 1_000_000_000
 _NUMBER_AT, _AFTER_NUMBER = 4, 8
 _HEADER = pdu.LOAD_HEADER.size
+# A load has few sizes and counts: each layout is compiled once.
 _LAYOUTS_KEPT = 16
 
 Bytes = bytes | bytearray | memoryview
@@ -70,6 +71,7 @@ def pieces(data: Bytes, segment_bytes: int) -> Iterator[bytes]:
 
 def load_runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
     """Find the valid Load PDUs of a batch, in their order; other datagrams are skipped."""
+    # Segments without room for a header have no common layout to read them by.
     if segment_bytes < _HEADER or segment_bytes >= len(data):
         yield from _alone(data, segment_bytes)
         return
@@ -102,6 +104,7 @@ def _runs(data: Bytes, segment_bytes: int) -> Iterator[LoadRun]:
     while begin < count:
         end = _end_of_run(heads, numbers, tails, begin)
         packet = data[begin * segment_bytes : (begin + 1) * segment_bytes]
+        # One check for the whole run: its packets differ in the number alone, which no check depends on.
         if pdu.is_load(packet):
             yield _run(packet, end - begin)
         begin = end

@@ -79,10 +79,12 @@ class TrialInterval(Struct, frozen=True):
 
     def sign(self, activation: pdu.Activation) -> Sign:
         """Judge by the thresholds of the test; without a delay sample errors alone can make it bad."""
+        # Reordering and duplicates are no sign of a full line by default (ignoreOooDup, §7.1).
         errors = self.lost
         if not activation.ignore_reordering:
             errors += self.reordered + self.duplicated
         known = self.delay if activation.one_way_variation else self.rtt_variation
+        # The low threshold is neither good nor bad: an interval without a sample changes nothing by itself.
         delay = activation.low_threshold if known is None else known
         if errors > activation.sequence_error_threshold or delay > activation.upper_threshold:
             return Sign.BAD
@@ -134,6 +136,7 @@ class AlgorithmB(RateAlgorithm):
 
     def _good(self) -> None:
         if self._fast:
+            # Fast steps end at 1 Gbit/s, as in the reference program; the RFC's appendix has no such bound.
             self.row = min(self.row + self._delta, rates.HIGH_SPEED_ROW, self._highest)
             self._bad = 0
         else:
@@ -154,6 +157,7 @@ class AlgorithmC(RateAlgorithm):
 
     def _good(self) -> None:
         if self._fast:
+            # Doubled every second time only, as traced in the reference program 9.0.0.
             self.row = min(self._multiplied(), self._highest)
             self._bad = 0
         elif self.row < self._highest:
@@ -297,6 +301,7 @@ class RemoteSearch(RateControl):
     def _bounded(self, rate: SendingRate) -> SendingRate:
         most = rates.sending_rate(self._highest_row)
         too_fast = rates.bits_per_second(rate) > rates.bits_per_second(most)
+        # Small packets at the allowed bit rate could still exhaust a router's packet rate.
         too_many = rates.packets_per_second(rate) > _PACKETS_BEYOND * rates.packets_per_second(most)
         return most if too_fast or too_many else rate
 

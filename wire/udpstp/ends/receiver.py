@@ -97,6 +97,8 @@ class LoadReceiver:
         self._rtt_sample: int | None = None
         self._minimum_updated = 0
         self._status_sequence = 0
+        # The Status nearest to the period ends it, as in the reference program: one is sent each trial
+        # interval.
         self._period_ns = (activation.sub_interval - activation.trial_interval // 2) * _MS
         self._period_begin: int | None = None
         self._finished = pdu.NO_SUB_INTERVAL
@@ -122,6 +124,7 @@ class LoadReceiver:
             arrival = self._out_of_order(run.first)
             if arrival is PacketOrder.DUPLICATE:
                 return arrival
+        # Duplicates have returned before: they would push out numbers that may still come twice.
         self._recent.extend(range(run.first, run.last + 1))
         if run.echo != self._last_echo:
             self._last_echo = run.echo

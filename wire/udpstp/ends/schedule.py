@@ -14,6 +14,7 @@ from msgspec import Struct
 from wire.udpstp import rates
 from wire.udpstp.pdu import SendingRate
 
+# Measured: 300 ms of catching up read as 6 % loss on a good line. 2 ms are decision 4.
 CATCH_UP_PACKETS = 3
 CATCH_UP_NS = 2_000_000
 WAKE_NS = 500_000

@@ -33,6 +33,7 @@ class LoadSender:
         self.sequence = 0
         self.segment_bytes = 0
         self._schedule = Schedule(rate, ipv6=ipv6, start=start, end=end)
+        # Over IPv6 both ends of the range are 20 bytes lower, as in the reference program.
         self._smallest_random = _SMALLEST_RANDOM - 20 * ipv6
         self._packed = 0
         self._before = (0, 0)

@@ -86,6 +86,7 @@ class ArrivalSeries:
         elif arrival is PacketOrder.LATE:
             self.reordered += 1
             interval.reordered += 1
+            # The gap was counted where the packet behind it arrived: in another interval that loss stays.
             interval.lost -= interval.lost > 0
         else:
             self._in_order(interval, run, wall)
@@ -172,6 +173,7 @@ class FeedbackCounter:
     def add(self, status: pdu.Status) -> None:
         """Add one Status PDU; a duplicate changes nothing."""
         sequence, number = status.sequence, status.sub_interval_number
+        # Full: a flood of forged Status PDUs must not push out true ones.
         if len(self._statuses) >= MOST_STATUSES or len(self._finished) >= MOST_STATUSES:
             return
         if sequence == 1 and self._first is None:
@@ -199,6 +201,7 @@ class FeedbackCounter:
         tail = [self._statuses[number] for number in sorted(self._statuses) if number > closing]
         parts: list[pdu.Status | pdu.SubInterval] = [*self._finished.values(), *tail]
         if last and self._first is not None:
+            # No sub-interval contains the first trial interval: they begin with the first Status (§8.2).
             parts.append(self._first)
         complete = (
             len(self._finished) == last
@@ -243,6 +246,7 @@ class FeedbackSeries:
         self._counter.add(status)
         if status.sequence > self.highest:
             self.highest = status.sequence
+            # The minimum, not the mean: a queue delays every packet of its interval.
             if status.delay_min != pdu.NO_DELAY:
                 self.newest_delay_us = status.delay_min * 1000
             self.empty_us = 0 if status.datagrams else self.empty_us + status.interval_us

@@ -90,7 +90,7 @@ def test_an_outage_of_which_the_end_alone_knew_the_time(ledger: Ledger, path: Pa
     machine.synchronise()
     while machine.unsent:
         machine.send(ledger, most=50)
-    _, more = ledger.place_anew()
+    _, more = ledger.redate()
     assert more
     (told,) = idle(ledger)
     assert [moved.site for moved in told.moved] == [SITE], "told once, when all is placed"
@@ -110,11 +110,11 @@ def test_what_a_failed_transaction_had_gone_through_is_gone_through_again(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    ledger.place_anew()  # the first 300
+    ledger.redate()  # the first 300
     with monkeypatch.context() as patched:
         patched.setattr("collector.ledger.clock.redating._moved", fail)
         with pytest.raises(ZeroDivisionError):
-            ledger.place_anew()
+            ledger.redate()
     idle(ledger)
     assert_within_their_errors(path, machine, SERVER_ERROR_US + DAY_US // 10_000)
 
@@ -153,7 +153,7 @@ def half_placed_anew(ledger: Ledger) -> Machine:
     machine.send(ledger)
     machine.synchronise()
     machine.send(ledger)
-    assert ledger.place_anew() == ([], True)
+    assert ledger.redate() == ([], True)
     return machine
 
 
@@ -171,7 +171,7 @@ def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neig
     hidden_us = machine.now_us
     machine.synchronise()
     settled = machine.send(ledger)
-    assert settled.passed_over.count(PassedOver.OUTDATED) == 5, "1970 is believed by no view"
+    assert settled.passed_over.count(PassedOver.UNDATED) == 5
     told = idle(ledger)
     assert_within_their_errors(path, machine, 10 * MINUTE_US)
     sources = query(path, "SELECT name FROM boots JOIN names ON names.key = source_key ORDER BY boots.key")
@@ -322,6 +322,8 @@ def test_whatever_happens_to_clocks_no_time_is_further_off_than_it_says(
         assert_within_their_errors(path, machine)
     while machine.unsent:
         machine.send(ledger)
+    machine.measure(every_us=DAY_US)  # some records were refused, so the last boots wait a day for them
+    machine.send(ledger)
     idle(ledger)
     assert_within_their_errors(path, machine)
     known_us = min(machine.true_us[row[:2]] for row in rows(path) if row[4] is not None)

@@ -1,43 +1,35 @@
-"""Boots that only their neighbours tell of: looked at when something is new, and not otherwise."""
+"""Boots that only their neighbours in the journal date: bounded once, when their backlog is there."""
 
-import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from collector.ledger.clock import bounding
-from collector.ledger.clock.lookout import BOUND, EVERY_SEQ, OF_BOOT, End, Lookout, Spans, Stretch
 from collector.ledger.write.commit import Ledger
 from tests.collector.examples import HOUR_US
 from tests.collector.ledger.filled import query
-from tests.collector.ledger.site_machine import Machine, assert_within_their_errors
+from tests.collector.ledger.site_machine import Machine, assert_within_their_errors, idle
 
-ANCHORS = (
-    "SELECT n.name, b.offset_us, b.error_us, s.name FROM boots b JOIN names n ON n.key = b.boot_key"
-    " LEFT JOIN names s ON s.key = b.source_key ORDER BY n.name"
+UNDATED = "SELECT count(*) FROM measurements WHERE time_error_us IS NULL"
+NEIGHBOURS = (
+    "SELECT b.error_us FROM boots b JOIN names s ON s.key = b.source_key AND s.name = 'neighbours'"
+    " ORDER BY b.key"
 )
 
 
 @pytest.fixture
-def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The boots that are looked at, by their keys."""
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The boots that are searched for neighbours, by their keys."""
     found: list[int] = []
-    look = bounding._Surroundings.between
+    search = bounding._Journal.befores
 
-    def note(self: bounding._Surroundings, parts: list[object]) -> object:
-        found.append(self.boot[1])
-        return look(self, parts)
+    def note(self: bounding._Journal) -> object:
+        found.extend(self.boots)
+        return search(self)
 
-    monkeypatch.setattr(bounding._Surroundings, "between", note)
+    monkeypatch.setattr(bounding._Journal, "befores", note)
     return found
-
-
-def settle(ledger: Ledger, looked: list[int]) -> None:
-    """Until a round looks at nothing."""
-    more, before = True, -1
-    while more or len(looked) != before:
-        before = len(looked)
-        _, more = ledger.place_anew()
 
 
 def clockless(ledger: Ledger, boots: int, *, known_before: bool = True) -> Machine:
@@ -58,55 +50,8 @@ def clockless(ledger: Ledger, boots: int, *, known_before: bool = True) -> Machi
     return machine
 
 
-@pytest.mark.parametrize("known_before", [True, False])
-def test_while_nothing_is_new_no_boot_is_looked_at(
-    ledger: Ledger, looked: list[int], *, known_before: bool
-) -> None:
-    """Whether they are bounded by now or nothing bounds them."""
-    clockless(ledger, 30, known_before=known_before)
-    settle(ledger, looked)
-    assert len(set(looked)) == 30
-    looked.clear()
-    for _ in range(5):
-        ledger.place_anew()
-    assert looked == []
-
-
-def test_what_a_site_goes_on_to_measure_makes_no_boot_worth_another_look(
-    ledger: Ledger, looked: list[int]
-) -> None:
-    machine = clockless(ledger, 3)
-    settle(ledger, looked)
-    looked.clear()
-    for _ in range(5):
-        machine.measure()
-        machine.send(ledger)
-        ledger.place_anew()
-    assert looked == []
-
-
-def test_a_further_measurement_of_a_boot_is_worth_a_look_at_it_alone(
-    ledger: Ledger, looked: list[int], path: Path
-) -> None:
-    machine = clockless(ledger, 1)
-    machine.reboot()
-    machine.measure()
-    machine.measure()
-    kept, machine.unsent = machine.unsent[:1], machine.unsent[1:]
-    machine.reboot()
-    machine.synchronise()
-    machine.send(ledger)
-    settle(ledger, looked)
-    looked.clear()
-    machine.unsent = kept
-    machine.send(ledger)
-    settle(ledger, looked)
-    assert len(looked) == 1
-    assert_within_their_errors(path, machine, HOUR_US)
-
-
-def test_a_nearer_neighbour_is_worth_a_look(ledger: Ledger, looked: list[int], path: Path) -> None:
-    """The backlog of the boot before comes later than that of the one after, as agents send."""
+def after_a_long_outage(ledger: Ledger) -> tuple[Machine, list[object]]:
+    """A boot before which ten hours are still in the journal of the site: returned as the second."""
     machine = Machine(synchronised=True)
     machine.measure()
     machine.send(ledger)
@@ -118,86 +63,144 @@ def test_a_nearer_neighbour_is_worth_a_look(ledger: Ledger, looked: list[int], p
     machine.reboot()
     machine.synchronise()
     machine.send(ledger)
-    settle(ledger, looked)
-    assert max(error_us for _, _, error_us, _ in query(path, ANCHORS)) > 4 * HOUR_US
-    machine.unsent = kept
+    return machine, kept  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("known_before", "undated"), [(True, 0), (False, 150)])
+def test_each_boot_is_searched_once(
+    ledger: Ledger, path: Path, searched: list[int], *, known_before: bool, undated: int
+) -> None:
+    """Boots before the first known time have no bound, and are undated from then on."""
+    machine = clockless(ledger, 30, known_before=known_before)
+    for _ in range(3):
+        idle(ledger)
+        machine.measure()
+        machine.send(ledger)
+    idle(ledger)
+    assert len(searched) == len(set(searched)) == 30
+    assert query(path, UNDATED) == [(undated,)]
+    assert_within_their_errors(path, machine, None if undated else HOUR_US // 2)
+
+
+def test_a_circle_of_epochs_ends() -> None:
+    """No agent makes one, and a broken one must not stop the writer."""
+    chained = [(1, "a", "c"), (2, "b", "a"), (3, "c", "b"), (4, "d", None), (5, "e", "d"), (6, "f", "gone")]
+    rows = [SimpleNamespace(key=key, epoch=epoch, previous=previous) for key, epoch, previous in chained]
+    beside, place = bounding._order(rows)
+    assert beside[False] == {1: 3, 2: 1, 3: 2, 5: 4}
+    assert beside[True] == {3: 1, 1: 2, 2: 3, 4: 5}
+    assert (sorted(place[key] for key in (1, 2, 3)), place[4], place[5], place[6]) == ([0, 1, 2], 0, 1, 0)
+
+
+def test_a_boot_waits_until_the_backlog_before_it_has_come(ledger: Ledger, path: Path) -> None:
+    machine, kept = after_a_long_outage(ledger)
+    idle(ledger)
+    assert query(path, UNDATED) == [(1,)]
+    machine.unsent = kept  # type: ignore[assignment]
     machine.send(ledger)
-    settle(ledger, looked)
+    idle(ledger)
     assert_within_their_errors(path, machine, HOUR_US)
 
 
-def test_that_a_journal_continues_another_is_worth_a_look(
-    ledger: Ledger, looked: list[int], path: Path
+def test_a_boot_waits_a_day_and_is_then_bounded_by_what_is_there(
+    ledger: Ledger, path: Path, searched: list[int]
 ) -> None:
-    machine = Machine(synchronised=True)
-    machine.measure()
+    machine, kept = after_a_long_outage(ledger)
+    machine.measure(every_us=23 * HOUR_US)
     machine.send(ledger)
-    machine.reboot()
-    machine.measure()
-    machine.reboot()
-    machine.synchronise()
-    mark, machine._mark = machine._mark, lambda number: mark(machine.epochs)  # type: ignore[method-assign]
+    idle(ledger)
+    assert searched == []
+    machine.measure(every_us=HOUR_US)
     machine.send(ledger)
-    settle(ledger, looked)
-    assert query(path, "SELECT count(*) FROM boots WHERE offset_us IS NULL") == [(1,)]
-    machine._mark = mark  # type: ignore[method-assign]
+    idle(ledger)
+    ((error_us,),) = query(path, NEIGHBOURS)
+    assert 5 * HOUR_US < error_us < 6 * HOUR_US, "half of what is between its neighbours"
+    machine.unsent = kept  # type: ignore[assignment]
     machine.send(ledger)
-    settle(ledger, looked)
-    assert query(path, "SELECT count(*) FROM boots WHERE offset_us IS NULL") == [(0,)]
-    assert_within_their_errors(path, machine, HOUR_US)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_restart_that_looks_at_everything_finds_nothing_that_was_not_found(
-    path: Path, looked: list[int], seed: int
-) -> None:
-    chance = random.Random(seed)
-    machine, ledger = Machine(drift=chance.uniform(-90e-6, 90e-6)).at_1970(), Ledger(path)
-    happenings = [
-        lambda: machine.reboot(chance.randrange(HOUR_US)),
-        lambda: machine.reboot(chance.randrange(HOUR_US)),
-        machine.synchronise,
-        lambda: machine.send(ledger, chance.randrange(1_000_000), chance.randrange(1, 20)),
-        lambda: ledger.place_anew(),
-    ]
-    for _ in range(120):
-        for _ in range(chance.randrange(4)):
-            machine.measure(every_us=chance.randrange(1, HOUR_US))
-        chance.choice(happenings)()
-    while machine.unsent:
-        machine.send(ledger, most=20)
-    settle(ledger, looked)
-    ledger.close()
-    found = query(path, ANCHORS)
-    assert "neighbours" in {source for *_, source in found}
-    looked.clear()
-    again = Ledger(path)
-    settle(again, looked)
-    again.close()
-    assert looked
-    assert query(path, ANCHORS) == found
+    idle(ledger)
+    assert query(path, NEIGHBOURS) == [(error_us,)], "once"
     assert_within_their_errors(path, machine)
 
 
-def test_what_a_failed_transaction_had_looked_at_is_looked_at_again(
-    ledger: Ledger, looked: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clockless(ledger, 3, known_before=False)
-    settle(ledger, looked)
-    looked.clear()
+def test_what_is_declared_lost_is_not_waited_for(ledger: Ledger, path: Path) -> None:
+    machine, _ = after_a_long_outage(ledger)
+    (kept,) = query(path, "SELECT key, high_water FROM epochs WHERE high_water > committed")
+    assert kept[1] == 2
+    with ledger._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE epochs SET declared = 1 WHERE key = {kept[0]}")
+    idle(ledger)
+    assert query(path, UNDATED) == [(0,)]
+    assert_within_their_errors(path, machine)
 
-    def fail() -> None:
+
+def test_a_late_measurement_of_a_bounded_boot_is_dated_at_once(ledger: Ledger, path: Path) -> None:
+    machine, kept = after_a_long_outage(ledger)
+    machine.reboot()
+    machine.measure()
+    machine.measure(every_us=HOUR_US)
+    late, machine.unsent = machine.unsent[-1:], machine.unsent[:-1] + kept  # type: ignore[operator]
+    machine.reboot()
+    machine.synchronise()
+    machine.send(ledger)
+    machine.measure(every_us=25 * HOUR_US)
+    machine.send(ledger)
+    idle(ledger)
+    machine.unsent = late
+    machine.send(ledger)
+    assert query(path, UNDATED) == [(0,)]
+    assert_within_their_errors(path, machine)
+
+
+def test_a_better_anchor_still_dates_an_undated_boot(ledger: Ledger, path: Path) -> None:
+    machine = Machine().at_1970()
+    machine.hear_of_peer()
+    kept, machine.unsent = machine.unsent, []
+    machine.measure()
+    machine.reboot()
+    machine.synchronise()
+    machine.send(ledger)
+    machine.measure(every_us=25 * HOUR_US)
+    machine.send(ledger)
+    idle(ledger)
+    assert query(path, UNDATED) == [(1,)]
+    machine.unsent = kept
+    machine.send(ledger)
+    idle(ledger)
+    assert query(path, UNDATED) == [(0,)]
+    assert_within_their_errors(path, machine, HOUR_US)
+
+
+def test_a_restart_searches_no_boot_again(path: Path, searched: list[int]) -> None:
+    ledger = Ledger(path)
+    clockless(ledger, 3)
+    idle(ledger)
+    ledger.close()
+    searched.clear()
+    again = Ledger(path)
+    idle(again)
+    again.close()
+    assert searched == []
+
+
+def test_a_failed_transaction_leaves_its_boots_waiting(
+    ledger: Ledger, path: Path, searched: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clockless(ledger, 3)
+
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger, "_before_commit", fail)
+        patched.setattr(bounding.Clocks, "write", fail)
         with pytest.raises(ZeroDivisionError):
-            ledger.commit([])
-    settle(ledger, looked)
-    assert len(looked) == 3
+            idle(ledger)
+    assert len(searched) == 3
+    idle(ledger)
+    assert len(searched) == 6
+    assert query(path, UNDATED) == [(0,)]
 
 
-def work_of_a_look(path: Path, epochs: int) -> int:
+def work_of_a_search(path: Path, epochs: int) -> int:
     """In hundreds of the database's own steps: a boot in which the agent was started so many times."""
     ledger, machine = Ledger(path), Machine(synchronised=True)
     machine.measure()
@@ -218,105 +221,12 @@ def work_of_a_look(path: Path, epochs: int) -> int:
 
     with ledger._engine.connect() as connection:
         connection.connection.driver_connection.set_progress_handler(step, 100)
-    ledger.place_anew()
+    ledger.redate()
     ledger.close()
     return steps
 
 
-def test_a_boot_of_many_epochs_costs_as_many_times_as_much(tmp_path: Path, looked: list[int]) -> None:
-    few, many = (work_of_a_look(tmp_path / f"{epochs}.db", epochs) for epochs in (150, 600))
-    assert looked
+def test_a_boot_of_many_epochs_costs_as_many_times_as_much(tmp_path: Path, searched: list[int]) -> None:
+    few, many = (work_of_a_search(tmp_path / f"{epochs}.db", epochs) for epochs in (150, 600))
+    assert len(searched) == 2
     assert 0 < many < 6 * few
-
-
-def spans(*of: tuple[int, int]) -> Spans:
-    found = Spans()
-    for epoch_key, seq in of:
-        found.add(epoch_key, seq)
-    return found
-
-
-def taken(lookout: Lookout) -> list[tuple[int, int]]:
-    return list(iter(lookout.take, None))
-
-
-@pytest.mark.parametrize(
-    ("seqs", "is_due"),
-    [((4, 4), False), ((5, 5), True), ((10, 10), True), ((11, 90), False), ((1, 99), True)],
-)
-def test_a_boot_is_due_when_a_time_is_known_within_what_it_rests_on(
-    seqs: tuple[int, int], *, is_due: bool
-) -> None:
-    lookout = Lookout()
-    lookout.wait((1, 1), (Stretch(7, 5, 10),))
-    lookout.dated(spans((8, 7), *((7, seq) for seq in seqs)))
-    assert taken(lookout) == ([(1, 1)] if is_due else [])
-    lookout.dated(spans((7, 7)))
-    assert (lookout.take() is not None) is not is_due, "once, until it is looked at again"
-
-
-def test_its_own_times_are_no_news_to_a_boot() -> None:
-    lookout = Lookout()
-    for boot in ((1, 1), (1, 2)):
-        lookout.wait(boot, (Stretch(7, 5, EVERY_SEQ),))
-    lookout.dated(spans((7, 9)), of=(1, 1))
-    assert taken(lookout) == [(1, 2)]
-
-
-def test_a_chain_of_epochs_is_news_at_the_end_that_was_found() -> None:
-    lookout = Lookout()
-    lookout.wait((1, 1), (End(7, later=True),))
-    lookout.wait((1, 2), (End(7, later=False),))
-    lookout.chained(epoch_key=6, previous_key=5)
-    assert taken(lookout) == []
-    lookout.chained(epoch_key=8, previous_key=7)
-    assert taken(lookout) == [(1, 1)]
-    lookout.chained(epoch_key=7, previous_key=6)
-    assert taken(lookout) == [(1, 2)]
-
-
-def test_each_site_has_its_turn() -> None:
-    lookout = Lookout()
-    for boot in ((1, 1), (1, 2), (1, 3), (2, 4), (3, 5)):
-        lookout.call(boot)
-    lookout.call((1, 1))
-    assert taken(lookout) == [(1, 1), (2, 4), (3, 5), (1, 2), (1, 3)]
-
-
-def test_beyond_the_bound_all_is_forgotten_and_looked_for_anew() -> None:
-    lookout = Lookout()
-    for boot_key in range(BOUND):
-        lookout.wait((1, boot_key), ())
-    assert lookout.generation == 0
-    lookout.call((2, 1))
-    assert (lookout.generation, taken(lookout)) == (1, [(2, 1)])
-
-
-def places(number: int) -> tuple[Stretch, ...]:
-    return tuple(Stretch(epoch_key, 1, 2) for epoch_key in range(number))
-
-
-def test_what_boots_rest_on_counts_and_is_forgotten_with_them() -> None:
-    lookout = Lookout()
-    for boot_key in range(10):
-        lookout.wait((1, boot_key), places(BOUND // 10 - 1))
-    assert lookout.generation == 0
-    for _ in range(5):
-        lookout.call((1, 3))
-        lookout.take()
-        lookout.wait((1, 3), places(BOUND // 10 - 1))
-    assert lookout.generation == 0, "looked at again it counts no more than before"
-    lookout.wait((1, 10), places(1))
-    assert (lookout.generation, list(lookout._waiting)) == (1, [(1, 10)])
-
-
-def test_one_boot_of_many_epochs_has_nothing_forgotten() -> None:
-    lookout = Lookout()
-    for _ in range(3):
-        lookout.call((1, 1))
-        assert lookout.take() == (1, 1)
-        lookout.wait((1, 1), places(2 * BOUND))
-    lookout.call((1, 2))
-    assert (lookout.generation, len(lookout._waiting[(1, 1)])) == (0, OF_BOOT)
-    lookout.dated(spans((OF_BOOT - 1, 1)))
-    assert taken(lookout) == [(1, 2), (1, 1)]

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wire.udpstp.simulation import MS, SERVER, WALL, S
+from tests.wire.udpstp.simulation import MS, OVERHEAD, WALL, S, plan_for
 from wire.records import Direction
 from wire.udpstp import client, client_phase, pdu, rates
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.sender import LoadSender
-from wire.udpstp.load import Plan
 from wire.udpstp.pdu import Activation
 
-OVERHEAD = 28
 ROW = 300
 FULL = 1222
 
@@ -34,13 +32,10 @@ def with_checksum(packet: bytes) -> bytes:
 
 
 def downstream() -> client_phase.LoadPhase:
-    plan = Plan(
-        address=SERVER, ident=1, key_id=7, secret=b"secret", direction=Direction.DOWN, row=ROW, duration_s=1
-    )
     accepted = Activation(
         command=pdu.DOWNSTREAM, row=ROW, test_s=1, auth_time=0, key_id=7, response=1, sub_interval=250
     )
-    return client.begin_load(plan, accepted, 0, WALL, OVERHEAD)
+    return client.begin_load(plan_for(Direction.DOWN, row=ROW), accepted, 0, WALL, OVERHEAD)
 
 
 @st.composite
@@ -147,13 +142,6 @@ def test_a_gap_another_stamp_and_junk_divide_runs() -> None:
 def test_number_of_datagrams_in_a_batch(size: int, segment_bytes: int, count: int) -> None:
     assert batches.datagrams(size, segment_bytes) == count
     assert len(list(batches.pieces(bytes(size), segment_bytes))) == count
-
-
-@given(data=st.binary(max_size=300), segment_bytes=st.integers(0, 400))
-def test_any_bytes_give_valid_runs_only(data: bytes, segment_bytes: int) -> None:
-    runs = list(batches.load_runs(data, segment_bytes))
-    sound = [piece for piece in batches.pieces(data, segment_bytes) if pdu.is_load(piece)]
-    assert sum(run.count for run in runs) == len(sound)
 
 
 @pytest.mark.parametrize("row", [8, 15, 50, 123, 300, 999, 1000])

@@ -14,7 +14,7 @@ from agent import configuration
 from agent.commands.searches import Searches
 from agent.probes import PROBES
 from agent.report import measurement as report
-from agent.report.measurement import NO_IDENTITY, Line, Tone
+from agent.report.measurement import NO_IDENTITY, ReportLine, Tone
 from agent.schedule.runner import Runner, quiet
 from agent.service import wiring as assembly
 from agent.settings.sections import AgentSettings
@@ -161,7 +161,7 @@ def _json(chosen: AgentSettings, verdict: Tone, records: list[Measurement]) -> s
     return msgspec.json.encode(document).decode()
 
 
-def _print(chosen: AgentSettings, verdict: Tone, lines: list[Line], cost: str) -> None:
+def _print(chosen: AgentSettings, verdict: Tone, lines: list[ReportLine], cost: str) -> None:
     """Print the table; ``cost`` is the sentence about searches, empty without any."""
     from rich.console import Console
     from rich.markup import escape

@@ -11,7 +11,7 @@ import msgspec
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.report import measurement as report
 from agent.report import remedies
-from agent.report.measurement import Line, Tone
+from agent.report.measurement import ReportLine, Tone
 from agent.service import status_file
 from agent.service.status_file import AgentStatus
 from agent.settings.sections import AgentSettings
@@ -36,7 +36,7 @@ FORGOTTEN_AFTER = 3  # intervals without a new one while others continue: the se
 class NewestResult:
     """Newest measurement of a task, and the time since its begin."""
 
-    line: Line
+    line: ReportLine
     age_s: float
 
 

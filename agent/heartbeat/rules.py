@@ -9,14 +9,14 @@ from outbox.rows import PreviousRun
 from wire.records import Cause, ClockReading, ReachabilityValues
 
 
-class Ending(Struct, frozen=True):
+class PreviousRunEnd(Struct, frozen=True):
     """The last sign of life of the previous run, and whether it was the last of an orderly end."""
 
     last: ClockReading
     orderly: bool
 
 
-def ending(beat: Heartbeat | None, journal: PreviousRun | None) -> Ending | None:
+def ending(beat: Heartbeat | None, journal: PreviousRun | None) -> PreviousRunEnd | None:
     """What heartbeat and journal know together; None if neither knows of a run.
 
     The journal is right where they differ: it is durable, and a power cut may leave the heartbeat of a run
@@ -28,7 +28,7 @@ def ending(beat: Heartbeat | None, journal: PreviousRun | None) -> Ending | None
     if not known:
         return None
     orderly = journal.clean if journal is not None else beat is not None and beat.stopped
-    return Ending(max(known, key=lambda one: one.boot_us), orderly)
+    return PreviousRunEnd(max(known, key=lambda one: one.boot_us), orderly)
 
 
 class RunOutage(Struct, frozen=True):
@@ -38,7 +38,7 @@ class RunOutage(Struct, frozen=True):
     detail: str
 
 
-def outage(ending: Ending, now: ClockReading, every_us: int, new_id: Callable[[], str]) -> RunOutage:
+def outage(ending: PreviousRunEnd, now: ClockReading, every_us: int, new_id: Callable[[], str]) -> RunOutage:
     """The time from the last sign of life to ``now``; there was one every ``every_us``.
 
     It began at that sign of life or, at most its error, later. Another boot and no orderly end: power cut,

@@ -39,7 +39,7 @@ NO_IDENTITY = ("0" * 16, 1)
 """Epoch and seq of a measurement that is shown and not kept: identities are the journal's to give."""
 
 
-class Line(Struct, frozen=True):
+class ReportLine(Struct, frozen=True):
     """One line of a table. ``advice`` is whose fault it is and what to do, empty where nothing is wrong."""
 
     task: str
@@ -49,9 +49,9 @@ class Line(Struct, frozen=True):
     advice: str
 
 
-def line(record: Record) -> Line:
+def line(record: Record) -> ReportLine:
     """A measurement for people."""
-    return Line(
+    return ReportLine(
         task=_task(record),
         tone=_tone(record),
         verdict=_verdict(record),
@@ -66,7 +66,7 @@ def sentence(record: Record) -> str:
     return f"{told.task}: " + "; ".join(part for part in (told.verdict, told.figures, told.advice) if part)
 
 
-def overall(lines: list[Line]) -> Tone:
+def overall(lines: list[ReportLine]) -> Tone:
     """One verdict for several: a fail before what could not be told, then a pass, then mere figures."""
     tones = {one.tone for one in lines}
     heaviest = (Tone.FAIL, Tone.NEITHER, Tone.PASS, Tone.MEASURED)

@@ -40,14 +40,14 @@ class Usage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class CertificateFiles:
     """Certificate and its private key, both PEM files."""
 
     certificate: Path
     key: Path
 
     @classmethod
-    def at(cls, folder: Path, name: str) -> "Identity":
+    def at(cls, folder: Path, name: str) -> "CertificateFiles":
         """Make the paths of both files from a name."""
         return cls(folder / f"{name}.pem", folder / f"{name}.key")
 
@@ -62,7 +62,7 @@ class Authority:
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self.folder = folder
-        self._own = Identity.at(folder, name)
+        self._own = CertificateFiles.at(folder, name)
 
     @property
     def certificate(self) -> Path:
@@ -87,16 +87,16 @@ class Authority:
         common_name: str,
         usage: Usage = Usage.CLIENT,
         *,
-        files: Identity | None = None,
+        files: CertificateFiles | None = None,
         names: Sequence[str] = (),
         days: int = CERTIFICATE_DAYS,
-    ) -> Identity:
+    ) -> CertificateFiles:
         """Issue a certificate for a common name, and for the addresses and host names in ``names``.
 
         Its files are beside the authority's own, or ``files``. Negative ``days`` make an expired certificate.
         Raises PkiError, also if it exists already.
         """
-        made = files or Identity.at(self.folder, common_name)
+        made = files or CertificateFiles.at(self.folder, common_name)
         with _claimed(made), tempfile.TemporaryDirectory(prefix="plancher-pki-") as folder:
             request, extensions = Path(folder) / "request", Path(folder) / "extensions"
             extensions.write_text(_extensions(usage, names), encoding="utf-8")
@@ -132,7 +132,7 @@ def _alternative(name: str) -> str:
 
 
 @contextmanager
-def _claimed(files: Identity) -> Iterator[None]:
+def _claimed(files: CertificateFiles) -> Iterator[None]:
     """Create both files empty, the key with mode 0600; a failure removes them."""
     _claim(files)
     try:
@@ -144,7 +144,7 @@ def _claimed(files: Identity) -> Iterator[None]:
         raise
 
 
-def _claim(files: Identity) -> None:
+def _claim(files: CertificateFiles) -> None:
     if files.exists:
         existing = files.key if files.key.exists() else files.certificate
         raise PkiError(f"{existing}: exists already and is not overwritten: move it away first")

@@ -11,7 +11,7 @@ from collector.certificates.authority import (
     COLLECTOR,
     PEER,
     Authority,
-    Identity,
+    CertificateFiles,
     PkiError,
     Usage,
 )
@@ -83,11 +83,11 @@ def _make(options: argparse.Namespace) -> Iterator[Path]:
     if not authority.exists:
         yield authority.make().certificate
     if options.broker:
-        files = Identity.at(options.directory, "broker")
+        files = CertificateFiles.at(options.directory, "broker")
         first, days = options.broker[0], options.days
         yield authority.issue(first, Usage.SERVER, files=files, names=options.broker, days=days).certificate
     for site in options.site:
-        files = Identity.at(options.directory / "sites", site)
+        files = CertificateFiles.at(options.directory / "sites", site)
         yield authority.issue(site, files=files, days=options.days).certificate
     for user in ([COLLECTOR] if options.collector else []) + options.peer:
         yield authority.issue(user, days=options.days).certificate

@@ -16,7 +16,7 @@ ASKED_FOR_US = 8 * 86_400_000_000  # agents keep what has a receipt for 7 days, 
 BOUND = 100_000  # sites: their names come from outside
 
 
-class Request(Struct, frozen=True):
+class ResendRequest(Struct, frozen=True):
     """What every site is asked, and since when (Unix microseconds)."""
 
     command: Resend
@@ -31,7 +31,7 @@ class _Asked(Struct):
 class Resends:
     """Decides for each site that is heard whether to ask it now. Without a request nobody is asked."""
 
-    def __init__(self, request: Request | None) -> None:
+    def __init__(self, request: ResendRequest | None) -> None:
         self._request = request
         self._asked: dict[str, _Asked] = {}
 

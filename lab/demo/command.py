@@ -16,11 +16,11 @@ from rich.live import Live
 
 from host.exits import Exit
 from lab.demo import programs, table
-from lab.demo.compare import Comparison, compare, compare_state, is_complete
+from lab.demo.compare import FigureComparison, compare, compare_state, is_complete
 from lab.demo.figures import SiteFigures
 from lab.demo.files import TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, WAITING
-from lab.demo.stage import DiedError, Poll, Stage
+from lab.demo.stage import DemoStage, DiedError, Poll
 from lab.programs.places import NoRoomError, claim
 from lab.programs.supervisor import Supervisor
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, complain: Complain) -> Exit:
     return Exit.INTERRUPTED if options.check else Exit.OK
 
 
-def show(stage: Stage, console: Console) -> None:
+def show(stage: DemoStage, console: Console) -> None:
     """Show the figures until a signal asks for the end. Raises DiedError or EndedError."""
     console.print(f"\nThe page: [bold]{stage.places.page}[/bold]   Ctrl-C ends everything.\n")
     if console.is_terminal:
@@ -70,7 +70,7 @@ def show(stage: Stage, console: Console) -> None:
         _show_lines(stage, console)
 
 
-def check(stage: Stage, console: Console) -> Exit:
+def check(stage: DemoStage, console: Console) -> Exit:
     """Compare all figures with the emulated values once they are complete. Raises DiedError or EndedError."""
     done, since_s = 0, stage.elapsed_s
     while stage.elapsed_s < min(since_s + STALLED_AFTER_S, CHECK_WITHIN_S) and not _is_complete(stage):
@@ -93,14 +93,14 @@ def _console() -> Console:
     return Console(highlight=False, width=width)
 
 
-def _show_table(stage: Stage, console: Console) -> None:
+def _show_table(stage: DemoStage, console: Console) -> None:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(table.live(LINES, WAITING, stage.figures.sites, time.time()), refresh=True)
             stage.look()
 
 
-def _show_lines(stage: Stage, console: Console) -> None:
+def _show_lines(stage: DemoStage, console: Console) -> None:
     """Print a line for each site whose verdict or capacity has changed."""
     shown: dict[str, Key] = {}
     while True:
@@ -113,7 +113,7 @@ def _show_lines(stage: Stage, console: Console) -> None:
                 console.print(table.plain(line, figures), soft_wrap=True)
 
 
-def _is_complete(stage: Stage) -> bool:
+def _is_complete(stage: DemoStage) -> bool:
     sites = stage.figures.sites
     return all(
         line.site.site_id in sites and is_complete(line, sites[line.site.site_id], PACKETS_TO_COMPARE)
@@ -121,8 +121,8 @@ def _is_complete(stage: Stage) -> bool:
     )
 
 
-def _compare(stage: Stage) -> list[Comparison]:
-    rows: list[Comparison] = []
+def _compare(stage: DemoStage) -> list[FigureComparison]:
+    rows: list[FigureComparison] = []
     for line, link in zip(LINES, stage.end_links(), strict=True):
         figures = stage.figures.sites.get(line.site.site_id, SiteFigures())
         rows += compare(line, figures, link)
@@ -133,14 +133,14 @@ def _compare(stage: Stage) -> list[Comparison]:
 
 
 @contextlib.contextmanager
-def _running(console: Console, poll: Poll) -> Iterator[Stage]:
+def _running(console: Console, poll: Poll) -> Iterator[DemoStage]:
     """Run the programs in a directory of their own; both are removed after the block."""
     with (
         claim(len(LINES)) as places,
         tempfile.TemporaryDirectory(prefix="plancher-demo-") as name,
         Supervisor(Path(name)) as supervisor,
     ):
-        yield Stage(supervisor, places, Files(Path(name), places), console.print, poll)
+        yield DemoStage(supervisor, places, Files(Path(name), places), console.print, poll)
 
 
 @contextlib.contextmanager

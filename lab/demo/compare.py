@@ -18,7 +18,7 @@ from math import exp, lgamma, log, log1p
 
 from host.units import megabits
 from lab.demo.figures import DIRECTIONS, Capacity, SiteFigures
-from lab.demo.sites import FLOOR_BPS, Direction, Line
+from lab.demo.sites import FLOOR_BPS, DemoDirection, DemoLine
 from lab.links.link import LinkReport
 
 CAPACITY_TOLERANCE = 0.02
@@ -28,7 +28,7 @@ NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FigureComparison:
     """One figure of one site: the truth, what is allowed of it, and what was measured, in words."""
 
     site: str
@@ -39,7 +39,7 @@ class Comparison:
     agrees: bool
 
 
-def compare(line: Line, figures: SiteFigures, link: LinkReport) -> list[Comparison]:
+def compare(line: DemoLine, figures: SiteFigures, link: LinkReport) -> list[FigureComparison]:
     """Every figure of a measured site against the truth about its line, and the account of its link."""
     return [
         compare_state(line.site.name, expected_state(line), figures.state),
@@ -51,17 +51,17 @@ def compare(line: Line, figures: SiteFigures, link: LinkReport) -> list[Comparis
     ]
 
 
-def compare_state(name: str, expected: str, state: str) -> Comparison:
+def compare_state(name: str, expected: str, state: str) -> FigureComparison:
     """The site's state on the page."""
-    return Comparison(name, "state", expected, "", state or NOT_MEASURED, state == expected)
+    return FigureComparison(name, "state", expected, "", state or NOT_MEASURED, state == expected)
 
 
-def expected_state(line: Line) -> str:
+def expected_state(line: DemoLine) -> str:
     """The state that a site with this line must be shown in: no line is condemned within minutes."""
     return "suspect" if min(line.down.rate_bps, line.up.rate_bps) < FLOOR_BPS else "ok"
 
 
-def is_complete(line: Line, figures: SiteFigures, packets: int) -> bool:
+def is_complete(line: DemoLine, figures: SiteFigures, packets: int) -> bool:
     """Whether every figure is there to be compared, with so many packets sent to tell the loss by."""
     return (
         all(direction in figures.passed and direction in figures.capacity for direction in DIRECTIONS)
@@ -71,16 +71,16 @@ def is_complete(line: Line, figures: SiteFigures, packets: int) -> bool:
     )
 
 
-def _directions(line: Line) -> tuple[tuple[str, Direction], ...]:
+def _directions(line: DemoLine) -> tuple[tuple[str, DemoDirection], ...]:
     return (("down", line.down), ("up", line.up))
 
 
-def _compare_floors(line: Line, figures: SiteFigures) -> Iterator[Comparison]:
+def _compare_floors(line: DemoLine, figures: SiteFigures) -> Iterator[FigureComparison]:
     for name, direction in _directions(line):
         truth = direction.rate_bps >= FLOOR_BPS
         passed = figures.passed.get(name)
         said = NOT_MEASURED if passed is None else _verdict(passed)
-        yield Comparison(line.site.name, f"verdict {name}", _verdict(truth), "", said, passed is truth)
+        yield FigureComparison(line.site.name, f"verdict {name}", _verdict(truth), "", said, passed is truth)
         yield _compare_capacity(line.site.name, name, direction.rate_bps, figures.capacity.get(name))
 
 
@@ -88,7 +88,7 @@ def _verdict(passed: bool) -> str:
     return "pass" if passed else "fail"
 
 
-def _compare_capacity(site: str, name: str, truth: int, capacity: Capacity | None) -> Comparison:
+def _compare_capacity(site: str, name: str, truth: int, capacity: Capacity | None) -> FigureComparison:
     below = truth < FLOOR_BPS
     allowed = f"±{CAPACITY_TOLERANCE:.0%}" if below else f"at least {megabits(FLOOR_BPS)}"
     measured, agrees = NOT_MEASURED, False
@@ -98,10 +98,12 @@ def _compare_capacity(site: str, name: str, truth: int, capacity: Capacity | Non
         near = abs(figure - truth) <= CAPACITY_TOLERANCE * truth
         claimed = FLOOR_BPS <= figure <= (1 + CAPACITY_TOLERANCE) * truth
         agrees = near if capacity.exact else not below and claimed
-    return Comparison(site, f"capacity {name}", f"{megabits(truth)} Mbit/s", allowed, measured, agrees)
+    return FigureComparison(site, f"capacity {name}", f"{megabits(truth)} Mbit/s", allowed, measured, agrees)
 
 
-def _compare_round_trips(line: Line, figures: SiteFigures, link: LinkReport) -> Iterator[Comparison]:
+def _compare_round_trips(
+    line: DemoLine, figures: SiteFigures, link: LinkReport
+) -> Iterator[FigureComparison]:
     truth_us = line.down.delay_us + line.up.delay_us
     above_us = max(RTT_ABOVE_US, 2 * (link.late_p50 or 0) // 1000)
     for dscp in line.site.dscps:
@@ -111,12 +113,12 @@ def _compare_round_trips(line: Line, figures: SiteFigures, link: LinkReport) -> 
             measured = f"{least_s * 1e3:.2f} ms"
             agrees = -RTT_BELOW_US <= least_s * 1e6 - truth_us <= above_us
         allowed = f"-{RTT_BELOW_US / 1e3:.1f} to +{above_us / 1e3:.1f} ms"
-        yield Comparison(
+        yield FigureComparison(
             line.site.name, f"RTT min, DSCP {dscp}", f"{truth_us / 1e3:.2f} ms", allowed, measured, agrees
         )
 
 
-def _compare_losses(line: Line, figures: SiteFigures, link: LinkReport) -> Iterator[Comparison]:
+def _compare_losses(line: DemoLine, figures: SiteFigures, link: LinkReport) -> Iterator[FigureComparison]:
     own = {"down": link.down_lost.total, "up": link.up_lost.total}
     for name, direction in _directions(line):
         sent, lost = figures.sent[name], figures.lost[name]
@@ -125,13 +127,15 @@ def _compare_losses(line: Line, figures: SiteFigures, link: LinkReport) -> Itera
         measured = f"{lost / sent:.2%} ({lost} of {sent})" if sent else NOT_MEASURED
         allowed = f"{least} to {most} of {sent}" if sent else ""
         agrees = bool(sent) and least <= lost <= most
-        yield Comparison(line.site.name, f"loss {name}", f"{direction.loss:.2%}", allowed, measured, agrees)
+        yield FigureComparison(
+            line.site.name, f"loss {name}", f"{direction.loss:.2%}", allowed, measured, agrees
+        )
 
 
-def _compare_bytes(line: Line, figures: SiteFigures, link: LinkReport) -> Iterator[Comparison]:
+def _compare_bytes(line: DemoLine, figures: SiteFigures, link: LinkReport) -> Iterator[FigureComparison]:
     for name, bytes_crossed in (("down", link.down.delivered_bytes), ("up", link.up.offered_bytes)):
         measured = figures.bytes_spent[name]
-        yield Comparison(
+        yield FigureComparison(
             line.site.name,
             f"crossed {name}",
             f"{bytes_crossed / 1e6:.3f} MB",
@@ -141,10 +145,10 @@ def _compare_bytes(line: Line, figures: SiteFigures, link: LinkReport) -> Iterat
         )
 
 
-def _compare_sides(line: Line, figures: SiteFigures) -> Comparison:
+def _compare_sides(line: DemoLine, figures: SiteFigures) -> FigureComparison:
     agree, disagree = figures.two_sides["agree"], figures.two_sides["disagree"]
     measured = f"{agree} agree, {disagree} disagree" if agree or disagree else NOT_MEASURED
-    return Comparison(
+    return FigureComparison(
         line.site.name, "two sides", "one truth", "none disagrees", measured, agree > 0 and not disagree
     )
 

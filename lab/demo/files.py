@@ -9,7 +9,7 @@ import yaml
 from agent import configuration
 from collector import settings as collector_settings
 from collector.model.inventory import COLUMNS
-from lab.demo.sites import FLOOR_BPS, SITES, Line, Site
+from lab.demo.sites import FLOOR_BPS, SITES, DemoLine, DemoSite
 from lab.programs.places import PEER_HOST, Places
 from peer import settings as peer_settings
 
@@ -36,7 +36,7 @@ class Files:
         self._key = self._write_key()
         self._broker = {"host": PEER_HOST, "port": places.broker_port}
 
-    def counters(self, line: Line) -> Path:
+    def counters(self, line: DemoLine) -> Path:
         """Return the directory in which the line's link writes its byte counters."""
         return self.directory / f"link-{line.site.site_id}"
 
@@ -76,7 +76,7 @@ class Files:
         collector_settings.load(path)
         return path
 
-    def agent(self, line: Line, link: str) -> Path:
+    def agent(self, line: DemoLine, link: str) -> Path:
         """Write and check a site's agent settings; ``link`` is the address at which this agent reaches the
         peer.
         """
@@ -133,7 +133,7 @@ class Files:
         return path
 
 
-def _stamp(site: Site) -> dict[str, object]:
+def _stamp(site: DemoSite) -> dict[str, object]:
     return {
         "classes": [{"name": name, "dscp": dscp} for dscp, name in site.dscps.items()],
         "packets": TRAIN_PACKETS,
@@ -142,6 +142,6 @@ def _stamp(site: Site) -> dict[str, object]:
     }
 
 
-def _inventory_row(site: Site) -> tuple[object, ...]:
+def _inventory_row(site: DemoSite) -> tuple[object, ...]:
     place = (site.departement, site.commune, site.pop, site.supplier, site.latitude, site.longitude)
     return (site.site_id, site.name, site.category, *place, FLOOR_BPS, FLOOR_BPS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.demo.figures import fetch
 from lab.demo.files import Files
-from lab.demo.sites import LINES, Direction, Line
+from lab.demo.sites import LINES, DemoDirection, DemoLine
 from lab.programs.places import PEER_HOST, NoRoomError, Places
 from lab.programs.supervisor import ChildProgram
 
@@ -68,8 +68,8 @@ def agents(files: Files, places: Places) -> list[ChildProgram]:
     ]
 
 
-def _link(line: Line, index: int, files: Files, places: Places) -> tuple[str, ...]:
-    def both(text: Callable[[Direction], str]) -> str:
+def _link(line: DemoLine, index: int, files: Files, places: Places) -> tuple[str, ...]:
+    def both(text: Callable[[DemoDirection], str]) -> str:
         return f"{text(line.down)},{text(line.up)}"
 
     return (

@@ -8,7 +8,7 @@ import msgspec
 from lab.demo import programs
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
-from lab.demo.sites import LINES, Line
+from lab.demo.sites import LINES, DemoLine
 from lab.links.link import LinkReport, decode_report
 from lab.programs.places import Places
 from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor, last_lines
@@ -25,7 +25,7 @@ class DiedError(Exception):
     """A program ended by itself, or was not ready in time; the text has its last output."""
 
 
-class Stage:
+class DemoStage:
     """All running programs, and the collector's figures so far.
 
     ``say`` prints progress. ``poll`` raises when the demo is to end; it is called all the time.
@@ -113,7 +113,7 @@ class Stage:
         return found
 
 
-def _described(line: Line) -> str:
+def _described(line: DemoLine) -> str:
     rate = f"{line.down.rate_bps / 1e6:g} Mbit/s"
     delay = f"{(line.down.delay_us + line.up.delay_us) / 1e3:g} ms"
     loss = f", {line.down.loss:.0%} loss" if line.down.loss else ""

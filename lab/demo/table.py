@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from host.units import counted, megabits
-from lab.demo.compare import Comparison
+from lab.demo.compare import FigureComparison
 from lab.demo.figures import DIRECTIONS, SiteFigures
-from lab.demo.sites import Direction, Line, Site
+from lab.demo.sites import DemoDirection, DemoLine, DemoSite
 
 STATE_STYLES = {"ok": "bold green", "below-floor": "bold red", "suspect": "red", "silent": "bold yellow"}
 NOTHING_YET = "…"
@@ -19,14 +19,14 @@ VERDICT_STYLES = {True: "green", False: "bold red", None: ""}
 
 
 def live(
-    lines: Iterable[Line], others: Iterable[Site], sites: Mapping[str, SiteFigures], now_s: float
+    lines: Iterable[DemoLine], others: Iterable[DemoSite], sites: Mapping[str, SiteFigures], now_s: float
 ) -> Table:
     """Build the live table: emulated above measured for each line. ``now_s``: Unix time.
 
     It fits a terminal of 80 columns and 24 lines.
     """
     table = Table(box=SIMPLE_HEAD, padding=0, leading=1, pad_edge=False, show_edge=False)
-    table.add_column("Site", no_wrap=True, min_width=26)
+    table.add_column("DemoSite", no_wrap=True, min_width=26)
     table.add_column("", style="dim", no_wrap=True)
     for heading in ("↓ Mbit/s", "↑ Mbit/s", "RTT ms", "Loss %", "s ago"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -38,7 +38,7 @@ def live(
     return table
 
 
-def _cells(line: Line, figures: SiteFigures, now_s: float) -> tuple[Text, ...]:
+def _cells(line: DemoLine, figures: SiteFigures, now_s: float) -> tuple[Text, ...]:
     delay_ms = (line.down.delay_us + line.up.delay_us) / 1e3
     losses = f"{100 * line.down.loss:.1f} {100 * line.up.loss:.1f}"
     age = "" if figures.newest_s is None else f"{max(0.0, now_s - figures.newest_s):.0f}"
@@ -53,13 +53,13 @@ def _cells(line: Line, figures: SiteFigures, now_s: float) -> tuple[Text, ...]:
     )
 
 
-def _site(site: Site, figures: SiteFigures) -> Text:
+def _site(site: DemoSite, figures: SiteFigures) -> Text:
     state = figures.state or NOTHING_YET
     place = f"\n{site.commune} ({site.departement}): "
     return Text.assemble(site.name, (place, "dim"), (state, STATE_STYLES.get(state, "dim")))
 
 
-def _capacity(truth: Direction, figures: SiteFigures, name: str) -> Text:
+def _capacity(truth: DemoDirection, figures: SiteFigures, name: str) -> Text:
     measured, passed = figures.capacity.get(name), figures.passed.get(name)
     emulated = f"{megabits(truth.rate_bps)}{MARKS[None]}\n"
     if measured is None:
@@ -80,7 +80,7 @@ def _losses(figures: SiteFigures) -> str:
     return " ".join(f"{100 * figures.lost[name] / figures.sent[name]:.1f}" for name in DIRECTIONS)
 
 
-def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
+def _caption(lines: Iterable[DemoLine], sites: Mapping[str, SiteFigures]) -> str:
     notes = ["≥: at least. RTT: the least, in DSCP 0/46 where there are two. Loss: ↓ ↑."]
     for line in lines:
         outcomes = sites.get(line.site.site_id, SiteFigures()).outcomes
@@ -95,7 +95,7 @@ def _caption(lines: Iterable[Line], sites: Mapping[str, SiteFigures]) -> str:
     return "\n".join(notes)
 
 
-def plain(line: Line, figures: SiteFigures) -> str:
+def plain(line: DemoLine, figures: SiteFigures) -> str:
     """Return one site as a line of text, for output that is no terminal."""
     parts = [f"{line.site.name}: {figures.state or 'waiting'}"]
     for name, truth in (("down", line.down), ("up", line.up)):
@@ -110,10 +110,10 @@ def plain(line: Line, figures: SiteFigures) -> str:
     return "; ".join(parts)
 
 
-def comparison(rows: Iterable[Comparison]) -> Table:
+def comparison(rows: Iterable[FigureComparison]) -> Table:
     """Build the closing table: emulated and measured value of every figure."""
     table = Table(title="Emulated and measured values")
-    for heading in ("Site", "Figure", "Emulated", "Allowed", "Measured", "Agrees"):
+    for heading in ("DemoSite", "Figure", "Emulated", "Allowed", "Measured", "Agrees"):
         table.add_column(heading, overflow="fold")
     before = None
     for row in rows:

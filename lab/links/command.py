@@ -12,8 +12,8 @@ from host.command_line import reader
 from host.exits import Exit
 from lab.links import quantities
 from lab.links.interface_counters import InterfaceCounters
-from lab.links.line import LineCounters, LineSettings, LossPlace
-from lab.links.link import Link, LinkReport, LinkSettings, encode_report
+from lab.links.line import EmulatedLineCounters, LineSettings, LossPlace
+from lab.links.link import EmulatedLink, LinkReport, LinkSettings, encode_report
 from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
 
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
         return Exit.CANNOT_CREATE
     with counters:
         try:
-            link = Link(settings, counters)
+            link = EmulatedLink(settings, counters)
         except OSError as error:
             complain(_explain(error, settings))
             return Exit.UNAVAILABLE
@@ -142,7 +142,7 @@ def describe(report: LinkReport) -> str:
     return "\n".join(lines)
 
 
-def _describe_line(name: str, counters: LineCounters) -> str:
+def _describe_line(name: str, counters: EmulatedLineCounters) -> str:
     dropped = "".join(f", {count} {cause}" for cause, count in sorted(counters.dropped_packets.items()))
     duplicated = f", {counters.duplicated_packets} duplicated" if counters.duplicated_packets else ""
     return (
@@ -151,7 +151,7 @@ def _describe_line(name: str, counters: LineCounters) -> str:
     )
 
 
-def _relay(link: Link, settings: LinkSettings, say: Say) -> None:
+def _relay(link: EmulatedLink, settings: LinkSettings, say: Say) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: link.stop())
     # Objects of the start-up live until the end; a full collection over them would delay packets by

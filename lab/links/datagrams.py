@@ -21,7 +21,7 @@ _MEMINFO = struct.Struct("=9I")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(4)
 
 
-class Datagram(NamedTuple):
+class RelayedDatagram(NamedTuple):
     """One received datagram: CLOCK_REALTIME arrival in ns, sender, TOS octet, payload."""
 
     arrival: int
@@ -50,14 +50,14 @@ class Endpoint:
         found = self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
         return int(_MEMINFO.unpack(found)[8])
 
-    def receive(self) -> list[Datagram]:
+    def receive(self) -> list[RelayedDatagram]:
         """Return the datagrams that have arrived, at most MOST_AT_ONCE; never wait."""
-        received: list[Datagram] = []
+        received: list[RelayedDatagram] = []
         with contextlib.suppress(BlockingIOError):
             while len(received) < MOST_AT_ONCE:
                 payload, ancillary, _, source = self.socket.recvmsg(LARGEST_DATAGRAM, _ANCILLARY_BYTES)
                 arrival, tos = self._read(ancillary)
-                received.append(Datagram(arrival, source, tos, payload))
+                received.append(RelayedDatagram(arrival, source, tos, payload))
         return received
 
     def _read(self, ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class SitePort(Endpoint):
         self.last_used = now
 
 
-class Client(Endpoint):
+class RelayedClient(Endpoint):
     """A client of the site as the peer sees it; `address` is where it really is."""
 
     def __init__(self, source: str, address: Address, now: int) -> None:
@@ -38,21 +38,21 @@ class Client(Endpoint):
 
 
 Key = TypeVar("Key", int, Address)
-Kind = TypeVar("Kind", SitePort, Client)
+Kind = TypeVar("Kind", SitePort, RelayedClient)
 
 
 class Endpoints:
     """All sockets of one link, bounded in number, closed when unused. Raises OSError when a port is taken."""
 
     def __init__(self, listen: str, peer: str, ports: Sequence[int], now: int) -> None:
-        self._overflowed = {SitePort: 0, Client: 0}
+        self._overflowed = {SitePort: 0, RelayedClient: 0}
         self._listen = listen
         # A test port of the peer can then never have the number of one of these sockets: same address.
         self._source = "127.0.0.1" if ipaddress.IPv4Address(peer).is_loopback else "0.0.0.0"  # noqa: S104
-        self._by_descriptor: dict[int, SitePort | Client] = {}
+        self._by_descriptor: dict[int, SitePort | RelayedClient] = {}
         self._fixed_ports: dict[int, SitePort] = {}
         self._test_ports: dict[int, SitePort] = {}
-        self._clients: dict[Address, Client] = {}
+        self._clients: dict[Address, RelayedClient] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
@@ -68,7 +68,7 @@ class Endpoints:
         # epoll rounds up to milliseconds, select to microseconds.
         select.select([self._epoll], [], [], nanoseconds / 1e9)
 
-    def ready(self) -> list[SitePort | Client]:
+    def ready(self) -> list[SitePort | RelayedClient]:
         """Return the sockets that have datagrams now."""
         found = (self._by_descriptor.get(descriptor) for descriptor, _ in self._epoll.poll(0))
         return [endpoint for endpoint in found if endpoint is not None]
@@ -90,12 +90,12 @@ class Endpoints:
             self._make_room(self._test_ports, MOST_TEST_PORTS)
             self._test_ports[port] = self._watched(SitePort((self._listen, port), now))
 
-    def client(self, address: Address, now: int) -> Client:
+    def client(self, address: Address, now: int) -> RelayedClient:
         """Return the socket that speaks to the peer for this client. Raises OSError when none can be had."""
         client = self._clients.get(address)
         if client is None:
             self._make_room(self._clients, MOST_CLIENTS)
-            client = self._clients[address] = self._watched(Client(self._source, address, now))
+            client = self._clients[address] = self._watched(RelayedClient(self._source, address, now))
         client.last_used = now
         return client
 
@@ -113,7 +113,7 @@ class Endpoints:
             self._epoll.close()
             os.close(self._wake)
 
-    def overflowed(self, kind: type[SitePort] | type[Client]) -> int:
+    def overflowed(self, kind: type[SitePort] | type[RelayedClient]) -> int:
         """Return how many datagrams of this side the kernel dropped unread."""
         found = (one.overflowed() for one in self._by_descriptor.values() if isinstance(one, kind))
         return self._overflowed[kind] + sum(found)

@@ -114,7 +114,7 @@ class LineSettings:
 
 
 @dataclass(slots=True)
-class LineCounters:
+class EmulatedLineCounters:
     """Packets and IP-layer bytes offered to a line, and what became of them.
 
     ``delivered`` includes the copies counted in ``duplicated``, and packets that are still in the line:
@@ -131,7 +131,7 @@ class LineCounters:
     dropped_bytes: Counter[DropCause] = field(default_factory=Counter)
 
 
-class Line:
+class EmulatedLine:
     """One direction of a line as a function of time; see :class:`LineSettings`.
 
     Raises ValueError for invalid settings.
@@ -141,7 +141,7 @@ class Line:
         if faults := settings.faults():
             raise ValueError("; ".join(faults))
         self.settings = settings
-        self.counters = LineCounters()
+        self.counters = EmulatedLineCounters()
         self._random = Random(settings.seed)
         self._now = 0
         self._last_release = 0

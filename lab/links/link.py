@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from lab.links.datagrams import Datagram
-from lab.links.endpoints import Client, Endpoints, SitePort
+from lab.links.datagrams import RelayedDatagram
+from lab.links.endpoints import Endpoints, RelayedClient, SitePort
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.lateness import Lateness
-from lab.links.line import Line, LineCounters, LineSettings
+from lab.links.line import EmulatedLine, EmulatedLineCounters, LineSettings
 from lab.links.udpstp_ports import announced_test_port, is_null_request
 from wire.ip_layer import IPV4_UDP_BYTES
 
@@ -61,7 +61,7 @@ class Underway(NamedTuple):
 
     at: int
     order: int
-    client: Client
+    client: RelayedClient
     port: int
     towards_site: bool
     tos: int
@@ -95,8 +95,8 @@ class LinkReport:
     running for `seconds`.
     """
 
-    down: LineCounters
-    up: LineCounters
+    down: EmulatedLineCounters
+    up: EmulatedLineCounters
     down_lost: OwnLosses = field(default_factory=OwnLosses)
     up_lost: OwnLosses = field(default_factory=OwnLosses)
     stray: int = 0
@@ -118,13 +118,13 @@ def decode_report(line: str) -> LinkReport:
     return msgspec.json.decode(line, type=LinkReport, dec_hook=lambda _, value: Counter(value))
 
 
-class Link:
+class EmulatedLink:
     """One link; ``run`` relays until ``stop``. Raises OSError when a port of its address is taken."""
 
     def __init__(self, settings: LinkSettings, counters: InterfaceCounters) -> None:
         self.settings = settings
         self.counters = counters
-        self._down, self._up = Line(settings.down), Line(settings.up)
+        self._down, self._up = EmulatedLine(settings.down), EmulatedLine(settings.up)
         self._report = LinkReport(self._down.counters, self._up.counters)
         self._lateness = Lateness()
         self._underway: list[Underway] = []
@@ -160,7 +160,7 @@ class Link:
     def report(self) -> LinkReport:
         """Return what happened so far."""
         report, lateness = self._report, self._lateness
-        report.down_lost.overflowed = self._endpoints.overflowed(Client)
+        report.down_lost.overflowed = self._endpoints.overflowed(RelayedClient)
         report.up_lost.overflowed = self._endpoints.overflowed(SitePort)
         report.releases, report.late_largest = lateness.count, lateness.largest
         report.late_p50, report.late_p99 = lateness.quantile(0.5), lateness.quantile(0.99)
@@ -180,7 +180,7 @@ class Link:
         else:
             self._endpoints.wait(due)
 
-    def _collect(self, ready: list[SitePort | Client]) -> None:
+    def _collect(self, ready: list[SitePort | RelayedClient]) -> None:
         """Put what has arrived into the lines, in the order of the kernel's stamps."""
         if not ready:
             return
@@ -198,7 +198,7 @@ class Link:
             else:
                 self._from_peer(endpoint, datagram, arrival)
 
-    def _from_site(self, site_port: SitePort, datagram: Datagram, arrival: int) -> None:
+    def _from_site(self, site_port: SitePort, datagram: RelayedDatagram, arrival: int) -> None:
         self.counters.from_site(len(datagram.payload) + IPV4_UDP_BYTES)
         site_port.last_used = arrival
         try:
@@ -209,7 +209,7 @@ class Link:
             return
         self._enter(self._up, datagram, arrival, client, site_port.port)
 
-    def _from_peer(self, client: Client, datagram: Datagram, arrival: int) -> None:
+    def _from_peer(self, client: RelayedClient, datagram: RelayedDatagram, arrival: int) -> None:
         host, port = datagram.source
         if host != self.settings.peer or not self._knows(port, datagram, arrival):
             self._report.stray += 1
@@ -217,7 +217,7 @@ class Link:
         client.last_used = arrival
         self._enter(self._down, datagram, arrival, client, port)
 
-    def _knows(self, port: int, datagram: Datagram, now: int) -> bool:
+    def _knows(self, port: int, datagram: RelayedDatagram, now: int) -> bool:
         """Tell whether this port of the peer is one of ours, after learning what this datagram teaches."""
         if port in self.settings.ports and (test_port := announced_test_port(datagram.payload)):
             self._learn(test_port, now)
@@ -236,7 +236,9 @@ class Link:
                 error.strerror,
             )
 
-    def _enter(self, line: Line, datagram: Datagram, arrival: int, client: Client, port: int) -> None:
+    def _enter(
+        self, line: EmulatedLine, datagram: RelayedDatagram, arrival: int, client: RelayedClient, port: int
+    ) -> None:
         if len(self._underway) >= MOST_UNDERWAY:
             self._lost(towards_site=line is self._down).crowded += 1
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent import configuration
 from agent.line.counters import INTERFACES
-from collector.certificates.authority import Authority, Identity, PkiError, Usage
+from collector.certificates.authority import Authority, CertificateFiles, PkiError, Usage
 from lab.programs import installed
 from lab.testbed.base import HOST, KEY_ID, Testbed, TestbedError
 
@@ -53,10 +53,10 @@ class SecureTestbed(Testbed):
     def _certify(self) -> None:
         try:
             authority = Authority(self.folder).make()
-            served = Identity.at(self.folder, "broker")
+            served = CertificateFiles.at(self.folder, "broker")
             authority.issue(HOST, Usage.SERVER, files=served, names=(HOST,))
             # Peer, collector and agent share this machine, and with it one certificate.
-            authority.issue(SITE, files=Identity.at(self.folder, "own"))
+            authority.issue(SITE, files=CertificateFiles.at(self.folder, "own"))
         except PkiError as error:
             raise TestbedError(str(error)) from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from collector.certificates.authority import Authority, Identity, Usage
+from collector.certificates.authority import Authority, CertificateFiles, Usage
 from tests.processes import accepts, free_port, running
 from tests.servers import require
 
@@ -132,7 +132,7 @@ def shipped_broker(
     broker = Broker(free_port(), free_port(), directory)
     certificates = directory / "certs"
     certificates.mkdir()
-    own = Identity.at(certificates, "broker")
+    own = CertificateFiles.at(certificates, "broker")
     sites.issue("broker", Usage.SERVER, files=own, names=["127.0.0.1"], days=days)
     (certificates / "plancher-sites-ca.pem").write_bytes(sites.certificate.read_bytes())
     passwords = users if isinstance(users, Mapping) else {user: user for user in users}

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from collector.certificates.authority import Authority, Identity, Usage
+from collector.certificates.authority import Authority, CertificateFiles, Usage
 from net import mqtt
 from net.mqtt import Broker, Session
 from net.tls import Tls, tls_context
@@ -29,7 +29,7 @@ def expired(tmp_path_factory: pytest.TempPathFactory, sites: Authority) -> Itera
         yield broker
 
 
-def tls(authority: Authority, own: Identity | None = None) -> Tls:
+def tls(authority: Authority, own: CertificateFiles | None = None) -> Tls:
     ca = str(authority.certificate)
     return Tls(ca) if own is None else Tls(ca, str(own.certificate), str(own.key))
 
@@ -55,11 +55,11 @@ def refusals(sites: Authority, folder: Path, newest: ssl.TLSVersion) -> dict[str
         asks: tls(sites),
         "does not trust the authority that issued our certificate": tls(sites, stranger.issue("A")),
         "rejects our certificate as expired: renew broker.tls.certificate": tls(
-            sites, sites.issue("A", files=Identity.at(folder, "expired"), days=-1)
+            sites, sites.issue("A", files=CertificateFiles.at(folder, "expired"), days=-1)
         ),
         "shows a certificate that does not verify with broker.tls.ca": tls(stranger, stranger.issue("B")),
         "does not accept our certificate as a client's": tls(
-            sites, sites.issue("broker", Usage.SERVER, files=Identity.at(folder, "server"))
+            sites, sites.issue("broker", Usage.SERVER, files=CertificateFiles.at(folder, "server"))
         ),
     }
 
@@ -86,7 +86,7 @@ def test_a_refused_session_reports_the_reason(
 
 
 def test_an_expired_certificate_of_the_broker_is_reported(expired: Shipped, sites: Authority) -> None:
-    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "expired-broker-A")))
+    own = tls(sites, sites.issue("A", files=CertificateFiles.at(sites.folder, "expired-broker-A")))
     found = asyncio.run(outcome(session(expired, own)))
     assert "shows a certificate that has expired: renew it, or set this clock right" in str(found)
 
@@ -94,7 +94,7 @@ def test_an_expired_certificate_of_the_broker_is_reported(expired: Shipped, site
 def test_without_a_synchronised_clock_dates_are_ignored_with_a_warning(
     expired: Shipped, sites: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "unsynchronised-A")))
+    own = tls(sites, sites.issue("A", files=CertificateFiles.at(sites.folder, "unsynchronised-A")))
     tried = session(expired, own, lambda: False)
     assert asyncio.run(outcome(tried)) is None
     assert not tried.dates_checked
@@ -116,7 +116,7 @@ def test_dates_count_again_once_the_clock_is_synchronised(
     broker: Shipped, expired: Shipped, sites: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt, "RENEWALS_EVERY_S", 0.1)
-    own = tls(sites, sites.issue("A", files=Identity.at(sites.folder, "synchronised-A")))
+    own = tls(sites, sites.issue("A", files=CertificateFiles.at(sites.folder, "synchronised-A")))
     state = {"synchronised": False}
 
     async def scenario(where: Shipped) -> Session:
@@ -142,8 +142,8 @@ def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
 ) -> None:
     monkeypatch.setattr(mqtt, "RENEWALS_EVERY_S", 0.05)
     caplog.set_level(logging.INFO)
-    own = sites.issue("A", files=Identity.at(tmp_path, "own"))
-    new = sites.issue("A", files=Identity.at(tmp_path, "new"))
+    own = sites.issue("A", files=CertificateFiles.at(tmp_path, "own"))
+    new = sites.issue("A", files=CertificateFiles.at(tmp_path, "new"))
     log = broker.directory / "log"
 
     def connections() -> int:
@@ -171,7 +171,7 @@ def test_a_renewed_certificate_is_used_without_a_restart_once_complete(
 def test_with_half_of_a_new_pair_the_old_one_is_used(
     broker: Shipped, sites: Authority, tmp_path: Path
 ) -> None:
-    own = sites.issue("A", files=Identity.at(tmp_path, "own"))
+    own = sites.issue("A", files=CertificateFiles.at(tmp_path, "own"))
     tried = session(broker, tls(sites, own))
     own.certificate.write_text("half")
 
@@ -180,7 +180,7 @@ def test_with_half_of_a_new_pair_the_old_one_is_used(
 
 def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> None:
     """Use a site's certificate for 127.0.0.1 by the right authority; it is no server certificate."""
-    posing = sites.issue("A", files=Identity.at(tmp_path, "posing"), names=["127.0.0.1"])
+    posing = sites.issue("A", files=CertificateFiles.at(tmp_path, "posing"), names=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(posing.certificate, posing.key)
 
@@ -197,7 +197,7 @@ def test_a_site_cannot_pose_as_the_broker(sites: Authority, tmp_path: Path) -> N
 
 def test_two_clients_with_one_certificate_disconnect_each_other(broker: Shipped, sites: Authority) -> None:
     """Show that a copied certificate is noticed, whatever the client ids are."""
-    own = sites.issue("A", files=Identity.at(sites.folder, "taken-over-A"))
+    own = sites.issue("A", files=CertificateFiles.at(sites.folder, "taken-over-A"))
     context = tls_context(tls(sites, own))
 
     async def scenario() -> None:

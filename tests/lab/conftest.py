@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.links.datagrams import Datagram, Endpoint
+from lab.links.datagrams import Endpoint, RelayedDatagram
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import LineSettings
-from lab.links.link import Link, LinkSettings
+from lab.links.link import EmulatedLink, LinkSettings
 from lab.netns import requirements
 from tests.servers import require
 
@@ -32,7 +32,7 @@ class End:
     def send(self, payload: bytes, destination: tuple[str, int], tos: int = 0) -> None:
         assert self._endpoint.send(payload, tos, destination)
 
-    def take(self) -> list[Datagram]:
+    def take(self) -> list[RelayedDatagram]:
         """Return what has arrived by now, with kernel time stamps."""
         self.socket.settimeout(0)
         return self._endpoint.receive()
@@ -70,7 +70,7 @@ def address() -> str:
 
 
 @pytest.fixture
-def start_link(address: str) -> Iterator[Callable[..., Link]]:
+def start_link(address: str) -> Iterator[Callable[..., EmulatedLink]]:
     with contextlib.ExitStack() as stack:
 
         def start(
@@ -78,9 +78,9 @@ def start_link(address: str) -> Iterator[Callable[..., Link]]:
             down: LineSettings | None = None,
             up: LineSettings | None = None,
             counters: InterfaceCounters,
-        ) -> Link:
+        ) -> EmulatedLink:
             lines = (down or LineSettings(), up or LineSettings())
-            link = Link(LinkSettings(address, "127.0.0.1", ports, *lines), counters)
+            link = EmulatedLink(LinkSettings(address, "127.0.0.1", ports, *lines), counters)
             stack.callback(link.close)
             thread = threading.Thread(target=link.run)
             thread.start()

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from lab.faults.processes.fault_proxy import Fault, Kind, Way, fault_proxy
+from lab.faults.processes.fault_proxy import ConnectionFault, FaultKind, Way, fault_proxy
 from net.mqtt import Broker, Publication, Session
 from tests.net.fake_broker import FakeBroker, fake_broker
 from tests.net.sessions import problem_of, running, until
@@ -22,7 +22,7 @@ async def test_a_connection_that_ends_before_a_puback_is_not_waited_for() -> Non
         session = Session(Broker(port=proxy.port), "a", subscriptions=["a/b"])
         async with running(session):
             await until(lambda: session.connected)
-            proxy.set(Fault(Kind.SWALLOW, frozenset({Way.UP})))
+            proxy.set(ConnectionFault(FaultKind.SWALLOW, frozenset({Way.UP})))
             publishing = asyncio.create_task(session.publish(Publication("a/c", b"lost")))
             await asyncio.sleep(0)  # it is on its way
             proxy.cut()

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
+from lab.faults.processes.fault_proxy import NONE, ConnectionFault, FaultKind, FaultProxy, Way, fault_proxy
 from net import liveness, mqtt, mqtt_client
 from net.mqtt import Broker, Publication, Session
 from net.mqtt_client import MOST_PACKET_BYTES, Incoming
@@ -47,12 +47,12 @@ async def connected(fake: FakeBroker | None = None) -> AsyncIterator[tuple[Fault
             yield proxy, session
 
 
-@pytest.mark.parametrize("kind", [Kind.SWALLOW, Kind.STALL])
+@pytest.mark.parametrize("kind", [FaultKind.SWALLOW, FaultKind.STALL])
 @pytest.mark.parametrize("ways", [UP, DOWN, UP | DOWN])
-async def test_an_idle_half_open_link_is_found_and_closed(kind: Kind, ways: frozenset[Way]) -> None:
+async def test_an_idle_half_open_link_is_found_and_closed(kind: FaultKind, ways: frozenset[Way]) -> None:
     async with connected() as (proxy, session):
         began = time.monotonic()
-        proxy.set(Fault(kind, ways))
+        proxy.set(ConnectionFault(kind, ways))
         await until(lambda: not session.connected)
         assert time.monotonic() - began < 3 * (ASK_AFTER_S + ANSWER_WITHIN_S)
         await until(lambda: SILENT in str(session.problem))
@@ -62,7 +62,7 @@ async def test_an_idle_half_open_link_is_found_and_closed(kind: Kind, ways: froz
 
 async def test_an_unacknowledged_publication_finds_a_dead_link() -> None:
     async with connected() as (proxy, session):
-        proxy.set(Fault(Kind.SWALLOW, UP))
+        proxy.set(ConnectionFault(FaultKind.SWALLOW, UP))
         assert not await session.publish(Publication("a/b", b"lost"))
         assert not session.connected
 
@@ -95,16 +95,18 @@ async def test_a_revoked_right_is_reported() -> None:
 
 
 @pytest.mark.parametrize(("fault", "told"), [
-    (Fault(Kind.STALL), "no answer in time"),
-    (Fault(Kind.STALL, DOWN, after=4), "no answer in time"),
-    (Fault(Kind.SWALLOW), "no answer in time"),
-    (Fault(Kind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
-    (Fault(Kind.RESET), "resets the connection"),
-    (Fault(Kind.HANG_UP), "closes the connection at once: does this port require TLS"),
-    (Fault(Kind.TRUNCATE, DOWN, after=3), "closes the connection at once"),
-    (Fault(Kind.TRUNCATE, DOWN, after=6), "closed the connection"),
+    (ConnectionFault(FaultKind.STALL), "no answer in time"),
+    (ConnectionFault(FaultKind.STALL, DOWN, after=4), "no answer in time"),
+    (ConnectionFault(FaultKind.SWALLOW), "no answer in time"),
+    (ConnectionFault(FaultKind.TRICKLE, DOWN, seconds=0.2), "no answer in time"),
+    (ConnectionFault(FaultKind.RESET), "resets the connection"),
+    (ConnectionFault(FaultKind.HANG_UP), "closes the connection at once: does this port require TLS"),
+    (ConnectionFault(FaultKind.TRUNCATE, DOWN, after=3), "closes the connection at once"),
+    (ConnectionFault(FaultKind.TRUNCATE, DOWN, after=6), "closed the connection"),
 ])  # fmt: skip
-async def test_a_link_that_is_bad_from_the_start_is_reported_and_closed(fault: Fault, told: str) -> None:
+async def test_a_link_that_is_bad_from_the_start_is_reported_and_closed(
+    fault: ConnectionFault, told: str
+) -> None:
     async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
         proxy.set(fault)
         session = new_session(proxy.port)
@@ -122,7 +124,7 @@ async def test_garbage_ends_a_connection_and_nothing_else(
     """Nothing remains of the connection: no socket, and no error in the event loop."""
     caplog.set_level(logging.ERROR)
     async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port, seed=seed) as proxy:
-        proxy.set(Fault(Kind.GARBAGE, DOWN, after=after))
+        proxy.set(ConnectionFault(FaultKind.GARBAGE, DOWN, after=after))
         session = new_session(proxy.port)
         async with running(session):
             await until(lambda: proxy.tally.connections > 1)
@@ -150,7 +152,7 @@ async def test_a_lasting_reason_is_one_warning_and_its_end_is_logged(
 
     caplog.set_level(logging.DEBUG, "net.mqtt")
     async with fake_broker(FakeBroker()) as broker, fault_proxy(broker.port) as proxy:
-        proxy.set(Fault(Kind.HANG_UP))
+        proxy.set(ConnectionFault(FaultKind.HANG_UP))
         async with running(new_session(proxy.port)):
             await until(lambda: proxy.tally.connections > 3)
             proxy.set(NONE)

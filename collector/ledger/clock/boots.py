@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from collector.ingest.decode import Accepted, Batch
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import boots, names
 from collector.model.clock_correction import (
     Anchor,
@@ -51,18 +51,18 @@ class Boots:
             self._known.clear()
         self._known[boot] = anchor
 
-    def state(self, connection: Connection, boot: Boot) -> "State":
+    def state(self, connection: Connection, boot: Boot) -> "BootState":
         """State of a boot in the ledger."""
         if boot not in self._known:
             row = connection.execute(_FIND, {"site": boot[0], "boot": boot[1]}).first()
             if row is None:
-                return State(held=False, anchor=None)
+                return BootState(held=False, anchor=None)
             self.remember(boot, None if row.offset_us is None else anchor_of(row))
-        return State(held=True, anchor=self._known[boot])
+        return BootState(held=True, anchor=self._known[boot])
 
 
 @dataclass(slots=True)
-class State:
+class BootState:
     """One boot in one transaction. ``to_redate``: its measurements in the ledger are to be dated again."""
 
     held: bool
@@ -79,11 +79,11 @@ def anchor_of(row: Row[Any]) -> Anchor:
 class Clocks:
     """One transaction's work on boots: learn from batches, date their measurements, write."""
 
-    def __init__(self, connection: Connection, keys: Keys, known: Boots) -> None:
+    def __init__(self, connection: Connection, keys: RowKeys, known: Boots) -> None:
         self._connection = connection
         self._keys = keys
         self._known = known
-        self._states: dict[Boot, State] = {}
+        self._states: dict[Boot, BootState] = {}
 
     def learn(self, batch: Batch) -> None:
         """Take the anchors of a batch, before its measurements are dated."""
@@ -156,7 +156,7 @@ class Clocks:
         source_key = self._keys.name(self._connection, anchor.source)
         return anchor.offset_us, anchor.error_us, anchor.at_us, source_key
 
-    def _state(self, boot: Boot) -> State:
+    def _state(self, boot: Boot) -> BootState:
         found = self._states.get(boot)
         if found is None:
             found = self._states[boot] = self._known.state(self._connection, boot)

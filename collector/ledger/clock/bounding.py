@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from collector.ledger.clock.boots import Boots, Clocks
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import batches, boots, epochs, measurements, series
 from collector.model.clock_correction import DRIFT, NeighbourBound, anchor_from_neighbours
 
@@ -107,7 +107,7 @@ _NEAREST = {later: _nearest(later=later) for later in (False, True)}
 class Bounding:
     """Bounds waiting boots, some sites at a time. After a failed transaction call :meth:`forget`."""
 
-    def __init__(self, keys: Keys, known: Boots) -> None:
+    def __init__(self, keys: RowKeys, known: Boots) -> None:
         self._keys = keys
         self._known = known
         self._after_key = -1

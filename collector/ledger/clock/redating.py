@@ -10,7 +10,7 @@ from collector.ledger.clock.boots import FIND, Boots, anchor_of
 from collector.ledger.clock.bounding import Bounding
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import batches, boots, measurements, series, sites, two_sides
 from collector.model.clock_correction import Anchor, correct_by_anchor
 from collector.model.observation import Observation
@@ -75,7 +75,7 @@ class Redating:
     After a failed transaction call :meth:`forget`: its work was undone.
     """
 
-    def __init__(self, keys: Keys, known: Boots) -> None:
+    def __init__(self, keys: RowKeys, known: Boots) -> None:
         self._bounding = Bounding(keys, known)
         self._progress: dict[int, _Progress] = {}  # by boot
         self._unreported: dict[int, None] = {}  # sites with re-dated measurements that views do not know

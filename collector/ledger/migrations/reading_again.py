@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select
 
 from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import layout, metadata, unknown_values
 from wire.messages.envelope import Fault, decode_measurement
 
@@ -21,7 +21,7 @@ _DELETE = delete(unknown_values).where(unknown_values.c.measurement_key == bindp
 def read_again(connection: Connection) -> int:
     """Move it, inside the caller's transaction; returns how many. What is unknown still stays where it is."""
     total = connection.execute(select(func.count()).select_from(unknown_values)).scalar_one()
-    keys, moved, seen, last = Keys(), 0, 0, -1
+    keys, moved, seen, last = RowKeys(), 0, 0, -1
     while portion := connection.execute(
         select(unknown_values)
         .where(unknown_values.c.measurement_key > last)
@@ -34,7 +34,7 @@ def read_again(connection: Connection) -> int:
     return moved
 
 
-def _move(connection: Connection, keys: Keys, portion: Sequence[Row[Any]]) -> int:
+def _move(connection: Connection, keys: RowKeys, portion: Sequence[Row[Any]]) -> int:
     found: dict[str, list[layout.Row]] = defaultdict(list)
     moved: list[layout.Row] = []
     for one in portion:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Result, Row, Select, Table, bindparam, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ingest.resend import Request
+from collector.ingest.resend import ResendRequest
 from collector.kinds.kind import Condition
 from collector.kinds.views import DEFAULT_INTERVAL_US, for_views
 from collector.ledger.read.peer_comparisons import disagreements, newest_tests
@@ -84,7 +84,7 @@ def sides(path: Path) -> KnownSides:
         engine.dispose()
 
 
-def resend(path: Path) -> Request | None:
+def resend(path: Path) -> ResendRequest | None:
     """What sites are asked to send again, or None. Raises LedgerError where the file cannot be read."""
     engine = connect(path, writing=False)
     try:
@@ -94,7 +94,7 @@ def resend(path: Path) -> Request | None:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:
         engine.dispose()
-    return Request(Resend(id=row.command, since_us=row.since_us), row.asked_us) if row else None
+    return ResendRequest(Resend(id=row.command, since_us=row.since_us), row.asked_us) if row else None
 
 
 def _words(connection: Connection) -> Word:

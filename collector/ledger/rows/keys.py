@@ -28,7 +28,7 @@ _NOTHING_CAME = {"high_water": 0, "committed": 0, "declared": 0, "conflicts": 0}
 _LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
-class Keys:
+class RowKeys:
     """Looks keys up and gives new ones inside the transaction of the one writer.
 
     After a rollback call :meth:`forget`: what was remembered may not exist.

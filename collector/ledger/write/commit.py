@@ -10,7 +10,7 @@ from collector.ingest.decode import Judged
 from collector.ledger import lock, schema
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import Moved, Redating
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.store import connect, prepare
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.peer_comparisons import give_up
@@ -40,7 +40,7 @@ class Ledger:
     ) -> None:
         self._lock = lock.take(path)
         self._engine = connect(path, writing=True)
-        self._keys = Keys()
+        self._keys = RowKeys()
         self._boots = Boots()
         self._redating = Redating(self._keys, self._boots)
         self._reject_rows = reject_rows

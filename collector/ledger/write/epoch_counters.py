@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
 from collector.ledger import schema
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from wire.messages.envelope import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query
@@ -78,7 +78,7 @@ class _Entry:
 class Accounts:
     """One transaction's changes to the accounts of epochs: told one by one, written at the end."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: RowKeys) -> None:
         self._connection = connection
         self._keys = keys
         self._entries: dict[int, _Entry] = defaultdict(_Entry)

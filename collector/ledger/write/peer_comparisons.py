@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from collector.ingest.decode import PeerBatch
 from collector.ledger import schema
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema.layout import NameKey, Row
 from collector.ledger.schema.sides import PEER_TEST
 from collector.ledger.schema.values import VALUES
@@ -127,7 +127,7 @@ class Sides:
     """The joining of one transaction, after the rows of both kinds were written."""
 
     connection: Connection
-    keys: Keys
+    keys: RowKeys
     seen_us: int
     joined: list[ComparedTest] = field(default_factory=list)
 

@@ -27,7 +27,7 @@ from collector.kinds.views import observe
 from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema.layout import Row
 from collector.ledger.write.commit_result import Settled
 from collector.ledger.write.epoch_counters import Accounts
@@ -50,7 +50,7 @@ class Group:
     """One transaction's work: look up what is there, decide, write."""
 
     connection: Connection
-    keys: Keys
+    keys: RowKeys
     inserts: dict[str, str]
     reject_rows: int
     boots: Boots

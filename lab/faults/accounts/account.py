@@ -14,7 +14,7 @@ SHOWN = 5
 Key = tuple[str, str]  # site and epoch
 
 
-class Identity(NamedTuple):
+class RecordIdentity(NamedTuple):
     """What names a measurement everywhere."""
 
     site: str
@@ -25,11 +25,11 @@ class Identity(NamedTuple):
 class Content(NamedTuple):
     """A measurement's identity and the digest of its JSON."""
 
-    identity: Identity
+    identity: RecordIdentity
     digest: bytes
 
 
-class Gap(NamedTuple):
+class DeclaredGap(NamedTuple):
     """The sequence numbers ``first`` to ``last`` of one epoch, declared lost for good."""
 
     site: str
@@ -47,12 +47,12 @@ class Noted:
 
     tried: frozenset[Content] = frozenset()
     committed: frozenset[Content] = frozenset()
-    let_go: frozenset[Identity] = frozenset()
+    let_go: frozenset[RecordIdentity] = frozenset()
 
     def __or__(self, other: "Noted") -> "Noted":
         return Noted(self.tried | other.tried, self.committed | other.committed, self.let_go | other.let_go)
 
-    def without(self, is_excused: Callable[[Identity], bool]) -> "Noted":
+    def without(self, is_excused: Callable[[RecordIdentity], bool]) -> "Noted":
         """Without those that may be lost; what is left of them is none that nobody made."""
         kept = frozenset(content for content in self.committed if not is_excused(content.identity))
         return Noted(self.tried, kept, self.let_go)
@@ -74,9 +74,9 @@ class Held:
     """
 
     contents: Counter[Content] = field(default_factory=Counter)
-    serials: Mapping[Identity, str] = field(default_factory=dict)
+    serials: Mapping[RecordIdentity, str] = field(default_factory=dict)
     conflicts: frozenset[Content] = frozenset()
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[DeclaredGap, ...] = ()
     marks: Mapping[Key, int] = field(default_factory=dict)
     counts: Mapping[Key, tuple[int, int]] = field(default_factory=dict)
     forks: frozenset[Key] = frozenset()
@@ -97,12 +97,12 @@ class Account:
     declared: int
     beyond: int
     conflicts: int
-    lost: tuple[Identity, ...]
-    shown: tuple[Identity, ...]
-    duplicated: tuple[Identity, ...]
-    altered: tuple[Identity, ...]
-    invented: tuple[Identity, ...]
-    premature: tuple[Identity, ...]
+    lost: tuple[RecordIdentity, ...]
+    shown: tuple[RecordIdentity, ...]
+    duplicated: tuple[RecordIdentity, ...]
+    altered: tuple[RecordIdentity, ...]
+    invented: tuple[RecordIdentity, ...]
+    premature: tuple[RecordIdentity, ...]
     missing: int = 0
     miscounted: tuple[Key, ...] = ()
 
@@ -136,7 +136,7 @@ class Account:
         return [*found, f"the account {'closes' if self.closes else 'DOES NOT CLOSE'}"]
 
 
-def settle(noted: Noted, held: Held, marked: Iterable[Identity] = ()) -> Account:
+def settle(noted: Noted, held: Held, marked: Iterable[RecordIdentity] = ()) -> Account:
     """Hold a ledger against the notes of all sites, and against what their journals have ``marked``."""
     there = frozenset(held.contents) | held.conflicts
     tried = {content.identity for content in noted.tried}
@@ -177,7 +177,7 @@ def _counted(held: Held, declared: "_Declared") -> dict[Key, tuple[int, int]]:
 class _Declared:
     """Declared gaps, asked for single identities."""
 
-    def __init__(self, gaps: Iterable[Gap]) -> None:
+    def __init__(self, gaps: Iterable[DeclaredGap]) -> None:
         self._ranges: dict[Key, list[tuple[int, int]]] = {}
         for gap in gaps:
             self._ranges.setdefault((gap.site, gap.epoch), []).append((gap.first, gap.last))
@@ -186,11 +186,11 @@ class _Declared:
         """All that is declared of one epoch."""
         return {seq for first, last in self._ranges.get(key, ()) for seq in range(first, last + 1)}
 
-    def __contains__(self, at: Identity) -> bool:
+    def __contains__(self, at: RecordIdentity) -> bool:
         return any(first <= at.seq <= last for first, last in self._ranges.get((at.site, at.epoch), ()))
 
 
-def _duplicated(held: Held) -> tuple[Identity, ...]:
+def _duplicated(held: Held) -> tuple[RecordIdentity, ...]:
     """Identities held twice, and all but the first of those that say the same serial."""
     twice = [content.identity for content, count in held.contents.items() if count > 1]
     seen: set[tuple[str, str]] = set()
@@ -201,10 +201,10 @@ def _duplicated(held: Held) -> tuple[Identity, ...]:
     return _sorted(twice)
 
 
-def _sorted(identities: Iterable[Identity]) -> tuple[Identity, ...]:
+def _sorted(identities: Iterable[RecordIdentity]) -> tuple[RecordIdentity, ...]:
     return tuple(sorted(set(identities)))
 
 
-def _some(identities: tuple[Identity, ...]) -> str:
+def _some(identities: tuple[RecordIdentity, ...]) -> str:
     named = ", ".join(f"{at.site}/{at.epoch}/{at.seq}" for at in identities[:SHOWN])
     return f"  {named}{' ...' if len(identities) > SHOWN else ''}" if named else ""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab.faults.accounts.account import Content, Identity, Noted
+from lab.faults.accounts.account import Content, Noted, RecordIdentity
 from wire.messages import envelope as messages
 from wire.records import Measurement
 
@@ -59,10 +59,10 @@ def parse(raw: bytes, site: str) -> Noted:
     """Parse notes into sets, without a last line that a kill tore. Raises ValueError for other lines."""
     whole, _, _ = raw.rpartition(b"\n")
     found: dict[str, set[Content]] = {TRIED: set(), COMMITTED: set()}
-    let_go: set[Identity] = set()
+    let_go: set[RecordIdentity] = set()
     for line in whole.decode("ascii").splitlines():
         sign, epoch, seq, digest = line.split()
-        identity = Identity(site, epoch, int(seq))
+        identity = RecordIdentity(site, epoch, int(seq))
         if sign == LET_GO:
             let_go.add(identity)
         else:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from lab.faults.accounts import notes
-from lab.faults.accounts.account import Account, Content, Gap, Held, Identity, Noted, settle
+from lab.faults.accounts.account import Account, Content, DeclaredGap, Held, Noted, RecordIdentity, settle
 from outbox.rows import State
 
 _HELD = (
@@ -56,7 +56,7 @@ def noted_of(folder: Path, agents: Sequence[str]) -> Noted:
 
 def account_of(folder: Path, agents: Sequence[str]) -> Account:
     """How things stand between the notes and journals of ``agents`` and the ledger. Raises sqlite3.Error."""
-    found = set[Identity]()
+    found = set[RecordIdentity]()
     for agent in agents:
         if journal_of(folder, agent).exists():
             found |= marked(journal_of(folder, agent), site_of(agent))
@@ -76,23 +76,23 @@ def of_ledger(path: Path) -> Held:
         epochs = connection.execute(_EPOCHS).fetchall()
         followed = Counter((row[0], row[5]) for row in epochs)
         return Held(
-            contents=Counter(Content(Identity(*row[:3]), row[3]) for row in rows),
-            serials={Identity(*row[:3]): row[4] for row in rows if row[4]},
-            conflicts=frozenset(Content(Identity(*row[:3]), row[3]) for row in conflicts),
-            gaps=tuple(Gap(*row) for row in connection.execute(_GAPS)),
+            contents=Counter(Content(RecordIdentity(*row[:3]), row[3]) for row in rows),
+            serials={RecordIdentity(*row[:3]): row[4] for row in rows if row[4]},
+            conflicts=frozenset(Content(RecordIdentity(*row[:3]), row[3]) for row in conflicts),
+            gaps=tuple(DeclaredGap(*row) for row in connection.execute(_GAPS)),
             marks={row[:2]: row[2] for row in epochs},
             counts={row[:2]: row[3:5] for row in epochs},
             forks=frozenset(key for key, count in followed.items() if key[1] and count > 1),
         )
 
 
-def marked(path: Path, site: str) -> set[Identity]:
+def marked(path: Path, site: str) -> set[RecordIdentity]:
     """What a journal has as committed. Raises sqlite3.Error."""
     query = "SELECT epoch, seq FROM record WHERE state = ?"
     with closing(_read_only(path)) as connection:
         if not _has(connection, "record"):
             return set()
-        return {Identity(site, *row) for row in connection.execute(query, (State.COMMITTED.value,))}
+        return {RecordIdentity(site, *row) for row in connection.execute(query, (State.COMMITTED.value,))}
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:

@@ -16,7 +16,7 @@ from random import Random
 from collector.ledger.store import LedgerError
 from collector.ledger.write.commit import Ledger
 from lab.faults.accounts import notes, reading
-from lab.faults.accounts.account import Account, Content, Gap, Held, Identity, Noted, settle
+from lab.faults.accounts.account import Account, Content, DeclaredGap, Held, Noted, RecordIdentity, settle
 from lab.faults.accounts.effort import Effort
 from lab.faults.accounts.folders import in_memory
 from lab.faults.accounts.notes import digest_of
@@ -178,8 +178,10 @@ def _settle(root: Path, noted: Noted, which_gaps: str) -> Account:
         rows = connection.execute("SELECT epoch, seq, record FROM record").fetchall()
         gaps = connection.execute(f"SELECT epoch, first, last FROM gap {which_gaps}").fetchall()  # noqa: S608
     held = Held(
-        contents=Counter(Content(Identity(SITE, epoch, seq), digest_of(raw)) for epoch, seq, raw in rows),
-        gaps=tuple(Gap(SITE, *gap) for gap in gaps),
+        contents=Counter(
+            Content(RecordIdentity(SITE, epoch, seq), digest_of(raw)) for epoch, seq, raw in rows
+        ),
+        gaps=tuple(DeclaredGap(SITE, *gap) for gap in gaps),
     )
     return settle(noted.still_kept(), held)
 

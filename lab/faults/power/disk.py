@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from lab.faults.power.op_log import Kind, Operation
+from lab.faults.power.op_log import Operation, OperationKind
 
 SECTORS = (512, 4096)
 
@@ -67,21 +67,21 @@ class Disk:
     def apply(self, operation: Operation) -> None:
         """Apply one operation. Raises KeyError where the log is inconsistent."""
         kind, file, data = operation.kind, operation.file, operation.data
-        if kind in (Kind.OPENED, Kind.MADE):
-            self._opened(file, self._name(data), made=kind is Kind.MADE)
-        elif kind is Kind.CLOSED:
+        if kind in (OperationKind.OPENED, OperationKind.MADE):
+            self._opened(file, self._name(data), made=kind is OperationKind.MADE)
+        elif kind is OperationKind.CLOSED:
             self._open.pop(file, None)
-        elif kind is Kind.SYNCED:
+        elif kind is OperationKind.SYNCED:
             self._sync(self._open[file])
-        elif kind is Kind.RENAMED:
+        elif kind is OperationKind.RENAMED:
             old, _, new = data.partition(b"\0")
             moved = self._names[self._name(old)]
             self._rename(self._name(new), moved)
             self._rename(self._name(old), None)
-        elif kind is Kind.UNLINKED:
+        elif kind is OperationKind.UNLINKED:
             self._rename(self._name(data), None)
         elif (target := self._open[file]) is not None:
-            written = None if kind is Kind.TRUNCATED else data
+            written = None if kind is OperationKind.TRUNCATED else data
             target.pending.append((operation.offset, written))
 
     def now(self) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from enum import Enum
 _HEAD = struct.Struct("=ciqI")
 
 
-class Kind(Enum):
+class OperationKind(Enum):
     """Kind of a call."""
 
     OPENED = b"O"
@@ -29,7 +29,7 @@ class Kind(Enum):
 class Operation:
     """One successful call. ``data``: its path, two paths separated by a NUL, or written data."""
 
-    kind: Kind
+    kind: OperationKind
     file: int
     offset: int
     data: bytes
@@ -46,5 +46,5 @@ def read(raw: bytes) -> Iterator[Operation]:
         at += _HEAD.size
         if at + size > len(raw):
             return
-        yield Operation(Kind(kind), file, offset, raw[at : at + size])
+        yield Operation(OperationKind(kind), file, offset, raw[at : at + size])
         at += size

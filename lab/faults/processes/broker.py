@@ -22,7 +22,7 @@ _PORTS = (10_000, 32_768)
 _CHANCE = random.SystemRandom()
 
 
-class Broker:
+class BrokerProcess:
     """Mosquitto open to every client on this machine, with a queue of ``QUEUED`` messages for an absent
     client.
 

@@ -23,7 +23,7 @@ END_WITHIN_S = 5.0
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all: close() sends a reset
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """Fault of a direction, or of connections."""
 
     PASS = "pass"  # noqa: S105 -- no secret
@@ -49,7 +49,7 @@ BOTH = frozenset(Way)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ConnectionFault:
     """Fault and its scope.
 
     ``ways``: the directions concerned. ``after``: bytes of such a direction that still pass, counted from
@@ -57,7 +57,7 @@ class Fault:
     LIE, the publications to drop.
     """
 
-    kind: Kind
+    kind: FaultKind
     ways: frozenset[Way] = BOTH
     after: int = 0
     seconds: float = 0.0
@@ -73,8 +73,8 @@ class Tally:
     swallowed: int = 0
 
 
-NONE = Fault(Kind.PASS)
-_ENDINGS = (Kind.RESET, Kind.HANG_UP)
+NONE = ConnectionFault(FaultKind.PASS)
+_ENDINGS = (FaultKind.RESET, FaultKind.HANG_UP)
 
 
 @dataclass(slots=True, eq=False)
@@ -132,15 +132,15 @@ class FaultProxy:
         """Number of open connections."""
         return len(self._open)
 
-    def set(self, fault: Fault = NONE) -> None:
+    def set(self, fault: ConnectionFault = NONE) -> None:
         """Switch to this fault. Raises ValueError for LIE without ``mqtt``."""
-        if fault.kind is Kind.LIE and not self._mqtt:
+        if fault.kind is FaultKind.LIE and not self._mqtt:
             raise ValueError("LIE needs mqtt=True")
         self._fault = fault
         for connection in list(self._open):
             connection.spent = dict.fromkeys(Way, 0)
             if fault.kind in _ENDINGS:
-                connection.end(reset=fault.kind is Kind.RESET)
+                connection.end(reset=fault.kind is FaultKind.RESET)
         before, self._changed = self._changed, asyncio.Event()
         before.set()
 
@@ -165,7 +165,7 @@ class FaultProxy:
         connection = _Connection(writer, to_write)
         self._open.add(connection)
         if self._closed or self._fault.kind in _ENDINGS:  # the cut at the end came before this one was open
-            connection.end(reset=self._closed or self._fault.kind is Kind.RESET)
+            connection.end(reset=self._closed or self._fault.kind is FaultKind.RESET)
         await self._pass_on(connection, reader, to_read)
 
     async def _pass_on(
@@ -194,21 +194,21 @@ class FaultProxy:
                     if not await self._treat(connection, piece, way):
                         return
         # A link that carries no bytes does not signal the end of a connection either.
-        while way in self._fault.ways and self._fault.kind in (Kind.STALL, Kind.SWALLOW):
+        while way in self._fault.ways and self._fault.kind in (FaultKind.STALL, FaultKind.SWALLOW):
             await self._changed.wait()
 
     async def _treat(self, connection: _Connection, piece: bytes, way: Way) -> bool:
         """Pass as much of ``piece`` as the fault lets through; return False to close the connection."""
         while piece:
             fault, changed = self._fault, self._changed
-            if way not in fault.ways or fault.kind is Kind.PASS:
+            if way not in fault.ways or fault.kind is FaultKind.PASS:
                 return await self._write(connection, piece, way)
             if (free := fault.after - connection.spent[way]) > 0:
                 await self._write(connection, piece[:free], way)
                 piece = piece[free:]
-            elif fault.kind is Kind.STALL:
+            elif fault.kind is FaultKind.STALL:
                 await changed.wait()
-            elif fault.kind is Kind.TRICKLE:
+            elif fault.kind is FaultKind.TRICKLE:
                 await _within(changed, fault.seconds)
                 await self._write(connection, piece[:1], way)
                 piece = piece[1:]
@@ -216,19 +216,19 @@ class FaultProxy:
                 return await self._spoil(connection, piece, way, fault)
         return True
 
-    async def _spoil(self, connection: _Connection, piece: bytes, way: Way, fault: Fault) -> bool:
-        if fault.kind is Kind.TRUNCATE:
+    async def _spoil(self, connection: _Connection, piece: bytes, way: Way, fault: ConnectionFault) -> bool:
+        if fault.kind is FaultKind.TRUNCATE:
             return False
-        if fault.kind is Kind.GARBAGE:
+        if fault.kind is FaultKind.GARBAGE:
             return await self._write(connection, self._random.randbytes(len(piece)), way)
-        if fault.kind is Kind.DELAY:
+        if fault.kind is FaultKind.DELAY:
             await _within(self._changed, fault.seconds)
             return await self._write(connection, piece, way)
-        if fault.kind is Kind.LIE:
+        if fault.kind is FaultKind.LIE:
             return await self._lie(connection, piece, way, fault)
         return True  # swallowed
 
-    async def _lie(self, connection: _Connection, packet: bytes, way: Way, fault: Fault) -> bool:
+    async def _lie(self, connection: _Connection, packet: bytes, way: Way, fault: ConnectionFault) -> bool:
         head = publication(packet)
         if head is None or head.quality > 1 or not fault.topics(head.topic):
             return await self._write(connection, packet, way)
@@ -282,7 +282,7 @@ class Hosted:
         self._proxy = proxy
         self._loop = loop
 
-    def set(self, fault: Fault = NONE) -> None:
+    def set(self, fault: ConnectionFault = NONE) -> None:
         """Do as ``FaultProxy.set``; the fault is in force on return."""
         self._there(lambda: self._proxy.set(fault))
 

@@ -14,7 +14,7 @@ class FramingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class PublishFrame:
     """Head of a PUBLISH packet (MQTT 3.1.1, section 3.3; the same in version 5)."""
 
     topic: str
@@ -52,7 +52,7 @@ class Packets:
         return found
 
 
-def publication(packet: bytes) -> Publication | None:
+def publication(packet: bytes) -> PublishFrame | None:
     """Return the head of a complete packet if it is a PUBLISH. Raises FramingError where it is truncated."""
     if packet[0] >> 4 != PUBLISH:
         return None
@@ -62,7 +62,7 @@ def publication(packet: bytes) -> Publication | None:
     end = 2 + name + (2 if quality else 0)
     if len(body) < end:
         raise FramingError("a publication is shorter than its head")
-    return Publication(body[2 : 2 + name].decode(errors="replace"), quality, body[2 + name : end])
+    return PublishFrame(body[2 : 2 + name].decode(errors="replace"), quality, body[2 + name : end])
 
 
 def _end(waiting: bytearray) -> int | None:

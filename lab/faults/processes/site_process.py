@@ -26,7 +26,7 @@ BEAT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteProcess:
     """What one site does.
 
     ``every_s``: seconds between measurements, 0 for none. ``interval_s``: between batches, live and backlog.
@@ -52,14 +52,14 @@ class Site:
         return self.notes.with_suffix(".troubles")
 
 
-def run(site: Site) -> None:
+def run(site: SiteProcess) -> None:
     """Measure and send until SIGTERM."""
     log.start("info")
     net.liveness.LAST_PAUSE_S = site.back_within_s
     asyncio.run(_run(site))
 
 
-async def _run(site: Site) -> None:
+async def _run(site: SiteProcess) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     clock = Clock()
@@ -83,7 +83,7 @@ async def _run(site: Site) -> None:
         await journal.close()
 
 
-async def _measure(site: Site, journal: JournalThread, uplink: Uplink, clock: Clock) -> None:
+async def _measure(site: SiteProcess, journal: JournalThread, uplink: Uplink, clock: Clock) -> None:
     notes, number = Notes(site.notes), 0
     while site.every_s:
         number += 1
@@ -104,7 +104,7 @@ def _commit(notes: Notes, serial: str, dscp: int, now: ClockReading, journal: Jo
         notes.committed(measurement)
 
 
-async def _tell_troubles(site: Site, uplink: Uplink) -> None:
+async def _tell_troubles(site: SiteProcess, uplink: Uplink) -> None:
     """A line whenever what the uplink says of its connection changes."""
     told: str | None = ""
     with site.troubles.open("a", encoding="utf-8", buffering=1) as file:

@@ -11,11 +11,11 @@ from pathlib import Path
 from lab.faults.accounts import reading
 from lab.faults.accounts.account import Account
 from lab.faults.processes import collector_process, site_process
-from lab.faults.processes.broker import Broker, free_port
+from lab.faults.processes.broker import BrokerProcess, free_port
 from lab.faults.processes.children import Child, Nursery
 from lab.faults.processes.collector_process import Collector
-from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, fault_proxy
-from lab.faults.processes.site_process import Site
+from lab.faults.processes.fault_proxy import NONE, ConnectionFault, FaultKind, FaultProxy, fault_proxy
+from lab.faults.processes.site_process import SiteProcess
 
 POLL_S = 0.02
 ACCOUNT_EVERY_S = 0.4
@@ -49,12 +49,12 @@ class Killed:
 
 
 @dataclass
-class Stage:
+class FaultStage:
     """Running programs: sites reach the broker through ``uplinks``, the collector through ``intake``."""
 
     folder: Path
     nursery: Nursery
-    broker: Broker
+    broker: BrokerProcess
     uplinks: FaultProxy
     intake: FaultProxy
     names: list[str]
@@ -64,10 +64,12 @@ class Stage:
     collector: Child | None = None
     _lives: int = 0
 
-    def site(self, name: str) -> Site:
+    def site(self, name: str) -> SiteProcess:
         """Return the settings of a site that starts now."""
         journal, notes = reading.journal_of(self.folder, name), reading.notes_of(self.folder, name)
-        return Site(reading.site_of(name), journal, notes, self.uplinks.port, self._lives, self.every_s)
+        return SiteProcess(
+            reading.site_of(name), journal, notes, self.uplinks.port, self._lives, self.every_s
+        )
 
     def start_site(self, name: str) -> None:
         """Start a site's process; the previous one must have ended."""
@@ -182,15 +184,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> AsyncIterator[Stage]:
+async def stage(folder: Path, *, sites: int, every_s: float, seed: int = 0) -> AsyncIterator[FaultStage]:
     """Run everything in ``folder`` until the block ends. Raises NoRoomError."""
     names = [f"SITE{number}" for number in range(1, sites + 1)]
-    with Nursery(folder) as nursery, Broker(folder) as broker:
+    with Nursery(folder) as nursery, BrokerProcess(folder) as broker:
         async with (
             fault_proxy(broker.port, mqtt=True, seed=seed) as uplinks,
             fault_proxy(broker.port, mqtt=True, seed=seed + 1) as intake,
         ):
-            made = Stage(folder, nursery, broker, uplinks, intake, names, every_s)
+            made = FaultStage(folder, nursery, broker, uplinks, intake, names, every_s)
             _write_settings(folder, names, intake.port)
             made.start_collector()
             for name in names:
@@ -204,7 +206,7 @@ def chance(seed: int, purpose: str) -> random.Random:
     return random.Random(f"{seed} {purpose}")
 
 
-async def for_a_while(proxy: FaultProxy, fault: Fault, seconds: float) -> None:
+async def for_a_while(proxy: FaultProxy, fault: ConnectionFault, seconds: float) -> None:
     """Set ``fault`` on a proxy for ``seconds``."""
     proxy.set(fault)
     try:
@@ -215,7 +217,7 @@ async def for_a_while(proxy: FaultProxy, fault: Fault, seconds: float) -> None:
 
 async def _all_closed(*proxies: FaultProxy) -> None:
     for proxy in proxies:
-        proxy.set(Fault(Kind.RESET))
+        proxy.set(ConnectionFault(FaultKind.RESET))
     while any(proxy.open_connections for proxy in proxies):  # noqa: ASYNC110 -- it can only be asked
         await asyncio.sleep(POLL_S)
 

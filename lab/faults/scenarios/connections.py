@@ -16,9 +16,9 @@ from lab.faults.accounts import reading
 from lab.faults.accounts.account import Account
 from lab.faults.accounts.effort import Effort
 from lab.faults.processes import site_process
-from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
-from lab.faults.processes.site_process import Site
-from lab.faults.processes.stage import Stage, Tell, stage
+from lab.faults.processes.fault_proxy import NONE, ConnectionFault, FaultKind, FaultProxy, Way, fault_proxy
+from lab.faults.processes.site_process import SiteProcess
+from lab.faults.processes.stage import FaultStage, Tell, stage
 
 DETECTED_WITHIN_S = 90.0
 EVERY_S = 0.05
@@ -28,15 +28,15 @@ KEEPALIVE_S, RECEIPT_S = 30, 60.0  # what agents in service have
 LOOK_EVERY_S = 0.1
 
 FAULTS = {
-    "silent": Fault(Kind.SWALLOW),
-    "half-open-up": Fault(Kind.SWALLOW, frozenset({Way.UP})),
-    "half-open-down": Fault(Kind.SWALLOW, frozenset({Way.DOWN})),
-    "stalled": Fault(Kind.STALL),
-    "trickling": Fault(Kind.TRICKLE, seconds=2.0),
-    "garbage": Fault(Kind.GARBAGE),
-    "truncating": Fault(Kind.TRUNCATE),
-    "resetting": Fault(Kind.RESET),
-    "hanging-up": Fault(Kind.HANG_UP),
+    "silent": ConnectionFault(FaultKind.SWALLOW),
+    "half-open-up": ConnectionFault(FaultKind.SWALLOW, frozenset({Way.UP})),
+    "half-open-down": ConnectionFault(FaultKind.SWALLOW, frozenset({Way.DOWN})),
+    "stalled": ConnectionFault(FaultKind.STALL),
+    "trickling": ConnectionFault(FaultKind.TRICKLE, seconds=2.0),
+    "garbage": ConnectionFault(FaultKind.GARBAGE),
+    "truncating": ConnectionFault(FaultKind.TRUNCATE),
+    "resetting": ConnectionFault(FaultKind.RESET),
+    "hanging-up": ConnectionFault(FaultKind.HANG_UP),
 }
 # Faults that end a connection at once, and are therefore noticed in a short run.
 AT_ONCE = ("truncating", "resetting", "hanging-up")
@@ -102,14 +102,14 @@ async def _spoil(
         return fared, await running.closed(DELIVERED_WITHIN_S, tell)
 
 
-def _site(running: Stage, name: str, proxies: dict[str, FaultProxy]) -> Site:
+def _site(running: FaultStage, name: str, proxies: dict[str, FaultProxy]) -> SiteProcess:
     journal, notes = reading.journal_of(running.folder, name), reading.notes_of(running.folder, name)
-    return Site(
+    return SiteProcess(
         name, journal, notes, proxies[name].port, 0, EVERY_S, receipt_s=RECEIPT_S, keepalive_s=KEEPALIVE_S
     )
 
 
-async def _one(running: Stage, name: str, proxy: FaultProxy, seconds: float) -> Bad:
+async def _one(running: FaultStage, name: str, proxy: FaultProxy, seconds: float) -> Bad:
     """Disturb one site's connection for ``seconds``; memory is compared from the end of the first quarter
     on.
     """
@@ -137,7 +137,7 @@ def _trouble_after(path: Path, moment: float) -> float | None:
     return None
 
 
-def _journalled(running: Stage, name: str) -> int:
+def _journalled(running: FaultStage, name: str) -> int:
     return len(reading.noted_of(running.folder, [name]).committed)
 
 

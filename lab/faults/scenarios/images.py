@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from lab.faults.accounts import reading
-from lab.faults.accounts.account import Account, Identity
+from lab.faults.accounts.account import Account, RecordIdentity
 from lab.faults.accounts.effort import Effort
-from lab.faults.processes.stage import Stage, Tell, stage
+from lab.faults.processes.stage import FaultStage, Tell, stage
 
 SITE, CLONE = "SITE1", "SITE1~2"
 EVERY_S = 0.02
@@ -26,7 +26,7 @@ _JOURNAL = (".db", ".db-wal", ".db-shm")
 _CARD = (*_JOURNAL, ".db-heartbeat")
 
 Finding = tuple[str, bool]
-Scene = Callable[[Stage, float, Tell], Awaitable[tuple[Account, list[Finding]]]]
+Scene = Callable[[FaultStage, float, Tell], Awaitable[tuple[Account, list[Finding]]]]
 
 
 def run(effort: Effort, tell: Tell) -> bool:
@@ -48,7 +48,7 @@ async def _play(folder: Path, scene: Scene, seconds: float, tell: Tell) -> tuple
         return await scene(running, seconds, tell)
 
 
-async def restored(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
+async def restored(running: FaultStage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """Everything after the image was delivered before it came back."""
     await _measure_and_take_image(running, seconds)
     running.start_site(SITE)
@@ -68,7 +68,7 @@ async def restored(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
     ]
 
 
-async def lost(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
+async def lost(running: FaultStage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """What was measured after the image never reached the ledger; its epoch was announced."""
     expected = await _lose(running, seconds)
     await _bring_image_back(running)
@@ -82,7 +82,7 @@ async def lost(running: Stage, seconds: float, tell: Tell) -> tuple[Account, lis
     ]
 
 
-async def put_back(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
+async def put_back(running: FaultStage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """The same, but that what stands beside the journal is still there."""
     expected = await _lose(running, seconds)
     await _bring_image_back(running, _JOURNAL)
@@ -95,7 +95,7 @@ async def put_back(running: Stage, seconds: float, tell: Tell) -> tuple[Account,
     ]
 
 
-async def cloned(running: Stage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
+async def cloned(running: FaultStage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
     """Two agents of one site at once: each time one connects, the broker drops the other."""
     await _measure_and_take_image(running, seconds)
     for suffix in _CARD:
@@ -117,7 +117,7 @@ async def cloned(running: Stage, seconds: float, tell: Tell) -> tuple[Account, l
 SCENES = {"restored": restored, "lost": lost, "put back": put_back, "cloned": cloned}
 
 
-async def _measure_and_take_image(running: Stage, seconds: float) -> None:
+async def _measure_and_take_image(running: FaultStage, seconds: float) -> None:
     await asyncio.sleep(seconds)
     running.sites[SITE].kill()  # an image is taken of a running system
     del running.sites[SITE]
@@ -126,7 +126,7 @@ async def _measure_and_take_image(running: Stage, seconds: float) -> None:
             shutil.copy(file, running.folder / f"image{suffix}")
 
 
-async def _lose(running: Stage, seconds: float) -> tuple[Identity, ...]:
+async def _lose(running: FaultStage, seconds: float) -> tuple[RecordIdentity, ...]:
     """Measure what no collector takes, after an image; what of it the image has not."""
     await _measure_and_take_image(running, seconds)
     known = {content.identity.epoch for content in reading.noted_of(running.folder, [SITE]).committed}
@@ -141,7 +141,7 @@ async def _lose(running: Stage, seconds: float) -> tuple[Identity, ...]:
     return tuple(at for at in gone.lost if at.epoch not in known)
 
 
-async def _bring_image_back(running: Stage, suffixes: Iterable[str] = _CARD) -> None:
+async def _bring_image_back(running: FaultStage, suffixes: Iterable[str] = _CARD) -> None:
     await running.end_site(SITE)
     for suffix in suffixes:
         target, image = running.folder / f"{SITE}{suffix}", running.folder / f"image{suffix}"
@@ -152,7 +152,7 @@ async def _bring_image_back(running: Stage, suffixes: Iterable[str] = _CARD) -> 
     running.start_site(SITE)
 
 
-def _forked(running: Stage) -> bool:
+def _forked(running: FaultStage) -> bool:
     return bool(reading.of_ledger(running.folder / reading.LEDGER).forks)
 
 

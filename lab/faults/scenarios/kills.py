@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lab.faults.accounts.account import Account
 from lab.faults.accounts.effort import Effort
-from lab.faults.processes.fault_proxy import Fault, Kind, Way
-from lab.faults.processes.stage import Killed, Stage, Tell, chance, for_a_while, stage
+from lab.faults.processes.fault_proxy import ConnectionFault, FaultKind, Way
+from lab.faults.processes.stage import FaultStage, Killed, Tell, chance, for_a_while, stage
 
 STOPS_WITHIN_S = 8.0
 # One collector of so many rejects everything while it lives.
@@ -23,11 +23,11 @@ LIES_EVERY_S = 12.0
 LIES_FOR_S = 2.0
 CLOSED_WITHIN_S = 120.0
 # The broker acknowledges results and delivers none.
-LIE = Fault(Kind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
+LIE = ConnectionFault(FaultKind.LIE, frozenset({Way.UP}), topics=lambda topic: topic.endswith("/results"))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class KillPlan:
     """Minimum number of kills of each program, and of measurements to journal."""
 
     kills: int
@@ -36,12 +36,12 @@ class Plan:
     every_s: float = 0.02
 
 
-FULL = Plan(kills=200, measurements=10_000)
-SHORT = Plan(kills=6, measurements=200, sites=2)
+FULL = KillPlan(kills=200, measurements=10_000)
+SHORT = KillPlan(kills=6, measurements=200, sites=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class KillOutcome:
     """Kills of a run, and its account."""
 
     killed: Killed
@@ -68,7 +68,7 @@ def clean(account: Account) -> bool:
     return account.closes and not account.declared
 
 
-def enough(found: Outcome, plan: Plan) -> bool:
+def enough(found: KillOutcome, plan: KillPlan) -> bool:
     """Return whether the run reached the plan."""
     killed = found.killed
     return (
@@ -78,7 +78,7 @@ def enough(found: Outcome, plan: Plan) -> bool:
     )
 
 
-async def kill(folder: Path, plan: Plan, seed: int, tell: Tell) -> Outcome:
+async def kill(folder: Path, plan: KillPlan, seed: int, tell: Tell) -> KillOutcome:
     """Carry out a plan in ``folder``."""
     async with stage(folder, sites=plan.sites, every_s=plan.every_s, seed=seed) as running:
         lying = asyncio.create_task(_lie(running, seed))
@@ -91,24 +91,24 @@ async def kill(folder: Path, plan: Plan, seed: int, tell: Tell) -> Outcome:
             await asyncio.sleep(1)
         lying.cancel()
         account = await running.closed(CLOSED_WITHIN_S, tell)
-        return Outcome(running.killed, running.uplinks.tally.swallowed, account)
+        return KillOutcome(running.killed, running.uplinks.tally.swallowed, account)
 
 
-async def _kill_sites(running: Stage, plan: Plan, seed: int) -> None:
+async def _kill_sites(running: FaultStage, plan: KillPlan, seed: int) -> None:
     drawn = chance(seed, "agent")
     for _ in range(plan.kills):
         await asyncio.sleep(drawn.uniform(0.2, 1.6))
         await asyncio.to_thread(running.kill_site, drawn.choice(running.names))
 
 
-async def _kill_broker(running: Stage, plan: Plan, seed: int) -> None:
+async def _kill_broker(running: FaultStage, plan: KillPlan, seed: int) -> None:
     drawn = chance(seed, "broker")
     for _ in range(plan.kills):
         await asyncio.sleep(drawn.uniform(0.3, 1.5))
         await asyncio.to_thread(running.kill_broker, wiping=drawn.random() < WIPED_SHARE)
 
 
-async def _kill_collector(running: Stage, plan: Plan, seed: int, tell: Tell) -> None:
+async def _kill_collector(running: FaultStage, plan: KillPlan, seed: int, tell: Tell) -> None:
     """Kill collectors until the plan is reached, half of the kills during a transaction."""
     drawn, killed = chance(seed, "collector"), running.killed
     while killed.collector < plan.kills or killed.within * 2 < killed.collector:
@@ -124,17 +124,17 @@ async def _kill_collector(running: Stage, plan: Plan, seed: int, tell: Tell) -> 
             tell(str(killed))
 
 
-async def _stop_in_transaction(running: Stage, nth: int) -> None:
+async def _stop_in_transaction(running: FaultStage, nth: int) -> None:
     running.start_collector(stop_at=nth)
     await running.stopped_within(STOPS_WITHIN_S)
 
 
-async def _live_refusing(running: Stage, seconds: float) -> None:
+async def _live_refusing(running: FaultStage, seconds: float) -> None:
     running.start_collector(refusing=True)
     await asyncio.sleep(seconds)
 
 
-async def _lie(running: Stage, seed: int) -> None:
+async def _lie(running: FaultStage, seed: int) -> None:
     drawn = chance(seed, "lies")
     while True:
         await asyncio.sleep(drawn.uniform(0.2, LIES_EVERY_S))

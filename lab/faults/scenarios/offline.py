@@ -62,7 +62,7 @@ class Drained:
     behind_s: list[float] = field(default_factory=list)
 
 
-class Clock:
+class SimulatedClock:
     """A site's clocks, moved by hand."""
 
     def __init__(self, begin_us: int) -> None:
@@ -81,7 +81,7 @@ class Offline:
     """One site in ``folder``, and its clock."""
 
     def __init__(self, folder: Path, begin_us: int, size: int, seed: int) -> None:
-        self.clock = Clock(begin_us)
+        self.clock = SimulatedClock(begin_us)
         self.largest = 0
         self.minutes = 0
         self.next_s = 0.0

@@ -17,8 +17,8 @@ from random import Random
 
 from host.exits import Exit
 from lab.faults.accounts.account import Account
-from lab.faults.processes.fault_proxy import Fault, FaultProxy, Kind, Way
-from lab.faults.processes.stage import Stage, StoppedError, Tell, chance, for_a_while, stage
+from lab.faults.processes.fault_proxy import ConnectionFault, FaultKind, FaultProxy, Way
+from lab.faults.processes.stage import FaultStage, StoppedError, Tell, chance, for_a_while, stage
 from lab.faults.scenarios.kills import LIE
 from lab.programs.places import NoRoomError
 
@@ -30,19 +30,19 @@ CLOSED_WITHIN_S = 180.0
 TELL_EVERY_S = 10.0
 
 SPOILED = (
-    Fault(Kind.STALL),
-    Fault(Kind.SWALLOW),
-    Fault(Kind.SWALLOW, frozenset({Way.DOWN})),
-    Fault(Kind.GARBAGE),
-    Fault(Kind.TRICKLE, seconds=0.1),
-    Fault(Kind.DELAY, seconds=0.5),
-    Fault(Kind.TRUNCATE),
-    Fault(Kind.RESET),
-    Fault(Kind.HANG_UP),
+    ConnectionFault(FaultKind.STALL),
+    ConnectionFault(FaultKind.SWALLOW),
+    ConnectionFault(FaultKind.SWALLOW, frozenset({Way.DOWN})),
+    ConnectionFault(FaultKind.GARBAGE),
+    ConnectionFault(FaultKind.TRICKLE, seconds=0.1),
+    ConnectionFault(FaultKind.DELAY, seconds=0.5),
+    ConnectionFault(FaultKind.TRUNCATE),
+    ConnectionFault(FaultKind.RESET),
+    ConnectionFault(FaultKind.HANG_UP),
     LIE,
 )
 
-BreakSomething = Callable[[Stage, Random], Awaitable[str]]
+BreakSomething = Callable[[FaultStage, Random], Awaitable[str]]
 
 
 def run(options: argparse.Namespace, say: Tell, complain: Tell) -> Exit:
@@ -88,7 +88,7 @@ async def soak(folder: Path, seconds: float, seed: int, say: Tell) -> tuple[Acco
             return (closing.result() if finished else None), ended
 
 
-async def _faults(running: Stage, seconds: float, seed: int, say: Tell) -> None:
+async def _faults(running: FaultStage, seconds: float, seed: int, say: Tell) -> None:
     drawn, began = chance(seed, "soak"), time.monotonic()
     while (spent := time.monotonic() - began) < seconds:
         break_something = drawn.choice(BREAKS)
@@ -96,32 +96,32 @@ async def _faults(running: Stage, seconds: float, seed: int, say: Tell) -> None:
         await asyncio.sleep(drawn.uniform(*BETWEEN_S))
 
 
-async def _progress(running: Stage, say: Tell) -> None:
+async def _progress(running: FaultStage, say: Tell) -> None:
     while True:
         await asyncio.sleep(TELL_EVERY_S)
         account = await asyncio.to_thread(running.account)
         say(f"          {account.journalled:,} journalled, {account.held:,} of them in the ledger")
 
 
-async def _kill_agent(running: Stage, drawn: Random) -> str:
+async def _kill_agent(running: FaultStage, drawn: Random) -> str:
     name = drawn.choice(running.names)
     await asyncio.to_thread(running.kill_site, name)
     return f"agent of {name} killed"
 
 
-async def _kill_broker(running: Stage, drawn: Random) -> str:
+async def _kill_broker(running: FaultStage, drawn: Random) -> str:
     wiping = drawn.random() < 0.3
     await asyncio.to_thread(running.kill_broker, wiping=wiping)
     return "broker killed" + (", its store wiped" if wiping else "")
 
 
-async def _kill_collector(running: Stage, drawn: Random) -> str:
+async def _kill_collector(running: FaultStage, drawn: Random) -> str:
     await asyncio.to_thread(running.kill_collector)
     running.start_collector()
     return "collector killed"
 
 
-async def _kill_in_transaction(running: Stage, drawn: Random) -> str:
+async def _kill_in_transaction(running: FaultStage, drawn: Random) -> str:
     running.start_collector(stop_at=drawn.randint(1, 4))
     await running.stopped_within(drawn.uniform(*LASTS_S) * 2)
     within = await asyncio.to_thread(running.kill_collector)
@@ -129,7 +129,7 @@ async def _kill_in_transaction(running: Stage, drawn: Random) -> str:
     return "collector killed within a transaction" if within else "collector killed while idle"
 
 
-async def _refuse(running: Stage, drawn: Random) -> str:
+async def _refuse(running: FaultStage, drawn: Random) -> str:
     seconds = drawn.uniform(*LASTS_S)
     running.start_collector(refusing=True)
     await asyncio.sleep(seconds)
@@ -137,7 +137,7 @@ async def _refuse(running: Stage, drawn: Random) -> str:
     return f"collector rejected everything for {seconds:.0f} s"
 
 
-async def _freeze(running: Stage, drawn: Random) -> str:
+async def _freeze(running: FaultStage, drawn: Random) -> str:
     name, seconds = drawn.choice(running.names), drawn.uniform(*LASTS_S)
     running.sites[name].signal(signal.SIGSTOP)
     try:
@@ -147,18 +147,18 @@ async def _freeze(running: Stage, drawn: Random) -> str:
     return f"agent of {name} stopped for {seconds:.0f} s"
 
 
-async def _spoil_uplinks(running: Stage, drawn: Random) -> str:
+async def _spoil_uplinks(running: FaultStage, drawn: Random) -> str:
     return await _spoil(running.uplinks, "between sites and broker", drawn)
 
 
-async def _spoil_intake(running: Stage, drawn: Random) -> str:
+async def _spoil_intake(running: FaultStage, drawn: Random) -> str:
     return await _spoil(running.intake, "between broker and collector", drawn)
 
 
 async def _spoil(proxy: FaultProxy, where: str, drawn: Random) -> str:
     fault, seconds = drawn.choice(SPOILED), drawn.uniform(*LASTS_S)
     if fault is LIE and where.endswith("collector"):
-        fault = Fault(Kind.LIE, frozenset({Way.DOWN}))
+        fault = ConnectionFault(FaultKind.LIE, frozenset({Way.DOWN}))
     await for_a_while(proxy, fault, seconds)
     return f"{fault.kind} {where} for {seconds:.0f} s"
 

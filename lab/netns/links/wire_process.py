@@ -14,7 +14,7 @@ import sys
 import time
 from heapq import heappop, heappush
 
-from lab.links.line import Line, LineSettings
+from lab.links.line import EmulatedLine, LineSettings
 
 # The kernel makes rate, loss and duplication; a wire makes the rest of a line.
 TAKEN = ("delay", "jitter", "reordering", "reordering_delay", "seed")
@@ -31,7 +31,7 @@ _PRIORITY = 10
 class Carrier:
     """Moves packets of ``device``, the non-blocking descriptor of a TUN device, through ``line``."""
 
-    def __init__(self, device: int, line: Line) -> None:
+    def __init__(self, device: int, line: EmulatedLine) -> None:
         self._device = device
         self._line = line
         self._inside: list[tuple[int, int, bytes]] = []
@@ -70,7 +70,7 @@ class Carrier:
 def main() -> None:
     """Carry packets until killed."""
     device, settings = int(sys.argv[1]), json.loads(sys.argv[2])
-    carrier = Carrier(device, Line(LineSettings(**settings)))
+    carrier = Carrier(device, EmulatedLine(LineSettings(**settings)))
     # By default a timer may be 50 us late (prctl(2), PR_SET_TIMERSLACK). Without a real-time priority a busy
     # machine delays a packet by a time slice.
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from agent.line.readings import CounterReading, Unavailable
 from agent.load.rules import own_traffic
 from agent.load.rules.own_traffic import CounterMark, OwnTraffic
-from lab.links.line import Line, LineSettings
+from lab.links.line import EmulatedLine, LineSettings
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
 from wire.udpstp.load import Ending, LoadInterval, LoadReport, LoadSoFar
@@ -59,7 +59,7 @@ def _crossed(
             (index // other_burst * other_burst * other_gap + 7, False)
             for index in range(seconds * 10**9 // other_gap)
         ]
-    link = Line(line)
+    link = EmulatedLine(line)
     crossings: list[tuple[int, int, bool]] = []  # arrival, sending, ours
     for at, ours in sorted(sent):
         crossings += [(release.at, at, ours) for release in link.offer(at, PACKET_BYTES)]

@@ -3,7 +3,7 @@ from msgspec.structs import replace
 
 from agent.probes import PROBES
 from agent.probes.path.figures import figures
-from agent.report.measurement import Line, Tone, line, overall, sentence
+from agent.report.measurement import ReportLine, Tone, line, overall, sentence
 from agent.report.remedies import REMEDIES
 from tests.outbox.journalled import CLOCK
 from wire.records import (
@@ -97,7 +97,7 @@ STAMP = StampMeasurement(
 @pytest.mark.parametrize(
     ("record", "shown"),
     [
-        (FLOOR, Line("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00 Mbit/s", "")),
+        (FLOOR, ReportLine("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00 Mbit/s", "")),
         (
             replace(
                 FLOOR,
@@ -109,7 +109,7 @@ STAMP = StampMeasurement(
                     passive_us=4_000_000,
                 ),
             ),
-            Line(
+            ReportLine(
                 "floor down",
                 Tone.PASS,
                 "pass",
@@ -128,7 +128,7 @@ STAMP = StampMeasurement(
                     search_bps=6.6e6,
                 ),
             ),
-            Line(
+            ReportLine(
                 "floor down",
                 Tone.FAIL,
                 "fail",
@@ -141,7 +141,7 @@ STAMP = StampMeasurement(
                 FLOOR,
                 values=replace(VALUES, verdict=Verdict.FAIL, capacity_bps=6.5e6, loss_ratio=0.012),
             ),
-            Line("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00 Mbit/s, loss 1.2 %", ""),
+            ReportLine("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00 Mbit/s, loss 1.2 %", ""),
         ),
         (
             replace(
@@ -149,7 +149,7 @@ STAMP = StampMeasurement(
                 values=replace(VALUES, verdict=Verdict.UNCONFIRMED, capacity_bps=6.5e6),
                 detail="the site's own traffic is not known",
             ),
-            Line(
+            ReportLine(
                 "floor down",
                 Tone.NEITHER,
                 "unconfirmed",
@@ -159,11 +159,11 @@ STAMP = StampMeasurement(
         ),
         (
             replace(FLOOR, outcome=Outcome.FAILED, failure=Failure.PEER_BUSY, values=None),
-            Line("floor down", Tone.NEITHER, "failed", "", REMEDIES[Failure.PEER_BUSY]),
+            ReportLine("floor down", Tone.NEITHER, "failed", "", REMEDIES[Failure.PEER_BUSY]),
         ),
         (
             STAMP,
-            Line(
+            ReportLine(
                 "stamp dscp 46",
                 Tone.MEASURED,
                 "ok",
@@ -176,7 +176,7 @@ STAMP = StampMeasurement(
             replace(
                 STAMP, outcome=Outcome.FAILED, failure=Failure.NO_ANSWER, detail="nothing came", values=None
             ),
-            Line(
+            ReportLine(
                 "stamp dscp 46",
                 Tone.NEITHER,
                 "failed",
@@ -186,11 +186,13 @@ STAMP = StampMeasurement(
         ),
         (
             OUTAGE,
-            Line("reachability", Tone.MEASURED, "outage", "outage, cause broker", "broker does not answer"),
+            ReportLine(
+                "reachability", Tone.MEASURED, "outage", "outage, cause broker", "broker does not answer"
+            ),
         ),
         (
             replace(OUTAGE, values=replace(OUTAGE.values, end=CLOCK, end_error_us=1)),
-            Line(
+            ReportLine(
                 "reachability",
                 Tone.MEASURED,
                 "ok",
@@ -209,7 +211,7 @@ STAMP = StampMeasurement(
                 duration_us=1,
                 outcome=Outcome.OK,
             ),
-            Line("outage-cause", Tone.MEASURED, "ok", "", ""),
+            ReportLine("outage-cause", Tone.MEASURED, "ok", "", ""),
         ),
         (
             UnknownMeasurement(
@@ -223,11 +225,11 @@ STAMP = StampMeasurement(
                 outcome=Outcome.OK,
                 failure="moon-phase",
             ),
-            Line("floor", Tone.NEITHER, "ok", "", "moon-phase"),
+            ReportLine("floor", Tone.NEITHER, "ok", "", "moon-phase"),
         ),
     ],
 )
-def test_a_measurement_as_a_person_reads_it(record: Record, shown: Line) -> None:
+def test_a_measurement_as_a_person_reads_it(record: Record, shown: ReportLine) -> None:
     assert line(record) == shown
 
 
@@ -276,7 +278,7 @@ def test_every_failure_has_its_remedy() -> None:
     ],
 )
 def test_one_verdict_for_several(tones: list[Tone], verdict: Tone) -> None:
-    assert overall([Line("x", tone, "", "", "") for tone in tones]) is verdict
+    assert overall([ReportLine("x", tone, "", "", "") for tone in tones]) is verdict
 
 
 def test_a_log_line_says_what_the_table_says() -> None:

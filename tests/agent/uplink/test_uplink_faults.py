@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.faults.processes.fault_proxy import NONE, Fault, FaultProxy, Kind, Way, fault_proxy
+from lab.faults.processes.fault_proxy import NONE, ConnectionFault, FaultKind, FaultProxy, Way, fault_proxy
 from net import liveness, mqtt
 from net.mqtt import Broker
 from tests.agent.uplink.test_uplink import Collector, Site, collecting, until
@@ -58,7 +58,7 @@ def test_a_broker_that_acknowledges_and_delivers_nothing_marks_nothing(
     """Towards the collector (up) the results are missing, towards the site (down) their receipts."""
 
     async def scenario(site: Site, collector: Collector, proxy: FaultProxy) -> None:
-        proxy.set(Fault(Kind.LIE, ways, topics=lambda topic: "presence" not in topic))
+        proxy.set(ConnectionFault(FaultKind.LIE, ways, topics=lambda topic: "presence" not in topic))
         await site.commit(COUNT)
 
         async def lied_to() -> bool:
@@ -76,20 +76,20 @@ def test_a_broker_that_acknowledges_and_delivers_nothing_marks_nothing(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(Kind.STALL),
-        Fault(Kind.STALL, DOWN),
-        Fault(Kind.SWALLOW, UP),
-        Fault(Kind.SWALLOW),
-        Fault(Kind.RESET),
-        Fault(Kind.HANG_UP),
-        Fault(Kind.GARBAGE, DOWN),
-        Fault(Kind.TRUNCATE, DOWN, after=100),
-        Fault(Kind.TRICKLE, DOWN, seconds=0.05),
+        ConnectionFault(FaultKind.STALL),
+        ConnectionFault(FaultKind.STALL, DOWN),
+        ConnectionFault(FaultKind.SWALLOW, UP),
+        ConnectionFault(FaultKind.SWALLOW),
+        ConnectionFault(FaultKind.RESET),
+        ConnectionFault(FaultKind.HANG_UP),
+        ConnectionFault(FaultKind.GARBAGE, DOWN),
+        ConnectionFault(FaultKind.TRUNCATE, DOWN, after=100),
+        ConnectionFault(FaultKind.TRICKLE, DOWN, seconds=0.05),
     ],
     ids=lambda fault: f"{fault.kind}-{'-'.join(sorted(fault.ways))}",
 )
 def test_what_is_measured_while_a_link_fails_arrives_once_it_does_not(
-    tmp_path: Path, broker: Broker, fault: Fault
+    tmp_path: Path, broker: Broker, fault: ConnectionFault
 ) -> None:
     async def scenario(site: Site, collector: Collector, proxy: FaultProxy) -> None:
         async def connected() -> bool:

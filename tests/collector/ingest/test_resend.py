@@ -1,5 +1,5 @@
 from collector.ingest.decode import Speaker
-from collector.ingest.resend import ASKED_FOR_US, BOUND, LONGEST_PAUSE_US, Request, Resends
+from collector.ingest.resend import ASKED_FOR_US, BOUND, LONGEST_PAUSE_US, ResendRequest, Resends
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, SITE
 from wire.messages.commands import CommandMessage, Resend
 
@@ -7,7 +7,7 @@ COMMAND = Resend(id="resend-7", since_us=NOW_US - HOUR_US)
 
 
 def resends() -> Resends:
-    return Resends(Request(COMMAND, NOW_US))
+    return Resends(ResendRequest(COMMAND, NOW_US))
 
 
 def asked_minutes(made: Resends, minutes: int, obeyed: str | None = None) -> list[int]:

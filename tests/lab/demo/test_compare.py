@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from lab.demo.compare import Comparison, binomial_interval, compare, compare_state, is_complete
+from lab.demo.compare import FigureComparison, binomial_interval, compare, compare_state, is_complete
 from lab.demo.figures import Capacity, SiteFigures
-from lab.demo.sites import LINES, Line
-from lab.links.line import LineCounters
+from lab.demo.sites import LINES, DemoLine
+from lab.links.line import EmulatedLineCounters
 from lab.links.link import LinkReport, OwnLosses
 
 LYCEE, COLLEGE, HOSPITAL, FIRM = LINES
@@ -16,13 +16,15 @@ LYCEE, COLLEGE, HOSPITAL, FIRM = LINES
 
 def account(down: int = 3_000_000, up: int = 2_000_000, **own: object) -> LinkReport:
     """Return the account of a link that so many bytes crossed."""
-    return LinkReport(LineCounters(delivered_bytes=down), LineCounters(offered_bytes=up), **own)  # type: ignore[arg-type]
+    return LinkReport(
+        EmulatedLineCounters(delivered_bytes=down), EmulatedLineCounters(offered_bytes=up), **own
+    )  # type: ignore[arg-type]
 
 
 LINK = account()
 
 
-def measured(line: Line) -> SiteFigures:
+def measured(line: DemoLine) -> SiteFigures:
     """What a faithful instrument says of the line."""
     truth_s = (line.down.delay_us + line.up.delay_us + 300) / 1e6
     directions = {"down": line.down, "up": line.up}
@@ -41,16 +43,16 @@ def measured(line: Line) -> SiteFigures:
     )
 
 
-def disagreeing(rows: list[Comparison]) -> list[str]:
+def disagreeing(rows: list[FigureComparison]) -> list[str]:
     return [row.figure for row in rows if not row.agrees]
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.site.name)
-def test_faithful_figures_agree(line: Line) -> None:
+def test_faithful_figures_agree(line: DemoLine) -> None:
     assert disagreeing(compare(line, measured(line), LINK)) == []
 
 
-def with_down(line: Line, **changes: float) -> Line:
+def with_down(line: DemoLine, **changes: float) -> DemoLine:
     return replace(line, down=replace(line.down, **changes))
 
 
@@ -74,7 +76,7 @@ WRONG_TRUTHS = [
 
 
 @pytest.mark.parametrize(("why", "line", "wrong", "found"), WRONG_TRUTHS)
-def test_a_wrong_truth_disagrees(why: str, line: Line, wrong: dict[str, float], found: list[str]) -> None:
+def test_a_wrong_truth_disagrees(why: str, line: DemoLine, wrong: dict[str, float], found: list[str]) -> None:
     assert disagreeing(compare(with_down(line, **wrong), measured(line), LINK)) == found, why
 
 

@@ -6,28 +6,28 @@ from random import Random
 import pytest
 
 from lab.faults.power.disk import Disk
-from lab.faults.power.op_log import Kind, Operation, read
+from lab.faults.power.op_log import Operation, OperationKind, read
 
 ROOT = "/root-of-all"
 CHANCES = [Random(seed) for seed in range(40)]
 
 
-def do(disk: Disk, kind: Kind, data: bytes = b"", *, file: int = 3, offset: int = 0) -> None:
+def do(disk: Disk, kind: OperationKind, data: bytes = b"", *, file: int = 3, offset: int = 0) -> None:
     disk.apply(Operation(kind, file, offset, data))
 
 
 def made(name: str = "a") -> Disk:
     """Return a disk with one empty durable file, open as 3."""
     disk = Disk(ROOT)
-    do(disk, Kind.MADE, f"{ROOT}/{name}".encode())
+    do(disk, OperationKind.MADE, f"{ROOT}/{name}".encode())
     _sync_directory(disk)
     return disk
 
 
 def _sync_directory(disk: Disk) -> None:
-    do(disk, Kind.OPENED, ROOT.encode(), file=9)
-    do(disk, Kind.SYNCED, file=9)
-    do(disk, Kind.CLOSED, file=9)
+    do(disk, OperationKind.OPENED, ROOT.encode(), file=9)
+    do(disk, OperationKind.SYNCED, file=9)
+    do(disk, OperationKind.CLOSED, file=9)
 
 
 def cuts(disk: Disk) -> list[dict[str, bytes]]:
@@ -36,9 +36,9 @@ def cuts(disk: Disk) -> list[dict[str, bytes]]:
 
 def test_synced_bytes_survive_every_cut() -> None:
     disk = made()
-    do(disk, Kind.WRITTEN, b"kept")
-    do(disk, Kind.SYNCED)
-    do(disk, Kind.WRITTEN, b"lost?", offset=4)
+    do(disk, OperationKind.WRITTEN, b"kept")
+    do(disk, OperationKind.SYNCED)
+    do(disk, OperationKind.WRITTEN, b"lost?", offset=4)
     left = cuts(disk)
     assert all(files["a"].startswith(b"kept") for files in left)
     assert {files["a"] for files in left} == {b"kept", b"keptlost?"}
@@ -47,7 +47,7 @@ def test_synced_bytes_survive_every_cut() -> None:
 
 def test_a_large_write_is_torn_at_sectors_and_leaves_holes() -> None:
     disk = made()
-    do(disk, Kind.WRITTEN, b"x" * 5000, offset=100)
+    do(disk, OperationKind.WRITTEN, b"x" * 5000, offset=100)
     left = {files["a"] for files in cuts(disk)}
     assert len(left) > 10
     torn = [one for one in left if 0 < one.count(b"x") < 5000]
@@ -60,9 +60,9 @@ def test_a_large_write_is_torn_at_sectors_and_leaves_holes() -> None:
 
 def test_a_file_without_a_synced_name_may_be_gone() -> None:
     disk = made()
-    do(disk, Kind.MADE, f"{ROOT}/b".encode(), file=4)
-    do(disk, Kind.WRITTEN, b"synced", file=4)
-    do(disk, Kind.SYNCED, file=4)
+    do(disk, OperationKind.MADE, f"{ROOT}/b".encode(), file=4)
+    do(disk, OperationKind.WRITTEN, b"synced", file=4)
+    do(disk, OperationKind.SYNCED, file=4)
     assert {files.get("b") for files in cuts(disk)} == {None, b"synced"}
     _sync_directory(disk)
     assert {files.get("b") for files in cuts(disk)} == {b"synced"}
@@ -70,31 +70,31 @@ def test_a_file_without_a_synced_name_may_be_gone() -> None:
 
 def test_an_unlink_may_be_undone_and_a_rename_is_undone_as_a_whole() -> None:
     disk = made()
-    do(disk, Kind.WRITTEN, b"old")
-    do(disk, Kind.SYNCED)
-    do(disk, Kind.RENAMED, f"{ROOT}/a\0{ROOT}/c".encode())
+    do(disk, OperationKind.WRITTEN, b"old")
+    do(disk, OperationKind.SYNCED)
+    do(disk, OperationKind.RENAMED, f"{ROOT}/a\0{ROOT}/c".encode())
     assert {"a": b"old"} in cuts(disk)
     assert {"c": b"old"} in cuts(disk)
     _sync_directory(disk)
-    do(disk, Kind.UNLINKED, f"{ROOT}/c".encode())
+    do(disk, OperationKind.UNLINKED, f"{ROOT}/c".encode())
     assert {frozenset(files) for files in cuts(disk)} == {frozenset(), frozenset({"c"})}
     assert disk.now() == {}
 
 
 def test_a_truncation_without_a_sync_may_be_undone() -> None:
     disk = made()
-    do(disk, Kind.WRITTEN, b"long enough")
-    do(disk, Kind.SYNCED)
-    do(disk, Kind.TRUNCATED, offset=4)
+    do(disk, OperationKind.WRITTEN, b"long enough")
+    do(disk, OperationKind.SYNCED)
+    do(disk, OperationKind.TRUNCATED, offset=4)
     assert {files["a"] for files in cuts(disk)} == {b"long", b"long enough"}
-    do(disk, Kind.SYNCED)
+    do(disk, OperationKind.SYNCED)
     assert {files["a"] for files in cuts(disk)} == {b"long"}
 
 
 def test_files_of_the_beginning_are_durable() -> None:
     disk = Disk(ROOT, {"a": b"before"})
-    do(disk, Kind.OPENED, f"{ROOT}/a".encode())
-    do(disk, Kind.WRITTEN, b"B")
+    do(disk, OperationKind.OPENED, f"{ROOT}/a".encode())
+    do(disk, OperationKind.WRITTEN, b"B")
     assert {files["a"] for files in cuts(disk)} == {b"before", b"Before"}
 
 
@@ -104,7 +104,7 @@ def entry(kind: bytes, data: bytes) -> bytes:
 
 def test_a_log_is_read_up_to_a_torn_entry() -> None:
     raw = entry(b"W", b"data") + entry(b"S", b"")
-    whole = [Operation(Kind.WRITTEN, 3, 7, b"data"), Operation(Kind.SYNCED, 3, 7, b"")]
+    whole = [Operation(OperationKind.WRITTEN, 3, 7, b"data"), Operation(OperationKind.SYNCED, 3, 7, b"")]
     assert list(read(raw)) == whole
     assert list(read(raw + entry(b"W", b"torn")[:-1])) == whole
     assert list(read(raw + b"W")) == whole

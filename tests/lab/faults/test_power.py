@@ -8,7 +8,7 @@ import pytest
 from lab.faults.accounts.effort import Effort
 from lab.faults.power import cuts, shim
 from lab.faults.power.cuts import SUBJECTS, Subject
-from lab.faults.power.op_log import Kind, Operation
+from lab.faults.power.op_log import Operation, OperationKind
 from outbox.journal import gaps
 from outbox.journal import salvage as journal_salvage
 from outbox.journal.heartbeat import Reach
@@ -38,7 +38,7 @@ def test_a_disk_that_forgets_its_syncs_is_found_out(
 
     def unsynced(*arguments: object) -> list[Operation]:
         done = record(*arguments)  # type: ignore[arg-type]
-        return [one for one in done if one.kind is not Kind.SYNCED]
+        return [one for one in done if one.kind is not OperationKind.SYNCED]
 
     monkeypatch.setattr(shim, "record", unsynced)
     count = cuts.cut(subject, built, tmp_path, 20, 1, print)

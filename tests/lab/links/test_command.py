@@ -14,8 +14,8 @@ import pytest
 from host.exits import Exit
 from lab.__main__ import command
 from lab.links.command import describe
-from lab.links.datagrams import Datagram
-from lab.links.line import Line, LineCounters, LineSettings
+from lab.links.datagrams import RelayedDatagram
+from lab.links.line import EmulatedLine, EmulatedLineCounters, LineSettings
 from lab.links.link import LinkReport, OwnLosses, decode_report, encode_report
 from tests.lab.conftest import DEADLINE_SECONDS, End, until
 
@@ -56,8 +56,8 @@ def send_faster_than_the_line(sender: End, destination: tuple[str, int]) -> None
         sender.send(bytes(PAYLOAD_BYTES), destination)
 
 
-def collect(receiver: End) -> list[Datagram]:
-    received: list[Datagram] = []
+def collect(receiver: End) -> list[RelayedDatagram]:
+    received: list[RelayedDatagram] = []
 
     def all_there() -> bool:
         received.extend(receiver.take())
@@ -186,7 +186,7 @@ def test_unwritable_counters_are_reported(
 
 def test_the_report_names_every_error_of_the_link() -> None:
     lost = OwnLosses(unsent=2, overflowed=3, crowded=4)
-    report = LinkReport(LineCounters(), LineCounters(), up_lost=lost, stray=1, seconds=2.0)
+    report = LinkReport(EmulatedLineCounters(), EmulatedLineCounters(), up_lost=lost, stray=1, seconds=2.0)
     report.late_p50, report.late_p99, report.late_largest, report.cpu_seconds = (
         45_000,
         130_000,
@@ -204,8 +204,10 @@ def test_the_report_names_every_error_of_the_link() -> None:
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=1500))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=1500))
     for _ in range(3):
         line.offer(0, 1500)
-    report = LinkReport(line.counters, LineCounters(), up_lost=OwnLosses(overflowed=3), late_p50=45_000)
+    report = LinkReport(
+        line.counters, EmulatedLineCounters(), up_lost=OwnLosses(overflowed=3), late_p50=45_000
+    )
     assert decode_report(encode_report(report)) == report

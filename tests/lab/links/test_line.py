@@ -4,13 +4,13 @@ from math import sqrt
 
 import pytest
 
-from lab.links.line import DropCause, Line, LineSettings, LossPlace, Release
+from lab.links.line import DropCause, EmulatedLine, LineSettings, LossPlace, Release
 
 MILLISECOND = 10**6
 SECOND = 10**9
 
 
-def releases(line: Line, times: range, ip_bytes: int = 1000) -> list[tuple[int, ...]]:
+def releases(line: EmulatedLine, times: range, ip_bytes: int = 1000) -> list[tuple[int, ...]]:
     return [tuple(release.at for release in line.offer(now, ip_bytes)) for now in times]
 
 
@@ -20,28 +20,28 @@ def assert_share(found: int, of: int, expected: float) -> None:
 
 
 def test_a_line_that_does_nothing_releases_at_once() -> None:
-    assert Line(LineSettings()).offer(5, 1000, tos=0xB8) == (Release(5, 0xB8),)
+    assert EmulatedLine(LineSettings()).offer(5, 1000, tos=0xB8) == (Release(5, 0xB8),)
 
 
 def test_the_queue_spaces_packets_at_the_rate() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=3000))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000))
     assert releases(line, range(3)) == [(MILLISECOND,), (2 * MILLISECOND,), (3 * MILLISECOND,)]
 
 
 def test_an_idle_line_serves_a_packet_on_arrival() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=3000))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000))
     line.offer(0, 1000)
     assert line.offer(5 * MILLISECOND, 1000) == (Release(6 * MILLISECOND, 0),)
 
 
 def test_a_rate_that_divides_nothing_does_not_drift() -> None:
-    line = Line(LineSettings(rate=8_400_000, queue=1_100_000))
+    line = EmulatedLine(LineSettings(rate=8_400_000, queue=1_100_000))
     last = [line.offer(0, 1028) for _ in range(1000)][-1]
     assert last[0].at == -(-1000 * 1028 * 8 * SECOND // 8_400_000)
 
 
 def test_tail_drop_counts_the_unsent_part_of_the_packet_in_service() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=2500))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=2500))
     assert [bool(line.offer(0, 1000)) for _ in range(3)] == [True, True, False]
     assert not line.offer(MILLISECOND // 2 - 1, 1000)
     assert line.offer(MILLISECOND // 2, 1000) == (Release(3 * MILLISECOND, 0),)
@@ -50,19 +50,19 @@ def test_tail_drop_counts_the_unsent_part_of_the_packet_in_service() -> None:
 
 
 def test_a_burst_passes_at_once_and_later_packets_at_the_rate() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=5000, burst=3000))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=5000, burst=3000))
     assert [line.offer(0, 1000)[0].at for _ in range(5)] == [0, 0, 0, MILLISECOND, 2 * MILLISECOND]
 
 
 def test_a_burst_refills_at_the_rate() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=5000, burst=2000))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=5000, burst=2000))
     assert [line.offer(0, 1000)[0].at for _ in range(2)] == [0, 0]
     assert line.offer(MILLISECOND, 1000)[0].at == MILLISECOND
     assert line.offer(MILLISECOND + MILLISECOND // 2, 1000)[0].at == 2 * MILLISECOND
 
 
 def test_a_policer_drops_what_a_shaper_would_delay() -> None:
-    line = Line(LineSettings(rate=8_000_000, burst=2000, policer=True))
+    line = EmulatedLine(LineSettings(rate=8_000_000, burst=2000, policer=True))
     assert [bool(line.offer(0, 1000)) for _ in range(3)] == [True, True, False]
     assert not line.offer(MILLISECOND - 1, 1000)
     assert line.offer(MILLISECOND, 1000) == (Release(MILLISECOND, 0),)
@@ -70,12 +70,12 @@ def test_a_policer_drops_what_a_shaper_would_delay() -> None:
 
 
 def test_delay_is_added_after_the_queue() -> None:
-    line = Line(LineSettings(rate=8_000_000, queue=3000, delay=10 * MILLISECOND))
+    line = EmulatedLine(LineSettings(rate=8_000_000, queue=3000, delay=10 * MILLISECOND))
     assert releases(line, range(2)) == [(11 * MILLISECOND,), (12 * MILLISECOND,)]
 
 
 def test_jitter_is_uniform_between_packets_far_apart() -> None:
-    line = Line(LineSettings(delay=10, jitter=999, seed=1))
+    line = EmulatedLine(LineSettings(delay=10, jitter=999, seed=1))
     extra = [line.offer(now, 100)[0].at - now - 10 for now in range(0, 10_000_000, 1000)]
     assert (min(extra), max(extra)) == (0, 999)
     for tenth in range(10):
@@ -83,7 +83,7 @@ def test_jitter_is_uniform_between_packets_far_apart() -> None:
 
 
 def test_jitter_never_reorders() -> None:
-    line = Line(LineSettings(jitter=50 * MILLISECOND, seed=2))
+    line = EmulatedLine(LineSettings(jitter=50 * MILLISECOND, seed=2))
     times = [line.offer(now, 100)[0].at for now in range(0, SECOND, MILLISECOND)]
     assert times == sorted(times)
     delays = [at - now for at, now in zip(times, range(0, SECOND, MILLISECOND), strict=True)]
@@ -92,7 +92,7 @@ def test_jitter_never_reorders() -> None:
 
 @pytest.mark.parametrize("place", list(LossPlace))
 def test_the_share_of_lost_packets_is_that_of_the_settings(place: LossPlace) -> None:
-    line = Line(LineSettings(loss=0.03, loss_place=place, seed=3))
+    line = EmulatedLine(LineSettings(loss=0.03, loss_place=place, seed=3))
     lost = sum(not line.offer(now, 100) for now in range(20_000))
     assert_share(lost, 20_000, 0.03)
     assert line.counters.dropped_packets == {DropCause.LOSS: lost}
@@ -101,7 +101,7 @@ def test_the_share_of_lost_packets_is_that_of_the_settings(place: LossPlace) -> 
 def test_loss_before_the_queue_leaves_the_line_free_and_after_it_does_not() -> None:
     ends = {}
     for place in LossPlace:
-        line = Line(LineSettings(rate=8_000_000, queue=200_000, loss=0.5, loss_place=place, seed=4))
+        line = EmulatedLine(LineSettings(rate=8_000_000, queue=200_000, loss=0.5, loss_place=place, seed=4))
         got = [line.offer(0, 1000) for _ in range(100)]
         ends[place] = max(release.at for packet in got for release in packet)
         delivered = line.counters.delivered_packets
@@ -111,14 +111,14 @@ def test_loss_before_the_queue_leaves_the_line_free_and_after_it_does_not() -> N
 
 
 def test_only_reordered_packets_have_the_extra_delay() -> None:
-    line = Line(LineSettings(delay=100, reordering=0.1, reordering_delay=5000, seed=5))
+    line = EmulatedLine(LineSettings(delay=100, reordering=0.1, reordering_delay=5000, seed=5))
     extra = [line.offer(now, 100)[0].at - now for now in range(0, 10_000_000, 1000)]
     assert set(extra) == {100, 5100}
     assert_share(extra.count(5100), 10_000, 0.1)
 
 
 def test_a_duplicate_leaves_with_its_original() -> None:
-    line = Line(LineSettings(delay=7, duplication=0.2, seed=6))
+    line = EmulatedLine(LineSettings(delay=7, duplication=0.2, seed=6))
     copies = [line.offer(now, 100, tos=4) for now in range(10_000)]
     assert set(copies) <= {(Release(now + 7, 4),) * n for now in range(10_000) for n in (1, 2)}
     assert_share(sum(len(packet) == 2 for packet in copies), 10_000, 0.2)
@@ -126,13 +126,13 @@ def test_a_duplicate_leaves_with_its_original() -> None:
 
 
 def test_dscp_is_rewritten_and_ecn_is_not() -> None:
-    line = Line(LineSettings(dscp_rewrite={46: 0, 10: 12}))
+    line = EmulatedLine(LineSettings(dscp_rewrite={46: 0, 10: 12}))
     found = [line.offer(0, 100, tos)[0].tos for tos in (46 << 2 | 1, 10 << 2 | 3, 8 << 2 | 2)]
     assert found == [1, 12 << 2 | 3, 8 << 2 | 2]
 
 
 def test_the_counters_balance() -> None:
-    line = Line(
+    line = EmulatedLine(
         LineSettings(
             rate=8_000_000, queue=5000, loss=0.1, duplication=0.1, reordering=0.1, reordering_delay=9, seed=7
         )
@@ -152,7 +152,7 @@ def test_the_counters_balance() -> None:
 
 def test_the_same_seed_has_the_same_results() -> None:
     settings = LineSettings(loss=0.3, jitter=1000, duplication=0.2, seed=8)
-    first, second = Line(settings), Line(settings)
+    first, second = EmulatedLine(settings), EmulatedLine(settings)
     assert releases(first, range(500)) == releases(second, range(500))
 
 
@@ -173,5 +173,5 @@ def test_the_same_seed_has_the_same_results() -> None:
 def test_impossible_settings_are_named(settings: LineSettings, message: str) -> None:
     assert settings.faults() == (message,)
     with pytest.raises(ValueError) as caught:
-        Line(settings)
+        EmulatedLine(settings)
     assert str(caught.value) == message

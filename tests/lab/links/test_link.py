@@ -9,12 +9,12 @@ import pytest
 
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import LineSettings
-from lab.links.link import Link, LinkSettings
+from lab.links.link import EmulatedLink, LinkSettings
 from tests.lab.conftest import End, until
 
 MILLISECOND = 10**6
 MakeEnd = Callable[..., End]
-StartLink = Callable[..., Link]
+StartLink = Callable[..., EmulatedLink]
 
 
 @pytest.fixture

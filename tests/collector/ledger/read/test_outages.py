@@ -9,7 +9,7 @@ import pytest
 
 from collector.ingest.decode import judge
 from collector.ledger.read import outages
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import boots
 from collector.ledger.store import connect
 from collector.ledger.write.commit import Ledger
@@ -177,7 +177,7 @@ def test_an_outage_that_began_while_no_clock_was_set_has_no_date_until_more_is_k
     assert (found.dated, found.lasted_us, found.end_us) == (False, None, END_US)
     engine = connect(path, writing=True)
     with engine.begin() as connection:
-        keys = Keys()
+        keys = RowKeys()
         filled = {column.name: 0 for column in boots.c if not column.nullable and column.name != "key"}
         known = {
             "site_key": keys.site(connection, SITE),

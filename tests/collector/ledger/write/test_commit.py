@@ -8,7 +8,7 @@ import pytest
 
 from collector.ingest.decode import Arrival
 from collector.ledger.read import latest as reading
-from collector.ledger.rows.keys import Keys
+from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit import Ledger
@@ -287,7 +287,7 @@ def test_a_forgotten_epoch_is_asked_for_again(ledger: Ledger, path: Path) -> Non
     commit(ledger, arrival(stamp(10)))
     engine = connect(path, writing=False)
     with engine.begin() as connection:
-        known = Keys()
+        known = RowKeys()
         epoch_key = known.epoch(connection, SITE, EPOCH)
         assert known.last_seq(connection, epoch_key) == 10
         known.forget()

@@ -4,13 +4,13 @@ from collections import Counter
 
 import pytest
 
-from lab.faults.accounts.account import Account, Content, Gap, Held, Identity, Noted, settle
+from lab.faults.accounts.account import Account, Content, DeclaredGap, Held, Noted, RecordIdentity, settle
 
 SITE, EPOCH = "SITE1", "e1"
 
 
 def content(seq: int, digest: bytes = b"d") -> Content:
-    return Content(Identity(SITE, EPOCH, seq), digest)
+    return Content(RecordIdentity(SITE, EPOCH, seq), digest)
 
 
 def noted(*seqs: int, unfinished: tuple[int, ...] = ()) -> Noted:
@@ -24,7 +24,7 @@ def held(*seqs: int, **more: object) -> Held:
     return Held(**({"contents": contents, "serials": serials} | more))  # type: ignore[arg-type]
 
 
-def seqs(identities: tuple[Identity, ...]) -> list[int]:
+def seqs(identities: tuple[RecordIdentity, ...]) -> list[int]:
     return [at.seq for at in identities]
 
 
@@ -44,13 +44,13 @@ def test_one_measurement_that_is_nowhere_is_lost_by_name() -> None:
 
 
 def test_a_declared_gap_is_no_loss_and_covers_nothing_beside_it() -> None:
-    gaps = (Gap(SITE, EPOCH, 2, 3), Gap("SITE2", EPOCH, 4, 9))
+    gaps = (DeclaredGap(SITE, EPOCH, 2, 3), DeclaredGap("SITE2", EPOCH, 4, 9))
     account = settle(noted(1, 2, 3, 4), held(1, gaps=gaps))
     assert (account.declared, seqs(account.lost)) == (2, [4])
 
 
 def test_what_was_declared_and_came_after_all_is_held() -> None:
-    account = settle(noted(1, 2), held(1, 2, gaps=(Gap(SITE, EPOCH, 1, 2),)))
+    account = settle(noted(1, 2), held(1, 2, gaps=(DeclaredGap(SITE, EPOCH, 1, 2),)))
     assert (account.held, account.declared, account.closes) == (2, 0, True)
 
 

@@ -11,9 +11,9 @@ from lab.faults.processes.fault_proxy import (
     BOTH,
     END_WITHIN_S,
     NONE,
-    Fault,
+    ConnectionFault,
+    FaultKind,
     FaultProxy,
-    Kind,
     Way,
     fault_proxy,
     hosted,
@@ -81,7 +81,7 @@ def test_stalled_bytes_pass_once_the_stall_is_over(ways: frozenset[Way]) -> None
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(Kind.STALL, ways))
+            proxy.set(ConnectionFault(FaultKind.STALL, ways))
             writer.write(b"hello")
             assert await silent(reader)
             assert proxy.tally.passed == {Way.UP: 0 if Way.UP in ways else 5, Way.DOWN: 0}
@@ -92,10 +92,10 @@ def test_stalled_bytes_pass_once_the_stall_is_over(ways: frozenset[Way]) -> None
 
 
 def test_a_stall_closes_the_senders_window_and_swallowing_does_not() -> None:
-    async def sent(kind: Kind) -> bool:
+    async def sent(kind: FaultKind) -> bool:
         async with echoed() as (proxy, connect):
             _, writer = await connect()
-            proxy.set(Fault(kind, UP))
+            proxy.set(ConnectionFault(kind, UP))
             writer.write(bytes(20_000_000))
             try:
                 await asyncio.wait_for(writer.drain(), 1)
@@ -105,15 +105,15 @@ def test_a_stall_closes_the_senders_window_and_swallowing_does_not() -> None:
                 writer.transport.abort()
             return True
 
-    assert asyncio.run(sent(Kind.SWALLOW))
-    assert not asyncio.run(sent(Kind.STALL))
+    assert asyncio.run(sent(FaultKind.SWALLOW))
+    assert not asyncio.run(sent(FaultKind.STALL))
 
 
 def test_swallowed_bytes_never_arrive() -> None:
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(Kind.SWALLOW, UP, after=2))
+            proxy.set(ConnectionFault(FaultKind.SWALLOW, UP, after=2))
             writer.write(b"hello")
             assert await reader.readexactly(2) == b"he"
             assert await silent(reader)
@@ -124,13 +124,13 @@ def test_swallowed_bytes_never_arrive() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("kind", [Kind.STALL, Kind.SWALLOW])
-def test_a_half_open_link_does_not_signal_the_end_of_a_connection(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.STALL, FaultKind.SWALLOW])
+def test_a_half_open_link_does_not_signal_the_end_of_a_connection(kind: FaultKind) -> None:
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             _, writer = await connect()
             await until(lambda: proxy.open_connections == 1)
-            proxy.set(Fault(kind))
+            proxy.set(ConnectionFault(kind))
             writer.transport.abort()
             await asyncio.sleep(0.2)
             assert proxy.open_connections == 1
@@ -145,7 +145,7 @@ def test_a_reset_ends_open_and_new_connections() -> None:
         async with echoed() as (proxy, connect):
             reader, _ = await connect()
             await until(lambda: proxy.open_connections == 1)
-            proxy.set(Fault(Kind.RESET))
+            proxy.set(ConnectionFault(FaultKind.RESET))
             with pytest.raises(ConnectionResetError):
                 await reader.read(1)
             later, _ = await connect()
@@ -161,7 +161,7 @@ def test_hanging_up_ends_connections_in_order() -> None:
         async with echoed() as (proxy, connect):
             reader, _ = await connect()
             await until(lambda: proxy.open_connections == 1)
-            proxy.set(Fault(Kind.HANG_UP))
+            proxy.set(ConnectionFault(FaultKind.HANG_UP))
             assert await reader.read(1) == b""
             reader, _ = await connect()
             assert await reader.read(1) == b""
@@ -174,7 +174,7 @@ def test_a_cut_leaves_new_connections_alone() -> None:
         async with echoed() as (proxy, connect):
             reader, _ = await connect()
             await until(lambda: proxy.open_connections == 1)
-            proxy.set(Fault(Kind.STALL))
+            proxy.set(ConnectionFault(FaultKind.STALL))
             proxy.cut()
             await until(lambda: proxy.open_connections == 0)
             proxy.set(NONE)
@@ -191,7 +191,7 @@ def test_garbage_has_the_length_of_the_data() -> None:
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(Kind.GARBAGE, DOWN, after=3))
+            proxy.set(ConnectionFault(FaultKind.GARBAGE, DOWN, after=3))
             writer.write(b"hello, hello, hello")
             received = await reader.readexactly(19)
             assert received[:3] == b"hel"
@@ -204,19 +204,19 @@ def test_a_truncated_answer_ends_in_order() -> None:
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(Kind.TRUNCATE, DOWN, after=3))
+            proxy.set(ConnectionFault(FaultKind.TRUNCATE, DOWN, after=3))
             writer.write(b"hello")
             assert await reader.read() == b"hel"
 
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("kind", "least_s"), [(Kind.TRICKLE, 0.25), (Kind.DELAY, 0.05)])
-def test_slow_faults_delay_and_lose_nothing(kind: Kind, least_s: float) -> None:
+@pytest.mark.parametrize(("kind", "least_s"), [(FaultKind.TRICKLE, 0.25), (FaultKind.DELAY, 0.05)])
+def test_slow_faults_delay_and_lose_nothing(kind: FaultKind, least_s: float) -> None:
     async def scenario() -> None:
         async with echoed() as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(kind, DOWN, seconds=0.05))
+            proxy.set(ConnectionFault(kind, DOWN, seconds=0.05))
             began = time.monotonic()
             writer.write(b"hello")
             assert await reader.readexactly(5) == b"hello"
@@ -229,7 +229,7 @@ def test_a_lie_acknowledges_and_drops_its_topics() -> None:
     async def scenario() -> None:
         async with echoed(mqtt=True) as (proxy, connect):
             reader, writer = await connect()
-            proxy.set(Fault(Kind.LIE, UP, topics=lambda topic: topic == "a/b"))
+            proxy.set(ConnectionFault(FaultKind.LIE, UP, topics=lambda topic: topic == "a/b"))
             for byte in PUBLISH + OTHER + PING:  # cut as badly as can be
                 writer.write(bytes([byte]))
                 await writer.drain()
@@ -274,7 +274,7 @@ def test_a_hosted_proxy_needs_no_event_loop() -> None:
                 with accepted:
                     client.sendall(b"hello")
                     assert accepted.recv(5) == b"hello"
-                    proxy.set(Fault(Kind.RESET))
+                    proxy.set(ConnectionFault(FaultKind.RESET))
                     with pytest.raises(ConnectionResetError):
                         client.recv(1)
             assert proxy.tally.passed[Way.UP] == 5

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.faults.processes.mqtt_frames import FramingError, Packets, Publication, publication
+from lab.faults.processes.mqtt_frames import FramingError, Packets, PublishFrame, publication
 
 PUBLISH = b"\x32\x08\x00\x03a/b\x00\x07!"
 LONG = b"\x30\xac\x02" + bytes(300)
@@ -33,7 +33,7 @@ def test_an_oversized_packet_is_refused_by_its_length() -> None:
 
 
 def test_the_head_of_a_publication() -> None:
-    assert publication(PUBLISH) == Publication("a/b", 1, b"\x00\x07")
+    assert publication(PUBLISH) == PublishFrame("a/b", 1, b"\x00\x07")
     assert publication(b"\xc0\x00") is None
 
 

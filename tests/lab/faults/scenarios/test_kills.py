@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from lab.faults.accounts import reading
-from lab.faults.accounts.account import Content, Gap, Held, Identity, Noted, settle
+from lab.faults.accounts.account import Content, DeclaredGap, Held, Noted, RecordIdentity, settle
 from lab.faults.scenarios import kills
 from tests.servers import require
 
@@ -27,8 +27,8 @@ def test_the_account_closes_after_kills_and_shows_one_deleted_row(tmp_path: Path
 
 
 def test_a_declared_loss_is_a_loss_where_no_journal_was_full() -> None:
-    one = Content(Identity("SITE1", "e", 1), b"digest")
-    noted, gaps = Noted(frozenset({one}), frozenset({one})), (Gap("SITE1", "e", 1, 1),)
+    one = Content(RecordIdentity("SITE1", "e", 1), b"digest")
+    noted, gaps = Noted(frozenset({one}), frozenset({one})), (DeclaredGap("SITE1", "e", 1, 1),)
     account = settle(noted, Held(gaps=gaps, marks={("SITE1", "e"): 1}, counts={("SITE1", "e"): (0, 1)}))
     assert account.closes
     assert not kills.clean(account)

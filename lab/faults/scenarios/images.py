@@ -3,8 +3,8 @@
 An image has the identities of its past and not what came after it. So every opening of a journal draws a new
 epoch: nothing is given out twice, and the ledger sees two epochs follow the same one. What only the lost
 present knew is shown as missing as far as it had been announced. Where the journal alone was put back, the
-heartbeat beside it names the newest epoch and its last number: what the journal lacks is declared, and the
-next epoch follows that one.
+heartbeat beside it names the newest epoch and its last number. What the journal lacks is declared then, and
+the next epoch follows that one.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ from lab.demo import programs
 from lab.demo.figures import Figures, fetch
 from lab.demo.files import FIRST_WITHIN_S, TRAIN_PACKETS, Files
 from lab.demo.sites import LINES, Line
-from lab.links.link import LinkReport
+from lab.links.link import LinkReport, decode_report
 from lab.programs.places import Places
 from lab.programs.supervisor import ChildExit, ChildProgram, Supervisor, last_lines
 
@@ -81,7 +81,7 @@ class Stage:
     def _account(self, link: ChildProgram) -> LinkReport:
         said = last_lines(self._supervisor.log_of(link.name), 1)
         try:
-            return msgspec.json.decode("".join(said), type=LinkReport)
+            return decode_report("".join(said))
         except msgspec.DecodeError:
             raise DiedError(f"{link.name} ended without an account; it said: {said}") from None
 

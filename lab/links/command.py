@@ -8,14 +8,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from host.command_line import reader
 from host.exits import Exit
 from lab.links import quantities
 from lab.links.interface_counters import InterfaceCounters
 from lab.links.line import LineCounters, LineSettings, LossPlace
-from lab.links.link import Link, LinkReport, LinkSettings
+from lab.links.link import Link, LinkReport, LinkSettings, encode_report
 from lab.links.options import DEFAULT_QUEUE, PAIR, QUEUE_HELP, both, queue, queue_bytes
 
 Say = Callable[[str], None]
@@ -119,7 +117,7 @@ def run(options: argparse.Namespace, say: Say, complain: Say) -> Exit:
             return Exit.UNAVAILABLE
         _relay(link, settings, say)
     report = link.report()
-    say(msgspec.json.encode(report).decode() if options.json else describe(report))
+    say(encode_report(report) if options.json else describe(report))
     return Exit.OK
 
 

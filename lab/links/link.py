@@ -5,9 +5,12 @@ import ctypes
 import ipaddress
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
+
+import msgspec
 
 from lab.links.datagrams import Datagram
 from lab.links.endpoints import Client, Endpoints, SitePort
@@ -103,6 +106,16 @@ class LinkReport:
     late_largest: int = 0
     cpu_seconds: float = 0.0
     seconds: float = 0.0
+
+
+def encode_report(report: LinkReport) -> str:
+    """Return the report as one line of JSON."""
+    return msgspec.json.encode(report).decode()
+
+
+def decode_report(line: str) -> LinkReport:
+    """Read what ``encode_report`` wrote. Raises msgspec.DecodeError for anything else."""
+    return msgspec.json.decode(line, type=LinkReport, dec_hook=lambda _, value: Counter(value))
 
 
 class Link:

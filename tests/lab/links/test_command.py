@@ -15,8 +15,8 @@ from host.exits import Exit
 from lab.__main__ import command
 from lab.links.command import describe
 from lab.links.datagrams import Datagram
-from lab.links.line import LineCounters
-from lab.links.link import LinkReport, OwnLosses
+from lab.links.line import Line, LineCounters, LineSettings
+from lab.links.link import LinkReport, OwnLosses, decode_report, encode_report
 from tests.lab.conftest import DEADLINE_SECONDS, End, until
 
 MakeEnd = Callable[..., End]
@@ -201,3 +201,11 @@ def test_the_report_names_every_error_of_the_link() -> None:
         "releases late by: p50 45 us, p99 130 us, largest 2000 us",
         "2.0 s, 10.0% of a core",
     ]
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    line = Line(LineSettings(rate=8_000_000, queue=1500))
+    for _ in range(3):
+        line.offer(0, 1500)
+    report = LinkReport(line.counters, LineCounters(), up_lost=OwnLosses(overflowed=3), late_p50=45_000)
+    assert decode_report(encode_report(report)) == report

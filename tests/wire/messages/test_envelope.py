@@ -3,22 +3,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from wire import records
 from wire.messages import envelope as messages
-from wire.messages.envelope import (
-    Envelope,
-    EpochMark,
-    Fault,
-    Gap,
-    GapReason,
-    Presence,
-    PresenceState,
-    Reason,
-    Receipt,
-)
+from wire.messages.envelope import Envelope, EpochMark, Fault, Gap, GapReason, Presence, PresenceState, Reason
 
 CLOCK = records.ClockReading(wall_us=1_775_000_000_000_000, boot_us=5, boot_id="b", synchronised=True)
 STAMP = records.StampMeasurement(
@@ -48,7 +36,6 @@ def envelope(**changes: object) -> Envelope:
 
 def test_an_envelope_round_trips_with_its_measurements() -> None:
     decoded = messages.decode(messages.encode(envelope()), Envelope, "0631234A")
-    assert isinstance(decoded, Envelope)
     assert messages.decode_measurement(decoded.records[0]) == STAMP
 
 
@@ -56,7 +43,6 @@ def test_an_envelope_round_trips_with_its_measurements() -> None:
 def test_why_a_gap_is_one_may_be_told_in_a_newer_word(reason: str) -> None:
     gap = Gap(epoch=STAMP.epoch, first=1, last=2, reason=reason, at_us=3)
     decoded = messages.decode(messages.encode(envelope(gaps=(gap,))), Envelope, "0631234A")
-    assert isinstance(decoded, Envelope)
     assert decoded.gaps == (gap,)
 
 
@@ -72,9 +58,7 @@ def test_a_measurement_of_an_unknown_probe_is_kept_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("words", [
-    {"purpose": "audit"},
-    {"failure": "moon-phase"},
-    {"probe": "floor", "values": {"verdict": "provisional"}},
+    {"purpose": "audit"}, {"failure": "moon-phase"}, {"probe": "floor", "values": {"verdict": "provisional"}},
 ])  # fmt: skip
 def test_a_newer_agents_word_is_kept_as_it_came(words: dict[str, Any]) -> None:
     fields = json.loads(messages.encode(STAMP)) | words
@@ -102,41 +86,20 @@ def test_unknown_fields_of_a_newer_agent_do_no_harm() -> None:
     assert messages.decode_measurement(json.dumps(fields).encode()) == STAMP
 
 
-@pytest.mark.parametrize(
-    ("payload", "reason", "detail"),
-    [
-        (b"", Reason.MALFORMED, "Input data was truncated"),
-        (b'{"schema":1', Reason.MALFORMED, "Input data was truncated"),
-        (b"\xff\xfe", Reason.MALFORMED, "JSON is malformed: invalid character (byte 0)"),
-        (b"[]", Reason.INVALID, "Expected `object`, got `array`"),
-        (b'{"schema":2}', Reason.NEWER_SCHEMA, "schema 2 is newer than this program's 1: upgrade it"),
-        (b'{"schema":1}', Reason.INVALID, "Object missing required field `sender`"),
-        (b"x" * (messages.MAX_MESSAGE_BYTES + 1), Reason.TOO_LARGE, "524289 bytes; at most 524288 are taken"),
-        (
-            messages.encode(envelope(sender="B")),
-            Reason.WRONG_SENDER,
-            "says B on the topic of 0631234A",
-        ),
-        (
-            messages.encode(envelope(sender="B/C")),
-            Reason.INVALID,
-            r"Expected `str` matching regex '\\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\\Z' - at `$.sender`",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("payload", "reason", "detail"), [
+    (b"", Reason.MALFORMED, "Input data was truncated"),
+    (b'{"schema":1', Reason.MALFORMED, "Input data was truncated"),
+    (b"\xff\xfe", Reason.MALFORMED, "JSON is malformed: invalid character (byte 0)"),
+    (b"[]", Reason.INVALID, "Expected `object`, got `array`"),
+    (b'{"schema":2}', Reason.NEWER_SCHEMA, "schema 2 is newer than this program's 1: upgrade it"),
+    (b'{"schema":1}', Reason.INVALID, "Object missing required field `sender`"),
+    (b"x" * (messages.MAX_MESSAGE_BYTES + 1), Reason.TOO_LARGE, "524289 bytes; at most 524288 are taken"),
+    (messages.encode(envelope(sender="B")), Reason.WRONG_SENDER, "says B on the topic of 0631234A"),
+    (messages.encode(envelope(sender="B/C")), Reason.INVALID,
+     r"Expected `str` matching regex '\\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\\Z' - at `$.sender`"),
+])  # fmt: skip
 def test_what_does_not_fit_is_a_fault_with_its_reason(payload: bytes, reason: Reason, detail: str) -> None:
     assert messages.decode(payload, Envelope, "0631234A") == Fault(reason, detail)
-
-
-@given(st.binary(max_size=400))
-def test_no_payload_raises(payload: bytes) -> None:
-    for kind in (Envelope, Receipt, Presence):
-        messages.decode(payload, kind, "A")
-    messages.decode_measurement(payload)
-
-
-def test_deep_nesting_is_a_fault() -> None:
-    assert isinstance(messages.decode(b"[" * 200_000, Envelope, "A"), Fault)
 
 
 def test_presence_round_trips() -> None:

@@ -39,9 +39,8 @@ def test_one_request_reads_all_of_an_interface() -> None:
 
 
 def test_a_missing_interface_is_reported_as_gone() -> None:
-    assert interface_mib.state([Binding(b.oid, Missing.NO_SUCH_INSTANCE) for b in answer()], 2) == Unreadable(
-        "no interface 2", gone=True
-    )
+    missing = [Binding(one.oid, Missing.NO_SUCH_INSTANCE) for one in answer()]
+    assert interface_mib.state(missing, 2) == Unreadable("no interface 2", gone=True)
 
 
 def test_a_router_with_32_bit_counters_is_refused() -> None:
@@ -66,8 +65,7 @@ def test_bytes_counted_beyond_the_ip_layer(kind: int, net_snmp: bool, frame_byte
 
 
 def test_net_snmp_is_recognised_by_its_object_id() -> None:
-    told = interface_mib.state(answer({(1, 3, 6, 1, 2, 1, 1, 2, 0): NET_SNMP_ON_LINUX}), 2)
-    assert told.net_snmp
+    assert interface_mib.state(answer({(1, 3, 6, 1, 2, 1, 1, 2, 0): NET_SNMP_ON_LINUX}), 2).net_snmp
 
 
 @pytest.mark.parametrize(("now", "anew"), [
@@ -110,28 +108,20 @@ ROUTER = {
 }
 
 
-@pytest.mark.parametrize(
-    ("wanted", "index"), [("eth0", 2), ("GigabitEthernet0", 2), ("LINE", 9), ("ppp0", 9)]
-)
-def test_an_interface_is_found_by_name_then_description_then_alias(wanted: str, index: int) -> None:
-    assert Router(ROUTER).find(wanted) == index
+LISTED = "it has lo, eth0, eth1, ppp0, Loopback, GigabitEthernet0, Dialer"
+TWICE = {(*IF_X, 18, 1): b"line", (*IF_X, 18, 2): b"line"}
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    assert Router(ROUTER).find("wan") == Unreadable(
-        "no interface wan; it has lo, eth0, eth1, ppp0, Loopback, GigabitEthernet0, Dialer", gone=True
-    )
-
-
-def test_a_router_without_visible_interfaces_is_refused() -> None:
-    assert Router({}).find("wan") == Unreadable(
-        "no interface wan; it has none that this community may see", gone=True
-    )
-
-
-def test_an_ambiguous_name_is_refused() -> None:
-    twice = {(*IF_X, 18, 1): b"line", (*IF_X, 18, 2): b"line"}
-    assert Router(twice).find("line") == Unreadable("2 interfaces line: give the number (ifIndex) of one")
+@pytest.mark.parametrize(("variables", "wanted", "found"), [
+    (ROUTER, "eth0", 2), (ROUTER, "GigabitEthernet0", 2), (ROUTER, "LINE", 9), (ROUTER, "ppp0", 9),
+    (ROUTER, "wan", Unreadable(f"no interface wan; {LISTED}", gone=True)),
+    ({}, "wan", Unreadable("no interface wan; it has none that this community may see", gone=True)),
+    (TWICE, "line", Unreadable("2 interfaces line: give the number (ifIndex) of one")),
+])  # fmt: skip
+def test_an_interface_is_found_by_name_then_description_then_alias_or_refused_with_the_known_names(
+    variables: dict[Oid, Value], wanted: str, found: int | Unreadable
+) -> None:
+    assert Router(variables).find(wanted) == found
 
 
 def test_the_search_ends_with_an_endless_table() -> None:

@@ -25,47 +25,42 @@ def take(receiver: LoadReceiver, packet: bytes, now: int, wall: int) -> None:
         receiver.load(run, now, wall)
 
 
-def status_of(receiver: LoadReceiver, now: int) -> Status:
+def received(*packets: tuple[int, int, int]) -> LoadReceiver:
+    """Receiver of packets: (sequence number, send stamp, receive stamp), the stamps in ns after WALL."""
+    receiver = LoadReceiver(ACTIVATION)
+    for sequence, sent, wall in packets:
+        take(receiver, load_pdu(sequence, WALL + sent), 0, WALL + wall)
+    return receiver
+
+
+def status_of(receiver: LoadReceiver, now: int = 50 * MS) -> Status:
     packed = receiver.status(now, WALL + now, action=0, receive_stopped=0, rate=pdu.OFF)
-    parsed = pdu.parse_status(packed)
-    assert parsed is not None
-    return parsed
+    return pdu.parse_status(packed)
 
 
 def test_losses_late_and_duplicate_packets() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    for at, sequence in enumerate((1, 2, 3, 6, 4, 4, 5, 9)):
-        take(receiver, load_pdu(sequence, WALL + at * MS), at * MS, WALL + (at + 5) * MS)
-    status = status_of(receiver, 50 * MS)
+    numbers = enumerate((1, 2, 3, 6, 4, 4, 5, 9))
+    status = status_of(received(*((number, at * MS, (at + 5) * MS) for at, number in numbers)))
     assert (status.lost, status.reordered, status.duplicated) == (2, 2, 1)
     assert (status.datagrams, status.delay_count, status.payload_bytes) == (8, 4, 8 * 972)
 
 
 def test_a_loss_already_reported_is_not_taken_back() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    for sequence in (1, 3):
-        take(receiver, load_pdu(sequence, WALL), 0, WALL)
-    assert status_of(receiver, 50 * MS).lost == 1
+    receiver = received((1, 0, 0), (3, 0, 0))
+    assert status_of(receiver).lost == 1
     take(receiver, load_pdu(2, WALL), 60 * MS, WALL + 60 * MS)
     late = status_of(receiver, 100 * MS)
     assert (late.lost, late.reordered) == (0, 1)
 
 
 def test_a_late_packet_beyond_the_memory_of_32_counts_as_reordered_not_duplicate() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    for sequence in range(1, 40):
-        take(receiver, load_pdu(sequence, WALL), 0, WALL)
-    take(receiver, load_pdu(8, WALL), 0, WALL)
-    take(receiver, load_pdu(7, WALL), 0, WALL)
-    status = status_of(receiver, 50 * MS)
+    status = status_of(received(*((number, 0, 0) for number in (*range(1, 40), 8, 7))))
     assert (status.duplicated, status.reordered) == (1, 1)
 
 
 def test_the_first_packet_sets_the_minimum_and_gives_no_sample() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    for sequence, delay in enumerate((40, 30, 37, 50), start=1):
-        take(receiver, load_pdu(sequence, WALL), 0, WALL + delay * MS)
-    status = status_of(receiver, 50 * MS)
+    receiver = received(*((number, 0, delay * MS) for number, delay in enumerate((40, 30, 37, 50), start=1)))
+    status = status_of(receiver)
     assert (status.delay_min, status.delay_max, status.delay_sum, status.delay_count) == (0, 20, 27, 3)
     assert (status.clock_delta_min, status.minimum_updated) == (30, 1)
     empty = status_of(receiver, 100 * MS)
@@ -74,24 +69,17 @@ def test_the_first_packet_sets_the_minimum_and_gives_no_sample() -> None:
 
 
 def test_the_sum_of_delays_is_more_precise_than_a_millisecond() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    take(receiver, load_pdu(1, WALL), 0, WALL)
-    for sequence in range(2, 52):
-        take(receiver, load_pdu(sequence, WALL), 0, WALL + 400_000)
-    status = status_of(receiver, 50 * MS)
+    status = status_of(received((1, 0, 0), *((number, 0, 400_000) for number in range(2, 52))))
     assert (status.delay_sum, status.delay_count, status.delay_max) == (20, 50, 0)
 
 
 def test_a_negative_clock_difference_is_signed_on_the_wire() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    take(receiver, load_pdu(1, WALL + 7 * MS), 0, WALL)
-    assert status_of(receiver, 50 * MS).clock_delta_min == -7
+    assert status_of(received((1, 7 * MS, 0))).clock_delta_min == -7
 
 
 def test_one_round_trip_for_each_status_echoed() -> None:
-    receiver = LoadReceiver(ACTIVATION)
-    take(receiver, load_pdu(1, WALL), 0, WALL)
-    assert status_of(receiver, 50 * MS).rtt_minimum == NO_DELAY
+    receiver = received((1, 0, 0))
+    assert status_of(receiver).rtt_minimum == NO_DELAY
     for sequence, (echo, delay, at) in enumerate(
         [(50, 3, 93), (50, 3, 120), (100, 0, 135), (150, 7, 196)], start=2
     ):

@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from agent.schedule.line_lock import LineBusyError, LineLock
-from agent.task.task import DropOrder, Probe, Progress, Reading, ResumingProbe, Task
+from agent.task.task import Probe, Progress, Reading, ResumingProbe, Task
 from agent.task.watch import EmitEvent, Watch, WatchEvent
 from host import load
 from outbox.rows import Filing
@@ -68,16 +68,14 @@ class ProbeRun(Struct, frozen=True):
     reading: Reading
     slot_us: int | None = None
     host: HostLoad | None = None
-    drop_order: DropOrder = DropOrder.SELDOM
     resumable: bool = False
 
-    @property
-    def filing(self) -> Filing:
+    def filing(self, drop_order: int) -> Filing:
         """Values by which the journal files it. A slot cancelled with the agent may be measured again."""
         schedule = self.task.schedule if self.purpose in _OF_SCHEDULE else None
         cancelled = self.reading.failure is Failure.CANCELLED
         slot_us = None if self.slot_us is None or cancelled else _wall(self.slot_us, self.start)
-        return Filing(self.drop_order, schedule, slot_us, schedule if self.resumable else None)
+        return Filing(drop_order, schedule, slot_us, schedule if self.resumable else None)
 
     def measurement(self, epoch: str, seq: int) -> Measurement:
         """Measurement for the journal. ``slot_us`` is converted from the boot clock to the wall clock."""
@@ -170,7 +168,6 @@ class Runner:
             reading=reading,
             slot_us=slot_us,
             host=load.between(began.busy, load.read()) if began.clock else None,
-            drop_order=probe.drop_order,
             resumable=self._is_resumable(probe, task, reading),
         )
 
@@ -209,7 +206,6 @@ class Runner:
             duration_us=0,
             reading=reading,
             slot_us=slot_us,
-            drop_order=probe.drop_order,
             resumable=self._is_resumable(probe, task, reading),
         )
 

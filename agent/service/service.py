@@ -16,6 +16,7 @@ from agent.schedule.runner import LINE_WAIT_S, ProbeRun, Runner
 from agent.schedule.scheduler import Missed, Retest, Scheduler, Slot
 from agent.service import memory, status_file
 from agent.service.status_file import AgentStatus
+from agent.service.wiring import drop_order
 from agent.settings.sections import AgentSettings
 from agent.task.task import Probe, ReactingProbe, Reading, ResumingProbe, RetestRequest, Task
 from agent.task.watch import Watch, WatchEvent
@@ -206,8 +207,9 @@ class Resident:
             await self._record(self._runner.event(event))
 
     async def _record(self, attempt: ProbeRun) -> None:
+        order = drop_order(attempt.task)
         measurement = await self._journal.do(
-            lambda journal: journal.commit(attempt.measurement, self._clock(), attempt.filing)
+            lambda journal: journal.commit(attempt.measurement, self._clock(), attempt.filing(order))
         )
         level = logging.WARNING if self._is_new_trouble(attempt) else logging.INFO
         log.log(level, "%s", report.sentence(measurement))

@@ -7,7 +7,7 @@ from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
 from agent.probes import PROBES
 from agent.settings.sections import AgentSettings, FloorSettings
-from agent.task.declaration import ProbeDeclaration
+from agent.task.declaration import DropOrder, ProbeDeclaration
 from agent.task.task import Probe, ProbeContext, Task, UnscheduledProbe
 from agent.train.peer_last_seen import PeerLastSeen
 from wire import ip_layer
@@ -41,6 +41,12 @@ def tasks(built_from: ProbeContext, registry: Mapping[str, ProbeDeclaration] = P
     """Every task that the settings ask for, with the probe that does it."""
     probes = [declared.build(built_from) for declared in registry.values()]
     return {task: probe for probe in probes for task in probe.tasks()}
+
+
+def drop_order(task: Task) -> DropOrder:
+    """Drop order of the records of ``task``; of what a watch records without a probe, that of seldom ones."""
+    declared = PROBES.get(task.probe)
+    return DropOrder.SELDOM if declared is None else declared.drop_order
 
 
 def scheduled(tasks: Mapping[Task, Probe]) -> dict[Task, Probe]:

@@ -1,6 +1,7 @@
 """Declaration of a probe: everything that the agent knows of it beyond the probe itself."""
 
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from typing import Any
 
 from msgspec import Struct
@@ -33,19 +34,29 @@ class Interval(Struct, frozen=True):
         return f"schedule.{name}: out of range: {self.least} to {self.most}{never}"
 
 
+class DropOrder(IntEnum):
+    """Order in which a full journal drops records that the collector has not got."""
+
+    EVERY_MINUTE = 0
+    SELDOM = 1
+    VERDICT = 2
+
+
 class ProbeDeclaration(Struct, frozen=True):
     """One probe, under the name of its record.
 
     ``section`` is the type of its own section of ``agent.yaml``; sections that several rooms read are in
     :mod:`agent.settings`. ``problem`` gives the first rule between settings that is broken, in words.
     ``figures`` tells values to a person. ``remedies`` are whose fault a failure of this probe is, where that
-    differs from ``agent.report.remedies``. ``by_name_only``: ``measure`` leaves it out unless it is named.
+    differs from ``agent.report.remedies``. ``drop_order`` is that of its records in a full journal.
+    ``by_name_only``: ``measure`` leaves it out unless it is named.
     """
 
     record: type[Measurement]
     build: Callable[[ProbeContext], Probe]
     figures: Callable[[Any], str]
     interval: Interval
+    drop_order: DropOrder
     section: type[Struct] | None = None
     problem: Callable[[AgentSettings], str | None] = lambda _: None
     remedies: Mapping[Failure, str] = {}

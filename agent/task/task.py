@@ -7,7 +7,6 @@ failures of the line; an exception means a bug.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -16,14 +15,6 @@ from agent.settings.hours import Hours
 from agent.task.context import ProbeContext as ProbeContext
 from agent.task.retest import RetestRequest as RetestRequest
 from wire.records import Direction, Failure, Measurement, Outcome, Record, Values
-
-
-class DropOrder(IntEnum):
-    """Order in which a full journal drops records that the collector has not got."""
-
-    EVERY_MINUTE = 0
-    SELDOM = 1
-    VERDICT = 2
 
 
 class Task(Struct, frozen=True):
@@ -75,12 +66,11 @@ class Probe(Protocol):
     """One way of measuring, built once from the agent's settings and run many times.
 
     ``record`` is the kind of its measurements. ``alone`` reserves the line for the time of a run. The runner
-    ends a run after ``deadline_s`` seconds. ``drop_order``: which of its records a full journal drops first.
+    ends a run after ``deadline_s`` seconds.
     """
 
     record: type[Measurement]
     alone: bool
-    drop_order: DropOrder
     deadline_s: float
 
     def tasks(self) -> Sequence[Task]:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from agent.task.task import DropOrder, Progress, Reading, Task
+from agent.task.task import Progress, Reading, Task
 from wire.records import ClockReading, Measurement, Outcome, StampMeasurement, StampValues
 
 Value = TypeVar("Value")
@@ -49,7 +49,6 @@ class FakeProbe:
 
     answer: Reading | BaseException | None = GOOD
     alone: bool = False
-    drop_order: DropOrder = DropOrder.SELDOM
     deadline_s: float = 5.0
     record: type[Measurement] = StampMeasurement
     clock: FakeClock | None = None

@@ -8,7 +8,7 @@ Imported by: the registry ``agent.probes``, ``agent.commands``.
 from agent.probes.capacity.figures import figures
 from agent.probes.capacity.probe import CapacityProbe
 from agent.probes.capacity.settings import CapacitySettings, problem
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import CapacityMeasurement
 
 PROBE = ProbeDeclaration(
@@ -16,6 +16,7 @@ PROBE = ProbeDeclaration(
     build=CapacityProbe.of,
     figures=figures,
     interval=Interval("30 d", least="1 h", most="366 d"),
+    drop_order=DropOrder.SELDOM,
     section=CapacitySettings,
     problem=problem,
     by_name_only=True,  # it fills the line

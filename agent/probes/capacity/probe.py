@@ -18,7 +18,7 @@ from agent.probes.capacity.byte_budget import ByteBudget
 from agent.probes.capacity.settings import CapacitySettings
 from agent.settings import hours
 from agent.settings.hours import Hours
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import megabits
 from wire.records import (
     CapacityMeasurement,
@@ -57,7 +57,6 @@ class CapacityProbe:
 
     record: type[Measurement] = CapacityMeasurement
     alone = True
-    drop_order = DropOrder.SELDOM
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ Imported by: the registry ``agent.probes``.
 from agent.probes.dns.figures import figures
 from agent.probes.dns.probe import DnsProbe
 from agent.probes.dns.settings import DnsSettings, problem
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import DnsMeasurement, Failure
 
 PROBE = ProbeDeclaration(
@@ -17,6 +17,7 @@ PROBE = ProbeDeclaration(
     build=DnsProbe,
     figures=figures,
     interval=Interval("5 min", least="10 s", most="1 d"),
+    drop_order=DropOrder.EVERY_MINUTE,
     section=DnsSettings,
     problem=problem,
     remedies={

@@ -17,7 +17,7 @@ from agent.probes.dns.settings import (
     is_address,
     longest_run_s,
 )
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from host.units import counted
 from wire.records import (
     AddressRecord,
@@ -40,7 +40,6 @@ class DnsProbe:
 
     record: type[Measurement] = DnsMeasurement
     alone = False
-    drop_order = DropOrder.SELDOM
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings

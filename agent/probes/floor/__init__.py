@@ -8,7 +8,7 @@ Imported by: the registry ``agent.probes``.
 
 from agent.probes.floor.figures import figures
 from agent.probes.floor.probe import FloorProbe
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import FloorMeasurement
 
 PROBE = ProbeDeclaration(
@@ -16,4 +16,5 @@ PROBE = ProbeDeclaration(
     build=FloorProbe.of,
     figures=figures,
     interval=Interval("1 h", least="10 s", most="1 d", or_never=False),
+    drop_order=DropOrder.VERDICT,
 )

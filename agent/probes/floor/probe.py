@@ -25,7 +25,7 @@ from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
 from agent.settings.sections import FloorSettings
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
+from agent.task.task import ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
 from host.clock import second_of_week
 from host.units import megabits
 from wire import ip_layer
@@ -110,7 +110,6 @@ class FloorProbe(ResumingProbe):
 
     record: type[Measurement] = FloorMeasurement
     alone = True
-    drop_order = DropOrder.VERDICT
     deadline_s = 180.0
 
     def __init__(

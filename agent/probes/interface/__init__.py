@@ -8,7 +8,7 @@ Imported by: the registry ``agent.probes``.
 from agent.probes.interface.figures import figures
 from agent.probes.interface.probe import InterfaceProbe
 from agent.probes.interface.settings import InterfaceSettings, problem
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import InterfaceMeasurement
 
 PROBE = ProbeDeclaration(
@@ -16,6 +16,7 @@ PROBE = ProbeDeclaration(
     build=InterfaceProbe,
     figures=figures,
     interval=Interval("1 min", least="10 s", most="1 h"),
+    drop_order=DropOrder.EVERY_MINUTE,
     section=InterfaceSettings,
     problem=problem,
     by_name_only=True,  # it takes a minute

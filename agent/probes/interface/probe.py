@@ -7,7 +7,7 @@ from agent.line.readings import Unavailable
 from agent.probes.interface.rules import CountingWindow, LineTally, next_boundary, next_reading
 from agent.probes.interface.settings import InterfaceSettings
 from agent.task.slots import offset_us
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from wire.records import Failure, InterfaceMeasurement, LineCounters, Measurement, Outcome
 
 _SLACK_S = 30.0  # SNMP: three tries for each of several answers
@@ -24,7 +24,6 @@ class InterfaceProbe:
 
     record: type[Measurement] = InterfaceMeasurement
     alone = False
-    drop_order = DropOrder.EVERY_MINUTE
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings

@@ -9,7 +9,7 @@ Imported by: the registry ``agent.probes``, ``agent.commands``.
 from agent.probes.path.figures import figures
 from agent.probes.path.probe import PathProbe
 from agent.probes.path.settings import PathSettings, problem
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import PathMeasurement
 
 PROBE = ProbeDeclaration(
@@ -17,6 +17,7 @@ PROBE = ProbeDeclaration(
     build=PathProbe,
     figures=figures,
     interval=Interval("1 d", least="15 min", most="31 d"),
+    drop_order=DropOrder.SELDOM,
     section=PathSettings,
     problem=problem,
     by_name_only=True,  # it needs a right of its own

@@ -17,7 +17,7 @@ from agent.probes.path import helper as path_helper
 from agent.probes.path.helper import HelperError
 from agent.probes.path.rules import ChangeDetector
 from agent.probes.path.settings import PathSettings
-from agent.task.task import DropOrder, ProbeContext, Progress, ReactingProbe, Reading, Task
+from agent.task.task import ProbeContext, Progress, ReactingProbe, Reading, Task
 from wire.path import exchange, verdict
 from wire.path.exchange import PathAnswer, PathRequest
 from wire.records import Failure, Hop, Measurement, Outcome, PathMeasurement, PathValues, StampValues
@@ -42,7 +42,6 @@ class PathProbe(ReactingProbe):
 
     record: type[Measurement] = PathMeasurement
     alone = False
-    drop_order = DropOrder.SELDOM
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings

@@ -7,7 +7,7 @@ Imported by: the registry ``agent.probes``, ``agent.service``.
 
 from agent.probes.reachability.figures import figures
 from agent.probes.reachability.probe import ReachabilityProbe
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import ReachabilityMeasurement
 
 PROBE = ProbeDeclaration(
@@ -16,5 +16,6 @@ PROBE = ProbeDeclaration(
     figures=figures,
     # With 10 s, an outage is recorded with an error of two intervals at most.
     interval=Interval("10 s", least="500 ms", most="5 min"),
+    drop_order=DropOrder.SELDOM,
     by_name_only=True,  # it has no figures of the line
 )

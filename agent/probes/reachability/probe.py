@@ -15,7 +15,7 @@ from agent.probes.reachability.poller import TargetPoller
 from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target, UplinkState
 from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.target_history import POLLS
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task, UnscheduledProbe
+from agent.task.task import ProbeContext, Progress, Reading, Task, UnscheduledProbe
 from wire.records import ClockReading, Measurement, Outcome, ReachabilityMeasurement, ReachabilityValues
 
 _PAUSE_S = 0.4
@@ -57,7 +57,6 @@ class ReachabilityProbe(UnscheduledProbe):
 
     record: type[Measurement] = ReachabilityMeasurement
     alone = False
-    drop_order = DropOrder.SELDOM
     deadline_s = _DEADLINE_S
 
     def __init__(self, context: ProbeContext) -> None:

@@ -8,7 +8,7 @@ Imported by: the registry ``agent.probes``.
 from agent.probes.stamp.figures import figures
 from agent.probes.stamp.probe import StampProbe
 from agent.probes.stamp.settings import problem
-from agent.task.declaration import Interval, ProbeDeclaration
+from agent.task.declaration import DropOrder, Interval, ProbeDeclaration
 from wire.records import StampMeasurement
 
 PROBE = ProbeDeclaration(
@@ -16,5 +16,6 @@ PROBE = ProbeDeclaration(
     build=StampProbe,
     figures=figures,
     interval=Interval("1 min", least="1 ms", most="1 d", or_never=False),
+    drop_order=DropOrder.EVERY_MINUTE,
     problem=problem,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent.task.task import DropOrder, ProbeContext, Progress, Reading, Task
+from agent.task.task import ProbeContext, Progress, Reading, Task
 from agent.train.stamp_session import Train, TrainResult, run_train
 from host.units import counted
 from wire.records import Failure, Measurement, Outcome, StampMeasurement, StampValues
@@ -18,7 +18,6 @@ class StampProbe:
 
     record: type[Measurement] = StampMeasurement
     alone = False
-    drop_order = DropOrder.EVERY_MINUTE
 
     def __init__(self, context: ProbeContext) -> None:
         settings = context.settings

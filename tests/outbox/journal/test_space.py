@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.settings.sections import JournalSettings as Settings
-from agent.task.task import DropOrder
+from agent.task.declaration import DropOrder
 from outbox.journal.journal import Journal
 from outbox.journal.store import used_bytes
 from outbox.rows import Change, Filing, State

@@ -23,6 +23,7 @@ from wire.stamp.sender import SenderSettings, SessionSender
 from wire.stamp.timestamp import ErrorEstimate
 
 WITHOUT_SCAPY = """
+import sys
 sys.modules["scapy"] = None
 from agent.probes.path import child as path_child
 sys.exit(path_child.main())

@@ -10,12 +10,17 @@ from wire.messages import envelope as messages
 from wire.messages.envelope import SCHEMA, Envelope, EpochMark
 from wire.messages.peer_tests import PeerTest, TestKind
 from wire.records import (
+    AddressRecord,
     Algorithm,
     CapacityInterval,
     CapacityMeasurement,
     CapacityValues,
     ClockReading,
     Direction,
+    DnsAnswer,
+    DnsMeasurement,
+    DnsResolver,
+    DnsValues,
     Finding,
     FloorMeasurement,
     FloorTest,
@@ -123,6 +128,8 @@ class SimulatedAgent:
             return self._capacity()
         if self._seq in (5, 6) or self._seq % 2_000 == 0:
             return self._path()
+        if self._seq % 10 == 7:  # every five minutes, beside two records a minute of other kinds
+            return self._dns()
         return self._interface() if self._seq % 3 == 0 else self._train()
 
     def _clock(self) -> ClockReading:
@@ -262,6 +269,22 @@ class SimulatedAgent:
         return PathMeasurement(
             **self._common(24 * HOUR_US, 20_000_000), dscp=CLASSES[self._seq % 2], values=values
         )
+
+    def _dns(self) -> DnsMeasurement:
+        answers = tuple(
+            DnsAnswer(
+                name="mqtt.example.net",
+                record=record,
+                answer_us=self._random.randrange(2_000, 40_000),
+                rcode=0,
+                resolver="192.0.2.53",
+                addresses=1,
+            )
+            for record in AddressRecord
+        )
+        resolver = DnsResolver(address="192.0.2.53", asked=len(answers), answered=len(answers))
+        values = DnsValues(answers=answers, resolvers=(resolver,), timeout_us=5_000_000)
+        return DnsMeasurement(**self._common(5 * MINUTE_US, 50_000), values=values)
 
     def _under_load(self, load_bps: float) -> LatencyUnderLoad:
         rtt_us = self._random.randrange(5_000, 40_000)

@@ -16,11 +16,6 @@ from tests.house.writing import CLAUSE_WORDS, vocabulary
 SINCE = "312fabb"
 LONGEST_SUBJECT = 72
 
-# Commits that others were built on before their subjects were checked: a new subject would be a new history.
-_BUILT_ON = (
-    "13ac178", "d30bb1c", "067f7b6", "bed026f", "1ed69e5", "880577e", "36353d5", "0143683",
-)  # fmt: skip
-
 _SUBJECT = re.compile(r"(?P<scope>[\w./*+-]+(?:(?:, | and )[\w./*+-]+)*): (?P<what>\S.*)")
 _NO_VERBS = CLAUSE_WORDS | vocabulary(
     "a an the this that these those its their it they all both each every no one two some more"
@@ -61,8 +56,7 @@ def check(root: Path = ROOT, since: str = SINCE) -> tuple[list[str], str]:
     for line in log.splitlines():
         commit, _, subject = line.partition("\t")
         # Where a clone was cut off, git shows a merge commit without its parents.
-        is_excused = subject.startswith("Merge ") or commit.startswith(_BUILT_ON)
-        if not is_excused and (why := problem(subject)):
+        if not subject.startswith("Merge ") and (why := problem(subject)):
             problems.append(f"commit {commit}: {subject!r}: {why} (git commit --amend, or git rebase -i)")
     return problems, f"{len(log.splitlines())} commit subjects since {since}"
 

@@ -190,7 +190,7 @@ def test_number_of_sites_beyond_chance(sites: int, span_s: int, expected: int) -
 def test_chance_makes_at_most_two_incidents_in_a_year_of_a_flapping_pop() -> None:
     """Each site is down once a day, far more often than real lines are."""
     random = Random(24)
-    for sites, days in ((10, 365), (200, 60)):
+    for sites, days in ((10, 365), (200, 30)):
         outages = [
             down(
                 number, begin_s := random.uniform(0, days * 86_400), begin_s + 300, outage=f"o{number}-{day}"

@@ -147,7 +147,7 @@ def test_a_restart_forgets_who_was_apart_and_finds_it_again() -> None:
     assert (site.are(State.REJECTED), site.are(State.WAITING)) == ({5}, set())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20)
 @given(st.data())
 def test_whatever_is_bad_every_good_record_arrives(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 120))

@@ -168,8 +168,10 @@ def test_what_the_instrument_spoilt(changes: dict[str, int], failure: Failure | 
     assert capacity_rules.why_invalid(spoilt) is failure
 
 
-@BOTH
-@pytest.mark.parametrize(("algorithm", "mbit", "queue_ms"), [(Algorithm.B, 4, 500), (Algorithm.C, 8.4, 60)])
+@pytest.mark.parametrize(
+    ("direction", "algorithm", "mbit", "queue_ms"),
+    [(Direction.DOWN, Algorithm.B, 4, 500), (Direction.UP, Algorithm.C, 8.4, 60)],
+)
 def test_whole_searches_over_a_line(
     direction: Direction, algorithm: Algorithm, mbit: float, queue_ms: float
 ) -> None:
@@ -192,7 +194,7 @@ def test_whole_searches_over_a_line(
 @BOTH
 def test_a_whole_search_that_the_peer_caps(direction: Direction) -> None:
     plan = Plan(
-        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=40, duration_s=4,
+        address=SERVER, ident=7, key_id=7, secret=b"secret", direction=direction, row=40, duration_s=3,
         search=Search(),
     )  # fmt: skip
     found = World(limits=Limits(highest_row=30)).run(plan)

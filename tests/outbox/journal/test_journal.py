@@ -134,9 +134,9 @@ def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
         found = connection(journal).execute("SELECT epoch, seq FROM record").fetchall()
         assert set(printed) <= set(found)
         assert len(found) - len(printed) <= 2
-        marked = journal.counts().committed
-        assert marked % 5 == 0
-        assert marked >= 15  # two tens in the first life, one in the second
+        committed = journal.counts().committed
+        assert committed % 5 == 0
+        assert committed >= 15  # two tens in the first life, one in the second
 
 
 @given(st.sets(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 30))))

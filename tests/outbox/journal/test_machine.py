@@ -182,7 +182,7 @@ class Site(RuleBasedStateMachine):
     def _prune(self) -> None:
         before = self._held(State.COMMITTED, State.CONFLICT)
         self.journal.prune(self._clock())
-        # A full journal forgets marked ones first; of those a ledger that was restored since has nothing.
+        # A full journal drops committed ones first; of those a ledger that was restored since has nothing.
         self.required -= before - self._held() - self.ledger.contents.keys() - self._gaps()
         self.delivery.lost()
 
@@ -216,7 +216,7 @@ class Site(RuleBasedStateMachine):
             connection(self.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         copy = self._copy()
         if flips:
-            # Of what was marked nothing is declared; a ledger restored since may lack it.
+            # Of what was committed nothing is declared; a ledger restored since may lack it.
             self.required -= self._held(State.COMMITTED) - self.ledger.contents.keys()
             self._flip(copy, flips, random.Random(seed))
             self.required -= self._unnamed(copy) - self.ledger.contents.keys() - self.ledger.declared

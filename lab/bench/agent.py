@@ -31,7 +31,7 @@ from wire.messages import envelope as messages
 from wire.records import Outcome, probe_of
 
 PROGRAM = "bench-agent"
-BUDGET_BYTES = 32_000_000
+BUDGET_BYTES = 36_000_000
 BUDGET_IDLE_SHARE = 0.005
 SAMPLE_S = 0.5
 CLASSES = [{"name": "best-effort", "dscp": 0}, {"name": "voice", "dscp": 46}]

@@ -12,9 +12,9 @@ from wire.records import Micros, Name, SiteId
 
 
 class Resend(Struct, frozen=True, kw_only=True, tag_field="command", tag="resend"):
-    """Send again what was marked since ``since_us``, by the agent's own synchronised clock.
+    """Send again what receipts named since ``since_us``, by the agent's own synchronised clock.
 
-    What was marked while that clock was not synchronised is sent again, too. A ledger that was restored from
+    What they named while that clock was not synchronised is sent again, too. A ledger that was restored from
     a backup asks so.
     """
 

@@ -127,7 +127,7 @@ class Account:
             ("DUPLICATED", self.duplicated),
             ("ALTERED", self.altered),
             ("INVENTED", self.invented),
-            ("MARKED, NOT HELD", self.premature),
+            ("COMMITTED, NOT HELD", self.premature),
         ):
             label = name if identities else name.lower()
             found.append(f"{label:<22}{len(identities):>8,}{_some(identities)}")
@@ -136,8 +136,8 @@ class Account:
         return [*found, f"the account {'closes' if self.closes else 'DOES NOT CLOSE'}"]
 
 
-def settle(noted: Noted, held: Held, marked: Iterable[RecordIdentity] = ()) -> Account:
-    """Hold a ledger against the notes of all sites, and against what their journals have ``marked``."""
+def settle(noted: Noted, held: Held, said: Iterable[RecordIdentity] = ()) -> Account:
+    """Compare a ledger with the notes of all sites, and with what their journals ``said`` is committed."""
     there = frozenset(held.contents) | held.conflicts
     tried = {content.identity for content in noted.tried}
     declared = _Declared(held.gaps)
@@ -157,14 +157,14 @@ def settle(noted: Noted, held: Held, marked: Iterable[RecordIdentity] = ()) -> A
         duplicated=_duplicated(held),
         altered=_sorted(at.identity for at in there - noted.tried if at.identity in tried),
         invented=_sorted(at for at in identities if at not in tried),
-        premature=_sorted(at for at in set(marked) if at not in identities),
+        premature=_sorted(at for at in set(said) if at not in identities),
         missing=sum(held.marks[key] - sum(counts) for key, counts in counted.items()),
         miscounted=tuple(sorted(key for key, counts in held.counts.items() if counts != counted[key])),
     )
 
 
 def _counted(held: Held, declared: "_Declared") -> dict[Key, tuple[int, int]]:
-    """Of each marked epoch, what is committed and what is declared and did not come, counted here anew."""
+    """Count anew what is committed of each epoch, and what is declared and did not come."""
     seqs: dict[Key, set[int]] = {key: set() for key in held.marks}
     for content in held.contents:
         site, epoch, seq = content.identity

@@ -30,7 +30,7 @@ class Notes:
         self._write(COMMITTED, measurement)
 
     def let_go(self, keys: Iterable[tuple[str, int]]) -> None:
-        """Note that the journal may forget these (epoch, seq): they are about to be marked."""
+        """Note that the journal may forget these (epoch, seq): a receipt is about to name them."""
         lines = "".join(f"{LET_GO} {epoch} {seq} -\n" for epoch, seq in keys)
         os.write(self._descriptor, lines.encode())
 

@@ -59,7 +59,7 @@ def account_of(folder: Path, agents: Sequence[str]) -> Account:
     found = set[RecordIdentity]()
     for agent in agents:
         if journal_of(folder, agent).exists():
-            found |= marked(journal_of(folder, agent), site_of(agent))
+            found |= committed(journal_of(folder, agent), site_of(agent))
     return settle(noted_of(folder, agents), of_ledger(folder / LEDGER), found)
 
 
@@ -86,8 +86,8 @@ def of_ledger(path: Path) -> Held:
         )
 
 
-def marked(path: Path, site: str) -> set[RecordIdentity]:
-    """What a journal has as committed. Raises sqlite3.Error."""
+def committed(path: Path, site: str) -> set[RecordIdentity]:
+    """Records that a journal has as committed. Raises sqlite3.Error."""
     query = "SELECT epoch, seq FROM record WHERE state = ?"
     with closing(_read_only(path)) as connection:
         if not _has(connection, "record"):

@@ -138,7 +138,7 @@ class FaultStage:
     ) -> Account:
         """End all faults and measurements, and let the sites send until it is ``enough``; return the account.
 
-        The sites are restarted from time to time: quarantined measurements are sent again at the start.
+        The sites are restarted from time to time: rejected measurements are sent again at the start.
         """
         self.every_s = 0.0
         for proxy in (self.uplinks, self.intake):

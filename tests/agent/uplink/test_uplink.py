@@ -174,10 +174,10 @@ def test_an_acknowledgement_of_the_broker_commits_nothing(tmp_path: Path, broker
         assert await site.state() == (3, 0, 0)
         collector.status = ReceiptStatus.COMMITTED
 
-        async def marked() -> bool:
+        async def committed() -> bool:
             return await site.state() == (0, 3, 0)
 
-        await until(marked)
+        await until(committed)
 
     play(tmp_path, broker, scenario)
 
@@ -258,17 +258,17 @@ def test_a_gap_is_told_with_the_mark_of_its_epoch_until_a_receipt_names_it(
 
 def test_a_collector_that_asks_again_is_sent_what_it_had_said_it_has(tmp_path: Path, broker: Broker) -> None:
     async def scenario(site: Site, collector: Collector) -> None:
-        async def marked() -> bool:
+        async def committed() -> bool:
             return await site.state() == (0, 3, 0)
 
         await site.commit(3)
-        await until(marked)
+        await until(committed)
         collector.seqs.clear()
         await collector.ask("resend-1", CLOCK.wall_us)
         await collector.ask("resend-1", CLOCK.wall_us)
 
         async def again() -> bool:
-            return set(collector.seqs) == {1, 2, 3} and await marked()
+            return set(collector.seqs) == {1, 2, 3} and await committed()
 
         await until(again)
         assert collector.batches[-1].obeyed == "resend-1"

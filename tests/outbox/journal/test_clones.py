@@ -1,16 +1,13 @@
 """One disk's content in two places: neither takes the other's names, and nothing is swallowed."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 from outbox.journal.journal import Journal
 from outbox.publisher import compose
 from outbox.rows import Row
-from tests.outbox.journal.test_machine import SENDER, Ledger
-from tests.outbox.journalled import CLOCK, build, later
-
-SIZE = 64_000_000
+from tests.outbox.journalled import CLOCK, SIZE, Identity, build, commit, identities, later
+from tests.outbox.ledger import SENDER, LedgerModel
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -19,19 +16,18 @@ def copied(source: Path, target: Path) -> Path:
     return target / "journal.db"
 
 
-def measure(journal: Journal, what: str, count: int = 5) -> set[tuple[str, int]]:
-    made = [journal.commit(partial(build, detail=what), CLOCK) for _ in range(count)]
-    return {(one.epoch, one.seq) for one in made}
+def measure(journal: Journal, what: str) -> set[Identity]:
+    return identities(commit(journal, 5, detail=what))
 
 
-def deliver(journal: Journal, ledger: Ledger) -> None:
+def deliver(journal: Journal, ledger: LedgerModel) -> None:
     rows: list[Row] = journal.waiting(100)
     marks = journal.marks(list({row.epoch for row in rows}))
     ledger.take(compose(SENDER, CLOCK, marks, rows))
 
 
 def test_a_card_in_a_second_machine_goes_on_under_names_of_its_own(tmp_path: Path) -> None:
-    ledger = Ledger()
+    ledger = LedgerModel()
     first = Journal(tmp_path / "first" / "journal.db", SIZE, CLOCK)
     common = measure(first, "before")
     second = Journal(copied(tmp_path / "first", tmp_path / "second"), SIZE, CLOCK)
@@ -49,7 +45,7 @@ def test_a_card_in_a_second_machine_goes_on_under_names_of_its_own(tmp_path: Pat
 
 
 def test_yesterdays_image_takes_nothing_of_what_came_since(tmp_path: Path) -> None:
-    ledger = Ledger()
+    ledger = LedgerModel()
     with Journal(tmp_path / "today" / "journal.db", SIZE, CLOCK) as journal:
         measure(journal, "yesterday")
         image = copied(tmp_path / "today", tmp_path / "image")

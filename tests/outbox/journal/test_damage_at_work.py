@@ -2,7 +2,6 @@
 
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,28 +13,22 @@ from outbox.journal.journal import Journal
 from outbox.journal.memory import Memory
 from outbox.journal.store import Store
 from outbox.rows import Change, Filing, Row, State
-from tests.outbox.journalled import CLOCK, build, connection, flip, later
-from wire.messages.envelope import EpochRange, GapReason, encode
-from wire.records import Measurement
+from tests.outbox.journalled import (
+    CLOCK,
+    Identity,
+    build,
+    commit,
+    connection,
+    flip,
+    identities,
+    later,
+    opened,
+    refusing,
+    waiting,
+)
+from wire.messages.envelope import EpochMark, EpochRange, GapReason, encode
 
 RETRY = later(20_000_000)
-Identity = tuple[str, int]
-
-
-def opened(folder: Path) -> Journal:
-    return Journal(folder / "journal.db", 64_000_000, CLOCK)
-
-
-def commit(journal: Journal, count: int, detail: str = "") -> list[Measurement]:
-    return [journal.commit(partial(build, detail=detail), CLOCK) for _ in range(count)]
-
-
-def identities(made: list[Measurement]) -> set[Identity]:
-    return {(one.epoch, one.seq) for one in made}
-
-
-def waiting(journal: Journal) -> set[Identity]:
-    return {(row.epoch, row.seq) for row in journal.waiting(5000)}
 
 
 def lost(journal: Journal) -> set[Identity]:
@@ -84,15 +77,35 @@ def test_what_a_file_lost_is_declared_when_there_is_room_for_another(
 def test_a_ledger_that_asks_again_is_owed_nothing_of_before(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         made = commit(journal, 4)
-        connection(journal).execute("PRAGMA query_only = ON")
-        made += commit(journal, 1)
-        journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
-        assert len(waiting(journal)) == 3
-        connection(journal).execute("PRAGMA query_only = OFF")
+        with refusing(journal):
+            made += commit(journal, 1)
+            journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
+            assert len(waiting(journal)) == 3
         assert journal.resend("after a restore", 0) is not None
         journal.recover(RETRY)
         assert journal.trouble is None
         assert waiting(journal) == identities(made)
+
+
+def test_damage_at_work_costs_no_new_measurement(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, 300)
+        connection(journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / "journal.db").open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096 * 20)
+        connection(journal).execute("PRAGMA cache_size = 0")
+        connection(journal).execute("PRAGMA shrink_memory")
+        damaged = journal.epoch
+        assert commit(journal)[0].seq == 1
+        assert journal.waiting(1)[0].seq == 1
+        found = journal.counts()
+        assert found.waiting + found.gaps == 301
+        assert {gap.epoch for gap in journal.gaps(64)} == {damaged}
+        # whoever reads what is newer than the last position it saw goes on reading
+        assert [row.position for row in journal.waiting(10, after=300)] == [301]
+        chained = EpochMark(epoch=journal.epoch, high_water=1, previous=damaged, previous_last=300)
+        assert journal.marks([]) == (chained,)
 
 
 def test_a_bit_that_falls_over_at_work_is_not_sent(tmp_path: Path) -> None:

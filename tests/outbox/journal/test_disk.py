@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,19 @@ from outbox.journal import memory as journal_memory
 from outbox.journal.file import JournalError
 from outbox.journal.journal import Journal
 from outbox.rows import Change, PreviousRun, State
-from tests.outbox.journalled import CLOCK, build, connection, later
+from tests.outbox.journalled import (
+    CLOCK,
+    SIZE,
+    commit,
+    connection,
+    identities,
+    later,
+    opened,
+    refusing,
+    waiting,
+)
 from wire.messages.envelope import EpochRange, GapReason
-from wire.records import ClockReading, Measurement
 
-SIZE = 64_000_000
 RETRY = later(10_000_000)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="file systems are mounted by root only")
@@ -64,20 +71,6 @@ def mounted(tmp_path: Path, size: str) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-def commit(
-    journal: Journal, count: int = 1, now: ClockReading = CLOCK, detail: str = ""
-) -> list[Measurement]:
-    return [journal.commit(partial(build, detail=detail), now) for _ in range(count)]
-
-
-def keys(journal: Journal) -> set[tuple[str, int]]:
-    return {(row.epoch, row.seq) for row in journal.waiting(5000)}
-
-
-def identities(*made: Measurement) -> set[tuple[str, int]]:
-    return {(one.epoch, one.seq) for one in made}
-
-
 @as_root
 def test_a_disk_that_fills_up_costs_nothing_while_memory_lasts(disk: Disk) -> None:
     with Journal(disk.path, SIZE, CLOCK) as journal:
@@ -86,21 +79,21 @@ def test_a_disk_that_fills_up_costs_nothing_while_memory_lasts(disk: Disk) -> No
         disk.fill()
         made += commit(journal, 300, detail="x" * 250)
         assert "full" in str(journal.trouble)
-        waiting = identities(*made[5:])
-        assert keys(journal) == waiting
+        left = identities(made[5:])
+        assert waiting(journal) == left
         # What a receipt says now is not sent again, wherever it stands.
         journal.apply([Change(journal.epoch, 6, 9, State.COMMITTED)], CLOCK)
         journal.apply([Change(journal.epoch, 315, 320, State.COMMITTED)], CLOCK)
-        waiting = identities(*made[9:314])
-        assert keys(journal) == waiting
+        left = identities(made[9:314])
+        assert waiting(journal) == left
         journal.recover(RETRY)
         assert journal.trouble
         disk.free()
         journal.recover(later(20_000_000))
         assert journal.trouble is None
-        assert keys(journal) == waiting
+        assert waiting(journal) == left
     with Journal(disk.path, SIZE, CLOCK) as journal:
-        assert keys(journal) == waiting
+        assert waiting(journal) == left
         counted = journal.counts()
         assert (counted.waiting, counted.committed, counted.gaps) == (305, 15, 0)
         assert journal.previous_run == PreviousRun(last=CLOCK, closed=later(20_000_000))
@@ -146,20 +139,20 @@ def test_an_agent_that_starts_on_a_bad_disk_measures_and_recovers(disk: Disk, ho
         assert journal.previous_run is None
         assert journal.newest_slots() == {}
         made = commit(journal, 4)
-        assert keys(journal) == identities(*made)
+        assert waiting(journal) == identities(made)
         journal.apply([Change(journal.epoch, 2, 2, State.COMMITTED)], CLOCK)
         disk.remount("rw")
         if how == "full":
             disk.free()
         made += commit(journal, now=RETRY)
         assert journal.trouble is None
-        assert keys(journal) == identities(*old, made[0], *made[2:])
+        assert waiting(journal) == identities([*old, made[0], *made[2:]])
         assert [row.seq for row in journal.waiting(9)] == [5, 4, 3, 1, 3, 2, 1]
         assert journal.marks([])[0].previous == before
         assert journal.marks([])[0].previous_last == 3
         assert journal.previous_run == PreviousRun(last=CLOCK, closed=CLOCK)
     with Journal(disk.path, SIZE, CLOCK) as journal:
-        assert len(keys(journal)) == 7
+        assert len(waiting(journal)) == 7
         assert journal.marks([])[0].previous_last == 5
 
 
@@ -187,7 +180,7 @@ def test_a_damaged_journal_waits_for_room_to_be_salvaged(disk: Disk) -> None:
         counted = journal.counts()
         assert counted.waiting + counted.gaps == len(old) + len(made)
         assert 0 < counted.gaps < 20
-        assert keys(journal) >= identities(*made)
+        assert waiting(journal) >= identities(made)
 
 
 @as_root
@@ -203,13 +196,44 @@ def test_two_agents_do_not_share_a_journal_that_recovers(disk: Disk) -> None:
 
 
 def test_a_measurement_is_sent_from_memory_as_from_the_disk(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal.db", SIZE, CLOCK) as journal:
+    with opened(tmp_path) as journal:
         [first] = commit(journal)
-        connection(journal).execute("PRAGMA query_only = ON")
-        [second] = commit(journal)
-        assert second.epoch == first.epoch
-        rows = journal.waiting(10)
-        assert [row.seq for row in rows] == [2, 1]
-        assert journal.waiting(10, skip=[rows[0].position]) == rows[1:]
-        assert journal.waiting(10, after=rows[1].position) == rows[:1]
-        assert journal.marks([])[0].high_water == 2
+        with refusing(journal):
+            [second] = commit(journal)
+            assert second.epoch == first.epoch
+            rows = journal.waiting(10)
+            assert [row.seq for row in rows] == [2, 1]
+            assert journal.waiting(10, skip=[rows[0].position]) == rows[1:]
+            assert journal.waiting(10, after=rows[1].position) == rows[:1]
+            assert journal.marks([])[0].high_water == 2
+
+
+def test_the_disk_is_tried_every_ten_seconds_and_once_more_on_closing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        with refusing(journal):
+            commit(journal)
+            assert journal.apply([Change(journal.epoch, 1, 1, State.REJECTED)], CLOCK) == 0
+        journal.recover(later(9_999_999))
+        assert journal.trouble
+        journal.recover(RETRY)
+        assert journal.trouble is None
+        with refusing(journal):
+            commit(journal)
+        ended = journal.epoch
+    with opened(tmp_path) as journal:
+        counted = journal.counts()
+        assert (counted.waiting, counted.rejected) == (2, 1)
+        [mark] = journal.marks([])
+        assert (mark.previous, mark.previous_last) == (ended, 3)
+    assert "attempt to write a readonly database): keeping records in memory" in caplog.text
+    assert caplog.text.count("works again: it has the records that were kept in memory") == 2
+
+
+def test_a_disk_in_trouble_costs_the_marks_of_an_envelope_and_no_more(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal)
+        connection(journal).execute("ALTER TABLE epoch RENAME TO elsewhere")
+        assert [mark.high_water for mark in journal.marks(["0" * 16])] == [1]

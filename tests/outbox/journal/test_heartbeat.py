@@ -8,9 +8,7 @@ from outbox.journal import heartbeat
 from outbox.journal.heartbeat import BYTES, MOST_EPOCHS, Heartbeat, Reach
 from outbox.journal.journal import Journal
 from outbox.rows import Change, State
-from tests.outbox.journalled import CLOCK, build, later
-
-SIZE = 64_000_000
+from tests.outbox.journalled import CLOCK, SIZE, build, commit, later, refusing
 
 
 def last(path: Path) -> Heartbeat:
@@ -56,11 +54,8 @@ def test_it_names_the_newest_epoch_and_others_of_which_something_waits(tmp_path:
     for count in (3, 2, 0, 4):
         with Journal(path, SIZE, CLOCK) as journal:
             epochs.append(journal.epoch)
-            for _ in range(count):
-                journal.commit(build, CLOCK)
-            if count == 3:
-                journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
-            if count == 2:
+            commit(journal, count)
+            if count in (2, 3):
                 journal.apply([Change(journal.epoch, 1, 2, State.COMMITTED)], CLOCK)
             journal.prune(CLOCK)
     assert last(path) == Heartbeat(
@@ -72,12 +67,10 @@ def test_what_memory_holds_is_not_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal(path, SIZE, CLOCK) as journal:
         journal.commit(build, CLOCK)
-        assert journal._disk.store is not None
-        journal._disk.store.connection.execute("PRAGMA query_only = ON")
-        journal.commit(build, CLOCK)
-        journal.beat(later(1))
-        assert last(path).epochs == (Reach(journal.epoch, 0, 1),)
-        journal._disk.store.connection.execute("PRAGMA query_only = OFF")
+        with refusing(journal):
+            journal.commit(build, CLOCK)
+            journal.beat(later(1))
+            assert last(path).epochs == (Reach(journal.epoch, 0, 1),)
         journal.recover(later(10_000_000))
         journal.beat(later(10_000_001))
         assert last(path).epochs == (Reach(journal.epoch, 0, 2),)

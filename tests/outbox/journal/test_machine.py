@@ -22,81 +22,18 @@ from outbox.journal import disk as journal_disk
 from outbox.journal import heartbeat
 from outbox.journal.file import DiskTroubleError
 from outbox.journal.journal import Journal
-from outbox.publisher import Sender, compose, read
+from outbox.publisher import compose, read
 from outbox.rows import Filing, Row, State
 from tests.collector.examples import stamp
-from tests.outbox.journalled import connection, later
+from tests.outbox.journalled import Identity, connection, later
+from tests.outbox.ledger import SENDER, LedgerModel
 from wire.messages import envelope as messages
-from wire.messages.envelope import (
-    Envelope,
-    EpochRange,
-    Fault,
-    Gap,
-    Reason,
-    Receipt,
-    ReceiptLine,
-    ReceiptStatus,
-)
+from wire.messages.envelope import Gap, Receipt
 from wire.records import ClockReading
 
 PACE = Pace(interval_s=60, backlog_interval_s=30, receipt_timeout_s=60)
-SENDER = Sender("A", "0.1.0", "qos/v1/A/results")
 SIZE = 90_000
 IN_MEMORY = Path("/dev/shm")  # nobody cuts the power here: only kills
-Identity = tuple[str, int]
-
-
-class Ledger:
-    """What a collector promises: it commits before it answers, and a backup of it is what it was then."""
-
-    def __init__(self) -> None:
-        self.contents: dict[Identity, bytes] = {}
-        self.declared: set[Identity] = set()
-        self.high_water: dict[str, int] = {}
-        self.rejects = False
-        self.refuses = False
-        self.poison: set[Identity] = set()
-        self.knows_gaps = True
-        self.command: str | None = None
-        self.since_us = 0
-
-    def take(self, payload: bytes) -> Receipt:
-        batch = messages.decode(payload, Envelope, "A")
-        assert not isinstance(batch, Fault)
-        if self.refuses or any(self._identity(bytes(raw)) in self.poison for raw in batch.records):
-            return Receipt(schema=1, sender="A", payload=messages.digest(payload), reason=Reason.MALFORMED)
-        for mark in batch.marks:
-            self.high_water[mark.epoch] = max(self.high_water.get(mark.epoch, 0), mark.high_water)
-        for gap in batch.gaps:
-            assert gap.last <= self.high_water[gap.epoch], "a gap beyond what its epoch is known to hold"
-            self.declared |= {(gap.epoch, seq) for seq in range(gap.first, gap.last + 1)}
-        named = [EpochRange(epoch=gap.epoch, first=gap.first, last=gap.last) for gap in batch.gaps]
-        return Receipt(
-            schema=1,
-            sender="A",
-            payload=messages.digest(payload),
-            lines=tuple(self._line(bytes(raw)) for raw in batch.records),
-            declared=tuple(named) if self.knows_gaps else (),
-        )
-
-    @staticmethod
-    def _identity(raw: bytes) -> Identity:
-        record = messages.decode_measurement(raw)
-        assert not isinstance(record, Fault)
-        return record.epoch, record.seq
-
-    def _line(self, raw: bytes) -> ReceiptLine:
-        identity, reason = self._identity(raw), None
-        if self.rejects:
-            status, reason = ReceiptStatus.REJECTED, Reason.INVALID
-        else:
-            assert self.contents.setdefault(identity, raw) == raw, "two contents under one identity"
-            status = ReceiptStatus.COMMITTED
-        epoch, seq = identity
-        return ReceiptLine(epoch=epoch, first=seq, last=seq, status=status, reason=reason)
-
-    def backup(self) -> tuple[dict[Identity, bytes], set[Identity], dict[str, int]]:
-        return dict(self.contents), set(self.declared), dict(self.high_water)
 
 
 class Site(RuleBasedStateMachine):
@@ -111,7 +48,7 @@ class Site(RuleBasedStateMachine):
         self.disk_works = True
         self.required: set[Identity] = set()
         self.ever: set[Identity] = set()
-        self.ledger = Ledger()
+        self.ledger = LedgerModel()
         self.receipts: list[Receipt] = []
         self.image: Path | None = None
         self.backups = [(self.ledger.backup(), 0)]
@@ -245,7 +182,7 @@ class Site(RuleBasedStateMachine):
     def _prune(self) -> None:
         before = self._held(State.COMMITTED, State.CONFLICT)
         self.journal.prune(self._clock())
-        # A full journal forgets marked ones first; of those a ledger that was restored since has nothing.
+        # A full journal drops committed ones first; of those a ledger that was restored since has nothing.
         self.required -= before - self._held() - self.ledger.contents.keys() - self._gaps()
         self.delivery.lost()
 
@@ -279,7 +216,7 @@ class Site(RuleBasedStateMachine):
             connection(self.journal).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         copy = self._copy()
         if flips:
-            # Of what was marked nothing is declared; a ledger restored since may lack it.
+            # Of what was committed nothing is declared; a ledger restored since may lack it.
             self.required -= self._held(State.COMMITTED) - self.ledger.contents.keys()
             self._flip(copy, flips, random.Random(seed))
             self.required -= self._unnamed(copy) - self.ledger.contents.keys() - self.ledger.declared

@@ -12,14 +12,12 @@ from outbox.journal import file as journal_file
 from outbox.journal import heartbeat
 from outbox.journal.journal import Journal
 from outbox.rows import Change, State
-from tests.outbox.journalled import CLOCK, build, connection, later
+from tests.outbox.journalled import CLOCK, SIZE, Identity, build, commit, connection, later
 from wire.messages.envelope import decode_measurement
 from wire.records import Measurement
 
-SIZE = 64_000_000
 PAGE_BYTES = 4096
 FILES = ("journal.db", "journal.db-wal", "journal.db-heartbeat")
-Identity = tuple[str, int]
 
 
 class Original:
@@ -158,8 +156,7 @@ def test_a_page_of_zeros_or_ones_costs_what_stood_on_it(place: Path, original: O
 def test_records_behind_a_damaged_page_are_found_wherever_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal(path, SIZE, CLOCK) as journal:
-        for _ in range(30):
-            journal.commit(build, CLOCK)
+        commit(journal, 30)
         # A journal of years: its positions begin far from 0.
         connection(journal).execute("UPDATE record SET position = position + 5000000")
         query = "SELECT min(pageno) FROM dbstat WHERE name = 'record' AND pagetype = 'leaf'"

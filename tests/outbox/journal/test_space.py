@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from agent.settings.sections import JournalSettings as Settings
 from agent.task.declaration import DropOrder
@@ -81,7 +82,9 @@ def test_thirty_days_fit_in_the_size_that_is_the_default(tmp_path: Path) -> None
         assert thirty_days * 1.4 < Settings().size <= 200_000_000
 
 
-def test_the_greatest_drop_order_goes_last_and_every_drop_is_declared(tmp_path: Path) -> None:
+def test_the_greatest_drop_order_goes_last_and_every_drop_is_declared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with filled(tmp_path / "journal.db", 1440) as journal:
         journal.apply([Change(journal.epoch, 100, 199, State.COMMITTED)], CLOCK)
         journal.apply([Change(journal.epoch, 200, 299, State.REJECTED)], CLOCK)
@@ -103,6 +106,7 @@ def test_the_greatest_drop_order_goes_last_and_every_drop_is_declared(tmp_path: 
         assert set(held(journal)) == {"floor"}
         assert held(journal)["floor"] + journal.counts().gaps == lacking
         assert {gap.reason for gap in journal.gaps(64)} == {GapReason.DROPPED}
+    assert "of the oldest; look at the broker and the collector" in caplog.text
 
 
 def shrink(journal: Journal, size: int) -> None:
@@ -139,8 +143,8 @@ def test_a_named_gap_is_remembered_as_long_as_a_receipt(tmp_path: Path) -> None:
 
 def test_a_wrong_clock_drops_nothing_early(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.db", 10**9, CLOCK) as journal:
-        for _ in range(10):
-            journal.commit(stamp, CLOCK)
-        journal.apply([Change(journal.epoch, 1, 10, State.COMMITTED)], CLOCK)
-        journal.prune(later(4000 * DAY_US, synchronised=False))
-        assert journal.counts().committed == 10
+        journal.commit(stamp, CLOCK)
+        journal.apply([Change(journal.epoch, 1, 1, State.COMMITTED)], later(0, synchronised=False))
+        for days, synchronised, committed in ((4000, False, 1), (5000, True, 1), (5008, True, 0)):
+            journal.prune(later(days * DAY_US, synchronised=synchronised))
+            assert journal.counts().committed == committed

@@ -163,7 +163,7 @@ def _headlines(observed: ObservedAgent, imports: dict[str, SampleSummary]) -> li
     return [
         Headline(
             "resident agent, all probes, TLS: largest RSS; idle; import",
-            "budget 32 MB; 0.5 % of a core",
+            "budget 36 MB; 0.5 % of a core",
             f"{observed.largest / 1e6:.1f} MB; {idle:.2%}; {loaded.median:.0f} ms" if loaded else "none",
         )
     ]

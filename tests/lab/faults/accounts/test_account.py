@@ -29,7 +29,7 @@ def seqs(identities: tuple[RecordIdentity, ...]) -> list[int]:
 
 
 def test_it_closes_when_the_ledger_holds_what_was_journalled() -> None:
-    account = settle(noted(1, 2, 3), held(1, 2, 3), marked=[content(1).identity])
+    account = settle(noted(1, 2, 3), held(1, 2, 3), said=[content(1).identity])
     assert account.closes
     assert (account.journalled, account.held, account.declared, account.beyond) == (3, 3, 0, 0)
     assert account.lines()[-1] == "the account closes"
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_apart(ledger: Held, name: str) -> None:
 
 
 def test_a_mark_for_what_the_ledger_does_not_hold_is_premature() -> None:
-    account: Account = settle(noted(1), held(1), marked=[content(1).identity, content(2).identity])
+    account: Account = settle(noted(1), held(1), said=[content(1).identity, content(2).identity])
     assert (account.closes, seqs(account.premature)) == (False, [2])
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ from host.exits import Exit
 from lab.bench import base_install, process_usage
 from lab.bench.process_usage import Activity, ActivitySpan, MemoryUse, Sample
 from lab.testbed.base import TestbedError
+from lab.testbed.resolver import EmulatedResolver, resolving
 from lab.testbed.secure_testbed import SecureTestbed
 from outbox.rows import State
 from wire.messages import envelope as messages
@@ -37,11 +39,12 @@ SAMPLE_S = 0.5
 CLASSES = [{"name": "best-effort", "dscp": 0}, {"name": "voice", "dscp": 46}]
 SETTINGS = {
     # Denser than at a real site: a minute and a half has several measurements of each kind.
-    "schedule": {"floor": "30 s", "stamp": "10 s", "first_within": "8 s"},
+    "schedule": {"floor": "30 s", "stamp": "10 s", "dns": "20 s", "first_within": "8 s"},
     "stamp": {"classes": CLASSES, "packets": 20, "spacing": "100 ms", "timeout": "1 s"},
     # Searches run at any hour, and up to 1 Gbit/s, which loopback carries.
     "capacity": {"hours": "always"},
 }
+NAMES = {f"{number}.example.fr": ("192.0.2.1", "2001:db8::1") for number in range(4)}
 PATH_EXTRA = ("scapy",)
 ACTIVITIES = {"floor": Activity.FLOOR, "capacity": Activity.SEARCH, "path": Activity.TRACE}
 # A train of the default settings lasts so long.
@@ -93,7 +96,7 @@ def observe(seconds: float) -> ObservedAgent:
     """Observe an agent for ``seconds`` in an environment of its own. Raises TestbedError."""
     with tempfile.TemporaryDirectory(prefix="plancher-bench-") as name:
         python = base_install.make(Path(name) / "installed", PATH_EXTRA)
-        with SecureTestbed(Path(name), python, SETTINGS) as testbed:
+        with resolving(NAMES) as resolver, SecureTestbed(Path(name), python, _settings(resolver)) as testbed:
             compared = [
                 (name, process_usage.memory_use(testbed.start_python(name, code))) for name, code in COMPARED
             ]
@@ -101,6 +104,11 @@ def observe(seconds: float) -> ObservedAgent:
             samples = _watch(testbed, pid, seconds)
             largest = process_usage.peak_resident(pid)
             return ObservedAgent(compared, samples, *_journalled(testbed.journal), largest)
+
+
+def _settings(resolver: EmulatedResolver) -> dict[str, Any]:
+    dns = {"names": list(NAMES), "resolvers": [resolver.host], "port": resolver.port}
+    return {**SETTINGS, "dns": dns}
 
 
 def _show(observed: ObservedAgent, console: Console) -> Exit:

@@ -4,6 +4,8 @@ A developer's environment needs more memory. An editable install loads its impor
 packages of the extras are importable.
 """
 
+import compileall
+import shutil
 import venv
 from collections.abc import Sequence
 from importlib import metadata
@@ -29,7 +31,9 @@ def make(folder: Path, more: Sequence[str] = ()) -> Path:
             (library / entry).symlink_to(Path(str(found.locate_file(entry))).resolve())
     source = Path(agent.__file__).parent.parent
     for package in OWN_PACKAGES:
-        (library / package).symlink_to(source / package)
+        shutil.copytree(source / package, library / package, ignore=shutil.ignore_patterns("__pycache__"))
+    # As pip does: a start that has to compile first needs 1 MB more for ever.
+    compileall.compile_dir(library, quiet=1)
     _write_own_metadata(library)
     return folder / "bin" / "python"
 

@@ -5,6 +5,7 @@ and recover. It runs in a thread of its own: the programs under test may be in t
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import dns.rrset
 
 TTL_S = 60
 SLOW_S = 2.5
+TRIES = 5
 _LIE = {dns.rdatatype.A: "198.51.100.66", dns.rdatatype.AAAA: "2001:db8:bad::66"}
 
 
@@ -49,9 +51,12 @@ class EmulatedResolver:
     ``asked`` lists its questions: name, record type, and ``udp`` or ``tcp``.
     """
 
-    def __init__(self, names: Mapping[str, tuple[str, ...]], behaviour: ResolverBehaviour) -> None:
+    def __init__(
+        self, names: Mapping[str, tuple[str, ...]], behaviour: ResolverBehaviour, host: str, port: int
+    ) -> None:
         self.names = names
         self.behaviour = behaviour
+        self.host, self.port = host, port
         self.asked: list[tuple[str, str, str]] = []
 
     def reply(self, wire: bytes, transport: str) -> bytes | None:
@@ -96,57 +101,67 @@ class EmulatedResolver:
 @contextmanager
 def resolving(
     names: Mapping[str, tuple[str, ...]],
-    port: int,
+    port: int = 0,
     host: str = "127.0.0.1",
     behaviour: ResolverBehaviour = ResolverBehaviour.RIGHT,
 ) -> Iterator[EmulatedResolver]:
-    """Run a resolver while the block lasts, at one port of UDP and TCP. Raises OSError if it is taken."""
-    resolver = EmulatedResolver(names, behaviour)
-    serving = _Serving(resolver, (host, port))
+    """Run a resolver while the block lasts, at one port of UDP and TCP, or at any free one.
+
+    Raises OSError if the port is taken.
+    """
+    tcp, udp = _sockets(host, port)
+    resolver = EmulatedResolver(names, behaviour, host, udp.getsockname()[1])
+    serving = _Serving(resolver, tcp, udp)
     thread = threading.Thread(target=asyncio.run, args=(serving.run(),), daemon=True)
     thread.start()
     try:
-        serving.wait_until_ready()
+        serving.is_ready.wait()
         yield resolver
     finally:
         serving.stop()
         thread.join()
 
 
-class _Serving:
-    """Sockets of one resolver, in the event loop of its thread."""
+def _sockets(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """TCP and UDP sockets at one port. The number that the kernel gave to one may be taken by the other."""
+    for left in reversed(range(1 if port else TRIES)):
+        tcp, udp = (socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+        try:
+            udp.bind((host, port))
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind(udp.getsockname())
+        except OSError:
+            tcp.close()
+            udp.close()
+            if not left:
+                raise
+        else:
+            break
+    return tcp, udp
 
-    def __init__(self, resolver: EmulatedResolver, place: tuple[str, int]) -> None:
+
+class _Serving:
+    """Event loop of one resolver, in its thread."""
+
+    def __init__(self, resolver: EmulatedResolver, tcp: socket.socket, udp: socket.socket) -> None:
+        self.is_ready = threading.Event()
         self._resolver = resolver
-        self._place = place
-        self._is_ready, self._stop = threading.Event(), asyncio.Event()
-        self._error: OSError | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tcp, self._udp = tcp, udp
+        self._stop = asyncio.Event()
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        try:
-            server = await asyncio.start_server(self._serve, *self._place)
-            transport, _ = await self._loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._resolver), local_addr=self._place
-            )
-        except OSError as error:
-            self._error = error
-            return
-        finally:
-            self._is_ready.set()
+        server = await asyncio.start_server(self._serve, sock=self._tcp)
+        transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: _Datagrams(self._resolver), sock=self._udp
+        )
+        self.is_ready.set()
         async with server:
             await self._stop.wait()
         transport.close()
 
-    def wait_until_ready(self) -> None:
-        self._is_ready.wait()
-        if self._error is not None:
-            raise self._error
-
     def stop(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):

@@ -44,7 +44,7 @@ print(before - after)
 
 
 def test_only_unchanged_code_of_files_is_given_back() -> None:
-    assert list(clean_code(SMAPS)) == [
+    assert list(clean_code(SMAPS.splitlines())) == [
         (0x55D0A0000000, 0x55D0A0010000),
         (0x7F0000001000, 0x7F0000003000),
     ]

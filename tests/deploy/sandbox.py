@@ -169,7 +169,7 @@ class _Filter:
     """Filter of libseccomp, with which systemd builds its own."""
 
     def __init__(self, default: int) -> None:
-        self._library = ctypes.CDLL(SECCOMP.name)
+        self._library = ctypes.CDLL(SECCOMP)
         self._library.seccomp_init.restype = ctypes.c_void_p
         self._context = ctypes.c_void_p(self._library.seccomp_init(ctypes.c_uint32(default)))
 

@@ -21,7 +21,7 @@ from tests.deploy import sandbox
 from tests.deploy.units import FOLDER, SERVICES, Unit, installed_at
 from tests.documentation import ROOT, blocks
 from tests.processes import free_at, free_port, running, wait_until
-from tests.servers import SECCOMP, require, require_library
+from tests.servers import SECCOMP, require
 
 MOST_EXPOSURE = 2.0
 AGENT, PEER, COLLECTOR, HELPER = (
@@ -168,7 +168,7 @@ class Manager:
 
 
 def _sandboxed(name: str, root: Path) -> list[str | Path]:
-    require_library(SECCOMP)
+    require(SECCOMP)
     return [sys.executable, "-m", "tests.deploy.sandbox", name, root]
 
 

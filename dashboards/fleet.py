@@ -54,9 +54,9 @@ INCIDENT_LABELS = (
 )
 # An incident has exactly one of the three labels, so their join is its name.
 _NAMED = 'label_join({}, "incident", "", "pop", "departement", "peer")'
-_BEGIN = _NAMED.format("qos_upstream_event_begin_timestamp_seconds")
+_BEGIN = _NAMED.format("qos_incident_begin_timestamp_seconds")
 INCIDENT_COLUMNS = (
-    Column("Sites", f"max by (incident) ({_NAMED.format('qos_upstream_event_sites')})"),
+    Column("Sites", f"max by (incident) ({_NAMED.format('qos_incident_sites')})"),
     Column(
         "Since",
         f"time() - min by (incident) ({_BEGIN})",

@@ -140,8 +140,10 @@ def _path() -> list[Panel]:
 
 
 def _instrument() -> list[Panel]:
-    comparisons = Query(f"sum by (result) (increase(qos_two_sided_tests_total{{{SITE}}}[1d]))", "{{result}}")
-    difference = Query(f"max by (direction) (qos_two_sided_disagreement_ratio{{{SITE}}})", "{{direction}}")
+    comparisons = Query(f"sum by (result) (increase(qos_peer_comparisons_total{{{SITE}}}[1d]))", "{{result}}")
+    difference = Query(
+        f"max by (direction) (qos_peer_comparison_disagreement_ratio{{{SITE}}})", "{{direction}}"
+    )
     busy = Query(f"max(qos_host_busy_ratio{{{SITE}}})", "busy")
     budget = Query(f"max by (probe, direction) (qos_budget_spent{{{SITE}}})", "{{probe}} {{direction}}")
     return [

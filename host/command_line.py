@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, but a wrong call exits with 64 (sysexits.h), because 2 means "could not tell" here.
+    """argparse's parser, but a wrong call exits with 64 (sysexits.h), because 2 means "undecided" here.
 
     A call without a required command lists the commands. An unknown argument of a command is reported with
     the usage of that command; argparse reports it with the usage of the program.

@@ -8,7 +8,7 @@ class Exit(IntEnum):
 
     OK = 0
     FAIL = 1
-    COULD_NOT_TELL = 2
+    UNDECIDED = 2
     USAGE = 64
     UNAVAILABLE = 69
     SOFTWARE = 70

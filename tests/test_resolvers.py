@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lab.testbed.resolver import SLOW_S, ResolverBehaviour, resolving
 from tests.brokers import mosquitto
 from tests.processes import free_port, wait_until
-from tests.test_two_sides import SECRET, peer_settings, program, write
+from tests.test_peer_comparison import SECRET, peer_settings, program, write
 
 PORTAL = "portal.example.fr"
 NAMES = {PORTAL: ("192.0.2.10", "2001:db8::10")}

@@ -16,7 +16,7 @@ from collector.model.clock_correction import DELIVERY_US, DRIFT
 from tests.brokers import mosquitto
 from tests.processes import free_port, running, wait_until
 from tests.test_end_to_end import query, settings
-from tests.test_two_sides import agent_settings, peer_settings
+from tests.test_peer_comparison import agent_settings, peer_settings
 from tests.wrong_clock import YEAR_S, WrongClock
 
 WITHIN_S = 100.0
@@ -25,7 +25,7 @@ SETUP_US = 30_000_000
 FLOORS = """
 SELECT m.key, m.time_us, m.clock_offset_us, m.time_error_us, p.start_us
 FROM floor_values f JOIN measurements m ON m.key = f.measurement_key
-JOIN two_sides t ON t.measurement_key = m.key AND t.ordinal = 0
+JOIN peer_comparisons t ON t.measurement_key = m.key AND t.ordinal = 0
 JOIN peer_tests p ON p.key = t.peer_test_key
 ORDER BY m.key
 """
@@ -97,7 +97,9 @@ def test_floor_verdicts_of_wrong_clocks_get_their_true_times(
         assert query(ledger, "SELECT count(*) FROM stamp_values WHERE delay_forward_p50_us IS NOT NULL") == [
             (0,)
         ]
-        wait_until(lambda: {"peer-told", "stepped"} <= changes(ledger), "the changes of the clock", WITHIN_S)
+        wait_until(
+            lambda: {"peer-reported", "stepped"} <= changes(ledger), "the changes of the clock", WITHIN_S
+        )
         wait_until(lambda: best_source(ledger) == "peer", "the peer's time is the best source")
 
 

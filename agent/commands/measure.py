@@ -29,7 +29,7 @@ _EXITS = {
     Tone.PASS: Exit.OK,
     Tone.MEASURED: Exit.OK,
     Tone.FAIL: Exit.FAIL,
-    Tone.NEITHER: Exit.COULD_NOT_TELL,
+    Tone.NEITHER: Exit.UNDECIDED,
 }
 # Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160

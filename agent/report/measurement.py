@@ -25,7 +25,7 @@ class Tone(StrEnum):
     PASS = "pass"  # noqa: S105 -- a verdict, not a password
     MEASURED = "measured"  # there are figures, and no floor to hold them against
     FAIL = "fail"
-    NEITHER = "could not tell"
+    NEITHER = "undecided"
 
     @property
     def style(self) -> str:

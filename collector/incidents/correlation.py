@@ -185,7 +185,7 @@ def _is_peers(each: SiteOutage) -> bool:
     return each.cause is Cause.PEER
 
 
-def _is_upstream(each: SiteOutage) -> bool:
+def _is_beyond_sites(each: SiteOutage) -> bool:
     """True if a failure of POP or backhaul can look like this; an agent that stopped was stopped."""
     return not _is_operators(each) and each.cause is not Cause.AGENT and not each.unanswered
 
@@ -253,8 +253,8 @@ _RULES: tuple[tuple[Level, IsCandidate, IsEnough], ...] = (
     (Level.FLEET, _is_operators_or_silent, _Grouping.is_most_of_fleet),
     (Level.FLEET, _is_operators, _Grouping.is_beyond_chance),
     (Level.PEER, _is_peers, _Grouping.is_most_of_peer),
-    (Level.POP, _is_upstream, _Grouping.is_beyond_chance),
-    (Level.DEPARTEMENT, _is_upstream, _Grouping.is_beyond_chance),
+    (Level.POP, _is_beyond_sites, _Grouping.is_beyond_chance),
+    (Level.DEPARTEMENT, _is_beyond_sites, _Grouping.is_beyond_chance),
 )
 
 

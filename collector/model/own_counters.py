@@ -33,7 +33,7 @@ class OwnCounters:
         self.messages = self._counter("messages", "Messages received from the broker and queued.")
         self.refused = self._counter("refused_messages", "Messages refused because the queue was full.")
         self.uncommitted = self._counter(
-            "unsettled_messages", "Messages that could not be committed to the ledger."
+            "uncommitted_messages", "Messages that could not be committed to the ledger."
         )
         self.receipts = self._counter("receipts", "Receipts, by whether the broker accepted them.", "result")
         self.measurements = self._counter("measurements", "Measurements, by receipt status.", "status")

@@ -153,7 +153,7 @@ def _figure(site: LiveSite, direction: Direction, now_us: int) -> FloorFigure | 
     if seen is None or not isinstance(seen.values, FloorValues):
         return None
     values = seen.values
-    bps, exact = values.told_capacity()
+    bps, exact = values.reported_capacity()
     return FloorFigure(bps, exact, values.floor_bps, values.verdict, seen.time_us, is_fresh(seen, now_us))
 
 

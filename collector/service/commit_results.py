@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from collector.ingest.commands import Commands
 from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.live.peers import PeerCounters
 from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
@@ -45,9 +45,9 @@ class CommitResults:
         self._peers = peers
         self._blackout_watch = blackout_watch
         self._now_us = now_us
-        self._waiting: deque[Settled] = deque()
+        self._waiting: deque[CommitResult] = deque()
 
-    def take(self, results: Sequence[Settled], seconds: float) -> None:
+    def take(self, results: Sequence[CommitResult], seconds: float) -> None:
         """Take the results of one commit, which took ``seconds``."""
         self._counters.commit_seconds.observe(seconds)
         receipts = [(found.topic, found.receipt) for found in results if found.topic and found.receipt]
@@ -73,19 +73,19 @@ class CommitResults:
             self._counters.count_message((fate.status for fate in found.fates), found.rejected)
             self._counters.redelivered.inc(sum(fate.redelivered for fate in found.fates))
             self._counters.count_passed_over(found.passed_over)
-            self._peers.count_message(found.heard)
+            self._peers.count_message(found.peer_message)
             log_conflicts(found)
             if found.speaker is not None and (command := self._resends.hear(found.speaker, now_us)):
                 self._commands.add(command)
         self._views.learn((seen for found in now for seen in found.observations), now_us)
         redated = (one for found in now for one in found.moved)
         self._views.relearn(((one.site, one.observations, one.outages) for one in redated), now_us)
-        compared = [one for found in now for one in found.joined]
+        compared = [one for found in now for one in found.compared]
         self._peers.count_comparisons(compared)
         self._views.learn_comparisons(compared, now_us)
 
 
-def log_conflicts(found: Settled) -> None:
+def log_conflicts(found: CommitResult) -> None:
     """Log measurements and tests that arrived again with other content; no program of ours sends such."""
     conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
     if conflicts and found.receipt is not None:
@@ -95,7 +95,7 @@ def log_conflicts(found: Settled) -> None:
             found.receipt.sender,
             conflicts,
         )
-    tests = found.heard.statuses.count(ReceiptStatus.CONFLICT) if found.heard else 0
-    if tests and found.heard:
-        peer = found.heard.peer
+    tests = found.peer_message.statuses.count(ReceiptStatus.CONFLICT) if found.peer_message else 0
+    if tests and found.peer_message:
+        peer = found.peer_message.peer
         log.error("peer %s: %d tests arrived again with other content: both contents are kept", peer, tests)

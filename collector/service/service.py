@@ -16,7 +16,7 @@ from collector.ingest.resend import Resends
 from collector.ledger.read import latest, outages
 from collector.ledger.store import LedgerError
 from collector.ledger.write.commit import Ledger, no_fault
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.writer import Writer
 from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
@@ -67,9 +67,9 @@ class CollectorService:
             self._ledger,
             self._queue,
             self._hand_over,
-            on_unsettled=self._counters.uncommitted.inc,
+            on_uncommitted=self._counters.uncommitted.inc,
             keep_payloads_s=settings.ledger.keep_payloads,
-            side_grace_s=settings.peers.grace,
+            comparison_grace_s=settings.peers.grace,
         )
         self._receipts = Receipts(self._session.publish, self._counters)
         self._commands = Commands(self._session.publish, self._counters)
@@ -100,7 +100,7 @@ class CollectorService:
         """Restore live state from the ledger, and render every site once."""
         # Observations first: all that follows is added to sites that the fleet knows.
         self._views.fleet.restore(latest.newest(path))
-        compared = latest.sides(path)
+        compared = latest.peer_comparisons(path)
         self._peers.restore(compared.newest_tests)
         self._views.fleet.restore_comparisons(compared.disagreements)
         self._completeness.begin()
@@ -195,7 +195,7 @@ class CollectorService:
         if not queued:
             self._blackout_watch.queue_refused()
 
-    def _hand_over(self, results: list[Settled], seconds: float) -> None:
+    def _hand_over(self, results: list[CommitResult], seconds: float) -> None:
         """Hand the results of a commit over to the event loop; called in the writer's thread."""
         with suppress(RuntimeError):  # the loop has ended: without receipts, agents send these again
             self._loop.call_soon_threadsafe(self._results.take, results, seconds)
@@ -260,7 +260,7 @@ class CollectorService:
         watch("broker_connected", "1 while connected to the broker.", lambda: self._session.connected)
         watch("ledger_working", "1 while the ledger accepts commits.", lambda: not self._writer.problem)
         watch(
-            "hearing",
+            "receiving",
             "1 while messages of sites reach the ledger; 0 during a blackout, when no site is called silent.",
             lambda: not self._views.fleet.blackouts.is_open,
         )

@@ -159,7 +159,7 @@ def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
             [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
         ):
             views.learn(committed.observations, NOW_US)
-            views.learn_comparisons(committed.joined, NOW_US)
+            views.learn_comparisons(committed.compared, NOW_US)
         ledger.close()
     page = b"".join(views.pieces())
     registry = CollectorRegistry()

@@ -67,7 +67,7 @@ def is_complete(line: DemoLine, figures: SiteFigures, packets: int) -> bool:
         all(direction in figures.passed and direction in figures.capacity for direction in DIRECTIONS)
         and line.site.dscps.keys() <= figures.rtt_min_s.keys()
         and figures.sent["up"] >= packets
-        and figures.two_sides["agree"] > 0
+        and figures.peer_comparisons["agree"] > 0
     )
 
 
@@ -146,10 +146,10 @@ def _compare_bytes(line: DemoLine, figures: SiteFigures, link: LinkReport) -> It
 
 
 def _compare_sides(line: DemoLine, figures: SiteFigures) -> FigureComparison:
-    agree, disagree = figures.two_sides["agree"], figures.two_sides["disagree"]
+    agree, disagree = figures.peer_comparisons["agree"], figures.peer_comparisons["disagree"]
     measured = f"{agree} agree, {disagree} disagree" if agree or disagree else NOT_MEASURED
     return FigureComparison(
-        line.site.name, "two sides", "one truth", "none disagrees", measured, agree > 0 and not disagree
+        line.site.name, "peer comparison", "one truth", "none disagrees", measured, agree > 0 and not disagree
     )
 
 

@@ -28,8 +28,8 @@ class SiteFigures:
 
     ``rtt_min_s``: least round trip of all trains. ``sent`` and ``lost``: packets of the trains whose loss is
     known by direction. ``bytes_spent``: IP-layer bytes of all measurements. ``newest_s``: Unix time of the
-    newest measurement. ``outcomes``: attempts by (probe, outcome). ``two_sides``: load tests by result of the
-    peer comparison.
+    newest measurement. ``outcomes``: attempts by (probe, outcome). ``peer_comparisons``: load tests by
+    result of the comparison.
     """
 
     state: str = ""
@@ -40,7 +40,7 @@ class SiteFigures:
     lost: Counter[str] = field(default_factory=Counter)
     bytes_spent: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    two_sides: Counter[str] = field(default_factory=Counter)
+    peer_comparisons: Counter[str] = field(default_factory=Counter)
     newest_s: float | None = None
 
 
@@ -123,9 +123,9 @@ def _take_present(figures: SiteFigures, found: list[Sample]) -> None:
     figures.outcomes.clear()
     for one in _named(found, "qos_measurements_total"):
         figures.outcomes[(one.labels["probe"], one.labels["outcome"])] += int(one.value)
-    figures.two_sides.clear()
-    for one in _named(found, "qos_two_sided_tests_total"):
-        figures.two_sides[one.labels["result"]] += int(one.value)
+    figures.peer_comparisons.clear()
+    for one in _named(found, "qos_peer_comparisons_total"):
+        figures.peer_comparisons[one.labels["result"]] += int(one.value)
 
 
 def _train_times(found: list[Sample]) -> Iterator[tuple[int, float]]:

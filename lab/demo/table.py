@@ -89,9 +89,9 @@ def _caption(lines: Iterable[DemoLine], sites: Mapping[str, SiteFigures]) -> str
         ]
         if missed:
             notes.append(f"{line.site.name}: {', '.join(missed)}")
-    sides = sum((figures.two_sides for figures in sites.values()), Counter[str]())
-    agreed = counted(sides["agree"], "load test")
-    notes.append(f"Agent and peer agree on {agreed}, disagree on {sides['disagree']}.")
+    compared = sum((figures.peer_comparisons for figures in sites.values()), Counter[str]())
+    agreed = counted(compared["agree"], "load test")
+    notes.append(f"Agent and peer agree on {agreed}, disagree on {compared['disagree']}.")
     return "\n".join(notes)
 
 
@@ -105,8 +105,8 @@ def plain(line: DemoLine, figures: SiteFigures) -> str:
             measured = megabits(capacity.bits_per_second)
             parts.append(f"{name} {bound}{measured} of {megabits(truth.rate_bps)} Mbit/s")
     parts += [f"RTT {least * 1e3:.2f} ms in DSCP {dscp}" for dscp, least in sorted(figures.rtt_min_s.items())]
-    if figures.two_sides:
-        parts.append(f"agent and peer agree on {counted(figures.two_sides['agree'], 'test')}")
+    if figures.peer_comparisons:
+        parts.append(f"agent and peer agree on {counted(figures.peer_comparisons['agree'], 'test')}")
     return "; ".join(parts)
 
 

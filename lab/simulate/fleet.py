@@ -162,7 +162,7 @@ class SimulatedAgent:
             variation_return=_spread(rtt_us // 30),
             forward_dscp=dscp,
             reply_dscp=dscp,
-            wished_dscp=dscp,
+            requested_dscp=dscp,
         )
         common = self._common(MINUTE_US, 10_000_000)
         return StampMeasurement(**common, dscp=dscp, bytes_sent=2_800, bytes_received=2_800, values=values)

@@ -233,7 +233,7 @@ def path_values() -> PathValues:
         path_mtu_bytes=1400,
         mtu_limited_at=3,
         mtu_limited_by="10.0.3.1",
-        mtu_told_bytes=1400,
+        mtu_reported_bytes=1400,
     )
 
 

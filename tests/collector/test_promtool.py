@@ -24,7 +24,7 @@ def test_it_finds_nothing_but_the_unit_of_contracts() -> None:
     peers.count_message(PeerMessage("pop-1", (ReceiptStatus.COMMITTED,), NOW_US))
     incidents.measure_until(cut, incidents.OTHERS, incidents.CUT_US)
     text = meters.page().decode() + exposition.page(exposition.fleet()) + incidents.text(cut)
-    assert "qos_upstream_event_sites{" in text
+    assert "qos_incident_sites{" in text
     ran = subprocess.run(
         [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True
     )

@@ -10,7 +10,7 @@ import yaml
 from collector.live.peers import PeerCounters
 from collector.live.site_state import SiteState
 from collector.metrics.families import FAMILIES
-from collector.metrics.families.incidents import EVENT_FAMILIES
+from collector.metrics.families.incidents import INCIDENT_FAMILIES
 from collector.model.own_counters import OwnCounters
 from collector.model.peer_comparison import PeerMessage
 from dashboards.__main__ import DASHBOARDS, GENERATED, path, text
@@ -27,7 +27,7 @@ VALUES = {"departement": ".*", "category": ".*", "supplier": ".*", "site_id": "A
 WATCHED = {
     "qos_collector_broker_connected",
     "qos_collector_ledger_working",
-    "qos_collector_hearing",
+    "qos_collector_receiving",
     "qos_collector_queued_messages",
 }
 
@@ -148,7 +148,7 @@ def test_promtool_parses_every_expression(tmp_path: Path) -> None:
 
 
 def test_every_metric_in_a_query_is_exposed_by_the_collector() -> None:
-    exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
+    exposed = {family.name for family in (*FAMILIES, *INCIDENT_FAMILIES)} | WATCHED | of_process()
     asked = expressions.metrics(expressions.of_dashboards() + expressions.of_rules())
     assert asked <= exposed
     variables = [
@@ -158,7 +158,7 @@ def test_every_metric_in_a_query_is_exposed_by_the_collector() -> None:
 
 
 def test_every_metric_in_a_runbook_is_exposed_by_the_collector() -> None:
-    exposed = {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | WATCHED | of_process()
+    exposed = {family.name for family in (*FAMILIES, *INCIDENT_FAMILIES)} | WATCHED | of_process()
     pages = [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
     assert expressions.metrics(pages) <= exposed
 

@@ -16,7 +16,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 SCENARIOS = Path(__file__).with_name("plancher.rules.test.yml")
 FLEET = 40
 UP = 'up{job="plancher-collector"}'
-FLEET_EVENT = 'qos_upstream_event_sites{level="fleet",job="plancher-collector"}'
+FLEET_EVENT = 'qos_incident_sites{level="fleet",job="plancher-collector"}'
 CUT_OFF = 'qos_collector_{}{{job="plancher-collector"}}'
 
 
@@ -111,10 +111,10 @@ def test_a_silent_fleet_is_one_alert_and_a_few_silent_sites_are_one_each(
     expect_firing(tmp_path, series, ("FleetSilent", "3h30m", fleet), ("SiteSilent", "3h30m", sites))
 
 
-@pytest.mark.parametrize("gauge", ["broker_connected", "ledger_working", "hearing"])
+@pytest.mark.parametrize("gauge", ["broker_connected", "ledger_working", "receiving"])
 def test_a_collector_that_receives_nothing_is_one_alert(tmp_path: Path, gauge: str) -> None:
     """Include a full queue: broker and ledger work, and no site may be called silent."""
-    names = ("broker_connected", "ledger_working", "hearing")
+    names = ("broker_connected", "ledger_working", "receiving")
     series = {CUT_OFF.format(name): "1+0x10 0+0x50" if name == gauge else "1+0x60" for name in names}
     expect_firing(tmp_path, series, ("CollectorCutOff", "15m", 0), ("CollectorCutOff", "20m", 1))
 

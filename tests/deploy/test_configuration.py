@@ -82,7 +82,7 @@ def samples_of_a_site(file: Path) -> int:
     arrivals.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
     for settled in ledger.commit([judge(arrival) for arrival in arrivals]):
         views.learn(settled.observations, NOW_US)
-        views.learn_comparisons(settled.joined, NOW_US)
+        views.learn_comparisons(settled.compared, NOW_US)
     ledger.close()
     lines = b"".join(views.pieces()).splitlines()
     return sum(not line.startswith(b"#") for line in lines)

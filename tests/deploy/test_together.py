@@ -126,7 +126,7 @@ async def measure(broker: Broker) -> None:
 def every_kind(now_us: int, values: FloorValues, peer: str) -> list[Measurement]:
     """Return one measurement of each probe, in both directions where it has one."""
     busy = HostLoad(busy_ratio=0.25, load_1min=0.5)
-    trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, wished_dscp=46)
+    trains = structs.replace(examples.stamp_values(), forward_dscp=46, reply_dscp=46, requested_dscp=46)
     changed = structs.replace(examples.path_values(), return_mtu_bytes=1400)
     return [
         examples.stamp(1, now_us, trains, host=busy),
@@ -182,7 +182,7 @@ def test_the_scrape_of_the_real_page_is_complete(prometheus: Prometheus) -> None
 @pytest.mark.parametrize("expression", dict.fromkeys(expressions.of_dashboards()))
 def test_every_expression_of_the_dashboards_finds_something(prometheus: Prometheus, expression: str) -> None:
     sites = [expressions.filled_in(expression, FILTERS | {"site_id": site}) for site in (FINE, BELOW)]
-    if "qos_upstream_event" in expression:  # of two sites there is none
+    if "qos_incident" in expression:  # of two sites there is none
         assert prometheus.query(sites[0]) == []
         return
     wait_until(lambda: any(prometheus.query(filled) for filled in sites), expression)
@@ -261,8 +261,8 @@ def test_an_alert_of_the_service_inhibits_those_of_the_sites(alertmanager: int) 
 def test_an_incident_inhibits_the_other_alerts_of_its_place(alertmanager: int) -> None:
     places = {"E1": {"pop": "P1"}, "E2": {"pop": "P2"}, "E3": {"pop": "P3", "departement": "48"}}
     sites = [{"alertname": "SiteSilent", "site_id": site, **where} for site, where in places.items()]
-    peers = [{"alertname": "PeerTellsNothing", "peer": peer, "site_id": peer} for peer in ("dead", "mute")]
-    upstream = {"alertname": "UpstreamEvent"}
+    peers = [{"alertname": "PeerReportsNothing", "peer": peer, "site_id": peer} for peer in ("dead", "mute")]
+    upstream = {"alertname": "MultiSiteIncident"}
     raise_alerts(
         alertmanager,
         *sites,
@@ -272,6 +272,6 @@ def test_an_incident_inhibits_the_other_alerts_of_its_place(alertmanager: int) -
         {**upstream, "level": "peer", "peer": "dead"},
     )
     expected = {("SiteSilent", "E1"): True, ("SiteSilent", "E2"): False, ("SiteSilent", "E3"): True}
-    expected |= {("PeerTellsNothing", "dead"): True, ("PeerTellsNothing", "mute"): False}
-    expected |= {("UpstreamEvent", ""): False}
+    expected |= {("PeerReportsNothing", "dead"): True, ("PeerReportsNothing", "mute"): False}
+    expected |= {("MultiSiteIncident", ""): False}
     wait_until(lambda: suppressed(alertmanager) == expected, "an event speaks for its place, and no other")

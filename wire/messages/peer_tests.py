@@ -31,10 +31,10 @@ class PeerTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One load test as the peer served it; of refused set-ups there is none.
 
     Identity is (peer, epoch, seq); the peer's journal gives epoch and seq. Counts are of Load PDUs of the
-    test, bytes at the IP layer. What the peer itself saw is exact: ``sent_*`` downstream, ``received_*``
-    upstream. The other pair is what feedback or sequence numbers told it, absent where nothing did:
-    downstream ``received_*`` are sums over the agent's Status PDUs, upstream ``sent_packets`` is the
-    highest sequence number that arrived. ``lost_packets`` is the load receiver's own count. ``outcome`` is
+    test, bytes at the IP layer. The peer's own counts are exact: ``sent_*`` in the direction down,
+    ``received_*`` in the direction up. The other pair is inferred, and absent without a source.
+    Down, ``received_*`` are sums over the agent's Status PDUs. Up, ``sent_packets`` is the highest sequence
+    number that arrived. ``lost_packets`` is the load receiver's own count. ``outcome`` is
     a word of ``wire.udpstp.server.ServerOutcome``, or a newer peer's. ``row`` is the sending-rate row (of a
     search its first), ``planned_bps`` that row's IP-layer rate. ``start`` is the activation of the test,
     ``duration_us`` the time from then to its end; ``load_us`` lies between first and last Load PDU, so that

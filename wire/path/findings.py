@@ -18,7 +18,7 @@ def seen(trace: Trace, search: MtuSearch | None) -> PathValues:
         path_mtu_bytes=search.path_mtu,
         mtu_limited_at=search.limited_at,
         mtu_limited_by=search.limited_by,
-        mtu_told_bytes=search.reported,
+        mtu_reported_bytes=search.reported,
         black_hole=search.black_hole,
         return_mtu_bytes=search.return_mtu,
     )

@@ -44,7 +44,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``other_most_bps`` is the most that it can have been, where it was not counted exactly. ``slope`` is the
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
     ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent fast
-    before what is told here, to empty a token bucket. ``ended_early``: stopped, because the site needed the
+    before this test, to empty a token bucket. ``ended_early``: stopped, because the site needed the
     line. ``series`` is the raw series, kept where the verdict is not a pass
     and the site's journal had room.
     """
@@ -74,7 +74,7 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class FloorValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     """The floor verdict of one direction, with every test that led to it, first to last.
 
-    ``capacity_bps`` is the line's capacity where it could be told, ``at_least_bps`` what it was seen to
+    ``capacity_bps`` is the line's capacity where it is known, ``at_least_bps`` what it was seen to
     carry. ``floor_bps`` is the contract's floor converted to the IP layer; ``contract_bps`` is the floor as
     the contract counts it, at ``layer``. ``standing`` is what this and the verdicts before it amount to,
     ``evidence`` the log-likelihood ratio behind it. ``search_bps`` is the maximum that the search before a
@@ -99,8 +99,8 @@ class FloorValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     quiet: bool = False
     passive_us: Micros | None = None
 
-    def told_capacity(self) -> tuple[float, bool]:
-        """What to tell of the capacity, bit/s, and whether it is exact; else the line gives at least so much.
+    def reported_capacity(self) -> tuple[float, bool]:
+        """Capacity to report, bit/s, and whether it is exact; otherwise it is a lower bound.
 
         A pass says "at least the floor": what was received in its test falls short of the floor by the test's
         tolerance, and must not read as a line below it.

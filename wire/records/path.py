@@ -29,15 +29,15 @@ class Hop(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PathValues(Values, frozen=True, kw_only=True, omit_defaults=True):
-    """One trace in one DSCP class, in the flow of the STAMP session that it stands beside.
+    """One trace in one DSCP class, in the same flow as a STAMP session.
 
     ``reached``: the peer itself answered. ``dscp_changed_at`` is the TTL of the first hop that quoted the
     packets in another class, ``dscp_became`` that class; the hop before it changed the mark as it sent them
     on, or this one as it took them in. ``path_mtu_bytes`` is the largest IP packet that arrived at the peer.
     ``mtu_limited_at``: the TTL of the router in front of the narrow link, ``mtu_limited_by`` the router
-    that said so, ``mtu_told_bytes`` the size that it named. ``black_hole``: larger packets vanish and nobody
-    says so. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies larger than this
-    did not come back.
+    that reported it, ``mtu_reported_bytes`` the size that it reported. ``black_hole``: larger packets vanish
+    and no router reports it. ``return_mtu_bytes`` only where packets up to the path MTU arrived, and replies
+    larger than this did not come back.
     """
 
     hops: Annotated[tuple[Hop, ...], Meta(max_length=64)]
@@ -47,7 +47,7 @@ class PathValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     path_mtu_bytes: PacketBytes | None = None
     mtu_limited_at: Ttl | None = None
     mtu_limited_by: Text | None = None
-    mtu_told_bytes: PacketBytes | None = None
+    mtu_reported_bytes: PacketBytes | None = None
     black_hole: bool = False
     return_mtu_bytes: PacketBytes | None = None
 

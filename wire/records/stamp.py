@@ -11,9 +11,9 @@ class StampValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     Round-trip time excludes the reflector's dwell. Variation is RFC 5481 packet delay variation, to the
     minimum of the train. Loss follows RFC 7680 with the stated time-out; per direction only where the
     reflector is stateful. One-way delay only when both ends said their clocks are synchronised.
-    ``forward_dscp`` is the class in which the packets reached the peer, ``reply_dscp`` that in which the
-    replies came back, ``wished_dscp`` that in which the peer was asked to send them (RFC 8972 section 4.4);
-    ``reply_refused``: it would not.
+    ``forward_dscp`` is the class in which the packets reached the peer. ``reply_dscp`` is the class in which
+    the replies arrived, and ``requested_dscp`` the class requested for them (RFC 8972 section 4.4).
+    ``reply_refused``: the peer did not use it.
     """
 
     sent: Count
@@ -32,7 +32,7 @@ class StampValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     duplicated: Count = 0
     forward_dscp: Dscp | None = None
     reply_dscp: Dscp | None = None
-    wished_dscp: Dscp | None = None
+    requested_dscp: Dscp | None = None
     reply_refused: bool = False
     authenticated: bool = True
     kernel_stamps: bool = True

@@ -64,7 +64,7 @@ class Failure(StrEnum):
     SERVFAIL = "servfail"
     REFUSED = "refused"
     WRONG_ANSWER = "wrong-answer"
-    # the network's, or nobody's that can be told from here
+    # the network's, or nobody's that is visible from here
     NO_ANSWER = "no-answer"
     UNREACHABLE = "network-unreachable"
     CONNECTION_LOST = "connection-lost"
@@ -139,7 +139,7 @@ class Algorithm(StrEnum):
 
 
 class Bound(StrEnum):
-    """What ended a search below the line's own limit: the maximum told is then "at least"."""
+    """What ended a search below the line's own limit: the maximum is then "at least"."""
 
     REQUESTED_RATE = "requested-rate"
     PEER = "peer"
@@ -149,7 +149,7 @@ class Bound(StrEnum):
 
 
 class Cause(StrEnum):
-    """Where an outage was, as far as the agent could tell: from the site outwards, then what watches it."""
+    """Place of an outage as far as the agent knows: from the site outwards, then the monitoring itself."""
 
     SITE = "site"  # power or the local network: the gateway does not answer
     ACCESS = "access-line"  # the gateway answers, the first hop beyond it does not
@@ -167,4 +167,4 @@ class ClockChange(StrEnum):
     SYNCHRONISED = "synchronised"
     LOST = "synchronisation-lost"
     STEPPED = "stepped"
-    PEER = "peer-told"  # nothing of itself: but the peer told the time meanwhile
+    PEER = "peer-reported"  # unchanged, but the peer has reported the time since

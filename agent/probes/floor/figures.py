@@ -6,7 +6,7 @@ from wire.records import FloorValues, Standing
 
 def figures(values: FloorValues) -> str:
     """One line of text."""
-    bps, exact = values.told_capacity()
+    bps, exact = values.reported_capacity()
     figure = megabits(bps) if exact else f"at least {megabits(bps)}"
     parts = [f"{figure} Mbit/s", f"floor {megabits(values.floor_bps)} Mbit/s"]
     if values.loss_ratio:

@@ -136,7 +136,7 @@ def _values(train: Train, seen: TrainStatistics) -> StampValues:
         duplicated=seen.duplicated_forward + seen.duplicated_return,
         forward_dscp=seen.forward_dscp,
         reply_dscp=seen.reply_dscp,
-        wished_dscp=train.dscp if train.class_of_service else None,
+        requested_dscp=train.dscp if train.class_of_service else None,
         reply_refused=seen.refused_dscp,
         authenticated=train.key is not None,
         kernel_stamps=seen.kernel_stamps,

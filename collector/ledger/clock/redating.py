@@ -11,7 +11,7 @@ from collector.ledger.clock.bounding import Bounding
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
 from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import batches, boots, measurements, series, sites, two_sides
+from collector.ledger.schema import batches, boots, measurements, peer_comparisons, series, sites
 from collector.model.clock_correction import Anchor, correct_by_anchor
 from collector.model.observation import Observation
 from collector.model.outages import Outage
@@ -48,7 +48,9 @@ _DATE = (
     )
 )
 _COMPARISONS = (
-    update(two_sides).where(two_sides.c.measurement_key == bindparam("of")).values(time_us=bindparam("time"))
+    update(peer_comparisons)
+    .where(peer_comparisons.c.measurement_key == bindparam("of"))
+    .values(time_us=bindparam("time"))
 )
 
 

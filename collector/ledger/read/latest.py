@@ -65,19 +65,19 @@ def newest_of(connection: Connection, site_key: int) -> Iterator[Observation]:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSides:
-    """Of the second sides: each site's newest disagreements, and when each peer's newest test began."""
+class KnownComparisons:
+    """Peer comparisons in the ledger: newest disagreements of each site, begin of each peer's newest test."""
 
     disagreements: list[ComparedTest]
     newest_tests: dict[str, int]
 
 
-def sides(path: Path) -> KnownSides:
-    """Rebuild what is shown of the peers' side. Raises LedgerError where the file cannot be read."""
+def peer_comparisons(path: Path) -> KnownComparisons:
+    """Read the peer comparisons that views need. Raises LedgerError if the file cannot be read."""
     engine = connect(path, writing=False)
     try:
         with engine.begin() as connection:
-            return KnownSides(disagreements(connection), newest_tests(connection))
+            return KnownComparisons(disagreements(connection), newest_tests(connection))
     except SQLAlchemyError as error:
         raise LedgerError(f"ledger {path}: {explain(error)}") from None
     finally:

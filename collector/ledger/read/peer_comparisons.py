@@ -7,7 +7,7 @@ from collector.model.observation import AHEAD_US
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.records import Direction
 
-_SIDES, _TESTS = schema.two_sides, schema.peer_tests
+_COMPARISONS, _TESTS = schema.peer_comparisons, schema.peer_tests
 _NEXT_PEER = select(func.min(_TESTS.c.peer_key)).where(_TESTS.c.peer_key > bindparam("last"))
 _NEWEST = (
     select(_TESTS.c.start_us, schema.names.c.name)
@@ -21,11 +21,11 @@ _NEWEST = (
 def disagreements(connection: Connection) -> list[ComparedTest]:
     """The newest disagreement of every site and direction."""
     query = (
-        select(_SIDES, schema.names.c.name.label("peer"), schema.sites.c.site_id)
-        .join(schema.names, schema.names.c.key == _SIDES.c.peer_key)
-        .join(schema.sites, schema.sites.c.key == _SIDES.c.site_key)
-        .where(_SIDES.c.result == ComparisonResult.DISAGREE.value)
-        .order_by(_SIDES.c.site_key, _SIDES.c.time_us)
+        select(_COMPARISONS, schema.names.c.name.label("peer"), schema.sites.c.site_id)
+        .join(schema.names, schema.names.c.key == _COMPARISONS.c.peer_key)
+        .join(schema.sites, schema.sites.c.key == _COMPARISONS.c.site_key)
+        .where(_COMPARISONS.c.result == ComparisonResult.DISAGREE.value)
+        .order_by(_COMPARISONS.c.site_key, _COMPARISONS.c.time_us)
     )
     newest = {(row.site_id, row.direction): row for row in connection.execute(query)}
     return [

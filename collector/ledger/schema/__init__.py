@@ -21,7 +21,7 @@ from collector.ledger.schema.measurements import (
     sites,
     version,
 )
-from collector.ledger.schema.sides import peer_gaps, peer_tests, two_sides
+from collector.ledger.schema.peer_comparisons import peer_comparisons, peer_gaps, peer_tests
 from collector.ledger.schema.values import VALUES, ValueTables, unknown_values
 
 SCHEMA_VERSION = 1
@@ -39,13 +39,13 @@ __all__ = [
     "metadata",
     "names",
     "payloads",
+    "peer_comparisons",
     "peer_gaps",
     "peer_tests",
     "rejects",
     "resends",
     "series",
     "sites",
-    "two_sides",
     "unknown_values",
     "version",
 ]

@@ -12,7 +12,7 @@ from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import Moved, Redating
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.store import connect, prepare
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
 from collector.model.peer_comparison import ComparedTest
@@ -57,7 +57,7 @@ class Ledger:
         self._engine.dispose()
         self._lock.release()
 
-    def commit(self, group: Sequence[Judged]) -> list[Settled]:
+    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
         """Commit a group durably, all or nothing; returns what became of each message, in order.
 
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
@@ -89,7 +89,7 @@ class Ledger:
             )
         return result.rowcount
 
-    def give_up_sides(self, before_us: int) -> list[ComparedTest]:
+    def give_up_comparisons(self, before_us: int) -> list[ComparedTest]:
         """Settle some tests of which one side alone has been known since before ``before_us``."""
         with self._engine.begin() as connection:
             return give_up(connection, before_us)

@@ -1,4 +1,4 @@
-"""What became of a message: its receipt, and what views have to learn of it."""
+"""Result of the commit of one message: its receipt, and values for the views."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from wire.messages.envelope import Reason, Receipt
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """One message after its commit: the receipt to send on which topic, and what views have to learn.
+class CommitResult:
+    """Result of one committed message: its receipt with topic, and values for the views.
 
-    ``speaker`` is absent where nothing readable came. ``joined`` are the load tests of which the whole group
-    completed the second side. ``passed_over``: why measurements are in the ledger and in no view. ``moved``:
-    sites whose measurements were placed anew.
+    ``speaker`` is None if nothing readable arrived. ``compared`` are the load tests that the whole group gave
+    their second record. ``passed_over``: reasons that keep committed measurements out of the views.
+    ``moved``: sites whose measurements were re-dated.
     """
 
     receipt: Receipt | None
     observations: tuple[Observation, ...] = ()
     fates: tuple[Fate, ...] = ()
     rejected: tuple[Reason, ...] = ()
-    heard: PeerMessage | None = None
-    joined: tuple[ComparedTest, ...] = ()
+    peer_message: PeerMessage | None = None
+    compared: tuple[ComparedTest, ...] = ()
     speaker: Speaker | None = None
     passed_over: tuple[PassedOver, ...] = ()
     moved: tuple[Moved, ...] = ()

@@ -1,4 +1,4 @@
-"""Joins the two sides of a test in the ledger, whichever comes first, inside the writer's transaction."""
+"""Comparison of the agent's and the peer's record of each test, inside the writer's transaction."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from collector.ingest.decode import PeerBatch
 from collector.ledger import schema
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema.layout import NameKey, Row
-from collector.ledger.schema.sides import PEER_TEST
+from collector.ledger.schema.peer_comparisons import PEER_TEST
 from collector.ledger.schema.values import VALUES
 from collector.model.peer_comparison import (
     AgentFigures,
@@ -23,14 +23,14 @@ from collector.model.peer_comparison import (
 from wire.messages.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, Direction, FloorMeasurement, Record
 
-_SIDES, _TESTS = schema.two_sides, schema.peer_tests
+_COMPARISONS, _TESTS = schema.peer_comparisons, schema.peer_tests
 _PORTION = 2000
 
 COMPLETED = "completed"
-"""A load that ran to its end (``ServerOutcome``). Of one that the agent ends itself, as after a
-pre-drain or for the site's sake, its record tells a part."""
+"""Outcome of a load that ran to its end (``ServerOutcome``). If the agent ends a load itself, as after a
+pre-drain or for the site's sake, its record covers a part of it."""
 WATCHDOG = "watchdog"
-"""The agent's word to stop was lost: a peer that hears nothing sends on, ever slower, for seconds."""
+"""Outcome of a load whose stop was lost: the peer continued to send, ever slower, for seconds."""
 
 
 def _same(table: Any) -> Any:
@@ -50,9 +50,9 @@ _HELD = (
     )
     .order_by(_TESTS.c.key)
 )
-_FIND = select(_SIDES).where(_same(_SIDES))
-_INSERT = _SIDES.insert()
-_COMPLETE = update(_SIDES).where(_SIDES.c.key == bindparam("side_key"))
+_FIND = select(_COMPARISONS).where(_same(_COMPARISONS))
+_INSERT = _COMPARISONS.insert()
+_COMPLETE = update(_COMPARISONS).where(_COMPARISONS.c.key == bindparam("row_key"))
 _TEST = (
     select(_TESTS, schema.names.c.name.label("outcome"))
     .join(schema.names, schema.names.c.key == _TESTS.c.outcome_key)
@@ -64,8 +64,8 @@ _CAPACITY = select(_c).where(_c.c.measurement_key == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One side of a test: where its record stands, and what is to be written into ``two_sides`` of it."""
+class LoadTestRecord:
+    """Agent's or peer's record of one test: its identity, and its columns in ``peer_comparisons``."""
 
     peer: str
     session: str
@@ -74,8 +74,8 @@ class Told:
     columns: dict[str, int | None]
 
 
-def of_agent(record: Record, measurement_key: int, site_key: int, time_us: int) -> list[Told]:
-    """The tests of which a measurement holds figures, each with a session of its own."""
+def of_agent(record: Record, measurement_key: int, site_key: int, time_us: int) -> list[LoadTestRecord]:
+    """Tests of which a measurement has figures, each with a session of its own."""
     if record.direction is None:
         return []
     sessions: list[tuple[str, int | None]] = []
@@ -85,17 +85,17 @@ def of_agent(record: Record, measurement_key: int, site_key: int, time_us: int) 
         sessions = [(record.session, None)]
     where: dict[str, int | None] = {"site_key": site_key, "measurement_key": measurement_key}
     return [
-        Told(record.peer, session, record.direction, time_us, where | {"ordinal": ordinal})
+        LoadTestRecord(record.peer, session, record.direction, time_us, where | {"ordinal": ordinal})
         for session, ordinal in sessions
     ]
 
 
-def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list[Told]:
-    """The one test, unless it never began. ``time_us`` is when it did, by a clock that may be believed."""
+def of_peer(peer: str, test: PeerTest, peer_test_key: int, time_us: int) -> list[LoadTestRecord]:
+    """The peer's test, unless it never began; ``time_us`` is its begin by a corrected clock."""
     if not has_load(test):
         return []
     columns: dict[str, int | None] = {"peer_test_key": peer_test_key}
-    return [Told(peer, test.session, test.direction, time_us, columns)]
+    return [LoadTestRecord(peer, test.session, test.direction, time_us, columns)]
 
 
 def held_tests(connection: Connection, peer_key: int, epoch: str, seq: int) -> list[bytes]:
@@ -123,21 +123,21 @@ def peer_row(batch: PeerBatch, test: PeerTest, name_key: NameKey) -> Row:
 
 
 @dataclass
-class Sides:
-    """The joining of one transaction, after the rows of both kinds were written."""
+class PeerComparisons:
+    """Peer comparisons of one transaction, after the rows of both kinds were written."""
 
     connection: Connection
     keys: RowKeys
     seen_us: int
-    joined: list[ComparedTest] = field(default_factory=list)
+    compared: list[ComparedTest] = field(default_factory=list)
 
-    def join(self, told: Iterable[Told]) -> list[ComparedTest]:
-        """Take in sides; returns the tests of which both are now known."""
-        for one in told:
+    def add(self, records: Iterable[LoadTestRecord]) -> list[ComparedTest]:
+        """Add records; returns the tests of which both records are now known."""
+        for one in records:
             self._take(one)
-        return self.joined
+        return self.compared
 
-    def _take(self, one: Told) -> None:
+    def _take(self, one: LoadTestRecord) -> None:
         identity = {
             "peer_key": self.keys.name(self.connection, one.peer),
             "session": one.session,
@@ -148,15 +148,15 @@ class Sides:
             fresh = {"seen_us": self.seen_us, "time_us": one.time_us}
             self.connection.execute(_INSERT, identity | fresh | one.columns)
             return
-        side = "peer_test_key" if "peer_test_key" in one.columns else "measurement_key"
-        if row._mapping[side] is not None:
+        column = "peer_test_key" if "peer_test_key" in one.columns else "measurement_key"
+        if row._mapping[column] is not None:
             return  # the same session again: what came first stays
         found = dict(row._mapping) | one.columns
         comparison = self._compare(found)
         result = {"result": comparison.result.value, "difference": comparison.difference}
-        self.connection.execute(_COMPLETE.values(**one.columns, **result), {"side_key": row.key})
+        self.connection.execute(_COMPLETE.values(**one.columns, **result), {"row_key": row.key})
         site = self._site(found["site_key"])
-        self.joined.append(
+        self.compared.append(
             ComparedTest(
                 one.peer, site, one.direction, found["time_us"], comparison.result, comparison.difference
             )
@@ -185,22 +185,22 @@ class Sides:
 
 
 def give_up(connection: Connection, before_us: int) -> list[ComparedTest]:
-    """Settle some of the tests of which one side alone has been known since before ``before_us``.
+    """Close some comparisons whose only record has been there since before ``before_us``.
 
-    A second side that comes later still replaces what is settled here.
+    A second record that arrives later still replaces the result.
     """
     open_ones = (
-        select(_SIDES, schema.names.c.name.label("peer"), schema.sites.c.site_id)
-        .join(schema.names, schema.names.c.key == _SIDES.c.peer_key)
-        .outerjoin(schema.sites, schema.sites.c.key == _SIDES.c.site_key)
-        .where(_SIDES.c.result.is_(None), _SIDES.c.seen_us < before_us)
+        select(_COMPARISONS, schema.names.c.name.label("peer"), schema.sites.c.site_id)
+        .join(schema.names, schema.names.c.key == _COMPARISONS.c.peer_key)
+        .outerjoin(schema.sites, schema.sites.c.key == _COMPARISONS.c.site_key)
+        .where(_COMPARISONS.c.result.is_(None), _COMPARISONS.c.seen_us < before_us)
         .limit(_PORTION)
     )
-    settled = []
+    closed = []
     for row in connection.execute(open_ones).all():
         result = ComparisonResult.AGENT_ONLY if row.peer_test_key is None else ComparisonResult.PEER_ONLY
-        connection.execute(_COMPLETE.values(result=result.value), {"side_key": row.key})
-        settled.append(
+        connection.execute(_COMPLETE.values(result=result.value), {"row_key": row.key})
+        closed.append(
             ComparedTest(row.peer, row.site_id, Direction(row.direction), row.time_us, result, None)
         )
-    return settled
+    return closed

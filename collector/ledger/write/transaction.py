@@ -1,4 +1,4 @@
-"""A group of judged messages in one transaction: what is there already, what is new, what becomes of each."""
+"""Commits a group of decoded messages in one transaction, with a result for each."""
 
 import zlib
 from collections import defaultdict
@@ -29,9 +29,16 @@ from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.rows import record_rows as rows
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema.layout import Row
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.epoch_counters import Accounts
-from collector.ledger.write.peer_comparisons import Sides, Told, held_tests, of_agent, of_peer, peer_row
+from collector.ledger.write.peer_comparisons import (
+    LoadTestRecord,
+    PeerComparisons,
+    held_tests,
+    of_agent,
+    of_peer,
+    peer_row,
+)
 from collector.model.clock_correction import correct, passed_over, without_untrusted_delays
 from collector.model.observation import Observation, PassedOver
 from collector.model.peer_comparison import PeerMessage
@@ -58,30 +65,30 @@ class Group:
     contents: Contents = field(default_factory=dict)
     next_key: dict[str, int] = field(default_factory=dict)
     tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
-    sides: list[Told] = field(default_factory=list)
+    test_records: list[LoadTestRecord] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.clocks = Clocks(self.connection, self.keys, self.boots)
         self.accounts = Accounts(self.connection, self.keys)
 
-    def settle(self, group: Sequence[Judged]) -> list[Settled]:
-        """Write all of it; returns what became of each message, in order."""
+    def settle(self, group: Sequence[Judged]) -> list[CommitResult]:
+        """Write the group; returns the result of each message, in order."""
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
         settled = [replace(self._settle(message), topic=receipt_topic(message)) for message in group]
         self._write()
         self._account(batches)
-        if self.sides:
+        if self.test_records:
             seen_us = max(message.arrival.received_us for message in group)
-            joined = Sides(self.connection, self.keys, seen_us).join(self.sides)
-            settled[-1] = replace(settled[-1], joined=tuple(joined))
+            compared = PeerComparisons(self.connection, self.keys, seen_us).add(self.test_records)
+            settled[-1] = replace(settled[-1], compared=tuple(compared))
         return settled
 
-    def _settle(self, message: Judged) -> Settled:
+    def _settle(self, message: Judged) -> CommitResult:
         if isinstance(message, UnreadableMessage):
             self._reject(message, message.fault, message.arrival.payload)
-            return Settled(receipt_of_unreadable(message), rejected=(message.fault.reason,))
+            return CommitResult(receipt_of_unreadable(message), rejected=(message.fault.reason,))
         if isinstance(message, PeerBatch):
             return self._settle_peer(message)
         fates: list[Fate] = []
@@ -102,7 +109,7 @@ class Group:
             observations.extend(seen)
         if any(fate.status is ReceiptStatus.COMMITTED and not fate.redelivered for fate in fates):
             self._keep_batch(message, batch_key)
-        return Settled(
+        return CommitResult(
             receipt_of_batch(message, fates),
             tuple(observations),
             tuple(fates),
@@ -111,7 +118,7 @@ class Group:
             passed_over=tuple(self.passed_over),
         )
 
-    def _settle_peer(self, batch: PeerBatch) -> Settled:
+    def _settle_peer(self, batch: PeerBatch) -> CommitResult:
         fates: list[Fate] = []
         rejected: list[Reason] = []
         for item in batch.items:
@@ -124,11 +131,13 @@ class Group:
                 fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
         self._declare_of_peer(batch)
         begun = [_begun(batch, item.record) for item in batch.items if isinstance(item, AcceptedTest)]
-        heard = PeerMessage(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
-        return Settled(receipt_of_batch(batch, fates), rejected=tuple(rejected), heard=heard)
+        peer_message = PeerMessage(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
+        return CommitResult(
+            receipt_of_batch(batch, fates), rejected=tuple(rejected), peer_message=peer_message
+        )
 
     def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> Fate:
-        """A second content under one identity is kept, too; the first is the one that is compared."""
+        """Record a test. A second content under one identity is kept too, but only the first is compared."""
         test = item.record
         identity = (self._name_key(batch.peer), test.epoch, test.seq)
         digest = rows.content_digest(item.raw)
@@ -140,7 +149,7 @@ class Group:
             return Fate(test.epoch, test.seq, status, redelivered=True)
         key = self._new_key(schema.peer_tests)
         if not known:
-            self.sides += of_peer(batch.peer, test, key, _begun(batch, test))
+            self.test_records += of_peer(batch.peer, test, key, _begun(batch, test))
         known.append(digest)
         keys = {"key": key, "peer_key": identity[0], "digest": digest}
         self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
@@ -197,7 +206,9 @@ class Group:
         for table, found in rows.values(key, record, item.raw, self._name_key).items():
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
-            self.sides += of_agent(record, key, self.keys.site(self.connection, batch.site), when.time_us)
+            self.test_records += of_agent(
+                record, key, self.keys.site(self.connection, batch.site), when.time_us
+            )
         if (reason := passed_over(when)) is not None:
             self.passed_over.append(reason)
             return ()
@@ -296,6 +307,6 @@ class Group:
 
 
 def _begun(batch: PeerBatch, test: PeerTest) -> int:
-    """When a test began, as for measurements; at the latest when it was told: a clock may be ahead."""
+    """Begin of a test, dated as a measurement is; at the latest its arrival, since a clock may be ahead."""
     received_us = batch.arrival.received_us
     return min(correct(test.start, batch.envelope.sent, received_us).time_us, received_us)

@@ -11,7 +11,7 @@ from collector.ingest.decode import Arrival, Batch, Judged, PeerBatch, Unreadabl
 from collector.ingest.queue import Intake
 from collector.ledger.store import explain, takes_nothing
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from net.complaint import Complaint
 from wire.messages.envelope import Fault, Reason
 
@@ -21,35 +21,35 @@ IDLE_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 
-OnSettled = Callable[[list[Settled], float], None]
+OnCommitted = Callable[[list[CommitResult], float], None]
 
 
 class Writer(threading.Thread):
-    """Runs until its intake is closed and empty.
+    """Runs until its queue is closed and empty.
 
-    ``on_settled`` is called in this thread after each commit, with the seconds it took. ``problem`` says why
-    nothing can be committed, or is None. ``on_unsettled`` is told how many messages were dropped for that
-    reason: they get no receipt, so their agents send them again.
+    ``on_committed`` is called in this thread after each commit, with the seconds it took. ``problem`` is the
+    reason why nothing can be committed, or None. ``on_uncommitted`` gets the number of messages dropped for
+    that reason. They get no receipt, so their agents send them again.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         intake: Intake,
-        on_settled: OnSettled,
+        on_committed: OnCommitted,
         *,
-        on_unsettled: Callable[[int], None],
+        on_uncommitted: Callable[[int], None],
         keep_payloads_s: float,
-        side_grace_s: float,
+        comparison_grace_s: float,
     ) -> None:
         super().__init__(name="ledger-writer", daemon=True)
         self.problem: str | None = None
         self._ledger = ledger
         self._intake = intake
-        self._on_settled = on_settled
-        self._on_unsettled = on_unsettled
+        self._on_committed = on_committed
+        self._on_uncommitted = on_uncommitted
         self._keep_payloads_s = keep_payloads_s
-        self._side_grace_s = side_grace_s
+        self._comparison_grace_s = comparison_grace_s
         self._next_prune = 0.0
         self._unpruned = Complaint()
 
@@ -62,7 +62,7 @@ class Writer(threading.Thread):
 
     def _settle(self, group: Sequence[Arrival]) -> None:
         began = time.monotonic()
-        settled: list[Settled] = []
+        settled: list[CommitResult] = []
         problem: str | None = None
         try:
             self._commit([judge(arrival) for arrival in group], settled)
@@ -72,12 +72,12 @@ class Writer(threading.Thread):
             problem = explain(error)
         self._say(problem)
         if settled:
-            self._on_settled(settled, time.monotonic() - began)
+            self._on_committed(settled, time.monotonic() - began)
         if problem is not None:
-            self._on_unsettled(len(group) - len(settled))
+            self._on_uncommitted(len(group) - len(settled))
             time.sleep(PAUSE_SECONDS)
 
-    def _commit(self, group: list[Judged], settled: list[Settled]) -> None:
+    def _commit(self, group: list[Judged], settled: list[CommitResult]) -> None:
         """Commit together; if one message is at fault, one by one, so that it alone is refused.
 
         ``settled`` grows by what is committed, also where the ledger takes no more in the middle.
@@ -91,7 +91,7 @@ class Writer(threading.Thread):
             for message in group:
                 settled += self._commit_alone(message)
 
-    def _commit_alone(self, message: Judged) -> list[Settled]:
+    def _commit_alone(self, message: Judged) -> list[CommitResult]:
         try:
             return self._ledger.commit([message])
         except Exception as error:
@@ -115,12 +115,12 @@ class Writer(threading.Thread):
         problem = ""
         try:
             left = self._ledger.prune_payloads(int((time.time() - self._keep_payloads_s) * 1e6))
-            left += self._give_up_sides(now)
+            left += self._give_up_comparisons(now)
             left += self._redate()
         except SQLAlchemyError as error:
             left, problem = 0, explain(error)
         if self._unpruned.is_news(problem):
-            log.warning("old payloads not dropped, lone sides unsettled, or nothing re-dated: %s", problem)
+            log.warning("the ledger cannot drop old payloads, close peer comparisons or re-date: %s", problem)
         self._next_prune = now if left else now + PRUNE_SECONDS
 
     def _redate(self) -> bool:
@@ -128,15 +128,15 @@ class Writer(threading.Thread):
         began = time.monotonic()
         moved, more = self._ledger.redate()
         if moved:
-            self._on_settled([Settled(None, moved=tuple(moved))], time.monotonic() - began)
+            self._on_committed([CommitResult(None, moved=tuple(moved))], time.monotonic() - began)
         return more
 
-    def _give_up_sides(self, now: float) -> int:
-        """Load tests of which the other side did not come in time are told as such; returns how many."""
-        joined = self._ledger.give_up_sides(int((time.time() - self._side_grace_s) * 1e6))
-        if joined:
-            self._on_settled([Settled(None, joined=tuple(joined))], time.monotonic() - now)
-        return len(joined)
+    def _give_up_comparisons(self, now: float) -> int:
+        """Report load tests whose second record did not arrive in time; returns their number."""
+        compared = self._ledger.give_up_comparisons(int((time.time() - self._comparison_grace_s) * 1e6))
+        if compared:
+            self._on_committed([CommitResult(None, compared=tuple(compared))], time.monotonic() - now)
+        return len(compared)
 
 
 def _refused(message: Judged, fault: Fault) -> UnreadableMessage:

@@ -1,4 +1,4 @@
-"""What was measured, when, and what it cost."""
+"""Metric families of measurements: time, number, cost, and the peer comparison."""
 
 from collector.kinds.kind import Samples
 from collector.kinds.samples import direction_of, dscp_label
@@ -8,7 +8,7 @@ from collector.metrics.families.family import Family
 
 
 def _timestamp(site: LiveSite, _now_us: int) -> Samples:
-    """Of what goes on whether anything changes or not: by these, too, it is seen who is silent."""
+    """Scheduled series only; the silence alert uses them."""
     for series, found in site.scheduled():
         seen = found.newest
         yield f',probe="{series.probe}"{direction_of(seen)}{dscp_label(seen)}', seen.time_us / 1e6
@@ -33,24 +33,24 @@ def _bytes(site: LiveSite, _now_us: int) -> Samples:
 
 
 def _busy(site: LiveSite, now_us: int) -> Samples:
-    told = [found.newest.busy_ratio for found in site.series.values() if is_fresh(found.newest, now_us)]
-    if known := [ratio for ratio in told if ratio is not None]:
+    ratios = [found.newest.busy_ratio for found in site.series.values() if is_fresh(found.newest, now_us)]
+    if known := [ratio for ratio in ratios if ratio is not None]:
         yield "", max(known)
 
 
-def _sides(site: LiveSite, _now_us: int) -> Samples:
+def _comparisons(site: LiveSite, _now_us: int) -> Samples:
     return ((f',result="{result}"', count) for result, count in sorted(site.comparisons.items()))
 
 
 def _disagreed(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreements.items()):
-        yield f',direction="{direction}"', joined.time_us / 1e6
+    for direction, compared in sorted(site.disagreements.items()):
+        yield f',direction="{direction}"', compared.time_us / 1e6
 
 
 def _difference(site: LiveSite, _now_us: int) -> Samples:
-    for direction, joined in sorted(site.disagreements.items()):
-        if joined.difference is not None:
-            yield f',direction="{direction}"', joined.difference
+    for direction, compared in sorted(site.disagreements.items()):
+        if compared.difference is not None:
+            yield f',direction="{direction}"', compared.difference
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -62,23 +62,23 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("qos_measurements_total", "counter", "Measurements that came in time.", _measurements),
     Family("qos_late_measurements_total", "counter", "Measurements that were old when they came.", _late),
-    Family("qos_probe_bytes_total", "counter", "What measuring cost the line, IP layer.", _bytes),
+    Family("qos_probe_bytes_total", "counter", "Bytes that measuring used on the line, IP layer.", _bytes),
     Family(
-        "qos_two_sided_tests_total",
+        "qos_peer_comparisons_total",
         "counter",
-        "Load tests by whether agent and peer told the same of them.",
-        _sides,
+        "Load tests by the result of comparing the records of agent and peer.",
+        _comparisons,
     ),
     Family(
-        "qos_two_sided_disagreement_timestamp_seconds",
+        "qos_peer_comparison_disagreement_timestamp_seconds",
         "gauge",
-        "When the last load test began of which agent and peer told differently.",
+        "When the last load test began of which agent and peer have different records.",
         _disagreed,
     ),
     Family(
-        "qos_two_sided_disagreement_ratio",
+        "qos_peer_comparison_disagreement_ratio",
         "gauge",
-        "By how much their figures differed then, relative to the greater one.",
+        "Difference of their figures in that test, relative to the greater one.",
         _difference,
     ),
     Family(

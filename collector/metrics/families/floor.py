@@ -67,7 +67,7 @@ def _capacity(site: LiveSite, now_us: int) -> Samples:
     for direction, found in _floors(site):
         seen = found.valued
         if seen is not None and is_fresh(seen, now_us) and isinstance(seen.values, FloorValues):
-            value, exact = seen.values.told_capacity()
+            value, exact = seen.values.reported_capacity()
             yield f',direction="{direction}",bound="{"exact" if exact else "at_least"}"', value
 
 

@@ -1,4 +1,4 @@
-"""Metric families of incidents: how many sites each keeps away, since when, and which."""
+"""Metric families of open incidents: number of sites, begin, and members."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,30 +8,26 @@ from collector.metrics.families.family import escape
 
 
 @dataclass(frozen=True, slots=True)
-class EventFamily:
-    """A metric family of events: one sample for each that lasts, or for each site of it."""
+class IncidentFamily:
+    """Metric family of incidents: one sample for each open incident, or for each site of one."""
 
     name: str
     help: str
 
 
-SITES = EventFamily(
-    "qos_upstream_event_sites", "Sites that one event upstream of them keeps away at present."
+SITES = IncidentFamily("qos_incident_sites", "Sites of an open incident that are still down.")
+BEGIN = IncidentFamily(
+    "qos_incident_begin_timestamp_seconds",
+    "When the incident began, with the cause that most agents report.",
 )
-BEGIN = EventFamily(
-    "qos_upstream_event_begin_timestamp_seconds",
-    "When the event began, and what most agents say of its cause.",
-)
-MEMBER = EventFamily(
-    "qos_site_upstream_event", "1 for a site that is away with others, for one cause that is not at the site."
-)
-EVENT_FAMILIES = (SITES, BEGIN, MEMBER)
+MEMBER = IncidentFamily("qos_site_incident", "1 for a site that is down as part of an open incident.")
+INCIDENT_FAMILIES = (SITES, BEGIN, MEMBER)
 
 
 def render(lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]) -> bytes:
-    """Samples of the incidents that last; ``labels`` are those of the sites in ``member``.
+    """Samples of the open incidents; ``labels`` are those of the sites in ``member``.
 
-    Two incidents of one place may last at once: their samples are one, or the scrape would fail.
+    Two incidents of one place may be open at once: they share a sample, or the scrape would fail.
     """
     return "".join(_lines(lasting, member, labels)).encode()
 
@@ -40,37 +36,38 @@ def _lines(
     lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]
 ) -> Iterator[str]:
     by_place: dict[str, list[Incident]] = {}
-    for event in lasting:
-        by_place.setdefault(_labels(event), []).append(event)
+    for incident in lasting:
+        by_place.setdefault(_labels(incident), []).append(incident)
     yield from _head(SITES, by_place)
-    for place, events in by_place.items():
-        yield f"{SITES.name}{{{place}}} {len(frozenset().union(*(event.open_sites for event in events)))}\n"
+    for place, incidents in by_place.items():
+        sites = frozenset[str]().union(*(incident.open_sites for incident in incidents))
+        yield f"{SITES.name}{{{place}}} {len(sites)}\n"
     yield from _head(BEGIN, by_place)
-    for place, events in by_place.items():
-        first = min(events, key=lambda event: event.begin_us)
+    for place, incidents in by_place.items():
+        first = min(incidents, key=lambda incident: incident.begin_us)
         yield f'{BEGIN.name}{{{place},cause="{first.cause}"}} {first.begin_us / 1e6!r}\n'
-    members = {site_id: event.level for site_id, event in member.items() if _held_back(event)}
+    members = {site_id: incident.level for site_id, incident in member.items() if _held_back(incident)}
     yield from _head(MEMBER, members)
     for site_id, level in members.items():
         if site_id in labels:
             yield f'{MEMBER.name}{{{labels[site_id]},level="{level}"}} 1\n'
 
 
-def _held_back(event: Incident) -> bool:
-    """Whether its sites have no alerts of their own: the last one or two that stay away have.
+def _held_back(incident: Incident) -> bool:
+    """True if its sites have no alerts of their own; the last one or two that stay down have.
 
-    All of the fleet would be as many lines as sites, to say what one line says.
+    Sites of an incident of the fleet are left out: one line says what one line a site would.
     """
-    return event.level is not Level.FLEET and len(event.open_sites) >= FEWEST_SITES
+    return incident.level is not Level.FLEET and len(incident.open_sites) >= FEWEST_SITES
 
 
-def _head(family: EventFamily, samples: Collection[object]) -> Iterator[str]:
+def _head(family: IncidentFamily, samples: Collection[object]) -> Iterator[str]:
     if samples:
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n"
 
 
-def _labels(event: Incident) -> str:
+def _labels(incident: Incident) -> str:
     """The level, and the name under the label that sites have for it, so that alerts of the two can meet."""
-    if event.level is Level.FLEET:
-        return f'level="{event.level}"'
-    return f'level="{event.level}",{event.level}="{escape(event.place)}"'
+    if incident.level is Level.FLEET:
+        return f'level="{incident.level}"'
+    return f'level="{incident.level}",{incident.level}="{escape(incident.place)}"'

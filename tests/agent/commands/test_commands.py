@@ -108,7 +108,7 @@ def test_measure_for_machines(tmp_path: Path, peer: dict[str, object], starvatio
         done = call("measure", path, "--probe", "floor", "--direction", "up", "--json")
         document = json.loads(done.stdout)
         [measurement] = document["measurements"]
-        assert done.returncode == {"pass": 0, "could not tell": 2}[document["verdict"]]
+        assert done.returncode == {"pass": 0, "undecided": 2}[document["verdict"]]
         assert (measurement["probe"], measurement["direction"]) == ("floor", "up")
         assert "seq" not in measurement
         return done
@@ -225,7 +225,7 @@ def test_measure_prints_the_cost_of_a_search(tmp_path: Path) -> None:
     before = r"capacity: fills the line in 2 directions and may cost up to 1\.5 MB; "
     assert re.fullmatch(before + budget, done.stderr)
     after = r"\ncapacity: used 0 B, 1\.5 MB may still be spent; "
-    assert re.search(after + budget + r"could not tell\n$", done.stdout)
+    assert re.search(after + budget + r"undecided\n$", done.stdout)
     assert call("measure", path, "--probe", "capacity", "--json").stderr == ""
 
 

@@ -42,12 +42,12 @@ def test_a_pop_that_is_cut_is_one_incident_on_the_metrics_page() -> None:
     assert (incident.level, incident.place, incident.cause) == (Level.POP, "Clermont-2", Cause.UNKNOWN)
     assert [made.incidents.incident_of(name) for name in ("C3", "R3")] == [incident, None]
     lines = text(made).splitlines()
-    assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 10' in lines
-    begin = 'qos_upstream_event_begin_timestamp_seconds{level="pop",pop="Clermont-2",cause="unknown"}'
+    assert 'qos_incident_sites{level="pop",pop="Clermont-2"} 10' in lines
+    begin = 'qos_incident_begin_timestamp_seconds{level="pop",pop="Clermont-2",cause="unknown"}'
     assert f"{begin} {NOW_US / 1e6!r}" in lines
     labels = 'site_id="C3",category="lycée",departement="63",pop="Clermont-2",supplier="unknown"'
-    assert f'qos_site_upstream_event{{{labels},level="pop"}} 1' in lines
-    assert sum(line.startswith("qos_site_upstream_event{") for line in lines) == 10
+    assert f'qos_site_incident{{{labels},level="pop"}} 1' in lines
+    assert sum(line.startswith("qos_site_incident{") for line in lines) == 10
 
 
 def test_returning_sites_report_the_cause_and_the_last_one_ends_the_incident() -> None:
@@ -59,7 +59,7 @@ def test_returning_sites_report_the_cause_and_the_last_one_ends_the_incident() -
     measure_until(made, [*OTHERS, *TEN[:4]], back_us)
     (incident,) = made.incidents.incidents
     assert (incident.cause, len(incident.sites), len(incident.open_sites)) == (Cause.ACCESS, 10, 6)
-    assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 6' in text(made)
+    assert 'qos_incident_sites{level="pop",pop="Clermont-2"} 6' in text(made)
     made.learn(reports[4:], back_us)
     measure_until(made, [*OTHERS, *TEN], back_us + 1)
     (incident,) = made.incidents.incidents
@@ -73,8 +73,8 @@ def test_a_silent_fleet_has_no_metrics_of_single_sites() -> None:
     measure_until(made, OTHERS[:2], CUT_US)
     (incident,) = made.incidents.incidents
     assert (incident.level, incident.cause, len(incident.open_sites)) == (Level.FLEET, Cause.BROKER, 28)
-    assert "\nqos_site_upstream_event" not in text(made)
-    assert 'qos_upstream_event_sites{level="fleet"} 28\n' in text(made)
+    assert "\nqos_site_incident" not in text(made)
+    assert 'qos_incident_sites{level="fleet"} 28\n' in text(made)
 
 
 def test_a_dead_peer_is_an_incident_and_no_site_is_silent() -> None:
@@ -111,7 +111,7 @@ def test_two_incidents_of_one_place_are_one_sample() -> None:
         for part in (incident.outages[:half], incident.outages[half:])
     )
     made.incidents.show(made.incidents.render([first, second]))
-    assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 10\n' in text(made)
+    assert 'qos_incident_sites{level="pop",pop="Clermont-2"} 10\n' in text(made)
 
 
 def test_sites_removed_from_the_inventory_leave_their_incident() -> None:
@@ -141,8 +141,8 @@ def test_the_last_two_sites_of_an_incident_have_no_membership_metric() -> None:
     measure_until(made, [*OTHERS, *TEN[2:]], back_us)
     (incident,) = made.incidents.incidents
     assert incident.open_sites == set(TEN[:2])
-    assert 'qos_upstream_event_sites{level="pop",pop="Clermont-2"} 2\n' in text(made)
-    assert "\nqos_site_upstream_event" not in text(made)
+    assert 'qos_incident_sites{level="pop",pop="Clermont-2"} 2\n' in text(made)
+    assert "\nqos_site_incident" not in text(made)
 
 
 def test_peers_without_sites_are_forgotten() -> None:

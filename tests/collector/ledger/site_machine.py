@@ -5,7 +5,7 @@ from pathlib import Path
 
 from collector.ingest.decode import Arrival, judge
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from tests.collector.examples import (
     MINUTE_US,
     NOW_US,
@@ -99,7 +99,7 @@ class Machine:
         make = floor if kind is FloorMeasurement else stamp
         self._journal(make(self._next(), start=self.clock(), slot_us=None, epoch=self.epoch))
 
-    def send(self, ledger: Ledger, delay_us: int = 200_000, most: int = 500) -> Settled:
+    def send(self, ledger: Ledger, delay_us: int = 200_000, most: int = 500) -> CommitResult:
         """Newest first, as agents do."""
         records, self.unsent = self.unsent[-most:][::-1], self.unsent[:-most]
         marks = tuple(self._mark(number) for number in range(max(1, self.epochs - 60), self.epochs + 1))
@@ -144,14 +144,14 @@ def rows(path: Path) -> list[tuple[str, int, int, int, int | None, int, int]]:
     return query(path, statement)
 
 
-def idle(ledger: Ledger) -> list[Settled]:
+def idle(ledger: Ledger) -> list[CommitResult]:
     """What the writer does between groups, until nothing is left."""
     told, rounds = [], 0
     while rounds < 4:  # twice through the boots that are bounded, and what follows from each
         moved, more = ledger.redate()
         rounds += not more
         if moved:
-            told.append(Settled(None, moved=tuple(moved)))
+            told.append(CommitResult(None, moved=tuple(moved)))
     return told
 
 

@@ -70,7 +70,7 @@ def passive() -> FloorValues:
     return msgspec.structs.replace(base, tests=(), passive_us=2_500_000, standing=Standing.CLEAR)
 
 
-REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_refused=True)
+REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, requested_dscp=46, reply_refused=True)
 RECORDS: dict[str, Measurement] = {
     "floor": floor(1, values=condemned(), host=HostLoad(busy_ratio=0.25, load_1min=1.5)),
     "passive": floor(1, values=passive(), purpose=Purpose.PASSIVE, session=None),

@@ -53,7 +53,7 @@ NEVER = Site("0030025L", "Never seen")
 SUSPECT = msgspec.structs.replace(
     floor_values(Verdict.FAIL, 3.4e6, 3.55e6), standing=Standing.SUSPECT, under_load=under_load()
 )
-REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=34, reply_dscp=34)
+REMARKED = msgspec.structs.replace(stamp_values(), forward_dscp=0, requested_dscp=34, reply_dscp=34)
 
 
 def fleet() -> Fleet:

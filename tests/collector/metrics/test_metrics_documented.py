@@ -5,7 +5,7 @@ from pathlib import Path
 
 from collector.live.peers import PeerCounters
 from collector.metrics.families import FAMILIES
-from collector.metrics.families.incidents import EVENT_FAMILIES
+from collector.metrics.families.incidents import INCIDENT_FAMILIES
 from collector.model.own_counters import OwnCounters
 from collector.model.peer_comparison import PeerMessage
 from collector.service.service import CollectorService
@@ -32,7 +32,9 @@ def of_process(directory: Path) -> set[str]:
 def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
     documented = re.findall(r"^\| `(qos_\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(documented) == len(set(documented))
-    assert set(documented) == {family.name for family in (*FAMILIES, *EVENT_FAMILIES)} | of_process(tmp_path)
+    assert set(documented) == {family.name for family in (*FAMILIES, *INCIDENT_FAMILIES)} | of_process(
+        tmp_path
+    )
 
 
 def test_metrics_of_the_process_are_in_the_collectors_section() -> None:

@@ -71,7 +71,7 @@ SITES: dict[str, list[Measurement]] = {
     "noticed": [
         floor(1, values=SUSPECT),
         stamp(
-            2, values=msgspec.structs.replace(stamp_values(), forward_dscp=0, wished_dscp=46, reply_dscp=8)
+            2, values=msgspec.structs.replace(stamp_values(), forward_dscp=0, requested_dscp=46, reply_dscp=8)
         ),
         path(3),
         path(4, dscp=0, values=msgspec.structs.replace(path_values(), black_hole=True, dscp_changed_at=None)),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.ledger.clock.redating import Moved
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.service import service as program_module
 from collector.service.commit_results import LEARN_AT_ONCE
 from collector.service.service import CollectorService
@@ -29,12 +29,12 @@ def test_a_redated_measurement_is_not_shown_at_its_old_time(
     monkeypatch.setattr(program_module, "now_us", lambda: NOW_US)
     program = made(tmp_path)
     before, after = seen(stamp(1)), seen(stamp(1, NOW_US - HOUR_US))
-    group = [Settled(None)] * LEARN_AT_ONCE + [Settled(None, (before,))]
+    group = [CommitResult(None)] * LEARN_AT_ONCE + [CommitResult(None, (before,))]
 
     async def learn() -> None:
         program._loop = asyncio.get_running_loop()
         program._hand_over(group, 0.0)
-        program._hand_over([Settled(None, moved=(Moved(SITE, (after,)),))], 0.0)
+        program._hand_over([CommitResult(None, moved=(Moved(SITE, (after,)),))], 0.0)
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -48,8 +48,8 @@ def test_a_redated_measurement_is_not_shown_at_its_old_time(
 def test_the_blackout_before_the_start_is_a_metric(tmp_path: Path) -> None:
     program = made(tmp_path)
     program._ledger.close()
-    assert b"\nqos_collector_hearing 0.0\n" in program._counters.page(), (
+    assert b"\nqos_collector_receiving 0.0\n" in program._counters.page(), (
         "nothing was received before the start"
     )
     program._views.fleet.blackouts.end(NOW_US)
-    assert b"\nqos_collector_hearing 1.0\n" in program._counters.page()
+    assert b"\nqos_collector_receiving 1.0\n" in program._counters.page()

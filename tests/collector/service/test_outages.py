@@ -38,7 +38,7 @@ def test_a_pop_that_is_cut_is_an_incident_and_then_an_outage_of_each_site(collec
     (collector.directory / "sites.csv").write_text("\n".join(["site_id,name,departement,pop", *rows]))
     now_us = time.time_ns() // 1000
     begin = now_clock(360_000_000)
-    sites_down = 'qos_upstream_event_sites{level="pop",pop="Clermont-2"}'
+    sites_down = 'qos_incident_sites{level="pop",pop="Clermont-2"}'
     with collector.run():
         for site in (*CUT, *OTHERS):
             start = begin if site in CUT else now_clock(1_000_000)

@@ -137,7 +137,7 @@ def test_a_disagreement_of_two_records_shows_and_survives_a_restart(
     collector: Collector,
 ) -> None:
     body = peer_arrival(peer_test(start=now_clock(), sent_packets=2666)).payload
-    disagreement = f'qos_two_sided_disagreement_ratio{{site_id="{SITE}"'
+    disagreement = f'qos_peer_comparison_disagreement_ratio{{site_id="{SITE}"'
     newest = 'qos_peer_newest_test_timestamp_seconds{peer="pop-1"}'
     with collector.run():
         with Agent(collector.broker, SITE) as agent, Peer(collector.broker, "pop-1") as peer:

@@ -26,7 +26,7 @@ def test_agent_and_peer_of_a_simulated_fleet_agree(tmp_path: Path) -> None:
     arrivals = bench_collector.arrivals(measurements=40, batch=20, sites=2)
     bench_collector.into_ledger(arrivals, tmp_path)
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
-        found = database.execute("SELECT result, count(*) FROM two_sides GROUP BY result").fetchall()
+        found = database.execute("SELECT result, count(*) FROM peer_comparisons GROUP BY result").fetchall()
     assert found == [("agree", 8)]
 
 

@@ -39,7 +39,7 @@ def measured(line: DemoLine) -> SiteFigures:
         sent=Counter(up=1000, down=990),
         lost=Counter({name: round(1000 * one.loss) for name, one in directions.items()}),
         bytes_spent=Counter(down=2_999_999, up=2_000_000),
-        two_sides=Counter(agree=4),
+        peer_comparisons=Counter(agree=4),
     )
 
 
@@ -107,8 +107,8 @@ def test_bytes_measured_beside_the_link_disagree(down: int, up: int) -> None:
 @pytest.mark.parametrize("told", [Counter(agree=9, disagree=1), Counter(), Counter({"agent-only": 3})])
 def test_sides_that_disagree_or_never_met_disagree(told: "Counter[str]") -> None:
     figures = measured(LYCEE)
-    figures.two_sides = told
-    assert disagreeing(compare(LYCEE, figures, LINK)) == ["two sides"]
+    figures.peer_comparisons = told
+    assert disagreeing(compare(LYCEE, figures, LINK)) == ["peer comparison"]
 
 
 def test_states() -> None:
@@ -121,7 +121,7 @@ def test_complete_once_every_figure_is_there() -> None:
     figures = measured(HOSPITAL)
     assert is_complete(HOSPITAL, figures, 1000)
     assert not is_complete(HOSPITAL, figures, 1001)
-    figures.two_sides = Counter()
+    figures.peer_comparisons = Counter()
     assert not is_complete(HOSPITAL, figures, 1000)
     figures = measured(HOSPITAL)
     del figures.rtt_min_s[46]

@@ -84,7 +84,7 @@ def test_peer_comparisons_are_read_from_each_page() -> None:
         for site in fleet:
             exposition.update(site, NOW_US)
         figures.take(b"".join(exposition.pieces()).decode())
-    found = figures.sites[SITE].two_sides
+    found = figures.sites[SITE].peer_comparisons
     assert (found["agree"], found["disagree"]) == (3, 1)
 
 

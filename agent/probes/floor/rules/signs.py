@@ -75,7 +75,7 @@ def judge(
     growth = queue_growth(report.intervals)
     test = _JudgedTest(report, floor_bps, own or OwnTraffic(0.0), growth, delivered, ended_early)
     finding, failure = _judged(test, earlier)
-    tells_capacity = finding in (Finding.QUEUE, Finding.POLICED)
+    shows_capacity = finding in (Finding.QUEUE, Finding.POLICED)
     beside = test.beside if own else None
     return FloorTest(
         session=report.session,
@@ -90,7 +90,7 @@ def judge(
         slope=growth.rate / (1 - growth.rate),
         queue_growth_us=round(growth.gained_us),
         stall_ratio=stall_ratio(report),
-        capacity_bps=test.carried if tells_capacity else None,
+        capacity_bps=test.carried if shows_capacity else None,
         other_traffic_bps=beside.bps if beside else None,
         other_most_bps=beside.most_bps if beside else None,
         rtt_min_us=report.rtt_min_us,

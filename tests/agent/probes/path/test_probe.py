@@ -161,7 +161,7 @@ def test_a_reply_under_another_key_is_not_the_peers(tmp_path: Path) -> None:
                 path_mtu_bytes=1400,
                 mtu_limited_at=2,
                 mtu_limited_by="192.0.2.2",
-                mtu_told_bytes=1400,
+                mtu_reported_bytes=1400,
             ),
             "packets above 1400 B are refused behind hop 2 (192.0.2.2)",
         ),

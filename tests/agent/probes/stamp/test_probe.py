@@ -68,7 +68,7 @@ def test_two_classes_of_service_are_measured():
         assert (values.sent, values.received, values.loss_ratio) == (5, 5, 0.0)
         assert (values.loss_forward_ratio, values.loss_return_ratio) == (0.0, 0.0)
         assert values.timeout_us == 500_000
-        assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (dscp, dscp, dscp)
+        assert (values.forward_dscp, values.reply_dscp, values.requested_dscp) == (dscp, dscp, dscp)
         assert not values.reply_refused
         assert values.authenticated
         assert values.rtt is not None
@@ -95,7 +95,7 @@ def test_a_refused_class_is_reported():
     values = readings[1].values
     assert isinstance(values, StampValues)
     assert values.reply_refused
-    assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (46, 46, 46)
+    assert (values.forward_dscp, values.reply_dscp, values.requested_dscp) == (46, 46, 46)
 
 
 def test_another_key_is_no_answer_and_is_named_in_the_detail():

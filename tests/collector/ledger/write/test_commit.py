@@ -12,7 +12,7 @@ from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from tests.collector.examples import (
     EPOCH,
     HOUR_US,
@@ -34,7 +34,7 @@ from wire.messages.envelope import Reason
 from wire.records import Outcome, Verdict
 
 
-def lines(settled: Settled) -> list[tuple[int, int, str]]:
+def lines(settled: CommitResult) -> list[tuple[int, int, str]]:
     assert settled.receipt is not None
     return [(line.first, line.last, line.status.value) for line in settled.receipt.lines]
 

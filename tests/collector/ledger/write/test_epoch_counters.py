@@ -12,7 +12,7 @@ from collector.ingest.decode import Arrival, Speaker
 from collector.ledger.admin.verify import verify
 from collector.ledger.write import epoch_counters as accounts_module
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from tests.collector.ledger.filled import batch, commit, gap, query
 from wire.messages.envelope import EpochMark, EpochRange, GapReason
@@ -26,7 +26,7 @@ def accounts(path: Path) -> dict[str, tuple[int, int, int, int]]:
     return {epoch: (high, *counts) for epoch, high, *counts in query(path, statement)}
 
 
-def declared(settled: Settled) -> list[tuple[int, int]]:
+def declared(settled: CommitResult) -> list[tuple[int, int]]:
     assert settled.receipt is not None
     return [(one.first, one.last) for one in settled.receipt.declared]
 

@@ -6,7 +6,7 @@ import pytest
 from collector.ingest.decode import Arrival
 from collector.ledger.read import latest as reading
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import Settled
+from collector.ledger.write.commit_result import CommitResult
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
     EPOCH,
@@ -32,30 +32,30 @@ AGREED = ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, ComparisonResult.AG
 OURS, THEIRS = arrival(floor(1)), peer_arrival(peer_test())
 
 
-def joined(settled: list[Settled]) -> list[ComparedTest]:
-    return [one for found in settled for one in found.joined]
+def compared(settled: list[CommitResult]) -> list[ComparedTest]:
+    return [one for found in settled for one in found.compared]
 
 
 @pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["agent first", "peer first"])
 @pytest.mark.parametrize("together", [True, False])
-def test_the_sides_are_joined_whichever_comes_first(
+def test_both_records_are_compared_whichever_comes_first(
     ledger: Ledger, path: Path, order: tuple[Arrival, Arrival], together: bool
 ) -> None:
     if together:
-        found = joined(commit(ledger, *order))
+        found = compared(commit(ledger, *order))
     else:
-        assert joined(commit(ledger, order[0])) == []
-        found = joined(commit(ledger, order[1]))
+        assert compared(commit(ledger, order[0])) == []
+        found = compared(commit(ledger, order[1]))
     assert found == [AGREED]
-    assert query(path, "SELECT session, ordinal, result, difference FROM two_sides") == [
+    assert query(path, "SELECT session, ordinal, result, difference FROM peer_comparisons") == [
         ("3c9d1f20-1", 0, "agree", 0.0)
     ]
 
 
-def test_a_peer_that_tells_otherwise_disagrees_and_it_is_remembered(ledger: Ledger, path: Path) -> None:
-    (found,) = joined(commit(ledger, OURS, peer_arrival(peer_test(sent_packets=2666))))
+def test_a_peer_that_reports_otherwise_disagrees_and_it_is_remembered(ledger: Ledger, path: Path) -> None:
+    (found,) = compared(commit(ledger, OURS, peer_arrival(peer_test(sent_packets=2666))))
     assert (found.result, found.difference, found.site) == (ComparisonResult.DISAGREE, 0.5, SITE)
-    known = reading.sides(path)
+    known = reading.peer_comparisons(path)
     assert known.disagreements == [found]
     assert known.newest_tests == {"pop-1": NOW_US}
 
@@ -74,21 +74,21 @@ def test_the_peers_evidence_stands_in_typed_columns(ledger: Ledger, path: Path) 
     ]
 
 
-def test_every_test_of_a_verdict_is_joined_by_its_own_session(ledger: Ledger) -> None:
+def test_every_test_of_a_verdict_is_compared_by_its_own_session(ledger: Ledger) -> None:
     base = floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
     tests = tuple(msgspec.structs.replace(base.tests[0], session=f"s-{n}") for n in range(3))
     commit(ledger, arrival(floor(1, values=msgspec.structs.replace(base, tests=tests))))
     told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", seq=2, sent_packets=1))
-    assert [one.result for one in joined(commit(ledger, told))] == [
+    assert [one.result for one in compared(commit(ledger, told))] == [
         ComparisonResult.AGREE,
         ComparisonResult.DISAGREE,
     ]
 
 
-def test_a_search_is_joined_by_its_rates(ledger: Ledger) -> None:
+def test_a_search_is_compared_by_its_rates(ledger: Ledger) -> None:
     commit(ledger, arrival(capacity(1)))
     told = {"session": "3c9d1f21-2", "kind": TestKind.SEARCH, "load_us": 10_000_000, "sent_packets": 18_000}
-    (agreed,) = joined(
+    (agreed,) = compared(
         commit(ledger, peer_arrival(peer_test(**told, sent_bytes=round(19.8e6 * 0.91 * 10 / 8))))
     )
     assert agreed.result is ComparisonResult.AGREE
@@ -106,36 +106,36 @@ def test_of_a_load_that_the_agent_ended_the_rate_sent_is_compared(
     load_us = 4_200_000
     sent = {"sent_packets": 9999, "sent_bytes": round(share * ours.values.tests[0].sent_bps * load_us / 8e6)}
     theirs = peer_test(outcome="stopped-by-client", received_packets=9, load_us=load_us, **sent)
-    assert [one.result for one in joined(commit(ledger, arrival(ours), peer_arrival(theirs)))] == [result]
+    assert [one.result for one in compared(commit(ledger, arrival(ours), peer_arrival(theirs)))] == [result]
 
 
-def test_of_a_load_whose_end_the_peer_did_not_hear_no_figure_is_compared(ledger: Ledger) -> None:
+def test_of_a_load_whose_end_the_peer_missed_no_figure_is_compared(ledger: Ledger) -> None:
     """It sends on, slower, until its watchdog: at half the agent's rate over twice the time."""
     theirs = peer_test(outcome="watchdog", sent_packets=3293, sent_bytes=4_064_649, load_us=5_948_854)
-    [one] = joined(commit(ledger, arrival(floor(1)), peer_arrival(theirs)))
+    [one] = compared(commit(ledger, arrival(floor(1)), peer_arrival(theirs)))
     assert (one.result, one.difference) == (ComparisonResult.AGREE, None)
 
 
 @pytest.mark.parametrize("changes", [{"direction": Direction.UP}, {"session": "other"}])
-def test_another_test_is_not_joined(ledger: Ledger, changes: dict[str, object]) -> None:
-    assert joined(commit(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes)))) == []
+def test_another_test_is_not_compared(ledger: Ledger, changes: dict[str, object]) -> None:
+    assert compared(commit(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes)))) == []
 
 
-def test_another_peers_record_is_not_joined(ledger: Ledger) -> None:
-    assert joined(commit(ledger, OURS, peer_arrival(peer_test(), peer="pop-2"))) == []
+def test_another_peers_record_is_not_compared(ledger: Ledger) -> None:
+    assert compared(commit(ledger, OURS, peer_arrival(peer_test(), peer="pop-2"))) == []
 
 
-def test_who_stays_alone_is_told_so_and_a_late_side_corrects_it(ledger: Ledger, path: Path) -> None:
+def test_a_lone_record_is_reported_as_such_and_a_late_one_corrects_it(ledger: Ledger, path: Path) -> None:
     commit(ledger, OURS, peer_arrival(peer_test(session="unheard-of", seq=9)))
-    assert ledger.give_up_sides(NOW_US) == []
-    alone = ledger.give_up_sides(NOW_US + 1)
+    assert ledger.give_up_comparisons(NOW_US) == []
+    alone = ledger.give_up_comparisons(NOW_US + 1)
     assert {(one.site, one.result) for one in alone} == {
         (SITE, ComparisonResult.AGENT_ONLY),
         (None, ComparisonResult.PEER_ONLY),
     }
-    assert ledger.give_up_sides(NOW_US + HOUR_US) == []
-    assert joined(commit(ledger, THEIRS)) == [AGREED]
-    results = query(path, "SELECT session, result FROM two_sides ORDER BY key")
+    assert ledger.give_up_comparisons(NOW_US + HOUR_US) == []
+    assert compared(commit(ledger, THEIRS)) == [AGREED]
+    results = query(path, "SELECT session, result FROM peer_comparisons ORDER BY key")
     assert results == [("3c9d1f20-1", "agree"), ("unheard-of", "peer-only")]
 
 
@@ -143,7 +143,9 @@ def test_what_never_began_or_gave_no_figures_waits_for_nobody(ledger: Ledger, pa
     unbegun = peer_arrival(peer_test(outcome="not-activated", sent_packets=0))
     commit(ledger, unbegun, arrival(failed(1), floor(2, values=None, outcome="failed", failure="no-answer")))
     assert query(path, "SELECT count(*) FROM peer_tests") == [(1,)]
-    assert [row for row in query(path, "SELECT session FROM two_sides") if row != ("3c9d1f20-1",)] == []
+    assert [
+        row for row in query(path, "SELECT session FROM peer_comparisons") if row != ("3c9d1f20-1",)
+    ] == []
 
 
 def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path: Path) -> None:
@@ -154,14 +156,14 @@ def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path
     assert statuses == ["committed", "committed", "conflict", "committed", "conflict"]
     assert {found.topic for found in settled} == {"qos/v1/peers/pop-1/receipts"}
     assert query(path, "SELECT sent_packets FROM peer_tests ORDER BY key") == [(1333,), (9,)]
-    assert joined(commit(ledger, OURS)) == [AGREED]
+    assert compared(commit(ledger, OURS)) == [AGREED]
 
 
 def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -> None:
     bad = messages.encode(peer_test(seq=2)).replace(b'"key_id":1', b'"key_id":-1')
     (settled,) = commit(ledger, peer_arrival(peer_test(), bad))
-    assert settled.heard is not None
-    assert settled.heard.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
+    assert settled.peer_message is not None
+    assert settled.peer_message.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
     assert settled.rejected == (Reason.INVALID,)
     assert query(path, "SELECT topic, site_id FROM rejects") == [("qos/v1/peers/pop-1/tests", None)]
 
@@ -170,7 +172,7 @@ def test_one_session_at_one_second_twice_keeps_the_first(ledger: Ledger, path: P
     """Ids are a second and 16 bits: two sites may meet in one."""
     again = floor(2, values=floor_values(Verdict.FAIL, 1e6))
     commit(ledger, OURS, arrival(again, site="other"))
-    assert query(path, "SELECT count(*) FROM two_sides") == [(1,)]
+    assert query(path, "SELECT count(*) FROM peer_comparisons") == [(1,)]
 
 
 def test_a_peer_long_silent_is_known_behind_many_tests_of_another(ledger: Ledger, path: Path) -> None:
@@ -178,18 +180,18 @@ def test_a_peer_long_silent_is_known_behind_many_tests_of_another(ledger: Ledger
     for start in range(0, 2500, 500):
         tests = [peer_test(NOW_US + HOUR_US, session=f"b-{n}") for n in range(start, start + 500)]
         commit(ledger, peer_arrival(*tests, peer="busy", received_us=NOW_US + HOUR_US))
-    assert reading.sides(path).newest_tests == {"quiet": NOW_US, "busy": NOW_US + HOUR_US}
+    assert reading.peer_comparisons(path).newest_tests == {"quiet": NOW_US, "busy": NOW_US + HOUR_US}
 
 
-def test_a_peer_whose_clock_is_ahead_is_not_heard_of_for_years(ledger: Ledger, path: Path) -> None:
+def test_a_peer_whose_clock_is_ahead_has_no_newest_test(ledger: Ledger, path: Path) -> None:
     """Else nobody would be told of its silence before then; and the comparison would never be of today."""
     years_us = 10 * 365 * 24 * HOUR_US
     told, ours = peer_arrival(peer_test(NOW_US + years_us)), arrival(floor(1))
     (settled,) = commit(ledger, told)
-    assert settled.heard is not None
-    assert settled.heard.newest_us == NOW_US
-    assert reading.sides(path).newest_tests == {}
-    (found,) = joined(commit(ledger, ours))
+    assert settled.peer_message is not None
+    assert settled.peer_message.newest_us == NOW_US
+    assert reading.peer_comparisons(path).newest_tests == {}
+    (found,) = compared(commit(ledger, ours))
     assert found.time_us == NOW_US
 
 

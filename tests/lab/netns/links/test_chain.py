@@ -63,7 +63,7 @@ def test_the_path_is_measured_over_ipv6(tmp_path: Path) -> None:
     values = path_values(REWRITTEN_AND_NARROW, tmp_path, over_ipv6=True)
     assert [hop.address for hop in values.hops] == [f"fd91::{link}:2" for link in range(1, 5)]
     assert (values.reached, values.dscp_changed_at, values.dscp_became) == (True, 3, 0)
-    assert (values.path_mtu_bytes, values.mtu_limited_at, values.mtu_told_bytes) == (1400, 3, 1400)
+    assert (values.path_mtu_bytes, values.mtu_limited_at, values.mtu_reported_bytes) == (1400, 3, 1400)
 
 
 def test_the_detail_names_the_hops(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_stamp_distinguishes_remarking_up_and_down(
     assert (reading.outcome, reading.detail) == (Outcome.OK, detail)
     values = reading.values
     assert isinstance(values, StampValues)
-    assert (values.forward_dscp, values.reply_dscp, values.wished_dscp) == (there, back, 46)
+    assert (values.forward_dscp, values.reply_dscp, values.requested_dscp) == (there, back, 46)
     assert not values.reply_refused
 
 

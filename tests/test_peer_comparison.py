@@ -78,7 +78,7 @@ def kept(folder: Path, state: State | None = None) -> int:
 def joined(folder: Path) -> list[tuple[str, int]]:
     """Return session and agreement of each test that the ledger has from agent and peer."""
     both = "measurement_key IS NOT NULL AND peer_test_key IS NOT NULL"
-    return query(folder / "ledger.db", f"SELECT session, result = 'agree' FROM two_sides WHERE {both}")
+    return query(folder / "ledger.db", f"SELECT session, result = 'agree' FROM peer_comparisons WHERE {both}")
 
 
 def run_killed(folder: Path, chosen: str) -> "subprocess.Popen[bytes]":

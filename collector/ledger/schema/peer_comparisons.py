@@ -1,4 +1,4 @@
-"""The second side of a test: what its peer told of it, and how that compares with the agent's."""
+"""Tables of the peers' records of load tests, and of their comparison with the agents' records."""
 
 from sqlalchemy import (
     BigInteger,
@@ -41,7 +41,7 @@ peer_tests = Table(
     *PEER_TEST.columns(),
     UniqueConstraint("peer_key", "epoch", "seq", "digest"),
 )
-# When each peer was last heard of: a peer may be silent while others tell of thousands of tests an hour.
+# Finds the newest test of a peer, which may be silent while others send thousands of tests an hour.
 Index("peer_tests_of_peer", peer_tests.c.peer_key, peer_tests.c.start_us)
 
 # What a peer declared lost for good.
@@ -59,9 +59,9 @@ peer_gaps = Table(
     UniqueConstraint("peer_key", "epoch", "first", "last"),
 )
 
-# Each test of which one side or both have told. ``result`` is NULL while the other side may still come.
-two_sides = Table(
-    "two_sides",
+# One row for each test with one record or both. ``result`` is NULL while the second record may still arrive.
+peer_comparisons = Table(
+    "peer_comparisons",
     metadata,
     key(),
     Column("peer_key", BigInteger, nullable=False),
@@ -78,15 +78,15 @@ two_sides = Table(
     UniqueConstraint("peer_key", "session", "direction"),
 )
 Index(
-    "two_sides_open",
-    two_sides.c.seen_us,
-    sqlite_where=two_sides.c.result.is_(None),
-    postgresql_where=two_sides.c.result.is_(None),
+    "peer_comparisons_open",
+    peer_comparisons.c.seen_us,
+    sqlite_where=peer_comparisons.c.result.is_(None),
+    postgresql_where=peer_comparisons.c.result.is_(None),
 )
 Index(
-    "two_sides_disagreeing",
-    two_sides.c.site_key,
-    two_sides.c.time_us,
-    sqlite_where=two_sides.c.result == "disagree",
-    postgresql_where=two_sides.c.result == "disagree",
+    "peer_comparisons_disagreeing",
+    peer_comparisons.c.site_key,
+    peer_comparisons.c.time_us,
+    sqlite_where=peer_comparisons.c.result == "disagree",
+    postgresql_where=peer_comparisons.c.result == "disagree",
 )

@@ -26,10 +26,10 @@ _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # whatever sta
 
 
 class Reach(Struct, frozen=True, array_like=True):
-    """Extent of one epoch: up to ``settled`` nothing waits for a receipt, ``last`` is its last record."""
+    """Extent of one epoch: up to ``resolved`` no record waits for a receipt, ``last`` is its last record."""
 
     epoch: str
-    settled: int
+    resolved: int
     last: int
 
 

@@ -299,8 +299,8 @@ class Journal:
         epoch, durable = self._numbers.epoch, self._numbers.durable
         if not durable:
             return self._reach
-        settled = max((one.settled for one in self._reach if one.epoch == epoch), default=0)
-        return Reach(epoch, settled, durable), *(one for one in self._reach if one.epoch != epoch)
+        resolved = max((one.resolved for one in self._reach if one.epoch == epoch), default=0)
+        return Reach(epoch, resolved, durable), *(one for one in self._reach if one.epoch != epoch)
 
     def _put(self, row: Row, filing: Filing) -> bool:
         """Keep a row on the disk or in memory; False if damage began another epoch meanwhile."""

@@ -13,7 +13,7 @@ _RECORDS = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch, seq) DO NOTHING"
 )
 _EPOCHS = (
-    "INSERT INTO epoch (epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed)"
+    "INSERT INTO epoch (epoch, previous, previous_last, last_seq, resolved, opened_us, newest, closed)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET"
     " last_seq = max(last_seq, excluded.last_seq), newest = coalesce(excluded.newest, newest),"
     " previous = coalesce(previous, excluded.previous),"
@@ -53,7 +53,7 @@ class Memory:
         disk.connection.executemany(
             _EPOCHS,
             source.execute(
-                "SELECT epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed"
+                "SELECT epoch, previous, previous_last, last_seq, resolved, opened_us, newest, closed"
                 " FROM epoch ORDER BY rowid"
             ),
         )

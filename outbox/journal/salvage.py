@@ -27,8 +27,8 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 _INSERTS = {
     "record": "INSERT INTO record (position, epoch, seq, state, drop_order, judged_us, schedule, slot_us,"
     " resume_key, record) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
-    "epoch": "INSERT INTO epoch (rowid, epoch, previous, previous_last, last_seq, settled, opened_us, newest,"
-    " closed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+    "epoch": "INSERT INTO epoch (rowid, epoch, previous, previous_last, last_seq, resolved, opened_us,"
+    " newest, closed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
     "gap": "INSERT INTO gap (epoch, first, last, reason, at_us, named, named_us)"
     " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     "fact": "INSERT INTO fact (name, value) VALUES (?2, ?3) ON CONFLICT DO NOTHING",
@@ -110,16 +110,16 @@ def salvage(broken: Path, store: Store, known: Sequence[Reach], now_us: int) -> 
     with store.transaction():
         lost = declare_rest(store, known, now_us)
     held = store.connection.execute("SELECT count(*) FROM record").fetchone()[0]
-    log.error("%s: took over %d records; %d are lost and declared", broken.name, held, lost)
+    log.error("%s: copied %d records; %d are lost and declared", broken.name, held, lost)
 
 
 def declare_rest(store: Store, known: Sequence[Reach], now_us: int) -> int:
-    """Declare lost what any epoch lacks beyond where it was settled, in the caller's transaction."""
+    """Declare lost the records that an epoch lacks beyond ``resolved``, in the caller's transaction."""
     store.connection.execute(_UNKNOWN, (now_us,))
     store.connection.execute(f"UPDATE epoch SET last_seq = {_EXTENT} WHERE last_seq < {_EXTENT}")  # noqa: S608 -- stands above
     extend(store, known, now_us)
-    epochs = store.connection.execute("SELECT epoch, settled, last_seq FROM epoch").fetchall()
-    return sum(_declare(store, epoch, settled + 1, last, now_us) for epoch, settled, last in epochs)
+    epochs = store.connection.execute("SELECT epoch, resolved, last_seq FROM epoch").fetchall()
+    return sum(_declare(store, epoch, resolved + 1, last, now_us) for epoch, resolved, last in epochs)
 
 
 def declare_beyond(store: Store, known: Sequence[Reach], now_us: int) -> int:
@@ -133,7 +133,7 @@ def declare_beyond(store: Store, known: Sequence[Reach], now_us: int) -> int:
         return 0
     with store.transaction():
         extend(store, beyond, now_us)
-        begins = [max(reach.settled, marks.get(reach.epoch, 0)) + 1 for reach in beyond]
+        begins = [max(reach.resolved, marks.get(reach.epoch, 0)) + 1 for reach in beyond]
         lost = sum(
             _declare(store, reach.epoch, begin, reach.last, now_us)
             for reach, begin in zip(beyond, begins, strict=True)
@@ -147,9 +147,9 @@ def extend(store: Store, known: Sequence[Reach], now_us: int) -> None:
     """Let the epochs of a heartbeat reach as far as it says, the first of them as the newest."""
     for reach in reversed(known):
         store.connection.execute(
-            "INSERT INTO epoch (epoch, last_seq, settled, opened_us, newest) VALUES (?1, ?2, ?3, ?4, '')"
-            " ON CONFLICT (epoch) DO UPDATE SET last_seq = max(last_seq, ?2), settled = max(settled, ?3)",
-            (reach.epoch, reach.last, reach.settled, now_us),
+            "INSERT INTO epoch (epoch, last_seq, resolved, opened_us, newest) VALUES (?1, ?2, ?3, ?4, '')"
+            " ON CONFLICT (epoch) DO UPDATE SET last_seq = max(last_seq, ?2), resolved = max(resolved, ?3)",
+            (reach.epoch, reach.last, reach.resolved, now_us),
         )
     newest = store.connection.execute("SELECT epoch FROM record ORDER BY position DESC LIMIT 1").fetchone()
     named = (known[0].epoch,) if known else newest

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 
 COLUMNS = {
     "record": "position, epoch, seq, state, drop_order, judged_us, schedule, slot_us, resume_key, record",
-    "epoch": "epoch, previous, previous_last, last_seq, settled, opened_us, newest, closed",
+    "epoch": "epoch, previous, previous_last, last_seq, resolved, opened_us, newest, closed",
     "gap": "epoch, first, last, reason, at_us, named, named_us",
     "fact": "name, value",
 }
@@ -22,7 +22,7 @@ COLUMNS = {
 _TABLES = """
 CREATE TABLE epoch (
     epoch TEXT PRIMARY KEY, previous TEXT, previous_last INTEGER, last_seq INTEGER NOT NULL,
-    settled INTEGER NOT NULL DEFAULT 0, opened_us INTEGER NOT NULL, newest TEXT, closed TEXT,
+    resolved INTEGER NOT NULL DEFAULT 0, opened_us INTEGER NOT NULL, newest TEXT, closed TEXT,
     checksum INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE record (
     position INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, state INTEGER NOT NULL,

@@ -26,10 +26,10 @@ _NEWEST_SLOTS = (
     "SELECT schedule, slot_us, max(position) FROM record"
     " WHERE schedule IS NOT NULL AND slot_us IS NOT NULL GROUP BY schedule"
 )
-# Each epoch is searched from where it was settled before.
-_SETTLED = (
+# Up to ``resolved`` no record waits for a receipt; each search begins there.
+_RESOLVED = (
     "min(coalesce((SELECT min(seq) - 1 FROM record WHERE record.epoch = epoch.epoch"  # noqa: S608 -- numbers
-    f" AND seq > epoch.settled AND state IN ({State.WAITING.value}, {State.REJECTED.value})), last_seq),"
+    f" AND seq > epoch.resolved AND state IN ({State.WAITING.value}, {State.REJECTED.value})), last_seq),"
     " coalesce((SELECT min(first) - 1 FROM gap WHERE gap.epoch = epoch.epoch AND NOT named), last_seq))"
 )
 _READING = msgspec.json.Decoder(ClockReading)
@@ -107,8 +107,9 @@ class Store:
     def reach(self) -> tuple[Reach, ...]:
         """Extent of the newest epoch, and of others of which something waits, newest first."""
         found = self.connection.execute(
-            "SELECT epoch, settled, last_seq FROM epoch"
-            " WHERE last_seq > settled OR rowid = (SELECT max(rowid) FROM epoch) ORDER BY rowid DESC LIMIT ?",
+            "SELECT epoch, resolved, last_seq FROM epoch"
+            " WHERE last_seq > resolved OR rowid = (SELECT max(rowid) FROM epoch)"
+            " ORDER BY rowid DESC LIMIT ?",
             (MOST_EPOCHS,),
         )
         return tuple(Reach(*columns) for columns in found)
@@ -206,13 +207,13 @@ class Store:
                 (State.WAITING, State.COMMITTED, State.CONFLICT, since_us),
             ).rowcount
             gaps.forget_names(self.connection, since_us)
-            self.connection.execute("UPDATE epoch SET settled = 0 WHERE settled")
+            self.connection.execute("UPDATE epoch SET resolved = 0 WHERE resolved")
             self.settle()
         return changed
 
     def settle(self) -> None:
         """Note up to which sequence number nothing of an epoch waits: damage can lose nothing of that."""
-        self.connection.execute(f"UPDATE epoch SET settled = {_SETTLED} WHERE settled IS NOT {_SETTLED}")  # noqa: S608 -- stands above
+        self.connection.execute(f"UPDATE epoch SET resolved = {_RESOLVED} WHERE resolved IS NOT {_RESOLVED}")  # noqa: S608 -- stands above
 
     def marks(self, epochs: Sequence[str]) -> list[EpochMark]:
         """How far these epochs have come, and what each follows."""

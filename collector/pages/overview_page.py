@@ -11,9 +11,10 @@ import jinja2
 from collector.incidents.correlation import Incident
 from collector.live.site_state import SiteState
 from collector.model.notice import Notice
+from collector.model.own_problem import OwnProblem
 from collector.pages.incident_texts import SECOND, IncidentTexts, moment
 from collector.pages.overview import FloorFigure, Overview, OverviewFilter
-from collector.pages.texts import CATALOGUE, Language
+from collector.pages.texts import CATALOGUE, Language, problem_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (_TEMPLATES / "overview.css").read_text(encoding="utf-8")
@@ -82,12 +83,12 @@ class OverviewPages:
         self,
         found: Overview,
         wanted: OverviewFilter,
-        problems: Sequence[str],
+        problems: Sequence[OwnProblem],
         now_us: int,
         incidents: Sequence[Incident] = (),
         incident_of: Callable[[str], Incident | None] = lambda _: None,
     ) -> str:
-        """Render the page; ``problems`` are sentences about the collector itself."""
+        """Render the page; ``problems`` are those of the collector itself."""
         return self._template.render(
             self._texts.frame(now_us),
             incidents=incidents,
@@ -95,7 +96,7 @@ class OverviewPages:
             most_incidents=MOST_INCIDENTS,
             found=found,
             wanted=wanted,
-            problems=problems,
+            problems=[problem_text(self._words, one) for one in problems],
             states=list(SiteState),
             link=linking(
                 self._language,

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from collector.kinds import KINDS
 from collector.kinds.kind import Both
+from collector.model.own_problem import OwnProblem
 
 
 class Language(StrEnum):
@@ -61,7 +62,7 @@ _WORDS: dict[str, Both] = {
     "stale": ("no longer current", "n'est plus à jour"),
     "verdict.pass": ("pass", "conforme"),
     "verdict.fail": ("fail", "échec"),
-    "verdict.grey": ("too close to tell", "trop proche du seuil"),
+    "verdict.grey": ("too close to the floor", "trop proche du seuil"),
     "verdict.undetermined": ("undetermined", "indéterminé"),
     "verdict.unconfirmed": ("unconfirmed", "non confirmé"),
     "verdict.invalid": ("invalid", "non valable"),
@@ -227,6 +228,20 @@ _WORDS: dict[str, Both] = {
     "updated": ("As of", "État au"),
     "refreshes": ("refreshed every 30 seconds", "actualisé toutes les 30 secondes"),
     "problems": ("Problems of the collector itself:", "Problèmes du collecteur lui-même :"),
+    "problem.broker": ("{}", "pas de connexion au broker : {}"),
+    "problem.ledger": ("ledger {}", "le registre n'accepte rien : {}"),
+    "problem.blackout": (
+        "no measurement of any site reaches the ledger: no site is called silent meanwhile",
+        "aucune mesure n'atteint le registre : aucun site n'est déclaré muet pendant ce temps",
+    ),
+    "problem.inventory": (
+        "the changed inventory has mistakes, the one before stays in use: {}",
+        "l'inventaire modifié contient des erreurs, le précédent reste utilisé : {}",
+    ),
+    "problem.strangers": (
+        "more than {} sites outside the inventory reported: the others are in the ledger, not on this page",
+        "plus de {} sites hors inventaire ont émis : les autres sont au registre, mais pas sur cette page",
+    ),
     "skip": ("Skip to the sites", "Aller aux sites"),
     "age.second": ("{} s ago", "il y a {} s"),
     "age.minute": ("{} min ago", "il y a {} min"),
@@ -329,6 +344,11 @@ CATALOGUE: Mapping[Language, Mapping[str, str]] = {
     language: {key: _typeset(words[place]) for key, words in _ALL.items()}
     for place, language in enumerate(Language)
 }
+
+
+def problem_text(words: Mapping[str, str], problem: OwnProblem) -> str:
+    """Sentence about a problem of the collector itself. Texts of libraries in it stay English."""
+    return words[f"problem.{problem.kind}"].format(problem.detail)
 
 
 def choose(asked: str, accepted: str, otherwise: Language) -> Language:

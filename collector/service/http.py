@@ -12,12 +12,13 @@ from collector.incidents.history import OutageHistory
 from collector.ledger.store import LedgerError
 from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters
+from collector.model.own_problem import OwnProblem
 from collector.pages.completeness import CompletenessFilter, listing
 from collector.pages.completeness_page import CompletenessPages
 from collector.pages.outage_page import OutagePages
 from collector.pages.overview import OverviewFilter, overview
 from collector.pages.overview_page import HEADERS, OverviewPages
-from collector.pages.texts import Language, choose
+from collector.pages.texts import CATALOGUE, Language, choose, problem_text
 from collector.service.completeness_refresh import CompletenessRefresh
 from collector.service.views import Views
 
@@ -25,7 +26,7 @@ from collector.service.views import Views
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Site ids have at most 64 characters (wire.messages.topics).
 MAX_ID = 64
-Problems = Callable[[], Sequence[str]]
+Problems = Callable[[], Sequence[OwnProblem]]
 
 
 class WebPages:
@@ -154,7 +155,8 @@ class WebPages:
     async def _get_readiness(self, _request: web.Request) -> web.Response:
         problems = self._unready()
         status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return web.Response(text="".join(f"{line}\n" for line in problems or ["ready"]), status=status)
+        lines = [problem_text(CATALOGUE[Language.ENGLISH], one) for one in problems] or ["ready"]
+        return web.Response(text="".join(f"{line}\n" for line in lines), status=status)
 
 
 async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:

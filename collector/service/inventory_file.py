@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 class InventoryFile:
     """Sites of the inventory file as it was last valid.
 
-    A new version with mistakes is not used. ``problem`` says so until the file is corrected.
+    A new version with mistakes is not used. ``problem`` is its first mistake until the file is corrected.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,9 +37,7 @@ class InventoryFile:
         try:
             self.load()
         except InventoryError as error:
-            self.problem = (
-                f"the changed inventory has mistakes, the one before stays in use: {error.problems[0]}"
-            )
+            self.problem = error.problems[0]
             for line in error.problems:
                 log.error("changed inventory not used: %s", line)
             return False

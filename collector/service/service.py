@@ -22,6 +22,7 @@ from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
 from collector.model.outages import KEPT_US
 from collector.model.own_counters import OwnCounters
+from collector.model.own_problem import OwnProblem, ProblemKind
 from collector.service import watchdog
 from collector.service.blackout_watch import BlackoutWatch
 from collector.service.commit_results import CommitResults
@@ -235,23 +236,20 @@ class CollectorService:
             expose_fleet=self._settings.expose_fleet,
         )
 
-    def _unready(self) -> list[str]:
-        ledger = self._writer.problem
+    def _unready(self) -> list[OwnProblem]:
+        broker, ledger = self._session.problem, self._writer.problem
+        path = self._settings.ledger.path
         return [
-            *([self._session.problem] if self._session.problem else []),
-            *([f"ledger {self._settings.ledger.path}: {ledger}"] if ledger else []),
+            *([OwnProblem(ProblemKind.BROKER, broker)] if broker else []),
+            *([OwnProblem(ProblemKind.LEDGER, f"{path}: {ledger}")] if ledger else []),
         ]
 
-    def _warnings(self) -> list[str]:
-        crowded = (
-            f"more than {MAX_STRANGERS} sites outside the inventory have reported:"
-            " the others are in the ledger and not on this page"
-        )
-        blackout = "no measurement of any site reaches the ledger: no site is called silent meanwhile"
+    def _warnings(self) -> list[OwnProblem]:
+        fleet, mistake = self._views.fleet, self._inventory.problem
         return [
-            *([blackout] if self._views.fleet.blackouts.is_open else []),
-            *([self._inventory.problem] if self._inventory.problem else []),
-            *([crowded] if self._views.fleet.crowded else []),
+            *([OwnProblem(ProblemKind.BLACKOUT)] if fleet.blackouts.is_open else []),
+            *([OwnProblem(ProblemKind.INVENTORY, mistake)] if mistake else []),
+            *([OwnProblem(ProblemKind.STRANGERS, str(MAX_STRANGERS))] if fleet.crowded else []),
         ]
 
     def _watch(self) -> None:

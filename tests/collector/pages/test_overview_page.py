@@ -10,6 +10,7 @@ from collector.live.site_state import SiteState
 from collector.model.inventory import Site
 from collector.model.notice import Notice
 from collector.model.observation import Series
+from collector.model.own_problem import OwnProblem, ProblemKind
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from collector.pages.overview import (
     PAGE_ROWS,
@@ -126,7 +127,7 @@ def ids(found: Overview) -> list[str]:
     return [row.site.site_id for row in found.rows]
 
 
-def html(language: Language = Language.ENGLISH, problems: tuple[str, ...] = (), **query: str) -> str:
+def html(language: Language = Language.ENGLISH, problems: tuple[OwnProblem, ...] = (), **query: str) -> str:
     wanted = OverviewFilter.from_query(query)
     return OverviewPages(language).overview(
         overview(summaries(), wanted), wanted, problems, NOW_US + 1_000_000
@@ -359,7 +360,11 @@ def test_the_page_in_french() -> None:
 
 
 def test_everything_from_outside_is_escaped() -> None:
-    text = html(problems=("broker <script>",), q='"><script>alert(1)</script>', departement="<i>")
+    text = html(
+        problems=(OwnProblem(ProblemKind.BROKER, "<script>"),),
+        q='"><script>alert(1)</script>',
+        departement="<i>",
+    )
     assert "<script>" not in text
     assert "<b>knows" not in html()
     assert "nobody-&lt;b&gt;knows" in html()
@@ -367,9 +372,17 @@ def test_everything_from_outside_is_escaped() -> None:
 
 def test_problems_of_the_collector_are_on_the_page() -> None:
     assert "Problems of the collector itself: broker: nothing listens" in words(
-        html(problems=("broker: nothing listens",))
+        html(problems=(OwnProblem(ProblemKind.BROKER, "broker: nothing listens"),))
     )
     assert "Problems" not in words(html(q="worse"))
+
+
+def test_problems_of_the_collector_are_in_the_language_of_the_page() -> None:
+    problems = (OwnProblem(ProblemKind.BLACKOUT), OwnProblem(ProblemKind.INVENTORY, "sites.csv, line 2"))
+    text = words(html(Language.FRENCH, problems))
+    assert "aucune mesure n'atteint le registre" in text
+    assert "le précédent reste utilisé : sites.csv, line 2" in text
+    assert "ledger" not in text
 
 
 def test_an_empty_fleet_has_a_text() -> None:
@@ -412,6 +425,7 @@ def test_every_word_of_the_vocabularies_has_texts_in_both_languages() -> None:
     needed = {
         *(f"{kind}.{state}" for state in SiteState for kind in ("state", "explain")),
         *(f"failure.{failure}" for failure in Failure),
+        *(f"problem.{kind}" for kind in ProblemKind),
         *(f"verdict.{verdict}" for verdict in Verdict),
         *(f"presence.{presence}" for presence in PresenceState),
         *(f"waiting.{waiting}" for waiting in Waiting),

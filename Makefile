@@ -88,7 +88,7 @@ bench-agent: $(STAMP)  ## what the resident agent weighs, all probes on, over TL
 bench-collector: $(STAMP)  ## measurements a second and the metrics page of 6,000 sites, beside the obvious way
 	$(BIN)/python -m lab.bench.collector
 
-bench-outages: $(STAMP)  ## outages made in network namespaces, told by the agent, beside the truth, as root (INTERVAL=1: quick)
+bench-outages: $(STAMP)  ## outages made in network namespaces, as the agent reports them, beside the truth, as root (INTERVAL=1: quick)
 	$(BIN)/python -m lab.bench.outages $(if $(INTERVAL),--interval $(INTERVAL))
 
 bench-load: $(STAMP)  ## loads to 1 Gbit/s and what they cost beside iperf3, as root with iperf3 and ethtool

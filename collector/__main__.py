@@ -158,9 +158,7 @@ def _restore(options: Namespace) -> Exit:
         aside = restore(options.ledger, options.backup, now_us(), _to_stderr)
     except LedgerError as error:
         return _complain(str(error), Exit.CANNOT_CREATE)
-    print(
-        f"ok     {options.ledger}: restored; its collector will ask every site to send again what came later"
-    )
+    print(f"ok     {options.ledger}: restored; its collector will ask every site to send later records again")
     if aside is not None:
         print(f"ok     {aside}: the ledger from before")
     return Exit.OK

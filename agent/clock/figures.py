@@ -9,7 +9,7 @@ def figures(values: ClockValues) -> str:
         ClockChange.SYNCHRONISED: "wall clock synchronised",
         ClockChange.LOST: "wall clock no longer synchronised",
         ClockChange.STEPPED: "wall clock set",
-        ClockChange.PEER: "wall clock not synchronised; the peer told the time",
+        ClockChange.PEER: "wall clock not synchronised; the peer reported the time",
     }[values.change]
     if values.peer_offset_us is not None:
         return f"{said}, {(values.offset_us - values.peer_offset_us) / 1e6:+.3f} s off"

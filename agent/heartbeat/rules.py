@@ -51,7 +51,7 @@ def outage(ending: PreviousRunEnd, now: ClockReading, every_us: int, new_id: Cal
         cause, error_us, detail = Cause.AGENT, every_us, "the agent's process died"
     else:
         cause, error_us = Cause.UNKNOWN, every_us + WRITE_BACK_US
-        detail = "the machine began anew without an orderly stop: power cut, crash or reset"
+        detail = "the machine restarted without an orderly stop: power cut, crash or reset"
     values = ReachabilityValues(
         outage=new_id(),
         cause=cause,

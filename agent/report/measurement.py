@@ -62,12 +62,13 @@ def line(record: Record) -> ReportLine:
 
 def sentence(record: Record) -> str:
     """A measurement as one line of a log."""
-    told = line(record)
-    return f"{told.task}: " + "; ".join(part for part in (told.verdict, told.figures, told.advice) if part)
+    found = line(record)
+    parts = (found.verdict, found.figures, found.advice)
+    return f"{found.task}: " + "; ".join(part for part in parts if part)
 
 
 def overall(lines: list[ReportLine]) -> Tone:
-    """One verdict for several: a fail before what could not be told, then a pass, then mere figures."""
+    """One verdict for several: a fail, else undecided, else a pass, else measured."""
     tones = {one.tone for one in lines}
     heaviest = (Tone.FAIL, Tone.NEITHER, Tone.PASS, Tone.MEASURED)
     return next((tone for tone in heaviest if tone in tones), Tone.NEITHER)

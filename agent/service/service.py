@@ -233,21 +233,21 @@ class Resident:
 
     async def _keep_status(self, scheduler: Scheduler) -> None:
         """Write what changed at once, and now and then that the agent is alive."""
-        told = None
+        written = None
         while True:
             status = self._status(scheduler)
-            if told is None or _is_news(told, status):
-                self._tell(status)
-                told = status
+            if written is None or _is_news(written, status):
+                self._write_status(status)
+                written = status
             await asyncio.sleep(STATUS_EVERY_S)
 
-    def _tell(self, status: AgentStatus) -> None:
+    def _write_status(self, status: AgentStatus) -> None:
         self._service.set_status(f"site {status.site}, {status.broker_problem or 'connected to the broker'}")
         directory = Path(self._settings.runtime_directory)
         try:
             status_file.write(directory, status)  # a few hundred bytes, to memory where there is tmpfs
         except OSError as error:
-            problem = f"runtime_directory: {directory}: {error.strerror}: status cannot be told"
+            problem = f"runtime_directory: {directory}: {error.strerror}: the status file cannot be written"
             if self._complaint.is_news(problem):
                 log.warning(problem)
         else:
@@ -291,8 +291,10 @@ def _line_wait_s(tasks: Mapping[Task, Probe]) -> float:
     return max([LINE_WAIT_S, *sharing])
 
 
-def _is_news(told: AgentStatus, status: AgentStatus) -> bool:
+def _is_news(before: AgentStatus, status: AgentStatus) -> bool:
     same_moment = msgspec.structs.replace(
-        status, written=told.written, next_starts=told.next_starts, last_receipt=told.last_receipt
+        status, written=before.written, next_starts=before.next_starts, last_receipt=before.last_receipt
     )
-    return same_moment != told or status.written.boot_us - told.written.boot_us >= STATUS_AT_LEAST_EVERY_US
+    return (
+        same_moment != before or status.written.boot_us - before.written.boot_us >= STATUS_AT_LEAST_EVERY_US
+    )

@@ -26,5 +26,5 @@ FLOOR = MeasurementKind(
     ),
     left_out=("tests",),
     gauges=UNDER_LOAD,
-    totals=(Total("qos_floor_verdicts_total", "Floor verdicts that came in time.", _verdicts),),
+    totals=(Total("qos_floor_verdicts_total", "Floor verdicts that arrived in time.", _verdicts),),
 )

@@ -67,10 +67,10 @@ PATH = MeasurementKind(
             "Whether the trace reached the peer.",
             lambda seen, values: ((dscp_label(seen), int(values.reached)),),
         ),
-        Gauge("qos_path_mtu_bytes", "Largest IP packet that came through.", _mtu),
+        Gauge("qos_path_mtu_bytes", "Largest IP packet that arrived.", _mtu),
         Gauge(
             "qos_path_black_hole",
-            "Whether larger packets vanish and nobody says so.",
+            "Whether larger packets vanish and no router reports it.",
             lambda seen, values: ((dscp_label(seen), int(values.black_hole)),),
         ),
         Gauge(

@@ -140,7 +140,7 @@ _REMEDIES = (
     ("disk is full", "make room on its file system"),
     ("locked", "another program holds it"),
     ("disk I/O error", "the disk or its file system is failing"),
-    ("malformed", "the file is damaged: restore it from a backup; agents send again what they still hold"),
+    ("malformed", "the file is damaged: restore it from a backup; agents send again what they still have"),
 )
 
 

@@ -38,7 +38,7 @@ class OwnCounters:
         self.receipts = self._counter("receipts", "Receipts, by whether the broker accepted them.", "result")
         self.measurements = self._counter("measurements", "Measurements, by receipt status.", "status")
         self.redelivered = self._counter(
-            "redelivered_measurements", "Measurements that the ledger had already when they came."
+            "redelivered_measurements", "Measurements that were in the ledger already when they arrived."
         )
         self.rejects = self._counter("rejects", "Messages and measurements rejected, by reason.", "reason")
         text = "Measurements kept in the ledger and ignored by views: in the future, or too old."

@@ -80,9 +80,9 @@ def samples_of_a_site(file: Path) -> int:
     agent, views, ledger = SimulatedAgent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
     arrivals = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
     arrivals.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
-    for settled in ledger.commit([judge(arrival) for arrival in arrivals]):
-        views.learn(settled.observations, NOW_US)
-        views.learn_comparisons(settled.compared, NOW_US)
+    for committed in ledger.commit([judge(arrival) for arrival in arrivals]):
+        views.learn(committed.observations, NOW_US)
+        views.learn_comparisons(committed.compared, NOW_US)
     ledger.close()
     lines = b"".join(views.pieces()).splitlines()
     return sum(not line.startswith(b"#") for line in lines)

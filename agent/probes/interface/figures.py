@@ -21,7 +21,7 @@ def figures(values: InterfaceValues) -> str:
     if values.carrier is False:
         parts.append("no link")
     if values.resets:
-        parts.append(f"counters began anew {counted(values.resets, 'time')}")
+        parts.append(f"counters restarted {counted(values.resets, 'time')}")
     return ", ".join([*parts, f"{values.interface} over {values.span_us / 1e6:.0f} s"])
 
 

@@ -57,20 +57,20 @@ SELECT site_key, sum(CASE WHEN followers > 1 THEN followers - 1 ELSE behind END)
 ) AS followed WHERE followers > 1 OR behind = 1 GROUP BY site_key
 """)
 
-# Epochs of sites that lack something. ``settled`` is the highest sequence number that had come by measurement
+# Epochs of sites that lack something. ``aged`` is the highest sequence number that had come by measurement
 # ``:newest``, the rest is what came or was declared beyond it. (``key + 0``: the search must go down the
 # index of identities, which passes what came lately and ends, not up the table.)
 _EPOCHS = """
 SELECT e.*,
-  (SELECT count(*) FROM measurements m WHERE m.epoch_key = e.key AND m.seq > e.settled) AS came_beyond,
-  (SELECT coalesce(sum(g.last - CASE WHEN g.first > e.settled THEN g.first ELSE e.settled + 1 END + 1 - (
+  (SELECT count(*) FROM measurements m WHERE m.epoch_key = e.key AND m.seq > e.aged) AS came_beyond,
+  (SELECT coalesce(sum(g.last - CASE WHEN g.first > e.aged THEN g.first ELSE e.aged + 1 END + 1 - (
      SELECT count(*) FROM measurements m
-     WHERE m.epoch_key = e.key AND m.seq > e.settled AND m.seq BETWEEN g.first AND g.last)), 0)
-   FROM gaps g WHERE g.epoch_key = e.key AND g.last > e.settled) AS declared_beyond
+     WHERE m.epoch_key = e.key AND m.seq > e.aged AND m.seq BETWEEN g.first AND g.last)), 0)
+   FROM gaps g WHERE g.epoch_key = e.key AND g.last > e.aged) AS declared_beyond
 FROM (
   SELECT o.*, coalesce((
     SELECT m.seq FROM measurements m WHERE m.epoch_key = o.key AND m.key + 0 <= :newest
-    ORDER BY m.seq DESC LIMIT 1), 0) AS settled
+    ORDER BY m.seq DESC LIMIT 1), 0) AS aged
   FROM epochs o WHERE {condition}
 ) AS e ORDER BY e.site_key
 """
@@ -134,7 +134,7 @@ def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
         site_key = connection.execute(select(sites.c.key).where(sites.c.site_id == site_id)).scalar()
         if site_key is None:
             return None
-        newest = settled_key(connection, now_us - MISSING_AFTER_US)
+        newest = key_before(connection, now_us - MISSING_AFTER_US)
         rows = connection.execute(_OF_ONE_SITE, {"site_key": site_key, "newest": newest}).all()
         followed = _followed(rows)
         chosen = sorted(rows, key=_troubled_and_newest_first)[:MAX_EPOCHS]
@@ -142,8 +142,8 @@ def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
         return SiteEpochs(site_id, tuple(epochs), len(rows))
 
 
-def settled_key(connection: Connection, before_us: int) -> int:
-    """The key of the last measurement that was received by then, 0 for none.
+def key_before(connection: Connection, before_us: int) -> int:
+    """Key of the last measurement received before ``before_us``, 0 for none.
 
     Keys grow in the order of commits, so it is found by halving: nothing else orders rows by arrival.
     """
@@ -178,7 +178,7 @@ def _reading(path: Path) -> Iterator[Connection]:
 
 def _pending(connection: Connection, now_us: int) -> dict[int, int]:
     """By site: what is not here, but may still come."""
-    newest = settled_key(connection, now_us - MISSING_AFTER_US)
+    newest = key_before(connection, now_us - MISSING_AFTER_US)
     epochs = _stream(connection, _OF_LACKING_SITES, {"newest": newest})
     found: dict[int, int] = {}
     for site_key, rows in groupby(epochs, key=attrgetter("site_key")):
@@ -196,18 +196,18 @@ def _stream(
 
 
 def _still_coming(row: Row[Any], followed: set[str]) -> int:
-    """What an epoch lacks beyond what had settled: all of it has, where a later epoch has."""
+    """Number of records beyond ``aged`` that may still arrive; 0 if a later epoch has aged records."""
     if row.epoch in followed:
         return 0
-    return int(row.high_water - row.settled - row.came_beyond - row.declared_beyond)
+    return int(row.high_water - row.aged - row.came_beyond - row.declared_beyond)
 
 
 def _followed(rows: Sequence[Row[Any]]) -> set[str]:
-    """Of one site's epochs those before one of which something had settled."""
+    """Epochs of one site that precede an epoch with aged records."""
     previous: Mapping[str, str | None] = {row.epoch: row.previous for row in rows}
     followed: set[str] = set()
     for row in rows:
-        before = row.previous if row.settled else None
+        before = row.previous if row.aged else None
         while before is not None and before not in followed:
             followed.add(before)
             before = previous.get(before)

@@ -58,15 +58,15 @@ class Ledger:
         self._lock.release()
 
     def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
-        """Commit a group durably, all or nothing; returns what became of each message, in order.
+        """Commit a group durably, all or nothing; returns the result of each message, in order.
 
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
         with self._writing() as connection:
             work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
-            settled = work.settle(group)
+            results = work.process(group)
             self._before_commit()
-        return settled
+        return results
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -72,25 +72,25 @@ class Group:
         self.clocks = Clocks(self.connection, self.keys, self.boots)
         self.accounts = Accounts(self.connection, self.keys)
 
-    def settle(self, group: Sequence[Judged]) -> list[CommitResult]:
+    def process(self, group: Sequence[Judged]) -> list[CommitResult]:
         """Write the group; returns the result of each message, in order."""
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
-        settled = [replace(self._settle(message), topic=receipt_topic(message)) for message in group]
+        results = [replace(self._process(message), topic=receipt_topic(message)) for message in group]
         self._write()
         self._account(batches)
         if self.test_records:
             seen_us = max(message.arrival.received_us for message in group)
             compared = PeerComparisons(self.connection, self.keys, seen_us).add(self.test_records)
-            settled[-1] = replace(settled[-1], compared=tuple(compared))
-        return settled
+            results[-1] = replace(results[-1], compared=tuple(compared))
+        return results
 
-    def _settle(self, message: Judged) -> CommitResult:
+    def _process(self, message: Judged) -> CommitResult:
         if isinstance(message, UnreadableMessage):
             self._reject(message, message.fault, message.arrival.payload)
             return CommitResult(receipt_of_unreadable(message), rejected=(message.fault.reason,))
         if isinstance(message, PeerBatch):
-            return self._settle_peer(message)
+            return self._process_peer(message)
         fates: list[Fate] = []
         observations: list[Observation] = []
         rejected: list[Reason] = []
@@ -118,7 +118,7 @@ class Group:
             passed_over=tuple(self.passed_over),
         )
 
-    def _settle_peer(self, batch: PeerBatch) -> CommitResult:
+    def _process_peer(self, batch: PeerBatch) -> CommitResult:
         fates: list[Fate] = []
         rejected: list[Reason] = []
         for item in batch.items:

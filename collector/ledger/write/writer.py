@@ -57,39 +57,39 @@ class Writer(threading.Thread):
         """The thread's loop."""
         while (group := self._intake.take(IDLE_SECONDS)) is not None:
             if group:
-                self._settle(group)
+                self._commit_group(group)
             self._prune()
 
-    def _settle(self, group: Sequence[Arrival]) -> None:
+    def _commit_group(self, group: Sequence[Arrival]) -> None:
         began = time.monotonic()
-        settled: list[CommitResult] = []
+        results: list[CommitResult] = []
         problem: str | None = None
         try:
-            self._commit([judge(arrival) for arrival in group], settled)
+            self._commit([judge(arrival) for arrival in group], results)
         except DatabaseError as error:
             if not takes_nothing(error):
                 raise
             problem = explain(error)
         self._say(problem)
-        if settled:
-            self._on_committed(settled, time.monotonic() - began)
+        if results:
+            self._on_committed(results, time.monotonic() - began)
         if problem is not None:
-            self._on_uncommitted(len(group) - len(settled))
+            self._on_uncommitted(len(group) - len(results))
             time.sleep(PAUSE_SECONDS)
 
-    def _commit(self, group: list[Judged], settled: list[CommitResult]) -> None:
+    def _commit(self, group: list[Judged], results: list[CommitResult]) -> None:
         """Commit together; if one message is at fault, one by one, so that it alone is refused.
 
-        ``settled`` grows by what is committed, also where the ledger takes no more in the middle.
+        ``results`` grows by what is committed, also where the ledger takes no more in the middle.
         """
         try:
-            settled += self._ledger.commit(group)
+            results += self._ledger.commit(group)
         except Exception as error:
             if takes_nothing(error):
                 raise
             log.exception("a group of %d messages was not committed; trying them one by one", len(group))
             for message in group:
-                settled += self._commit_alone(message)
+                results += self._commit_alone(message)
 
     def _commit_alone(self, message: Judged) -> list[CommitResult]:
         try:
@@ -103,7 +103,7 @@ class Writer(threading.Thread):
 
     def _say(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
-            log.error("the ledger takes nothing: %s", problem)
+            log.error("the ledger accepts nothing: %s", problem)
         if problem is None and self.problem is not None:
             log.info("the ledger works again")
         self.problem = problem

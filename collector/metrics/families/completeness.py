@@ -39,7 +39,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_ledger_missing_measurements",
         "gauge",
-        "Measurements that should have come long ago.",
+        "Measurements that should have arrived an hour ago or earlier.",
         _missing,
     ),
     Family(
@@ -51,13 +51,13 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_ledger_conflicting_measurements",
         "gauge",
-        "Measurements that came again with another content.",
+        "Measurements that arrived again with different content.",
         _conflicts,
     ),
     Family(
         "qos_ledger_journal_forks",
         "gauge",
-        "Journals that continue where another one already does, or had come further.",
+        "Journals that continue the same one as another, or from before its end.",
         _forks,
     ),
 )

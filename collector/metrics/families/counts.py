@@ -60,8 +60,8 @@ FAMILIES: tuple[Family, ...] = (
         "When the newest measurement of a schedule's series was made, whatever its outcome.",
         _timestamp,
     ),
-    Family("qos_measurements_total", "counter", "Measurements that came in time.", _measurements),
-    Family("qos_late_measurements_total", "counter", "Measurements that were old when they came.", _late),
+    Family("qos_measurements_total", "counter", "Measurements that arrived in time.", _measurements),
+    Family("qos_late_measurements_total", "counter", "Measurements that were old when they arrived.", _late),
     Family("qos_probe_bytes_total", "counter", "Bytes that measuring used on the line, IP layer.", _bytes),
     Family(
         "qos_peer_comparisons_total",

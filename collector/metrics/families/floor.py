@@ -59,8 +59,7 @@ def _standing(site: LiveSite, now_us: int) -> Samples:
         values = seen.values if seen is not None and is_fresh(seen, now_us) else None
         if isinstance(values, FloorValues) and values.standing is not None:
             for standing in Standing:
-                told = int(standing is values.standing)
-                yield f',direction="{direction}",standing="{standing}"', told
+                yield f',direction="{direction}",standing="{standing}"', int(standing is values.standing)
 
 
 def _capacity(site: LiveSite, now_us: int) -> Samples:

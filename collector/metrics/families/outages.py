@@ -1,4 +1,4 @@
-"""Outages as the site's agent tells them."""
+"""Metric families of outages as the site's agent reports them."""
 
 from collector.incidents.site_outages import open_outage
 from collector.kinds.kind import Samples
@@ -16,7 +16,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "qos_outage_begin_timestamp_seconds",
         "gauge",
-        "When the outage began that the site is in, as its agent tells; absent while it is in none.",
+        "Begin of the site's open outage, as its agent reported it; absent without one.",
         _begin,
     ),
 )

@@ -191,9 +191,9 @@ class Drain:
         payload = compose(SENDER, clock.read(), journal.marks(epochs), rows, gaps)
         self._delivery.sent(messages.digest(payload), fetch, rows, gaps, clock.seconds)
         arrival = Arrival(topics.topic(SITE, topics.Kind.RESULTS), payload, clock.read().wall_us)
-        (settled,) = self._ledger.commit([judge(arrival)])
-        if isinstance(settled.receipt, Receipt):
-            self._receipts.append((clock.seconds + UNDER_WAY_S, settled.receipt))
+        (committed,) = self._ledger.commit([judge(arrival)])
+        if isinstance(committed.receipt, Receipt):
+            self._receipts.append((clock.seconds + UNDER_WAY_S, committed.receipt))
 
     def _note(self, rows: tuple[Row, ...]) -> None:
         """How far behind what is live came, and whether the backlog goes back in time."""

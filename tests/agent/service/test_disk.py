@@ -58,7 +58,7 @@ def test_a_runtime_directory_that_cannot_be_written_stops_nothing(
     (tmp_path / "run").write_text("a file")
 
     async def measured() -> bool:
-        return bool(probe.started) and "status cannot be told" in caplog.text
+        return bool(probe.started) and "the status file cannot be written" in caplog.text
 
     live(chosen, probe, measured)
     assert len(records(chosen)) == 1

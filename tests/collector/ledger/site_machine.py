@@ -104,9 +104,9 @@ class Machine:
         records, self.unsent = self.unsent[-most:][::-1], self.unsent[:-most]
         marks = tuple(self._mark(number) for number in range(max(1, self.epochs - 60), self.epochs + 1))
         body = payload(*records, sent=self.clock(), marks=marks)
-        (settled,) = ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, self.now_us + delay_us))])
+        (committed,) = ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, self.now_us + delay_us))])
         self.now_us += delay_us
-        return settled
+        return committed
 
     def _mark(self, number: int) -> EpochMark:
         last = {**self.lasts, self.epochs: self.seq}

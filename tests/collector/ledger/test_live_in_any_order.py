@@ -73,8 +73,8 @@ def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
     file.with_name("ledger.db-wal").unlink(missing_ok=True)
     ledger, made = Ledger(file), Fleet(INVENTORY)
     for record in records:
-        for settled in ledger.commit([judge(arrival(record))]):
-            made.learn(settled.observations, NOW_US)
+        for committed in ledger.commit([judge(arrival(record))]):
+            made.learn(committed.observations, NOW_US)
     ledger.close()
     rebuilt = Fleet(INVENTORY)
     rebuilt.restore(reading.newest(file))

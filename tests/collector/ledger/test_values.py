@@ -89,9 +89,9 @@ RECORDS: dict[str, Measurement] = {
 
 def keep(file: Path, record: Measurement) -> Observation:
     ledger = Ledger(file)
-    (settled,) = ledger.commit([judge(arrival(record))])
+    (committed,) = ledger.commit([judge(arrival(record))])
     ledger.close()
-    (seen,) = settled.observations
+    (seen,) = committed.observations
     return seen
 
 

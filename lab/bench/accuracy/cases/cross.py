@@ -232,7 +232,7 @@ def _row(case: CrossTrafficCase) -> ResultRow:
             "invalid (single tests)": f"{seen.invalid} ({seen.invalid_tests})",
             "failed": seen.failed,
             "named a policer": case.policed_seen,
-            "capacity told, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
+            "capacity reported, Mbit/s": SampleSummary.of(bps / 1e6 for bps in seen.capacities_bps()),
         },
     )  # fmt: skip
 

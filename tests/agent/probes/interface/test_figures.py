@@ -31,7 +31,7 @@ RATES = "down 6.00 (peak 12.50) Mbit/s, up 0.20 (peak 0.40) Mbit/s"
         ),
         (
             replace(VALUES, carrier=False, carrier_losses=2, resets=1),
-            f"{RATES}, link lost 2 times, no link, counters began anew 1 time, eth0 over 60 s",
+            f"{RATES}, link lost 2 times, no link, counters restarted 1 time, eth0 over 60 s",
         ),
     ],
 )

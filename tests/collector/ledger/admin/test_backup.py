@@ -101,7 +101,7 @@ def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
     ledger.close()
     code, out, _ = run(capsys, "restore", path, backup)
     assert code == Exit.OK
-    restored = f"ok     {path}: restored; its collector will ask every site to send again what came later"
+    restored = f"ok     {path}: restored; its collector will ask every site to send later records again"
     assert out[0] == restored
     assert query(path, "SELECT count(*) FROM measurements") == [(4,)]
     ((command_id, since_us),) = query(path, "SELECT command, since_us FROM resends")

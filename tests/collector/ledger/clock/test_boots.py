@@ -170,8 +170,8 @@ def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neig
     machine.measure()
     hidden_us = machine.now_us
     machine.synchronise()
-    settled = machine.send(ledger)
-    assert settled.passed_over.count(PassedOver.UNDATED) == 5
+    committed = machine.send(ledger)
+    assert committed.passed_over.count(PassedOver.UNDATED) == 5
     told = idle(ledger)
     assert_within_their_errors(path, machine, 10 * MINUTE_US)
     sources = query(path, "SELECT name FROM boots JOIN names ON names.key = source_key ORDER BY boots.key")
@@ -255,8 +255,8 @@ def test_views_learn_of_what_was_hidden_by_a_wrong_clock(ledger: Ledger, path: P
     machine.synchronise()
     fleet.learn(machine.send(ledger).observations, machine.now_us)
     (before_us,) = newest_floor(fleet)
-    for settled in idle(ledger):
-        for moved in settled.moved:
+    for committed in idle(ledger):
+        for moved in committed.moved:
             fleet.relearn(moved.site, moved.observations)
     (after_us,) = newest_floor(fleet)
     assert before_us < verdict_us - MINUTE_US
@@ -276,10 +276,10 @@ def test_no_one_way_delay_of_a_clock_that_is_not_believed_is_in_the_ledger(
     machine = Machine(synchronised=True, wall_off_us=off_us)
     values = replace(stamp_values(), delay_forward=spread(500), delay_return=spread(500))
     machine.unsent.append(stamp(1, start=machine.clock(), values=values))
-    settled = machine.send(ledger)
+    committed = machine.send(ledger)
     assert query(path, "SELECT delay_forward_p50_us, delay_return_p50_us FROM stamp_values") == [(told, told)]
     assert query(path, "SELECT rtt_p50_us FROM stamp_values") == [(10_400,)]
-    (seen,) = settled.observations
+    (seen,) = committed.observations
     assert isinstance(seen.values, StampValues)
     assert (seen.values.delay_forward is None) is (told is None)
 

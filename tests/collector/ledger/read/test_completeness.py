@@ -213,7 +213,7 @@ def test_the_last_that_had_come_is_found_by_halving(site: Site) -> None:
     engine = connect(site.path, writing=False)
     with engine.begin() as connection:
         found = [
-            holdings.settled_key(connection, NOW_US + minutes * MINUTE_US) for minutes in (0, 1, 6, 11, 99)
+            holdings.key_before(connection, NOW_US + minutes * MINUTE_US) for minutes in (0, 1, 6, 11, 99)
         ]
         assert found == [0, 1, 6, 11, 11]
     engine.dispose()

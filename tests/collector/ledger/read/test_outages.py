@@ -27,9 +27,9 @@ def ledger(directory: Path, *records: Measurement, fleet: Fleet | None = None) -
     path = directory / "ledger.db"
     made = Ledger(path)
     for record in records:
-        for settled in made.commit([judge(arrival(record))]):
+        for committed in made.commit([judge(arrival(record))]):
             if fleet is not None:
-                fleet.learn(settled.observations, NOW_US)
+                fleet.learn(committed.observations, NOW_US)
     made.close()
     return path
 

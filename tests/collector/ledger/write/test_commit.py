@@ -34,9 +34,9 @@ from wire.messages.envelope import Reason
 from wire.records import Outcome, Verdict
 
 
-def lines(settled: CommitResult) -> list[tuple[int, int, str]]:
-    assert settled.receipt is not None
-    return [(line.first, line.last, line.status.value) for line in settled.receipt.lines]
+def lines(committed: CommitResult) -> list[tuple[int, int, str]]:
+    assert committed.receipt is not None
+    return [(line.first, line.last, line.status.value) for line in committed.receipt.lines]
 
 
 MEASUREMENTS = """
@@ -50,8 +50,10 @@ ORDER BY m.key
 
 def test_typed_columns_hold_what_was_measured(ledger: Ledger, path: Path) -> None:
     values = floor_values(Verdict.FAIL, 6.4e6, 6.5e6)
-    (settled,) = commit(ledger, arrival(floor(1, values=values), stamp(2, NOW_US + 5), failed(3, NOW_US + 9)))
-    assert lines(settled) == [(1, 3, "committed")]
+    (committed,) = commit(
+        ledger, arrival(floor(1, values=values), stamp(2, NOW_US + 5), failed(3, NOW_US + 9))
+    )
+    assert lines(committed) == [(1, 3, "committed")]
     assert query(path, MEASUREMENTS) == [
         (SITE, EPOCH, 1, "floor", "down", None, NOW_US, "ok", None, None),
         (SITE, EPOCH, 2, "stamp", None, 46, NOW_US + 5, "ok", None, None),
@@ -88,7 +90,7 @@ def test_payloads_go_and_the_evidence_stays(ledger: Ledger, path: Path) -> None:
 
 def test_redelivery_is_harmless(ledger: Ledger, path: Path) -> None:
     one = arrival(stamp(1), floor(2))
-    assert [lines(settled) for settled in commit(ledger, one, one)] == [
+    assert [lines(committed) for committed in commit(ledger, one, one)] == [
         [(1, 2, "committed")],
         [(1, 2, "committed")],
     ]
@@ -102,17 +104,17 @@ def test_redelivery_is_harmless(ledger: Ledger, path: Path) -> None:
 def test_redelivery_is_harmless_to_another_run_too(path: Path) -> None:
     for redelivered in (False, True):
         ledger = Ledger(path)
-        (settled,) = commit(ledger, arrival(stamp(4), stamp(5)))
+        (committed,) = commit(ledger, arrival(stamp(4), stamp(5)))
         ledger.close()
-        assert lines(settled) == [(4, 5, "committed")]
-        assert [fate.redelivered for fate in settled.fates] == [redelivered] * 2
+        assert lines(committed) == [(4, 5, "committed")]
+        assert [fate.redelivered for fate in committed.fates] == [redelivered] * 2
 
 
 def test_older_measurements_after_newer_ones_are_committed_once(ledger: Ledger, path: Path) -> None:
     commit(ledger, arrival(stamp(10)))
-    (settled,) = commit(ledger, arrival(stamp(9), stamp(10), stamp(8)))
-    assert lines(settled) == [(8, 10, "committed")]
-    assert [fate.seq for fate in settled.fates if fate.redelivered] == [10]
+    (committed,) = commit(ledger, arrival(stamp(9), stamp(10), stamp(8)))
+    assert lines(committed) == [(8, 10, "committed")]
+    assert [fate.seq for fate in committed.fates if fate.redelivered] == [10]
 
 
 def test_one_epoch_name_at_two_sites_is_two_epochs(ledger: Ledger, path: Path) -> None:
@@ -126,17 +128,17 @@ def test_another_content_under_one_identity_is_a_conflict_and_both_are_kept(
     commit(ledger, arrival(stamp(1)))
     other = stamp(1, values=stamp_values(rtt_us=99_000))
     for _ in range(2):
-        (settled,) = commit(ledger, arrival(other))
-        assert (lines(settled), settled.observations) == ([(1, 1, "conflict")], ())
+        (committed,) = commit(ledger, arrival(other))
+        assert (lines(committed), committed.observations) == ([(1, 1, "conflict")], ())
     assert query(path, "SELECT rtt_p50_us FROM stamp_values") == [(10_400,)]
     assert query(path, "SELECT seq, json FROM conflicts") == [(1, raw(other)[0])]
 
 
 def test_a_refused_measurement_is_told_and_the_others_are_kept(ledger: Ledger, path: Path) -> None:
     bad = raw(stamp(2))[0].replace(b'"outcome":"ok"', b'"outcome":"fun"')
-    (settled,) = commit(ledger, arrival(stamp(1), bad, stamp(3), b'{"epoch":"?"}'))
-    assert lines(settled) == [(1, 1, "committed"), (2, 2, "rejected"), (3, 3, "committed")]
-    assert settled.rejected == (Reason.INVALID, Reason.INVALID)
+    (committed,) = commit(ledger, arrival(stamp(1), bad, stamp(3), b'{"epoch":"?"}'))
+    assert lines(committed) == [(1, 1, "committed"), (2, 2, "rejected"), (3, 3, "committed")]
+    assert committed.rejected == (Reason.INVALID, Reason.INVALID)
     statement = "SELECT site_id, reason, detail, payload_bytes, payload_head FROM rejects ORDER BY key"
     assert query(path, statement) == [
         (SITE, "invalid", "Invalid enum value 'fun' - at `$.outcome`", len(bad), bad),
@@ -157,15 +159,15 @@ def test_rejects_are_bounded_in_number_and_size(path: Path) -> None:
 
 def test_a_probe_of_the_future_is_kept_whole(ledger: Ledger, path: Path) -> None:
     unknown = raw(stamp(1))[0].replace(b'"stamp"', b'"outage-cause"')
-    (settled,) = commit(ledger, arrival(unknown))
-    assert lines(settled) == [(1, 1, "committed")]
+    (committed,) = commit(ledger, arrival(unknown))
+    assert lines(committed) == [(1, 1, "committed")]
     assert query(path, "SELECT json FROM unknown_values") == [(unknown,)]
 
 
 def test_a_word_of_the_future_is_kept_whole_and_read_back(ledger: Ledger, path: Path) -> None:
     newer = raw(failed(1))[0].replace(b'"no-answer"', b'"moon-phase"').replace(b'"scheduled"', b'"audit"')
-    (settled,) = commit(ledger, arrival(newer))
-    assert lines(settled) == [(1, 1, "committed")]
+    (committed,) = commit(ledger, arrival(newer))
+    assert lines(committed) == [(1, 1, "committed")]
     assert query(path, "SELECT json FROM unknown_values") == [(newer,)]
     words = query(
         path,
@@ -174,14 +176,14 @@ def test_a_word_of_the_future_is_kept_whole_and_read_back(ledger: Ledger, path: 
         "JOIN names AS failure ON failure.key = failure_key",
     )
     assert words == [("audit", "moon-phase")]
-    (seen,) = settled.observations
+    (seen,) = committed.observations
     assert (seen.outcome, seen.failure, seen.values) == (Outcome.FAILED, None, None)
     assert list(reading.newest(path)) == [seen]
 
 
 def test_a_claim_from_the_future_is_kept_but_no_view_sees_it(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, arrival(stamp(1, NOW_US + 48 * HOUR_US)))
-    assert (lines(settled), settled.observations) == ([(1, 1, "committed")], ())
+    (committed,) = commit(ledger, arrival(stamp(1, NOW_US + 48 * HOUR_US)))
+    assert (lines(committed), committed.observations) == ([(1, 1, "committed")], ())
     assert query(path, "SELECT ahead, time_us FROM measurements") == [(1, NOW_US + 48 * HOUR_US)]
 
 
@@ -206,9 +208,9 @@ def test_a_crash_before_the_commit_leaves_nothing_and_forgets_its_keys(path: Pat
         commit(ledger, arrival(stamp(1)))
     assert query(path, "SELECT count(*) FROM measurements, names, sites") == [(0,)]
     armed.append(False)
-    (settled,) = commit(ledger, arrival(stamp(1)))
+    (committed,) = commit(ledger, arrival(stamp(1)))
     ledger.close()
-    assert lines(settled) == [(1, 1, "committed")]
+    assert lines(committed) == [(1, 1, "committed")]
     assert len(query(path, MEASUREMENTS)) == 1
 
 

@@ -26,9 +26,9 @@ def accounts(path: Path) -> dict[str, tuple[int, int, int, int]]:
     return {epoch: (high, *counts) for epoch, high, *counts in query(path, statement)}
 
 
-def declared(settled: CommitResult) -> list[tuple[int, int]]:
-    assert settled.receipt is not None
-    return [(one.first, one.last) for one in settled.receipt.declared]
+def declared(committed: CommitResult) -> list[tuple[int, int]]:
+    assert committed.receipt is not None
+    return [(one.first, one.last) for one in committed.receipt.declared]
 
 
 def test_marks_only_rise_and_the_epoch_before_is_what_was_said_first(ledger: Ledger, path: Path) -> None:
@@ -61,18 +61,18 @@ def test_each_is_counted_once(ledger: Ledger, path: Path) -> None:
 
 
 def test_a_gap_is_kept_answered_and_counted(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, batch(1, 5, gaps=(gap(2, 4),)))
-    assert declared(settled) == [(2, 4)]
+    (committed,) = commit(ledger, batch(1, 5, gaps=(gap(2, 4),)))
+    assert declared(committed) == [(2, 4)]
     assert accounts(path) == {EPOCH: (5, 2, 3, 0)}
     kept = "SELECT first, last, name, at_us, received_us FROM gaps JOIN names ON names.key = reason_key"
     assert query(path, kept) == [(2, 4, "dropped", NOW_US, NOW_US)]
 
 
 def test_an_envelope_that_holds_gaps_alone_is_answered_as_well(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, batch(gaps=(gap(1, 7), gap(2, 3, epoch=BEFORE))))
-    assert settled.receipt is not None
-    assert settled.receipt.reason is None
-    assert settled.receipt.declared == (
+    (committed,) = commit(ledger, batch(gaps=(gap(1, 7), gap(2, 3, epoch=BEFORE))))
+    assert committed.receipt is not None
+    assert committed.receipt.reason is None
+    assert committed.receipt.declared == (
         EpochRange(epoch=EPOCH, first=1, last=7),
         EpochRange(epoch=BEFORE, first=2, last=3),
     )
@@ -82,7 +82,7 @@ def test_an_envelope_that_holds_gaps_alone_is_answered_as_well(ledger: Ledger, p
 def test_a_gap_that_is_declared_again_is_answered_again_and_counted_once(ledger: Ledger, path: Path) -> None:
     one = batch(gaps=(gap(2, 4),))
     for _ in range(2):
-        assert [declared(settled) for settled in commit(ledger, one, one)] == [[(2, 4)], [(2, 4)]]
+        assert [declared(committed) for committed in commit(ledger, one, one)] == [[(2, 4)], [(2, 4)]]
     assert accounts(path) == {EPOCH: (4, 0, 3, 0)}
     assert query(path, "SELECT count(*) FROM gaps") == [(1,)]
 
@@ -104,8 +104,8 @@ def test_what_overlaps_counts_once_under_the_reason_that_came_first(ledger: Ledg
 
 def test_what_comes_after_all_no_longer_counts_as_declared(ledger: Ledger, path: Path) -> None:
     commit(ledger, batch(gaps=(gap(2, 4), gap(8, 9))))
-    (settled,) = commit(ledger, batch(3, 5, 9))
-    assert [fate.status for fate in settled.fates] == ["committed"] * 3
+    (committed,) = commit(ledger, batch(3, 5, 9))
+    assert [fate.status for fate in committed.fates] == ["committed"] * 3
     assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
     commit(ledger, batch(3, gaps=(gap(2, 4),)))
     assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
@@ -147,8 +147,8 @@ def test_more_than_one_look_finds_come_after_all(ledger: Ledger, path: Path) -> 
 
 
 def test_a_gap_that_ends_before_it_begins_tells_of_nothing(ledger: Ledger, path: Path) -> None:
-    (settled,) = commit(ledger, batch(1, gaps=(gap(9, 3),)))
-    assert declared(settled) == []
+    (committed,) = commit(ledger, batch(1, gaps=(gap(9, 3),)))
+    assert declared(committed) == []
     assert accounts(path) == {EPOCH: (1, 1, 0, 0)}
 
 
@@ -168,8 +168,10 @@ def test_a_crash_before_the_commit_leaves_the_accounts_as_they_were(path: Path) 
 
 
 def test_who_spoke_and_what_it_obeyed_comes_along(ledger: Ledger) -> None:
-    settled = commit(ledger, batch(1, obeyed="resend-1"), batch(), arrival(b"{}"), Arrival("?", b"", NOW_US))
-    assert [one.speaker for one in settled] == [
+    committed = commit(
+        ledger, batch(1, obeyed="resend-1"), batch(), arrival(b"{}"), Arrival("?", b"", NOW_US)
+    )
+    assert [one.speaker for one in committed] == [
         Speaker(SITE, "resend-1"),
         Speaker(SITE, None),
         Speaker(SITE, None),

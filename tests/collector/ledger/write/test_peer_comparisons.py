@@ -32,8 +32,8 @@ AGREED = ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, ComparisonResult.AG
 OURS, THEIRS = arrival(floor(1)), peer_arrival(peer_test())
 
 
-def compared(settled: list[CommitResult]) -> list[ComparedTest]:
-    return [one for found in settled for one in found.compared]
+def compared(committed: list[CommitResult]) -> list[ComparedTest]:
+    return [one for found in committed for one in found.compared]
 
 
 @pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["agent first", "peer first"])
@@ -150,21 +150,21 @@ def test_what_never_began_or_gave_no_figures_waits_for_nobody(ledger: Ledger, pa
 
 def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path: Path) -> None:
     other = peer_arrival(peer_test(sent_packets=9))
-    settled = commit(ledger, THEIRS, THEIRS, other)
-    settled += commit(ledger, THEIRS, other)
-    statuses = [found.receipt.lines[0].status.value for found in settled if found.receipt]
+    committed = commit(ledger, THEIRS, THEIRS, other)
+    committed += commit(ledger, THEIRS, other)
+    statuses = [found.receipt.lines[0].status.value for found in committed if found.receipt]
     assert statuses == ["committed", "committed", "conflict", "committed", "conflict"]
-    assert {found.topic for found in settled} == {"qos/v1/peers/pop-1/receipts"}
+    assert {found.topic for found in committed} == {"qos/v1/peers/pop-1/receipts"}
     assert query(path, "SELECT sent_packets FROM peer_tests ORDER BY key") == [(1333,), (9,)]
     assert compared(commit(ledger, OURS)) == [AGREED]
 
 
 def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -> None:
     bad = messages.encode(peer_test(seq=2)).replace(b'"key_id":1', b'"key_id":-1')
-    (settled,) = commit(ledger, peer_arrival(peer_test(), bad))
-    assert settled.peer_message is not None
-    assert settled.peer_message.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
-    assert settled.rejected == (Reason.INVALID,)
+    (committed,) = commit(ledger, peer_arrival(peer_test(), bad))
+    assert committed.peer_message is not None
+    assert committed.peer_message.statuses == (ReceiptStatus.COMMITTED, ReceiptStatus.REJECTED)
+    assert committed.rejected == (Reason.INVALID,)
     assert query(path, "SELECT topic, site_id FROM rejects") == [("qos/v1/peers/pop-1/tests", None)]
 
 
@@ -187,9 +187,9 @@ def test_a_peer_whose_clock_is_ahead_has_no_newest_test(ledger: Ledger, path: Pa
     """Else nobody would be told of its silence before then; and the comparison would never be of today."""
     years_us = 10 * 365 * 24 * HOUR_US
     told, ours = peer_arrival(peer_test(NOW_US + years_us)), arrival(floor(1))
-    (settled,) = commit(ledger, told)
-    assert settled.peer_message is not None
-    assert settled.peer_message.newest_us == NOW_US
+    (committed,) = commit(ledger, told)
+    assert committed.peer_message is not None
+    assert committed.peer_message.newest_us == NOW_US
     assert reading.peer_comparisons(path).newest_tests == {}
     (found,) = compared(commit(ledger, ours))
     assert found.time_us == NOW_US
@@ -199,7 +199,7 @@ def test_what_a_peer_declares_lost_is_kept_once_and_named_in_its_receipt(ledger:
     gap = Gap(epoch=EPOCH, first=3, last=9, reason=GapReason.DROPPED, at_us=NOW_US)
     body = payload(peer_test(), site="pop-1", gaps=(gap,))
     for _ in range(2):
-        (settled,) = commit(ledger, Arrival("qos/v1/peers/pop-1/tests", body, NOW_US))
-        assert settled.receipt is not None
-        assert [(one.first, one.last) for one in settled.receipt.declared] == [(3, 9)]
+        (committed,) = commit(ledger, Arrival("qos/v1/peers/pop-1/tests", body, NOW_US))
+        assert committed.receipt is not None
+        assert [(one.first, one.last) for one in committed.receipt.declared] == [(3, 9)]
     assert query(path, "SELECT epoch, first, last FROM peer_gaps") == [(EPOCH, 3, 9)]

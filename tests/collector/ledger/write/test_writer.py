@@ -69,22 +69,24 @@ def is_refusal(message: Judged) -> bool:
     return hasattr(message, "fault")
 
 
-def writer_of(ledger: Ledger, intake: Intake, settled: list[CommitResult], unsettled: list[int]) -> Writer:
+def writer_of(
+    ledger: Ledger, intake: Intake, committed: list[CommitResult], uncommitted: list[int]
+) -> Writer:
     return Writer(
         ledger,
         intake,
-        lambda found, _seconds: settled.extend(found),
-        on_uncommitted=unsettled.append,
+        lambda found, _seconds: committed.extend(found),
+        on_uncommitted=uncommitted.append,
         keep_payloads_s=0,
         comparison_grace_s=3600,
     )
 
 
 def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[CommitResult], list[int]]:
-    settled: list[CommitResult] = []
-    unsettled: list[int] = []
+    committed: list[CommitResult] = []
+    uncommitted: list[int] = []
     intake = Intake(100, 1_000_000)
-    writer = writer_of(ledger, intake, settled, unsettled)
+    writer = writer_of(ledger, intake, committed, uncommitted)
     for one in arrivals:
         assert intake.offer(one)
     intake.close()
@@ -92,11 +94,11 @@ def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[CommitResult]
     writer.join(20)
     assert not writer.is_alive()
     ledger.close()
-    return writer, settled, unsettled
+    return writer, committed, uncommitted
 
 
-def statuses(settled: list[CommitResult]) -> list[list[str]]:
-    return [[line.status.value for line in one.receipt.lines] for one in settled if one.receipt]
+def statuses(committed: list[CommitResult]) -> list[list[str]]:
+    return [[line.status.value for line in one.receipt.lines] for one in committed if one.receipt]
 
 
 def count(path: Path, table: str) -> int:
@@ -107,9 +109,9 @@ def count(path: Path, table: str) -> int:
 
 def test_one_group_one_commit_a_receipt_each(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    writer, settled, _ = work(Ledger(path), arrival(stamp(1)), arrival(stamp(2)), Arrival("x", b"", NOW_US))
-    assert statuses(settled) == [["committed"], ["committed"]]
-    assert [one.rejected for one in settled] == [(), (), (Reason.WRONG_TOPIC,)]
+    writer, committed, _ = work(Ledger(path), arrival(stamp(1)), arrival(stamp(2)), Arrival("x", b"", NOW_US))
+    assert statuses(committed) == [["committed"], ["committed"]]
+    assert [one.rejected for one in committed] == [(), (), (Reason.WRONG_TOPIC,)]
     assert (writer.problem, count(path, "measurements"), count(path, "rejects")) == (None, 2, 1)
 
 
@@ -121,9 +123,9 @@ def test_payloads_beyond_their_time_are_dropped(tmp_path: Path) -> None:
 
 def test_a_message_that_cannot_be_stored_is_refused_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    _, settled, _ = work(Choking(path), arrival(stamp(1)), POISON, arrival(stamp(3)))
-    assert statuses(settled) == [["committed"], [], ["committed"]]
-    refused = settled[1].receipt
+    _, committed, _ = work(Choking(path), arrival(stamp(1)), POISON, arrival(stamp(3)))
+    assert statuses(committed) == [["committed"], [], ["committed"]]
+    refused = committed[1].receipt
     assert refused is not None
     assert (refused.sender, refused.reason) == (SITE, Reason.STORAGE)
     assert refused.detail == "the collector cannot store it (OverflowError): its fault, not the site's"
@@ -134,8 +136,8 @@ def test_nothing_is_receipted_that_the_disk_did_not_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
-    writer, settled, unsettled = work(Full(tmp_path / "ledger.db"), arrival(stamp(1)), arrival(stamp(2)))
-    assert (settled, sum(unsettled)) == ([], 2)
+    writer, committed, uncommitted = work(Full(tmp_path / "ledger.db"), arrival(stamp(1)), arrival(stamp(2)))
+    assert (committed, sum(uncommitted)) == ([], 2)
     assert writer.problem == "database or disk is full: make room on its file system"
     assert "secret" not in caplog.text
 
@@ -144,8 +146,8 @@ def test_a_damaged_ledger_refuses_nobody_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
-    writer, settled, unsettled = work(Damaged(tmp_path / "ledger.db"), arrival(stamp(1)))
-    assert (settled, sum(unsettled)) == ([], 1)
+    writer, committed, uncommitted = work(Damaged(tmp_path / "ledger.db"), arrival(stamp(1)))
+    assert (committed, sum(uncommitted)) == ([], 1)
     assert writer.problem is not None
     assert writer.problem.startswith("database disk image is malformed: the file is damaged: restore it")
 
@@ -155,9 +157,9 @@ def test_what_was_committed_before_the_disk_was_full_is_receipted(
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
     path = tmp_path / "ledger.db"
-    _, settled, unsettled = work(FullAfterTwo(path), arrival(stamp(1)), POISON, THIRD)
-    assert (statuses(settled), sum(unsettled)) == ([["committed"], []], 1)
-    assert len(settled[0].observations) == count(path, "measurements") == 1
+    _, committed, uncommitted = work(FullAfterTwo(path), arrival(stamp(1)), POISON, THIRD)
+    assert (statuses(committed), sum(uncommitted)) == ([["committed"], []], 1)
+    assert len(committed[0].observations) == count(path, "measurements") == 1
 
 
 def test_what_cannot_be_pruned_is_told_once_and_again_after_it_could(

@@ -113,9 +113,16 @@ def _run(options: Namespace) -> Exit:
 
 async def _until_stopped(program: CollectorService) -> None:
     stop = asyncio.Event()
+    signals: list[str] = []
+
+    def stop_by(name: str) -> None:
+        signals.append(name)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_by, number.name)
     await program.run(stop, Notifier.from_environment(os.environ))
+    logging.getLogger("collector").info("stopped by %s", signals[0])
 
 
 def _check(options: Namespace) -> Exit:

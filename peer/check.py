@@ -58,7 +58,7 @@ def file(tests: TestRecordSettings) -> CheckFinding:
         return CheckFinding("tests", problem, Exit.CANNOT_CREATE)
     used = journal_file.place(path)
     if not used.exists():
-        return CheckFinding("tests", f"{path}: does not exist yet; it will be created")
+        return CheckFinding("tests", journal_check.words(used, "peer"))
     try:
         with closing(journal_file.read_only(used)) as connection:
             found = counts(connection)
@@ -87,4 +87,4 @@ def broker(name: str, chosen: Broker) -> CheckFinding:
         return CheckFinding("broker", str(error), Exit.CONFIGURATION)
     if problem is not None:
         return CheckFinding("broker", problem.removeprefix("broker "), Exit.UNAVAILABLE)
-    return CheckFinding("broker", f"{chosen.host}:{chosen.port} accepts {name}")
+    return CheckFinding("broker", f"{chosen.host}:{chosen.port}: connected")

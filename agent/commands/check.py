@@ -318,4 +318,4 @@ def _broker_finding(chosen: AgentSettings, session: Session, *, timed_out: bool)
     if session.problem:
         return CheckFinding("broker", session.problem.removeprefix("broker "), Exit.UNAVAILABLE)
     but = "" if session.dates_checked else ", certificate's dates unchecked: this clock is not synchronised"
-    return CheckFinding("broker", f"{place} accepts this agent{but}")
+    return CheckFinding("broker", f"{place}: connected{but}")

@@ -50,19 +50,19 @@ def main(given: Handover) -> int:
 
 async def _run(given: Handover) -> None:
     stop = asyncio.Event()
-    asked_by: list[str] = []
+    signals: list[str] = []
 
-    def ask(name: str) -> None:
-        asked_by.append(name)
+    def stop_by(name: str) -> None:
+        signals.append(name)
         stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number.name)
+        loop.add_signal_handler(number, stop_by, number.name)
     resident = _resident(given)
     memory.give_back()
     await resident.run(stop)
-    logger.info("stopped, as asked by %s", asked_by[0])
+    logger.info("stopped by %s", signals[0])
 
 
 def _resident(given: Handover) -> Resident:

@@ -129,7 +129,6 @@ class CollectorService:
             await runner.cleanup()
             await self._finish_writing()
             self._ledger.close()
-            log.info("stopped")
 
     async def _work(self, stop: asyncio.Event, service: Notifier) -> None:
         async with asyncio.TaskGroup() as group:

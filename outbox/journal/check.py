@@ -17,8 +17,10 @@ def problem(path: Path, setting: str) -> str | None:
 
 
 def words(path: Path, program: str) -> str:
-    """The path, and whether a running program has it."""
-    return f"{path}, in use by the running {program}" if is_held(path) else str(path)
+    """The path, and the state of its file."""
+    if is_held(path):
+        return f"{path}, in use by the running {program}"
+    return str(path) if _exists(path) else f"{path}: does not exist yet; it will be created"
 
 
 def nearest(folder: Path) -> Path:

@@ -87,7 +87,7 @@ def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[s
 def test_check_of_file_and_broker(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with mosquitto(file.parent) as broker:
         kept = with_broker(file, broker.port)
-        accepted = f"ok     broker: 127.0.0.1:{broker.port} accepts pop-1"
+        accepted = f"ok     broker: 127.0.0.1:{broker.port}: connected"
         text = f"ok     tests: {kept}: does not exist yet; it will be created"
         assert checked(file, capsys) == (Exit.OK, [text, accepted])
         assert not kept.exists()

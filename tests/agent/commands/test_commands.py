@@ -374,4 +374,4 @@ def test_run_status_and_a_clean_end(tmp_path: Path, peer: dict[str, object], bro
         wait_until(lambda: not (tmp_path / "run" / "status.json").exists(), "the agent ends", 5)
     told = (tmp_path / "log").read_text()
     assert "Traceback" not in told
-    assert told.endswith("info agent: stopped, as asked by SIGTERM\n")
+    assert told.endswith("info agent: stopped by SIGTERM\n")

@@ -206,7 +206,7 @@ def test_an_orderly_end_commits_the_queue_and_sends_its_receipts(collector: Coll
         assert committed
         wait_until(lambda: agent.held() >= committed, "what was committed has its receipt")
         assert agent.held() == committed
-    assert "stopped" in (collector.directory / "collector.log").read_text()
+    assert "info collector: stopped by SIGTERM\n" in (collector.directory / "collector.log").read_text()
 
 
 def test_an_orderly_end_does_not_wait_for_a_slow_ledger(

@@ -93,7 +93,7 @@ def test_both_kinds_stand_beside_each_other(site: Site) -> None:
     assert site.figures(LATER_US) == (4, 1, 4)
 
 
-def test_the_tail_of_an_epoch_is_under_way_until_the_next_has_settled(site: Site) -> None:
+def test_the_tail_of_an_epoch_is_pending_until_the_next_epoch_has_aged(site: Site) -> None:
     site.send(1, 2, high=6)
     assert site.figures() == (2, 0, 4)
     site.send(1, epoch=AFTER, high=1, previous=(EPOCH, 8), at_us=NOW_US + 10)

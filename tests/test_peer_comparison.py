@@ -75,7 +75,7 @@ def kept(folder: Path, state: State | None = None) -> int:
     return len(query(folder / "tests.db", KEPT + where))
 
 
-def joined(folder: Path) -> list[tuple[str, int]]:
+def compared(folder: Path) -> list[tuple[str, int]]:
     """Return session and agreement of each test that the ledger has from agent and peer."""
     both = "measurement_key IS NOT NULL AND peer_test_key IS NOT NULL"
     return query(folder / "ledger.db", f"SELECT session, result = 'agree' FROM peer_comparisons WHERE {both}")
@@ -104,14 +104,14 @@ def test_every_test_of_the_peer_is_in_the_ledger_once_and_compared(tmp_path: Pat
             wait_until(lambda: kept(tmp_path) >= enough, "tests without a collector", WITHIN_S)
             assert kept(tmp_path, State.WAITING) >= 2
             at_the_end.enter_context(program(tmp_path, "collector", chosen, "connected"))
-            wait_until(lambda: len(joined(tmp_path)) >= enough, "both sides of them", WITHIN_S)
+            wait_until(lambda: len(compared(tmp_path)) >= enough, "both records of them", WITHIN_S)
         received = partial(kept, tmp_path, State.COMMITTED)
         wait_until(lambda: received() == kept(tmp_path), "the peer's receipts", WITHIN_S)
     held = query(tmp_path / "ledger.db", LEDGER)
     assert sorted(held) == sorted(query(tmp_path / "tests.db", KEPT))
     assert len(set(held)) == len(held) >= TESTS
-    assert all(agree for _, agree in joined(tmp_path))
-    assert {session for session, _ in joined(tmp_path)} == told_by_agent(tmp_path)
+    assert all(agree for _, agree in compared(tmp_path))
+    assert {session for session, _ in compared(tmp_path)} == told_by_agent(tmp_path)
 
 
 def told_by_agent(folder: Path) -> set[str]:

@@ -240,7 +240,7 @@ def path_values() -> PathValues:
 def capacity(
     seq: int = 1, start_us: int = NOW_US, values: CapacityValues | None = None, **more: object
 ) -> CapacityMeasurement:
-    """A search downstream that succeeded, unless ``more`` says otherwise."""
+    """A search in the direction down that succeeded, unless ``more`` says otherwise."""
     return CapacityMeasurement(
         **common(seq, start_us, 30 * 24 * HOUR_US)
         | {"direction": Direction.DOWN, "session": "3c9d1f21-2", "values": values or capacity_values()}

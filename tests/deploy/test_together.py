@@ -262,14 +262,14 @@ def test_an_incident_inhibits_the_other_alerts_of_its_place(alertmanager: int) -
     places = {"E1": {"pop": "P1"}, "E2": {"pop": "P2"}, "E3": {"pop": "P3", "departement": "48"}}
     sites = [{"alertname": "SiteSilent", "site_id": site, **where} for site, where in places.items()]
     peers = [{"alertname": "PeerReportsNothing", "peer": peer, "site_id": peer} for peer in ("dead", "mute")]
-    upstream = {"alertname": "MultiSiteIncident"}
+    incident = {"alertname": "MultiSiteIncident"}
     raise_alerts(
         alertmanager,
         *sites,
         *peers,
-        {**upstream, "level": "pop", "pop": "P1"},
-        {**upstream, "level": "departement", "departement": "48"},
-        {**upstream, "level": "peer", "peer": "dead"},
+        {**incident, "level": "pop", "pop": "P1"},
+        {**incident, "level": "departement", "departement": "48"},
+        {**incident, "level": "peer", "peer": "dead"},
     )
     expected = {("SiteSilent", "E1"): True, ("SiteSilent", "E2"): False, ("SiteSilent", "E3"): True}
     expected |= {("PeerReportsNothing", "dead"): True, ("PeerReportsNothing", "mute"): False}

@@ -5,14 +5,14 @@ The attempt has two phases, each a state machine of its own, and goes from the f
 | phase | module | ends |
 |---|---|---|
 | control | ``client_control`` | with an accepted activation, or with a failure |
-| load | ``upstream``, ``downstream`` | after the planned duration, by the watchdog, or by a stop |
+| load | ``up_phase``, ``down_phase`` | after the planned duration, by the watchdog, or by a stop |
 
 The client plans one row of the sending-rate table, or a search, and one length. It ends the test
 if the server would run another one. It stops by itself after the planned duration, as §9 allows, whatever
 length the server insists on.
 
-Packets that wait in the line's queue at that moment are still counted. Downstream the client waits for the
-first packet sent after the planned duration, upstream for the Status PDUs that report the last packets.
+Packets that wait in the line's queue at that moment are still counted. Down, the client waits for the first
+packet sent after the planned duration. Up, it waits for the Status PDUs that report the last packets.
 """
 
 from msgspec import Struct
@@ -24,11 +24,11 @@ from wire.udpstp import client_control, pdu, rates
 from wire.udpstp.byte_limit import ByteLimit
 from wire.udpstp.client_control import ControlPhase
 from wire.udpstp.client_phase import LoadPhase
-from wire.udpstp.downstream import Downstream
+from wire.udpstp.down_phase import DownPhase
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.load import Address, Ending, LoadReport, LoadSoFar, Plan, session_id
-from wire.udpstp.upstream import Upstream
+from wire.udpstp.up_phase import UpPhase
 
 _S = 1_000_000_000
 
@@ -115,7 +115,7 @@ class Client:
             self._load.end_at_byte_limit(now)
 
     def _stop_delay(self) -> tuple[int, int]:
-        """Round trip and queue (ns) until a stop takes effect; none upstream, where this end sends."""
+        """Round trip and queue (ns) until a stop takes effect; none if this end sends."""
         if self.plan.direction is Direction.UP:
             return 0, 0
         # Packets behind the newest one may have been sent at twice the line's rate: twice its delay to drain.
@@ -226,9 +226,9 @@ def begin_load(plan: Plan, response: pdu.Activation, now: int, wall: int, overhe
     duration_ns = min(plan.duration_s, response.test_s) * _S
     phase: LoadPhase
     if plan.direction is Direction.DOWN:
-        phase = Downstream(plan, response, duration_ns, now, overhead)
+        phase = DownPhase(plan, response, duration_ns, now, overhead)
     else:
-        phase = Upstream(plan, response, duration_ns, now, wall, overhead)
+        phase = UpPhase(plan, response, duration_ns, now, wall, overhead)
     if difference:
         phase.finish(now, Ending.COERCED, difference)
     return phase

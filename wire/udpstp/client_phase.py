@@ -1,4 +1,4 @@
-"""Load phase of the client: the part that is the same upstream and downstream.
+"""Load phase of the client: the part that both directions have in common.
 
 | state | event | next state |
 |---|---|---|

@@ -91,7 +91,7 @@ class LoadInterval(Struct, frozen=True, kw_only=True):
     """About 50 ms at the load receiver; ``offset_us`` is counted from the start of the first interval.
 
     Delays are one-way, in microseconds above the smallest of the whole test; None where no packet gave one.
-    Downstream they have the precision of the kernel's timestamps. Upstream minimum and maximum are whole
+    Down, they have the precision of the kernel's timestamps. Up, minimum and maximum are whole
     milliseconds, and the mean is as precise as the peer's sum over the interval (RFC 9946 §8.2).
     """
 
@@ -122,7 +122,7 @@ class SentInterval(Struct, frozen=True, kw_only=True):
 class LoadSoFar(Struct, frozen=True):
     """Counts of a running load, for control during the test; the report has the exact figures.
 
-    ``line_bytes`` are the IP-layer bytes on this agent's line: received downstream, sent upstream.
+    ``line_bytes`` are the IP-layer bytes on this agent's line: received in the direction down, sent up.
     ``packets`` are known to have arrived, ``lost_packets`` are missing. ``delay_us`` is the newest one-way
     delay above the smallest.
     """
@@ -143,23 +143,23 @@ class LoadReport(Struct, frozen=True, kw_only=True):
 
     - ``send_span_us``: time from the first to the last packet.
     - ``stall_us``: sum of the schedule's shifts because the sender was later than its catch-up allows.
-      Always 0 for a downstream search, whose schedule is not known.
+      Always 0 for a search down, whose schedule is not known.
     - ``longest_gap_us``: longest pause between two packets.
     - ``blocked_sends``: packets that the local kernel refused. They are not in ``sent_packets``.
     - ``backoff_steps``: rate reductions because feedback was missing (RFC 9097 §8.1).
-    - ``sent_intervals``: series of the sender, for an upstream search only.
+    - ``sent_intervals``: series of the sender, for a search up only.
 
-    Downstream these are inferred from sequence numbers and send stamps of the packets received. Packets lost
+    Down, these are inferred from sequence numbers and send stamps of the packets received. Packets lost
     after the last arrival are then known only if the peer's stop arrived.
 
     Receiver:
 
     - ``received_packets``: includes ``duplicated``.
     - ``lost``: packets sent minus distinct packets received.
-    - ``receive_span_us``: time from the first to the last packet. Upstream it is the span for which the rate
+    - ``receive_span_us``: time from the first to the last packet. Up, it is the span for which the rate
       becomes the mean rate of the whole intervals.
     - ``estimated_packets``: those of the packets received that are inferred, since their Status was lost.
-    - ``receiver_drops``: packets dropped in this host's socket (downstream only). They are in ``lost``, but
+    - ``receiver_drops``: packets dropped in this host's socket (down only). They are in ``lost``, but
       are no fault of the line.
 
     Whole test:

@@ -28,7 +28,7 @@ UPSTREAM, DOWNSTREAM = 1, 2
 """Activation cmdRequest (§12.3.6)."""
 
 UPSTREAM_BIT = 0x8000
-"""Bit of Setup maxBandwidth for an upstream test; the other bits are Mbit/s."""
+"""Bit of Setup maxBandwidth for a test in the direction up; the other bits are Mbit/s."""
 
 SETUP_JUMBO, SETUP_TRADITIONAL_MTU = 0x01, 0x02
 ACTIVATION_START_INDEX, ACTIVATION_RANDOM_PAYLOAD = 0x01, 0x02

@@ -42,7 +42,7 @@ _S = 1_000_000_000
 _NEVER = 1 << 62
 
 GRACE_NS = 500 * _MS
-"""Time beyond the test length at which an upstream test is stopped: its first packet is that late at most."""
+"""Time beyond the test length at which a test up is stopped: its first packet is that late at most."""
 
 ACCEPTED, BAD_PARAMETERS = 1, 2
 """Activation cmdResponse (§12.3.9)."""
@@ -78,7 +78,7 @@ class LoadCounts:
 
 
 def of_sending(end: SendingEnd, feedback: FeedbackCounter, overhead: int) -> LoadCounts:
-    """Counts downstream: sent as counted here, received as the client's Status PDUs report."""
+    """Counts in the direction down: sent as counted here, received as the client's Status PDUs report."""
     sender = end.sender
     sent = LoadCounts(
         sent_packets=sender.sent_packets,
@@ -99,7 +99,7 @@ def of_sending(end: SendingEnd, feedback: FeedbackCounter, overhead: int) -> Loa
 
 
 def of_receiving(end: ReceivingEnd, overhead: int) -> LoadCounts:
-    """Counts upstream: received as counted here, sent as inferred from sequence numbers."""
+    """Counts in the direction up: received as counted here, sent as inferred from sequence numbers."""
     receiver = end.receiver
     return LoadCounts(
         sent_packets=receiver.highest,
@@ -306,9 +306,9 @@ class ServerTest:
             self._begin(answer, now, wall)
         else:
             self.outcome = ServerOutcome.REFUSED
-        upstream_rate = first_rate(answer) if accepted else pdu.OFF
+        up_rate = first_rate(answer) if accepted else pdu.OFF
         response = replace(
-            answer, response=ACCEPTED if accepted else BAD_PARAMETERS, rate=upstream_rate,
+            answer, response=ACCEPTED if accepted else BAD_PARAMETERS, rate=up_rate,
             auth_time=wall // _S,
         )  # fmt: skip
         self._answer = auth.sign(response.pack(), keys.server)
@@ -334,7 +334,7 @@ class ServerTest:
         self._watchdog.feed(now)
         if activation.command == pdu.UPSTREAM:
             search = rate_control.rate_algorithm(activation, highest) if self.searches else None
-            # Upstream the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
+            # Up, the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
             self._end = ReceivingEnd(activation, first_rate(activation), search)
             self._stop_at = now + activation.test_s * _S + GRACE_NS
         else:
@@ -361,7 +361,7 @@ def _put(buffer: bytearray, packet: bytes) -> int:
 
 
 def first_rate(activation: pdu.Activation) -> pdu.SendingRate:
-    """Build srStruct of the response: the first sending rate upstream, zero downstream (§7.2)."""
+    """Build srStruct of the response: the first sending rate in the direction up, zero down (§7.2)."""
     if activation.command != pdu.UPSTREAM:
         return pdu.OFF
     return rates.sending_rate(rate_control.start_row(activation))

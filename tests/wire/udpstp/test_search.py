@@ -78,7 +78,7 @@ def test_a_higher_start_of_a_search_is_lowered_to_the_highest_row_served(directi
     assert report.received_bps == pytest.approx(8e6, rel=0.01)
 
 
-def test_upstream_the_report_has_the_sender_interval_by_interval() -> None:
+def test_up_the_report_has_the_sender_interval_by_interval() -> None:
     report = World().run(plan(Direction.UP, seconds=2))
     sent = report.sent_intervals
     assert len(sent) == pytest.approx(38, abs=3)
@@ -121,7 +121,7 @@ def test_a_cancel_ends_the_counting_after_a_stop() -> None:
     assert report.intervals[-1].offset_us < 1_900_000
 
 
-def test_upstream_packets_in_flight_at_the_byte_limit_are_no_loss() -> None:
+def test_up_packets_in_flight_at_the_byte_limit_are_no_loss() -> None:
     world = World(up=Way(delay_ms=150, rate=20e6))
     report = world.run(plan(Direction.UP, Search(byte_limit=5_000_000), row=10, seconds=10))
     assert report.bytes_spent
@@ -161,7 +161,9 @@ def test_a_forged_status_cannot_raise_the_rate_above_the_one_asked_for() -> None
 @pytest.mark.parametrize(("direction", "begins"), [
     (Direction.UP, rates.sending_rate(5)), (Direction.DOWN, pdu.OFF),
 ])  # fmt: skip
-def test_the_response_has_a_first_rate_upstream_only(direction: Direction, begins: pdu.SendingRate) -> None:
+def test_the_response_has_a_first_rate_in_the_direction_up_only(
+    direction: Direction, begins: pdu.SendingRate
+) -> None:
     world = World()
     sent: list[bytes] = []
     world.alter(lambda packet: sent.append(packet) or packet)

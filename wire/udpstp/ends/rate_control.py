@@ -5,8 +5,8 @@ One of three controls sets the rate of a sender:
 | control | sender | rate |
 |---|---|---|
 | ``FixedRate`` | either end | the planned row |
-| ``LocalSearch`` | server, downstream | a search by algorithm B or C, one step for each Status received |
-| ``RemoteSearch`` | client, upstream | the rate that each Status of the searching server requests |
+| ``LocalSearch`` | server, down | a search by algorithm B or C, one step for each Status received |
+| ``RemoteSearch`` | client, up | the rate that each Status of the searching server requests |
 
 A sender without feedback must lower its rate, whichever control it has. It then steps down as by algorithm B
 after a bad interval (RFC 9097 §8.1). The next Status ends that.
@@ -271,7 +271,7 @@ class FixedRate(RateControl):
 
 
 class LocalSearch(RateControl):
-    """Search by the server itself, downstream: each Status is one step of the algorithm (RFC 9946 §5.1)."""
+    """Search by the server itself, down: each Status is one step of the algorithm (RFC 9946 §5.1)."""
 
     def __init__(self, activation: pdu.Activation, highest_row: int, start: int) -> None:
         self._algorithm = rate_algorithm(activation, highest_row)
@@ -286,7 +286,7 @@ class LocalSearch(RateControl):
 
 
 class RemoteSearch(RateControl):
-    """Search by the server, upstream: each Status carries the next rate of the client (RFC 9946 §8.2).
+    """Search by the server, up: each Status carries the next rate of the client (RFC 9946 §8.2).
 
     Status PDUs are not authenticated in mode 1 (§11), so that the rate is bounded. A rate above the one asked
     for is reduced to it, and one that no sending-rate table can contain is ignored.

@@ -43,7 +43,7 @@ def marks(
     return found
 
 
-def test_downstream_all_that_arrived_in_the_window_is_the_capacity() -> None:
+def test_down_all_that_arrived_in_the_window_is_the_capacity() -> None:
     intervals = series()
     window = busy_window.down_window(marks(intervals), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
@@ -96,7 +96,7 @@ def test_packets_counted_before_they_were_cut_leave_a_span(down: bool) -> None:
     assert window.most_other_bps == pytest.approx(2.1e6)
 
 
-def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
+def test_up_what_was_offered_left_unless_something_was_lost() -> None:
     intervals = series()
     window = busy_window.up_window(marks(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None
@@ -111,7 +111,7 @@ def test_upstream_what_was_offered_left_unless_something_was_lost() -> None:
     assert window.most_other_bps == pytest.approx(2e6)
 
 
-def test_upstream_a_queue_that_may_be_full_may_have_refused_others_only() -> None:
+def test_up_a_queue_that_may_be_full_may_have_refused_others_only() -> None:
     intervals = series(growing=0)
     window = busy_window.up_window(marks(intervals, sent=True), OwnArrivals(intervals, SIZE), 10_000)
     assert window is not None

@@ -115,7 +115,7 @@ def test_the_requested_rate_is_a_bound_before_all_others() -> None:
 
 
 @pytest.mark.parametrize(("mbit", "limit"), [(40.0, Bound.PEER), (40.5, Bound.SENDER)])
-def test_downstream_a_plateau_without_congestion_is_the_peers_row_or_a_slow_sender(
+def test_down_a_plateau_without_congestion_is_the_peers_row_or_a_slow_sender(
     mbit: float, limit: Bound
 ) -> None:
     assert capacity_rules.bound(report(series((20, 20, 0), (60, mbit, 0)))) is limit

@@ -36,7 +36,7 @@ def report(direction: Direction = Direction.DOWN, rate: int = 7_600_000, queue: 
     return fixed_rate.run(LineSettings(rate=rate, queue=queue), direction=direction)[0]
 
 
-def test_downstream_all_that_arrived_is_counted() -> None:
+def test_down_all_that_arrived_is_counted() -> None:
     own = own_traffic.between(marks(2, [1e6], own_bps=7.6e6), report())
     assert isinstance(own, OwnTraffic)
     assert own.total_bps == pytest.approx(8.6e6, rel=0.001)
@@ -44,14 +44,14 @@ def test_downstream_all_that_arrived_is_counted() -> None:
     assert own.most_bps is None
 
 
-def test_upstream_in_a_queue_without_loss_it_shares_the_tests_fate() -> None:
+def test_up_in_a_queue_without_loss_it_shares_the_tests_fate() -> None:
     own = own_traffic.between(marks(2, [1e6], own_bps=8e6), report(Direction.UP))
     assert isinstance(own, OwnTraffic)
     assert own.bps == pytest.approx(1e6 * 7.6 / 8, rel=0.01)
     assert (own.most_bps, own.total_bps) == (None, None)
 
 
-def test_upstream_beside_losses_it_is_at_most_what_was_offered() -> None:
+def test_up_beside_losses_it_is_at_most_what_was_offered() -> None:
     own = own_traffic.between(marks(2, [1e6], own_bps=8e6), report(Direction.UP, 6_000_000, 10_000))
     assert isinstance(own, OwnTraffic)
     assert own.most_bps == pytest.approx(1e6, rel=0.001)

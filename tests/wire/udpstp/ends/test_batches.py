@@ -31,7 +31,7 @@ def with_checksum(packet: bytes) -> bytes:
     return packet[:30] + pdu.checksum(packet[:32]).to_bytes(2) + packet[32:]
 
 
-def downstream() -> client_phase.LoadPhase:
+def down_phase() -> client_phase.LoadPhase:
     accepted = Activation(
         command=pdu.DOWNSTREAM, row=ROW, test_s=1, auth_time=0, key_id=7, response=1, sub_interval=250
     )
@@ -105,14 +105,14 @@ def test_a_batch_gives_the_report_of_its_single_datagrams(packets: list[bytes], 
         wall = WALL + now + chance.randint(0, 2 * MS)
         together.append((data, segment_bytes, now, wall))
         singly += [(piece, 0, now, wall) for piece in batches.pieces(data, segment_bytes)]
-    assert outcome(downstream(), together) == outcome(downstream(), singly)
+    assert outcome(down_phase(), together) == outcome(down_phase(), singly)
 
 
 def test_the_strategy_produces_every_disturbance() -> None:
     """The report of one disturbed load has losses, duplicates and late packets."""
     chance = random.Random(1)
     packets = [load_pdu(number, WALL + number // 30 * 100_000) for number in range(1, 3000)]
-    phase = downstream()
+    phase = down_phase()
     for at, (data, segment_bytes) in enumerate(joined(disturbed(packets, chance, 0.05), chance)):
         phase.receive(data, at * MS, WALL + at * MS, segment_bytes)
     fields = phase.fields()

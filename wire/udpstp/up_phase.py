@@ -1,4 +1,4 @@
-"""Load phase of an upstream test at the client: it sends the load, and the server reports on it.
+"""Load phase of a test up, at the client: it sends the load, and the server reports on it.
 
 | state | event | next state |
 |---|---|---|
@@ -37,7 +37,7 @@ LAST_REPORT_NS = 400 * _MS
 _TIMER_SLACK_NS = 5 * _MS
 
 
-class Upstream(LoadPhase):
+class UpPhase(LoadPhase):
     """Sends the load, then waits until the server has reported the last packet that arrived."""
 
     def __init__(

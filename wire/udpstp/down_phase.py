@@ -1,4 +1,4 @@
-"""Load phase of a downstream test at the client: it receives the load and reports on it to the server.
+"""Load phase of a test down, at the client: it receives the load and reports on it to the server.
 
 | state | event | next state |
 |---|---|---|
@@ -31,7 +31,7 @@ STOPPING_NS = 2_000 * _MS
 """Longest wait for the effect of a stop: a geostationary round trip and a second of queue, with a reserve."""
 
 
-class Downstream(LoadPhase):
+class DownPhase(LoadPhase):
     """Receives the load.
 
     At a fixed rate it begins with the first packet of the planned size. A search begins with the first

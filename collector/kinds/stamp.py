@@ -33,9 +33,9 @@ def _class_changes(sent: int | None, values: StampValues) -> Iterator[tuple[Dire
     """
     if sent is not None and values.forward_dscp is not None:
         yield Direction.UP, sent, values.forward_dscp
-    wished = None if values.reply_refused else values.requested_dscp
-    if wished is not None and values.reply_dscp is not None:
-        yield Direction.DOWN, wished, values.reply_dscp
+    requested = None if values.reply_refused else values.requested_dscp
+    if requested is not None and values.reply_dscp is not None:
+        yield Direction.DOWN, requested, values.reply_dscp
 
 
 def _kept(seen: Observation, values: StampValues) -> Samples:

@@ -4,7 +4,8 @@ import threading
 import time
 from collections import deque
 
-from collector.ingest.decode import Arrival
+from collector.ingest.decode import judge
+from collector.model.message import Arrival, Judged
 
 GROUP_MESSAGES = 200
 GROUP_BYTES = 2_000_000  # of a backlog's large batches fewer go together: what is live waits behind them
@@ -67,8 +68,13 @@ class Intake:
             self._changed.notify_all()
             return dropped
 
+    def take_decoded(self, idle_seconds: float) -> list[Judged] | None:
+        """Take a group as :meth:`take` does, and decode it."""
+        group = self.take(idle_seconds)
+        return None if group is None else [judge(arrival) for arrival in group]
+
     def take(self, idle_seconds: float) -> list[Arrival] | None:
-        """A group: whatever comes within 50 ms of the first message, at most 200 or about 2 MB.
+        """Take a group: the messages within 50 ms of the first one, at most 200 or about 2 MB.
 
         Waits up to ``idle_seconds`` for the first one and returns an empty list without one. None means
         closed and empty.

@@ -1,13 +1,14 @@
-"""Whom to ask to send again after the ledger was restored from a backup, and how often. Pure.
+"""Requests to sites to send again, after the ledger was restored from a backup. Pure.
 
-Commands are neither retained nor acknowledged: a site is asked after it was heard, until its envelopes name
-the command in ``obeyed``. An agent too old to know commands never will, so each is asked ever less often.
+Commands are neither retained nor acknowledged. A site is asked when a batch of it arrives, until its
+envelopes name the command in ``obeyed``. An agent that does not know commands never names it, so the pauses
+between requests grow.
 """
 
 from msgspec import Struct
 
-from collector.ingest.decode import Speaker
-from wire.messages.commands import CommandMessage, Resend
+from collector.model.message import CommandReport, ResendRequest
+from wire.messages.commands import CommandMessage
 from wire.messages.envelope import SCHEMA
 
 FIRST_PAUSE_US = 60_000_000
@@ -16,34 +17,27 @@ ASKED_FOR_US = 8 * 86_400_000_000  # agents keep what has a receipt for 7 days, 
 BOUND = 100_000  # sites: their names come from outside
 
 
-class ResendRequest(Struct, frozen=True):
-    """What every site is asked, and since when (Unix microseconds)."""
-
-    command: Resend
-    asked_us: int
-
-
 class _Asked(Struct):
     next_us: int
     pause_us: int
 
 
 class Resends:
-    """Decides for each site that is heard whether to ask it now. Without a request nobody is asked."""
+    """Decides for each arriving batch if its site is asked now. Without a request no site is asked."""
 
     def __init__(self, request: ResendRequest | None) -> None:
         self._request = request
         self._asked: dict[str, _Asked] = {}
 
-    def hear(self, speaker: Speaker, now_us: int) -> CommandMessage | None:
-        """The command to send to a site that was just heard, or None."""
+    def answer(self, report: CommandReport, now_us: int) -> CommandMessage | None:
+        """Command to send to the site of a batch that just arrived, or None."""
         request = self._request
-        if request is None or speaker.obeyed == request.command.id:
-            self._asked.pop(speaker.site, None)
+        if request is None or report.obeyed == request.command.id:
+            self._asked.pop(report.site, None)
             return None
-        if now_us - request.asked_us > ASKED_FOR_US or not self._is_due(speaker.site, now_us):
+        if now_us - request.asked_us > ASKED_FOR_US or not self._is_due(report.site, now_us):
             return None
-        return CommandMessage(schema=SCHEMA, site=speaker.site, command=request.command)
+        return CommandMessage(schema=SCHEMA, site=report.site, command=request.command)
 
     def _is_due(self, site: str, now_us: int) -> bool:
         asked = self._asked.get(site)

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
@@ -118,8 +118,8 @@ def schema_of(connection: Connection, path: Path) -> int | None:
     return found
 
 
-def takes_nothing(error: Exception) -> bool:
-    """Whether the ledger itself is at fault (a full disk, a damaged file), not what was to be written."""
+def ledger_fails(error: Exception) -> TypeGuard[DatabaseError]:
+    """Return true if the ledger itself is at fault (a full disk, a damaged file), not the rows to write."""
     return isinstance(error, OperationalError) or type(error) is DatabaseError
 
 

@@ -1,4 +1,4 @@
-"""Results of commits, passed on in their order: receipts at once, then counters, views and commands.
+"""Results of commits, passed on in their order: receipts at once, then counters, commands and views.
 
 The ledger's writer runs in a thread of its own; everything here runs on the event loop.
 """
@@ -6,12 +6,12 @@ The ledger's writer runs in a thread of its own; everything here runs on the eve
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from collector.ingest.commands import Commands
 from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.live.peers import PeerCounters
 from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
@@ -47,55 +47,64 @@ class CommitResults:
         self._now_us = now_us
         self._waiting: deque[CommitResult] = deque()
 
-    def take(self, results: Sequence[CommitResult], seconds: float) -> None:
-        """Take the results of one commit, which took ``seconds``."""
+    def take(self, result: CommitResult, seconds: float) -> None:
+        """Take the result of commits that took ``seconds``."""
         self._counters.commit_seconds.observe(seconds)
-        receipts = [(found.topic, found.receipt) for found in results if found.topic and found.receipt]
+        receipts = [(one.topic, one.receipt) for one in result.messages if one.topic and one.receipt]
         if receipts:
             self._blackout_watch.committed()
         self._receipts.add(receipts)
         is_learning = bool(self._waiting)
-        self._waiting += results
+        self._waiting += _portions(result)
         if not is_learning:
             self._learn()
 
     def _learn(self) -> None:
-        """Learn the next results, and the rest in a later turn of the event loop.
+        """Learn the next portion, and the rest in a later turn of the event loop.
 
         The order of commits is kept. Otherwise a view would learn the time of a measurement after its
         re-dating.
         """
-        now = [self._waiting.popleft() for _ in range(min(LEARN_AT_ONCE, len(self._waiting)))]
+        portion = self._waiting.popleft()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._learn)
         now_us = self._now_us()
-        for found in now:
-            self._counters.count_message((fate.status for fate in found.fates), found.rejected)
-            self._counters.redelivered.inc(sum(fate.redelivered for fate in found.fates))
-            self._counters.count_passed_over(found.passed_over)
-            self._peers.count_message(found.peer_message)
-            log_conflicts(found)
-            if found.speaker is not None and (command := self._resends.hear(found.speaker, now_us)):
+        for message in portion.messages:
+            self._count(message)
+            report = message.command_report
+            if report is not None and (command := self._resends.answer(report, now_us)):
                 self._commands.add(command)
-        self._views.learn((seen for found in now for seen in found.observations), now_us)
-        redated = (one for found in now for one in found.moved)
-        self._views.relearn(((one.site, one.observations, one.outages) for one in redated), now_us)
-        compared = [one for found in now for one in found.compared]
-        self._peers.count_comparisons(compared)
-        self._views.learn_comparisons(compared, now_us)
+        self._views.learn((seen for message in portion.messages for seen in message.observations), now_us)
+        self._views.relearn(portion.redated, now_us)
+        self._peers.count_comparisons(portion.compared)
+        self._views.learn_comparisons(portion.compared, now_us)
+
+    def _count(self, message: MessageResult) -> None:
+        self._counters.count_message((record.status for record in message.records), message.rejected)
+        self._counters.redelivered.inc(sum(record.redelivered for record in message.records))
+        self._counters.count_passed_over(message.passed_over)
+        self._peers.count_message(message.peer_message)
+        log_conflicts(message)
 
 
-def log_conflicts(found: CommitResult) -> None:
+def _portions(result: CommitResult) -> Iterator[CommitResult]:
+    for start in range(0, len(result.messages), LEARN_AT_ONCE):
+        yield CommitResult(result.messages[start : start + LEARN_AT_ONCE])
+    if result.compared or result.redated:
+        yield CommitResult(compared=result.compared, redated=result.redated)
+
+
+def log_conflicts(message: MessageResult) -> None:
     """Log measurements and tests that arrived again with other content; no program of ours sends such."""
-    conflicts = sum(fate.status is ReceiptStatus.CONFLICT for fate in found.fates)
-    if conflicts and found.receipt is not None:
+    conflicts = sum(record.status is ReceiptStatus.CONFLICT for record in message.records)
+    if conflicts and message.receipt is not None:
         log.error(
             "site %s: %d measurements arrived again with other content: both contents are kept,"
             " see the runbook identity-in-doubt",
-            found.receipt.sender,
+            message.receipt.sender,
             conflicts,
         )
-    tests = found.peer_message.statuses.count(ReceiptStatus.CONFLICT) if found.peer_message else 0
-    if tests and found.peer_message:
-        peer = found.peer_message.peer
+    tests = message.peer_message.statuses.count(ReceiptStatus.CONFLICT) if message.peer_message else 0
+    if tests and message.peer_message:
+        peer = message.peer_message.peer
         log.error("peer %s: %d tests arrived again with other content: both contents are kept", peer, tests)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from collector.ingest.commands import Commands
-from collector.ingest.decode import Arrival
 from collector.ingest.queue import Intake
 from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
@@ -20,6 +19,7 @@ from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.writer import Writer
 from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
+from collector.model.message import Arrival
 from collector.model.outages import KEPT_US
 from collector.model.own_counters import OwnCounters
 from collector.model.own_problem import OwnProblem, ProblemKind
@@ -66,7 +66,7 @@ class CollectorService:
         self._queue = Intake(settings.intake.messages, settings.intake.size)
         self._writer = Writer(
             self._ledger,
-            self._queue,
+            self._queue.take_decoded,
             self._hand_over,
             on_uncommitted=self._counters.uncommitted.inc,
             keep_payloads_s=settings.ledger.keep_payloads,
@@ -195,10 +195,10 @@ class CollectorService:
         if not queued:
             self._blackout_watch.queue_refused()
 
-    def _hand_over(self, results: list[CommitResult], seconds: float) -> None:
-        """Hand the results of a commit over to the event loop; called in the writer's thread."""
+    def _hand_over(self, result: CommitResult, seconds: float) -> None:
+        """Hand the result of a commit over to the event loop; called in the writer's thread."""
         with suppress(RuntimeError):  # the loop has ended: without receipts, agents send these again
-            self._loop.call_soon_threadsafe(self._results.take, results, seconds)
+            self._loop.call_soon_threadsafe(self._results.take, result, seconds)
 
     async def _keep_inventory(self) -> None:
         while True:

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator
 
 from collector.incidents.current import CurrentIncidents
+from collector.ledger.clock.redating import RedatedSite
 from collector.live.fleet import Fleet
 from collector.live.site_state import LiveSite, next_change_us
 from collector.metrics.exposition import Exposition, site_labels
@@ -52,16 +53,14 @@ class Views:
         for site_id in self.fleet.learn(observations, now_us):
             self._render(site_id, now_us)
 
-    def relearn(
-        self, redated: Iterable[tuple[str, Iterable[Observation], Iterable[Outage]]], now_us: int
-    ) -> None:
+    def relearn(self, redated: Iterable[RedatedSite], now_us: int) -> None:
         """Show sites as the ledger has them after some of their measurements were re-dated."""
-        for site_id, observations, outages in redated:
-            if site := self.fleet.get(site_id):
+        for one in redated:
+            if site := self.fleet.get(one.site):
                 site.outages.known.clear()  # an outage may have been re-dated to before the last day
-            self.fleet.relearn(site_id, observations)
-            self.restore_outages(outages)
-            self._render(site_id, now_us)
+            self.fleet.relearn(one.site, one.observations)
+            self.restore_outages(one.outages)
+            self._render(one.site, now_us)
 
     def restore_outages(self, outages: Iterable[Outage]) -> None:
         """Learn outages from the ledger, without counting them; ``render`` shows them."""

@@ -26,9 +26,10 @@ from prometheus_client.registry import Collector
 from rich.console import Console
 from rich.table import Table
 
-from collector.ingest.decode import Accepted, Arrival, Batch, judge
+from collector.ingest.decode import judge
 from collector.kinds.views import observe
 from collector.ledger.write.commit import Ledger
+from collector.model.message import Accepted, Arrival, Batch
 from collector.service.views import Views
 from host import command_line
 from host.exits import Exit
@@ -155,11 +156,10 @@ def showing(sites: int, runs: int) -> tuple[BudgetFigure, int]:
     views = Views(fleet.sites(sites))
     with TemporaryDirectory(prefix="plancher-bench-") as folder:
         ledger = Ledger(Path(folder) / "ledger.db")
-        for committed in ledger.commit(
-            [judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)]
-        ):
-            views.learn(committed.observations, NOW_US)
-            views.learn_comparisons(committed.compared, NOW_US)
+        committed = ledger.commit([judge(one) for one in arrivals(sites * fleet.EARLY, fleet.EARLY, sites)])
+        for message in committed.messages:
+            views.learn(message.observations, NOW_US)
+        views.learn_comparisons(committed.compared, NOW_US)
         ledger.close()
     page = b"".join(views.pieces())
     registry = CollectorRegistry()

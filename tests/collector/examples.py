@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from collector.ingest.decode import Arrival
 from collector.kinds.views import for_views
+from collector.model.message import Arrival
 from collector.model.observation import Observation, Series
 from wire.messages import envelope as messages
 from wire.messages.peer_tests import PeerTest, TestKind

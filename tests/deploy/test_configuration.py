@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 
 from collector.incidents.correlation import Level
-from collector.ingest.decode import Arrival, judge
+from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger
+from collector.model.message import Arrival
 from collector.service.views import Views
 from collector.settings import CollectorSettings
 from lab.simulate.fleet import PEER, SimulatedAgent, sites
@@ -80,9 +81,10 @@ def samples_of_a_site(file: Path) -> int:
     agent, views, ledger = SimulatedAgent(site_id, NOW_US), Views({site_id: site}), Ledger(file)
     arrivals = [Arrival(f"qos/v1/{site_id}/results", agent.envelope(60), NOW_US)]
     arrivals.append(Arrival(f"qos/v1/peers/{PEER}/tests", agent.peer_envelope() or b"", NOW_US))
-    for committed in ledger.commit([judge(arrival) for arrival in arrivals]):
-        views.learn(committed.observations, NOW_US)
-        views.learn_comparisons(committed.compared, NOW_US)
+    committed = ledger.commit([judge(arrival) for arrival in arrivals])
+    for message in committed.messages:
+        views.learn(message.observations, NOW_US)
+    views.learn_comparisons(committed.compared, NOW_US)
     ledger.close()
     lines = b"".join(views.pieces()).splitlines()
     return sum(not line.startswith(b"#") for line in lines)

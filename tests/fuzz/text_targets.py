@@ -17,7 +17,8 @@ from agent.settings import file as agent_settings
 from agent.settings import hours, sections
 from collector import settings as collector_settings
 from collector.ingest import decode as ingest
-from collector.model import inventory
+from collector.model import inventory, message
+from collector.model.receipt import receipt_of_unreadable
 from host import load, units
 from host.settings import SettingsError
 from peer import settings as peer_settings
@@ -107,15 +108,15 @@ def _peer_test(data: bytes) -> str:
 def _judged(data: bytes) -> str:
     """Judge a message whose first line is the topic and whose rest is the payload."""
     topic, _, payload = data.partition(b"\n")
-    judged = ingest.judge(ingest.Arrival(topic.decode(errors="replace"), payload, examples.NOW_US))
+    judged = ingest.judge(message.Arrival(topic.decode(errors="replace"), payload, examples.NOW_US))
     match judged:
-        case ingest.UnreadableMessage():
-            receipt = ingest.receipt_of_unreadable(judged)
+        case message.UnreadableMessage():
+            receipt = receipt_of_unreadable(judged)
             assert receipt is None or len(messages.encode(receipt)) < 2000
             return generalised(judged.fault)
-        case ingest.Batch():
+        case message.Batch():
             return "batch " + " ".join(sorted({type(item).__name__ for item in judged.items}))
-        case ingest.PeerBatch():
+        case message.PeerBatch():
             return "peer's batch " + " ".join(sorted({type(item).__name__ for item in judged.items}))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from collector.ingest.decode import Accepted, Batch
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import boots, names
 from collector.model.clock_correction import (
@@ -21,6 +20,7 @@ from collector.model.clock_correction import (
     should_redate,
     should_replace,
 )
+from collector.model.message import Accepted, Batch
 from wire.records import ReachabilityMeasurement, Record
 
 Boot = tuple[int, int]  # the keys of site and boot id

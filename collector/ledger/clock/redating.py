@@ -55,7 +55,7 @@ _COMPARISONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class RedatedSite:
     """A site with re-dated measurements: the newest of its series, and its outages, as they are now."""
 
     site: str
@@ -89,7 +89,7 @@ class Redating:
         self._reported.clear()
         self._bounding.forget()
 
-    def portion(self, connection: Connection) -> tuple[list[Moved], bool]:
+    def portion(self, connection: Connection) -> tuple[list[RedatedSite], bool]:
         """Re-date a portion; returns the sites that are done, and true if there is more to do."""
         found = connection.execute(_TO_REDATE).all()
         for site_key in self._reported:
@@ -103,7 +103,7 @@ class Redating:
         more = len(found) == BOOTS or left <= 0
         if not more:
             more = self._bounding.portion(connection)
-        return [_moved(connection, site_key) for site_key in self._reported], more
+        return [_redated(connection, site_key) for site_key in self._reported], more
 
     def _go_through(self, connection: Connection, boot: Row[Any]) -> int:
         """Re-date a part of one boot; returns the number of measurements compared."""
@@ -142,7 +142,7 @@ class Redating:
         return bool(new)
 
 
-def _moved(connection: Connection, site_key: int) -> Moved:
+def _redated(connection: Connection, site_key: int) -> RedatedSite:
     site = connection.execute(select(sites.c.site_id).where(sites.c.key == site_key)).scalar_one()
     newest = tuple(reading.newest_of(connection, site_key))
-    return Moved(site, newest, tuple(outages.newest_of(connection, site_key)))
+    return RedatedSite(site, newest, tuple(outages.newest_of(connection, site_key)))

@@ -9,7 +9,6 @@ from msgspec import Struct
 from sqlalchemy import Connection, Result, Row, Select, Table, bindparam, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ingest.resend import ResendRequest
 from collector.kinds.kind import Condition
 from collector.kinds.views import DEFAULT_INTERVAL_US, for_views
 from collector.ledger.read.peer_comparisons import disagreements, newest_tests
@@ -25,6 +24,7 @@ from collector.ledger.schema import (
 from collector.ledger.schema.layout import Word
 from collector.ledger.schema.values import VALUES, PartTables, ValueTables
 from collector.ledger.store import LedgerError, connect, explain
+from collector.model.message import ResendRequest
 from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed
 from collector.model.peer_comparison import ComparedTest
 from wire.messages.commands import Resend

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Dialect, delete, select
 
-from collector.ingest.decode import Judged
 from collector.ledger import lock, schema
 from collector.ledger.clock.boots import Boots
-from collector.ledger.clock.redating import Moved, Redating
+from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.store import connect, prepare
 from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
+from collector.model.message import Judged
 from collector.model.peer_comparison import ComparedTest
 
 PRUNE_ROWS = 2000
@@ -57,16 +57,16 @@ class Ledger:
         self._engine.dispose()
         self._lock.release()
 
-    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
-        """Commit a group durably, all or nothing; returns the result of each message, in order.
+    def commit(self, group: Sequence[Judged]) -> CommitResult:
+        """Commit a group durably, all or nothing.
 
         Raises sqlalchemy.exc.SQLAlchemyError, with nothing committed.
         """
         with self._writing() as connection:
             work = Group(connection, self._keys, self._inserts, self._reject_rows, self._boots)
-            results = work.process(group)
+            result = work.process(group)
             self._before_commit()
-        return results
+        return result
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -90,11 +90,11 @@ class Ledger:
         return result.rowcount
 
     def give_up_comparisons(self, before_us: int) -> list[ComparedTest]:
-        """Settle some tests of which one side alone has been known since before ``before_us``."""
+        """Close some tests of which one record alone has been known since before ``before_us``."""
         with self._engine.begin() as connection:
             return give_up(connection, before_us)
 
-    def redate(self) -> tuple[list[Moved], bool]:
+    def redate(self) -> tuple[list[RedatedSite], bool]:
         """Re-date some measurements of boots with better anchors; returns true if there are more."""
         with self._writing() as connection:
             return self._redating.portion(connection)

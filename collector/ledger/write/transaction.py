@@ -3,33 +3,18 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
-from collector.ingest.decode import (
-    Accepted,
-    AcceptedTest,
-    Batch,
-    Fate,
-    Judged,
-    PeerBatch,
-    Refused,
-    Speaker,
-    UnreadableMessage,
-    declared_gaps,
-    receipt_of_batch,
-    receipt_of_unreadable,
-    receipt_topic,
-)
 from collector.kinds.views import observe
 from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.rows import record_rows as rows
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema.layout import Row
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import (
     LoadTestRecord,
@@ -40,9 +25,20 @@ from collector.ledger.write.peer_comparisons import (
     peer_row,
 )
 from collector.model.clock_correction import correct, passed_over, without_untrusted_delays
+from collector.model.message import (
+    Accepted,
+    AcceptedTest,
+    Batch,
+    CommandReport,
+    Judged,
+    PeerBatch,
+    RecordResult,
+    Refused,
+)
 from collector.model.observation import Observation, PassedOver
-from collector.model.peer_comparison import PeerMessage
-from wire.messages.envelope import Fault, Reason, ReceiptStatus
+from collector.model.peer_comparison import ComparedTest, PeerMessage
+from collector.model.receipt import declared_gaps, receipt_of_batch, receipt_of_unreadable, receipt_topic
+from wire.messages.envelope import Fault, ReceiptStatus
 from wire.messages.peer_tests import PeerTest
 from wire.records import CapacityMeasurement, FloorMeasurement
 
@@ -50,6 +46,16 @@ REJECT_HEAD_BYTES = 4096
 _LOOK_UP = 500
 
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Result of one measurement. A new one is seen by the views, or passed over for a reason."""
+
+    result: RecordResult
+    is_new: bool = False
+    observation: Observation | None = None
+    passed_over: PassedOver | None = None
 
 
 @dataclass
@@ -66,77 +72,74 @@ class Group:
     next_key: dict[str, int] = field(default_factory=dict)
     tests: dict[tuple[int, str, int], list[bytes]] = field(default_factory=dict)
     test_records: list[LoadTestRecord] = field(default_factory=list)
-    passed_over: list[PassedOver] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.clocks = Clocks(self.connection, self.keys, self.boots)
         self.accounts = Accounts(self.connection, self.keys)
 
-    def process(self, group: Sequence[Judged]) -> list[CommitResult]:
-        """Write the group; returns the result of each message, in order."""
+    def process(self, group: Sequence[Judged]) -> CommitResult:
+        """Write the group."""
         batches = [message for message in group if isinstance(message, Batch)]
         self.contents = self._look_up(batches)
-        results = [replace(self._process(message), topic=receipt_topic(message)) for message in group]
+        messages = tuple(self._process(message) for message in group)
         self._write()
         self._account(batches)
+        compared: list[ComparedTest] = []
         if self.test_records:
             seen_us = max(message.arrival.received_us for message in group)
             compared = PeerComparisons(self.connection, self.keys, seen_us).add(self.test_records)
-            results[-1] = replace(results[-1], compared=tuple(compared))
-        return results
+        return CommitResult(messages, tuple(compared))
 
-    def _process(self, message: Judged) -> CommitResult:
-        if isinstance(message, UnreadableMessage):
-            self._reject(message, message.fault, message.arrival.payload)
-            return CommitResult(receipt_of_unreadable(message), rejected=(message.fault.reason,))
+    def _process(self, message: Judged) -> MessageResult:
+        if isinstance(message, Batch):
+            return self._process_batch(message)
         if isinstance(message, PeerBatch):
             return self._process_peer(message)
-        fates: list[Fate] = []
-        observations: list[Observation] = []
-        rejected: list[Reason] = []
+        self._reject(message, message.fault, message.arrival.payload)
+        receipt = receipt_of_unreadable(message)
+        return MessageResult(receipt, receipt_topic(message), rejected=(message.fault.reason,))
+
+    def _process_batch(self, batch: Batch) -> MessageResult:
         batch_key = self._new_key(schema.batches)
-        self.clocks.learn(message)
-        self.passed_over = []
-        for item in message.items:
-            if isinstance(item, Refused):
-                self._reject(message, item.fault, item.raw)
-                rejected.append(item.fault.reason)
-                if item.identity is not None:
-                    fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
-                continue
-            fate, seen = self._record(message, item, batch_key)
-            fates.append(fate)
-            observations.extend(seen)
-        if any(fate.status is ReceiptStatus.COMMITTED and not fate.redelivered for fate in fates):
-            self._keep_batch(message, batch_key)
-        return CommitResult(
-            receipt_of_batch(message, fates),
-            tuple(observations),
-            tuple(fates),
-            tuple(rejected),
-            speaker=Speaker(message.site, message.envelope.obeyed),
-            passed_over=tuple(self.passed_over),
+        self.clocks.learn(batch)
+        written = [self._record(batch, item, batch_key) for item in batch.items if isinstance(item, Accepted)]
+        rejected = self._reject_items(batch)
+        records = [*(one.result for one in written), *_results_of(rejected)]
+        # A batch in which nothing is new leaves no row: it may be sent any number of times.
+        if any(one.is_new for one in written):
+            self._keep_batch(batch, batch_key)
+        return MessageResult(
+            receipt_of_batch(batch, records),
+            receipt_topic(batch),
+            tuple(records),
+            tuple(item.fault.reason for item in rejected),
+            tuple(one.observation for one in written if one.observation is not None),
+            tuple(one.passed_over for one in written if one.passed_over is not None),
+            CommandReport(batch.site, batch.envelope.obeyed),
         )
 
-    def _process_peer(self, batch: PeerBatch) -> CommitResult:
-        fates: list[Fate] = []
-        rejected: list[Reason] = []
-        for item in batch.items:
-            if isinstance(item, AcceptedTest):
-                fates.append(self._record_test(batch, item))
-                continue
-            self._reject(batch, item.fault, item.raw)
-            rejected.append(item.fault.reason)
-            if item.identity is not None:
-                fates.append(Fate(*item.identity, ReceiptStatus.REJECTED, item.fault))
+    def _process_peer(self, batch: PeerBatch) -> MessageResult:
+        tests = [item for item in batch.items if isinstance(item, AcceptedTest)]
+        written = [self._record_test(batch, item) for item in tests]
+        rejected = self._reject_items(batch)
+        records = [*written, *_results_of(rejected)]
         self._declare_of_peer(batch)
-        begun = [_begun(batch, item.record) for item in batch.items if isinstance(item, AcceptedTest)]
-        peer_message = PeerMessage(batch.peer, tuple(fate.status for fate in fates), max(begun, default=None))
-        return CommitResult(
-            receipt_of_batch(batch, fates), rejected=tuple(rejected), peer_message=peer_message
+        newest_us = max((_begun(batch, item.record) for item in tests), default=None)
+        return MessageResult(
+            receipt_of_batch(batch, records),
+            receipt_topic(batch),
+            rejected=tuple(item.fault.reason for item in rejected),
+            peer_message=PeerMessage(batch.peer, tuple(one.status for one in records), newest_us),
         )
 
-    def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> Fate:
+    def _reject_items(self, batch: Batch | PeerBatch) -> list[Refused]:
+        """Keep what of a batch does not fit its schema."""
+        refused = [item for item in batch.items if isinstance(item, Refused)]
+        for item in refused:
+            self._reject(batch, item.fault, item.raw)
+        return refused
+
+    def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> RecordResult:
         """Record a test. A second content under one identity is kept too, but only the first is compared."""
         test = item.record
         identity = (self._name_key(batch.peer), test.epoch, test.seq)
@@ -146,14 +149,14 @@ class Group:
             known = self.tests[identity] = held_tests(self.connection, *identity)
         status = ReceiptStatus.CONFLICT if known and known[0] != digest else ReceiptStatus.COMMITTED
         if digest in known:
-            return Fate(test.epoch, test.seq, status, redelivered=True)
+            return RecordResult(test.epoch, test.seq, status, redelivered=True)
         key = self._new_key(schema.peer_tests)
         if not known:
             self.test_records += of_peer(batch.peer, test, key, _begun(batch, test))
         known.append(digest)
         keys = {"key": key, "peer_key": identity[0], "digest": digest}
         self.pending["peer_tests"].append(keys | peer_row(batch, test, self._name_key))
-        return Fate(test.epoch, test.seq, status)
+        return RecordResult(test.epoch, test.seq, status)
 
     def _declare_of_peer(self, batch: PeerBatch) -> None:
         """A peer's gaps are kept as it declares them."""
@@ -173,23 +176,25 @@ class Group:
                 }
                 self.connection.execute(schema.peer_gaps.insert(), row | more)
 
-    def _record(self, batch: Batch, item: Accepted, batch_key: int) -> tuple[Fate, tuple[Observation, ...]]:
+    def _record(self, batch: Batch, item: Accepted, batch_key: int) -> _Written:
         epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
         identity, name = (epoch_key, item.record.seq), (item.record.epoch, item.record.seq)
         digest = rows.content_digest(item.raw)
         known = self.contents.get(identity)
         if known is not None:
             if known == digest:
-                return Fate(*name, ReceiptStatus.COMMITTED, redelivered=True), ()
+                return _Written(RecordResult(*name, ReceiptStatus.COMMITTED, redelivered=True))
             self._keep_conflict(batch, identity, digest, item.raw)
-            return Fate(*name, ReceiptStatus.CONFLICT), ()
+            return _Written(RecordResult(*name, ReceiptStatus.CONFLICT))
         self.contents[identity] = digest
         self.keys.raise_last_seq(*identity)
         self.accounts.commit(*identity)
         keys = {"epoch_key": epoch_key, "batch_key": batch_key, "digest": digest}
-        return Fate(*name, ReceiptStatus.COMMITTED), self._insert(batch, item, keys)
+        seen, reason = self._insert(batch, item, keys)
+        return _Written(RecordResult(*name, ReceiptStatus.COMMITTED), True, None if reason else seen, reason)
 
-    def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, ...]:
+    def _insert(self, batch: Batch, item: Accepted, keys: Row) -> tuple[Observation, PassedOver | None]:
+        """Insert a measurement; returns it as views see it, and the reason why they must not."""
         received_us, key = batch.arrival.received_us, self._new_key(schema.measurements)
         when = self.clocks.place(batch, item.record)
         record = without_untrusted_delays(item.record, when)
@@ -201,18 +206,14 @@ class Group:
             received_us=received_us,
             begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
         )
-        keys |= {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
-        self.pending["measurements"].append(rows.measurement(record, when, keys, self._name_key))
+        row_keys = keys | {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
+        self.pending["measurements"].append(rows.measurement(record, when, row_keys, self._name_key))
         for table, found in rows.values(key, record, item.raw, self._name_key).items():
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
-            self.test_records += of_agent(
-                record, key, self.keys.site(self.connection, batch.site), when.time_us
-            )
-        if (reason := passed_over(when)) is not None:
-            self.passed_over.append(reason)
-            return ()
-        return (seen,)
+            site_key = self.keys.site(self.connection, batch.site)
+            self.test_records += of_agent(record, key, site_key, when.time_us)
+        return seen, passed_over(when)
 
     def _name_key(self, text: str) -> int:
         return self.keys.name(self.connection, text)
@@ -310,3 +311,12 @@ def _begun(batch: PeerBatch, test: PeerTest) -> int:
     """Begin of a test, dated as a measurement is; at the latest its arrival, since a clock may be ahead."""
     received_us = batch.arrival.received_us
     return min(correct(test.start, batch.envelope.sent, received_us).time_us, received_us)
+
+
+def _results_of(refused: Iterable[Refused]) -> list[RecordResult]:
+    """Results of the refused records that have an identity; the batch names the others by no line."""
+    return [
+        RecordResult(*item.identity, ReceiptStatus.REJECTED, item.fault)
+        for item in refused
+        if item.identity is not None
+    ]

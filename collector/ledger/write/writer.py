@@ -1,4 +1,4 @@
-"""The one writer thread: takes groups of messages, judges, commits, and hands on what became of them."""
+"""Writer thread of the ledger: takes groups of messages, commits them, and passes on the results."""
 
 import logging
 import threading
@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ingest.decode import Arrival, Batch, Judged, PeerBatch, UnreadableMessage, judge
-from collector.ingest.queue import Intake
-from collector.ledger.store import explain, takes_nothing
+from collector.ledger.store import explain, ledger_fails
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import CommitResult, combined
+from collector.model.message import Batch, Judged, PeerBatch, UnreadableMessage
 from net.complaint import Complaint
 from wire.messages.envelope import Fault, Reason
 
@@ -21,11 +20,13 @@ IDLE_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 
-OnCommitted = Callable[[list[CommitResult], float], None]
+# Waits so many seconds for a group of messages; an empty one without any, None when no more will come.
+Take = Callable[[float], Sequence[Judged] | None]
+OnCommitted = Callable[[CommitResult, float], None]
 
 
 class Writer(threading.Thread):
-    """Runs until its queue is closed and empty.
+    """Runs until ``take`` gives None.
 
     ``on_committed`` is called in this thread after each commit, with the seconds it took. ``problem`` is the
     reason why nothing can be committed, or None. ``on_uncommitted`` gets the number of messages dropped for
@@ -35,7 +36,7 @@ class Writer(threading.Thread):
     def __init__(
         self,
         ledger: Ledger,
-        intake: Intake,
+        take: Take,
         on_committed: OnCommitted,
         *,
         on_uncommitted: Callable[[int], None],
@@ -45,7 +46,7 @@ class Writer(threading.Thread):
         super().__init__(name="ledger-writer", daemon=True)
         self.problem: str | None = None
         self._ledger = ledger
-        self._intake = intake
+        self._take = take
         self._on_committed = on_committed
         self._on_uncommitted = on_uncommitted
         self._keep_payloads_s = keep_payloads_s
@@ -55,47 +56,47 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """The thread's loop."""
-        while (group := self._intake.take(IDLE_SECONDS)) is not None:
+        while (group := self._take(IDLE_SECONDS)) is not None:
             if group:
                 self._commit_group(group)
             self._prune()
 
-    def _commit_group(self, group: Sequence[Arrival]) -> None:
+    def _commit_group(self, group: Sequence[Judged]) -> None:
         began = time.monotonic()
-        results: list[CommitResult] = []
-        problem: str | None = None
-        try:
-            self._commit([judge(arrival) for arrival in group], results)
-        except DatabaseError as error:
-            if not takes_nothing(error):
-                raise
-            problem = explain(error)
+        result, problem = self._commit(group)
         self._say(problem)
-        if results:
-            self._on_committed(results, time.monotonic() - began)
+        if result.messages:
+            self._on_committed(result, time.monotonic() - began)
         if problem is not None:
-            self._on_uncommitted(len(group) - len(results))
+            self._on_uncommitted(len(group) - len(result.messages))
             time.sleep(PAUSE_SECONDS)
 
-    def _commit(self, group: list[Judged], results: list[CommitResult]) -> None:
-        """Commit together; if one message is at fault, one by one, so that it alone is refused.
+    def _commit(self, group: Sequence[Judged]) -> tuple[CommitResult, str | None]:
+        """Commit together; if one message is at fault, one by one, so that it alone is rejected.
 
-        ``results`` grows by what is committed, also where the ledger takes no more in the middle.
+        Returns the result of what was committed, and the reason why the ledger accepts no more.
         """
         try:
-            results += self._ledger.commit(group)
+            return self._ledger.commit(group), None
         except Exception as error:
-            if takes_nothing(error):
-                raise
+            if ledger_fails(error):
+                return CommitResult(), explain(error)
             log.exception("a group of %d messages was not committed; trying them one by one", len(group))
-            for message in group:
-                results += self._commit_alone(message)
+        results: list[CommitResult] = []
+        for message in group:
+            try:
+                results.append(self._commit_alone(message))
+            except DatabaseError as error:
+                if not ledger_fails(error):
+                    raise
+                return combined(results), explain(error)
+        return combined(results), None
 
-    def _commit_alone(self, message: Judged) -> list[CommitResult]:
+    def _commit_alone(self, message: Judged) -> CommitResult:
         try:
             return self._ledger.commit([message])
         except Exception as error:
-            if takes_nothing(error):
+            if ledger_fails(error):
                 raise
             detail = f"the collector cannot store it ({type(error).__name__}): its fault, not the site's"
             fault = Fault(Reason.STORAGE, detail)
@@ -126,16 +127,16 @@ class Writer(threading.Thread):
     def _redate(self) -> bool:
         """Re-date measurements of boots with better anchors; returns true if there are more."""
         began = time.monotonic()
-        moved, more = self._ledger.redate()
-        if moved:
-            self._on_committed([CommitResult(None, moved=tuple(moved))], time.monotonic() - began)
+        redated, more = self._ledger.redate()
+        if redated:
+            self._on_committed(CommitResult(redated=tuple(redated)), time.monotonic() - began)
         return more
 
     def _give_up_comparisons(self, now: float) -> int:
         """Report load tests whose second record did not arrive in time; returns their number."""
         compared = self._ledger.give_up_comparisons(int((time.time() - self._comparison_grace_s) * 1e6))
         if compared:
-            self._on_committed([CommitResult(None, compared=tuple(compared))], time.monotonic() - now)
+            self._on_committed(CommitResult(compared=tuple(compared)), time.monotonic() - now)
         return len(compared)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import net.liveness
 from collector import settings
-from collector.ingest.decode import Accepted, Arrival, Batch, Judged, Refused, judge
+from collector.ingest.decode import judge
 from collector.ledger.write import writer
 from collector.ledger.write.commit import no_fault
+from collector.model.message import Accepted, Arrival, Batch, Judged, Refused
 from collector.service.service import CollectorService
 from host import log
 from wire.messages.envelope import Fault, Reason

@@ -14,8 +14,9 @@ from pathlib import Path
 from random import Random
 
 from agent.settings import sections as settings
-from collector.ingest.decode import Arrival, judge
+from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger
+from collector.model.message import Arrival
 from lab.faults.accounts import reading
 from lab.faults.accounts.account import Account
 from lab.faults.accounts.effort import Effort
@@ -191,7 +192,7 @@ class Drain:
         payload = compose(SENDER, clock.read(), journal.marks(epochs), rows, gaps)
         self._delivery.sent(messages.digest(payload), fetch, rows, gaps, clock.seconds)
         arrival = Arrival(topics.topic(SITE, topics.Kind.RESULTS), payload, clock.read().wall_us)
-        (committed,) = self._ledger.commit([judge(arrival)])
+        (committed,) = self._ledger.commit([judge(arrival)]).messages
         if isinstance(committed.receipt, Receipt):
             self._receipts.append((clock.seconds + UNDER_WAY_S, committed.receipt))
 

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest import decode as ingest
-from collector.ingest.decode import (
+from collector.ingest.decode import judge
+from collector.model.message import (
     AcceptedTest,
     Arrival,
     Batch,
-    Fate,
     PeerBatch,
+    RecordResult,
     Refused,
     UnreadableMessage,
-    judge,
 )
+from collector.model.receipt import receipt_of_batch, receipt_of_unreadable, receipt_topic
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, peer_arrival, peer_test, stamp
 from wire.messages import envelope as messages
 from wire.messages.envelope import Fault, Reason, ReceiptLine, ReceiptStatus
@@ -61,7 +61,7 @@ def test_a_bad_message_is_refused_with_its_reason_and_a_receipt(
 ) -> None:
     judged = unreadable(TOPIC, body)
     assert judged.fault == Fault(reason, detail)
-    receipt = ingest.receipt_of_unreadable(judged)
+    receipt = receipt_of_unreadable(judged)
     assert receipt == messages.Receipt(
         schema=1, sender=SITE, payload=messages.digest(body), reason=reason, detail=detail
     )
@@ -72,7 +72,7 @@ def test_a_bad_message_is_refused_with_its_reason_and_a_receipt(
 def test_a_topic_that_is_none_of_ours_gets_no_receipt(topic: str) -> None:
     judged = unreadable(topic, payload(stamp()))
     assert judged.fault == Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
-    assert (ingest.receipt_of_unreadable(judged), ingest.receipt_topic(judged)) == (None, None)
+    assert (receipt_of_unreadable(judged), receipt_topic(judged)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_one_bad_measurement_is_refused_alone(change: dict[str, object], reason:
 def test_a_batch_without_one_readable_identity_is_refused_whole() -> None:
     batch = judge(arrival(b'{"probe":"stamp"}'))
     assert isinstance(batch, Batch)
-    receipt = ingest.receipt_of_batch(batch, [])
+    receipt = receipt_of_batch(batch, [])
     assert (receipt.lines, receipt.reason) == ((), Reason.INVALID)
     assert receipt.detail == "Object missing required field `epoch`"
 
@@ -113,11 +113,11 @@ def test_no_topic_makes_the_judge_raise(topic: str) -> None:
 def test_receipts_compress_into_ranges() -> None:
     fault = Fault(Reason.INVALID, "why")
     fates = [
-        *(Fate(EPOCH, seq, ReceiptStatus.COMMITTED) for seq in (9, 8, 7, 3, 2)),
-        Fate(EPOCH, 4, ReceiptStatus.COMMITTED, redelivered=True),
-        Fate(EPOCH, 5, ReceiptStatus.REJECTED, fault),
-        Fate(EPOCH, 6, ReceiptStatus.REJECTED, fault),
-        Fate("f" * 16, 10, ReceiptStatus.COMMITTED),
+        *(RecordResult(EPOCH, seq, ReceiptStatus.COMMITTED) for seq in (9, 8, 7, 3, 2)),
+        RecordResult(EPOCH, 4, ReceiptStatus.COMMITTED, redelivered=True),
+        RecordResult(EPOCH, 5, ReceiptStatus.REJECTED, fault),
+        RecordResult(EPOCH, 6, ReceiptStatus.REJECTED, fault),
+        RecordResult("f" * 16, 10, ReceiptStatus.COMMITTED),
     ]
     assert lines(fates) == [
         (EPOCH, 2, 4, "committed", None),
@@ -129,7 +129,7 @@ def test_receipts_compress_into_ranges() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from(ReceiptStatus)), unique_by=lambda one: one[0]))
 def test_ranges_say_exactly_what_happened(wanted: list[tuple[int, ReceiptStatus]]) -> None:
-    found = lines([Fate(EPOCH, seq, status) for seq, status in wanted])
+    found = lines([RecordResult(EPOCH, seq, status) for seq, status in wanted])
     told = [(seq, status) for _, first, last, status, _ in found for seq in range(first, last + 1)]
     assert sorted(told) == sorted(wanted)
 
@@ -145,23 +145,23 @@ def test_a_peers_message_is_judged_test_by_test() -> None:
     assert refused.identity == (EPOCH, 2)
     assert isinstance(nameless, Refused)
     assert nameless.identity is None
-    assert ingest.receipt_topic(batch) == "qos/v1/peers/pop-1/receipts"
+    assert receipt_topic(batch) == "qos/v1/peers/pop-1/receipts"
 
 
 def test_a_peer_that_speaks_for_another_is_refused_by_its_own_name() -> None:
     body = peer_arrival(peer_test(), peer="pop-2").payload
     judged = unreadable("qos/v1/peers/pop-1/tests", body)
     assert judged.fault == Fault(Reason.WRONG_SENDER, "says pop-2 on the topic of pop-1")
-    receipt = ingest.receipt_of_unreadable(judged)
+    receipt = receipt_of_unreadable(judged)
     assert receipt is not None
     assert (receipt.sender, receipt.reason) == ("pop-1", Reason.WRONG_SENDER)
-    assert ingest.receipt_topic(judged) == "qos/v1/peers/pop-1/receipts"
+    assert receipt_topic(judged) == "qos/v1/peers/pop-1/receipts"
 
 
-def lines(fates: list[Fate]) -> list[tuple[str, int, int, str, str | None]]:
+def lines(fates: list[RecordResult]) -> list[tuple[str, int, int, str, str | None]]:
     batch = judge(arrival(stamp()))
     assert isinstance(batch, Batch)
-    receipt = ingest.receipt_of_batch(batch, fates)
+    receipt = receipt_of_batch(batch, fates)
     return [told(line) for line in receipt.lines]
 
 

@@ -1,7 +1,7 @@
 import threading
 
-from collector.ingest.decode import Arrival
 from collector.ingest.queue import GROUP_BYTES, GROUP_MESSAGES, Intake
+from collector.model.message import Arrival
 
 
 def message(size: int = 10) -> Arrival:

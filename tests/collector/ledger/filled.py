@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from collector.__main__ import command
-from collector.ingest.decode import Arrival, judge
+from collector.ingest.decode import judge
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import MessageResult
+from collector.model.message import Arrival
 from tests.collector.examples import EPOCH, HOUR_US, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from wire.messages.envelope import Gap, GapReason
 
@@ -29,8 +30,8 @@ def batch(*seqs: int, site: str = SITE, received_us: int = NOW_US, **more: objec
     return Arrival(f"qos/v1/{site}/results", body, received_us)
 
 
-def commit(ledger: Ledger, *arrivals: Arrival) -> list[CommitResult]:
-    return ledger.commit([judge(one) for one in arrivals])
+def commit(ledger: Ledger, *arrivals: Arrival) -> tuple[MessageResult, ...]:
+    return ledger.commit([judge(one) for one in arrivals]).messages
 
 
 def silent(_text: str) -> None:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.ingest.decode import Arrival, judge
+from collector.ingest.decode import judge
+from collector.ledger.clock.redating import RedatedSite
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import MessageResult
+from collector.model.message import Arrival
 from tests.collector.examples import (
     MINUTE_US,
     NOW_US,
@@ -99,12 +101,13 @@ class Machine:
         make = floor if kind is FloorMeasurement else stamp
         self._journal(make(self._next(), start=self.clock(), slot_us=None, epoch=self.epoch))
 
-    def send(self, ledger: Ledger, delay_us: int = 200_000, most: int = 500) -> CommitResult:
+    def send(self, ledger: Ledger, delay_us: int = 200_000, most: int = 500) -> MessageResult:
         """Newest first, as agents do."""
         records, self.unsent = self.unsent[-most:][::-1], self.unsent[:-most]
         marks = tuple(self._mark(number) for number in range(max(1, self.epochs - 60), self.epochs + 1))
         body = payload(*records, sent=self.clock(), marks=marks)
-        (committed,) = ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", body, self.now_us + delay_us))])
+        arrival = Arrival(f"qos/v1/{SITE}/results", body, self.now_us + delay_us)
+        (committed,) = ledger.commit([judge(arrival)]).messages
         self.now_us += delay_us
         return committed
 
@@ -144,15 +147,14 @@ def rows(path: Path) -> list[tuple[str, int, int, int, int | None, int, int]]:
     return query(path, statement)
 
 
-def idle(ledger: Ledger) -> list[CommitResult]:
-    """What the writer does between groups, until nothing is left."""
-    told, rounds = [], 0
+def idle(ledger: Ledger) -> list[RedatedSite]:
+    """Re-date as the writer does between groups, until nothing is left."""
+    redated, rounds = [], 0
     while rounds < 4:  # twice through the boots that are bounded, and what follows from each
-        moved, more = ledger.redate()
+        found, more = ledger.redate()
         rounds += not more
-        if moved:
-            told.append(CommitResult(None, moved=tuple(moved)))
-    return told
+        redated += found
+    return redated
 
 
 def assert_within_their_errors(path: Path, machine: Machine, most_us: int | None = None) -> None:

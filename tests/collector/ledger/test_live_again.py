@@ -33,9 +33,7 @@ def learn(views: Views, ledger: Ledger, machine: Machine) -> None:
     """What the program does of a batch, and between batches."""
     while machine.unsent:
         views.learn(machine.send(ledger).observations, machine.now_us)
-    for committed in idle(ledger):
-        moved = [(one.site, one.observations, one.outages) for one in committed.moved]
-        views.relearn(moved, machine.now_us)
+    views.relearn(idle(ledger), machine.now_us)
 
 
 def rebuilt(path: Path, now_us: int) -> Views:

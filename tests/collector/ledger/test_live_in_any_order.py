@@ -73,7 +73,7 @@ def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
     file.with_name("ledger.db-wal").unlink(missing_ok=True)
     ledger, made = Ledger(file), Fleet(INVENTORY)
     for record in records:
-        for committed in ledger.commit([judge(arrival(record))]):
+        for committed in ledger.commit([judge(arrival(record))]).messages:
             made.learn(committed.observations, NOW_US)
     ledger.close()
     rebuilt = Fleet(INVENTORY)

@@ -121,7 +121,7 @@ def test_a_known_record_without_tables_is_kept_whole_and_stops_no_upgrade(
     for module in (record_rows, store):
         monkeypatch.setattr(module, "VALUES", without)
     ledger = Ledger(path)
-    (committed,) = ledger.commit([judge(arrival(capacity(3, NOW_US + 1)))])
+    (committed,) = ledger.commit([judge(arrival(capacity(3, NOW_US + 1)))]).messages
     ledger.close()
     assert len(committed.observations) == 1
     assert query(path, KEPT_WHOLE) == [(2,)]

@@ -89,7 +89,7 @@ RECORDS: dict[str, Measurement] = {
 
 def keep(file: Path, record: Measurement) -> Observation:
     ledger = Ledger(file)
-    (committed,) = ledger.commit([judge(arrival(record))])
+    (committed,) = ledger.commit([judge(arrival(record))]).messages
     ledger.close()
     (seen,) = committed.observations
     return seen

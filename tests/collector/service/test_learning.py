@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.ledger.clock.redating import Moved
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.clock.redating import RedatedSite
+from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.service import service as program_module
 from collector.service.commit_results import LEARN_AT_ONCE
 from collector.service.service import CollectorService
@@ -29,12 +29,13 @@ def test_a_redated_measurement_is_not_shown_at_its_old_time(
     monkeypatch.setattr(program_module, "now_us", lambda: NOW_US)
     program = made(tmp_path)
     before, after = seen(stamp(1)), seen(stamp(1, NOW_US - HOUR_US))
-    group = [CommitResult(None)] * LEARN_AT_ONCE + [CommitResult(None, (before,))]
+    empty, told = MessageResult(None, None), MessageResult(None, None, observations=(before,))
+    group = CommitResult((empty,) * LEARN_AT_ONCE + (told,))
 
     async def learn() -> None:
         program._loop = asyncio.get_running_loop()
         program._hand_over(group, 0.0)
-        program._hand_over([CommitResult(None, moved=(Moved(SITE, (after,)),))], 0.0)
+        program._hand_over(CommitResult(redated=(RedatedSite(SITE, (after,)),)), 0.0)
         for _ in range(5):
             await asyncio.sleep(0)
 

@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from collector.ingest.decode import Batch, PeerBatch, judge
+from collector.ingest.decode import judge
 from collector.kinds import EVENTS
+from collector.model.message import Batch, PeerBatch
 from lab.bench import collector as bench_collector
 from wire.records import BY_NAME
 

@@ -115,7 +115,7 @@ def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
     assert not list(path.parent.glob("*.restoring*"))
     assert verify(path, NOW_US, silent).problems == []
     again = Ledger(path)
-    assert [one.fates[0].redelivered for one in commit(again, batch(2), batch(10))] == [True, False]
+    assert [one.records[0].redelivered for one in commit(again, batch(2), batch(10))] == [True, False]
     again.close()
 
 

@@ -74,10 +74,10 @@ def test_what_was_measured_before_the_first_synchronisation_is_placed_by_it(
     machine.measure()
     machine.synchronise()
     machine.send(ledger)
-    (told,) = idle(ledger)
+    redated = idle(ledger)
     drifted_us = 10 * MINUTE_US // 10_000
     assert_within_their_errors(path, machine, SERVER_ERROR_US + drifted_us)
-    assert [moved.site for moved in told.moved] == [SITE]
+    assert [one.site for one in redated] == [SITE]
     assert idle(ledger) == []
 
 
@@ -92,8 +92,8 @@ def test_an_outage_of_which_the_end_alone_knew_the_time(ledger: Ledger, path: Pa
         machine.send(ledger, most=50)
     _, more = ledger.redate()
     assert more
-    (told,) = idle(ledger)
-    assert [moved.site for moved in told.moved] == [SITE], "told once, when all is placed"
+    redated = idle(ledger)
+    assert [one.site for one in redated] == [SITE], "told once, when all is placed"
     assert_within_their_errors(path, machine, SERVER_ERROR_US + 8 * DAY_US // 10_000)
 
 
@@ -112,7 +112,7 @@ def test_what_a_failed_transaction_had_gone_through_is_gone_through_again(
 
     ledger.redate()  # the first 300
     with monkeypatch.context() as patched:
-        patched.setattr("collector.ledger.clock.redating._moved", fail)
+        patched.setattr("collector.ledger.clock.redating._redated", fail)
         with pytest.raises(ZeroDivisionError):
             ledger.redate()
     idle(ledger)
@@ -130,7 +130,7 @@ def test_what_was_placed_anew_is_told_also_when_a_group_failed_meanwhile(ledger:
     with pytest.raises(ZeroDivisionError):
         machine.send(ledger)
     ledger._before_commit = before
-    assert [moved.site for told in idle(ledger) for moved in told.moved] == [SITE]
+    assert [one.site for one in idle(ledger)] == [SITE]
     assert_within_their_errors(path, machine, SERVER_ERROR_US + DAY_US // 10_000)
 
 
@@ -141,7 +141,7 @@ def test_what_was_placed_anew_is_told_also_when_still_more_is_known_meanwhile(
     machine.now_us += 12 * 30 * DAY_US
     machine.measure()
     machine.send(ledger)
-    assert [moved.site for told in idle(ledger) for moved in told.moved] == [SITE]
+    assert [one.site for one in idle(ledger)] == [SITE]
     assert_within_their_errors(path, machine, SERVER_ERROR_US + 360 * DAY_US // 10_000)
 
 
@@ -255,9 +255,8 @@ def test_views_learn_of_what_was_hidden_by_a_wrong_clock(ledger: Ledger, path: P
     machine.synchronise()
     fleet.learn(machine.send(ledger).observations, machine.now_us)
     (before_us,) = newest_floor(fleet)
-    for committed in idle(ledger):
-        for moved in committed.moved:
-            fleet.relearn(moved.site, moved.observations)
+    for redated in idle(ledger):
+        fleet.relearn(redated.site, redated.observations)
     (after_us,) = newest_floor(fleet)
     assert before_us < verdict_us - MINUTE_US
     assert abs(after_us - verdict_us) < 3 * MINUTE_US

@@ -27,7 +27,7 @@ def ledger(directory: Path, *records: Measurement, fleet: Fleet | None = None) -
     path = directory / "ledger.db"
     made = Ledger(path)
     for record in records:
-        for committed in made.commit([judge(arrival(record))]):
+        for committed in made.commit([judge(arrival(record))]).messages:
             if fleet is not None:
                 fleet.learn(committed.observations, NOW_US)
     made.close()

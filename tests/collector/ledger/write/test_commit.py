@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.ingest.decode import Arrival
 from collector.ledger.read import latest as reading
 from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import MessageResult
+from collector.model.message import Arrival
 from tests.collector.examples import (
     EPOCH,
     HOUR_US,
@@ -34,7 +34,7 @@ from wire.messages.envelope import Reason
 from wire.records import Outcome, Verdict
 
 
-def lines(committed: CommitResult) -> list[tuple[int, int, str]]:
+def lines(committed: MessageResult) -> list[tuple[int, int, str]]:
     assert committed.receipt is not None
     return [(line.first, line.last, line.status.value) for line in committed.receipt.lines]
 
@@ -96,7 +96,7 @@ def test_redelivery_is_harmless(ledger: Ledger, path: Path) -> None:
     ]
     (again,) = commit(ledger, one)
     assert (lines(again), again.observations) == ([(1, 2, "committed")], ())
-    assert [fate.redelivered for fate in again.fates] == [True, True]
+    assert [record.redelivered for record in again.records] == [True, True]
     assert query(path, "SELECT count(*) FROM measurements") == [(2,)]
     assert query(path, "SELECT count(*) FROM batches") == [(1,)]
 
@@ -107,14 +107,14 @@ def test_redelivery_is_harmless_to_another_run_too(path: Path) -> None:
         (committed,) = commit(ledger, arrival(stamp(4), stamp(5)))
         ledger.close()
         assert lines(committed) == [(4, 5, "committed")]
-        assert [fate.redelivered for fate in committed.fates] == [redelivered] * 2
+        assert [record.redelivered for record in committed.records] == [redelivered] * 2
 
 
 def test_older_measurements_after_newer_ones_are_committed_once(ledger: Ledger, path: Path) -> None:
     commit(ledger, arrival(stamp(10)))
     (committed,) = commit(ledger, arrival(stamp(9), stamp(10), stamp(8)))
     assert lines(committed) == [(8, 10, "committed")]
-    assert [fate.seq for fate in committed.fates if fate.redelivered] == [10]
+    assert [record.seq for record in committed.records if record.redelivered] == [10]
 
 
 def test_one_epoch_name_at_two_sites_is_two_epochs(ledger: Ledger, path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.decode import Arrival, Speaker
 from collector.ledger.admin.verify import verify
 from collector.ledger.write import epoch_counters as accounts_module
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import MessageResult
+from collector.model.message import Arrival, CommandReport
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from tests.collector.ledger.filled import batch, commit, gap, query
 from wire.messages.envelope import EpochMark, EpochRange, GapReason
@@ -26,7 +26,7 @@ def accounts(path: Path) -> dict[str, tuple[int, int, int, int]]:
     return {epoch: (high, *counts) for epoch, high, *counts in query(path, statement)}
 
 
-def declared(committed: CommitResult) -> list[tuple[int, int]]:
+def declared(committed: MessageResult) -> list[tuple[int, int]]:
     assert committed.receipt is not None
     return [(one.first, one.last) for one in committed.receipt.declared]
 
@@ -105,7 +105,7 @@ def test_what_overlaps_counts_once_under_the_reason_that_came_first(ledger: Ledg
 def test_what_comes_after_all_no_longer_counts_as_declared(ledger: Ledger, path: Path) -> None:
     commit(ledger, batch(gaps=(gap(2, 4), gap(8, 9))))
     (committed,) = commit(ledger, batch(3, 5, 9))
-    assert [fate.status for fate in committed.fates] == ["committed"] * 3
+    assert [record.status for record in committed.records] == ["committed"] * 3
     assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
     commit(ledger, batch(3, gaps=(gap(2, 4),)))
     assert accounts(path) == {EPOCH: (9, 3, 3, 0)}
@@ -171,10 +171,10 @@ def test_who_spoke_and_what_it_obeyed_comes_along(ledger: Ledger) -> None:
     committed = commit(
         ledger, batch(1, obeyed="resend-1"), batch(), arrival(b"{}"), Arrival("?", b"", NOW_US)
     )
-    assert [one.speaker for one in committed] == [
-        Speaker(SITE, "resend-1"),
-        Speaker(SITE, None),
-        Speaker(SITE, None),
+    assert [one.command_report for one in committed] == [
+        CommandReport(SITE, "resend-1"),
+        CommandReport(SITE, None),
+        CommandReport(SITE, None),
         None,
     ]
 

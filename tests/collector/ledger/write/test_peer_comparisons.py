@@ -3,10 +3,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.ingest.decode import Arrival
+from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.model.message import Arrival
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (
     EPOCH,
@@ -32,8 +32,8 @@ AGREED = ComparedTest("pop-1", SITE, Direction.DOWN, NOW_US, ComparisonResult.AG
 OURS, THEIRS = arrival(floor(1)), peer_arrival(peer_test())
 
 
-def compared(committed: list[CommitResult]) -> list[ComparedTest]:
-    return [one for found in committed for one in found.compared]
+def compared(ledger: Ledger, *arrivals: Arrival) -> list[ComparedTest]:
+    return list(ledger.commit([judge(one) for one in arrivals]).compared)
 
 
 @pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["agent first", "peer first"])
@@ -42,10 +42,10 @@ def test_both_records_are_compared_whichever_comes_first(
     ledger: Ledger, path: Path, order: tuple[Arrival, Arrival], together: bool
 ) -> None:
     if together:
-        found = compared(commit(ledger, *order))
+        found = compared(ledger, *order)
     else:
-        assert compared(commit(ledger, order[0])) == []
-        found = compared(commit(ledger, order[1]))
+        assert compared(ledger, order[0]) == []
+        found = compared(ledger, order[1])
     assert found == [AGREED]
     assert query(path, "SELECT session, ordinal, result, difference FROM peer_comparisons") == [
         ("3c9d1f20-1", 0, "agree", 0.0)
@@ -53,7 +53,7 @@ def test_both_records_are_compared_whichever_comes_first(
 
 
 def test_a_peer_that_reports_otherwise_disagrees_and_it_is_remembered(ledger: Ledger, path: Path) -> None:
-    (found,) = compared(commit(ledger, OURS, peer_arrival(peer_test(sent_packets=2666))))
+    (found,) = compared(ledger, OURS, peer_arrival(peer_test(sent_packets=2666)))
     assert (found.result, found.difference, found.site) == (ComparisonResult.DISAGREE, 0.5, SITE)
     known = reading.peer_comparisons(path)
     assert known.disagreements == [found]
@@ -79,7 +79,7 @@ def test_every_test_of_a_verdict_is_compared_by_its_own_session(ledger: Ledger) 
     tests = tuple(msgspec.structs.replace(base.tests[0], session=f"s-{n}") for n in range(3))
     commit(ledger, arrival(floor(1, values=msgspec.structs.replace(base, tests=tests))))
     told = peer_arrival(peer_test(session="s-0"), peer_test(session="s-2", seq=2, sent_packets=1))
-    assert [one.result for one in compared(commit(ledger, told))] == [
+    assert [one.result for one in compared(ledger, told)] == [
         ComparisonResult.AGREE,
         ComparisonResult.DISAGREE,
     ]
@@ -88,9 +88,8 @@ def test_every_test_of_a_verdict_is_compared_by_its_own_session(ledger: Ledger) 
 def test_a_search_is_compared_by_its_rates(ledger: Ledger) -> None:
     commit(ledger, arrival(capacity(1)))
     told = {"session": "3c9d1f21-2", "kind": TestKind.SEARCH, "load_us": 10_000_000, "sent_packets": 18_000}
-    (agreed,) = compared(
-        commit(ledger, peer_arrival(peer_test(**told, sent_bytes=round(19.8e6 * 0.91 * 10 / 8))))
-    )
+    theirs = peer_test(**told, sent_bytes=round(19.8e6 * 0.91 * 10 / 8))
+    (agreed,) = compared(ledger, peer_arrival(theirs))
     assert agreed.result is ComparisonResult.AGREE
 
 
@@ -106,23 +105,23 @@ def test_of_a_load_that_the_agent_ended_the_rate_sent_is_compared(
     load_us = 4_200_000
     sent = {"sent_packets": 9999, "sent_bytes": round(share * ours.values.tests[0].sent_bps * load_us / 8e6)}
     theirs = peer_test(outcome="stopped-by-client", received_packets=9, load_us=load_us, **sent)
-    assert [one.result for one in compared(commit(ledger, arrival(ours), peer_arrival(theirs)))] == [result]
+    assert [one.result for one in compared(ledger, arrival(ours), peer_arrival(theirs))] == [result]
 
 
 def test_of_a_load_whose_end_the_peer_missed_no_figure_is_compared(ledger: Ledger) -> None:
     """It sends on, slower, until its watchdog: at half the agent's rate over twice the time."""
     theirs = peer_test(outcome="watchdog", sent_packets=3293, sent_bytes=4_064_649, load_us=5_948_854)
-    [one] = compared(commit(ledger, arrival(floor(1)), peer_arrival(theirs)))
+    [one] = compared(ledger, arrival(floor(1)), peer_arrival(theirs))
     assert (one.result, one.difference) == (ComparisonResult.AGREE, None)
 
 
 @pytest.mark.parametrize("changes", [{"direction": Direction.UP}, {"session": "other"}])
 def test_another_test_is_not_compared(ledger: Ledger, changes: dict[str, object]) -> None:
-    assert compared(commit(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes)))) == []
+    assert compared(ledger, OURS, peer_arrival(peer_test(**{"received_packets": 1} | changes))) == []
 
 
 def test_another_peers_record_is_not_compared(ledger: Ledger) -> None:
-    assert compared(commit(ledger, OURS, peer_arrival(peer_test(), peer="pop-2"))) == []
+    assert compared(ledger, OURS, peer_arrival(peer_test(), peer="pop-2")) == []
 
 
 def test_a_lone_record_is_reported_as_such_and_a_late_one_corrects_it(ledger: Ledger, path: Path) -> None:
@@ -134,7 +133,7 @@ def test_a_lone_record_is_reported_as_such_and_a_late_one_corrects_it(ledger: Le
         (None, ComparisonResult.PEER_ONLY),
     }
     assert ledger.give_up_comparisons(NOW_US + HOUR_US) == []
-    assert compared(commit(ledger, THEIRS)) == [AGREED]
+    assert compared(ledger, THEIRS) == [AGREED]
     results = query(path, "SELECT session, result FROM peer_comparisons ORDER BY key")
     assert results == [("3c9d1f20-1", "agree"), ("unheard-of", "peer-only")]
 
@@ -156,7 +155,7 @@ def test_redelivery_is_harmless_and_another_content_is_kept(ledger: Ledger, path
     assert statuses == ["committed", "committed", "conflict", "committed", "conflict"]
     assert {found.topic for found in committed} == {"qos/v1/peers/pop-1/receipts"}
     assert query(path, "SELECT sent_packets FROM peer_tests ORDER BY key") == [(1333,), (9,)]
-    assert compared(commit(ledger, OURS)) == [AGREED]
+    assert compared(ledger, OURS) == [AGREED]
 
 
 def test_a_test_that_does_not_fit_is_refused_alone(ledger: Ledger, path: Path) -> None:
@@ -191,7 +190,7 @@ def test_a_peer_whose_clock_is_ahead_has_no_newest_test(ledger: Ledger, path: Pa
     assert committed.peer_message is not None
     assert committed.peer_message.newest_us == NOW_US
     assert reading.peer_comparisons(path).newest_tests == {}
-    (found,) = compared(commit(ledger, ours))
+    (found,) = compared(ledger, ours)
     assert found.time_us == NOW_US
 
 

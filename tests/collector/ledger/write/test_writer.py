@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from collector.ingest.decode import Arrival, Judged
 from collector.ingest.queue import Intake
 from collector.ledger.write import writer as module
 from collector.ledger.write.commit import Ledger
-from collector.ledger.write.commit_result import CommitResult
+from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.writer import Writer
+from collector.model.message import Arrival, Judged
 from tests.collector.examples import NOW_US, SITE, arrival, stamp
 from wire.messages.envelope import Reason
 
@@ -22,7 +22,7 @@ THIRD = arrival(stamp(3))
 class Choking(Ledger):
     """A ledger that one message makes fail, whichever group it is in."""
 
-    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
+    def commit(self, group: Sequence[Judged]) -> CommitResult:
         if any(message.arrival == POISON and not is_refusal(message) for message in group):
             raise OverflowError("too large a number")
         return super().commit(group)
@@ -31,7 +31,7 @@ class Choking(Ledger):
 class Full(Ledger):
     """A ledger on a full disk."""
 
-    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
+    def commit(self, group: Sequence[Judged]) -> CommitResult:
         raise OperationalError(
             "INSERT secret", {"secret": 1}, sqlite3.OperationalError("database or disk is full")
         )
@@ -40,7 +40,7 @@ class Full(Ledger):
 class Damaged(Ledger):
     """A ledger whose file is damaged."""
 
-    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
+    def commit(self, group: Sequence[Judged]) -> CommitResult:
         raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
 
 
@@ -59,7 +59,7 @@ class Unpruned(Ledger):
 class FullAfterTwo(Choking):
     """A ledger that chokes on a message, and whose disk is full when the third message comes alone."""
 
-    def commit(self, group: Sequence[Judged]) -> list[CommitResult]:
+    def commit(self, group: Sequence[Judged]) -> CommitResult:
         if [message.arrival for message in group] == [THIRD]:
             raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
         return super().commit(group)
@@ -70,20 +70,20 @@ def is_refusal(message: Judged) -> bool:
 
 
 def writer_of(
-    ledger: Ledger, intake: Intake, committed: list[CommitResult], uncommitted: list[int]
+    ledger: Ledger, intake: Intake, committed: list[MessageResult], uncommitted: list[int]
 ) -> Writer:
     return Writer(
         ledger,
-        intake,
-        lambda found, _seconds: committed.extend(found),
+        intake.take_decoded,
+        lambda result, _seconds: committed.extend(result.messages),
         on_uncommitted=uncommitted.append,
         keep_payloads_s=0,
         comparison_grace_s=3600,
     )
 
 
-def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[CommitResult], list[int]]:
-    committed: list[CommitResult] = []
+def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[MessageResult], list[int]]:
+    committed: list[MessageResult] = []
     uncommitted: list[int] = []
     intake = Intake(100, 1_000_000)
     writer = writer_of(ledger, intake, committed, uncommitted)
@@ -97,7 +97,7 @@ def work(ledger: Ledger, *arrivals: Arrival) -> tuple[Writer, list[CommitResult]
     return writer, committed, uncommitted
 
 
-def statuses(committed: list[CommitResult]) -> list[list[str]]:
+def statuses(committed: list[MessageResult]) -> list[list[str]]:
     return [[line.status.value for line in one.receipt.lines] for one in committed if one.receipt]
 
 

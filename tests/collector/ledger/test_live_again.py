@@ -73,7 +73,7 @@ def test_an_outage_that_began_in_a_boot_of_which_the_clock_is_known(
     (told,) = site.outages.known.values()
     assert told.dated
     assert abs(told.begin_us - begin_us) < MINUTE_US
-    assert site.totals["qos_outages_total"].total() == 1
+    assert site.counters.totals["qos_outages_total"].total() == 1
 
 
 def test_outages_of_a_boot_that_is_placed_later(ledger: Ledger, path: Path) -> None:

@@ -24,6 +24,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.REFUSED: "the site's resolver: it does not serve this site; see dns.resolvers",
     Failure.WRONG_ANSWER: "the site's resolver, or a portal or filter on the way: the answer is not right",
     Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys (or key ids) at both ends",
+    Failure.TEST_PORT_BLOCKED: "a firewall between site and peer: it has to pass the peer's test ports too",
     Failure.UNREACHABLE: "this machine or the line: no route to the peer",
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
     Failure.LINE_BUSY: "nobody: another probe had the line for too long",

@@ -66,6 +66,7 @@ class Failure(StrEnum):
     WRONG_ANSWER = "wrong-answer"
     # the network's, or nobody's that is visible from here
     NO_ANSWER = "no-answer"
+    TEST_PORT_BLOCKED = "test-port-blocked"
     UNREACHABLE = "network-unreachable"
     CONNECTION_LOST = "connection-lost"
     # not tried at all, or given up for the site's sake
@@ -100,6 +101,12 @@ class Finding(StrEnum):
     QUEUE = "queue"
     POLICED = "policed"
     LOSS = "loss"
+    MOVED = "moved"
+    """The path's own delay changed, so that growth of delay is no sign of a queue."""
+    UNSTEADY = "unsteady"
+    """A queue grew and shrank: the line's rate varies."""
+    INTERRUPTED = "interrupted"
+    """The line carried nothing for a while."""
     BETWEEN = "between"
     INVALID = "invalid"
 

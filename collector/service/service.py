@@ -105,7 +105,7 @@ class CollectorService:
         self._peers.restore(compared.newest_tests)
         self._views.fleet.restore_comparisons(compared.disagreements)
         self._completeness.begin()
-        self._views.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
+        self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
         self._blackout_watch.begin(outages.last_received_us(path))
         self._views.render([site.site_id for site in self._views.fleet], now_us())
 

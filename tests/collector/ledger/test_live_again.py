@@ -40,7 +40,7 @@ def rebuilt(path: Path, now_us: int) -> Views:
     """What it does at its start."""
     views = Views(INVENTORY)
     views.fleet.restore(reading.newest(path))
-    views.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
+    views.fleet.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
     return views
 
 

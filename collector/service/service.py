@@ -14,9 +14,8 @@ from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
 from collector.ledger.read import latest, outages
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger, no_fault
 from collector.ledger.write.commit_result import CommitResult
-from collector.ledger.write.writer import Writer
+from collector.ledger.write.writer import Ledger, Writer, no_fault
 from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
 from collector.model.message import Arrival

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from collector.ledger.clock import bounding
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.inventory import Site
 from collector.model.outages import KEPT_US
 from collector.service.views import Views

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.clock_correction import DELIVERY_US
 from collector.model.observation import PassedOver

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from collector.ingest.decode import judge
+from collector.ledger.keys import RowKeys
 from collector.ledger.read import outages
-from collector.ledger.rows.keys import RowKeys
 from collector.ledger.schema import boots
 from collector.ledger.store import LedgerError, connect
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views

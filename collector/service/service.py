@@ -14,9 +14,8 @@ from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
 from collector.ledger.read import latest, outages
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger, no_fault
 from collector.ledger.write.commit_result import CommitResult
-from collector.ledger.write.writer import Writer
+from collector.ledger.write.writer import Ledger, Writer, no_fault
 from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
 from collector.model.message import Arrival
@@ -105,7 +104,7 @@ class CollectorService:
         self._peers.restore(compared.newest_tests)
         self._views.fleet.restore_comparisons(compared.disagreements)
         self._completeness.begin()
-        self._views.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
+        self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
         self._blackout_watch.begin(outages.last_received_us(path))
         self._views.render([site.site_id for site in self._views.fleet], now_us())
 

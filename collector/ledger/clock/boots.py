@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from collector.ledger.rows.keys import RowKeys
+from collector.ledger.keys import RowKeys
 from collector.ledger.schema import boots, names
 from collector.model.clock_correction import (
     Anchor,

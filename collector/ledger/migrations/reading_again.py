@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select
 
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import RowKeys
+from collector.ledger.keys import RowKeys
 from collector.ledger.schema import layout, metadata, unknown_values
+from collector.ledger.schema.values import has_tables, value_rows
 from wire.messages.envelope import Fault, decode_measurement
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ def _move(connection: Connection, keys: RowKeys, portion: Sequence[Row[Any]]) ->
     for one in portion:
         key, raw = one.measurement_key, one.json
         record = decode_measurement(raw)
-        if isinstance(record, Fault) or not rows.has_tables(record):
+        if isinstance(record, Fault) or not has_tables(record):
             continue
         moved.append({"of": key})
-        for table, values in rows.values(key, record, raw, lambda text: keys.name(connection, text)).items():
+        for table, values in value_rows(key, record, raw, lambda text: keys.name(connection, text)).items():
             found[table] += values
     _write(connection, {metadata.tables[table].insert(): values for table, values in found.items()})
     _write(connection, {_DELETE: moved})

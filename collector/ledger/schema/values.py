@@ -1,4 +1,4 @@
-"""Tables of what each kind measured, made from the structs of its record.
+"""Tables of the values of each kind, made from the structs of its record, and their rows.
 
 ``<kind>_values`` has one row a measurement, ``<kind>_<field>`` one row an item of a field that is a tuple of
 structs. A raw series within such an item is itself a tuple of structs. It stands compressed in a table of its
@@ -17,7 +17,7 @@ from collector.kinds import KINDS
 from collector.kinds.kind import MeasurementKind
 from collector.ledger.schema.columns import key, metadata
 from collector.ledger.schema.layout import Layout, NameKey, Row
-from wire.records import Values
+from wire.records import Record, UnknownMeasurement, Values, probe_of
 
 Tables = dict[str, list[Row]]
 
@@ -91,3 +91,19 @@ VALUES = {kind.name: ValueTables(kind) for kind in KINDS}
 unknown_values = Table(
     "unknown_values", metadata, key("measurement_key"), Column("json", LargeBinary, nullable=False)
 )
+
+
+def value_rows(key: int, record: Record, raw: bytes, name_key: NameKey) -> Tables:
+    """Rows of the probe's own tables, by table name; a record without such tables is kept whole."""
+    own = {"measurement_key": key}
+    if not isinstance(record, UnknownMeasurement):
+        if record.values is None:
+            return {}
+        if (tables := VALUES.get(probe_of(record))) is not None:
+            return tables.rows(own, record.values, name_key)
+    return {unknown_values.name: [own | {"json": raw}]}
+
+
+def has_tables(record: Record) -> bool:
+    """True for a record whose values are in columns."""
+    return not isinstance(record, UnknownMeasurement) and probe_of(record) in VALUES

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from collector.ledger import schema
-from collector.ledger.rows.keys import RowKeys
+from collector.ledger.keys import RowKeys
 from collector.ledger.schema.layout import NameKey, Row
 from collector.ledger.schema.peer_comparisons import PEER_TEST
 from collector.ledger.schema.values import VALUES

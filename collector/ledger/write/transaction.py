@@ -1,5 +1,6 @@
 """Commits a group of decoded messages in one transaction, with a result for each."""
 
+import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,9 +12,9 @@ from sqlalchemy import Connection, delete, func, select
 from collector.kinds.views import observe
 from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema.layout import Row
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema.layout import NameKey, Row
+from collector.ledger.schema.values import value_rows
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import (
@@ -24,7 +25,7 @@ from collector.ledger.write.peer_comparisons import (
     of_peer,
     peer_row,
 )
-from collector.model.clock_correction import correct, passed_over, without_untrusted_delays
+from collector.model.clock_correction import CorrectedTime, correct, passed_over, without_untrusted_delays
 from collector.model.message import (
     Accepted,
     AcceptedTest,
@@ -40,12 +41,17 @@ from collector.model.peer_comparison import ComparedTest, PeerMessage
 from collector.model.receipt import declared_gaps, receipt_of_batch, receipt_of_unreadable, receipt_topic
 from wire.messages.envelope import Fault, ReceiptStatus
 from wire.messages.peer_tests import PeerTest
-from wire.records import CapacityMeasurement, FloorMeasurement
+from wire.records import CapacityMeasurement, FloorMeasurement, Record
 
 REJECT_HEAD_BYTES = 4096
 _LOOK_UP = 500
 
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
+
+
+def content_digest(raw: bytes) -> bytes:
+    """First 16 bytes of the SHA-256 of a record's JSON, as the agent's journal has it."""
+    return hashlib.sha256(raw).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ class Group:
         """Record a test. A second content under one identity is kept too, but only the first is compared."""
         test = item.record
         identity = (self._name_key(batch.peer), test.epoch, test.seq)
-        digest = rows.content_digest(item.raw)
+        digest = content_digest(item.raw)
         known = self.tests.get(identity)
         if known is None:
             known = self.tests[identity] = held_tests(self.connection, *identity)
@@ -179,7 +185,7 @@ class Group:
     def _record(self, batch: Batch, item: Accepted, batch_key: int) -> _Written:
         epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
         identity, name = (epoch_key, item.record.seq), (item.record.epoch, item.record.seq)
-        digest = rows.content_digest(item.raw)
+        digest = content_digest(item.raw)
         known = self.contents.get(identity)
         if known is not None:
             if known == digest:
@@ -207,8 +213,8 @@ class Group:
             begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
         )
         row_keys = keys | {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
-        self.pending["measurements"].append(rows.measurement(record, when, row_keys, self._name_key))
-        for table, found in rows.values(key, record, item.raw, self._name_key).items():
+        self.pending["measurements"].append(_measurement(record, when, row_keys, self._name_key))
+        for table, found in value_rows(key, record, item.raw, self._name_key).items():
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
             site_key = self.keys.site(self.connection, batch.site)
@@ -320,3 +326,33 @@ def _results_of(refused: Iterable[Refused]) -> list[RecordResult]:
         for item in refused
         if item.identity is not None
     ]
+
+
+def _measurement(record: Record, when: CorrectedTime, keys: Row, name_key: NameKey) -> Row:
+    """Row of ``measurements``. ``keys`` are the row's own keys and its digest."""
+    return keys | {
+        "seq": record.seq,
+        "time_us": when.time_us,
+        "clock_offset_us": when.clock_offset_us,
+        "time_error_us": when.error_us,
+        "ahead": when.ahead,
+        "outdated": when.outdated,
+        "boot_us": record.start.boot_us,
+        "boot_key": name_key(record.start.boot_id),
+        "synchronised": record.start.synchronised,
+        "max_error_us": record.start.max_error_us,
+        "duration_us": record.duration_us,
+        "purpose_key": name_key(record.purpose),
+        "outcome_key": name_key(record.outcome),
+        "failure_key": name_key(record.failure) if record.failure else None,
+        "peer_key": name_key(record.peer),
+        "slot_us": record.slot_us,
+        "interval_us": record.interval_us,
+        "schedule_key": name_key(record.schedule) if record.schedule else None,
+        "session": record.session,
+        "detail": record.detail or None,
+        "bytes_sent": record.bytes_sent,
+        "bytes_received": record.bytes_received,
+        "host_busy_ratio": record.host.busy_ratio if record.host else None,
+        "host_load_1min": record.host.load_1min if record.host else None,
+    }

@@ -15,9 +15,9 @@ from collector.check import _check_ledger
 from collector.ingest.decode import judge
 from collector.ledger import schema, store
 from collector.ledger.migrations import upgrading
-from collector.ledger.rows import record_rows
+from collector.ledger.schema import values
 from collector.ledger.store import LedgerError, connect
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from tests.collector.examples import NOW_US, arrival, capacity, stamp
 from tests.collector.ledger.filled import change, query
 from wire.messages import envelope
@@ -118,7 +118,7 @@ def test_a_known_record_without_tables_is_kept_whole_and_stops_no_upgrade(
     path = step
     of_an_older_program(path)
     without = {kind: tables for kind, tables in schema.VALUES.items() if kind != "capacity"}
-    for module in (record_rows, store):
+    for module in (values, store):
         monkeypatch.setattr(module, "VALUES", without)
     ledger = Ledger(path)
     (committed,) = ledger.commit([judge(arrival(capacity(3, NOW_US + 1)))]).messages

@@ -24,7 +24,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
 
     ``broker_problem`` is why there is no connection to the broker, None while there is one;
     ``journal_problem`` why measurements are kept in memory, None while the journal's disk works.
-    ``outages`` are those that are open.
+    ``outages`` are those that are open. ``findings`` are remarks about addresses and names, each a sentence.
     """
 
     written: ClockReading
@@ -38,6 +38,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
     journal_problem: str | None = None
     last_receipt: ClockReading | None = None
     outages: tuple[ReachabilityValues, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(AgentStatus)

@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ bench-accuracy: $(STAMP)  ## figures beside the truth and beside other tools, as
 
 simulate-floor: $(STAMP)  ## false condemnations of 6,000 sites, and how soon a bad line is condemned
 	$(BIN)/python -m lab.simulate.condemnation
+
+simulate-lines: $(STAMP)  ## error rates of floor verdicts on lines whose path or rate changes (RUNS=4 each, SEED=1)
+	$(BIN)/python -m tests.agent.probes.floor.error_rates --runs $(or $(RUNS),4) --seed $(or $(SEED),1)
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --all --exclude pip > constraints.txt

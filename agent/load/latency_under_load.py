@@ -18,8 +18,8 @@ from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp.load import LoadReport
 
 IDLE_PACKETS, IDLE_SPACING_S = 10, 0.02
-# Round trip over a geostationary satellite, and a queue; a later reply counts as lost.
-TIMEOUT_S = 1.0
+# Round trip over a satellite that queues, and a queue of ours; a later reply counts as lost.
+TIMEOUT_S = 2.0
 
 # A minute at ten packets a second, longer than any load.
 MOST_PACKETS = 600

@@ -85,6 +85,9 @@ class LoadMeter:
             return added
         down = report.direction is Direction.DOWN
         line_bytes = added.received_ip_bytes if down else added.sent_ip_bytes
+        own = sum(one.received_ip_bytes if down else one.sent_ip_bytes for one in (report, besides) if one)
+        if (unproven := own_traffic.unproven(line_bytes, own)) is not None:
+            return unproven
         for ours in (report, besides):
             if ours is not None:
                 # The counters include our own load, and the trains beside it.

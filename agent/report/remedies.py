@@ -1,4 +1,4 @@
-"""Whose fault a failure is, and what to do about it: what a deployer on site reads."""
+"""Remedies: the party at fault for each failure, and the next step, for a deployer on site."""
 
 from collections.abc import Mapping
 
@@ -24,6 +24,7 @@ REMEDIES: dict[Failure, str] = {
     Failure.REFUSED: "the site's resolver: it does not serve this site; see dns.resolvers",
     Failure.WRONG_ANSWER: "the site's resolver, or a portal or filter on the way: the answer is not right",
     Failure.NO_ANSWER: "the line, a firewall, the peer, or different keys (or key ids) at both ends",
+    Failure.TEST_PORT_BLOCKED: "a firewall between site and peer: it has to pass the peer's test ports too",
     Failure.UNREACHABLE: "this machine or the line: no route to the peer",
     Failure.CONNECTION_LOST: "the line or the peer: the connection broke off",
     Failure.LINE_BUSY: "nobody: another probe had the line for too long",
@@ -57,7 +58,7 @@ def outage_advice(outage: ReachabilityValues) -> str:
 
 
 def advice(failure: Failure, detail: str, of_probe: Mapping[Failure, str] | None = None) -> str:
-    """What happened, where that is known, and in brackets whose fault it is: each told once.
+    """Describe a failure, if a detail is known, with its remedy in brackets.
 
     ``of_probe`` are a probe's own remedies, which come first.
     """

@@ -89,15 +89,15 @@ class Fleet:
         """Learn disagreements from the ledger, without counting them."""
         for one in compared:
             if one.site is not None and (site := self._sites.get(one.site)):
-                site.learn_comparison(one)
+                site.comparisons.learn(one)
 
     def learn_comparisons(self, compared: Iterable[ComparedTest], now_us: int) -> set[str]:
         """Learn and count comparisons that were just made; return the sites concerned."""
         concerned = set()
         for one in compared:
             if one.site is not None and (site := self._sites.get(one.site)):
-                site.learn_comparison(one)
-                site.count_comparison(one, now_us)
+                site.comparisons.learn(one)
+                site.comparisons.count(one, now_us)
                 concerned.add(one.site)
         return concerned
 

@@ -42,7 +42,7 @@ def _suspect(site: LiveSite) -> Iterator[Notice]:
 
 
 def _disagreements(site: LiveSite, now_us: int) -> Iterator[Notice]:
-    for direction, compared in sorted(site.disagreements.items()):
+    for direction, compared in sorted(site.comparisons.disagreements.items()):
         if now_us - compared.time_us < DISAGREED_US:
             percent = round(100 * (compared.difference or 0))
             yield Notice(NoticeKind.RECORDS_DISAGREE, direction, number=percent)

@@ -35,33 +35,28 @@ What must never happen:
 - a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from collector.kinds import BY_VALUES, EVENTS
+from collector.kinds import EVENTS
 from collector.kinds.floor import DECISIVE
 from collector.kinds.kind import STALE_INTERVALS
-from collector.kinds.views import expires_us, interval_us, is_fresh, is_late
+from collector.kinds.views import expires_us, interval_us, is_fresh
 from collector.live.blackout import Blackouts
+from collector.live.site_counters import SiteComparisons, SiteCounters
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
 from collector.model.outages import RecentOutages
-from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.messages.envelope import PresenceState
-from wire.records import Direction, Failure, FloorValues, Outcome, Standing, Values, Verdict
+from wire.records import Direction, FloorValues, Outcome, Standing, Values, Verdict
 
 DELIVERY_US = 120_000_000  # a batch leaves once a minute, and may have to be sent twice
-COMPARISON_LATE_US = 86_400_000_000  # comparisons of tests older than a day belong to a backlog
 MAX_SERIES = 128  # of one site: any agent may invent names of probes
 FLOOR_PROBE = "floor"
 ValuesType = TypeVar("ValuesType", bound=Values)
-# A test of which only the peer has a record names no site.
-RESULTS_OF_A_SITE = (ComparisonResult.AGREE, ComparisonResult.DISAGREE, ComparisonResult.AGENT_ONLY)
 
 
 class SiteState(StrEnum):
@@ -106,8 +101,7 @@ class SeriesState:
 class LiveSite:
     """Live state and counters of one site.
 
-    Counters count measurements that arrived in time; ``late`` counts the others. ``defects`` is the site's
-    completeness in the ledger, or None if it is complete.
+    ``defects`` is the site's completeness in the ledger, or None if it is complete.
     """
 
     site_id: str
@@ -115,12 +109,8 @@ class LiveSite:
     blackouts: Blackouts = field(default_factory=Blackouts)
     series: dict[Series, SeriesState] = field(default_factory=dict)
     presence: PresenceState | None = None
-    measurements: Counter[tuple[str, Outcome, Failure | None]] = field(default_factory=Counter)
-    totals: dict[str, Counter[str]] = field(default_factory=dict)  # by metric, then labels
-    late: Counter[str] = field(default_factory=Counter)
-    bytes_spent: Counter[tuple[str, Direction]] = field(default_factory=Counter)
-    comparisons: Counter[ComparisonResult] = field(default_factory=Counter)
-    disagreements: dict[Direction, ComparedTest] = field(default_factory=dict)
+    counters: SiteCounters = field(default_factory=SiteCounters)
+    comparisons: SiteComparisons = field(default_factory=SiteComparisons)
     defects: SiteCompleteness | None = None
     outages: RecentOutages = field(default_factory=RecentOutages)
 
@@ -135,37 +125,10 @@ class LiveSite:
         known.learn(seen)
 
     def count(self, seen: Observation) -> None:
-        """Count an observation that was just learned: under its outcome, or as late."""
-        probe = seen.series.probe
+        """Count an observation that was just learned."""
         # A probe beyond MAX_SERIES is not counted: its name would make new time series of Prometheus.
-        if probe not in {series.probe for series in self.series}:
-            return
-        if is_late(seen):
-            self.late[probe] += 1
-            return
-        self.measurements[(probe, seen.outcome, seen.failure)] += 1
-        if seen.bytes_sent or seen.bytes_received:  # reading counters spends no bytes: no series for that
-            self.bytes_spent[(probe, Direction.UP)] += seen.bytes_sent
-            self.bytes_spent[(probe, Direction.DOWN)] += seen.bytes_received
-        if seen.values is not None and (kind := BY_VALUES.get(type(seen.values))) is not None:
-            for total in kind.totals:
-                counted = self.totals.setdefault(total.name, Counter())
-                for labels, addition in total.additions(seen, seen.values):
-                    counted[sys.intern(labels)] += addition
-
-    def learn_comparison(self, compared: ComparedTest) -> None:
-        """Keep the newest disagreement of each direction."""
-        known = self.disagreements.get(compared.direction)
-        is_newest = known is None or compared.time_us >= known.time_us
-        if compared.result is ComparisonResult.DISAGREE and is_newest:
-            self.disagreements[compared.direction] = compared
-
-    def count_comparison(self, compared: ComparedTest, now_us: int) -> None:
-        """Count a comparison that was just made, unless its test belongs to a backlog."""
-        for result in RESULTS_OF_A_SITE:
-            self.comparisons.setdefault(result, 0)
-        if now_us - compared.time_us < COMPARISON_LATE_US:
-            self.comparisons[compared.result] += 1
+        if seen.series.probe in {series.probe for series in self.series}:
+            self.counters.count(seen)
 
     def floor(self, direction: Direction) -> int | None:
         """Contract's floor in bit/s, or None for a site outside the inventory."""

@@ -91,6 +91,7 @@ _WORDS: dict[str, Both] = {
     "failure.no-answer": ("no answer", "pas de réponse"),
     "failure.network-unreachable": ("network unreachable", "réseau inaccessible"),
     "failure.connection-lost": ("connection lost", "connexion perdue"),
+    "failure.test-port-blocked": ("test port blocked", "port de test bloqué"),
     "failure.line-busy": ("line busy", "ligne occupée"),
     "failure.missed-slot": ("slot missed", "créneau manqué"),
     "failure.site-in-use": ("gave way to the site", "cédé au trafic du site"),

@@ -21,6 +21,7 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
+from agent.load.rules import validity
 from agent.probes.floor.probe import SETUP_TRIES
 from agent.probes.floor.rules import decision as floor_rules
 from agent.task.task import Reading
@@ -30,7 +31,6 @@ from lab.bench.verdicts import Verdicts, spent
 from lab.testbed.base import TestbedError
 from lab.testbed.floor_testbed import FloorTestbed
 from wire.records import Direction, Verdict
-from wire.udpstp.load import Ending
 
 PROGRAM = "bench-floor"
 FLOOR_BPS = 8_000_000
@@ -113,7 +113,7 @@ async def _saturate(testbed: FloorTestbed, direction: Direction) -> float:
     """Return the received rate of one saturating test."""
     for _ in range(SETUP_TRIES):  # a lost set-up is repeated, as by the probe
         report = await testbed.load(direction, floor_rules.FASTER * FLOOR_BPS, SATURATING_S)
-        if report.ending is not Ending.NO_ANSWER:
+        if report.ending not in validity.RETRIED:
             break
     return report.received_bps
 

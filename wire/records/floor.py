@@ -1,4 +1,4 @@
-"""What the floor probe leaves: the verdict of one direction, with every test that led to it."""
+"""Record of the floor probe: the verdict of one direction, with every test that led to it."""
 
 from typing import Annotated
 
@@ -43,6 +43,8 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate" can be said; it includes ``other_traffic_bps``, the site's own traffic meanwhile, of which
     ``other_most_bps`` is the most that it can have been, where it was not counted exactly. ``slope`` is the
     growth of one-way delay per second of sending, ``queue_growth_us`` that growth from first to last packets.
+    ``path_shift_us`` is the change of the idle path's delay over the test, by the probes after its load.
+    ``moved_capacity_bps`` is the capacity of a line whose path moved.
     ``failure`` says why an invalid test had to be thrown away. ``predrain_bytes`` were sent fast
     before this test, to empty a token bucket. ``ended_early``: stopped, because the site needed the
     line. ``series`` is the raw series, kept where the verdict is not a pass
@@ -67,6 +69,8 @@ class FloorTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rtt_min_us: Micros | None = None
     failure: Failure | None = None
     predrain_bytes: Count = 0
+    path_shift_us: Signed | None = None
+    moved_capacity_bps: Rate | None = None
     ended_early: bool = False
     series: Annotated[tuple[LoadSample, ...], Meta(max_length=600)] = ()
 

@@ -156,7 +156,9 @@ class Client:
         response = self._control.receive(packet, source, now, wall)
         if response is not None:
             # From here on the control phase has no say: its limit must not end a load that runs.
-            self._load = begin_load(self.plan, response, now, wall, self._overhead)
+            self._load = begin_load(
+                self.plan, response, now, wall, self._overhead, has_probes=self._control.takes_probes
+            )
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         """Process an ICMP error: nothing listens there, or there is no route."""
@@ -213,7 +215,9 @@ def _byte_limit(plan: Plan) -> ByteLimit:
     return ByteLimit(plan.search.byte_limit, highest_bps=highest_bps, doubles=doubles)
 
 
-def begin_load(plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: int) -> LoadPhase:
+def begin_load(
+    plan: Plan, response: pdu.Activation, now: int, wall: int, overhead: int, *, has_probes: bool = False
+) -> LoadPhase:
     """Begin the load that the server has accepted; a test other than the planned one is stopped at once.
 
     A shorter test length than asked for is adopted, a longer one is stopped early.
@@ -228,7 +232,7 @@ def begin_load(plan: Plan, response: pdu.Activation, now: int, wall: int, overhe
     if plan.direction is Direction.DOWN:
         phase = DownPhase(plan, response, duration_ns, now, overhead)
     else:
-        phase = UpPhase(plan, response, duration_ns, now, wall, overhead)
+        phase = UpPhase(plan, response, duration_ns, now, wall, overhead, has_probes=has_probes)
     if difference:
         phase.finish(now, Ending.COERCED, difference)
     return phase

@@ -7,8 +7,8 @@
 | ACTIVATE | send a Test Activation Request to the test port | sent | ACTIVATE_SENT |
 | ACTIVATE_SENT | | Test Activation Response, code 1 | ACTIVATED |
 | SETUP_SENT, ACTIVATE_SENT | | any other response code | FAILED |
-| SETUP_SENT | | 2 s since the beginning | FAILED |
-| ACTIVATE_SENT | send testAction 2 | 2 s since the beginning | FAILED |
+| SETUP_SENT | | 2 s since the request | FAILED |
+| ACTIVATE_SENT | send testAction 2 | 2 s since the Setup Response | FAILED |
 
 No control message is repeated, as §6.1 wants it: a lost one fails the attempt. The caller may try again with
 a new ``ident``. A response that does not verify changes no state; it only becomes the reason of a later
@@ -25,7 +25,7 @@ from wire.udpstp.ends.rate_control import is_sane
 from wire.udpstp.load import Address, Ending, Plan, Search
 
 INITIATION_NS = 2_000_000_000
-"""Longest time for set-up and activation together (§6.1 leaves the time-out open)."""
+"""Longest wait for each of the two answers (§6.1 leaves the time-out open): a round trip of 2 s works."""
 
 LOST_RESPONSE_NS = 100_000_000
 """Longest time by which load may overtake the Activation Response; after that the response counts as lost."""
@@ -68,12 +68,13 @@ class ControlPhase:
 
     ``destination`` is the address to send to, ``connectable`` is true once it is final. ``ending``,
     ``detail`` and ``refusal`` are the result where the attempt fails here. ``rtt_ns`` is the smallest round
-    trip.
+    trip. ``takes_probes``: the server accepted probes after a load up.
     """
 
     def __init__(self, plan: Plan, now: int, wall: int) -> None:
         self.destination: Address = plan.address
         self.connectable = False
+        self.takes_probes = False
         self.ending, self.detail = Ending.NO_ANSWER, "no answer to the set-up request"
         self.refusal: int | None = None
         self.rtt_ns: int | None = None
@@ -135,6 +136,7 @@ class ControlPhase:
             # (§6.1).
             bandwidth_mbps=max(int(-(-rates.bits_per_second(rates.sending_rate(plan.row)) // 1e6)), 1),
             upstream=plan.direction is Direction.UP,
+            modifiers=pdu.SETUP_JUMBO | (pdu.SETUP_PROBES_OFFERED if plan.has_drain_probes else 0),
         ).pack()
 
     def _activation_request(self, now: int) -> bytes:
@@ -182,8 +184,13 @@ class ControlPhase:
             host, _, *rest = self._plan.address
             self.destination = (host, response.test_port, *rest)  # type: ignore[assignment]
             self.connectable = True
+            self.takes_probes = bool(response.modifiers & pdu.SETUP_PROBES_ACCEPTED)
             self._state = _State.ACTIVATE
-            self.detail = "no answer to the activation request"
+            self._limit = now + INITIATION_NS
+            self.ending = Ending.TEST_PORT_SILENT
+            self.detail = (
+                f"the peer accepts the test, but nothing answers at its test port {response.test_port}"
+            )
 
     def _activation_response(self, data: bytes, now: int, wall: int) -> pdu.Activation | None:
         response = pdu.parse_activation(data)

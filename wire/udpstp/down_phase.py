@@ -4,12 +4,16 @@
 |---|---|---|
 | lead-in | the first packet of a planned size | counting |
 | counting | a packet sent after the planned duration, or the server's stop | closing |
+| counting | the server's stop as a header alone, at the planned end | draining |
+| draining | 0.7 s of such stops | closing |
 | any | the hard stop, the watchdog, a stop by the caller | closing |
 | counting | the byte limit | stopping |
 | stopping | no packet for 0.1 s, or 2 s | closing |
 
 Packets are counted up to the one that ends the load, whenever they arrive; later ones never are.
 """
+
+from collections.abc import Iterator
 
 from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import LINGER_NS, NEVER, TOLERANCE_NS, LoadPhase
@@ -19,13 +23,18 @@ from wire.udpstp.ends.receiver import ReceivingEnd
 from wire.udpstp.ends.schedule import CATCH_UP_NS, CATCH_UP_PACKETS
 from wire.udpstp.ends.series import ArrivalSeries
 from wire.udpstp.ends.watchdog import Tempo
-from wire.udpstp.load import Ending, LoadSoFar, Plan
+from wire.udpstp.load import DrainSample, Ending, LoadSoFar, Plan
 
 _MS = 1_000_000
 _S = 1_000_000_000
 
 HARD_STOP_NS = 3_500 * _MS
 """Time after the planned duration at which a load that no packet has ended is stopped (§9, §11)."""
+
+DRAINING_NS = 700 * _MS
+"""Time in which the server's repeated stops show the drain of the load's queue, and how still the path is."""
+
+MOST_PROBES = 1000
 
 STOPPING_NS = 2_000 * _MS
 """Longest wait for the effect of a stop: a geostationary round trip and a second of queue, with a reserve."""
@@ -55,6 +64,8 @@ class DownPhase(LoadPhase):
         self._hard_stop = now + duration_ns + HARD_STOP_NS
         self._counting_until = 0
         self._end_of_load: int | None = None
+        self._drained = NEVER
+        self._probes: list[tuple[int, int]] = []  # receive stamp and delay of each, ns
         self._begun = self._led_in = False
         self.receiving = ReceivingEnd(activation)
         self.series = ArrivalSeries(overhead=overhead, spacing_ns=self._spacing)
@@ -63,7 +74,7 @@ class DownPhase(LoadPhase):
     def deadline(self) -> int:
         """Time of the next Status PDU or change of state."""
         stop = self._hard_stop if self._closing == NEVER else self._closing
-        return min(self.receiving.deadline, self._watchdog.deadline, stop)
+        return min(self.receiving.deadline, self._watchdog.deadline, self._drained, stop)
 
     @property
     def segment_bytes(self) -> int:
@@ -75,6 +86,9 @@ class DownPhase(LoadPhase):
         self._check_silence(now)
         if now >= self._hard_stop:
             self._stop_hard(now)
+        elif now >= self._drained:
+            self._drained = NEVER
+            self.finish(now)
         if self.finished:
             return 0
         return self.receiving.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
@@ -123,7 +137,7 @@ class DownPhase(LoadPhase):
     def _take(self, run: LoadRun, now: int, wall: int) -> None:
         self._watchdog.feed(now)
         if run.action != pdu.TESTING:
-            self._stopped_by_peer(run.first, run.sent, now)
+            self._stopped_by_peer(run, now, wall)
         # Lead-in: the server needs feedback on it, but it is no part of the series.
         elif not self._begun and not self._begin(run.first, run.payload, wall, run.sent):
             self.receiving.load(run, now, wall)
@@ -148,11 +162,19 @@ class DownPhase(LoadPhase):
         self._end_of_load = last if self._end_of_load is None else min(self._end_of_load, last)
         self.finish(now)
 
-    def _stopped_by_peer(self, sequence: int, sent: int, now: int) -> None:
-        early = not self._begun or sent + TOLERANCE_NS < self.series.first_sent + self.duration_ns
+    def _stopped_by_peer(self, run: LoadRun, now: int, wall: int) -> None:
+        early = not self._begun or run.sent + TOLERANCE_NS < self.series.first_sent + self.duration_ns
         if early and self._closing == NEVER:
             self.finish(now, Ending.STOPPED_BY_PEER, "the peer ended the test early")
-        self._over(sequence, now)
+        # Stops of a foreign server have the size of its load: they keep the queue full.
+        is_probe = run.payload == pdu.LOAD_HEADER.size and self._plan.has_drain_probes
+        if not is_probe or self._closing != NEVER:
+            self._over(run.first, now)
+            return
+        if self._end_of_load is None:
+            self._end_of_load, self._drained = run.first - 1, now + DRAINING_NS
+        if len(self._probes) < MOST_PROBES:
+            self._probes.append((wall, wall - run.sent))
 
     def so_far(self) -> LoadSoFar:
         """Packets received until now; gaps before the newest packet count as lost."""
@@ -188,8 +210,15 @@ class DownPhase(LoadPhase):
             "reordered": series.reordered,
             "duplicated": series.duplicated,
             "intervals": series.intervals(),
+            "drain": tuple(self._drain_samples()),
             "rtt_ns": bound,
         }
+
+    def _drain_samples(self) -> Iterator[DrainSample]:
+        series = self.series
+        for wall, delay in self._probes:
+            offset_us = max(0, wall - series.last_wall) // 1000
+            yield DrainSample(offset_us, (delay - series.delay_minimum) / 1000)
 
     def _sent_ip_bytes(self, sent: int, mean: float) -> int:
         if self._spacing:

@@ -50,6 +50,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         """True for a test over IPv6."""
         return len(self.address) == 4
 
+    @property
+    def has_drain_probes(self) -> bool:
+        """True for a load that is followed by probes: a search judges by its rates alone."""
+        return self.search is None
+
     def __repr__(self) -> str:
         what = f"row {self.row}" if self.search is None else f"search to row {self.row}"
         return f"Plan({self.direction} {what} {self.duration_s} s key {self.key_id})"
@@ -74,6 +79,8 @@ class Ending(StrEnum):
     COERCED = "coerced"
     """The peer would have run another test than the planned one."""
     NO_ANSWER = "no-answer"
+    TEST_PORT_SILENT = "test-port-silent"
+    """The set-up was answered with the right key; the test port that it named answers nothing."""
     BAD_AUTHENTICATION = "bad-authentication"
     """The peer answered with another key or another time of day."""
     BAD_RESPONSE = "bad-response"
@@ -106,6 +113,22 @@ class LoadInterval(Struct, frozen=True, kw_only=True):
     delay_min_us: float | None
     delay_max_us: float | None
 
+    @property
+    def distinct_ip_bytes(self) -> float:
+        """IP-layer bytes without those of duplicates, which have the interval's mean size."""
+        return self.ip_bytes * (self.datagrams - self.duplicated) / self.datagrams if self.datagrams else 0.0
+
+
+class DrainSample(Struct, frozen=True):
+    """Smallest one-way delay of probes that were sent after the load, while its queue drained and later.
+
+    ``offset_us`` counts from the arrival of the load's last packet. ``delay_us`` is above the same minimum as
+    the delays of the load; it is negative where the path became shorter.
+    """
+
+    offset_us: int
+    delay_us: float
+
 
 class SentInterval(Struct, frozen=True, kw_only=True):
     """Time between two Status PDUs at the sender of a search; ``offset_us`` is counted from its first packet.
@@ -124,13 +147,14 @@ class LoadSoFar(Struct, frozen=True):
 
     ``line_bytes`` are the IP-layer bytes on this agent's line: received in the direction down, sent up.
     ``packets`` are known to have arrived, ``lost_packets`` are missing. ``delay_us`` is the newest one-way
-    delay above the smallest.
+    delay above the smallest. ``sent_packets`` are those of this agent, 0 in the direction down.
     """
 
     line_bytes: int = 0
     packets: int = 0
     lost_packets: int = 0
     delay_us: int = 0
+    sent_packets: int = 0
 
 
 class LoadReport(Struct, frozen=True, kw_only=True):
@@ -158,6 +182,7 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     - ``lost``: packets sent minus distinct packets received.
     - ``receive_span_us``: time from the first to the last packet. Up, it is the span for which the rate
       becomes the mean rate of the whole intervals.
+    - ``drain``: delays of the probes sent after the load; empty where the other end takes none.
     - ``estimated_packets``: those of the packets received that are inferred, since their Status was lost.
     - ``receiver_drops``: packets dropped in this host's socket (down only). They are in ``lost``, but
       are no fault of the line.
@@ -196,6 +221,7 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     receiver_drops: int = 0
     status_lost: int = 0
     intervals: tuple[LoadInterval, ...] = ()
+    drain: tuple[DrainSample, ...] = ()
     rtt_min_us: int | None = None
     wall_step_us: int = 0
     bytes_sent: int = 0
@@ -211,8 +237,11 @@ class LoadReport(Struct, frozen=True, kw_only=True):
 
     @property
     def received_bps(self) -> float:
-        """IP-layer rate at the receiver; 0 below two packets."""
-        return _rate(self.received_packets, self.received_ip_bytes, self.receive_span_us)
+        """IP-layer rate of distinct packets at the receiver; 0 below two packets."""
+        if self.received_packets < 2:
+            return 0.0
+        distinct = max(0.0, 1 - self.duplicated / self.received_packets)
+        return distinct * _rate(self.received_packets, self.received_ip_bytes, self.receive_span_us)
 
 
 def _rate(packets: int, ip_bytes: int, span_us: int) -> float:

@@ -31,6 +31,11 @@ UPSTREAM_BIT = 0x8000
 """Bit of Setup maxBandwidth for a test in the direction up; the other bits are Mbit/s."""
 
 SETUP_JUMBO, SETUP_TRADITIONAL_MTU = 0x01, 0x02
+SETUP_PROBES_OFFERED, SETUP_PROBES_ACCEPTED = 0x40, 0x80
+"""Setup modifiers of this program: the client offers drain probes up, the server accepts them.
+
+Foreign servers echo bits that they do not know, so acceptance is another bit than the offer.
+"""
 ACTIVATION_START_INDEX, ACTIVATION_RANDOM_PAYLOAD = 0x01, 0x02
 
 AUTHENTICATION_MODE_1 = 1

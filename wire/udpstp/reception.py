@@ -52,9 +52,16 @@ class Offer:
         """Build the Setup Response with a refusal code (§12.3.5)."""
         return self._respond(code, 0, wall)
 
+    @property
+    def has_probes(self) -> bool:
+        """True if the client offers probes after a load up."""
+        return bool(self.setup.modifiers & pdu.SETUP_PROBES_OFFERED)
+
     def _respond(self, code: int, test_port: int, wall: int) -> bytes:
+        accepted = pdu.SETUP_PROBES_ACCEPTED if self.has_probes else 0
         response = replace(
             self.setup, command=pdu.RESPONSE, response=code, test_port=test_port,
+            modifiers=self.setup.modifiers | accepted,
             version=pdu.PROTOCOL_VERSION, auth_time=wall // _S,
         )  # fmt: skip
         return auth.sign(response.pack(), self.keys.server)

@@ -44,6 +44,9 @@ _NEVER = 1 << 62
 GRACE_NS = 500 * _MS
 """Time beyond the test length at which a test up is stopped: its first packet is that late at most."""
 
+DRAIN_GRACE_NS = 3_000 * _MS
+"""The same for a test with drain probes: the client stops it once the queue of its load is gone."""
+
 ACCEPTED, BAD_PARAMETERS = 1, 2
 """Activation cmdResponse (§12.3.9)."""
 
@@ -151,6 +154,7 @@ class ServerTest:
         self._end: SendingEnd | ReceivingEnd | None = None
         self._feedback = FeedbackCounter()
         self._overhead = ip_layer.IPV6_UDP_BYTES if len(offer.source) == 4 else ip_layer.IPV4_UDP_BYTES
+        self._grace_ns = DRAIN_GRACE_NS if offer.has_probes else GRACE_NS
         self._last_size = 0
         self.segment_bytes = 0
 
@@ -261,6 +265,9 @@ class ServerTest:
                 self._client_stopped(now)
                 return
             self._feed(now)
+            if self.offer.has_probes and run.payload == pdu.LOAD_HEADER.size:
+                end.probe(run, wall)
+                continue
             for part in (run,) if end.takes_whole(run) else run.singles():
                 end.load(part, now, wall)
 
@@ -283,7 +290,7 @@ class ServerTest:
     def _client_stopped(self, now: int) -> None:
         if self._close_at == _NEVER:
             # Not early: a client that has sent everything need not wait for our stop.
-            early = self._stop_at == _NEVER or now < self._stop_at - GRACE_NS
+            early = self._stop_at == _NEVER or now < self._stop_at - self._grace_ns
             self.outcome = ServerOutcome.STOPPED_BY_CLIENT if early else ServerOutcome.COMPLETED
         self._phase = _Phase.DONE
 
@@ -336,7 +343,7 @@ class ServerTest:
             search = rate_control.rate_algorithm(activation, highest) if self.searches else None
             # Up, the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
             self._end = ReceivingEnd(activation, first_rate(activation), search)
-            self._stop_at = now + activation.test_s * _S + GRACE_NS
+            self._stop_at = now + activation.test_s * _S + self._grace_ns
         else:
             control = LocalSearch(activation, highest, now) if self.searches else FixedRate(activation, now)
             ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S

@@ -3,12 +3,14 @@
 | state | event | next state |
 |---|---|---|
 | sending | the planned end, the byte limit, or a stop by the server | draining |
-| draining | the reports account for every packet, or 0.4 s of empty reports | closing |
+| draining | 14 reports of drain probes alone: the queue of the load is gone | closing |
+| draining, without probes | the reports account for every packet, or 0.4 s of empty reports | closing |
 | draining | 2.5 s, or 0.4 s after the server's last stop | closing |
 | any | 3 s without a report (watchdog), or a stop by the caller | closing |
 
-While draining nothing is sent: packets in the line's queue still arrive, and the server still reports them. A
-packet must not count as lost because its report was not awaited.
+While draining no load is sent: packets in the line's queue still arrive, and the server still reports them. A
+packet must not count as lost because its report was not awaited. A server that accepted drain probes gets
+them meanwhile, and reports their delays.
 """
 
 from wire.udpstp import pdu, rates
@@ -27,6 +29,9 @@ _S = 1_000_000_000
 DRAIN_NS = 2_500 * _MS
 """Longest wait for packets in the line's queue; below the 3 s of the server's watchdog."""
 
+PROBE_INTERVALS = 14
+"""Reports of drain probes alone, 0.7 s. The first shows the drain, the others how still the path is."""
+
 EMPTY_US = 400_000
 """Time without a packet at the receiver after which no more are expected."""
 
@@ -41,13 +46,22 @@ class UpPhase(LoadPhase):
     """Sends the load, then waits until the server has reported the last packet that arrived."""
 
     def __init__(
-        self, plan: Plan, activation: pdu.Activation, duration_ns: int, now: int, wall: int, overhead: int
+        self,
+        plan: Plan,
+        activation: pdu.Activation,
+        duration_ns: int,
+        now: int,
+        wall: int,
+        overhead: int,
+        *,
+        has_probes: bool = False,
     ) -> None:
         super().__init__(plan, duration_ns, now)
         self.tempo = Tempo.SEND
         control = RemoteSearch(activation, plan.row, now) if plan.search else FixedRate(activation, now)
         self._interval_ns = activation.trial_interval * _MS
         self._overhead = overhead
+        self._has_probes = has_probes
         self._drained = NEVER
         self._last_report = NEVER
         self.sending = SendingEnd(control, ipv6=plan.ipv6, start=now, duration_ns=duration_ns, wall=wall)
@@ -74,6 +88,8 @@ class UpPhase(LoadPhase):
         size = self.sending.transmit(buffer, now, wall, self._watchdog.receive_stopped(now))
         if self.sending.sender.done and self._drained == NEVER:
             self._drained = now + DRAIN_NS
+            if self._has_probes:
+                self.sending.probe(now)
         if now >= min(self._drained, self._last_report):
             self._end_of_wait(now)
         return size
@@ -137,9 +153,12 @@ class UpPhase(LoadPhase):
         if not totals.complete:
             return False
         sent = self.sending.sender.sent_packets
+        if self._has_probes and self.series.probe_intervals >= PROBE_INTERVALS:
+            return True
         distinct = totals.datagrams - totals.duplicated
         # Packets lost on the line are never reported: empty reports end the wait for them.
-        return distinct >= sent or self.series.empty_us >= EMPTY_US
+        is_whole = distinct >= sent and not self._has_probes
+        return is_whole or self.series.empty_us >= EMPTY_US
 
     def so_far(self) -> LoadSoFar:
         """Bytes sent until now, and packets that the Status PDUs have reported until now."""
@@ -149,6 +168,7 @@ class UpPhase(LoadPhase):
             packets=series.reported_packets,
             lost_packets=series.reported_lost,
             delay_us=series.newest_delay_us,
+            sent_packets=sender.sent_packets,
         )
 
     def fields(self) -> dict[str, object]:
@@ -178,6 +198,7 @@ class UpPhase(LoadPhase):
             "estimated_packets": estimated,
             "status_lost": self.series.missing,
             "intervals": intervals,
+            "drain": self.series.drain() if self._has_probes else (),
             "sent_intervals": self.sent.intervals(),
             # Whole milliseconds, perhaps rounded down: the next one is the bound that holds.
             "rtt_ns": None if rtt is None else (rtt + 1) * _MS,

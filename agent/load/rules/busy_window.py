@@ -85,7 +85,7 @@ class OwnArrivals:
         self._sent, self._received, sent, received = [0.0], [0.0], 0.0, 0.0
         for one in intervals:
             sent += (one.datagrams - one.duplicated + one.lost) * packet_bytes
-            received += one.ip_bytes
+            received += one.ip_bytes  # duplicates, too: marks count what is on the line
             self._sent.append(sent)
             self._received.append(received)
 
@@ -104,7 +104,7 @@ class OwnArrivals:
         arrived, lost = 0.0, 0
         for one in self._touched(begin_us, end_us):
             within = min(end_us, one.offset_us + one.duration_us) - max(begin_us, one.offset_us)
-            arrived += one.ip_bytes * within / one.duration_us
+            arrived += one.distinct_ip_bytes * within / one.duration_us
             lost += max(0, one.lost)
         return arrived, lost
 

@@ -31,6 +31,8 @@ RECENT_S = 0.5
 
 CONGESTED_US, CONGESTED_LOSS = 50_000, 0.02  # a queue, or a loss, that people at the site notice
 DELIVERED_SHARE = 0.99
+COUNTED_SHARE = 0.98  # of the test's own bytes: counters that saw less cannot have counted it
+MARK_SLACK_S = 0.15  # a mark's two figures are of moments that differ by so much at most
 IN_USE_SHARE = 0.05  # of the floor: so much traffic of the site's own shapes what a test sees
 
 
@@ -70,6 +72,8 @@ def between(
     rates = _rates(loaded[0], loaded[-1], down=down)
     if isinstance(rates, Unavailable):
         return rates
+    if (unproven := _unproven(loaded, down=down)) is not None:
+        return unproven
     line_bps, own_bps = rates
     window = busy(loaded, report, whole or report.intervals)
     if down:
@@ -81,6 +85,37 @@ def between(
         return OwnTraffic(offered * (1 - growth.rate), window=window)
     fate = min(1.0, report.received_bps / report.sent_bps) if report.sent_bps else 0.0
     return OwnTraffic(offered * fate, most_bps=offered, window=window)
+
+
+def unproven(counted: int, own: int) -> Unavailable | None:
+    """Reason why counters that added ``counted`` bytes while the test moved ``own`` cannot be believed."""
+    if counted >= COUNTED_SHARE * own:
+        return None
+    return Unavailable(
+        f"the counters added {counted} bytes while the test alone moved {own}:"
+        " they are refreshed too seldom, or count another line"
+    )
+
+
+def _unproven(loaded: Sequence[CounterMark], *, down: bool) -> Unavailable | None:
+    """Check at every mark that the counters contain the test's own bytes until then.
+
+    Counters that a router refreshes now and then lag behind, and jump: what they show is of another time.
+    """
+    first, last = loaded[0], loaded[-1]
+    own_all = last.so_far.line_bytes - first.so_far.line_bytes
+    slack = own_all * MARK_SLACK_S / (last.at_s - first.at_s)
+    for mark in loaded[1:]:
+        if isinstance(mark.counters, Unavailable) or isinstance(first.counters, Unavailable):
+            continue
+        added = mark.counters.since(first.counters)
+        if isinstance(added, Unavailable):
+            return added
+        own = mark.so_far.line_bytes - first.so_far.line_bytes
+        found = unproven(round((added.received_ip_bytes if down else added.sent_ip_bytes) + slack), own)
+        if found is not None:
+            return found
+    return None
 
 
 def busy(

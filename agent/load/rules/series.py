@@ -14,16 +14,49 @@ MOST_SAMPLES = 600
 _END = 5  # intervals of 50 ms that represent one end of a test
 
 
+PROBE_IP_BYTES = 60
+# Probes that arrive so soon after the load see its queue drained, and the path as it was during the load.
+DRAIN_WINDOW_US = 45_000
+# Part of each quarter's share of the growth below which the queue did not grow steadily.
+STEADY_SHARE = 0.4
+# A steady queue never shrinks by more than jitter, or this part of its growth.
+SHRUNK_US, SHRUNK_SHARE = 12_000, 0.2
+_SLOT_US = 50_000
+_AT_LAST_QUARTER = 0.8
+_APART = 7
+HOLE_US = 200_000
+
+
 class Growth(Struct, frozen=True):
     """Growth of one-way delay: in microseconds, and per microsecond of receiving.
 
-    ``sustained`` growth lasted throughout the test. Growth that is not ``known`` says nothing of a queue.
+    ``sustained`` growth lasted throughout the test, ``steady`` growth had its share of it in each quarter.
+    Growth that is not ``known`` says nothing of a queue.
     """
 
     gained_us: float = 0.0
     rate: float = 0.0
     sustained: bool = False
     known: bool = False
+    steady: bool = False
+
+
+class QueueDrain(Struct, frozen=True):
+    """Signs of the probes sent after a load, in microseconds.
+
+    ``path_shift_us`` is the delay of the idle path after the load minus that before it. ``depth_us`` is the
+    depth of the load's queue at its end, ``rate`` the same per microsecond of receiving. ``idle_range_us`` is
+    by how much the delay of the idle path varied after the load. ``envelope_rate`` is a second, coarser
+    ``rate``: from the least delays of the load's last quarter, and of all probes. ``median_rate`` is a third:
+    the median growth within the load, which a single step of the path does not change.
+    """
+
+    path_shift_us: float
+    depth_us: float
+    rate: float
+    idle_range_us: float
+    envelope_rate: float
+    median_rate: float
 
 
 def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
@@ -46,7 +79,9 @@ def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
         return Growth(known=True)
     # At 1 the line would carry nothing, and the slope per second of sending would be infinite.
     rate = min(0.99, gained / (over_us - begin_us))
-    return Growth(gained, rate, _sustained(series, low, gained), known=True)
+    return Growth(
+        gained, rate, _sustained(series, low, gained), known=True, steady=_is_steady(series, low, gained)
+    )
 
 
 def _in_order(series: Sequence[tuple[int, float]]) -> bool:
@@ -60,6 +95,86 @@ def _sustained(series: Sequence[tuple[int, float]], low: float, gained: float) -
     return _median(series[half : half + _END])[1] - low >= gained / 4
 
 
+def _is_steady(series: Sequence[tuple[int, float]], low: float, gained: float) -> bool:
+    """True if each quarter has its share of the growth: a rate that varies makes a queue come and go."""
+    quarter = len(series) // 4
+    # The least of the last two intervals: jitter only ever adds.
+    marks = [
+        low,
+        *(min(delay for _, delay in series[at - 2 : at]) for at in (quarter, 2 * quarter, 3 * quarter)),
+    ]
+    parts = [after - before for before, after in pairwise([*marks, low + gained])]
+    if any(part < STEADY_SHARE * gained / 4 for part in parts):
+        return False
+    # A rate that swings once a quarter looks even in these marks, but its queue shrinks between them.
+    highest = shrunk = 0.0
+    for _, delay in series:
+        highest = max(highest, delay)
+        shrunk = max(shrunk, highest - delay)
+    return shrunk <= max(SHRUNK_US, SHRUNK_SHARE * gained)
+
+
+def queue_drain(report: LoadReport) -> QueueDrain | None:
+    """Signs of the probes after the load; None if they or the delays of the load are missing.
+
+    A queue of our own drains at 1 ms a ms when the load stops. The probes behind it then see the idle path.
+    A path whose own delay changed does not come back.
+    """
+    known = [one for one in report.intervals if one.delay_min_us is not None]
+    idle = [one.delay_us for one in report.drain if one.offset_us < DRAIN_WINDOW_US]
+    if len(known) < 2 * _END or not idle or not report.sent_packets or not report.received_bps:
+        return None
+    # A full-size packet takes longer to serialise than a probe.
+    size = report.sent_ip_bytes / report.sent_packets - PROBE_IP_BYTES
+    after = min(idle) + size * 8e6 / report.received_bps
+    before = min(one.delay_min_us or 0.0 for one in known[:3])
+    last = min(known[-2:], key=lambda one: one.delay_min_us or 0.0)
+    begin_us, end_us = known[0].offset_us, report.intervals[-1].offset_us + report.intervals[-1].duration_us
+    # The least delay is that of its interval's begin: the queue went on growing until the end.
+    depth = (last.delay_min_us or 0.0) - after
+    if not report.lost:
+        depth *= (end_us - begin_us) / (last.offset_us - begin_us)
+    rate = min(0.99, max(0.0, depth) / (end_us - begin_us))
+    quarter = [one.delay_min_us or 0.0 for one in known[-(len(known) // 4) :]]
+    least_idle = min(one.delay_us for one in report.drain) + size * 8e6 / report.received_bps
+    # Half of the quarter is missing in the growth of a queue that began with the load.
+    envelope = (min(quarter) - least_idle) / (end_us - begin_us) / _AT_LAST_QUARTER
+    return QueueDrain(
+        after - before, max(0.0, depth), rate, _idle_range_us(report), envelope, _median_growth(known)
+    )
+
+
+def _median_growth(known: Sequence[LoadInterval]) -> float:
+    """Median growth of delay over a third of a second, per microsecond of receiving."""
+    growths = sorted(
+        ((after.delay_min_us or 0.0) - (before.delay_min_us or 0.0)) / (after.offset_us - before.offset_us)
+        for before, after in zip(known, known[_APART:], strict=False)
+    )
+    return growths[len(growths) // 2]
+
+
+def _idle_range_us(report: LoadReport) -> float:
+    """Range of the least delays of 50 ms each, after the queue has drained."""
+    least: dict[int, float] = {}
+    for one in report.drain:
+        slot = one.offset_us // _SLOT_US
+        least[slot] = min(least.get(slot, one.delay_us), one.delay_us)
+    return max(least.values()) - min(least.values())
+
+
+def is_interrupted(report: LoadReport) -> bool:
+    """True if nothing arrived for 0.2 s and packets sent meanwhile are lost: the line was away."""
+    arrived = [one for one in report.intervals if one.datagrams]
+    if not report.planned_packets:
+        return False
+    spacing_us = report.planned_duration_us / report.planned_packets
+    for before, after in pairwise(arrived):
+        hole_us = after.offset_us - before.offset_us - before.duration_us
+        if hole_us >= HOLE_US and after.lost * spacing_us >= hole_us / 2:
+            return True
+    return False
+
+
 def _median(series: Sequence[tuple[int, float]]) -> tuple[int, float]:
     """Median time and median delay of an odd number of intervals."""
     # Not ``statistics.median``: that module takes a quarter of a megabyte of the resident agent.
@@ -71,7 +186,7 @@ def share_above(intervals: Sequence[LoadInterval], bps: float) -> float:
     """Share of the second half's intervals that received more than ``bps``; 0 without any."""
     # A policer's token bucket is full at the start: the first half would show the bucket, not the rate.
     half = [one for one in intervals[len(intervals) // 2 : -1] if one.duration_us]
-    above = sum(one.ip_bytes * 8e6 / one.duration_us > bps for one in half)
+    above = sum(one.distinct_ip_bytes * 8e6 / one.duration_us > bps for one in half)
     return above / len(half) if half else 0.0
 
 
@@ -108,6 +223,7 @@ def part_of(report: LoadReport, begin_us: int, end_us: int) -> LoadReport | None
         duplicated=duplicated,
         reordered=sum(one.reordered for one in inside),
         intervals=inside,
+        drain=(),
     )
 
 

@@ -8,6 +8,8 @@ STALL_SHARE = 0.02  # of the duration that the sender may stand still
 REFUSED_SHARE = 0.005  # packets that this host's own sockets refused or dropped
 CLOCK_STEP_US = 5_000  # a tenth of what the smallest failing deficit gains in two seconds
 BUSY = (10, 13)  # Setup cmdResponse: no bandwidth, or no connection, left just now (RFC 9946 §12.3.5)
+# A lost control message fails the set-up, which is worth another try (RFC 9946 §6.1).
+RETRIED = (Ending.NO_ANSWER, Ending.TEST_PORT_SILENT)
 # Failures of the sender's pace only: what arrived of such a test is still true.
 SENDERS = (Failure.SENDER_STALLED, Failure.SENDER_SLOW, Failure.PEER_SLOW)
 
@@ -54,6 +56,7 @@ FAILURES = {
     Ending.REFUSED: Failure.PEER_REFUSED,
     Ending.COERCED: Failure.PEER_PROTOCOL,
     Ending.NO_ANSWER: Failure.NO_ANSWER,
+    Ending.TEST_PORT_SILENT: Failure.TEST_PORT_BLOCKED,
     Ending.BAD_AUTHENTICATION: Failure.CONFIGURATION,
     Ending.BAD_RESPONSE: Failure.PEER_PROTOCOL,
     Ending.NAME_UNKNOWN: Failure.NAME_UNKNOWN,

@@ -131,7 +131,7 @@ class CapacityProbe:
             if report.ending is Ending.REFUSED and report.refusal in validity.BUSY:
                 progress("the peer is full: another try in 4 s")
                 await asyncio.sleep(BUSY_PAUSE_S)
-            elif report.ending is not Ending.NO_ANSWER:
+            elif report.ending not in validity.RETRIED:
                 break
         return await self._read(report, latency, sent, received)
 

@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct
@@ -25,7 +26,6 @@ DRAIN_RATIO = 6.0
 LEAST_DRAIN_RATIO = 2.0
 LONGEST_DRAIN_S = 10
 LONGEST_QUEUE_S = 5.0
-IN_FLIGHT_S = 0.1
 # Planned length of a test with a pre-drain in it; it is ended when its own seconds are over.
 DRAINED_TEST_S = 25
 
@@ -90,6 +90,10 @@ class _Load:
         self.plan, self.meter = plan, meter
         self.cancel = threading.Event()
         self.began = asyncio.Event()
+        self._newest = LoadSoFar()
+        self._passed = asyncio.Event()
+        self._passed_s: float | None = None
+        self._passed_packets: int | None = None
         self.gave_way = False
         self.began_s = 0.0
         self.judged_s: float | None = None
@@ -97,8 +101,30 @@ class _Load:
     def judge_from_now(self) -> None:
         self.judged_s = time.monotonic()
 
+    async def burst_to_pass(self, drained: LoadReport) -> None:
+        """Wait until the last bytes of a burst that has ended have left the queue."""
+        if self.plan.direction is Direction.DOWN:
+            # The peer stopped it within a round trip: a packet of this test that was sent later is behind it.
+            self._passed_s = time.monotonic() + (drained.rtt_min_us or 0) / 1e6
+        else:
+            # Packets of this test that were sent before the burst ended wait no longer than the burst.
+            self._passed_packets = self._newest.sent_packets
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._passed.wait(), LONGEST_QUEUE_S)
+
+    def _note_passing(self, so_far: LoadSoFar) -> None:
+        if self._passed_packets is not None:
+            is_over = so_far.packets + so_far.lost_packets >= self._passed_packets
+        else:
+            sent_s = time.monotonic() - so_far.delay_us / 1e6
+            is_over = self._passed_s is not None and sent_s >= self._passed_s
+        if is_over:
+            self._passed.set()
+
     def on_load(self, so_far: LoadSoFar) -> None:
         now, plan = time.monotonic(), self.plan
+        self._newest = so_far
+        self._note_passing(so_far)
         if not self.began.is_set():
             self.began_s = now
             self.began.set()
@@ -145,7 +171,9 @@ async def _with_pre_drain(load: _Load, run_load: RunLoad) -> tuple[LoadReport, L
         began.cancel()
         drained = None if running.done() else await _pre_drain(plan, run_load)
         if drained is not None:
-            await asyncio.wait({running}, timeout=_queue_s(drained) + IN_FLIGHT_S)
+            passing = asyncio.ensure_future(load.burst_to_pass(drained))
+            await asyncio.wait({running, passing}, return_when=asyncio.FIRST_COMPLETED)
+            passing.cancel()
         load.judge_from_now()
         return await running, drained
     finally:
@@ -179,9 +207,3 @@ class _Burst:
         if not self._begun:
             self._begun = True
             asyncio.get_running_loop().call_later(self.seconds, self.enough.set)
-
-
-def _queue_s(drained: LoadReport) -> float:
-    """Time until the bytes of the pre-drain have left the queue: as long as its last packets waited."""
-    delays = [one.delay_max_us for one in drained.intervals[-5:] if one.delay_max_us is not None]
-    return min(max(delays, default=0.0) / 1e6, LONGEST_QUEUE_S)

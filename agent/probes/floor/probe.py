@@ -246,7 +246,7 @@ class FloorProbe(ResumingProbe):
             if tested.report.ending is Ending.REFUSED and tested.report.refusal in validity.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
             # Only a lost control message is worth another try: any other failure would repeat itself.
-            elif tested.report.ending is not Ending.NO_ANSWER:
+            elif tested.report.ending not in validity.RETRIED:
                 break
         return tested
 
@@ -276,7 +276,12 @@ class FloorProbe(ResumingProbe):
             run.counters_problem = run.counters_problem or own.detail
         known = own if isinstance(own, OwnTraffic) else None
         test = signs.judge(
-            tested.report, run.contract.floor_bps, known, run.tests, ended_early=tested.ended_early
+            tested.report,
+            run.contract.floor_bps,
+            known,
+            run.tests,
+            ended_early=tested.ended_early,
+            pre_drained=tested.drained is not None,
         )
         predrain_bytes = tested.drained.sent_ip_bytes if tested.drained else 0
         run.tests.append(structs.replace(test, predrain_bytes=predrain_bytes))

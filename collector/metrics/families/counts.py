@@ -15,7 +15,7 @@ def _timestamp(site: LiveSite, _now_us: int) -> Samples:
 
 
 def _measurements(site: LiveSite, _now_us: int) -> Samples:
-    for (probe, outcome, failure), count in sorted(site.measurements.items(), key=_by_words):
+    for (probe, outcome, failure), count in sorted(site.counters.measurements.items(), key=_by_words):
         yield f',probe="{probe}",outcome="{outcome}",failure="{failure or ""}"', count
 
 
@@ -24,11 +24,11 @@ def _by_words(item: tuple[tuple[str | None, ...], int]) -> list[str]:
 
 
 def _late(site: LiveSite, _now_us: int) -> Samples:
-    return ((f',probe="{probe}"', count) for probe, count in sorted(site.late.items()))
+    return ((f',probe="{probe}"', count) for probe, count in sorted(site.counters.late.items()))
 
 
 def _bytes(site: LiveSite, _now_us: int) -> Samples:
-    for (probe, direction), count in sorted(site.bytes_spent.items()):
+    for (probe, direction), count in sorted(site.counters.bytes_spent.items()):
         yield f',probe="{probe}",direction="{direction}"', count
 
 
@@ -39,16 +39,16 @@ def _busy(site: LiveSite, now_us: int) -> Samples:
 
 
 def _comparisons(site: LiveSite, _now_us: int) -> Samples:
-    return ((f',result="{result}"', count) for result, count in sorted(site.comparisons.items()))
+    return ((f',result="{result}"', count) for result, count in sorted(site.comparisons.results.items()))
 
 
 def _disagreed(site: LiveSite, _now_us: int) -> Samples:
-    for direction, compared in sorted(site.disagreements.items()):
+    for direction, compared in sorted(site.comparisons.disagreements.items()):
         yield f',direction="{direction}"', compared.time_us / 1e6
 
 
 def _difference(site: LiveSite, _now_us: int) -> Samples:
-    for direction, compared in sorted(site.disagreements.items()):
+    for direction, compared in sorted(site.comparisons.disagreements.items()):
         if compared.difference is not None:
             yield f',direction="{direction}"', compared.difference
 

@@ -34,7 +34,7 @@ def _of_attempts(gauge: AttemptGauge, kinds: list[MeasurementKind[Any]]) -> _Fro
 
 def _of_total(total: Total[Any]) -> _FromSite:
     def samples(site: LiveSite, _now_us: int) -> Samples:
-        for labels, count in sorted(site.totals.get(total.name, {}).items()):
+        for labels, count in sorted(site.counters.totals.get(total.name, {}).items()):
             yield labels, count if total.unit == 1 else count / total.unit
 
     return samples

@@ -12,7 +12,7 @@ from agent.load.rules.own_traffic import CounterMark, OwnTraffic
 from lab.links.line import EmulatedLine, LineSettings
 from wire.ip_layer import ETHERNET_HEADER_BYTES
 from wire.records import Direction
-from wire.udpstp.load import Ending, LoadInterval, LoadReport, LoadSoFar
+from wire.udpstp.load import DrainSample, Ending, LoadInterval, LoadReport, LoadSoFar
 
 PACKET_BYTES = 1000
 INTERVAL_NS = 50_000_000
@@ -130,6 +130,7 @@ def _report(
         receive_span_us=(arrivals[-1][0] - arrivals[0][0]) // 1000 if arrivals else 0,
         lost=sent - len(arrivals),
         intervals=tuple(_interval(index, delays, lost[index]) for index, delays in intervals.items()),
+        drain=tuple(DrainSample(offset_us, 0.0) for offset_us in range(0, 700_000, 4_000)),
         rtt_min_us=2 * least // 1000,
     )
 

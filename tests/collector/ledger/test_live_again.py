@@ -30,14 +30,14 @@ def tell_outage(machine: Machine, name: str, begin: ClockReading | None = None) 
 
 
 def learn(views: Views, ledger: Ledger, machine: Machine) -> None:
-    """What the program does of a batch, and between batches."""
+    """Do as the program does with a batch, and between batches."""
     while machine.unsent:
         views.learn(machine.send(ledger).observations, machine.now_us)
     views.relearn(idle(ledger), machine.now_us)
 
 
 def rebuilt(path: Path, now_us: int) -> Views:
-    """What it does at its start."""
+    """Do as the program does at its start."""
     views = Views(INVENTORY)
     views.fleet.restore(reading.newest(path))
     views.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
@@ -73,7 +73,7 @@ def test_an_outage_that_began_in_a_boot_of_which_the_clock_is_known(
     (told,) = site.outages.known.values()
     assert told.dated
     assert abs(told.begin_us - begin_us) < MINUTE_US
-    assert site.totals["qos_outages_total"].total() == 1
+    assert site.counters.totals["qos_outages_total"].total() == 1
 
 
 def test_outages_of_a_boot_that_is_placed_later(ledger: Ledger, path: Path) -> None:

@@ -151,13 +151,13 @@ def test_late_measurements_have_a_counter_of_their_own() -> None:
     made.learn([late, seen(floor(2), 2), seen(failed(3), 3)], NOW_US)
     found = made.get(SITE)
     assert found is not None
-    assert found.measurements == {
+    assert found.counters.measurements == {
         ("floor", Outcome.OK, None): 1,
         ("stamp", Outcome.FAILED, Failure.NO_ANSWER): 1,
     }
-    assert found.late == {"floor": 1}
-    assert found.totals["qos_floor_verdicts_total"] == {',direction="down",verdict="pass"': 1}
-    assert found.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
+    assert found.counters.late == {"floor": 1}
+    assert found.counters.totals["qos_floor_verdicts_total"] == {',direction="down",verdict="pass"': 1}
+    assert found.counters.bytes_spent[("floor", Direction.DOWN)] == 2_000_000
 
 
 def compared(
@@ -176,8 +176,8 @@ def test_the_newest_disagreement_of_a_direction_is_kept_after_an_agreement() -> 
     assert made.learn_comparisons([*first, compared(ComparisonResult.AGENT_ONLY)], NOW_US) == {SITE}
     found = made.get(SITE)
     assert found is not None
-    assert found.disagreements == {Direction.DOWN: first[0]}
-    assert found.comparisons == {
+    assert found.comparisons.disagreements == {Direction.DOWN: first[0]}
+    assert found.comparisons.results == {
         ComparisonResult.AGREE: 1,
         ComparisonResult.DISAGREE: 2,
         ComparisonResult.AGENT_ONLY: 1,
@@ -190,7 +190,7 @@ def test_comparisons_of_a_backlog_or_from_the_ledger_are_not_counted() -> None:
     made.restore_comparisons([compared(ComparisonResult.DISAGREE, direction=Direction.UP)])
     found = made.get(SITE)
     assert found is not None
-    assert (found.comparisons.total(), set(found.disagreements)) == (0, set(Direction))
+    assert (found.comparisons.results.total(), set(found.comparisons.disagreements)) == (0, set(Direction))
 
 
 def test_a_comparison_without_a_known_site_adds_no_site() -> None:
@@ -212,7 +212,7 @@ def test_the_number_of_series_of_a_site_is_bounded() -> None:
         )
     found = made.get(SITE)
     assert found is not None
-    assert len(found.series) == MAX_SERIES == len(found.measurements)
+    assert len(found.series) == MAX_SERIES == len(found.counters.measurements)
 
 
 def test_the_number_of_sites_outside_the_inventory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,10 +172,10 @@ def test_records_of_changes_do_not_affect_silence(records: list[Measurement]) ->
 
 def test_outages_are_counted_when_their_end_is_reported_in_time() -> None:
     found = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US))
-    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}
-    assert found.totals["qos_outage_seconds_total"] == {',cause="access-line"': 11 * MINUTE_US}
+    assert found.counters.totals["qos_outages_total"] == {',cause="access-line"': 1}
+    assert found.counters.totals["qos_outage_seconds_total"] == {',cause="access-line"': 11 * MINUTE_US}
     late = site(outage(1, BEGIN_US), outage(2, BEGIN_US, END_US), received_us=END_US + 4 * HOUR_US)
-    assert (late.totals, late.late) == ({}, {"reachability": 2})
+    assert (late.counters.totals, late.counters.late) == ({}, {"reachability": 2})
 
 
 def silent_states(found: LiveSite) -> list[SiteState]:
@@ -262,4 +262,4 @@ def test_a_redated_outage_has_its_new_time_and_is_not_counted_again() -> None:
     found = made.get(SITE)
     assert found is not None
     assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]
-    assert found.totals["qos_outages_total"] == {',cause="access-line"': 1}
+    assert found.counters.totals["qos_outages_total"] == {',cause="access-line"': 1}

@@ -46,16 +46,21 @@ def signed(packet: pdu.Setup | pdu.Activation, key: bytes = KEYS.client) -> byte
 
 @dataclass
 class Way:
-    """One direction: ``rate`` in IP bit/s (None: no bottleneck) with a queue of ``queue_ms``."""
+    """One direction: ``rate`` in IP bit/s (None: no bottleneck) with a queue of ``queue_ms``.
+
+    ``duplicates`` is the share of packets that arrive twice, doubled behind the bottleneck.
+    """
 
     delay_ms: float = 10
     rate: float | None = None
     queue_ms: float = 1000
     loss: float = 0.0
+    duplicates: float = 0.0
     drops: Callable[[bytes, int], bool] = lambda _packet, _now: False
     seed: int = 1
     free_at: float = 0
     carried: int = 0
+    loads: int = 0
     randomness: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +77,7 @@ class Way:
                 return None
             out = self.free_at = begin + (len(packet) + OVERHEAD) * 8 / self.rate * S
         self.carried += len(packet) + OVERHEAD
+        self.loads += len(packet) > pdu.LOAD_HEADER.size and pdu.is_load(packet)
         return int(out + self.delay_ms * MS)
 
 
@@ -172,8 +178,11 @@ class World:
                 self._send(packet, to_server=False, source=(SERVER[0], TEST_PORT))
 
     def _send(self, packet: bytes, *, to_server: bool, source: Address) -> None:
-        out = (self.up if to_server else self.down).pass_on(packet, self.now)
-        if out is not None:
+        way = self.up if to_server else self.down
+        out = way.pass_on(packet, self.now)
+        if out is None:
+            return
+        for _ in range(1 + (way.randomness.random() < way.duplicates)):
             heapq.heappush(self._events, (out, next(self._order), to_server, packet, source))
 
     def _advance(self, client: Client, cancel_at: int | None) -> None:

@@ -22,6 +22,8 @@ from wire.udpstp.load import Ending, Search
 from wire.udpstp.reception import Limits, Offer, Reception, coerced
 from wire.udpstp.server import ServerOutcome, ServerTest
 
+STATUSES, PROBES = 15, 200  # at most, after a load on a clean link
+
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 
 
@@ -49,8 +51,8 @@ def test_on_a_clean_link_all_packets_sent_are_received(direction: Direction, row
     assert report.bytes_sent == world.up.carried
     assert report.bytes_received <= world.down.carried
     smaller, larger = sorted((report.bytes_sent, report.bytes_received))
-    assert smaller <= 6_000
-    assert row * 125_000 <= larger <= row * 125_000 + 1000
+    assert smaller <= 6_000 + STATUSES * 232
+    assert row * 125_000 <= larger <= row * 125_000 + 1000 + PROBES * 60
 
 
 @pytest.mark.parametrize(("direction", "skew_ms"), [(Direction.DOWN, -3000), (Direction.UP, 3000)])
@@ -94,7 +96,7 @@ def test_loss_of_load_and_feedback(direction: Direction, seed: int, loss: float)
     report = world.run(plan_for(direction, seconds=2))
     assert report.ending is Ending.COMPLETED
     assert report.sent_packets in range(2000, 2003)
-    arrived = world.way(direction).carried // 1000
+    arrived = world.way(direction).loads
     assert report.received_packets == pytest.approx(arrived, abs=4)
     assert report.lost == report.sent_packets - report.received_packets
     assert report.lost / 2000 == pytest.approx(loss, abs=3 * (loss / 2000) ** 0.5)
@@ -120,12 +122,12 @@ def test_packets_before_a_lost_first_status_are_estimated_and_marked_so() -> Non
 
 @BOTH
 def test_a_lost_control_message_ends_the_attempt(direction: Direction) -> None:
-    for identifier in (b"\xac\xe1", b"\xac\xe2"):
+    for identifier, ending in ((b"\xac\xe1", Ending.NO_ANSWER), (b"\xac\xe2", Ending.TEST_PORT_SILENT)):
         for way in ("up", "down"):
             world = World()
             getattr(world, way).drops = lambda packet, _now, lost=identifier: packet[:2] == lost
             report = world.run(plan_for(direction))
-            assert report.ending is Ending.NO_ANSWER
+            assert report.ending is ending
             assert report.sent_packets == report.received_packets == 0
             assert world.now < 4 * S
             assert world.test is None or world.test.load_packets < 200
@@ -186,7 +188,7 @@ def test_a_longer_test_than_asked_is_ended_by_the_client(
     report = world.run(plan_for(direction))
     assert report.ending is Ending.COMPLETED
     assert report.sent_packets == report.received_packets == 1000
-    assert world.now < 1.5 * S
+    assert world.now < 2.2 * S  # drain probes up take 0.7 s
     assert world.test.outcome is ServerOutcome.STOPPED_BY_CLIENT
     assert world.test.load_packets < 1050
 

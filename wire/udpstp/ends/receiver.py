@@ -132,6 +132,12 @@ class LoadReceiver:
             self._round_trip(wall - echo_s * _S - echo_ns, run.response_delay * _MS)
         return arrival
 
+    def probe(self, delay: int, count: int) -> None:
+        """Take drain probes of this delay (ns): they give delays to the trial interval, and count nowhere."""
+        if self.delay_minimum is None or delay < self.delay_minimum:
+            self.delay_minimum, self._minimum_updated = delay, 1
+        self._trial.delay(delay - self.delay_minimum, count)
+
     def _in_order(self, run: LoadRun, delay: int) -> None:
         missing, samples = run.first - self.highest - 1, run.count
         self.highest = run.last
@@ -258,6 +264,10 @@ class ReceivingEnd:
         self.payload_bytes += run.payload * run.count
         self.duplicated += arrival is PacketOrder.DUPLICATE
         return arrival
+
+    def probe(self, run: batches.LoadRun, wall: int) -> None:
+        """Take drain probes received with the receive stamp ``wall``."""
+        self.receiver.probe(wall - run.sent, run.count)
 
     def takes_whole(self, run: batches.LoadRun) -> bool:
         """Check if all packets of ``run`` are in order and may be counted together."""

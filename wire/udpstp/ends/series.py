@@ -12,11 +12,12 @@ these the trial intervals are the only source (``FeedbackCounter``).
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wire.udpstp import pdu
 from wire.udpstp.ends.batches import LoadRun
 from wire.udpstp.ends.receiver import PacketOrder
-from wire.udpstp.load import LoadInterval, SentInterval
+from wire.udpstp.load import DrainSample, LoadInterval, SentInterval
 
 INTERVAL_NS = 50_000_000
 MOST_INTERVALS = 20 * 3600
@@ -58,7 +59,7 @@ class ArrivalSeries:
         self._lateness_least = self._lateness_most = 0.0
         self._overhead = overhead
         self._spacing = spacing_ns
-        self._delay_minimum = 0
+        self.delay_minimum = 0
         self._intervals: list[_ArrivalInterval] = []
 
     def begin(self, first_sequence: int, sequence: int, wall: int, sent: int) -> None:
@@ -70,7 +71,7 @@ class ArrivalSeries:
         # would otherwise look like a sender that began late.
         self.first_sent = sent - round((sequence - first_sequence) * self._spacing)
         self.last_sent = sent
-        self._delay_minimum = wall - sent
+        self.delay_minimum = wall - sent
 
     def add(self, run: LoadRun, arrival: PacketOrder, wall: int) -> None:
         """Count Load PDUs of the load with the receive stamp ``wall``; several at once only if in order."""
@@ -102,7 +103,7 @@ class ArrivalSeries:
         interval.lost += missing
         delay = wall - run.sent
         interval.delay(delay, run.count)
-        self._delay_minimum = min(self._delay_minimum, delay)
+        self.delay_minimum = min(self.delay_minimum, delay)
         if not missing:
             self.longest_gap_ns = max(self.longest_gap_ns, run.sent - self.last_sent)
         self.highest, self.last_sent = run.last, run.sent
@@ -123,7 +124,7 @@ class ArrivalSeries:
 
     def _load_interval(self, index: int, interval: _ArrivalInterval) -> LoadInterval:
         count = interval.delay_count
-        low = self._delay_minimum
+        low = self.delay_minimum
         return LoadInterval(
             offset_us=index * INTERVAL_NS // 1000,
             duration_us=INTERVAL_NS // 1000,
@@ -233,6 +234,7 @@ class FeedbackSeries:
         self.highest = 0
         self.reported_packets = self.reported_lost = 0
         self.newest_delay_us = 0
+        self._last_load = 0
         self.empty_us = 0
         """Time for which the receiver has received no packet, by its newest Status PDUs."""
 
@@ -244,12 +246,16 @@ class FeedbackSeries:
         self.reported_packets += max(0, status.datagrams - status.duplicated)
         self.reported_lost += status.lost
         self._counter.add(status)
+        if status.datagrams:
+            self._last_load = max(self._last_load, status.sequence)
         if status.sequence > self.highest:
             self.highest = status.sequence
             # The minimum, not the mean: a queue delays every packet of its interval.
             if status.delay_min != pdu.NO_DELAY:
                 self.newest_delay_us = status.delay_min * 1000
-            self.empty_us = 0 if status.datagrams else self.empty_us + status.interval_us
+            self.empty_us = (
+                0 if status.delay_count or status.datagrams else self.empty_us + status.interval_us
+            )
 
     @property
     def missing(self) -> int:
@@ -269,20 +275,52 @@ class FeedbackSeries:
         return self._counter.totals()
 
     def intervals(self) -> tuple[LoadInterval, ...]:
-        """Series up to the last interval with a packet; a lost Status PDU leaves a gap."""
-        statuses = [self._statuses[number] for number in sorted(self._statuses)]
-        while statuses and not statuses[-1].datagrams:
-            statuses.pop()
+        """Series up to the last interval with a load packet; a lost Status PDU leaves a gap.
+
+        With drain probes the last interval has no delays: it has probes in it.
+        """
+        statuses = [self._statuses[number] for number in sorted(self._statuses) if number <= self._last_load]
         if not statuses:
             return ()
         begin = _begin_us(statuses[0])
-        low = min(status.clock_delta_min for status in statuses)
-        return tuple(self._interval(status, begin, low) for status in statuses)
+        low = self._least_delta(statuses)
+        series = [self._interval(status, begin, low) for status in statuses]
+        if self.probe_intervals:
+            series[-1] = replace(series[-1], delay_mean_us=None, delay_min_us=None, delay_max_us=None)
+        return tuple(series)
+
+    @property
+    def probe_intervals(self) -> int:
+        """Number of trial intervals after the load in which nothing but drain probes arrived."""
+        return sum(_has_delays(status) for status in self._after_load())
+
+    def drain(self) -> tuple[DrainSample, ...]:
+        """Delays of the drain probes: in the last interval of the load, and in those after it."""
+        last = self._statuses.get(self._last_load)
+        if last is None or not self.probe_intervals:
+            return ()
+        load = [status for number, status in self._statuses.items() if number <= self._last_load]
+        low = self._least_delta(load)
+        return tuple(
+            DrainSample(
+                max(0, _begin_us(status) - _begin_us(last) - last.interval_us),
+                (status.clock_delta_min - low + status.delay_min) * 1000.0,
+            )
+            for status in (last, *self._after_load())
+            if _has_delays(status)
+        )
+
+    def _after_load(self) -> list[pdu.Status]:
+        return [self._statuses[number] for number in sorted(self._statuses) if number > self._last_load]
+
+    def _least_delta(self, load: list[pdu.Status]) -> int:
+        """Smallest one-way delay (ms) of the load: that of its last report contains all before it."""
+        return min(status.clock_delta_min for status in load)
 
     def _interval(self, status: pdu.Status, begin: int, low: int) -> LoadInterval:
         # Delays in the PDU are above the minimum known at that time, ``low`` (ms) is that of the whole test.
         base = (status.clock_delta_min - low) * 1000
-        known = status.delay_count > 0 and status.delay_min != pdu.NO_DELAY
+        known = _has_delays(status)
         return LoadInterval(
             offset_us=_begin_us(status) - begin,
             duration_us=status.interval_us,
@@ -295,6 +333,10 @@ class FeedbackSeries:
             delay_min_us=base + status.delay_min * 1000.0 if known else None,
             delay_max_us=base + status.delay_max * 1000.0 if known else None,
         )
+
+
+def _has_delays(status: pdu.Status) -> bool:
+    return status.delay_count > 0 and status.delay_min != pdu.NO_DELAY
 
 
 def _begin_us(status: pdu.Status) -> int:

@@ -9,6 +9,11 @@ next step, the first row that applies:
 | gave way, up | a test of 2 s that offers 1, then 1.1, then 1.2 times the floor together with the site |
 | gave way, and none of these is left | unconfirmed if only the site's traffic may explain it, else invalid |
 | is invalid | the same again; three in all, then invalid |
+| is *interrupted* | undetermined |
+| is *moved*, as another one whose drain said the same, and none said otherwise | that verdict of the drain |
+| is *moved* | the same again; four tests in all, then undetermined |
+| is *unsteady* | a test of 6 s; after a second one undetermined |
+| fails by growth alone, because the peer takes no probes | the same again; twice is a fail |
 | is *loss* at less than 1.25 times the floor | a test at 1.25 times the floor: is the line slow, or lossy? |
 | passes, fails, or is unconfirmed | that verdict |
 | is grey | a test of 5 s; after two of them undetermined |
@@ -34,8 +39,9 @@ from agent.probes.floor.rules.signs import FAIL_SHARE, PASS_SHARE
 from wire.records import Direction, Failure, Finding, FloorTest, Verdict
 
 FASTER, FASTEST_BPS = 1.25, 1e9  # floors end at 1 Gbit/s (agent.settings.rules)
-FIRST_S, REPEAT_S = 2, 5
-REPEATS, INVALID_TRIES = 2, 3
+FIRST_S, REPEAT_S, UNSTEADY_S = 2, 5, 6
+REPEATS, INVALID_TRIES, MOVED_TRIES = 2, 3, 4
+GROWTH_ALONE = 2
 BESIDE_RATES = (1.0, 1.1, 1.2)  # of the floor, together with the site's traffic
 MARGIN, MARGIN_FROM_BPS = (
     1.03,
@@ -69,21 +75,44 @@ def next_step(
     """Next test after ``tests``, or the verdict, by the table of this module."""
     if not tests:
         return Step(_first_bps(floor_bps), FIRST_S, "first test at the floor")
-    last = tests[-1]
     if any(test.ended_early for test in tests):
         return _after_giving_way(tests, floor_bps, direction)
+    return _AFTER.get(tests[-1].finding, _after_verdict)(tests, floor_bps)
+
+
+def _after_verdict(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
+    last = tests[-1]
     verdict = verdict_of(last, floor_bps)
-    if last.finding is Finding.INVALID:
-        return _after_invalid(tests, floor_bps)
-    # Rows of the table are whole Mbit/s: the first test of a floor between two of them was above the floor.
-    faster = min(FASTER * max(floor_bps, tests[0].planned_bps), FASTEST_BPS)
-    if last.finding is Finding.LOSS and last.planned_bps < faster:
-        return Step(faster, FIRST_S, "loss without a queue: is the line slow, or lossy?")
+    is_growth_alone = last.finding is Finding.QUEUE and last.path_shift_us is None and not last.predrain_bytes
+    if verdict is Verdict.FAIL and is_growth_alone:
+        # It may be a path that became longer, but hardly twice.
+        fails = sum(verdict_of(test, floor_bps) is Verdict.FAIL for test in tests)
+        if fails < GROWTH_ALONE:
+            return Step(last.planned_bps, FIRST_S, "growth of delay alone: is it a queue?")
     if verdict is not Verdict.GREY:
         return Conclusion(verdict)
     if sum(test.duration_us > _LONG_US for test in tests) >= REPEATS:
         return Conclusion(Verdict.UNDETERMINED)
     return Step(_first_bps(floor_bps), REPEAT_S, "too near the floor: a longer test")
+
+
+def _after_loss(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
+    # Rows of the table are whole Mbit/s: the first test of a floor between two of them was above the floor.
+    faster = min(FASTER * max(floor_bps, tests[0].planned_bps), FASTEST_BPS)
+    if tests[-1].planned_bps < faster:
+        return Step(faster, FIRST_S, "loss without a queue: is the line slow, or lossy?")
+    return _after_verdict(tests, floor_bps)
+
+
+def _after_interruption(_tests: Sequence[FloorTest], _floor_bps: float) -> Conclusion:
+    """No repeat takes the place of an interruption: a line that goes away now and then would pass."""
+    return Conclusion(Verdict.UNDETERMINED)
+
+
+def _after_unsteady(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
+    if sum(test.finding is Finding.UNSTEADY for test in tests) > 1:
+        return Conclusion(Verdict.UNDETERMINED)
+    return Step(_first_bps(floor_bps), UNSTEADY_S, "the rate varies: a longer test")
 
 
 def _first_bps(floor_bps: float) -> float:
@@ -109,12 +138,40 @@ def _after_giving_way(
     return Conclusion(Verdict.INVALID, Failure.SITE_IN_USE)
 
 
+def _after_moved(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
+    """Verdict of the drains if two say the same and none says otherwise, or another test."""
+    words = [_by_drain(test, floor_bps) for test in tests if test.finding is Finding.MOVED]
+    decisive = [word for word in words if word in (Verdict.PASS, Verdict.FAIL)]
+    if len(decisive) > 1 and len(set(decisive)) == 1:
+        return Conclusion(decisive[0])
+    if len(tests) >= MOVED_TRIES:
+        return Conclusion(Verdict.UNDETERMINED)
+    return Step(_first_bps(floor_bps), FIRST_S, "the path's delay changed: another test")
+
+
+def _by_drain(test: FloorTest, floor_bps: float) -> Verdict:
+    if test.moved_capacity_bps is None:
+        return Verdict.GREY
+    if test.moved_capacity_bps >= PASS_SHARE * floor_bps:
+        return Verdict.PASS
+    return Verdict.FAIL if test.moved_capacity_bps <= FAIL_SHARE * floor_bps else Verdict.GREY
+
+
 def _after_invalid(tests: Sequence[FloorTest], floor_bps: float) -> Step | Conclusion:
     if sum(test.finding is Finding.INVALID for test in tests) >= INVALID_TRIES:
         return Conclusion(Verdict.INVALID, tests[-1].failure)
     rate_bps = max(tests[-1].planned_bps, floor_bps)
     seconds = REPEAT_S if tests[-1].duration_us > _LONG_US else FIRST_S
     return Step(rate_bps, seconds, f"the last test is invalid ({tests[-1].failure})")
+
+
+_AFTER = {
+    Finding.INVALID: _after_invalid,
+    Finding.INTERRUPTED: _after_interruption,
+    Finding.MOVED: _after_moved,
+    Finding.UNSTEADY: _after_unsteady,
+    Finding.LOSS: _after_loss,
+}
 
 
 def verdict_of(test: FloorTest, floor_bps: float) -> Verdict:

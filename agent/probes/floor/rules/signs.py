@@ -6,12 +6,22 @@ of *receiving* it grows by g = 1 - C/R. Hence C = R (1 - g) x delivered ratio. W
 synchronised. Each interval of 50 ms is represented by its smallest delay, because jitter, interrupts and busy
 hosts only ever add.
 
+Delay also grows where the path itself changes: another route, a handover, a radio scheduler. A queue of ours
+has a second property that no path has. It drains when the load stops, by 1 ms a ms. Probes that follow the
+load in its own flow see the idle path just after that. If the idle path is as long as it was before, the
+growth was a queue. If it is not, the path *moved*, and only the drain shows the depth of the queue.
+
 | sign | from | proves | does not prove |
 |---|---|---|---|
 | delivered ratio | distinct packets received / sent | loss, from 1 % on | a slow line |
 | received rate | bytes over the time they took | at least so much capacity | a limit |
 | growth | least delay, end minus begin | a queue, if it is sustained | a queue, if the path moved |
+| drain | delay at the load's end minus that of the probes after it | the queue's depth | a constant rate |
+| median growth | over a third of a second, within the load | a queue, whatever one step of the path adds | |
+| path shift | delay of these probes minus that at the begin | that the path moved | |
+| steady | in each quarter of the load 40 % of its share of the growth | a constant rate | a queue |
 | sustained | a quarter of the growth by half time | a queue throughout | a constant rate |
+| hole | nothing arrives for 0.2 s, and packets sent meanwhile are lost | an interruption | a slow line |
 | cap | 25 % more offered, < 10 % more delivered, throughout | a policer | |
 | all traffic (down) | line counters | capacity, since the test alone offers the floor | |
 | busy window | every packet waited >= 10 ms for 0.8 s | capacity, also beside other traffic | |
@@ -20,12 +30,16 @@ The finding of a test is the first that applies:
 
 | finding | condition |
 |---|---|
+| interrupted | a hole |
 | invalid | the instrument spoilt the test, and neither its packets prove the floor nor a window its lack |
 | clear | a faster test received the floor |
 | clear | all traffic of the line (down) is at least 99 % of the floor |
+| moved | the path shifted by more than 12 ms, or varied by as much in the 0.7 s after the load |
+| queue | after a pre-drain there was a queue throughout, so that what arrived is the capacity |
 | clear | without loss, what surely was carried is at least 99 % of the floor, or of what was sent |
 | queue | there is a busy window, hence a capacity |
 | loss, between | the test gave way to the site, or was a slower one beside it: loss if there was any |
+| unsteady | growth of 10 ms that the drain confirms and that would fail, but which is not steady |
 | queue | sustained growth of 10 ms, which fails by itself or together with a cap |
 | policed | loss, and a cap |
 | loss | loss |
@@ -33,18 +47,20 @@ The finding of a test is the first that applies:
 | between | anything else |
 
 What must never happen: a good line that fails. Hence loss alone condemns nothing, nor does growth that the
-site's own traffic can explain. A test is *among others* beside 5 % of the floor from the site, when it gave
+site's own traffic or the path can explain. One sign alone decides nothing: growth needs the drain, and a
+drain beside a path that moved needs a second test (``decision``). A peer that takes no probes leaves growth
+alone; it then has to show twice. A test is *among others* beside 5 % of the floor from the site, when it gave
 way, and when its sender was late. Delays then show the others as much as the line, and a busy window, if
 there is one, decides alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from agent.load.rules.busy_window import BusyWindow
 from agent.load.rules.own_traffic import DELIVERED_SHARE, IN_USE_SHARE, OwnTraffic
-from agent.load.rules.series import Growth, queue_growth, share_above
+from agent.load.rules.series import Growth, QueueDrain, is_interrupted, queue_drain, queue_growth, share_above
 from agent.load.rules.validity import SENDERS, SENT_SHARE, slow_sender, stall_ratio, why_invalid
 from wire.records import Failure, Finding, FloorTest
 from wire.udpstp.load import LoadReport
@@ -52,6 +68,7 @@ from wire.udpstp.load import LoadReport
 PASS_SHARE = 0.99  # of the floor: from here up a line passes
 FAIL_SHARE = 0.98  # of the floor: from here down it fails (decision 18); between the two it is grey
 QUEUE_SIGN_US = 10_000  # no jitter looks like so much growth of the smallest delay
+MOVED_US = 12_000  # jitter and the search for minima shift the idle path by less
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
 UNCAPPED_SHARE = 0.25  # of the intervals: a rate that is exceeded so often is no cap, but loss in bursts
 
@@ -63,17 +80,22 @@ def judge(
     earlier: Sequence[FloorTest] = (),
     *,
     ended_early: bool = False,
+    pre_drained: bool = False,
 ) -> FloorTest:
     """Record of one load test with its finding.
 
     ``own`` is the site's own traffic in the direction of the test, None where it is not known. ``earlier``
     are the tests before this one: a faster test is judged against the slower one that asked for it.
-    ``ended_early``: the test gave way to the site's traffic.
+    ``ended_early``: the test gave way to the site's traffic. ``pre_drained``: it began behind a burst.
     """
     distinct = max(0, report.received_packets - report.duplicated)
     delivered = min(1.0, distinct / report.sent_packets) if report.sent_packets else 0.0
     growth = queue_growth(report.intervals)
-    test = _JudgedTest(report, floor_bps, own or OwnTraffic(0.0), growth, delivered, ended_early)
+    # Behind a pre-drain the load begins in a queue, so that its own depth is not known.
+    drain = None if pre_drained else queue_drain(report)
+    test = _JudgedTest(
+        report, floor_bps, own or OwnTraffic(0.0), growth, drain, delivered, ended_early, pre_drained
+    )
     finding, failure = _judged(test, earlier)
     shows_capacity = finding in (Finding.QUEUE, Finding.POLICED)
     beside = test.beside if own else None
@@ -95,6 +117,8 @@ def judge(
         other_most_bps=beside.most_bps if beside else None,
         rtt_min_us=report.rtt_min_us,
         failure=failure,
+        path_shift_us=round(drain.path_shift_us) if drain else None,
+        moved_capacity_bps=test.of_moved_path if finding is Finding.MOVED else None,
         ended_early=ended_early,
     )
 
@@ -106,8 +130,10 @@ class _JudgedTest(Struct, frozen=True):
     floor_bps: float
     own: OwnTraffic
     growth: Growth
+    drain: QueueDrain | None
     delivered: float
     ended_early: bool = False
+    pre_drained: bool = False
 
     @property
     def lost(self) -> bool:
@@ -130,6 +156,42 @@ class _JudgedTest(Struct, frozen=True):
         return self.own.window if self.among_others else None
 
     @property
+    def moved(self) -> bool:
+        """True if the path itself became longer or shorter; among others the probes show their traffic."""
+        if self.drain is None or self.among_others:
+            return False
+        # A path that varies when idle can hide growth, or make it, and be back where it was at the end.
+        return max(abs(self.drain.path_shift_us), self.drain.idle_range_us) > MOVED_US
+
+    @property
+    def of_moved_path(self) -> float | None:
+        """Capacity of a line whose path moved, bit/s; None where it is not certain.
+
+        A path that is still again has made one step, which the median growth of the load does not see.
+        Otherwise the drain shows the queue. A path that jumps just after the load looks like a drain, or
+        hides one: the least delays of longer times must not contradict it. With losses a part of the queue
+        is missing.
+        """
+        if self.drain is None or self.lost:
+            return None
+        if self.drain.idle_range_us <= MOVED_US:
+            return self.report.sent_bps * (1 - max(0.0, self.drain.median_rate))
+        capacity = self.report.sent_bps * (1 - self.drain.rate)
+        fails, passes = 1 - FAIL_SHARE, 1 - PASS_SHARE
+        envelope = self.drain.envelope_rate
+        if self.drain.rate >= fails and envelope < passes:
+            return None
+        if self.drain.rate <= passes and envelope > (fails + passes) / 2:
+            return None
+        return capacity
+
+    @property
+    def stood_in_queue(self) -> bool:
+        """True if every packet behind a pre-drain waited: the line never idled."""
+        waits = [one.delay_min_us for one in self.report.intervals if one.delay_min_us is not None]
+        return self.pre_drained and bool(waits) and min(waits) >= QUEUE_SIGN_US
+
+    @property
     def beside(self) -> OwnTraffic:
         """Site's own traffic, in the busy window where there is one."""
         window = self.window
@@ -146,6 +208,8 @@ class _JudgedTest(Struct, frozen=True):
         """Rate of the test that the line carried, bit/s."""
         if self.window is not None:
             return self.window.share_bps
+        if self.stood_in_queue:
+            return self.report.received_bps
         # An overflowing queue grows for a part of the test only; then growth shows less than the rate
         # received. Without known delays the received rate is all that is certain: a deep queue delivers
         # everything, late.
@@ -182,6 +246,41 @@ class _JudgedTest(Struct, frozen=True):
         return not self.lost and min(self.share, received_bps) >= PASS_SHARE * self.floor_bps
 
     @property
+    def faster_received(self) -> bool:
+        """True if a test above the floor received the floor."""
+        return self.report.planned_bps > self.floor_bps and self.report.received_bps >= self.floor_bps
+
+    @property
+    def all_traffic_suffices(self) -> bool:
+        """True if the line delivered the floor, whoever's traffic it was."""
+        return self.total is not None and self.total >= PASS_SHARE * self.floor_bps
+
+    @property
+    def carried_enough(self) -> bool:
+        """True if nothing was lost, and what surely was carried suffices."""
+        # A slower test with a queue was delayed by others: its share is less than the line could carry.
+        tells = not self.slower or self.growth.gained_us < QUEUE_SIGN_US / 2 or self.window is not None
+        return not self.lost and tells and self.surely_carried >= self.needed_bps
+
+    @property
+    def is_partial(self) -> bool:
+        """True for a test that was too short, or offered too little, to show a limit of the line."""
+        return self.ended_early or self.slower
+
+    @property
+    def has_queue(self) -> bool:
+        """True for sustained growth of delay."""
+        return self.growth.gained_us >= QUEUE_SIGN_US and self.growth.sustained
+
+    @property
+    def unsteady(self) -> bool:
+        """True for a queue that the drain confirms, that would fail, and that came and went."""
+        if self.drain is None or self.lost or self.growth.steady:
+            return False
+        fails = self.carried <= FAIL_SHARE * self.floor_bps
+        return fails and min(self.growth.gained_us, self.drain.depth_us) >= QUEUE_SIGN_US
+
+    @property
     def needed_bps(self) -> float:
         """Rate that the line has to carry to pass; a sender that was less than 1 % slow is forgiven."""
         sent_bps = self.report.sent_bps
@@ -190,6 +289,8 @@ class _JudgedTest(Struct, frozen=True):
 
 
 def _judged(test: _JudgedTest, earlier: Sequence[FloorTest]) -> tuple[Finding, Failure | None]:
+    if is_interrupted(test.report):
+        return Finding.INTERRUPTED, None
     failure = why_invalid(test.report)
     if failure in SENDERS and (test.surely_enough or test.window is not None):
         failure = None  # a late sender spoils a test only where it matters (decision 9)
@@ -204,33 +305,16 @@ def _judged(test: _JudgedTest, earlier: Sequence[FloorTest]) -> tuple[Finding, F
 
 def _finding(test: _JudgedTest, earlier: Sequence[FloorTest]) -> Finding:
     """Finding by the table of this module, for a test that the instrument did not spoil."""
-    report, floor_bps, lost = test.report, test.floor_bps, test.lost
-    if report.planned_bps > floor_bps and report.received_bps >= floor_bps:
-        return Finding.CLEAR
-    if test.total is not None and test.total >= PASS_SHARE * floor_bps:
-        return Finding.CLEAR
-    # A slower test with a queue was delayed by others: its share is less than the line could carry.
-    tells = not test.slower or test.growth.gained_us < QUEUE_SIGN_US / 2 or test.window is not None
-    if not lost and tells and test.surely_carried >= test.needed_bps:
-        return Finding.CLEAR
-    if test.window is not None:
-        return Finding.QUEUE
-    if test.ended_early or test.slower:
-        return Finding.LOSS if lost else Finding.BETWEEN
-    if test.growth.gained_us >= QUEUE_SIGN_US and test.growth.sustained:
-        return _queue_or_loss(test, earlier)
-    if lost:
-        return Finding.POLICED if _capped(test, earlier) else Finding.LOSS
-    return Finding.BETWEEN
+    return next((finding for finding, applies in _ROWS if applies(test, earlier)), Finding.BETWEEN)
 
 
-def _queue_or_loss(test: _JudgedTest, earlier: Sequence[FloorTest]) -> Finding:
-    """Queue, unless only its losses make the test fail: these need the faster test first."""
+def _is_queue(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
+    """True for sustained growth, unless only its losses make it fail: these need the faster test first."""
+    if not test.has_queue:
+        return False
     limit = FAIL_SHARE * test.floor_bps
     by_growth = test.report.sent_bps * (1 - test.growth.rate)
-    if test.share > limit or by_growth <= limit:
-        return Finding.QUEUE
-    return Finding.QUEUE if _capped(test, earlier) else Finding.LOSS
+    return test.share > limit or by_growth <= limit or _capped(test, earlier)
 
 
 def _capped(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
@@ -245,3 +329,20 @@ def _capped(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
 
 def _delivered_bps(test: FloorTest) -> float:
     return test.sent_bps * (1 - test.loss_ratio) + (test.other_traffic_bps or 0.0)
+
+
+# The table of this module, from the fourth row on; a test for which none applies is *between*.
+_ROWS: tuple[tuple[Finding, Callable[[_JudgedTest, Sequence[FloorTest]], bool]], ...] = (
+    (Finding.CLEAR, lambda test, _: test.faster_received),
+    (Finding.CLEAR, lambda test, _: test.all_traffic_suffices),
+    (Finding.MOVED, lambda test, _: test.moved),
+    (Finding.QUEUE, lambda test, _: test.stood_in_queue and not test.ended_early),
+    (Finding.CLEAR, lambda test, _: test.carried_enough),
+    (Finding.QUEUE, lambda test, _: test.window is not None),
+    (Finding.LOSS, lambda test, _: test.is_partial and test.lost),
+    (Finding.BETWEEN, lambda test, _: test.is_partial),
+    (Finding.UNSTEADY, lambda test, _: test.unsteady),
+    (Finding.QUEUE, _is_queue),
+    (Finding.POLICED, lambda test, earlier: test.lost and not test.has_queue and _capped(test, earlier)),
+    (Finding.LOSS, lambda test, _: test.lost),
+)

@@ -48,7 +48,7 @@ def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
     (live,), (again,) = fleet, rebuilt.fleet
     assert again.outages.known == live.outages.known
     assert set(live.outages.known) == {"outage-0", "outage-1", "outage-2"}
-    assert again.totals == {}
+    assert again.counters.totals == {}
     assert [found.name for found in outages.outages(path, NOW_US - DAY_US).outages] == [
         "outage-1",
         "outage-2",

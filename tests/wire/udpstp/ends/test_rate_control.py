@@ -33,7 +33,7 @@ def silent_rows(control: RateControl, begin: int, steps: int) -> list[float]:
 
 def test_a_fixed_rate_steps_down_without_feedback_and_is_restored_by_it() -> None:
     control = FixedRate(replace(FIXED, row=100), 0)
-    assert control.deadline == 1000 * MS
+    assert control.deadline == 2000 * MS
     assert control.status(status(1), 100 * MS) is None
     assert control.deadline == 290 * MS
     assert silent_rows(control, 0, 4) == [99, 98, 68, 67]

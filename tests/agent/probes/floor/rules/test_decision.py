@@ -155,7 +155,7 @@ def test_a_queue_of_others_at_the_end_is_no_signature() -> None:
         for index, one in enumerate(report.intervals)
     )
     test = signs.judge(replace(report, intervals=late), FLOOR, None)
-    assert test.finding is Finding.BETWEEN
+    assert test.finding is Finding.UNSTEADY
     assert floor_rules.verdict_of(test, FLOOR) is Verdict.GREY
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
-from collector.ledger.schema import epochs, measurements, names, series, sites
+from collector.ledger.schema.tables import epochs, measurements, names, series, sites
 from collector.model.observation import Series
 
 BOUND = 1_000_000

@@ -12,7 +12,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, s
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.migrations.reading_again import read_again
-from collector.ledger.schema import SCHEMA_VERSION, VALUES, metadata, version
+from collector.ledger.schema.layout import metadata
+from collector.ledger.schema.tables import SCHEMA_VERSION, version
+from collector.ledger.schema.values import VALUES
 
 log = logging.getLogger(__name__)
 

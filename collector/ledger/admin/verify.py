@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger.read.completeness import holdings
-from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.schema.tables import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect, explain, schema_of
 from collector.model.completeness import SiteCompleteness
 

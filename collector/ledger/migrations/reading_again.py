@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select
 
 from collector.ledger.keys import RowKeys
-from collector.ledger.schema import layout, metadata, unknown_values
-from collector.ledger.schema.values import has_tables, value_rows
+from collector.ledger.schema import layout
+from collector.ledger.schema.layout import metadata
+from collector.ledger.schema.values import has_tables, unknown_values, value_rows
 from wire.messages.envelope import Fault, decode_measurement
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from collector.kinds.kind import Condition
 from collector.kinds.views import DEFAULT_INTERVAL_US, for_views
 from collector.ledger.read.peer_comparisons import disagreements, newest_tests
 from collector.ledger.read.terms import NamesByKey, is_in_views, name_key, reading
-from collector.ledger.schema import batches, boots, measurements, names, resends, series, sites
 from collector.ledger.schema.layout import Word
+from collector.ledger.schema.tables import batches, boots, measurements, names, resends, series, sites
 from collector.ledger.schema.values import VALUES, PartTables, ValueTables
 from collector.model.message import ResendRequest
 from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from collector.ledger import schema
+from collector.ledger.schema import tables as schema
 from collector.model.observation import AHEAD_US
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.records import Direction

@@ -22,13 +22,22 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_o
 
 import msgspec
 from msgspec import Meta, Struct
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, RowMapping, SmallInteger, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, RowMapping, SmallInteger, Text
 
 Row = dict[str, Any]
 NameKey = Callable[[str], int]
 Word = Callable[[int], str]
 
 Placed = TypeVar("Placed", bound=Struct)
+
+metadata = MetaData()
+# SQLite makes only a column of type INTEGER the row's own number; elsewhere it must hold 64 bits.
+KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def key(name: str = "key") -> Column[int]:
+    """A table's own key."""
+    return Column(name, KEY, primary_key=True)
 
 
 class FieldType(NamedTuple):
@@ -127,15 +136,15 @@ class Layout(Generic[Placed]):
         return row
 
     def fields(self, row: Mapping[str, Any] | RowMapping, word: Word, label: str = "") -> Row:
-        """What :meth:`row` wrote, as the struct's arguments; ``label`` precedes the names of columns.
+        """Arguments of the struct, read from a row. ``label`` precedes the names of the columns.
 
-        Raises ValueError for a word that is unknown.
+        Raises ValueError for an unknown word.
         """
         place = label + self._prefix
         found = {field: row[place + field] for field in self._plain}
         for field, words in self._words.items():
             key = row[f"{place}{field}_key"]
-            # NULL where an older version wrote no word: the struct's own default holds
+            # An older version wrote no word: the struct's default holds.
             if key is not None:
                 found[field] = words(word(key))
         for field, kind in self._lists.items():

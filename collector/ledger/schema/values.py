@@ -15,8 +15,7 @@ from sqlalchemy import Column, LargeBinary, SmallInteger, Table
 
 from collector.kinds import KINDS
 from collector.kinds.kind import MeasurementKind
-from collector.ledger.schema.columns import key, metadata
-from collector.ledger.schema.layout import Layout, NameKey, Row
+from collector.ledger.schema.layout import Layout, NameKey, Row, key, metadata
 from wire.records import Record, UnknownMeasurement, Values, probe_of
 
 Tables = dict[str, list[Row]]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
-from collector.ledger import schema
 from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
 from wire.messages.envelope import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from collector.ledger import schema
 from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import NameKey, Row
-from collector.ledger.schema.peer_comparisons import PEER_TEST
+from collector.ledger.schema.tables import PEER_TEST
 from collector.ledger.schema.values import VALUES
 from collector.model.message import PeerBatch
 from collector.model.peer_comparison import (

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from collector.kinds.views import observe
-from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.keys import RowKeys
-from collector.ledger.schema.layout import NameKey, Row
+from collector.ledger.schema import tables as schema
+from collector.ledger.schema.layout import NameKey, Row, metadata
 from collector.ledger.schema.values import value_rows
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
@@ -304,7 +304,7 @@ class Group:
         return {(epoch_key, seq): digest for seq, digest in found}
 
     def _write(self) -> None:
-        for table in schema.metadata.sorted_tables:
+        for table in metadata.sorted_tables:
             if found := self.pending.get(table.name):
                 self.connection.exec_driver_sql(self.inserts[table.name], found)
         self.clocks.write()

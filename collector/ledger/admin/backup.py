@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector.ledger import lock
 from collector.ledger.admin.verify import Progress, Tell, Verified, verify
 from collector.ledger.read.terms import LAST_RECEIVED
-from collector.ledger.schema import resends
+from collector.ledger.schema.tables import resends
 from collector.ledger.store import LedgerError, connect, explain, prepare
 from host.lock import give_to_owner
 

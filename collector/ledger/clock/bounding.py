@@ -30,7 +30,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 from collector.ledger.clock.boots import Boots, Clocks
 from collector.ledger.keys import RowKeys
 from collector.ledger.read.terms import LAST_RECEIVED
-from collector.ledger.schema import batches, boots, epochs, measurements, series
+from collector.ledger.schema.tables import batches, boots, epochs, measurements, series
 from collector.model.clock_correction import DRIFT, NeighbourBound, anchor_from_neighbours
 
 SITES = 20  # a transaction

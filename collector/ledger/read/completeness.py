@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, func, select, text
 
 from collector.ledger.read.terms import reading
-from collector.ledger.schema import batches, measurements, sites
+from collector.ledger.schema.tables import batches, measurements, sites
 from collector.model.completeness import (
     MISSING_AFTER_US,
     EpochCompleteness,

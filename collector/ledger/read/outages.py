@@ -9,7 +9,7 @@ from sqlalchemy import CTE, BigInteger, Connection, Select, Text, bindparam, col
 
 from collector.kinds import PROVES_LINE
 from collector.ledger.read.terms import LAST_RECEIVED, NamesByKey, is_in_views, name_key, reading
-from collector.ledger.schema import batches, boots, measurements, names, series, sites
+from collector.ledger.schema.tables import batches, boots, measurements, names, series, sites
 from collector.ledger.schema.values import VALUES
 from collector.model.observation import begun_by, moments_placed
 from collector.model.outages import KEPT_US, MAX_KEPT, Outage, newest_reports, outage_of_values

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger.schema import batches, names
+from collector.ledger.schema.tables import batches, names
 from collector.ledger.store import LedgerError, connect, explain
 
 LAST_RECEIVED = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)

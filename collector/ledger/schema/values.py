@@ -15,8 +15,7 @@ from sqlalchemy import Column, LargeBinary, SmallInteger, Table
 
 from collector.kinds import KINDS
 from collector.kinds.kind import MeasurementKind
-from collector.ledger.schema.columns import key, metadata
-from collector.ledger.schema.layout import Layout, NameKey, Row
+from collector.ledger.schema.layout import Layout, NameKey, Row, key, metadata
 from wire.records import Record, UnknownMeasurement, Values, probe_of
 
 Tables = dict[str, list[Row]]
@@ -102,8 +101,3 @@ def value_rows(key: int, record: Record, raw: bytes, name_key: NameKey) -> Table
         if (tables := VALUES.get(probe_of(record))) is not None:
             return tables.rows(own, record.values, name_key)
     return {unknown_values.name: [own | {"json": raw}]}
-
-
-def has_tables(record: Record) -> bool:
-    """True for a record whose values are in columns."""
-    return not isinstance(record, UnknownMeasurement) and probe_of(record) in VALUES

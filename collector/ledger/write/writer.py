@@ -10,10 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Dialect, delete, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ledger import lock, schema
+from collector.ledger import lock
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
+from collector.ledger.schema.layout import metadata
 from collector.ledger.store import connect, explain, ledger_fails, prepare
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
@@ -117,9 +119,7 @@ class Ledger:
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
     """Each table's INSERT in the database's own words: bound by the driver, rows cost a third of the time."""
-    return {
-        table.name: str(table.insert().compile(dialect=dialect)) for table in schema.metadata.sorted_tables
-    }
+    return {table.name: str(table.insert().compile(dialect=dialect)) for table in metadata.sorted_tables}
 
 
 class Writer(threading.Thread):

@@ -10,7 +10,7 @@ import pytest
 from collector.ingest.decode import judge
 from collector.ledger.keys import RowKeys
 from collector.ledger.read import outages
-from collector.ledger.schema import boots
+from collector.ledger.schema.tables import boots
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet

@@ -8,7 +8,7 @@ import pytest
 
 from collector.ledger.keys import RowKeys
 from collector.ledger.read import latest as reading
-from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.schema.tables import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.commit_result import MessageResult
 from collector.ledger.write.writer import Ledger

@@ -186,8 +186,12 @@ class TargetPoller:
 
     def _poll_resolver(self, now: ClockReading) -> None:
         hosts = [host for host in (self.peer, self.broker) if not host.is_literal]
+        resolver = self._rules.targets[Target.RESOLVER]
+        if any(host.looking for host in hosts):
+            resolver.wait(now)
+            return
         if hosts:
-            self._rules.targets[Target.RESOLVER].poll(now)
+            resolver.poll(now)
         for host in hosts:
             self._lookups_before[host.host] = host.lookups
             host.start_lookup()

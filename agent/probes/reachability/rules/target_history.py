@@ -9,6 +9,7 @@ What each event does to the counts (an empty field: nothing):
 | event | unanswered polls | answers in a row | known |
 |---|---|---|---|
 | poll | +1 | 0, if an earlier poll is unanswered | |
+| wait (an earlier poll still waits) | +1 | | |
 | answer, however late | 0 | +1 | yes |
 | refusal (ICMP port unreachable, TCP reset) | | | |
 | acceptance (TCP was established, nothing was proved) | | | |
@@ -85,6 +86,13 @@ class TargetHistory(Struct):
             self.answers.count, self.answers.last_missed = 0, self.last_poll
         self.unanswered.add(now)
         self.last_poll = now
+
+    def wait(self, now: ClockReading) -> None:
+        """Record that an earlier poll still waits, such as a lookup that the C library repeats.
+
+        It counts as one more poll, but not as a newer one: the change may be older than this moment.
+        """
+        self.unanswered.add(now)
 
     def answer(self, now: ClockReading) -> None:
         """Record an answer, to whichever poll."""

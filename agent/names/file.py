@@ -23,19 +23,22 @@ AddressTexts = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(m
 class KnownHost(Struct, frozen=True):
     """Addresses of one host: the resolver's newest answer, and those that have authenticated."""
 
+    host: HostText = "-"
     answered: AddressTexts = ()
     proved: AddressTexts = ()
 
+    def addresses_of(self, host: str) -> HostAddresses:
+        """Addresses of ``host``. Those of another host, of earlier settings, are left out."""
+        if self.host != host:
+            return HostAddresses(host)
+        return HostAddresses(host, _valid(self.answered), _valid(self.proved))
+
 
 class KnownHosts(Struct, frozen=True):
-    """Content of the file."""
+    """Content of the file. Peer and broker may have one name: what proves one does not prove the other."""
 
-    hosts: Annotated[dict[HostText, KnownHost], Meta(max_length=4)] = {}
-
-    def addresses_of(self, host: str) -> HostAddresses:
-        """Addresses of ``host``, with what an earlier run knew of them."""
-        known = self.hosts.get(host, KnownHost())
-        return HostAddresses(host, _valid(known.answered), _valid(known.proved))
+    peer: KnownHost = KnownHost()
+    broker: KnownHost = KnownHost()
 
 
 _DECODER = msgspec.json.Decoder(KnownHosts)
@@ -60,10 +63,13 @@ def write(path: Path, known: KnownHosts) -> None:
     atomic_write.replace(path, msgspec.json.encode(known), durably=True)
 
 
-def of(*hosts: HostAddresses) -> KnownHosts:
-    """Content of the file for ``hosts``, without those that are addresses themselves."""
-    names = (one for one in hosts if not one.is_literal and one.candidates)
-    return KnownHosts({one.host: KnownHost(one.answered, one.proved) for one in names})
+def of(peer: HostAddresses, broker: HostAddresses) -> KnownHosts:
+    """Content of the file for two hosts, without those that are addresses themselves."""
+    return KnownHosts(_known(peer), _known(broker))
+
+
+def _known(host: HostAddresses) -> KnownHost:
+    return KnownHost() if host.is_literal else KnownHost(host.host, host.answered, host.proved)
 
 
 def _valid(addresses: tuple[str, ...]) -> list[str]:

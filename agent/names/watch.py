@@ -24,11 +24,13 @@ class AddressWatch:
 
     name = "addresses"
 
-    def __init__(self, hosts: tuple[HostAddresses, ...], path: Path, journal: JournalThread) -> None:
-        self._hosts = hosts
+    def __init__(
+        self, peer: HostAddresses, broker: HostAddresses, path: Path, journal: JournalThread
+    ) -> None:
+        self._peer, self._broker = peer, broker
         self._path = path
         self._journal = journal
-        self._written = file.of(*hosts)
+        self._written = file.of(peer, broker)
         self._complaint = Complaint()
 
     async def run(self, emit: EmitEvent) -> None:
@@ -39,7 +41,7 @@ class AddressWatch:
             while True:
                 if loop.time() >= next_lookup:
                     next_lookup = loop.time() + LOOKUP_EVERY_S
-                    for host in self._hosts:
+                    for host in (self._peer, self._broker):
                         host.start_lookup()
                 await asyncio.sleep(WRITE_EVERY_S)
                 await self._write()
@@ -47,7 +49,7 @@ class AddressWatch:
             await self._write()
 
     async def _write(self) -> None:
-        known = file.of(*self._hosts)
+        known = file.of(self._peer, self._broker)
         if known == self._written:
             return
         problem = ""

@@ -126,8 +126,10 @@ def _reachability(
 
 
 def _addresses(around: ProbeContext, journal: JournalThread) -> list[AddressWatch]:
-    hosts = tuple(one for one in (around.peer_addresses, around.broker_addresses) if one is not None)
-    return [AddressWatch(hosts, address_file.path_beside(around.settings.journal.path), journal)]
+    peer, broker = around.peer_addresses, around.broker_addresses
+    if peer is None or broker is None:
+        return []
+    return [AddressWatch(peer, broker, address_file.path_beside(around.settings.journal.path), journal)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

@@ -35,8 +35,8 @@ def probe_context(
         clock,
         watch,
         peer_last_seen=PeerLastSeen(clock),
-        peer_addresses=known.addresses_of(settings.peer.host),
-        broker_addresses=known.addresses_of(settings.broker.host),
+        peer_addresses=known.peer.addresses_of(settings.peer.host),
+        broker_addresses=known.broker.addresses_of(settings.broker.host),
     )
 
 

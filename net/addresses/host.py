@@ -34,7 +34,8 @@ class HostAddresses:
 
     ``problem`` is the newest lookup's failure, None after one that gave an address. ``looking`` is true while
     a lookup runs. ``in_use`` is the address of a connection that exists. ``newest`` is the answer of the
-    newest lookup alone, and ``lookups`` the number of those that ended.
+    newest lookup alone, and ``lookups`` the number of those that ended. ``dead`` are addresses that do not
+    answer while another one does.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class HostAddresses:
         self.newest: tuple[str, ...] = ()
         self.in_use: str | None = None
         self.lookups = 0
+        self.dead: tuple[str, ...] = ()
         self._order = AddressPreference([host] if self.is_literal else answered, proved)
         self._look_up = look_up
         self._ended = asyncio.Event()

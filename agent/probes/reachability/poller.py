@@ -19,7 +19,7 @@ from functools import partial
 from agent.probes.reachability.broker_polls import MOST_ADDRESSES, BrokerPolls
 from agent.probes.reachability.rules.address_histories import AddressHistories
 from agent.probes.reachability.rules.first_hop import FirstHop
-from agent.probes.reachability.rules.network_view import Egress, EgressKind, Target
+from agent.probes.reachability.rules.network_view import Egress, EgressKind, OutageScope, Target
 from agent.probes.reachability.rules.outages import OutageRules
 from agent.probes.reachability.rules.peer_polls import PeerPolls
 from agent.task.context import ProbeContext
@@ -64,7 +64,7 @@ class TargetPoller:
         self._route: Route | None = None
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._rejecter: tuple[str, ClockReading] | None = None
-        self._lookups_before: dict[str, int] = {}
+        self._lookups_before: dict[int, int] = {}
 
     def close(self) -> None:
         """End everything that is still running, and close the sockets."""
@@ -121,6 +121,11 @@ class TargetPoller:
                     f"dns: {host.host} resolves to {', '.join(host.newest)}, where no {name} answers:"
                     f" going on with {', '.join(host.proved)}"
                 )
+            elif host.newest and not host.is_vouched_for and histories.are_silent(host.newest, now):
+                yield (
+                    f"dns: {host.host} resolves to {', '.join(host.newest)}, where no {name} ever answered:"
+                    " does the resolver lie?"
+                )
             elif host.problem and host.candidates:
                 yield (
                     f"dns: {host.host} does not resolve ({host.problem.strerror or host.problem}):"
@@ -155,6 +160,11 @@ class TargetPoller:
 
     def poll_addresses(self, now: ClockReading) -> None:
         """Poll the addresses whose state is not known, or has not been looked at for long."""
+        if OutageScope.LINE in self._rules.outages:
+            # What is silent now is so because of the line: it is polled anew when the line is back.
+            self._of_peer.keep(())
+            self._of_broker.keep(())
+            return
         peers, brokers = (host.candidates[:MOST_ADDRESSES] for host in (self.peer, self.broker))
         self._of_peer.keep(peers)
         self._of_broker.keep(brokers)
@@ -168,9 +178,10 @@ class TargetPoller:
             for address in self._of_broker.due(others, now):
                 self._broker_polls.try_address(address)
         for host, histories in ((self.peer, self._of_peer), (self.broker, self._of_broker)):
-            for one in histories.dead(host.candidates[:MOST_ADDRESSES], now):
-                if one.address == host.candidates[0]:
-                    host.fail(one.address)
+            dead = histories.dead(host.candidates[:MOST_ADDRESSES], now)
+            host.dead = tuple(one.address for one in dead)
+            if host.candidates and host.candidates[0] in host.dead:
+                host.fail(host.candidates[0])
 
     @property
     def _destination(self) -> str:
@@ -193,12 +204,12 @@ class TargetPoller:
         if hosts:
             resolver.poll(now)
         for host in hosts:
-            self._lookups_before[host.host] = host.lookups
+            self._lookups_before[id(host)] = host.lookups
             host.start_lookup()
 
     def _is_answered(self, host: HostAddresses) -> bool:
         """True if a lookup since the newest poll gave addresses that are right, as far as is known."""
-        is_new = host.lookups > self._lookups_before.get(host.host, 0)
+        is_new = host.lookups > self._lookups_before.get(id(host), 0)
         plausible = not host.proved or any(one in host.proved for one in host.newest)
         return is_new and host.problem is None and plausible
 
@@ -212,7 +223,7 @@ class TargetPoller:
     def _poll_peer(self, now: ClockReading) -> None:
         first, *others = self.peer.candidates[:MOST_ADDRESSES]
         self._send_to_peer(first)
-        in_doubt = first not in self.peer.proved or self._of_peer.of(first).unanswered.count > 1
+        in_doubt = first not in self.peer.proved or self._rules.targets[Target.PEER].unanswered.count > 1
         for place, address in enumerate(others if in_doubt else (), 1):
             later = partial(self._send_unless_answered, address, now)
             asyncio.get_running_loop().call_later(place * STAGGER_S, later)

@@ -13,26 +13,29 @@ SIX, FOUR = "2001:db8::1", "192.0.2.1"
 
 def test_addresses_outlive_the_run(tmp_path: Path) -> None:
     path = file.path_beside(str(tmp_path / "journal.db"))
-    peer = HostAddresses("peer.test", [SIX, FOUR])
+    peer, broker = (HostAddresses("both.test", [SIX, FOUR]) for _ in range(2))
     peer.prove(FOUR)
-    file.write(path, file.of(peer, HostAddresses("192.0.2.9"), HostAddresses("unknown.test")))
+    file.write(path, file.of(peer, broker))
     known = file.read(path)
-    assert set(known.hosts) == {"peer.test"}
-    again = known.addresses_of("peer.test")
+    again = known.peer.addresses_of("both.test")
     assert (again.candidates, again.proved, again.is_vouched_for) == ((FOUR, SIX), (FOUR,), True)
-    assert known.addresses_of("other.test").candidates == ()
+    assert known.broker.addresses_of("both.test").candidates == (SIX, FOUR)
+    assert known.peer.addresses_of("other.test").candidates == ()
+
+
+def test_nothing_is_kept_of_an_address(tmp_path: Path) -> None:
+    assert file.of(HostAddresses(FOUR), HostAddresses(SIX)) == file.KnownHosts()
 
 
 @pytest.mark.parametrize("content", [
     None,
     b"",
     b"[]",
-    b'{"hosts":{"peer.test":{"proved":"192.0.2.1"}}}',
-    b'{"hosts":{"peer.test":{"proved":["\xff"]}}}',
-    b'{"hosts":{"":{}}}',
-    b'{"hosts":{"peer.test":{"answered":[' + b'"192.0.2.1",' * MOST_ADDRESSES + b'"192.0.2.2"]}}}',
-    b'{"hosts":{"a":{},"b":{},"c":{},"d":{},"e":{}}}',
-    b'{"hosts":{' + b" " * file.MAX_BYTES + b"}}",
+    b'{"peer":{"host":"peer.test","proved":"192.0.2.1"}}',
+    b'{"peer":{"host":"peer.test","proved":["\xff"]}}',
+    b'{"peer":{"host":""}}',
+    b'{"peer":{"answered":[' + b'"192.0.2.1",' * MOST_ADDRESSES + b'"192.0.2.2"]}}',
+    b'{"peer":{' + b" " * file.MAX_BYTES + b"}}",
 ])  # fmt: skip
 def test_a_damaged_file_is_empty(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / file.NAME
@@ -43,6 +46,8 @@ def test_a_damaged_file_is_empty(tmp_path: Path, content: bytes | None) -> None:
 
 def test_what_is_no_address_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / file.NAME
-    path.write_bytes(b'{"hosts":{"peer.test":{"answered":["$(reboot)","192.0.2.1"],"proved":["peer.test"]}}}')
-    known = file.read(path).addresses_of("peer.test")
+    path.write_bytes(
+        b'{"peer":{"host":"peer.test","answered":["$(reboot)","192.0.2.1"],"proved":["peer.test"]}}'
+    )
+    known = file.read(path).peer.addresses_of("peer.test")
     assert (known.candidates, known.proved) == ((FOUR,), ())

@@ -20,9 +20,9 @@ async def test_what_is_proved_is_written_also_at_the_end(
     thread = JournalThread(lambda: Journal(tmp_path / "journal.db", 10**8, Clock().read()))
     host = HostAddresses("peer.test", look_up=lambda _host, _family: ["192.0.2.1"])
     path = tmp_path / file.NAME
-    running = asyncio.create_task(AddressWatch((host,), path, thread).run(lambda _: None))
+    running = asyncio.create_task(AddressWatch(host, HostAddresses("::1"), path, thread).run(lambda _: None))
     async with asyncio.timeout(10):
-        while not file.read(path).hosts:
+        while not file.read(path).peer.answered:
             await asyncio.sleep(0.01)
     monkeypatch.setattr(watch, "WRITE_EVERY_S", 60.0)
     await asyncio.sleep(0.05)
@@ -30,7 +30,7 @@ async def test_what_is_proved_is_written_also_at_the_end(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await thread.close()
-    assert file.read(path).hosts["peer.test"].proved == ("192.0.2.1",)
+    assert file.read(path).peer.proved == ("192.0.2.1",)
 
 
 async def test_a_disk_that_refuses_is_reported_once(
@@ -40,7 +40,8 @@ async def test_a_disk_that_refuses_is_reported_once(
     thread = JournalThread(lambda: Journal(tmp_path / "journal.db", 10**8, Clock().read()))
     (tmp_path / "file").touch()
     host = HostAddresses("peer.test", look_up=lambda _host, _family: ["192.0.2.1"])
-    running = asyncio.create_task(AddressWatch((host,), tmp_path / "file" / "x", thread).run(lambda _: None))
+    watching = AddressWatch(host, HostAddresses("::1"), tmp_path / "file" / "x", thread)
+    running = asyncio.create_task(watching.run(lambda _: None))
     async with asyncio.timeout(10):
         while "the next start depends on DNS" not in caplog.text:
             await asyncio.sleep(0.01)

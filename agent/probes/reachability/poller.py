@@ -151,7 +151,7 @@ class TargetPoller:
         elif target is Target.GATEWAY:
             history.poll(now)
             self._poll_gateway()
-        elif (sock := self._socket_to(self._destination)) is not None and self.peer.candidates:
+        elif (sock := self._socket_to(self._destination)) is not None:
             history.poll(now)
             if not history.known and not self._rules.outages:
                 self.hop.forget(self.hop.lowest_ttl)
@@ -282,8 +282,12 @@ class TargetPoller:
         elif _is_over(error) and ttl >= self.hop.lowest_ttl:
             if self.hop.take(ttl, error.sender):
                 targets[Target.FIRST_HOP].answer(now)
-        elif error.sender == self.hop.address:
+        elif error.sender == self.hop.address or self._is_nowhere(error):
             targets[Target.FIRST_HOP].answer(now)
+
+    def _is_nowhere(self, error: PathError) -> bool:
+        """True if a router beyond the gateway knows no way to the address that stands for an unknown peer."""
+        return error.destination == _ELSEWHERE and error.port - FIRST_PORT >= self.hop.lowest_ttl
 
     def _take_rejection(self, error: PathError, now: ClockReading) -> None:
         """Record who rejects packets to the peer: in its own name, or as a router on the way."""

@@ -293,10 +293,10 @@ def test_a_host_without_an_address_is_not_asked(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
         built = around(tmp_path, 1, 1, host="no-such-name.invalid", broker="no-such-name.invalid")
-        rules.targets[Target.FIRST_HOP].known = rules.targets[Target.PEER].known = True
+        rules.targets[Target.PEER].known = True
         with closing(TargetPoller(built, rules)) as poller:
             await poller.look_up(WITHIN_S)
-            for target in (Target.FIRST_HOP, Target.PEER, Target.BROKER):
+            for target in (Target.PEER, Target.BROKER):
                 poller.poll(target, built.clock())
                 assert rules.targets[target].unanswered.count == 0, target
 

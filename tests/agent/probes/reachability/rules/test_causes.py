@@ -102,11 +102,13 @@ def test_without_any_address_nobody_is_asked_and_only_the_resolver_is_out() -> N
     run = Run(World(resolver=during((0, 500)), unknown_addresses=True), rules=rules).until(400)
     [begun] = run.begun
     assert begun.cause is Cause.DNS
-    assert who(begun) == {"gateway": True, "first_hop": None, "peer": None, "broker": None, "collector": None}
-    assert set(begun.unasked) == {"first-hop", "peer", "broker"}
+    assert who(begun) == {"gateway": True, "first_hop": True, "peer": None, "broker": None, "collector": None}
+    assert set(begun.unasked) == {"peer", "broker"}
 
 
-@pytest.mark.parametrize("out", [{"carrier": SPAN}, {"gateway": SPAN}])
+@pytest.mark.parametrize(
+    "out", [{"carrier": SPAN}, {"gateway": SPAN}, {"access": SPAN}, {"hop_filters": True}]
+)
 def test_without_any_address_a_site_that_is_cut_off_blames_no_resolver(
     out: dict[str, Callable[[float], bool]],
 ) -> None:

@@ -1,7 +1,6 @@
 """Floor tests: a verdict on one direction. :mod:`collector.live` decides where a site stands by them."""
 
-from collector.kinds.kind import Condition, MeasurementKind, Total
-from collector.kinds.samples import UNDER_LOAD
+from collector.kinds.kind import UNDER_LOAD, Condition, MeasurementKind, Total
 from collector.model.observation import Observation
 from wire.records import FloorMeasurement, FloorValues, Verdict
 

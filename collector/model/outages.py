@@ -88,11 +88,6 @@ class RecentOutages:
 
     known: dict[str, Outage] = field(default_factory=dict)
 
-    def learn_observation(self, seen: Observation) -> None:
-        """Learn the outage that an observation reports, if it reports one."""
-        if (outage := outage_of(seen)) is not None:
-            self.learn(outage)
-
     def learn(self, outage: Outage) -> None:
         """Keep a report if it is the newest of its outage. Beyond 32 outages, drop the oldest.
 

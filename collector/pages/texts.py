@@ -200,10 +200,6 @@ _WORDS: dict[str, Both] = {
         "records of agent and peer differ by {number} %, direction {direction}",
         "relevés de l'agent et du pair divergents de {number} %, sens {direction}",
     ),
-    "notice.budget-spent": (
-        "search skipped: byte budget spent",
-        "recherche omise : quota d'octets épuisé",
-    ),
     "direction.down": ("down", "descendant"),
     "direction.up": ("up", "montant"),
     "column.search": ("Max. down / up", "Max. desc. / mont."),

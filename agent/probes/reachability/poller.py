@@ -110,13 +110,15 @@ class TargetPoller:
         """Addresses that do not work while others do, and who rejects packets on the way, in words."""
         both = (("peer", self.peer, self._of_peer), ("broker", self.broker, self._of_broker))
         for name, host, histories in both:
-            for one in histories.dead(host.candidates[:MOST_ADDRESSES], now):
+            lies = host.newest if self._is_lied_to(host, now) else ()
+            dead = histories.dead(host.candidates[:MOST_ADDRESSES], now)
+            for one in (one for one in dead if one.address not in lies):
                 yield (
                     f"{name}: {one.address} ({family_name(one.address)}) does not answer,"
                     f" {one.works} ({family_name(one.works)}) does: measuring on over that one;"
                     " look at the way to the other"
                 )
-            if self._is_lied_to(host, now):
+            if lies:
                 yield (
                     f"dns: {host.host} resolves to {', '.join(host.newest)}, where no {name} answers:"
                     f" going on with {', '.join(host.proved)}"

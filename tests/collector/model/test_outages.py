@@ -266,7 +266,7 @@ def test_observations_of_other_probes_report_no_outage() -> None:
 def test_a_redated_outage_has_its_new_time_and_is_not_counted_again() -> None:
     made = Fleet(INVENTORY)
     made.learn([seen(outage(1, BEGIN_US, END_US), 7)], NOW_US)
-    made.relearn(SITE, [seen(outage(1, BEGIN_US - HOUR_US, END_US - HOUR_US), 7)])
+    made.relearn(SITE, [seen(outage(1, BEGIN_US - HOUR_US, END_US - HOUR_US), 7)], [])
     found = made.get(SITE)
     assert found is not None
     assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]

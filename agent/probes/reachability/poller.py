@@ -194,8 +194,9 @@ class TargetPoller:
         hosts, others = (self.peer, self.broker), (Target.PEER, Target.BROKER)
         host = self.peer if target is Target.PEER else self.broker
         is_known = any(one.proved for one in hosts) or any(self._rules.targets[one].known for one in others)
-        if host.is_vouched_for or is_known:
-            self._rules.targets[target].poll(now)
+        history = self._rules.targets[target]
+        record = history.poll if host.is_vouched_for or is_known else history.poll_unvouched
+        record(now)
 
     def _poll_resolver(self, now: ClockReading) -> None:
         hosts = [host for host in (self.peer, self.broker) if not host.is_literal]

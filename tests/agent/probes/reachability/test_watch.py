@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
@@ -24,6 +25,7 @@ from agent.task.watch import WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
+from net.addresses.host import HostAddresses
 from net.mqtt import Broker
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
@@ -299,6 +301,31 @@ def test_a_host_without_an_address_is_not_asked(tmp_path: Path) -> None:
             for target in (Target.PEER, Target.BROKER):
                 poller.poll(target, built.clock())
                 assert rules.targets[target].unanswered.count == 0, target
+
+    asyncio.run(whole())
+
+
+def test_silence_behind_a_name_that_nobody_vouches_for_proves_nothing(tmp_path: Path) -> None:
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), free_port(), host="localhost", broker="localhost")
+        lie = {"answered": ["127.0.0.1"], "look_up": lambda _host, _family: ["127.0.0.1"]}
+        built = replace(
+            built,
+            peer_addresses=HostAddresses("localhost", **lie),
+            broker_addresses=HostAddresses("localhost", **lie),
+        )
+        uplink = FakeUplink()
+        uplink.problem = "not connected"
+        async with watching(built, uplink) as (watch, told):
+            await until(lambda: any("no peer ever answered" in one for one in watch.findings))
+            assert (told, watch._rules.targets[Target.PEER].unanswered.count) == ([], 0)
+            polls = watch._looks
+            await until(lambda: watch._looks >= polls + 20)
+            assert (told, watch.outages) == ([], ())
+            async with reflecting(built.settings.peer.stamp_port):
+                await until(lambda: knows(built, Target.PEER))
+            # Now it is known that the address was right.
+            await until(lambda: (Cause.PEER, False) in causes(told))
 
     asyncio.run(whole())
 

@@ -71,10 +71,11 @@ def test_a_silent_hop_speaks_for_the_line_while_the_peer_is_out() -> None:
 
 
 def test_a_receipt_ends_an_outage_of_the_line_whatever_else_is_silent() -> None:
-    run = Run(World(access=SPAN)).until(500)
-    assert OutageScope.LINE in run.rules.outages
-    run.rules.decide(at(500), World().egress(500), UplinkState(connected=True, last_receipt=at(500)))
-    assert OutageScope.LINE not in run.rules.outages
+    run = Run(World(access=SPAN, keepalive_s=1e9)).until(500)
+    assert (OutageScope.LINE in run.rules.outages, run.rules.uplink.connected) == (True, True)
+    for receipt, is_out in ((None, True), (at(500), False)):
+        run.rules.decide(at(500), World().egress(500), UplinkState(connected=True, last_receipt=receipt))
+        assert (OutageScope.LINE in run.rules.outages) is is_out
 
 
 def test_a_resolver_that_is_out_is_its_own_outage_and_no_other() -> None:

@@ -32,7 +32,7 @@ from outbox.journal.thread import JournalThread
 from outbox.receipt_watch import ReceiptWatch
 from peer.reflector import StampReflector
 from tests.processes import free_port
-from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.records import Cause, ClockReading, Outcome, ReachabilityMeasurement, ReachabilityValues
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -47,6 +47,11 @@ class FakeUplink:
     def __init__(self) -> None:
         self.problem: str | None = None
         self.receipts = ReceiptWatch()
+        self.last_acknowledgement: ClockReading | None = None
+        self.asked = 0
+
+    def ask(self) -> None:
+        self.asked += 1
 
 
 def around(

@@ -1,6 +1,7 @@
 """Causes that other things imitate: boxes on the way that answer TCP, and resolvers that do not answer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -76,6 +77,17 @@ def test_a_receipt_ends_an_outage_of_the_line_whatever_else_is_silent() -> None:
     for receipt, is_out in ((None, True), (at(500), False)):
         run.rules.decide(at(500), World().egress(500), UplinkState(connected=True, last_receipt=receipt))
         assert (OutageScope.LINE in run.rules.outages) is is_out
+
+
+def test_a_session_that_is_acknowledged_shows_the_line_where_new_connections_are_taken_by_a_box() -> None:
+    @dataclass
+    class Acknowledged(Run):
+        def _uplink(self, second: float, boot_id: str) -> UplinkState:
+            return UplinkState(connected=True, last_acknowledgement=at(second))
+
+    run = Acknowledged(World(beyond=SPAN, box=boxed("accept"))).until(END)
+    # The resolver of this world is beyond, too, and does not answer either.
+    assert sorted(one.cause for one in run.begun) == [Cause.DNS, Cause.PEER]
 
 
 def test_a_resolver_that_is_out_is_its_own_outage_and_no_other() -> None:

@@ -19,7 +19,7 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -89,6 +89,7 @@ class Session:
     - ``clock_synchronised``: without it TLS checks chain and name but no dates, and ``dates_checked`` is
     False.
     - ``addresses``: of the broker's host, shared with whoever else uses them.
+    - ``on_acknowledged``: called when the broker has acknowledged something on the open connection.
 
     Raises BrokerError on construction if certificate or password files cannot be used.
     """
@@ -105,6 +106,7 @@ class Session:
         incoming_bound: int = 1000,
         clock_synchronised: Callable[[], bool] = always,
         addresses: HostAddresses | None = None,
+        on_acknowledged: Callable[[], None] = lambda: None,
     ) -> None:
         self.problem: str | None = "not connected yet"
         self.addresses = addresses or HostAddresses(broker.host)
@@ -123,6 +125,8 @@ class Session:
         self._connected_at: float | None = None
         self._last_ended: str | None = None
         self._liveness = Liveness(0.0)
+        self._on_acknowledged = on_acknowledged
+        self._doubt = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -169,7 +173,7 @@ class Session:
             return False
         # A publication of QoS 0 has no acknowledgement: its success proves nothing of the link.
         if quality:
-            self._liveness.acknowledged(time.monotonic())
+            self._acknowledged()
         return True
 
     async def _serve(self) -> str | None:
@@ -220,13 +224,21 @@ class Session:
         for topic in self._subscriptions:
             await _subscribe(client, topic)
 
+    def ask(self) -> None:
+        """Request an acknowledgement now, because somebody doubts that the broker can be reached."""
+        self._doubt.set()
+
     async def _check_liveness(self, client: MqttClient) -> None:
+        self._doubt.clear()
         # Without a subscription there is nothing harmless to request.
         while self._subscriptions:
-            await asyncio.sleep(self._liveness.due_in(time.monotonic()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._liveness.due_in(time.monotonic())):
+                    await self._doubt.wait()
             asked = time.monotonic()
-            if self._liveness.due_in(asked) > 0:
+            if self._liveness.due_in(asked) > 0 and not self._doubt.is_set():
                 continue
+            self._doubt.clear()
             try:
                 await _subscribe(client, self._subscriptions[0])
             except _NotAllowedError as error:
@@ -235,7 +247,11 @@ class Session:
             except _FAILURES:
                 self._unanswered(client, asked)
                 return
-            self._liveness.acknowledged(time.monotonic())
+            self._acknowledged()
+
+    def _acknowledged(self) -> None:
+        self._liveness.acknowledged(time.monotonic())
+        self._on_acknowledged()
 
     def _unanswered(self, client: MqttClient, asked: float) -> None:
         # A request of an earlier connection must not end the present one.

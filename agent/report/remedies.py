@@ -39,7 +39,7 @@ OUTAGES: dict[Cause, str] = {
     Cause.BEYOND: "the supplier's network beyond the access line: tell the supplier",
     Cause.PEER: "the peer: whoever runs it is to look at it",
     Cause.BROKER: "the broker: see what is said of it",
-    Cause.DNS: "the site's resolver (DNS): it does not answer, or gives wrong addresses; the line works",
+    Cause.DNS: "the site's resolver (DNS): it does not answer, or gives wrong addresses",
     Cause.COLLECTOR: "the collector: whoever runs it is to look at it",
     Cause.AGENT: "this agent: it was not running",
     Cause.UNKNOWN: "not known: `plancher-agent check` says what of the line can be seen from here",

@@ -25,6 +25,7 @@ INCOMING_BOUND = 16
 class Uplink:
     """Sends what the journal holds until the collector has it.
 
+    ``last_acknowledgement`` is the newest of the broker on an open connection.
     Raises BrokerError if the broker's settings name files that cannot be used.
     """
 
@@ -41,7 +42,9 @@ class Uplink:
         self._site = site
         self._program = program
         self._journal = journal
+        self._clock = clock
         self._since_us = clock().wall_us
+        self.last_acknowledgement: ClockReading | None = None
         self._receipts_topic, self._commands_topic = (
             topics.topic(site, kind) for kind in (topics.Kind.RECEIPTS, topics.Kind.COMMANDS)
         )
@@ -55,6 +58,7 @@ class Uplink:
             incoming_bound=INCOMING_BOUND,
             clock_synchronised=lambda: clock().synchronised,
             addresses=addresses,
+            on_acknowledged=self._acknowledged,
         )
         pace = Pace(settings.interval, settings.backlog_interval, settings.receipt_timeout)
         sender = Sender(site, program, topics.topic(site, topics.Kind.RESULTS))
@@ -69,6 +73,13 @@ class Uplink:
     def problem(self) -> str | None:
         """Reason for a missing connection to the broker, for a person; None while there is one."""
         return self._session.problem
+
+    def ask(self) -> None:
+        """Request an acknowledgement of the broker now."""
+        self._session.ask()
+
+    def _acknowledged(self) -> None:
+        self.last_acknowledgement = self._clock()
 
     def committed(self) -> None:
         """There is a new measurement in the journal."""

@@ -31,6 +31,7 @@ from lab.testbed.outage_testbed import (
     HOP,
     REJECTING,
     RESETTING,
+    TAKING,
     OutageTestbed,
     now_us,
 )
@@ -96,6 +97,7 @@ OUTAGES = (
     OutageCase("line cut, box rejects", Cause.ACCESS, *_box(GATEWAY, REJECTING)),
     OutageCase("beyond cut, box accepts", Cause.BEYOND, *_box(HOP, ACCEPTING), impostor=True),
     OutageCase("beyond cut, box resets", Cause.BEYOND, *_box(HOP, RESETTING)),
+    OutageCase("box takes new sessions", Cause.PEER, *_box(GATEWAY, TAKING)),
     OutageCase("peer killed", Cause.PEER, _kill("peer"), _start("peer")),
     OutageCase("peer not reachable", Cause.PEER, OutageTestbed.silence_peer, OutageTestbed.unsilence_peer),
     OutageCase("broker killed", Cause.BROKER, _kill("mosquitto"), OutageTestbed.start_broker),

@@ -148,7 +148,7 @@ class OutageTestbed:
 
     def cut_behind_a_box(self, router: int, how: str) -> None:
         """Cut the line behind a router that answers TCP itself, by one of ``BOXES``; ``mend`` ends it."""
-        if how == ACCEPTING:
+        if how in (ACCEPTING, TAKING):
             self._start(BOX, self.chain.routers[router], (sys.executable, "-uc", _ACCEPTOR), "accepting")
         self._filter(self.chain.routers[router], BOXES[how])
 
@@ -341,7 +341,7 @@ def from_and_to(device: str) -> str:
 FAR_SIDE = from_and_to(FAR)
 EVERYTHING = "drop"
 
-ACCEPTING, RESETTING, REJECTING = "accepts", "resets", "rejects"
+ACCEPTING, TAKING, RESETTING, REJECTING = "accepts", "takes new", "resets", "rejects"
 _ACCEPTOR_PORT = 9999
 _ACCEPTOR = f"""
 import socket
@@ -357,13 +357,21 @@ def _forwarding(rule: str) -> str:
     return f"chain through {{\ntype filter hook forward priority 0;\n{rule}\n}}"
 
 
+_REDIRECTING = (
+    f"chain in {{\ntype nat hook prerouting priority -100;\n"
+    # Connections that exist were not tracked before and would look new: only a SYN begins one.
+    f'iifname "{NEAR}" tcp flags & (syn | ack) == syn redirect to :{_ACCEPTOR_PORT}\n}}\n'
+)
 BOXES = {
-    ACCEPTING: f"chain in {{\ntype nat hook prerouting priority -100;\n"
-    f'iifname "{NEAR}" meta l4proto tcp redirect to :{_ACCEPTOR_PORT}\n}}\n{_forwarding("drop")}',
+    ACCEPTING: _REDIRECTING + _forwarding("drop"),
+    TAKING: _REDIRECTING + _forwarding(f'iifname "{NEAR}" meta l4proto udp drop'),
     RESETTING: _forwarding(f'iifname "{NEAR}" meta l4proto tcp reject with tcp reset\ndrop'),
     REJECTING: _forwarding(f'iifname "{NEAR}" reject with icmpx type admin-prohibited\ndrop'),
 }
-"""What a box does with connections of the site while it forwards nothing."""
+"""Rules of a box: what it does with connections of the site while it forwards nothing.
+
+One that takes new connections forwards those that exist, and drops UDP.
+"""
 
 
 def _peer(host: str, key: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from net.mqtt import Broker, BrokerError, Publication, Session
-from tests.net.sessions import problem_of
+from tests.net.fake_broker import FakeBroker, fake_broker
+from tests.net.sessions import problem_of, running, until
 from tests.processes import free_port
 
 
@@ -35,3 +36,19 @@ def test_an_unusable_password_file_is_refused(
     with pytest.raises(BrokerError) as caught:
         Session(Broker(username=username, password_file=str(path)), "a")
     assert str(caught.value) == f"broker.password_file: {message.format(path=path)}"
+
+
+async def test_an_open_connection_that_is_asked_is_acknowledged_at_once() -> None:
+    acknowledged: list[None] = []
+    async with fake_broker(FakeBroker()) as fake:
+        session = Session(
+            Broker(port=fake.port),
+            "a",
+            subscriptions=["qos/v1/A/receipts"],
+            on_acknowledged=lambda: acknowledged.append(None),
+        )
+        async with running(session):
+            await until(lambda: session.connected)
+            session.ask()
+            await until(lambda: len(acknowledged) == 1)
+            assert fake.subscriptions == 2

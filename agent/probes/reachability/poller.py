@@ -110,13 +110,15 @@ class TargetPoller:
         """Addresses that do not work while others do, and who rejects packets on the way, in words."""
         both = (("peer", self.peer, self._of_peer), ("broker", self.broker, self._of_broker))
         for name, host, histories in both:
-            for one in histories.dead(host.candidates[:MOST_ADDRESSES], now):
+            lies = host.newest if self._is_lied_to(host, now) else ()
+            dead = histories.dead(host.candidates[:MOST_ADDRESSES], now)
+            for one in (one for one in dead if one.address not in lies):
                 yield (
                     f"{name}: {one.address} ({family_name(one.address)}) does not answer,"
                     f" {one.works} ({family_name(one.works)}) does: measuring on over that one;"
                     " look at the way to the other"
                 )
-            if self._is_lied_to(host, now):
+            if lies:
                 yield (
                     f"dns: {host.host} resolves to {', '.join(host.newest)}, where no {name} answers:"
                     f" going on with {', '.join(host.proved)}"
@@ -151,7 +153,7 @@ class TargetPoller:
         elif target is Target.GATEWAY:
             history.poll(now)
             self._poll_gateway()
-        elif (sock := self._socket_to(self._destination)) is not None and self.peer.candidates:
+        elif (sock := self._socket_to(self._destination)) is not None:
             history.poll(now)
             if not history.known and not self._rules.outages:
                 self.hop.forget(self.hop.lowest_ttl)
@@ -192,8 +194,9 @@ class TargetPoller:
         hosts, others = (self.peer, self.broker), (Target.PEER, Target.BROKER)
         host = self.peer if target is Target.PEER else self.broker
         is_known = any(one.proved for one in hosts) or any(self._rules.targets[one].known for one in others)
-        if host.is_vouched_for or is_known:
-            self._rules.targets[target].poll(now)
+        history = self._rules.targets[target]
+        record = history.poll if host.is_vouched_for or is_known else history.poll_unvouched
+        record(now)
 
     def _poll_resolver(self, now: ClockReading) -> None:
         hosts = [host for host in (self.peer, self.broker) if not host.is_literal]
@@ -282,8 +285,12 @@ class TargetPoller:
         elif _is_over(error) and ttl >= self.hop.lowest_ttl:
             if self.hop.take(ttl, error.sender):
                 targets[Target.FIRST_HOP].answer(now)
-        elif error.sender == self.hop.address:
+        elif error.sender == self.hop.address or self._is_nowhere(error):
             targets[Target.FIRST_HOP].answer(now)
+
+    def _is_nowhere(self, error: PathError) -> bool:
+        """True if a router beyond the gateway knows no way to the address that stands for an unknown peer."""
+        return error.destination == _ELSEWHERE and error.port - FIRST_PORT >= self.hop.lowest_ttl
 
     def _take_rejection(self, error: PathError, now: ClockReading) -> None:
         """Record who rejects packets to the peer: in its own name, or as a router on the way."""

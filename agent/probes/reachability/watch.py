@@ -88,6 +88,9 @@ class ReachabilityWatch:
         if rules.is_line_in_doubt(now):
             # A batch that was sent into a dead line says nothing of the collector.
             self._uplink.receipts.begin_anew()
+        if rules.suspects(now):
+            # Where new connections are refused or taken by a box, the open session still shows the line.
+            self._uplink.ask()
         for target in self._plan.due(rules, now):
             self._poller.poll(target, now)
         self._poller.poll_addresses(now)
@@ -107,7 +110,12 @@ class ReachabilityWatch:
         receipts = self._uplink.receipts
         connected = self._uplink.problem is None
         return UplinkState(
-            connected, receipts.unanswered, receipts.newest, receipts.missed, self._receipt_wait_us
+            connected,
+            receipts.unanswered,
+            receipts.newest,
+            receipts.missed,
+            self._receipt_wait_us,
+            self._uplink.last_acknowledgement,
         )
 
     def _restore(self, state: ReachabilityState) -> None:

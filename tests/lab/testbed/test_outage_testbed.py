@@ -105,8 +105,8 @@ def test_without_any_known_address_nobody_is_blamed_but_the_resolver(named: Outa
     named.start("agent")
     assert named.wait(lambda: causes(named, before) == [(Cause.DNS, False)], WITHIN_S), causes(named, before)
     [begun] = [one for one in named.recorded()[before:] if one.cause is Cause.DNS]
-    assert set(begun.unasked) == {"first-hop", "peer", "broker"}
-    assert (begun.gateway, begun.peer, begun.broker) == (True, None, None)
+    assert set(begun.unasked) == {"peer", "broker"}
+    assert (begun.gateway, begun.first_hop, begun.peer, begun.broker) == (True, True, None, None)
     named.resolve_rightly()
     assert named.wait(lambda: causes(named, before)[1:] == [(Cause.DNS, True)], WITHIN_S)
 

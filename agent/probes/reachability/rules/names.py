@@ -6,7 +6,7 @@ else. Its silence alone proves nothing of it, because a line that is out silence
 | since the first unanswered lookup | verdict |
 |---|---|
 | peer or broker answered | the line works: the resolver is out |
-| neither was asked, because no address is known; the gateway answers, or there is none | it is out |
+| neither was asked, because no address is known; the first hop answers, or none is on the way | it is out |
 | anything else | the line may be out: no verdict |
 """
 
@@ -44,8 +44,7 @@ class NameRules:
 
 
 def _only_names(view: NetworkView, first: ClockReading) -> bool:
-    """True if nobody beyond could be asked, and this machine's own network works."""
+    """True if neither peer nor broker could be asked, and the access line works."""
     if view.egress.is_cut_here or any(one.was_asked_since(first) for one in view.beyond_access):
         return False
-    gateway = view.targets[Target.GATEWAY]
-    return view.egress.kind is not EgressKind.ROUTED or gateway.answered_since(first)
+    return view.egress.kind is EgressKind.DIRECT or view.targets[Target.FIRST_HOP].answered_since(first)

@@ -65,6 +65,7 @@ class UplinkState(Struct, frozen=True):
     ``last_receipt`` is the time of the newest receipt. ``awaited_since`` is when the broker took the first
     batch after it. ``last_missed`` is the newest batch before it that got none. A receipt may take
     ``receipt_wait_us``, which includes the time that a collector needs to reconnect to the broker.
+    ``last_acknowledgement`` is the broker's newest on the open connection.
     """
 
     connected: bool = False
@@ -72,6 +73,7 @@ class UplinkState(Struct, frozen=True):
     last_receipt: ClockReading | None = None
     last_missed: ClockReading | None = None
     receipt_wait_us: int = 90_000_000
+    last_acknowledgement: ClockReading | None = None
 
 
 class OutageBegin(Struct, frozen=True):

@@ -145,15 +145,12 @@ class OutageRules:
                 return True
         if OutageScope.LINE in self.outages:
             return False
-        near, far = (Target.GATEWAY, Target.FIRST_HOP), (Target.PEER, Target.BROKER)
-        gateway, hop, peer, broker = (self.targets[one] for one in (*near, *far))
+        gateway, peer, broker = (self.targets[one] for one in (Target.GATEWAY, Target.PEER, Target.BROKER))
         may_lose_broker = not self.uplink.connected and OutageScope.BROKER not in self.outages
         return (
             (peer.is_overdue(now) and OutageScope.PEER not in self.outages)
             or (broker.is_overdue(now) and may_lose_broker)
             or (gateway.is_overdue(now) and gateway.known and self.egress.kind is EgressKind.ROUTED)
-            # While the peer is out nobody else crosses the line: the hop speaks for it.
-            or (hop.is_overdue(now) and hop.known and OutageScope.PEER in self.outages)
             or self.egress.is_cut_here
         )
 

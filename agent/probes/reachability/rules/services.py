@@ -72,6 +72,10 @@ class BrokerRules:
         elif self.session_lost is None:
             self.session_lost, self._last_good = now, latest(broker.last_answer, uplink.last_receipt)
             broker.reset()
+        acknowledged = uplink.last_acknowledgement
+        is_new = acknowledged != before.last_acknowledgement
+        if acknowledged is not None and is_new and not broker.was_polled_after(acknowledged):
+            broker.answer(acknowledged)
         receipt = uplink.last_receipt
         # A receipt that is older than an unanswered poll proves nothing about that poll.
         if receipt is not None and receipt != before.last_receipt and not broker.was_polled_after(receipt):

@@ -10,6 +10,7 @@ What each event does to the counts (an empty field: nothing):
 |---|---|---|---|
 | poll | +1 | 0, if an earlier poll is unanswered | |
 | wait (an earlier poll still waits) | +1 | | |
+| poll at an address that may be wrong | | | |
 | answer, however late | 0 | +1 | yes |
 | refusal (ICMP port unreachable, TCP reset) | | | |
 | acceptance (TCP was established, nothing was proved) | | | |
@@ -85,6 +86,10 @@ class TargetHistory(Struct):
         if self.unanswered.count and self.last_poll is not None:
             self.answers.count, self.answers.last_missed = 0, self.last_poll
         self.unanswered.add(now)
+        self.last_poll = now
+
+    def poll_unvouched(self, now: ClockReading) -> None:
+        """Record a poll at an address that may be wrong: its silence would prove nothing."""
         self.last_poll = now
 
     def wait(self, now: ClockReading) -> None:

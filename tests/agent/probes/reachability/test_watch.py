@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
@@ -24,13 +25,14 @@ from agent.task.watch import WatchEvent
 from agent.train.peer_last_seen import PeerLastSeen
 from agent.uplink.uplink import Uplink
 from host.clock import Clock
+from net.addresses.host import HostAddresses
 from net.mqtt import Broker
 from outbox.journal.journal import Journal
 from outbox.journal.thread import JournalThread
 from outbox.receipt_watch import ReceiptWatch
 from peer.reflector import StampReflector
 from tests.processes import free_port
-from wire.records import Cause, Outcome, ReachabilityMeasurement, ReachabilityValues
+from wire.records import Cause, ClockReading, Outcome, ReachabilityMeasurement, ReachabilityValues
 from wire.stamp.reflector import ReflectorSettings
 from wire.stamp.timestamp import ErrorEstimate
 
@@ -45,6 +47,11 @@ class FakeUplink:
     def __init__(self) -> None:
         self.problem: str | None = None
         self.receipts = ReceiptWatch()
+        self.last_acknowledgement: ClockReading | None = None
+        self.asked = 0
+
+    def ask(self) -> None:
+        self.asked += 1
 
 
 def around(
@@ -293,12 +300,37 @@ def test_a_host_without_an_address_is_not_asked(tmp_path: Path) -> None:
     async def whole() -> None:
         rules = OutageRules(1_000_000, lambda: "one")
         built = around(tmp_path, 1, 1, host="no-such-name.invalid", broker="no-such-name.invalid")
-        rules.targets[Target.FIRST_HOP].known = rules.targets[Target.PEER].known = True
+        rules.targets[Target.PEER].known = True
         with closing(TargetPoller(built, rules)) as poller:
             await poller.look_up(WITHIN_S)
-            for target in (Target.FIRST_HOP, Target.PEER, Target.BROKER):
+            for target in (Target.PEER, Target.BROKER):
                 poller.poll(target, built.clock())
                 assert rules.targets[target].unanswered.count == 0, target
+
+    asyncio.run(whole())
+
+
+def test_silence_behind_a_name_that_nobody_vouches_for_proves_nothing(tmp_path: Path) -> None:
+    async def whole() -> None:
+        built = around(tmp_path, free_port(), free_port(), host="localhost", broker="localhost")
+        lie = {"answered": ["127.0.0.1"], "look_up": lambda _host, _family: ["127.0.0.1"]}
+        built = replace(
+            built,
+            peer_addresses=HostAddresses("localhost", **lie),
+            broker_addresses=HostAddresses("localhost", **lie),
+        )
+        uplink = FakeUplink()
+        uplink.problem = "not connected"
+        async with watching(built, uplink) as (watch, told):
+            await until(lambda: any("no peer ever answered" in one for one in watch.findings))
+            assert (told, watch._rules.targets[Target.PEER].unanswered.count) == ([], 0)
+            polls = watch._looks
+            await until(lambda: watch._looks >= polls + 20)
+            assert (told, watch.outages) == ([], ())
+            async with reflecting(built.settings.peer.stamp_port):
+                await until(lambda: knows(built, Target.PEER))
+            # Now it is known that the address was right.
+            await until(lambda: (Cause.PEER, False) in causes(told))
 
     asyncio.run(whole())
 

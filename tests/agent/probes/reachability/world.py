@@ -136,7 +136,7 @@ class Run:
         new = self.rules.decide(now, self.world.egress(second), uplink, names_fail=fails)
         self.records += [(second, one) for one in new]
         for target in self._plan.due(self.rules, now):
-            if self.world.unknown_addresses and target not in (Target.GATEWAY, Target.RESOLVER):
+            if self.world.unknown_addresses and target in (Target.PEER, Target.BROKER):
                 continue
             self.polled[target].append(second)
             self.rules.targets[target].poll(now)

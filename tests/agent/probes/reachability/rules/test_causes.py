@@ -1,6 +1,7 @@
 """Causes that other things imitate: boxes on the way that answer TCP, and resolvers that do not answer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -71,10 +72,22 @@ def test_a_silent_hop_speaks_for_the_line_while_the_peer_is_out() -> None:
 
 
 def test_a_receipt_ends_an_outage_of_the_line_whatever_else_is_silent() -> None:
-    run = Run(World(access=SPAN)).until(500)
-    assert OutageScope.LINE in run.rules.outages
-    run.rules.decide(at(500), World().egress(500), UplinkState(connected=True, last_receipt=at(500)))
-    assert OutageScope.LINE not in run.rules.outages
+    run = Run(World(access=SPAN, keepalive_s=1e9)).until(500)
+    assert (OutageScope.LINE in run.rules.outages, run.rules.uplink.connected) == (True, True)
+    for receipt, is_out in ((None, True), (at(500), False)):
+        run.rules.decide(at(500), World().egress(500), UplinkState(connected=True, last_receipt=receipt))
+        assert (OutageScope.LINE in run.rules.outages) is is_out
+
+
+def test_a_session_that_is_acknowledged_shows_the_line_where_new_connections_are_taken_by_a_box() -> None:
+    @dataclass
+    class Acknowledged(Run):
+        def _uplink(self, second: float, boot_id: str) -> UplinkState:
+            return UplinkState(connected=True, last_acknowledgement=at(second))
+
+    run = Acknowledged(World(beyond=SPAN, box=boxed("accept"))).until(END)
+    # The resolver of this world is beyond, too, and does not answer either.
+    assert sorted(one.cause for one in run.begun) == [Cause.DNS, Cause.PEER]
 
 
 def test_a_resolver_that_is_out_is_its_own_outage_and_no_other() -> None:
@@ -102,11 +115,13 @@ def test_without_any_address_nobody_is_asked_and_only_the_resolver_is_out() -> N
     run = Run(World(resolver=during((0, 500)), unknown_addresses=True), rules=rules).until(400)
     [begun] = run.begun
     assert begun.cause is Cause.DNS
-    assert who(begun) == {"gateway": True, "first_hop": None, "peer": None, "broker": None, "collector": None}
-    assert set(begun.unasked) == {"first-hop", "peer", "broker"}
+    assert who(begun) == {"gateway": True, "first_hop": True, "peer": None, "broker": None, "collector": None}
+    assert set(begun.unasked) == {"peer", "broker"}
 
 
-@pytest.mark.parametrize("out", [{"carrier": SPAN}, {"gateway": SPAN}])
+@pytest.mark.parametrize(
+    "out", [{"carrier": SPAN}, {"gateway": SPAN}, {"access": SPAN}, {"hop_filters": True}]
+)
 def test_without_any_address_a_site_that_is_cut_off_blames_no_resolver(
     out: dict[str, Callable[[float], bool]],
 ) -> None:

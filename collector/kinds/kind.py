@@ -119,7 +119,8 @@ def stats(labels: str, spread: Spread | None) -> Samples:
 
 
 def _middle_and_high(labels: str, spread: Spread | None) -> Samples:
-    """Of a train as short as a load test, the 99th percentile is its one worst packet."""
+    """Median and 95th percentile of a spread, in seconds."""
+    # In a train as short as a load test, the 99th percentile is the one worst packet.
     if spread is not None:
         yield f'{labels},stat="p50"', spread.p50_us / 1e6
         yield f'{labels},stat="p95"', spread.p95_us / 1e6

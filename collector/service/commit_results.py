@@ -8,8 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from collector.ingest.commands import Commands
-from collector.ingest.receipts import Receipts
+from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.resend import Resends
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.live.peers import PeerCounters
@@ -17,6 +16,7 @@ from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
 from collector.service.views import Views
 from wire.messages.envelope import ReceiptStatus
+from wire.messages.topics import Kind, topic
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class CommitResults:
 
     def __init__(
         self,
-        receipts: Receipts,
-        commands: Commands,
+        receipts: OutgoingQueue,
+        commands: OutgoingQueue,
         resends: Resends,
         views: Views,
         counters: OwnCounters,
@@ -50,10 +50,10 @@ class CommitResults:
     def take(self, result: CommitResult, seconds: float) -> None:
         """Take the result of commits that took ``seconds``."""
         self._counters.commit_seconds.observe(seconds)
-        receipts = [(one.topic, one.receipt) for one in result.messages if one.topic and one.receipt]
-        if receipts:
-            self._blackout_watch.committed()
-        self._receipts.add(receipts)
+        for one in result.messages:
+            if one.topic and one.receipt:
+                self._blackout_watch.committed()
+                self._receipts.add(one.topic, one.receipt)
         is_learning = bool(self._waiting)
         self._waiting += _portions(result)
         if not is_learning:
@@ -73,7 +73,7 @@ class CommitResults:
             self._count(message)
             report = message.command_report
             if report is not None and (command := self._resends.answer(report, now_us)):
-                self._commands.add(command)
+                self._commands.add(topic(command.site, Kind.COMMANDS), command)
         self._views.learn((seen for message in portion.messages for seen in message.observations), now_us)
         self._views.relearn(portion.redated, now_us)
         self._peers.count_comparisons(portion.compared)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from collector.ingest.commands import Commands
+from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.queue import Intake
-from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
 from collector.ledger.read import latest, outages
 from collector.ledger.store import LedgerError
@@ -71,8 +70,14 @@ class CollectorService:
             keep_payloads_s=settings.ledger.keep_payloads,
             comparison_grace_s=settings.peers.grace,
         )
-        self._receipts = Receipts(self._session.publish, self._counters)
-        self._commands = Commands(self._session.publish, self._counters)
+        # The broker's acknowledgement of a receipt would prove nothing, and waiting for it costs more than a
+        # batch that is sent again. Commands are seldom, and wait for each other.
+        self._receipts = OutgoingQueue(
+            self._session.publish, self._counters.receipts, quality=0, workers=4, bound=20_000
+        )
+        self._commands = OutgoingQueue(
+            self._session.publish, self._counters.commands, quality=1, workers=1, bound=1000
+        )
         self._views = Views(self._inventory.sites)
         self._completeness = CompletenessRefresh(path, self._views, now_us)
         self._peers = PeerCounters(self._counters.registry)

@@ -149,7 +149,7 @@ def _any() -> Select[tuple[int]]:
 
 
 def _is_ok() -> Any:
-    """Of outcome ``ok``: only those have values that may be judged by."""
+    """Condition of outcome ``ok``: only then do the values count."""
     return measurements.c.outcome_key == name_key(Outcome.OK)
 
 
@@ -158,10 +158,9 @@ def _with_values() -> Select[tuple[int]]:
 
 
 def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
-    """Of values too old to be shown none are looked for: a month of failed trains is 43,200 rows a class.
-
-    The day more is for a schedule that was denser in the end.
-    """
+    """Newest key with values that are fresh enough to be shown."""
+    # Without this bound, a month of failed trains means reading 43,200 rows a class. The further day is for a
+    # schedule that was denser in the end.
     last = measurements.alias("last")
     shown_us = stale_intervals * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
     since_us = (
@@ -175,7 +174,7 @@ def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
 
 
 def _landmark(table: Table, conditions: tuple[Condition, ...]) -> Select[tuple[int]]:
-    """The newest of which any of the conditions holds."""
+    """Newest key for which any of the conditions holds."""
     met = []
     for field, words in conditions:
         column = table.c[f"{field}_key"] if f"{field}_key" in table.c else table.c[field]

@@ -163,7 +163,8 @@ class PeerComparisons:
         )
 
     def _compare(self, found: Any) -> Comparison:
-        test = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
+        # A row has the figures of a PeerTest under the same names.
+        test: Any = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
         claim = self._claim(found["measurement_key"], found["ordinal"])
         if test.outcome != COMPLETED:
             claim = AgentFigures(None if test.outcome == WATCHDOG else claim.sent_bps, None)

@@ -101,8 +101,3 @@ def value_rows(key: int, record: Record, raw: bytes, name_key: NameKey) -> Table
         if (tables := VALUES.get(probe_of(record))) is not None:
             return tables.rows(own, record.values, name_key)
     return {unknown_values.name: [own | {"json": raw}]}
-
-
-def has_tables(record: Record) -> bool:
-    """True for a record whose values are in columns."""
-    return not isinstance(record, UnknownMeasurement) and probe_of(record) in VALUES

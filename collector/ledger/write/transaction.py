@@ -5,9 +5,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from collector.kinds.views import observe
 from collector.ledger.clock.boots import Boots, Clocks
@@ -166,21 +165,19 @@ class Group:
 
     def _declare_of_peer(self, batch: PeerBatch) -> None:
         """A peer's gaps are kept as it declares them."""
+        peer_key, received_us = self._name_key(batch.peer), batch.arrival.received_us
         for gap in declared_gaps(batch.envelope):
-            row = {
-                "peer_key": self._name_key(batch.peer),
-                "epoch": gap.epoch,
-                "first": gap.first,
-                "last": gap.last,
-            }
-            same = [schema.peer_gaps.c[column] == value for column, value in row.items()]
-            if self.connection.execute(select(schema.peer_gaps.c.key).where(*same)).scalar() is None:
-                more = {
-                    "reason_key": self._name_key(gap.reason),
-                    "at_us": gap.at_us,
-                    "received_us": batch.arrival.received_us,
-                }
-                self.connection.execute(schema.peer_gaps.insert(), row | more)
+            row = {"peer_key": peer_key, "epoch": gap.epoch, "first": gap.first, "last": gap.last}
+            more = {"reason_key": self._name_key(gap.reason), "at_us": gap.at_us, "received_us": received_us}
+            self._insert_once(schema.peer_gaps, row, more)
+
+    def _insert_once(self, table: Table, identity: Row, more: Row) -> bool:
+        """Insert a row unless there is one with this identity; returns true if it was inserted."""
+        same = [table.c[column] == value for column, value in identity.items()]
+        if self.connection.execute(select(table.c.key).where(*same)).scalar() is not None:
+            return False
+        self.connection.execute(table.insert(), identity | more)
+        return True
 
     def _record(self, batch: Batch, item: Accepted, batch_key: int) -> _Written:
         epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
@@ -224,8 +221,9 @@ class Group:
     def _name_key(self, text: str) -> int:
         return self.keys.name(self.connection, text)
 
-    def _new_key(self, table: Any) -> int:
-        """The next key of a table: given here, not by the database, so that rows can be sent in bulk."""
+    def _new_key(self, table: Table) -> int:
+        """Next key of a table."""
+        # Keys are given here and not by the database, so that rows can be inserted in bulk.
         if table.name not in self.next_key:
             last: int | None = self.connection.execute(select(func.max(table.c.key))).scalar()
             self.next_key[table.name] = (last or 0) + 1
@@ -252,12 +250,9 @@ class Group:
         self.pending["payloads"].append({"batch_key": key, "received_us": received_us, "zlib": packed})
 
     def _keep_conflict(self, batch: Batch, identity: tuple[int, int], digest: bytes, raw: bytes) -> None:
-        table = schema.conflicts
         row = {"epoch_key": identity[0], "seq": identity[1], "digest": digest}
-        same = [table.c[column] == value for column, value in row.items()]
-        if self.connection.execute(select(table.c.key).where(*same)).scalar() is None:
-            received = {"received_us": batch.arrival.received_us, "json": raw}
-            self.connection.execute(table.insert(), row | received)
+        received = {"received_us": batch.arrival.received_us, "json": raw}
+        if self._insert_once(schema.conflicts, row, received):
             self.accounts.conflict(identity[0])
 
     def _reject(self, message: Judged, fault: Fault, payload: bytes) -> None:

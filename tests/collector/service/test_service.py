@@ -255,22 +255,10 @@ def test_receipts_of_duplicates_conflicts_and_rejected_measurements(collector: C
 @pytest.mark.parametrize(
     ("body", "reason", "detail"),
     [
-        (b"", "malformed", "Input data was truncated"),
         (batch(1)[:-60], "malformed", "Input data was truncated"),
-        (b"\x00\xff" * 40, "malformed", "JSON is malformed: invalid character (byte 0)"),
-        (
-            batch(1).replace(b'"schema":1', b'"schema":2'),
-            "newer-schema",
-            "schema 2 is newer than this program's 1: upgrade it",
-        ),
-        (
-            batch(1).replace(SITE.encode(), b"0000000X"),
-            "wrong-sender",
-            f"says 0000000X on the topic of {SITE}",
-        ),
         (batch(1) + b" " * 600_000, "too-large", None),
     ],
-    ids=["empty", "truncated", "binary", "newer", "wrong-sender", "huge"],
+    ids=["truncated", "huge"],
 )
 def test_bad_messages_are_rejected_with_a_reason(
     shared: Collector, body: bytes, reason: str, detail: str | None

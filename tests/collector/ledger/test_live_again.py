@@ -30,14 +30,14 @@ def tell_outage(machine: Machine, name: str, begin: ClockReading | None = None) 
 
 
 def learn(views: Views, ledger: Ledger, machine: Machine) -> None:
-    """Learn batches and re-dated sites, as the program does."""
+    """Do as the program does with a batch, and between batches."""
     while machine.unsent:
         views.learn(machine.send(ledger).observations, machine.now_us)
     views.relearn(idle(ledger), machine.now_us)
 
 
 def rebuilt(path: Path, now_us: int) -> Views:
-    """Views as the program rebuilds them at its start."""
+    """Do as the program does at its start."""
     views = Views(INVENTORY)
     views.fleet.restore(reading.newest(path))
     views.fleet.restore_outages(outages.outages(path, now_us - KEPT_US).outages)

@@ -22,7 +22,7 @@ STEPS = 100
 
 @contextmanager
 def steps_counted() -> Iterator[list[int]]:
-    """Hundreds of steps that SQLite takes for every engine that connects meanwhile."""
+    """Count hundreds of steps of SQLite, for every engine that connects meanwhile."""
     taken = [0]
 
     def step() -> int:
@@ -40,7 +40,7 @@ def steps_counted() -> Iterator[list[int]]:
 
 
 def steps(file: Path, records: list[Measurement]) -> int:
-    """Steps of rebuilding live state from these records."""
+    """Cost of rebuilding with these records in the ledger, in steps of SQLite."""
     ledger = Ledger(file)
     for start in range(0, len(records), PORTION):
         ledger.commit([judge(arrival(*records[start : start + PORTION]))])

@@ -1,4 +1,4 @@
-"""Counters of epochs, kept as measurements are committed, against a count of the rows."""
+"""Counters of epochs, kept at each commit, beside a count of the rows."""
 
 from itertools import pairwise
 from pathlib import Path

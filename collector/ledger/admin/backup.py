@@ -10,11 +10,10 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger import lock
 from collector.ledger.admin.verify import Progress, Tell, Verified, verify
 from collector.ledger.read.terms import LAST_RECEIVED
 from collector.ledger.schema.tables import resends
-from collector.ledger.store import LedgerError, connect, explain, prepare
+from collector.ledger.store import LedgerError, connect, explain, lock, prepare
 from host.lock import give_to_owner
 
 PAGES = 5000  # copied between two looks at the clock
@@ -52,7 +51,7 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
     _must_exist(backup)
     if ledger.exists() and ledger.samefile(backup):
         raise LedgerError(f"backup {backup}: is the ledger itself: name another file")
-    held = lock.take(ledger)
+    held = lock(ledger)
     try:
         with _partial(ledger.with_name(ledger.name + ".restoring")) as copy:
             _copy(backup, copy, tell)

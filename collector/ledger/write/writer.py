@@ -10,13 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Dialect, delete, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ledger import lock
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import metadata
-from collector.ledger.store import connect, explain, ledger_fails, prepare
+from collector.ledger.store import connect, explain, ledger_fails, lock, prepare
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
@@ -55,7 +54,7 @@ class Ledger:
         reject_rows: int = 10_000,
         before_commit: Callable[[], None] = no_fault,
     ) -> None:
-        self._lock = lock.take(path)
+        self._lock = lock(path)
         self._engine = connect(path, writing=True)
         self._keys = RowKeys()
         self._boots = Boots()

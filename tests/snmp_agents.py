@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scapy.asn1.asn1 import ASN1_COUNTER64, ASN1_INTEGER, ASN1_OID, ASN1_STRING
-from scapy.layers.snmp import SNMP, SNMPresponse, SNMPvarbind
+from scapy.layers.snmp import SNMP, SNMPnext, SNMPresponse, SNMPvarbind
 
 from net.snmp import SnmpAgent
 from tests.processes import running
@@ -54,6 +54,7 @@ class Router(asyncio.DatagramProtocol):
         self.asked = 0
         self.silent = 0
         self.error = 0
+        self.knows_bulk = True
         self._mischief = mischief
         self._transport: asyncio.DatagramTransport
 
@@ -79,9 +80,12 @@ class Router(asyncio.DatagramProtocol):
             self._transport.sendto(datagram, addr)
         names = [tuple(map(int, one.oid.val.split("."))) for one in question.PDU.varbindlist]
         bulk = hasattr(question.PDU, "max_repetitions")
+        if bulk and not self.knows_bulk:
+            return
+        following = bulk or isinstance(question.PDU, SNMPnext)
         found = (
-            self._following(names[0])
-            if bulk
+            dict(list(self._following(names[0]).items())[: None if bulk else 1])
+            if following
             else {n: self.variables[n] for n in names if n in self.variables}
         )
         self._transport.sendto(response(request_id, found, error=self.error), addr)

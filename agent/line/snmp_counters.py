@@ -1,13 +1,22 @@
-"""Counters of the line on the router, read by SNMP (ifHC counters, RFC 2863)."""
+"""Counters of the line on the router, read by SNMP (IF-MIB, RFC 2863), of 64 or of 32 bits."""
 
 import asyncio
+import time
 
 from agent.line.readings import CounterReading, Unavailable
 from agent.settings.sections import SnmpSettings
 from net.snmp import NoAnswer, SnmpAgent
 from wire import records
 from wire.snmp import interface_mib
-from wire.snmp.interface_mib import LOOPBACK, REPETITIONS, InterfaceSearch, InterfaceState, Unreadable
+from wire.snmp.continued_counters import ContinuedCounters
+from wire.snmp.interface_mib import (
+    LOOPBACK,
+    REPETITIONS,
+    CounterBits,
+    InterfaceSearch,
+    InterfaceState,
+    Unreadable,
+)
 
 # A router has no newer counters before (decision 11).
 LEAST_INTERVAL_S = 10.0
@@ -28,8 +37,8 @@ class SnmpSource:
         self._frame_bytes = chosen.frame_bytes
         self._agent = SnmpAgent(chosen.host, chosen.port, community, float(chosen.timeout))
         self._index: int | None = None
-        self._last: InterfaceState | None = None
-        self._generation = 0
+        self._bits = CounterBits()
+        self._counters = ContinuedCounters()
         # A probe and a test may ask at the same time; the search for the interface must run once.
         self._asking = asyncio.Lock()
 
@@ -58,16 +67,36 @@ class SnmpSource:
         index = await self._number()
         if not isinstance(index, int):
             return index
-        answer = await self._agent.get(interface_mib.question(index))
-        if isinstance(answer, NoAnswer):
-            return answer
-        state = interface_mib.state(answer.bindings, index)
-        renamed = isinstance(state, InterfaceState) and self._last and state.name != self._last.name
+        state = await self._of(index)
+        renamed = isinstance(state, InterfaceState) and self._counters.name not in (None, state.name)
         if renamed or (isinstance(state, Unreadable) and state.gone):
-            self._index, self._last = None, None
-            self._generation += 1
+            self._index, self._bits = None, CounterBits()
+            self._counters.forget()
             return Unreadable(f"interface {index} is another one now", gone=True) if renamed else state
         return state
+
+    async def _of(self, index: int) -> InterfaceState | Unreadable | NoAnswer:
+        """State of the interface, by the largest counters that the router has, and counts with."""
+        state = await self._with(index, self._bits)
+        # Some agents have 64-bit counters that never count.
+        if isinstance(state, InterfaceState) and not state.received_octets + state.sent_octets:
+            narrow = await self._with(index, CounterBits(32, 32))
+            if isinstance(narrow, InterfaceState) and narrow.received_octets + narrow.sent_octets:
+                state = narrow
+        if isinstance(state, InterfaceState):
+            self._bits = state.bits
+        return state
+
+    async def _with(self, index: int, bits: CounterBits) -> InterfaceState | Unreadable | NoAnswer:
+        """State by counters of this size, or by smaller ones where these are missing."""
+        while True:
+            answer = await self._agent.get(interface_mib.question(index, bits))
+            if isinstance(answer, NoAnswer):
+                return answer
+            state = interface_mib.state(answer.bindings, index, bits)
+            if not isinstance(state, Unreadable) or state.narrower is None:
+                return state
+            bits = state.narrower
 
     async def _number(self) -> int | Unreadable | NoAnswer:
         if self._index is None:
@@ -82,7 +111,10 @@ class SnmpSource:
         while search.found is None:
             answer = await self._agent.get_bulk(search.after, REPETITIONS)
             if isinstance(answer, NoAnswer):
-                return answer
+                hint = (
+                    "" if answer.silent else ": it lists no interfaces, so give the number (ifIndex) of one"
+                )
+                return NoAnswer(answer.detail + hint, answer.silent)
             search.take(answer.bindings)
         return search.found
 
@@ -100,9 +132,7 @@ class SnmpSource:
             )
         if state.half_initialised:
             return Unavailable(f"line_counters.snmp: {state.name} of the {self._router} counts no packets")
-        if self._last is not None and state.counters_reset_since(self._last):
-            self._generation += 1
-        self._last = state
+        state = self._counters.take(state, time.monotonic())
         return CounterReading(
             state.received_octets,
             state.received_packets,
@@ -115,5 +145,5 @@ class SnmpSource:
             carrier=state.up,
             speed_bps=state.speed_bps,
             frame_bytes=frame_bytes,
-            generation=self._generation,
+            generation=self._counters.resets,
         )

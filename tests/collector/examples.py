@@ -252,7 +252,9 @@ def dns_values() -> DnsValues:
             DnsAnswer(name=ent, record=a, answer_us=12_000, **asked),
             DnsAnswer(name=ent, record=aaaa, failure=Failure.NO_ANSWER),
             DnsAnswer(name=portal, record=a, answer_us=30_000, **asked, **wrong),
-            DnsAnswer(name=portal, record=aaaa, answer_us=18_000, over_tcp=True, **asked),
+            DnsAnswer(
+                name=portal, record=aaaa, answer_us=18_000, over_tcp=True, silent="2001:db8::1", **asked
+            ),
         ),
         resolvers=(
             DnsResolver(address="10.0.0.1", asked=4, answered=0),

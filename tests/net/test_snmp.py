@@ -118,3 +118,11 @@ async def test_a_flood_of_datagrams_outlasts_no_timeout() -> None:
         agent = SnmpAgent("127.0.0.1", 161, COMMUNITY, 0.05)
         answer = await agent._converse(sock, lambda _: b"question")
     assert answer.detail.startswith("no answer from 127.0.0.1 port 161 to 3 requests")
+
+
+async def test_variables_are_listed_one_by_one_where_getbulk_is_not_answered() -> None:
+    router = Router({UPTIME: 77, (1, 3, 6, 1, 2, 1, 1, 4, 0): b"somebody"})
+    router.knows_bulk = False
+    async with serving(router) as agent:
+        assert (await agent.get_bulk((1, 3), 20)).bindings == (Binding(UPTIME, 77),)
+        assert (await agent.get_bulk(UPTIME, 20)).bindings[0].value == b"somebody"

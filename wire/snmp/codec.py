@@ -1,4 +1,4 @@
-"""SNMP version 2c codec for reading counters: GET, GETBULK and Response (RFC 3416, RFC 1901).
+"""SNMP version 2c codec for reading counters: GET, GETNEXT, GETBULK, Response (RFC 3416, RFC 1901).
 
 The encoding is BER (X.690) with definite lengths (RFC 3417 section 8). Decoding is bounded and never raises:
 bytes that are no response become ``Malformed`` with the first fault.
@@ -20,7 +20,7 @@ HIGHEST_ARC = 2**32 - 1
 
 _INTEGER, _OCTETS, _NULL, _OID, _SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
 _COUNTER32, _GAUGE32, _TICKS, _COUNTER64 = 0x41, 0x42, 0x43, 0x46
-_GET, _RESPONSE, _GET_BULK = 0xA0, 0xA2, 0xA5
+_GET, _GET_NEXT, _RESPONSE, _GET_BULK = 0xA0, 0xA1, 0xA2, 0xA5
 _UNSIGNED = {_COUNTER32: 2**32 - 1, _GAUGE32: 2**32 - 1, _TICKS: 2**32 - 1, _COUNTER64: 2**64 - 1}
 
 
@@ -46,11 +46,15 @@ class Binding(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """Response to the request of ``request_id``. ``error_status`` 0 is no error (RFC 3416 section 3)."""
+    """Response to the request of ``request_id``. ``error_status`` 0 is no error (RFC 3416 section 3).
+
+    ``error_index`` is the place of the variable that made the error, counted from 1; 0 for none.
+    """
 
     request_id: int
     error_status: int
     bindings: tuple[Binding, ...]
+    error_index: int = 0
 
 
 class Malformed(Struct, frozen=True):
@@ -62,6 +66,11 @@ class Malformed(Struct, frozen=True):
 def get(community: bytes, request_id: int, oids: Sequence[Oid]) -> bytes:
     """Encode a GetRequest. ``request_id`` is 0 to HIGHEST_REQUEST_ID."""
     return _message(community, _GET, request_id, 0, oids)
+
+
+def get_next(community: bytes, request_id: int, after: Oid) -> bytes:
+    """Encode a GetNextRequest for the variable that follows ``after``."""
+    return _message(community, _GET_NEXT, request_id, 0, [after])
 
 
 def get_bulk(community: bytes, request_id: int, after: Oid, repetitions: int) -> bytes:
@@ -170,14 +179,14 @@ def _response(datagram: bytes, community: bytes) -> Response:
     if message.next() != (_OCTETS, community):
         raise _MalformedError("another community")
     pdu = message.inside(_RESPONSE, "Response")
-    request_id, status, _ = (pdu.integer(name) for name in ("request-id", "error-status", "error-index"))
+    request_id, status, place = (pdu.integer(name) for name in ("request-id", "error-status", "error-index"))
     listed = pdu.inside(_SEQUENCE, "variable bindings")
     bindings: list[Binding] = []
     while listed.more():
         if len(bindings) == MOST_BINDINGS:
             raise _MalformedError(f"more than {MOST_BINDINGS} variables")
         bindings.append(_binding(listed.inside(_SEQUENCE, "variable")))
-    return Response(request_id, status, tuple(bindings))
+    return Response(request_id, status, tuple(bindings), place)
 
 
 def _binding(pair: _Reader) -> Binding:

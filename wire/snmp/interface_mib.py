@@ -1,6 +1,6 @@
 """Variables of an interface in a router, and their meaning (IF-MIB: RFC 2863, RFC 3635)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -24,21 +24,42 @@ _NET_SNMP_AGENTS: Oid = (1, 3, 6, 1, 4, 1, 8072, 3, 2)
 _NAME, _DESCRIPTION, _ALIAS = (*_EXTENDED, 1), (*_TABLE, 2), (*_EXTENDED, 18)
 _KIND, _STATUS = (*_TABLE, 3), (*_TABLE, 8)
 _IN_DISCARDS, _IN_ERRORS, _OUT_DISCARDS, _OUT_ERRORS = ((*_TABLE, number) for number in (13, 14, 19, 20))
-_IN_OCTETS, _OUT_OCTETS = (*_EXTENDED, 6), (*_EXTENDED, 10)
-_IN_PACKETS = tuple((*_EXTENDED, number) for number in (7, 8, 9))
-_OUT_PACKETS = tuple((*_EXTENDED, number) for number in (11, 12, 13))
-_SPEED, _DISCONTINUITY = (*_EXTENDED, 15), (*_EXTENDED, 19)
+_OCTETS = {64: ((*_EXTENDED, 6), (*_EXTENDED, 10)), 32: ((*_TABLE, 10), (*_TABLE, 16))}
+"""Octets received and sent, by the counters' bits."""
 
-_COLUMNS = (
-    *(_NAME, _KIND, _STATUS, _IN_OCTETS, _OUT_OCTETS, *_IN_PACKETS, *_OUT_PACKETS),
-    *(_IN_ERRORS, _IN_DISCARDS, _OUT_ERRORS, _OUT_DISCARDS, _SPEED, _DISCONTINUITY),
-)
+# Unicast, multicast and broadcast packets.
+_PACKETS = {
+    64: tuple(tuple((*_EXTENDED, number) for number in numbers) for numbers in ((7, 8, 9), (11, 12, 13))),
+    32: (
+        ((*_TABLE, 11), (*_EXTENDED, 2), (*_EXTENDED, 3)),
+        ((*_TABLE, 17), (*_EXTENDED, 4), (*_EXTENDED, 5)),
+    ),
+    0: ((), ()),
+}
+# Multicast and broadcast together, in agents older than RFC 2233.
+_NOT_UNICAST = ((*_TABLE, 12), (*_TABLE, 18))
+_SPEED, _DISCONTINUITY, _OLD_SPEED = (*_EXTENDED, 15), (*_EXTENDED, 19), (*_TABLE, 5)
+
+_STATE = (_NAME, _KIND, _STATUS)
+_FAULTS = (_IN_ERRORS, _IN_DISCARDS, _OUT_ERRORS, _OUT_DISCARDS, _SPEED, _DISCONTINUITY)
 
 UP = 1
 LOOPBACK = 24
 _ETHERNET_LIKE = frozenset({6, 7, 26, 62, 69, 117, 135, 136, 161, 209})
 # TUN and WireGuard, PPP, tunnels.
 _BARE_IP_OF_LINUX = frozenset({1, 23, 131})
+
+
+class CounterBits(Struct, frozen=True):
+    """Size of an interface's counters: 64 or 32 bits, 0 where packets are not counted at all.
+
+    RFC 2863 section 3.1.6 allows 32 bits below 20 Mbit/s, and for packets below 650 Mbit/s. Without a count
+    of packets their frames stay in the bytes. These are then too many, and the site's own traffic is never
+    underestimated.
+    """
+
+    octets: int = 64
+    packets: int = 64
 
 
 class InterfaceState(Struct, frozen=True):
@@ -63,11 +84,12 @@ class InterfaceState(Struct, frozen=True):
     sent_discards: int | None
     up: bool | None
     speed_bps: float | None
+    bits: CounterBits = CounterBits()
 
     @property
     def half_initialised(self) -> bool:
         """True for octets without packets: net-snmp 5.9 reports these before its second count (measured)."""
-        return bool(
+        return bool(self.bits.packets) and bool(
             (self.received_octets and not self.received_packets)
             or (self.sent_octets and not self.sent_packets)
         )
@@ -104,51 +126,86 @@ class InterfaceState(Struct, frozen=True):
 
 
 class Unreadable(Struct, frozen=True):
-    """Reason, as text for people, why an interface cannot be read. ``gone``: no such interface exists."""
+    """Reason, as text for people, why an interface cannot be read. ``gone``: no such interface exists.
+
+    ``narrower`` is what to ask for instead, where the router may have smaller counters.
+    """
 
     detail: str
     gone: bool = False
+    narrower: CounterBits | None = None
 
 
-def question(index: int) -> tuple[Oid, ...]:
-    """List all variables of the interface with this ifIndex, for one request."""
-    return (_UPTIME, _OBJECT_ID, *((*column, index) for column in _COLUMNS))
+def question(index: int, bits: CounterBits = CounterBits()) -> tuple[Oid, ...]:  # noqa: B008 -- frozen
+    """List all variables of the interface with this ifIndex, of counters of this size."""
+    # Octets and packets are side by side: a small agent then counts them in one answer, at one moment.
+    counters = (*_OCTETS[bits.octets], *_PACKETS[bits.packets][0], *_PACKETS[bits.packets][1])
+    old = (
+        *((_OLD_SPEED, _DESCRIPTION) if bits.octets == 32 else ()),
+        *(_NOT_UNICAST if bits.packets == 32 else ()),
+    )
+    columns = (*counters, *_STATE, *_FAULTS, *old)
+    return (_UPTIME, _OBJECT_ID, *((*column, index) for column in columns))
 
 
-def state(bindings: Sequence[Binding], index: int) -> InterfaceState | Unreadable:
-    """Read the response to ``question(index)``. A router with 32-bit counters only is refused."""
-    # 32 bits of octets wrap within 34 s at 1 Gbit/s, unnoticed between two readings.
+def state(
+    bindings: Sequence[Binding],
+    index: int,
+    bits: CounterBits = CounterBits(),  # noqa: B008 -- frozen
+) -> InterfaceState | Unreadable:
+    """Read the response to ``question(index, bits)``."""
     values = {binding.oid: binding.value for binding in bindings}
 
     def number(column: Oid) -> int | None:
         return _number(values.get((*column, index)))
 
-    octets = [number(column) for column in (_IN_OCTETS, _OUT_OCTETS)]
-    packets = [[number(column) for column in columns] for columns in (_IN_PACKETS, _OUT_PACKETS)]
-    name = values.get((*_NAME, index))
+    octets = [number(column) for column in _OCTETS[bits.octets]]
+    packets = [_packets(number, bits.packets, direction) for direction in (0, 1)]
+    name, description = values.get((*_NAME, index)), values.get((*_DESCRIPTION, index))
     if number(_KIND) is None and not isinstance(name, bytes):
         return Unreadable(f"no interface {index}", gone=True)
-    if octets[0] is None or octets[1] is None or any(column[0] is None for column in packets):
-        return Unreadable("no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)")
+    if octets[0] is None or octets[1] is None or packets[0] is None or packets[1] is None:
+        return _without_counters(bits, octets=None in octets, packets=None in packets)
     speed, status, maker = number(_SPEED), number(_STATUS), values.get(_OBJECT_ID)
     return InterfaceState(
-        name=_text(name),
+        name=_text(name) or _text(description),
         kind=number(_KIND),
         net_snmp=isinstance(maker, tuple) and maker[: len(_NET_SNMP_AGENTS)] == _NET_SNMP_AGENTS,
         uptime_ticks=_number(values.get(_UPTIME)),
         discontinuity_ticks=number(_DISCONTINUITY),
         received_octets=octets[0],
-        received_packets=sum(count or 0 for count in packets[0]),
+        received_packets=packets[0],
         sent_octets=octets[1],
-        sent_packets=sum(count or 0 for count in packets[1]),
+        sent_packets=packets[1],
         received_errors=number(_IN_ERRORS),
         received_discards=number(_IN_DISCARDS),
         sent_errors=number(_OUT_ERRORS),
         sent_discards=number(_OUT_DISCARDS),
         up=None if status is None else status == UP,
         # ifHighSpeed is in Mbit/s; virtual interfaces report 0.
-        speed_bps=speed * 1e6 if speed else None,
+        speed_bps=speed * 1e6 if speed else float(number(_OLD_SPEED) or 0) or None,
+        bits=bits,
     )
+
+
+def _packets(number: Callable[[Oid], int | None], bits: int, direction: int) -> int | None:
+    """Packets of a direction (0 received, 1 sent); None without a counter of unicast packets."""
+    if not bits:
+        return 0
+    unicast, *others = (number(column) for column in _PACKETS[bits][direction])
+    if unicast is None:
+        return None
+    old = number(_NOT_UNICAST[direction]) if others == [None, None] else 0
+    return unicast + sum(count or 0 for count in others) + (old or 0)
+
+
+def _without_counters(bits: CounterBits, *, octets: bool, packets: bool) -> Unreadable:
+    narrower = CounterBits(
+        32 if octets else bits.octets, (32 if bits.packets == 64 else 0) if packets else bits.packets
+    )
+    if narrower != bits:
+        return Unreadable("no 64-bit counters of that interface", narrower=narrower)
+    return Unreadable("it counts no octets of that interface (ifHCInOctets, ifInOctets; RFC 2863)")
 
 
 class InterfaceSearch:

@@ -1,10 +1,12 @@
 import asyncio
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from agent.line.counters import InterfaceSource, source_of
 from agent.line.readings import CounterReading, Reset, Unavailable
@@ -18,7 +20,15 @@ from lab.netns.places import FAR_ADDRESS
 from lab.netns.settings import KernelLinkSettings
 from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
 from tests.processes import running, wait_until
-from tests.snmp_agents import COMMUNITY, UPTIME, Router, Variables, snmpd, snmpd_on_loopback
+from tests.snmp_agents import (
+    COMMUNITY,
+    UPTIME,
+    Router,
+    Variables,
+    free_udp_port,
+    snmpd,
+    snmpd_on_loopback,
+)
 from wire import records
 
 IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
@@ -234,3 +244,49 @@ def test_a_real_snmpd_counts_what_the_kernel_counts(tmp_path: Path) -> None:
     assert isinstance(added, CounterReading)
     # Beside the test there are a few ARP and ICMPv6 packets of less than 100 bytes.
     assert 0 <= added.received_ip_bytes - PACKETS * IP_BYTES < 2000
+
+
+FAKE = Path(__file__).with_name("fake_snmp.py")
+FAKE_HOST = "127.0.8.1"
+
+
+@pytest.mark.parametrize("wanted", ["wan0", 2])
+@pytest.mark.parametrize(
+    "mode", ["max8", "max12", "v1style", "rfc2863", "only32", "nobulk", "hczero", "backwards", "hcwrap"]
+)
+def test_small_agents_are_usable(mode: str, wanted: str | int, tmp_path: Path) -> None:
+    """Case B16: 2 Mbit/s down and 0.25 up, by agents that small devices have."""
+    port = free_udp_port(FAKE_HOST)
+    chosen = SnmpSettings(FAKE_HOST, wanted, port, COMMUNITY, timeout=Seconds(0.2))
+    log = tmp_path / "fake.log"
+
+    async def two_readings() -> tuple[CounterReading, CounterReading]:
+        source = SnmpSource(chosen, COMMUNITY)
+        if mode == "nobulk" and wanted == "wan0":
+            told = await source.ask()
+            assert isinstance(told, Unavailable)
+            assert told.detail.endswith("it lists no interfaces, so give the number (ifIndex) of one")
+            source = SnmpSource(structs.replace(chosen, interface=2), COMMUNITY)
+        first = of(await source.ask())
+        await asyncio.sleep(1.0)
+        return first, of(await source.ask())
+
+    with running([sys.executable, "-u", FAKE, str(port), mode], lambda: b"fake" in log.read_bytes(), log):
+        first, second = asyncio.run(two_readings())
+    added = second.since(first)
+    assert isinstance(added, CounterReading)
+    assert 140_000 <= added.received_bytes <= 500_000
+    assert 10_000 <= added.sent_bytes <= 62_500
+    assert 100 <= added.received_packets <= 400 or mode in ("only32", "hczero")
+
+
+def test_an_agent_that_answers_from_another_address_is_reported_truly(tmp_path: Path) -> None:
+    port = free_udp_port(FAKE_HOST)
+    chosen = SnmpSettings(FAKE_HOST, "wan0", port, COMMUNITY, timeout=Seconds(0.1))
+    log = tmp_path / "fake.log"
+    with running(
+        [sys.executable, "-u", FAKE, str(port), "otheraddr"], lambda: b"fake" in log.read_bytes(), log
+    ):
+        reading = asyncio.run(SnmpSource(chosen, COMMUNITY).ask())
+    assert isinstance(reading, Unavailable)
+    assert "answers from another address" in reading.detail

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from wire.snmp import interface_mib
 from wire.snmp.codec import Binding, Missing, Oid, Value
-from wire.snmp.interface_mib import InterfaceSearch, InterfaceState, Unreadable
+from wire.snmp.interface_mib import CounterBits, InterfaceSearch, InterfaceState, Unreadable
 
 IF_X: Oid = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 IF: Oid = (1, 3, 6, 1, 2, 1, 2, 2, 1)
@@ -43,10 +43,46 @@ def test_a_missing_interface_is_reported_as_gone() -> None:
     assert interface_mib.state(missing, 2) == Unreadable("no interface 2", gone=True)
 
 
-def test_a_router_with_32_bit_counters_is_refused() -> None:
-    told = interface_mib.state(answer({(*IF_X, 6, 2): Missing.NO_SUCH_INSTANCE}), 2)
-    assert told == Unreadable(
-        "no 64-bit counters of that interface (ifHCInOctets, ifHCInUcastPkts; RFC 2863)"
+@pytest.mark.parametrize(
+    ("missing", "narrower"), [((*IF_X, 6, 2), CounterBits(32, 64)), ((*IF_X, 7, 2), CounterBits(64, 32))]
+)
+def test_a_router_without_64_bit_counters_is_asked_for_those_of_32_bits(
+    missing: Oid, narrower: CounterBits
+) -> None:
+    told = interface_mib.state(answer({missing: Missing.NO_SUCH_INSTANCE}), 2)
+    assert isinstance(told, Unreadable)
+    assert told.narrower == narrower
+
+
+def test_counters_of_32_bits_are_read_with_the_old_speed_and_description() -> None:
+    bits = CounterBits(32, 32)
+    told: dict[Oid, Value] = {(*IF, column, 2): column for column in (5, 10, 11, 12, 16, 17, 18)}
+    told |= {(*IF, 2, 2): b"WAN", (*IF, 3, 2): 6}
+    state = interface_mib.state(
+        [Binding(oid, told.get(oid, Missing.NO_SUCH_OBJECT)) for oid in interface_mib.question(2, bits)],
+        2,
+        bits,
+    )
+    assert isinstance(state, InterfaceState)
+    assert (state.name, state.speed_bps, state.bits) == ("WAN", 5.0, bits)
+    assert (state.received_octets, state.sent_octets) == (10, 16)
+    assert (state.received_packets, state.sent_packets) == (11 + 12, 17 + 18)
+
+
+def test_an_agent_that_counts_no_packets_leaves_frames_in_its_octets() -> None:
+    told: dict[Oid, Value] = {(*IF, 10, 2): 10, (*IF, 16, 2): 16, (*IF, 3, 2): 6}
+    only_octets = [Binding(oid, value) for oid, value in told.items()]
+    first = interface_mib.state(only_octets, 2, CounterBits(32, 32))
+    assert isinstance(first, Unreadable)
+    assert first.narrower == CounterBits(32, 0)
+    state = interface_mib.state(only_octets, 2, first.narrower)
+    assert isinstance(state, InterfaceState)
+    assert (state.received_octets, state.received_packets, state.half_initialised) == (10, 0, False)
+
+
+def test_an_interface_without_octets_is_unreadable() -> None:
+    assert interface_mib.state([Binding((*IF, 3, 2), 6)], 2, CounterBits(32, 0)) == Unreadable(
+        "it counts no octets of that interface (ifHCInOctets, ifInOctets; RFC 2863)"
     )
 
 

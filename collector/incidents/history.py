@@ -4,10 +4,11 @@ The contract manager reads it. The ledger's reader is below it, the page above i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.incidents.correlation import Incident, SiteCounts, SiteOutage, SitePlace, correlate
+from collector.incidents.site_outages import reported
 from collector.model.outages import OPERATOR_CAUSES, Outage
 from wire.records import Cause
 
@@ -53,16 +54,15 @@ class OutageHistory:
 
 
 def outage_history(
-    outages: Iterable[Outage], healthy: HealthyAgain, places: Mapping[str, SitePlace], counts: SiteCounts
+    outages: Sequence[Outage], healthy: HealthyAgain, places: Mapping[str, SitePlace], counts: SiteCounts
 ) -> OutageHistory:
     """Build the history of these outages; a site without a place is in no incident."""
-    reported = list(outages)
     # Without its resolver a site is reachable, and in no incident.
-    placed = (each for each in reported if each.site in places and each.cause is not Cause.DNS)
+    placed = (each for each in outages if each.site in places and each.cause is not Cause.DNS)
     found = correlate((_site_outage(each, healthy, places) for each in placed), counts)
     incident_of = {(each.site, each.outage): incident for incident in found for each in incident.outages}
     by_site: dict[str, list[HistoryOutage]] = defaultdict(list)
-    for outage in sorted(reported, key=lambda each: (each.begin_us, each.name), reverse=True):
+    for outage in sorted(outages, key=lambda each: (each.begin_us, each.name), reverse=True):
         key = outage.site, outage.name
         entry = HistoryOutage(outage, _ended_by_us(outage, healthy), incident_of.get(key))
         by_site[outage.site].append(entry)
@@ -80,14 +80,5 @@ def _ended_by_us(outage: Outage, healthy: HealthyAgain) -> int | None:
 
 
 def _site_outage(outage: Outage, healthy: HealthyAgain, places: Mapping[str, SitePlace]) -> SiteOutage:
-    place = places[outage.site]
-    return SiteOutage(
-        site=outage.site,
-        place=SitePlace(place.departement, place.pop, outage.peer),
-        begin_us=outage.begin_us,
-        # An outage without a date founds no incident: its span is made longer than any datable one.
-        slack_us=-outage.begin_error_us if outage.dated else -MONTH_US,
-        end_us=outage.end_us if outage.end_us is not None else _ended_by_us(outage, healthy),
-        cause=outage.cause,
-        outage=outage.name,
-    )
+    end_us = outage.end_us if outage.end_us is not None else _ended_by_us(outage, healthy)
+    return reported(outage, places[outage.site], end_us, MONTH_US)

@@ -62,7 +62,7 @@ def site_outages(site: LiveSite, state: SiteState, place: SitePlace, now_us: int
     if site.inventory is None:
         return ()
     found = [
-        _reported(site, outage, place)
+        reported(outage, place, end_us(site, outage), KEPT_US)
         for outage in site.outages.known.values()
         # Without its resolver a site is reachable, and measures on.
         if outage.cause is not Cause.DNS and now_us - (end_us(site, outage) or now_us) < KEPT_US
@@ -77,14 +77,15 @@ def site_outages(site: LiveSite, state: SiteState, place: SitePlace, now_us: int
     return tuple(found)
 
 
-def _reported(site: LiveSite, outage: Outage, place: SitePlace) -> SiteOutage:
+def reported(outage: Outage, place: SitePlace, ended_us: int | None, undated_us: int) -> SiteOutage:
+    """Outage of a site at this place, as its agent reported it; ``undated_us`` is the span without a date."""
     return SiteOutage(
-        site.site_id,
+        outage.site,
         SitePlace(place.departement, place.pop, outage.peer),
         outage.begin_us,
-        # An outage without a date founds no incident: its span is made longer than any datable one.
-        -outage.begin_error_us if outage.dated else -KEPT_US,
-        end_us(site, outage),
+        # An outage without a date founds no incident: its span is longer than any datable one.
+        -outage.begin_error_us if outage.dated else -undated_us,
+        ended_us,
         outage.cause,
         outage.name,
     )

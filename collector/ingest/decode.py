@@ -35,6 +35,7 @@ _IDENTITY = msgspec.json.Decoder(_Identity)
 def judge(arrival: Arrival) -> Judged:
     """Decode a message that came in on a results topic, or a peer's. Never raises on any bytes."""
     digest = messages.digest(arrival.payload)
+    # The broker's access list decides who may publish on a topic, so the topic names the sender.
     of_peer, of_site = topics.parse_peer(arrival.topic), topics.parse(arrival.topic)
     if of_peer is None and (of_site is None or of_site[1] is not Kind.RESULTS):
         fault = Fault(Reason.WRONG_TOPIC, "not the results topic of a possible site id")
@@ -63,6 +64,7 @@ def _judge_test(raw: bytes) -> AcceptedTest | Refused:
 
 
 def _refused(fault: Fault, raw: bytes) -> Refused:
+    # The identity is read apart: with it, a receipt can name a record that does not fit its schema.
     try:
         identity = _IDENTITY.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -92,7 +92,7 @@ def _of_names(values: DnsValues) -> Iterator[Notice]:
         if answer.failure in _FAILED:
             alike[answer.failure, answer.resolver or ""].append(name)
     if not any(one.answered for one in values.resolvers):
-        alike.pop((Failure.NO_ANSWER, ""), None)  # told of the resolvers
+        alike.pop((Failure.NO_ANSWER, ""), None)  # the notice about the resolver says it
     for (failure, resolver), names in alike.items():
         several = "" if len(names) == 1 else "-several"
         yield Notice(f"dns-{failure}{several}", number=len(names), place=resolver, name=names[0])

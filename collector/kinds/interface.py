@@ -30,10 +30,11 @@ def _speed(_seen: Observation, values: InterfaceValues) -> Samples:
 def _refused(
     count: Callable[[InterfaceFlow], int | None],
 ) -> Callable[[Observation, InterfaceValues], Iterator[tuple[str, int]]]:
-    """Each record has the count of its own minute. An interface that does not count adds nothing, not 0."""
+    """Additions of one counter of the interface, by direction."""
 
     def additions(seen: Observation, values: InterfaceValues) -> Iterator[tuple[str, int]]:
         for direction, flow in _flows(values):
+            # Each record has the count of its own minute. An interface that does not count adds nothing.
             if seen.outcome is Outcome.OK and (counted := count(flow)) is not None:
                 yield f',direction="{direction}"', counted
 

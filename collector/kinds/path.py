@@ -11,8 +11,9 @@ from wire.records import PathMeasurement, PathValues
 
 
 def _thinned(found: PathValues) -> PathValues:
-    """Only the last hop, and those at which something is done to packets."""
+    """Values with the last hop, and those hops that change or drop packets."""
     kept = {found.mtu_limited_at}
+    # The change happened between the last hop in the old class and the first one in the new class.
     if found.dscp_changed_at is not None:
         kept |= {found.dscp_changed_at - 1, found.dscp_changed_at}
     hops = tuple(hop for hop in found.hops if hop.ttl in kept or hop is found.hops[-1])

@@ -26,12 +26,10 @@ def _loss(seen: Observation, values: StampValues) -> Samples:
 
 
 def _class_changes(sent: int | None, values: StampValues) -> Iterator[tuple[Direction, int, int]]:
-    """Direction, class sent in and class arrived in, where both are known.
-
-    The way back is judged only where the peer agreed to reply in the class (RFC 8972 section 4.4).
-    """
+    """Direction, DSCP sent and DSCP received, if both are known."""
     if sent is not None and values.forward_dscp is not None:
         yield Direction.UP, sent, values.forward_dscp
+    # A peer may refuse to reply in the class (RFC 8972 section 4.4); the line is not to blame then.
     requested = None if values.reply_refused else values.requested_dscp
     if requested is not None and values.reply_dscp is not None:
         yield Direction.DOWN, requested, values.reply_dscp

@@ -1,4 +1,4 @@
-"""Opening the ledger: durability settings, the stamp of its schema, and what may be wrong with the file."""
+"""Opening the ledger: its lock, durability settings and schema, and errors of its file in words."""
 
 import logging
 import os
@@ -15,6 +15,7 @@ from collector.ledger.migrations.reading_again import read_again
 from collector.ledger.schema.layout import metadata
 from collector.ledger.schema.tables import SCHEMA_VERSION, version
 from collector.ledger.schema.values import VALUES
+from host.lock import Lock, LockedError, lock_path
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,19 @@ UNRELEASED = "ledger_version"  # the table in which a ledger of 0.1 has the numb
 
 class LedgerError(Exception):
     """The ledger cannot be used; the text names the file, the cause and what to do."""
+
+
+def lock(ledger: Path) -> Lock:
+    """Lock a ledger for this process alone. Raises LedgerError if another one has it."""
+    # Against a second collector, and a restore while one runs.
+    try:
+        return Lock(ledger)
+    except LockedError as error:
+        text = f"another collector (process {error.holder}) has it: end that one first"
+    except OSError as error:
+        name = lock_path(ledger).name
+        text = f"{name}: {error.strerror}: does the folder exist, and may this user write there?"
+    raise LedgerError(f"ledger {ledger}: {text}")
 
 
 def connect(path: Path, *, writing: bool) -> Engine:

@@ -66,7 +66,7 @@ class PeerCounters:
         """Add a peer with every result at 0, unless there are too many; return False for one too many."""
         if peer not in self._known and len(self._known) < MAX_PEERS:
             self._known.add(peer)
-            # Every result from 0 on: increase() misses the first event of a counter that begins with it.
+            # Every result starts at 0: increase() misses the first event of a counter that begins with it.
             for result in ComparisonResult:
                 self._results.labels(peer, result.value)
         return peer in self._known

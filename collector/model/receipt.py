@@ -9,7 +9,7 @@ from wire.messages.topics import Kind, PeerKind
 
 
 def receipt_topic(message: Judged) -> str | None:
-    """The topic of receipts of the sender of a message, where its own topic says who that is."""
+    """Topic for the receipt of a message, or None if the message's topic names no sender."""
     if isinstance(message, UnreadableMessage | PeerBatch) and message.peer is not None:
         return topics.peer_topic(message.peer, PeerKind.RECEIPTS)
     if isinstance(message, UnreadableMessage | Batch) and message.site is not None:
@@ -18,7 +18,7 @@ def receipt_topic(message: Judged) -> str | None:
 
 
 def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | None:
-    """The receipt that says why, where the topic says who the sender is."""
+    """Receipt with the reason, or None if the topic names no sender."""
     sender = message.peer or message.site
     if sender is None:
         return None
@@ -27,10 +27,10 @@ def receipt_of_unreadable(message: UnreadableMessage) -> Receipt | None:
 
 
 def receipt_of_batch(batch: Batch | PeerBatch, results: Iterable[RecordResult]) -> Receipt:
-    """The receipt of a batch: one line for each run of consecutive sequence numbers with one result.
+    """Receipt of a batch: one line for each run of consecutive sequence numbers with one result.
 
-    A batch of which not one record has a readable identity is rejected whole, by its digest. A gap that ends
-    before it begins declares nothing and gets no answer.
+    A batch without any readable identity is rejected whole, by its digest. A gap that ends before it begins
+    declares nothing and gets no answer.
     """
     lines = _lines(results)
     fault = None if lines else next((item.fault for item in batch.items if isinstance(item, Refused)), None)
@@ -49,11 +49,12 @@ def receipt_of_batch(batch: Batch | PeerBatch, results: Iterable[RecordResult]) 
 
 
 def declared_gaps(envelope: Envelope) -> list[Gap]:
-    """The gaps of an envelope that declare anything."""
+    """Gaps of an envelope that declare anything."""
     return [gap for gap in envelope.gaps if gap.first <= gap.last]
 
 
 def _lines(results: Iterable[RecordResult]) -> tuple[ReceiptLine, ...]:
+    # A batch in order has one line, however many records it has.
     runs: list[tuple[RecordResult, int]] = []
     for result in sorted(results, key=lambda result: (result.epoch, result.seq)):
         if runs and _continues(*runs[-1], result):

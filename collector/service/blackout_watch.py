@@ -28,6 +28,7 @@ class BlackoutWatch:
         self, views: Views, works: Callable[[], bool], now_us: Callable[[], int], noticed_us: int
     ) -> None:
         self._views = views
+        self._blackouts = views.fleet.blackouts
         self._works = works
         self._now_us = now_us
         self._noticed_us = noticed_us
@@ -37,7 +38,7 @@ class BlackoutWatch:
     def begin(self, last_received_us: int | None) -> None:
         """Begin with the blackout of the time before the start, since the ledger last received something."""
         self._committed_us = self._now_us() if last_received_us is None else last_received_us
-        self._views.fleet.blackouts.begin(self._committed_us)
+        self._blackouts.begin(self._committed_us)
 
     def committed(self) -> None:
         """Note that a site's message was just committed."""
@@ -55,7 +56,7 @@ class BlackoutWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        blackouts, now_us = self._views.fleet.blackouts, self._now_us()
+        blackouts, now_us = self._blackouts, self._now_us()
         works = self._works() and now_us - self._refused_us >= REFUSED_US
         if not works and not blackouts.is_open:
             blackouts.begin(min(now_us, max(self._committed_us, now_us - self._noticed_us)))

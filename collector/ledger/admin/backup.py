@@ -10,17 +10,17 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger import lock
 from collector.ledger.admin.verify import Progress, Tell, Verified, verify
 from collector.ledger.read.terms import LAST_RECEIVED
 from collector.ledger.schema.tables import resends
-from collector.ledger.store import LedgerError, connect, explain, prepare
+from collector.ledger.store import LedgerError, connect, explain, lock, prepare
 from host.lock import give_to_owner
 
 PAGES = 5000  # copied between two looks at the clock
 MARGIN_US = 3_600_000_000
-"""How much earlier than its newest row a restored ledger asks from: agents go by clocks of their own, and
-what comes twice is harmless."""
+"""Distance before its newest row from which a restored ledger asks for records.
+
+Agents use clocks of their own, and a record that is sent twice does no harm."""
 _BUSY_SECONDS = 10.0
 
 
@@ -51,7 +51,7 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
     _must_exist(backup)
     if ledger.exists() and ledger.samefile(backup):
         raise LedgerError(f"backup {backup}: is the ledger itself: name another file")
-    held = lock.take(ledger)
+    held = lock(ledger)
     try:
         with _partial(ledger.with_name(ledger.name + ".restoring")) as copy:
             _copy(backup, copy, tell)
@@ -73,7 +73,7 @@ def _must_exist(path: Path) -> None:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A new file for its owner alone, gone at the end unless it was given another name."""
+    """New file that only its owner may read; removed at the end unless it was renamed."""
     try:
         _remove(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -95,7 +95,7 @@ def _remove(path: Path) -> None:
 
 
 def _copy(source: Path, target: Path, tell: Tell) -> None:
-    """By SQLite's own backup. A transaction holds the moment: without it every commit begins it anew."""
+    """Copy by SQLite's own backup."""
     progress = Progress(tell)
 
     def look(_status: int, left: int, total: int) -> None:
@@ -107,9 +107,11 @@ def _copy(source: Path, target: Path, tell: Tell) -> None:
         closing(sqlite3.connect(target, isolation_level=None)) as writing,
     ):
         reading.execute("PRAGMA query_only=ON")
+        # An open read transaction holds the moment; otherwise each commit would restart the backup.
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
         reading.backup(writing, pages=PAGES, progress=look, sleep=0)
+        # One file, without a log beside it that a later copy could leave behind.
         writing.execute("PRAGMA journal_mode=DELETE").fetchone()
 
 
@@ -143,7 +145,7 @@ def _verified(path: Path, called: str, now_us: int, tell: Tell) -> Verified:
 
 
 def _set_aside(ledger: Path, now_us: int) -> Path | None:
-    """Give the ledger a second name, with its log folded in where it can still be read."""
+    """Give the ledger a second name, with its log folded in if it can still be read."""
     if not ledger.exists():
         return None
     _fold(ledger)
@@ -158,7 +160,7 @@ def _set_aside(ledger: Path, now_us: int) -> Path | None:
 
 
 def _fold(ledger: Path) -> None:
-    """A damaged ledger keeps its log beside it. Raises LedgerError while any other program has it open."""
+    """Fold the log into the file, unless the file is damaged. Raises LedgerError if a program has it open."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(ledger, timeout=0)) as connection:
         try:
             connection.execute("PRAGMA journal_mode=DELETE").fetchone()
@@ -171,7 +173,7 @@ def _fold(ledger: Path) -> None:
 
 
 def _give_name(made: Path, name: Path, *, replace: bool) -> None:
-    """Under its name a file is there whole or not at all, also after a power cut."""
+    """Rename a finished file durably: after a power cut its name has the whole file, or none."""
     descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -180,7 +182,8 @@ def _give_name(made: Path, name: Path, *, replace: bool) -> None:
     if replace:
         made.replace(name)
     else:
-        os.link(made, name)  # unlike a renaming, this never overwrites what came meanwhile
+        # Unlike a rename, a link fails if the name was taken meanwhile.
+        os.link(made, name)
         made.unlink()
     folder = os.open(name.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

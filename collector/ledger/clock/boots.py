@@ -105,9 +105,11 @@ class Clocks:
         sent, received_us, start = batch.envelope.sent, batch.arrival.received_us, record.start
         if start.synchronised:
             when = correct(start, sent, received_us)
+            # A trusted clock needs no anchor, so most boots are not even looked up here.
             if when.trusted:
                 return when
         state = self._state(self._boot(batch.site, start.boot_id))
+        # A boot without an anchor gets a row too: it waits for one, or for its neighbours.
         state.changed |= not state.held
         return correct(start, sent, received_us, state.anchor)
 

@@ -114,6 +114,7 @@ class Redating:
         rows = connection.execute(_PART, of).all()
         if self._date(connection, rows, anchor):
             self._unreported[boot.site_key] = None
+        # The rest of this boot is for the next transaction: messages wait behind the writer.
         if len(rows) == PORTION:
             self._progress[boot.key] = _Progress(anchor, rows[-1].key)
             return PORTION

@@ -149,7 +149,8 @@ def _of_begin(v: Any) -> Any:
 
 
 def _of_period(table: Any, of: Any) -> tuple[Any, ...]:
-    """Conditions in the order of each series' index on time: nothing older than the period is read."""
+    """Conditions of the reports in the period."""
+    # In the order of each series' index on time, so that nothing older is read.
     return (
         of.c.probe_key == bindparam("probe"),
         table.c.series_key == of.c.key,
@@ -229,7 +230,8 @@ def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str
 
 
 def _healthy(asked: CTE) -> Select[Any]:
-    """First success of each series, and the first of those; each is one look into its index."""
+    """First success of each site over its line after the time asked for."""
+    # First of each series, then of those: each is one look into an index.
     m = measurements
     first = (
         select(m.c.time_us)

@@ -88,6 +88,7 @@ class Group:
         self.contents = self._look_up(batches)
         messages = tuple(self._process(message) for message in group)
         self._write()
+        # After the rows: of a gap, only what is not committed counts as declared.
         self._account(batches)
         compared: list[ComparedTest] = []
         if self.test_records:
@@ -110,7 +111,7 @@ class Group:
         written = [self._record(batch, item, batch_key) for item in batch.items if isinstance(item, Accepted)]
         rejected = self._reject_items(batch)
         records = [*(one.result for one in written), *_results_of(rejected)]
-        # A batch in which nothing is new leaves no row: it may be sent any number of times.
+        # A batch in which nothing is new leaves no row, because it may be sent any number of times.
         if any(one.is_new for one in written):
             self._keep_batch(batch, batch_key)
         return MessageResult(
@@ -145,7 +146,7 @@ class Group:
         return refused
 
     def _record_test(self, batch: PeerBatch, item: AcceptedTest) -> RecordResult:
-        """Record a test. A second content under one identity is kept too, but only the first is compared."""
+        """Record a test; a second content under one identity is kept, too."""
         test = item.record
         identity = (self._name_key(batch.peer), test.epoch, test.seq)
         digest = content_digest(item.raw)
@@ -156,6 +157,7 @@ class Group:
         if digest in known:
             return RecordResult(test.epoch, test.seq, status, redelivered=True)
         key = self._new_key(schema.peer_tests)
+        # A second content does not replace the first one: which of them is true is not known.
         if not known:
             self.test_records += of_peer(batch.peer, test, key, _begun(batch, test))
         known.append(digest)
@@ -246,6 +248,7 @@ class Group:
             "sent_max_error_us": sent.max_error_us,
         }
         self.pending["batches"].append(row)
+        # The fastest level: payloads are kept for two days, and the writer is one thread.
         packed = zlib.compress(batch.arrival.payload, 1)
         self.pending["payloads"].append({"batch_key": key, "received_us": received_us, "zlib": packed})
 
@@ -284,6 +287,7 @@ class Group:
             for item in batch.items:
                 if isinstance(item, Accepted):
                     epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
+                    # New records have higher numbers, so in most groups nothing is looked up.
                     if item.record.seq <= self.keys.last_seq(self.connection, epoch_key):
                         wanted[epoch_key].append(item.record.seq)
         found: Contents = {}

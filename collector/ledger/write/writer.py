@@ -10,13 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Dialect, delete, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from collector.ledger import lock
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import metadata
-from collector.ledger.store import connect, explain, ledger_fails, prepare
+from collector.ledger.store import connect, explain, ledger_fails, lock, prepare
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
@@ -38,14 +37,14 @@ OnCommitted = Callable[[CommitResult, float], None]
 
 
 def no_fault() -> None:
-    """The fault point where no test has armed it."""
+    """Do nothing: ``before_commit`` outside fault tests."""
 
 
 class Ledger:
-    """The one writer's side of the ledger. Raises LedgerError on construction where the file is unusable.
+    """The one writer's handle on the ledger. Raises LedgerError on construction if the file is unusable.
 
-    ``before_commit`` is called when a group's rows are written and not yet committed: the place where a
-    crash must lose nothing and invent nothing.
+    ``before_commit`` is called when the rows of a group are written and not committed. A crash there must
+    lose nothing and invent nothing.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Ledger:
         reject_rows: int = 10_000,
         before_commit: Callable[[], None] = no_fault,
     ) -> None:
-        self._lock = lock.take(path)
+        self._lock = lock(path)
         self._engine = connect(path, writing=True)
         self._keys = RowKeys()
         self._boots = Boots()
@@ -87,7 +86,7 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction; after a failure nothing is remembered of what may not exist."""
+        """Transaction that writes; after a failure, what it may have made is forgotten."""
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -98,7 +97,7 @@ class Ledger:
             raise
 
     def prune_payloads(self, before_us: int) -> int:
-        """Drop some of the raw payloads received before ``before_us``; returns how many."""
+        """Drop some of the raw payloads received before ``before_us``; returns their number."""
         old = select(schema.payloads.c.batch_key).where(schema.payloads.c.received_us < before_us)
         with self._engine.begin() as connection:
             result = connection.execute(
@@ -118,7 +117,8 @@ class Ledger:
 
 
 def _inserts(dialect: Dialect) -> dict[str, str]:
-    """Each table's INSERT in the database's own words: bound by the driver, rows cost a third of the time."""
+    """INSERT of each table as text in the database's dialect."""
+    # Rows that the driver binds itself cost a third of the time.
     return {table.name: str(table.insert().compile(dialect=dialect)) for table in metadata.sorted_tables}
 
 
@@ -166,6 +166,7 @@ class Writer(threading.Thread):
             self._on_committed(result, time.monotonic() - began)
         if problem is not None:
             self._on_uncommitted(len(group) - len(result.messages))
+            # Without a pause the next groups would be dropped at once; in the queue they can wait.
             time.sleep(PAUSE_SECONDS)
 
     def _commit(self, group: Sequence[Judged]) -> tuple[CommitResult, str | None]:
@@ -178,6 +179,7 @@ class Writer(threading.Thread):
         except Exception as error:
             if ledger_fails(error):
                 return CommitResult(), explain(error)
+            # One bad message must not keep the others out.
             log.exception("a group of %d messages was not committed; trying them one by one", len(group))
         results: list[CommitResult] = []
         for message in group:

@@ -17,7 +17,7 @@ def _missing(site: LiveSite, _now_us: int) -> Samples:
 
 
 def _declared(site: LiveSite, _now_us: int) -> Samples:
-    """A newer agent's reasons are one: their words come from outside, and each would be a series."""
+    # Unknown reasons are one: their words come from outside, and each would be a time series.
     counted: Counter[str] = Counter()
     for reason, lost in (site.defects.declared if site.defects else {}).items():
         counted[reason if reason in _REASONS else _OTHER] += lost

@@ -7,7 +7,7 @@ from collector.metrics.families.family import Family
 
 
 def _timestamp(site: LiveSite, _now_us: int) -> Samples:
-    """Scheduled series only; the silence alert uses them."""
+    # Without records of changes: the silence alert uses these times.
     for series, found in site.scheduled():
         seen = found.newest
         yield f',probe="{series.probe}"{direction_of(seen)}{dscp_label(seen)}', seen.time_us / 1e6

@@ -53,7 +53,7 @@ def _pass(site: LiveSite, now_us: int) -> Samples:
 
 
 def _standing(site: LiveSite, now_us: int) -> Samples:
-    """Standing as the agent reported it: one verdict of an older agent must not raise its alert."""
+    # Not by `standing_of`: one verdict of an older agent must not raise the alert of a standing.
     for direction, found in _floors(site):
         seen = found.deciding
         values = seen.values if seen is not None and is_fresh(seen, now_us) else None

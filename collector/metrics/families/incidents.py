@@ -25,16 +25,14 @@ INCIDENT_FAMILIES = (SITES, BEGIN, MEMBER)
 
 
 def render(lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]) -> bytes:
-    """Samples of the open incidents; ``labels`` are those of the sites in ``member``.
-
-    Two incidents of one place may be open at once: they share a sample, or the scrape would fail.
-    """
+    """Samples of the open incidents; ``labels`` are those of the sites in ``member``."""
     return "".join(_lines(lasting, member, labels)).encode()
 
 
 def _lines(
     lasting: Sequence[Incident], member: Mapping[str, Incident], labels: Mapping[str, str]
 ) -> Iterator[str]:
+    # Two incidents of one place may be open at once. They share a sample, or the scrape would fail.
     by_place: dict[str, list[Incident]] = {}
     for incident in lasting:
         by_place.setdefault(_labels(incident), []).append(incident)

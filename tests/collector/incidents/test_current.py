@@ -31,6 +31,12 @@ def measure_until(made: Views, names: list[str], until_us: int) -> None:
         made.incidents.show(made.incidents.render(correlate(*taken)))
 
 
+def correlated(made: Views) -> list[Incident]:
+    taken = made.incidents.snapshot()
+    assert taken is not None
+    return correlate(*taken)
+
+
 def text(made: Views) -> str:
     return b"".join(made.incidents.pieces()).decode()
 
@@ -80,15 +86,9 @@ def test_a_silent_fleet_has_no_metrics_of_single_sites() -> None:
 def test_a_dead_peer_is_an_incident_and_no_site_is_silent() -> None:
     made = fleet()
     made.learn([seen(failed(2, CUT_US), 2, site=name) for name in (*TEN, *OTHERS)], CUT_US)
-    taken = made.incidents.snapshot()
-    assert taken is not None
-    (incident,) = correlate(*taken)
-    assert (incident.level, incident.place, incident.cause, len(incident.open_sites)) == (
-        Level.PEER,
-        "pop-1",
-        Cause.PEER,
-        30,
-    )
+    (incident,) = correlated(made)
+    assert (incident.level, incident.place, incident.cause) == (Level.PEER, "pop-1", Cause.PEER)
+    assert len(incident.open_sites) == 30
     assert SiteState.SILENT not in {line.state for line in made.summaries}
 
 
@@ -96,9 +96,7 @@ def test_a_peer_that_answers_one_site_in_ten_is_up() -> None:
     made = fleet()
     made.learn([seen(failed(2, CUT_US), 2, site=name) for name in (*TEN, *OTHERS[:16])], CUT_US)
     made.learn([seen(stamp(2, CUT_US), 2, site=name) for name in OTHERS[16:]], CUT_US)
-    taken = made.incidents.snapshot()
-    assert taken is not None
-    assert correlate(*taken) == []
+    assert correlated(made) == []
 
 
 def test_two_incidents_of_one_place_are_one_sample() -> None:

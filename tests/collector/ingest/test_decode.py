@@ -18,7 +18,7 @@ from collector.model.message import (
 from collector.model.receipt import receipt_of_batch, receipt_of_unreadable, receipt_topic
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, peer_arrival, peer_test, stamp
 from wire.messages import envelope as messages
-from wire.messages.envelope import Fault, Reason, ReceiptLine, ReceiptStatus
+from wire.messages.envelope import Fault, Reason, ReceiptStatus
 
 TOPIC = f"qos/v1/{SITE}/results"
 
@@ -112,14 +112,14 @@ def test_no_topic_makes_the_judge_raise(topic: str) -> None:
 
 def test_receipts_compress_into_ranges() -> None:
     fault = Fault(Reason.INVALID, "why")
-    fates = [
+    results = [
         *(RecordResult(EPOCH, seq, ReceiptStatus.COMMITTED) for seq in (9, 8, 7, 3, 2)),
         RecordResult(EPOCH, 4, ReceiptStatus.COMMITTED, redelivered=True),
         RecordResult(EPOCH, 5, ReceiptStatus.REJECTED, fault),
         RecordResult(EPOCH, 6, ReceiptStatus.REJECTED, fault),
         RecordResult("f" * 16, 10, ReceiptStatus.COMMITTED),
     ]
-    assert lines(fates) == [
+    assert lines(results) == [
         (EPOCH, 2, 4, "committed", None),
         (EPOCH, 5, 6, "rejected", "invalid"),
         (EPOCH, 7, 9, "committed", None),
@@ -130,8 +130,8 @@ def test_receipts_compress_into_ranges() -> None:
 @given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from(ReceiptStatus)), unique_by=lambda one: one[0]))
 def test_ranges_say_exactly_what_happened(wanted: list[tuple[int, ReceiptStatus]]) -> None:
     found = lines([RecordResult(EPOCH, seq, status) for seq, status in wanted])
-    told = [(seq, status) for _, first, last, status, _ in found for seq in range(first, last + 1)]
-    assert sorted(told) == sorted(wanted)
+    named = [(seq, status) for _, first, last, status, _ in found for seq in range(first, last + 1)]
+    assert sorted(named) == sorted(wanted)
 
 
 def test_a_peers_message_is_judged_test_by_test() -> None:
@@ -158,12 +158,8 @@ def test_a_peer_that_speaks_for_another_is_refused_by_its_own_name() -> None:
     assert receipt_topic(judged) == "qos/v1/peers/pop-1/receipts"
 
 
-def lines(fates: list[RecordResult]) -> list[tuple[str, int, int, str, str | None]]:
+def lines(results: list[RecordResult]) -> list[tuple[str, int, int, str, str | None]]:
     batch = judge(arrival(stamp()))
     assert isinstance(batch, Batch)
-    receipt = receipt_of_batch(batch, fates)
-    return [told(line) for line in receipt.lines]
-
-
-def told(line: ReceiptLine) -> tuple[str, int, int, str, str | None]:
-    return msgspec.structs.astuple(line)[:5]
+    receipt = receipt_of_batch(batch, results)
+    return [msgspec.structs.astuple(line)[:5] for line in receipt.lines]

@@ -44,11 +44,6 @@ def test_a_clock_from_the_past_is_corrected_by_its_boot_time() -> None:
     assert found.error_us == DELIVERY_US + 60_000_000 // 10_000
 
 
-def test_the_claimed_time_can_be_computed_from_the_corrected_one() -> None:
-    found = correct(unset(30), unset(90), NOW_US)
-    assert found.time_us + found.clock_offset_us == 30_000_000
-
-
 def test_an_anchor_is_preferred_to_the_arrival() -> None:
     anchor = Anchor(NOW_US - 95_000_000, 2000, 50_000_000, AnchorSource.SYNCHRONISED)
     found = correct(unset(30), unset(90), NOW_US, anchor)
@@ -93,11 +88,6 @@ def test_a_clock_is_trusted_after_a_delivery_of_days() -> None:
 def test_a_reading_from_before_the_clock_was_set_wrong_is_trusted() -> None:
     sent = replace(clock(NOW_US, synchronised=False), wall_us=NOW_US - 10 * YEAR_US)
     assert correct(clock(NOW_US - MINUTE_US), sent, NOW_US).trusted
-
-
-def test_a_future_claim_of_another_boot_is_marked() -> None:
-    start = clock(NOW_US + 20 * 3_600_000_000, boot_id="boot-0")
-    assert correct(start, clock(NOW_US), NOW_US).ahead
 
 
 def test_the_arrival_with_the_shortest_delivery_is_kept_and_follows_the_drift() -> None:

@@ -10,9 +10,8 @@ from collector.model.inventory import Site
 from collector.pages.completeness import CompletenessFilter, CompletenessFinding, listing, worst
 from collector.pages.completeness_page import CompletenessPages
 from collector.pages.overview import PAGE_ROWS
-from collector.pages.texts import CATALOGUE, KEYS, Language
+from collector.pages.texts import Language
 from tests.collector.examples import HOUR_US, NOW_US, SITE
-from wire.messages.envelope import GapReason
 
 LYCEE = Site("S5", "Lycée <b>Pascal</b>", "lycée", "63", "Clermont", "pop-1", "Opérateur A")
 SITES = [
@@ -156,16 +155,6 @@ def test_the_page_of_a_site_shows_epochs_and_runs() -> None:
     ):
         assert expected in text, expected
     assert "S5" in CompletenessPages(Language.FRENCH).site(Site("S5", ""), None, NOW_US)
-
-
-def test_every_finding_and_reason_has_a_text() -> None:
-    needed = {
-        *(f"finding.{finding}" for finding in CompletenessFinding),
-        *(f"explain.{finding}" for finding in CompletenessFinding),
-        *(f"reason.{reason}" for reason in GapReason),
-    }
-    assert needed <= KEYS
-    assert CATALOGUE[Language.FRENCH]["finding.missing"] == "Manquant"
 
 
 def test_an_unknown_reason_is_shown_as_it_is() -> None:

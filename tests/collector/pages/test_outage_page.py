@@ -19,7 +19,7 @@ from collector.model.outages import Outage, newest_reports, outage_of
 from collector.pages.outage_page import MOST_ROWS, OutagePages
 from collector.pages.overview import OverviewFilter, overview
 from collector.pages.overview_page import MOST_INCIDENTS, OverviewPages
-from collector.pages.texts import CATALOGUE, KEYS, Language
+from collector.pages.texts import Language
 from collector.service.outage_history_cache import KEPT_US, OutageHistoryCache
 from collector.service.views import Views
 from tests.collector.examples import (
@@ -276,12 +276,6 @@ def test_durations_have_two_units(lasted_s: int, expected: str) -> None:
     ).sites
     text = words(OutagePages(Language.ENGLISH).site("A", "", entries[SITE], NOW_US))
     assert f"total duration: {expected} ·" in text
-
-
-def test_every_cause_and_level_has_a_text() -> None:
-    needed = {*(f"cause.{cause}" for cause in Cause), *(f"level.{level}" for level in Level)}
-    assert needed <= KEYS
-    assert all(all(found.values()) for found in CATALOGUE.values())
 
 
 def test_the_month_is_read_again_after_30_seconds(tmp_path: Path) -> None:

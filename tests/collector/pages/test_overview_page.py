@@ -23,7 +23,7 @@ from collector.pages.overview import (
     summarise,
 )
 from collector.pages.overview_page import HEADERS, OverviewPages
-from collector.pages.texts import CATALOGUE, KEYS, Language, choose
+from collector.pages.texts import Language
 from tests.collector.examples import (
     HOUR_US,
     MINUTE_US,
@@ -43,7 +43,6 @@ from tests.collector.examples import (
 )
 from wire.messages.envelope import PresenceState
 from wire.records import (
-    BY_NAME,
     Bound,
     Direction,
     Failure,
@@ -372,33 +371,3 @@ def test_units_of_ages(seconds: int, text: str) -> None:
 
 def test_a_clock_ahead_is_shown() -> None:
     assert "clock ahead" in of_records(stamp(1, NOW_US + 5 * MINUTE_US))
-
-
-def test_every_word_of_the_vocabularies_has_texts_in_both_languages() -> None:
-    needed = {
-        *(f"{kind}.{state}" for state in SiteState for kind in ("state", "explain")),
-        *(f"failure.{failure}" for failure in Failure),
-        *(f"problem.{kind}" for kind in ProblemKind),
-        *(f"verdict.{verdict}" for verdict in Verdict),
-        *(f"presence.{presence}" for presence in PresenceState),
-        *(f"waiting.{waiting}" for waiting in Waiting),
-        *(f"notice.{kind}" for kind in NoticeKind),
-        *(f"direction.{direction}" for direction in Direction),
-        *(f"trouble.{probe}" for probe in ("", *BY_NAME)),
-    }
-    assert needed <= KEYS
-    assert all(all(found.values()) for found in CATALOGUE.values())
-
-
-@pytest.mark.parametrize(
-    ("asked", "accepted", "expected"),
-    [
-        ("fr", "en", Language.FRENCH),
-        ("", "fr-FR,fr;q=0.9,en;q=0.8", Language.FRENCH),
-        ("de", "de-DE, en;q=0.5", Language.ENGLISH),
-        ("", "", Language.FRENCH),
-        ("", "," * 100_000, Language.FRENCH),
-    ],
-)
-def test_choice_of_the_language(asked: str, accepted: str, expected: Language) -> None:
-    assert choose(asked, accepted, otherwise=Language.FRENCH) is expected

@@ -40,6 +40,14 @@ class WatchedFleet:
         self.now_us = NOW_US + round(minutes * MINUTE_US)
         return self
 
+    def breaks(self, minutes: float) -> Callable[[], None]:
+        """Step in which the broker fails after so many minutes."""
+
+        def step() -> None:
+            self.after(minutes).works = False
+
+        return step
+
     def silent(self) -> int:
         self.views.expire(self.now_us, 1000)
         return sum(line.state is SiteState.SILENT for line in self.views.summaries)
@@ -63,9 +71,6 @@ def look(monkeypatch: pytest.MonkeyPatch, fleet: WatchedFleet, *steps: Callable[
 def test_no_site_becomes_silent_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet, counted = WatchedFleet(), []
 
-    def breaks() -> None:
-        fleet.after(0.5).works = False
-
     def returns() -> None:
         fleet.after(30).works = True
 
@@ -76,7 +81,7 @@ def test_no_site_becomes_silent_without_a_broker(monkeypatch: pytest.MonkeyPatch
     look(
         monkeypatch,
         fleet,
-        breaks,
+        fleet.breaks(0.5),
         lambda: count(29),
         returns,
         lambda: count(30.1),
@@ -89,25 +94,10 @@ def test_no_site_becomes_silent_without_a_broker(monkeypatch: pytest.MonkeyPatch
 
 def test_a_blackout_begins_with_the_last_committed_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead connection is noticed up to two minutes late, and nothing was received in that time."""
-    fleet = WatchedFleet()
-
-    def breaks() -> None:
-        fleet.after(6).works = False
-
-    look(monkeypatch, fleet, breaks)
-    assert fleet.silent() == 0
-
-
-def test_a_blackout_does_not_hide_a_fleet_that_was_silent_long_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fleet = WatchedFleet()
-
-    def breaks() -> None:
-        fleet.after(60).works = False
-
-    look(monkeypatch, fleet, breaks)
-    assert fleet.silent() == len(TEN) + len(OTHERS)
+    for minutes, silent in ((6, 0), (60, len(TEN) + len(OTHERS))):
+        fleet = WatchedFleet()
+        look(monkeypatch, fleet, fleet.breaks(minutes))
+        assert fleet.silent() == silent, "no blackout hides a fleet that was silent long before"
 
 
 def test_a_site_silent_before_a_blackout_stays_silent_and_in_its_incident(
@@ -121,10 +111,7 @@ def test_a_site_silent_before_a_blackout_stays_silent_and_in_its_incident(
         fleet.blackout_watch.committed()
         assert fleet.silent() == len(TEN)
 
-    def breaks() -> None:
-        fleet.after(7).works = False
-
-    look(monkeypatch, fleet, continues, breaks)
+    look(monkeypatch, fleet, continues, fleet.breaks(7))
     assert fleet.silent() == len(TEN)
     assert [incident.place for incident in fleet.views.incidents.incidents] == ["Clermont-2"]
 

@@ -1,27 +1,16 @@
 """Outages and incidents with the real program and a real broker."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from msgspec import structs
 
 from collector.ingest.decode import judge
 from collector.ledger.write.writer import Ledger
-from tests.brokers import mosquitto
 from tests.collector.agents import Agent
 from tests.collector.examples import HOUR_US, arrival, outage, payload, stamp
-from tests.collector.service.test_service import Collector, now_clock
-from tests.processes import free_port, wait_until
+from tests.collector.service.running import Collector, now_clock
+from tests.processes import wait_until
 from wire.records import Cause, Measurement
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with mosquitto(tmp_path) as broker:
-        yield Collector(tmp_path, broker.port, free_port())
-
 
 CUT = [f"C{number}" for number in range(10)]
 OTHERS = [f"R{number}" for number in range(11)]

@@ -1,24 +1,14 @@
 """Restore of a ledger: the collector asks its agents to send again what they still have."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from collector.__main__ import command
 from host.exits import Exit
-from tests.brokers import mosquitto
 from tests.collector.agents import Agent
 from tests.collector.examples import EPOCH, SITE, payload, stamp
-from tests.collector.service.test_service import Collector, batch, now_clock
-from tests.processes import free_port, wait_until
+from tests.collector.service.running import Collector, batch, now_clock
+from tests.processes import wait_until
 from wire.messages.envelope import EpochMark, EpochRange, Gap, GapReason
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with mosquitto(tmp_path) as broker:
-        yield Collector(tmp_path, broker.port, free_port())
 
 
 def ledger(collector: Collector, *arguments: str | Path) -> int:

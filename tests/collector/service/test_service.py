@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,8 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,7 @@ from collector.service import service as program_module
 from collector.service.service import CollectorService
 from collector.settings import load
 from tests.brokers import mosquitto
-from tests.collector.agents import Agent, Key, Peer
+from tests.collector.agents import Agent, Peer
 from tests.collector.examples import (
     EPOCH,
     SITE,
@@ -33,83 +30,14 @@ from tests.collector.examples import (
     stamp,
     stamp_values,
 )
-from tests.processes import free_port, running, wait_until
+from tests.collector.service.running import Collector, batch, now_clock
+from tests.processes import free_port, wait_until
 from wire.messages import envelope as messages
 from wire.messages.envelope import Presence, PresenceState
 from wire.messages.topics import Kind, topic
-from wire.records import ClockReading, FloorMeasurement, StampMeasurement
+from wire.records import FloorMeasurement, StampMeasurement
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = """
-inventory: {directory}/sites.csv
-broker: {{port: {broker}}}
-ledger: {{path: {directory}/ledger.db}}
-web: {{port: {web}}}
-expose_fleet: {expose}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Collector:
-    directory: Path
-    broker: int
-    web: int
-    expose: str = "true"
-
-    @property
-    def settings(self) -> Path:
-        path = self.directory / "collector.yaml"
-        path.write_text(
-            SETTINGS.format(directory=self.directory, broker=self.broker, web=self.web, expose=self.expose)
-        )
-        inventory = self.directory / "sites.csv"
-        if not inventory.exists():
-            inventory.write_text(f"site_id,name,departement\n{SITE},Lycée,63\nnever,Collège,03\n")
-        return path
-
-    @contextmanager
-    def run(self, ready: str = "/readyz") -> Iterator[int]:
-        command = [sys.executable, "-m", "collector", "run", self.settings]
-        with running(command, lambda: self.get(ready)[0] == 200, self.directory / "collector.log") as process:
-            yield process
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and text; status 0 while nothing listens."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.web}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def metric(self, start: str) -> float | None:
-        """Value of the first sample that starts with this text."""
-        found = (line for line in self.get("/metrics")[1].splitlines() if line.startswith(start))
-        return next((float(line.rpartition(" ")[2]) for line in found), None)
-
-    def committed(self) -> list[Key]:
-        statement = (
-            "SELECT e.epoch, seq FROM measurements m JOIN epochs e ON e.key = m.epoch_key ORDER BY m.key"
-        )
-        with closing(sqlite3.connect(self.directory / "ledger.db")) as connection:
-            return connection.execute(statement).fetchall()
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with mosquitto(tmp_path) as broker:
-        yield Collector(tmp_path, broker.port, free_port())
-
-
-def now_clock(age_us: int = 0) -> ClockReading:
-    now_us = time.time_ns() // 1000
-    return ClockReading(wall_us=now_us - age_us, boot_us=now_us - age_us, boot_id="b", synchronised=True)
-
-
-def batch(*seqs: int) -> bytes:
-    return payload(*(stamp(seq, start=now_clock(1_000_000)) for seq in seqs), sent=now_clock())
 
 
 def test_a_measurement_reaches_ledger_receipt_metrics_and_page(collector: Collector) -> None:
@@ -255,22 +183,10 @@ def test_receipts_of_duplicates_conflicts_and_rejected_measurements(collector: C
 @pytest.mark.parametrize(
     ("body", "reason", "detail"),
     [
-        (b"", "malformed", "Input data was truncated"),
         (batch(1)[:-60], "malformed", "Input data was truncated"),
-        (b"\x00\xff" * 40, "malformed", "JSON is malformed: invalid character (byte 0)"),
-        (
-            batch(1).replace(b'"schema":1', b'"schema":2'),
-            "newer-schema",
-            "schema 2 is newer than this program's 1: upgrade it",
-        ),
-        (
-            batch(1).replace(SITE.encode(), b"0000000X"),
-            "wrong-sender",
-            f"says 0000000X on the topic of {SITE}",
-        ),
         (batch(1) + b" " * 600_000, "too-large", None),
     ],
-    ids=["empty", "truncated", "binary", "newer", "wrong-sender", "huge"],
+    ids=["truncated", "huge"],
 )
 def test_bad_messages_are_rejected_with_a_reason(
     shared: Collector, body: bytes, reason: str, detail: str | None

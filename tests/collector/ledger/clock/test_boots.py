@@ -1,7 +1,6 @@
 """Times in the ledger against the true ones: machines that boot at 1970, are set wrong, reboot offline."""
 
 import random
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -168,17 +167,14 @@ def test_a_boot_that_was_never_synchronised_nor_sent_from_is_bounded_by_its_neig
         machine.measure()
     machine.reboot()
     machine.measure()
-    hidden_us = machine.now_us
     machine.synchronise()
     committed = machine.send(ledger)
     assert committed.passed_over.count(PassedOver.UNDATED) == 5
-    told = idle(ledger)
+    assert idle(ledger)
     assert_within_their_errors(path, machine, 10 * MINUTE_US)
     sources = query(path, "SELECT name FROM boots JOIN names ON names.key = source_key ORDER BY boots.key")
     assert [name for (name,) in sources] == ["synchronised", "synchronised", "neighbours"]
     assert query(path, "SELECT count(*) FROM measurements WHERE outdated") == [(0,)]
-    assert told
-    assert hidden_us
 
 
 def test_without_any_bound_nothing_is_invented(ledger: Ledger, path: Path) -> None:
@@ -224,22 +220,6 @@ def test_a_boot_id_that_changes_in_mid_epoch(ledger: Ledger, path: Path) -> None
     idle(ledger)
     assert_within_their_errors(path, machine, DELIVERY_US + 3 * MINUTE_US)
     assert {epoch for epoch, *_ in rows(path)} == {machine.epoch}
-
-
-def test_at_the_end_of_a_month_times_fall_where_they_belong(ledger: Ledger, path: Path) -> None:
-    """Unsynchronised from before midnight of the 31st until after it."""
-    midnight_us = round(datetime(2026, 4, 1, tzinfo=UTC).timestamp() * 1e6)
-    machine = Machine(now_us=midnight_us - 10 * MINUTE_US, booted_us=midnight_us - HOUR_US).at_1970()
-    for _ in range(20):
-        machine.measure()
-    machine.synchronise()
-    machine.send(ledger)
-    idle(ledger)
-    assert_within_their_errors(path, machine, SERVER_ERROR_US + HOUR_US // 10_000)
-    months = [
-        datetime.fromtimestamp(row[2] / 1e6, UTC).month for row in sorted(rows(path), key=lambda r: r[1])
-    ]
-    assert months == [3] * 9 + [3 if rows(path) and months[9] == 3 else 4] + [4] * 11
 
 
 def test_views_learn_of_what_was_hidden_by_a_wrong_clock(ledger: Ledger, path: Path) -> None:

@@ -11,7 +11,7 @@ from collector.ledger.admin.verify import verify
 from collector.ledger.read import completeness as holdings
 from collector.ledger.store import LedgerError, connect
 from collector.ledger.write.writer import Ledger
-from collector.model.completeness import MISSING_AFTER_US, MissingRun, SiteCompleteness
+from collector.model.completeness import MISSING_AFTER_US, EpochCompleteness, MissingRun, SiteCompleteness
 from collector.model.message import Arrival
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values
 from wire.messages.envelope import EpochMark, Gap, GapReason
@@ -49,6 +49,11 @@ class Site:
 
     def held(self, now_us: int = LATER_US, site: str = SITE) -> SiteCompleteness:
         return {one.site_id: one for one in holdings.of_sites(self.path, now_us)}[site]
+
+    def epochs(self) -> tuple[EpochCompleteness, ...]:
+        found = holdings.of_site(self.path, SITE, LATER_US)
+        assert found is not None
+        return found.epochs
 
     def figures(self, now_us: int = LATER_US) -> tuple[int, int, int]:
         held = self.held(now_us)
@@ -150,9 +155,7 @@ def test_an_epoch_that_goes_on_after_another_continued_it_is_a_fork(site: Site) 
     assert site.held().forks == 0
     site.send(3, high=3)
     assert site.held().forks == 1
-    found = holdings.of_site(site.path, SITE, LATER_US)
-    assert found is not None
-    assert {one.epoch: (one.forks, one.is_behind) for one in found.epochs} == {
+    assert {one.epoch: (one.forks, one.is_behind) for one in site.epochs()} == {
         EPOCH: (0, False),
         AFTER: (0, True),
     }
@@ -165,9 +168,7 @@ def test_from_where_an_epoch_continues_has_to_be_told_to_be_behind(site: Site) -
     site.send(1, 2, high=2)
     mark = EpochMark(epoch=AFTER, high_water=1, previous=EPOCH)
     site.ledger.commit([judge(Arrival(f"qos/v1/{SITE}/results", payload(marks=(mark,)), NOW_US))])
-    found = holdings.of_site(site.path, SITE, LATER_US)
-    assert found is not None
-    assert site.held().forks == sum(one.is_behind for one in found.epochs) == 0
+    assert site.held().forks == sum(one.is_behind for one in site.epochs()) == 0
 
 
 def test_sites_do_not_mix(site: Site) -> None:

@@ -27,20 +27,8 @@ class Choking(Ledger):
         return super().commit(group)
 
 
-class Full(Ledger):
-    """A ledger on a full disk."""
-
-    def commit(self, group: Sequence[Judged]) -> CommitResult:
-        raise OperationalError(
-            "INSERT secret", {"secret": 1}, sqlite3.OperationalError("database or disk is full")
-        )
-
-
-class Damaged(Ledger):
-    """A ledger whose file is damaged."""
-
-    def commit(self, group: Sequence[Judged]) -> CommitResult:
-        raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+FULL = OperationalError("INSERT secret", {"secret": 1}, sqlite3.OperationalError("database or disk is full"))
+DAMAGED = DatabaseError("SELECT secret", {}, sqlite3.DatabaseError("database disk image is malformed"))
 
 
 class Unpruned(Ledger):
@@ -60,7 +48,7 @@ class FullAfterTwo(Choking):
 
     def commit(self, group: Sequence[Judged]) -> CommitResult:
         if [message.arrival for message in group] == [THIRD]:
-            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+            raise FULL
         return super().commit(group)
 
 
@@ -131,24 +119,31 @@ def test_a_message_that_cannot_be_stored_is_refused_alone(tmp_path: Path) -> Non
     assert (count(path, "measurements"), count(path, "rejects")) == (2, 1)
 
 
-def test_nothing_is_receipted_that_the_disk_did_not_take(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (FULL, "database or disk is full: make room on its file system"),
+        (DAMAGED, "database disk image is malformed: the file is damaged: restore it from a backup"),
+    ],
+)
+def test_nothing_has_a_receipt_that_the_ledger_did_not_take(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: DatabaseError,
+    problem: str,
 ) -> None:
+    def fail(_group: object) -> CommitResult:
+        raise error
+
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
-    writer, committed, uncommitted = work(Full(tmp_path / "ledger.db"), arrival(stamp(1)), arrival(stamp(2)))
+    ledger = Ledger(tmp_path / "ledger.db")
+    monkeypatch.setattr(ledger, "commit", fail)
+    writer, committed, uncommitted = work(ledger, arrival(stamp(1)), arrival(stamp(2)))
     assert (committed, sum(uncommitted)) == ([], 2)
-    assert writer.problem == "database or disk is full: make room on its file system"
-    assert "secret" not in caplog.text
-
-
-def test_a_damaged_ledger_refuses_nobody_and_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
-    writer, committed, uncommitted = work(Damaged(tmp_path / "ledger.db"), arrival(stamp(1)))
-    assert (committed, sum(uncommitted)) == ([], 1)
     assert writer.problem is not None
-    assert writer.problem.startswith("database disk image is malformed: the file is damaged: restore it")
+    assert writer.problem.startswith(problem)
+    assert "secret" not in caplog.text
 
 
 def test_what_was_committed_before_the_disk_was_full_is_receipted(

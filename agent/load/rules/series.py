@@ -6,25 +6,29 @@ from itertools import pairwise
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wire.records import LoadSample
-from wire.udpstp.load import LoadInterval, LoadReport
+from wire.records import Direction, LoadSample
+from wire.udpstp.load import DrainSample, LoadInterval, LoadReport
 
 SAMPLE_US = 100_000
 MOST_SAMPLES = 600
 _END = 5  # intervals of 50 ms that represent one end of a test
-
-
 PROBE_IP_BYTES = 60
+PROBES_BPS = PROBE_IP_BYTES * 8 / 0.004  # one each 4 ms (``wire.udpstp.ends.sender``)
 # Probes that arrive so soon after the load see its queue drained, and the path as it was during the load.
 DRAIN_WINDOW_US = 45_000
 # Part of each quarter's share of the growth below which the queue did not grow steadily.
 STEADY_SHARE = 0.4
 # A steady queue never shrinks by more than jitter, or this part of its growth.
 SHRUNK_US, SHRUNK_SHARE = 12_000, 0.2
+# Time in which a dozen probes arrive, so that the least of their delays is free of jitter.
 _SLOT_US = 50_000
+# Part of its growth that a steady queue has reached when the last quarter of the load begins.
 _AT_LAST_QUARTER = 0.8
+# Intervals of one growth: a step of the path then touches a fifth of those of a test of 2 s.
 _APART = 7
+# Time without an arrival that no queue and no radio of a working line makes.
 HOLE_US = 200_000
+EDGE_US, _UNUSUAL = 30_000, 10
 
 
 class Growth(Struct, frozen=True):
@@ -121,14 +125,23 @@ def queue_drain(report: LoadReport) -> QueueDrain | None:
     A path whose own delay changed does not come back.
     """
     known = [one for one in report.intervals if one.delay_min_us is not None]
-    idle = [one.delay_us for one in report.drain if one.offset_us < DRAIN_WINDOW_US]
-    if len(known) < 2 * _END or not idle or not report.sent_packets or not report.received_bps:
+    # A peer's clock that is set back, or a peer that lies, gives times that cannot be divided by.
+    in_order = _in_order([(one.offset_us, one.delay_min_us or 0.0) for one in known])
+    if len(known) < 2 * _END or not in_order or not report.received_bps:
+        return None
+    last = min(known[-2:], key=lambda one: one.delay_min_us or 0.0)
+    # Probes sent into the load's queue arrive behind it; on a very slow line they are a queue of their own.
+    drained_us = (last.delay_min_us or 0.0) * PROBES_BPS / report.received_bps
+    # Up, a sample has the least delay of the 50 ms that follow it.
+    lasting_us = _SLOT_US if report.direction is Direction.UP else 0
+    probes = [one for one in report.drain if one.offset_us + lasting_us >= drained_us]
+    idle = [one.delay_us for one in probes if one.offset_us < drained_us + DRAIN_WINDOW_US]
+    if not idle:
         return None
     # A full-size packet takes longer to serialise than a probe.
     size = report.sent_ip_bytes / report.sent_packets - PROBE_IP_BYTES
     after = min(idle) + size * 8e6 / report.received_bps
     before = min(one.delay_min_us or 0.0 for one in known[:3])
-    last = min(known[-2:], key=lambda one: one.delay_min_us or 0.0)
     begin_us, end_us = known[0].offset_us, report.intervals[-1].offset_us + report.intervals[-1].duration_us
     # The least delay is that of its interval's begin: the queue went on growing until the end.
     depth = (last.delay_min_us or 0.0) - after
@@ -136,11 +149,11 @@ def queue_drain(report: LoadReport) -> QueueDrain | None:
         depth *= (end_us - begin_us) / (last.offset_us - begin_us)
     rate = min(0.99, max(0.0, depth) / (end_us - begin_us))
     quarter = [one.delay_min_us or 0.0 for one in known[-(len(known) // 4) :]]
-    least_idle = min(one.delay_us for one in report.drain) + size * 8e6 / report.received_bps
+    least_idle = min(one.delay_us for one in probes) + size * 8e6 / report.received_bps
     # Half of the quarter is missing in the growth of a queue that began with the load.
     envelope = (min(quarter) - least_idle) / (end_us - begin_us) / _AT_LAST_QUARTER
     return QueueDrain(
-        after - before, max(0.0, depth), rate, _idle_range_us(report), envelope, _median_growth(known)
+        after - before, max(0.0, depth), rate, _idle_range_us(probes), envelope, _median_growth(known)
     )
 
 
@@ -153,21 +166,29 @@ def _median_growth(known: Sequence[LoadInterval]) -> float:
     return growths[len(growths) // 2]
 
 
-def _idle_range_us(report: LoadReport) -> float:
+def _idle_range_us(probes: Sequence[DrainSample]) -> float:
     """Range of the least delays of 50 ms each, after the queue has drained."""
     least: dict[int, float] = {}
-    for one in report.drain:
+    for one in probes:
         slot = one.offset_us // _SLOT_US
         least[slot] = min(least.get(slot, one.delay_us), one.delay_us)
     return max(least.values()) - min(least.values())
 
 
 def is_interrupted(report: LoadReport) -> bool:
-    """True if nothing arrived for 0.2 s and packets sent meanwhile are lost: the line was away."""
+    """True if nothing arrived for 0.2 s and packets sent meanwhile are lost: the line was away.
+
+    At the begin and at the end of the load a hole is cut off, so that 30 ms are enough. A line that carries
+    a small part of the load loses many packets in a row as well, but not ten times as many as it should.
+    """
     arrived = [one for one in report.intervals if one.datagrams]
-    if not report.planned_packets:
+    if not report.planned_packets or not arrived:
         return False
     spacing_us = report.planned_duration_us / report.planned_packets
+    behind = report.lost - sum(one.lost for one in report.intervals)
+    run = max(arrived[0].lost, behind)
+    if run * spacing_us >= EDGE_US and run * report.received_packets >= _UNUSUAL * report.sent_packets:
+        return True
     for before, after in pairwise(arrived):
         hole_us = after.offset_us - before.offset_us - before.duration_us
         if hole_us >= HOLE_US and after.lost * spacing_us >= hole_us / 2:

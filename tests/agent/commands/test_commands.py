@@ -76,7 +76,9 @@ def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield broker.port
 
 
-def test_a_pre_drain_on_demand_excludes_a_token_bucket(tmp_path: Path, peer: dict[str, object]) -> None:
+def test_a_pre_drain_on_demand_excludes_a_token_bucket(
+    tmp_path: Path, peer: dict[str, object], starvation: Starvation
+) -> None:
     path = agent_file(
         tmp_path,
         peer=peer,
@@ -87,7 +89,9 @@ def test_a_pre_drain_on_demand_excludes_a_token_bucket(tmp_path: Path, peer: dic
     for drained, more in ((False, ()), (True, ("--pre-drain",))):
         (record,) = json.loads(call("measure", path, *asked, *more).stdout)["measurements"]
         tests = record["values"]["tests"]
-        assert [bool(test.get("predrain_bytes")) for test in tests] == [drained] * len(tests)
+        # A machine that is too busy for the load may end it before its burst.
+        found = [bool(test.get("predrain_bytes")) for test in tests]
+        starvation.expect(found == [drained] * len(tests), f"pre-drained: {record}")
         bytes_spent[drained] = record["bytes_received"]
     assert bytes_spent[True] > bytes_spent[False] + 400_000
 

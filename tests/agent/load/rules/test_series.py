@@ -1,6 +1,7 @@
 """Parts of a test, and the samples that are kept of it."""
 
 import pytest
+from msgspec.structs import replace
 
 from agent.load.rules import series as floor_series
 from lab.links.line import LineSettings
@@ -70,3 +71,13 @@ def test_how_often_a_rate_was_exceeded() -> None:
     assert floor_series.share_above(capped.intervals, 8.8e6) < 0.1
     assert floor_series.share_above(bursty.intervals, 8.8e6) > 0.5
     assert floor_series.share_above((), 0) == 0
+
+
+def test_a_peer_whose_times_do_not_run_forward_shows_no_drain() -> None:
+    """Up, the times are the peer's: a clock that was set back, or a peer that lies, decides nothing."""
+    report, _ = fixed_rate.run(LineSettings(rate=7_000_000, queue=100_000))
+    assert floor_series.queue_drain(report) is not None
+    still = tuple(replace(one, offset_us=0) for one in report.intervals)
+    assert floor_series.queue_drain(replace(report, intervals=still)) is None
+    back = tuple(replace(one, offset_us=-one.offset_us) for one in report.intervals)
+    assert floor_series.queue_drain(replace(report, intervals=back)) is None

@@ -22,6 +22,7 @@ RATES = (7_200_000, 7_600_000, 7_800_000, 8_200_000, 8_400_000, 20_000_000, 100_
 PATHS: dict[str, Callable[[random.Random], Delay]] = {
     "still": lines.still,
     **{f"step of {by:+} ms": lines.step(by) for by in (20, 50, 100, 300, -50, -100, -300)},
+    "60 ms longer within 2 s": lines.ramp(60, 2),
     **{f"sine of ±{by} ms, {s} s": lines.sine(by, s) for by, s in ((30, 1), (30, 4), (20, 6), (50, 2))},
     "bursts of 60 ms, half of 0.5 s": lines.bursts(60, 500, 250),
     "bursts of 100 ms, 0.2 of 1 s": lines.bursts(100, 1000, 200),
@@ -31,6 +32,7 @@ PATHS: dict[str, Callable[[random.Random], Delay]] = {
 # Rates that swing, and half of their period in ms: for a mean above the floor, and below.
 SWINGS = ((4e6, 20e6, 500.0), (6e6, 12e6, 700.0), (6e6, 14e6, 750.0), (5e6, 9e6, 500.0))
 LOSSES, QUEUES_MS = (0.01, 0.02), (20.0, 100.0, 4000.0)
+VERY_SLOW = (500_000, 1_000_000, 3_000_000)
 
 Make = Callable[[random.Random], ChangingWay]
 
@@ -66,6 +68,10 @@ def shapes() -> Iterator[Shape]:
         yield Shape(f"loss of {loss:.0%}", rate, partial(_on_path, "still", rate, 1000.0, loss))
     for queue_ms, rate in product(QUEUES_MS, RATES):
         yield Shape(f"queue of {queue_ms:.0f} ms", rate, partial(_on_path, "still", rate, queue_ms, 0.0))
+    for queue_ms, rate in product((20.0, 500.0), VERY_SLOW):
+        yield Shape(
+            f"slow, queue of {queue_ms:.0f} ms", rate, partial(_on_path, "still", rate, queue_ms, 0.0)
+        )
     for low, high, half_ms in SWINGS:
         name = f"{low / 1e6:g} and {high / 1e6:g}, {half_ms:.0f} ms each"
         yield Shape(name, (low + high) / 2, partial(_swinging, low, high, half_ms))

@@ -50,6 +50,18 @@ def test_a_path_whose_delay_changes_decides_nothing(
 
 
 @BOTH
+@pytest.mark.parametrize("queue_ms", [20, 500])
+def test_a_line_that_is_much_too_slow_fails(direction: Direction, queue_ms: float) -> None:
+    """Its queue takes so long to drain that the probes in it are a queue of their own."""
+    for rate in (500_000, 1_000_000):
+        verdict, tests = lines.verdict(
+            direction,
+            lambda _, rate=rate: ChangingWay(delay_ms=20, rate=rate, queue_ms=queue_ms),  # type: ignore[misc]
+        )
+        assert verdict is Verdict.FAIL, (rate, [test.finding for test in tests])
+
+
+@BOTH
 @pytest.mark.parametrize("lasting_s", [1.5, 2.0])
 def test_a_path_that_grows_throughout_the_load_fails_no_fast_line(
     direction: Direction, lasting_s: float
@@ -99,12 +111,16 @@ def test_a_rate_that_swings_above_the_floor_never_fails(
 
 
 @BOTH
-def test_a_line_that_goes_away_during_a_test_has_no_verdict(direction: Direction) -> None:
+@pytest.mark.parametrize("begin_s", [-0.35, 0.0, 1.0, 1.75, 2.02])
+def test_a_line_that_goes_away_during_a_test_has_no_verdict(direction: Direction, begin_s: float) -> None:
     """A line of 8.4 Mbit/s that loses everything for half a second in three carries 7.0."""
     verdict, tests = lines.verdict(
         direction,
         lambda _: ChangingWay(
-            delay_ms=20, rate=8_400_000, drops=lambda packet, now: len(packet) > 32 and S < now < 1.5 * S
+            delay_ms=20,
+            rate=8_400_000,
+            # The set-up arrives, and so do the probes after the load.
+            drops=lambda packet, now: len(packet) > 250 and begin_s * S <= now < (begin_s + 0.5) * S,
         ),
     )
     assert (verdict, [test.finding for test in tests]) == (Verdict.UNDETERMINED, [Finding.INTERRUPTED])

@@ -29,6 +29,9 @@ def _parser() -> command_line.Parser:
     measure.add_argument("--peer", metavar="HOST", help="measure against this peer instead")
     measure.add_argument("--probe", metavar="NAME", help=f"this probe only: {', '.join(PROBES)}")
     measure.add_argument("--direction", choices=["down", "up"], help="this direction only")
+    measure.add_argument(
+        "--pre-drain", action="store_true", help="empty a token bucket before each floor test (some MB more)"
+    )
     measure.add_argument("--json", action="store_true", help="one line of JSON on standard output")
     check = "try everything the settings ask for, and report faults"
     _add(commands, "check", check, f"{check}; {CODES}.")
@@ -77,7 +80,7 @@ def _measure(chosen: AgentSettings, parsed: argparse.Namespace) -> int:
     from agent.commands import measure
     from agent.commands.measure import Selection
 
-    selection = Selection(parsed.peer, parsed.probe, parsed.direction)
+    selection = Selection(parsed.peer, parsed.probe, parsed.direction, parsed.pre_drain)
     return measure.main(chosen, parsed.file, selection, json=parsed.json)
 
 

@@ -15,7 +15,7 @@ Run = tuple[str, int, int]
 
 
 class State(IntEnum):
-    """What the collector said of a row, in the words of its receipts; ``WAITING`` before it said anything.
+    """State of a row in the words of the collector's receipts; ``WAITING`` before any receipt.
 
     A row in flight is ``WAITING`` in the journal: only a receipt changes what is on the disk.
     """
@@ -86,7 +86,7 @@ class PreviousRun(Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
-        """Whether it ended in order."""
+        """True if it ended in order."""
         return self.closed is not None
 
 

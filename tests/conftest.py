@@ -1,4 +1,4 @@
-"""What tests of several packages ask for, and the lanes in which they run."""
+"""Fixtures that tests of several packages use, and the lanes in which these run."""
 
 import asyncio
 import inspect

@@ -134,7 +134,11 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectorViews]:
 
 def is_measured(views: CollectorViews, site: str) -> bool:
     line = "qos_outage_begin_timestamp_seconds" if site in WITHOUT_LINE else "qos_rtt_seconds"
-    return bool(views.samples("qos_dns_names", site) and views.samples(line, site))
+    # A train that nobody answers ends later than the outage begins.
+    trains = [
+        labels for labels, _ in views.samples("qos_measurements_total", site) if labels["probe"] == "stamp"
+    ]
+    return bool(trains and views.samples("qos_dns_names", site) and views.samples(line, site))
 
 
 def failed_names(views: CollectorViews, site: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ from agent.report import measurement as report
 from agent.report.measurement import NO_IDENTITY, ReportLine, Tone
 from agent.schedule.runner import Runner, quiet
 from agent.service import wiring as assembly
-from agent.settings.sections import AgentSettings
+from agent.settings.sections import AgentSettings, FloorSettings
 from agent.task.task import Probe, Progress, Task
 from host import log
 from host.clock import Clock
@@ -40,11 +40,12 @@ BY_NAME_ONLY = frozenset(name for name, probe in PROBES.items() if probe.by_name
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Selection of the command line; None leaves a choice to the settings."""
+    """Selection of the command line; None and False leave a choice to the settings."""
 
     peer: str | None = None
     probe: str | None = None
     direction: str | None = None
+    pre_drain: bool = False
 
 
 def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool) -> int:
@@ -54,6 +55,8 @@ def main(chosen: AgentSettings, path: Path, selection: Selection, *, json: bool)
     """
     log.start("error")
     chosen = _with_peer(chosen, selection.peer)
+    if selection.pre_drain:
+        chosen = _with_pre_drain(chosen)
     clock = Clock()
     with belonging_to(path):
         context = assembly.probe_context(chosen, clock.read)
@@ -81,6 +84,13 @@ def _with_peer(chosen: AgentSettings, host: str | None) -> AgentSettings:
     if problem:
         raise SettingsError(problem)
     return changed
+
+
+def _with_pre_drain(chosen: AgentSettings) -> AgentSettings:
+    """Settings under which every floor test empties a token bucket first."""
+    size = chosen.floor.pre_drain or FloorSettings().pre_drain
+    floor = msgspec.structs.replace(chosen.floor, pre_drain=size, pre_drain_every=1)
+    return msgspec.structs.replace(chosen, floor=floor)
 
 
 def _selected(tasks: dict[Task, Probe], selection: Selection, chosen: AgentSettings) -> dict[Task, Probe]:

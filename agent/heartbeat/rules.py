@@ -1,4 +1,4 @@
-"""How the previous run of the agent ended, as a record. Pure."""
+"""End of the previous run of the agent, as a record. Pure."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ class PreviousRunEnd(Struct, frozen=True):
 
 
 def ending(beat: Heartbeat | None, journal: PreviousRun | None) -> PreviousRunEnd | None:
-    """What heartbeat and journal know together; None if neither knows of a run.
+    """Combine the knowledge of heartbeat and journal; None if neither knows of a run.
 
     The journal is right where they differ: it is durable, and a power cut may leave the heartbeat of a run
     before the last one.

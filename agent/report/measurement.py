@@ -20,7 +20,7 @@ from wire.records import (
 
 
 class Tone(StrEnum):
-    """Whether a measurement is good news, bad news, or none."""
+    """Tone of a measurement: good news, bad news, or none."""
 
     PASS = "pass"  # noqa: S105 -- a verdict, not a password
     MEASURED = "measured"  # there are figures, and no floor to hold them against
@@ -29,7 +29,7 @@ class Tone(StrEnum):
 
     @property
     def style(self) -> str:
-        """How rich is to print it."""
+        """Style in which rich prints it."""
         return {Tone.FAIL: "bold red", Tone.NEITHER: "yellow"}.get(self, "green")
 
 

@@ -1,4 +1,4 @@
-"""Whose fault a failure is, and what to do about it: what a deployer on site reads."""
+"""Remedies: the party at fault for each failure, and the next step, for a deployer on site."""
 
 from collections.abc import Mapping
 
@@ -46,7 +46,7 @@ OUTAGES: dict[Cause, str] = {
 
 
 def advice(failure: Failure, detail: str, of_probe: Mapping[Failure, str] | None = None) -> str:
-    """What happened, where that is known, and in brackets whose fault it is: each told once.
+    """Describe a failure, if a detail is known, with its remedy in brackets.
 
     ``of_probe`` are a probe's own remedies, which come first.
     """

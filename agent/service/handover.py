@@ -1,7 +1,7 @@
-"""What the command that read the settings hands to the resident agent, through a file in memory.
+"""Handover of the settings from the command that read them to the resident agent, through a file in memory.
 
-Reading settings takes a YAML parser, a command line and package metadata, which the resident agent would keep
-in memory for years; so it is a program of its own that replaces the first one, under the same process id.
+Reading settings takes a YAML parser, a command line and package metadata. The resident agent would keep these
+in memory for years. So it is a program of its own, which replaces the first one under the same process id.
 """
 
 import os
@@ -44,7 +44,7 @@ def replace_this_process(handover: Handover) -> NoReturn:
 
 
 def receive(descriptor: int) -> Handover:
-    """What was handed over. Raises msgspec.DecodeError or OSError if this is no handover."""
+    """Receive the settings. Raises msgspec.DecodeError or OSError if this is no handover."""
     with os.fdopen(descriptor, "rb") as file:
         document = file.read(MAX_BYTES)
     try:

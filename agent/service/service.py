@@ -107,7 +107,7 @@ class Resident:
             status_file.remove(Path(self._settings.runtime_directory))
 
     def measures_alone(self) -> bool:
-        """Whether a test of ours has the line to itself."""
+        """True while a test of ours has the line to itself."""
         return self._runner.measures_alone()
 
     async def _schedule(self) -> Scheduler:
@@ -216,7 +216,7 @@ class Resident:
         self._uplink.committed()
 
     def _is_new_trouble(self, attempt: ProbeRun) -> bool:
-        """Of a line that is out for days, each further attempt of a task that fails alike is no warning."""
+        """Return false for a task that fails as it did before: a line may be out for days."""
         failure, before = attempt.reading.failure, self._failing.pop(attempt.task, None)
         if failure in _NOBODYS_FAULT:
             return False
@@ -224,7 +224,7 @@ class Resident:
         return failure != before
 
     async def _end_runs(self) -> None:
-        """Whatever still runs is cancelled, and its measurement recorded."""
+        """Cancel the runs that are left, and record their measurements."""
         self._runner.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=STOP_WITHIN_S)
@@ -278,7 +278,7 @@ def _each_once(probes: Iterable[Probe]) -> list[Probe]:
 
 
 async def _keep_small() -> None:
-    """What was needed once, to start and to connect, is given back soon after."""
+    """Give back the memory that only starting and connecting needed."""
     pauses = chain(GIVE_BACK_S, repeat(GIVE_BACK_S[-1]))
     for pause_s in pauses:
         await asyncio.sleep(pause_s)

@@ -20,10 +20,12 @@ MAX_BYTES = 256 * 1024
 
 
 class AgentStatus(Struct, frozen=True, kw_only=True):
-    """How the agent is at ``written``. ``next_starts`` are wall times in microseconds by task name.
+    """Status of the agent at the time ``written``.
 
-    ``broker_problem`` is why there is no connection to the broker, None while there is one;
-    ``journal_problem`` why measurements are kept in memory, None while the journal's disk works.
+    ``next_starts`` are wall times in microseconds by task name.
+
+    ``broker_problem`` is the reason for a missing connection to the broker. ``journal_problem`` is the reason
+    for keeping measurements in memory. Both are None while all works.
     ``outages`` are those that are open.
     """
 
@@ -64,7 +66,7 @@ def remove(directory: Path) -> None:
 
 
 def is_running(status: AgentStatus | None, now: ClockReading) -> bool:
-    """Whether the agent that wrote ``status`` is alive: written lately, in this boot, its process there."""
+    """Check that the writer of ``status`` is alive: it wrote lately, in this boot, and its process exists."""
     if status is None or status.written.boot_id != now.boot_id:
         return False
     if now.boot_us - status.written.boot_us > STALE_US:

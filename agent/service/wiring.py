@@ -17,7 +17,7 @@ from wire.records import ClockReading
 def probe_context(
     settings: AgentSettings, clock: Callable[[], ClockReading], key: bytes | None = None
 ) -> ProbeContext:
-    """What probes are built from. Raises SettingsError if ``key`` is not given and cannot be read."""
+    """Context for building probes. Raises SettingsError if ``key`` is not given and cannot be read."""
     if key is None:
         from agent.settings.file import (
             peer_key,  # brings the YAML reader, which the resident agent does without

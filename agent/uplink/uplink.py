@@ -64,7 +64,7 @@ class Uplink:
 
     @property
     def problem(self) -> str | None:
-        """Why the broker is not connected, for a person; None while it is."""
+        """Reason for a missing connection to the broker, for a person; None while there is one."""
         return self._session.problem
 
     def committed(self) -> None:

@@ -62,7 +62,7 @@ def expected_state(line: DemoLine) -> str:
 
 
 def is_complete(line: DemoLine, figures: SiteFigures, packets: int) -> bool:
-    """Whether every figure is there to be compared, with so many packets sent to tell the loss by."""
+    """Check that every figure can be compared, with enough packets to measure the loss."""
     return (
         all(direction in figures.passed and direction in figures.capacity for direction in DIRECTIONS)
         and line.site.dscps.keys() <= figures.rtt_min_s.keys()

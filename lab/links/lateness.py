@@ -1,4 +1,4 @@
-"""How late a link released its packets: the emulator's own error, kept in bounded memory."""
+"""Lateness with which a link released its packets: the emulator's own error, kept in bounded memory."""
 
 BUCKET_NS = 5_000
 BUCKETS = 20_000

@@ -50,7 +50,7 @@ class PathRow:
 
     @property
     def right(self) -> bool:
-        """Whether the path probe found the true value."""
+        """True if the path probe found the true value."""
         return self.truth == self.ours
 
 

@@ -157,7 +157,7 @@ def _salvage(path: Path, fresh: Path, known: Sequence[Reach], now_us: int) -> No
 
 
 def _replace(path: Path, fresh: Path) -> None:
-    """What was set aside except for its log must not find that log again: it is in ``fresh``."""
+    """Replace the file, and keep the log of the one set aside away from it: it is in ``fresh``."""
     for suffix in _SUFFIXES[1:]:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh.rename(path)

@@ -187,7 +187,7 @@ class Journal:
         return self._commands[-1] if self._commands else None
 
     def marks(self, epochs: Sequence[str]) -> tuple[EpochMark, ...]:
-        """How far the present epoch and those named have come, and what each follows."""
+        """Marks of the present epoch and of those named: high water, and the epoch before."""
         wanted = list(dict.fromkeys(epoch for epoch in epochs if epoch != self.epoch))
         marks = self._from_each(lambda store: store.marks(wanted)) if wanted else []
         # Of an epoch that is partly in memory both have a mark: the farther one counts.
@@ -247,7 +247,7 @@ class Journal:
             self._handle(error)
 
     def counts(self) -> Counts:
-        """What the journal holds."""
+        """Counts of the journal's records."""
         each = self._from_each(lambda store: [journal_store.counts(store.connection)])
         return Counts(*(sum(getattr(one, name) for one in each) for name in Counts.__struct_fields__))
 

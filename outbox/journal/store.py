@@ -93,7 +93,7 @@ class Store:
         return found or (None, None)
 
     def previous_run(self) -> PreviousRun | None:
-        """How the newest epoch ended; None if that is not known."""
+        """End of the newest epoch; None if it is not known."""
         query = "SELECT newest, closed FROM epoch ORDER BY rowid DESC LIMIT 1"
         found = self.connection.execute(query).fetchone()
         if found is None or found[0] == "":
@@ -216,7 +216,7 @@ class Store:
         self.connection.execute(f"UPDATE epoch SET resolved = {_RESOLVED} WHERE resolved IS NOT {_RESOLVED}")  # noqa: S608 -- stands above
 
     def marks(self, epochs: Sequence[str]) -> list[EpochMark]:
-        """How far these epochs have come, and what each follows."""
+        """Marks of these epochs: high water, and the epoch before."""
         holes = ", ".join("?" * len(epochs))
         found = self.connection.execute(
             "SELECT epoch, last_seq, previous, previous_last FROM epoch"  # noqa: S608 -- holes are question marks
@@ -254,7 +254,7 @@ class Store:
 
 
 def counts(connection: sqlite3.Connection) -> Counts:
-    """What a journal holds, through any connection to it."""
+    """Count a journal's records, through any connection to it."""
     by_state = dict(connection.execute("SELECT state, count(*) FROM record GROUP BY state").fetchall())
     lost = connection.execute("SELECT coalesce(sum(last - first + 1), 0) FROM gap").fetchone()[0]
     waiting, committed, conflict, rejected = (by_state.get(state, 0) for state in State)

@@ -57,7 +57,7 @@ class JournalThread:
 
     @property
     def trouble(self) -> str | None:
-        """Why records are kept in memory now; None while the disk works."""
+        """Reason for keeping records in memory; None while the disk works."""
         return self._journal.trouble if self._journal else None
 
     @property

@@ -1,4 +1,4 @@
-"""What a collector may ask of an agent: a closed enumeration, never anything to be executed.
+"""Commands from a collector to an agent: a closed enumeration, never anything to be executed.
 
 Commands are not retained and not acknowledged by themselves: the collector repeats one until the agent's
 envelopes name its id in ``obeyed``. Decoders return a :class:`Fault`, as those of ``wire.messages.envelope``.

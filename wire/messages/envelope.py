@@ -37,7 +37,7 @@ Schema = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Reason(StrEnum):
-    """Why a message or one of its records was rejected: the closed vocabulary."""
+    """Reason for rejecting a message or one of its records: the closed vocabulary."""
 
     TOO_LARGE = "too-large"
     MALFORMED = "malformed"
@@ -49,14 +49,14 @@ class Reason(StrEnum):
 
 
 class Fault(Struct, frozen=True):
-    """What was wrong with a message, for a person too."""
+    """Fault of a message, with a detail for a person."""
 
     reason: Reason
     detail: str
 
 
 class EpochMark(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far one journal epoch has come, so that a lost tail shows, and which epoch it follows."""
+    """High water of one journal epoch, which makes a lost tail visible, and the epoch before."""
 
     epoch: Epoch
     high_water: Annotated[int, Meta(ge=0, le=2**53)]
@@ -65,7 +65,7 @@ class EpochMark(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class GapReason(StrEnum):
-    """Why measurements that had an identity are lost for good."""
+    """Reason for the loss of measurements that had an identity."""
 
     NOT_STORED = "not-stored"  # the disk took nothing, and memory was not enough
     DROPPED = "dropped"  # the journal was full of what had no receipt
@@ -129,7 +129,7 @@ class ReceiptLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one batch of ``sender``, named by the SHA-256 of its payload.
+    """Results of one batch of ``sender``, named by the SHA-256 of its payload.
 
     Without lines and with a ``reason`` the batch was rejected whole, and nothing of it was kept but its
     reject record. ``declared`` are the batch's gaps that the ledger holds now.
@@ -264,6 +264,6 @@ def _too_new(schema: int) -> Fault:
 
 
 def decoding_fault(error: Exception) -> Fault:
-    """What msgspec found wrong: no JSON at all, or JSON that does not fit."""
+    """Describe msgspec's finding: no JSON at all, or JSON that does not fit."""
     reason = Reason.INVALID if isinstance(error, msgspec.ValidationError) else Reason.MALFORMED
     return Fault(reason, str(error)[:300])

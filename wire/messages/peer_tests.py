@@ -19,7 +19,7 @@ Row = Annotated[int, Meta(ge=0, le=0xFFFF)]
 
 
 class TestKind(StrEnum):
-    """How the load was sent: at one rate, or by the load-rate-adjustment search (RFC 9946 section 5.1)."""
+    """Kind of load: at one rate, or by the load-rate-adjustment search (RFC 9946 section 5.1)."""
 
     __test__ = False  # the name is the domain's; pytest is not to collect it
 

@@ -29,7 +29,7 @@ class PeerKind(StrEnum):
 
 
 def is_site_id(text: str) -> bool:
-    """Whether ``text`` may be a site id (UAI, FINESS and SIRET numbers are)."""
+    """Check that ``text`` may be a site id (UAI, FINESS and SIRET numbers are)."""
     return _SITE.fullmatch(text) is not None
 
 

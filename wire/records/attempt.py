@@ -1,4 +1,4 @@
-"""What every measurement carries, whatever its probe and its agent's version."""
+"""Part that all measurements have in common, whatever the probe and the agent's version."""
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from wire.records.vocabulary import (
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every measurement carries, whatever its probe and its agent's version.
+    """Part that all measurements have in common, whatever the probe and the agent's version.
 
     Identity is (site, epoch, seq); the journal gives epoch and seq. ``slot_us`` is the wall time at which
     the schedule's slot began, ``interval_us`` the schedule's interval, ``schedule`` its id. ``bytes_sent``

@@ -1,4 +1,4 @@
-"""What the capacity probe leaves: the maximum IP-layer capacity that a search found (RFC 9097, RFC 9946)."""
+"""Record of the capacity probe: the maximum IP-layer capacity that a search found (RFC 9097, RFC 9946)."""
 
 from typing import Annotated
 

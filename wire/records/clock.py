@@ -1,4 +1,4 @@
-"""What the agent leaves when its wall clock changes: how that clock then stood to CLOCK_BOOTTIME."""
+"""Record of a change of the agent's wall clock, with its offset to CLOCK_BOOTTIME."""
 
 from wire.records.attempt import Measurement, Values
 from wire.records.vocabulary import ClockChange, Micros, Signed

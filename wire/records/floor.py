@@ -1,4 +1,4 @@
-"""What the floor probe leaves: the verdict of one direction, with every test that led to it."""
+"""Record of the floor probe: the verdict of one direction, with every test that led to it."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What the interface probe leaves: a minute of the line's own counters."""
+"""Record of the interface probe: a minute of the line's own counters."""
 
 from msgspec import Struct
 

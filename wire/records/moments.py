@@ -1,4 +1,4 @@
-"""What several kinds of record tell alike: clocks, the host, spreads of delays."""
+"""Values that several kinds of record have in common: clocks, the host, spreads of delays."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ class Spread(Struct, frozen=True, kw_only=True):
 
 
 class HostLoad(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How busy the agent's machine was during the attempt: share over all cores, and the load average."""
+    """Load of the agent's machine during the attempt: share over all cores, and the load average."""
 
     busy_ratio: Ratio | None = None
     load_1min: Annotated[float, Meta(ge=0, le=1e6)] | None = None

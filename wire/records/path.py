@@ -1,4 +1,4 @@
-"""What the path probe leaves: the routers on the way to the peer, and what they do to packets."""
+"""Record of the path probe: the routers on the way to the peer, and their treatment of packets."""
 
 from typing import Annotated
 

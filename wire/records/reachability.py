@@ -1,4 +1,4 @@
-"""What the reachability probe leaves: an outage's beginning, and once more when it is over."""
+"""Record of the reachability probe: an outage at its beginning, and again at its end."""
 
 from wire.records.attempt import Measurement, Values
 from wire.records.moments import ClockReading

@@ -1,4 +1,4 @@
-"""What the STAMP probe leaves: one train in one DSCP class."""
+"""Record of the STAMP probe: one train in one DSCP class."""
 
 from wire.records.attempt import Measurement, Values
 from wire.records.moments import Spread

@@ -20,7 +20,7 @@ Text = Annotated[str, Meta(max_length=300)]
 
 
 class Purpose(StrEnum):
-    """Why a measurement was made. Only ``scheduled`` ones count in a monthly share."""
+    """Purpose of a measurement. Only ``scheduled`` ones count in a monthly share."""
 
     SCHEDULED = "scheduled"
     RETEST = "retest"
@@ -31,7 +31,7 @@ class Purpose(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Whether the attempt gave values: ``invalid`` gave some that must not be judged by."""
+    """Outcome of an attempt; ``invalid`` gave values that must not be judged by."""
 
     OK = "ok"
     FAILED = "failed"
@@ -40,7 +40,7 @@ class Outcome(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why an attempt gave no usable values: the closed vocabulary, each naming whose fault it is."""
+    """Reason for an attempt without usable values: the closed vocabulary, grouped by the party at fault."""
 
     # the agent's own doing
     INTERNAL = "internal-error"
@@ -84,7 +84,7 @@ class Direction(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Whether the line gave at least the floor. ``undetermined``: still grey after the repeats."""
+    """Verdict: at least the floor, or not. ``undetermined``: still grey after the repeats."""
 
     PASS = "pass"  # noqa: S105 -- a verdict, not a password
     FAIL = "fail"
@@ -95,7 +95,7 @@ class Verdict(StrEnum):
 
 
 class Finding(StrEnum):
-    """What one fixed-rate test showed of the line."""
+    """Finding of one fixed-rate test."""
 
     CLEAR = "clear"
     QUEUE = "queue"
@@ -112,7 +112,7 @@ class Finding(StrEnum):
 
 
 class LineCounters(StrEnum):
-    """How the site's own traffic during a test was known."""
+    """Source of the site's own traffic during a test."""
 
     INLINE = "inline"
     SNMP = "snmp"
@@ -120,7 +120,7 @@ class LineCounters(StrEnum):
 
 
 class Standing(StrEnum):
-    """What a sequence of floor verdicts amounts to (Wald's sequential test), of one direction.
+    """Standing of one direction after a sequence of floor verdicts (Wald's sequential test).
 
     ``suspect`` has failed and is being tested again; only ``condemned`` is to alarm anybody.
     """
@@ -146,7 +146,7 @@ class Algorithm(StrEnum):
 
 
 class Bound(StrEnum):
-    """What ended a search below the line's own limit: the maximum is then "at least"."""
+    """Cause of the end of a search below the line's own limit: the maximum is then "at least"."""
 
     REQUESTED_RATE = "requested-rate"
     PEER = "peer"
@@ -169,7 +169,7 @@ class Cause(StrEnum):
 
 
 class ClockChange(StrEnum):
-    """What became of the agent's wall clock."""
+    """Change of the agent's wall clock."""
 
     SYNCHRONISED = "synchronised"
     LOST = "synchronisation-lost"

@@ -1,7 +1,7 @@
 """Figures of a floor verdict for a person."""
 
 from host.units import megabits, percent
-from wire.records import FloorValues, Standing
+from wire.records import FloorValues, Standing, Verdict
 
 
 def figures(values: FloorValues) -> str:
@@ -13,6 +13,12 @@ def figures(values: FloorValues) -> str:
         parts.append(f"loss {percent(values.loss_ratio)}")
     if values.passive_us is not None:
         parts.append(f"carried by the site's own traffic for {values.passive_us / 1e6:.1f} s")
+    if (
+        values.verdict is Verdict.PASS
+        and values.tests
+        and not any(one.predrain_bytes for one in values.tests)
+    ):
+        parts.append("token bucket not excluded")
     if values.search_bps is not None:
         parts.append(f"a search found {megabits(values.search_bps)} Mbit/s at most")
     if values.standing not in (None, Standing.CLEAR):

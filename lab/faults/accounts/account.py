@@ -15,7 +15,7 @@ Key = tuple[str, str]  # site and epoch
 
 
 class RecordIdentity(NamedTuple):
-    """What names a measurement everywhere."""
+    """Identity of a measurement, the same everywhere."""
 
     site: str
     epoch: str
@@ -40,7 +40,7 @@ class DeclaredGap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What sites noted, apart from their journals: ``tried`` before, ``committed`` after a commit returned.
+    """Notes of sites, apart from their journals: ``tried`` before, ``committed`` after a commit returned.
 
     ``let_go`` are those that a journal was told it may forget.
     """
@@ -65,12 +65,11 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a ledger holds.
+    """Content of a ledger.
 
-    ``serials`` is what each measurement says of itself, one of a kind; ``conflicts`` are second contents;
-    ``marks`` is how far each (site, epoch) is known to have come, ``counts`` what the ledger itself counts of
-    it: committed and declared lost. ``forks`` are epochs that more than one epoch follows: a journal that was
-    restored or cloned.
+    ``serials`` are unique texts that measurements carry, ``conflicts`` second contents. ``marks`` is the high
+    water of each (site, epoch), ``counts`` the ledger's own count of it: committed and declared lost.
+    ``forks`` are epochs that more than one epoch follows: a journal that was restored or cloned.
     """
 
     contents: Counter[Content] = field(default_factory=Counter)
@@ -84,7 +83,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How a run came out; it closes when everything journalled is held or declared, and nothing else is.
+    """Account of a run; it closes if everything journalled is held or declared, and nothing else is.
 
     ``shown`` are those of ``lost`` that the ledger itself shows as missing. ``premature`` are measurements
     that a journal has as committed and the ledger does not hold. ``beyond`` were committed without a note:
@@ -108,7 +107,7 @@ class Account:
 
     @property
     def closes(self) -> bool:
-        """Whether nothing was lost and nothing invented, and the ledger itself says so."""
+        """True if nothing was lost and nothing invented, and the ledger itself says so."""
         wrong = (self.lost, self.duplicated, self.altered, self.invented, self.premature, self.miscounted)
         return not (any(wrong) or self.conflicts or self.missing)
 

@@ -1,4 +1,4 @@
-"""What ledger, journals and notes hold, read from their files as the account needs it."""
+"""Readers of ledger, journals and notes, for the account."""
 
 import sqlite3
 from collections import Counter
@@ -37,12 +37,12 @@ def site_of(agent: str) -> str:
 
 
 def journal_of(folder: Path, agent: str) -> Path:
-    """Where an agent has its journal."""
+    """Path of an agent's journal."""
     return folder / f"{agent}.db"
 
 
 def notes_of(folder: Path, agent: str) -> Path:
-    """Where an agent keeps its notes."""
+    """Path of an agent's notes."""
     return folder / f"{agent}.notes"
 
 
@@ -55,7 +55,7 @@ def noted_of(folder: Path, agents: Sequence[str]) -> Noted:
 
 
 def account_of(folder: Path, agents: Sequence[str]) -> Account:
-    """How things stand between the notes and journals of ``agents`` and the ledger. Raises sqlite3.Error."""
+    """Account between the notes and journals of ``agents`` and the ledger. Raises sqlite3.Error."""
     found = set[RecordIdentity]()
     for agent in agents:
         if journal_of(folder, agent).exists():
@@ -64,7 +64,7 @@ def account_of(folder: Path, agents: Sequence[str]) -> Account:
 
 
 def of_ledger(path: Path) -> Held:
-    """What the ledger in this file holds; nothing before there is one. Raises sqlite3.Error."""
+    """Read the ledger in this file; empty before there is one. Raises sqlite3.Error."""
     if not path.exists():
         return Held()
     with closing(_read_only(path)) as connection:
@@ -96,7 +96,7 @@ def committed(path: Path, site: str) -> set[RecordIdentity]:
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:
-    """Whether the program that owns the file has got so far."""
+    """Check that the program that owns the file has made this table."""
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
     return found.fetchone() is not None
 
@@ -107,7 +107,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 
 def in_order(path: Path) -> bool:
-    """Whether within each epoch a later sequence number is never of an earlier time. Raises sqlite3.Error."""
+    """Check that within each epoch times never fall with the sequence number. Raises sqlite3.Error."""
     query = "SELECT epoch_key, time_us FROM measurements ORDER BY epoch_key, seq"
     with closing(_read_only(path)) as connection:
         rows = connection.execute(query).fetchall()

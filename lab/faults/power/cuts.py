@@ -42,7 +42,7 @@ Files = Mapping[str, bytes]
 
 @dataclass
 class Count:
-    """How the cuts came out. ``kept``: measurements that had to be there, or ``declared``, over all cuts."""
+    """Result of the cuts. ``kept``: measurements that had to be there, or ``declared``, over all cuts."""
 
     cuts: int = 0
     lost: int = 0
@@ -54,7 +54,7 @@ class Count:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing committed was lost and everything started."""
+        """True if nothing committed was lost and everything started."""
         return not (self.lost or self.wrong or self.failed)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is cut: its workload, and what there is after a cut. ``check`` raises what a start raises."""
+    """Subject of a cut: its workload, and its files after the cut. ``check`` raises what a start raises."""
 
     name: str
     workload: str
@@ -200,7 +200,7 @@ SUBJECTS = (
 
 
 def _compare(disk: Disk, root: Path) -> None:
-    """Whether the log tells all that happened: else a cut would show what never was. Raises RuntimeError."""
+    """Check that the log contains every write. Raises RuntimeError."""
     there = {file.name: file.read_bytes() for file in root.iterdir()}
     told = disk.now()
     different = [

@@ -1,4 +1,4 @@
-"""What the journal goes through before the power is cut: ``journal_workload.py ROOT SEED``.
+"""Workload of the journal before the power is cut: ``journal_workload.py ROOT SEED``.
 
 Opened, filled, committed, pruned and closed, several times over; small enough that it is full now and then.
 """
@@ -61,7 +61,7 @@ def _step(journal: Journal, notes: Notes, chance: random.Random, serial: str, no
 
 
 def first_us(seed: int) -> int:
-    """When the workload of this seed begins: each after those before it."""
+    """Begin of the workload of this seed, after those before it."""
     return _FIRST_US + seed % 1000 * WEEK_US * LIVES
 
 

@@ -1,4 +1,4 @@
-"""What the ledger goes through before the power is cut: ``ledger_workload.py ROOT SEED``.
+"""Workload of the ledger before the power is cut: ``ledger_workload.py ROOT SEED``.
 
 Batches of several sites committed in groups, some of them for a second time, the ledger opened anew between.
 """

@@ -1,4 +1,4 @@
-"""What the files of a workload are called."""
+"""Names of the files of a workload."""
 
 JOURNAL = "journal.db"
 HEARTBEAT = f"{JOURNAL}-heartbeat"

@@ -1,4 +1,4 @@
-"""What an agent with the default cadence journals, minute by minute: pure, templates and a minute in.
+"""Measurements of an agent with the default cadence, minute by minute. Pure: templates and a minute in.
 
 The figures are those of the simulated fleet (``lab.simulate.fleet``), which are of the usual size; floor
 results that are no pass carry their raw series.
@@ -39,7 +39,7 @@ class Cadence:
             self._kinds.setdefault(type(record), []).append(record)
 
     def minute(self, number: int, start: ClockReading) -> Iterator[Build]:
-        """What gives an identity to each measurement of the ``number``-th minute."""
+        """Build the measurements of the ``number``-th minute, each still without its identity."""
         yield self._build(StampMeasurement, "stamp-dscp-0", number, start)
         yield self._build(InterfaceMeasurement, "interface", number, start)
         if schedule := FLOOR_MINUTES.get(number % 60):

@@ -42,17 +42,17 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """True until it ends."""
         return self._process.is_alive()
 
     @property
     def status(self) -> int | None:
-        """How it ended, as ``multiprocessing`` tells it; None while it lives."""
+        """Exit status, as ``multiprocessing`` gives it; None while it lives."""
         return self._process.exitcode
 
     @property
     def stopped(self) -> bool:
-        """Whether it has stopped itself at a fault point."""
+        """True if it has stopped itself at a fault point."""
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
         except OSError:

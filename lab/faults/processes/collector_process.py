@@ -9,8 +9,8 @@ from pathlib import Path
 
 import net.liveness
 from collector import settings
+from collector.ingest import queue
 from collector.ingest.decode import judge
-from collector.ledger.write import writer
 from collector.ledger.write.commit import no_fault
 from collector.model.message import Accepted, Arrival, Batch, Judged, Refused
 from collector.service.service import CollectorService
@@ -37,7 +37,7 @@ def run(collector: Collector) -> None:
     log.start("info")
     net.liveness.LAST_PAUSE_S = collector.back_within_s
     if collector.refusing:
-        vars(writer)["judge"] = _refuse
+        vars(queue)["judge"] = _refuse
     fault_point = no_fault if collector.stop_at is None else _stop_at(collector.stop_at)
     asyncio.run(_run(CollectorService(settings.load(collector.settings), before_commit=fault_point)))
 

@@ -27,7 +27,7 @@ BEAT_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SiteProcess:
-    """What one site does.
+    """Settings of the process of one site.
 
     ``every_s``: seconds between measurements, 0 for none. ``interval_s``: between batches, live and backlog.
     ``receipt_s``: until a receipt is given up. ``back_within_s``: the longest pause before a new connection.
@@ -48,7 +48,7 @@ class SiteProcess:
 
     @property
     def troubles(self) -> Path:
-        """Where it is written when the connection came and went: ``monotonic seconds, problem``."""
+        """File of the times at which the connection came and went: ``monotonic seconds, problem``."""
         return self.notes.with_suffix(".troubles")
 
 

@@ -77,7 +77,7 @@ async def restored(running: FaultStage, seconds: float, tell: Tell) -> tuple[Acc
 
 
 async def lost(running: FaultStage, seconds: float, tell: Tell) -> tuple[Account, list[Finding]]:
-    """What was measured after the image never reached the ledger; its epoch was announced."""
+    """Lose measurements after an image whose epoch was announced, and that never reached the ledger."""
     expected = await _lose(running, seconds)
     await _bring_image_back(running)
     await asyncio.sleep(seconds)

@@ -55,7 +55,7 @@ TOO_SMALL_BYTES = 1_000_000
 
 @dataclass
 class Drained:
-    """How a drain went, in seconds of its clock. ``ordered``: each backlog batch was older than the last."""
+    """Result of a drain, in seconds of its clock. ``ordered``: each backlog batch was older than the last."""
 
     seconds: float = 0.0
     batches: int = 0
@@ -71,7 +71,7 @@ class SimulatedClock:
         self.seconds = 0.0
 
     def read(self) -> ClockReading:
-        """What they show."""
+        """Read both clocks."""
         passed_us = round(self.seconds * 1e6)
         return ClockReading(
             wall_us=self._begin_us + passed_us, boot_us=passed_us, boot_id="boot", synchronised=True
@@ -197,7 +197,7 @@ class Drain:
             self._receipts.append((clock.seconds + UNDER_WAY_S, committed.receipt))
 
     def _note(self, rows: tuple[Row, ...]) -> None:
-        """How far behind what is live came, and whether the backlog goes back in time."""
+        """Note the delay of live records, and the order of the backlog."""
         self.found.batches += 1
         for row in rows:
             committed = self._live.pop((row.epoch, row.seq), None)

@@ -76,6 +76,22 @@ def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield broker.port
 
 
+def test_a_pre_drain_on_demand_excludes_a_token_bucket(tmp_path: Path, peer: dict[str, object]) -> None:
+    path = agent_file(
+        tmp_path,
+        peer=peer,
+        floor={"down": "2 Mbit/s", "up": None, "pre_drain": "500 kB", "pre_drain_every": 10_000},
+    )
+    asked = ("--probe", "floor", "--json")
+    bytes_spent = {}
+    for drained, more in ((False, ()), (True, ("--pre-drain",))):
+        (record,) = json.loads(call("measure", path, *asked, *more).stdout)["measurements"]
+        tests = record["values"]["tests"]
+        assert [bool(test.get("predrain_bytes")) for test in tests] == [drained] * len(tests)
+        bytes_spent[drained] = record["bytes_received"]
+    assert bytes_spent[True] > bytes_spent[False] + 400_000
+
+
 def test_measure_shows_a_table_and_exits_with_the_verdict(tmp_path: Path, peer: dict[str, object]) -> None:
     done = call("measure", agent_file(tmp_path, peer=peer), "--probe", "stamp")
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""How the run before ended, by value."""
+"""End of the previous run, by value."""
 
 import pytest
 

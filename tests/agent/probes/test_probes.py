@@ -1,4 +1,4 @@
-"""What holds for every probe in PROBES."""
+"""Rules for every probe in PROBES."""
 
 import pytest
 

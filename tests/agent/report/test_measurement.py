@@ -97,7 +97,16 @@ STAMP = StampMeasurement(
 @pytest.mark.parametrize(
     ("record", "shown"),
     [
-        (FLOOR, ReportLine("floor down", Tone.PASS, "pass", "at least 8.00 Mbit/s, floor 8.00 Mbit/s", "")),
+        (
+            FLOOR,
+            ReportLine(
+                "floor down",
+                Tone.PASS,
+                "pass",
+                "at least 8.00 Mbit/s, floor 8.00 Mbit/s, token bucket not excluded",
+                "",
+            ),
+        ),
         (
             replace(
                 FLOOR,
@@ -290,7 +299,10 @@ def test_a_log_line_says_what_the_table_says() -> None:
     assert sentence(missed) == (
         "floor down: unconfirmed; 6.00 Mbit/s, floor 8.00 Mbit/s; line_counters.source is none"
     )
-    assert sentence(FLOOR) == "floor down: pass; at least 8.00 Mbit/s, floor 8.00 Mbit/s"
+    assert (
+        sentence(FLOOR)
+        == "floor down: pass; at least 8.00 Mbit/s, floor 8.00 Mbit/s, token bucket not excluded"
+    )
 
 
 def test_a_probe_may_name_whose_fault_its_failures_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a service manager and a log hear of the resident agent."""
+"""Notifications of the resident agent to a service manager, and its log."""
 
 import asyncio
 import logging

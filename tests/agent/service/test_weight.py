@@ -1,4 +1,4 @@
-"""What the resident agent's 32 MB cannot carry; looked at in a process that imports nothing else."""
+"""Modules too heavy for the resident agent, in a process that imports nothing else."""
 
 import subprocess
 import sys

@@ -35,7 +35,7 @@ def commit(ledger: Ledger, *arrivals: Arrival) -> tuple[MessageResult, ...]:
 
 
 def silent(_text: str) -> None:
-    """Whatever is told on the way."""
+    """Ignore progress."""
 
 
 def change(path: Path, statement: str) -> None:

@@ -30,14 +30,14 @@ def tell_outage(machine: Machine, name: str, begin: ClockReading | None = None) 
 
 
 def learn(views: Views, ledger: Ledger, machine: Machine) -> None:
-    """What the program does of a batch, and between batches."""
+    """Do as the program does with a batch, and between batches."""
     while machine.unsent:
         views.learn(machine.send(ledger).observations, machine.now_us)
     views.relearn(idle(ledger), machine.now_us)
 
 
 def rebuilt(path: Path, now_us: int) -> Views:
-    """What it does at its start."""
+    """Do as the program does at its start."""
     views = Views(INVENTORY)
     views.fleet.restore(reading.newest(path))
     views.restore_outages(outages.outages(path, now_us - KEPT_US).outages)

@@ -1,4 +1,4 @@
-"""What each probe measured, in typed columns and back."""
+"""Values of each probe, in typed columns and back."""
 
 import zlib
 from pathlib import Path

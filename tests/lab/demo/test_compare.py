@@ -25,7 +25,7 @@ LINK = account()
 
 
 def measured(line: DemoLine) -> SiteFigures:
-    """What a faithful instrument says of the line."""
+    """Figures of a faithful instrument."""
     truth_s = (line.down.delay_us + line.up.delay_us + 300) / 1e6
     directions = {"down": line.down, "up": line.up}
     return SiteFigures(

@@ -44,7 +44,7 @@ BACKLOG = Fetch(BatchKind.BACKLOG)
 
 
 def fresh(*, newest: int = 0, pace: Pace = PACE) -> Delivery:
-    """Of a journal without a gap."""
+    """Rows of a journal without a gap."""
     subject = Delivery(pace, random.Random(1), decode, newest=newest, now=0)
     subject.choose(Fetch(BatchKind.GAPS, limit=0, gaps=True), [], [], 0)
     assert subject.begin_day(0)
@@ -228,7 +228,7 @@ def test_an_envelope_carries_the_journals_own_bytes() -> None:
 
 
 class Ledger:
-    """What the collector promises: it commits before it answers, and knows what it has."""
+    """Model of the collector: it commits before it answers, and knows its records."""
 
     def __init__(self) -> None:
         self.held: set[tuple[str, int]] = set()

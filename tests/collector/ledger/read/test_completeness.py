@@ -1,4 +1,4 @@
-"""What the ledger holds and lacks, and when what is lacking counts as missing."""
+"""Completeness: records that the ledger has and lacks, and the time from which they are missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,7 +221,7 @@ def test_the_last_that_had_come_is_found_by_halving(site: Site) -> None:
 
 
 def test_what_lacks_is_searched_along_the_index(site: Site) -> None:
-    """Of an epoch of months only what came in the last hour may be read."""
+    """Only rows of the last hour may be read of an epoch of months."""
     engine = connect(site.path, writing=False)
     with engine.begin() as connection:
         plan = connection.exec_driver_sql(

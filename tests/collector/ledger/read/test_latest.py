@@ -1,4 +1,4 @@
-"""What starting costs: live state is rebuilt without reading a series to its beginning."""
+"""Cost of a start: live state is rebuilt without reading a series to its beginning."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ STEPS = 100
 
 @contextmanager
 def steps_counted() -> Iterator[list[int]]:
-    """How many hundreds of steps SQLite took, of every engine that connects meanwhile."""
+    """Count hundreds of steps of SQLite, for every engine that connects meanwhile."""
     taken = [0]
 
     def step() -> int:
@@ -40,7 +40,7 @@ def steps_counted() -> Iterator[list[int]]:
 
 
 def steps(file: Path, records: list[Measurement]) -> int:
-    """What rebuilding costs once these are in the ledger, each an hour's or a minute's."""
+    """Cost of rebuilding with these records in the ledger, in steps of SQLite."""
     ledger = Ledger(file)
     for start in range(0, len(records), PORTION):
         ledger.commit([judge(arrival(*records[start : start + PORTION]))])

@@ -215,7 +215,7 @@ def test_a_crash_before_the_commit_leaves_nothing_and_forgets_its_keys(path: Pat
 
 
 def test_commits_survive_a_power_cut(ledger: Ledger, path: Path) -> None:
-    """What makes it so: the write-ahead log, synced at every commit."""
+    """The write-ahead log, synced at every commit, does it."""
     commit(ledger, arrival(stamp(1)))
     with ledger._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

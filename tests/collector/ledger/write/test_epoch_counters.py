@@ -1,4 +1,4 @@
-"""What each epoch holds, counted as it is committed, against what counting the rows gives."""
+"""Counters of epochs, kept at each commit, beside a count of the rows."""
 
 from itertools import pairwise
 from pathlib import Path

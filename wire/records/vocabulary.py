@@ -116,6 +116,8 @@ class LineCounters(StrEnum):
 
     INLINE = "inline"
     SNMP = "snmp"
+    UNUSABLE = "unusable"
+    """There are counters, but they cannot have counted the test."""
     NONE = "none"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from agent.line.readings import Unavailable
 from agent.load.latency_under_load import beside_load
 from agent.load.line_meter import LoadMeter
 from agent.load.rules import validity
@@ -26,7 +27,6 @@ from wire.records import (
     Direction,
     Failure,
     LatencyUnderLoad,
-    LineCounters,
     Measurement,
     Outcome,
 )
@@ -148,13 +148,13 @@ class CapacityProbe:
                 bytes_sent=sent, bytes_received=received,
             )  # fmt: skip
         failure_found = capacity_rules.why_invalid(report)
-        own = await self._meter.own_traffic(report)
-        known = isinstance(own, OwnTraffic)
+        own = await self._meter.own_traffic(report, needed=False)
+        problem = own.detail if isinstance(own, Unavailable) else ""
         values = None
         if capacity_rules.sub_intervals(report.intervals):
             values = capacity_rules.values(
                 report,
-                self._meter.kind if known else LineCounters.NONE,
+                self._meter.kind_unless(problem),
                 other_bps=own.bps if isinstance(own, OwnTraffic) else None,
                 under_load=latency,
             )

@@ -13,7 +13,7 @@ from msgspec import Struct, field, structs
 
 from agent.line.readings import Unavailable
 from agent.load.latency_under_load import beside_load
-from agent.load.line_meter import LoadMeter
+from agent.load.line_meter import PATIENCE_S, LoadMeter, NotAwaited
 from agent.load.rules import series as series_rules
 from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
@@ -171,6 +171,7 @@ class FloorProbe(ResumingProbe):
         """Test until there is a verdict, or a reason why there can be none."""
         direction = task.direction or Direction.DOWN
         run = _Run(direction, self._contracts[direction], self._bytes_to_drain(direction))
+        self._meter.patience_s = PATIENCE_S
         conclusion = await self._climb(run, progress)
         if isinstance(conclusion, Reading):
             return conclusion
@@ -252,6 +253,7 @@ class FloorProbe(ResumingProbe):
 
     async def _once(self, step: Step, run: _Run) -> FixedRateResult:
         """Make one attempt; the first test of a run has the round-trip time measured beside it."""
+        self._meter.watch()
         plan = fixed_rate.FixedRatePlan(
             run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
         )
@@ -272,7 +274,7 @@ class FloorProbe(ResumingProbe):
 
     def _judge(self, tested: FixedRateResult, run: _Run) -> None:
         own = tested.own
-        if isinstance(own, Unavailable):
+        if isinstance(own, Unavailable) and not isinstance(own, NotAwaited):
             run.counters_problem = run.counters_problem or own.detail
         known = own if isinstance(own, OwnTraffic) else None
         test = signs.judge(
@@ -303,7 +305,7 @@ class FloorProbe(ResumingProbe):
             floor_bps=run.contract.floor_bps,
             layer=run.contract.layer,
             contract_bps=run.contract.bps,
-            line_counters=self._meter.kind if known else LineCounters.NONE,
+            line_counters=self._meter.kind_unless(run.counters_problem),
             tests=run.recorded_tests(verdict),
             at_least_bps=max((test.received_bps for test in judged), default=0.0),
             capacity_bps=run.tests[-1].capacity_bps,

@@ -137,6 +137,11 @@ class Layer(StrEnum):
 
     IP = "ip"
     ETHERNET = "ethernet"
+    ETHERNET_WITHOUT_FCS = "ethernet-without-fcs"
+    VLAN = "vlan"
+    PPPOE = "pppoe"
+    ATM_PPPOA = "atm-pppoa"
+    ATM_PPPOE = "atm-pppoe"
     TCP = "tcp"
 
 

@@ -36,6 +36,9 @@ SETUP_PROBES_OFFERED, SETUP_PROBES_ACCEPTED = 0x40, 0x80
 
 Foreign servers echo bits that they do not know, so acceptance is another bit than the offer.
 """
+SETUP_FULL_SIZE_OFFERED, SETUP_FULL_SIZE_ACCEPTED, SETUP_SIZE_CLASS = 0x10, 0x20, 0x0C
+"""Setup modifiers of this program: all packets of the load have one size, that of the class (``rates``)."""
+
 ACTIVATION_START_INDEX, ACTIVATION_RANDOM_PAYLOAD = 0x01, 0x02
 
 AUTHENTICATION_MODE_1 = 1

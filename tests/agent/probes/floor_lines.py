@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load.line_meter import LoadMeter
+from agent.probes.floor.contract import Contract
 from agent.probes.floor.fixed_rate import RunLoad
-from agent.probes.floor.probe import Contract, FloorProbe
+from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequence import FloorSequence, SearchResult
 from agent.schedule.scheduler import utc_second_of_week
 from agent.settings.sections import FloorSettings

@@ -10,12 +10,13 @@ from enum import Enum
 
 from msgspec.structs import replace
 
-from wire.udpstp import pdu, rates
+from wire.udpstp import pdu
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.batches import LoadRun
 from wire.udpstp.ends.rate_control import RateAlgorithm, TrialInterval
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.pdu import NO_DELAY, OFF, STOP, TESTING, SendingRate, SubInterval
+from wire.udpstp.rates import DEFAULT_TABLE, RateTable
 
 RECENT = 32
 """Number of accepted sequence numbers kept to distinguish a duplicate from a late packet."""
@@ -241,9 +242,14 @@ class ReceivingEnd:
     tempo = Tempo.RECEIVE
 
     def __init__(
-        self, activation: pdu.Activation, rate: SendingRate = OFF, search: RateAlgorithm | None = None
+        self,
+        activation: pdu.Activation,
+        rate: SendingRate = OFF,
+        search: RateAlgorithm | None = None,
+        table: RateTable = DEFAULT_TABLE,
     ) -> None:
         self.action = TESTING
+        self._table = table
         self.search = search
         self._activation = activation
         self.receiver = LoadReceiver(activation)
@@ -303,7 +309,7 @@ class ReceivingEnd:
         status = pdu.parse_status(packed)
         if status is None:
             return packed
-        self._rate = rates.sending_rate(search.step(TrialInterval.of(status).sign(self._activation)))
+        self._rate = self._table.sending_rate(search.step(TrialInterval.of(status).sign(self._activation)))
         return replace(status, rate=self._rate).pack()
 
     def blocked(self, sent: int) -> None:

@@ -10,7 +10,8 @@ from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import CounterReading
-from agent.probes.floor.probe import Contract, FloorProbe
+from agent.probes.floor.contract import Contract
+from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.settings.sections import PeerAccessSettings
 from agent.task.retest import RetestRequest

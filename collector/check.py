@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.schema.tables import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect, prepare
 from collector.model import inventory
 from collector.model.inventory import InventoryError

@@ -29,6 +29,7 @@ from msgspec import Meta, Struct
 from paho.mqtt.reasoncodes import ReasonCode
 
 from net import mqtt_errors
+from net.addresses.host import HostAddresses
 from net.liveness import ANSWER_WITHIN_S, STABLE_S, Backoff, Liveness
 from net.mqtt_client import MqttClient
 from net.tls import BrokerError as BrokerError
@@ -87,6 +88,7 @@ class Session:
     - ``incoming_bound``: number of unhandled messages beyond which further ones are dropped.
     - ``clock_synchronised``: without it TLS checks chain and name but no dates, and ``dates_checked`` is
     False.
+    - ``addresses``: of the broker's host, shared with whoever else uses them.
 
     Raises BrokerError on construction if certificate or password files cannot be used.
     """
@@ -102,8 +104,10 @@ class Session:
         will: Publication | None = None,
         incoming_bound: int = 1000,
         clock_synchronised: Callable[[], bool] = always,
+        addresses: HostAddresses | None = None,
     ) -> None:
         self.problem: str | None = "not connected yet"
+        self.addresses = addresses or HostAddresses(broker.host)
         self._broker = broker
         self._client_id = client_id
         self._subscriptions = tuple(subscriptions)
@@ -170,9 +174,16 @@ class Session:
 
     async def _serve(self) -> str | None:
         """Serve one connection to its end; return the reason, None if it is only to be renewed."""
-        client = self._new_client()
+        try:
+            # Known addresses are used at once, while the lookup goes on.
+            self.addresses.start_lookup()
+            candidates = await self.addresses.known()
+        except OSError as error:
+            return self._explain(error)
+        client = self._new_client(candidates)
         try:
             async with client:
+                self._proved(client)
                 await self._subscribe(client)
                 self._connected_at = now = time.monotonic()
                 self._liveness = Liveness(now)
@@ -183,10 +194,27 @@ class Session:
                     async for message in client.messages:
                         await self._handle(message)
         except _FAILURES as error:
-            return None if client.left else self._explain(error, client.cause)
+            return None if client.left else self._ended(client, error)
         finally:
-            self._client = None
+            self._client = self.addresses.in_use = None
         return f"{_place(self._broker)} closed the connection"
+
+    def _proved(self, client: MqttClient) -> None:
+        """Record the address of a connection that the broker has accepted by its CONNACK."""
+        for address in client.failed:
+            self.addresses.fail(address)
+        if client.address is not None:
+            self.addresses.prove(client.address)
+        self.addresses.in_use = client.address
+
+    def _ended(self, client: MqttClient, error: Exception) -> str:
+        """Reason for the end of a connection; its address is tried last from now on."""
+        unproved = client.address is not None and self.addresses.in_use is None
+        if client.address is not None and not isinstance(error, MqttConnectError | _NotAllowedError):
+            self.addresses.fail(client.address)
+        if unproved and "timed out" in str(error):
+            error, client.cause = aiomqtt.MqttError(mqtt_errors.UNPROVED), None
+        return self._explain(error, client.cause)
 
     async def _subscribe(self, client: MqttClient) -> None:
         for topic in self._subscriptions:
@@ -233,13 +261,14 @@ class Session:
             # A handler's error is neither the broker's fault nor the next message's: the connection stays.
             log.exception("internal error: a message on %s was not handled", message.topic)
 
-    def _new_client(self) -> MqttClient:
+    def _new_client(self, addresses: Sequence[str]) -> MqttClient:
         last = self._will
         will = aiomqtt.Will(last.topic, last.payload, qos=1, retain=last.retain) if last else None
         self._renew_password()
         return MqttClient(
             self._broker.host,
             self._broker.port,
+            addresses=addresses,
             identifier=self._client_id,
             username=self._broker.username,
             password=self._password,

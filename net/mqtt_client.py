@@ -5,6 +5,7 @@ Without this module aiomqtt 2.5 and paho 2 have these defects:
 - After a broker hangs up before its CONNACK, SUBACK or PUBACK, they wait until the time-out.
 - An attempt that fails or is cancelled keeps its socket.
 - On a dead link, a cancellation ends in an error of the DISCONNECT; other cancellations may be swallowed.
+- Several addresses are tried one after the other, ten seconds each, and the name blocks a thread.
 - The reason of a failed read is lost. With TLS 1.3 that is the broker's answer to our certificate.
 - A packet may have 256 MB, and queues are unbounded.
 """
@@ -14,12 +15,13 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiomqtt
 
+from net.addresses import racing
 from net.mqtt_errors import CLOSED, HUNG_UP, TOO_LARGE, UNREAD, UNREQUESTED
 
 GOODBYE_S = 2.0
@@ -80,19 +82,28 @@ class Incoming(asyncio.Queue[aiomqtt.Message]):
 class MqttClient(aiomqtt.Client):
     """One connection. Entering raises aiomqtt.MqttError, with the text ``HUNG_UP`` where the broker did so.
 
-    ``cause`` is the first error of the connection, ``left`` is true after ``leave``.
+    ``cause`` is the first error of the connection, ``left`` is true after ``leave``. ``address`` is the one
+    that was connected to. ``failed`` are those whose TLS handshake failed before it.
     """
 
-    def __init__(self, *arguments: Any, tls_context: ssl.SSLContext | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        addresses: Sequence[str],
+        tls_context: ssl.SSLContext | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(*arguments, tls_context=tls_context, queue_type=Incoming, **settings)
         self.cause: BaseException | None = None
         self.left = False
+        self.address: str | None = None
+        self.failed: list[str] = []
+        self._addresses = tuple(addresses)
+        self._client._create_socket = self._open  # type: ignore[method-assign]
         self._client.connect_timeout = CONNECT_S
         self._read = self._client._sock_recv
         self._client._sock_recv = self._receive  # type: ignore[method-assign]
-        if tls_context is not None:
-            self._tls_context = tls_context
-            self._client._ssl_wrap_socket = self._shake_hands  # type: ignore[method-assign]
+        self._tls_context = tls_context
         self._disconnected.add_done_callback(self._ended)
 
     async def __aenter__(self) -> Self:
@@ -162,9 +173,28 @@ class MqttClient(aiomqtt.Client):
             self.cause = error
             raise
 
-    def _shake_hands(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+    def _open(self) -> socket.socket:
+        """Connect to the first address that accepts and, with TLS, proves to be the broker. Blocks.
+
+        Whoever accepts TCP may be a box on the way: then the other addresses are tried.
+        """
+        left, context = list(self._addresses), self._tls_context
+        while True:
+            sock, address = racing.connect(left, self._port, CONNECT_S)
+            self.address = address
+            if context is None:
+                return sock
+            try:
+                return self._shake_hands(sock, context)
+            except OSError:
+                self.failed.append(address)
+                left.remove(address)
+                if not left:
+                    raise
+
+    def _shake_hands(self, tcp_sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Shake hands as paho does, but close the socket of a handshake that fails."""
-        context, host = self._tls_context, self._hostname
+        host = self._hostname
         shaken = context.wrap_socket(tcp_sock, server_hostname=host, do_handshake_on_connect=False)
         shaken.settimeout(CONNECT_S)
         try:

@@ -9,6 +9,7 @@ CLOSED = "closed the connection"
 SILENT = "acknowledged nothing"
 TOO_LARGE = "a packet beyond the bound"
 UNREQUESTED = "a publication of QoS 2"
+UNPROVED = "accepted the connection and proved nothing"
 UNREAD = "reads nothing of what we send"
 
 _USER = "refuses this user name or password: see broker.username and broker.password_file"
@@ -41,6 +42,10 @@ _SIGNS = (
     ("WRONG_VERSION_NUMBER", "does not speak TLS on this port: remove broker.tls or correct broker.port"),
     ("UNEXPECTED_EOF", "closes the TLS handshake: remove broker.tls or correct broker.port"),
     ("Connection reset", "resets the connection while we connect: is broker.tls right for this port?"),
+    (
+        UNPROVED,
+        "no answer in time on the accepted connection: the broker hangs, or a portal is in its place",
+    ),
     ("timed out", "no answer in time: the network drops our packets, or the broker hangs"),
     ("Network is unreachable", "the network is unreachable from here"),
     ("No route to host", "the network has no route to it"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,15 +26,19 @@ from agent.service import wiring as assembly
 from agent.settings import rules as settings_rules
 from agent.settings.sections import AgentSettings
 from agent.task.task import ProbeContext, Task
+from agent.train.peer_address import peer_answers
 from host import load, log
 from host.clock import Clock
 from host.exits import Exit
 from host.finding import CheckFinding, exit_code, print_finding
 from host.settings import SettingsError, belonging_to
 from host.units import Seconds, megabits
+from net.addresses.host import HostAddresses
+from net.addresses.preference import family_name
 from net.mqtt import BrokerError, Session
 from outbox.journal import check as journal_check
 from wire.records import Direction, Failure, LineCounters, Outcome, Purpose
+from wire.stamp.timestamp import ErrorEstimate
 from wire.udpstp import rates
 from wire.udpstp.load import Ending
 
@@ -45,6 +48,7 @@ WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
 # A wait for the router's counters that is worth a remark.
 REFRESH_NOTED_S = 15.0
+LOOKUP_WITHIN_S = 12.0
 # Low enough for any line, and 125 kB show in counters that others move, too.
 PROBED_BPS = 1_000_000
 PROBED_BYTES = PROBED_BPS // 8
@@ -75,14 +79,16 @@ async def findings(context: ProbeContext) -> AsyncIterator[CheckFinding]:
     for finding in (*storage(chosen), runtime_directory(Path(chosen.runtime_directory))):
         yield finding
     found = machine.links()
-    name = await peer_name(chosen)
-    way_out = machine.outward(found, await address_of(chosen.peer.host) if name.ok else None)
+    name = await peer_name(context)
+    way_out = machine.outward(found, await context.peer_host() if name.ok else None)
     yield machine.interfaces(found, way_out)
     before = await context.line_counters.ask()
     yield advised(line_counters(context.line_counters, before), chosen, way_out)
     yield name
     if name.ok:
         yield await peer_stamp(context)
+        if (families := await peer_families(context)) is not None:
+            yield families
         if chosen.floor.down is not None or chosen.floor.up is not None:
             test = await peer_udpstp(context)
             yield test
@@ -92,7 +98,7 @@ async def findings(context: ProbeContext) -> AsyncIterator[CheckFinding]:
             yield await reachability(context)
         if chosen.every_s("path") is not None and chosen.stamp.classes:
             yield await path(context)
-    yield await broker(chosen)
+    yield await broker(chosen, context.broker_addresses)
 
 
 def clock(context: ProbeContext) -> CheckFinding:
@@ -216,21 +222,38 @@ def movement(
     return CheckFinding(what, text, Exit.CONFIGURATION)
 
 
-async def peer_name(chosen: AgentSettings) -> CheckFinding:
-    """Try to resolve the peer's name."""
-    host = chosen.peer.host
-    try:
-        address = await address_of(host)
-    except OSError as error:
-        text = f"{host}: {error.strerror}: correct peer.host or the site's DNS"
+async def peer_name(context: ProbeContext) -> CheckFinding:
+    """Try to resolve the peer's name. Addresses of an earlier run serve where no resolver answers."""
+    host = context.settings.peer.host
+    addresses = context.peer_addresses or HostAddresses(host)
+    await addresses.refresh(LOOKUP_WITHIN_S)
+    problem, known = addresses.problem, addresses.candidates
+    if problem is not None:
+        text = f"{host}: {problem.strerror or problem}: correct peer.host or the site's DNS"
+        if known:
+            return CheckFinding("peer's name", f"{text}; going on with {', '.join(known)}", note=True)
         return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
-    return CheckFinding("peer's name", f"{host} is {address}")
+    if not known:
+        text = f"{host}: no answer within {LOOKUP_WITHIN_S:.0f} s: the site's DNS does not answer"
+        return CheckFinding("peer's name", text, Exit.UNAVAILABLE)
+    return CheckFinding("peer's name", f"{host} is {', '.join(known)}")
 
 
-async def address_of(host: str) -> str:
-    """First address of ``host``. Raises OSError if it has none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    return str(found[0][4][0])
+async def peer_families(context: ProbeContext) -> CheckFinding | None:
+    """Try each address of the peer by itself; None where there is one alone."""
+    known = () if context.peer_addresses is None else context.peer_addresses.candidates
+    if len(known) < 2:
+        return None
+    key = context.peer_key if context.settings.stamp.authenticated else None
+    port = context.settings.peer.stamp_port
+    estimate = ErrorEstimate.of_clock(context.clock())
+    answers = await asyncio.gather(*(peer_answers(one, port, key, estimate) for one in known))
+    silent = [one for one, answered in zip(known, answers, strict=True) if not answered]
+    if not silent or len(silent) == len(known):
+        return CheckFinding("peer's addresses", f"{len(known)} addresses, {len(known) - len(silent)} answer")
+    names = ", ".join(f"{one} ({family_name(one)})" for one in silent)
+    text = f"{names}: no answer, while another address of the peer answers: look at the way to this one"
+    return CheckFinding("peer's addresses", text, note=True)
 
 
 async def peer_stamp(context: ProbeContext) -> CheckFinding:
@@ -239,7 +262,7 @@ async def peer_stamp(context: ProbeContext) -> CheckFinding:
     # Two packets, because the first may be lost to address resolution.
     quick = msgspec.structs.replace(chosen.stamp, packets=2, spacing=Seconds(QUICK_S))
     changed = msgspec.structs.replace(chosen, stamp=quick)
-    probe = StampProbe(ProbeContext(changed, context.peer_key, context.line_counters, context.clock))
+    probe = StampProbe(msgspec.structs.replace(context, settings=changed))
     first = chosen.stamp.classes[0].dscp if chosen.stamp.classes else 0
     runner = Runner(chosen.peer.name, context.clock)
     reading = (await runner.run(probe, Task("stamp", 60, dscp=first), Purpose.ON_DEMAND)).reading
@@ -253,7 +276,7 @@ async def peer_udpstp(context: ProbeContext) -> CheckFinding:
     """Try a load test with the peer: one second at 1 Mbit/s, 125 kB."""
     peer = context.settings.peer
     report = await udpstp_client.run_load(
-        peer.host,
+        await context.peer_host(),
         peer.udpstp_port,
         key_id=peer.key_id,
         secret=context.peer_key,
@@ -276,7 +299,7 @@ async def reachability(context: ProbeContext) -> CheckFinding:
         return CheckFinding("reachability", text, note=True)
     if found.outage is not None:
         return CheckFinding(
-            "reachability", f"{found}: outage, {remedies.OUTAGES[found.outage.cause]}", note=True
+            "reachability", f"{found}: outage, {remedies.outage_advice(found.outage)}", note=True
         )
     return CheckFinding("reachability", str(found), note=not (found.peer and found.broker))
 
@@ -297,11 +320,14 @@ async def path(context: ProbeContext) -> CheckFinding:
     return CheckFinding("path", f"{who} may send the packets of a trace")
 
 
-async def broker(chosen: AgentSettings) -> CheckFinding:
+async def broker(chosen: AgentSettings, addresses: HostAddresses | None = None) -> CheckFinding:
     """Try to connect to the broker, with a client id that does not disconnect a running agent."""
     try:
         session = Session(
-            chosen.broker, f"plancher-check-{chosen.site}-{os.getpid()}", clock_synchronised=_synchronised
+            chosen.broker,
+            f"plancher-check-{chosen.site}-{os.getpid()}",
+            clock_synchronised=_synchronised,
+            addresses=addresses,
         )
     except BrokerError as error:
         return CheckFinding("broker", str(error), Exit.CONFIGURATION)

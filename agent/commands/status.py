@@ -80,7 +80,8 @@ class StatusView:
             for one in self.results
             if one.line.tone in (Tone.FAIL, Tone.NEITHER)
         ]
-        found += [f"outage, {remedies.OUTAGES[one.cause]}" for one in _open_outages(self)]
+        found += [f"outage, {remedies.outage_advice(one)}" for one in _open_outages(self)]
+        found += self.status.findings if self.running and self.status else ()
         seen = self.settings.line_counters.source != "none"
         advice = "tell the supplier" if seen else UNSEEN
         found += [
@@ -201,6 +202,8 @@ def _outage(one: ReachabilityValues, now: ClockReading) -> str:
     for wanted, words in ((True, "answering"), (False, "silent")):
         names = [name for name, answers in asked if answers is wanted]
         parts += [f"{words}: {', '.join(names)}"] if names else []
+    parts += [f"not asked: {', '.join(one.unasked)}"] if one.unasked else []
+    parts += ["something answers in the broker's place"] if one.impostor else []
     return "; ".join(parts)
 
 

@@ -57,7 +57,7 @@ async def beside_load(
 
 async def _idle_train(context: ProbeContext) -> TrainResult:
     """Run the train before the test; the peer's time for the test's signature is learnt from it, too."""
-    train, before = _train(context, IDLE_PACKETS, IDLE_SPACING_S), context.clock()
+    train, before = await _train(context, IDLE_PACKETS, IDLE_SPACING_S), context.clock()
     idle = await run_train(train, _estimate(context))
     if train.key is not None:
         context.peer_time.learn(idle.exchanges, before, context.clock())
@@ -86,7 +86,7 @@ async def _beside(
     try:
         await asyncio.wait_for(over.wait(), delay_s)
     except TimeoutError:
-        train = _train(context, MOST_PACKETS, spacing_s(load_bps))
+        train = await _train(context, MOST_PACKETS, spacing_s(load_bps))
         return await run_train(train, _estimate(context), over)
     return None
 
@@ -97,10 +97,10 @@ def spacing_s(load_bps: float) -> float:
     return min(max(FASTEST_S, bits / (SHARE_OF_LOAD * load_bps)), 1.0)
 
 
-def _train(context: ProbeContext, count: int, spacing: float) -> Train:
+async def _train(context: ProbeContext, count: int, spacing: float) -> Train:
     peer, authenticated = context.settings.peer, context.settings.stamp.authenticated
     return Train(
-        host=peer.host,
+        host=await context.peer_host(),
         port=peer.stamp_port,
         count=count,
         interval_s=spacing,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wire.records import Cause, Failure
+from wire.records import Cause, Failure, ReachabilityValues
 
 REMEDIES: dict[Failure, str] = {
     Failure.INTERNAL: "the agent: a bug; the log has its traceback, please report it",
@@ -39,10 +39,22 @@ OUTAGES: dict[Cause, str] = {
     Cause.BEYOND: "the supplier's network beyond the access line: tell the supplier",
     Cause.PEER: "the peer: whoever runs it is to look at it",
     Cause.BROKER: "the broker: see what is said of it",
+    Cause.DNS: "the site's resolver (DNS): it does not answer, or gives wrong addresses; the line works",
     Cause.COLLECTOR: "the collector: whoever runs it is to look at it",
     Cause.AGENT: "this agent: it was not running",
     Cause.UNKNOWN: "not known: `plancher-agent check` says what of the line can be seen from here",
 }
+
+IMPOSTOR = (
+    "something on the way answers in the broker's place and does not prove to be it:"
+    " a portal, an accelerator or a firewall (or the broker hangs)"
+)
+
+
+def outage_advice(outage: ReachabilityValues) -> str:
+    """Advice about an outage, with a word about whoever answers in the broker's place."""
+    remedy = OUTAGES[outage.cause]
+    return f"{remedy}; {IMPOSTOR}" if outage.impostor else remedy
 
 
 def advice(failure: Failure, detail: str, of_probe: Mapping[Failure, str] | None = None) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from agent.clock.watch import ClockWatch
 from agent.heartbeat.watch import HeartbeatWatch
+from agent.names import file as address_file
+from agent.names.watch import AddressWatch
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.watch import ReachabilityWatch
 from agent.service import handover, memory
@@ -72,7 +74,15 @@ def _resident(given: Handover) -> Resident:
     journal = JournalThread(lambda: Journal(path, settings.journal.size, clock.read()))
     around = assembly.probe_context(settings, clock.read, given.peer_key)
     tasks = assembly.tasks(around)
-    uplink = Uplink(settings.site, version, settings.broker, settings.uplink, journal, clock.read)
+    uplink = Uplink(
+        settings.site,
+        version,
+        settings.broker,
+        settings.uplink,
+        journal,
+        clock.read,
+        around.broker_addresses,
+    )
     logger.info("agent %s for site %s: %s", version, settings.site, ", ".join(task.name for task in tasks))
     heartbeat = HeartbeatWatch(path, journal, clock.read, _beat_every_s(settings))
     reachability = _reachability(around, uplink, journal, heartbeat)
@@ -88,9 +98,11 @@ def _resident(given: Handover) -> Resident:
             ClockWatch(clock.read, around.peer_time),
             heartbeat,
             *reachability,
+            *_addresses(around, journal),
         ],
         service=service,
         outages=lambda: [outage for watch in reachability for outage in watch.outages],
+        findings=lambda: [finding for watch in reachability for finding in watch.findings],
     )
     for watch in reachability:
         watch.own_test = resident.measures_alone
@@ -111,6 +123,13 @@ def _reachability(
         return []
     path = state_path(around.settings.journal.path)
     return [ReachabilityWatch(around, float(every), uplink, peer_last_seen, journal, path, heartbeat.before)]
+
+
+def _addresses(around: ProbeContext, journal: JournalThread) -> list[AddressWatch]:
+    peer, broker = around.peer_addresses, around.broker_addresses
+    if peer is None or broker is None:
+        return []
+    return [AddressWatch(peer, broker, address_file.path_beside(around.settings.journal.path), journal)]
 
 
 def _complain(group: BaseExceptionGroup[BaseException], code: Exit) -> Exit:

@@ -55,6 +55,7 @@ class Resident:
         watches: Sequence[Watch] = (),
         service: Notifier = NOBODY,
         outages: Callable[[], Sequence[ReachabilityValues]] = tuple,
+        findings: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._version = version
@@ -65,6 +66,7 @@ class Resident:
         self._watch = watch
         self._watches = watches
         self._outages = outages
+        self._findings = findings
         self._events: asyncio.Queue[WatchEvent | None] = asyncio.Queue()
         self._service = service
         self._runner = Runner(settings.peer.name, clock, line_wait_s=_line_wait_s(tasks))
@@ -269,6 +271,7 @@ class Resident:
             journal_problem=self._journal.trouble,
             last_receipt=self._uplink.receipts.newest,
             outages=tuple(self._outages()),
+            findings=tuple(self._findings()),
         )
 
 

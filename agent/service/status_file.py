@@ -26,7 +26,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
 
     ``broker_problem`` is the reason for a missing connection to the broker. ``journal_problem`` is the reason
     for keeping measurements in memory. Both are None while all works.
-    ``outages`` are those that are open.
+    ``outages`` are those that are open. ``findings`` are remarks about addresses and names, each a sentence.
     """
 
     written: ClockReading
@@ -40,6 +40,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True):
     journal_problem: str | None = None
     last_receipt: ClockReading | None = None
     outages: tuple[ReachabilityValues, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(AgentStatus)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from agent.line.counters import source_of
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import LineCounterSource
+from agent.names import file as address_file
 from agent.probes import PROBES
 from agent.settings.sections import AgentSettings, FloorSettings
 from agent.task.declaration import DropOrder, ProbeDeclaration
@@ -26,7 +27,17 @@ def probe_context(
         key = peer_key(settings.peer)
     counters = source_of(settings.line_counters)
     watch = _watch(settings.floor, counters, clock)
-    return ProbeContext(settings, key, counters, clock, watch, peer_last_seen=PeerLastSeen(clock))
+    known = address_file.read(address_file.path_beside(settings.journal.path))
+    return ProbeContext(
+        settings,
+        key,
+        counters,
+        clock,
+        watch,
+        peer_last_seen=PeerLastSeen(clock),
+        peer_addresses=known.peer.addresses_of(settings.peer.host),
+        broker_addresses=known.broker.addresses_of(settings.broker.host),
+    )
 
 
 def _watch(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from agent.settings.sections import UplinkSettings
+from net.addresses.host import HostAddresses
 from net.mqtt import Broker, Publication, Session
 from outbox.delivery.pace import Pace
 from outbox.journal.thread import JournalThread
@@ -35,6 +36,7 @@ class Uplink:
         settings: UplinkSettings,
         journal: JournalThread,
         clock: Callable[[], ClockReading],
+        addresses: HostAddresses | None = None,
     ) -> None:
         self._site = site
         self._program = program
@@ -52,6 +54,7 @@ class Uplink:
             will=self._presence(PresenceState.CONNECTION_LOST),
             incoming_bound=INCOMING_BOUND,
             clock_synchronised=lambda: clock().synchronised,
+            addresses=addresses,
         )
         pace = Pace(settings.interval, settings.backlog_interval, settings.receipt_timeout)
         sender = Sender(site, program, topics.topic(site, topics.Kind.RESULTS))

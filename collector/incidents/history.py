@@ -12,7 +12,7 @@ from collector.model.outages import OPERATOR_CAUSES, Outage
 from wire.records import Cause
 
 MONTH_US = 31 * 86_400_000_000
-NOT_THE_LINES_CAUSES = OPERATOR_CAUSES | {Cause.PEER, Cause.AGENT}
+NOT_THE_LINES_CAUSES = OPERATOR_CAUSES | {Cause.PEER, Cause.AGENT, Cause.DNS}
 HealthyAgain = Mapping[tuple[str, str], int]
 """Time of the first success after an outage without a reported end, by site and name of the outage."""
 
@@ -57,9 +57,9 @@ def outage_history(
 ) -> OutageHistory:
     """Build the history of these outages; a site without a place is in no incident."""
     reported = list(outages)
-    found = correlate(
-        (_site_outage(each, healthy, places) for each in reported if each.site in places), counts
-    )
+    # Without its resolver a site is reachable, and in no incident.
+    placed = (each for each in reported if each.site in places and each.cause is not Cause.DNS)
+    found = correlate((_site_outage(each, healthy, places) for each in placed), counts)
     incident_of = {(each.site, each.outage): incident for incident in found for each in incident.outages}
     by_site: dict[str, list[HistoryOutage]] = defaultdict(list)
     for outage in sorted(reported, key=lambda each: (each.begin_us, each.name), reverse=True):
@@ -72,6 +72,8 @@ def outage_history(
 
 def _ended_by_us(outage: Outage, healthy: HealthyAgain) -> int | None:
     if outage.end_us is not None:
+        return None
+    if outage.cause is Cause.DNS:
         return None
     # The report of an outage on the operator's side came through that side, so it was over by then.
     return outage.received_us if outage.cause in OPERATOR_CAUSES else healthy.get((outage.site, outage.name))

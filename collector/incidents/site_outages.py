@@ -64,7 +64,8 @@ def site_outages(site: LiveSite, state: SiteState, place: SitePlace, now_us: int
     found = [
         _reported(site, outage, place)
         for outage in site.outages.known.values()
-        if now_us - (end_us(site, outage) or now_us) < KEPT_US
+        # Without its resolver a site is reachable, and measures on.
+        if outage.cause is not Cause.DNS and now_us - (end_us(site, outage) or now_us) < KEPT_US
     ]
     lasting = [each for each in found if each.end_us is None]
     if state is SiteState.SILENT:

@@ -8,15 +8,15 @@ from collector.ingest.decode import judge
 from collector.model.message import Arrival, Judged
 
 GROUP_MESSAGES = 200
-GROUP_BYTES = 2_000_000  # of a backlog's large batches fewer go together: what is live waits behind them
+# New measurements wait behind a group, so few of the large batches of a backlog fit in one.
+GROUP_BYTES = 2_000_000
 GROUP_SECONDS = 0.05
 
 
 class Intake:
-    """Holds messages until the writer takes them; bounded in number and in bytes.
+    """Messages that wait for the writer, bounded in number and in bytes. Safe to use from several threads.
 
-    A message that does not fit is not taken and gets no receipt: its agent sends it again. Safe to use from
-    several threads.
+    A message that does not fit is refused and gets no receipt, so its agent sends it again.
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
@@ -33,16 +33,16 @@ class Intake:
 
     @property
     def closed(self) -> bool:
-        """Whether no more is taken."""
+        """True after :meth:`close`."""
         return self._closed
 
     @property
     def unasked_s(self) -> float:
-        """How long ago the writer came for more; it is back within seconds, or hangs."""
+        """Seconds since the writer last asked for messages. It asks every few seconds, or hangs."""
         return time.monotonic() - self._asked
 
     def offer(self, arrival: Arrival) -> bool:
-        """Take a message, or say that there is no room (or no more taking)."""
+        """Queue a message; return False if there is no room or the queue is closed."""
         with self._changed:
             size = len(arrival.payload)
             full = len(self._waiting) >= self._max_messages or self._bytes + size > self._max_bytes
@@ -54,13 +54,13 @@ class Intake:
             return True
 
     def close(self) -> None:
-        """Take no more; what waits can still be taken out."""
+        """Refuse new messages. Those that wait can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abandon(self) -> int:
-        """Drop what waits; returns how many messages. They get no receipt."""
+        """Drop the waiting messages, which get no receipt; return their number."""
         with self._changed:
             dropped = len(self._waiting)
             self._waiting.clear()

@@ -1,7 +1,9 @@
 """Searches for the maximum capacity of one direction."""
 
-from collector.kinds.kind import AttemptGauge, Gauge, MeasurementKind, Samples
-from collector.kinds.samples import UNDER_LOAD, direction_of
+from collections.abc import Iterator
+
+from collector.kinds.kind import UNDER_LOAD, AttemptGauge, Gauge, MeasurementKind, Samples, direction_of
+from collector.model.notice import Notice
 from collector.model.observation import Observation
 from wire.records import CapacityMeasurement, CapacityValues, Failure
 
@@ -13,6 +15,11 @@ def _maximum(seen: Observation, values: CapacityValues) -> Samples:
 def _budget(seen: Observation) -> Samples:
     spent = seen.failure is Failure.BUDGET_SPENT
     return ((f',probe="{seen.series.probe}"{direction_of(seen)}', int(spent)),)
+
+
+def _notices(seen: Observation) -> Iterator[Notice]:
+    if seen.failure is Failure.BUDGET_SPENT:
+        yield Notice("budget-spent")
 
 
 CAPACITY = MeasurementKind(
@@ -32,4 +39,8 @@ CAPACITY = MeasurementKind(
             "qos_budget_spent", "Whether the last attempt was skipped for its byte budget.", _budget
         ),
     ),
+    attempt_notices=_notices,
+    sentences={
+        "budget-spent": ("search skipped: byte budget spent", "recherche omise : quota d'octets épuisé"),
+    },
 )

@@ -50,6 +50,11 @@ def _answered(seen: Observation) -> Samples:
                 yield f',resolver="{resolver.address}"', resolver.answered / resolver.asked
 
 
+def _silent(seen: Observation) -> Samples:
+    found = Counter(answer.record for answer in _answers(seen) if answer.silent is not None)
+    return ((f',record="{record}"', count) for record, count in sorted(found.items()))
+
+
 def _answers(seen: Observation) -> tuple[DnsAnswer, ...]:
     return seen.values.answers if isinstance(seen.values, DnsValues) else ()
 
@@ -62,6 +67,9 @@ def _notices(seen: Observation) -> Iterator[Notice]:
     if isinstance(seen.values, DnsValues):
         yield from _of_resolvers(seen.values)
         yield from _of_names(seen.values)
+        for answer in seen.values.answers:
+            if answer.silent is not None:
+                yield Notice("dns-silent", place=answer.silent, name=answer.name)
 
 
 def _of_resolvers(values: DnsValues) -> Iterator[Notice]:
@@ -114,6 +122,11 @@ DNS = MeasurementKind(
             "Share of the questions to a resolver that it answered in time; absent if it was not asked.",
             _answered,
         ),
+        AttemptGauge(
+            "qos_dns_silent_addresses",
+            "Names of peer and broker with an address that does not answer while another one does.",
+            _silent,
+        ),
     ),
     attempt_notices=_notices,
     sentences={
@@ -124,6 +137,10 @@ DNS = MeasurementKind(
         "dns-slow": (
             "DNS: resolver {name} takes {number} ms to answer",
             "DNS : le résolveur {name} met {number} ms à répondre",
+        ),
+        "dns-silent": (
+            "{name}: {by} does not answer, another of its addresses does",
+            "{name} : {by} ne répond pas, une autre de ses adresses répond",
         ),
         **dict(_sentences(_FAILED.items())),
     },

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from collector.kinds.kind import Condition, Gauge, MeasurementKind, Samples, Total
-from collector.kinds.samples import UNDER_LOAD, direction_of
+from collector.kinds.kind import UNDER_LOAD, Condition, Gauge, MeasurementKind, Samples, Total, direction_of
 from collector.model.notice import Notice
 from collector.model.observation import Observation
 from wire.records import FloorMeasurement, FloorValues, LineCounters, Verdict

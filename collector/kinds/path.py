@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from collector.kinds.kind import Gauge, MeasurementKind, Samples
-from collector.kinds.samples import dscp_label
+from collector.kinds.kind import Gauge, MeasurementKind, Samples, dscp_label
 from collector.model.notice import Notice
 from collector.model.observation import Observation
 from wire.records import PathMeasurement, PathValues

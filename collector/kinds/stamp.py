@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from collector.kinds.kind import Gauge, MeasurementKind, Samples
-from collector.kinds.samples import dscp_label, stats
+from collector.kinds.kind import Gauge, MeasurementKind, Samples, dscp_label, stats
 from collector.model.notice import Notice
 from collector.model.observation import Observation
 from wire.records import Direction, StampMeasurement, StampValues

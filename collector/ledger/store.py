@@ -12,7 +12,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, s
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.migrations.reading_again import read_again
-from collector.ledger.schema import SCHEMA_VERSION, VALUES, metadata, version
+from collector.ledger.schema.layout import metadata
+from collector.ledger.schema.tables import SCHEMA_VERSION, version
+from collector.ledger.schema.values import VALUES
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +27,12 @@ class LedgerError(Exception):
 
 
 def connect(path: Path, *, writing: bool) -> Engine:
-    """An engine on the ledger's file. Nothing is touched before its first connection."""
+    """Engine for the ledger's file, which it does not open before the first connection."""
     engine = create_engine(URL.create("sqlite", database=str(path)), paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+        connection.isolation_level = None  # or sqlite3 would begin transactions by itself
         for pragma in (
             "synchronous=FULL",  # a receipt is a promise that survives a power cut
             f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -46,11 +48,11 @@ def connect(path: Path, *, writing: bool) -> Engine:
 
 
 def prepare(engine: Engine, path: Path, *, upgrading: bool = True) -> int:
-    """Create the tables in a new file, bring those of an older one up to date; returns the schema found.
+    """Create the tables of a new file or upgrade an older one; returns the schema found.
 
-    A new file is for its owner alone. An upgrade is all or nothing; without ``upgrading`` an older file is
-    left as it was. Raises LedgerError for a file that is no ledger, is of a newer version, or cannot be
-    written; such a file is left as it was, too.
+    Only its owner may read a new file. An upgrade is all or nothing; without ``upgrading`` it is left out.
+    Raises LedgerError for a file that is no ledger, has a newer schema or cannot be written. Such a file is
+    not changed.
     """
     with suppress(OSError):  # SQLite says in the next step what is wrong with the place
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -73,7 +75,7 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
     if not upgrading:
         return found
     if found < SCHEMA_VERSION:
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself, from its import on
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs two lines about itself at its import
         # Alembic weighs as much as the rest of the ledger and is needed once.
         from collector.ledger.migrations.upgrading import upgrade
 
@@ -84,7 +86,7 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
 
 
 def _add_kinds(connection: Connection, path: Path) -> bool:
-    """Make the tables of kinds that an older program did not know; whether there are any."""
+    """Create the tables of kinds that an older program did not know; returns true if there are any."""
     held = set(inspect(connection).get_table_names())
     added = [kind for kind, made in VALUES.items() if any(table.name not in held for table in made.tables())]
     if added:
@@ -95,7 +97,7 @@ def _add_kinds(connection: Connection, path: Path) -> bool:
 
 
 def schema_of(connection: Connection, path: Path) -> int | None:
-    """The schema of a ledger, None for an empty file.
+    """Schema of a ledger, or None for an empty file.
 
     Raises LedgerError for another program's database, or a schema that this program does not know.
     """
@@ -124,7 +126,7 @@ def ledger_fails(error: Exception) -> TypeGuard[DatabaseError]:
 
 
 def explain(error: SQLAlchemyError | sqlite3.Error) -> str:
-    """What the database says, without the statement and its values."""
+    """Text of a database error with its remedy, without the statement and its values."""
     said = error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None)
     text = str(said or type(error).__name__)
     for sign, remedy in _REMEDIES:

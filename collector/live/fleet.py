@@ -4,13 +4,14 @@ Pure, like the live sites of :mod:`collector.live.site_state` in it. All of it c
 its counters then begin at 0 again, as those of a restarted program do.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from collector.live.blackout import Blackouts
 from collector.live.site_state import LiveSite
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Sites
 from collector.model.observation import AHEAD_US, Observation
+from collector.model.outages import Outage
 from collector.model.peer_comparison import ComparedTest
 from wire.messages.envelope import PresenceState
 
@@ -75,15 +76,16 @@ class Fleet:
                 concerned.add(seen.series.site)
         return concerned
 
-    def relearn(self, site_id: str, observations: Iterable[Observation]) -> None:
-        """Replace the newest observations of a site's series by those from the ledger, without counting."""
-        seen = list(observations)
-        if (site := self._site(site_id)) is None:
-            return
-        for one in seen:
-            site.series.pop(one.series, None)
-        for one in seen:
-            site.learn(one)
+    def restore_outages(self, outages: Iterable[Outage]) -> None:
+        """Learn outages of known sites from the ledger, without counting them."""
+        for outage in outages:
+            if site := self._sites.get(outage.site):
+                site.outages.learn(outage)
+
+    def relearn(self, site_id: str, observations: Sequence[Observation], outages: Iterable[Outage]) -> None:
+        """Replace a site's newest observations and outages by those from the ledger, without counting."""
+        if site := self._site(site_id):
+            site.relearn(observations, outages)
 
     def restore_comparisons(self, compared: Iterable[ComparedTest]) -> None:
         """Learn disagreements from the ledger, without counting them."""

@@ -11,7 +11,7 @@ from collector.kinds import BY_PROBE, BY_VALUES
 from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite, standing_of
 from collector.model.notice import Notice
-from wire.records import Direction, Failure, Standing
+from wire.records import Direction, Standing
 
 DISAGREED_US = 86_400_000_000  # a disagreement is shown for a day
 
@@ -21,7 +21,6 @@ class NoticeKind(StrEnum):
 
     SUSPECT = "suspect"
     RECORDS_DISAGREE = "records-disagree"
-    BUDGET_SPENT = "budget-spent"
 
 
 def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
@@ -30,7 +29,6 @@ def notices(site: LiveSite, now_us: int) -> tuple[Notice, ...]:
         *_suspect(site),
         *_disagreements(site, now_us),
         *dict.fromkeys(_of_kinds(site, now_us)),
-        *_budget(site, now_us),
     )
 
 
@@ -57,9 +55,3 @@ def _of_kinds(site: LiveSite, now_us: int) -> Iterator[Notice]:
         attempted = BY_PROBE.get(series.newest.series.probe)
         if attempted is not None and is_fresh(series.newest, now_us):
             yield from attempted.attempt_notices(series.newest)
-
-
-def _budget(site: LiveSite, now_us: int) -> Iterator[Notice]:
-    skipped = (series.newest for series in site.series.values() if is_fresh(series.newest, now_us))
-    if any(seen.failure is Failure.BUDGET_SPENT for seen in skipped):
-        yield Notice(NoticeKind.BUDGET_SPENT)

@@ -35,7 +35,7 @@ What must never happen:
 - a record of a change (``EVENTS``, on no schedule) makes a silent site look alive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -49,7 +49,7 @@ from collector.live.site_counters import SiteComparisons, SiteCounters
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Site
 from collector.model.observation import Observation, Series
-from collector.model.outages import RecentOutages
+from collector.model.outages import Outage, RecentOutages, outage_of
 from wire.messages.envelope import PresenceState
 from wire.records import Direction, FloorValues, Outcome, Standing, Values, Verdict
 
@@ -116,13 +116,26 @@ class LiveSite:
 
     def learn(self, seen: Observation) -> None:
         """Learn an observation, in whatever order they arrive."""
-        self.outages.learn_observation(seen)
+        # Only a record of a change reports an outage.
+        if seen.series.probe in EVENTS and (outage := outage_of(seen)) is not None:
+            self.outages.learn(outage)
         known = self.series.get(seen.series)
         if known is None:
             if len(self.series) >= MAX_SERIES:
                 return
             known = self.series[seen.series] = SeriesState(seen)
         known.learn(seen)
+
+    def relearn(self, observations: Sequence[Observation], outages: Iterable[Outage]) -> None:
+        """Replace the newest observations of these series, and all outages."""
+        for seen in observations:
+            self.series.pop(seen.series, None)
+        # An outage may have been re-dated to before the last day.
+        self.outages = RecentOutages()
+        for seen in observations:
+            self.learn(seen)
+        for outage in outages:
+            self.outages.learn(outage)
 
     def count(self, seen: Observation) -> None:
         """Count an observation that was just learned."""

@@ -1,4 +1,4 @@
-"""A committed measurement as the views see it: which series, when, and what it found."""
+"""Observation: a committed measurement as the views see it. Pure."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class PassedOver(StrEnum):
 
 
 class Series(NamedTuple):
-    """What a measurement is one of: a probe of a site in one direction or DSCP class."""
+    """Probe of a site in one direction or DSCP class."""
 
     site: str
     probe: str
@@ -31,9 +31,9 @@ class Series(NamedTuple):
 class Observation(Struct, frozen=True, kw_only=True):
     """One measurement in live state. ``order`` is its place in the ledger, which breaks ties of time.
 
-    ``time_us`` is the measurement time that views go by (``collector.model.clock_correction`` finds it),
-    ``received_us`` when it came. ``values`` are what views keep of them (``collector.kinds.views``),
-    ``busy_ratio`` how busy the agent's machine was, ``peer`` whom it was measured against.
+    ``time_us`` is the measurement time, corrected by ``collector.model.clock_correction``; ``received_us`` is
+    its arrival. ``values`` are those that views keep (``collector.kinds.views``). ``busy_ratio`` is the CPU
+    use of the agent's machine, ``peer`` the far end of the measurement.
     """
 
     series: Series
@@ -51,23 +51,23 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 
 def failure_of(word: str | None) -> Failure | None:
-    """The failure that ``word`` stands for; a newer agent's word is for the ledger alone."""
+    """Failure of a word, or None for one that only newer agents know."""
     return _FAILURES.get(word) if word is not None else None
 
 
 def moments_placed(
     values: ReachabilityValues, boot_id: str, boot_us: int, time_us: int
 ) -> ReachabilityValues:
-    """An outage with its moments' wall time as its measurement was placed.
+    """Outage whose moments have corrected wall times, as its measurement has.
 
-    In the boot of the measurement, which began at ``boot_us`` and is placed at ``time_us``, CLOCK_BOOTTIME
-    tells how far apart they are. Of an earlier boot there is its own wall clock, which cannot be later. What
-    is told of tomorrow is told wrongly, whatever the clocks say.
+    The measurement began at ``boot_us`` of its boot, which is ``time_us``. CLOCK_BOOTTIME gives the distance
+    of a moment in the same boot. A moment in an earlier boot keeps its own wall clock, which cannot be later.
     """
 
     def placed_moment(moment: ClockReading) -> ClockReading:
         wall_us = min(moment.wall_us, time_us)
         if moment.boot_id == boot_id:
+            # A moment of tomorrow is wrong, whatever the clocks say.
             wall_us = min(max(0, time_us + moment.boot_us - boot_us), time_us + AHEAD_US)
         return structs.replace(moment, wall_us=wall_us)
 
@@ -76,9 +76,10 @@ def moments_placed(
 
 
 def begun_by(values: ReachabilityValues, offset_us: int, time_us: int) -> ReachabilityValues:
-    """The outage with its beginning by what is known of the clocks of the earlier boot in which that was.
+    """Outage whose beginning is corrected by the anchor of the earlier boot in which it began.
 
-    ``offset_us`` is UTC less CLOCK_BOOTTIME of that boot. It began before its measurement, at ``time_us``.
+    ``offset_us`` is UTC less CLOCK_BOOTTIME of that boot. The outage began before its measurement was made,
+    at ``time_us``.
     """
     begin = values.begin
     wall_us = min(max(0, begin.boot_us + offset_us), time_us)

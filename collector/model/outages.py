@@ -88,11 +88,6 @@ class RecentOutages:
 
     known: dict[str, Outage] = field(default_factory=dict)
 
-    def learn_observation(self, seen: Observation) -> None:
-        """Learn the outage that an observation reports, if it reports one."""
-        if (outage := outage_of(seen)) is not None:
-            self.learn(outage)
-
     def learn(self, outage: Outage) -> None:
         """Keep a report if it is the newest of its outage. Beyond 32 outages, drop the oldest.
 
@@ -121,9 +116,10 @@ def effective_end_us(outage: Outage, healthy_us: int | None) -> int | None:
 
     ``healthy_us`` is the site's newest successful measurement over its line. It closes an outage whose end
     was never reported, because the agent was killed or its disk was full. An outage caused by broker or
-    collector is closed by the arrival of its own record.
+    collector is closed by the arrival of its own record. One of the resolver is closed by its own end alone:
+    measurements go on without it.
     """
-    if outage.end_us is not None:
+    if outage.end_us is not None or outage.cause is Cause.DNS:
         return outage.end_us
     superseded = healthy_us is not None and healthy_us > outage.reported_us
     return outage.reported_us if superseded or outage.cause in OPERATOR_CAUSES else None

@@ -17,9 +17,9 @@ Packets that were sent, and reported neither received nor lost, may have been re
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from wire.messages.envelope import ReceiptStatus
+from wire.messages.peer_tests import PeerTest
 from wire.records import Direction
 
 COUNT_TOLERANCE = 0.01
@@ -62,34 +62,6 @@ class AgentFigures:
     received_packets: int | None = None
 
 
-class PeerFigures(Protocol):
-    """Figures of the peer's record of one test, a :class:`wire.messages.peer_tests.PeerTest`."""
-
-    @property
-    def load_us(self) -> int | None:
-        """Time between the first and the last Load PDU."""
-
-    @property
-    def sent_packets(self) -> int | None:
-        """Load PDUs sent."""
-
-    @property
-    def sent_bytes(self) -> int | None:
-        """IP-layer bytes of the Load PDUs sent."""
-
-    @property
-    def received_packets(self) -> int | None:
-        """Load PDUs received."""
-
-    @property
-    def received_bytes(self) -> int | None:
-        """IP-layer bytes of the Load PDUs received."""
-
-    @property
-    def lost_packets(self) -> int | None:
-        """Load PDUs lost, as their receiver counted and reported them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Result, and the greatest relative difference of a figure in both records; None without such a figure.
@@ -116,7 +88,7 @@ class ComparedTest:
     difference: float | None
 
 
-def compare(agent: AgentFigures, peer: PeerFigures) -> Comparison:
+def compare(agent: AgentFigures, peer: PeerTest) -> Comparison:
     """Compare both records of one test."""
     if agent.sent_packets is None or agent.received_packets is None:
         pairs = _rates(agent, peer)
@@ -131,12 +103,12 @@ def compare(agent: AgentFigures, peer: PeerFigures) -> Comparison:
     return Comparison(ComparisonResult.DISAGREE if contradicted else ComparisonResult.AGREE, worst)
 
 
-def has_load(peer: PeerFigures) -> bool:
+def has_load(peer: PeerTest) -> bool:
     """Check that the peer saw any load: a test that was set up and never began gives the agent no record."""
     return bool(peer.sent_packets or peer.received_packets)
 
 
-def _rates(agent: AgentFigures, peer: PeerFigures) -> list[tuple[float, float] | None]:
+def _rates(agent: AgentFigures, peer: PeerTest) -> list[tuple[float, float] | None]:
     if not peer.load_us:
         return []
     sent, received = (
@@ -155,7 +127,7 @@ def _tolerance(agent: AgentFigures) -> float:
     return COUNT_TOLERANCE + feedback + FEW_PACKETS / most
 
 
-def _unreported(peer: PeerFigures) -> float:
+def _unreported(peer: PeerTest) -> float:
     """Packets reported neither received nor lost, relative to those reported received."""
     if peer.sent_packets is None or peer.lost_packets is None or not peer.received_packets:
         return 0.0

@@ -101,6 +101,10 @@ _WORDS: dict[str, Both] = {
     "cause.beyond-access": ("beyond the access line", "au-delà de la ligne d'accès"),
     "cause.peer": ("measurement peer", "pair de mesure"),
     "cause.broker": ("our broker, or the path to it", "notre broker, ou le chemin vers lui"),
+    "cause.dns": (
+        "the site's resolver (DNS); the line works",
+        "le résolveur du site (DNS) ; la ligne fonctionne",
+    ),
     "cause.collector": ("our collector", "notre collecteur"),
     "cause.agent-stopped": ("agent stopped", "agent arrêté"),
     "cause.unknown": ("cause unknown", "cause inconnue"),
@@ -198,10 +202,6 @@ _WORDS: dict[str, Both] = {
     "notice.records-disagree": (
         "records of agent and peer differ by {number} %, direction {direction}",
         "relevés de l'agent et du pair divergents de {number} %, sens {direction}",
-    ),
-    "notice.budget-spent": (
-        "search skipped: byte budget spent",
-        "recherche omise : quota d'octets épuisé",
     ),
     "direction.down": ("down", "descendant"),
     "direction.up": ("up", "montant"),

@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
-from collector.ingest.commands import Commands
-from collector.ingest.receipts import Receipts
+from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.resend import Resends
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.live.peers import PeerCounters
@@ -17,45 +17,36 @@ from collector.model.own_counters import OwnCounters
 from collector.service.blackout_watch import BlackoutWatch
 from collector.service.views import Views
 from wire.messages.envelope import ReceiptStatus
+from wire.messages.topics import Kind, topic
 
 log = logging.getLogger(__name__)
 
 LEARN_AT_ONCE = 50  # messages between two turns of the event loop, a few milliseconds
 
 
+@dataclass(slots=True)
 class CommitResults:
     """Passes results of commits to all that depends on them. ``now_us`` reads the wall clock."""
 
-    def __init__(
-        self,
-        receipts: Receipts,
-        commands: Commands,
-        resends: Resends,
-        views: Views,
-        counters: OwnCounters,
-        peers: PeerCounters,
-        blackout_watch: BlackoutWatch,
-        now_us: Callable[[], int],
-    ) -> None:
-        self._receipts = receipts
-        self._commands = commands
-        self._resends = resends
-        self._views = views
-        self._counters = counters
-        self._peers = peers
-        self._blackout_watch = blackout_watch
-        self._now_us = now_us
-        self._waiting: deque[CommitResult] = deque()
+    receipts: OutgoingQueue
+    commands: OutgoingQueue
+    resends: Resends
+    views: Views
+    counters: OwnCounters
+    peers: PeerCounters
+    blackout_watch: BlackoutWatch
+    now_us: Callable[[], int]
+    waiting: deque[CommitResult] = field(default_factory=deque)
 
     def take(self, result: CommitResult, seconds: float) -> None:
         """Take the result of commits that took ``seconds``."""
-        self._counters.commit_seconds.observe(seconds)
-        receipts = [(one.topic, one.receipt) for one in result.messages if one.topic and one.receipt]
-        if receipts:
-            self._blackout_watch.committed()
-        self._receipts.add(receipts)
-        is_learning = bool(self._waiting)
-        self._waiting += _portions(result)
+        self.counters.commit_seconds.observe(seconds)
+        for one in result.messages:
+            if one.topic and one.receipt:
+                self.blackout_watch.committed()
+                self.receipts.add(one.topic, one.receipt)
+        is_learning = bool(self.waiting)
+        self.waiting += _portions(result)
         if not is_learning:
             self._learn()
 
@@ -65,25 +56,25 @@ class CommitResults:
         The order of commits is kept. Otherwise a view would learn the time of a measurement after its
         re-dating.
         """
-        portion = self._waiting.popleft()
-        if self._waiting:
+        portion = self.waiting.popleft()
+        if self.waiting:
             asyncio.get_running_loop().call_soon(self._learn)
-        now_us = self._now_us()
+        now_us = self.now_us()
         for message in portion.messages:
             self._count(message)
             report = message.command_report
-            if report is not None and (command := self._resends.answer(report, now_us)):
-                self._commands.add(command)
-        self._views.learn((seen for message in portion.messages for seen in message.observations), now_us)
-        self._views.relearn(portion.redated, now_us)
-        self._peers.count_comparisons(portion.compared)
-        self._views.learn_comparisons(portion.compared, now_us)
+            if report is not None and (command := self.resends.answer(report, now_us)):
+                self.commands.add(topic(command.site, Kind.COMMANDS), command)
+        self.views.learn((seen for message in portion.messages for seen in message.observations), now_us)
+        self.views.relearn(portion.redated, now_us)
+        self.peers.count_comparisons(portion.compared)
+        self.views.learn_comparisons(portion.compared, now_us)
 
     def _count(self, message: MessageResult) -> None:
-        self._counters.count_message((record.status for record in message.records), message.rejected)
-        self._counters.redelivered.inc(sum(record.redelivered for record in message.records))
-        self._counters.count_passed_over(message.passed_over)
-        self._peers.count_message(message.peer_message)
+        self.counters.count_message((record.status for record in message.records), message.rejected)
+        self.counters.redelivered.inc(sum(record.redelivered for record in message.records))
+        self.counters.count_passed_over(message.passed_over)
+        self.peers.count_message(message.peer_message)
         log_conflicts(message)
 
 

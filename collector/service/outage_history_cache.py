@@ -42,5 +42,4 @@ class OutageHistoryCache:
             each for each in period.outages if each.end_us is None and each.cause not in OPERATOR_CAUSES
         ]
         made = outage_history(period.outages, healthy_after(self._path, unclosed), places, counts)
-        # Sites with more reports than the reader loads.
-        return replace(made, complete_since=period.partly)
+        return replace(made, complete_since=period.complete_since)

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from collector.ingest.commands import Commands
+from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.queue import Intake
-from collector.ingest.receipts import Receipts
 from collector.ingest.resend import Resends
 from collector.ledger.read import latest, outages
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger, no_fault
 from collector.ledger.write.commit_result import CommitResult
-from collector.ledger.write.writer import Writer
+from collector.ledger.write.writer import Ledger, Writer, no_fault
 from collector.live.fleet import MAX_STRANGERS
 from collector.live.peers import PeerCounters
 from collector.model.message import Arrival
@@ -72,8 +70,14 @@ class CollectorService:
             keep_payloads_s=settings.ledger.keep_payloads,
             comparison_grace_s=settings.peers.grace,
         )
-        self._receipts = Receipts(self._session.publish, self._counters)
-        self._commands = Commands(self._session.publish, self._counters)
+        # The broker's acknowledgement of a receipt would prove nothing, and waiting for it costs more than a
+        # batch that is sent again. Commands are seldom, and wait for each other.
+        self._receipts = OutgoingQueue(
+            self._session.publish, self._counters.receipts, quality=0, workers=4, bound=20_000
+        )
+        self._commands = OutgoingQueue(
+            self._session.publish, self._counters.commands, quality=1, workers=1, bound=1000
+        )
         self._views = Views(self._inventory.sites)
         self._completeness = CompletenessRefresh(path, self._views, now_us)
         self._peers = PeerCounters(self._counters.registry)
@@ -105,7 +109,7 @@ class CollectorService:
         self._peers.restore(compared.newest_tests)
         self._views.fleet.restore_comparisons(compared.disagreements)
         self._completeness.begin()
-        self._views.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
+        self._views.fleet.restore_outages(outages.outages(path, now_us() - KEPT_US).outages)
         self._blackout_watch.begin(outages.last_received_us(path))
         self._views.render([site.site_id for site in self._views.fleet], now_us())
 

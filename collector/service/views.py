@@ -16,7 +16,6 @@ from collector.metrics.families import incidents
 from collector.model.completeness import SiteCompleteness
 from collector.model.inventory import Sites
 from collector.model.observation import Observation
-from collector.model.outages import Outage
 from collector.model.peer_comparison import ComparedTest
 from collector.pages.overview import SiteSummary, summarise
 from wire.messages.envelope import PresenceState
@@ -56,17 +55,8 @@ class Views:
     def relearn(self, redated: Iterable[RedatedSite], now_us: int) -> None:
         """Show sites as the ledger has them after some of their measurements were re-dated."""
         for one in redated:
-            if site := self.fleet.get(one.site):
-                site.outages.known.clear()  # an outage may have been re-dated to before the last day
-            self.fleet.relearn(one.site, one.observations)
-            self.restore_outages(one.outages)
+            self.fleet.relearn(one.site, one.observations, one.outages)
             self._render(one.site, now_us)
-
-    def restore_outages(self, outages: Iterable[Outage]) -> None:
-        """Learn outages from the ledger, without counting them; ``render`` shows them."""
-        for outage in outages:
-            if site := self.fleet.get(outage.site):
-                site.outages.learn(outage)
 
     def learn_comparisons(self, compared: Iterable[ComparedTest], now_us: int) -> None:
         """Learn peer comparisons that were just made."""

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from collector.ingest.decode import judge
 from collector.kinds.views import observe
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Accepted, Arrival, Batch
 from collector.service.views import Views
 from host import command_line

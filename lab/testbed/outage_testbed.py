@@ -2,6 +2,9 @@
 
     site (agent) ---- r1, its gateway ---- r2, the first hop ---- r3 ---- far (peer, Mosquitto, collector)
 
+With ``named``, the agent knows peer and broker by a name that has an IPv4 and an IPv6 address. It resolves
+the name by a hosts file of its own namespace. Without the file only a resolver is left that never answers.
+
 The agent runs without any capability. CLOCK_BOOTTIME is the same in all namespaces: begin and end of each
 outage that this testbed makes can be compared with the agent's records.
 """
@@ -10,6 +13,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
@@ -19,10 +23,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent import configuration
+from agent.names import file as address_file
 from agent.probes.reachability import state as reachability_state
 from agent.probes.reachability.probe import state_path
 from agent.probes.reachability.rules.network_view import Target
 from agent.service import status_file
+from agent.service.status_file import AgentStatus
 from lab.netns import requirements
 from lab.netns.links.chain import FAR, NEAR, Chain, ChainSettings
 from lab.netns.links.link import tool
@@ -40,6 +46,10 @@ START_S, WELL_S = 20.0, 60.0
 POLL_S = 0.05
 # The resident agent has to measure outages without any capability.
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+GATEWAY, HOP = 0, 1
+FAR_NAME = "far.plancher.test"
+BOX = "box"
+NAMESPACE_FILES = Path("/etc/netns")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -50,7 +60,8 @@ class OutageTestbed:
     when something is missing or does not start.
     """
 
-    def __init__(self, folder: Path, interval_s: float) -> None:
+    def __init__(self, folder: Path, interval_s: float, *, named: bool = False) -> None:
+        self.named = named
         self.chain = Chain(ChainSettings())
         self.interval_s = interval_s
         self._folder = folder
@@ -63,7 +74,10 @@ class OutageTestbed:
             entering.enter_context(self.chain)
             entering.callback(self._end_all)
             self._write_files()
-            for name in ("mosquitto", "peer", "collector", "agent"):
+            if self.named:
+                entering.callback(shutil.rmtree, NAMESPACE_FILES / self.chain.site, ignore_errors=True)
+                self.resolve_rightly()
+            for name in ("mosquitto", *self._peers, "collector", "agent"):
                 self.start(name)
             self._leaving = entering.pop_all()
         return self
@@ -83,6 +97,9 @@ class OutageTestbed:
             file.write_text(f"{boot_id}\n", encoding="ascii")
             # The bind mount stays private: ``ip netns exec`` unshares the mount namespace.
             command = ("sh", "-ec", f'mount --bind "$0" {BOOT_ID}; exec "$@"', str(file), *command)
+        self._start(name, place, command, sign)
+
+    def _start(self, name: str, place: str, command: tuple[str, ...], sign: str) -> None:
         supervisor = Supervisor(self._folder)
         try:
             pid = start_ready(supervisor, ChildProgram(name, self.chain.inside(place, *command)), sign)
@@ -129,6 +146,43 @@ class OutageTestbed:
         """Remove the rules of ``cut`` from a router."""
         self._at(router, requirements.path_of("nft"), "delete", "table", "inet", "cut")
 
+    def cut_behind_a_box(self, router: int, how: str) -> None:
+        """Cut the line behind a router that answers TCP itself, by one of ``BOXES``; ``mend`` ends it."""
+        if how == ACCEPTING:
+            self._start(BOX, self.chain.routers[router], (sys.executable, "-uc", _ACCEPTOR), "accepting")
+        self._filter(self.chain.routers[router], BOXES[how])
+
+    def mend_behind_a_box(self, router: int) -> None:
+        """End ``cut_behind_a_box``."""
+        self.mend(router)
+        if BOX in self._programs:
+            self.end(BOX)
+
+    def resolve_rightly(self) -> None:
+        """Let the site resolve the name to both addresses of the far end."""
+        four, six = (self.chain.hop_addresses(over_ipv6=over_ipv6)[-1] for over_ipv6 in (False, True))
+        self._resolve(f"{four} {FAR_NAME}\n{six} {FAR_NAME}\n")
+
+    def resolve_nothing(self) -> None:
+        """Leave the site a resolver that never answers."""
+        self._resolve("")
+
+    def resolve_wrongly(self) -> None:
+        """Let the site resolve the name to its gateway, as a portal does."""
+        self._resolve(f"{self.chain.hop_addresses()[0]} {FAR_NAME}\n")
+
+    def forget_addresses(self) -> None:
+        """Remove the file of known addresses, while the agent is stopped."""
+        address_file.path_beside(str(self._journal)).unlink(missing_ok=True)
+
+    def cut_ipv6(self) -> None:
+        """Drop everything over IPv6 at the gateway."""
+        self.cut(GATEWAY, "meta nfproto ipv6 drop")
+
+    def status(self) -> AgentStatus | None:
+        """Status of the agent, None without one."""
+        return status_file.read(self._folder / "run")
+
     def silence_peer(self) -> None:
         """Drop all STAMP packets that arrive at the peer's machine."""
         rule = f"udp dport {STAMP_PORT} drop"
@@ -167,7 +221,7 @@ class OutageTestbed:
                 and status.broker_problem is None
                 and not status.outages
                 and not state.outages
-                and set(state.known) == set(Target)
+                and set(state.known) >= self._targets
             )
 
         if not self.wait(well, WELL_S + 10 * self.interval_s):
@@ -190,6 +244,23 @@ class OutageTestbed:
             time.sleep(POLL_S)
         return True
 
+    @property
+    def _targets(self) -> set[Target]:
+        return set(Target) if self.named else set(Target) - {Target.RESOLVER}
+
+    @property
+    def _peers(self) -> tuple[str, ...]:
+        return ("peer", "peer6") if self.named else ("peer",)
+
+    def _resolve(self, hosts: str) -> None:
+        # ``ip netns exec`` shows these files to the programs of the namespace. They are written in place.
+        folder = NAMESPACE_FILES / self.chain.site
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{hosts}", encoding="ascii")
+        resolver = self.chain.hop_addresses()[0]
+        text = f"nameserver {resolver}\noptions timeout:1 attempts:1\n"
+        (folder / "resolv.conf").write_text(text, encoding="ascii")
+
     def _filter(self, name: str, chains: str) -> None:
         command = self.chain.inside(name, requirements.path_of("nft"), "-f", "-")
         tool(*command, stdin=f"table inet cut {{\n{chains}\n}}\n")
@@ -205,22 +276,27 @@ class OutageTestbed:
         """Return a program's command line, and the words in its output that show it is ready."""
         if name == "mosquitto":
             return (_mosquitto(), "-c", str(self._folder / "mosquitto.conf")), "running"
-        sign = {"peer": "serving", "collector": "connected", "agent": "agent"}[name]
-        command = (sys.executable, "-m", name, "run", str(self._folder / f"{name}.yaml"))
+        sign = {"peer": "serving", "peer6": "serving", "collector": "connected", "agent": "agent"}[name]
+        program = name.removesuffix("6")
+        command = (sys.executable, "-m", program, "run", str(self._folder / f"{name}.yaml"))
         return ((*WITHOUT_RIGHTS, *command) if name == "agent" else command), sign
 
     def _write_files(self) -> None:
         host, key = self.chain.far_address, secrets.token_hex(16)
+        over_ipv6 = self.chain.hop_addresses(over_ipv6=True)[-1]
         broker = {"host": host, "port": BROKER_PORT}
         # Mosquitto, started by root, would otherwise become a user that cannot read the folder.
-        lines = (f"listener {BROKER_PORT} {host}", "allow_anonymous true", "persistence false", "user root")
+        listeners = [f"listener {BROKER_PORT} {address}" for address in (host, over_ipv6)]
+        lines = (*listeners, "allow_anonymous true", "persistence false", "user root")
         (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
         self._write("peer", _peer(host, key))
+        self._write("peer6", _peer(over_ipv6, key))
         inventory = self._folder / "sites.csv"
         inventory.write_text(f"site_id,name\n{SITE},Chain\n", encoding="ascii")
         collector = {"inventory": str(inventory), "broker": broker, "web": {"host": host, "port": PAGE_PORT}}
         self._write("collector", collector | {"ledger": {"path": str(self._folder / "ledger.db")}})
-        self._write("agent", self._agent(host, key, broker))
+        seen = FAR_NAME if self.named else host
+        self._write("agent", self._agent(seen, key, broker | {"host": seen}))
         configuration.load(self._folder / "agent.yaml")
 
     def _agent(self, host: str, key: str, broker: dict[str, Any]) -> dict[str, Any]:
@@ -264,6 +340,30 @@ def from_and_to(device: str) -> str:
 
 FAR_SIDE = from_and_to(FAR)
 EVERYTHING = "drop"
+
+ACCEPTING, RESETTING, REJECTING = "accepts", "resets", "rejects"
+_ACCEPTOR_PORT = 9999
+_ACCEPTOR = f"""
+import socket
+server = socket.create_server(("", {_ACCEPTOR_PORT}), backlog=64)
+print("accepting")
+taken = []
+while True:
+    taken = [*taken[-200:], server.accept()]
+"""
+
+
+def _forwarding(rule: str) -> str:
+    return f"chain through {{\ntype filter hook forward priority 0;\n{rule}\n}}"
+
+
+BOXES = {
+    ACCEPTING: f"chain in {{\ntype nat hook prerouting priority -100;\n"
+    f'iifname "{NEAR}" meta l4proto tcp redirect to :{_ACCEPTOR_PORT}\n}}\n{_forwarding("drop")}',
+    RESETTING: _forwarding(f'iifname "{NEAR}" meta l4proto tcp reject with tcp reset\ndrop'),
+    REJECTING: _forwarding(f'iifname "{NEAR}" reject with icmpx type admin-prohibited\ndrop'),
+}
+"""What a box does with connections of the site while it forwards nothing."""
 
 
 def _peer(host: str, key: str) -> dict[str, Any]:

@@ -115,23 +115,10 @@ def stamp(
     seq: int = 1, start_us: int = NOW_US, values: StampValues | None = None, **more: object
 ) -> StampMeasurement:
     """A STAMP measurement in class 46 that succeeded, unless ``more`` says otherwise."""
-    base = StampMeasurement(
-        epoch=EPOCH,
-        seq=seq,
-        purpose=Purpose.SCHEDULED,
-        peer="pop-1",
-        start=clock(start_us),
-        duration_us=10_000_000,
-        outcome=Outcome.OK,
-        slot_us=start_us,
-        interval_us=MINUTE_US,
-        schedule="stamp",
-        dscp=46,
-        bytes_sent=1_720,
-        bytes_received=1_634,
-        values=values or stamp_values(),
+    own = {"slot_us": start_us, "schedule": "stamp", "dscp": 46, "bytes_sent": 1_720, "bytes_received": 1_634}
+    return StampMeasurement(
+        **common(seq, start_us, MINUTE_US) | own | {"values": values or stamp_values()} | more
     )
-    return msgspec.structs.replace(base, **more)
 
 
 def floor(
@@ -142,23 +129,11 @@ def floor(
     **more: object,
 ) -> FloorMeasurement:
     """A floor measurement that succeeded, unless ``more`` says otherwise."""
-    base = FloorMeasurement(
-        epoch=EPOCH,
-        seq=seq,
-        purpose=Purpose.SCHEDULED,
-        peer="pop-1",
-        start=clock(start_us),
-        duration_us=2_100_000,
-        outcome=Outcome.OK,
-        slot_us=start_us,
-        interval_us=HOUR_US,
-        schedule="floor",
-        session="3c9d1f20",
-        direction=direction,
-        bytes_received=2_000_000,
-        values=values or floor_values(),
+    own: dict[str, Any] = {"duration_us": 2_100_000, "slot_us": start_us, "schedule": "floor"}
+    own |= {"session": "3c9d1f20", "direction": direction, "bytes_received": 2_000_000}
+    return FloorMeasurement(
+        **common(seq, start_us, HOUR_US) | own | {"values": values or floor_values()} | more
     )
-    return msgspec.structs.replace(base, **more)
 
 
 def under_load(loaded_us: int | None = 85_000, load_bps: float = 8e6) -> LatencyUnderLoad:
@@ -277,7 +252,9 @@ def dns_values() -> DnsValues:
             DnsAnswer(name=ent, record=a, answer_us=12_000, **asked),
             DnsAnswer(name=ent, record=aaaa, failure=Failure.NO_ANSWER),
             DnsAnswer(name=portal, record=a, answer_us=30_000, **asked, **wrong),
-            DnsAnswer(name=portal, record=aaaa, answer_us=18_000, over_tcp=True, **asked),
+            DnsAnswer(
+                name=portal, record=aaaa, answer_us=18_000, over_tcp=True, silent="2001:db8::1", **asked
+            ),
         ),
         resolvers=(
             DnsResolver(address="10.0.0.1", asked=4, answered=0),

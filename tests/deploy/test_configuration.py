@@ -8,7 +8,7 @@ import yaml
 
 from collector.incidents.correlation import Level
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from collector.service.views import Views
 from collector.settings import CollectorSettings

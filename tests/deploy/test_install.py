@@ -19,7 +19,7 @@ import pytest
 from agent.configuration import load as load_agent
 from collector.certificates.authority import Authority
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.settings import load as load_collector
 from host.exits import Exit
 from tests.collector import examples

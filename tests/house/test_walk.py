@@ -54,8 +54,9 @@ def cycle(begin: float, *names: str) -> list[Call]:
 def test_a_file_is_on_the_walk_when_every_cycle_has_it_and_not_what_runs_between() -> None:
     found = [
         *cycle(2, "agent/b.py:f", "agent/b.py:f", "agent/a.py:g", "agent/once.py:h", "lab/link.py:f"),
-        *cycle(5, "agent/a.py:g", "agent/b.py:f"),
-        *cycle(8, "agent/b.py:f", "agent/a.py:g", "peer/reflector.py:f"),
+        *calls(".venv/lib/client.py:f", at=2.5),
+        *cycle(5, ".venv/lib/client.py:f", "agent/a.py:g", "agent/b.py:f"),
+        *cycle(8, ".venv/lib/client.py:f", "agent/b.py:f", "agent/a.py:g", "peer/reflector.py:f"),
         *calls("host/clock.py:read", at=4, has_record=False),
     ]
     expected = {PROBE: ["run"], "agent/b.py": ["f"], "agent/a.py": ["g"]}

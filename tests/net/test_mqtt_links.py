@@ -208,7 +208,7 @@ def test_publications_that_wait_for_a_release_end_the_connection(
 
 
 async def test_unread_acknowledgements_end_the_connection() -> None:
-    client = mqtt_client.MqttClient("127.0.0.1")
+    client = mqtt_client.MqttClient("127.0.0.1", addresses=("127.0.0.1",))
     client._client._out_packet.extend([{}] * 10_000)  # type: ignore[typeddict-item]
     with pytest.raises(ConnectionError, match="reads nothing of what we send"):
         client._receive(1)

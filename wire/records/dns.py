@@ -27,7 +27,7 @@ class DnsAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``answer_us`` is from the question to ``resolver`` until its reply, over TCP where the one over UDP was
     truncated (``over_tcp``). All three are absent where no resolver replied. ``rcode`` is the reply's
     response code, ``addresses`` the number of its addresses. ``wrong`` is the first address outside the
-    expected ranges.
+    expected ranges. ``silent`` is the first at which peer or broker does not answer while it does at another.
     """
 
     name: HostName
@@ -37,6 +37,7 @@ class DnsAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resolver: Address | None = None
     addresses: Count = 0
     wrong: Address | None = None
+    silent: Address | None = None
     over_tcp: bool = False
     failure: Failure | None = None
 

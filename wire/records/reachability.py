@@ -1,5 +1,9 @@
 """Record of the reachability probe: an outage at its beginning, and again at its end."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from wire.records.attempt import Measurement, Values
 from wire.records.moments import ClockReading
 from wire.records.vocabulary import Cause, Micros, Name
@@ -12,7 +16,8 @@ class ReachabilityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     seen, each at most its error after the change itself; but an agent that stopped was last alive at
     ``begin``, and stopped at most the error after it. Who answered when the cause was told: the site's
     gateway, the first hop beyond it, the peer, the broker, the collector (by its receipts); absent where that
-    was not asked or cannot be known.
+    was not asked or cannot be known. ``unasked`` names those to which nothing was sent: it proves nothing
+    that they did not answer. ``impostor``: something on the way answers in the broker's place.
     """
 
     outage: Name
@@ -26,6 +31,8 @@ class ReachabilityValues(Values, frozen=True, kw_only=True, omit_defaults=True):
     peer: bool | None = None
     broker: bool | None = None
     collector: bool | None = None
+    unasked: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
+    impostor: bool | None = None
 
 
 class ReachabilityMeasurement(Measurement, frozen=True, kw_only=True, tag="reachability"):

@@ -170,6 +170,7 @@ class Cause(StrEnum):
     BEYOND = "beyond-access"  # that hop answers, and nothing behind it
     PEER = "peer"
     BROKER = "broker"
+    DNS = "dns"  # the site's resolver does not answer, or gives wrong addresses; the line works
     COLLECTOR = "collector"
     AGENT = "agent-stopped"
     UNKNOWN = "unknown"

@@ -182,7 +182,7 @@ def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
     ) -> tuple[LoadReport, LatencyUnderLoad | None]:
         async def load() -> LoadReport:
             return await run_search(
-                peer.host,
+                await context.peer_host(),
                 peer.udpstp_port,
                 key_id=peer.key_id,
                 secret=context.peer_key,

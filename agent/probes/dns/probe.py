@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class DnsProbe:
         }
         for one in expected_names(self._dns):  # in any case, and with what is expected
             self._names[canonical(one.name)] = tuple(ipaddress.ip_network(text) for text in one.expect)
+        addresses = (context.peer_addresses, context.broker_addresses)
+        self._hosts = [one for one in addresses if one is not None]
         self.deadline_s = longest_run_s(len(self._names), self._dns.timeout) + _SLACK_S
 
     def tasks(self) -> Sequence[Task]:
@@ -66,7 +68,7 @@ class DnsProbe:
             return Reading(Outcome.FAILED, failure=Failure.CONFIGURATION, detail=_NO_RESOLVER)
         resolvers = ", ".join(server.address for server in servers)
         progress(f"{counted(len(self._names), 'name')}, A and AAAA, resolved by {resolvers}")
-        run = _Resolution(servers)
+        run = _Resolution(servers, {canonical(host.host): host.dead for host in self._hosts})
         values = await run.resolve(self._names, round(self._dns.timeout * 1e6))
         outcome, failure = rules.outcome(values)
         return Reading(
@@ -97,7 +99,8 @@ def _text(path: Path) -> str:
 class _Resolution:
     """One run: the questions to each resolver, and what they cost."""
 
-    def __init__(self, servers: Sequence[DnsServer]) -> None:
+    def __init__(self, servers: Sequence[DnsServer], dead: Mapping[str, Collection[str]]) -> None:
+        self._dead = dead
         self.spent = SpentBytes()
         self._servers = servers
         self._asked = dict.fromkeys(servers, 0)
@@ -120,7 +123,8 @@ class _Resolution:
     async def _name(self, name: str, expected: tuple[IpNetwork, ...]) -> list[DnsAnswer]:
         async with self._at_once:
             questions = [self._question(name, record) for record in AddressRecord]
-            return list(rules.answers(name, await asyncio.gather(*questions), expected))
+            asked = await asyncio.gather(*questions)
+            return list(rules.answers(name, asked, expected, self._dead.get(name, ())))
 
     async def _question(self, name: str, record: AddressRecord) -> AskedQuestion:
         """Ask one resolver after the other until one knows the answer."""

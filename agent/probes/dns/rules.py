@@ -20,7 +20,7 @@ A name with IPv4 addresses alone, or with IPv6 alone, is an ordinary name. A run
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -54,9 +54,15 @@ class AskedQuestion(Struct, frozen=True):
 
 
 def answers(
-    name: str, questions: Iterable[AskedQuestion], expected: tuple[IpNetwork, ...]
+    name: str,
+    questions: Iterable[AskedQuestion],
+    expected: tuple[IpNetwork, ...],
+    dead: Container[str] = (),
 ) -> Iterator[DnsAnswer]:
-    """Records of one name: one for each of its questions."""
+    """Records of one name: one for each of its questions.
+
+    At the addresses in ``dead`` nothing answers, while something does at another of the same host.
+    """
     asked = list(questions)
     exists = any(question.reply and question.reply.addresses for question in asked)
     open_question = any(question.reply is None or question.reply.rcode not in FINAL for question in asked)
@@ -76,6 +82,7 @@ def answers(
             resolver=reply.resolver,
             addresses=len(reply.addresses),
             wrong=wrong,
+            silent=next((each for each in reply.addresses if each in dead), None),
             over_tcp=reply.over_tcp,
             failure=_failure(reply.rcode, wrong, unknown=unknown),
         )
@@ -114,6 +121,10 @@ def detail(values: DnsValues) -> str:
     parts += [_words(answer) for answer in failed[:MOST_NAMED]]
     if len(failed) > MOST_NAMED:
         parts.append(f"{len(failed) - MOST_NAMED} more")
+    silent = [answer for answer in values.answers if answer.silent is not None]
+    parts += [
+        f"{one.name}: {one.silent} does not answer, another address does" for one in silent[:MOST_NAMED]
+    ]
     return "; ".join(parts)
 
 

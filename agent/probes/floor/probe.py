@@ -350,7 +350,7 @@ def _loader(context: ProbeContext, packet_size: PacketSize) -> RunLoad:
         cancel: threading.Event,
     ) -> LoadReport:
         return await run_load(
-            peer.host,
+            await context.peer_host(),
             peer.udpstp_port,
             key_id=peer.key_id,
             secret=context.peer_key,

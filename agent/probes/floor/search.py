@@ -24,7 +24,7 @@ def search_of(context: ProbeContext, packet_size: PacketSize) -> CapacitySearch:
     async def search(direction: Direction, highest_bps: float) -> SearchResult:
         before, began_s = await _counted(counters), time.monotonic()
         report = await run_search(
-            peer.host,
+            await context.peer_host(),
             peer.udpstp_port,
             key_id=peer.key_id,
             secret=context.peer_key,

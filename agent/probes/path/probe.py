@@ -51,6 +51,7 @@ class PathProbe(ReactingProbe):
         self._interval_s = settings.every_s("path")
         self._key = context.peer_key if settings.stamp.authenticated else None
         self._clock = context.clock
+        self._address = context.peer_address
         self._detectors = {one.dscp: ChangeDetector() for one in settings.stamp.classes}
         self.deadline_s = self._path.timeout + SLACK_S
 
@@ -81,8 +82,8 @@ class PathProbe(ReactingProbe):
         progress(f"the way to {self._peer.host} port {self._peer.stamp_port}, DSCP {dscp}")
         try:
             address = await self._resolve()
-        except socket.gaierror as error:
-            return _failed(Failure.NAME_UNKNOWN, f"{self._peer.host}: {error.strerror}")
+        except OSError as error:
+            return _failed(Failure.NAME_UNKNOWN, f"{self._peer.host}: {error.strerror or error}")
         sender = SessionSender(SenderSettings(1 + secrets.randbelow(0xFFFF), self._key, wanted_dscp=dscp))
         try:
             answer = exchange.decode_answer(await self._ask(self._request(address, dscp, sender)))
@@ -94,8 +95,8 @@ class PathProbe(ReactingProbe):
         return reading(answer, sender, dscp)
 
     async def _resolve(self) -> str:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._peer.host, self._peer.stamp_port, type=socket.SOCK_DGRAM)
+        host, loop = await self._address(), asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, self._peer.stamp_port, type=socket.SOCK_DGRAM)
         return str(found[0][4][0])
 
     def _request(self, address: str, dscp: int, sender: SessionSender) -> PathRequest:

@@ -20,6 +20,9 @@ from wire.records import ClockReading, Measurement, Outcome, ReachabilityMeasure
 
 _PAUSE_S = 0.4
 _DEADLINE_S = 30.0
+_LOOKUP_S = 10.0
+
+_POLLED = [target for target in Target if target is not Target.RESOLVER]
 
 
 class ReachabilitySnapshot(Struct, frozen=True):
@@ -86,7 +89,7 @@ class ReachabilityProbe(UnscheduledProbe):
         poller.hop.ttl, poller.hop.address = known.hop_ttl, known.hop_address
         began = context.clock()
         try:
-            await poller.look_up()
+            await poller.look_up(_LOOKUP_S)
             return await _look(rules, poller, context, began)
         finally:
             poller.close()
@@ -99,7 +102,7 @@ async def _look(
     for _ in range(POLLS + 1):
         now, egress = context.clock(), poller.egress()
         records += rules.decide(now, egress, UplinkState())
-        silent = [target for target in Target if not rules.targets[target].last_answer]
+        silent = [target for target in _POLLED if not rules.targets[target].last_answer]
         for target in silent:
             poller.poll(target, context.clock())
         if not silent:

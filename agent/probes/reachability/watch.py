@@ -20,10 +20,6 @@ from wire.records import ClockReading, ReachabilityMeasurement, ReachabilityValu
 
 # Intervals that a receipt may take: the collector, too, may have to reconnect to the broker.
 RECEIPT_INTERVALS = 9
-# Looks between two lookups of the names of peer and broker: ten minutes, ...
-LOOKUP_LOOKS = 300
-# ... and half a minute while one of them is silent: it may have moved.
-SILENT_LOOKUP_LOOKS = 15
 
 
 class ReachabilityWatch:
@@ -64,12 +60,15 @@ class ReachabilityWatch:
         """Open outages, the line's first."""
         return tuple(self._rules.outages[scope] for scope in OutageScope if scope in self._rules.outages)
 
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Remarks that are no outage: addresses that do not work while others do, and who rejects packets."""
+        return tuple(self._poller.findings(self._clock()))
+
     async def run(self, emit: EmitEvent) -> None:
         """Watch until cancelled."""
         self._restore(self._writer.read())
         self._looks = 0
-        # Without addresses the first looks would count as polls without an answer.
-        await self._poller.look_up()
         try:
             while True:
                 if not self.own_test():
@@ -83,16 +82,15 @@ class ReachabilityWatch:
         self._looks += 1
         rules, now = self._rules, self._clock()
         self._take_reply()
-        for values in rules.decide(now, self._poller.egress(), self._uplink_state()):
+        egress, names_fail = self._poller.egress(), self._poller.names_fail(now)
+        for values in rules.decide(now, egress, self._uplink_state(), names_fail=names_fail):
             emit(WatchEvent(ReachabilityMeasurement, values.end or values.begin, values))
         if rules.is_line_in_doubt(now):
             # A batch that was sent into a dead line says nothing of the collector.
             self._uplink.receipts.begin_anew()
         for target in self._plan.due(rules, now):
             self._poller.poll(target, now)
-        silent = any(rules.targets[one].is_silent(now) for one in (Target.PEER, Target.BROKER))
-        if self._looks % (SILENT_LOOKUP_LOOKS if silent else LOOKUP_LOOKS) == 0:
-            self._poller.start_lookup()
+        self._poller.poll_addresses(now)
         self._writer.write(self._state(), self._looks)
 
     def _take_reply(self) -> None:

@@ -27,6 +27,7 @@ class StampProbe:
         self._key = context.peer_key if settings.stamp.authenticated else None
         self._clock = context.clock
         self._peer_time = context.peer_time
+        self._address = context.peer_address
         self._peer_last_seen = context.peer_last_seen
         train_s = self._stamp.packets * self._stamp.spacing + self._stamp.timeout
         self.deadline_s = train_s + _SLACK_S
@@ -37,7 +38,11 @@ class StampProbe:
 
     async def run(self, task: Task, progress: Progress) -> Reading:
         """Send one train in the task's class, and judge the replies."""
-        train = self._train(task.dscp or 0)
+        try:
+            train = self._train(await self._address(), task.dscp or 0)
+        except OSError as error:
+            detail = f"{self._peer.host}: {error.strerror or error}"
+            return Reading(Outcome.FAILED, failure=Failure.NAME_UNKNOWN, detail=detail)
         progress(f"{train.count} packets to {train.host} port {train.port}, DSCP {train.dscp}")
         # A clock that is set between these readings makes the train useless for the peer's time.
         before = self._clock()
@@ -47,9 +52,9 @@ class StampProbe:
             self._peer_time.learn(result.exchanges, before, self._clock())
         return _reading(train, result)
 
-    def _train(self, dscp: int) -> Train:
+    def _train(self, address: str, dscp: int) -> Train:
         return Train(
-            host=self._peer.host,
+            host=address,
             port=self._peer.stamp_port,
             count=self._stamp.packets,
             interval_s=self._stamp.spacing,

@@ -8,12 +8,12 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger import lock
 from collector.ledger.admin.verify import Progress, Tell, Verified, verify
-from collector.ledger.schema import batches, resends
+from collector.ledger.read.terms import LAST_RECEIVED
+from collector.ledger.schema.tables import resends
 from collector.ledger.store import LedgerError, connect, explain, prepare
 from host.lock import give_to_owner
 
@@ -118,8 +118,7 @@ def _ask_again(copy: Path, backup: Path, now_us: int) -> None:
     try:
         prepare(engine, copy)
         with engine.begin() as connection:
-            newest = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
-            newest_us: int | None = connection.execute(newest).scalar()
+            newest_us: int | None = connection.execute(LAST_RECEIVED).scalar()
             asked = {
                 "command": f"resend-{secrets.token_hex(8)}",
                 "since_us": max(0, (newest_us or 0) - MARGIN_US),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger.read.completeness import holdings
-from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.schema.tables import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect, explain, schema_of
 from collector.model.completeness import SiteCompleteness
 
 MAX_PROBLEMS = 20
 TELL_SECONDS = 5.0
-_INSTRUCTIONS = 1_000_000  # of SQLite's machine between two looks at the clock, some milliseconds
+_INSTRUCTIONS = 1_000_000  # of SQLite's virtual machine between two calls, some milliseconds
 
 _RECOUNT = text("""
 SELECT s.site_id, e.epoch, e.high_water, e.committed, e.declared, e.conflicts,
@@ -41,7 +41,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found. Without ``problems`` the ledger is sound, whatever its sites lack."""
+    """Result of a verification. Without ``problems`` the ledger is sound, whatever its sites lack."""
 
     problems: list[str]
     epochs: int
@@ -50,10 +50,10 @@ class Verified:
 
 
 def verify(path: Path, now_us: int, tell: Tell) -> Verified:
-    """Check and count everything, as it is at one moment: a collector may go on writing.
+    """Check and count everything as of one moment; a collector may write meanwhile.
 
-    ``tell`` hears every few seconds how far that is. Raises LedgerError for a file that is not there, is no
-    ledger, or is of another schema.
+    ``tell`` gets a line of progress every few seconds. Raises LedgerError for a file that does not exist, is
+    no ledger, or has another schema.
     """
     if not path.is_file():
         raise LedgerError(f"ledger {path}: no such file")
@@ -118,30 +118,26 @@ def _of_all(connection: Connection, counted: int) -> Iterator[str]:
 
 
 class Progress:
-    """Says every few seconds what is being done; SQLite itself is asked to look at the clock now and then."""
+    """Reports the present work every few seconds; SQLite calls it while a statement runs."""
 
     def __init__(self, tell: Tell) -> None:
         self.work = ""
         self._tell = tell
-        self._begun = self._told = time.monotonic()
+        self._begun = self._reported = time.monotonic()
 
     def look(self) -> None:
-        """Tell, if it is time to."""
+        """Report if the last report is some seconds old."""
         now = time.monotonic()
-        if now - self._told >= TELL_SECONDS:
-            self._told = now
+        if now - self._reported >= TELL_SECONDS:
+            self._reported = now
             self._tell(f"{self.work}: {now - self._begun:.0f} s so far")
 
-    def watching(self, connection: Connection) -> "closing[_Watch]":
-        """While a connection works, look; to be left before the connection is."""
-        return closing(_Watch(connection, self.look))
-
-
-class _Watch:
-    def __init__(self, connection: Connection, look: Callable[[], None]) -> None:
+    @contextmanager
+    def watching(self, connection: Connection) -> Iterator[None]:
+        """Report while a connection works. The connection must stay open meanwhile."""
         raw: Any = connection.connection.driver_connection
-        self._raw = raw
-        self._raw.set_progress_handler(look, _INSTRUCTIONS)
-
-    def close(self) -> None:
-        self._raw.set_progress_handler(None, 0)
+        raw.set_progress_handler(self.look, _INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import boots, names
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema.tables import boots, names
 from collector.model.clock_correction import (
     Anchor,
     AnchorSource,

@@ -28,8 +28,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from collector.ledger.clock.boots import Boots, Clocks
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import batches, boots, epochs, measurements, series
+from collector.ledger.keys import RowKeys
+from collector.ledger.read.terms import LAST_RECEIVED
+from collector.ledger.schema.tables import batches, boots, epochs, measurements, series
 from collector.model.clock_correction import DRIFT, NeighbourBound, anchor_from_neighbours
 
 SITES = 20  # a transaction
@@ -67,7 +68,6 @@ _FIRST_RECEIVED = (
     .order_by(_m.key)
     .limit(1)
 )
-_LAST_RECEIVED = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
 _PARTS = (
     select(
         _m.boot_key,
@@ -140,7 +140,7 @@ def _is_worth_waiting(connection: Connection, site: Any) -> bool:
     if connection.execute(_MISSING, {"site": site.site_key}).first() is None:
         return False
     first_us: int | None = connection.execute(_FIRST_RECEIVED, of_site).scalar()
-    last_us: int = connection.execute(_LAST_RECEIVED).scalar_one()
+    last_us: int = connection.execute(LAST_RECEIVED).scalar_one()
     return first_us is not None and last_us - first_us < WAIT_US
 
 

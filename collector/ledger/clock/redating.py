@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from collector.ledger.clock.boots import FIND, Boots, anchor_of
 from collector.ledger.clock.bounding import Bounding
+from collector.ledger.keys import RowKeys
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import batches, boots, measurements, peer_comparisons, series, sites
+from collector.ledger.schema.tables import batches, boots, measurements, peer_comparisons, series, sites
 from collector.model.clock_correction import Anchor, correct_by_anchor
 from collector.model.observation import Observation
 from collector.model.outages import Outage

@@ -1,5 +1,7 @@
-"""Ledgers of older schemas, brought up to the present one: one module a step, with Alembic's operations.
+"""Migrations: upgrades of ledgers with an older schema, and of records that an older program did not know.
 
-May live here: steps, each frozen as its tables were then, and what runs them. May not: anything that is
-imported while the ledger is up to date, because Alembic is as heavy as the rest of the ledger.
+Lives here: the steps, written with Alembic's operations and frozen as the tables were then.
+May not live here: imports of Alembic that run while the ledger is up to date. Alembic is as heavy as the
+  rest of the ledger.
+Imported by: ``collector.ledger.store``.
 """

@@ -1,4 +1,4 @@
-"""Reads again what an older program kept whole, not knowing its kind, into the columns of today."""
+"""Move records that an older program kept whole, because it did not know their kind, into columns."""
 
 import logging
 from collections import defaultdict
@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select
 
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import layout, metadata, unknown_values
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema import layout
+from collector.ledger.schema.layout import metadata
+from collector.ledger.schema.values import unknown_values, value_rows
 from wire.messages.envelope import Fault, decode_measurement
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ _DELETE = delete(unknown_values).where(unknown_values.c.measurement_key == bindp
 
 
 def read_again(connection: Connection) -> int:
-    """Move it, inside the caller's transaction; returns how many. What is unknown still stays where it is."""
+    """Move them inside the caller's transaction; returns their number. Kinds still unknown stay."""
     total = connection.execute(select(func.count()).select_from(unknown_values)).scalar_one()
     keys, moved, seen, last = RowKeys(), 0, 0, -1
     while portion := connection.execute(
@@ -40,10 +41,13 @@ def _move(connection: Connection, keys: RowKeys, portion: Sequence[Row[Any]]) ->
     for one in portion:
         key, raw = one.measurement_key, one.json
         record = decode_measurement(raw)
-        if isinstance(record, Fault) or not rows.has_tables(record):
+        if isinstance(record, Fault):
             continue
+        tables = value_rows(key, record, raw, lambda text: keys.name(connection, text))
+        if unknown_values.name in tables:
+            continue  # this program does not know its kind either
         moved.append({"of": key})
-        for table, values in rows.values(key, record, raw, lambda text: keys.name(connection, text)).items():
+        for table, values in tables.items():
             found[table] += values
     _write(connection, {metadata.tables[table].insert(): values for table, values in found.items()})
     _write(connection, {_DELETE: moved})

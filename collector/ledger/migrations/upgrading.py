@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, update
 
-from collector.ledger.schema import SCHEMA_VERSION, version
+from collector.ledger.schema.tables import SCHEMA_VERSION, version
 
 log = logging.getLogger(__name__)
 

@@ -5,17 +5,15 @@ One transaction an answer, so that figures fit together while the collector writ
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from collector.ledger.schema import batches, measurements, sites
-from collector.ledger.store import LedgerError, connect, explain
+from collector.ledger.read.terms import reading
+from collector.ledger.schema.tables import batches, measurements, sites
 from collector.model.completeness import (
     MISSING_AFTER_US,
     EpochCompleteness,
@@ -102,7 +100,7 @@ _AFTER = text("SELECT time_us FROM measurements WHERE epoch_key = :e AND seq > :
 
 def of_sites(path: Path, now_us: int) -> list[SiteCompleteness]:
     """Every site of which the ledger knows a journal epoch. Raises LedgerError where it cannot be read."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         return holdings(connection, now_us)
 
 
@@ -130,7 +128,7 @@ def holdings(connection: Connection, now_us: int) -> list[SiteCompleteness]:
 
 def of_site(path: Path, site_id: str, now_us: int) -> SiteEpochs | None:
     """One site's epochs, or None for a site of which nothing came. Raises LedgerError."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         site_key = connection.execute(select(sites.c.key).where(sites.c.site_id == site_id)).scalar()
         if site_key is None:
             return None
@@ -162,18 +160,6 @@ def key_before(connection: Connection, before_us: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
 
 
 def _pending(connection: Connection, now_us: int) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Reading the ledger: what live state is rebuilt from when the collector starts."""
+"""Reading the ledger: everything that live state is rebuilt from when the collector starts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,23 +7,14 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, Result, Row, Select, Table, bindparam, func, or_, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from collector.kinds.kind import Condition
 from collector.kinds.views import DEFAULT_INTERVAL_US, for_views
 from collector.ledger.read.peer_comparisons import disagreements, newest_tests
-from collector.ledger.schema import (
-    batches,
-    boots,
-    measurements,
-    names,
-    resends,
-    series,
-    sites,
-)
+from collector.ledger.read.terms import NamesByKey, is_in_views, name_key, reading
 from collector.ledger.schema.layout import Word
+from collector.ledger.schema.tables import batches, boots, measurements, names, resends, series, sites
 from collector.ledger.schema.values import VALUES, PartTables, ValueTables
-from collector.ledger.store import LedgerError, connect, explain
 from collector.model.message import ResendRequest
 from collector.model.observation import Observation, Series, begun_by, failure_of, moments_placed
 from collector.model.peer_comparison import ComparedTest
@@ -44,24 +35,17 @@ _BEGUN = (
 
 
 def newest(path: Path) -> Iterator[Observation]:
-    """For every series its newest measurement, that with values, and those by which a floor is decided.
+    """Newest measurement of every series, its newest with values, and those that decide about a floor.
 
-    The same measurement may come more than once, in no order. Raises LedgerError where the file
-    cannot be read.
+    A measurement may come more than once, and in any order. Raises LedgerError if the file cannot be read.
     """
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            yield from _Reading(connection, _words(connection)).newest()
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with reading(path) as connection:
+        yield from newest_of(connection)
 
 
-def newest_of(connection: Connection, site_key: int) -> Iterator[Observation]:
-    """The same for one site, inside the caller's transaction."""
-    yield from _Reading(connection, _words(connection), site_key).newest()
+def newest_of(connection: Connection, site_key: int | None = None) -> Iterator[Observation]:
+    """The same of one site or of all, inside the caller's transaction."""
+    yield from _Reading(connection, NamesByKey(connection).__getitem__, site_key).newest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,39 +58,15 @@ class KnownComparisons:
 
 def peer_comparisons(path: Path) -> KnownComparisons:
     """Read the peer comparisons that views need. Raises LedgerError if the file cannot be read."""
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            return KnownComparisons(disagreements(connection), newest_tests(connection))
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with reading(path) as connection:
+        return KnownComparisons(disagreements(connection), newest_tests(connection))
 
 
 def resend(path: Path) -> ResendRequest | None:
-    """What sites are asked to send again, or None. Raises LedgerError where the file cannot be read."""
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            row = connection.execute(select(resends).order_by(resends.c.key.desc()).limit(1)).first()
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    """Newest request to send again, or None. Raises LedgerError if the file cannot be read."""
+    with reading(path) as connection:
+        row = connection.execute(select(resends).order_by(resends.c.key.desc()).limit(1)).first()
     return ResendRequest(Resend(id=row.command, since_us=row.since_us), row.asked_us) if row else None
-
-
-def _words(connection: Connection) -> Word:
-    """Names by key, each asked for once."""
-    known: dict[int, str] = {}
-
-    def word(key: int) -> str:
-        if key not in known:
-            known[key] = connection.execute(select(names.c.name).where(names.c.key == key)).scalar_one()
-        return known[key]
-
-    return word
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +137,11 @@ def _conditions(tables: ValueTables) -> list[Select[tuple[int]]]:
 def _newest_key(*conditions: Any) -> Select[tuple[int]]:
     return (
         select(measurements.c.key)
-        .where(measurements.c.series_key == series.c.key, *_believed(measurements), *conditions)
+        .where(measurements.c.series_key == series.c.key, *is_in_views(measurements), *conditions)
         .order_by(measurements.c.time_us.desc(), measurements.c.key.desc())
         .limit(1)
         .correlate(series)
     )
-
-
-def _believed(table: Any) -> tuple[Any, ...]:
-    """Conditions of what views show, as ``passed_over`` has them."""
-    return table.c.ahead.is_(False), table.c.time_error_us.is_not(None), table.c.outdated.is_(False)
 
 
 def _any() -> Select[tuple[int]]:
@@ -194,8 +149,8 @@ def _any() -> Select[tuple[int]]:
 
 
 def _is_ok() -> Any:
-    """Of outcome ``ok``: only those have values that may be judged by."""
-    return measurements.c.outcome_key == _name_key(Outcome.OK)
+    """Condition of outcome ``ok``: only then do the values count."""
+    return measurements.c.outcome_key == name_key(Outcome.OK)
 
 
 def _with_values() -> Select[tuple[int]]:
@@ -203,15 +158,14 @@ def _with_values() -> Select[tuple[int]]:
 
 
 def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
-    """Of values too old to be shown none are looked for: a month of failed trains is 43,200 rows a class.
-
-    The day more is for a schedule that was denser in the end.
-    """
+    """Newest key with values that are fresh enough to be shown."""
+    # Without this bound, a month of failed trains means reading 43,200 rows a class. The further day is for a
+    # schedule that was denser in the end.
     last = measurements.alias("last")
     shown_us = stale_intervals * func.coalesce(last.c.interval_us, DEFAULT_INTERVAL_US) + _DAY_US
     since_us = (
         select(last.c.time_us - shown_us)
-        .where(last.c.series_key == series.c.key, *_believed(last))
+        .where(last.c.series_key == series.c.key, *is_in_views(last))
         .order_by(last.c.time_us.desc(), last.c.key.desc())
         .limit(1)
         .correlate(series)
@@ -220,17 +174,13 @@ def _with_values_lately(stale_intervals: int) -> Select[tuple[int]]:
 
 
 def _landmark(table: Table, conditions: tuple[Condition, ...]) -> Select[tuple[int]]:
-    """The newest of which any of the conditions holds."""
+    """Newest key for which any of the conditions holds."""
     met = []
     for field, words in conditions:
         column = table.c[f"{field}_key"] if f"{field}_key" in table.c else table.c[field]
-        met.append(column.in_([_name_key(word) for word in words]) if words else column.is_not(None))
+        met.append(column.in_([name_key(word) for word in words]) if words else column.is_not(None))
     same = table.c.measurement_key == measurements.c.key
     return _newest_key(_is_ok(), select(table.c.measurement_key).where(same, or_(*met)).exists())
-
-
-def _name_key(word: str) -> Any:
-    return select(names.c.key).where(names.c.name == word).scalar_subquery()
 
 
 def _query(newest_key: Select[tuple[int]], of: ValueTables | None) -> Select[Any]:
@@ -253,6 +203,6 @@ def _query(newest_key: Select[tuple[int]], of: ValueTables | None) -> Select[Any
     if of is not None:
         tables = tables.outerjoin(of.table, of.table.c.measurement_key == _m.c.key)
         columns += [column.label(f"v_{column.name}") for column in of.table.c]
-        return select(*columns).select_from(tables).where(series.c.probe_key == _name_key(of.kind.name))
+        return select(*columns).select_from(tables).where(series.c.probe_key == name_key(of.kind.name))
     known = select(names.c.key).where(names.c.name.in_(list(VALUES)))
     return select(*columns).select_from(tables).where(series.c.probe_key.not_in(known))

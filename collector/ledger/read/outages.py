@@ -1,4 +1,4 @@
-"""Outages as the ledger holds them: for live state after a restart, and for the page that lists them."""
+"""Outages in the ledger: for live state after a restart, and for the page that lists them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -6,103 +6,80 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, BigInteger, Connection, Select, Text, bindparam, column, func, select, values
-from sqlalchemy.exc import SQLAlchemyError
 
 from collector.kinds import PROVES_LINE
-from collector.ledger.schema import (
-    batches,
-    boots,
-    measurements,
-    names,
-    series,
-    sites,
-)
+from collector.ledger.read.terms import LAST_RECEIVED, NamesByKey, is_in_views, name_key, reading
+from collector.ledger.schema.tables import batches, boots, measurements, names, series, sites
 from collector.ledger.schema.values import VALUES
-from collector.ledger.store import LedgerError, connect, explain
 from collector.model.observation import begun_by, moments_placed
 from collector.model.outages import KEPT_US, MAX_KEPT, Outage, newest_reports, outage_of_values
 from wire.records import Outcome, ReachabilityValues
 
 _REACHABILITY = VALUES["reachability"]
-MOST_OF_SITE = 2000  # records of a period, the newest: a line that flaps once an hour tells 1,500 in a month
+MOST_OF_SITE = 2000  # newest records of a period: a line that flaps once an hour makes 1,500 in a month
 MOST_IN_ALL = 200_000
-"""60,000 sites with an outage a week tell 500,000 in a month: each then has the same share."""
+"""Bound of all sites: 60,000 with an outage a week make 500,000 in a month, and each then has one share."""
 
 ASKED_AT_ONCE = 500  # sites
-_WORDS = 4  # records of one outage: of its beginning, its end, and of another cause meanwhile
+_REPORTS = 4  # records of one outage: of its beginning, its end, and of another cause meanwhile
 
 
-class Period(NamedTuple):
-    """Outages by their beginning. ``partly``: of sites that told more, since when all of it is here."""
+class ReportedOutages(NamedTuple):
+    """Outages in the order of their beginning.
+
+    ``complete_since`` has the sites with more reports than are read, and the time of the first one read.
+    """
 
     outages: list[Outage]
-    partly: dict[str, int]
+    complete_since: dict[str, int]
 
 
-def outages(path: Path, since_us: int) -> Period:
-    """Every outage of which was told since then, each whole. Raises LedgerError where it cannot be read.
+def outages(path: Path, since_us: int) -> ReportedOutages:
+    """Outages reported since then, each whole. Raises LedgerError if the file cannot be read.
 
-    Of each site the newest so many, so that what one tells never stands in the place of what others do.
+    Only the newest reports of a site are read, so that a site with many leaves room for the others.
     """
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            period = {"probe": _probe_key(connection), "since": since_us}
-            counts = connection.execute(_COUNTS, period | {"most": MOST_OF_SITE + 1}).all()
-            share = fair_share([row.told for row in counts], MOST_OF_SITE, MOST_IN_ALL)
-            words = _told(connection, period | {"share": share})
-            partly = {row.site_id for row in counts if row.told > share}
-            return Period(newest_reports(words), _since(words, partly))
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with reading(path) as connection:
+        period = {"probe": _probe_key(connection), "since": since_us}
+        counts = connection.execute(_COUNTS, period | {"most": MOST_OF_SITE + 1}).all()
+        share = fair_share([row.reports for row in counts], MOST_OF_SITE, MOST_IN_ALL)
+        found = _reports(connection, period | {"share": share})
+        incomplete = {row.site_id for row in counts if row.reports > share}
+        return ReportedOutages(newest_reports(found), _first_reported(found, incomplete))
 
 
 def newest_of(connection: Connection, site_key: int) -> list[Outage]:
-    """What live state keeps of one site's outages, as it would be rebuilt now."""
+    """Outages of one site that live state keeps."""
     period = _last_day(connection)
-    return newest_reports(_told(connection, period | {"share": _WORDS * MAX_KEPT}, site_key))
+    return newest_reports(_reports(connection, period | {"share": _REPORTS * MAX_KEPT}, site_key))
 
 
 def began_in(connection: Connection, site_key: int, boot_key: int) -> bool:
-    """Whether live state may keep an outage of the site that began in this boot and was told in another."""
+    """Check if live state may keep an outage of the site that began in this boot, reported in another one."""
     bounds = _last_day(connection) | {"site": site_key, "boot": boot_key}
     return connection.execute(_BEGAN_IN, bounds).first() is not None
 
 
 def healthy_after(path: Path, open_ones: list[Outage]) -> dict[tuple[str, str], int]:
-    """Of outages without an end, by site and name, when the site next measured over its line, if it did.
+    """Time of the site's next success over its line after each outage without an end, by site and name.
 
-    Raises LedgerError.
+    Raises LedgerError if the file cannot be read.
     """
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            return _healthy_after(connection, open_ones)
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with reading(path) as connection:
+        return _healthy_after(connection, open_ones)
 
 
 def last_received_us(path: Path) -> int | None:
-    """When the ledger last took anything of a site. Raises LedgerError where the file cannot be read."""
-    engine = connect(path, writing=False)
-    try:
-        with engine.begin() as connection:
-            found: int | None = connection.execute(_NEWEST_RECEIVED).scalar()
-    except SQLAlchemyError as error:
-        raise LedgerError(f"ledger {path}: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    """Time of the newest arrival from any site. Raises LedgerError if the file cannot be read."""
+    with reading(path) as connection:
+        found: int | None = connection.execute(LAST_RECEIVED).scalar()
     return found
 
 
 def fair_share(counts: Iterable[int], most: int, in_all: int) -> int:
-    """How many each may have of what they have, none more than ``most``, so that all fit.
+    """Greatest number that each may have, at most ``most`` and at least one, so that all fit in ``in_all``.
 
-    What those leave who have little is the others'. Each has one at least.
+    Room that a small count leaves is given to the others.
     """
     left, wanted = in_all, sorted(min(count, most) for count in counts)
     for served, count in enumerate(wanted):
@@ -113,30 +90,30 @@ def fair_share(counts: Iterable[int], most: int, in_all: int) -> int:
     return most
 
 
-def _since(words: Iterable[Outage], sites_of: Collection[str]) -> dict[str, int]:
-    """By site: when the first of these was told."""
-    since: dict[str, int] = {}
-    for word in words:
-        if word.site in sites_of:
-            since[word.site] = min(word.reported_us, since.get(word.site, word.reported_us))
-    return since
+def _first_reported(reports: Iterable[Outage], of_sites: Collection[str]) -> dict[str, int]:
+    """Time of the first of these reports, by site."""
+    first: dict[str, int] = {}
+    for report in reports:
+        if report.site in of_sites:
+            first[report.site] = min(report.reported_us, first.get(report.site, report.reported_us))
+    return first
 
 
 def _probe_key(connection: Connection) -> int | None:
-    found: int | None = connection.execute(select(_name_key("reachability"))).scalar()
+    found: int | None = connection.execute(select(name_key("reachability"))).scalar()
     return found
 
 
 def _last_day(connection: Connection) -> dict[str, int | None]:
-    """The period of which live state keeps outages, up to what came last."""
-    received_us: int = connection.execute(_NEWEST_RECEIVED).scalar() or 0
+    """The period of which live state keeps outages, up to the newest arrival."""
+    received_us: int = connection.execute(LAST_RECEIVED).scalar() or 0
     return {"probe": _probe_key(connection), "since": received_us - KEPT_US}
 
 
-def _told(
+def _reports(
     connection: Connection, bounds: Mapping[str, int | None], site_key: int | None = None
 ) -> list[Outage]:
-    known = _Words(connection)
+    known = NamesByKey(connection)
     found = []
     query = _QUERY if site_key is None else _QUERY.where(sites.c.key == site_key)
     for row in connection.execute(query, bounds):
@@ -158,18 +135,7 @@ def _told(
     return found
 
 
-class _Words(dict[int, str]):
-    """Names by key, each asked for once: of every boot there is one."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self._connection = connection
-
-    def __missing__(self, key: int) -> str:
-        query = select(names.c.name).where(names.c.key == key)
-        found: str = self._connection.execute(query).scalar_one()
-        self[key] = found
-        return found
+_REPORTING = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
 
 
 def _of_begin(v: Any) -> Any:
@@ -183,7 +149,7 @@ def _of_begin(v: Any) -> Any:
 
 
 def _of_period(table: Any, of: Any) -> tuple[Any, ...]:
-    """By way of each series' index on time: what is older than the period is not read."""
+    """Conditions in the order of each series' index on time: nothing older than the period is read."""
     return (
         of.c.probe_key == bindparam("probe"),
         table.c.series_key == of.c.key,
@@ -194,12 +160,11 @@ def _of_period(table: Any, of: Any) -> tuple[Any, ...]:
 
 
 def _count() -> Select[Any]:
-    """How much each site told in the period; beyond ``most`` it is not counted on."""
-    m, of = measurements.alias("told"), series.alias("of_site")
+    """Number of reports of each site in the period, counted up to ``most``."""
+    m, of = measurements.alias("reported"), series.alias("of_site")
     found = select(m.c.key).where(of.c.site_key == sites.c.key, *_of_period(m, of)).limit(bindparam("most"))
-    told = select(func.count()).select_from(found.correlate(sites).subquery()).scalar_subquery()
-    telling = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
-    return select(sites.c.site_id, told.label("told")).where(sites.c.key.in_(telling))
+    reports = select(func.count()).select_from(found.correlate(sites).subquery()).scalar_subquery()
+    return select(sites.c.site_id, reports.label("reports")).where(sites.c.key.in_(_REPORTING))
 
 
 def _query() -> Select[Any]:
@@ -222,8 +187,7 @@ def _query() -> Select[Any]:
     columns: list[Any] = [m.c.key, m.c.time_us, m.c.boot_us, m.c.boot_key, m.c.peer_key]
     columns += [sites.c.site_id, batches.c.received_us, boots.c.offset_us.label("begin_offset_us")]
     columns += [each.label(f"v_{each.name}") for each in v.c]
-    telling = select(series.c.site_key).where(series.c.probe_key == bindparam("probe"))
-    return select(*columns).select_from(tables).where(sites.c.key.in_(telling), _believed())
+    return select(*columns).select_from(tables).where(sites.c.key.in_(_REPORTING), *is_in_views(m))
 
 
 def _began_in() -> Select[Any]:
@@ -236,25 +200,25 @@ def _began_in() -> Select[Any]:
 
 
 def _healthy_after(connection: Connection, open_ones: Iterable[Outage]) -> dict[tuple[str, str], int]:
-    """Each site is asked from its first outage on, and again only for what was told after the answer."""
+    """Search each site from its first outage on, and again only after reports later than what was found."""
     found: dict[tuple[str, str], int] = {}
     waiting: dict[str, list[Outage]] = defaultdict(list)
     for outage in sorted(open_ones, key=lambda each: each.reported_us):
         waiting[outage.site].append(outage)
     while waiting:
-        healthy = _first_healthy(connection, {site: told[0].reported_us for site, told in waiting.items()})
+        healthy = _first_healthy(connection, {site: each[0].reported_us for site, each in waiting.items()})
         later: dict[str, list[Outage]] = {}
-        for site, told in waiting.items():
+        for site, open_of_site in waiting.items():
             if (time_us := healthy.get(site)) is None:
-                continue  # nor after what was told later
-            found |= {(site, each.name): time_us for each in told if each.reported_us < time_us}
-            later[site] = [each for each in told if each.reported_us >= time_us]
-        waiting = {site: told for site, told in later.items() if told}
+                continue  # no success after the first outage, so none after a later one
+            found |= {(site, each.name): time_us for each in open_of_site if each.reported_us < time_us}
+            later[site] = [each for each in open_of_site if each.reported_us >= time_us]
+        waiting = {site: left for site, left in later.items() if left}
     return found
 
 
 def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str, int]:
-    """When each site first measured over its line after the moment given: one query for many."""
+    """First success of each site over its line after a time, one query for many sites."""
     found: dict[str, int] = {}
     asked = list(after.items())
     for start in range(0, len(asked), ASKED_AT_ONCE):
@@ -265,14 +229,14 @@ def _first_healthy(connection: Connection, after: Mapping[str, int]) -> dict[str
 
 
 def _healthy(asked: CTE) -> Select[Any]:
-    """The first of each of the site's series, and of them the first: each is one look into its index."""
+    """First success of each series, and the first of those; each is one look into its index."""
     m = measurements
     first = (
         select(m.c.time_us)
         .where(
             m.c.series_key == series.c.key,
-            _believed(),
-            m.c.outcome_key == _name_key(Outcome.OK),
+            *is_in_views(m),
+            m.c.outcome_key == name_key(Outcome.OK),
             m.c.time_us > asked.c.reported_us,
         )
         .order_by(m.c.time_us)
@@ -287,14 +251,4 @@ def _healthy(asked: CTE) -> Select[Any]:
     )
 
 
-def _believed() -> Any:
-    m = measurements.c
-    return m.ahead.is_(False) & m.time_error_us.is_not(None) & m.outdated.is_(False)
-
-
-def _name_key(word: str) -> Any:
-    return select(names.c.key).where(names.c.name == word).scalar_subquery()
-
-
-_NEWEST_RECEIVED = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
 _COUNTS, _QUERY, _BEGAN_IN = _count(), _query(), _began_in()

@@ -1,8 +1,8 @@
-"""Peer comparisons as the ledger has them: what live state is rebuilt from when the collector starts."""
+"""Peer comparisons in the ledger, from which live state is rebuilt when the collector starts."""
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from collector.ledger import schema
+from collector.ledger.schema import tables as schema
 from collector.model.observation import AHEAD_US
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from wire.records import Direction
@@ -42,7 +42,7 @@ def disagreements(connection: Connection) -> list[ComparedTest]:
 
 
 def newest_tests(connection: Connection) -> dict[str, int]:
-    """When the newest test of each peer began; claims from the future are passed over."""
+    """Begin of the newest test of each peer, without claims from the future."""
     found: dict[str, int] = {}
     peer_key: int | None = -1
     while (peer_key := connection.execute(_NEXT_PEER, {"last": peer_key}).scalar()) is not None:

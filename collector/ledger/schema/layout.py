@@ -16,19 +16,27 @@ cannot be declared: making its layout raises TypeError.
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, RowMapping, SmallInteger, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, RowMapping, SmallInteger, Text
 
 Row = dict[str, Any]
 NameKey = Callable[[str], int]
 Word = Callable[[int], str]
 
 Placed = TypeVar("Placed", bound=Struct)
+
+metadata = MetaData()
+# SQLite makes only a column of type INTEGER the row's own number; elsewhere it must hold 64 bits.
+KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def key(name: str = "key") -> Column[int]:
+    """A table's own key."""
+    return Column(name, KEY, primary_key=True)
 
 
 class FieldType(NamedTuple):
@@ -70,7 +78,7 @@ class Layout(Generic[Placed]):
         self.struct = struct
         self.parts: dict[str, type[Struct]] = {}
         self._types: dict[str, tuple[Any, bool]] = {}  # by column: its SQL type, and whether it may be NULL
-        self._plain: list[str] = []
+        self._plain: dict[str, str] = {}  # field by column
         self._words: dict[str, type[StrEnum]] = {}
         self._lists: dict[str, Any] = {}
         self._nested: dict[str, Layout[Any]] = {}
@@ -78,8 +86,6 @@ class Layout(Generic[Placed]):
         for field, hint in get_type_hints(struct, include_extras=True).items():
             if field not in apart:
                 self._place(field, hint)
-        self._plain_columns = [prefix + field for field in self._plain]
-        self._read_plain = _getter(self._plain)
         self._nothing: Row = dict.fromkeys(self._types)
 
     def _place(self, field: str, hint: Any) -> None:
@@ -105,7 +111,7 @@ class Layout(Generic[Placed]):
                 name: (kind, optional or found.optional) for name, (kind, optional) in inner._types.items()
             }
         else:
-            self._plain.append(field)
+            self._plain[column] = field
             self._types[column] = (_sql_type(found, f"{self.struct.__name__}.{field}"), found.optional)
 
     def columns(self) -> list[Column[Any]]:
@@ -114,7 +120,7 @@ class Layout(Generic[Placed]):
 
     def row(self, found: Placed, name_key: NameKey) -> Row:
         """The columns that hold ``found``."""
-        row = dict(zip(self._plain_columns, self._read_plain(found), strict=True))
+        row = {column: getattr(found, field) for column, field in self._plain.items()}
         for field in self._words:
             word = getattr(found, field)
             row[f"{self._prefix}{field}_key"] = None if word is None else name_key(word)
@@ -127,15 +133,15 @@ class Layout(Generic[Placed]):
         return row
 
     def fields(self, row: Mapping[str, Any] | RowMapping, word: Word, label: str = "") -> Row:
-        """What :meth:`row` wrote, as the struct's arguments; ``label`` precedes the names of columns.
+        """Arguments of the struct, read from a row. ``label`` precedes the names of the columns.
 
-        Raises ValueError for a word that is unknown.
+        Raises ValueError for an unknown word.
         """
         place = label + self._prefix
-        found = {field: row[place + field] for field in self._plain}
+        found = {field: row[label + column] for column, field in self._plain.items()}
         for field, words in self._words.items():
             key = row[f"{place}{field}_key"]
-            # NULL where an older version wrote no word: the struct's own default holds
+            # An older version wrote no word: the struct's default holds.
             if key is not None:
                 found[field] = words(word(key))
         for field, kind in self._lists.items():
@@ -158,13 +164,3 @@ def _sql_type(found: FieldType, place: str) -> Any:
     if found.type is str:
         return Text
     raise TypeError(f"{place}: no column holds a {found.type}")
-
-
-def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if not names:
-        return lambda found: ()
-    if len(names) == 1:
-        one = attrgetter(names[0])
-        return lambda found: (one(found),)
-    read: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
-    return read

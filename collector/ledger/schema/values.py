@@ -1,4 +1,4 @@
-"""Tables of what each kind measured, made from the structs of its record.
+"""Tables of the values of each kind, made from the structs of its record, and their rows.
 
 ``<kind>_values`` has one row a measurement, ``<kind>_<field>`` one row an item of a field that is a tuple of
 structs. A raw series within such an item is itself a tuple of structs. It stands compressed in a table of its
@@ -15,9 +15,8 @@ from sqlalchemy import Column, LargeBinary, SmallInteger, Table
 
 from collector.kinds import KINDS
 from collector.kinds.kind import MeasurementKind
-from collector.ledger.schema.columns import key, metadata
-from collector.ledger.schema.layout import Layout, NameKey, Row
-from wire.records import Values
+from collector.ledger.schema.layout import Layout, NameKey, Row, key, metadata
+from wire.records import Record, UnknownMeasurement, Values, probe_of
 
 Tables = dict[str, list[Row]]
 
@@ -91,3 +90,14 @@ VALUES = {kind.name: ValueTables(kind) for kind in KINDS}
 unknown_values = Table(
     "unknown_values", metadata, key("measurement_key"), Column("json", LargeBinary, nullable=False)
 )
+
+
+def value_rows(key: int, record: Record, raw: bytes, name_key: NameKey) -> Tables:
+    """Rows of the probe's own tables, by table name; a record without such tables is kept whole."""
+    own = {"measurement_key": key}
+    if not isinstance(record, UnknownMeasurement):
+        if record.values is None:
+            return {}
+        if (tables := VALUES.get(probe_of(record))) is not None:
+            return tables.rows(own, record.values, name_key)
+    return {unknown_values.name: [own | {"json": raw}]}

@@ -1,10 +1,11 @@
-"""What each journal epoch holds, counted in the transaction that changes it.
+"""Counters of each journal epoch: committed, declared lost and in conflict, kept in the same transaction.
 
-Counted are what is committed, what is declared lost and what is in conflict. An epoch's *high water* is the
-highest sequence number that anybody named: a mark of its own, the epoch that follows it, a measurement, a
-gap. What lies below and is neither committed nor declared lost is missing; so ``missing = high_water -
-committed - declared`` is never negative. Gaps are kept as ranges without overlap and nothing here counts
-along one: what an envelope names costs by the row, not by the sequence number.
+An epoch's *high water* is the highest sequence number known of it. A measurement, a gap, its own mark or the
+mark of the epoch after it can raise that. Numbers below it that are neither committed nor declared lost are
+missing, so ``missing = high_water - committed - declared`` is never negative.
+
+Gaps are kept as ranges without overlap. Nothing here counts along a range, because an envelope may name one
+of any width: it costs by the row.
 """
 
 from collections import defaultdict
@@ -13,14 +14,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
-from collector.ledger import schema
-from collector.ledger.rows.keys import RowKeys
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
 from wire.messages.envelope import EpochMark, Gap
 
 _CHUNK = 500  # bound parameters of one query
+# No agent of ours declares such a gap. A stranger's, read again and again, would delay the one writer.
 MOST_OVERLAPPED = 1000
-"""A gap that overlaps more than so many others takes their place, under its own reason: none of ours does,
-and looking through a stranger's again and again would hold up the one writer."""
+"""A gap that overlaps more others than this replaces them, under its own reason."""
 _g, _m, _e = schema.gaps.c, schema.measurements.c, schema.epochs.c
 
 _COUNT = (
@@ -65,7 +66,7 @@ Range = tuple[int, int]  # both ends included
 
 @dataclass(slots=True)
 class _Entry:
-    """What one transaction changes of one epoch. ``seqs`` are committed by it."""
+    """Changes of one epoch in one transaction; ``seqs`` are the numbers that it commits."""
 
     high_water: int = 0
     previous: str | None = None
@@ -76,7 +77,7 @@ class _Entry:
 
 
 class Accounts:
-    """One transaction's changes to the accounts of epochs: told one by one, written at the end."""
+    """Changes of epochs' counters in one transaction, collected and written at its end."""
 
     def __init__(self, connection: Connection, keys: RowKeys) -> None:
         self._connection = connection
@@ -85,17 +86,17 @@ class Accounts:
         self._gaps: list[tuple[int, Gap, int]] = []
 
     def commit(self, epoch_key: int, seq: int) -> None:
-        """A measurement is committed."""
+        """Count a committed measurement."""
         self._entries[epoch_key].seqs.append(seq)
 
     def conflict(self, epoch_key: int) -> None:
-        """A further content is kept under an identity that is taken."""
+        """Count another content under an identity that is in the ledger."""
         self._entries[epoch_key].conflicts += 1
 
     def mark(self, site: str, mark: EpochMark) -> None:
-        """A mark only rises, and the epoch before is what was said first.
+        """Raise the high water to a mark; the first epoch before that was named stays.
 
-        That epoch has an account from then on, also where nothing of it ever came.
+        That epoch is counted from then on, even if nothing of it ever arrives.
         """
         epoch_key = self._keys.epoch(self._connection, site, mark.epoch)
         entry = self._raise(epoch_key, mark.high_water)
@@ -106,13 +107,13 @@ class Accounts:
         self._raise(self._keys.epoch(self._connection, site, mark.previous), mark.previous_last or 0)
 
     def declare(self, site: str, gap: Gap, received_us: int) -> None:
-        """A site says what is lost for good. What came all the same, or comes later, is not declared."""
+        """Declare a gap lost for good, except for measurements in it that arrived or arrive later."""
         epoch_key = self._keys.epoch(self._connection, site, gap.epoch)
         self._raise(epoch_key, gap.last)
         self._gaps.append((epoch_key, gap, received_us))
 
     def write(self) -> None:
-        """Write all of it, after the transaction's measurements have been."""
+        """Write the changes, after the transaction's measurements."""
         self._take_back()
         for epoch_key, gap, received_us in self._gaps:
             self._entries[epoch_key].declared += self._add(epoch_key, gap, received_us)
@@ -125,7 +126,7 @@ class Accounts:
         return entry
 
     def _take_back(self) -> None:
-        """What was declared lost and is committed now no longer counts as declared."""
+        """Count measurements committed now as declared no longer."""
         committing = [key for key, entry in self._entries.items() if entry.seqs]
         for start in range(0, len(committing), _CHUNK):
             of_these = _e.key.in_(committing[start : start + _CHUNK])
@@ -135,12 +136,12 @@ class Accounts:
                 entry.declared -= sum(self._declared(epoch_key, *run) for run in _runs(entry.seqs))
 
     def _declared(self, epoch_key: int, low: int, high: int) -> int:
-        """How much of a range is declared: asked for what was sent, never for what lies between."""
+        """Number of declared sequence numbers in a range of committed ones."""
         known = self._overlapping(epoch_key, low, high)
         return sum(min(last, high) - max(first, low) + 1 for first, last in known)
 
     def _add(self, epoch_key: int, gap: Gap, received_us: int) -> int:
-        """Keep what of a gap was not declared yet; returns how much of that is not in the ledger."""
+        """Keep the undeclared parts of a gap; returns the number of their measurements not in the ledger."""
         known = self._overlapping(epoch_key, gap.first, gap.last)
         if len(known) > MOST_OVERLAPPED:
             freed, whole = self._absorb(epoch_key, gap.first, gap.last)
@@ -149,7 +150,7 @@ class Accounts:
         return self._keep(epoch_key, gap, received_us, pieces) if pieces else 0
 
     def _absorb(self, epoch_key: int, low: int, high: int) -> tuple[int, Range]:
-        """Take out what a gap overlaps; returns what that counted for, negative, and the range of all."""
+        """Remove the gaps that a gap overlaps; returns minus their count, and the range of all."""
         bounds = {"epoch_key": epoch_key, "low": low, "high": high}
         first, last, length = self._connection.execute(_OVERLAPPED, bounds).one()
         held: int = self._connection.execute(_HELD_IN_THEM, bounds).scalar_one()
@@ -189,7 +190,7 @@ def _row(epoch_key: int, entry: _Entry) -> dict[str, int | str | None]:
 
 
 def _runs(seqs: Iterable[int]) -> list[Range]:
-    """Consecutive numbers together, but no more than the gaps that one look finds."""
+    """Runs of consecutive numbers, each no longer than one query's bound of gaps."""
     runs: list[Range] = []
     for seq in sorted(seqs):
         if runs and runs[-1][1] + 1 == seq and seq - runs[-1][0] < MOST_OVERLAPPED:
@@ -200,7 +201,7 @@ def _runs(seqs: Iterable[int]) -> list[Range]:
 
 
 def _outside(whole: Range, known: Iterable[Range]) -> list[Range]:
-    """What of a range no known one covers; they are in order and do not overlap."""
+    """Parts of a range outside the known ranges, which are in order and do not overlap."""
     pieces, begin = [], whole[0]
     for first, last in known:
         if first > begin:

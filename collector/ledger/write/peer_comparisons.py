@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from collector.ledger import schema
-from collector.ledger.rows.keys import RowKeys
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import NameKey, Row
-from collector.ledger.schema.peer_comparisons import PEER_TEST
+from collector.ledger.schema.tables import PEER_TEST
 from collector.ledger.schema.values import VALUES
 from collector.model.message import PeerBatch
 from collector.model.peer_comparison import (
@@ -163,7 +163,8 @@ class PeerComparisons:
         )
 
     def _compare(self, found: Any) -> Comparison:
-        test = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
+        # A row has the figures of a PeerTest under the same names.
+        test: Any = self.connection.execute(_TEST, {"test_key": found["peer_test_key"]}).one()
         claim = self._claim(found["measurement_key"], found["ordinal"])
         if test.outcome != COMPLETED:
             claim = AgentFigures(None if test.outcome == WATCHDOG else claim.sent_bps, None)

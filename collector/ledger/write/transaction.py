@@ -1,19 +1,19 @@
 """Commits a group of decoded messages in one transaction, with a result for each."""
 
+import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from collector.kinds.views import observe
-from collector.ledger import schema
 from collector.ledger.clock.boots import Boots, Clocks
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema.layout import Row
+from collector.ledger.keys import RowKeys
+from collector.ledger.schema import tables as schema
+from collector.ledger.schema.layout import NameKey, Row, metadata
+from collector.ledger.schema.values import value_rows
 from collector.ledger.write.commit_result import CommitResult, MessageResult
 from collector.ledger.write.epoch_counters import Accounts
 from collector.ledger.write.peer_comparisons import (
@@ -24,7 +24,7 @@ from collector.ledger.write.peer_comparisons import (
     of_peer,
     peer_row,
 )
-from collector.model.clock_correction import correct, passed_over, without_untrusted_delays
+from collector.model.clock_correction import CorrectedTime, correct, passed_over, without_untrusted_delays
 from collector.model.message import (
     Accepted,
     AcceptedTest,
@@ -40,12 +40,17 @@ from collector.model.peer_comparison import ComparedTest, PeerMessage
 from collector.model.receipt import declared_gaps, receipt_of_batch, receipt_of_unreadable, receipt_topic
 from wire.messages.envelope import Fault, ReceiptStatus
 from wire.messages.peer_tests import PeerTest
-from wire.records import CapacityMeasurement, FloorMeasurement
+from wire.records import CapacityMeasurement, FloorMeasurement, Record
 
 REJECT_HEAD_BYTES = 4096
 _LOOK_UP = 500
 
 Contents = dict[tuple[int, int], bytes]  # (epoch key, seq) -> content digest
+
+
+def content_digest(raw: bytes) -> bytes:
+    """First 16 bytes of the SHA-256 of a record's JSON, as the agent's journal has it."""
+    return hashlib.sha256(raw).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class Group:
         """Record a test. A second content under one identity is kept too, but only the first is compared."""
         test = item.record
         identity = (self._name_key(batch.peer), test.epoch, test.seq)
-        digest = rows.content_digest(item.raw)
+        digest = content_digest(item.raw)
         known = self.tests.get(identity)
         if known is None:
             known = self.tests[identity] = held_tests(self.connection, *identity)
@@ -160,26 +165,24 @@ class Group:
 
     def _declare_of_peer(self, batch: PeerBatch) -> None:
         """A peer's gaps are kept as it declares them."""
+        peer_key, received_us = self._name_key(batch.peer), batch.arrival.received_us
         for gap in declared_gaps(batch.envelope):
-            row = {
-                "peer_key": self._name_key(batch.peer),
-                "epoch": gap.epoch,
-                "first": gap.first,
-                "last": gap.last,
-            }
-            same = [schema.peer_gaps.c[column] == value for column, value in row.items()]
-            if self.connection.execute(select(schema.peer_gaps.c.key).where(*same)).scalar() is None:
-                more = {
-                    "reason_key": self._name_key(gap.reason),
-                    "at_us": gap.at_us,
-                    "received_us": batch.arrival.received_us,
-                }
-                self.connection.execute(schema.peer_gaps.insert(), row | more)
+            row = {"peer_key": peer_key, "epoch": gap.epoch, "first": gap.first, "last": gap.last}
+            more = {"reason_key": self._name_key(gap.reason), "at_us": gap.at_us, "received_us": received_us}
+            self._insert_once(schema.peer_gaps, row, more)
+
+    def _insert_once(self, table: Table, identity: Row, more: Row) -> bool:
+        """Insert a row unless there is one with this identity; returns true if it was inserted."""
+        same = [table.c[column] == value for column, value in identity.items()]
+        if self.connection.execute(select(table.c.key).where(*same)).scalar() is not None:
+            return False
+        self.connection.execute(table.insert(), identity | more)
+        return True
 
     def _record(self, batch: Batch, item: Accepted, batch_key: int) -> _Written:
         epoch_key = self.keys.epoch(self.connection, batch.site, item.record.epoch)
         identity, name = (epoch_key, item.record.seq), (item.record.epoch, item.record.seq)
-        digest = rows.content_digest(item.raw)
+        digest = content_digest(item.raw)
         known = self.contents.get(identity)
         if known is not None:
             if known == digest:
@@ -207,8 +210,8 @@ class Group:
             begin_offset_us=self.clocks.begin_offset_us(batch.site, record),
         )
         row_keys = keys | {"key": key, "series_key": self.keys.series(self.connection, seen.series)}
-        self.pending["measurements"].append(rows.measurement(record, when, row_keys, self._name_key))
-        for table, found in rows.values(key, record, item.raw, self._name_key).items():
+        self.pending["measurements"].append(_measurement(record, when, row_keys, self._name_key))
+        for table, found in value_rows(key, record, item.raw, self._name_key).items():
             self.pending[table].extend(found)
         if isinstance(record, FloorMeasurement | CapacityMeasurement):
             site_key = self.keys.site(self.connection, batch.site)
@@ -218,8 +221,9 @@ class Group:
     def _name_key(self, text: str) -> int:
         return self.keys.name(self.connection, text)
 
-    def _new_key(self, table: Any) -> int:
-        """The next key of a table: given here, not by the database, so that rows can be sent in bulk."""
+    def _new_key(self, table: Table) -> int:
+        """Next key of a table."""
+        # Keys are given here and not by the database, so that rows can be inserted in bulk.
         if table.name not in self.next_key:
             last: int | None = self.connection.execute(select(func.max(table.c.key))).scalar()
             self.next_key[table.name] = (last or 0) + 1
@@ -246,12 +250,9 @@ class Group:
         self.pending["payloads"].append({"batch_key": key, "received_us": received_us, "zlib": packed})
 
     def _keep_conflict(self, batch: Batch, identity: tuple[int, int], digest: bytes, raw: bytes) -> None:
-        table = schema.conflicts
         row = {"epoch_key": identity[0], "seq": identity[1], "digest": digest}
-        same = [table.c[column] == value for column, value in row.items()]
-        if self.connection.execute(select(table.c.key).where(*same)).scalar() is None:
-            received = {"received_us": batch.arrival.received_us, "json": raw}
-            self.connection.execute(table.insert(), row | received)
+        received = {"received_us": batch.arrival.received_us, "json": raw}
+        if self._insert_once(schema.conflicts, row, received):
             self.accounts.conflict(identity[0])
 
     def _reject(self, message: Judged, fault: Fault, payload: bytes) -> None:
@@ -298,7 +299,7 @@ class Group:
         return {(epoch_key, seq): digest for seq, digest in found}
 
     def _write(self) -> None:
-        for table in schema.metadata.sorted_tables:
+        for table in metadata.sorted_tables:
             if found := self.pending.get(table.name):
                 self.connection.exec_driver_sql(self.inserts[table.name], found)
         self.clocks.write()
@@ -320,3 +321,33 @@ def _results_of(refused: Iterable[Refused]) -> list[RecordResult]:
         for item in refused
         if item.identity is not None
     ]
+
+
+def _measurement(record: Record, when: CorrectedTime, keys: Row, name_key: NameKey) -> Row:
+    """Row of ``measurements``. ``keys`` are the row's own keys and its digest."""
+    return keys | {
+        "seq": record.seq,
+        "time_us": when.time_us,
+        "clock_offset_us": when.clock_offset_us,
+        "time_error_us": when.error_us,
+        "ahead": when.ahead,
+        "outdated": when.outdated,
+        "boot_us": record.start.boot_us,
+        "boot_key": name_key(record.start.boot_id),
+        "synchronised": record.start.synchronised,
+        "max_error_us": record.start.max_error_us,
+        "duration_us": record.duration_us,
+        "purpose_key": name_key(record.purpose),
+        "outcome_key": name_key(record.outcome),
+        "failure_key": name_key(record.failure) if record.failure else None,
+        "peer_key": name_key(record.peer),
+        "slot_us": record.slot_us,
+        "interval_us": record.interval_us,
+        "schedule_key": name_key(record.schedule) if record.schedule else None,
+        "session": record.session,
+        "detail": record.detail or None,
+        "bytes_sent": record.bytes_sent,
+        "bytes_received": record.bytes_received,
+        "host_busy_ratio": record.host.busy_ratio if record.host else None,
+        "host_load_1min": record.host.load_1min if record.host else None,
+    }

@@ -1,4 +1,4 @@
-"""What the ledger lacks of a site, or holds in doubt; of a site that is whole nothing is told."""
+"""Metric families of completeness: missing, declared lost, in conflict; none for a complete site."""
 
 from collections import Counter
 

@@ -1,7 +1,6 @@
 """Metric families of measurements: time, number, cost, and the peer comparison."""
 
-from collector.kinds.kind import Samples
-from collector.kinds.samples import direction_of, dscp_label
+from collector.kinds.kind import Samples, direction_of, dscp_label
 from collector.kinds.views import is_fresh
 from collector.live.site_state import LiveSite
 from collector.metrics.families.family import Family

@@ -1,4 +1,4 @@
-"""Where a site stands against its floor."""
+"""Metric families of a site's state, and of its standing against its floor."""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ def _pass(site: LiveSite, now_us: int) -> Samples:
 
 
 def _standing(site: LiveSite, now_us: int) -> Samples:
-    """As agents tell it: alarms of a standing are not to be made of one verdict of an older agent."""
+    """Standing as the agent reported it: one verdict of an older agent must not raise its alert."""
     for direction, found in _floors(site):
         seen = found.deciding
         values = seen.values if seen is not None and is_fresh(seen, now_us) else None

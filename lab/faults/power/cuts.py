@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from lab.faults.accounts import notes, reading
 from lab.faults.accounts.account import Account, Content, DeclaredGap, Held, Noted, RecordIdentity, settle
 from lab.faults.accounts.effort import Effort

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from lab.faults.accounts.notes import Notes
 from lab.faults.power.journal_workload import moment

@@ -11,7 +11,7 @@ import net.liveness
 from collector import settings
 from collector.ingest import queue
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import no_fault
+from collector.ledger.write.writer import no_fault
 from collector.model.message import Accepted, Arrival, Batch, Judged, Refused
 from collector.service.service import CollectorService
 from host import log

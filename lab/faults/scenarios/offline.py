@@ -15,7 +15,7 @@ from random import Random
 
 from agent.settings import sections as settings
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from lab.faults.accounts import reading
 from lab.faults.accounts.account import Account

@@ -61,6 +61,19 @@ def test_a_resolver_that_was_not_asked_has_no_ratio() -> None:
     assert samples("qos_dns_resolver_answered_ratio", values(asked=0, answered=0)) == {}
 
 
+def test_an_address_that_does_not_answer_while_another_does_has_a_sample_and_a_notice() -> None:
+    found = values(
+        answer("peer.fr"), answer("peer.fr", record=AddressRecord.AAAA, silent="2001:db8::1"), answered=4
+    )
+    assert samples("qos_dns_silent_addresses", found) == {',record="AAAA"': 1}
+    assert samples("qos_dns_silent_addresses", values(answer("peer.fr"))) == {}
+    notice = Notice("dns-silent", place="2001:db8::1", name="peer.fr")
+    assert list(DNS.attempt_notices(seen(dns(1, values=found)))) == [notice]
+    english, french = DNS.sentences["dns-silent"]
+    assert "2001:db8::1" in english.format(name="peer.fr", by="2001:db8::1")
+    assert "2001:db8::1" in french.format(name="peer.fr", by="2001:db8::1")
+
+
 def silent(name: str) -> DnsAnswer:
     return answer(name, Failure.NO_ANSWER, answer_us=None, resolver=None)
 

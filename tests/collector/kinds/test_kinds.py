@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from collector.kinds import BY_PROBE, KINDS
 from collector.kinds.kind import MeasurementKind
-from collector.ledger.schema import VALUES, metadata
-from collector.ledger.schema.layout import Layout
+from collector.ledger.schema.layout import Layout, metadata
+from collector.ledger.schema.values import VALUES
 from collector.metrics.families import FAMILIES
 from wire.records import BY_NAME, KNOWN
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from collector.__main__ import command
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import MessageResult
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from tests.collector.examples import EPOCH, HOUR_US, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from wire.messages.envelope import Gap, GapReason

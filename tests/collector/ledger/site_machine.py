@@ -5,8 +5,8 @@ from pathlib import Path
 
 from collector.ingest.decode import judge
 from collector.ledger.clock.redating import RedatedSite
-from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import MessageResult
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from tests.collector.examples import (
     MINUTE_US,

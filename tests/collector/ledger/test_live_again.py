@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from collector.ledger.clock import bounding
 from collector.ledger.read import latest as reading
 from collector.ledger.read import outages
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.inventory import Site
 from collector.model.outages import KEPT_US
 from collector.service.views import Views
@@ -40,7 +40,7 @@ def rebuilt(path: Path, now_us: int) -> Views:
     """Do as the program does at its start."""
     views = Views(INVENTORY)
     views.fleet.restore(reading.newest(path))
-    views.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
+    views.fleet.restore_outages(outages.outages(path, now_us - KEPT_US).outages)
     return views
 
 

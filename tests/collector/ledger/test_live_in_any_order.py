@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from tests.collector.examples import (

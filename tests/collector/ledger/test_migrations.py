@@ -13,11 +13,13 @@ from sqlalchemy import Column, Text
 
 from collector.check import _check_ledger
 from collector.ingest.decode import judge
-from collector.ledger import schema, store
+from collector.ledger import store
 from collector.ledger.migrations import upgrading
-from collector.ledger.rows import record_rows
+from collector.ledger.schema import tables as schema
+from collector.ledger.schema import values
+from collector.ledger.schema.layout import metadata
 from collector.ledger.store import LedgerError, connect
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from tests.collector.examples import NOW_US, arrival, capacity, stamp
 from tests.collector.ledger.filled import change, query
 from wire.messages import envelope
@@ -58,7 +60,7 @@ def of_an_older_program(path: Path) -> None:
         connection.execute(
             "INSERT INTO unknown_values SELECT measurement_key, ? FROM capacity_values", (raw,)
         )
-        for table in schema.VALUES["capacity"].tables():
+        for table in values.VALUES["capacity"].tables():
             connection.execute(f"DROP TABLE {table.name}")
 
 
@@ -107,7 +109,7 @@ def test_a_kind_that_came_later_gets_its_tables_and_what_was_kept_whole_moves_th
     assert query(path, KEPT_WHOLE) == [(0,)]
     engine = connect(path, writing=False)
     with engine.begin() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 
@@ -117,8 +119,8 @@ def test_a_known_record_without_tables_is_kept_whole_and_stops_no_upgrade(
     """Nobody may build such a program; if somebody does, the collector still starts and loses nothing."""
     path = step
     of_an_older_program(path)
-    without = {kind: tables for kind, tables in schema.VALUES.items() if kind != "capacity"}
-    for module in (record_rows, store):
+    without = {kind: tables for kind, tables in values.VALUES.items() if kind != "capacity"}
+    for module in (values, store):
         monkeypatch.setattr(module, "VALUES", without)
     ledger = Ledger(path)
     (committed,) = ledger.commit([judge(arrival(capacity(3, NOW_US + 1)))]).messages

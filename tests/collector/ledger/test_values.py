@@ -8,8 +8,8 @@ import pytest
 
 from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
-from collector.ledger.rows import record_rows as rows
-from collector.ledger.write.commit import Ledger
+from collector.ledger.schema.values import value_rows
+from collector.ledger.write.writer import Ledger
 from collector.model.observation import Observation
 from tests.collector.examples import (
     NOW_US,
@@ -163,6 +163,6 @@ def test_values_that_have_no_table_yet_are_kept_as_they_came() -> None:
     record = stamp(1)
     common = {name: getattr(record, name) for name in Measurement.__struct_fields__ if name != "values"}
     told = _NewMeasurement(**common, values=_NewValues(7))
-    kept = rows.values(1, told, b"raw", lambda word: 1)
+    kept = value_rows(1, told, b"raw", lambda word: 1)
     assert kept == {"unknown_values": [{"measurement_key": 1, "json": b"raw"}]}
-    assert rows.values(1, _NewMeasurement(**common), b"raw", lambda word: 1) == {}
+    assert value_rows(1, _NewMeasurement(**common), b"raw", lambda word: 1) == {}

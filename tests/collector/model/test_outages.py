@@ -134,6 +134,8 @@ def test_live_state_keeps_the_newest_outages_of_a_site_that_flaps() -> None:
         ([stamp(2, END_US), outage(1, BEGIN_US)], None),  # no reported end; a later success ends it
         ([outage(1, BEGIN_US, cause=Cause.BROKER)], None),  # its report arrived, so the broker works again
         ([outage(1, BEGIN_US, cause=Cause.COLLECTOR)], None),
+        ([stamp(2, END_US), outage(1, BEGIN_US, cause=Cause.DNS)], Cause.DNS),  # trains need no resolver
+        ([outage(1, BEGIN_US, cause=Cause.DNS), outage(2, BEGIN_US, END_US, cause=Cause.DNS)], None),
         ([outage(1, BEGIN_US, cause=Cause.AGENT)], Cause.AGENT),
         ([outage(1, BEGIN_US, cause=Cause.AGENT), failed(2, END_US)], None),
         ([outage(1, BEGIN_US), outage(2, END_US, cause=Cause.PEER, name="o2")], Cause.PEER),
@@ -147,6 +149,12 @@ def test_open_outage_of_a_site(records: list[Measurement], expected: Cause | Non
 def test_an_outage_without_a_reported_end_lasts_until_its_report() -> None:
     (found,) = outages_of(site(outage(1, BEGIN_US), stamp(2)))
     assert (found.begin_us, found.end_us, found.cause) == (BEGIN_US, BEGIN_US, Cause.ACCESS)
+
+
+def test_a_site_without_its_resolver_is_in_no_incident() -> None:
+    found = site(outage(1, BEGIN_US, cause=Cause.DNS))
+    assert outages_of(found) == ()
+    assert [one.cause for one in outages_of(site(outage(1, BEGIN_US)))] == [Cause.ACCESS]
 
 
 EVENTS = [outage(8, NOW_US - 1), outage(9, NOW_US - 1, NOW_US, name="o2")]
@@ -258,7 +266,7 @@ def test_observations_of_other_probes_report_no_outage() -> None:
 def test_a_redated_outage_has_its_new_time_and_is_not_counted_again() -> None:
     made = Fleet(INVENTORY)
     made.learn([seen(outage(1, BEGIN_US, END_US), 7)], NOW_US)
-    made.relearn(SITE, [seen(outage(1, BEGIN_US - HOUR_US, END_US - HOUR_US), 7)])
+    made.relearn(SITE, [seen(outage(1, BEGIN_US - HOUR_US, END_US - HOUR_US), 7)], [])
     found = made.get(SITE)
     assert found is not None
     assert [each.end_us for each in found.outages.known.values()] == [END_US - HOUR_US]

@@ -12,7 +12,7 @@ from collector.incidents.correlation import Incident, Level, SiteCounts, SiteOut
 from collector.incidents.current import CurrentIncidents
 from collector.incidents.history import MONTH_US, HistoryOutage, outage_history
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.metrics.families.incidents import render
 from collector.model.inventory import Site
 from collector.model.outages import Outage, newest_reports, outage_of

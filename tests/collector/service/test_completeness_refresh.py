@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.completeness import MISSING_AFTER_US
 from collector.model.inventory import Site
 from collector.service import completeness_refresh as module

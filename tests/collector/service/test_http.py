@@ -12,7 +12,7 @@ import pytest
 from collector.incidents.history import OutageHistory
 from collector.ingest.decode import judge
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters
 from collector.pages.outage_page import OutagePages

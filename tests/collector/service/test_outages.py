@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from collector.ingest.decode import judge
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from tests.brokers import mosquitto
 from tests.collector.agents import Agent
 from tests.collector.examples import HOUR_US, arrival, outage, payload, stamp

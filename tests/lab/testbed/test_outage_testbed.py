@@ -1,5 +1,6 @@
 """Some of the outages of ``make bench-outages``, and its judgement of the agent's records."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,17 @@ from lab.testbed.outage_testbed import OutageTestbed
 from tests.servers import require
 from wire.records import Cause, ClockReading, ReachabilityValues
 
-SLICE = ("cable pulled", "access line cut", "peer not reachable", "broker killed", "machine rebooted")
+SLICE = (
+    "cable pulled",
+    "access line cut",
+    "line cut, box accepts",
+    "line cut, box resets",
+    "peer not reachable",
+    "broker killed",
+    "machine rebooted",
+)
 INTERVAL_S = 1.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +40,75 @@ def test_the_agent_records_cause_begin_and_end_of_an_outage(
     [outage] = [one for one in OUTAGES if one.what == what]
     found = bench_outages.measure(request.getfixturevalue("testbed"), outage)
     assert found.right, found
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageTestbed]:
+    require("mosquitto")
+    with OutageTestbed(tmp_path_factory.mktemp("named"), INTERVAL_S, named=True) as running:
+        yield running
+
+
+def causes(testbed: OutageTestbed, before: int) -> list[tuple[Cause, bool]]:
+    """Return cause, and true for an end, of each record since ``before``, but of the agent itself."""
+    records = testbed.recorded()[before:]
+    return [(one.cause, one.end is not None) for one in records if one.cause is not Cause.AGENT]
+
+
+def is_measuring(testbed: OutageTestbed, finding: str) -> bool:
+    """Check if the broker is connected and the finding shown."""
+    status = testbed.status()
+    findings = () if status is None else status.findings
+    connected = status is not None and status.broker_problem is None and status.last_receipt is not None
+    return connected and any(one.startswith(finding) for one in findings)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_family_that_never_worked_is_a_finding_and_no_outage(named: OutageTestbed) -> None:
+    """Case B01a: the name has both families, and IPv6 is a black hole from the agent's start on."""
+    named.wait_until_well()
+    before = len(named.recorded())
+    named.end("agent", signal.SIGTERM)
+    named.forget_addresses()
+    named.cut_ipv6()
+    named.start("agent")
+    assert named.wait(lambda: is_measuring(named, "peer: fd91::"), WITHIN_S), named.status()
+    assert named.wait(lambda: is_measuring(named, "broker: fd91::"), WITHIN_S), named.status()
+    assert causes(named, before) == []
+    named.mend(0)
+    named.wait_until_well()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_resolver_that_is_dead_at_the_start_is_the_only_outage(named: OutageTestbed) -> None:
+    """Case B02a: known addresses go on being used over a restart of the agent."""
+    named.wait_until_well()
+    before = len(named.recorded())
+    named.end("agent", signal.SIGTERM)
+    named.resolve_nothing()
+    named.start("agent")
+    assert named.wait(lambda: causes(named, before) == [(Cause.DNS, False)], WITHIN_S), causes(named, before)
+    assert named.wait(lambda: is_measuring(named, "dns: far.plancher.test does not resolve"), WITHIN_S)
+    [begun] = [one for one in named.recorded()[before:] if one.cause is Cause.DNS]
+    assert (begun.gateway, begun.peer, begun.broker) == (True, True, True)
+    named.resolve_rightly()
+    assert named.wait(lambda: causes(named, before)[1:] == [(Cause.DNS, True)], WITHIN_S)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_without_any_known_address_nobody_is_blamed_but_the_resolver(named: OutageTestbed) -> None:
+    named.wait_until_well()
+    before = len(named.recorded())
+    named.end("agent", signal.SIGTERM)
+    named.forget_addresses()
+    named.resolve_nothing()
+    named.start("agent")
+    assert named.wait(lambda: causes(named, before) == [(Cause.DNS, False)], WITHIN_S), causes(named, before)
+    [begun] = [one for one in named.recorded()[before:] if one.cause is Cause.DNS]
+    assert set(begun.unasked) == {"first-hop", "peer", "broker"}
+    assert (begun.gateway, begun.peer, begun.broker) == (True, None, None)
+    named.resolve_rightly()
+    assert named.wait(lambda: causes(named, before)[1:] == [(Cause.DNS, True)], WITHIN_S)
 
 
 def reading(boot_us: int) -> ClockReading:

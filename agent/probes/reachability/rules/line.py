@@ -1,8 +1,10 @@
 """Rules of the line: whether it is out, and on which section. Pure.
 
-The line is out when nothing beyond the access answers or refuses, and everything before it has been polled
-often enough to show where. The cause is found from the site outwards; the silence of a target that is not
-known to answer decides nothing:
+The line is out when nothing beyond the access authenticates, and everything before it has been polled often
+enough to show where. Connections that are accepted or refused prove nothing: portals, accelerators and
+firewalls before the line do both. Only where the first hop answers and every target refuses, the programs are
+out and not the line (``services``). The cause is found from the site outwards; the silence of a target that
+is not known to answer decides nothing:
 
 | egress | gateway | first hop | cause |
 |---|---|---|---|
@@ -34,14 +36,14 @@ class LineRules:
         """Begin of an outage, if the line is out."""
         if not _is_out(view):
             return None
-        cause = line_cause(view, view.mute_since())
+        cause = line_cause(view, view.silent_since())
         dead = view.beyond_access
         if cause in (Cause.SITE, Cause.ACCESS):
             dead.append(view.targets[Target.FIRST_HOP])
         if cause is Cause.SITE:
             dead.append(view.targets[Target.GATEWAY])
-        heard = latest(*(one.last_heard for one in dead))
-        first = earliest(*not_before([one.mute.first for one in dead], heard))
+        heard = latest(*(one.last_answer for one in dead))
+        first = earliest(*not_before([one.unanswered.first for one in dead], heard))
         return OutageBegin(cause, first or view.now, heard)
 
     def end(self, view: NetworkView, begin: ClockReading | None) -> OutageEnd | None:
@@ -58,8 +60,8 @@ def line_cause(view: NetworkView, then: ClockReading | None) -> Cause:
     terminates = view.egress.kind is EgressKind.POINT_TO_POINT
     if view.egress.is_cut_here:
         return Cause.ACCESS if terminates else Cause.SITE
-    gateway = True if terminates else view.answers(Target.GATEWAY, then)
-    hop = view.answers(Target.FIRST_HOP, then)
+    gateway = True if terminates else _answers_now(view, Target.GATEWAY, then)
+    hop = _answers_now(view, Target.FIRST_HOP, then)
     if hop:
         return Cause.BEYOND if _has_two_beyond(view) else Cause.UNKNOWN
     if gateway is False:
@@ -67,18 +69,26 @@ def line_cause(view: NetworkView, then: ClockReading | None) -> Cause:
     return Cause.ACCESS if gateway and hop is False else Cause.UNKNOWN
 
 
+def _answers_now(view: NetworkView, target: Target, then: ClockReading | None) -> bool | None:
+    """Answer of a near target; one that has answered since ``then`` may have fallen silent after it."""
+    one = view.targets[target]
+    return False if one.known and one.is_silent(view.now) else view.answers(target, then)
+
+
 def _is_out(view: NetworkView) -> bool:
     # A peer on the local network is no access line: only the loss of the link cuts it off.
     if view.egress.kind is EgressKind.DIRECT and view.egress.carrier is not False:
         return False
-    if not all(one.is_mute(view.now) for one in view.beyond_access):
+    if not all(one.is_silent(view.now) for one in view.beyond_access):
+        return False
+    if all(view.refuses(one, one.unanswered.first) for one in view.beyond_access):
         return False
     return view.egress.is_cut_here or not any(_may_answer(one, view) for one in view.before_access)
 
 
 def _may_answer(one: TargetHistory, view: NetworkView) -> bool:
     """True if a target must still be polled before its answer or silence shows the section."""
-    return one.known and not one.is_silent(view.now) and not one.answered_since(view.mute_since())
+    return one.known and not one.is_silent(view.now) and not one.answered_since(view.silent_since())
 
 
 def _has_two_beyond(view: NetworkView) -> bool:

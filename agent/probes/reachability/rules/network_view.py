@@ -19,6 +19,7 @@ class Target(StrEnum):
     FIRST_HOP = "first hop"
     PEER = "peer"
     BROKER = "broker"
+    RESOLVER = "resolver"  # the site's, asked for the names of peer and broker
 
 
 class OutageScope(StrEnum):
@@ -27,6 +28,7 @@ class OutageScope(StrEnum):
     LINE = "line"
     PEER = "peer"
     BROKER = "broker"
+    NAMES = "names"
     COLLECTOR = "collector"
 
 
@@ -88,13 +90,18 @@ class OutageEnd(Struct, frozen=True):
 
 
 class NetworkView(Struct, frozen=True):
-    """Everything that the rules know at ``now``. ``open_scopes`` are those with an open outage."""
+    """Everything that the rules know at ``now``. ``open_scopes`` are those with an open outage.
+
+    ``names_fail``: the resolver is known to fail. It gave an error, or nothing yet, or addresses at which
+    nothing authenticates while others of the same host are proved.
+    """
 
     now: ClockReading
     targets: Mapping[Target, TargetHistory]
     egress: Egress
     uplink: UplinkState
     open_scopes: Container[OutageScope]
+    names_fail: bool = False
 
     @property
     def peer(self) -> TargetHistory:
@@ -118,15 +125,24 @@ class NetworkView(Struct, frozen=True):
         return [gateway, hop] if self.egress.kind is EgressKind.ROUTED else [hop]
 
     def last_heard_beyond(self) -> ClockReading | None:
-        """Newest sign of life from beyond the access line, refusals included."""
-        return latest(*(one.last_heard for one in self.beyond_access))
+        """Newest answer from beyond the access line. Refusals are none: any box on the way can refuse."""
+        return latest(*(one.last_answer for one in self.beyond_access))
 
-    def mute_since(self) -> ClockReading | None:
-        """First poll without a reaction from beyond the access line, if there is one."""
-        first = [one.mute.first for one in self.beyond_access]
+    def silent_since(self) -> ClockReading | None:
+        """First poll without an answer from beyond the access line, if there is one."""
+        first = [one.unanswered.first for one in self.beyond_access]
         heard = self.last_heard_beyond()
         # A poll before another target's answer belongs to no common silence.
         return earliest(*not_before(first, heard)) or earliest(*first)
+
+    def refuses(self, one: TargetHistory, then: ClockReading | None) -> bool:
+        """True if ``one`` itself has refused since ``then``, as far as can be known.
+
+        Between this machine and the first hop nothing refused in its place if the hop answers.
+        """
+        hop = self.targets[Target.FIRST_HOP]
+        is_open = hop.answered_since(then) and not hop.is_silent(self.now)
+        return one.refused_since(then) and (is_open or self.egress.kind is EgressKind.DIRECT)
 
     def answers(self, target: Target, then: ClockReading | None) -> bool | None:
         """True if ``target`` has answered since ``then``, False if not; None where silence proves nothing."""

@@ -1,11 +1,12 @@
 """Outages: what is out, since when, and where. A state machine without clock, socket or disk.
 
-Polls and answers of gateway, first hop, peer and broker are recorded in ``targets`` (``target_history``).
-Each ``decide`` gets the state of this machine's egress and uplink, and returns the records of outages that
-began or ended. The meaning and the limits of each cause are in docs/methods.md, "Outages".
+Polls and answers of gateway, first hop, peer, broker and resolver are recorded in ``targets``
+(``target_history``). Each ``decide`` gets the state of this machine's egress, uplink and names, and returns
+the records of outages that began or ended. The meaning and the limits of each cause are in docs/methods.md,
+"Outages".
 
-There are four scopes: line, peer, broker and collector. Each is in one of two states, and rules of its own
-(``line``, ``services``) produce its events from the view of the moment (``network_view``):
+There are five scopes: line, peer, broker, names and collector. Each is in one of two states, and rules of its
+own (``line``, ``services``, ``names``) produce its events from the view of the moment (``network_view``):
 
 | state | event | next state | record |
 |---|---|---|---|
@@ -19,8 +20,8 @@ The order of one ``decide`` matters:
 
 1. Session and receipts are recorded as answers of the broker.
 2. A near target that is silent while a farther one answers is no longer known to answer.
-3. The line decides. While it is out, the other three scopes keep their state: nothing is known of them.
-4. Peer, broker and collector decide. The collector sees a begin of the broker that precedes it.
+3. The line decides. While it is out, the other scopes keep their state: nothing is known of them.
+4. Peer, broker, names and collector decide. The collector sees a begin of the broker that precedes it.
 
 What must never happen:
 
@@ -30,14 +31,16 @@ What must never happen:
 - A begin, less its error, that is later than the truth. Hence the error reaches back to the newest sign of
   life.
 - A section named by the silence of a target that was never known to answer.
+- Evidence from a target that was not asked, or from somebody who answers in its place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from agent.probes.reachability.rules.line import LineRules, line_cause
+from agent.probes.reachability.rules.names import NameRules
 from agent.probes.reachability.rules.network_view import (
     Egress,
     EgressKind,
@@ -60,8 +63,13 @@ _POLLED_FOR_END = {
     OutageScope.LINE: (Target.PEER, Target.BROKER),
     OutageScope.PEER: (Target.PEER,),
     OutageScope.BROKER: (Target.BROKER,),
+    OutageScope.NAMES: (),
     OutageScope.COLLECTOR: (),
 }
+
+# Outages during which the broker is polled.
+_OF_BROKER = (OutageScope.LINE, OutageScope.BROKER)
+_BEYOND_THE_LINE = (OutageScope.PEER, OutageScope.BROKER, OutageScope.NAMES, OutageScope.COLLECTOR)
 
 
 class ScopeRules(Protocol):
@@ -77,7 +85,7 @@ class ScopeRules(Protocol):
 
 
 class OutageRules:
-    """State machine of the four scopes.
+    """State machine of the scopes.
 
     ``interval_us`` is the time between polls while all is well. ``previous_run`` is when an earlier run of
     the agent was last alive, and bounds the error of what was out before this run.
@@ -90,12 +98,14 @@ class OutageRules:
         self.targets = {target: TargetHistory(self.answer_wait_us) for target in Target}
         self.egress = Egress()
         self.uplink = UplinkState()
+        self._names_fail = False
         self._open = _OpenOutages(new_id, previous_run)
         self._broker = BrokerRules(self.answer_wait_us)
         self._scopes: Mapping[OutageScope, ScopeRules] = {
             OutageScope.LINE: LineRules(),
             OutageScope.PEER: PeerRules(),
             OutageScope.BROKER: self._broker,
+            OutageScope.NAMES: NameRules(),
             OutageScope.COLLECTOR: CollectorRules(),
         }
 
@@ -111,16 +121,19 @@ class OutageRules:
 
     def view(self, now: ClockReading) -> NetworkView:
         """View of this moment, for rules and for people."""
-        return NetworkView(now, self.targets, self.egress, self.uplink, self.outages)
+        return NetworkView(now, self.targets, self.egress, self.uplink, self.outages, self._names_fail)
 
-    def decide(self, now: ClockReading, egress: Egress, uplink: UplinkState) -> list[ReachabilityValues]:
+    def decide(
+        self, now: ClockReading, egress: Egress, uplink: UplinkState, *, names_fail: bool = False
+    ) -> list[ReachabilityValues]:
         """Records of the outages that began or ended."""
         before, self.uplink, self.egress = self.uplink, uplink, egress
+        self._names_fail = names_fail
         self._broker.observe(now, before, uplink, self.targets[Target.BROKER])
         view = self.view(now)
         _believe_farther_targets(view)
         records = self._advance(OutageScope.LINE, view)
-        for scope in (OutageScope.PEER, OutageScope.BROKER, OutageScope.COLLECTOR):
+        for scope in _BEYOND_THE_LINE:
             if OutageScope.LINE not in self.outages:
                 records += self._advance(scope, view)
         return records
@@ -132,12 +145,15 @@ class OutageRules:
                 return True
         if OutageScope.LINE in self.outages:
             return False
-        gateway, peer, broker = (self.targets[one] for one in (Target.GATEWAY, Target.PEER, Target.BROKER))
+        near, far = (Target.GATEWAY, Target.FIRST_HOP), (Target.PEER, Target.BROKER)
+        gateway, hop, peer, broker = (self.targets[one] for one in (*near, *far))
         may_lose_broker = not self.uplink.connected and OutageScope.BROKER not in self.outages
         return (
             (peer.is_overdue(now) and OutageScope.PEER not in self.outages)
             or (broker.is_overdue(now) and may_lose_broker)
             or (gateway.is_overdue(now) and gateway.known and self.egress.kind is EgressKind.ROUTED)
+            # While the peer is out nobody else crosses the line: the hop speaks for it.
+            or (hop.is_overdue(now) and hop.known and OutageScope.PEER in self.outages)
             or self.egress.is_cut_here
         )
 
@@ -154,6 +170,7 @@ class OutageRules:
         then = outage.begin if outage.begin.boot_id == view.now.boot_id else None
         end = rules.end(view, then)
         if end is None:
+            self._open.note_impostor(scope, then, view)
             if scope is OutageScope.LINE and outage.cause is Cause.UNKNOWN:
                 self._open.learn_cause(scope, line_cause(view, then), then, view)
             return []
@@ -176,7 +193,8 @@ class _OpenOutages:
             outage=self._new_id(), cause=begin.cause, begin=begin.at, begin_error_us=error_us
         )
         self.by_scope[scope] = outage = _with_answers(outage, begin.at, view)
-        return outage
+        self.note_impostor(scope, begin.at, view)
+        return self.by_scope[scope]
 
     def learn_cause(
         self, scope: OutageScope, cause: Cause, then: ClockReading | None, view: NetworkView
@@ -184,6 +202,11 @@ class _OpenOutages:
         if cause is not Cause.UNKNOWN:
             outage = replace(self.by_scope[scope], cause=cause)
             self.by_scope[scope] = _with_answers(outage, then, view)
+
+    def note_impostor(self, scope: OutageScope, then: ClockReading | None, view: NetworkView) -> None:
+        outage = self.by_scope[scope]
+        if then is not None and not outage.impostor and scope in _OF_BROKER and _has_impostor(then, view):
+            self.by_scope[scope] = replace(outage, impostor=True)
 
     def end(self, scope: OutageScope, end: OutageEnd) -> ReachabilityValues:
         error_us = self._uncertainty_us(end.last_bad, end.at)
@@ -219,7 +242,26 @@ def _with_answers(
         peer=view.answers(Target.PEER, then),
         broker=True if broker is None and view.uplink.connected else broker,
         collector=False if outage.cause is Cause.COLLECTOR else None,
+        unasked=tuple(_unasked(then, view)),
     )
+
+
+def _unasked(then: ClockReading | None, view: NetworkView) -> Iterator[str]:
+    """Names of the targets on the way to which nothing was sent since ``then``."""
+    on_the_way = {Target.PEER, Target.BROKER}
+    if view.egress.kind is not EgressKind.DIRECT:
+        on_the_way.add(Target.FIRST_HOP)
+    if view.egress.kind is EgressKind.ROUTED:
+        on_the_way.add(Target.GATEWAY)
+    for target in Target:
+        connected = target is Target.BROKER and view.uplink.connected
+        if target in on_the_way and not connected and not view.targets[target].was_asked_since(then):
+            yield target.replace(" ", "-")
+
+
+def _has_impostor(then: ClockReading, view: NetworkView) -> bool:
+    """True if something took connections to the broker and never proved to be it."""
+    return view.broker.accepted_since(then) and not view.broker.answered_since(then)
 
 
 def _believe_farther_targets(view: NetworkView) -> None:

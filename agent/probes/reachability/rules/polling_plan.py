@@ -4,14 +4,16 @@ Polls use the line that they watch (decision 23). While all is well only the pee
 because its answer proves everything before it. A reply to a train replaces a poll. The gateway costs the line
 nothing.
 
-| state | gateway | peer | first hop | broker |
-|---|---|---|---|---|
-| all well | each interval | each 1.8 | each 30, or 12 until it is known | each, without a session only |
-| silence suspected | each 0.2 | each 0.2 | each 0.2 | each 0.2 |
-| an outage is open | each | each | each | each |
+| state | gateway | peer | first hop | broker | resolver |
+|---|---|---|---|---|---|
+| all well | each interval | each 1.8 | each 30; 12 until known | each, without a session only | each 30 |
+| silence suspected | each 0.2 | each 0.2 | each 0.2 | each 0.2 | |
+| the resolver is late | as when all is well | | | | each 0.2 |
+| the resolver is out | as when all is well | | | | each |
+| another outage is open | each | each | each | each | each |
 """
 
-from agent.probes.reachability.rules.network_view import EgressKind, Target
+from agent.probes.reachability.rules.network_view import EgressKind, OutageScope, Target
 from agent.probes.reachability.rules.outages import SUSPECT_SHARE, OutageRules
 from agent.probes.reachability.rules.target_history import latest
 from wire.records import ClockReading
@@ -23,6 +25,8 @@ PEER_INTERVALS = 1.8
 HOP_INTERVALS = 30
 # More often until it is known: routers send few ICMP messages a second, so that one poll proves little.
 UNKNOWN_HOP_INTERVALS = 12
+# Five minutes: two names of two families, most often answered by the site's own router.
+RESOLVER_INTERVALS = 30
 
 
 class PollingPlan:
@@ -35,11 +39,13 @@ class PollingPlan:
         """Targets to poll now."""
         if rules.suspects(now):
             intervals = dict.fromkeys(Target, SUSPECT_SHARE)
-        elif rules.outages:
+            del intervals[Target.RESOLVER]
+        elif any(scope is not OutageScope.NAMES for scope in rules.outages):
             intervals = dict.fromkeys(Target, 1.0)
         else:
             hop = HOP_INTERVALS if rules.targets[Target.FIRST_HOP].known else UNKNOWN_HOP_INTERVALS
             intervals = {Target.GATEWAY: 1.0, Target.PEER: PEER_INTERVALS, Target.FIRST_HOP: hop}
+            intervals[Target.RESOLVER] = self._resolver_intervals(rules, now)
             if not rules.uplink.connected:
                 intervals[Target.BROKER] = 1.0
         if rules.egress.kind is EgressKind.DIRECT:
@@ -47,6 +53,12 @@ class PollingPlan:
         if rules.egress.kind is not EgressKind.ROUTED:
             intervals.pop(Target.GATEWAY, None)
         return [target for target, each in intervals.items() if self._is_due(rules, target, each, now)]
+
+    @staticmethod
+    def _resolver_intervals(rules: OutageRules, now: ClockReading) -> float:
+        if OutageScope.NAMES in rules.outages:
+            return 1.0
+        return SUSPECT_SHARE if rules.targets[Target.RESOLVER].is_overdue(now) else RESOLVER_INTERVALS
 
     def _is_due(self, rules: OutageRules, target: Target, intervals: float, now: ClockReading) -> bool:
         one = rules.targets[target]

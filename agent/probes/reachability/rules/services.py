@@ -1,10 +1,13 @@
 """Rules of the services beyond the line: peer, broker and collector. Pure.
 
+An answer of the peer is a reply under its key, one of the broker its certificate or CONNACK. A refusal counts
+only where the first hop answers (``NetworkView.refuses``).
+
 | scope | begins when | ends when |
 |---|---|---|
 | peer | it is silent, while the broker answers or its own machine refuses | it is back |
-| broker, silent | no session, no connection, while the peer answers or its machine refuses | it is back |
-| broker, refusing | connections succeed, but no session for ``SESSION_US`` | there is a session |
+| broker, silent | no session, no answer, while the peer answers or its machine refuses | it is back |
+| broker, refusing | it answers, but there is no session for ``SESSION_US`` | there is a session |
 | collector | the broker took a batch, no receipt came in time, the line was open after that | a receipt |
 """
 
@@ -34,9 +37,9 @@ class PeerRules:
         first = peer.unanswered.first
         if not peer.is_silent(view.now) or first is None:
             return None
-        is_open = view.egress.kind is EgressKind.DIRECT or peer.refused_since(first)
+        is_open = view.egress.kind is EgressKind.DIRECT or view.refuses(peer, first)
         if view.egress.broker_shares:
-            is_open = is_open or broker.answered_since(first) or broker.refused_since(first)
+            is_open = is_open or broker.answered_since(first)
         return OutageBegin(Cause.PEER, first, peer.last_answer) if is_open else None
 
     def end(self, view: NetworkView, begin: ClockReading | None) -> OutageEnd | None:
@@ -72,7 +75,8 @@ class BrokerRules:
         receipt = uplink.last_receipt
         # A receipt that is older than an unanswered poll proves nothing about that poll.
         if receipt is not None and receipt != before.last_receipt and not broker.was_polled_after(receipt):
-            broker.answer(receipt)
+            # The collector's receipt came over the line and through the broker: no single lucky packet.
+            broker.prove(receipt)
 
     def begin(self, view: NetworkView) -> OutageBegin | None:
         """Begin of an outage: no session, and either no answer or no session of any connection."""
@@ -136,7 +140,7 @@ class CollectorRules:
 
 def _is_way_open(view: NetworkView, then: ClockReading) -> bool:
     """True if the way to the broker was open after ``then``, so that only the broker can be out."""
-    return not view.egress.broker_shares or view.peer.answered_since(then) or view.broker.refused_since(then)
+    return not view.egress.broker_shares or view.peer.answered_since(then) or view.refuses(view.broker, then)
 
 
 def _earlier(moment: ClockReading, by_us: int) -> ClockReading:

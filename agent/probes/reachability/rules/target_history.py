@@ -6,21 +6,25 @@ calls the length of such a row the detection multiplier.
 
 What each event does to the counts (an empty field: nothing):
 
-| event | unanswered polls | mute polls | answers in a row | known |
-|---|---|---|---|---|
-| poll | +1 | +1 | 0, if an earlier poll is unanswered | |
-| answer, however late | 0 | 0 | +1 | yes |
-| refusal (ICMP port unreachable, TCP reset) | | 0 | | |
-| proof (a session, which outlasts single answers) | 0 | 0 | at least ``ANSWERS`` | yes |
-| reset (earlier counts are dropped) | 0 | 0 | 0 | |
-| replacement (another machine has its place now) | 0 | 0 | 0 | no |
+| event | unanswered polls | answers in a row | known |
+|---|---|---|---|
+| poll | +1 | 0, if an earlier poll is unanswered | |
+| wait (an earlier poll still waits) | +1 | | |
+| answer, however late | 0 | +1 | yes |
+| refusal (ICMP port unreachable, TCP reset) | | | |
+| acceptance (TCP was established, nothing was proved) | | | |
+| proof (a session, a receipt, which outlast single answers) | 0 | at least ``ANSWERS`` | yes |
+| reset (earlier counts are dropped) | 0 | 0 | |
+| replacement (another machine has its place now) | 0 | 0 | no |
+
+Only an answer counts, because it authenticates where the target can. Any box on the way can refuse or accept
+in the target's place: the times of both are kept, as hints.
 
 The states follow from the counts:
 
 | state | condition | meaning |
 |---|---|---|
 | silent | ``POLLS`` unanswered polls, the newest ``answer_wait_us`` old | the program does not answer |
-| mute | ``POLLS`` mute polls, the newest ``answer_wait_us`` old | no refusal either: no way there |
 | back | ``ANSWERS`` answers in a row | a former silence is over |
 
 *Known* means that it answered at some time, perhaps to an earlier run of the agent. The silence of a target
@@ -64,7 +68,7 @@ class AnswerRow(Struct):
 class TargetHistory(Struct):
     """Polls and answers of one target; ``answer_wait_us`` is the time an answer may take.
 
-    ``unanswered`` counts polls since the newest answer, ``mute`` those since the newest answer or refusal.
+    ``unanswered`` counts polls since the newest answer.
     """
 
     answer_wait_us: int
@@ -72,22 +76,23 @@ class TargetHistory(Struct):
     last_poll: ClockReading | None = None
     last_answer: ClockReading | None = None
     last_refusal: ClockReading | None = None
+    last_acceptance: ClockReading | None = None
     unanswered: PollRow = field(default_factory=PollRow)
-    mute: PollRow = field(default_factory=PollRow)
     answers: AnswerRow = field(default_factory=AnswerRow)
-
-    @property
-    def last_heard(self) -> ClockReading | None:
-        """Newest time at which the way to the target was open."""
-        return latest(self.last_answer, self.last_refusal)
 
     def poll(self, now: ClockReading) -> None:
         """Record that the target was polled."""
         if self.unanswered.count and self.last_poll is not None:
             self.answers.count, self.answers.last_missed = 0, self.last_poll
         self.unanswered.add(now)
-        self.mute.add(now)
         self.last_poll = now
+
+    def wait(self, now: ClockReading) -> None:
+        """Record that an earlier poll still waits, such as a lookup that the C library repeats.
+
+        It counts as one more poll, but not as a newer one: the change may be older than this moment.
+        """
+        self.unanswered.add(now)
 
     def answer(self, now: ClockReading) -> None:
         """Record an answer, to whichever poll."""
@@ -95,7 +100,7 @@ class TargetHistory(Struct):
             self.answers.first = now
         self.answers.count += 1
         self.known, self.last_answer = True, now
-        self._clear_polls()
+        self.unanswered.clear()
 
     def prove(self, now: ClockReading) -> None:
         """Record evidence that counts as a whole row of answers, such as a session."""
@@ -103,18 +108,22 @@ class TargetHistory(Struct):
         self.answers.count = max(self.answers.count, ANSWERS)
 
     def refuse(self, now: ClockReading) -> None:
-        """Record a refusal: the target's machine answered that nothing listens there."""
+        """Record a refusal in the target's name: nothing listens there."""
         self.last_refusal = now
-        self.mute.clear()
+
+    def accept(self, now: ClockReading) -> None:
+        """Record that something took a connection to the target."""
+        self.last_acceptance = now
 
     def reset(self) -> None:
         """Count polls and answers from 0 again; what is known of the target stays."""
-        self._clear_polls()
+        self.unanswered.clear()
         self.answers.count = 0
 
     def replace(self) -> None:
         """Forget the target, because another machine has its place now."""
-        self.known, self.last_answer, self.last_refusal = False, None, None
+        self.known = False
+        self.last_answer = self.last_refusal = self.last_acceptance = None
         self.reset()
 
     def is_overdue(self, now: ClockReading) -> bool:
@@ -127,10 +136,6 @@ class TargetHistory(Struct):
     def is_silent(self, now: ClockReading) -> bool:
         """True if a whole row of polls is without an answer."""
         return self.unanswered.count >= POLLS and self.is_overdue(now)
-
-    def is_mute(self, now: ClockReading) -> bool:
-        """True if a whole row of polls is without an answer and without a refusal."""
-        return self.mute.count >= POLLS and self.is_overdue(now)
 
     def is_back(self) -> bool:
         """True if a whole row of polls was answered."""
@@ -149,9 +154,13 @@ class TargetHistory(Struct):
         """True if there was a refusal at ``then`` or later; at any time where ``then`` is None."""
         return _is_since(self.last_refusal, then)
 
-    def _clear_polls(self) -> None:
-        self.unanswered.clear()
-        self.mute.clear()
+    def accepted_since(self, then: ClockReading | None) -> bool:
+        """True if a connection was accepted at ``then`` or later; at any time where ``then`` is None."""
+        return _is_since(self.last_acceptance, then)
+
+    def was_asked_since(self, then: ClockReading | None) -> bool:
+        """True if it was polled, or answered unasked, at ``then`` or later."""
+        return _is_since(self.last_poll, then) or self.answered_since(then)
 
 
 def _is_since(moment: ClockReading | None, then: ClockReading | None) -> bool:

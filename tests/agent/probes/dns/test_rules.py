@@ -80,6 +80,16 @@ def test_a_name_of_which_nothing_is_expected_is_right_wherever_it_points() -> No
     assert [answer.failure for answer in judged((NOERROR, ELSEWHERE), None, ())] == [None, Failure.NO_ANSWER]
 
 
+def test_an_address_that_is_dead_while_another_answers_is_in_the_record() -> None:
+    replies = [ResolverReply("10.0.0.1", 1, 0, (address,)) for address in ("192.0.2.1", "2001:db8::1")]
+    questions = [AskedQuestion(record, reply) for record, reply in zip(AddressRecord, replies, strict=True)]
+    found = tuple(answers("peer.fr", questions, (), ("2001:db8::1",)))
+    assert [one.silent for one in found] == [None, "2001:db8::1"]
+    assert [one.failure for one in found] == [None, None]
+    text = detail(DnsValues(answers=found, resolvers=(), timeout_us=1))
+    assert text == "peer.fr: 2001:db8::1 does not answer, another address does"
+
+
 def test_what_was_never_sent_is_no_silence() -> None:
     (answer,) = answers("a.fr", [AskedQuestion(AddressRecord.A, sent=False)], ())
     assert answer.failure is Failure.UNREACHABLE

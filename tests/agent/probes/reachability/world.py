@@ -36,7 +36,11 @@ def during(*spans: Span) -> Callable[[float], bool]:
 
 @dataclass
 class World:
-    """Timetable of faults, in seconds. ``loss`` is the share of polls that the line loses besides."""
+    """Timetable of faults, in seconds. ``loss`` is the share of polls that the line loses besides.
+
+    ``box``: reaction of a box in the place of peer and broker, ``accept`` or ``refuse``, where
+    the line is cut. With ``unknown_addresses`` there is nowhere to send a poll of either.
+    """
 
     gateway: Callable[[float], bool] = never
     access: Callable[[float], bool] = never
@@ -47,6 +51,9 @@ class World:
     broker_program: Callable[[float], bool] = never
     broker_refuses: Callable[[float], bool] = never
     collector: Callable[[float], bool] = never
+    resolver: Callable[[float], bool] = never
+    box: Callable[[float], str] = lambda _: ""
+    unknown_addresses: bool = False
     carrier: Callable[[float], bool] = never
     neighbour_fails_after_s: float = 1e9
     gateway_filters: bool = False
@@ -59,17 +66,23 @@ class World:
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def reaches(self, target: Target, second: float) -> str:
-        """Reaction to a poll: ``answer``, ``refuse`` or empty."""
+        """Reaction to a poll: ``answer``, ``refuse``, ``accept`` or empty."""
+        if target is Target.RESOLVER:
+            return "" if self.resolver(second) or self._is_cut(second) else "answer"
         here = self.carrier(second) or (self.gateway(second) and self.kind is EgressKind.ROUTED)
         if target is Target.GATEWAY:
             return "" if here or self.gateway_filters else "answer"
         if target is Target.BROKER and not self.broker_shares:
             return self._far(target, second)
         if here or self.access(second) or self.chance.random() < self.loss:
-            return ""
+            return "" if here or target is Target.FIRST_HOP else self.box(second)
         if target is Target.FIRST_HOP:
             return "" if self.hop_filters else "answer"
-        return "" if self.beyond(second) else self._far(target, second)
+        return self.box(second) if self.beyond(second) else self._far(target, second)
+
+    def _is_cut(self, second: float) -> bool:
+        """True if the resolver, which is beyond, cannot be reached."""
+        return any(out(second) for out in (self.carrier, self.gateway, self.access, self.beyond))
 
     def _far(self, target: Target, second: float) -> str:
         gone, ended = (
@@ -118,9 +131,13 @@ class Run:
         now = at(second, boot_id)
         if self.train(second) and self.world.reaches(Target.PEER, second) == "answer":
             self.rules.targets[Target.PEER].answer(now)
-        new = self.rules.decide(now, self.world.egress(second), self._uplink(second, boot_id))
+        fails = self.world.reaches(Target.RESOLVER, second) != "answer"
+        uplink = self._uplink(second, boot_id)
+        new = self.rules.decide(now, self.world.egress(second), uplink, names_fail=fails)
         self.records += [(second, one) for one in new]
         for target in self._plan.due(self.rules, now):
+            if self.world.unknown_addresses and target not in (Target.GATEWAY, Target.RESOLVER):
+                continue
             self.polled[target].append(second)
             self.rules.targets[target].poll(now)
             self._react(self.world.reaches(target, second), target, at(second + RTT_S, boot_id))
@@ -130,9 +147,11 @@ class Run:
             self.rules.targets[target].answer(then)
         elif how == "refuse":
             self.rules.targets[target].refuse(then)
+        elif how == "accept":
+            self.rules.targets[target].accept(then)
 
     def _uplink(self, second: float, boot_id: str) -> UplinkState:
-        how = self.world.reaches(Target.BROKER, second)
+        how = "" if self.world.unknown_addresses else self.world.reaches(Target.BROKER, second)
         if how == "answer":
             self._silent_since = None
             self._session = not self.world.broker_refuses(second)

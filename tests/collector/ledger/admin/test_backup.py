@@ -14,7 +14,7 @@ from collector.ledger.admin.backup import MARGIN_US, back_up, restore
 from collector.ledger.admin.verify import verify
 from collector.ledger.read import latest as reading
 from collector.ledger.store import LedgerError
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from host.exits import Exit
 from tests.collector.examples import HOUR_US, NOW_US
 from tests.collector.ledger.filled import batch, change, commit, files, fill, query, run, silent

@@ -10,7 +10,7 @@ from collector.ingest.decode import judge
 from collector.ledger.admin import verify as verification
 from collector.ledger.admin.backup import back_up
 from collector.ledger.admin.verify import verify
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from host.exits import Exit
 from tests.collector.examples import EPOCH, NOW_US, SITE
 from tests.collector.ledger.filled import batch, change, commit, fill, run, silent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.clock_correction import DELIVERY_US
 from collector.model.observation import PassedOver
@@ -256,7 +256,7 @@ def test_views_learn_of_what_was_hidden_by_a_wrong_clock(ledger: Ledger, path: P
     fleet.learn(machine.send(ledger).observations, machine.now_us)
     (before_us,) = newest_floor(fleet)
     for redated in idle(ledger):
-        fleet.relearn(redated.site, redated.observations)
+        fleet.relearn(redated.site, redated.observations, redated.outages)
     (after_us,) = newest_floor(fleet)
     assert before_us < verdict_us - MINUTE_US
     assert abs(after_us - verdict_us) < 3 * MINUTE_US

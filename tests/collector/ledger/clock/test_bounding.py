@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from collector.ledger.clock import bounding
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from tests.collector.examples import HOUR_US
 from tests.collector.ledger.filled import query
 from tests.collector.ledger.site_machine import Machine, assert_within_their_errors, idle

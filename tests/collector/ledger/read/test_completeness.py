@@ -10,7 +10,7 @@ from collector.ingest.decode import judge
 from collector.ledger.admin.verify import verify
 from collector.ledger.read import completeness as holdings
 from collector.ledger.store import LedgerError, connect
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.completeness import MISSING_AFTER_US, MissingRun, SiteCompleteness
 from collector.model.message import Arrival
 from tests.collector.examples import EPOCH, MINUTE_US, NOW_US, SITE, payload, stamp, stamp_values

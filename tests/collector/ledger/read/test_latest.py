@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 
 from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from tests.collector.examples import HOUR_US, MINUTE_US, NOW_US, arrival, failed, floor, floor_values, stamp
 from wire.records import Measurement, Verdict
 

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from collector.ingest.decode import judge
+from collector.ledger.keys import RowKeys
 from collector.ledger.read import outages
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import boots
-from collector.ledger.store import connect
-from collector.ledger.write.commit import Ledger
+from collector.ledger.schema.tables import boots
+from collector.ledger.store import LedgerError, connect
+from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site
 from collector.service.views import Views
@@ -44,7 +44,7 @@ def test_the_ledger_gives_what_live_state_had(tmp_path: Path) -> None:
         outage(4, NOW_US - 3 * DAY_US, NOW_US - 2 * DAY_US, name="outage-0"),
     ]
     path = ledger(tmp_path, *records, fleet=fleet)
-    rebuilt.restore_outages(outages.outages(path, 0).outages)
+    rebuilt.fleet.restore_outages(outages.outages(path, 0).outages)
     (live,), (again,) = fleet, rebuilt.fleet
     assert again.outages.known == live.outages.known
     assert set(live.outages.known) == {"outage-0", "outage-1", "outage-2"}
@@ -115,7 +115,7 @@ def test_what_one_site_tells_stands_in_the_place_of_nobodys(tmp_path: Path) -> N
     assert [each.name for each in found.outages if each.site == "quiet"] == ["outage-1"]
     names = [each.name for each in found.outages if each.site == "loud"]
     assert (len(names), names[0]) == (outages.MOST_OF_SITE, "o101"), "the newest"
-    assert found.partly == {"loud": NOW_US - 10_000_000 + 101}
+    assert found.complete_since == {"loud": NOW_US - 10_000_000 + 101}
 
 
 def test_where_not_all_fits_each_site_has_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +128,9 @@ def test_where_not_all_fits_each_site_has_its_share(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(outages, "MOST_IN_ALL", 8)
     found = outages.outages(path, 0)
     assert Counter(each.site for each in found.outages) == {"A": 1, "B": 3, "C": 3}
-    assert set(found.partly) == {"B", "C"}
+    assert set(found.complete_since) == {"B", "C"}
     monkeypatch.setattr(outages, "MOST_IN_ALL", 14)
-    assert outages.outages(path, 0).partly == {}
+    assert outages.outages(path, 0).complete_since == {}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_when_something_was_last_received(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"no ledger" * 200)
     for read in (lambda path: outages.outages(path, 0).outages, outages.last_received_us):
-        with pytest.raises(outages.LedgerError, match="this is no ledger: name another file"):
+        with pytest.raises(LedgerError, match="this is no ledger: name another file"):
             read(tmp_path / "ledger.db")
 
 

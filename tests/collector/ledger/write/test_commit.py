@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from collector.ledger.keys import RowKeys
 from collector.ledger.read import latest as reading
-from collector.ledger.rows.keys import RowKeys
-from collector.ledger.schema import SCHEMA_VERSION
+from collector.ledger.schema.tables import SCHEMA_VERSION
 from collector.ledger.store import LedgerError, connect
-from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import MessageResult
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from tests.collector.examples import (
     EPOCH,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from collector.ledger.admin.verify import verify
 from collector.ledger.write import epoch_counters as accounts_module
-from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import MessageResult
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival, CommandReport
 from tests.collector.examples import EPOCH, NOW_US, SITE, arrival, payload, stamp, stamp_values
 from tests.collector.ledger.filled import batch, commit, gap, query

@@ -5,7 +5,7 @@ import pytest
 
 from collector.ingest.decode import judge
 from collector.ledger.read import latest as reading
-from collector.ledger.write.commit import Ledger
+from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
 from collector.model.peer_comparison import ComparedTest, ComparisonResult
 from tests.collector.examples import (

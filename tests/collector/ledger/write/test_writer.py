@@ -8,9 +8,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from collector.ingest.queue import Intake
 from collector.ledger.write import writer as module
-from collector.ledger.write.commit import Ledger
 from collector.ledger.write.commit_result import CommitResult, MessageResult
-from collector.ledger.write.writer import Writer
+from collector.ledger.write.writer import Ledger, Writer
 from collector.model.message import Arrival, Judged
 from tests.collector.examples import NOW_US, SITE, arrival, stamp
 from wire.messages.envelope import Reason

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ledger.rows.record_rows import content_digest
+from collector.ledger.write.transaction import content_digest
 from lab.faults.accounts import notes
 from lab.faults.accounts.notes import Notes
 from lab.faults.processes import source

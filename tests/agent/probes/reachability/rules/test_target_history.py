@@ -1,4 +1,4 @@
-"""States of a target: silent, mute, back."""
+"""States of a target: silent, back."""
 
 from agent.probes.reachability.rules.target_history import ANSWERS, POLLS, TargetHistory
 from tests.agent.probes.reachability.world import at
@@ -44,19 +44,21 @@ def test_a_target_is_back_after_a_row_of_answers_since_the_first_of_them() -> No
     assert (one.answers.first, one.answers.last_missed, one.answers.count) == (at(16.1), at(14), ANSWERS)
 
 
-def test_a_refusal_ends_muteness_but_not_silence() -> None:
+def test_refusal_and_acceptance_are_no_answers() -> None:
     one = polled(0, 2, 4)
     one.refuse(at(4.1))
+    one.accept(at(4.2))
     one.poll(at(6))
     one.poll(at(8))
-    assert (one.is_silent(at(10)), one.is_mute(at(10))) == (True, False)
+    assert (one.is_silent(at(10)), one.known, one.unanswered.first) == (True, False, at(0))
     assert one.refused_since(at(4))
     assert not one.refused_since(at(5))
-    assert (one.last_heard, one.unanswered.first, one.mute.first) == (at(4.1), at(0), at(6))
+    assert one.accepted_since(at(4.2))
+    assert not one.accepted_since(at(5))
 
 
 def test_a_replaced_target_is_not_known() -> None:
     one = polled(0)
     one.answer(at(1))
     one.replace()
-    assert (one.known, one.last_answer, one.unanswered.count, one.last_heard) == (False, None, 0, None)
+    assert (one.known, one.last_answer, one.unanswered.count, one.last_refusal) == (False, None, 0, None)

@@ -1,11 +1,11 @@
-"""Keys of what repeats in the ledger: names, sites, epochs, series. Read once, remembered, bounded."""
+"""Keys of names, sites, epochs and series in the ledger: read once, kept in memory, bounded."""
 
 from collections.abc import Hashable
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
-from collector.ledger.schema import epochs, measurements, names, series, sites
+from collector.ledger.schema.tables import epochs, measurements, names, series, sites
 from collector.model.observation import Series
 
 BOUND = 1_000_000
@@ -16,7 +16,7 @@ def _find(table: Table, *identity: str) -> Select[int]:
     return select(table.c.key).where(*same)
 
 
-# Built once: when a whole fleet comes for the first time, building them costs more than the database does.
+# Built once: at the first arrival of a whole fleet, building them would cost more than the database.
 _FIND = {
     names.name: _find(names, "name"),
     sites.name: _find(sites, "site_id"),
@@ -24,14 +24,14 @@ _FIND = {
     series.name: _find(series, "site_key", "probe_key", "direction", "dscp"),
 }
 _INSERT = {table.name: table.insert() for table in (names, sites, epochs, series)}
-_NOTHING_CAME = {"high_water": 0, "committed": 0, "declared": 0, "conflicts": 0}
+_NO_COUNTS = {"high_water": 0, "committed": 0, "declared": 0, "conflicts": 0}
 _LAST_SEQ = select(func.max(measurements.c.seq)).where(measurements.c.epoch_key == bindparam("epoch_key"))
 
 
 class RowKeys:
-    """Looks keys up and gives new ones inside the transaction of the one writer.
+    """Finds keys and makes new ones inside the transaction of the one writer.
 
-    After a rollback call :meth:`forget`: what was remembered may not exist.
+    After a rollback call :meth:`forget`: the keys in memory may not exist.
     """
 
     def __init__(self) -> None:
@@ -45,26 +45,19 @@ class RowKeys:
 
     def name(self, connection: Connection, text: str) -> int:
         """The key of a word or name."""
-        known = self._known.get(text)
-        return known if known is not None else self._keep(text, connection, names, name=text)
+        return self._key(text, connection, names, name=text)
 
     def site(self, connection: Connection, site_id: str) -> int:
         """The key of a site."""
-        index = (sites.name, site_id)
-        known = self._known.get(index)
-        return known if known is not None else self._keep(index, connection, sites, site_id=site_id)
+        return self._key((sites.name, site_id), connection, sites, site_id=site_id)
 
     def epoch(self, connection: Connection, site_id: str, epoch: str) -> int:
         """The key of one journal epoch of one site."""
-        index = (epochs.name, site_id, epoch)
-        known = self._known.get(index)
-        if known is not None:
-            return known
-        site_key = self.site(connection, site_id)
-        return self._keep(index, connection, epochs, _NOTHING_CAME, site_key=site_key, epoch=epoch)
+        site_key, index = self.site(connection, site_id), (epochs.name, site_id, epoch)
+        return self._key(index, connection, epochs, _NO_COUNTS, site_key=site_key, epoch=epoch)
 
     def last_seq(self, connection: Connection, epoch_key: int) -> int:
-        """The highest sequence number held of an epoch, 0 for none: above it nothing need be looked up."""
+        """Highest committed sequence number of an epoch, or 0. No number above it is in the ledger."""
         known = self._last_seq.get(epoch_key)
         if known is None:
             last: int | None = connection.execute(_LAST_SEQ, {"epoch_key": epoch_key}).scalar()
@@ -72,24 +65,23 @@ class RowKeys:
         return known
 
     def raise_last_seq(self, epoch_key: int, seq: int) -> None:
-        """Remember that ``seq`` is about to be held; of a forgotten epoch the ledger is asked again."""
+        """Note that ``seq`` is about to be committed, unless the epoch was forgotten."""
         if epoch_key in self._last_seq:
             self._last_seq[epoch_key] = max(seq, self._last_seq[epoch_key])
 
     def series(self, connection: Connection, of: Series) -> int:
         """The key of a series."""
-        known = self._known.get(of)
-        if known is not None:
-            return known
-        identity: dict[str, Any] = {
-            "site_key": self.site(connection, of.site),
-            "probe_key": self.name(connection, of.probe),
-            "direction": of.direction.value if of.direction else None,
-            "dscp": of.dscp,
-        }
-        return self._keep(of, connection, series, **identity)
+        return self._key(
+            of,
+            connection,
+            series,
+            site_key=self.site(connection, of.site),
+            probe_key=self.name(connection, of.probe),
+            direction=of.direction.value if of.direction else None,
+            dscp=of.dscp,
+        )
 
-    def _keep(
+    def _key(
         self,
         index: Hashable,
         connection: Connection,
@@ -97,9 +89,11 @@ class RowKeys:
         new: dict[str, Any] | None = None,
         **identity: Any,
     ) -> int:
-        if len(self._known) >= BOUND:
-            self.forget()
-        key = self._known[index] = _find_or_insert(connection, table, identity, new or {})
+        key = self._known.get(index)
+        if key is None:
+            if len(self._known) >= BOUND:
+                self.forget()
+            key = self._known[index] = _find_or_insert(connection, table, identity, new or {})
         return key
 
 

@@ -29,8 +29,9 @@ from msgspec.structs import replace
 from wire import ip_layer
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.ends import batches, rate_control
-from wire.udpstp.ends.rate_control import FixedRate, LocalSearch, RateControl
+from wire.udpstp.ends.rate_control import FixedRate
 from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.search import LocalSearch, RateSearch
 from wire.udpstp.ends.sender import SendingEnd
 from wire.udpstp.ends.series import FeedbackCounter
 from wire.udpstp.ends.watchdog import TERMINATION_NS, Tempo, Watchdog
@@ -340,19 +341,19 @@ class ServerTest:
         highest, table = self._search_limits.highest_row, self.offer.table
         self.activated = now, wall
         self._watchdog.feed(now)
+        search = None
+        if self.searches:
+            search = RateSearch(activation, highest, start=now, table=table, overhead=self._overhead)
         if activation.command == pdu.UPSTREAM:
-            search = rate_control.rate_algorithm(activation, highest) if self.searches else None
-            # Up, the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
-            self._end = ReceivingEnd(activation, first_rate(activation, table), search, table)
+            # Up, the search runs here as well (RFC 9946 §5.1): each Status carries its next rate.
+            self._end = ReceivingEnd(activation, first_rate(activation, table), search)
             self._stop_at = now + activation.test_s * _S + self._grace_ns
-        else:
-            control: RateControl = (
-                LocalSearch(activation, highest, now, table)
-                if self.searches
-                else FixedRate(activation, now, table)
-            )
-            ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
-            self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
+            return
+        control = (
+            FixedRate(activation, now, table) if search is None else LocalSearch(activation, search, now)
+        )
+        ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
+        self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         """Process an ICMP error: once stopping, the client ends by closing its port."""

@@ -232,7 +232,7 @@ class RateControl(ABC):
             # Late or duplicated: it proves that feedback arrives, but reports an older interval.
             return None
         self._newest = status.sequence
-        return self._change(self._next_rate(status))
+        return self._change(self._next_rate(status, now))
 
     def no_status(self, now: int) -> SendingRate | None:
         """Return a lower rate at ``now`` where feedback has been missing long enough for a step."""
@@ -249,8 +249,8 @@ class RateControl(ABC):
         return rate
 
     @abstractmethod
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
-        """Rate after the newest Status."""
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
+        """Rate after the newest Status, received at ``now``."""
 
     @abstractmethod
     def _step_down(self) -> int:
@@ -265,7 +265,7 @@ class FixedRate(RateControl):
         self._planned = self.rate
         self._lowered: AlgorithmB | None = None
 
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
         self._lowered = None
         return self._planned
 
@@ -273,23 +273,6 @@ class FixedRate(RateControl):
         row = self._activation.row
         self._lowered = self._lowered or AlgorithmB(self._activation, row, row)
         return self._lowered.step(Sign.BAD)
-
-
-class LocalSearch(RateControl):
-    """Search by the server itself, down: each Status is one step of the algorithm (RFC 9946 §5.1)."""
-
-    def __init__(
-        self, activation: pdu.Activation, highest_row: int, start: int, table: RateTable = DEFAULT_TABLE
-    ) -> None:
-        self._algorithm = rate_algorithm(activation, highest_row)
-        super().__init__(activation, table.sending_rate(self._algorithm.row), start, table)
-
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
-        sign = TrialInterval.of(status).sign(self._activation)
-        return self._table.sending_rate(self._algorithm.step(sign))
-
-    def _step_down(self) -> int:
-        return self._algorithm.step(Sign.BAD)
 
 
 class RemoteSearch(RateControl):
@@ -315,7 +298,7 @@ class RemoteSearch(RateControl):
         too_many = rates.packets_per_second(rate) > _PACKETS_BEYOND * rates.packets_per_second(most)
         return most if too_fast or too_many else rate
 
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
         self._lowered = None
         return self._bounded(status.rate) if is_sane(status.rate) else self.rate
 

@@ -3,8 +3,8 @@
 Algorithms B and C judge each trial interval by fixed thresholds: 30 and 90 ms of mean delay, ten lost
 packets.
 On a path with jitter or random loss they stop far below the line. They also swing: half idle between two
-swings, a line of 4 Mbit/s delivers 3.7 in every second. A foreign client gets them as they are. For a client
-of this program the same algorithms are fed with signs that a full line alone gives, and the end is held:
+swings, a line of 4 Mbit/s delivers 3.7 in every second. A client of this program gets the same algorithms fed
+with signs that a full line alone gives, a foreign one those of the standard. For both the end is held:
 
 | phase | rate |
 |---|---|
@@ -20,7 +20,7 @@ In the hold the queue never empties, so that what arrives in a whole second is t
 """
 
 from collections import deque
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 
 from msgspec import Struct
 
@@ -36,7 +36,7 @@ HOLD_S, HOLD_SHARE = 2.8, 0.45
 OVER = 1.05
 """Rate of the hold, as a multiple of the rate delivered by a full line."""
 
-QUEUE_MS = 10
+QUEUE_MS, DEEP_MS = 10, 100
 STILL_MS, STILL_INTERVALS, ARRIVED_SHARE = 20, 6, 0.97
 WINDOW = 6
 MOST_LOSS = 0.3
@@ -80,8 +80,8 @@ class RateSearch:
         self._activation = activation
         self._highest = highest_row
         self._overhead = overhead
-        # A foreign client has no table of one packet size: it gets the algorithm alone.
-        self._is_steered = table.packet_bytes is not None
+        # A foreign client has no table of one packet size. It asked for the thresholds of the standard.
+        self._is_ours = table.packet_bytes is not None
         self._hold_from = start + round(
             (activation.test_s - min(HOLD_S, HOLD_SHARE * activation.test_s)) * _S
         )
@@ -91,19 +91,18 @@ class RateSearch:
         self._full_bps = 0.0
         self._full: deque[_Heard] = deque(maxlen=WINDOW)
         self._held = False
+        self._deep_ms = DEEP_MS
 
     def step(self, status: pdu.Status, now: int) -> int:
         """Process one trial interval, and return the row from now on."""
-        if not self._is_steered:
-            self.row = self.algorithm.step(TrialInterval.of(status).sign(self._activation))
-            return self.row
         heard = self._hear(status)
         is_full = self._is_full(heard)
         self._note_full(heard, is_full=is_full)
         if now >= self._hold_from and self._full_bps:
             self.row = self._hold(heard, is_full=is_full)
         else:
-            self.row = self.algorithm.step(self._sign(heard))
+            plain = TrialInterval.of(status).sign(self._activation)
+            self.row = self.algorithm.step(self._sign(heard) if self._is_ours else plain)
         return self.row
 
     def step_down(self) -> int:
@@ -123,6 +122,9 @@ class RateSearch:
             status.lost,
             status.delay_min if known else None,
         )
+        if status.rtt_minimum != pdu.NO_DELAY:
+            # A step takes effect a round trip later: the queue must last for longer.
+            self._deep_ms = DEEP_MS + status.rtt_minimum // 4
         self._recent.append(heard)
         counts = self._by_row.setdefault(self.row, [0, 0])
         counts[0] += heard.packets
@@ -197,10 +199,14 @@ class RateSearch:
         sent = heard.packets + heard.lost
         if sent and heard.lost > MOST_LOSS * sent:
             return self._bounded(heard.bps * OVER)
+        queue_ms = self._queue_ms(heard) or 0
+        if queue_ms >= self._deep_ms:
+            # Deeper is of no use, and takes longer than the test to drain.
+            return max(1, floor(self._full_bps / 1e6))
+        if is_full:
+            return self.row if queue_ms >= self._deep_ms / 2 else self._bounded(self._full_bps * OVER)
         # A row more, or 3 %: the queue is to come back within a few intervals.
-        return (
-            self.row if is_full else self._bounded(max(self._bps(self.row) * 1.03, self._bps(self.row) + 1))
-        )
+        return self._bounded(max(self._bps(self.row) * 1.03, self._bps(self.row) + 1))
 
     def _bounded(self, bps: float) -> int:
         return max(1, min(ceil(bps / 1e6), self._highest))

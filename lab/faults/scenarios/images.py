@@ -1,18 +1,10 @@
 """``images``: a journal from yesterday's image, and a card that was cloned while its site goes on.
 
-<<<<<<< HEAD
-An image has the identities of its past and not what came after it. So every opening of a journal draws a new
-epoch: nothing is given out twice, and the ledger sees two epochs follow the same one. What only the lost
-present knew is shown as missing as far as it had been announced. Where the journal alone was put back, the
-heartbeat beside it names the newest epoch and its last number. What the journal lacks is declared then, and
-the next epoch follows that one.
-=======
 An image has the identities of its past and nothing that came after it. So every opening of a journal draws a
 new epoch. No identity is given out twice, and the ledger sees two epochs follow the same one. Records of the
 lost present are shown as missing, as far as they had been announced. If the journal alone was put back, the
 heartbeat beside it names the newest epoch and its last number. The records up to that number are declared
 lost, and the next epoch follows that one.
->>>>>>> main
 """
 
 import asyncio

@@ -174,10 +174,15 @@ class _JudgedTest(Struct, frozen=True):
         """
         if self.drain is None or self.lost:
             return None
-        if self.drain.idle_range_us <= MOVED_US:
-            return self.report.sent_bps * (1 - max(0.0, self.drain.median_rate))
-        capacity = self.report.sent_bps * (1 - self.drain.rate)
         fails, passes = 1 - FAIL_SHARE, 1 - PASS_SHARE
+        if self.drain.idle_range_us <= MOVED_US:
+            # A path that grew little by little has median growth too, but no queue that drains.
+            median = self.drain.median_rate
+            is_contradicted = (median >= fails and self.drain.rate <= passes) or (
+                median <= passes and self.drain.rate >= fails
+            )
+            return None if is_contradicted else self.report.sent_bps * (1 - max(0.0, median))
+        capacity = self.report.sent_bps * (1 - self.drain.rate)
         envelope = self.drain.envelope_rate
         if self.drain.rate >= fails and envelope < passes:
             return None

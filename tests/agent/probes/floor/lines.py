@@ -62,6 +62,16 @@ def step(milliseconds: float) -> Callable[[random.Random], Delay]:
     return drawn
 
 
+def ramp(milliseconds: float, lasting_s: float) -> Callable[[random.Random], Delay]:
+    """Path that becomes longer little by little during the load, and then stays so."""
+
+    def drawn(randomness: random.Random) -> Delay:
+        begin = randomness.uniform(0, 0.3) * S
+        return lambda now: milliseconds * min(1.0, max(0.0, (now - begin) / S / lasting_s))
+
+    return drawn
+
+
 def sine(milliseconds: float, period_s: float) -> Callable[[random.Random], Delay]:
     """Path that sways by so much up and down."""
 

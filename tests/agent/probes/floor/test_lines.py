@@ -50,6 +50,23 @@ def test_a_path_whose_delay_changes_decides_nothing(
 
 
 @BOTH
+@pytest.mark.parametrize("lasting_s", [1.5, 2.0])
+def test_a_path_that_grows_throughout_the_load_fails_no_fast_line(
+    direction: Direction, lasting_s: float
+) -> None:
+    """It grows as a queue does, but nothing drains."""
+    for rate in (8_400_000, 100_000_000):
+        drawn = random.Random(1)
+        verdict, tests = lines.verdict(
+            direction,
+            lambda _, rate=rate, drawn=drawn: ChangingWay(  # type: ignore[misc]
+                delay_ms=20, rate=rate, queue_ms=1000, extra=lines.ramp(60, lasting_s)(drawn)
+            ),
+        )
+        assert verdict in (Verdict.PASS, Verdict.UNDETERMINED), [test.finding for test in tests]
+
+
+@BOTH
 @pytest.mark.parametrize("add_ms", [15, 42, 120])
 @pytest.mark.parametrize("at_s", [0.2, 1.0, 1.9])
 def test_a_fast_line_whose_path_becomes_longer_once_passes(

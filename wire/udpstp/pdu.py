@@ -69,6 +69,12 @@ _SIZE_OF = {SETUP_ID: SETUP.size, NULL_ID: NULL.size, ACTIVATION_ID: ACTIVATION.
 UNSIGNED = bytes(32)
 
 
+def setup_version(data: bytes) -> int | None:
+    """Protocol version that a Setup Request of any version names; None for another packet."""
+    named = len(data) >= 4 and int.from_bytes(data[:2]) == SETUP_ID
+    return int.from_bytes(data[2:4]) if named else None
+
+
 class Setup(Struct, frozen=True, kw_only=True):
     """Setup Request and Response (§6.1, §6.2). ``bandwidth_mbps`` is without the direction bit."""
 

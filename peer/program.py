@@ -42,7 +42,13 @@ class PeerService:
         self._chosen = chosen
         self._clock = Clock()
         self.udpstp = UdpstpServer(
-            chosen.host, chosen.udpstp.port, secrets, Admission(chosen.admission), chosen.limits, self._ended
+            chosen.host,
+            chosen.udpstp.port,
+            secrets,
+            Admission(chosen.admission),
+            chosen.limits,
+            self._ended,
+            chosen.test_ports,
         )
         self.reflector = StampReflector(
             chosen.host, chosen.stamp.port, chosen.reflector(secrets), self._estimate

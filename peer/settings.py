@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from wire.udpstp.reception import Limits
 
 # keyId is one octet of the Setup Request (RFC 9946 section 6.1).
 MAX_KEY_ID = 255
+_PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 LEAST_SIZE = 1_000_000
 BACKLOG_INTERVAL_S = 1.0
@@ -46,10 +48,12 @@ class UdpstpSettings(Struct, frozen=True):
     """Load tests (RFC 9946): limits of one test and of all together; ``down`` and ``up`` as agents see them.
 
     A fixed-rate test above ``highest_rate`` is refused. A search reserves the rate that it asks for, up to
-    ``highest_rate``, and ends its climb there.
+    ``highest_rate``, and ends its climb there. ``test_ports``, such as ``40000-40099``, are the UDP ports of
+    the tests, for a firewall; null for any free port.
     """
 
     port: Port = pdu.WELL_KNOWN_PORT
+    test_ports: str | None = None
     highest_rate: BitRate = BitRate(1_000_000_000)
     longest_test: Seconds = Seconds(60)
     down: BitRate = BitRate(1_000_000_000)
@@ -105,6 +109,12 @@ class PeerSettings(Struct, frozen=True):
         """Limits of all tests together."""
         udpstp = self.udpstp
         return AdmissionLimits(int(udpstp.down), int(udpstp.up), udpstp.tests, udpstp.tests_per_key)
+
+    @property
+    def test_ports(self) -> Sequence[int]:
+        """Ports of load tests; 0 is any free one."""
+        found = _PORTS.fullmatch(self.udpstp.test_ports or "")
+        return range(int(found[1]), int(found[2]) + 1) if found else (0,)
 
     @property
     def limits(self) -> Limits:
@@ -163,6 +173,14 @@ def _udpstp(chosen: PeerSettings) -> str | None:
     udpstp = chosen.udpstp
     if not 1_000_000 <= udpstp.highest_rate <= HIGH_SPEED_ROW * 1_000_000:
         return "udpstp.highest_rate: out of range: 1 Mbit/s to 1 Gbit/s"
+    if udpstp.test_ports is not None:
+        ports = chosen.test_ports
+        if not ports or not 1024 <= ports[0] <= ports[-1] <= 65535:
+            return "udpstp.test_ports: expected two ports of 1024 to 65535, such as 40000-40099, or null"
+        if len(ports) < udpstp.tests:
+            return (
+                f"udpstp.test_ports: {len(ports)} ports for udpstp.tests: {udpstp.tests}: give each test one"
+            )
     if not 1 <= udpstp.longest_test <= 3600:
         return "udpstp.longest_test: out of range: 1 s to 1 h"
     for name, rate in (("down", udpstp.down), ("up", udpstp.up)):

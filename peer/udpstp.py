@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -14,13 +16,15 @@ from ipaddress import ip_address
 from net import load, timestamps
 from net.timestamps import Datagram
 from peer.admission import Admission, Denial, Ticket
-from wire.udpstp import reception
+from wire.udpstp import pdu, reception
 from wire.udpstp.reception import Limits, Offer, Reception, Refusal
 from wire.udpstp.server import ServerOutcome, ServerTest
 
 _LOG = logging.getLogger(__name__)
 # Then the event loop has a turn: STAMP replies must not wait for a flood of requests.
 _DATAGRAMS_A_TURN = 64
+# Other protocol versions that are logged; the registry has none but 20 (RFC 9946 section 12.3.2).
+MOST_VERSIONS = 8
 # A client waits 2 s for its set-up: within 1 s a second request may be a test beside the first.
 _ABANDONED_NS = 1_000_000_000
 
@@ -64,14 +68,17 @@ class UdpstpServer:
         self,
         address: str,
         port: int,
-        secrets: dict[int, bytes],
+        keys: dict[int, bytes],
         admission: Admission,
         limits: Limits,
         on_ended: Callable[[ServerTest, int], None] = _ignore,
+        test_ports: Sequence[int] = (0,),
     ) -> None:
+        self._test_ports = test_ports
+        self._versions: set[int | None] = set()
         self._address, self._asked_port = address, port
         self._family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
-        self._reception = Reception(secrets)
+        self._reception = Reception(keys)
         self._admission, self._limits, self._on_ended = admission, limits, on_ended
         self._socket: socket.socket | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -92,9 +99,9 @@ class UdpstpServer:
         """Number of tests set up or running."""
         return len(self._running)
 
-    def take_keys(self, secrets: dict[int, bytes]) -> None:
+    def take_keys(self, keys: dict[int, bytes]) -> None:
         """Use these keys from now on; running tests continue."""
-        self._reception.take_keys(secrets)
+        self._reception.take_keys(keys)
 
     async def start(self) -> None:
         """Start to serve. Raises OSError if the address and port are not available."""
@@ -136,6 +143,20 @@ class UdpstpServer:
             self._answer(sock, datagram, taken.answer)
         elif isinstance(taken, Offer):
             self._answer(sock, datagram, self._admit(taken, datagram.headers.destination, wall))
+            return
+        self._note_version(pdu.setup_version(datagram.payload))
+
+    def _note_version(self, version: int | None) -> None:
+        """Log another protocol version, once: what is not verified must not fill the log."""
+        # Older programs sign in another way, or not at all: they get no answer that could tell them.
+        if version in (None, pdu.PROTOCOL_VERSION) or len(self._versions) >= MOST_VERSIONS:
+            return
+        if version not in self._versions:
+            self._versions.add(version)
+            _LOG.warning(
+                "a client speaks version %d of UDPSTP, this peer version %d (RFC 9946): update the older one;"
+                " further requests of that version are not logged", version, pdu.PROTOCOL_VERSION,
+            )  # fmt: skip
 
     def _answer(self, sock: socket.socket, datagram: Datagram, answer: bytes) -> None:
         # An answer that cannot be sent is as good as lost: the client starts its set-up again.
@@ -157,7 +178,7 @@ class UdpstpServer:
         try:
             # At the address of the request: the client expects the load from there, whatever else this host
             # has.
-            sock = load.open_socket(self._family, (local or self._address, 0))
+            sock = self._open_test_port(local or self._address)
         except OSError as error:
             self._admission.release(ticket)
             return self._refuse(offer, reception.NO_CONNECTION, f"no port: {error.strerror}", wall)
@@ -169,6 +190,19 @@ class UdpstpServer:
             self._admission.release(ticket)
             return self._refuse(offer, reception.NO_CONNECTION, f"no thread: {error}", wall)
         return offer.accept(test_port, wall)
+
+    def _open_test_port(self, address: str) -> socket.socket:
+        """Open a socket at a free test port. Raises OSError if there is none."""
+        ports = self._test_ports
+        # From a random one on: ports are not to be guessed, nor to be taken again at once.
+        first = secrets.randbelow(len(ports))
+        for place in range(len(ports)):
+            try:
+                return load.open_socket(self._family, (address, ports[(first + place) % len(ports)]))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or place == len(ports) - 1:
+                    raise
+        raise OSError(errno.EADDRINUSE, "no test port is free")
 
     def _refuse(self, offer: Offer, code: int, reason: str, wall: int) -> bytes:
         _LOG.info("test session=%s key=%d direction=%s outcome=refused code=%d reason=%s",

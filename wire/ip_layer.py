@@ -3,6 +3,8 @@
 These numbers exist only here. Headers have no options and no extension headers, except TCP's timestamps.
 """
 
+import math
+
 from wire.records.vocabulary import Layer
 
 IPV4_UDP_BYTES, IPV6_UDP_BYTES = 28, 48
@@ -17,21 +19,53 @@ FULL_PACKET_BYTES = 1500
 The ratio between layers depends on the packet size. A contract names none, and a download has full packets.
 """
 
-ETHERNET_FRAME_BYTES = ETHERNET_HEADER_BYTES + FULL_PACKET_BYTES + 4
-"""Frame from the destination address to the frame check sequence (IEEE 802.3 clause 3.1.1). Preamble, start
-delimiter and the gap between frames are no part of it."""
+ETHERNET_FCS_BYTES = 4
+"""Frame check sequence (IEEE 802.3 clause 3.2.9)."""
+
+VLAN_TAG_BYTES = 4
+"""Tag of a virtual LAN (IEEE 802.1Q clause 9.6)."""
+
+PPPOE_BYTES = 8
+"""PPPoE header and PPP protocol number (RFC 2516 section 4)."""
+
+ATM_CELL_BYTES, ATM_PAYLOAD_BYTES = 53, 48
+"""Cell and its payload (ITU-T I.361)."""
+
+AAL5_TRAILER_BYTES = 8
+"""Trailer of a frame in cells (ITU-T I.363.5). The last cell is padded."""
 
 # The rate that the user of a download reads. Benchmarks compare iperf3's goodput with the floor by it, too.
 TCP_PAYLOAD_BYTES = FULL_PACKET_BYTES - 20 - 20 - 12
 """IPv4 header, TCP header, and the timestamps option with its padding (RFC 7323 appendix A)."""
 
-_CARRIED_BYTES = {
-    Layer.IP: FULL_PACKET_BYTES,
-    Layer.ETHERNET: ETHERNET_FRAME_BYTES,
-    Layer.TCP: TCP_PAYLOAD_BYTES,
+_FRAME = ETHERNET_HEADER_BYTES + ETHERNET_FCS_BYTES
+
+HEADER_BYTES = {
+    Layer.IP: 0,
+    Layer.ETHERNET: _FRAME,
+    Layer.ETHERNET_WITHOUT_FCS: ETHERNET_HEADER_BYTES,
+    Layer.VLAN: _FRAME + VLAN_TAG_BYTES,
+    Layer.PPPOE: _FRAME + PPPOE_BYTES,
+    Layer.ATM_PPPOA: 2 + AAL5_TRAILER_BYTES,
+    Layer.ATM_PPPOE: 10 + ETHERNET_HEADER_BYTES + PPPOE_BYTES + AAL5_TRAILER_BYTES,
 }
+"""Bytes of a layer beyond an IP packet, before these are cut into cells.
+
+Frames are without preamble, start delimiter and the gap between them. PPPoA is VC-multiplexed (RFC 2364
+section 6.1). PPPoE over ATM is bridged with LLC and without check sequence (RFC 2684 section 5.2).
+"""
+
+_IN_CELLS = (Layer.ATM_PPPOA, Layer.ATM_PPPOE)
 
 
-def ip_rate(contract_bps: float, layer: Layer) -> float:
-    """Convert a contract's rate at ``layer`` to the IP-layer rate in bit/s, for full-size packets."""
-    return contract_bps * FULL_PACKET_BYTES / _CARRIED_BYTES[layer]
+def layer_bytes(layer: Layer, packet_bytes: float) -> float:
+    """Bytes at ``layer`` of an IP packet of this size, or of the mean size of several. TCP is a share."""
+    if layer is Layer.TCP:
+        return packet_bytes * TCP_PAYLOAD_BYTES / FULL_PACKET_BYTES
+    framed = packet_bytes + HEADER_BYTES[layer]
+    return math.ceil(framed / ATM_PAYLOAD_BYTES) * ATM_CELL_BYTES if layer in _IN_CELLS else framed
+
+
+def ip_rate(contract_bps: float, layer: Layer, packet_bytes: float = FULL_PACKET_BYTES) -> float:
+    """Convert a contract's rate at ``layer`` to the IP-layer rate in bit/s, for packets of this size."""
+    return contract_bps * packet_bytes / layer_bytes(layer, packet_bytes)

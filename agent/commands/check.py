@@ -13,6 +13,7 @@ from agent.commands import machine
 from agent.commands.machine import NetworkInterface
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
 from agent.load import udpstp_client
+from agent.load.line_meter import PATIENCE_S
 from agent.load.rules import validity
 from agent.probes.path.probe import PathProbe
 from agent.probes.path.settings import PathSettings
@@ -45,6 +46,8 @@ BROKER_WITHIN_S = 15.0
 QUICK_S = 0.05
 WATCHED_S = 1.0
 PATH_WITHIN_S = 5.0
+# A wait for the router's counters that is worth a remark.
+REFRESH_NOTED_S = 15.0
 LOOKUP_WITHIN_S = 12.0
 # Low enough for any line, and 125 kB show in counters that others move, too.
 PROBED_BPS = 1_000_000
@@ -174,10 +177,20 @@ def line_counters(source: LineCounterSource, reading: CounterReading | Unavailab
 async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding:
     """Try if the counters counted the test that the peer has just sent."""
     source = context.line_counters
-    await asyncio.sleep(source.lag_s)
     # A peer on this machine, as in the example settings, never crosses the counted interface.
     on_loopback = settings_rules.is_loopback(context.settings.peer.host)
-    return movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
+    waited_s = 0.0
+    while True:
+        await asyncio.sleep(source.lag_s)
+        waited_s += source.lag_s
+        finding = movement(source.interface, before, await source.ask(), on_loopback=on_loopback)
+        # A router that refreshes its counters once a minute is usable, after a wait.
+        if finding.ok or on_loopback or not source.lag_s or waited_s >= PATIENCE_S:
+            break
+    if finding.ok and waited_s >= REFRESH_NOTED_S:
+        text = f"{finding.text}, {waited_s:.0f} s later: they are refreshed seldom, so that fails take longer"
+        return replace(finding, text=text)
+    return finding
 
 
 def movement(
@@ -205,7 +218,7 @@ def movement(
     if on_loopback:
         text = f"{seen}: the peer is on this machine, and its tests do not leave it; name the site's own peer"
         return CheckFinding(what, text, Exit.CONFIGURATION)
-    text = f"{seen}: the line's traffic does not pass there; name the interface towards the line"
+    text = f"{seen}: they stand still, or are those of another line; name the interface towards the line"
     return CheckFinding(what, text, Exit.CONFIGURATION)
 
 

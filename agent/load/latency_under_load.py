@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from agent.task.context import ProbeContext
-from agent.train.stamp_session import Train, TrainResult, run_train
+from agent.train.stamp_session import Train, TrainResult, of_reflector, run_train
 from wire.ip_layer import IPV4_UDP_BYTES
 from wire.records import LatencyUnderLoad
 from wire.stamp import packet
@@ -109,6 +109,7 @@ async def _train(context: ProbeContext, count: int, spacing: float) -> Train:
         # Neither is needed: here the queue of the load is measured.
         class_of_service=False,
         follow_up=False,
+        **of_reflector(context.settings.stamp.reflector),
     )
 
 

@@ -32,6 +32,7 @@ async def run_load(
     direction: Direction,
     row: int,
     duration_s: int,
+    packet_bytes: int | None = None,
     dscp: int = 0,
     auth_offset_s: float = 0.0,
     progress: Progress | None = None,
@@ -41,11 +42,12 @@ async def run_load(
     """Run one fixed-rate test at a row of the sending-rate table (``wire.udpstp.rates.row_for``).
 
     It is one attempt: a lost control message ends it with ``no-answer`` after 2 s, and the caller may try
-    again (RFC 9946 §6.1). ``auth_offset_s`` is the peer's time minus this host's, for the authentication
-    window of 5 s. ``progress`` is called in the event loop with a line for a person. ``on_load`` is called
-    when the load begins, every 100 ms, and when its planned duration is over. Setting ``cancel``, or
-    cancelling the task, stops the test within 0.2 s, the peer included. Never raises for what line, peer or
-    socket do.
+    again (RFC 9946 §6.1). ``packet_bytes`` is the size (IP) of all packets that a peer of this program is
+    asked for; None for those of the table. ``auth_offset_s`` is the peer's time minus this host's, for the
+    authentication window of 5 s. ``progress`` is called in the event loop with a line for a person.
+    ``on_load`` is called when the load begins, every 100 ms, and when its planned duration is over. Setting
+    ``cancel``, or cancelling the task, stops the test within 0.2 s, the peer included. Never raises for what
+    line, peer or socket do.
     """
     plan = Plan(
         address=(host, port),
@@ -55,6 +57,7 @@ async def run_load(
         direction=direction,
         row=row,
         duration_s=duration_s,
+        packet_bytes=packet_bytes,
         dscp=dscp,
         auth_offset_s=auth_offset_s,
     )
@@ -71,6 +74,7 @@ async def run_search(
     highest_bps: float,
     duration_s: int,
     algorithm: Algorithm,
+    packet_bytes: int | None = None,
     dscp: int = 0,
     start_row: int | None = None,
     byte_limit: int | None = None,
@@ -93,6 +97,7 @@ async def run_search(
         direction=direction,
         row=rates.row_for(highest_bps),
         duration_s=duration_s,
+        packet_bytes=packet_bytes,
         dscp=dscp,
         auth_offset_s=auth_offset_s,
         search=Search(algorithm=algorithm, start_row=start_row, byte_limit=byte_limit),
@@ -140,7 +145,7 @@ async def _watch(running: "asyncio.Task[LoadReport]", core: Client, progress: Pr
     """Report progress until the test is done, of a search with its rate."""
     plan, began, last_bytes = core.plan, time.monotonic(), 0
     last = began
-    megabits = rates.bits_per_second(rates.sending_rate(plan.row)) / 1e6
+    megabits = rates.bits_per_second(plan.table.sending_rate(plan.row)) / 1e6
     while progress is not None:
         done, _ = await asyncio.wait([running], timeout=_PROGRESS_EVERY_S)
         if done:

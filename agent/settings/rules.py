@@ -7,7 +7,7 @@ import ipaddress
 import re
 
 from agent.settings import hours
-from agent.settings.sections import FLOOR_LEAST, FLOOR_MOST, AgentSettings, SnmpSettings
+from agent.settings.sections import FLOOR_LEAST, FLOOR_MOST, AgentSettings, ReflectorKind, SnmpSettings
 from host import log
 from host.units import ByteSize
 from wire import ip_layer
@@ -109,6 +109,8 @@ def _stamp(chosen: AgentSettings) -> str | None:
         return "stamp.classes: two classes have the same dscp: keep one"
     if not 0.01 <= stamp.spacing <= 10:
         return "stamp.spacing: out of range: 10 ms to 10 s"
+    if stamp.authenticated and stamp.reflector is ReflectorKind.TWAMP_LIGHT:
+        return "stamp.reflector: twamp-light knows no authentication: set stamp.authenticated to false"
     return None if 0.1 <= stamp.timeout <= 10 else "stamp.timeout: out of range: 100 ms to 10 s"
 
 

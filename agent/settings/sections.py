@@ -3,6 +3,7 @@
 Defaults are for a site with one line and one peer: a working file has about ten lines.
 """
 
+from enum import StrEnum
 from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, field
@@ -68,14 +69,27 @@ class StampClass(Struct, frozen=True):
     dscp: Annotated[int, Meta(ge=0, le=63)]
 
 
+class ReflectorKind(StrEnum):
+    """Kind of the peer's reflector. Only a stateful one counts its own packets (RFC 8762 section 4)."""
+
+    STATEFUL = "stateful"
+    STATELESS = "stateless"
+    TWAMP_LIGHT = "twamp-light"
+
+
 class StampTrainSettings(Struct, frozen=True):
-    """Section ``stamp``: classes, size and spacing of trains, and the time that a reply may take."""
+    """Section ``stamp``: classes, size and spacing of trains, and the time that a reply may take.
+
+    ``reflector`` is what the peer's reflector can do. With another than ``stateful``, loss has no direction.
+    A TWAMP Light reflector knows no authentication and no TLVs (RFC 8762 section 4.6).
+    """
 
     classes: tuple[StampClass, ...] = (StampClass("default", 0),)
     packets: Annotated[int, Meta(ge=2, le=1000)] = 20
     spacing: Seconds = Seconds(0.5)
     timeout: Seconds = Seconds(2)
     authenticated: bool = True
+    reflector: ReflectorKind = ReflectorKind.STATEFUL
 
 
 class ScheduleSettings(Struct, frozen=True):

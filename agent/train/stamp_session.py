@@ -11,10 +11,11 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from msgspec import Struct
 
+from agent.settings.sections import ReflectorKind
 from net import timestamps
 from net.timestamps import Address, Datagram, StampSource
 from wire.ip_layer import IPV4_UDP_BYTES, IPV6_UDP_BYTES
@@ -63,6 +64,14 @@ class Train(Struct, frozen=True):
     def __repr__(self) -> str:
         # Without the key, which a traceback would show.
         return f"Train({self.host!r}, {self.port})"
+
+
+def of_reflector(kind: ReflectorKind) -> dict[str, Any]:
+    """Fields of a train for a reflector of this kind."""
+    return {
+        "twamp_light": kind is ReflectorKind.TWAMP_LIGHT,
+        "stateful": kind is ReflectorKind.STATEFUL,
+    }
 
 
 class TrainResult(Struct, frozen=True):

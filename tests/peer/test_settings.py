@@ -63,6 +63,12 @@ def test_the_example_has_the_defaults() -> None:
     ("keys: [{id: 1}]", "keys[0]: set exactly one of key and key_file"),
     ("keys: [{id: 1, key: a, key_file: b}]", "keys[0]: set exactly one of key and key_file"),
     (KEYS + "udpstp: {highest_rate: 2 Gbit/s}", "udpstp.highest_rate: out of range: 1 Mbit/s to 1 Gbit/s"),
+    (KEYS + "udpstp: {test_ports: '40000'}",
+     "udpstp.test_ports: expected two ports of 1024 to 65535, such as 40000-40099, or null"),
+    (KEYS + "udpstp: {test_ports: 40099-40000}",
+     "udpstp.test_ports: expected two ports of 1024 to 65535, such as 40000-40099, or null"),
+    (KEYS + "udpstp: {test_ports: 40000-40009}",
+     "udpstp.test_ports: 10 ports for udpstp.tests: 32: give each test one"),
     (KEYS + "udpstp: {longest_test: 500 ms}", "udpstp.longest_test: out of range: 1 s to 1 h"),
     (KEYS + "name: pop/1", "name: expected 1 to 64 letters, digits, _ and -, the first a letter or digit"),
     (KEYS + "tests: {size: 10 kB}", "tests.size: out of range: at least 1 MB"),
@@ -123,3 +129,9 @@ def test_the_example_key_is_refused_beyond_loopback(tmp_path: Path, host: str) -
 def test_settings_do_not_show_a_key(tmp_path: Path) -> None:
     chosen = settings.load(written(tmp_path, "keys: [{id: 1, key: hidden}]"))
     assert "hidden" not in repr(chosen)
+
+
+def test_test_ports_are_a_range_or_any(tmp_path: Path) -> None:
+    ranged = settings.load(written(tmp_path, KEYS + "udpstp: {test_ports: 40000-40031}"))
+    assert ranged.test_ports == range(40000, 40032)
+    assert settings.load(written(tmp_path, KEYS)).test_ports == (0,)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -24,10 +24,11 @@ PROBES = 200  # at most, after a load
 
 @contextlib.asynccontextmanager
 async def serving(
-    capacity: AdmissionLimits | None = None, host: str = "127.0.0.1"
+    capacity: AdmissionLimits | None = None, host: str = "127.0.0.1", test_ports: Sequence[int] = (0,)
 ) -> AsyncIterator[UdpstpServer]:
     plenty = AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 8)
-    server = UdpstpServer(host, 0, {KEY_ID: SECRET}, Admission(capacity or plenty), Limits(100, 60))
+    admission = Admission(capacity or plenty)
+    server = UdpstpServer(host, 0, {KEY_ID: SECRET}, admission, Limits(100, 60), test_ports=test_ports)
     await server.start()
     try:
         yield server
@@ -245,3 +246,33 @@ def search(
         "127.0.0.1", server.port, key_id=KEY_ID, secret=SECRET, direction=direction,
         highest_bps=megabits * MEGABIT, duration_s=2, algorithm=algorithm,
     )  # fmt: skip
+
+
+async def test_tests_use_the_ports_of_the_settings_and_pass_over_those_in_use() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        used = taken.getsockname()[1]
+        async with serving(test_ports=(used, used + 1)) as server:
+            for _ in range(3):
+                with server._open_test_port("127.0.0.1") as sock:
+                    assert sock.getsockname()[1] == used + 1
+            report = await load(server, Direction.DOWN)
+            assert report.ending is Ending.COMPLETED
+        async with serving(test_ports=(used,)) as server:
+            report = await load(server, Direction.DOWN)
+    assert (report.ending, report.refusal) == (Ending.REFUSED, 13)
+
+
+async def test_another_version_of_the_protocol_is_named_in_the_log_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with serving() as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for version in (11, 11, 9, 20):
+                sock.sendto(b"\xac\xe1" + version.to_bytes(2) + bytes(52), ("127.0.0.1", server.port))
+            await until(lambda: "version 9" in caplog.text)
+    named = [one.getMessage() for one in caplog.records if "speaks version" in one.getMessage()]
+    assert [text.split(" of UDPSTP")[0] for text in named] == [
+        "a client speaks version 11", "a client speaks version 9",
+    ]  # fmt: skip

@@ -116,6 +116,8 @@ class LineCounters(StrEnum):
 
     INLINE = "inline"
     SNMP = "snmp"
+    UNUSABLE = "unusable"
+    """There are counters, but they cannot have counted the test."""
     NONE = "none"
 
 
@@ -135,6 +137,11 @@ class Layer(StrEnum):
 
     IP = "ip"
     ETHERNET = "ethernet"
+    ETHERNET_WITHOUT_FCS = "ethernet-without-fcs"
+    VLAN = "vlan"
+    PPPOE = "pppoe"
+    ATM_PPPOA = "atm-pppoa"
+    ATM_PPPOE = "atm-pppoe"
     TCP = "tcp"
 
 

@@ -54,8 +54,7 @@ class CounterBits(Struct, frozen=True):
     """Size of an interface's counters: 64 or 32 bits, 0 where packets are not counted at all.
 
     RFC 2863 section 3.1.6 allows 32 bits below 20 Mbit/s, and for packets below 650 Mbit/s. Without a count
-    of packets their frames stay in the bytes. These are then too many, and the site's own traffic is never
-    underestimated.
+    of packets their frames stay in the bytes: these are then too many, never too few.
     """
 
     octets: int = 64

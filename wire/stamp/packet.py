@@ -17,6 +17,8 @@ BASE_BYTES: Final = 44
 AUTHENTICATED_BASE_BYTES: Final = 112
 # As measured with a TWAMP Light reflector: up to the copied Error Estimate, without the TTL.
 TWAMP_LIGHT_REPLY_BYTES: Final = 38
+# Sequence Number, Timestamp and Error Estimate (RFC 5357 section 4.1.2, without padding).
+TWAMP_LIGHT_REQUEST_BYTES: Final = 14
 HMAC_BYTES: Final = 16
 WELL_KNOWN_PORT: Final = 862
 
@@ -27,6 +29,7 @@ _TIMESTAMP = struct.Struct("!Q")
 _T3_PLACE, _T3_PLACE_AUTHENTICATED = 4, 16
 _REQUEST = struct.Struct("!IQHH28x")
 _REQUEST_AUTHENTICATED = struct.Struct("!I12xQHH68x")
+_REQUEST_TWAMP_LIGHT = struct.Struct("!IQH")
 _REPLY = struct.Struct("!IQHHQIQH2xB3x")
 _REPLY_TWAMP_LIGHT = struct.Struct("!IQHHQIQH")
 _REPLY_AUTHENTICATED = struct.Struct("!I12xQHH4xQ8xI12xQH6xB15x")
@@ -154,6 +157,10 @@ def draft_reply(reply: Reply, key: bytes | None = None) -> bytearray:
 def decode_request(data: bytes, key: bytes | None = None) -> Request | PacketFault:
     """Read a Session-Sender packet; with a key the HMAC is verified before all else (section 4.3)."""
     base = base_bytes(authenticated=key is not None)
+    if key is None and TWAMP_LIGHT_REQUEST_BYTES <= len(data) < base:
+        # A TWAMP sender has no SSID. Its padding, if any, is no TLV (RFC 8762 section 4.6).
+        sequence, timestamp, estimate = _REQUEST_TWAMP_LIGHT.unpack_from(data)
+        return Request(sequence, timestamp, ErrorEstimate.from_field(estimate))
     if len(data) < base:
         return PacketFault.SHORT
     if key is not None and not verify(data, key):

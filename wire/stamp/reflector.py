@@ -16,6 +16,8 @@ from wire.stamp import answer as tlv_answer
 from wire.stamp.packet import (
     AUTHENTICATED_BASE_BYTES,
     BASE_BYTES,
+    TWAMP_LIGHT_REPLY_BYTES,
+    TWAMP_LIGHT_REQUEST_BYTES,
     PacketFault,
     Reply,
     Request,
@@ -165,7 +167,8 @@ class SessionReflector:
 
     def receive(self, data: bytes, arrival: RequestArrival, estimate: ErrorEstimate) -> Reflection | Drop:
         """Process one packet; ``estimate`` is that of the clock that stamps T2 and T3."""
-        refusal = _refusal(data, arrival)
+        least = TWAMP_LIGHT_REQUEST_BYTES if self._settings.open_mode else BASE_BYTES
+        refusal = _refusal(data, arrival, least)
         accepted = refusal or self._authenticate(data, arrival)
         if isinstance(accepted, Drop):
             self.counters[accepted] += 1
@@ -193,7 +196,9 @@ class SessionReflector:
                 # An error multiplier of 0 is not allowed (RFC 4656 section 4.1.2): these are the zeros of an
                 # authenticated packet whose key is not ours, which open mode must not answer.
                 continue
-            if self._settings.extensions and looks_reflected(data, authenticated=key is not None):
+            # Shorter ones are no replies, and TWAMP's padding may be random.
+            may_be_reply = self._settings.extensions and len(data) >= TWAMP_LIGHT_REPLY_BYTES
+            if may_be_reply and looks_reflected(data, authenticated=key is not None):
                 # Two reflectors with one key would answer each other for ever after one packet with a forged
                 # source.
                 return Drop.REFLECTED
@@ -274,11 +279,11 @@ class SessionReflector:
         return tlv_answer.answer(request.extra, terms)
 
 
-def _refusal(data: bytes, arrival: RequestArrival) -> Drop | None:
+def _refusal(data: bytes, arrival: RequestArrival, least: int) -> Drop | None:
     """Find a reason to drop the packet that needs no cryptography."""
-    if len(data) < BASE_BYTES:
-        # Symmetric size keeps the amplification at 1; a shorter request would get the base size (section
-        # 4.6).
+    if len(data) < least:
+        # Symmetric size keeps the amplification at 1. In open mode a TWAMP Light sender gets the base size
+        # for less (section 4.6): 72 bytes of IP for 42 at most.
         return Drop.SHORT
     if len(data) > MOST_BYTES:
         return Drop.LONG

@@ -155,6 +155,7 @@ class Client:
             return
         response = self._control.receive(packet, source, now, wall)
         if response is not None:
+            self.plan = self._control.plan
             # From here on the control phase has no say: its limit must not end a load that runs.
             self._load = begin_load(
                 self.plan, response, now, wall, self._overhead, has_probes=self._control.takes_probes
@@ -210,7 +211,7 @@ class _ClockComparison:
 def _byte_limit(plan: Plan) -> ByteLimit:
     if plan.search is None:
         return ByteLimit(None)
-    highest_bps = rates.bits_per_second(rates.sending_rate(plan.row))
+    highest_bps = rates.bits_per_second(plan.table.sending_rate(plan.row))
     doubles = plan.search.algorithm is Algorithm.C
     return ByteLimit(plan.search.byte_limit, highest_bps=highest_bps, doubles=doubles)
 
@@ -254,7 +255,7 @@ class AttemptSummary(Struct, frozen=True, kw_only=True):
 
 def report(plan: Plan, session: str, phase: LoadPhase | None, summary: AttemptSummary) -> LoadReport:
     """Build the report of an attempt; ``phase`` is None where no load began."""
-    rate = rates.sending_rate(plan.row)
+    rate = plan.table.sending_rate(plan.row)
     fields: dict[str, object] = {}
     ending, detail, duration_ns = summary.ending, summary.detail, plan.duration_s * _S
     if phase is not None:

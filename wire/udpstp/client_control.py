@@ -17,6 +17,8 @@ failure. A response that is accepted is never changed afterwards.
 
 from enum import Enum, auto
 
+from msgspec.structs import replace
+
 from wire.records import Algorithm, Direction
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.auth import AuthenticationFault
@@ -68,7 +70,8 @@ class ControlPhase:
 
     ``destination`` is the address to send to, ``connectable`` is true once it is final. ``ending``,
     ``detail`` and ``refusal`` are the result where the attempt fails here. ``rtt_ns`` is the smallest round
-    trip. ``takes_probes``: the server accepted probes after a load up.
+    trip. ``takes_probes``: the server accepted probes after a load up. ``plan`` has the sending-rate table
+    that it accepted.
     """
 
     def __init__(self, plan: Plan, now: int, wall: int) -> None:
@@ -78,7 +81,7 @@ class ControlPhase:
         self.ending, self.detail = Ending.NO_ANSWER, "no answer to the set-up request"
         self.refusal: int | None = None
         self.rtt_ns: int | None = None
-        self._plan = plan
+        self.plan = plan
         self._state = _State.SETUP
         self._limit = now + INITIATION_NS
         self._clock_offset = wall - now
@@ -110,7 +113,7 @@ class ControlPhase:
     def _stop(self, buffer: bytearray, wall: int) -> int:
         # Perhaps only the response was lost and the server is sending: 3 s of load would then cross the line
         # until its watchdog ends the test.
-        if self._plan.direction is Direction.UP:
+        if self.plan.direction is Direction.UP:
             pdu.LOAD_HEADER.pack_into(
                 buffer, 0, pdu.LOAD_ID, pdu.STOP, 0, 1, pdu.LOAD_HEADER.size, 0, 0, 0,
                 wall // 1_000_000_000 & 0xFFFFFFFF, wall % 1_000_000_000, 0, 0,
@@ -127,7 +130,7 @@ class ControlPhase:
         return len(signed)
 
     def _setup_request(self) -> bytes:
-        plan = self._plan
+        plan = self.plan
         return pdu.Setup(
             ident=plan.ident,
             auth_time=self.auth_time,
@@ -136,11 +139,15 @@ class ControlPhase:
             # (§6.1).
             bandwidth_mbps=max(int(-(-rates.bits_per_second(rates.sending_rate(plan.row)) // 1e6)), 1),
             upstream=plan.direction is Direction.UP,
-            modifiers=pdu.SETUP_JUMBO | (pdu.SETUP_PROBES_OFFERED if plan.has_drain_probes else 0),
+            modifiers=(
+                pdu.SETUP_JUMBO
+                | (pdu.SETUP_PROBES_OFFERED if plan.has_drain_probes else 0)
+                | plan.table.modifiers
+            ),
         ).pack()
 
     def _activation_request(self, now: int) -> bytes:
-        plan, search = self._plan, self._plan.search
+        plan, search = self.plan, self.plan.search
         first_row = plan.row if search is None else search.start_row
         return pdu.Activation(
             command=pdu.UPSTREAM if plan.direction is Direction.UP else pdu.DOWNSTREAM,
@@ -158,7 +165,7 @@ class ControlPhase:
     def receive(self, packet: bytes, source: Address, now: int, wall: int) -> pdu.Activation | None:
         """Process one datagram; returns the accepted activation when the load begins."""
         # Host and port alone: an IPv6 source has flow label and scope behind them.
-        if self._state is _State.SETUP_SENT and source[:2] == self._plan.address[:2]:
+        if self._state is _State.SETUP_SENT and source[:2] == self.plan.address[:2]:
             self._setup_response(packet, now, wall)
         elif self._state is _State.ACTIVATE_SENT and source[:2] == self.destination[:2]:
             if pdu.is_load(packet):
@@ -168,7 +175,7 @@ class ControlPhase:
 
     def _setup_response(self, data: bytes, now: int, wall: int) -> None:
         response = pdu.parse_setup(data)
-        if response is None or response.command != pdu.RESPONSE or response.ident != self._plan.ident:
+        if response is None or response.command != pdu.RESPONSE or response.ident != self.plan.ident:
             return
         if not self._verifies(data, response.auth_mode, response.auth_time, now, response.response):
             return
@@ -181,10 +188,12 @@ class ControlPhase:
         elif not response.test_port:
             self.fail(Ending.BAD_RESPONSE, "the peer accepted without naming a test port")
         else:
-            host, _, *rest = self._plan.address
+            host, _, *rest = self.plan.address
             self.destination = (host, response.test_port, *rest)  # type: ignore[assignment]
             self.connectable = True
             self.takes_probes = bool(response.modifiers & pdu.SETUP_PROBES_ACCEPTED)
+            if not response.modifiers & pdu.SETUP_FULL_SIZE_ACCEPTED:
+                self.plan = replace(self.plan, packet_bytes=None)
             self._state = _State.ACTIVATE
             self._limit = now + INITIATION_NS
             self.ending = Ending.TEST_PORT_SILENT
@@ -194,7 +203,7 @@ class ControlPhase:
 
     def _activation_response(self, data: bytes, now: int, wall: int) -> pdu.Activation | None:
         response = pdu.parse_activation(data)
-        expected = pdu.UPSTREAM if self._plan.direction is Direction.UP else pdu.DOWNSTREAM
+        expected = pdu.UPSTREAM if self.plan.direction is Direction.UP else pdu.DOWNSTREAM
         # Code 0 is that of a request (§12.3.9): our own packet, thrown back.
         if response is None or response.command != expected or response.response == 0:
             return None
@@ -222,7 +231,7 @@ class ControlPhase:
 
     def _peer_now(self, now: int) -> float:
         # From the monotonic clock: setting the wall clock during the test must not shift the peer's time.
-        return (now + self._clock_offset) / 1e9 + self._plan.auth_offset_s
+        return (now + self._clock_offset) / 1e9 + self.plan.auth_offset_s
 
     def _measure_round_trip(self, wall: int) -> None:
         elapsed = wall - self._request_sent_wall
@@ -258,7 +267,7 @@ def _another_rate(plan: Plan, response: pdu.Activation) -> str:
         return "the peer would search for the capacity instead of sending at a fixed rate"
     if response.row != plan.row:
         return f"the peer would send at row {response.row} instead of {plan.row}"
-    if plan.direction is Direction.UP and response.rate != rates.sending_rate(plan.row):
+    if plan.direction is Direction.UP and response.rate != plan.table.sending_rate(plan.row):
         return "the peer's sending-rate table has another packet size or interval in that row"
     return ""
 

@@ -52,7 +52,7 @@ class DownPhase(LoadPhase):
     ) -> None:
         super().__init__(plan, duration_ns, now)
         self.tempo = Tempo.RECEIVE
-        rate = rates.sending_rate(plan.row)
+        rate = plan.table.sending_rate(plan.row)
         sizes = {size for size in (rate.payload_1, rate.payload_2, rate.addon_2) if size}
         self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
         # The reference server sends at row 0 until its first Status: such a lead-in has other sizes.

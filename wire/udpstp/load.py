@@ -10,6 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from wire.records import Algorithm, Direction
+from wire.udpstp.rates import RateTable
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -31,7 +32,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     ``row`` is the row to send at, or the highest that a ``search`` may reach. ``ident`` is random and not
     zero (§6.1). ``address`` is the server's control address. ``auth_offset_s`` is the peer's time minus this
-    host's.
+    host's. ``packet_bytes`` is the size of all packets (IP), None for the default table; it is offered first,
+    and what the peer has accepted later.
     """
 
     address: Address
@@ -44,6 +46,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     dscp: int = 0
     auth_offset_s: float = 0.0
     search: Search | None = None
+    packet_bytes: int | None = None
+
+    @property
+    def table(self) -> RateTable:
+        """Sending-rate table of the test."""
+        return RateTable(self.packet_bytes)
 
     @property
     def ipv6(self) -> bool:

@@ -36,6 +36,9 @@ SETUP_PROBES_OFFERED, SETUP_PROBES_ACCEPTED = 0x40, 0x80
 
 Foreign servers echo bits that they do not know, so acceptance is another bit than the offer.
 """
+SETUP_FULL_SIZE_OFFERED, SETUP_FULL_SIZE_ACCEPTED, SETUP_SIZE_CLASS = 0x10, 0x20, 0x0C
+"""Setup modifiers of this program: all packets of the load have one size, that of the class (``rates``)."""
+
 ACTIVATION_START_INDEX, ACTIVATION_RANDOM_PAYLOAD = 0x01, 0x02
 
 AUTHENTICATION_MODE_1 = 1
@@ -64,6 +67,12 @@ DIGEST_AT = {SETUP_ID: 20, NULL_ID: 12, ACTIVATION_ID: 68}
 _SIZE_OF = {SETUP_ID: SETUP.size, NULL_ID: NULL.size, ACTIVATION_ID: ACTIVATION.size, STATUS_ID: STATUS.size}
 
 UNSIGNED = bytes(32)
+
+
+def setup_version(data: bytes) -> int | None:
+    """Protocol version that a Setup Request of any version names; None for another packet."""
+    named = len(data) >= 4 and int.from_bytes(data[:2]) == SETUP_ID
+    return int.from_bytes(data[2:4]) if named else None
 
 
 class Setup(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from wire.records import Direction
 from wire.udpstp import auth, pdu
 from wire.udpstp.ends.rate_control import is_search
 from wire.udpstp.load import Address, session_id
+from wire.udpstp.rates import RateTable, offered_table
 
 _S = 1_000_000_000
 
@@ -57,8 +58,14 @@ class Offer:
         """True if the client offers probes after a load up."""
         return bool(self.setup.modifiers & pdu.SETUP_PROBES_OFFERED)
 
+    @property
+    def table(self) -> RateTable:
+        """Sending-rate table that the client offers."""
+        return offered_table(self.setup.modifiers)
+
     def _respond(self, code: int, test_port: int, wall: int) -> bytes:
         accepted = pdu.SETUP_PROBES_ACCEPTED if self.has_probes else 0
+        accepted |= pdu.SETUP_FULL_SIZE_ACCEPTED if self.table.packet_bytes else 0
         response = replace(
             self.setup, command=pdu.RESPONSE, response=code, test_port=test_port,
             modifiers=self.setup.modifiers | accepted,

@@ -29,12 +29,14 @@ from msgspec.structs import replace
 from wire import ip_layer
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.ends import batches, rate_control
-from wire.udpstp.ends.rate_control import FixedRate, LocalSearch
+from wire.udpstp.ends.rate_control import FixedRate
 from wire.udpstp.ends.receiver import ReceivingEnd
+from wire.udpstp.ends.search import LocalSearch, RateSearch
 from wire.udpstp.ends.sender import SendingEnd
 from wire.udpstp.ends.series import FeedbackCounter
 from wire.udpstp.ends.watchdog import TERMINATION_NS, Tempo, Watchdog
 from wire.udpstp.load import Address, Ending
+from wire.udpstp.rates import DEFAULT_TABLE, RateTable
 from wire.udpstp.reception import Limits, Offer, coerced
 
 _MS = 1_000_000
@@ -313,7 +315,7 @@ class ServerTest:
             self._begin(answer, now, wall)
         else:
             self.outcome = ServerOutcome.REFUSED
-        up_rate = first_rate(answer) if accepted else pdu.OFF
+        up_rate = first_rate(answer, self.offer.table) if accepted else pdu.OFF
         response = replace(
             answer, response=ACCEPTED if accepted else BAD_PARAMETERS, rate=up_rate,
             auth_time=wall // _S,
@@ -336,18 +338,22 @@ class ServerTest:
     def _begin(self, activation: pdu.Activation, now: int, wall: int) -> None:
         self.row, self.dscp_ecn = rate_control.start_row(activation), activation.dscp_ecn
         self.searches = rate_control.is_search(activation)
-        highest = self._search_limits.highest_row
+        highest, table = self._search_limits.highest_row, self.offer.table
         self.activated = now, wall
         self._watchdog.feed(now)
+        search = None
+        if self.searches:
+            search = RateSearch(activation, highest, start=now, table=table, overhead=self._overhead)
         if activation.command == pdu.UPSTREAM:
-            search = rate_control.rate_algorithm(activation, highest) if self.searches else None
-            # Up, the algorithm runs here as well (RFC 9946 §5.1): each Status carries its next rate.
-            self._end = ReceivingEnd(activation, first_rate(activation), search)
+            # Up, the search runs here as well (RFC 9946 §5.1): each Status carries its next rate.
+            self._end = ReceivingEnd(activation, first_rate(activation, table), search)
             self._stop_at = now + activation.test_s * _S + self._grace_ns
-        else:
-            control = LocalSearch(activation, highest, now) if self.searches else FixedRate(activation, now)
-            ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
-            self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
+            return
+        control = (
+            FixedRate(activation, now, table) if search is None else LocalSearch(activation, search, now)
+        )
+        ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
+        self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         """Process an ICMP error: once stopping, the client ends by closing its port."""
@@ -367,8 +373,8 @@ def _put(buffer: bytearray, packet: bytes) -> int:
     return len(packet)
 
 
-def first_rate(activation: pdu.Activation) -> pdu.SendingRate:
+def first_rate(activation: pdu.Activation, table: RateTable = DEFAULT_TABLE) -> pdu.SendingRate:
     """Build srStruct of the response: the first sending rate in the direction up, zero down (§7.2)."""
     if activation.command != pdu.UPSTREAM:
         return pdu.OFF
-    return rates.sending_rate(rate_control.start_row(activation))
+    return table.sending_rate(rate_control.start_row(activation))

@@ -16,7 +16,7 @@ them meanwhile, and reports their delays.
 from wire.udpstp import pdu, rates
 from wire.udpstp.client_phase import BYTES_SPENT, NEVER, TOLERANCE_NS, LoadPhase
 from wire.udpstp.ends import batches
-from wire.udpstp.ends.rate_control import FixedRate, RemoteSearch
+from wire.udpstp.ends.rate_control import FixedRate, RateControl, RemoteSearch
 from wire.udpstp.ends.sender import SendingEnd
 from wire.udpstp.ends.series import FeedbackSeries, FeedbackTotals, SentSeries, whole_interval_bps
 from wire.udpstp.ends.watchdog import Tempo
@@ -58,7 +58,12 @@ class UpPhase(LoadPhase):
     ) -> None:
         super().__init__(plan, duration_ns, now)
         self.tempo = Tempo.SEND
-        control = RemoteSearch(activation, plan.row, now) if plan.search else FixedRate(activation, now)
+        searches = plan.search is not None
+        control: RateControl = (
+            RemoteSearch(activation, plan.row, now, plan.table)
+            if searches
+            else FixedRate(activation, now, plan.table)
+        )
         self._interval_ns = activation.trial_interval * _MS
         self._overhead = overhead
         self._has_probes = has_probes

@@ -5,15 +5,13 @@ of each is the IP-layer bits *received* in it, without duplicates, over its leng
 (§5.3, §6.3), recorded with its time and the loss of the same sub-interval (§6.6). No performance target
 excludes a sub-interval, since a line with random loss would then have no capacity at all.
 
-**Refinement.** Behind the line's queue, nothing passes faster than the line, except the depth of its token
-bucket, once. But a search oscillates. It learns of a queue only after that queue, and goes too far both ways.
-One row of the table is a quarter of 4 Mbit/s. Half idle between two swings, a line of 4 Mbit/s delivers 3.7
-in every second (measured, 100 ms of queue), one of 20 delivers 19.96. Therefore time in which there was a
-queue throughout is put together to sub-intervals of the same length. They contain no idle line and no bucket.
-The greatest of them replaces the maximum, unless it is more than 2 % below. A line that slowed down, or whose
-bucket lasts for seconds, keeps the plain maximum (decision 8).
+**Upper bound.** Behind the line's queue, nothing passes faster than the line, except the depth of its token
+bucket, once. So no second delivers more than the line carries, and nothing is cut out of the time. For the
+best second to be as much, the queue must not empty in it. A peer of this program holds it standing in the
+last seconds of a search (``wire.udpstp.ends.search``). By a foreign one, which swings to the end, a line of 4
+Mbit/s may read 3.7 (decision 44).
 
-**Error.** Each edge of a stretch of time is wrong by one packet at most: 0.3 % of a second at 4 Mbit/s. Down,
+**Error.** Each edge of a second is wrong by one packet at most: 0.25 % at 4 Mbit/s. Down,
 edges are kernel timestamps. Up, they are those of whole trial intervals, whose length the peer measured. A
 sub-interval with a lost Status PDU in it is left out.
 
@@ -22,13 +20,14 @@ sub-interval with a lost Status PDU in it is left out.
 | bound | condition |
 |---|---|
 | requested rate | the maximum is within 1 % of it |
-| none | a sub-interval of queue alone comes within 5 % of the maximum |
+| none | a queue stood in nine tenths of a second within 5 % of the maximum |
 | sender | it stood still for more than 2 % of the time |
 | none | at least half of the intervals with a queue or loss deliver what the maximum is |
 | budget | its bytes were spent |
 | sender, requested rate, peer or time | by the end of the search: see ``_bound_up`` and ``_bound_down`` |
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -52,9 +51,9 @@ CLOCK_STEP_US = 5_000  # a tenth of an interval
 REFUSED_SHARE = 0.005  # of the packets: dropped in this host, after they had passed the line
 QUEUE_US = 5_000  # smallest delay of an interval: above it is a queue, not a busy host
 QUEUE_PACKETS = 2  # or the time that the line takes for so many packets, if that is more
-SAME_LINE = 0.02  # distance of the refined maximum from the plain one
-STRETCH = 3  # intervals in a row at least, because each edge adds an error
+QUEUED_SHARE = 0.9  # of a second's intervals: the line never idled, but for jitter of single packets
 LOSS_SIGN = 0.005
+LOWER_SHARE, LEAST_LOWER_PACKETS = 0.75, 200  # of the maximum; packets that show a share of losses
 NEAR = 0.05  # an interval of 50 ms contains as few as 20 packets
 STALL_SHARE = 0.02
 SIGNS = 3  # consecutive bad intervals that infer congestion (RFC 9097 §8.1, table 1)
@@ -77,6 +76,7 @@ class _SubInterval(Struct, frozen=True):
     distinct: int
     lost: int
     delay_us: float | None
+    queued_share: float
 
     @property
     def received_bps(self) -> float:
@@ -142,6 +142,7 @@ def _sum(group: Sequence[LoadInterval], length: int) -> _SubInterval:
         distinct=sum(one.datagrams - one.duplicated for one in group),
         lost=max(sum(one.lost for one in group), 0),
         delay_us=sum(delay * count for delay, count in delayed) / weight if weight else None,
+        queued_share=sum(_has_queue(one) for one in group) / len(group),
     )
 
 
@@ -155,41 +156,8 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def maximum(intervals: Sequence[LoadInterval], interval_us: int = INTERVAL_US) -> CapacityInterval:
-    """Sub-interval of Maximum_C, refined by the time in which there was a queue.
-
-    Raises ValueError where no sub-interval is whole.
-    """
-    plain = max(_cut(intervals[:-1], interval_us), key=lambda one: one.received_bps)
-    least = plain.received_bps * (1 - SAME_LINE)
-    full = [one for one in _cut_full(intervals[:-1], interval_us) if one.received_bps >= least]
-    return max(full, key=lambda one: one.received_bps, default=plain).record()
-
-
-def _cut_full(intervals: Sequence[LoadInterval], interval_us: int) -> Iterator[_SubInterval]:
-    """Sub-intervals put together of time in which there was a queue."""
-    group: list[LoadInterval] = []
-    length = 0
-    for stretch in _stretches(intervals):
-        for one in stretch:
-            group.append(one)
-            length += one.duration_us
-            if length > interval_us - one.duration_us // 2:
-                yield _sum(group, length)
-                group, length = [], 0
-
-
-def _stretches(intervals: Sequence[LoadInterval]) -> Iterator[list[LoadInterval]]:
-    """Runs of intervals with a queue throughout."""
-    stretch: list[LoadInterval] = []
-    for one in intervals:
-        if _has_queue(one):
-            stretch.append(one)
-            continue
-        if len(stretch) >= STRETCH:
-            yield stretch
-        stretch = []
-    if len(stretch) >= STRETCH:
-        yield stretch
+    """Sub-interval of Maximum_C, the first of equals. Raises ValueError where no sub-interval is whole."""
+    return max(_cut(intervals[:-1], interval_us), key=lambda one: one.received_bps).record()
 
 
 def values(
@@ -230,7 +198,10 @@ def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
     maximum_bps = maximum(report.intervals, interval_us).received_bps
     if maximum_bps >= AS_ASKED * report.planned_bps:
         return Bound.REQUESTED_RATE
-    if any(_is_near(one, maximum_bps) for one in _cut_full(report.intervals[:-1], interval_us)):
+    if any(
+        one.queued_share >= QUEUED_SHARE and _is_near(one, maximum_bps)
+        for one in _cut(report.intervals[:-1], interval_us)
+    ):
         return None
     # Only after the queue: a line that was full at some time is the limit, however late the sender was then.
     if report.stall_us > STALL_SHARE * report.planned_duration_us:
@@ -244,23 +215,36 @@ def bound(report: LoadReport, interval_us: int = INTERVAL_US) -> Bound | None:
 
 def was_full(intervals: Sequence[LoadInterval], maximum_bps: float) -> bool:
     """True if at least half of the intervals with a queue or with loss delivered the maximum."""
-    congested = [one for one in intervals if _is_congested(one)]
+    chance = _loss_at_lower_rates(intervals, maximum_bps)
+    congested = [one for one in intervals if _is_congested(one, chance)]
     near = sum(_delivers(one, maximum_bps) for one in congested)
     return near >= max(SIGNS, len(congested) / 2)
 
 
 def _delivers(one: LoadInterval, rate_bps: float) -> bool:
-    bits = _bits(one)
+    """True if an interval delivered this rate, and not clearly more: then no second was full."""
+    bits, due = _bits(one), rate_bps * one.duration_us / 1e6
     packet = bits / one.datagrams if one.datagrams else 0.0
-    return bits >= rate_bps * one.duration_us / 1e6 * (1 - NEAR) - 2 * packet
+    return abs(bits - due) <= NEAR * due + 2 * packet
 
 
 def _is_near(one: _SubInterval, rate_bps: float) -> bool:
     return abs(one.received_bps - rate_bps) <= NEAR * rate_bps
 
 
-def _is_congested(one: LoadInterval) -> bool:
-    return _has_queue(one) or one.lost > LOSS_SIGN * (one.lost + one.datagrams)
+def _is_congested(one: LoadInterval, chance: float) -> bool:
+    sent = one.lost + one.datagrams
+    expected = chance * sent
+    return _has_queue(one) or one.lost - expected > max(LOSS_SIGN * sent, 3 * math.sqrt(expected))
+
+
+def _loss_at_lower_rates(intervals: Sequence[LoadInterval], maximum_bps: float) -> float:
+    """Share of the packets that is lost well below the maximum: no sign of a full line at any rate."""
+    lower = [one for one in intervals if _bits(one) * 1e6 <= LOWER_SHARE * maximum_bps * one.duration_us]
+    sent = sum(max(one.lost, 0) + one.datagrams for one in lower)
+    # The first intervals after a full line still report what it lost.
+    ratios = sorted(max(one.lost, 0) / (max(one.lost, 0) + one.datagrams) for one in lower if one.datagrams)
+    return ratios[len(ratios) // 2] if sent >= LEAST_LOWER_PACKETS else 0.0
 
 
 def _has_queue(one: LoadInterval) -> bool:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from msgspec import structs
 
+from agent.line.readings import Unavailable
 from agent.load.latency_under_load import beside_load
 from agent.load.line_meter import LoadMeter
+from agent.load.packet_size import PacketSize
 from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_search
@@ -26,7 +28,6 @@ from wire.records import (
     Direction,
     Failure,
     LatencyUnderLoad,
-    LineCounters,
     Measurement,
     Outcome,
 )
@@ -148,13 +149,13 @@ class CapacityProbe:
                 bytes_sent=sent, bytes_received=received,
             )  # fmt: skip
         failure_found = capacity_rules.why_invalid(report)
-        own = await self._meter.own_traffic(report)
-        known = isinstance(own, OwnTraffic)
+        own = await self._meter.own_traffic(report, needed=False)
+        problem = own.detail if isinstance(own, Unavailable) else ""
         values = None
         if capacity_rules.sub_intervals(report.intervals):
             values = capacity_rules.values(
                 report,
-                self._meter.kind if known else LineCounters.NONE,
+                self._meter.kind_unless(problem),
                 other_bps=own.bps if isinstance(own, OwnTraffic) else None,
                 under_load=latency,
             )
@@ -174,7 +175,7 @@ def budget_of(context: ProbeContext) -> ByteBudget:
 
 def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
     peer = context.settings.peer
-    capacity = context.settings.section(CapacitySettings)
+    capacity, packet_size = context.settings.section(CapacitySettings), PacketSize()
 
     async def search(
         direction: Direction, byte_limit: int, progress: Progress
@@ -189,6 +190,7 @@ def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
                 highest_bps=float(capacity.highest),
                 duration_s=round(capacity.duration),
                 algorithm=capacity.algorithm,
+                packet_bytes=packet_size.of(direction),
                 byte_limit=byte_limit - TRAINS_BYTES,
                 auth_offset_s=context.peer_ahead_s,
                 progress=progress,
@@ -197,6 +199,8 @@ def _searcher(context: ProbeContext, meter: LoadMeter) -> RunSearch:
 
         progress(f"search {direction}, up to {megabits(capacity.highest)} Mbit/s")
         report, latency = await beside_load(context, float(capacity.highest), load)
+        while packet_size.shrinks_after(report):
+            report, latency = await beside_load(context, float(capacity.highest), load)
         return report, latency and structs.replace(latency, load_bps=report.sent_bps)
 
     return search

@@ -16,8 +16,9 @@ from agent.line.readings import Unavailable
 from agent.load.line_meter import LoadMeter
 from agent.load.rules import series
 from agent.load.rules.own_traffic import OwnTraffic, should_give_way
+from agent.probes.floor.rules import decision, signs
 from agent.probes.floor.rules.decision import FASTEST_BPS
-from wire.records import Direction
+from wire.records import Direction, Verdict
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 
 # Rate of a pre-drain, as a multiple of the floor: the bucket refills by a small part of it meanwhile.
@@ -72,15 +73,18 @@ class FixedRateResult(Struct, frozen=True):
 async def run_test(plan: FixedRatePlan, meter: LoadMeter, run_load: RunLoad) -> FixedRateResult:
     """Run the test. It ends early if the site needs the line."""
     await meter.start()
-    load = _Load(plan, meter)
-    if not plan.pre_drain:
-        load.judge_from_now()
-        report = await run_load(
-            plan.direction, plan.rate_bps, plan.seconds, on_load=load.on_load, cancel=load.cancel
-        )
-        return await _tested(load, report, None)
-    report, drained = await _with_pre_drain(load, run_load)
-    return await _tested(load, report, drained)
+    load, drained = _Load(plan, meter), None
+    try:
+        if plan.pre_drain:
+            report, drained = await _with_pre_drain(load, run_load)
+        else:
+            load.judge_from_now()
+            report = await run_load(
+                plan.direction, plan.rate_bps, plan.seconds, on_load=load.on_load, cancel=load.cancel
+            )
+        return await _tested(load, report, drained)
+    finally:
+        meter.stop()
 
 
 class _Load:
@@ -152,7 +156,9 @@ async def _tested(load: _Load, report: LoadReport, drained: LoadReport | None) -
     completed = report.ending is Ending.COMPLETED or stopped_by_us
     own: OwnTraffic | Unavailable = Unavailable("the test was not completed")
     if completed:
-        own = await load.meter.own_traffic(judged, drained, report.intervals)
+        alone = signs.judge(judged, load.plan.floor_bps, None, pre_drained=drained is not None)
+        passes = decision.verdict_of(alone, load.plan.floor_bps) is Verdict.PASS
+        own = await load.meter.own_traffic(judged, drained, report.intervals, needed=not passes)
     return FixedRateResult(judged, own, completed, load.gave_way, drained)
 
 

@@ -5,6 +5,7 @@ them one after the other and makes a reading of their verdict.
 """
 
 import asyncio
+import math
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,22 +14,23 @@ from msgspec import Struct, field, structs
 
 from agent.line.readings import Unavailable
 from agent.load.latency_under_load import beside_load
-from agent.load.line_meter import LoadMeter
+from agent.load.line_meter import PATIENCE_S, LoadMeter, NotAwaited
+from agent.load.packet_size import SIZES, PacketSize
 from agent.load.rules import series as series_rules
 from agent.load.rules import validity
 from agent.load.rules.own_traffic import OwnTraffic
 from agent.load.udpstp_client import run_load
 from agent.probes.floor import fixed_rate
+from agent.probes.floor.contract import Contract, contracts
 from agent.probes.floor.fixed_rate import FixedRateResult, RunLoad
 from agent.probes.floor.rules import decision, signs
 from agent.probes.floor.rules.decision import Conclusion, Step
 from agent.probes.floor.rules.sequence import FloorSequence
 from agent.probes.floor.search import search_of
-from agent.settings.sections import FloorSettings
 from agent.task.task import ProbeContext, Progress, Reading, ResumingProbe, RetestRequest, Task
 from host.clock import second_of_week
 from host.units import megabits
-from wire import ip_layer
+from wire.ip_layer import FULL_PACKET_BYTES
 from wire.records import (
     Direction,
     Failure,
@@ -37,7 +39,6 @@ from wire.records import (
     FloorTest,
     FloorValues,
     LatencyUnderLoad,
-    Layer,
     LineCounters,
     LoadSample,
     Measurement,
@@ -52,24 +53,13 @@ from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 SETUP_TRIES = 4  # a lost control message is not repeated: the caller repeats the set-up (RFC 9946 §6.1)
 BUSY_PAUSE_S = 4.0
 LEAST_SHARE = 0.25  # of the floor: less fills no queue to speak of, and elastic traffic makes room for it
+LEAST_PACKETS = 400  # a test
 SETTLE_S = 0.3  # between tests, so that none begins in the other's queue
 
 # Runs a load test of a rate (bit/s) with the round-trip time measured beside it.
 Beside = Callable[
     [float, Callable[[], Awaitable[LoadReport]]], Awaitable[tuple[LoadReport, LatencyUnderLoad | None]]
 ]
-
-
-class Contract(Struct, frozen=True):
-    """Promised rate of one direction, bit/s, at the layer at which the contract counts."""
-
-    bps: float
-    layer: Layer = Layer.IP
-
-    @property
-    def floor_bps(self) -> float:
-        """Promised rate at the IP layer, where everything is measured."""
-        return ip_layer.ip_rate(self.bps, self.layer)
 
 
 class _Run(Struct):
@@ -84,6 +74,17 @@ class _Run(Struct):
     bytes_sent: int = 0
     bytes_received: int = 0
     counters_problem: str = ""
+    packet_bytes: float = FULL_PACKET_BYTES
+
+    @property
+    def floor_bps(self) -> float:
+        """Floor at the IP layer for the packets that are sent."""
+        return self.contract.floor_for(self.packet_bytes)
+
+    def take_size_of(self, report: LoadReport) -> None:
+        """Note the size of the packets that a test really sent."""
+        if report.sent_packets:
+            self.packet_bytes = report.sent_ip_bytes / report.sent_packets
 
     def count(self, *reports: LoadReport | None) -> None:
         """Add the cost of these tests on the line."""
@@ -122,7 +123,9 @@ class FloorProbe(ResumingProbe):
         sequence: FloorSequence,
         pre_drain: int = 0,
         pre_drain_every: int = 1,
+        packet_size: PacketSize | None = None,
     ) -> None:
+        self._packet_size = packet_size or PacketSize()
         self._contracts = contracts
         self._interval_s = interval_s
         self._meter = meter
@@ -139,7 +142,7 @@ class FloorProbe(ResumingProbe):
     @classmethod
     def of(cls, context: ProbeContext) -> "FloorProbe":
         """Build the probe that the settings ask for."""
-        settings = context.settings
+        settings, packet_size = context.settings, PacketSize()
 
         async def beside(
             load_bps: float, run: Callable[[], Awaitable[LoadReport]]
@@ -150,17 +153,18 @@ class FloorProbe(ResumingProbe):
             contracts(settings.floor),
             settings.every_s("floor") or 0.0,
             LoadMeter(context.line_counters),
-            _loader(context),
+            _loader(context, packet_size),
             beside,
             FloorSequence(
                 settings.floor,
                 context.clock,
                 second_of_week,
-                search_of(context),
+                search_of(context, packet_size),
                 context.line_watch,
             ),
             int(settings.floor.pre_drain),
             settings.floor.pre_drain_every,
+            packet_size,
         )
 
     def tasks(self) -> Sequence[Task]:
@@ -171,6 +175,7 @@ class FloorProbe(ResumingProbe):
         """Test until there is a verdict, or a reason why there can be none."""
         direction = task.direction or Direction.DOWN
         run = _Run(direction, self._contracts[direction], self._bytes_to_drain(direction))
+        self._meter.patience_s = PATIENCE_S
         conclusion = await self._climb(run, progress)
         if isinstance(conclusion, Reading):
             return conclusion
@@ -220,12 +225,12 @@ class FloorProbe(ResumingProbe):
 
     async def _climb(self, run: _Run, progress: Progress) -> Conclusion | Reading:
         """Run one test after the other, as the rules ask for them."""
-        floor_bps = run.contract.floor_bps
-        while isinstance(step := decision.next_step(run.tests, floor_bps, run.direction), Step):
+        while isinstance(step := decision.next_step(run.tests, run.floor_bps, run.direction), Step):
             if run.tests:
                 await asyncio.sleep(SETTLE_S)
             if step.beside_site:
                 step = await self._beside_site(step, run.direction)
+            step = structs.replace(step, seconds=max(step.seconds, _seconds_of(step.rate_bps)))
             progress(f"{step.why}: {megabits(step.rate_bps)} Mbit/s for {step.seconds} s")
             tested = await self._test(step, run)
             if not tested.completed:
@@ -245,6 +250,8 @@ class FloorProbe(ResumingProbe):
             run.count(tested.report, tested.drained)
             if tested.report.ending is Ending.REFUSED and tested.report.refusal in validity.BUSY:
                 await asyncio.sleep(BUSY_PAUSE_S)
+            elif self._packet_size.shrinks_after(tested.report):
+                continue
             # Only a lost control message is worth another try: any other failure would repeat itself.
             elif tested.report.ending not in validity.RETRIED:
                 break
@@ -252,8 +259,9 @@ class FloorProbe(ResumingProbe):
 
     async def _once(self, step: Step, run: _Run) -> FixedRateResult:
         """Make one attempt; the first test of a run has the round-trip time measured beside it."""
+        self._meter.watch()
         plan = fixed_rate.FixedRatePlan(
-            run.direction, run.contract.floor_bps, step.rate_bps, step.seconds, run.pre_drain
+            run.direction, run.floor_bps, step.rate_bps, step.seconds, run.pre_drain
         )
         if run.tests:
             return await fixed_rate.run_test(plan, self._meter, self._run_load)
@@ -272,12 +280,13 @@ class FloorProbe(ResumingProbe):
 
     def _judge(self, tested: FixedRateResult, run: _Run) -> None:
         own = tested.own
-        if isinstance(own, Unavailable):
+        if isinstance(own, Unavailable) and not isinstance(own, NotAwaited):
             run.counters_problem = run.counters_problem or own.detail
         known = own if isinstance(own, OwnTraffic) else None
+        run.take_size_of(tested.report)
         test = signs.judge(
             tested.report,
-            run.contract.floor_bps,
+            run.floor_bps,
             known,
             run.tests,
             ended_early=tested.ended_early,
@@ -295,6 +304,12 @@ class FloorProbe(ResumingProbe):
         if verdict is Verdict.FAIL and not known and not quiet:
             verdict = Verdict.UNCONFIRMED
             detail = run.counters_problem or "the site's own traffic during the test is not known"
+        capacity_bps = run.tests[-1].capacity_bps
+        if verdict is Verdict.FAIL and not run.contract.surely_missed(capacity_bps or 0.0, run.packet_bytes):
+            verdict = Verdict.UNDETERMINED
+            detail = (
+                f"the peer sends packets of {run.packet_bytes:.0f} B: the line's headers may explain the lack"
+            )
         if conclusion.failure is Failure.SITE_IN_USE:
             detail = "the test was stopped early: the site was using the line"
         judged = [test for test in run.tests if test.finding is not Finding.INVALID]
@@ -303,7 +318,7 @@ class FloorProbe(ResumingProbe):
             floor_bps=run.contract.floor_bps,
             layer=run.contract.layer,
             contract_bps=run.contract.bps,
-            line_counters=self._meter.kind if known else LineCounters.NONE,
+            line_counters=self._meter.kind_unless(run.counters_problem),
             tests=run.recorded_tests(verdict),
             at_least_bps=max((test.received_bps for test in judged), default=0.0),
             capacity_bps=run.tests[-1].capacity_bps,
@@ -317,15 +332,13 @@ class FloorProbe(ResumingProbe):
 _DETAILS = {Verdict.UNCONFIRMED: "the site was using the line: its own traffic may explain what is missing"}
 
 
-def contracts(floor: FloorSettings) -> dict[Direction, Contract]:
-    """Contract of each direction that has one in the settings."""
-    promised = {Direction.DOWN: floor.down, Direction.UP: floor.up}
-    return {
-        direction: Contract(float(bps), floor.layer) for direction, bps in promised.items() if bps is not None
-    }
+def _seconds_of(rate_bps: float) -> int:
+    """Seconds that a rate takes for enough packets: of few, two lost ones are more than 1 %."""
+    row_bps = rates.bits_per_second(rates.sending_rate(rates.row_for(rate_bps)))
+    return math.ceil(LEAST_PACKETS * 8 * SIZES[0] / row_bps)
 
 
-def _loader(context: ProbeContext) -> RunLoad:
+def _loader(context: ProbeContext, packet_size: PacketSize) -> RunLoad:
     peer = context.settings.peer
 
     async def load(
@@ -344,6 +357,7 @@ def _loader(context: ProbeContext) -> RunLoad:
             direction=direction,
             row=rates.row_for(rate_bps),
             duration_s=seconds,
+            packet_bytes=packet_size.of(direction),
             auth_offset_s=context.peer_ahead_s,
             on_load=on_load,
             cancel=cancel,

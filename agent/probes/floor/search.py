@@ -6,6 +6,7 @@ Only its second half is judged. By then a token bucket in front of a slower line
 import time
 
 from agent.line.readings import CounterReading, LineCounterSource, Unavailable
+from agent.load.packet_size import PacketSize
 from agent.load.udpstp_client import run_search
 from agent.probes.floor.rules.sequence import CapacitySearch, SearchResult
 from agent.task.context import ProbeContext
@@ -16,7 +17,7 @@ from wire.udpstp.load import Ending, LoadReport
 DURATION_S = 10
 
 
-def search_of(context: ProbeContext) -> CapacitySearch:
+def search_of(context: ProbeContext, packet_size: PacketSize) -> CapacitySearch:
     """Search against the peer of the settings."""
     peer, counters = context.settings.peer, context.line_counters
 
@@ -31,6 +32,7 @@ def search_of(context: ProbeContext) -> CapacitySearch:
             highest_bps=min(highest_bps, 1e9),
             duration_s=DURATION_S,
             algorithm=Algorithm.B,
+            packet_bytes=packet_size.of(direction),
             auth_offset_s=context.peer_ahead_s,
         )
         other_bps = _other_bps(before, await _counted(counters), report, time.monotonic() - began_s)

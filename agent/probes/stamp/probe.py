@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from agent.settings.sections import ReflectorKind
 from agent.task.task import ProbeContext, Progress, Reading, Task
-from agent.train.stamp_session import Train, TrainResult, run_train
+from agent.train.stamp_session import Train, TrainResult, of_reflector, run_train
 from host.units import counted
 from wire.records import Failure, Measurement, Outcome, StampMeasurement, StampValues
 from wire.stamp.sender import ReplyVerdict
@@ -61,6 +62,10 @@ class StampProbe:
             timeout_s=self._stamp.timeout,
             dscp=dscp,
             key=self._key,
+            class_of_service=self._stamp.reflector is not ReflectorKind.TWAMP_LIGHT,
+            # A stateless reflector keeps no send time of its last reply (RFC 8972 section 4.7).
+            follow_up=self._stamp.reflector is ReflectorKind.STATEFUL,
+            **of_reflector(self._stamp.reflector),
         )
 
     def _estimate(self) -> ErrorEstimate:

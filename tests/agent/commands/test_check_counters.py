@@ -1,8 +1,11 @@
 """Findings of ``plancher-agent check`` about the line's counters."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
-from agent.commands.check import line_counters, movement
+from agent.commands.check import counted, line_counters, movement
 from agent.line.counters import DirectorySource, NoSource
 from agent.line.readings import CounterReading, Unavailable
 from wire.records import LineCounters
@@ -22,7 +25,7 @@ SHOWN = (
 )
 TEST = "counters move: of a test of 125000 B towards the site, wan0 counted"
 WRONG_SIDE = "it is towards the site; name the interface towards the line"
-ELSEWHERE = "the line's traffic does not pass there; name the interface towards the line"
+ELSEWHERE = "they stand still, or are those of another line; name the interface towards the line"
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,35 @@ def test_a_directory_is_named_by_its_interface(tmp_path):
     source = DirectorySource(tmp_path)
     told = str(line_counters(source, source.read()))
     assert told.startswith(f"ok     line counters: inline: {tmp_path}, 14 B a packet")
+
+
+class RefreshedSeldom(Wan):
+    """Router whose counts change at the fourth question, each of which stands for 5 s."""
+
+    lag_s = 5.0
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self) -> CounterReading:
+        self.asked += 1
+        return CounterReading(141_000, 110, 3_000, 30) if self.asked > 3 else CounterReading(1_000, 10, 0, 0)
+
+
+@pytest.mark.parametrize("source", [RefreshedSeldom(), Wan()])
+def test_a_router_that_refreshes_its_counters_seldom_is_waited_for(
+    source: NoSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_time(_: float) -> None:
+        pass
+
+    monkeypatch.setattr("agent.commands.check.asyncio.sleep", no_time)
+    context = SimpleNamespace(
+        line_counters=source, settings=SimpleNamespace(peer=SimpleNamespace(host="192.0.2.1"))
+    )
+    found = asyncio.run(counted(context, CounterReading(1_000, 10, 2_000, 20)))  # type: ignore[arg-type]
+    if isinstance(source, RefreshedSeldom):
+        assert found.ok
+        assert found.text.endswith("20 s later: they are refreshed seldom, so that fails take longer")
+    else:
+        assert not found.ok

@@ -121,6 +121,10 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
         ),
         (GOOD + "capacity: {month_budget: 1 GB}\n", "capacity.month_budget: less than capacity.day_budget"),
         (GOOD + "stamp: {spacing: 0}\n", "stamp.spacing: out of range: 10 ms to 10 s"),
+        (
+            GOOD + "stamp: {reflector: twamp-light}\n",
+            "stamp.reflector: twamp-light knows no authentication: set stamp.authenticated to false",
+        ),
         (GOOD + "stamp: {timeout: 1 min}\n", "stamp.timeout: out of range: 100 ms to 10 s"),
         (GOOD + "schedule: {floor: 1 s}\n", "schedule.floor: out of range: 10 s to 1 d"),
         (

@@ -33,7 +33,17 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import Cause, Direction, Failure, HostLoad, Measurement, Outcome, Standing, Verdict
+from wire.records import (
+    Cause,
+    Direction,
+    Failure,
+    HostLoad,
+    LineCounters,
+    Measurement,
+    Outcome,
+    Standing,
+    Verdict,
+)
 
 GOLDEN = Path(__file__).with_name("golden_metrics.txt")
 LYCEE = Site(
@@ -154,6 +164,7 @@ GAUGES_OF_FLOOR = (
     "qos_rtt_under_load_seconds",
     "qos_rtt_before_load_seconds",
 )
+UNUSABLE = msgspec.structs.replace(SUSPECT, line_counters=LineCounters.UNUSABLE)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +172,7 @@ GAUGES_OF_FLOOR = (
     [
         (stamp(1, values=REMARKED), MINUTE_US, (*GAUGES_OF_STAMP, "qos_dscp_kept")),
         (floor(1, values=SUSPECT), HOUR_US, GAUGES_OF_FLOOR),
+        (floor(1, values=UNUSABLE), HOUR_US, ("qos_line_counters_usable",)),
         (capacity(1), 30 * 24 * HOUR_US, ("qos_maximum_capacity_bits_per_second", "qos_budget_spent")),
         (interface(1), MINUTE_US, ("qos_interface_bits_per_second", "qos_interface_carrier")),
         (path(1), 24 * HOUR_US, ("qos_path_hops", "qos_path_reached", "qos_path_mtu_bytes")),

@@ -84,7 +84,9 @@ def test_an_unverified_packet_gets_neither_an_answer_nor_a_session(reflector):
 @pytest.mark.parametrize("settings", [ReflectorSettings(open_mode=True), ReflectorSettings(keys=(KEY,))])
 def test_less_than_a_base_packet_and_more_than_a_frame_is_not_answered(settings):
     reflector, key = SessionReflector(settings), settings.keys[0] if settings.keys else None
-    assert reflector.receive(packet(key=None)[:43], at(), US) is Drop.SHORT
+    # In open mode a TWAMP Light sender's 14 bytes are enough.
+    least = 14 if settings.open_mode else 44
+    assert reflector.receive(packet(key=None)[: least - 1], at(), US) is Drop.SHORT
     extra = bytes(MOST_BYTES - len(packet(key=key)))
     assert isinstance(reflector.receive(packet(key=key, extra=extra), at(), US), Reflection)
     assert reflector.receive(packet(key=key, extra=extra + b"\0"), at(), US) is Drop.LONG
@@ -280,3 +282,23 @@ def test_settings_that_answer_nothing_are_refused(settings, message):
 def test_repr_shows_no_key(reflector):
     reflection = reflector.receive(packet(), at(), US)
     assert "site one" not in repr(ReflectorSettings(keys=(KEY,))) + repr(reflection)
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(10), b"\xa5" * 23])
+def test_a_twamp_light_sender_gets_the_base_packet(padding):
+    """RFC 8762 section 4.6: 14 bytes without an SSID, and padding that is no TLV."""
+    reflector = SessionReflector(ReflectorSettings(open_mode=True))
+    request = packet(7, key=None)[:14] + padding
+    answered = reflector.receive(request, at(), US)
+    assert isinstance(answered, Reflection)
+    data = answered.encode(0)
+    assert len(data) == 44
+    reply = decode_reply(data)
+    assert (reply.sender_sequence, reply.ssid, reply.extra) == (7, 0, b"")
+
+
+def test_a_twamp_light_reply_with_a_forged_source_is_not_answered():
+    reflector = SessionReflector(ReflectorSettings(open_mode=True))
+    answered = reflector.receive(packet(key=None), at(), US)
+    assert isinstance(answered, Reflection)
+    assert reflector.receive(answered.encode(1)[:38], at(), US) is Drop.REFLECTED

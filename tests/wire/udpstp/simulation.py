@@ -28,11 +28,11 @@ KEYS = auth.derive_keys(b"secret", WALL // S)
 
 def plan_for(
     direction: Direction, *, row: int = 8, seconds: int = 1, secret: bytes = b"secret",
-    search: Search | None = None,
+    search: Search | None = None, packet_bytes: int | None = None,
 ) -> Plan:  # fmt: skip
     return Plan(
         address=SERVER, ident=0x1234, key_id=7, secret=secret, direction=direction, row=row,
-        duration_s=seconds, search=search,
+        duration_s=seconds, search=search, packet_bytes=packet_bytes,
     )  # fmt: skip
 
 
@@ -48,7 +48,8 @@ def signed(packet: pdu.Setup | pdu.Activation, key: bytes = KEYS.client) -> byte
 class Way:
     """One direction: ``rate`` in IP bit/s (None: no bottleneck) with a queue of ``queue_ms``.
 
-    ``duplicates`` is the share of packets that arrive twice, doubled behind the bottleneck.
+    ``duplicates`` is the share of packets that arrive twice, doubled behind the bottleneck. ``frame_bytes``
+    of each packet count at the bottleneck only.
     """
 
     delay_ms: float = 10
@@ -56,6 +57,7 @@ class Way:
     queue_ms: float = 1000
     loss: float = 0.0
     duplicates: float = 0.0
+    frame_bytes: int = 0
     drops: Callable[[bytes, int], bool] = lambda _packet, _now: False
     seed: int = 1
     free_at: float = 0
@@ -75,7 +77,7 @@ class Way:
             begin = max(self.free_at, now)
             if begin - now > self.queue_ms * MS:
                 return None
-            out = self.free_at = begin + (len(packet) + OVERHEAD) * 8 / self.rate * S
+            out = self.free_at = begin + (len(packet) + OVERHEAD + self.frame_bytes) * 8 / self.rate * S
         self.carried += len(packet) + OVERHEAD
         self.loads += len(packet) > pdu.LOAD_HEADER.size and pdu.is_load(packet)
         return int(out + self.delay_ms * MS)

@@ -62,3 +62,22 @@ def test_a_row_never_sends_less_than_asked(rate_bps: float, row: int) -> None:
 def test_over_ipv6_the_packet_keeps_its_length() -> None:
     assert [rates.over_ipv6(size) for size in (1222, 97, 0)] == [1202, 77, 0]
     assert rates.over_ipv6(RANDOM_SIZE | 1222) == RANDOM_SIZE | 1202
+
+
+@pytest.mark.parametrize("packet_bytes", rates.PACKET_BYTES)
+def test_rows_of_one_packet_size_send_their_number_or_a_little_more(packet_bytes: int) -> None:
+    table = rates.RateTable(packet_bytes)
+    for row in range(1, 1001):
+        rate = table.sending_rate(row)
+        assert {rate.payload_1, rate.payload_2} <= {0, packet_bytes - 28}
+        assert rate.addon_2 == 0
+        assert row * (1e6 - 1e-3) <= rates.bits_per_second(rate) <= row * 1.001e6
+    assert rates.RateTable(1250).sending_rate(8) == _rate(0, 0, 0, 1250, 1222, 1, 0)
+    assert rates.RateTable(1250).sending_rate(120) == _rate(100, 1222, 1, 1000, 1222, 2, 0)
+    assert table.sending_rate(0) == rates.sending_rate(0)
+
+
+def test_a_table_is_offered_by_bits_of_the_setup() -> None:
+    for packet_bytes in (None, *rates.PACKET_BYTES):
+        assert rates.offered_table(rates.RateTable(packet_bytes).modifiers).packet_bytes == packet_bytes
+    assert rates.offered_table(0xC3) == rates.DEFAULT_TABLE

@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from wire.udpstp import pdu, rates
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
+from wire.udpstp.rates import DEFAULT_TABLE, RateTable
 
 FAST_STEPS_BACK = 3
 """Fast steps taken back when congestion is declared (RFC 9097 §8.1)."""
@@ -212,8 +213,11 @@ class RateControl(ABC):
     # after which the watchdog warns, and lies well below the 3 s after which it ends the test.
     FIRST_FEEDBACK_NS = 2_000 * _MS
 
-    def __init__(self, activation: pdu.Activation, rate: SendingRate, start: int) -> None:
+    def __init__(
+        self, activation: pdu.Activation, rate: SendingRate, start: int, table: RateTable = DEFAULT_TABLE
+    ) -> None:
         self.rate = rate
+        self._table = table
         self.deadline = start + self.FIRST_FEEDBACK_NS
         self.backoff_steps = 0
         self._activation = activation
@@ -228,7 +232,7 @@ class RateControl(ABC):
             # Late or duplicated: it proves that feedback arrives, but reports an older interval.
             return None
         self._newest = status.sequence
-        return self._change(self._next_rate(status))
+        return self._change(self._next_rate(status, now))
 
     def no_status(self, now: int) -> SendingRate | None:
         """Return a lower rate at ``now`` where feedback has been missing long enough for a step."""
@@ -236,7 +240,7 @@ class RateControl(ABC):
             return None
         self.deadline = now + self._interval
         self.backoff_steps += 1
-        return self._change(rates.sending_rate(self._step_down()))
+        return self._change(self._table.sending_rate(self._step_down()))
 
     def _change(self, rate: SendingRate) -> SendingRate | None:
         if rate == self.rate:
@@ -245,8 +249,8 @@ class RateControl(ABC):
         return rate
 
     @abstractmethod
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
-        """Rate after the newest Status."""
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
+        """Rate after the newest Status, received at ``now``."""
 
     @abstractmethod
     def _step_down(self) -> int:
@@ -256,12 +260,12 @@ class RateControl(ABC):
 class FixedRate(RateControl):
     """One row for the whole test; a Status restores it after a step down."""
 
-    def __init__(self, activation: pdu.Activation, start: int) -> None:
-        super().__init__(activation, rates.sending_rate(activation.row), start)
+    def __init__(self, activation: pdu.Activation, start: int, table: RateTable = DEFAULT_TABLE) -> None:
+        super().__init__(activation, table.sending_rate(activation.row), start, table)
         self._planned = self.rate
         self._lowered: AlgorithmB | None = None
 
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
         self._lowered = None
         return self._planned
 
@@ -271,21 +275,6 @@ class FixedRate(RateControl):
         return self._lowered.step(Sign.BAD)
 
 
-class LocalSearch(RateControl):
-    """Search by the server itself, down: each Status is one step of the algorithm (RFC 9946 §5.1)."""
-
-    def __init__(self, activation: pdu.Activation, highest_row: int, start: int) -> None:
-        self._algorithm = rate_algorithm(activation, highest_row)
-        super().__init__(activation, rates.sending_rate(self._algorithm.row), start)
-
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
-        sign = TrialInterval.of(status).sign(self._activation)
-        return rates.sending_rate(self._algorithm.step(sign))
-
-    def _step_down(self) -> int:
-        return self._algorithm.step(Sign.BAD)
-
-
 class RemoteSearch(RateControl):
     """Search by the server, up: each Status carries the next rate of the client (RFC 9946 §8.2).
 
@@ -293,20 +282,23 @@ class RemoteSearch(RateControl):
     for is reduced to it, and one that no sending-rate table can contain is ignored.
     """
 
-    def __init__(self, activation: pdu.Activation, highest_row: int, start: int) -> None:
+    def __init__(
+        self, activation: pdu.Activation, highest_row: int, start: int, table: RateTable = DEFAULT_TABLE
+    ) -> None:
         self._highest_row = highest_row
         first = activation.rate if is_sane(activation.rate) else rates.sending_rate(0)
-        super().__init__(activation, self._bounded(first), start)
+        self._table = table
+        super().__init__(activation, self._bounded(first), start, table)
         self._lowered: AlgorithmB | None = None
 
     def _bounded(self, rate: SendingRate) -> SendingRate:
-        most = rates.sending_rate(self._highest_row)
+        most = self._table.sending_rate(self._highest_row)
         too_fast = rates.bits_per_second(rate) > rates.bits_per_second(most)
         # Small packets at the allowed bit rate could still exhaust a router's packet rate.
         too_many = rates.packets_per_second(rate) > _PACKETS_BEYOND * rates.packets_per_second(most)
         return most if too_fast or too_many else rate
 
-    def _next_rate(self, status: pdu.Status) -> SendingRate:
+    def _next_rate(self, status: pdu.Status, now: int) -> SendingRate:
         self._lowered = None
         return self._bounded(status.rate) if is_sane(status.rate) else self.rate
 

@@ -10,10 +10,10 @@ from enum import Enum
 
 from msgspec.structs import replace
 
-from wire.udpstp import pdu, rates
+from wire.udpstp import pdu
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.batches import LoadRun
-from wire.udpstp.ends.rate_control import RateAlgorithm, TrialInterval
+from wire.udpstp.ends.search import RateSearch
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.pdu import NO_DELAY, OFF, STOP, TESTING, SendingRate, SubInterval
 
@@ -241,11 +241,13 @@ class ReceivingEnd:
     tempo = Tempo.RECEIVE
 
     def __init__(
-        self, activation: pdu.Activation, rate: SendingRate = OFF, search: RateAlgorithm | None = None
+        self,
+        activation: pdu.Activation,
+        rate: SendingRate = OFF,
+        search: RateSearch | None = None,
     ) -> None:
         self.action = TESTING
         self.search = search
-        self._activation = activation
         self.receiver = LoadReceiver(activation)
         self.payload_bytes = self.duplicated = 0
         self.segment_bytes = 0
@@ -293,17 +295,17 @@ class ReceivingEnd:
             now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
         )
         if self.search is not None and self.action == TESTING:
-            packed = self._searched(packed, self.search)
+            packed = self._searched(packed, self.search, now)
         buffer[: len(packed)] = packed
         self.segment_bytes = len(packed)
         return len(packed)
 
-    def _searched(self, packed: bytes, search: RateAlgorithm) -> bytes:
+    def _searched(self, packed: bytes, search: RateSearch, now: int) -> bytes:
         """Set the next rate of the search in a Status, from the interval that it reports (§5.1)."""
         status = pdu.parse_status(packed)
         if status is None:
             return packed
-        self._rate = rates.sending_rate(search.step(TrialInterval.of(status).sign(self._activation)))
+        self._rate = search.table.sending_rate(search.step(status, now))
         return replace(status, rate=self._rate).pack()
 
     def blocked(self, sent: int) -> None:

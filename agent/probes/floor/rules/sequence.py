@@ -37,6 +37,8 @@ NEAR_US = 3_000
 UNCONFIRMED_RETEST_S = 3600.0
 # Upper end of the search, as a share of the floor: far enough to refute a condemnation, and no further.
 SEARCH_SHARE = 2.0
+# What shows nothing of the site's own traffic.
+UNSEEN = (LineCounters.NONE, LineCounters.UNUSABLE)
 
 
 class SearchResult(Struct, frozen=True):
@@ -189,7 +191,7 @@ class FloorSequence:
 
 def _is_blind(values: FloorValues) -> bool:
     """True if a fail is unconfirmed because no counters show the site's own traffic."""
-    return values.verdict is Verdict.UNCONFIRMED and values.line_counters is LineCounters.NONE
+    return values.verdict is Verdict.UNCONFIRMED and values.line_counters in UNSEEN
 
 
 def quiet_hours(floor: FloorSettings) -> Hours:

@@ -10,7 +10,8 @@ from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
 from agent.line.passive_proof import LineWatch
 from agent.line.readings import CounterReading
-from agent.probes.floor.probe import Contract, FloorProbe
+from agent.probes.floor.contract import Contract
+from agent.probes.floor.probe import FloorProbe
 from agent.probes.floor.rules.sequential_test import CHOSEN
 from agent.settings.sections import PeerAccessSettings
 from agent.task.retest import RetestRequest
@@ -21,6 +22,7 @@ from tests.agent.probes.floor_lines import (
     FAST,
     SLOW,
     Broken,
+    Caching,
     Clock,
     Counted,
     Lagging,
@@ -136,6 +138,42 @@ def test_a_routers_lagging_counters_bound_other_traffic(clock: Clock, added: int
     assert values(reading).verdict is verdict
     assert values(reading).line_counters is LineCounters.SNMP
     assert values(reading).tests[0].other_most_bps == (added - 2_000_000) * 4
+
+
+@pytest.mark.parametrize(
+    ("refresh_s", "others_bps", "verdict"),
+    [
+        (15, 14e6, Verdict.UNCONFIRMED),
+        (60, 14e6, Verdict.UNCONFIRMED),
+        (0, 14e6, Verdict.UNCONFIRMED),
+        # Too little to explain what is missing, however it was spread.
+        (0, 1e3, Verdict.FAIL),
+        (15, 1e3, Verdict.FAIL),
+    ],
+)
+def test_a_router_that_refreshes_its_counters_seldom_is_waited_for(
+    clock: Clock, refresh_s: float, others_bps: float, verdict: Verdict
+) -> None:
+    """Case B04a: a site that downloads beside the test never fails."""
+    counters = Caching(refresh_s, others_bps)
+    reading = measure(Over(SLOW, clock, counters), counters)
+    assert values(reading).verdict is verdict
+    assert values(reading).line_counters is LineCounters.SNMP
+
+
+def test_a_routers_counters_that_stand_still_are_unusable(clock: Clock) -> None:
+    counters = Caching(1e9, 0.0)
+    reading = measure(Over(SLOW, clock, counters), counters)
+    assert values(reading).verdict is Verdict.UNCONFIRMED
+    assert values(reading).line_counters is LineCounters.UNUSABLE
+    assert "the counters added 0 bytes while the test alone moved" in reading.detail
+
+
+def test_a_pass_waits_for_no_counters(clock: Clock) -> None:
+    counters = Caching(1e9, 0.0)
+    reading = measure(Over(FAST, clock, counters), counters)
+    assert values(reading).verdict is Verdict.PASS
+    assert values(reading).line_counters is LineCounters.SNMP
 
 
 def test_a_contract_at_another_layer_is_tested_at_the_ip_layer(clock: Clock) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from agent.configuration import SETTINGS
 from agent.line.counters import NoSource
+from agent.load.packet_size import PacketSize
 from agent.probes.floor.search import search_of, sustained_bps
 from agent.settings.sections import PeerAccessSettings
 from agent.task.task import ProbeContext
@@ -66,5 +67,5 @@ def test_an_incomplete_search_gives_no_maximum() -> None:
 def test_a_missing_peer_gives_no_maximum() -> None:
     chosen = SETTINGS(site="A", peer=PeerAccessSettings(host="127.0.0.1", udpstp_port=free_port(), key="k"))
     built = ProbeContext(chosen, b"k", NoSource(), FakeClock().read)
-    found = asyncio.run(search_of(built)(Direction.UP, 16e6))
+    found = asyncio.run(search_of(built, PacketSize())(Direction.UP, 16e6))
     assert found.maximum_bps is None

@@ -12,7 +12,7 @@ from agent.configuration import SCHEDULE, SETTINGS
 from agent.line.counters import NoSource
 from agent.probes.stamp import probe as stamp
 from agent.probes.stamp.probe import StampProbe
-from agent.settings.sections import PeerAccessSettings, StampClass, StampTrainSettings
+from agent.settings.sections import PeerAccessSettings, ReflectorKind, StampClass, StampTrainSettings
 from agent.task.task import ProbeContext, Reading, Task
 from agent.train.stamp_session import Train, TrainResult
 from host.clock import Clock
@@ -245,3 +245,19 @@ def test_a_train_tells_the_peers_time_only_if_it_is_authenticated(authenticated:
     known = built[0].peer_time
     assert (known.offset is not None) is authenticated
     assert known.ahead_s(Clock().read()) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", list(ReflectorKind))
+def test_only_a_stateful_reflector_gives_loss_a_direction(kind: ReflectorKind) -> None:
+    def built(port: int) -> ProbeContext:
+        context = surroundings(port, authenticated=False)
+        stamp = replace(context.settings.stamp, reflector=kind)
+        changed = replace(context.settings, stamp=stamp)
+        return ProbeContext(changed, KEY, NoSource(), Clock().read)
+
+    readings, _ = measure(ReflectorSettings(open_mode=True), built)
+    for reading in readings:
+        assert isinstance(reading.values, StampValues)
+        assert reading.values.loss_ratio == 0
+        directional = reading.values.loss_forward_ratio, reading.values.loss_return_ratio
+        assert directional == ((0.0, 0.0) if kind is ReflectorKind.STATEFUL else (None, None))

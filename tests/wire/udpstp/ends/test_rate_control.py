@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from wire.udpstp import pdu, rates
-from wire.udpstp.ends.rate_control import FixedRate, LocalSearch, RateControl, RemoteSearch, is_sane
+from wire.udpstp.ends.rate_control import FixedRate, RateControl, RemoteSearch, is_sane
+from wire.udpstp.ends.search import LocalSearch, RateSearch
 from wire.udpstp.pdu import RANDOM_SIZE, SendingRate
 
 MS = 1_000_000
@@ -43,7 +44,7 @@ def test_a_fixed_rate_steps_down_without_feedback_and_is_restored_by_it() -> Non
 
 
 def test_a_search_takes_one_step_a_status_and_none_for_an_old_one() -> None:
-    control = LocalSearch(SEARCH, 25, 0)
+    control = LocalSearch(SEARCH, RateSearch(SEARCH, 25), 0)
     assert control.rate == rates.sending_rate(0)
     assert control.status(status(1), 1) == rates.sending_rate(10)
     assert control.status(status(1), 1) is None
@@ -55,7 +56,8 @@ def test_a_search_takes_one_step_a_status_and_none_for_an_old_one() -> None:
 
 
 def test_missing_feedback_is_a_bad_interval_to_a_search() -> None:
-    control = LocalSearch(replace(SEARCH, row=100, modifiers=1), 1000, 0)
+    activation = replace(SEARCH, row=100, modifiers=1)
+    control = LocalSearch(activation, RateSearch(activation, 1000), 0)
     assert silent_rows(control, 0, 3) == [99, 98, 68]
     assert control.status(status(1), 1) == rates.sending_rate(69)
 

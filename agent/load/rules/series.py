@@ -178,8 +178,8 @@ def _idle_range_us(probes: Sequence[DrainSample]) -> float:
 def is_interrupted(report: LoadReport) -> bool:
     """True if nothing arrived for 0.2 s and packets sent meanwhile are lost: the line was away.
 
-    At the begin and at the end of the load a hole is cut off, so that 30 ms are enough. A line that carries
-    a small part of the load loses many packets in a row as well, but not ten times as many as it should.
+    At the begin and at the end of the load a hole is cut off, so that 30 ms are enough. A line that carries a
+    small part of the load also loses many packets in a row, but not ten times its share.
     """
     arrived = [one for one in report.intervals if one.datagrams]
     if not report.planned_packets or not arrived:

@@ -13,9 +13,9 @@ from typing import NoReturn
 from collector import settings
 from collector.certificates import command as certificates
 from collector.check import check
-from collector.ledger.admin.backup import back_up, restore
+from collector.ledger.admin.backup import back_up, create, restore
 from collector.ledger.admin.verify import verify
-from collector.ledger.store import LedgerError
+from collector.ledger.place import LedgerError
 from collector.model.inventory import InventoryError
 from collector.pages.completeness import account
 from collector.service.service import CollectorService, now_us
@@ -62,7 +62,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
-    text = "verify a ledger, back it up, restore it"
+    text = "verify a ledger, back it up, restore it, begin another"
     ledger = commands.add_parser("ledger", help=text, description=f"{text.capitalize()}.")
     of_ledger = ledger.add_subparsers(required=True, metavar="COMMAND")
     for name, text, action in (
@@ -76,6 +76,11 @@ def _add_ledger(commands: "_SubParsersAction[Parser]") -> None:
             "restore",
             "replace a ledger by a backup; agents are then asked to send again what is missing",
             _restore,
+        ),
+        (
+            "create",
+            "begin a ledger, also where one was before; agents are then asked to send what they still have",
+            _create,
         ),
     ):
         added = of_ledger.add_parser(name, help=text, description=f"{text.capitalize()}.")
@@ -168,6 +173,15 @@ def _restore(options: Namespace) -> Exit:
     print(f"ok     {options.ledger}: restored; its collector will ask every site to send later records again")
     if aside is not None:
         print(f"ok     {aside}: the ledger from before")
+    return Exit.OK
+
+
+def _create(options: Namespace) -> Exit:
+    try:
+        create(options.ledger)
+    except LedgerError as error:
+        return _complain(str(error), Exit.CANNOT_CREATE)
+    print(f"ok     {options.ledger}: begun; its collector will ask every site to send what it still has")
     return Exit.OK
 
 

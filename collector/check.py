@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.tables import SCHEMA_VERSION
-from collector.ledger.store import LedgerError, connect, prepare
+from collector.ledger.store import connect, prepare
 from collector.model import inventory
 from collector.model.inventory import InventoryError
 from collector.service.inventory_file import InventoryFile
@@ -45,6 +46,10 @@ def _check_inventory(settings: CollectorSettings) -> Iterator[CheckFinding]:
 
 
 def _check_ledger(path: Path) -> CheckFinding:
+    try:
+        refuse_to_begin_anew(path)
+    except LedgerError as error:
+        return CheckFinding("ledger", str(error).removeprefix("ledger "), Exit.CANNOT_CREATE)
     if not path.exists():
         # `run` creates missing folders, so the nearest existing one decides.
         folder = next(parent for parent in path.absolute().parents if parent.exists())

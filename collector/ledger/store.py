@@ -1,7 +1,8 @@
-"""Opening the ledger: its lock, durability settings and schema, and errors of its file in words."""
+"""Opening the ledger: durability settings and schema, and errors of its file in words."""
 
 import logging
 import os
+import secrets
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -12,10 +13,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, s
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from collector.ledger.migrations.reading_again import read_again
+from collector.ledger.place import LedgerError, refuse_to_begin_anew
 from collector.ledger.schema.layout import metadata
-from collector.ledger.schema.tables import SCHEMA_VERSION, version
+from collector.ledger.schema.tables import SCHEMA_VERSION, resends, version
 from collector.ledger.schema.values import VALUES
-from host.lock import Lock, LockedError, lock_path
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +24,12 @@ BUSY_TIMEOUT_MS = 10_000
 UNRELEASED = "ledger_version"  # the table in which a ledger of 0.1 has the number of its schema
 
 
-class LedgerError(Exception):
-    """The ledger cannot be used; the text names the file, the cause and what to do."""
-
-
-def lock(ledger: Path) -> Lock:
-    """Lock a ledger for this process alone. Raises LedgerError if another one has it."""
-    # Against a second collector, and a restore while one runs.
-    try:
-        return Lock(ledger)
-    except LockedError as error:
-        text = f"another collector (process {error.holder}) has it: end that one first"
-    except OSError as error:
-        name = lock_path(ledger).name
-        text = f"{name}: {error.strerror}: does the folder exist, and may this user write there?"
-    raise LedgerError(f"ledger {ledger}: {text}")
-
-
 def connect(path: Path, *, writing: bool) -> Engine:
-    """Engine for the ledger's file, which it does not open before the first connection."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), paramstyle="named")
+    """Engine for the ledger's file, which it does not open before the first connection, and never creates."""
+    # A reader must not leave an empty file where a ledger was moved away.
+    query = {"mode": "rw", "uri": "true"}
+    url = URL.create("sqlite", database=path.absolute().as_uri(), query=query)
+    engine = create_engine(url, paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
@@ -61,13 +48,15 @@ def connect(path: Path, *, writing: bool) -> Engine:
     return engine
 
 
-def prepare(engine: Engine, path: Path, *, upgrading: bool = True) -> int:
+def prepare(engine: Engine, path: Path, *, upgrading: bool = True, anew: bool = False) -> int:
     """Create the tables of a new file or upgrade an older one; returns the schema found.
 
     Only its owner may read a new file. An upgrade is all or nothing; without ``upgrading`` it is left out.
-    Raises LedgerError for a file that is no ledger, has a newer schema or cannot be written. Such a file is
-    not changed.
+    Where a ledger was before, a new one begins only with ``anew``. Raises LedgerError for a file that is no
+    ledger, has a newer schema or cannot be written. Such a file is not changed.
     """
+    if not anew:
+        refuse_to_begin_anew(path)
     with suppress(OSError):  # SQLite says in the next step what is wrong with the place
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
@@ -85,6 +74,8 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
     if found is None:
         metadata.create_all(connection)
         connection.execute(version.insert(), {"version": SCHEMA_VERSION, "since_us": _now_us()})
+        # What agents sent to a ledger that is gone they still have for a week.
+        ask_again(connection, 0, _now_us())
         return SCHEMA_VERSION
     if not upgrading:
         return found
@@ -97,6 +88,12 @@ def _create_or_check(connection: Connection, path: Path, upgrading: bool) -> int
     if _add_kinds(connection, path) or found < SCHEMA_VERSION:
         read_again(connection)
     return found
+
+
+def ask_again(connection: Connection, since_us: int, asked_us: int) -> None:
+    """Ask every agent to send again what it has measured since ``since_us``."""
+    command = f"resend-{secrets.token_hex(8)}"
+    connection.execute(resends.insert(), {"command": command, "since_us": since_us, "asked_us": asked_us})
 
 
 def _add_kinds(connection: Connection, path: Path) -> bool:

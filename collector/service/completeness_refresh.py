@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from collector.ledger.place import LedgerError
 from collector.ledger.read import completeness
-from collector.ledger.store import LedgerError
 from collector.model.completeness import SiteCompleteness, SiteEpochs
 from collector.service.views import Views
 

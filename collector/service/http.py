@@ -9,7 +9,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from collector.incidents.history import OutageHistory
-from collector.ledger.store import LedgerError
+from collector.ledger.place import LedgerError
 from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters
 from collector.model.own_problem import OwnProblem

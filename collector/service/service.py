@@ -11,8 +11,8 @@ from pathlib import Path
 from collector.ingest.outgoing import OutgoingQueue
 from collector.ingest.queue import Intake
 from collector.ingest.resend import Resends
+from collector.ledger.place import LedgerError
 from collector.ledger.read import latest, outages
-from collector.ledger.store import LedgerError
 from collector.ledger.write.commit_result import CommitResult
 from collector.ledger.write.writer import Ledger, Writer, no_fault
 from collector.live.fleet import MAX_STRANGERS

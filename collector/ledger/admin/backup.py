@@ -1,4 +1,4 @@
-"""Backing a ledger up while a collector writes it, and putting a backup in its place."""
+"""Backing a ledger up while a collector writes it, putting a backup in its place, and beginning another."""
 
 import os
 import secrets
@@ -11,9 +11,9 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.ledger.admin.verify import Progress, Tell, Verified, verify
+from collector.ledger.place import LedgerError, LedgerLock, mark
 from collector.ledger.read.terms import LAST_RECEIVED
-from collector.ledger.schema.tables import resends
-from collector.ledger.store import LedgerError, connect, explain, lock, prepare
+from collector.ledger.store import ask_again, connect, explain, prepare
 from host.lock import give_to_owner
 
 PAGES = 5000  # copied between two looks at the clock
@@ -51,7 +51,7 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
     _must_exist(backup)
     if ledger.exists() and ledger.samefile(backup):
         raise LedgerError(f"backup {backup}: is the ledger itself: name another file")
-    held = lock(ledger)
+    held = LedgerLock(ledger)
     try:
         with _partial(ledger.with_name(ledger.name + ".restoring")) as copy:
             _copy(backup, copy, tell)
@@ -61,9 +61,28 @@ def restore(ledger: Path, backup: Path, now_us: int, tell: Tell) -> Path | None:
                 give_to_owner(file.fileno(), ledger.parent)
             aside = _set_aside(ledger, now_us)
             _give_name(copy, ledger, replace=True)
+            mark(ledger)
     finally:
         held.release()
     return aside
+
+
+def create(ledger: Path) -> None:
+    """Begin a ledger, also where one was before. Raises LedgerError if there is a file that is not empty."""
+    if ledger.exists() and ledger.stat().st_size:
+        raise LedgerError(f"ledger {ledger}: there already: move it aside, or name another file")
+    held = LedgerLock(ledger)
+    try:
+        engine = connect(ledger, writing=True)
+        try:
+            prepare(engine, ledger, anew=True)
+        finally:
+            engine.dispose()
+        with ledger.open("rb") as file:
+            give_to_owner(file.fileno(), ledger.parent)
+        mark(ledger)
+    finally:
+        held.release()
 
 
 def _must_exist(path: Path) -> None:
@@ -121,12 +140,7 @@ def _ask_again(copy: Path, backup: Path, now_us: int) -> None:
         prepare(engine, copy)
         with engine.begin() as connection:
             newest_us: int | None = connection.execute(LAST_RECEIVED).scalar()
-            asked = {
-                "command": f"resend-{secrets.token_hex(8)}",
-                "since_us": max(0, (newest_us or 0) - MARGIN_US),
-                "asked_us": now_us,
-            }
-            connection.execute(resends.insert(), asked)
+            ask_again(connection, max(0, (newest_us or 0) - MARGIN_US), now_us)
         engine.dispose()
         _fold(copy)
     except LedgerError as error:

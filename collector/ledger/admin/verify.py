@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ledger.place import LedgerError
 from collector.ledger.read.completeness import holdings
 from collector.ledger.schema.tables import SCHEMA_VERSION
-from collector.ledger.store import LedgerError, connect, explain, schema_of
+from collector.ledger.store import connect, explain, schema_of
 from collector.model.completeness import SiteCompleteness
 
 MAX_PROBLEMS = 20

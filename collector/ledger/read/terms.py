@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from collector.ledger.place import LedgerError
 from collector.ledger.schema.tables import batches, names
-from collector.ledger.store import LedgerError, connect, explain
+from collector.ledger.store import connect, explain
 
 LAST_RECEIVED = select(batches.c.received_us).order_by(batches.c.key.desc()).limit(1)
 

@@ -13,9 +13,10 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from collector.ledger.clock.boots import Boots
 from collector.ledger.clock.redating import RedatedSite, Redating
 from collector.ledger.keys import RowKeys
+from collector.ledger.place import LedgerLock, mark
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema.layout import metadata
-from collector.ledger.store import connect, explain, ledger_fails, lock, prepare
+from collector.ledger.store import connect, explain, ledger_fails, prepare
 from collector.ledger.write.commit_result import CommitResult, combined
 from collector.ledger.write.peer_comparisons import give_up
 from collector.ledger.write.transaction import Group
@@ -54,7 +55,7 @@ class Ledger:
         reject_rows: int = 10_000,
         before_commit: Callable[[], None] = no_fault,
     ) -> None:
-        self._lock = lock(path)
+        self._lock = LedgerLock(path)
         self._engine = connect(path, writing=True)
         self._keys = RowKeys()
         self._boots = Boots()
@@ -64,6 +65,8 @@ class Ledger:
         self._inserts = _inserts(self._engine.dialect)
         try:
             prepare(self._engine, path)
+            self._lock.hold()
+            mark(path)
         except BaseException:
             self.close()
             raise
@@ -72,6 +75,10 @@ class Ledger:
         """Close the file."""
         self._engine.dispose()
         self._lock.release()
+
+    def lost(self) -> str | None:
+        """Reason why the open file is no longer the one at its path, or None."""
+        return self._lock.lost()
 
     def commit(self, group: Sequence[Judged]) -> CommitResult:
         """Commit a group durably, all or nothing.
@@ -150,13 +157,19 @@ class Writer(threading.Thread):
         self._comparison_grace_s = comparison_grace_s
         self._next_prune = 0.0
         self._unpruned = Complaint()
+        self._was_lost = False
 
     def run(self) -> None:
         """The thread's loop."""
         while (group := self._take(IDLE_SECONDS)) is not None:
             if group:
                 self._commit_group(group)
-            self._prune()
+            elif (lost := self._ledger.lost()) or self._was_lost:
+                # Also while nothing arrives, so that the pages say it within a second.
+                self._say(lost)
+                self._was_lost = lost is not None
+            if not self._was_lost:
+                self._prune()
 
     def _commit_group(self, group: Sequence[Judged]) -> None:
         began = time.monotonic()
@@ -174,6 +187,13 @@ class Writer(threading.Thread):
 
         Returns the result of what was committed, and the reason why the ledger accepts no more.
         """
+        result, problem = self._committed(group) if not self._ledger.lost() else (CommitResult(), None)
+        lost = self._ledger.lost()
+        self._was_lost = lost is not None
+        # Rows in a file that nobody finds are no reason for a receipt: agents send them again.
+        return (CommitResult(), lost) if lost else (result, problem)
+
+    def _committed(self, group: Sequence[Judged]) -> tuple[CommitResult, str | None]:
         try:
             return self._ledger.commit(group), None
         except Exception as error:

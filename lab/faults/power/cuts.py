@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from collector.ledger.store import LedgerError
+from collector.ledger.place import LedgerError
 from collector.ledger.write.writer import Ledger
 from lab.faults.accounts import notes, reading
 from lab.faults.accounts.account import Account, Content, DeclaredGap, Held, Noted, RecordIdentity, settle

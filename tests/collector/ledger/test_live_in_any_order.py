@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collector.ingest.decode import judge
+from collector.ledger.place import mark_path
 from collector.ledger.read import latest as reading
 from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
@@ -70,6 +71,7 @@ def test_live_state_is_the_same_from_any_order_and_from_the_ledger(
 ) -> None:
     file = tmp_path / "ledger.db"
     file.unlink(missing_ok=True)
+    mark_path(file).unlink(missing_ok=True)
     file.with_name("ledger.db-wal").unlink(missing_ok=True)
     ledger, made = Ledger(file), Fleet(INVENTORY)
     for record in records:

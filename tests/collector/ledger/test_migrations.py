@@ -15,10 +15,11 @@ from collector.check import _check_ledger
 from collector.ingest.decode import judge
 from collector.ledger import store
 from collector.ledger.migrations import upgrading
+from collector.ledger.place import LedgerError
 from collector.ledger.schema import tables as schema
 from collector.ledger.schema import values
 from collector.ledger.schema.layout import metadata
-from collector.ledger.store import LedgerError, connect
+from collector.ledger.store import connect
 from collector.ledger.write.writer import Ledger
 from tests.collector.examples import NOW_US, arrival, capacity, stamp
 from tests.collector.ledger.filled import change, query

@@ -11,7 +11,7 @@ import pytest
 
 from collector.incidents.history import OutageHistory
 from collector.ingest.decode import judge
-from collector.ledger.store import LedgerError
+from collector.ledger.place import LedgerError
 from collector.ledger.write.writer import Ledger
 from collector.model.inventory import Site
 from collector.model.own_counters import OwnCounters

@@ -12,8 +12,8 @@ from collector.ledger.admin import backup as backup_module
 from collector.ledger.admin import verify as verification
 from collector.ledger.admin.backup import MARGIN_US, back_up, restore
 from collector.ledger.admin.verify import verify
+from collector.ledger.place import LedgerError
 from collector.ledger.read import latest as reading
-from collector.ledger.store import LedgerError
 from collector.ledger.write.writer import Ledger
 from host.exits import Exit
 from tests.collector.examples import HOUR_US, NOW_US
@@ -104,14 +104,14 @@ def test_a_restored_ledger_is_the_backup_and_asks_for_what_came_since(
     restored = f"ok     {path}: restored; its collector will ask every site to send later records again"
     assert out[0] == restored
     assert query(path, "SELECT count(*) FROM measurements") == [(4,)]
-    ((command_id, since_us),) = query(path, "SELECT command, since_us FROM resends")
+    _, (command_id, since_us) = query(path, "SELECT command, since_us FROM resends ORDER BY key")
     assert since_us == NOW_US + HOUR_US - MARGIN_US
     assert command_id.startswith("resend-")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (aside,) = path.parent.glob("ledger.db.replaced-*")
     assert out[1] == f"ok     {aside}: the ledger from before"
     assert query(aside, "SELECT count(*) FROM measurements") == [(6,)]
-    assert query(backup, "SELECT count(*) FROM resends") == [(0,)]
+    assert query(backup, "SELECT count(*) FROM resends") == [(1,)]
     assert not list(path.parent.glob("*.restoring*"))
     assert verify(path, NOW_US, silent).problems == []
     again = Ledger(path)
@@ -127,8 +127,8 @@ def test_each_restore_asks_anew_and_the_newest_is_in_force(ledger: Ledger, path:
     commands = [row for (row,) in query(path, "SELECT command FROM resends ORDER BY key")]
     request = reading.resend(path)
     assert request is not None
-    assert len(set(commands)) == 2
-    assert (request.command.id, request.asked_us) == (commands[1], NOW_US + 5)
+    assert len(set(commands)) == 3
+    assert (request.command.id, request.asked_us) == (commands[-1], NOW_US + 5)
     assert len(list(path.parent.glob("ledger.db.replaced-*"))) == 2
 
 
@@ -163,7 +163,7 @@ def test_while_a_program_without_the_lock_has_it_open_it_is_not_restored(ledger:
         other.execute("SELECT count(*) FROM measurements").fetchone()
         with pytest.raises(LedgerError, match="another program has it open: end that one first"):
             restore(path, backup, NOW_US, silent)
-    assert query(path, "SELECT count(*) FROM resends") == [(0,)]
+    assert query(path, "SELECT count(*) FROM resends") == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_what_root_restores_belongs_to_the_folders_owner(ledger: Ledger, path: P
     os.chown(folder, 12345, 12346)
     restore(folder / "ledger.db", backup, NOW_US, silent)
     owners = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in folder.iterdir()}
-    assert owners == dict.fromkeys(("ledger.db", "ledger.db.lock"), (12345, 12346))
+    assert owners == dict.fromkeys(("ledger.db", "ledger.db.lock", "ledger.db.exists"), (12345, 12346))
 
 
 def test_a_ledger_is_no_backup_of_itself(ledger: Ledger, path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_ledger_is_no_backup_of_itself(ledger: Ledger, path: Path) -> None:
 def test_an_empty_backup_asks_for_everything(path: Path) -> None:
     Ledger(path).close()
     restore(path.with_name("new.db"), path, NOW_US, silent)
-    assert query(path.with_name("new.db"), "SELECT since_us FROM resends") == [(0,)]
+    assert query(path.with_name("new.db"), "SELECT since_us FROM resends") == [(0,), (0,)]
 
 
 def test_what_was_interrupted_before_is_no_hindrance(ledger: Ledger, path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from collector.ingest.decode import judge
 from collector.ledger.admin.verify import verify
+from collector.ledger.place import LedgerError
 from collector.ledger.read import completeness as holdings
-from collector.ledger.store import LedgerError, connect
+from collector.ledger.store import connect
 from collector.ledger.write.writer import Ledger
 from collector.model.completeness import MISSING_AFTER_US, EpochCompleteness, MissingRun, SiteCompleteness
 from collector.model.message import Arrival

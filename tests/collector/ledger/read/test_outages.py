@@ -9,9 +9,10 @@ import pytest
 
 from collector.ingest.decode import judge
 from collector.ledger.keys import RowKeys
+from collector.ledger.place import LedgerError
 from collector.ledger.read import outages
 from collector.ledger.schema.tables import boots
-from collector.ledger.store import LedgerError, connect
+from collector.ledger.store import connect
 from collector.ledger.write.writer import Ledger
 from collector.live.fleet import Fleet
 from collector.model.inventory import Site

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from collector.ledger.keys import RowKeys
+from collector.ledger.place import LedgerError
 from collector.ledger.read import latest as reading
 from collector.ledger.schema.tables import SCHEMA_VERSION
-from collector.ledger.store import LedgerError, connect
+from collector.ledger.store import connect
 from collector.ledger.write.commit_result import MessageResult
 from collector.ledger.write.writer import Ledger
 from collector.model.message import Arrival
@@ -244,7 +245,7 @@ def refusal(path: Path) -> str:
 def test_a_new_ledger_is_for_its_owner_alone(ledger: Ledger, path: Path) -> None:
     commit(ledger, arrival(stamp(1)))
     assert {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == dict.fromkeys(
-        ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"), 0o600
+        ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock", "ledger.db.exists"), 0o600
     )
 
 

@@ -2,7 +2,7 @@
 
 A request with a wrong digest, outside the time window, or seen before, gets no answer (§6.2.1). An address is
 therefore answered only if a key holder has used it. The answer, Null Request included, has 104 bytes to the
-request's 56: the server is no useful reflector for an attack.
+request's 56. What follows the activation is bounded by ``ends.hearing``.
 """
 
 from dataclasses import dataclass

@@ -18,8 +18,9 @@ from tests.wire.udpstp.simulation import (
 )  # fmt: skip
 from wire.records import Direction
 from wire.udpstp import pdu, server
+from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.load import Ending, Search
-from wire.udpstp.reception import Limits, Offer, Reception, coerced
+from wire.udpstp.reception import Limits, Offer, Reception, SetupFault, Unanswered, coerced
 from wire.udpstp.server import ServerOutcome, ServerTest
 
 STATUSES, PROBES = 15, 200  # at most, after a load on a clean link
@@ -305,14 +306,26 @@ def test_set_ups_that_are_refused(changes: dict[str, int], code: int) -> None:
 
 def test_datagrams_without_an_answer_from_the_control_port() -> None:
     good, reception = signed(setup()), Reception({7: b"secret"})
-    silent = [
-        good[:-1], good + b"\0", b"", signed(setup(), KEYS.server), signed(setup(command=pdu.RESPONSE)),
-        signed(setup(key_id=8)), signed(setup(auth_mode=2)), signed(setup(auth_mode=0)),
-    ]  # fmt: skip
-    assert [reception.receive(packet, CLIENT, WALL) for packet in silent] == [None] * len(silent)
-    assert reception.receive(good, CLIENT, WALL + 6 * S) is None
+    silent = {
+        SetupFault.MALFORMED: [good[:-1], good + b"\0", b""],
+        SetupFault.NO_REQUEST: [signed(setup(command=pdu.RESPONSE))],
+        SetupFault.UNKNOWN_KEY_ID: [signed(setup(key_id=8))],
+        AuthenticationFault.DIGEST: [signed(setup(), KEYS.server)],
+        AuthenticationFault.MODE: [signed(setup(auth_mode=2)), signed(setup(auth_mode=0))],
+    }
+    for reason, packets in silent.items():
+        assert {reception.receive(packet, CLIENT, WALL).reason for packet in packets} == {reason}
+    assert reception.receive(good, CLIENT, WALL + 6 * S) == Unanswered(AuthenticationFault.TIME, 7)
     assert isinstance(reception.receive(good, CLIENT, WALL), Offer)
-    assert reception.receive(good, CLIENT, WALL) is None, "a replay"
+    assert reception.receive(good, CLIENT, WALL) == Unanswered(AuthenticationFault.REPLAYED, 7)
+
+
+def test_one_key_does_not_fill_the_replay_cache_of_another() -> None:
+    reception = Reception({7: b"secret", 8: b"secret"})
+    for number in range(2000):
+        taken = reception.receive(signed(setup(ident=number + 1)), (f"192.0.2.{number % 250}", 9), WALL)
+    assert taken == Unanswered(AuthenticationFault.CROWDED, 7)
+    assert isinstance(reception.receive(signed(setup(key_id=8)), CLIENT, WALL), Offer)
 
 
 def test_an_unproven_address_gets_less_than_twice_what_it_sent() -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 EVERY_NS = 60_000_000_000
 MOST_NAMED = 8
 _ADVICE = {
-    "digest": "compare the secrets of these key ids at both ends",
+    "wrong-key": "compare the secrets of these key ids at both ends",
     "unknown-key-id": "add the key here, or correct peer.key_id of the agent",
     "time": "set the clocks: they differ by more than 5 s",
     "budget": "somebody floods the STAMP port with packets of unknown keys",

@@ -285,8 +285,10 @@ async def test_a_wrong_key_leaves_a_trace(caplog: pytest.LogCaptureFixture) -> N
     async with serving() as server:
         report = await load(server, Direction.DOWN, secret=b"another secret")
         assert report.ending is Ending.NO_ANSWER
-        assert server.refusals.counts == {"digest": 1}
-    assert "set-ups not served: 1 digest (key id 7) (1 since the start): compare the secrets" in caplog.text
+        assert server.refusals.counts == {"wrong-key": 1}
+    assert (
+        "set-ups not served: 1 wrong-key (key id 7) (1 since the start): compare the secrets" in caplog.text
+    )
     assert "127.0.0.1" not in caplog.text
 
 

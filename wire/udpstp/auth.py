@@ -25,7 +25,7 @@ class AuthenticationFault(StrEnum):
     """Reason why a control PDU does not verify."""
 
     MODE = "mode"
-    DIGEST = "digest"
+    DIGEST = "wrong-key"
     TIME = "time"
     REPLAYED = "replayed"
     CROWDED = "crowded"

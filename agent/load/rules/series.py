@@ -49,10 +49,12 @@ class QueueDrain(Struct, frozen=True):
     """Signs of the probes sent after a load, in microseconds.
 
     ``path_shift_us`` is the delay of the idle path after the load minus that before it. ``depth_us`` is the
-    depth of the load's queue at its end, ``rate`` the same per microsecond of receiving. ``idle_range_us`` is
-    by how much the delay of the idle path varied after the load. ``envelope_rate`` is a second, coarser
-    ``rate``: from the least delays of the load's last quarter, and of all probes. ``median_rate`` is a third:
-    the median growth within the load, which a single step of the path does not change.
+    depth of the load's queue at its end, below 0 if the path became longer just then. ``rate`` is that depth
+    per microsecond of receiving. ``envelope_rate`` is a second, coarser rate: from the least delays of the
+    load's last quarter, and of all probes. ``median_rate`` is a third: the median growth within the load, in
+    which a single step of the path does not count. ``idle_range_us`` is by how much the delay of the idle
+    path varied after the load. ``shortened_us`` is by how much the path may have become shorter since the
+    load's first packets.
     """
 
     path_shift_us: float
@@ -61,6 +63,7 @@ class QueueDrain(Struct, frozen=True):
     idle_range_us: float
     envelope_rate: float
     median_rate: float
+    shortened_us: float
 
 
 def queue_growth(intervals: Sequence[LoadInterval]) -> Growth:
@@ -133,27 +136,35 @@ def queue_drain(report: LoadReport) -> QueueDrain | None:
     # Probes sent into the load's queue arrive behind it; on a very slow line they are a queue of their own.
     drained_us = (last.delay_min_us or 0.0) * PROBES_BPS / report.received_bps
     # Up, a sample has the least delay of the 50 ms that follow it.
-    lasting_us = _SLOT_US if report.direction is Direction.UP else 0
-    probes = [one for one in report.drain if one.offset_us + lasting_us >= drained_us]
-    idle = [one.delay_us for one in probes if one.offset_us < drained_us + DRAIN_WINDOW_US]
-    if not idle:
+    sample_us = _SLOT_US if report.direction is Direction.UP else 0
+    probes = [one for one in report.drain if one.offset_us + sample_us >= drained_us]
+    if not probes:
         return None
+    # On a path that became longer just after the load they arrive later.
+    until_us = max(drained_us, probes[0].offset_us) + DRAIN_WINDOW_US
+    idle = [one.delay_us for one in probes if one.offset_us < until_us]
     # A full-size packet takes longer to serialise than a probe.
     size = report.sent_ip_bytes / report.sent_packets - PROBE_IP_BYTES
     after = min(idle) + size * 8e6 / report.received_bps
-    before = min(one.delay_min_us or 0.0 for one in known[:3])
-    begin_us, end_us = known[0].offset_us, report.intervals[-1].offset_us + report.intervals[-1].duration_us
-    # The least delay is that of its interval's begin: the queue went on growing until the end.
-    depth = (last.delay_min_us or 0.0) - after
-    if not report.lost:
-        depth *= (end_us - begin_us) / (last.offset_us - begin_us)
-    rate = min(0.99, max(0.0, depth) / (end_us - begin_us))
+    first = [one.delay_min_us or 0.0 for one in known[:3]]
+    before = min(first)
+    last_us = last.delay_min_us or 0.0
+    depth = last_us - after
+    # Arrivals take as much longer than the sending as delay has grown, by the queue or by the path.
+    sending_us = last.offset_us - known[0].offset_us - (last_us - first[0])
+    taken_us = max(1.0, sending_us + max(0.0, depth))
     quarter = [one.delay_min_us or 0.0 for one in known[-(len(known) // 4) :]]
     least_idle = min(one.delay_us for one in probes) + size * 8e6 / report.received_bps
     # Half of the quarter is missing in the growth of a queue that began with the load.
-    envelope = (min(quarter) - least_idle) / (end_us - begin_us) / _AT_LAST_QUARTER
+    envelope = (min(quarter) - least_idle) / taken_us / _AT_LAST_QUARTER
     return QueueDrain(
-        after - before, max(0.0, depth), rate, _idle_range_us(probes), envelope, _median_growth(known)
+        path_shift_us=after - before,
+        depth_us=depth,
+        rate=min(0.99, max(0.0, depth) / taken_us),
+        idle_range_us=_idle_range_us(probes),
+        envelope_rate=envelope,
+        median_rate=_median_growth(known),
+        shortened_us=max(0.0, max(first) - least_idle),
     )
 
 

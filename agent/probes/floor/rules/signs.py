@@ -32,7 +32,7 @@ The finding of a test is the first that applies:
 |---|---|
 | interrupted | a hole |
 | invalid | the instrument spoilt the test, and neither its packets prove the floor nor a window its lack |
-| clear | a faster test received the floor |
+| clear | a faster test received the floor, however much the path moved |
 | clear | all traffic of the line (down) is at least 99 % of the floor |
 | moved | the path shifted by more than 12 ms, or varied by as much in the 0.7 s after the load |
 | queue | after a pre-drain there was a queue throughout, so that what arrived is the capacity |
@@ -42,7 +42,7 @@ The finding of a test is the first that applies:
 | unsteady | growth of 10 ms that the drain confirms and that would fail, but which is not steady |
 | queue | sustained growth of 10 ms, which fails by itself or together with a cap |
 | policed | loss, and a cap |
-| loss | loss |
+| loss | loss, or so little of it that only together with growth it fails |
 | invalid | everything was delivered, but the sender did not send the floor |
 | between | anything else |
 
@@ -70,6 +70,7 @@ FAIL_SHARE = 0.98  # of the floor: from here down it fails (decision 18); betwee
 QUEUE_SIGN_US = 10_000  # no jitter looks like so much growth of the smallest delay
 MOVED_US = 12_000  # jitter and the search for minima shift the idle path by less
 CAP_RATIO = 1.1  # offered 25 % more, a capped line delivers the same, a lossy one 25 % more
+LONG_US = 4_000_000  # a rate that swings each second shows its mean within it
 UNCAPPED_SHARE = 0.25  # of the intervals: a rate that is exceeded so often is no cap, but loss in bursts
 
 
@@ -156,15 +157,19 @@ class _JudgedTest(Struct, frozen=True):
         return self.own.window if self.among_others else None
 
     @property
+    def path_change_us(self) -> float:
+        """Time by which the path became longer or shorter, or varied when idle; 0 where it is not known."""
+        # A path that varies when idle can hide growth, or make it, and be back where it was at the end.
+        return max(abs(self.drain.path_shift_us), self.drain.idle_range_us) if self.drain else 0.0
+
+    @property
     def moved(self) -> bool:
         """True if the path itself became longer or shorter; among others the probes show their traffic."""
         if self.drain is None or self.among_others:
             return False
-        # A path that varies when idle can hide growth, or make it, and be back where it was at the end.
         # On a very slow line the delay of single packets differs by the time that one takes.
         packet_us = self.report.sent_ip_bytes / self.report.sent_packets * 8e6 / self.report.received_bps
-        shift_us = max(abs(self.drain.path_shift_us), self.drain.idle_range_us)
-        return shift_us > MOVED_US + packet_us
+        return self.path_change_us > MOVED_US + packet_us
 
     @property
     def of_moved_path(self) -> float | None:
@@ -177,21 +182,31 @@ class _JudgedTest(Struct, frozen=True):
         """
         if self.drain is None or self.lost:
             return None
-        fails, passes = 1 - FAIL_SHARE, 1 - PASS_SHARE
+        offered = self.floor_bps / self.report.sent_bps
+        fails, passes = 1 - FAIL_SHARE * offered, 1 - PASS_SHARE * offered
+        rate, envelope, median = self.drain.rate, self.drain.envelope_rate, self.drain.median_rate
         if self.drain.idle_range_us <= MOVED_US:
+            rate, contradicting = median, rate
             # A path that grew little by little has median growth too, but no queue that drains.
-            median = self.drain.median_rate
-            is_contradicted = (median >= fails and self.drain.rate <= passes) or (
-                median <= passes and self.drain.rate >= fails
-            )
-            return None if is_contradicted else self.report.sent_bps * (1 - max(0.0, median))
-        capacity = self.report.sent_bps * (1 - self.drain.rate)
-        envelope = self.drain.envelope_rate
-        if self.drain.rate >= fails and envelope < passes:
+            has_grown = abs(self.drain.depth_us) < QUEUE_SIGN_US and envelope <= passes
+            if median >= fails and contradicting <= passes and has_grown:
+                rate = contradicting
+            elif (median >= fails and contradicting <= passes) or (
+                median <= passes and contradicting >= fails
+            ):
+                return None
+        elif (rate >= fails and envelope < passes) or (rate <= passes and envelope > (fails + passes) / 2):
             return None
-        if self.drain.rate <= passes and envelope > (fails + passes) / 2:
-            return None
-        return capacity
+        return self._surely(self.report.sent_bps * (1 - max(0.0, rate)))
+
+    def _surely(self, capacity_bps: float) -> float | None:
+        """Capacity, or None for a faster test near the floor, where the path's change is as much."""
+        if self.report.planned_bps < CAP_RATIO * self.floor_bps:
+            return capacity_bps
+        change_bps = self.report.sent_bps * self.path_change_us / self.report.planned_duration_us
+        passes = capacity_bps - change_bps >= PASS_SHARE * self.floor_bps
+        fails = capacity_bps + change_bps <= FAIL_SHARE * self.floor_bps
+        return capacity_bps if passes or fails else None
 
     @property
     def stood_in_queue(self) -> bool:
@@ -256,7 +271,13 @@ class _JudgedTest(Struct, frozen=True):
     @property
     def faster_received(self) -> bool:
         """True if a test above the floor received the floor."""
-        return self.report.planned_bps > self.floor_bps and self.report.received_bps >= self.floor_bps
+        # A path that becomes shorter lets the same bytes arrive in less time.
+        received_bps = self.report.received_bps
+        if self.report.planned_bps <= self.floor_bps or not received_bps:
+            return False
+        taken_us = self.report.received_ip_bytes * 8e6 / received_bps
+        change_us = max(self.path_change_us, self.drain.shortened_us) if self.drain else 0.0
+        return received_bps * taken_us / (taken_us + change_us) >= self.floor_bps
 
     @property
     def all_traffic_suffices(self) -> bool:
@@ -277,16 +298,32 @@ class _JudgedTest(Struct, frozen=True):
 
     @property
     def has_queue(self) -> bool:
-        """True for sustained growth of delay."""
+        """True for sustained growth of delay that the drain, if there are probes, confirms."""
+        if self.drain and not self.among_others and self.drain.depth_us < QUEUE_SIGN_US:
+            return False
         return self.growth.gained_us >= QUEUE_SIGN_US and self.growth.sustained
 
     @property
     def unsteady(self) -> bool:
         """True for a queue that the drain confirms, that would fail, and that came and went."""
-        if self.drain is None or self.lost or self.growth.steady:
+        if self.drain is None or self.lost or self.growth.steady or self._all_rates_fail:
             return False
         fails = self.carried <= FAIL_SHARE * self.floor_bps
         return fails and min(self.growth.gained_us, self.drain.depth_us) >= QUEUE_SIGN_US
+
+    @property
+    def _all_rates_fail(self) -> bool:
+        """True if a long test shows the same queue in three ways: the path varies beside it, not the rate."""
+        if self.drain is None or self.report.planned_duration_us < LONG_US:
+            return False
+        least = min(self.drain.rate, self.drain.envelope_rate, self.drain.median_rate)
+        return self.report.sent_bps * (1 - least) <= FAIL_SHARE * self.floor_bps
+
+    @property
+    def fails_by_loss(self) -> bool:
+        """True for a queue that fails only together with the losses beside it."""
+        limit = FAIL_SHARE * self.floor_bps
+        return self.has_queue and self.share <= limit < self.report.sent_bps * (1 - self.growth.rate)
 
     @property
     def needed_bps(self) -> float:
@@ -321,8 +358,7 @@ def _is_queue(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
     if not test.has_queue:
         return False
     limit = FAIL_SHARE * test.floor_bps
-    by_growth = test.report.sent_bps * (1 - test.growth.rate)
-    return test.share > limit or by_growth <= limit or _capped(test, earlier)
+    return test.share > limit or not test.fails_by_loss or _capped(test, earlier)
 
 
 def _capped(test: _JudgedTest, earlier: Sequence[FloorTest]) -> bool:
@@ -352,5 +388,5 @@ _ROWS: tuple[tuple[Finding, Callable[[_JudgedTest, Sequence[FloorTest]], bool]],
     (Finding.UNSTEADY, lambda test, _: test.unsteady),
     (Finding.QUEUE, _is_queue),
     (Finding.POLICED, lambda test, earlier: test.lost and not test.has_queue and _capped(test, earlier)),
-    (Finding.LOSS, lambda test, _: test.lost),
+    (Finding.LOSS, lambda test, _: test.lost or test.fails_by_loss),
 )

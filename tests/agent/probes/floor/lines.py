@@ -15,6 +15,8 @@ from wire.udpstp.load import Plan
 
 FLOOR = 8_000_000.0
 MOST_TESTS = 8
+# Packets of a peer of this program; foreign ones send 1000 bytes at 8 Mbit/s.
+PACKET_BYTES = 1250
 
 # Milliseconds that the path adds, or the rate of the line in bit/s, at a moment in ns.
 Delay = Callable[[int], float]
@@ -107,10 +109,12 @@ def swing(low: float, high: float, half_ms: float, begin_ms: float) -> Rate:
     return lambda now: low if (now / MS + begin_ms) % (2 * half_ms) < half_ms else high
 
 
-def verdict(direction: Direction, make: Callable[[int], Way]) -> tuple[Verdict, list[FloorTest]]:
+def verdict(
+    direction: Direction, make: Callable[[int], Way], *, floor_bps: float = FLOOR
+) -> tuple[Verdict, list[FloorTest]]:
     """Verdict on a line; ``make`` gives the way of the load for each test by its number."""
     tests: list[FloorTest] = []
-    while isinstance(following := decision.next_step(tests, FLOOR, direction), Step):
+    while isinstance(following := decision.next_step(tests, floor_bps, direction), Step):
         assert len(tests) < MOST_TESTS, "no verdict"
         way, back = make(len(tests)), Way(delay_ms=20)
         up, down = (way, back) if direction is Direction.UP else (back, way)
@@ -122,7 +126,8 @@ def verdict(direction: Direction, make: Callable[[int], Way]) -> tuple[Verdict, 
             direction=direction,
             row=rates.row_for(following.rate_bps),
             duration_s=following.seconds,
+            packet_bytes=PACKET_BYTES,
         )
         report = World(up=up, down=down).run(plan)
-        tests.append(signs.judge(report, FLOOR, OwnTraffic(0.0), tests))
+        tests.append(signs.judge(report, floor_bps, OwnTraffic(0.0), tests))
     return following.verdict, tests

@@ -14,7 +14,7 @@ from lab.testbed.kernel_testbed import KernelTestbed
 from tests.lab.conftest import kernel  # noqa: F401 -- a fixture
 from tests.starvation import Starvation
 from tests.wire.udpstp.simulation import Way, World, plan_for
-from wire.records import Direction, FloorValues, Layer, Verdict
+from wire.records import Direction, Failure, FloorValues, Layer, Verdict
 
 BOTH = pytest.mark.parametrize("direction", list(Direction))
 SMALL = 125
@@ -93,4 +93,6 @@ def test_a_path_with_a_small_mtu_gets_a_verdict(
             reading = asyncio.run(testbed.verdict(direction, 20_000_000))
             assert isinstance(reading.values, FloorValues), reading
             assert {test.sent_packets > 1000 for test in reading.values.tests} == {True}
-            starvation.expect(reading.values.verdict is Verdict.PASS, str(reading.values.verdict))
+            # A busy machine holds up the sender of 20 Mbit/s.
+            is_right = reading.values.verdict is Verdict.PASS or reading.failure is Failure.SENDER_STALLED
+            starvation.expect(is_right, f"{reading.values.verdict}, {reading.failure}")

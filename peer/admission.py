@@ -18,12 +18,12 @@ A set-up that finds no room may displace a pending test in these cases:
 | its key has more than half of all tests or bandwidth | another key with no more than half, not doubtful |
 | its address has more than half | the same key, another address with no more than half, not doubtful |
 
-Running tests are never displaced. Whoever finds no room has a turn: for 10 s those that used it leave as much
-of it free.
+Running tests are never displaced. A PROVEN holder that finds no room has a turn: for 10 s those that used the
+room leave as much of it free. A turn that is not taken is a miss.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -100,11 +100,12 @@ class Admission:
         """Admit a test of ``rate_bps`` in ``direction``, or return the limit that denies it."""
         if now < self._reputation.waits_until(holder, now):
             return Denial.WAITING
+        self._end_turns(now)
         trust = self._reputation.trust(holder, now)
         asked = Ticket(holder, direction, rate_bps, trust)
         displaced: list[Ticket] = []
         weaker = self._displaceable(asked)
-        while (denial := self._denial(asked, displaced, now)) is not None:
+        while (denial := self._denial(asked, displaced)) is not None:
             following = next((one for one in weaker if _helps(one, asked, denial)), None)
             if following is None:
                 self._take_turn(asked, denial, now)
@@ -143,7 +144,7 @@ class Admission:
         rate = sum(ticket.rate_bps for ticket in share if ticket.direction is other.direction)
         return 2 * len(share) > self._limits.sessions or 2 * rate > self._bandwidth[other.direction]
 
-    def _denial(self, asked: Ticket, without: Collection[Ticket], now: int) -> Denial | None:
+    def _denial(self, asked: Ticket, without: Collection[Ticket]) -> Denial | None:
         tickets = [one for one in self._tickets if one not in without]
         # Tests first: each costs a thread, however small its rate.
         if len(tickets) >= self._limits.sessions:
@@ -155,7 +156,7 @@ class Admission:
         used = sum(one.rate_bps for one in alike) + asked.rate_bps
         if used > self._bandwidth[asked.direction]:
             return Denial.BANDWIDTH
-        turns = [turn for turn in self._turns_of_others(asked.holder, now) if asked.holder in turn.users]
+        turns = [turn for turn in self._turns.values() if asked.holder in turn.users]
         reserved = sum(turn.rate_bps for turn in turns if turn.direction is asked.direction)
         if len(tickets) + len(turns) >= self._limits.sessions or (
             reserved and used + reserved > self._bandwidth[asked.direction]
@@ -163,13 +164,15 @@ class Admission:
             return Denial.TURN
         return None
 
-    def _turns_of_others(self, holder: Holder, now: int) -> Iterator[_Turn]:
-        return (turn for other, turn in self._turns.items() if other != holder and turn.until > now)
+    def _end_turns(self, now: int) -> None:
+        for holder in [holder for holder, turn in self._turns.items() if turn.until <= now]:
+            del self._turns[holder]
+            self._reputation.missed(holder, now)
 
     def _take_turn(self, asked: Ticket, denial: Denial, now: int) -> None:
         """Give the next turn to a holder that found no room."""
-        # Whoever lets set-ups pass would otherwise keep room free that nobody uses.
-        if denial is Denial.KEY or asked.trust < Trust.UNKNOWN:
+        # Others, perhaps of forged addresses, would keep room free that nobody uses.
+        if denial is Denial.KEY or asked.trust < Trust.PROVEN:
             return
         users = frozenset(
             one.holder for one in self._tickets

@@ -184,6 +184,7 @@ def test_a_forged_set_up_in_a_sites_name_does_not_make_it_wait() -> None:
 
 def test_those_who_have_the_room_leave_a_turn_to_who_was_refused() -> None:
     admission = Admission(AdmissionLimits(down_bps=10, up_bps=10, sessions=9))
+    admission.release(served(admission, of(2), DOWN, 10), 0)
     first = served(admission, of(1), DOWN, 10)
     assert admission.admit(of(2), DOWN, 10, S) is Denial.BANDWIDTH
     admission.release(first, 2 * S)
@@ -195,17 +196,36 @@ def test_those_who_have_the_room_leave_a_turn_to_who_was_refused() -> None:
     assert isinstance(admission.admit(of(1), DOWN, 9, 6 * S), Admitted)
 
 
-def test_a_turn_that_nobody_takes_ends() -> None:
+def test_a_turn_that_is_not_taken_ends_and_counts_as_a_miss() -> None:
     admission = Admission(AdmissionLimits(down_bps=10, up_bps=10, sessions=9))
-    first = served(admission, of(1), DOWN, 10)
-    assert admission.admit(of(2), DOWN, 10, S) is Denial.BANDWIDTH
-    admission.release(first, 2 * S)
-    assert isinstance(admission.admit(of(1), DOWN, 10, 12 * S), Admitted)
+    admission.release(served(admission, of(2), DOWN, 10), 0)
+    denied = []
+    for number in range(4):
+        now = number * 20 * S
+        first = served(admission, of(1), DOWN, 10, now)
+        assert admission.admit(of(2), DOWN, 10, now + S) is Denial.BANDWIDTH
+        admission.release(first, now + 2 * S)
+        after = [admission.admit(of(1), DOWN, 10, now + seconds * S) for seconds in (2, 12)]
+        denied.append(after[0] is Denial.TURN)
+        admitted = [one for one in after if isinstance(one, Admitted)]
+        assert len(admitted) == 1
+        admission.release(admitted[0].ticket, now + 12 * S, is_miss=False)
+    assert denied == [True, True, False, False]
+
+
+def test_who_has_proved_nothing_has_no_turn() -> None:
+    """Set-ups of forged addresses, each refused: none of them ever counts as a miss."""
+    admission = Admission(AdmissionLimits(down_bps=10, up_bps=10, sessions=9))
+    for number in range(20):
+        first = served(admission, of(1), DOWN, 10, number * S)
+        assert admission.admit(of(2, 10 + number), DOWN, 10, number * S) is Denial.BANDWIDTH
+        admission.release(first, number * S)
 
 
 def test_one_holder_that_runs_tests_without_end_lets_the_others_in() -> None:
     """Each of its tests proves that it hears, and takes the whole bandwidth for 10 s."""
     admission = Admission(AdmissionLimits(down_bps=1000, up_bps=1000, sessions=4))
+    admission.release(served(admission, SITE, DOWN, 8), 0)
     until, mine, served_at = 0, None, []
     for now in range(0, 120 * S, S // 2):
         if mine is not None and now >= until:

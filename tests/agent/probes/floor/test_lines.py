@@ -122,7 +122,7 @@ def test_a_line_that_goes_away_during_a_test_has_no_verdict(direction: Direction
             delay_ms=20,
             rate=8_400_000,
             # Set-up and lead-in arrive, and so do the probes after the load.
-            drops=lambda packet, now: len(packet) > 600 and begin <= now < begin + S // 2,
+            drops=lambda packet, now: len(packet) > 1100 and begin <= now < begin + S // 2,
         ),
     )
     assert (verdict, [test.finding for test in tests]) == (Verdict.UNDETERMINED, [Finding.INTERRUPTED])

@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults test-hostile fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ fuzz: $(STAMP)  ## every decoder against inputs nobody meant, for SECONDS=60 in 
 
 test-faults: $(STAMP) servers  ## kills, power cuts and outages, until the account closes: 15 minutes (SEED=n: the same again)
 	@$(BIN)/python -m lab.faults $(if $(SEED),--seed $(SEED)) $(OPTIONS)
+
+test-hostile: $(STAMP) servers  ## floods, starving and forged sources, beside good sites: 5 minutes (SEED=n: the same again)
+	@$(BIN)/python -m lab.hostile $(if $(SEED),--seed $(SEED)) $(OPTIONS)
 
 servers: $(STAMP)  ## the servers that tests use: install them (root on Debian) or say what is missing
 	@$(BIN)/python -m tests.servers

@@ -147,11 +147,17 @@ def _prepare(sock: socket.socket) -> None:
     # An unconnected socket gets errors about closed ports only on request.
     sock.setsockopt(level, _IPV6_RECVERR if over_ipv6 else _IP_RECVERR, 1)
     # The send buffer keeps its size: a larger one would hide a slow interface from the sender.
+    enlarge_receive_buffer(sock)
+    timestamps.enable(sock, transmit=False)
+
+
+def enlarge_receive_buffer(sock: socket.socket) -> int:
+    """Make the receive buffer as large as this process may, and return the bytes that the kernel counts."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     # A size above the system's limit needs CAP_NET_ADMIN.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-    timestamps.enable(sock, transmit=False)
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 def receive_drops(sock: socket.socket) -> int:

@@ -8,6 +8,9 @@ Without this module aiomqtt 2.5 and paho 2 have these defects:
 - Several addresses are tried one after the other, ten seconds each, and the name blocks a thread.
 - The reason of a failed read is lost. With TLS 1.3 that is the broker's answer to our certificate.
 - A packet may have 256 MB, and queues are unbounded.
+
+A publication beyond the bound is read and thrown away, and the connection stays. A broker sends a retained
+one again after each connection, so that closing it would lock the program out.
 """
 
 import asyncio
@@ -30,6 +33,9 @@ CONNECT_S = 10.0
 """Longest time for TCP, and again for TLS, to each address of the broker."""
 MOST_PACKET_BYTES = 1024 * 1024 + 4096
 """Largest packet accepted: the limit of the shipped broker, twice the size of our largest message."""
+_HEAD_BYTES = 2 + 65_535 + 2
+"""Bytes kept of a larger publication: topic and packet identifier, which its acknowledgement needs."""
+_PUBLISH = 3
 _USUAL_BYTES = 4096
 _READ_BYTES = 65536
 # Far more than the acknowledgements of a full queue of incoming messages (1,000).
@@ -104,6 +110,9 @@ class MqttClient(aiomqtt.Client):
         self._read = self._client._sock_recv
         self._client._sock_recv = self._receive  # type: ignore[method-assign]
         self._tls_context = tls_context
+        self._waits: set[asyncio.Timeout] = set()
+        self._oversized = 0
+        self._logged_oversized = -_LOG_EVERY_S
         self._disconnected.add_done_callback(self._ended)
 
     async def __aenter__(self) -> Self:
@@ -130,11 +139,15 @@ class MqttClient(aiomqtt.Client):
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 -- aiomqtt's
         # Not by asyncio.wait_for, which may swallow a cancellation in Python 3.11.
         by_itself = fut is self._connected or fut is self._disconnected
+        wait = asyncio.timeout(self.timeout if timeout is None else timeout)
         try:
-            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+            async with wait:
+                self._waits.add(wait)
                 return await (fut if by_itself else self._while_connected(fut))
         except TimeoutError:
             raise aiomqtt.MqttError("Operation timed out") from None
+        finally:
+            self._waits.discard(wait)
 
     async def _while_connected(self, fut: Awaitable[T]) -> T:
         """Await an acknowledgement. Raises aiomqtt.MqttError when the connection ends before it."""
@@ -163,7 +176,8 @@ class MqttClient(aiomqtt.Client):
         try:
             if why := self._beyond_bounds():
                 raise ConnectionError(why)
-            return self._read(min(bufsize, _READ_BYTES))
+            data = self._read(min(bufsize, _READ_BYTES))
+            return self._discard(data) if self._discards() else data
         except BlockingIOError:
             raise
         except ConnectionResetError:
@@ -204,9 +218,42 @@ class MqttClient(aiomqtt.Client):
             raise
         return shaken
 
+    def _discards(self) -> bool:
+        packet = self._client._in_packet
+        return self._is_oversized() and len(packet["packet"]) >= _HEAD_BYTES
+
+    def _is_oversized(self) -> bool:
+        return bool(self._client._in_packet["remaining_length"] > MOST_PACKET_BYTES)
+
+    def _discard(self, data: bytes) -> bytes:
+        """Give paho the first byte alone of what was read, as if it were all."""
+        self._client._in_packet["to_process"] -= max(len(data) - 1, 0)
+        # On a slow line the answers that somebody waits for are behind these bytes.
+        later = self._loop.time() + self.timeout
+        for wait in self._waits:
+            if (when := wait.when()) is not None and when < later:
+                wait.reschedule(later)
+        return data[:1]
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        """Callback of paho: drop a publication of which the most part was thrown away."""
+        if not self._is_oversized():
+            super()._on_message(client, userdata, message)
+            return
+        self._oversized += 1
+        if (now := time.monotonic()) - self._logged_oversized >= _LOG_EVERY_S:
+            self._logged_oversized = now
+            size = self._client._in_packet["remaining_length"] // 1000
+            remedy = ": publish an empty retained message there to remove it" if message.retain else ""
+            log.warning(
+                "a message of %d kB on %s was dropped, %d so far on this connection: "
+                "set max_packet_size at the broker%s", size, _shown(message._topic), self._oversized, remedy,
+            )  # fmt: skip
+
     def _beyond_bounds(self) -> str | None:
         paho = self._client
-        if paho._in_packet["remaining_length"] > MOST_PACKET_BYTES:
+        # Only a publication may be large without being an attempt to fill memory.
+        if self._is_oversized() and paho._in_packet["command"] >> 4 != _PUBLISH:
             return TOO_LARGE
         # paho keeps publications of QoS 2 until their release, without a bound, and we subscribe to none.
         if paho._in_messages:
@@ -255,6 +302,11 @@ class MqttClient(aiomqtt.Client):
             self._loop.remove_writer(sock)
             self._on_socket_close(self._client, None, sock)
             sock.close()
+
+
+def _shown(topic: bytes) -> str:
+    # In the log it is a part of one line, whatever characters and length it has.
+    return ascii(topic[:100].decode(errors="replace"))
 
 
 def _size(message: aiomqtt.Message) -> int:

@@ -26,6 +26,7 @@ from wire.udpstp.server import ServerTest
 _LOG = logging.getLogger(__name__)
 # A key that is taken away is refused within this time.
 KEYS_EVERY_S = 10.0
+REFUSALS_EVERY_S = 5.0
 
 
 class PortTakenError(Exception):
@@ -76,13 +77,15 @@ class PeerService:
         """
         try:
             await self.start()
-            _LOG.info("serving load tests on %s port %d, STAMP on port %d",
-                      self._chosen.host, self.udpstp.port, self.reflector.port)  # fmt: skip
+            _LOG.info("serving load tests on %s port %d, STAMP on port %d with a receive buffer of %d kB",
+                      self._chosen.host, self.udpstp.port, self.reflector.port,
+                      self.reflector.receive_buffer // 1000)  # fmt: skip
             if self._records is not None:
                 await self._records.start()
             service.ready()
             background = [
-                asyncio.create_task(work) for work in (service.feed_watchdog(self._fault), self._keep_keys())
+                asyncio.create_task(work)
+                for work in (service.feed_watchdog(self._fault), self._keep_keys(), self._log_refusals())
             ]
             await stop.wait()
             # Before the sockets close: otherwise the watchdog would report them as a fault.
@@ -99,6 +102,12 @@ class PeerService:
             if await asyncio.to_thread(self._keys.renew):
                 self.udpstp.take_keys(self._keys.secrets)
                 self.reflector.take(self._chosen.reflector(self._keys.secrets))
+
+    async def _log_refusals(self) -> None:
+        while True:
+            await asyncio.sleep(REFUSALS_EVERY_S)
+            self.udpstp.log_refusals()
+            self.reflector.log_refusals()
 
     async def _fault(self) -> str | None:
         """Closed sockets, for the service manager. An event loop that hangs does not report at all."""

@@ -3,10 +3,12 @@
 A reply carries the time read just before its sending (T3). The kernel's timestamp of its transmission arrives
 only afterwards, and the next reply of the session reports it (RFC 8972 section 4.7).
 
-``wire.stamp.reflector`` decides which requests are answered, and how.
+``wire.stamp.reflector`` decides which requests are answered, and how. Where many wait, those of known
+sessions go first: a flood of others must not look like loss of the line.
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections import Counter
@@ -14,12 +16,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 
-from net import timestamps
+from net import load, timestamps
 from net.timestamps import Datagram, StampSource
+from peer.refusals import Refusals
 from wire.stamp import reflector
-from wire.stamp.reflector import Reflection, ReflectorSettings, RequestArrival
+from wire.stamp.reflector import Drop, Reflection, ReflectorSettings, RequestArrival
 from wire.stamp.timestamp import ErrorEstimate
 
+_LOG = logging.getLogger(__name__)
+_KERNEL_DROPS = "dropped-by-kernel"
 _DATAGRAMS_A_TURN = 64  # then the event loop serves others
 # Reading the state of the clock is a system call (adjtimex): not one for each packet.
 _ESTIMATE_LASTS_S = 1.0
@@ -33,7 +38,7 @@ class StampReflector:
 
     ``estimate`` gives the Error Estimate of the wall clock (RFC 8762 section 4.2.1), at most once a second.
     ``counters`` adds two to those of the core: ``unsent`` replies, and ``user_stamped`` packets without a
-    receive timestamp of the kernel.
+    receive timestamp of the kernel. ``receive_buffer`` is its bytes as the kernel counts them.
     """
 
     def __init__(
@@ -55,6 +60,9 @@ class StampReflector:
         self._unstamped: dict[int, Reflection] = {}
         self._next_number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.receive_buffer = 0
+        self._refusals = Refusals("STAMP packets")
+        self._noted: Counter[str] = Counter()
 
     @property
     def port(self) -> int:
@@ -76,6 +84,18 @@ class StampReflector:
         """Number of sessions kept."""
         return self._core.sessions
 
+    def log_refusals(self) -> None:
+        """Log what was not answered, if a line is due; to be called now and then."""
+        if self._socket is not None:
+            self.counters[_KERNEL_DROPS] = load.receive_drops(self._socket)
+        for reason in (*Drop, _KERNEL_DROPS):
+            # A new socket counts its drops from 0 on.
+            if (more := self.counters[reason] - self._noted[reason]) > 0:
+                self._refusals.note(reason, count=more)
+            self._noted[reason] = self.counters[reason]
+        if line := self._refusals.line(time.monotonic_ns()):
+            _LOG.warning("%s", line)
+
     def take(self, settings: ReflectorSettings) -> None:
         """Use other settings from now on."""
         self._core.take(settings)
@@ -96,6 +116,7 @@ class StampReflector:
         except OSError:
             opened.close()
             raise
+        self.receive_buffer = load.enlarge_receive_buffer(opened)
         self._port = int(opened.getsockname()[1])
         self._socket, self._loop = opened, asyncio.get_running_loop()
         self._loop.add_reader(opened, self._serve, opened)
@@ -112,6 +133,7 @@ class StampReflector:
         self._next_number = 0
 
     def _serve(self, sock: socket.socket) -> None:
+        strangers: list[Datagram] = []
         for turn in range(_DATAGRAMS_A_TURN):
             try:
                 datagram = timestamps.receive(sock)
@@ -122,18 +144,26 @@ class StampReflector:
                 if not turn:
                     # The reader was called for timestamps that were not ready when their reply was sent.
                     self._take_transmit_stamps(sock)
-                return
+                break
+            if self._core.knows(datagram.payload, datagram.address[:2], self._destination(datagram)):
+                self._answer(sock, datagram)
+            else:
+                strangers.append(datagram)
+        for datagram in strangers:
             self._answer(sock, datagram)
+
+    def _destination(self, datagram: Datagram) -> tuple[str, int]:
+        return datagram.headers.destination or self._address, self.port
 
     def _answer(self, sock: socket.socket, datagram: Datagram) -> None:
         headers = datagram.headers
         if headers.source is StampSource.USER:
             self.counters["user_stamped"] += 1
-        destination = headers.destination or self._address
+        destination = self._destination(datagram)
         arrival = RequestArrival(
             received_ns=headers.received_ns,
             source=datagram.address[:2],
-            destination=(destination, self.port),
+            destination=destination,
             dscp_ecn=headers.dscp_ecn,
             ttl=headers.ttl,
         )
@@ -141,7 +171,7 @@ class StampReflector:
         if not isinstance(reflection, Reflection):
             return
         # Bound to one address, the kernel takes that one as the source anyway.
-        source = destination if self._wildcard else None
+        source = destination[0] if self._wildcard else None
         ancillary = _ancillary(sock.family, reflection.dscp_ecn, source)
         if not reflection.follow_up:
             # The first encoding only warms the processor's caches: without it, T3 would be 5 us too early.

@@ -194,7 +194,8 @@ def test_messages_without_end_are_dropped_and_memory_stays_flat(monkeypatch: pyt
 def test_a_packet_without_end_ends_the_connection_and_memory_stays_flat(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pieces = iter([b"\x30\xff\xff\xff\x7f"])
+    # A packet of 256 MB that is no publication.
+    pieces = iter([b"\x90\xff\xff\xff\x7f"])
     fake = FakeBroker(goes_on=lambda: next(pieces, bytes(1_000_000)))
     told = "far larger than any message of ours"
     assert asyncio.run(grown(fake, lambda: told in caplog.text)) < 30_000_000

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
@@ -13,6 +15,7 @@ from agent.load.udpstp_client import run_load, run_search
 from peer.admission import Admission, AdmissionLimits
 from peer.udpstp import UdpstpServer
 from wire.records import Algorithm, Direction
+from wire.udpstp import auth, pdu
 from wire.udpstp.load import Ending, LoadReport, LoadSoFar
 from wire.udpstp.reception import Limits
 
@@ -276,3 +279,61 @@ async def test_another_version_of_the_protocol_is_named_in_the_log_once(
     assert [text.split(" of UDPSTP")[0] for text in named] == [
         "a client speaks version 11", "a client speaks version 9",
     ]  # fmt: skip
+
+
+async def test_a_wrong_key_leaves_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        report = await load(server, Direction.DOWN, secret=b"another secret")
+        assert report.ending is Ending.NO_ANSWER
+        assert server.refusals.counts == {"wrong-key": 1}
+    assert (
+        "set-ups not served: 1 wrong-key (key id 7) (1 since the start): compare the secrets" in caplog.text
+    )
+    assert "127.0.0.1" not in caplog.text
+
+
+def set_up(direction: Direction = Direction.DOWN, *, key_id: int = KEY_ID, mbps: int = 100) -> bytes:
+    """Setup Request that nobody will activate."""
+    now = int(time.time())
+    request = pdu.Setup(
+        ident=1 + secrets.randbelow(65_535), auth_time=now, key_id=key_id, bandwidth_mbps=mbps,
+        upstream=direction is Direction.UP,
+    )  # fmt: skip
+    return auth.sign(request.pack(), auth.derive_keys(SECRET, now).client)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9"])
+async def test_set_ups_that_nobody_activates_refuse_no_test_of_another_key(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each asks for the whole bandwidth. Before, two a second refused every load test."""
+    caplog.set_level(logging.INFO)
+    ended: list[str] = []
+    admission = Admission(AdmissionLimits(100 * MEGABIT, 100 * MEGABIT, 4))
+    keys = {KEY_ID: SECRET, 8: SECRET}
+    server = UdpstpServer(
+        "127.0.0.1", 0, keys, admission, Limits(100, 60), lambda test, _: ended.append(test.outcome.value)
+    )
+    await server.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.bind((host, 0))
+        stop = asyncio.Event()
+
+        async def send() -> None:
+            while not stop.is_set():
+                flood.sendto(set_up(key_id=8), ("127.0.0.1", server.port))
+                await asyncio.sleep(0.02)
+
+        sending = asyncio.ensure_future(send())
+        await until(lambda: server.refusals.counts["waiting"] > 0, 20)
+        report = await load(server, Direction.DOWN)
+        stop.set()
+        await sending
+    await until(lambda: not server.tests)
+    await server.stop()
+    assert (report.ending, report.refusal) == (Ending.COMPLETED, None)
+    counts = server.refusals.counts
+    # Those of a holder that is known for it are counted, and not recorded.
+    assert counts["not-activated"] >= ended.count("not-activated") == 2
+    lines = [one for one in caplog.messages if "outcome=refused" in one]
+    assert len(lines) <= 30 < counts["waiting"] + counts["bandwidth"]

@@ -1,12 +1,18 @@
 """Core of the stateful Session-Reflector (RFC 8762 section 4.3, RFC 8972 sections 3 and 4).
 
-A received packet becomes a ``Reflection`` or a ``Drop``, and only a verified packet changes any state. A
+A received packet becomes a ``Reflection`` or a ``Drop``, and only a verified packet changes any session. A
 session is the 4-tuple and the SSID (RFC 8972 section 3). It has its own sequence counter, and begins with its
 first valid packet.
+
+A packet names no key. These are tried in this order:
+
+1. the key of its session's last packet;
+2. the keys of its address's last packets: a site begins a new session each minute, from another port;
+3. all others, within the budget of ``trials``.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -27,9 +33,12 @@ from wire.stamp.packet import (
     stamp_reply,
 )
 from wire.stamp.timestamp import ErrorEstimate, to_ntp
+from wire.stamp.trials import TrialBudget
 
-# An unknown packet costs one HMAC for each key: 256 bound what a flood of them can cost.
+# An unknown packet costs one HMAC for each key.
 MOST_KEYS = 256
+# A site has one key, and two while it changes. A few sites may share an address.
+_KEYS_OF_ADDRESS = 4
 _MASK_32 = 0xFFFF_FFFF
 # Of the authenticated layout, which alone is looked up by its session before it is verified.
 _SSID_PLACE = slice(26, 28)
@@ -46,6 +55,8 @@ class Drop(StrEnum):
     SHORT = "short"
     LONG = "long"
     UNAUTHENTICATED = "unauthenticated"
+    BUDGET = "budget"
+    """Of an unknown session, while too many of such packets arrive to try all keys on each."""
     OWN_PORT = "own-port"
     REFLECTED = "reflected"
     NOT_UNICAST = "not-unicast"
@@ -148,6 +159,10 @@ class SessionReflector:
     def __init__(self, settings: ReflectorSettings) -> None:
         self.counters: Counter[str] = Counter()
         self._settings = settings
+        self._keys = frozenset(settings.keys)
+        self._budget = TrialBudget()
+        # Keys of verified packets, the latest first. In the order of their last packets, as the sessions.
+        self._of_address: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
         # In the order of their last packets, the oldest first.
         self._sessions: OrderedDict[_SessionName, _Session] = OrderedDict()
 
@@ -158,11 +173,11 @@ class SessionReflector:
 
     def take(self, settings: ReflectorSettings) -> None:
         """Use other settings from now on; sessions continue, unless their key is no longer valid."""
-        self._settings = settings
+        self._settings, self._keys = settings, frozenset(settings.keys)
         for session in self._sessions.values():
             # The counter survives a changed key: a new one would look like a restarted reflector to the
             # sender.
-            if session.key not in settings.keys:
+            if session.key not in self._keys:
                 session.key = None
 
     def receive(self, data: bytes, arrival: RequestArrival, estimate: ErrorEstimate) -> Reflection | Drop:
@@ -189,34 +204,68 @@ class SessionReflector:
         if session.next_sequence == reflection.sequence + 1 & _MASK_32:
             session.sent_ns = sent_ns
 
-    def _authenticate(self, data: bytes, arrival: RequestArrival) -> tuple[Request, bytes | None] | Drop:
-        for key in self._candidates(data, arrival):
-            request = decode_request(data, key)
-            if isinstance(request, PacketFault) or (key is None and request.estimate.multiplier == 0):
-                # An error multiplier of 0 is not allowed (RFC 4656 section 4.1.2): these are the zeros of an
-                # authenticated packet whose key is not ours, which open mode must not answer.
-                continue
-            # Shorter ones are no replies, and TWAMP's padding may be random.
-            may_be_reply = self._settings.extensions and len(data) >= TWAMP_LIGHT_REPLY_BYTES
-            if may_be_reply and looks_reflected(data, authenticated=key is not None):
-                # Two reflectors with one key would answer each other for ever after one packet with a forged
-                # source.
-                return Drop.REFLECTED
-            return request, key
-        return Drop.UNAUTHENTICATED
+    def knows(self, data: bytes, source: tuple[str, int], destination: tuple[str, int]) -> bool:
+        """Check if a packet seems to be of a session: such packets go first where many wait."""
+        ssid = int.from_bytes(data[_SSID_PLACE])
+        return (source, destination, ssid) in self._sessions
 
-    def _candidates(self, data: bytes, arrival: RequestArrival) -> Iterator[bytes | None]:
-        """Keys to try, None for open mode."""
+    def _authenticate(self, data: bytes, arrival: RequestArrival) -> tuple[Request, bytes | None] | Drop:
+        reason = Drop.UNAUTHENTICATED
         if len(data) >= AUTHENTICATED_BASE_BYTES:
-            ssid = int.from_bytes(data[_SSID_PLACE])
-            known = self._sessions.get((arrival.source, arrival.destination, ssid))
-            remembered = known.key if known else None
-            if remembered is not None:
-                # The key of the session's last packet first: 256 HMACs take time.
-                yield remembered
-            yield from (key for key in self._settings.keys if key != remembered)
+            likely = self._likely_keys(data, arrival)
+            found = next(_verified(data, likely), None)
+            if found is None:
+                found, reason = self._try_others(data, arrival, likely)
+            if found is not None:
+                self._remember(arrival.source[0], found[1])
+                return self._unless_reflected(data, *found)
         if self._settings.open_mode:
-            yield None
+            request = decode_request(data, None)
+            # An error multiplier of 0 is not allowed (RFC 4656 section 4.1.2): these are the zeros of an
+            # authenticated packet whose key is not ours, which open mode must not answer.
+            if not isinstance(request, PacketFault) and request.estimate.multiplier:
+                return self._unless_reflected(data, request, None)
+        return reason
+
+    def _unless_reflected(
+        self, data: bytes, request: Request, key: bytes | None
+    ) -> tuple[Request, bytes | None] | Drop:
+        # Shorter ones are no replies, and TWAMP's padding may be random.
+        may_be_reply = self._settings.extensions and len(data) >= TWAMP_LIGHT_REPLY_BYTES
+        if may_be_reply and looks_reflected(data, authenticated=key is not None):
+            # Two reflectors with one key would answer each other for ever after one packet with a forged
+            # source.
+            return Drop.REFLECTED
+        return request, key
+
+    def _likely_keys(self, data: bytes, arrival: RequestArrival) -> tuple[bytes, ...]:
+        """Keys of the session and of the address, each once."""
+        ssid = int.from_bytes(data[_SSID_PLACE])
+        known = self._sessions.get((arrival.source, arrival.destination, ssid))
+        of_session = (known.key,) if known and known.key is not None else ()
+        likely = of_session + self._of_address.get(arrival.source[0], ())
+        return tuple(key for key in dict.fromkeys(likely) if key in self._keys)
+
+    def _try_others(
+        self, data: bytes, arrival: RequestArrival, tried: tuple[bytes, ...]
+    ) -> tuple[tuple[Request, bytes] | None, Drop]:
+        others = [key for key in self._settings.keys if key not in tried]
+        source, now_ns = arrival.source, arrival.received_ns
+        if not self._budget.allows(source, len(others), now_ns):
+            return None, Drop.BUDGET
+        found = next(_verified(data, others), None)
+        trials = len(others) if found is None else others.index(found[1]) + 1
+        self._budget.spend(source, trials, now_ns, failed=found is None)
+        return found, Drop.UNAUTHENTICATED
+
+    def _remember(self, address: str, key: bytes) -> None:
+        known = self._of_address.get(address, ())
+        if not known or known[0] != key:
+            others = tuple(one for one in known if one != key)
+            self._of_address[address] = (key, *others)[:_KEYS_OF_ADDRESS]
+        self._of_address.move_to_end(address)
+        if len(self._of_address) > self._settings.most_sessions:
+            self._of_address.popitem(last=False)
 
     def _session(self, name: _SessionName, key: bytes | None, now_ns: int) -> _Session:
         self._expire(now_ns)
@@ -277,6 +326,14 @@ class SessionReflector:
             previous_sent_ns=session.sent_ns,
         )
         return tlv_answer.answer(request.extra, terms)
+
+
+def _verified(data: bytes, keys: Iterable[bytes]) -> Iterator[tuple[Request, bytes]]:
+    """Packets read with each of the keys that verifies it."""
+    for key in keys:
+        request = decode_request(data, key)
+        if not isinstance(request, PacketFault):
+            yield request, key
 
 
 def _refusal(data: bytes, arrival: RequestArrival, least: int) -> Drop | None:

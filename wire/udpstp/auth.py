@@ -7,7 +7,7 @@ not signed.
 
 import hashlib
 import hmac
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from enum import StrEnum
 
 from msgspec import Struct
@@ -25,9 +25,11 @@ class AuthenticationFault(StrEnum):
     """Reason why a control PDU does not verify."""
 
     MODE = "mode"
-    DIGEST = "digest"
+    DIGEST = "wrong-key"
     TIME = "time"
     REPLAYED = "replayed"
+    CROWDED = "crowded"
+    """No room to remember the request, so that a replay of it could not be told."""
 
 
 class Keys(Struct, frozen=True):
@@ -83,25 +85,39 @@ def is_timely(auth_time: int, now_s: float) -> bool:
 
 
 class ReplayCache:
-    """Verified requests, each as (time, digest), for as long as their time is accepted.
+    """Verified requests of one key, each as (time, digest), for as long as their time is accepted.
 
-    Only requests with a correct digest are added, so that an outsider cannot fill the cache. Where a key
-    holder fills it, further requests are refused until the oldest one has expired.
+    Only requests with a correct digest are added, so that an outsider cannot fill the cache. A key holder can
+    fill that of its own key: then further requests are refused until the oldest one has expired. One address
+    has a part of the room, so that it alone cannot do that to the others of its key.
     """
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._seen: OrderedDict[tuple[int, bytes], None] = OrderedDict()
+    def __init__(self, capacity: int = 1024, per_source: int = 64) -> None:
+        self._capacity, self._per_source = capacity, per_source
+        self._seen: OrderedDict[tuple[int, bytes], str] = OrderedDict()
+        self._by_source: Counter[str] = Counter()
 
-    def is_new(self, auth_time: int, packet_digest: bytes, now_s: float) -> bool:
-        """Check if this is new, and add it to the cache."""
+    def fault(
+        self, auth_time: int, packet_digest: bytes, source: str, now_s: float
+    ) -> AuthenticationFault | None:
+        """Check a request from the address ``source``, and remember it if it is new; None where it is."""
+        self._expire(now_s)
+        entry = (auth_time, packet_digest)
+        # From any address: whoever replays a request seldom has the address of its sender.
+        if entry in self._seen:
+            return AuthenticationFault.REPLAYED
+        # A full cache refuses: to forget an entry would let its request be replayed within the window.
+        if len(self._seen) >= self._capacity or self._by_source.get(source, 0) >= self._per_source:
+            return AuthenticationFault.CROWDED
+        self._seen[entry] = source
+        self._by_source[source] += 1
+        return None
+
+    def _expire(self, now_s: float) -> None:
         # Expired by the entry's own time, not by the time it was added: after the clock is set back such
         # entries would stay and fill the cache.
         while self._seen and not is_timely(next(iter(self._seen))[0], now_s):
-            self._seen.popitem(last=False)
-        entry = (auth_time, packet_digest)
-        # A full cache refuses: to forget an entry would let its request be replayed within the window.
-        if entry in self._seen or len(self._seen) >= self._capacity:
-            return False
-        self._seen[entry] = None
-        return True
+            _, source = self._seen.popitem(last=False)
+            self._by_source[source] -= 1
+            if not self._by_source[source]:
+                del self._by_source[source]

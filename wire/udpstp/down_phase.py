@@ -36,6 +36,9 @@ DRAINING_NS = 700 * _MS
 
 MOST_PROBES = 1000
 
+LEAD_IN_LOSS = 3
+"""Packets missing before the load that may be of the lead-in; more of them are load that was lost."""
+
 STOPPING_NS = 2_000 * _MS
 """Longest wait for the effect of a stop: a geostationary round trip and a second of queue, with a reserve."""
 
@@ -55,7 +58,8 @@ class DownPhase(LoadPhase):
         rate = plan.table.sending_rate(plan.row)
         sizes = {size for size in (rate.payload_1, rate.payload_2, rate.addon_2) if size}
         self._sizes = {rates.over_ipv6(size) for size in sizes} if plan.ipv6 else sizes
-        # The reference server sends at row 0 until its first Status: such a lead-in has other sizes.
+        # A server sends a lead-in of other sizes until its client has proved that it hears, the reference
+        # server until its first Status.
         self._any_size = plan.search is not None or any(size & pdu.RANDOM_SIZE for size in sizes)
         # 0 stands for a schedule that is not known: stalls and lost packets at the end cannot be inferred
         # then.
@@ -66,7 +70,8 @@ class DownPhase(LoadPhase):
         self._end_of_load: int | None = None
         self._drained = NEVER
         self._probes: list[tuple[int, int]] = []  # receive stamp and delay of each, ns
-        self._begun = self._led_in = False
+        self._begun = False
+        self._led_in = 0  # newest sequence number of the lead-in
         self.receiving = ReceivingEnd(activation)
         self.series = ArrivalSeries(overhead=overhead, spacing_ns=self._spacing)
 
@@ -96,6 +101,8 @@ class DownPhase(LoadPhase):
     def _stop_hard(self, now: int) -> None:
         if self._begun:
             self.finish(now)
+        elif self._watchdog.receive_stopped(now):
+            self.finish(now, Ending.WATCHDOG, "the peer heard too few of our reports to begin its load")
         else:
             self.finish(now, Ending.BAD_RESPONSE, "the peer sends packets of another size than agreed on")
 
@@ -139,7 +146,7 @@ class DownPhase(LoadPhase):
         if run.action != pdu.TESTING:
             self._stopped_by_peer(run, now, wall)
         # Lead-in: the server needs feedback on it, but it is no part of the series.
-        elif not self._begun and not self._begin(run.first, run.payload, wall, run.sent):
+        elif not self._begun and not self._begin(run, wall):
             self.receiving.load(run, now, wall)
         # By the send stamp, not by the arrival: a queue must not shorten the test.
         elif run.sent >= self.series.first_sent + self.duration_ns:
@@ -147,12 +154,13 @@ class DownPhase(LoadPhase):
         elif self._end_of_load is None or run.first <= self._end_of_load:
             self.series.add(run, self.receiving.load(run, now, wall), wall)
 
-    def _begin(self, sequence: int, size: int, wall: int, sent: int) -> bool:
-        if size not in self._sizes and not self._any_size:
-            self._led_in = True
+    def _begin(self, run: LoadRun, wall: int) -> bool:
+        if run.payload not in self._sizes and not self._any_size:
+            self._led_in = max(self._led_in, run.last)
             return False
         self._begun = True
-        self.series.begin(sequence if self._led_in else 1, sequence, wall, sent)
+        begins_here = self._led_in and run.first - self._led_in - 1 <= LEAD_IN_LOSS
+        self.series.begin(run.first if begins_here else self._led_in + 1, run.first, wall, run.sent)
         return True
 
     def _over(self, sequence: int, now: int) -> None:

@@ -2,16 +2,19 @@
 
 A request with a wrong digest, outside the time window, or seen before, gets no answer (§6.2.1). An address is
 therefore answered only if a key holder has used it. The answer, Null Request included, has 104 bytes to the
-request's 56: the server is no useful reflector for an attack.
+request's 56. What follows the activation is bounded by ``ends.hearing``.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.records import Direction
 from wire.udpstp import auth, pdu
+from wire.udpstp.auth import AuthenticationFault
 from wire.udpstp.ends.rate_control import is_search
 from wire.udpstp.load import Address, session_id
 from wire.udpstp.rates import RateTable, offered_table
@@ -83,30 +86,51 @@ class Refusal:
     session: str
 
 
+class SetupFault(StrEnum):
+    """Reason why a datagram at the control port is no Setup Request of a key that is known here."""
+
+    MALFORMED = "malformed"
+    NO_REQUEST = "no-request"
+    UNKNOWN_KEY_ID = "unknown-key-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Datagram without an answer; ``key_id`` is the one that it names, None where it names none."""
+
+    reason: SetupFault | AuthenticationFault
+    key_id: int | None = None
+
+
 class Reception:
     """Control port: verifies Setup Requests (§6.2)."""
 
     def __init__(self, secrets: dict[int, bytes]) -> None:
         self._secrets = secrets
-        self._replays = auth.ReplayCache()
+        self._replays: defaultdict[int, auth.ReplayCache] = defaultdict(auth.ReplayCache)
 
     def take_keys(self, secrets: dict[int, bytes]) -> None:
         """Replace the shared keys; tests that are set up already keep theirs."""
         self._secrets = secrets
 
-    def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | None:
-        """Process a datagram at the control port; None means no answer."""
+    def receive(self, data: bytes, source: Address, wall: int) -> Offer | Refusal | Unanswered:
+        """Process a datagram at the control port."""
         setup = pdu.parse_setup(data)
-        # The command is checked, too: a reflected Setup Response is no request.
-        if setup is None or setup.command != pdu.REQUEST or setup.key_id not in self._secrets:
-            return None
+        if setup is None:
+            return Unanswered(SetupFault.MALFORMED)
+        # A reflected Setup Response is no request.
+        if setup.command != pdu.REQUEST:
+            return Unanswered(SetupFault.NO_REQUEST)
+        if setup.key_id not in self._secrets:
+            return Unanswered(SetupFault.UNKNOWN_KEY_ID, setup.key_id)
         keys = auth.derive_keys(self._secrets[setup.key_id], setup.auth_time)
         now_s = wall / _S
-        if auth.fault(data, keys.client, setup.auth_mode, setup.auth_time, now_s) is not None:
-            return None
-        # The reference server accepts one request twice, with two ports and two reservations.
-        if not self._replays.is_new(setup.auth_time, setup.digest, now_s):
-            return None
+        fault = auth.fault(data, keys.client, setup.auth_mode, setup.auth_time, now_s)
+        if fault is None:
+            # The reference server accepts one request twice, with two ports and two reservations.
+            fault = self._replays[setup.key_id].fault(setup.auth_time, setup.digest, source[0], now_s)
+        if fault is not None:
+            return Unanswered(fault, setup.key_id)
         offer = Offer(setup, keys, source)
         code = _setup_fault(setup)
         return Refusal(offer.refuse(code, wall), code, offer.session) if code else offer

@@ -4,14 +4,18 @@
 |---|---|---|---|
 | GREET | send a Null Request | sent | AWAIT_ACTIVATION |
 | AWAIT_ACTIVATION | | an Activation Request that verifies | ANSWER |
-| AWAIT_ACTIVATION | | 3 s (watchdog) | DONE |
+| AWAIT_ACTIVATION | | 2 s | DONE |
 | ANSWER | send the Activation Response | sent, accepted | LOAD |
 | ANSWER | send the Activation Response | sent, refused | DONE |
 | LOAD | send Load PDUs or Status PDUs | the client's stop, 3 s of silence (watchdog) | DONE |
+| LOAD, its client unproven | send the lead-in, or few Status PDUs | 3 s without a proof | DONE |
 | LOAD, stopping | send testAction 2 | the client's stop, a closed port, 3 s | DONE |
 
 The load is stopped at its planned end or by ``cancel``; the first reason is the outcome. While stopping, PDUs
 of the client no longer feed the watchdog.
+
+A client is unproven until its packets show that it hears this server (``ends.hearing``): the sources of
+set-up and activation may be forged. Until then there is no load and no repeated stop.
 
 Two rules where the RFC leaves a choice:
 
@@ -21,7 +25,6 @@ Two rules where the RFC leaves a choice:
   client socket to another port for the test port; the digest of the activation proves the rest.
 """
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from msgspec.structs import replace
@@ -29,6 +32,7 @@ from msgspec.structs import replace
 from wire import ip_layer
 from wire.udpstp import auth, pdu, rates
 from wire.udpstp.ends import batches, rate_control
+from wire.udpstp.ends.hearing import Hearing, LeadIn, StatusBudget
 from wire.udpstp.ends.rate_control import FixedRate
 from wire.udpstp.ends.receiver import ReceivingEnd
 from wire.udpstp.ends.search import LocalSearch, RateSearch
@@ -36,12 +40,16 @@ from wire.udpstp.ends.sender import SendingEnd
 from wire.udpstp.ends.series import FeedbackCounter
 from wire.udpstp.ends.watchdog import TERMINATION_NS, Tempo, Watchdog
 from wire.udpstp.load import Address, Ending
+from wire.udpstp.load_counts import LoadCounts, of_receiving, of_sending
 from wire.udpstp.rates import DEFAULT_TABLE, RateTable
 from wire.udpstp.reception import Limits, Offer, coerced
 
 _MS = 1_000_000
 _S = 1_000_000_000
 _NEVER = 1 << 62
+
+ACTIVATION_NS = 2_000 * _MS
+"""Life of a set-up that is not activated: as long as a client waits for the answer to each request."""
 
 GRACE_NS = 500 * _MS
 """Time beyond the test length at which a test up is stopped: its first packet is that late at most."""
@@ -62,58 +70,10 @@ class ServerOutcome(StrEnum):
     NOT_ACTIVATED = "not-activated"
     REFUSED = "refused"
     WATCHDOG = "watchdog"
+    UNHEARD = "unheard"
+    """Activated by a client that did not prove that it hears this server."""
     FAILED = "failed"
     """Error of the server itself; the shell sets it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadCounts:
-    """Counts of Load PDUs with testAction 0; bytes at the IP layer, None where this end does not know.
-
-    ``lost`` is the load receiver's count, without packets lost after the last arrival. ``span_us`` is the
-    time from the first to the last Load PDU at this end.
-    """
-
-    sent_packets: int | None = None
-    sent_ip_bytes: int | None = None
-    received_packets: int | None = None
-    received_ip_bytes: int | None = None
-    lost: int | None = None
-    span_us: int | None = None
-
-
-def of_sending(end: SendingEnd, feedback: FeedbackCounter, overhead: int) -> LoadCounts:
-    """Counts in the direction down: sent as counted here, received as the client's Status PDUs report."""
-    sender = end.sender
-    sent = LoadCounts(
-        sent_packets=sender.sent_packets,
-        sent_ip_bytes=sender.sent_payload_bytes + sender.sent_packets * overhead,
-        span_us=(sender.last_sent - sender.first_sent) // 1000,
-    )
-    if not feedback.highest:
-        return sent
-    totals = feedback.totals()
-    return LoadCounts(
-        sent_packets=sent.sent_packets,
-        sent_ip_bytes=sent.sent_ip_bytes,
-        received_packets=totals.datagrams,
-        received_ip_bytes=totals.payload_bytes + totals.datagrams * overhead,
-        lost=totals.lost,
-        span_us=sent.span_us,
-    )
-
-
-def of_receiving(end: ReceivingEnd, overhead: int) -> LoadCounts:
-    """Counts in the direction up: received as counted here, sent as inferred from sequence numbers."""
-    receiver = end.receiver
-    return LoadCounts(
-        sent_packets=receiver.highest,
-        received_packets=receiver.packets,
-        received_ip_bytes=end.payload_bytes + receiver.packets * overhead,
-        # From the highest number: the losses of the intervals contain packets that arrived later.
-        lost=max(receiver.highest - (receiver.packets - end.duplicated), 0),
-        span_us=max(receiver.last_wall - receiver.first_wall, 0) // 1000,
-    )
 
 
 class _Phase(Enum):
@@ -151,6 +111,7 @@ class ServerTest:
         self._search_limits = replace(limits, highest_row=min(limits.highest_row, reserved))
         self._phase = _Phase.GREET
         self._watchdog = Watchdog(now)
+        self._activate_by = now + ACTIVATION_NS
         self._answer = b""
         self._stop_at = self._close_at = _NEVER
         self._end: SendingEnd | ReceivingEnd | None = None
@@ -166,6 +127,14 @@ class ServerTest:
         return self._phase is _Phase.DONE
 
     @property
+    def heard(self) -> bool:
+        """True once the client has proved that it hears this server; may be read from another thread."""
+        end = self._end
+        if isinstance(end, SendingEnd):
+            return not end.leads_in
+        return end is not None and end.budget is not None and end.budget.hearing is Hearing.PROVEN
+
+    @property
     def tempo(self) -> Tempo:
         """Demand on the promptness of the shell."""
         return self._end.tempo if self._phase is _Phase.LOAD and self._end is not None else Tempo.ANSWER
@@ -175,7 +144,7 @@ class ServerTest:
         """Time at which ``transmit`` has something to do."""
         if self._phase in (_Phase.GREET, _Phase.ANSWER):
             return 0
-        due = _NEVER if self._end is None else self._end.deadline
+        due = self._activate_by if self._end is None else self._end.deadline
         return min(due, self._watchdog.deadline, self._stop_at, self._close_at)
 
     @property
@@ -222,12 +191,21 @@ class ServerTest:
         return auth.sign(null.pack(), self.offer.keys.server)
 
     def _watch(self, now: int) -> None:
-        if now >= min(self._watchdog.deadline, self._close_at):
-            if self._phase is _Phase.LOAD and self._close_at == _NEVER:
-                self.outcome = ServerOutcome.WATCHDOG
+        if self._is_refuted():
+            self.outcome, self._phase = ServerOutcome.UNHEARD, _Phase.DONE
+        elif self._phase is _Phase.AWAIT_ACTIVATION and now >= self._activate_by:
             self._phase = _Phase.DONE
-        elif now >= self._stop_at or (isinstance(self._end, SendingEnd) and self._end.sender.done):
+        elif now >= min(self._watchdog.deadline, self._close_at):
+            if self._phase is _Phase.LOAD and self._close_at == _NEVER:
+                leads_in = isinstance(self._end, SendingEnd) and self._end.leads_in
+                self.outcome = ServerOutcome.UNHEARD if leads_in else ServerOutcome.WATCHDOG
+            self._phase = _Phase.DONE
+        elif now >= self._stop_at or (isinstance(self._end, SendingEnd) and self._end.done):
             self._stop(now, ServerOutcome.COMPLETED if self.load_packets else ServerOutcome.WATCHDOG)
+
+    def _is_refuted(self) -> bool:
+        lead_in = self._end.lead_in if isinstance(self._end, SendingEnd) else None
+        return lead_in is not None and lead_in.hearing is Hearing.REFUTED
 
     def _stop(self, now: int, outcome: ServerOutcome) -> None:
         """Send testAction 2 until the client answers it, but no longer than the watchdog's time (§9)."""
@@ -346,14 +324,18 @@ class ServerTest:
             search = RateSearch(activation, highest, start=now, table=table, overhead=self._overhead)
         if activation.command == pdu.UPSTREAM:
             # Up, the search runs here as well (RFC 9946 §5.1): each Status carries its next rate.
-            self._end = ReceivingEnd(activation, first_rate(activation, table), search)
+            self._end = ReceivingEnd(activation, first_rate(activation, table), search, StatusBudget())
             self._stop_at = now + activation.test_s * _S + self._grace_ns
             return
         control = (
             FixedRate(activation, now, table) if search is None else LocalSearch(activation, search, now)
         )
         ipv6, duration_ns = len(self.offer.source) == 4, activation.test_s * _S
-        self._end = SendingEnd(control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall)
+        planned = table.sending_rate(self.row)
+        lead_in = LeadIn(now, [rates.over_ipv6(size) if ipv6 else size for size in _sizes(planned)])
+        self._end = SendingEnd(
+            control, ipv6=ipv6, start=now, duration_ns=duration_ns, wall=wall, lead_in=lead_in
+        )
 
     def unreachable(self, ending: Ending, reason: str) -> None:
         """Process an ICMP error: once stopping, the client ends by closing its port."""
@@ -362,10 +344,14 @@ class ServerTest:
 
     def cancel(self, now: int) -> None:
         """Stop the test: this program ends, or the client has set up another test."""
-        if self._phase is _Phase.LOAD:
+        if self._phase is _Phase.LOAD and self.heard:
             self._stop(now, ServerOutcome.STOPPED)
         else:
             self._phase = _Phase.DONE
+
+
+def _sizes(rate: pdu.SendingRate) -> tuple[int, int, int]:
+    return rate.payload_1, rate.payload_2, rate.addon_2
 
 
 def _put(buffer: bytearray, packet: bytes) -> int:

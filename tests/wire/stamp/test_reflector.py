@@ -1,5 +1,9 @@
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 
+from wire.stamp import reflector as reflector_module
 from wire.stamp import tlv
 from wire.stamp.packet import Reply, Request, decode_reply, encode_request
 from wire.stamp.reflector import (
@@ -302,3 +306,52 @@ def test_a_twamp_light_reply_with_a_forged_source_is_not_answered():
     answered = reflector.receive(packet(key=None), at(), US)
     assert isinstance(answered, Reflection)
     assert reflector.receive(answered.encode(1)[:38], at(), US) is Drop.REFLECTED
+
+
+def _flood(reflector: SessionReflector, now: int, host: Callable[[int], str], packets: int) -> Counter[Drop]:
+    """Packets of no key, from a port each, spread over a second."""
+    return Counter(
+        reflector.receive(packet(0, STRANGE_KEY), at(now + SECOND * n // packets, 1024 + n, host(n)), US)
+        for n in range(packets)
+    )
+
+
+@pytest.mark.parametrize("host", [
+    pytest.param(lambda _: "198.51.100.7", id="address of the sites"),
+    pytest.param(lambda n: f"10.0.{n >> 8}.{n & 255}", id="forged addresses"),
+])  # fmt: skip
+def test_a_flood_of_unknown_packets_costs_known_sites_nothing(
+    monkeypatch: pytest.MonkeyPatch, host: Callable[[int], str]
+) -> None:
+    """With 256 keys, 3,000 such packets a second were tried with each of them."""
+    keys = tuple(b"key %d" % number for number in range(256))
+    reflector = SessionReflector(ReflectorSettings(keys=keys))
+    reflect(reflector, packet(0, keys[200]), at(port=9), keys[200])
+    tried = []
+    honest = reflector_module.decode_request
+    monkeypatch.setattr(
+        reflector_module, "decode_request", lambda data, key: tried.append(key) or honest(data, key)
+    )
+    dropped = _flood(reflector, NOW + SECOND, host, 3000)
+    assert dropped[Drop.BUDGET] + dropped[Drop.UNAUTHENTICATED] == 3000
+    assert dropped[Drop.BUDGET] > 2800
+    # Those of the address that was verified before are 3,000 more.
+    assert len(tried) <= 20_000 + 2_048 + 3_000
+    tried.clear()
+    now = NOW + 2 * SECOND
+    assert reflect(reflector, packet(1, keys[200]), at(now, port=9), keys[200]).sequence == 1
+    assert reflect(reflector, packet(0, keys[200]), at(now, port=10), keys[200]).sequence == 0
+    assert tried == [keys[200]] * 2, "the session's key first, then that of the address"
+
+
+def test_a_flood_of_one_flow_leaves_the_budget_to_the_others() -> None:
+    keys = tuple(b"key %d" % number for number in range(256))
+    reflector = SessionReflector(ReflectorSettings(keys=keys))
+    for n in range(3000):
+        now = NOW + n * SECOND // 3000
+        reflector.receive(packet(0, STRANGE_KEY), at(now, port=7), US)
+        if n % 300 == 299:
+            # A site that was never seen before, at the same address.
+            reflect(reflector, packet(0, keys[n % 256]), at(now, port=1024 + n), keys[n % 256])
+    assert reflector.counters[Drop.UNAUTHENTICATED] <= 5
+    assert reflector.counters["answered"] == 10

@@ -76,21 +76,29 @@ def test_the_mode_is_checked_before_the_digest_and_the_checksum_is_outside_of_it
 
 def test_a_replay_is_recognised_as_long_as_its_time_is_accepted() -> None:
     cache = auth.ReplayCache()
-    assert cache.is_new(100, b"a", 95.0)
-    assert cache.is_new(100, b"b", 96.0)
-    assert not cache.is_new(100, b"a", 105.9)
+    assert cache.fault(100, b"a", "here", 95.0) is None
+    assert cache.fault(100, b"b", "here", 96.0) is None
+    assert cache.fault(100, b"a", "elsewhere", 105.9) is AuthenticationFault.REPLAYED
     assert not auth.is_timely(100, 106.0)
-    assert cache.is_new(100, b"a", 107.0)
+    assert cache.fault(100, b"a", "here", 107.0) is None
 
 
 def test_a_clock_set_back_does_not_block_the_replay_cache() -> None:
     cache = auth.ReplayCache(capacity=2)
-    assert cache.is_new(4000, b"a", 4000.0)
-    assert [cache.is_new(time, b"b", float(time)) for time in (400, 411, 422)] == [True] * 3
+    assert cache.fault(4000, b"a", "here", 4000.0) is None
+    assert [cache.fault(time, b"b", "here", float(time)) for time in (400, 411, 422)] == [None] * 3
 
 
 def test_a_full_replay_cache_refuses_instead_of_forgetting() -> None:
     cache = auth.ReplayCache(capacity=2)
-    fresh = [cache.is_new(100, digest, 100.0) for digest in (b"a", b"b", b"c", b"a")]
-    assert fresh == [True, True, False, False]
-    assert cache.is_new(112, b"c", 112.0)
+    found = [cache.fault(100, digest, "here", 100.0) for digest in (b"a", b"b", b"c", b"a")]
+    assert found == [None, None, AuthenticationFault.CROWDED, AuthenticationFault.REPLAYED]
+    assert cache.fault(112, b"c", "here", 112.0) is None
+
+
+def test_one_address_does_not_fill_the_replay_cache_of_its_key() -> None:
+    cache = auth.ReplayCache(capacity=9, per_source=2)
+    found = [cache.fault(100, bytes([number]), "one", 100.0) for number in range(3)]
+    assert found == [None, None, AuthenticationFault.CROWDED]
+    assert cache.fault(100, b"a", "other", 100.0) is None
+    assert cache.fault(112, b"b", "one", 112.0) is None, "what has expired leaves its room"

@@ -70,12 +70,12 @@ def test_no_search_climbs_above_the_row_asked_for_or_served(
 
 @BOTH
 def test_a_higher_start_of_a_search_is_lowered_to_the_highest_row_served(direction: Direction) -> None:
-    report = World().run(plan(direction, Search(start_row=40), seconds=1))
+    report = World().run(plan(direction, Search(start_row=40), seconds=2))
     assert report.ending is Ending.COMPLETED
     assert report.received_bps > 40e6
-    report = World(limits=Limits(highest_row=8)).run(plan(direction, Search(start_row=40), seconds=1))
+    report = World(limits=Limits(highest_row=8)).run(plan(direction, Search(start_row=40), seconds=2))
     assert report.ending is Ending.COMPLETED
-    assert report.received_bps == pytest.approx(8e6, rel=0.01)
+    assert best_second_bps(report) == pytest.approx(8e6, rel=0.01)
 
 
 def test_up_the_report_has_the_sender_interval_by_interval() -> None:

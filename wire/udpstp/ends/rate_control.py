@@ -212,6 +212,7 @@ class RateControl(ABC):
     # The round-trip time is unknown before the first Status. That of a queueing satellite exceeds the second
     # after which the watchdog warns, and lies well below the 3 s after which it ends the test.
     FIRST_FEEDBACK_NS = 2_000 * _MS
+    is_fixed = False
 
     def __init__(
         self, activation: pdu.Activation, rate: SendingRate, start: int, table: RateTable = DEFAULT_TABLE
@@ -259,6 +260,8 @@ class RateControl(ABC):
 
 class FixedRate(RateControl):
     """One row for the whole test; a Status restores it after a step down."""
+
+    is_fixed = True
 
     def __init__(self, activation: pdu.Activation, start: int, table: RateTable = DEFAULT_TABLE) -> None:
         super().__init__(activation, table.sending_rate(activation.row), start, table)

@@ -10,9 +10,11 @@ from enum import Enum
 
 from msgspec.structs import replace
 
+from wire import ip_layer
 from wire.udpstp import pdu
 from wire.udpstp.ends import batches
 from wire.udpstp.ends.batches import LoadRun
+from wire.udpstp.ends.hearing import StatusBudget
 from wire.udpstp.ends.search import RateSearch
 from wire.udpstp.ends.watchdog import Tempo
 from wire.udpstp.pdu import NO_DELAY, OFF, STOP, TESTING, SendingRate, SubInterval
@@ -226,8 +228,8 @@ class LoadReceiver:
         )  # fmt: skip
 
 
-_MS = 1_000_000
 _NEVER = 1 << 62
+_STATUS_BYTES = pdu.STATUS.size + ip_layer.IPV4_UDP_BYTES
 
 
 class ReceivingEnd:
@@ -235,7 +237,7 @@ class ReceivingEnd:
 
     Each Status requests a rate of the sender: ``rate``, or the next step of ``search`` from the interval that
     the Status reports. ``payload_bytes`` is the UDP payload received, ``duplicated`` the number of
-    duplicates.
+    duplicates. A ``budget`` bounds the Status PDUs until the client has proved that it hears them.
     """
 
     tempo = Tempo.RECEIVE
@@ -245,8 +247,10 @@ class ReceivingEnd:
         activation: pdu.Activation,
         rate: SendingRate = OFF,
         search: RateSearch | None = None,
+        budget: StatusBudget | None = None,
     ) -> None:
         self.action = TESTING
+        self.budget = budget
         self.search = search
         self.receiver = LoadReceiver(activation)
         self.payload_bytes = self.duplicated = 0
@@ -264,6 +268,8 @@ class ReceivingEnd:
             self._due = now + self._interval
         arrival = self.receiver.load(run, now, wall)
         self.payload_bytes += run.payload * run.count
+        if self.budget is not None:
+            self.budget.received((run.payload + ip_layer.IPV4_UDP_BYTES) * run.count, run.echo)
         self.duplicated += arrival is PacketOrder.DUPLICATE
         return arrival
 
@@ -291,11 +297,15 @@ class ReceivingEnd:
             return 0
         # A receiver late by whole intervals reports them as one longer interval, not as a burst of PDUs.
         self._due = max(self._due + self._interval, now + self._interval // 2)
+        if self.budget is not None and not self.budget.allows(_STATUS_BYTES):
+            return 0
         packed = self.receiver.status(
             now, wall, action=self.action, receive_stopped=receive_stopped, rate=self._rate
         )
         if self.search is not None and self.action == TESTING:
             packed = self._searched(packed, self.search, now)
+        if self.budget is not None:
+            self.budget.sent(_STATUS_BYTES, (wall // _S & _COUNTER_MAX, wall % _S))
         buffer[: len(packed)] = packed
         self.segment_bytes = len(packed)
         return len(packed)

@@ -1,14 +1,17 @@
 """Sender of a load: Load PDUs packed at their deadlines, and the counts of packets sent (RFC 9946 §8.1).
 
 ``LoadSender`` packs the packets of a schedule. ``SendingEnd`` adds the feedback: Status PDUs, or their
-absence, set the rate. After the load it sends drain probes if asked to, and after a stop PDUs with testAction
-2. Both are Load headers without payload, whose send stamps show how the load's queue drains.
+absence, set the rate. With a lead-in the load waits until the client has proved that it hears.
+
+After the load it sends drain probes if asked to, and after a stop PDUs with testAction 2. Both are Load
+headers without payload, whose send stamps show how the load's queue drains.
 """
 
 import random
 
 from wire.udpstp import pdu
 from wire.udpstp.ends import batches
+from wire.udpstp.ends.hearing import Hearing, LeadIn
 from wire.udpstp.ends.rate_control import RateControl
 from wire.udpstp.ends.schedule import Schedule
 from wire.udpstp.ends.watchdog import Tempo
@@ -33,6 +36,8 @@ class LoadSender:
         self.first_sent = self.last_sent = 0
         self.sequence = 0
         self.segment_bytes = 0
+        self._ipv6 = ipv6
+        self._is_blank = False
         self._schedule = Schedule(rate, ipv6=ipv6, start=start, end=end)
         # Over IPv6 both ends of the range are 20 bytes lower, as in the reference program.
         self._smallest_random = _SMALLEST_RANDOM - 20 * ipv6
@@ -47,6 +52,11 @@ class LoadSender:
         """Use these transmitters, each from its next deadline on."""
         self.rate = rate
         self._schedule.set_rate(rate)
+
+    def begin(self, start: int, end: int) -> None:
+        """Plan the load anew, for a later start."""
+        self.start = start
+        self._schedule = Schedule(self.rate, ipv6=self._ipv6, start=start, end=end)
 
     @property
     def end(self) -> int:
@@ -88,7 +98,8 @@ class LoadSender:
         size = self._schedule.next_size(now)
         if not size:
             return 0
-        if not self.sequence:
+        if not self._is_blank:
+            self._is_blank = True
             # Payloads are all zeros (§8.1), but the buffer has been used for control PDUs.
             buffer[:] = bytes(len(buffer))
         if size & RANDOM_SIZE:
@@ -117,6 +128,10 @@ class LoadSender:
             buffer, offset, pdu.LOAD_ID, action, receive_stopped, self.sequence, size, self._feedback_errors,
             *self._feedback_time, wall // _S & 0xFFFFFFFF, wall % _S, response_delay, 0,
         )  # fmt: skip
+
+    def count_one(self, size: int, now: int) -> None:
+        """Count a packet of the lead-in, which a search begins with."""
+        self._count(size, 1, 0, now)
 
     def _count(self, size: int, whole: int, tail: int, now: int) -> None:
         self._before = (self.last_sent, self.longest_gap_ns)
@@ -163,18 +178,43 @@ _NEVER = 1 << 62
 
 
 class SendingEnd:
-    """Sending end of a load, from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives."""
+    """Sending end of a load, from ``start`` (ns) for ``duration_ns``, at the rate that ``control`` gives.
+
+    With a ``lead_in`` the load begins once that has proved the client. A search then ends as if it had begun
+    with the lead-in, since its client counts these packets too.
+    """
 
     tempo = Tempo.SEND
 
-    def __init__(self, control: RateControl, *, ipv6: bool, start: int, duration_ns: int, wall: int) -> None:
+    def __init__(
+        self,
+        control: RateControl,
+        *,
+        ipv6: bool,
+        start: int,
+        duration_ns: int,
+        wall: int,
+        lead_in: LeadIn | None = None,
+    ) -> None:
         self.action = TESTING
         self.sender = LoadSender(control.rate, ipv6=ipv6, start=start, end=start + duration_ns, wall=wall)
         self.control = control
+        self.lead_in = lead_in
         self.segment_bytes = 0
+        self._duration_ns = duration_ns
         self._header_due = _NEVER
         self._probes_from = _NEVER
         self._last_was_load = False
+
+    @property
+    def leads_in(self) -> bool:
+        """True until the client has proved that it hears."""
+        return self.lead_in is not None and self.lead_in.hearing is not Hearing.PROVEN
+
+    @property
+    def done(self) -> bool:
+        """True once every packet of the load has been sent."""
+        return not self.leads_in and self.sender.done
 
     def stop(self, now: int) -> None:
         """Send no more load; from now on send testAction 2."""
@@ -189,6 +229,10 @@ class SendingEnd:
     def status(self, status: pdu.Status, now: int, wall: int) -> None:
         """Process a Status PDU received at ``now`` with the receive stamp ``wall``."""
         self.sender.feedback(status, wall)
+        if self.lead_in is not None and self.leads_in:
+            if self.lead_in.status(status) is not Hearing.PROVEN:
+                return
+            self.sender.begin(now, now + self._duration_ns if self.control.is_fixed else self.sender.end)
         changed = self.control.status(status, now)
         if changed is not None:
             self.sender.set_rate(changed)
@@ -196,11 +240,13 @@ class SendingEnd:
     @property
     def deadline(self) -> int:
         """Time of the next packet; far in the future once the load has ended."""
+        if self.lead_in is not None and self.leads_in:
+            return min(self.lead_in.deadline, self._header_due)
         return self.sender.deadline if self._loads else self._header_due
 
     @property
     def _loads(self) -> bool:
-        return self.action == TESTING and not self.sender.done
+        return self.action == TESTING and not self.leads_in and not self.sender.done
 
     def transmit(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:
         """Put what is due into ``buffer`` and return its bytes, 0 for nothing."""
@@ -209,11 +255,24 @@ class SendingEnd:
             size = self._load(buffer, now, wall, receive_stopped)
             self.segment_bytes = self.sender.segment_bytes
             return size
+        if self.lead_in is not None and self.leads_in:
+            return self._pack_lead_in(self.lead_in, buffer, now, wall, receive_stopped)
         if now < self._header_due:
             return 0
         self._header_due = now + PROBE_SPACING_NS
         size = self.segment_bytes = pdu.LOAD_HEADER.size
         self.sender.pack_header(buffer, size, self.action, receive_stopped=receive_stopped, wall=wall)
+        return size
+
+    def _pack_lead_in(
+        self, lead_in: LeadIn, buffer: bytearray, now: int, wall: int, receive_stopped: int
+    ) -> int:
+        size = self.segment_bytes = lead_in.next_size(now)
+        if size:
+            buffer[:size] = bytes(size)
+            self.sender.pack_header(buffer, size, TESTING, receive_stopped=receive_stopped, wall=wall)
+            if not self.control.is_fixed:
+                self.sender.count_one(size, now)
         return size
 
     def _load(self, buffer: bytearray, now: int, wall: int, receive_stopped: int) -> int:

@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= $(shell nproc)
 LANE = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --lane
-# Tests start hundreds of interpreters: each would compile the programs anew.
+# Tests start hundreds of interpreters: each would compile the programs again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -71,7 +71,7 @@ class Publisher:
 
     def connected(self) -> None:
         """There is a new session with the broker."""
-        self.receipts.begin_anew()
+        self.receipts.forget_sent()
         self._wake.set()
 
     def forget_receipts(self) -> None:

@@ -42,7 +42,7 @@ def outage(ending: PreviousRunEnd, now: ClockReading, every_us: int, new_id: Cal
     """The time from the last sign of life to ``now``; there was one every ``every_us``.
 
     It began at that sign of life or, at most its error, later. Another boot and no orderly end: power cut,
-    crash and reset cannot be told apart from here.
+    a crash and a reset look the same from here.
     """
     same_boot = ending.last.boot_id == now.boot_id
     if ending.orderly:

@@ -229,7 +229,7 @@ def decode_bounded(payload: bytes, decoder: msgspec.json.Decoder[Versioned]) -> 
 def decode_measurement(raw: bytes | msgspec.Raw) -> Record | Fault:
     """Decode one measurement.
 
-    One of an unknown probe, or of a known one with a word that its vocabulary lacks, is a newer agent's: it
+    An unknown probe, or a word that a known probe's vocabulary lacks, comes from a newer agent. Such a record
     is kept as :class:`UnknownMeasurement`.
     """
     try:

@@ -1,7 +1,7 @@
 """``power``: the power cut again and again, and journal and ledger opened on what the disk was left with.
 
-Each round records a workload once and cuts at many points of it; the next round begins on one of those
-disks, so that what a recovery does is cut, too, or now and then on an empty one.
+Each round records a workload once and cuts at many points of it. The next round begins on one of those disks,
+so that recoveries are cut, too. Now and then it begins on an empty disk.
 """
 
 import shutil
@@ -202,9 +202,9 @@ SUBJECTS = (
 def _compare(disk: Disk, root: Path) -> None:
     """Check that the log contains every write. Raises RuntimeError."""
     there = {file.name: file.read_bytes() for file in root.iterdir()}
-    told = disk.now()
+    known = disk.now()
     different = [
-        name for name in there | told if there.get(name) != told.get(name) and not name.endswith(_VOLATILE)
+        name for name in there | known if there.get(name) != known.get(name) and not name.endswith(_VOLATILE)
     ]
     if different:
         raise RuntimeError(f"the shim did not see everything done to {', '.join(sorted(different))}")

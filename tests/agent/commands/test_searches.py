@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from agent.commands.searches import Searches
 from agent.configuration import SETTINGS
 from agent.probes.capacity.byte_budget import ByteBudget
-from agent.service import wiring as assembly
+from agent.service import wiring
 from agent.settings.sections import JournalSettings, PeerAccessSettings
 from agent.task.task import ProbeContext
 from tests.agent.fakes import FakeClock
@@ -57,8 +57,8 @@ def test_they_are_those_that_the_settings_ask_for(tmp_path: Path) -> None:
     settings = SETTINGS(
         "A", PeerAccessSettings(key="k"), journal=JournalSettings(path=str(tmp_path / "journal.db"))
     )
-    built_from: ProbeContext = assembly.probe_context(settings, FakeClock().read)
-    tasks = assembly.tasks(built_from)
+    built_from: ProbeContext = wiring.probe_context(settings, FakeClock().read)
+    tasks = wiring.tasks(built_from)
     found = Searches.among(tasks, built_from)
     assert found is not None
     assert found.number == 2

@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check house-owed servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
+.PHONY: help install demo test test-core test-programs test-guides test-faults fuzz check lint types imports house house-walk house-check servers bench-floor bench-agent bench-collector bench-outages bench-load bench-accuracy simulate-floor simulate-lines lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -75,9 +75,6 @@ house-walk: $(STAMP)  ## the files that one measurement passes, from the probe t
 
 house-check: $(STAMP)  ## the house rules: unique class names, docstrings, commit subjects
 	$(BIN)/python -m tests.house.checks
-
-house-owed: $(STAMP)  ## shrink the list of what older code still owes the house rules
-	@$(BIN)/python -m tests.house.checks --shrink
 
 bench-floor: $(STAMP)  ## floor verdicts over emulated lines, right and wrong counted
 	$(BIN)/python -m lab.bench.floor

@@ -114,10 +114,7 @@ class MqttClient(aiomqtt.Client):
             raise
 
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
             async with asyncio.timeout(GOODBYE_S):

@@ -194,11 +194,7 @@ async def counted(context: ProbeContext, before: CounterReading) -> CheckFinding
 
 
 def movement(
-    interface: str,
-    before: CounterReading,
-    after: CounterReading | Unavailable,
-    *,
-    on_loopback: bool = False,
+    interface: str, before: CounterReading, after: CounterReading | Unavailable, *, on_loopback: bool = False
 ) -> CheckFinding:
     """Compare two readings of the counters with ``PROBED_BYTES`` that came down the line between them.
 

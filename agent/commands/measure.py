@@ -25,12 +25,7 @@ from host.exits import Exit
 from host.settings import SettingsError, belonging_to
 from wire.records import Measurement, Purpose
 
-_EXITS = {
-    Tone.PASS: Exit.OK,
-    Tone.MEASURED: Exit.OK,
-    Tone.FAIL: Exit.FAIL,
-    Tone.NEITHER: Exit.UNDECIDED,
-}
+_EXITS = {Tone.PASS: Exit.OK, Tone.MEASURED: Exit.OK, Tone.FAIL: Exit.FAIL, Tone.NEITHER: Exit.UNDECIDED}
 # Without a terminal rich assumes 80 columns, which would fold the figures.
 PIPED_WIDTH = 160
 

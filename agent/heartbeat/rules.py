@@ -53,11 +53,6 @@ def outage(ending: PreviousRunEnd, now: ClockReading, every_us: int, new_id: Cal
         cause, error_us = Cause.UNKNOWN, every_us + WRITE_BACK_US
         detail = "the machine restarted without an orderly stop: power cut, crash or reset"
     values = ReachabilityValues(
-        outage=new_id(),
-        cause=cause,
-        begin=ending.last,
-        begin_error_us=error_us,
-        end=now,
-        end_error_us=0,
+        outage=new_id(), cause=cause, begin=ending.last, begin_error_us=error_us, end=now, end_error_us=0
     )
     return RunOutage(values, detail)

@@ -74,12 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_pairs(add: Callable[..., object]) -> None:
     duration, share, size = quantities.duration, quantities.share, quantities.size
     for option, read, default, text in (
-        (
-            "--queue",
-            queue,
-            DEFAULT_QUEUE,
-            QUEUE_HELP,
-        ),
+        ("--queue", queue, DEFAULT_QUEUE, QUEUE_HELP),
         ("--burst", size, 0, "size of the token bucket, which passes at once, e.g. 2MB"),
         ("--delay", duration, 0, "fixed delay, e.g. 10ms"),
         ("--jitter", duration, 0, "random delay between 0 and this, without reordering, e.g. 1ms"),

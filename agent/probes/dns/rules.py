@@ -54,10 +54,7 @@ class AskedQuestion(Struct, frozen=True):
 
 
 def answers(
-    name: str,
-    questions: Iterable[AskedQuestion],
-    expected: tuple[IpNetwork, ...],
-    dead: Container[str] = (),
+    name: str, questions: Iterable[AskedQuestion], expected: tuple[IpNetwork, ...], dead: Container[str] = ()
 ) -> Iterator[DnsAnswer]:
     """Records of one name: one for each of its questions.
 

@@ -293,10 +293,7 @@ def test_check_finds_nothing_wrong(tmp_path: Path, peer: dict[str, object], brok
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
-    done = call(
-        "check",
-        agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}),
-    )
+    done = call("check", agent_file(tmp_path, line_counters={"source": "inline", "interface": "lo"}))
     assert done.returncode == 78, "the first that is wrong says how it ends: the line counters"
     wrong = [line.removeprefix("WRONG  ") for line in done.stdout.splitlines() if line.startswith("WRONG")]
     silent = "note   reachability: peer does not answer, broker does not answer: outage, the peer: "

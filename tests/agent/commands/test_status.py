@@ -95,10 +95,7 @@ def test_a_journal_of_another_user_is_reported(tmp_path: Path) -> None:
 
 def test_check_tells_a_directory_from_a_journal(tmp_path: Path) -> None:
     finding = check.journal(tmp_path)
-    assert (finding.ok, finding.text) == (
-        False,
-        f"{tmp_path} is a directory: give journal.path a file in it",
-    )
+    assert (finding.ok, finding.text) == (False, f"{tmp_path} is a directory: give journal.path a file in it")
     (tmp_path / "file").touch()
     assert not check.journal(tmp_path / "file" / "journal.db").ok
 
@@ -122,12 +119,7 @@ def test_a_task_that_the_settings_no_longer_ask_for_is_forgotten(tmp_path: Path,
 
 
 def floored(
-    epoch: str,
-    seq: int,
-    *,
-    direction: Direction,
-    standing: Standing | None,
-    verdict: Verdict = Verdict.FAIL,
+    epoch: str, seq: int, *, direction: Direction, standing: Standing | None, verdict: Verdict = Verdict.FAIL
 ) -> Measurement:
     values = FloorValues(
         verdict=verdict,

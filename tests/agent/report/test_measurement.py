@@ -44,11 +44,7 @@ TEST = FloorTest(
     queue_growth_us=0,
 )
 VALUES = FloorValues(
-    verdict=Verdict.PASS,
-    floor_bps=8e6,
-    line_counters=LineCounters.INLINE,
-    tests=(TEST,),
-    at_least_bps=7.95e6,
+    verdict=Verdict.PASS, floor_bps=8e6, line_counters=LineCounters.INLINE, tests=(TEST,), at_least_bps=7.95e6
 )
 OUTAGE = ReachabilityMeasurement(
     epoch="0" * 16,
@@ -147,8 +143,7 @@ STAMP = StampMeasurement(
         ),
         (
             replace(
-                FLOOR,
-                values=replace(VALUES, verdict=Verdict.FAIL, capacity_bps=6.5e6, loss_ratio=0.012),
+                FLOOR, values=replace(VALUES, verdict=Verdict.FAIL, capacity_bps=6.5e6, loss_ratio=0.012)
             ),
             ReportLine("floor down", Tone.FAIL, "fail", "6.50 Mbit/s, floor 8.00 Mbit/s, loss 1.2 %", ""),
         ),
@@ -186,11 +181,7 @@ STAMP = StampMeasurement(
                 STAMP, outcome=Outcome.FAILED, failure=Failure.NO_ANSWER, detail="nothing came", values=None
             ),
             ReportLine(
-                "stamp dscp 46",
-                Tone.NEITHER,
-                "failed",
-                "",
-                f"nothing came ({REMEDIES[Failure.NO_ANSWER]})",
+                "stamp dscp 46", Tone.NEITHER, "failed", "", f"nothing came ({REMEDIES[Failure.NO_ANSWER]})"
             ),
         ),
         (

@@ -166,10 +166,7 @@ def test_two_lines_are_enough_on_one_machine(tmp_path: Path) -> None:
             GOOD + SNMP + "community: x, community_file: y}}\n",
             "line_counters.snmp: both community and community_file are set: keep one",
         ),
-        (
-            GOOD + SNMP + "community: ''}}\n",
-            "line_counters.snmp.community: a community has 1 to 64 bytes",
-        ),
+        (GOOD + SNMP + "community: ''}}\n", "line_counters.snmp.community: a community has 1 to 64 bytes"),
         (
             GOOD + "line_counters: {source: snmp, snmp: {host: r, interface: 0, community: x}}\n",
             "line_counters.snmp.interface: expected a whole number >= 1",

@@ -55,10 +55,7 @@ def test_a_french_spreadsheet_is_read_too() -> None:
         ),
         ("site_id,name\nA\n", ["sites.csv, line 2, 1 columns, but line 1 names 2"]),
         ("site_id,name\nA,\n", ["sites.csv, line 2, column name: empty"]),
-        (
-            "site_id,name\nA,x\nB,y\nA,z\n",
-            ["sites.csv, line 4, column site_id: 'A' is already in line 2"],
-        ),
+        ("site_id,name\nA,x\nB,y\nA,z\n", ["sites.csv, line 4, column site_id: 'A' is already in line 2"]),
         (
             "site_id,name\nqos/#,x\n",
             [

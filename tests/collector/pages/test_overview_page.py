@@ -42,15 +42,7 @@ from tests.collector.examples import (
     under_load,
 )
 from wire.messages.envelope import PresenceState
-from wire.records import (
-    Bound,
-    Direction,
-    Failure,
-    Measurement,
-    Outcome,
-    Standing,
-    Verdict,
-)
+from wire.records import Bound, Direction, Failure, Measurement, Outcome, Standing, Verdict
 
 PASS = floor_values(Verdict.PASS, 8.02e6)
 BAD = floor_values(Verdict.FAIL, 6.4e6, 6.57e6)
@@ -100,8 +92,7 @@ def fleet() -> Fleet:
         made.learn([seen(record, order, site=name) for order, record in enumerate(records)], NOW_US)
     made.learn([seen(floor(1), site="nobody-<b>knows")], NOW_US)
     made.learn_comparisons(
-        [ComparedTest("pop-1", "noticed", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)],
-        NOW_US,
+        [ComparedTest("pop-1", "noticed", Direction.DOWN, NOW_US, ComparisonResult.DISAGREE, 0.253)], NOW_US
     )
     made.set_presence("silent", PresenceState.CONNECTION_LOST)
     return made

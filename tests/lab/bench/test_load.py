@@ -48,9 +48,7 @@ def test_a_row_without_measurements_is_a_missed_bar() -> None:
 
 
 @pytest.mark.usefixtures("_no_programs")
-def test_missing_requirements_are_reported_before_measuring(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_missing_requirements_are_reported_before_measuring(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_load.main([]) == Exit.UNAVAILABLE
     output = capsys.readouterr()
     assert output.out == ""

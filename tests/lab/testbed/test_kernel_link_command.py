@@ -61,8 +61,7 @@ def test_measured_delays_are_reported() -> None:
     lines = errors.splitlines()
     assert [line.split()[1] for line in lines] == ["down", "delay:", "up"]
     assert re.fullmatch(
-        r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms",
-        lines[1],
+        r"plancher-lab:      delay: 5 packets, min 2\d\.\d{3} ms, p50 .* ms, p99 .* ms, max .* ms", lines[1]
     )
 
 

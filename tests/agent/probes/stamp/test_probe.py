@@ -178,12 +178,7 @@ def result(
             Failure.NO_ANSWER,
             "no answer from 192.0.2.1 port 862",
         ),
-        (
-            result(2, seen={"forward_dscp": 0}),
-            Outcome.OK,
-            None,
-            "DSCP 46 reached the peer as 0",
-        ),
+        (result(2, seen={"forward_dscp": 0}), Outcome.OK, None, "DSCP 46 reached the peer as 0"),
         (
             result(2, seen={"forward_dscp": 46, "reply_dscp": 0}),
             Outcome.OK,

@@ -8,9 +8,7 @@ from lab.faults.scenarios.connections import Bad
 from tests.servers import require
 
 
-def test_brokers_that_end_connections_are_noticed_and_lose_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_brokers_that_end_connections_are_noticed_and_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     require("mosquitto")
     lines: list[str] = []
     assert connections.run(Effort(seed=1, short=True), lines.append), lines

@@ -24,12 +24,12 @@ import aiomqtt
 from net.addresses import racing
 from net.mqtt_errors import CLOSED, HUNG_UP, TOO_LARGE, UNREAD, UNREQUESTED
 
+# Longest time for sending a DISCONNECT; then the connection is dropped.
 GOODBYE_S = 2.0
-"""Longest time for sending a DISCONNECT; then the connection is dropped."""
+# Longest time for TCP, and again for TLS, to each address of the broker.
 CONNECT_S = 10.0
-"""Longest time for TCP, and again for TLS, to each address of the broker."""
+# Largest packet accepted: the limit of the shipped broker, twice the size of our largest message.
 MOST_PACKET_BYTES = 1024 * 1024 + 4096
-"""Largest packet accepted: the limit of the shipped broker, twice the size of our largest message."""
 _USUAL_BYTES = 4096
 _READ_BYTES = 65536
 # Far more than the acknowledgements of a full queue of incoming messages (1,000).

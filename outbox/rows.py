@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from wire.records import ClockReading
 
+# Greater than every position.
 NEWEST_POSITION = 2**62
-"""Greater than every position."""
 
+# Epoch, first and last sequence number, both included.
 Run = tuple[str, int, int]
-"""Epoch, first and last sequence number, both included."""
 
 
 class State(IntEnum):

@@ -362,16 +362,14 @@ _REDIRECTING = (
     # Connections that exist were not tracked before and would look new: only a SYN begins one.
     f'iifname "{NEAR}" tcp flags & (syn | ack) == syn redirect to :{_ACCEPTOR_PORT}\n}}\n'
 )
+# Rules of a box: what it does with connections of the site while it forwards nothing. One that takes new
+# connections forwards those that exist, and drops UDP.
 BOXES = {
     ACCEPTING: _REDIRECTING + _forwarding("drop"),
     TAKING: _REDIRECTING + _forwarding(f'iifname "{NEAR}" meta l4proto udp drop'),
     RESETTING: _forwarding(f'iifname "{NEAR}" meta l4proto tcp reject with tcp reset\ndrop'),
     REJECTING: _forwarding(f'iifname "{NEAR}" reject with icmpx type admin-prohibited\ndrop'),
 }
-"""Rules of a box: what it does with connections of the site while it forwards nothing.
-
-One that takes new connections forwards those that exist, and drops UDP.
-"""
 
 
 def _peer(host: str, key: str) -> dict[str, Any]:

@@ -62,8 +62,8 @@ BATCH_ROWS = 100
 BATCH_BYTES = 128 * 1024
 BATCH_EPOCHS = 32
 
+# The sender's own bounded decoder of one record: a Fault for one that the collector cannot take.
 Decode = Callable[[bytes], object]
-"""The sender's own bounded decoder of one record: a Fault for one that the collector cannot take."""
 
 _STATES = {
     ReceiptStatus.COMMITTED: State.COMMITTED,

@@ -4,8 +4,8 @@ import random
 
 from msgspec import Struct
 
+# Times the usual pause, while the collector is silent.
 SLOWEST = 16.0
-"""Times the usual pause, while the collector is silent."""
 
 
 class Pace(Struct, frozen=True):

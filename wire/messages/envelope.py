@@ -25,9 +25,9 @@ from wire.records import (
     UnknownMeasurement,
 )
 
+# Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
+# probes or other words.
 SCHEMA = 1
-"""Raised only when an older collector could misread: by a new outcome or direction, not by added fields,
-probes or other words."""
 MAX_MESSAGE_BYTES = 512 * 1024
 MAX_RECORDS = 500
 MAX_GAPS = 64

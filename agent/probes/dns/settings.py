@@ -11,8 +11,8 @@ from agent.settings.sections import AgentSettings, Host, Port
 from host.units import Seconds
 
 MOST_NAMES, MOST_RESOLVERS = 16, 3
+# Names asked at the same time. More would be a burst that a small resolver drops.
 AT_ONCE = 4
-"""Names asked at the same time. More would be a burst that a small resolver drops."""
 
 Range = Annotated[str, Meta(min_length=1, max_length=64)]
 

@@ -40,8 +40,8 @@ SITE = "SITE1"
 DAYS, SHORT_DAYS = 30, 1
 BEGIN_US = calendar.timegm((2026, 1, 17, 0, 0, 0)) * 1_000_000
 SHORT_BEGIN_US = calendar.timegm((2026, 1, 31, 12, 0, 0)) * 1_000_000
+# What SQLite's log and index of it may take beside a journal's own bytes.
 AROUND_BYTES = 5_000_000
-"""What SQLite's log and index of it may take beside a journal's own bytes."""
 SENDER = Sender(SITE, "0.1.0", topics.topic(SITE, topics.Kind.RESULTS))
 LIVE_WITHIN_S = 60.0
 DRAINED_WITHIN_S = 86_400.0

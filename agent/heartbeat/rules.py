@@ -23,11 +23,13 @@ def ending(beat: Heartbeat | None, journal: PreviousRun | None) -> PreviousRunEn
     before the last one.
     """
     known = [] if journal is None else [one for one in (journal.last, journal.closed) if one is not None]
+    # After a power cut the heartbeat on the disk may be of a boot before the journal's last one.
     if beat is not None and (not known or beat.clock.boot_id == known[-1].boot_id):
         known.append(beat.clock)
     if not known:
         return None
     orderly = journal.clean if journal is not None else beat is not None and beat.stopped
+    # By CLOCK_BOOTTIME: all are of one boot, in which the wall clock may have been set.
     return PreviousRunEnd(max(known, key=lambda one: one.boot_us), orderly)
 
 
@@ -50,6 +52,7 @@ def outage(ending: PreviousRunEnd, now: ClockReading, every_us: int, new_id: Cal
     elif same_boot:
         cause, error_us, detail = Cause.AGENT, every_us, "the agent's process died"
     else:
+        # The heartbeat was in the page cache only; a power cut takes what was not written back.
         cause, error_us = Cause.UNKNOWN, every_us + WRITE_BACK_US
         detail = "the machine restarted without an orderly stop: power cut, crash or reset"
     values = ReachabilityValues(

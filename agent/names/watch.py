@@ -45,6 +45,7 @@ class AddressWatch:
                         host.start_lookup()
                 await asyncio.sleep(WRITE_EVERY_S)
                 await self._write()
+        # Addresses proved since the last look would be missing at the next start.
         finally:
             await self._write()
 

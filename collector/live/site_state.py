@@ -180,12 +180,14 @@ def state_of(site: LiveSite, now_us: int) -> SiteState:
     """State of a site: the first row of the module's table that applies."""
     if site.inventory is None:
         return SiteState.NOT_IN_INVENTORY
+    # Nothing is due from a site that never sent: it waits to be installed.
     if site.newest_us is None:
         return SiteState.WAITING
     silent_us = silent_from_us(site)
     if silent_us is not None and now_us >= silent_us:
         return SiteState.SILENT
     floors = [series for direction in Direction if (series := site.floor_series(direction))]
+    # Before the fresh verdicts: a condemned direction stays so while its tests fail.
     standings = {standing_of(series) for series in floors}
     if Standing.CONDEMNED in standings:
         return SiteState.BELOW_FLOOR

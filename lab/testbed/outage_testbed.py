@@ -343,6 +343,7 @@ EVERYTHING = "drop"
 
 ACCEPTING, TAKING, RESETTING, REJECTING = "accepts", "takes new", "resets", "rejects"
 _ACCEPTOR_PORT = 9999
+# Connections stay open: closing one would be an answer. The oldest go, or descriptors run out.
 _ACCEPTOR = f"""
 import socket
 server = socket.create_server(("", {_ACCEPTOR_PORT}), backlog=64)

@@ -57,8 +57,10 @@ from outbox.delivery.verdict import VERDICTS, Answer, RowHandling, answer_of
 from outbox.rows import Change, Row, State, runs
 from wire.messages.envelope import EpochRange, Fault, Gap, Reason, Receipt, ReceiptStatus
 
+# A batch that the broker loses holds its place until the time-out; the others go on beside it.
 MOST_IN_FLIGHT = 4
 BATCH_ROWS = 100
+# A quarter of the largest message. One record larger than this still goes, alone.
 BATCH_BYTES = 128 * 1024
 BATCH_EPOCHS = 32
 
@@ -162,6 +164,7 @@ class Delivery:
         skip = self._in_flight.positions | self._apart.positions
         if self._live.is_due(now) and free:
             return Fetch(BatchKind.LIVE, after=self._live_after, skip=skip, gaps=gaps)
+        # The last place is kept for new rows.
         if free <= 1:
             return None
         if now >= self._backlog.at and self._has_part:
@@ -184,6 +187,7 @@ class Delivery:
         elif fetch.kind is BatchKind.BACKLOG:
             self._backlog.pending = bool(chosen)
         if fetch.kind is BatchKind.APART:
+            # A row that the journal has dropped would keep its part in the list for ever.
             self._apart.done(set(fetch.positions) - {row.position for row in chosen})
         elif chosen:
             self._live_after = max(self._live_after, chosen[0].position)
@@ -218,6 +222,7 @@ class Delivery:
         else:
             rejections = self._rejected_whole(receipt, answer, batch)
             states = {(one.epoch, one.seq): State.REJECTED for one in rejections}
+        # A conflict counts, too: the collector has decoded the record and kept it.
         if set(states.values()) & {State.COMMITTED, State.CONFLICT}:
             self._apart.accepted()
         self._apart.done(row.position for row in batch.rows if row.identity in states)
@@ -225,6 +230,7 @@ class Delivery:
         self._backlog.pending |= any(row.identity not in states for row in batch.rows)
         declared = _common(receipt.declared, batch.gaps)
         if declared:
+            # An envelope has room for some gaps only; the next ones go at once.
             self._gaps.at = 0.0
         return ReceiptOutcome(_changes(states), declared, tuple(rejections))
 

@@ -131,7 +131,7 @@ class Journal:
             row = Row(numbers.position + 1, epoch, seq, messages.encode(record))
             if self._put(row, filing):
                 break
-        # Only now: a number that is drawn and not kept would be a hole, which the collector counts as missing.
+        # Only now: a number drawn and not kept would be a hole, which the collector counts as missing.
         numbers.seq, numbers.position = seq, row.position
         return record
 

@@ -275,7 +275,8 @@ class OutageTestbed:
     def _command(self, name: str) -> tuple[tuple[str, ...], str]:
         """Return a program's command line, and the words in its output that show it is ready."""
         if name == "mosquitto":
-            return (_mosquitto(), "-c", str(self._folder / "mosquitto.conf")), "running"
+            mosquitto = installed.require("mosquitto", "mosquitto")
+            return (mosquitto, "-c", str(self._folder / "mosquitto.conf")), "running"
         sign = {"peer": "serving", "peer6": "serving", "collector": "connected", "agent": "agent"}[name]
         program = name.removesuffix("6")
         command = (sys.executable, "-m", program, "run", str(self._folder / f"{name}.yaml"))
@@ -380,10 +381,3 @@ def _peer(host: str, key: str) -> dict[str, Any]:
         "udpstp": {"port": CONTROL_PORT},
         "stamp": {"port": STAMP_PORT},
     }
-
-
-def _mosquitto() -> str:
-    found = installed.path_of("mosquitto")
-    if found is None:
-        raise KernelLinkError("the program mosquitto: on Debian or Ubuntu, apt-get install mosquitto")
-    return found

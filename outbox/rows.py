@@ -7,9 +7,6 @@ from msgspec import Struct
 
 from wire.records import ClockReading
 
-# Greater than every position.
-NEWEST_POSITION = 2**62
-
 # Epoch, first and last sequence number, both included.
 Run = tuple[str, int, int]
 

@@ -31,25 +31,22 @@ def test_findings_say_where_what_and_what_to_do() -> None:
     assert "\n".join(map(str, checks.findings(Tree(files)))) == FINDINGS
 
 
-@pytest.mark.parametrize(
-    ("subject", "problem"),
-    [
-        ("outages: write the state file after the record is committed", None),
-        ("agent, peer: share the outbox", None),
-        ("ledger/write: need no lock", None),
-        ("probes: pass the context, not its parts", None),
-        ("x: " + "a" * 69, None),
-        ("x: " + "a" * 70, "73 characters, 72 at most"),
-        ("Write the state file later", "no scope"),
-        ("fixup! outages: write the file", "no scope"),
-        ("Evidence: How it was counted", "not a verb in lower case"),
-        ("outages: the file is written later", "'the' is no verb"),
-        ("outages: what is written", "'what' is no verb"),
-        ("outages: fixed the file", "'fixed' is no imperative"),
-        ("outages: fixing the file", "'fixing' is no imperative"),
-        ("outages: fixes the file", "'fixes' is no imperative"),
-    ],
-)
+@pytest.mark.parametrize(("subject", "problem"), [
+    ("outages: write the state file after the record is committed", None),
+    ("agent, peer: share the outbox", None),
+    ("ledger/write: need no lock", None),
+    ("probes: pass the context, not its parts", None),
+    ("x: " + "a" * 69, None),
+    ("x: " + "a" * 70, "73 characters, 72 at most"),
+    ("Write the state file later", "no scope"),
+    ("fixup! outages: write the file", "no scope"),
+    ("Evidence: How it was counted", "not a verb in lower case"),
+    ("outages: the file is written later", "'the' is no verb"),
+    ("outages: what is written", "'what' is no verb"),
+    ("outages: fixed the file", "'fixed' is no imperative"),
+    ("outages: fixing the file", "'fixing' is no imperative"),
+    ("outages: fixes the file", "'fixes' is no imperative"),
+])  # fmt: skip
 def test_a_subject(subject: str, problem: str | None) -> None:
     said = commits.problem(subject)
     assert said is None if problem is None else problem in str(said)

@@ -31,14 +31,11 @@ def searches(folder: Path, *, number: int = 2, day: int = 3000 * MB, month: int 
     return Searches(number, number * 1_402_500_000, ByteBudget(folder / "b.json", day, month), clock.read)
 
 
-@pytest.mark.parametrize(
-    ("number", "day", "told"),
-    [
-        (1, 3000 * MB, "capacity: fills the line in 1 direction and may cost up to 1.4 GB; byte budget: "),
-        (2, 3000 * MB, "capacity: fills the line in 2 directions and may cost up to 2.81 GB; byte budget: "),
-        (2, 200 * MB, "capacity: fills the line in 2 directions and may cost up to 200 MB; byte budget: "),
-    ],
-)
+@pytest.mark.parametrize(("number", "day", "told"), [
+    (1, 3000 * MB, "capacity: fills the line in 1 direction and may cost up to 1.4 GB; byte budget: "),
+    (2, 3000 * MB, "capacity: fills the line in 2 directions and may cost up to 2.81 GB; byte budget: "),
+    (2, 200 * MB, "capacity: fills the line in 2 directions and may cost up to 200 MB; byte budget: "),
+])  # fmt: skip
 def test_the_most_is_the_worst_case_or_what_is_left(tmp_path: Path, number: int, day: int, told: str) -> None:
     assert searches(tmp_path, number=number, day=day).may_cost().startswith(told)
 

@@ -115,14 +115,11 @@ def test_an_interface_with_a_new_number_is_found_again() -> None:
     told(Router(interface()), story)
 
 
-@pytest.mark.parametrize(
-    ("variables", "wanted", "detail"),
-    [
-        (interface(), "wan1", "no interface wan1; it has wan0"),
-        (interface(), 3, "no interface 3"),
-        (interface(kind=23), "wan0", NO_ETHERNET),
-    ],
-)
+@pytest.mark.parametrize(("variables", "wanted", "detail"), [
+    (interface(), "wan1", "no interface wan1; it has wan0"),
+    (interface(), 3, "no interface 3"),
+    (interface(kind=23), "wan0", NO_ETHERNET),
+])  # fmt: skip
 def test_a_wrong_setting_is_reported(variables: Variables, wanted: str | int, detail: str) -> None:
     async def story(source: SnmpSource, router: Router) -> None:
         reading = await source.ask()

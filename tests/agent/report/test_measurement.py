@@ -87,16 +87,13 @@ def test_a_measurement_as_a_person_reads_it(record: Record, shown: tuple[str, To
     assert line(record) == ReportLine(*shown)
 
 
-@pytest.mark.parametrize(
-    ("rtt", "shown"),
-    [
-        ((20_100, 20_400, 31_000, 40_123), "20.10/20.40/31.00/40.12 ms"),
-        ((100, 101, 200, 300), "0.10/0.10/0.20/0.30 ms"),
-        ((31, 42, 80, 99), "31/42/80/99 µs"),
-        ((0, 4, 80, 99), "<1/4/80/99 µs"),
-        ((42, 99, 100, 12_000), "42 µs/99 µs/0.10 ms/12.00 ms"),
-    ],
-)
+@pytest.mark.parametrize(("rtt", "shown"), [
+    ((20_100, 20_400, 31_000, 40_123), "20.10/20.40/31.00/40.12 ms"),
+    ((100, 101, 200, 300), "0.10/0.10/0.20/0.30 ms"),
+    ((31, 42, 80, 99), "31/42/80/99 µs"),
+    ((0, 4, 80, 99), "<1/4/80/99 µs"),
+    ((42, 99, 100, 12_000), "42 µs/99 µs/0.10 ms/12.00 ms"),
+])  # fmt: skip
 def test_what_took_next_to_no_time_is_not_shown_as_none(rtt: tuple[int, int, int, int], shown: str) -> None:
     least, p50, p95, p99 = rtt
     values = replace(TRAIN, rtt=Spread(min_us=least, p50_us=p50, p95_us=p95, p99_us=p99))
@@ -118,18 +115,15 @@ def test_every_failure_has_its_remedy() -> None:
     assert set(REMEDIES) == set(Failure)
 
 
-@pytest.mark.parametrize(
-    ("tones", "verdict"),
-    [
-        ([Tone.PASS, Tone.PASS], Tone.PASS),
-        ([Tone.PASS, Tone.MEASURED], Tone.PASS),
-        ([Tone.MEASURED, Tone.MEASURED], Tone.MEASURED),
-        ([Tone.MEASURED, Tone.NEITHER], Tone.NEITHER),
-        ([Tone.PASS, Tone.NEITHER], Tone.NEITHER),
-        ([Tone.PASS, Tone.NEITHER, Tone.FAIL], Tone.FAIL),
-        ([], Tone.NEITHER),
-    ],
-)
+@pytest.mark.parametrize(("tones", "verdict"), [
+    ([Tone.PASS, Tone.PASS], Tone.PASS),
+    ([Tone.PASS, Tone.MEASURED], Tone.PASS),
+    ([Tone.MEASURED, Tone.MEASURED], Tone.MEASURED),
+    ([Tone.MEASURED, Tone.NEITHER], Tone.NEITHER),
+    ([Tone.PASS, Tone.NEITHER], Tone.NEITHER),
+    ([Tone.PASS, Tone.NEITHER, Tone.FAIL], Tone.FAIL),
+    ([], Tone.NEITHER),
+])  # fmt: skip
 def test_one_verdict_for_several(tones: list[Tone], verdict: Tone) -> None:
     assert overall([ReportLine("x", tone, "", "", "") for tone in tones]) is verdict
 

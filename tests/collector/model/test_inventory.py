@@ -117,13 +117,10 @@ def test_the_example_is_valid_and_has_the_site_of_the_example_agent() -> None:
     assert "0631234A" in file.sites
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (None, "{path}: No such file or directory"),
-        (b"site_id,name\nA,Lyc\xe9e\n", "{path}: not UTF-8: save it as CSV in UTF-8"),
-    ],
-)
+@pytest.mark.parametrize(("content", "expected"), [
+    (None, "{path}: No such file or directory"),
+    (b"site_id,name\nA,Lyc\xe9e\n", "{path}: not UTF-8: save it as CSV in UTF-8"),
+])  # fmt: skip
 def test_an_unreadable_file_is_a_problem(tmp_path: Path, content: bytes | None, expected: str) -> None:
     path = tmp_path / "sites.csv"
     if content is not None:
